@@ -1,0 +1,54 @@
+// Requests to the API. A refusal becomes a Refusal with what the server said.
+
+const HOME = "/api/admin/quotas";
+
+export class Refusal extends Error {
+  constructor(status, problem, retryAfter) {
+    super(problem?.detail ?? `the server answered ${status}`);
+    this.status = status;
+    this.errors = problem?.errors ?? [];  // [{field, detail}]
+    this.retryAfter = retryAfter;  // seconds
+  }
+
+  get sentence() {
+    const fields = this.errors.map((error) => `${error.field} ${error.detail}`);
+    const said = [this.message, ...fields].join("; ");
+    const again = this.status === 429 ? `; try again in ${this.retryAfter} s` : "";
+    return `${said[0].toUpperCase()}${said.slice(1)}${again}.`;
+  }
+}
+
+export const explain = (error) =>
+  (error instanceof Refusal ? error.sentence : error instanceof TypeError ? "The server does not answer." : String(error));
+
+async function ask(method, path, body) {
+  const options = { method, credentials: "same-origin", cache: "no-store", headers: {} };
+  if (body !== undefined) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  const response = await fetch(path, options);
+  const answer = parse(await response.text());
+  if (response.ok || (path === "/health" && answer)) return answer;  // an unhealthy server says so with 503
+  throw new Refusal(response.status, answer, Math.max(Number(response.headers.get("Retry-After")) || 1, 1));
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;  // no body, or a proxy's error page
+  }
+}
+
+function query(parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value != null);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+export const get = (path, parameters = {}) => ask("GET", `${HOME}${path}${query(parameters)}`);
+export const create = (path, body) => ask("POST", `${HOME}${path}`, body);
+export const replace = (path, body) => ask("PUT", `${HOME}${path}`, body);
+export const remove = (path) => ask("DELETE", `${HOME}${path}`);
+export const health = () => ask("GET", "/health");
+export const login = (token) => ask("POST", "/admin/login", { token });

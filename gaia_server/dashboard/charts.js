@@ -1,0 +1,81 @@
+// Charts over time, drawn by uPlot in the page's colours. The legend tells the totals, and what is under the cursor.
+/* global uPlot */
+
+import { h } from "./dom.js";
+import { tick } from "./format.js";
+
+const HEIGHT = 210;
+const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((zeros) => [1, 2, 5].map((digit) => digit * 10 ** zeros));
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+
+// series: [{name, colour, format(value), sum(values)}], bottom first; `stacked`: bars on each other instead of lines.
+// show(times, ...values): times in seconds since the epoch, one array per series.
+export function chart(label, series, { stacked = false } = {}) {
+  const place = h("div", { class: "plot", role: "img", "aria-label": label });
+  const moment = h("span", { class: "moment" });
+  const values = series.map(() => h("b"));
+  const legend = h("div", { class: "legend", "aria-hidden": "true" }, moment,
+    series.map((one, index) => h("span", { class: `key ${one.colour}` }, one.name, " ", values[index])));
+  let plot = null;
+  let shown = [[], ...series.map(() => [])];
+
+  function draw() {
+    plot?.destroy();
+    plot = new uPlot(options(place.clientWidth, series, stacked, tell), drawn(shown, stacked), place);
+  }
+  function tell(index) {
+    moment.textContent = index == null ? "" : tick(shown[0][index], 1);
+    series.forEach((one, row) => {
+      const found = index == null ? one.sum(shown[row + 1]) : shown[row + 1][index];
+      values[row].textContent = found == null ? "–" : one.format(found);
+    });
+  }
+  function show(...columns) {
+    shown = columns;
+    plot?.setData(drawn(shown, stacked));
+    tell(plot?.cursor.idx ?? null);
+    place.setAttribute("aria-label", `${label}: ${series.map((one, row) => `${one.name} ${values[row].textContent}`).join(", ")}`);
+  }
+  new ResizeObserver(() => {
+    if (!place.clientWidth) return;  // its tab is not shown
+    if (plot) plot.setSize({ width: place.clientWidth, height: HEIGHT });
+    else draw();
+  }).observe(place);
+  dark.addEventListener("change", () => { if (plot) draw(); });
+  return { element: h("div", { class: "chart" }, legend, place), show };
+}
+
+export const total = (values) => (values.length ? values.reduce((sum, value) => sum + value) : null);
+export const newest = (values) => values.at(-1);
+
+// Bars on each other: the tallest is drawn first, each next one hides its lower part.
+function drawn([times, ...values], stacked) {
+  if (!stacked) return [times, ...values];
+  const sums = values.map((_, row) => times.map((__, index) => total(values.slice(0, row + 1).map((one) => one[index]))));
+  return [times, ...sums.reverse()];
+}
+
+const step = (times) => (times.length > 1 ? times[1] - times[0] : 60);
+
+function options(width, series, stacked, tell) {
+  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  const axis = { stroke: colour("muted"), font, ticks: { show: false } };
+  const bars = uPlot.paths.bars({ size: [0.72, 22], align: 1 });
+  const order = stacked ? [...series].reverse() : series;
+  return {
+    width, height: HEIGHT, padding: [8, 4, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { show: !stacked }, drag: { setScale: false } },
+    scales: { x: { time: true, range: (plot, low, high) => [low, high + (stacked ? step(plot.data[0]) : 0)] }, y: { range: (_, __, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
+    axes: [
+      { ...axis, grid: { show: false }, size: 26, values: (_, ticks, __, ___, step) => ticks.map((one) => tick(one, step)) },
+      { ...axis, grid: { stroke: colour("line"), width: 1 }, size: 46, incrs: WHOLE, values: (_, ticks) => ticks.map(series[0].format) },
+    ],
+    series: [{}, ...order.map((one) => ({
+      stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: false },
+      fill: stacked ? colour(one.colour) : undefined, paths: stacked ? bars : undefined,
+    }))],
+    hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
+  };
+}

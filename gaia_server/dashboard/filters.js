@@ -1,0 +1,26 @@
+// What lists may be narrowed to: the keys of one kind, or one key.
+
+import { h, select } from "./dom.js";
+
+const KINDS = [["", "Every kind"], ["ip", "Addresses"], ["api_key", "API keys"], ["user", "Users"], ["session", "Sessions"], ["global", "Global"]];
+const ADDRESS = /^(\d+\.){3}\d+$|:.*:/;
+
+// The key that a person means who writes only its value: an address, else one of the chosen kind.
+export function keyOf(text, kind) {
+  if (!text || text === "global" || KINDS.some(([name]) => name && text.startsWith(`${name}:`))) return text;
+  return `${kind || (ADDRESS.test(text) ? "ip" : "api_key")}:${text}`;
+}
+
+export function keyFilter(changed) {
+  const kind = select("Kind of key", KINDS, "", () => changed());
+  const text = h("input", {
+    type: "search", "aria-label": "Key", placeholder: "ip:192.0.2.7", spellcheck: "false", maxlength: 250, autocomplete: "off",
+    onchange: () => changed(), onsearch: () => changed(),
+  });
+  const key = () => keyOf(text.value.trim(), kind.value);
+  return {
+    element: [kind, text],
+    parameters: () => ({ key: key(), scope: kind.value }),
+    says: () => (key() ? `for ${key()}` : kind.value ? `for ${kind.selectedOptions[0].textContent.toLowerCase()}` : ""),
+  };
+}

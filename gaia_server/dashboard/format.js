@@ -1,0 +1,52 @@
+// Values as people read them. Times in local time, UTC on hover.
+
+import { h } from "./dom.js";
+
+const NUMBER = new Intl.NumberFormat("en");
+const PLAIN = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+export const number = (value) => NUMBER.format(value);
+export const decimal = (value) => PLAIN.format(value);
+export const megabytes = (bytes) => `${PLAIN.format(bytes / 1e6)} MB`;
+export const percent = (ratio) => (ratio == null ? "–" : `${(100 * ratio).toFixed(2)} %`);
+export const times = (count) => `${number(count)}×`;
+
+export function duration(seconds) {
+  const [d, hours, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (d) return `${d} d ${hours} h`;
+  if (hours) return `${hours} h ${m} min`;
+  return m ? `${m} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+}
+
+const utc = (moment) => `${moment.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+
+export function when(text) {
+  const moment = new Date(text);
+  const today = moment.toDateString() === new Date().toDateString();
+  const options = today ? {} : { day: "numeric", month: "short" };
+  const shown = moment.toLocaleString("en-GB", { ...options, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return h("time", { datetime: text, title: utc(moment) }, shown);
+}
+
+export function until(text) {
+  const moment = new Date(text);
+  const left = (moment - Date.now()) / 1000;
+  return h("time", { datetime: text, title: utc(moment) }, left > 0 ? `in ${duration(Math.max(left, 1))}` : "now");
+}
+
+const clock = { hour: "2-digit", minute: "2-digit" };
+
+// A tick of a time axis whose ticks are `step` seconds apart.
+export function tick(seconds, step = 60) {
+  const moment = new Date(seconds * 1000);
+  if (step >= 86400) return moment.toLocaleDateString("en-GB", { weekday: "short", day: "numeric" });
+  return moment.toLocaleTimeString("en-GB", step < 60 ? { ...clock, second: "2-digit" } : clock);
+}
+
+const UNITS = {
+  requests_per_second: "second", requests_per_minute: "minute", requests_per_hour: "hour",
+  daily_quota: "day", weekly_quota: "week", monthly_quota: "month",
+};
+export const LIMIT_TYPES = Object.entries(UNITS);
+export const unit = (limitType) => UNITS[limitType] ?? limitType;
+export const limit = (row) => `${number(row.limit_value)} per ${unit(row.limit_type)}`;

@@ -1,0 +1,118 @@
+// The page: tabs, the live connection, signing in. Each panel looks after itself.
+
+import { byId } from "./dom.js";
+import { duration } from "./format.js";
+import { makeGuard } from "./guard.js";
+import { Live } from "./live.js";
+import { makeLogin } from "./login.js";
+import { alerts } from "./panels/alerts.js";
+import { analytics } from "./panels/analytics.js";
+import { health } from "./panels/health.js";
+import { overview } from "./panels/overview.js";
+import { users } from "./panels/users.js";
+import { violations } from "./panels/violations.js";
+
+const live = new Live();
+const tabs = [...document.querySelectorAll("[role=tab]")];
+let current = "overview";
+
+const signIn = makeLogin(() => { guard.signedIn(); live.connect(); refresh(); });
+const guard = makeGuard({ say: notice, signIn, again: refresh });
+
+// All hear the live messages from the start; refresh() asks the API, for the one that is shown.
+const panels = Object.fromEntries(Object.entries({ overview, users, analytics, violations, alerts, health }).map(([name, make]) =>
+  [name, make({ root: byId(`panel-${name}`), live, guard, signIn, visible: () => current === name && !document.hidden })]));
+
+function refresh() {
+  const name = current;
+  guard(async () => {
+    await panels[name].refresh();
+    byId(`panel-${name}`).setAttribute("aria-busy", "false");  // it shows data
+  });
+}
+
+function notice(text) {
+  const element = byId("notice");
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = !text;
+}
+
+// Tabs
+
+function show(name) {
+  current = name;
+  for (const tab of tabs) {
+    const chosen = tab.dataset.tab === name;
+    tab.setAttribute("aria-selected", chosen);
+    tab.tabIndex = chosen ? 0 : -1;
+    byId(`panel-${tab.dataset.tab}`).hidden = !chosen;
+  }
+  refresh();
+}
+
+const wanted = () => (location.hash.slice(1) in panels ? location.hash.slice(1) : "overview");
+
+function choose(tab) {
+  if (tab.dataset.tab !== wanted()) location.hash = tab.dataset.tab;  // hashchange shows it: the back button works
+  else show(tab.dataset.tab);
+}
+
+for (const [index, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => choose(tab));
+  tab.addEventListener("keydown", (event) => {
+    const target = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: tabs.length - 1 }[event.key];
+    if (target === undefined) return;
+    event.preventDefault();
+    const next = tabs[(target + tabs.length) % tabs.length];
+    next.focus();
+    choose(next);
+  });
+}
+addEventListener("hashchange", () => show(wanted()));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+
+// The live connection
+
+let due = null;  // when the next try is, ms since the epoch
+let missed = 0;  // losses that were made up for
+
+live.addEventListener("state", ({ detail: { state, text, until } }) => {
+  due = until;
+  byId("connection").dataset.connection = state;
+  document.documentElement.dataset.live = state;
+  if (byId("connection-text").textContent !== text) byId("connection-text").textContent = text;
+  byId("connection").querySelector("[data-live=seq]").textContent = live.seq;
+  byId("connection-seq").hidden = state !== "connected";
+  byId("connection-now").hidden = state === "connected" || text === "Connecting";
+  countDown();
+  if (state === "connected" && live.losses > missed) {
+    missed = live.losses;
+    refresh();
+  }
+});
+live.addEventListener("login", signIn);
+addEventListener("online", () => { if (live.state !== "connected") live.connect(); });
+byId("connection-now").addEventListener("click", () => live.connect());
+setInterval(countDown, 500);
+
+function countDown() {
+  byId("connection-wait").textContent = due ? `in ${Math.max(Math.ceil((due - Date.now()) / 1000), 1)} s` : "";
+}
+
+live.addEventListener("stats", ({ detail: { data } }) => {
+  byId("about").textContent = `${data.instance} · version ${data.version} · up ${duration(data.uptime_s)}`;
+  firing(data.alerts.firing.length);
+});
+live.addEventListener("alert", ({ detail: { data } }) => {
+  firing(data.state === "firing" ? 1 : 0);
+  byId("announce").textContent = `Alert ${data.state}: ${data.says}`;
+});
+
+function firing(count) {
+  byId("alerts-badge").textContent = count || "";
+  byId("alerts-badge").hidden = !count;
+  document.title = `${count ? `(${count}) ` : ""}Quotas · gaia_server`;
+}
+
+show(wanted());
+live.connect();

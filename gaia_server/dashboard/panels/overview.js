@@ -1,0 +1,74 @@
+// Overview: what happens right now, and the rules.
+
+import * as api from "../api.js";
+import { chart, total } from "../charts.js";
+import { empty, figure, figures, h, mono, section } from "../dom.js";
+import { decimal, duration, megabytes, number, percent, times, when } from "../format.js";
+import { perStep } from "../series.js";
+import { rules } from "./rules.js";
+
+const MINUTES = 60;
+const HISTORY = 36;  // 3 min of stats
+const KEPT_EVENTS = 40;
+
+export function overview({ root, live, guard, signIn, visible }) {
+  const now = {
+    rate: figure("Requests per second", { history: HISTORY }), denied: figure("Denied, last minute", { history: HISTORY, colour: "denied" }),
+    ratio: figure("Denial rate, last hour"), rules: figure("Rules in force"), database: figure("Database"),
+    memory: figure("Memory", { history: HISTORY }),
+  };
+  const decisions = chart("Decisions per minute, last hour", [
+    { name: "Allowed", colour: "allowed", format: number, sum: total }, { name: "Denied", colour: "denied", format: number, sum: total },
+  ], { stacked: true });
+  const feed = h("div", { class: "feed" });
+  const configuration = rules({ guard, signIn });
+  let events = [];
+  root.append(
+    figures(now),
+    h("div", { class: "columns wide-first" }, section("Decisions per minute, last hour", null, decisions.element),
+      section("Denied just now", null, feed)),
+    configuration.element);
+
+  live.addEventListener("stats", ({ detail: { data } }) => {
+    tell(now, data);
+    if (visible()) guard(history);
+  });
+  live.addEventListener("violation", ({ detail: { data } }) => {
+    events = [{ ...data, fresh: true }, ...events].slice(0, KEPT_EVENTS);
+    list();
+  });
+
+  async function history() {
+    const found = await api.get("/analytics", { minutes: MINUTES });
+    decisions.show(...perStep(found.decisions, MINUTES, ["admitted", "denied"]));
+    const { admitted, denied, admitted_ratio: ratio } = found.totals;
+    now.ratio.set(percent(ratio == null ? null : 1 - ratio), `${number(denied)} of ${number(admitted + denied)}`);
+  }
+
+  async function past() {
+    events = (await api.get("/violations", { limit: KEPT_EVENTS })).items;
+    list();
+  }
+
+  function list() {
+    feed.replaceChildren(events.length ? h("ol", {}, events.map(item)) : empty("Nothing was denied", "Denials appear here within a second."));
+    events.forEach((event) => { event.fresh = false; });
+  }
+  return { refresh: () => Promise.all([configuration.refresh(), history(), past()]) };
+}
+
+function tell(now, data) {
+  const pool = data.database.pool;
+  const up = data.database.status === "connected";
+  now.rate.set(decimal(data.requests_per_second), `${number(data.requests)} in ${duration(data.uptime_s)}`);
+  now.rate.push(data.requests_per_second);
+  now.denied.set(number(data.violations_last_minute), data.alerts.firing.length ? "alert firing" : "", data.alerts.firing.length ? "bad" : "");
+  now.denied.push(data.violations_last_minute);
+  now.rules.set(number(data.rules), data.rate_limiting === "enabled" ? "enforced" : "limiting is off", data.rate_limiting === "enabled" ? "" : "bad");
+  now.database.set(up ? "Up" : "Away", `${pool.in_use} of ${pool.max} busy`, up ? "" : "bad");
+  now.memory.set(megabytes(data.memory_bytes), `${number(data.websocket_clients)} live ${data.websocket_clients === 1 ? "client" : "clients"}`);
+  now.memory.push(data.memory_bytes);
+}
+
+const item = (event) => h("li", { class: event.fresh ? "fresh" : "" }, when(event.last_at ?? event.occurred_at), mono(event.key),
+  h("span", { class: "muted grow" }, event.rule_name), h("b", {}, times(event.hits)));

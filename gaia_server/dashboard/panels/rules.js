@@ -1,0 +1,55 @@
+// Rate limit configuration: see, create, change, delete rules.
+
+import * as api from "../api.js";
+import { byId, empty, h, mark, mono, section } from "../dom.js";
+import { limit } from "../format.js";
+import { pagedList } from "../tables.js";
+import { SCOPES, makeRuleForm } from "./ruleform.js";
+
+export function rules({ guard, signIn }) {
+  const add = h("button", { type: "button", class: "primary", onclick: () => edit(null) }, "New rule");
+  const columns = [
+    { name: "Rule", cell: (rule) => rule.rule_name },
+    { name: "Limit", cell: limit },
+    { name: "Counted for", kind: "prose", cell: appliesTo },
+    { name: "Resource", cell: (rule) => rule.resource_type ?? "all" },
+    { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
+    { name: "", kind: "actions", cell: (rule) => [
+      h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => edit(rule) }, "Edit"),
+      h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => ask(rule) }, "Delete")] },
+  ];
+  const list = pagedList({
+    label: "Rate limit configuration", columns, guard,
+    load: (page) => api.get("/config", page),
+    nothing: () => empty("There is no rule", "Without a rule nothing is limited."),
+  });
+  const element = section("Rate limit configuration", add, list.element);
+  const edit = makeRuleForm({ signIn, saved });
+
+  async function saved(id) {
+    await guard(list.refresh);
+    (element.querySelector(`[data-id="${Number(id)}"] .edit`) ?? add).focus();
+  }
+
+  function ask(rule) {
+    const dialog = byId("confirm");
+    byId("confirm-text").textContent = `“${rule.rule_name}” and everything counted for it will be gone: usage, quotas and violations.`;
+    dialog.returnValue = "";
+    dialog.onclose = () => { if (dialog.returnValue === "delete") remove(rule); };
+    dialog.showModal();
+  }
+
+  async function remove(rule) {
+    await guard(async () => {
+      await api.remove(`/config/${rule.id}`);
+      await list.refresh();
+    });
+    add.focus();
+  }
+  return { element, refresh: list.refresh };
+}
+
+function appliesTo(rule) {
+  if (rule.scope === "global") return SCOPES.global.all;
+  return rule.scope_value ? [`${SCOPES[rule.scope].one} `, mono(rule.scope_value)] : `each ${SCOPES[rule.scope].one}`;
+}

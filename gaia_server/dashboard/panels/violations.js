@@ -1,0 +1,54 @@
+// Violations: what was denied, newest first. A denial refreshes the first page; a later page only tells of it.
+
+import * as api from "../api.js";
+import { choices, empty, h, mono, section, select } from "../dom.js";
+import { keyFilter } from "../filters.js";
+import { limit, number, when } from "../format.js";
+import { pagedList } from "../tables.js";
+
+const AT_MOST_EVERY_MS = 2_000;
+const SPANS = [["", "Any time"], ["900", "Last 15 minutes"], ["3600", "Last hour"], ["86400", "Last day"]];  // seconds
+
+export function violations({ root, live, guard, visible }) {
+  let due = null;
+  const filter = keyFilter(() => list.turn(0));
+  const span = select("Time", SPANS, "", () => list.turn(0));
+  const rule = select("Rule", [["", "Every rule"]], "", () => list.turn(0));
+  const more = h("button", { type: "button", class: "more", hidden: true, onclick: newest }, "There are newer ones: show them");
+  const list = pagedList({
+    label: "Denied requests", columns, guard,
+    load: (page) => api.get("/violations", { ...page, ...filter.parameters(), rule_id: rule.value, since: since(span.value) }),
+    nothing: () => empty("Nothing was denied", filter.says() || rule.value || span.value ? "that this filter shows" : "Each key, rule and second with denials becomes one line here."),
+  });
+  root.append(section("Denied requests", [span, rule, ...filter.element], more, list.element));
+
+  live.addEventListener("violation", () => {
+    due ??= setTimeout(() => { due = null; heard(); }, AT_MOST_EVERY_MS);
+  });
+  function heard() {
+    if (!visible()) return;
+    more.hidden = list.first;
+    if (list.first) guard(list.refresh);
+  }
+  function newest() {
+    more.hidden = true;
+    list.turn(0);
+  }
+  async function refresh() {
+    const { items } = await api.get("/config", { limit: 200 });
+    rule.replaceChildren(...choices([["", "Every rule"], ...items.map((one) => [String(one.id), one.rule_name])], rule.value));
+    await list.refresh();
+  }
+  return { refresh };
+}
+
+const since = (seconds) => (seconds ? new Date(Date.now() - 1000 * Number(seconds)).toISOString() : "");
+
+const columns = [
+  { name: "When", cell: (row) => when(row.last_at) },
+  { name: "Key", cell: (row) => mono(row.key) },
+  { name: "Rule", cell: (row) => row.rule_name },
+  { name: "Limit", cell: limit },
+  { name: "Resource", cell: (row) => row.resource_type },
+  { name: "Denied", kind: "number", cell: (row) => number(row.hits) },
+];

@@ -1,0 +1,66 @@
+// Tables, and lists of the API that are read page by page.
+
+import { h } from "./dom.js";
+import { number } from "./format.js";
+
+const PAGE = 25;
+
+// columns: [{name, kind?, cell(row)}]; on a narrow screen each cell stands under the name of its column.
+export function table(label, columns, rows = []) {
+  const body = h("tbody", {}, rows.map((row) => line(columns, row)));
+  const head = h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.kind }, column.name)));
+  const element = h("div", { class: "scroll" }, h("table", { "aria-label": label }, h("thead", {}, head), body));
+  return { element, body };
+}
+
+const line = (columns, row) => h("tr", { "data-id": row.id },
+  columns.map((column) => h("td", { class: column.kind, "data-label": column.name || null }, h("span", {}, column.cell(row)))));
+
+// load({limit, offset}) -> a page; nothing() -> what to show when there is none. Only what changed is drawn again.
+export function pagedList({ label, columns, guard, load, nothing }) {
+  let offset = 0;
+  let asked = 0;
+  let shown = null;
+  const { element: grid, body } = table(label, columns);
+  const instead = h("div", { class: "empty" }, "Loading…");
+  const place = h("span", { role: "status" });
+  const back = h("button", { type: "button", onclick: () => turn(offset - PAGE) }, "Previous");
+  const on = h("button", { type: "button", onclick: () => turn(offset + PAGE) }, "Next");
+  const pager = h("div", { class: "pager" }, place, back, on);
+  const element = h("div", { class: "list" }, grid, instead, pager);
+  grid.hidden = pager.hidden = true;
+
+  async function refresh() {
+    const ticket = ++asked;
+    const page = await load({ limit: PAGE, offset });
+    if (ticket !== asked) return;  // another question came after this one
+    if (page.total && !page.items.length) {
+      offset = PAGE * Math.floor((page.total - 1) / PAGE);
+      await refresh();
+      return;
+    }
+    show(page);
+  }
+
+  function show(page) {
+    const text = JSON.stringify(page);
+    if (text === shown) return;
+    shown = text;
+    const last = offset + page.items.length;
+    grid.hidden = !page.total;
+    instead.hidden = Boolean(page.total);
+    pager.hidden = page.total <= PAGE;
+    if (!page.total) instead.replaceChildren(nothing());
+    body.replaceChildren(...page.items.map((row) => line(columns, row)));
+    place.textContent = `${number(offset + 1)}–${number(last)} of ${number(page.total)}`;
+    back.disabled = offset === 0;
+    on.disabled = last >= page.total;
+  }
+
+  function turn(to) {
+    offset = Math.max(to, 0);
+    shown = null;
+    return guard(refresh);
+  }
+  return { element, refresh, turn, get first() { return offset === 0; } };
+}

@@ -1,0 +1,59 @@
+"""Violations on their way to whoever watches: summed until the next push, never more than a bounded number. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gaia_server.limiter import Standing
+from gaia_server.problem import timestamp
+
+MAX_PENDING = 15
+"""How many violations one push tells apart: they fit into one notification of the database (8,000 bytes)."""
+
+
+@dataclass(slots=True)
+class Violation:
+    """One key's refusals by one rule since the last push."""
+
+    standing: Standing
+    resource_type: str
+    at: datetime
+    hits: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the data of a `violation` message."""
+        standing = self.standing
+        return {
+            "rule_id": standing.rule_id,
+            "rule_name": standing.rule_name,
+            "scope": standing.scope,
+            "key": standing.key,
+            "limit_type": standing.limit_type,
+            "limit_value": standing.limit_value,
+            "resource_type": self.resource_type,
+            "occurred_at": timestamp(self.at),
+            "hits": self.hits,
+        }
+
+
+@dataclass(slots=True)
+class Pending:
+    """What is to be pushed next."""
+
+    violations: dict[tuple[int, str], Violation] = field(default_factory=dict)
+
+    def add(self, standing: Standing, resource_type: str) -> None:
+        """Count one refusal; one more key than MAX_PENDING is told by the list of violations only."""
+        place = (standing.rule_id, standing.key)
+        found = self.violations.get(place)
+        if found is None:
+            if len(self.violations) >= MAX_PENDING:
+                return
+            found = self.violations[place] = Violation(standing, resource_type, standing.checked_at)
+        found.hits += 1
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return what was pending, and begin anew."""
+        taken = [violation.to_json() for violation in self.violations.values()]
+        self.violations.clear()
+        return taken

@@ -1,0 +1,252 @@
+"""Background work and the WebSocket: what happens without being asked.
+
+Each piece of work repeats on its own; one that fails because the database is away says so once and goes on.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from gaia_server import __version__
+from gaia_server.hub import Client, Message
+from gaia_server.metrics import resident_bytes
+from gaia_server.problem import encode
+from gaia_server.server import Server
+from gaia_server.store import EVENTS_CHANNEL, RULES_CHANNEL, Unavailable
+
+STATS_S = 5.0
+HEARTBEAT_S = 10.0
+PUSH_S = 0.25
+WATCH_S = 0.5
+RULES_S = 2.0  # without a notification rules are read again after this
+STATS_FLUSH_S = 2.0
+LOAD_S = 60.0
+
+UNAUTHORISED, FORBIDDEN, TRY_LATER = 4401, 4403, 1013
+SLOW_S = 10.0  # a client that takes no message for so long is given up
+GOODBYE_S = 1.0  # and may take so long to be told
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncIterator[None]:
+    """Keep the pool open and the background work going."""
+    await server.store.open()
+    work = (
+        repeat(STATS_S, lambda: broadcast(server, "stats", server.stats())),
+        repeat(HEARTBEAT_S, lambda: broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
+        repeat(PUSH_S, lambda: push_violations(server)),
+        repeat(WATCH_S, Rate(server).see),
+        repeat(WATCH_S, lambda: watch(server)),
+        repeat(STATS_FLUSH_S, lambda: write_stats(server)),
+        repeat(LOAD_S, Load(server).write),
+        listen(server),
+    )
+    tasks = [asyncio.create_task(one) for one in work]
+    log.info("serving", extra={"version": __version__, "digest": server.digest, "instance": server.instance})
+    try:
+        yield
+    finally:
+        log.info("stopping")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _last_words(server)
+        await server.store.close()
+
+
+async def _last_words(server: Server) -> None:
+    try:
+        await write_stats(server)
+    except Unavailable as error:
+        log.warning("statistics of the last seconds are lost", extra={"cause": str(error)})
+
+
+async def repeat(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` every `every_s` seconds, on a schedule that does not drift."""
+    loop = asyncio.get_running_loop()
+    due, failing = loop.time() + every_s, False
+    while True:
+        await asyncio.sleep(due - loop.time())
+        due = max(due + every_s, loop.time())
+        try:
+            await work()
+            failing = False
+        except Unavailable as error:
+            if not failing:
+                log.warning("background work waits for the database", extra={"cause": str(error)})
+            failing = True
+        except Exception:
+            log.exception("background work failed")
+
+
+# Telling
+
+
+async def broadcast(server: Server, kind: str, data: Any) -> None:
+    """Tell all clients, a chunk at a time, so that requests are answered in between."""
+    for _ in server.hub.publish(Message.of(kind, data, datetime.now(UTC))):
+        await asyncio.sleep(0)
+    server.metrics.pushed.labels(kind).inc()
+
+
+async def push_violations(server: Server) -> None:
+    """Tell what was refused since the last time, here and to the other processes."""
+    if violations := server.pending.take():
+        for violation in violations:
+            await broadcast(server, "violation", violation)
+        await server.store.notify(encode({"from": server.instance, "violations": violations}))
+
+
+async def watch(server: Server) -> None:
+    """Look at the violations of the last minute; tell when an alert fires or resolves."""
+    rule = server.watch.rule
+    server.seen.violations_per_minute = await server.store.violations_within(rule.window_s)
+    server.seen.database = True
+    if alert := server.watch.see(server.seen.violations_per_minute, datetime.now(UTC)):
+        log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": alert.value})
+        await broadcast(server, "alert", alert.to_json())
+
+
+class Rate:
+    """Requests per second, smoothed over about 5 s."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._then, self._requests = time.monotonic(), 0
+
+    async def see(self) -> None:
+        """Look at how many requests came since the last time."""
+        now, seen = time.monotonic(), self._server.seen
+        current = (self._server.requests - self._requests) / max(now - self._then, 1e-3)
+        self._then, self._requests = now, self._server.requests
+        seen.requests_per_second += (current - seen.requests_per_second) * 0.2
+        if seen.requests_per_second < 0.01:
+            seen.requests_per_second = 0.0
+
+
+# Writing down
+
+
+async def write_stats(server: Server) -> None:
+    """Add the decisions since the last time to the minute's; keep them if the database is away."""
+    if taken := dict(server.counts):
+        await server.store.add_stats(taken)
+        server.counts.subtract(taken)
+        for key in [key for key, count in server.counts.items() if not count]:
+            del server.counts[key]
+
+
+class Load:
+    """How this process feels, about once a minute."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._then, self._cpu = time.monotonic(), time.process_time()
+
+    async def write(self) -> None:
+        """Write down the load since the last time."""
+        now, cpu = time.monotonic(), time.process_time()
+        busy = (cpu - self._cpu) / max(now - self._then, 1e-3)
+        self._then, self._cpu = now, cpu
+        server = self._server
+        await server.store.add_load(
+            {
+                "instance": server.instance,
+                "cpu_percent": 100 * busy,
+                "memory_bytes": resident_bytes(),
+                "requests_per_second": server.seen.requests_per_second,
+                "websocket_clients": len(server.hub.clients),
+                "pool_in_use": server.store.pool_use.in_use,
+            }
+        )
+
+
+# Hearing
+
+
+async def listen(server: Server) -> None:
+    """Hear of changed rules and of other processes' violations, as long as the server runs."""
+    failing = False
+    while True:
+        try:
+            async for channel, payload in server.store.notifications(RULES_S):
+                failing = False
+                if channel in ("", RULES_CHANNEL):
+                    await server.read_rules()
+                elif channel == EVENTS_CHANNEL:
+                    await _hear(server, payload)
+        except (Unavailable, psycopg.Error) as error:
+            server.seen.database = False
+            if not failing:
+                log.warning("lost the database's notifications", extra={"cause": type(error).__name__})
+            failing = True
+            await asyncio.sleep(0.5)
+        except Exception:
+            log.exception("hearing notifications failed")
+            await asyncio.sleep(0.5)
+
+
+async def _hear(server: Server, payload: str) -> None:
+    event = json.loads(payload)
+    if event["from"] != server.instance:
+        for violation in event["violations"]:
+            await broadcast(server, "violation", violation)
+
+
+# The WebSocket
+
+
+async def quotas(websocket: WebSocket) -> None:
+    """Serve one client of /ws/admin/quotas until it leaves, does not read, or the server stops."""
+    server: Server = websocket.app.state.server
+    await websocket.accept()  # refused before, a browser would not learn the code
+    if refusal := server.access.refusal(websocket, time.time()):
+        await websocket.close(UNAUTHORISED if refusal.status == 401 else FORBIDDEN, refusal.detail)
+        return
+    client = server.hub.join()
+    if client is None:
+        await websocket.close(TRY_LATER, "too many clients")
+        return
+    client.put(Message.of("stats", server.stats(), datetime.now(UTC)))
+    reading = asyncio.create_task(_read(websocket))
+    writing = asyncio.create_task(_write(websocket, client))
+    try:
+        await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.hub.leave(client)
+        reading.cancel()
+        writing.cancel()
+        _, written = await asyncio.gather(reading, writing, return_exceptions=True)
+    if client.overflown or isinstance(written, TimeoutError):
+        await _give_up(websocket)
+
+
+async def _write(websocket: WebSocket, client: Client) -> None:
+    while not client.overflown:
+        await client.ready.wait()
+        for text in client.take():
+            async with asyncio.timeout(SLOW_S):
+                await websocket.send_text(text)
+
+
+async def _read(websocket: WebSocket) -> None:
+    """Wait until the client leaves. What it says is ignored: silence is as good."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def _give_up(websocket: WebSocket) -> None:
+    log.info("a client that does not read is given up")
+    with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
+        async with asyncio.timeout(GOODBYE_S):
+            await websocket.close(TRY_LATER, "too slow")

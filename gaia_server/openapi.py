@@ -1,0 +1,236 @@
+"""The OpenAPI document, made from the same table as the routes. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gaia_server import __version__
+from gaia_server.api import DEFAULT_MINUTES, DEFAULT_PAGE, MAX_ID, MAX_MINUTES, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
+from gaia_server.rules import LIMIT_TYPES, MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
+
+_ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+_TIME = {"type": "string", "format": "date-time"}
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string", "pattern": f"^{TEXT_PATTERN}$"}
+_RULE_FIELDS: dict[str, Any] = {
+    "rule_name": {"type": "string", "pattern": NAME_PATTERN},
+    "scope": {"type": "string", "enum": list(SCOPES)},
+    "scope_value": {
+        "type": ["string", "null"],
+        "pattern": VALUE_PATTERN,
+        "description": "null: every principal of the scope, each on its own; ip: an address, or an IPv6 /64",
+    },
+    "limit_type": {"type": "string", "enum": list(LIMIT_TYPES)},
+    "limit_value": {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT},
+    "resource_type": {"enum": [None, *RESOURCE_TYPES], "description": "null: every resource"},
+    "enabled": {"type": "boolean", "default": True},
+}
+
+
+def _object(properties: Mapping[str, Any], required: list[str] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties) if required is None else required,
+        "additionalProperties": False,
+    }
+
+
+def _list(item: str) -> dict[str, Any]:
+    items = {"type": "array", "items": {"$ref": f"#/components/schemas/{item}"}}
+    return _object({"items": items, "total": _COUNT, "limit": _COUNT, "offset": _COUNT})
+
+
+_OF_RULE = {name: {k: v for k, v in _RULE_FIELDS[name].items() if k != "default"} for name in _RULE_FIELDS}
+_COUNTED = {"admitted": _COUNT, "denied": _COUNT}
+_NUMBER = {"type": "number", "minimum": 0}
+
+
+def _rule_of(scopes: list[str], scope_value: dict[str, Any]) -> dict[str, Any]:
+    fields = {**_RULE_FIELDS, "scope": {"type": "string", "enum": scopes}, "scope_value": scope_value}
+    return _object(fields, ["rule_name", "scope", "limit_type", "limit_value"])
+
+
+_ADDRESS = {"anyOf": [{"type": "null"}, {"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
+
+SCHEMAS: dict[str, Any] = {
+    "RuleFields": {
+        "anyOf": [
+            _rule_of(["global"], {"type": "null"}),
+            _rule_of(["ip"], _ADDRESS),
+            _rule_of(["user", "session", "api_key"], _RULE_FIELDS["scope_value"]),
+        ]
+    },
+    "Rule": _object({**_OF_RULE, "id": _ID, "created_at": _TIME, "updated_at": _TIME}),
+    "Rules": _list("Rule"),
+    "Usage": _object(
+        {
+            "rule_id": _ID,
+            **{k: _OF_RULE[k] for k in ("rule_name", "scope", "limit_type", "limit_value", "resource_type")},
+            "key": {"type": "string"},
+            "used": _COUNT,
+            "remaining": _COUNT,
+            "resets_at": {"type": ["string", "null"], "format": "date-time"},
+        }
+    ),
+    "Usages": _list("Usage"),
+    "Violation": _object(
+        {
+            "id": _ID,
+            "rule_id": _ID,
+            **{k: _OF_RULE[k] for k in ("rule_name", "scope", "limit_type", "limit_value")},
+            "key": {"type": "string"},
+            "resource_type": {"type": "string"},
+            "occurred_at": {**_TIME, "description": "the second in which requests were refused"},
+            "last_at": _TIME,
+            "hits": {**_COUNT, "description": "how many were refused in that second"},
+        }
+    ),
+    "Violations": _list("Violation"),
+    "Analytics": _object(
+        {
+            "minutes": _COUNT,
+            "totals": _object({**_COUNTED, "admitted_ratio": {"type": ["number", "null"], "minimum": 0, "maximum": 1}}),
+            "decisions": {"type": "array", "items": _object({"minute": _TIME, **_COUNTED})},
+            "by_resource": {"type": "array", "items": _object({"resource_type": {"type": "string"}, **_COUNTED})},
+            "by_scope": {"type": "array", "items": _object({"scope": {"type": "string"}, **_COUNTED})},
+            "top_rules": {
+                "type": "array",
+                "items": _object({"rule_id": _ID, "rule_name": _OF_RULE["rule_name"], "hits": _COUNT}),
+            },
+            "top_keys": {
+                "type": "array",
+                "items": _object({"key": {"type": "string"}, "hits": _COUNT, "last_at": _TIME}),
+            },
+            "load": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "minute": _TIME,
+                        "cpu_percent": _NUMBER,
+                        "memory_bytes": _COUNT,
+                        "requests_per_second": _NUMBER,
+                        "websocket_clients": _COUNT,
+                        "pool_in_use": _COUNT,
+                    }
+                ),
+            },
+        }
+    ),
+    "Problem": _object(
+        {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": _object({"field": {"type": "string"}, "detail": {"type": "string"}}),
+            },
+        },
+        ["type", "title", "status", "detail"],
+    ),
+    "Login": _object({"token": {"type": "string"}}),
+    "Health": {"type": "object", "required": ["status", "version", "digest", "checks"]},
+}
+
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    "minutes": {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES, "default": DEFAULT_MINUTES},
+    "scope": {"type": "string", "enum": list(SCOPES)},
+    "enabled": {"type": "boolean"},
+    "rule_name": _TEXT,
+    "rule_id": _ID,
+    "key": _TEXT,
+    "since": _TIME,
+    "until": _TIME,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the document says about one method of one path."""
+
+    summary: str
+    answers: Mapping[int, str | None]  # status -> schema of its JSON body, None for no body
+    parameters: tuple[str, ...] = ()
+    body: str | None = None
+    admin: bool = False
+    limited: bool = False
+    media_type: str = "application/json"
+
+
+_REASONS = {
+    400: "The body is not JSON",
+    401: "The admin token is needed",
+    403: "Only loopback, or only this site, may ask",
+    404: "There is no such thing",
+    409: "The name is taken",
+    413: "The body is too large",
+    415: "The body must be application/json",
+    422: "Something in the request is not right; `errors` says what",
+    429: "A rule refuses; Retry-After says when to come back",
+    503: "The database does not answer",
+}
+
+
+def document(operations: Mapping[tuple[str, str], Operation]) -> dict[str, Any]:
+    """Return the document for operations by (path, method)."""
+    paths: dict[str, Any] = {}
+    for (path, method), operation in operations.items():
+        paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "gaia_server", "version": __version__, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "gaia_session"},
+            },
+        },
+    }
+
+
+def problems(operation: Operation) -> set[int]:
+    """Return the statuses that come as problem details."""
+    found = {422} if operation.parameters or operation.limited else set()
+    found |= {400, 413, 415, 422} if operation.body else set()
+    found |= {401, 403} if operation.admin else set()
+    found |= {429, 503} if operation.limited else set()
+    return found
+
+
+def _operation(path: str, operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {"summary": operation.summary}
+    parameters = [{"name": name, "in": "query", "schema": PARAMETERS[name]} for name in operation.parameters]
+    if "{id}" in path:
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": _ID})  # type: ignore[dict-item]
+    if parameters:
+        found["parameters"] = parameters
+    if operation.body:
+        found["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
+    if operation.admin:
+        found["security"] = [{}, {"token": []}, {"session": []}]
+    found["responses"] = {
+        str(status): _answer(status, schema, operation) for status, schema in operation.answers.items()
+    }
+    for status in sorted(problems(operation) - set(operation.answers)):
+        found["responses"][str(status)] = _answer(status, "Problem", operation)
+    return found
+
+
+def _answer(status: int, schema: str | None, operation: Operation) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": _REASONS.get(status, operation.summary)}
+    media_type = "application/problem+json" if schema == "Problem" else operation.media_type
+    if schema:
+        answer["content"] = _content(media_type, schema)
+    elif operation.media_type != "application/json":
+        answer["content"] = {operation.media_type: {}}
+    return answer
+
+
+def _content(media_type: str, schema: str) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}

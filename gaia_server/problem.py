@@ -1,0 +1,85 @@
+"""Errors as RFC 9457 problem details: one shape for every answer that is not a success."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+class Problem(Exception):
+    """An answer that is no success. `errors` names the fields at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {detail}")
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Return the answer itself."""
+        body: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = list(self.errors)
+        return Json(body, status_code=self.status, headers=self.headers, media_type="application/problem+json")
+
+
+class Json(Response):
+    """A JSON answer; times in it become RFC 3339 UTC with milliseconds."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return encode(content).encode()
+
+
+def encode(content: Any) -> str:
+    """Return `content` as compact JSON."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return `moment` as RFC 3339 UTC with milliseconds: `2026-02-26T10:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+async def on_problem(_request: Request, error: Exception) -> Response:
+    """Answer a Problem that a handler raised."""
+    assert isinstance(error, Problem)  # noqa: S101 - registered for this class only
+    return error.response()
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router refuses: an unknown path, a method the path has not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    details = {404: "there is nothing at this path", 405: f"{request.method} is not what this path takes"}
+    return Problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers).response()
+
+
+async def on_error(_request: Request, _error: Exception) -> Response:
+    """Answer a fault of ours, which the log tells; its text is not for clients."""
+    return Problem(500, "the server made a mistake; its log says which").response()

@@ -1,0 +1,182 @@
+"""Every route, in one table: the application and its OpenAPI document are made from it."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
+from starlette.types import Receive, Scope, Send
+
+from gaia_server import api, dashboard, live, openapi
+from gaia_server.auth import COOKIE, SESSION_S
+from gaia_server.openapi import Operation
+from gaia_server.problem import Json, Problem
+from gaia_server.server import Server
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_HOME = "/api/admin/quotas"
+_PAGE = ("limit", "offset")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One method of one path."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation: Operation
+
+
+def _admin(
+    method: str,
+    path: str,
+    handler: Handler,
+    answers: Mapping[int, str | None],
+    summary: str,
+    parameters: tuple[str, ...] = (),
+    body: str | None = None,
+) -> Entry:
+    operation = Operation(summary, answers, parameters, body, admin=True, limited=True)
+    return Entry(method, _HOME + path, handler, operation)
+
+
+async def health(request: Request) -> Response:
+    """Say whether this server and its database are well."""
+    server = _server(request)
+    connected = await server.database_answers()
+    return Json(server.health(connected=connected), status_code=200 if connected else 503)
+
+
+async def livez(_request: Request) -> Response:
+    """Say that the process answers."""
+    return Json({"status": "alive"})
+
+
+async def readyz(request: Request) -> Response:
+    """Say whether requests can be decided."""
+    if not await _server(request).database_answers():
+        raise Problem(503, "the database does not answer")
+    return Json({"status": "ready"})
+
+
+async def metrics(request: Request) -> Response:
+    """Tell the metrics to Prometheus."""
+    found = _server(request).metrics
+    return Response(found.text(), media_type=found.content_type)
+
+
+async def openapi_json(_request: Request) -> Response:
+    """Tell what there is."""
+    return Json(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE}))
+
+
+async def login(request: Request) -> Response:
+    """Exchange the admin token for a session cookie."""
+    access, now = _server(request).access, time.time()
+    if foreign := access.foreign_origin(request):
+        raise foreign
+    body = await api.read_json(request)
+    token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
+    if not isinstance(token, str):
+        raise Problem(422, "the body is no login", errors=[{"field": "token", "detail": "is the one field, a text"}])
+    if not access.matches(token):
+        raise Problem(401, "this is not the admin token")
+    response = Response(status_code=204)
+    response.set_cookie(
+        COOKIE,
+        access.session(now),
+        max_age=SESSION_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return response
+
+
+TABLE: tuple[Entry, ...] = (
+    Entry("GET", "/health", health, Operation("Whether the server is well", {200: "Health", 503: "Health"})),
+    Entry("GET", "/livez", livez, Operation("Whether the process answers", {200: None})),
+    Entry("GET", "/readyz", readyz, Operation("Whether requests can be decided", {200: None, 503: "Problem"})),
+    Entry("GET", "/metrics", metrics, Operation("Prometheus metrics", {200: None}, media_type="text/plain")),
+    Entry("GET", "/openapi.json", openapi_json, Operation("This document", {200: None})),
+    Entry(
+        "POST",
+        "/admin/login",
+        login,
+        Operation(
+            "A session for the dashboard", {204: None, 401: "Problem", 403: "Problem"}, body="Login", limited=True
+        ),
+    ),
+    _admin("GET", "/config", api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
+    _admin("POST", "/config", api.create_rule, {201: "Rule", 409: "Problem"}, "Create a rule", body="RuleFields"),
+    _admin("GET", "/config/{id}", api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
+    _admin(
+        "PUT",
+        "/config/{id}",
+        api.replace_rule,
+        {200: "Rule", 404: "Problem", 409: "Problem"},
+        "Replace a rule",
+        body="RuleFields",
+    ),
+    _admin("DELETE", "/config/{id}", api.delete_rule, {204: None, 404: "Problem"}, "Delete a rule and its counts"),
+    _admin("GET", "/usage", api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
+    _admin(
+        "GET",
+        "/violations",
+        api.violations,
+        {200: "Violations"},
+        "Refused requests",
+        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+    ),
+    _admin("GET", "/analytics", api.analytics_, {200: "Analytics"}, "Numbers of the last minutes", ("minutes",)),
+)
+
+
+def routes() -> list[BaseRoute]:
+    """Return all routes."""
+    by_path: dict[str, dict[str, Handler]] = {}
+    for entry in TABLE:
+        by_path.setdefault(entry.path, {})[entry.method] = _guarded(entry) if entry.operation.admin else entry.handler
+    by_path |= {path: {"GET": handler} for path, handler in dashboard.handlers().items()}
+    return [
+        *(Route(path, Path(path, handlers)) for path, handlers in by_path.items()),
+        WebSocketRoute("/ws/admin/quotas", live.quotas),
+    ]
+
+
+class Path:
+    """One path: hands a request to its method's handler, as an ASGI application."""
+
+    def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
+        self.path = path
+        self._apps = {method: request_response(handler) for method, handler in handlers.items()}
+        if "GET" in self._apps:
+            self._apps["HEAD"] = self._apps["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises HTTPException 405."""
+        app = self._apps.get(scope["method"])
+        if app is None:
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self._apps))})
+        await app(scope, receive, send)
+
+
+def _server(request: Request) -> Server:
+    server: Server = request.app.state.server
+    return server
+
+
+def _guarded(entry: Entry) -> Handler:
+    async def handler(request: Request) -> Response:
+        if refusal := _server(request).access.refusal(request, time.time()):
+            raise refusal
+        if request.query_params and not entry.operation.parameters:
+            raise Problem(422, "this takes no query parameters")
+        return await entry.handler(request)
+
+    return handler

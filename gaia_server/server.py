@@ -1,0 +1,188 @@
+"""What one server process holds, and the questions its routes and background work ask of it."""
+
+import asyncio
+import hashlib
+import logging
+import os
+import socket
+import time
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from gaia_server import __version__, limiter
+from gaia_server.alerts import Watch
+from gaia_server.auth import Access
+from gaia_server.events import Pending
+from gaia_server.hub import Hub
+from gaia_server.limiter import Decision, Principal
+from gaia_server.metrics import Metrics, resident_bytes
+from gaia_server.settings import Settings
+from gaia_server.store import TIMEOUT_S, Store, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the background work saw last."""
+
+    violations_per_minute: int = 0
+    requests_per_second: float = 0.0
+    rules: int = 0
+    database: bool = False
+
+
+@dataclass
+class Server:
+    """One process: its settings, its database, its clients."""
+
+    settings: Settings
+    digest: str | None  # sha256 of the executable it was started from; None if it was not started from one
+    store: Store = field(init=False)
+    access: Access = field(init=False)
+    metrics: Metrics = field(init=False)
+    hub: Hub = field(default_factory=Hub)
+    watch: Watch = field(default_factory=Watch)
+    pending: Pending = field(default_factory=Pending)
+    counts: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # decisions not yet written down
+    seen: Seen = field(default_factory=Seen)
+    named_keys: frozenset[str] = frozenset()  # API keys that enabled rules name
+    requests: int = 0
+    started: float = field(default_factory=time.monotonic)
+    instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    _ping: asyncio.Task[bool] | None = None
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.settings.database_url)
+        self.access = Access(self.settings.admin_token)
+        self.metrics = Metrics(self.gauges, self.digest)
+
+    # Rules
+
+    async def read_rules(self) -> None:
+        """Take over what the database says about rules. Raises Unavailable."""
+        rules = await self.store.rules()
+        self.named_keys = frozenset(
+            rule.scope_value for rule in rules if rule.enabled and rule.scope == "api_key" and rule.scope_value
+        )
+        self.seen.rules = sum(rule.enabled for rule in rules)
+
+    # Limiting
+
+    def principal(self, connection: HTTPConnection) -> Principal:
+        """Whose request this is."""
+        return limiter.principal(
+            connection.headers,
+            connection.client.host if connection.client else None,
+            named_keys=self.named_keys,
+            trusted_proxies=self.settings.trusted_proxies,
+            is_admin=self.access.is_admin(connection, time.time()),
+        )
+
+    async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
+        """Decide one request, count it and remember what was refused. Raises Unavailable."""
+        principal = self.principal(connection)
+        decision = await self.store.check(principal, resource_type)
+        self.counts[principal.scope, resource_type, decision.admitted] += 1
+        outcome = "admitted" if decision.admitted else "denied"
+        self.metrics.decisions.labels(principal.scope, outcome).inc()
+        for refusal in decision.refusals:
+            self.metrics.violations.labels(refusal.scope, refusal.limit_type).inc()
+            self.pending.add(refusal, resource_type)
+        return decision
+
+    # Health
+
+    async def database_answers(self) -> bool:
+        """Whether the database answers within TIMEOUT_S. Many who ask at once share one question."""
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._ask())
+        ping = self._ping  # somebody may ask anew while we wait
+        done, _ = await asyncio.wait({ping}, timeout=TIMEOUT_S)
+        self.seen.database = bool(done) and ping.result()
+        return self.seen.database
+
+    async def _ask(self) -> bool:
+        try:
+            await self.store.ping()
+        except Unavailable:
+            return False
+        return True
+
+    def health(self, *, connected: bool) -> dict[str, Any]:
+        """Return what /health says."""
+        use = self.store.pool_use
+        return {
+            "status": "healthy" if connected else "unhealthy",
+            "version": __version__,
+            "digest": self.digest,
+            "uptime_s": round(self.uptime_s, 3),
+            "checks": {
+                "database": {
+                    "status": "connected" if connected else "disconnected",
+                    "pool": {"size": use.size, "in_use": use.in_use, "waiting": use.waiting, "max": use.maximum},
+                },
+                "rate_limiting": {"status": "enabled" if self.settings.rate_limit_enabled else "disabled"},
+                "websocket": {"status": "serving", "clients": len(self.hub.clients)},
+            },
+            "features": {**self.settings.features, "anthropic_api_key_set": self.settings.anthropic_api_key_set},
+        }
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since this process was ready to begin."""
+        return time.monotonic() - self.started
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Return the gauges of /metrics."""
+        use = self.store.pool_use
+        return {
+            "gaia_websocket_clients": ("Connected WebSocket clients.", len(self.hub.clients)),
+            "gaia_database_up": ("Whether the database answered last.", float(self.seen.database)),
+            "gaia_database_pool_connections": ("Connections of the pool.", use.size),
+            "gaia_database_pool_in_use": ("Connections in use.", use.in_use),
+            "gaia_database_pool_waiting": ("Requests waiting for a connection.", use.waiting),
+            "gaia_database_pool_max": ("Most connections the pool may have.", use.maximum),
+            "gaia_rate_limit_rules": ("Enabled rules.", self.seen.rules),
+            "gaia_violations_last_minute": ("Requests refused in the last minute.", self.seen.violations_per_minute),
+            "gaia_alerts_firing": ("Alerts that fire now.", float(self.watch.firing is not None)),
+            "gaia_uptime_seconds": ("Since this process was ready to begin.", self.uptime_s),
+        }
+
+    def stats(self) -> dict[str, Any]:
+        """Return what a `stats` message says."""
+        use = self.store.pool_use
+        return {
+            "requests_per_second": round(self.seen.requests_per_second, 2),
+            "requests": self.requests,
+            "violations_last_minute": self.seen.violations_per_minute,
+            "rules": self.seen.rules,
+            "websocket_clients": len(self.hub.clients),
+            "database": {
+                "status": "connected" if self.seen.database else "disconnected",
+                "pool": {"size": use.size, "in_use": use.in_use, "waiting": use.waiting, "max": use.maximum},
+            },
+            "memory_bytes": resident_bytes(),
+            "uptime_s": round(self.uptime_s, 3),
+            "rate_limiting": "enabled" if self.settings.rate_limit_enabled else "disabled",
+            "version": __version__,
+            "instance": self.instance,
+            "alerts": {
+                "firing": [self.watch.firing.to_json()] if self.watch.firing else [],
+                "past": [alert.to_json() for alert in self.watch.past],
+            },
+        }
+
+
+def executable_digest(program: str) -> str | None:
+    """Return the sha256 of the single-file executable that `program` is; None if it is none."""
+    path = Path(program)
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

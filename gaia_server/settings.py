@@ -1,0 +1,97 @@
+"""What the server is told, from environment variables. A bad value is refused before anything starts."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+DEFAULT_PORT = 8080
+MINIMUM_TOKEN_LENGTH = 8
+FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
+"""Switches of other features: checked and reported here, used elsewhere."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(Exception):
+    """A variable is missing or its value is no good; the message says which and what to write, never a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The server's settings, all checked."""
+
+    database_url: str = field(repr=False)
+    port: int = DEFAULT_PORT
+    rate_limit_enabled: bool = True
+    admin_token: str | None = field(default=None, repr=False)
+    trusted_proxies: tuple[Network, ...] = ()
+    features: Mapping[str, bool] = field(default_factory=dict)  # lower-case name -> on
+    anthropic_api_key_set: bool = False
+
+    @property
+    def host(self) -> str:
+        """Where to listen when no socket was handed over: everywhere only if admin routes need a token."""
+        return "0.0.0.0" if self.admin_token else "127.0.0.1"  # noqa: S104 - only with a token
+
+
+def read(variables: Mapping[str, str]) -> Settings:
+    """Read the settings; an empty value counts as not set. Raises SettingsError."""
+    given = {name: value for name, value in variables.items() if value}
+    return Settings(
+        database_url=_database_url(given),
+        port=_port(given),
+        rate_limit_enabled=_boolean(given, "RATE_LIMIT_ENABLED", default=True),
+        admin_token=_token(given),
+        trusted_proxies=_networks(given),
+        features={name.lower(): _boolean(given, name, default=False) for name in FEATURES},
+        anthropic_api_key_set="ANTHROPIC_API_KEY" in given,
+    )
+
+
+def _database_url(given: Mapping[str, str]) -> str:
+    example = "e.g. postgresql://user@host:5432/gaia"
+    if "DATABASE_URL" not in given:
+        raise SettingsError(f"DATABASE_URL: not set; give a PostgreSQL connection string, {example}")
+    try:
+        conninfo_to_dict(given["DATABASE_URL"])
+    except psycopg.ProgrammingError:
+        # without the cause: it quotes the value, which holds a password
+        raise SettingsError(f"DATABASE_URL: not a PostgreSQL connection string; write {example}") from None
+    return given["DATABASE_URL"]
+
+
+def _port(given: Mapping[str, str]) -> int:
+    text = given.get("PORT", str(DEFAULT_PORT))
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536):
+        raise SettingsError(f"PORT: {text!r} is not a port; give a number from 1 to 65535, e.g. {DEFAULT_PORT}")
+    return int(text)
+
+
+def _boolean(given: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = given.get(name, str(default).lower())
+    if text not in ("true", "false"):
+        raise SettingsError(f"{name}: {text!r} is not true or false")
+    return text == "true"
+
+
+def _token(given: Mapping[str, str]) -> str | None:
+    token = given.get("ADMIN_TOKEN")
+    if token is None:
+        return None
+    if len(token) < MINIMUM_TOKEN_LENGTH or not all("!" <= character <= "~" for character in token):
+        raise SettingsError(
+            f"ADMIN_TOKEN: not usable; give at least {MINIMUM_TOKEN_LENGTH} printable ASCII characters without spaces"
+        )
+    return token
+
+
+def _networks(given: Mapping[str, str]) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in given.get("TRUSTED_PROXIES", "").split(",") if part)
+    except ValueError as error:
+        raise SettingsError(
+            f"TRUSTED_PROXIES: {error}; give addresses or networks separated by commas, e.g. 10.0.0.7,192.168.0.0/16"
+        ) from None

@@ -1,0 +1,283 @@
+"""All SQL. Every method is one statement, so one transaction and one round trip.
+
+The caller sees two errors only: `Unavailable` when the database does not answer, `DuplicateName` for a taken name.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from gaia_server.limiter import Decision, Principal, Standing
+from gaia_server.listings import ANALYTICS, CONDITIONS, RULES, USAGE, VIOLATIONS, Listing
+from gaia_server.rules import Rule, RuleFields
+
+APPLICATION_NAME = "gaia_server"
+POOL_SIZE = 10
+MAX_WAITING = 1000
+TIMEOUT_S = 2.0
+"""How long a request waits for the database before it is answered 503."""
+
+RULES_CHANNEL = "gaia_rules"
+EVENTS_CHANNEL = "gaia_events"
+
+_RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
+_FIELDS = tuple(field.name for field in fields(RuleFields))
+_CHECK = sql.SQL("SELECT {} FROM rate_limit_check(%s, %s, %s)").format(
+    sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Standing))
+)
+_RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
+
+# Worth one more try: a rule deleted meanwhile, locks taken in another order while a rule changed its kind.
+_PASSING = (psycopg.errors.ForeignKeyViolation, psycopg.errors.DeadlockDetected)
+# A connection of the pool that turned out to be dead: the database was restarted.
+_LOST = (
+    psycopg.errors.AdminShutdown,
+    psycopg.errors.CrashShutdown,
+    psycopg.errors.IdleSessionTimeout,
+    psycopg.InterfaceError,
+)
+
+Query = LiteralString | sql.Composed
+
+
+class Unavailable(Exception):
+    """The database did not answer, or not in time."""
+
+
+class DuplicateName(Exception):
+    """Another rule has that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and how long the whole list is."""
+
+    items: Sequence[Mapping[str, Any]]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """How the connections are used right now."""
+
+    size: int
+    in_use: int
+    waiting: int
+    maximum: int
+
+
+class Store:
+    """The server's database."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+            dsn,
+            kwargs=_connection_arguments(),
+            configure=_configure,
+            min_size=2,
+            max_size=POOL_SIZE,
+            max_waiting=MAX_WAITING,
+            timeout=TIMEOUT_S,
+            reconnect_timeout=10,
+            open=False,
+            name="gaia_server",
+        )
+
+    async def open(self) -> None:
+        """Begin to connect; does not wait, so that the server can say that the database is away."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self._pool.close(timeout=2)
+
+    @property
+    def pool_use(self) -> PoolUse:
+        """How the connections are used right now."""
+        found = self._pool.get_stats()
+        size = found.get("pool_size", 0)
+        return PoolUse(size, size - found.get("pool_available", 0), found.get("requests_waiting", 0), POOL_SIZE)
+
+    # Limiting
+
+    async def check(self, principal: Principal, resource_type: str) -> Decision:
+        """Decide one request and count it. Raises Unavailable."""
+        rows = await self._rows(_CHECK, (principal.scope, principal.value, resource_type))
+        return Decision([Standing(**row) for row in rows])
+
+    # Rules
+
+    async def rules(self) -> list[Rule]:
+        """Return all rules by id. Raises Unavailable."""
+        return [Rule(**row) for row in await self._rows(_RULES + sql.SQL(" ORDER BY id"))]
+
+    async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+        """Return rules by id; `filters` may hold scope, enabled and rule_name. Raises Unavailable."""
+        return await self._page(RULES, filters, limit=limit, offset=offset)
+
+    async def rule(self, rule_id: int) -> Rule | None:
+        """Return one rule, None if there is none. Raises Unavailable."""
+        rows = await self._rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
+        return Rule(**rows[0]) if rows else None
+
+    async def create_rule(self, rule: RuleFields) -> Rule:
+        """Store a new rule. Raises DuplicateName, Unavailable."""
+        query = sql.SQL("INSERT INTO rate_limit_configs ({}) VALUES ({}) RETURNING {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, _FIELDS)),
+            sql.SQL(", ").join(map(sql.Placeholder, _FIELDS)),
+            _RULE,
+        )
+        (row,) = await self._named(query, asdict(rule))
+        return Rule(**row)
+
+    async def replace_rule(self, rule_id: int, rule: RuleFields) -> Rule | None:
+        """Overwrite a rule; None if there is none. Raises DuplicateName, Unavailable."""
+        query = sql.SQL("UPDATE rate_limit_configs SET {} WHERE id = {} RETURNING {}").format(
+            sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in _FIELDS),
+            sql.Placeholder("id"),
+            _RULE,
+        )
+        rows = await self._named(query, {**asdict(rule), "id": rule_id})
+        return Rule(**rows[0]) if rows else None
+
+    async def delete_rule(self, rule_id: int) -> bool:
+        """Delete a rule with its buckets, quotas and violations; False if there is none. Raises Unavailable."""
+        return bool(await self._rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
+
+    # What is told
+
+    async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+        """Return how much of each limit is used right now, by rule and key. Raises Unavailable."""
+        return await self._page(USAGE, filters, limit=limit, offset=offset)
+
+    async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+        """Return violations, newest first. Raises Unavailable."""
+        return await self._page(VIOLATIONS, filters, limit=limit, offset=offset)
+
+    async def violations_within(self, seconds: float) -> int:
+        """Return how many requests were refused in the last `seconds`. Raises Unavailable."""
+        (row,) = await self._rows(
+            "SELECT coalesce(sum(hits), 0)::bigint AS hits FROM rate_limit_violations"
+            " WHERE occurred_at > clock_timestamp() - make_interval(secs => %s)",
+            (seconds,),
+        )
+        found: int = row["hits"]
+        return found
+
+    async def analytics(self, minutes: int) -> dict[str, list[DictRow]]:
+        """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
+        return {name: await self._rows(query, {"minutes": minutes}) for name, query in ANALYTICS.items()}
+
+    # What the server writes down
+
+    async def add_stats(self, counts: Mapping[tuple[str, str, bool], int]) -> None:
+        """Add decisions, counted by (scope, resource_type, admitted), to the running minute. Raises Unavailable."""
+        keys = sorted({(scope, resource) for scope, resource, _ in counts})
+        await self._rows(
+            "INSERT INTO rate_limit_stats AS s (minute, scope, resource_type, admitted, denied)"
+            " SELECT date_trunc('minute', clock_timestamp()), * FROM unnest(%s::text[], %s::text[], %s::bigint[],"
+            " %s::bigint[]) ON CONFLICT (minute, scope, resource_type)"
+            " DO UPDATE SET admitted = s.admitted + excluded.admitted, denied = s.denied + excluded.denied",
+            (
+                [scope for scope, _ in keys],
+                [resource for _, resource in keys],
+                [counts.get((*key, True), 0) for key in keys],
+                [counts.get((*key, False), 0) for key in keys],
+            ),
+        )
+
+    async def add_load(self, sample: Mapping[str, Any]) -> None:
+        """Write down how this process feels. Raises Unavailable."""
+        await self._rows(
+            "INSERT INTO system_load_history (instance, cpu_percent, memory_bytes, requests_per_second,"
+            " websocket_clients, pool_in_use) VALUES (%(instance)s, %(cpu_percent)s, %(memory_bytes)s,"
+            " %(requests_per_second)s, %(websocket_clients)s, %(pool_in_use)s)",
+            sample,
+        )
+
+    # Between processes, and whether the database is there
+
+    async def ping(self) -> None:
+        """Ask the database for nothing. Raises Unavailable."""
+        await self._rows("SELECT 1")
+
+    async def notify(self, payload: str) -> None:
+        """Tell the other server processes. Raises Unavailable."""
+        await self._rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
+
+    async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
+        """Yield (channel, payload) as they come, and ("", "") once listening and whenever `every_s` was quiet.
+
+        Raises psycopg.OperationalError when the connection is lost.
+        """
+        async with await AsyncConnection.connect(self._dsn, **_connection_arguments()) as connection:
+            for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            while True:
+                yield "", ""
+                async for notification in connection.notifies(timeout=every_s):
+                    yield notification.channel, notification.payload
+
+    # How
+
+    async def _page(self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+        conditions = [sql.SQL(CONDITIONS[name]) for name in filters]
+        listed = sql.SQL("SELECT * FROM ({}) AS listed WHERE {}").format(
+            sql.SQL(listing.query), sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
+        )
+        part = sql.SQL("{} FROM ({} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s) AS page {} ORDER BY {}").format(
+            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), sql.SQL(listing.order)
+        )
+        (count,) = await self._rows(sql.SQL("SELECT count(*) AS total FROM ({}) AS counted").format(listed), filters)
+        items = await self._rows(part, {**filters, "limit": limit, "offset": offset})
+        return Page(items, count["total"])
+
+    async def _named(self, query: sql.Composed, arguments: Mapping[str, Any]) -> list[DictRow]:
+        try:
+            return await self._rows(query, arguments)
+        except psycopg.errors.UniqueViolation as error:
+            raise DuplicateName(arguments["rule_name"]) from error
+
+    async def _rows(self, query: Query, arguments: Any = ()) -> list[DictRow]:
+        try:
+            return await self._once(query, arguments)
+        except _PASSING:
+            return await self._once(query, arguments)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, _LOST):
+                raise
+            await self._pool.check()  # the other idle connections are as dead as this one
+            return await self._once(query, arguments)
+
+    async def _once(self, query: Query, arguments: Any) -> list[DictRow]:
+        try:
+            async with asyncio.timeout(TIMEOUT_S), self._pool.connection() as connection:
+                cursor = await connection.execute(query, arguments)
+                return await cursor.fetchall() if cursor.description else []
+        except _PASSING:
+            raise
+        except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+
+
+async def _configure(connection: AsyncConnection[DictRow]) -> None:
+    await connection.execute(
+        "SELECT set_config('statement_timeout', '3s', false), set_config('TimeZone', 'UTC', false)"
+    )
+
+
+def _connection_arguments() -> dict[str, Any]:
+    return {
+        "application_name": APPLICATION_NAME,
+        "autocommit": True,
+        "connect_timeout": 2,
+        "tcp_user_timeout": 3000,
+        "row_factory": dict_row,
+    }
