@@ -1,0 +1,274 @@
+"""Environments: where a server runs and what it is given. The only module that reads `os.environ`.
+
+[environment]
+stage = "qa"                       # which criteria are judged: dev, qa or prod
+database = "external"              # "embedded": gaia brings its own PostgreSQL (local only)
+host = "0.0.0.0"                   # where the server listens; the port is the variable PORT
+base_url = "https://qa:8080"       # optional: gate a server that already runs there
+required = ["DATABASE_URL", ...]   # variables that must be set to deploy
+
+[environment.defaults]             # values of variables that are no secrets
+PORT = "8080"
+
+[looks.log]                        # optional: parameters of looks, in place of criteria.toml's
+window_s = 60
+"""
+
+import math
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from gaia_checks.errors import EnvironmentFileError, MissingVariable
+from gaia_checks.model import STAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
+
+SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
+"""Variables whose values must appear in nothing that is written."""
+
+SERVER_NAMES = SECRET_NAMES | {
+    "PORT",
+    "RATE_LIMIT_ENABLED",
+    "CLAUDE_CONFIRM_AI_ENABLED",
+    "ENABLE_PATTERN_LEARNING",
+    "ENABLE_AI_FALLBACK",
+}
+"""Every variable that the server's contract knows."""
+
+_BOOLEANS = ("true", "false")
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
+_KEYWORD_PASSWORD = re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'\"]+)")
+_BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
+REDACTED = "***"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment file together with the variables that were set when it was read."""
+
+    name: str
+    path: Path
+    stage: str
+    database: str  # "embedded" or "external"
+    host: str
+    base_url: str | None
+    required: tuple[str, ...]
+    defaults: Mapping[str, str]
+    looks: Mapping[str, Mapping[str, float]]  # look -> parameter -> value
+    home: Path  # releases, state, sockets: GAIA_HOME
+    log_dir: Path  # server logs and the ledger: GAIA_LOG_DIR
+    reports: Path  # evidence: GAIA_REPORTS
+    values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
+
+    @property
+    def port(self) -> int:
+        """The port the server listens on."""
+        return int(self.values["PORT"])
+
+    @property
+    def local_url(self) -> str:
+        """How this machine reaches the server that is deployed here."""
+        return url_of(self.host, self.port)
+
+    def variables(self) -> dict[str, str]:
+        """Return the server's variables, every required one among them.
+
+        Raises MissingVariable, naming all that are missing.
+        """
+        missing = [name for name in self.required if not self.values.get(name)]
+        if missing:
+            raise MissingVariable(
+                f"{self.name}: {', '.join(missing)} not set; {self.path.name} requires "
+                f"{'it' if len(missing) == 1 else 'them'}: export {missing[0]}=... and run again"
+            )
+        return dict(self.values)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must not be written anywhere, longest first."""
+        return _secrets(self.values)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
+        return redact(text, variables=self.values)
+
+
+def redact(text: str, *, variables: Mapping[str, str] = os.environ) -> str:
+    """Return `text` without the secrets among `variables`, and without what looks like one."""
+    for secret in _secrets(variables):
+        text = text.replace(secret, REDACTED)
+    text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
+    text = _KEYWORD_PASSWORD.sub(rf"\1{REDACTED}", text)
+    return _BEARER.sub(rf"\1{REDACTED}", text)
+
+
+def url_of(host: str, port: int) -> str:
+    """Return how this machine reaches a server that listens on `host` and `port`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment:
+    """Read `environments/<name>.toml`, or the file itself when `name` is a path to a .toml.
+
+    Raises EnvironmentFileError for anything unknown, missing or of the wrong type.
+    """
+    path = Path(name) if name.endswith(".toml") else ROOT / "environments" / f"{name}.toml"
+    document = _parse(name, path)
+    where = path.name
+    _known(where, "", document, {"environment", "looks"})
+    table = _typed(where, document, "environment", dict, "[environment]", "a table")
+    _known(where, "environment.", table, {"stage", "database", "host", "base_url", "required", "defaults"})
+    stage = _choice(where, table, "stage", STAGES)
+    database = _choice(where, table, "database", ("embedded", "external"))
+    host = _typed(where, table, "host", str, "environment.host", 'an address, e.g. "127.0.0.1"')
+    stem = path.stem
+    here = ROOT / ".gaia" if database == "embedded" else None
+    home = Path(variables.get("GAIA_HOME") or here or "/var/lib/gaia")
+    return Environment(
+        name=stem,
+        path=path.resolve(),
+        stage=stage,
+        database=database,
+        host=host,
+        base_url=_base_url(where, table),
+        required=_required(where, table),
+        defaults=(defaults := _defaults(where, table)),
+        looks=_looks(where, document.get("looks", {})),
+        home=home.absolute(),
+        log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
+        reports=Path(variables.get("GAIA_REPORTS") or ROOT / "reports").absolute(),
+        values=_values(stem, defaults, variables),
+    )
+
+
+def inherited(**changes: str) -> dict[str, str]:
+    """Return this process's own variables with `changes`, for a program that needs PATH, HOME and the like."""
+    return {**os.environ, **changes}
+
+
+def surroundings(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return what a process that we start gets beside its own variables: how to find programs, home, language.
+
+    The folder of the running Python comes first in PATH, so that `#!/usr/bin/env python3` finds this one.
+    """
+    path = variables.get("PATH") or os.defpath
+    found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
+    return found | {name: variables[name] for name in ("HOME", "LANG") if variables.get(name)}
+
+
+def _parse(name: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in (ROOT / "environments").glob("*.toml")))
+        raise EnvironmentFileError(f"{name}: no such environment ({path} does not exist); known: {known}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise EnvironmentFileError(f"{path.name}: not valid TOML: {error}") from error
+
+
+def _known(where: str, prefix: str, table: Mapping[str, Any], known: set[str]) -> None:
+    for key in table:
+        if key not in known:
+            raise EnvironmentFileError(f"{where}: {prefix}{key}: unknown key; known here: {', '.join(sorted(known))}")
+
+
+def _typed(where: str, table: Mapping[str, Any], key: str, kind: type, label: str, example: str) -> Any:
+    if key not in table:
+        raise EnvironmentFileError(f"{where}: {label}: missing; give {example}")
+    value = table[key]
+    if not isinstance(value, kind):
+        raise EnvironmentFileError(f"{where}: {label}: {value!r} is not {example}")
+    return value
+
+
+def _choice(where: str, table: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
+    value: str = _typed(where, table, key, str, f"environment.{key}", f"one of {', '.join(choices)}")
+    if value not in choices:
+        raise EnvironmentFileError(f"{where}: environment.{key}: {value!r} is not one of {', '.join(choices)}")
+    return value
+
+
+def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
+    url = table.get("base_url")
+    if url is None:
+        return None
+    if not isinstance(url, str) or not re.match(r"https?://[^/]", url):
+        raise EnvironmentFileError(
+            f'{where}: environment.base_url: {url!r} is no URL; write e.g. "http://127.0.0.1:8080"'
+        )
+    return url.rstrip("/")
+
+
+def _required(where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    required = table.get("required", [])
+    if not isinstance(required, list) or not all(name in sorted(SERVER_NAMES) for name in required):
+        raise EnvironmentFileError(
+            f"{where}: environment.required: {required!r} is not a list of variables; "
+            f"choose from {', '.join(sorted(SERVER_NAMES))}"
+        )
+    return tuple(required)
+
+
+def _defaults(where: str, table: Mapping[str, Any]) -> dict[str, str]:
+    defaults = table.get("defaults", {})
+    if not isinstance(defaults, dict):
+        raise EnvironmentFileError(f"{where}: environment.defaults: {defaults!r} is not a table")
+    for name, value in defaults.items():
+        label = f"{where}: environment.defaults.{name}"
+        if name in SECRET_NAMES:
+            raise EnvironmentFileError(f"{label}: a secret does not belong in a file; list it under `required`")
+        if name not in SERVER_NAMES:
+            raise EnvironmentFileError(f"{label}: unknown variable; known: {', '.join(sorted(SERVER_NAMES))}")
+        if not isinstance(value, str):
+            written = str(value).lower() if isinstance(value, bool) else value  # as TOML has it
+            raise EnvironmentFileError(f'{label}: {written} is not a text; write it in quotes: {name} = "{written}"')
+    return defaults
+
+
+def _looks(where: str, looks: Any) -> dict[str, dict[str, float]]:
+    if not isinstance(looks, dict) or not all(isinstance(table, dict) for table in looks.values()):
+        raise EnvironmentFileError(f"{where}: looks: give one table per look, e.g. [looks.load] window_s = 60")
+    for look, table in looks.items():
+        for key, value in table.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not value > 0 or value == math.inf:
+                wrong = "is not finite" if value == math.inf else "is not above 0"
+                raise EnvironmentFileError(f"{where}: looks.{look}.{key}: {value!r} {wrong}; give a number, e.g. 60")
+    return looks
+
+
+def _values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    values = {**defaults, **{key: variables[key] for key in SERVER_NAMES if variables.get(key)}}
+    port = values.setdefault("PORT", "8080")
+    if not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
+        raise EnvironmentFileError(f"{name}: PORT: {port!r} is not a port; give a number from 1 to 65535, e.g. 8080")
+    for key in sorted(SERVER_NAMES - SECRET_NAMES - {"PORT"}):
+        if key in values and values[key] not in _BOOLEANS:
+            raise EnvironmentFileError(f"{name}: {key}: {values[key]!r} is not true or false")
+    return values
+
+
+def _secrets(variables: Mapping[str, str]) -> tuple[str, ...]:
+    found = {variables[name] for name in SECRET_NAMES if variables.get(name)}
+    found |= _passwords(variables.get("DATABASE_URL", ""))
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _passwords(url: str) -> set[str]:
+    """The password inside a connection string, as it stands there and unquoted."""
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return set()
+    return {password, unquote(password)} if password else set()

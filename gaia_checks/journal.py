@@ -1,0 +1,70 @@
+"""Append-only JSON lines that survive a kill: measurements, timelines, the deployment ledger.
+
+A line is written by one `write` under the file's lock, so that several processes may write to the
+same file. What a kill or a full disk leaves behind is at most one torn last line: `read` drops it,
+and the next `append` removes it before it writes.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.errors import EvidenceError
+from gaia_checks.model import timestamp
+
+
+def now() -> str:
+    """Return the wall clock as it stands in records: RFC 3339 UTC with milliseconds."""
+    return timestamp(datetime.now(UTC))
+
+
+def append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Append one record to `path`; with `durable`, return only when it is on the disk."""
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _remove_torn_line(descriptor)
+        data = line.encode()
+        if os.write(descriptor, data) != len(data):
+            raise OSError(f"{path}: the line was written only in part; free some disk space")
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_torn_line(descriptor: int) -> None:
+    """Cut what stands behind the last line feed: a record that was never finished."""
+    size = end = os.fstat(descriptor).st_size
+    while end and os.pread(descriptor, 1, end - 1) != b"\n":
+        end -= 1
+    if end != size:
+        os.ftruncate(descriptor, end)
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of `path`, oldest first; an absent file has none.
+
+    Raises EvidenceError for a line that is no JSON object, unless it is the torn last one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    *lines, torn = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise EvidenceError(
+                f"{path}:{number}: not a JSON line; the file was changed by hand or the disk is bad"
+            ) from error
+        if not isinstance(record, dict):
+            raise EvidenceError(f"{path}:{number}: a JSON object was expected, found {type(record).__name__}")
+        yield record
+    del torn  # without its line feed a record was never finished

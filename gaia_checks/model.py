@@ -1,0 +1,196 @@
+"""The project's words as frozen values. Units stand in the field names or beside the value.
+
+No I/O, no clock, nothing but the standard library: every other module may import this one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+STAGES = ("dev", "qa", "prod")
+"""The stages in order; each includes the criteria of those before it."""
+
+
+class State(StrEnum):
+    """What a verdict can say."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+def timestamp(moment: datetime) -> str:
+    """Return `moment` as RFC 3339 UTC with milliseconds: `2026-02-26T10:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was seen, when and how. Never a judgement.
+
+    `value` is a number, a text, a truth value, or one of the shapes that `judge.verdict` documents for
+    its rules (a histogram, counts per block, a series). For "how many of n were good", `value` is the
+    number of good ones and `n` the number tried.
+    """
+
+    name: str  # dotted, first the look: "health.good"
+    value: Any
+    unit: str  # "count", "s", "ms", "bytes", "req/s", "text", "bool", "hdr"
+    n: int  # samples behind the value; 0 means that nothing was seen
+    window_s: float  # how long was looked
+    at: str  # RFC 3339 UTC, when the look ended
+    how: str  # one plain sentence
+    notes: tuple[str, ...] = ()  # the first few examples of what went wrong
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Measurement":
+        """Read what `to_json` wrote. Raises KeyError or TypeError for anything else."""
+        return cls(**{**record, "notes": tuple(record["notes"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One comparison that a criterion makes: a rule of `judge.verdict` applied to one measurement."""
+
+    measurement: str
+    rule: str
+    threshold: float | str | bool
+    unit: str
+    min_n: int = 1  # fewer samples decide nothing
+    percentile: float | None = None  # for the rule "percentile"
+    generator: bool = (
+        False  # about the load generator: on the wrong side it makes the criterion inconclusive, never failed
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One thing a stage promises. Data, not code: it comes from criteria.toml."""
+
+    id: str  # "qa.load"
+    claim: str
+    look: str  # the name of the look that gives its measurements
+    window_s: float  # a measurement over less decides nothing
+    max_window_s: float  # how far the look may be extended
+    checks: tuple[Check, ...]
+
+    @property
+    def stage(self) -> str:
+        """The first stage that promises this."""
+        return self.id.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    measurement: str
+    state: State
+    why: str
+    measured: float | str | bool | None
+    bound: float | None  # the side of the interval that decided; None where the value is exact
+    threshold: float | str | bool | None
+    unit: str
+    n: int
+    needs_s: float | None  # how many more seconds of looking would decide; None where that is not the question
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionVerdict:
+    """The judgement of one criterion: the finding that decided it, and all of them."""
+
+    id: str
+    claim: str
+    state: State
+    why: str
+    measured: float | str | bool | None
+    bound: float | None
+    threshold: float | str | bool | None
+    unit: str
+    n: int
+    needs_s: float | None
+    checks: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One build: what was deployed."""
+
+    phase: str  # "phase-11.4", "worktree"
+    commit: str | None  # 40 hex digits; None outside git
+    sha256: str  # of the executable
+    migrations: Mapping[str, str]  # file stem -> sha256, in the order of application
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of a stage, as `verdict.json` holds it."""
+
+    environment: str
+    stage: str
+    run: str
+    started_at: str
+    duration_s: float
+    state: State
+    rehearsal: bool
+    release: Release | None  # None when the target does not say
+    criteria: tuple[CriterionVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process by pid *and* start time, so that a reused pid is never mistaken for it."""
+
+    pid: int
+    created_s: float  # seconds since the epoch, as psutil.Process.create_time() gives it
+    artifact: Path  # the file whose sha256 is the release's: the executable on the recorded command line
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A running server and every way of looking at it that we have. None: no such way.
+
+    It travels between our own processes by pipe (`to_json`), never through a file or an argument list.
+    """
+
+    environment: str
+    base_url: str  # "http://127.0.0.1:8711", no trailing slash
+    run: str  # the run id, carried by everything the gate creates in the target
+    release: Release | None = None
+    process: Process | None = None
+    log: Path | None = None
+    admin_token: str | None = field(default=None, repr=False)
+    database_url: str | None = field(default=None, repr=False)
+
+    @property
+    def websocket_url(self) -> str:
+        """`base_url` with the WebSocket scheme: `ws://127.0.0.1:8711`."""
+        return "ws" + self.base_url.removeprefix("http")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `from_json` reads back. It holds secrets."""
+        record = asdict(self)
+        record["log"] = str(self.log) if self.log else None
+        if self.process:
+            record["process"]["artifact"] = str(self.process.artifact)
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Target":
+        """Read what `to_json` wrote."""
+        process = record["process"]
+        return cls(
+            **{
+                **record,
+                "release": Release(**record["release"]) if record["release"] else None,
+                "process": Process(**{**process, "artifact": Path(process["artifact"])}) if process else None,
+                "log": Path(record["log"]) if record["log"] else None,
+            }
+        )
