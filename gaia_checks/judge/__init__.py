@@ -1,0 +1,1 @@
+"""Decide: criteria x measurements -> verdict. Opens no file but criteria.toml, reads no clock."""

@@ -1,0 +1,112 @@
+"""Read criteria.toml: what each stage promises. Unknown keys and rules are refused."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.errors import CriteriaFileError
+from gaia_checks.model import STAGES, Check, Criterion
+
+PATH = Path(__file__).with_name("criteria.toml")
+"""The project's own criteria."""
+
+RULES = ("all_good", "at_least", "at_most", "equals", "proportion", "percentile", "trend")
+
+Looks = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """Every criterion, and how hard its look is done in this environment."""
+
+    criteria: tuple[Criterion, ...]
+    looks: Looks  # with the environment's parameters in place of criteria.toml's
+    rehearsal: bool  # a window, rate or count is below criteria.toml's
+
+    def for_stage(self, stage: str) -> tuple[Criterion, ...]:
+        """Return what `stage` promises: its own criteria and those of the stages before it."""
+        included = STAGES[: STAGES.index(stage) + 1]
+        return tuple(criterion for criterion in self.criteria if criterion.stage in included)
+
+
+def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file") -> Criteria:
+    """Read `path` and put the look parameters of an environment (`source`) in place.
+
+    Raises CriteriaFileError for a key, rule or look that does not exist.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CriteriaFileError(f"{path}: not found; without criteria nothing can be judged") from error
+    except tomllib.TOMLDecodeError as error:
+        raise CriteriaFileError(f"{path.name}: not valid TOML: {error}") from error
+    _known(path.name, "", document, {"looks", "honesty", "criteria"})
+    nominal: Looks = document["looks"]
+    looks = _override(nominal, overrides or {}, source)
+    honesty = {
+        look: _checks(f"{path.name}: honesty.{look}", table, generator=True)
+        for look, table in document.get("honesty", {}).items()
+    }
+    criteria = tuple(_criterion(path.name, key, table, looks, honesty) for key, table in document["criteria"].items())
+    return Criteria(criteria, looks, rehearsal=_lowered(nominal, looks))
+
+
+def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
+    for look, table in overrides.items():
+        if look not in nominal:
+            raise CriteriaFileError(f"{source}: looks.{look}: no such look; known: {', '.join(sorted(nominal))}")
+        for key in table:
+            if key not in nominal[look]:
+                known = ", ".join(sorted(nominal[look])) or "none"
+                raise CriteriaFileError(f"{source}: looks.{look}.{key}: unknown key; known here: {known}")
+    return {look: {**table, **overrides.get(look, {})} for look, table in nominal.items()}
+
+
+def _lowered(nominal: Looks, looks: Looks) -> bool:
+    return any(looks[look][key] < value for look, table in nominal.items() for key, value in table.items())
+
+
+def _criterion(
+    where: str, key: str, table: dict[str, Any], looks: Looks, honesty: Mapping[str, tuple[Check, ...]]
+) -> Criterion:
+    label = f'{where}: criteria."{key}"'
+    _known(label, "", table, {"claim", "look", "checks"})
+    look = str(table.get("look"))
+    if key.partition(".")[0] not in STAGES:
+        raise CriteriaFileError(f"{label}: an id begins with its stage: one of {', '.join(STAGES)}")
+    if look not in looks:
+        raise CriteriaFileError(f"{label}: look {look!r} does not exist; known: {', '.join(sorted(looks))}")
+    window_s = looks[look].get("window_s", 0)
+    return Criterion(
+        id=key,
+        claim=table["claim"],
+        look=look,
+        window_s=window_s,
+        max_window_s=looks[look].get("max_window_s", window_s),
+        checks=(*honesty.get(look, ()), *_checks(label, table)),
+    )
+
+
+def _checks(label: str, table: dict[str, Any], *, generator: bool = False) -> tuple[Check, ...]:
+    checks = table.get("checks")
+    if not checks:
+        raise CriteriaFileError(f"{label}: no checks; a criterion that checks nothing would always pass")
+    return tuple(_check(label, check, generator=generator) for check in checks)
+
+
+def _check(label: str, table: dict[str, Any], *, generator: bool) -> Check:
+    _known(label, "checks.", table, {"measurement", "rule", "threshold", "unit", "min_n", "percentile"})
+    if table.get("rule") not in RULES:
+        raise CriteriaFileError(f"{label}: rule {table.get('rule')!r} does not exist; known: {', '.join(RULES)}")
+    try:
+        return Check(**table, generator=generator)
+    except TypeError as error:
+        raise CriteriaFileError(f"{label}: a check needs measurement, rule, threshold and unit: {table!r}") from error
+
+
+def _known(where: str, prefix: str, table: Mapping[str, Any], known: set[str]) -> None:
+    for key in table:
+        if key not in known:
+            raise CriteriaFileError(f"{where}: {prefix}{key}: unknown key; known here: {', '.join(sorted(known))}")
