@@ -1,0 +1,1 @@
+"""Look: one file per thing we look at; measurements out, no thresholds in."""

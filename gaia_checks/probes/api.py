@@ -1,0 +1,211 @@
+"""Whether the admin API keeps its contract, and rejects what it must."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.answers import (
+    CONFIG,
+    Answer,
+    location,
+    wrong_limit_headers,
+    wrong_list,
+    wrong_object,
+    wrong_problem,
+    wrong_rule,
+    wrong_status,
+)
+from gaia_checks.probes.client import client, key
+from gaia_checks.probes.tally import Tally, Watch
+
+QUOTAS = "/api/admin/quotas"
+LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")
+ANALYTICS = f"{QUOTAS}/analytics"
+
+_PAGE = 5
+_PATIENCE_S = 30.0  # in all, for "later" (429): the server's own limits hold for us as for anybody
+_FRUITLESS = 3  # requests without any answer after which no more are sent
+_NOBODY = f"{CONFIG}/9223372036854775807"
+_JSON = {"Content-Type": "application/json"}
+
+Sample = str | None  # what was wrong, None when nothing was
+
+
+def probe(target: Target) -> list[Measurement]:
+    """Measure `api.contract_kept`, `api.bad_input_rejected` and `api.server_errors`.
+
+    What it creates carries the run id and is removed. Raises TargetUnreachable when nothing answers at all.
+    """
+    watch, kept, rejected = Watch(), Tally(), Tally()
+    with client(target) as http:
+        api = _Api(http)
+        if not (first := api("GET", CONFIG)).status:
+            raise TargetUnreachable(f"{target.base_url}: {first.says(first.text)}; is it running?")
+        try:
+            for sample in _contract(api, target):
+                kept.add(sample)
+            for sample in _bad_input(api, target):
+                rejected.add(sample)
+        finally:
+            api.remove_created()
+    how = f"answers with a status of 500 or above, of {api.sent} requests"
+    return [
+        watch.counted("api.contract_kept", kept, "routes and behaviours of the admin API"),
+        watch.counted("api.bad_input_rejected", rejected, "kinds of bad input answered with a 4xx problem"),
+        watch.saw("api.server_errors", len(api.server_errors), "count", api.sent, how, api.server_errors),
+    ]
+
+
+@dataclass
+class _Api:
+    """Sends requests and remembers what they did to the target."""
+
+    http: httpx.Client
+    sent: int = 0
+    unanswered: int = 0  # in a row
+    patience_s: float = _PATIENCE_S
+    server_errors: list[str] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+
+    def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
+        """Send one request, again while the server says "later" and our patience lasts."""
+        answer = self._send(method, path, **arguments)
+        while answer.status == 429 and (wait_s := _retry_after_s(answer)) <= self.patience_s:
+            self.patience_s -= wait_s
+            time.sleep(wait_s)
+            answer = self._send(method, path, **arguments)
+        if answer.status >= 500:
+            self.server_errors.append(answer.says(f"status {answer.status}"))
+        if method == "POST" and answer.status == 201 and (made := location(answer)):
+            self.created.append(made)
+        return answer
+
+    def remove_created(self) -> None:
+        """Delete every rule that a request of ours brought into being, also one that should have been refused."""
+        for path in self.created:
+            self("DELETE", path)
+
+    def _send(self, method: str, path: str, **arguments: Any) -> Answer:
+        request = f"{method} {path}"
+        if self.unanswered == _FRUITLESS:
+            return Answer(request, 0, text=f"not sent: {_FRUITLESS} requests before it got none")
+        self.sent += 1
+        try:
+            response = self.http.request(method, path, **arguments)
+            self.unanswered = 0
+        except httpx.TransportError as error:
+            self.unanswered += 1
+            return Answer(request, 0, text=f"{type(error).__name__} {error}")
+        try:
+            body = response.json()
+        except (ValueError, RecursionError):
+            body = None
+        return Answer(request, response.status_code, response.headers, response.text, body)
+
+
+def _contract(api: _Api, target: Target) -> Iterator[Sample]:
+    """Yield one sample per route and behaviour that the contract promises."""
+    rule = _rule(target, "contract")
+    first = [api("GET", path, params={"limit": _PAGE}) for path in LISTS]
+    created, analytics = api("POST", CONFIG, json=rule), api("GET", ANALYTICS)
+    yield from (wrong_list(answer, _PAGE) for answer in first)
+    yield wrong_rule(created, rule, 201) or _wrong_location(created)
+    yield wrong_object(analytics) or (None if analytics.body else analytics.says("it is empty"))
+    yield from (wrong_limit_headers(answer) for answer in (*first, created, analytics))
+    yield from _life_of_a_rule(api, location(created) or _NOBODY, rule)
+    yield _wrong_openapi(api("GET", "/openapi.json"))
+
+
+def _life_of_a_rule(api: _Api, path: str, rule: Mapping[str, Any]) -> Iterator[Sample]:
+    changed = {**rule, "limit_value": rule["limit_value"] - 1, "enabled": False}
+    yield wrong_rule(api("GET", path), rule)
+    yield wrong_problem(api("POST", CONFIG, json=rule), 409)
+    yield wrong_rule(api("PUT", path, json=changed), changed)
+    yield wrong_rule(api("GET", path), changed)
+    yield wrong_status(api("DELETE", path), 204)
+    yield wrong_problem(api("GET", path), 404)
+
+
+def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:
+    """Yield one sample per kind of bad input: a 4xx that says why, and nothing else, is right."""
+    rule = _rule(target, "bad")
+    yield wrong_problem(api("POST", CONFIG, content=b'{"rule_name": ', headers=_JSON), 400, 422)
+    for body in _bad_bodies(rule):
+        yield wrong_problem(api("POST", CONFIG, json=body), 422)
+    yield wrong_problem(api("POST", CONFIG, content=_lone_surrogate(rule), headers=_JSON), 400, 422)
+    for method, body in (("GET", None), ("PUT", rule), ("DELETE", None)):
+        yield wrong_problem(api(method, _NOBODY, json=body), 404)
+    for path in (f"{CONFIG}/none", f"{CONFIG}/{10**30}"):
+        yield wrong_problem(api("GET", path), 404, 422)
+    for limit in ("-1", "many"):
+        yield wrong_problem(api("GET", CONFIG, params={"limit": limit}), 400, 422)
+    yield wrong_problem(api("GET", f"{QUOTAS}/nothing"), 404)
+    yield wrong_problem(api("DELETE", LISTS[1]), 405)
+    if target.admin_token:
+        for authorization in ("", "Bearer wrong"):
+            yield wrong_problem(api("GET", CONFIG, headers={"Authorization": authorization}), 401, 403)
+
+
+def _bad_bodies(rule: Mapping[str, Any]) -> Iterator[Any]:
+    yield [rule]
+    yield {**rule, "no_such_field": 1}
+    yield {name: value for name, value in rule.items() if name != "rule_name"}
+    for name, value in (
+        ("rule_name", ""),
+        ("rule_name", f"{rule['rule_name']}\0"),
+        ("rule_name", rule["rule_name"] + "x" * 1000),
+        ("scope", "planet"),
+        ("scope_value", 7),
+        ("limit_type", "requests_per_blink"),
+        ("limit_value", -1),
+        ("limit_value", 0.5),
+        ("limit_value", "10"),
+        ("limit_value", True),
+        ("limit_value", 10**30),
+        ("enabled", "yes"),
+    ):
+        yield {**rule, name: value}
+
+
+def _lone_surrogate(rule: Mapping[str, Any]) -> bytes:
+    """Valid JSON whose text is no Unicode: what cannot be stored must not be a server error."""
+    return json.dumps({**rule, "rule_name": rule["rule_name"] + "\ud800"}).encode()
+
+
+def _rule(target: Target, purpose: str) -> dict[str, Any]:
+    """A rule that carries the run id and limits nobody: no other request has its key."""
+    return {
+        "rule_name": f"{key(target)}-api-{purpose}",
+        "scope": "api_key",
+        "scope_value": f"{key(target)}-api",
+        "limit_type": "requests_per_hour",
+        "limit_value": 1_000_000,
+        "enabled": True,
+    }
+
+
+def _wrong_location(created: Answer) -> Sample:
+    header = created.headers.get("Location", "")
+    right = location(created) == f"{CONFIG}/{created.body['id']}" and header
+    return None if right else created.says(f"Location {header!r} does not name rule {created.body['id']}")
+
+
+def _wrong_openapi(answer: Answer) -> Sample:
+    if wrong := wrong_object(answer):
+        return wrong
+    described = answer.body.get("paths")
+    missing = [path for path in (*LISTS, ANALYTICS) if not isinstance(described, dict) or path not in described]
+    return answer.says(f"does not describe {', '.join(missing)}") if missing else None
+
+
+def _retry_after_s(answer: Answer) -> float:
+    try:
+        return max(0.1, float(answer.headers.get("Retry-After", "1")))
+    except ValueError:
+        return 1.0

@@ -1,0 +1,47 @@
+"""Whether the server is connected to its database, by its own word and by PostgreSQL's."""
+
+import httpx
+import psycopg
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import health, postgres
+from gaia_checks.probes.client import client
+from gaia_checks.probes.tally import Watch
+
+_SESSIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE application_name = 'gaia_server' AND datname = current_database()
+"""
+
+
+def probe(target: Target) -> list[Measurement]:
+    """Measure `database.health_says_connected` and `database.server_sessions`.
+
+    Raises TargetUnreachable when the server does not answer.
+    """
+    watch = Watch()
+    return [_by_its_own_word(target, watch), _by_postgresql(target, watch)]
+
+
+def _by_its_own_word(target: Target, watch: Watch) -> Measurement:
+    try:
+        with client(target) as http:
+            response = http.get(health.PATH)
+    except httpx.TransportError as error:
+        raise TargetUnreachable(
+            f"{target.base_url}: no answer to GET {health.PATH} ({error}); is it running?"
+        ) from error
+    connected = response.status_code == 200 and health.database_connected(health.read(response))
+    notes = () if connected else (f"GET {health.PATH}: status {response.status_code}, {response.text}",)
+    return watch.saw("database.health_says_connected", connected, "bool", 1, "checks.database of GET /health", notes)
+
+
+def _by_postgresql(target: Target, watch: Watch) -> Measurement:
+    name, how = "database.server_sessions", "sessions of gaia_server in pg_stat_activity, in the target's database"
+    try:
+        with postgres.session(target) as session:
+            row = session.execute(_SESSIONS).fetchone()
+    except (postgres.NoSession, psycopg.Error) as error:
+        return watch.saw(name, 0, "count", 0, how, (str(error),))
+    return watch.saw(name, row[0] if row else 0, "count", 1, how)

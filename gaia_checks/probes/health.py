@@ -1,0 +1,77 @@
+"""Whether /health says healthy, every time it is asked."""
+
+import time
+from typing import Any
+
+import httpx
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.client import client
+from gaia_checks.probes.tally import Tally, Watch
+
+PATH = "/health"
+_NO_CACHE = {"Cache-Control": "no-cache"}  # a proxy's memory of health is not health
+_FRUITLESS = 3  # attempts without any answer after which nobody is there
+
+
+def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurement]:
+    """Ask `requests` times, `spacing_s` apart, and count the right answers: `health.good`.
+
+    Raises TargetUnreachable when the first attempts all get no answer.
+    """
+    watch, tally, answered = Watch(), Tally(), False
+    with client(target) as http:
+        for number in range(int(requests)):
+            time.sleep(max(0.0, number * spacing_s - watch.elapsed_s()))
+            try:
+                response = http.get(PATH, headers=_NO_CACHE)
+            except httpx.TransportError as error:
+                tally.add(f"request {number + 1}: no answer: {type(error).__name__} {error}")
+                if not answered and tally.tried == min(_FRUITLESS, requests):
+                    raise TargetUnreachable(
+                        f"{target.base_url}: no answer to GET {PATH} ({error}); is it running?"
+                    ) from error
+                continue
+            answered = True
+            wrong = wrong_with(response)
+            tally.add(f"request {number + 1}: {wrong}" if wrong else None)
+    return [watch.counted("health.good", tally, f"GET {PATH}, {spacing_s:g} s apart")]
+
+
+def wrong_with(response: httpx.Response) -> str | None:
+    """Say what is wrong with an answer of /health, None when it is as promised."""
+    if response.status_code != 200:
+        return f"status {response.status_code} instead of 200"
+    content_type = response.headers.get("Content-Type", "")
+    if content_type.partition(";")[0].strip() != "application/json":
+        return f"content type {content_type!r} instead of application/json"
+    body = read(response)
+    if body.get("status") != "healthy":
+        return f"status is {body.get('status')!r} instead of 'healthy'"
+    for name in ("version", "digest"):
+        if not isinstance(body.get(name), str) or not body[name]:
+            return f"{name} is {body.get(name)!r}, not a text"
+    if not database_connected(body):
+        return f"checks.database is {_checks(body).get('database')!r}, not connected"
+    return None
+
+
+def read(response: httpx.Response) -> dict[str, Any]:
+    """Return the body of an answer of /health; empty when it is no JSON object."""
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def database_connected(body: dict[str, Any]) -> bool:
+    """Whether a body of /health says that the server reaches its database."""
+    check = _checks(body).get("database")
+    return (check.get("status") if isinstance(check, dict) else check) in ("ok", "connected", "healthy")
+
+
+def _checks(body: dict[str, Any]) -> dict[str, Any]:
+    checks = body.get("checks")
+    return checks if isinstance(checks, dict) else {}

@@ -1,0 +1,62 @@
+"""What a message of the live WebSocket looks like. Pure; the long-running look uses it too."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+TYPES = frozenset({"stats", "heartbeat", "violation", "alert"})
+
+
+@dataclass
+class Stream:
+    """The messages of one connection, in the order in which they came."""
+
+    last_seq: int = 0  # the first message is number 1
+    count: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def take(self, frame: str | bytes) -> str | None:
+        """Check one frame and return its type, None when it is not one of ours; `wrong` says what was wrong."""
+        self.count += 1
+        message = _parse(frame)
+        wrong = _wrong_shape(message) or self._wrong_seq(message["seq"])
+        if wrong:
+            self.wrong.append(f"message {self.count}: {wrong}")
+        kind = message.get("type")
+        return kind if isinstance(kind, str) and kind in TYPES else None
+
+    def _wrong_seq(self, seq: int) -> str | None:
+        expected = self.last_seq + 1
+        self.last_seq = seq
+        return None if seq == expected else f"seq {seq} instead of {expected}"
+
+
+def _parse(frame: str | bytes) -> dict[str, Any]:
+    """Return the object in a text frame; empty for anything else."""
+    try:
+        message = json.loads(frame) if isinstance(frame, str) else {}
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _wrong_shape(message: dict[str, Any]) -> str | None:
+    if not message:
+        return "no JSON object in a text frame"
+    if message.get("type") not in TYPES:
+        return f"type {message.get('type')!r} is not one of {', '.join(sorted(TYPES))}"
+    if type(message.get("seq")) is not int:
+        return f"seq {message.get('seq')!r} is no whole number"
+    if not _is_time(message.get("timestamp")):
+        return f"timestamp {message.get('timestamp')!r} is not RFC 3339 with an offset"
+    if not isinstance(message.get("data"), dict):
+        return f"data of {message['type']} is no object"
+    return None
+
+
+def _is_time(text: object) -> bool:
+    try:
+        return isinstance(text, str) and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

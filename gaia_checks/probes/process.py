@@ -1,0 +1,108 @@
+"""Whether the recorded process is alive, and whether it is the release's executable that it runs."""
+
+import hashlib
+from pathlib import Path
+
+import httpx
+import psutil
+
+from gaia_checks.model import Measurement, Process, Target
+from gaia_checks.probes import health
+from gaia_checks.probes.client import client
+from gaia_checks.probes.tally import Watch
+
+_CLOCK_TOLERANCE_S = 0.02  # create_time() is derived from clock ticks of 10 ms
+
+
+def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurement]:
+    """Measure `process.alive`, `process.digest_matches` and `process.restarts`.
+
+    `first_seen` is the process at the beginning of the gate; without it the target's own counts as that.
+    """
+    watch = Watch()
+    process = target.process or first_seen
+    if process is None:
+        why = ("the target's process is not on this machine or was not started by gaia",)
+        names = {"alive": "bool", "digest_matches": "bool", "restarts": "count"}
+        return [watch.saw(f"process.{name}", 0, unit, 0, "the recorded process", why) for name, unit in names.items()]
+    return [_alive(process, watch), _digest(target, process, watch), _restarts(process, first_seen, watch)]
+
+
+def find(process: Process) -> psutil.Process | None:
+    """Return the running process that `process` names by pid and start time, None when it is gone."""
+    try:
+        found = psutil.Process(process.pid)
+        same = abs(found.create_time() - process.created_s) <= _CLOCK_TOLERANCE_S
+        return found if same and found.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _alive(process: Process, watch: Watch) -> Measurement:
+    alive = find(process) is not None
+    notes = () if alive else (f"no process {process.pid} that was started then",)
+    return watch.saw("process.alive", alive, "bool", 1, "pid and start time of the recorded process", notes)
+
+
+def _restarts(process: Process, first_seen: Process | None, watch: Watch) -> Measurement:
+    first = first_seen or process
+    same = first.pid == process.pid and abs(first.created_s - process.created_s) <= _CLOCK_TOLERANCE_S
+    notes = () if same else (f"pid {first.pid} at first, pid {process.pid} now",)
+    return watch.saw("process.restarts", int(not same), "count", 1, "pid and start time, at first and now", notes)
+
+
+def _digest(target: Target, process: Process, watch: Watch) -> Measurement:
+    name, how = "process.digest_matches", "sha256 of what runs, and the digest in /health, against the release's"
+    if target.release is None:
+        return watch.saw(name, False, "bool", 0, how, ("which release runs is unknown",))
+    try:
+        wrong = _wrong_executable(process, target.release.sha256) or _wrong_word(target, target.release.sha256)
+    except (PermissionError, psutil.AccessDenied) as error:
+        return watch.saw(name, False, "bool", 0, how, (f"process {process.pid} belongs to somebody else: {error}",))
+    return watch.saw(name, wrong is None, "bool", 1, how, (wrong,) if wrong else ())
+
+
+def _wrong_executable(process: Process, sha256: str) -> str | None:
+    """Say why `process` does not run the file with that sha256, None when it does."""
+    running = find(process)
+    if running is None:
+        return f"process {process.pid} is gone"
+    try:
+        if _executable_sha256(running) == sha256:
+            return None
+        if not _interprets(running, process.artifact):
+            return f"process {process.pid} runs neither a file with sha256 {sha256} nor, by Python, {process.artifact}"
+        found = _sha256(process.artifact)
+    except (FileNotFoundError, psutil.NoSuchProcess) as error:
+        return f"what process {process.pid} runs is gone: {error}"
+    return None if found == sha256 else f"{process.artifact} has sha256 {found}, released was {sha256}"
+
+
+def _executable_sha256(running: psutil.Process) -> str:
+    kernels_own = Path(f"/proc/{running.pid}/exe")  # stays true when the file is replaced; Linux only
+    return _sha256(kernels_own if kernels_own.exists() else Path(running.exe()))
+
+
+def _interprets(running: psutil.Process, artifact: Path) -> bool:
+    """Whether `running` is a Python that was given `artifact` as its script."""
+    script = next((argument for argument in running.cmdline()[1:] if not argument.startswith("-")), None)
+    return "python" in Path(running.exe()).name.lower() and script == str(artifact)
+
+
+def _wrong_word(target: Target, sha256: str) -> str | None:
+    """Say how /health contradicts the release, None when it does not."""
+    try:
+        with client(target) as http:
+            digest = health.read(http.get(health.PATH)).get("digest")
+    except httpx.TransportError as error:
+        return f"GET {health.PATH}: no answer: {type(error).__name__} {error}"
+    return (
+        None
+        if str(digest).removeprefix("sha256:") == sha256
+        else f"/health says digest {digest!r}, released was {sha256}"
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

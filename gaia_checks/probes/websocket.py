@@ -1,0 +1,102 @@
+"""Whether the live WebSocket connects, and sends what it promises in time."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import ClientConnection, connect
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.client import CONNECT_S, resolve, websocket_headers
+from gaia_checks.probes.messages import Stream
+from gaia_checks.probes.tally import Watch
+
+PATH = "/ws/admin/quotas"
+
+_BEYOND_S = 0.5  # we wait this much longer than allowed, so that what never came is surely too late
+_AWAITED = ("stats", "heartbeat")
+
+
+@dataclass
+class _Seen:
+    """One connection."""
+
+    ended: str | None = None  # why it was over before we left
+    first_s: dict[str, float] = field(default_factory=dict)  # type -> seconds after the connection stood
+    stream: Stream = field(default_factory=Stream)
+
+
+def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, tolerance_s: float) -> list[Measurement]:
+    """Connect and wait for the first stats and heartbeat. What never comes is measured as longer than allowed.
+
+    Raises TargetUnreachable when nothing listens.
+    """
+    watch, seen = Watch(), _Seen()
+    patience_s = max(stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
+    try:
+        with _connection(target) as connection:
+            _listen(connection, patience_s, seen)
+    except (InvalidHandshake, OSError, EOFError) as error:
+        return [_not_connected(watch, f"{PATH}: the handshake failed: {error or type(error).__name__}")]
+    notes = (seen.ended,) if seen.ended else ()
+    return [
+        watch.saw("websocket.connected", seen.ended is None, "bool", 1, "handshake, and still open at the end", notes),
+        *(_first(watch, seen, kind, patience_s) for kind in _AWAITED),
+        watch.saw(
+            "websocket.bad_messages", len(seen.stream.wrong), "count", seen.stream.count,
+            "messages of another shape, or whose seq is not one more than the last", seen.stream.wrong,
+        ),
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def _connection(target: Target) -> Iterator[ClientConnection]:
+    url = urlsplit(target.websocket_url)
+    with connect(
+        target.websocket_url + PATH,
+        sock=_dial(target, url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)),
+        additional_headers=websocket_headers(target),
+        open_timeout=CONNECT_S,
+        close_timeout=CONNECT_S,
+        proxy=None,
+    ) as connection:
+        yield connection
+
+
+def _dial(target: Target, host: str, port: int) -> socket.socket:
+    resolve(target.base_url)
+    try:
+        return socket.create_connection((host, port), timeout=CONNECT_S)
+    except OSError as error:
+        raise TargetUnreachable(f"{target.base_url}: nothing listens there ({error}); is it running?") from error
+
+
+def _listen(connection: ClientConnection, patience_s: float, seen: _Seen) -> None:
+    """Take messages until all that is awaited has come, the connection ends or patience does."""
+    began = time.monotonic()
+    while not seen.first_s.keys() >= set(_AWAITED):
+        try:
+            frame = connection.recv(timeout=max(0.0, began + patience_s - time.monotonic()))
+        except TimeoutError:
+            return
+        except ConnectionClosed as closed:
+            seen.ended = f"the server ended the connection after {time.monotonic() - began:.1f} s: {closed}"
+            return
+        kind = seen.stream.take(frame)
+        if kind is not None:
+            seen.first_s.setdefault(kind, round(time.monotonic() - began, 3))
+
+
+def _first(watch: Watch, seen: _Seen, kind: str, patience_s: float) -> Measurement:
+    notes = () if kind in seen.first_s else (seen.ended or f"no {kind} came within {patience_s:g} s",)
+    how = f"from the handshake to the first {kind}"
+    return watch.saw(f"websocket.first_{kind}", seen.first_s.get(kind, patience_s), "s", 1, how, notes)
+
+
+def _not_connected(watch: Watch, why: str) -> Measurement:
+    return watch.saw("websocket.connected", False, "bool", 1, "handshake", (why,))

@@ -1,0 +1,1 @@
+"""Look: what goes on in the background during a whole gate. One process, a timeline per look."""

@@ -1,0 +1,220 @@
+"""The server's database connections: its pool by its own metrics, its sessions by PostgreSQL's word, sampled."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import httpx
+import psycopg
+
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.client import CONNECT_S, READ_S, websocket_headers
+from gaia_checks.probes.postgres import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
+from gaia_checks.recorders.measures import Measures
+from gaia_checks.recorders.sampling import Coverage, ticks
+from gaia_checks.recorders.timeline import Timeline
+
+MEASURES = Measures(
+    {
+        "connections.peak_of_pool": ("ratio", "most connections of the server's pool in use at a sample, of its size"),
+        "connections.idle_in_transaction": ("count", "most sessions of gaia_server idle in a transaction for over 1 s"),
+        "connections.waiters": ("count", "most requests waiting for the pool and sessions waiting over 1 s for a lock"),
+    }
+)
+
+METRICS = "/metrics"
+IN_USE, WAITING, MOST = "gaia_database_pool_in_use", "gaia_database_pool_waiting", "gaia_database_pool_max"
+
+_SESSIONS = """
+    SELECT count(*),
+        count(*) FILTER (WHERE state IS NULL),
+        count(*) FILTER (WHERE state LIKE 'idle in transaction%'
+                         AND state_change < clock_timestamp() - interval '1 second'),
+        count(*) FILTER (WHERE EXISTS (
+            SELECT FROM pg_locks AS l
+            WHERE l.pid = a.pid AND l.waitstart < clock_timestamp() - interval '1 second'
+        ))
+    FROM pg_stat_activity AS a
+    WHERE application_name = 'gaia_server' AND datname = current_database()
+"""
+
+Sample = TypeVar("Sample")
+
+
+class Unseen(Exception):
+    """Why one sample could not be taken. Its text holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The server's pool at one moment, as it says itself."""
+
+    in_use: float
+    waiting: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The server's sessions at one moment, as PostgreSQL says."""
+
+    count: int
+    idle_in_transaction: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class Worst:
+    """The worst of all samples. Pure."""
+
+    of_pool: float = 0.0
+    idle_in_transaction: int = 0
+    waiters: float = 0.0
+
+    def add(self, pool: Pool | None, sessions: Sessions | None) -> None:
+        """Take one moment's samples; None where there is none."""
+        if pool:
+            self.of_pool = max(self.of_pool, pool.in_use / pool.most)
+        if sessions:
+            self.idle_in_transaction = max(self.idle_in_transaction, sessions.idle_in_transaction)
+        waiters = (pool.waiting if pool else 0) + (sessions.waiting if sessions else 0)
+        self.waiters = max(self.waiters, waiters)
+
+    def __str__(self) -> str:
+        return (
+            f"at most {self.of_pool:.0%} of the pool in use, {self.waiters:.0f} waiting, "
+            f"{self.idle_in_transaction} idle in a transaction"
+        )
+
+
+@dataclass(slots=True)
+class _Eye:
+    """One way of looking: when it saw something, and why not."""
+
+    coverage: Coverage
+    notes: list[str] = field(default_factory=list)
+
+    async def see(self, t_s: float, sample: Awaitable[Sample]) -> Sample | None:
+        """Return the sample, None when it could not be taken."""
+        try:
+            seen = await sample
+        except Unseen as why:
+            if not any(note.endswith(str(why)) for note in self.notes):
+                self.notes.append(f"{t_s:.0f} s after the start: {why}")
+            return None
+        self.coverage.add(t_s)
+        return seen
+
+
+async def record(target: Target, timeline: Timeline, *, window_s: float, interval_s: float) -> list[Measurement]:
+    """Sample every `interval_s` for `window_s`. Time without samples is time that was not looked at."""
+    worst, both = Worst(), _Eye(Coverage(interval_s))
+    on_pool, on_sessions = _Eye(Coverage(interval_s)), _Eye(Coverage(interval_s))
+    async with _http(target) as http, contextlib.aclosing(Database(target.database_url)) as database:
+        async for t in ticks(interval_s, window_s):
+            pool, sessions = await asyncio.gather(
+                on_pool.see(t, read_pool(http)), on_sessions.see(t, database.sessions())
+            )
+            worst.add(pool, sessions)
+            if pool and sessions:
+                both.coverage.add(t)
+            timeline.add(t, str(worst), **_numbers(pool, sessions))
+    both.notes += on_pool.notes + on_sessions.notes
+    return [
+        _measured("connections.peak_of_pool", worst.of_pool, on_pool),
+        _measured("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions),
+        _measured("connections.waiters", worst.waiters, both),
+    ]
+
+
+def _measured(name: str, value: float, eye: _Eye) -> Measurement:
+    return MEASURES.seen(name, value, n=eye.coverage.n, window_s=eye.coverage.covered_s, notes=eye.notes)
+
+
+def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:
+    numbers = {"pool_in_use": pool.in_use, "pool_waiting": pool.waiting} if pool else {}
+    return numbers | ({"sessions": sessions.count} if sessions else {})
+
+
+def _http(target: Target) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=target.base_url,
+        headers=websocket_headers(target),
+        timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
+        trust_env=False,
+    )
+
+
+async def read_pool(http: httpx.AsyncClient) -> Pool:
+    """Ask the server's metrics for its pool. Raises Unseen."""
+    try:
+        response = await http.get(METRICS)
+    except httpx.HTTPError as error:
+        raise Unseen(f"GET {METRICS}: no answer: {type(error).__name__} {error}") from error
+    if response.status_code != 200:
+        raise Unseen(f"GET {METRICS}: status {response.status_code} instead of 200")
+    return pool_of(response.text)
+
+
+def pool_of(metrics: str) -> Pool:
+    """Return what Prometheus text says about the pool. Raises Unseen. Pure."""
+    try:
+        in_use, waiting, most = (_gauge(metrics, name) for name in (IN_USE, WAITING, MOST))
+    except ValueError as error:
+        raise Unseen(f"GET {METRICS}: {error}") from error
+    if not most > 0:
+        raise Unseen(f"GET {METRICS}: {MOST} is {most:g}, so nothing is known of the pool's size")
+    return Pool(in_use, waiting, most)
+
+
+def _gauge(metrics: str, name: str) -> float:
+    found = re.search(rf"^{name}(?:{{.*}})?[ \t]+(\S+)", metrics, re.MULTILINE)
+    if not found:
+        raise ValueError(f"the gauge {name} is missing")
+    return float(found[1])
+
+
+class Database:
+    """Our own session in the target's database, opened again after it was lost."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+        self._session: psycopg.AsyncConnection[tuple[int, ...]] | None = None
+
+    async def sessions(self) -> Sessions:
+        """Ask PostgreSQL for the server's sessions. Raises Unseen."""
+        try:
+            self._session = self._session or await self._connect()
+            row = await (await self._session.execute(_SESSIONS)).fetchone()
+        except psycopg.Error as error:
+            await self.aclose()
+            raise Unseen(f"the gate's own session in the database: {' '.join(str(error).split())}") from error
+        count, unreadable, idle, waiting = row or (0, 0, 0, 0)
+        if not count:
+            raise Unseen("no session of the application gaia_server in the database of DATABASE_URL")
+        if unreadable:
+            raise Unseen("the sessions' state is hidden from the gate's role; GRANT pg_monitor to it")
+        return Sessions(count, idle, waiting)
+
+    async def aclose(self) -> None:
+        """Close the session, if there is one."""
+        session, self._session = self._session, None
+        if session:
+            await session.close()
+
+    async def _connect(self) -> psycopg.AsyncConnection[tuple[int, ...]]:
+        if self._url is None:
+            raise Unseen("the gate was given no DATABASE_URL; export it, so that PostgreSQL can be asked")
+        try:
+            return await psycopg.AsyncConnection.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=int(CONNECT_S),
+                application_name=APPLICATION_NAME,
+                options=OPTIONS,
+            )
+        except psycopg.ProgrammingError:  # its text quotes the connection string, password and all
+            raise Unseen(NO_CONNECTION_STRING) from None

@@ -1,0 +1,81 @@
+"""The soak's WebSocket clients: connected over a second, then listening until we leave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from gaia_checks.model import Target
+from gaia_checks.probes.client import READ_S, websocket_headers
+from gaia_checks.probes.websocket import PATH
+from gaia_checks.recorders.listening import Listener
+
+CONNECTING_S = 1.0
+_CLOSE_S = 2.0
+
+
+@dataclass
+class Fleet:
+    """All clients: those that listen or did, and why others could not connect."""
+
+    listeners: list[Listener] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def connected(target: Target, clients: int, violated: str) -> AsyncIterator[Fleet]:
+    """Connect `clients` clients and give them once every handshake came to its end; close them at the end."""
+    fleet = Fleet()
+    loop = asyncio.get_running_loop()
+    handshakes: list[asyncio.Future[None]] = [loop.create_future() for _ in range(clients)]
+    tasks = [
+        asyncio.create_task(_client(target, number * CONNECTING_S / clients, violated, fleet, handshake))
+        for number, handshake in enumerate(handshakes)
+    ]
+    try:
+        await asyncio.wait(handshakes)
+        yield fleet
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    broken = [error for error in ended if isinstance(error, Exception)]
+    if broken:
+        raise broken[0]
+
+
+async def _client(target: Target, wait_s: float, violated: str, fleet: Fleet, handshake: asyncio.Future[None]) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(wait_s)
+    try:
+        # No pings of our own and no reconnecting: a server that needs them to keep a connection has dropped it.
+        async with connect(
+            target.websocket_url + PATH,
+            additional_headers=websocket_headers(target),
+            compression=None,
+            ping_interval=None,
+            open_timeout=READ_S,
+            close_timeout=_CLOSE_S,
+            proxy=None,
+        ) as connection:
+            listener = Listener(loop.time(), violated)
+            fleet.listeners.append(listener)
+            handshake.set_result(None)
+            await _listen(connection, listener, loop.time)
+    except (InvalidHandshake, OSError, EOFError, TimeoutError) as error:
+        fleet.refused.append(f"the handshake failed: {error or type(error).__name__}")
+    finally:
+        if not handshake.done():
+            handshake.set_result(None)
+
+
+async def _listen(connection: ClientConnection, listener: Listener, clock: Callable[[], float]) -> None:
+    try:
+        while True:
+            frame = await connection.recv()
+            listener.take(frame, clock())
+    except ConnectionClosed as closed:
+        listener.drop(str(closed), clock())

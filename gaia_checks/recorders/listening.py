@@ -1,0 +1,92 @@
+"""What one WebSocket client of the soak heard, and when. Pure: the time is an argument, in seconds of one clock."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from gaia_checks.probes.messages import Stream
+
+REGULAR = ("stats", "heartbeat")
+
+
+@dataclass(slots=True)
+class Silence:
+    """How long nothing of one kind was heard, at most."""
+
+    since_s: float
+    longest_s: float = 0.0
+
+    def heard(self, now_s: float) -> None:
+        """It was heard now."""
+        self.longest_s = self.upto(now_s)
+        self.since_s = now_s
+
+    def upto(self, now_s: float) -> float:
+        """Return the longest silence, the one that lasts until now included."""
+        return max(self.longest_s, now_s - self.since_s)
+
+
+@dataclass
+class Listener:
+    """One client, from its handshake on."""
+
+    connected_s: float
+    violated: str  # the key whose violation it is to be told of
+    dropped: str | None = None  # why the connection was over before we left
+    ended_s: float | None = None
+    violation_s: float | None = None  # when it was first told
+    alerts_s: list[float] = field(default_factory=list)  # when an alert began to fire
+    firing: bool = False  # an alert fires now, as far as it was told
+    stream: Stream = field(default_factory=Stream)
+    silences: dict[str, Silence] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.silences = {kind: Silence(self.connected_s) for kind in REGULAR}
+
+    def take(self, frame: str | bytes, now_s: float) -> None:
+        """Take one message that came now."""
+        kind = self.stream.take(frame)
+        if kind in self.silences:
+            self.silences[kind].heard(now_s)
+        if kind == "violation" and self.violation_s is None and self.violated in str(frame):
+            self.violation_s = now_s
+        if kind == "alert":
+            self.firing = _data(frame).get("state") != "resolved"
+            if self.firing:
+                self.alerts_s.append(now_s)
+        if kind == "stats" and isinstance(alerts := _data(frame).get("alerts"), dict):
+            self.firing = bool(alerts.get("firing"))
+
+    def drop(self, why: str, now_s: float) -> None:
+        """The connection ended now, and not by us."""
+        self.dropped, self.ended_s = f"after {now_s - self.connected_s:.1f} s: {why}", now_s
+
+    def longest_s(self, kind: str, now_s: float) -> float:
+        """Return the longest time without `kind`: before the first, between two, and since the last."""
+        return self.silences[kind].upto(now_s if self.ended_s is None else self.ended_s)
+
+
+def longest_s(listeners: Collection[Listener], kind: str, now_s: float) -> float:
+    """Return the longest time without `kind` of all clients; 0 without clients."""
+    return max((listener.longest_s(kind, now_s) for listener in listeners), default=0.0)
+
+
+def drops(listeners: Collection[Listener]) -> list[str]:
+    """Return why each dropped client was dropped."""
+    return [listener.dropped for listener in listeners if listener.dropped is not None]
+
+
+def wrong(listeners: Collection[Listener]) -> list[str]:
+    """Return what was wrong with messages: their shape, or a gap in their numbers."""
+    return [note for listener in listeners for note in listener.stream.wrong]
+
+
+def _data(frame: str | bytes) -> dict[str, Any]:
+    """Return the data of a message whose shape may be wrong."""
+    try:
+        message = json.loads(frame)
+    except ValueError:
+        return {}
+    data = message.get("data") if isinstance(message, dict) else None
+    return data if isinstance(data, dict) else {}

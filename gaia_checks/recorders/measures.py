@@ -1,0 +1,28 @@
+"""What a recorder measures, as a table: name -> unit and how. From it come the measurements, seen and unseen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gaia_checks import journal
+from gaia_checks.model import Measurement
+from gaia_checks.probes.tally import EXAMPLES
+
+_LONGEST_NOTE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """The measurements of one recorder."""
+
+    table: Mapping[str, tuple[str, str]]  # name -> (unit, one sentence saying how)
+
+    def seen(self, name: str, value: Any, *, n: int, window_s: float, notes: Iterable[str] = ()) -> Measurement:
+        """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
+        unit, how = self.table[name]
+        short = tuple(" ".join(note.split())[:_LONGEST_NOTE] for note in list(notes)[:EXAMPLES])
+        return Measurement(name, value, unit, n, round(window_s, 3), journal.now(), how, short)
+
+    def unseen(self, why: str) -> list[Measurement]:
+        """Return all of them as not seen."""
+        return [self.seen(name, 0, n=0, window_s=0.0, notes=(why,)) for name in self.table]

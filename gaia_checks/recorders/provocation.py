@@ -1,0 +1,219 @@
+"""Letting a violation and an alert happen that are ours alone, to see whether all clients are told in time.
+
+A rule of this run limits a key of this run to one request a minute; what is refused because of it belongs to
+the rule and vanishes with it. The rule is taken away at the end, also when we are told to stop; should that
+fail, the gate does it, which knows it by its name.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from gaia_checks.model import Target
+from gaia_checks.probes import client
+from gaia_checks.probes.answers import CONFIG, Answer, location
+from gaia_checks.recorders.listening import Listener
+
+VIOLATION_WITHIN_S = 1.5  # promised is 1 s after the event; the rest is the way there and back
+ALERT_WITHIN_S = 2.0
+LASTS_S = 10.0
+"""About how long it takes in all."""
+
+SPACING_S = 0.043
+"""Between the requests that set the alert off: 115 in 5 s."""
+
+SETTLE_S = 1.0
+"""By then a new rule is in force on all processes of the server."""
+
+QUIET_WITHIN_S = 65.0
+"""An alert that fires already ends by then, unless somebody else goes on violating."""
+
+_ALERT_ABOVE = 100  # violations within a minute: the server's built-in alert
+_MOST_REQUESTS = 200
+_PATIENCE_S = 10.0
+_REMOVE_WITHIN_S = 5.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How many of `n` clients were told in time; n = 0 when there was nothing to tell, and why."""
+
+    told: int
+    n: int
+    notes: tuple[str, ...] = ()
+
+
+class NotProvoked(Exception):
+    """Why the event could not be brought about. Its text holds no secret."""
+
+
+def key(target: Target) -> str:
+    """Return the API key whose requests are refused."""
+    return f"gaia-soak-{target.run}"
+
+
+def rule(target: Target) -> dict[str, object]:
+    """Return the rule that refuses them; the gate removes rules of this name, should we not. Pure."""
+    return {
+        "rule_name": f"{client.key(target)}-soak",
+        "scope": "api_key",
+        "scope_value": key(target),
+        "limit_type": "requests_per_minute",
+        "limit_value": 1,
+        "enabled": True,
+    }
+
+
+async def provoke(target: Target, listeners: Sequence[Listener]) -> tuple[Delivery, Delivery]:
+    """Let a violation, then an alert happen; return to how many of `listeners` each was told in time."""
+    headers = {"X-API-Key": client.key(target), **client.websocket_headers(target)}
+    timeout = httpx.Timeout(client.READ_S, connect=client.CONNECT_S)
+    violation = None
+    try:
+        async with (
+            httpx.AsyncClient(base_url=target.base_url, headers=headers, timeout=timeout, trust_env=False) as http,
+            _ruled(http, target),
+        ):
+            violation = await _violation(http, target, listeners)
+            return violation, await _alert(http, target, listeners)
+    except (NotProvoked, httpx.HTTPError) as error:
+        unseen = Delivery(0, 0, (str(error) or type(error).__name__,))
+        return violation or unseen, unseen
+
+
+async def _violation(http: httpx.AsyncClient, target: Target, listeners: Sequence[Listener]) -> Delivery:
+    statuses = [await _request(http, target) for _ in range(3)]
+    happened_s = _now()
+    if statuses != [200, 429, 429]:
+        raise NotProvoked(
+            f"3 requests against a limit of 1 a minute were answered {', '.join(map(str, statuses))} instead of "
+            "200, 429, 429; is RATE_LIMIT_ENABLED true, and does no other rule limit the key?"
+        )
+    return await _told(listeners, lambda listener: listener.violation_s, happened_s, VIOLATION_WITHIN_S)
+
+
+async def _alert(http: httpx.AsyncClient, target: Target, listeners: Sequence[Listener]) -> Delivery:
+    await _quiet(listeners)
+    began_s = _now()
+    happened_s = await _exceed(http, target)
+
+    def first(listener: Listener) -> float | None:
+        return next((alert_s for alert_s in listener.alerts_s if alert_s >= began_s), None)
+
+    return await _told(listeners, first, happened_s, ALERT_WITHIN_S)
+
+
+async def _quiet(listeners: Sequence[Listener]) -> None:
+    """Wait until no alert fires, since one that fires is not told again. Raises NotProvoked."""
+
+    def quiet() -> bool:
+        return not any(listener.firing for listener in listeners if listener.ended_s is None)
+
+    if not await _until(quiet, QUIET_WITHIN_S):
+        raise NotProvoked(f"an alert was firing already, and did not end within {QUIET_WITHIN_S:.0f} s")
+
+
+async def _exceed(http: httpx.AsyncClient, target: Target) -> float:
+    """Be refused more often than the alert allows, evenly spaced; return when. Raises NotProvoked."""
+    began_s, refused = _now(), 0
+    for number in range(_MOST_REQUESTS):
+        await asyncio.sleep(began_s + number * SPACING_S - _now())
+        refused += await _request(http, target) == 429
+        if refused > _ALERT_ABOVE:
+            return _now()
+    raise NotProvoked(f"{refused} of {_MOST_REQUESTS} requests were refused: too few for the alert")
+
+
+async def _told(
+    listeners: Sequence[Listener], when: Callable[[Listener], float | None], happened_s: float, within_s: float
+) -> Delivery:
+    """Wait until all listeners that are still there were told, or should have been."""
+
+    def waits(listener: Listener) -> bool:
+        return listener.ended_s is None and when(listener) is None
+
+    await _until(lambda: not any(map(waits, listeners)), happened_s + within_s - _now())
+    delays = [max(0.0, told_s - happened_s) for listener in listeners if (told_s := when(listener)) is not None]
+    in_time = sum(delay_s <= within_s for delay_s in delays)
+    worst = f"; the last after {max(delays):.2f} s" if delays else ""
+    return Delivery(in_time, len(listeners), (f"{in_time} of {len(listeners)} within {within_s:g} s{worst}",))
+
+
+async def _until(done: Callable[[], bool], within_s: float) -> bool:
+    deadline_s = _now() + within_s
+    while not done() and _now() < deadline_s:  # noqa: ASYNC110 - many clients set what is waited for
+        await asyncio.sleep(_POLL_S)
+    return done()
+
+
+async def _request(http: httpx.AsyncClient, target: Target) -> int:
+    return (await http.get(CONFIG, params={"limit": 1}, headers={"X-API-Key": key(target)})).status_code
+
+
+# The rule ----------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _ruled(http: httpx.AsyncClient, target: Target) -> AsyncIterator[None]:
+    """Have the rule in force. Raises NotProvoked when the server does not take it."""
+    creating = asyncio.create_task(_patiently(http, "POST", CONFIG, json=rule(target)))
+    try:
+        created = await asyncio.shield(creating)  # told to stop meanwhile, we still learn what to remove
+        if created.status_code != 201:
+            raise NotProvoked(f"POST {CONFIG} answered {created.status_code} instead of 201: there is no rule of ours")
+        await asyncio.sleep(SETTLE_S)
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(_REMOVE_WITHIN_S):
+                await _remove(http, await creating)
+        except (TimeoutError, httpx.HTTPError) as error:
+            _say(f"the rule of the soak could not be removed: {error or type(error).__name__}; the gate will do it")
+
+
+async def _remove(http: httpx.AsyncClient, created: httpx.Response) -> None:
+    answer = Answer(f"POST {CONFIG}", created.status_code, created.headers, created.text, _json(created))
+    path = location(answer) if created.status_code == 201 else None
+    if path:
+        removed = await _patiently(http, "DELETE", path)
+        if removed.status_code not in (204, 404):
+            _say(f"DELETE {path} answered {removed.status_code}; the gate will remove the rule of the soak")
+
+
+async def _patiently(http: httpx.AsyncClient, method: str, path: str, **arguments: object) -> httpx.Response:
+    """Send a request, again while the server says "later": its limits hold for us as for anybody."""
+    deadline_s = _now() + _PATIENCE_S
+    while True:
+        response = await http.request(method, path, **arguments)  # type: ignore[arg-type] # httpx's own keywords
+        wait_s = _retry_after_s(response)
+        if response.status_code != 429 or _now() + wait_s > deadline_s:
+            return response
+        await asyncio.sleep(wait_s)
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    try:
+        return max(0.1, float(response.headers.get("Retry-After", "1")))
+    except ValueError:
+        return 1.0
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        body: object = response.json()
+    except (ValueError, RecursionError):
+        return None
+    return body
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - the process's own error file is part of the evidence

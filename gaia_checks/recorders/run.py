@@ -1,0 +1,62 @@
+"""All asked recorders at once: each writes its measurements at its own end; one that breaks says so, alone."""
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from gaia_checks import journal
+from gaia_checks.environment import redact
+from gaia_checks.errors import ConfigurationError
+from gaia_checks.model import Measurement, Target
+from gaia_checks.recorders import connections, log, memory, soak
+from gaia_checks.recorders.measures import Measures
+from gaia_checks.recorders.timeline import Timeline
+
+Looks = Mapping[str, Mapping[str, float]]
+"""look -> its parameters, as criteria.toml names them; each has `window_s`."""
+
+
+Record = Callable[..., Coroutine[None, None, list[Measurement]]]
+"""`record(target, timeline, **parameters)`: look for as long as the window is, return what was seen."""
+
+RECORDERS: Mapping[str, tuple[Record, Measures]] = {
+    "log": (log.record, log.MEASURES),
+    "soak": (soak.record, soak.MEASURES),
+    "memory": (memory.record, memory.MEASURES),
+    "connections": (connections.record, connections.MEASURES),
+}
+
+
+async def record(folder: Path, looks: Looks, target: Target) -> bool:
+    """Record `looks` of `target` into the evidence folder; return whether none of them broke.
+
+    Raises ConfigurationError for a look that is not recorded here.
+    """
+    if unknown := looks.keys() - RECORDERS.keys():
+        raise ConfigurationError(f"--looks: {', '.join(sorted(unknown))} unknown; known: {', '.join(RECORDERS)}")
+    # A group, since it waits for all of them to clean up when it is cancelled, and cancels each only once.
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_record_one(folder, look, looks[look], target)) for look in looks]
+    return all(task.result() for task in tasks)
+
+
+async def _record_one(folder: Path, look: str, parameters: Mapping[str, float], target: Target) -> bool:
+    recorder, measures = RECORDERS[look]
+    whole = True
+    try:
+        timeline = Timeline(folder, look, parameters["window_s"])
+        seen = await recorder(target, timeline, **parameters)
+    except Exception as error:  # noqa: BLE001 - a recorder that breaks must not end the others
+        traceback.print_exc()
+        whole, seen = False, measures.unseen(f"the look {look} broke: {error!r}")
+    for measurement in seen:
+        journal.append(folder / "measurements.jsonl", _clean(measurement, target).to_json())
+    return whole
+
+
+def _clean(measurement: Measurement, target: Target) -> Measurement:
+    """Take the target's secrets out of the notes: they quote what it wrote."""
+    secrets = {"ADMIN_TOKEN": target.admin_token or "", "DATABASE_URL": target.database_url or ""}
+    return replace(measurement, notes=tuple(redact(note, variables=secrets) for note in measurement.notes))
