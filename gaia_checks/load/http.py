@@ -1,0 +1,196 @@
+"""HTTP/1.1 over gevent sockets with keep-alive, as a load generator needs it.
+
+Two things set it apart from a general client. A connection that the server may have closed is never written to:
+one that was idle for longer than servers allow, or that has become readable, is dropped first. And an error
+always says whose it is: `NoReply` is the server's, anything else is our own.
+"""
+
+import errno
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import gevent
+from gevent import monkey, socket
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+_IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not cross with that
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_BLOCK = 65_536
+_POLLIN = 1
+
+_poll = monkey.get_original("select", "poll")  # locust replaces it by one that lets other greenlets run
+
+
+class NoReply(Exception):
+    """The server did not answer: it refused, hung up, was silent or did not speak HTTP."""
+
+
+class Reply(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Connection:
+    sock: Any
+    used_s: float  # when it last became idle
+
+
+class _Response(HTTPResponse):
+    """The parser's view of one answer."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the final answer is complete; an interim one (1xx) is not it."""
+        return self.message_complete and self.status_code >= 200
+
+    def ends_with_connection(self) -> bool:
+        """Whether the body is as long as the connection lives."""
+        return self.headers_complete and "content-length" not in self and "transfer-encoding" not in self
+
+    def reply(self) -> Reply:
+        """Return what was parsed."""
+        headers = {name.lower(): value for name, value in self.items()}
+        return Reply(self.status_code, headers, bytes(self._body_buffer))
+
+
+class Client:
+    """Requests to one server. Every request of a greenlet has a connection to itself."""
+
+    def __init__(self, base_url: str, headers: Mapping[str, str], limit_s: float) -> None:
+        """Resolve the host once. `headers` go with every request, `limit_s` is each one's time limit.
+
+        Raises OSError when the name is unknown.
+        """
+        url = urlsplit(base_url)
+        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._host = url.hostname or ""
+        port = url.port or (443 if self._tls else 80)
+        self._family, _, _, _, self._address = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)[0]
+        common = {"Host": url.netloc, "Accept": "application/json", **headers}
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in common.items())
+        self._limit_s = limit_s
+        self._prefix = url.path.rstrip("/")
+        self._idle: list[_Connection] = []
+        self._written: dict[tuple[str, str], bytes] = {}
+        self.retried = 0  # requests that met a dead connection before a byte was written, and took another
+
+    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+        """Send one request and return the whole answer. Raises NoReply; OSError where the fault is ours."""
+        data = self._bytes(method, path, body)
+        try:
+            with gevent.Timeout(self._limit_s):
+                return self._exchange(method, data)
+        except gevent.Timeout:
+            raise NoReply(f"no reply within {self._limit_s:g} s") from None
+        except HTTPParseError as error:
+            raise NoReply(f"the answer is no HTTP: {error}") from error
+        except OSError as error:
+            if error.errno in _OURS:
+                raise
+            raise NoReply(f"the connection failed: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """Close what is idle."""
+        while self._idle:
+            self._idle.pop().sock.close()
+
+    def _exchange(self, method: str, data: bytes) -> Reply:
+        connection, response = self._begin(data), _Response(method)
+        try:
+            self._receive(connection.sock, response)
+        except BaseException:  # also gevent's time limit: half an answer must not stay in a pooled connection
+            connection.sock.close()
+            raise
+        self._keep(connection, response)
+        return response.reply()
+
+    def _begin(self, data: bytes) -> _Connection:
+        """Return a connection on which `data` was written."""
+        while (connection := self._pooled()) is not None:
+            try:
+                sent = connection.sock.send(data)
+            except OSError:  # closed before a byte was written: nobody has seen the request
+                connection.sock.close()
+                self.retried += 1
+                continue
+            return _write_rest(connection, data[sent:])
+        return _write_rest(self._connect(), data)
+
+    def _connect(self) -> _Connection:
+        sock = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.connect(self._address)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_hostname=self._host)
+        except BaseException:  # also gevent's time limit
+            sock.close()
+            raise
+        return _Connection(sock, time.monotonic())
+
+    def _pooled(self) -> _Connection | None:
+        """Return the connection that was used last, unless the server may have closed it."""
+        while self._idle:
+            connection = self._idle.pop()
+            if time.monotonic() - connection.used_s > _IDLE_LIMIT_S:
+                connection.sock.close()
+                self.close()  # those below were idle for longer
+            elif _readable(connection.sock):
+                connection.sock.close()
+                self.retried += 1
+            else:
+                return connection
+        return None
+
+    def _keep(self, connection: _Connection, response: _Response) -> None:
+        if response.should_close():
+            connection.sock.close()
+        else:
+            connection.used_s = time.monotonic()
+            self._idle.append(connection)
+
+    def _receive(self, sock: Any, response: _Response) -> None:
+        while not response.finished:
+            data = sock.recv(_BLOCK)
+            if data:
+                response.feed(data)
+            elif response.ends_with_connection():
+                return
+            else:
+                raise NoReply("the server closed the connection without a whole answer")
+
+    def _bytes(self, method: str, path: str, body: Mapping[str, Any] | None) -> bytes:
+        if body is None and (known := self._written.get((method, path))):
+            return known
+        content = b"" if body is None else json.dumps(body).encode()
+        entity = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n" if body is not None else ""
+        data = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}{entity}\r\n".encode("latin-1") + content
+        if body is None:
+            self._written[method, path] = data
+        return data
+
+
+def _write_rest(connection: _Connection, data: bytes) -> _Connection:
+    try:
+        if data:
+            connection.sock.sendall(data)
+    except BaseException:  # also gevent's time limit
+        connection.sock.close()
+        raise
+    return connection
+
+
+def _readable(sock: Any) -> bool:
+    """Whether an idle connection has something to read: its end, or an answer that nobody asked for."""
+    poll = _poll()
+    poll.register(sock.fileno(), _POLLIN)
+    return bool(poll.poll(0))

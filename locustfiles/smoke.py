@@ -1,0 +1,13 @@
+"""Is it there at all: the health endpoint, which is never rate limited.
+
+locust -f locustfiles/smoke.py --headless --rate 5 -t 10s --host http://127.0.0.1:8711
+"""
+
+from gaia_checks.load.engine import OpenLoopUser
+from gaia_checks.load.mix import Mix, Request
+
+
+class Smoke(OpenLoopUser):
+    """Asks for the health only."""
+
+    mix = Mix([Request("GET", "/health", keys=frozenset({"status", "version", "checks"}))])
