@@ -1,0 +1,1 @@
+"""Tell: evidence files, pages for people, statements for machines."""

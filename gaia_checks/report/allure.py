@@ -1,0 +1,158 @@
+"""The report that people sign off on: Allure results that say exactly what the verdict says, rendered to one file.
+
+allure-pytest writes one result per test. `attach` makes of them one result per criterion, with the verdict's
+state, reason and evidence; a criterion whose test never ran gets one too. Allure presents; it never judges.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.judge.verdict import outcome_name
+from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
+from gaia_checks.report import charts, evidence, page, words
+from gaia_checks.report.render import render
+
+__all__ = ["attach", "render"]
+
+_STATUS = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
+_NAMESPACE = uuid.UUID("9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11")  # of our own identifiers, so that they are repeatable
+_RUN_FILES = {"verdict.md": "text/markdown", "measurements.jsonl": "text/plain", "environment.toml": "text/plain"}
+
+Result = dict[str, Any]
+
+
+def attach(folder: Path, verdict: Verdict) -> None:
+    """Rewrite `allure-results/` so that it shows the verdict: one result per criterion, and the run's own facts."""
+    results = folder / evidence.RESULTS
+    results.mkdir(exist_ok=True)
+    measurements = evidence.read_measurements(folder)
+    tests, written = _tests(measurements), _take_results(results)
+    pictures = charts.draw(folder / "timelines")
+    for order, criterion in enumerate(verdict.criteria):
+        result = written.get(tests.get(criterion.id, "")) or written.get(
+            criterion.id, {}
+        )  # the test's, or our own of before
+        enriched = {
+            **_enriched(result, criterion, verdict, order),
+            "attachments": [
+                *_attachments(results, criterion, measurements, pictures),
+                *(kept for kept in result.get("attachments", ()) if not _replaced(kept["name"], criterion)),
+            ],
+        }
+        _write(results / f"{enriched['uuid']}-result.json", enriched)
+    _describe_run(folder, results, verdict)
+
+
+def _attachments(
+    results: Path,
+    criterion: CriterionVerdict,
+    measurements: Sequence[Measurement],
+    pictures: Mapping[str, Mapping[str, str]],
+) -> Iterator[dict[str, str]]:
+    """Write and yield what one criterion was judged on: the measurements, and the pictures of its looks."""
+    names = {check.measurement for check in criterion.checks}
+    seen = [measurement for measurement in measurements if measurement.name in names]
+    yield _attachment(results, f"{criterion.id} evidence", "text/plain", page.evidence(criterion, seen))
+    for look in sorted({name.partition(".")[0] for name in names}):
+        for title, svg in pictures.get(look, {}).items():
+            yield _attachment(results, f"{criterion.id} {title}", "image/svg+xml", svg)
+
+
+def _replaced(name: str, criterion: CriterionVerdict) -> bool:
+    """Whether an attachment is an earlier form of one that is written anew."""
+    return name == "evidence" or name.startswith(f"{criterion.id} ")
+
+
+def _take_results(results: Path) -> dict[str, Result]:
+    """Return full name -> newest result, and remove their files: they come back enriched."""
+    found: dict[str, Result] = {}
+    for path in results.glob("*-result.json"):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        path.unlink()
+        name = result.get("fullName", "")
+        if name not in found or found[name].get("start", 0) < result.get("start", 0):
+            found[name] = result
+    return found
+
+
+def _tests(measurements: Iterable[Measurement]) -> dict[str, str]:
+    """Return criterion -> full name of its test, as the gate wrote it down when the test ended."""
+    prefix = outcome_name("")
+    return {
+        seen.name.removeprefix(prefix): _full_name(seen.how) for seen in measurements if seen.name.startswith(prefix)
+    }
+
+
+def _full_name(nodeid: str) -> str:
+    """`suites/test_api.py::test_admin_api` -> `suites.test_api#test_admin_api`."""
+    path, _, test = nodeid.partition("::")
+    return f"{path.removesuffix('.py').replace('/', '.')}#{test}"
+
+
+def _enriched(result: Result, criterion: CriterionVerdict, verdict: Verdict, order: int) -> Result:
+    """Return a result that says what the verdict says. Pure."""
+    begun_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000) + order
+    identity = str(uuid.uuid5(_NAMESPACE, criterion.id))
+    stage = criterion.id.partition(".")[0]
+    numbers = zip(("measured", "bound", "threshold", "n"), words.columns(criterion), strict=True)
+    return {
+        "uuid": str(uuid.uuid5(_NAMESPACE, f"{verdict.run} {criterion.id}")),
+        "historyId": identity,
+        "testCaseId": identity,
+        "fullName": criterion.id,
+        "name": f"{criterion.claim} ({criterion.id})",
+        "status": _STATUS[criterion.state],
+        "statusDetails": {} if criterion.state is State.PASS else {"message": page.reason(criterion)},
+        "stage": "finished",
+        "description": page.description(criterion),
+        "parameters": [{"name": name, "value": value} for name, value in numbers],
+        "titlePath": [f"Stage {STAGES.index(stage) + 1}: {stage}"],  # the report is grouped by it
+        "start": begun_ms,  # Allure sorts by it: the order of the criteria; true times stand in the evidence
+        "stop": begun_ms + result.get("stop", 0) - result.get("start", 0),
+    }
+
+
+def _describe_run(folder: Path, results: Path, verdict: Verdict) -> None:
+    """Write what belongs to the whole run: its facts, its name, its files."""
+    facts = "".join(f"{name} = {value}\n" for name, value in _facts(verdict).items())
+    (results / "environment.properties").write_text(facts, encoding="utf-8")
+    executor = {"name": "gaia gate", "type": "local", "buildName": verdict.run, "reportName": page.summary(verdict)}
+    _write(results / "executor.json", executor)
+    attachments = [
+        _attachment(results, name, media, (folder / name).read_text(encoding="utf-8"))
+        for name, media in _RUN_FILES.items()
+        if (folder / name).exists()
+    ]
+    _write(results / f"{verdict.run}-globals.json", {"attachments": attachments, "errors": []})
+
+
+def _facts(verdict: Verdict) -> Mapping[str, str]:
+    release = verdict.release
+    return {
+        "verdict": verdict.state.upper(),
+        "environment": verdict.environment,
+        "stage": verdict.stage,
+        "rehearsal": "yes, promotes nothing" if verdict.rehearsal else "no",
+        "phase": release.phase if release else "unknown",
+        "commit": (release.commit or "none") if release else "unknown",
+        "sha256": release.sha256 if release else "unknown",
+        "run": verdict.run,
+        "started": verdict.started_at,
+        "took": words.duration(verdict.duration_s),
+    }
+
+
+def _attachment(results: Path, name: str, media: str, text: str) -> dict[str, str]:
+    """Write an attachment and return the reference to it."""
+    suffix = {"image/svg+xml": "svg", "text/markdown": "md"}.get(media, "txt")
+    source = f"{uuid.uuid5(_NAMESPACE, name)}-attachment.{suffix}"
+    (results / source).write_text(text, encoding="utf-8")
+    return {"name": name, "source": source, "type": media}
+
+
+def _write(path: Path, value: Mapping[str, Any] | Iterable[Any]) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")

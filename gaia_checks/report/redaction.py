@@ -1,0 +1,89 @@
+"""Take secrets out of files that are written already: the last line of defence.
+
+JSON is redacted value by value, so that what comes out is still JSON: a pattern let loose on the text would
+reach over quotes.
+"""
+
+import html
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gaia_checks.environment import REDACTED, Environment
+
+Redact = Callable[[str], str]
+
+
+def redact_files(folder: Path, environment: Environment) -> list[Path]:
+    """Rewrite the text files below `folder` that hold a secret, and return those that did."""
+    redact = redactor(environment)
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and _redact_file(path, redact)]
+
+
+def redactor(environment: Environment) -> Redact:
+    """Return `environment.redact` that also knows how a secret looks inside JSON, XML, HTML and a URL."""
+    escaped = sorted({form for secret in environment.secrets for form in _escaped(secret)}, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for form in escaped:
+            text = text.replace(form, REDACTED)
+        return environment.redact(text)
+
+    return redact
+
+
+def redact_json(value: Any, redact: Redact) -> Any:
+    """Return a JSON value with every text in it redacted, names included."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [redact_json(item, redact) for item in value]
+    if isinstance(value, dict):
+        return {redact(key): redact_json(item, redact) for key, item in value.items()}
+    return value
+
+
+def _escaped(secret: str) -> set[str]:
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        html.escape(secret),
+        html.escape(secret, quote=False),
+        quote(secret),
+        quote(secret, safe=""),
+    }
+
+
+def _redact_file(path: Path, redact: Redact) -> bool:
+    data = path.read_bytes()
+    if b"\0" in data:  # an image or the like: no text is written into it
+        return False
+    text = data.decode("utf-8", "surrogateescape")
+    clean = _redact_text(text, redact, whole=path.suffix == ".json")
+    if clean == text:
+        return False
+    path.write_bytes(clean.encode("utf-8", "surrogateescape"))
+    return True
+
+
+def _redact_text(text: str, redact: Redact, *, whole: bool) -> str:
+    if whole:
+        return _redact_if_json(text, redact)
+    return "".join(_redact_if_json(line, redact) for line in text.splitlines(keepends=True))
+
+
+def _redact_if_json(text: str, redact: Redact) -> str:
+    """Redact JSON by value, anything else as it stands. Text without a secret comes back as it was."""
+    try:
+        value = json.loads(text) if text.lstrip().startswith(("{", "[")) else None
+    except ValueError:
+        value = None
+    if value is None:
+        return redact(text)
+    clean = redact_json(value, redact)
+    if clean == value:
+        return text
+    return json.dumps(clean, ensure_ascii=False) + ("\n" if text.endswith("\n") else "")
