@@ -1,0 +1,1 @@
+"""Ship: from a release to a verified running server, and back."""

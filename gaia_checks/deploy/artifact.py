@@ -1,0 +1,212 @@
+"""Releases: an executable with its migrations, taken from a tag or the working tree into a read-only folder.
+
+    releases/<environment>/<phase>-<12 hex digits>/gaia_server
+                                                   migrations/
+                                                   release.json
+
+The digits are of sha256 over executable and migrations, so that two releases never share a folder.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.deploy import migration_files, tag
+from gaia_checks.environment import ROOT, SECRET_NAMES, inherited
+from gaia_checks.errors import ArtifactError, MissingDependency
+from gaia_checks.model import Release
+
+WORKTREE = "worktree"
+"""The phase of what was never tagged."""
+
+_EXECUTABLE = "gaia_server"
+
+
+def from_worktree(releases: Path, *, executable: Path | None = None, migrations: Path | None = None) -> Path:
+    """Make a release of the working tree, built first, or of the given parts; return its folder.
+
+    Raises ArtifactError or MigrationError; nothing half-made stays.
+    """
+    source = executable or _built()
+    if not source.is_file():
+        raise ArtifactError(f"{source}: there is no such executable; build it first: make build")
+    with _new(releases) as new:
+        shutil.copyfile(source, new / _EXECUTABLE)
+        if sha256(source) != sha256(new / _EXECUTABLE):
+            raise ArtifactError(f"{source}: changed while it was copied; wait until its build is done, then run again")
+        _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
+        return _finish(new, releases, WORKTREE, head())
+
+
+def from_tag(releases: Path, wanted: tag.Tag) -> Path:
+    """Make a release of what `wanted` tags; return its folder. Raises ArtifactError."""
+    commit = _commit(str(wanted))
+    if commit is None:
+        raise ArtifactError(f"{wanted}: there is no such tag here; fetch it (git fetch --tags) or cut it")
+    with _new(releases) as new:
+        (new / _EXECUTABLE).write_bytes(
+            _git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
+        )
+        archive = _git("archive", "--format=tar", commit, "migrations", why=f"{wanted} has no migrations")
+        _extract_migrations(archive, new)
+        return _finish(new, releases, wanted.phase, commit)
+
+
+def read(folder: Path) -> Release:
+    """Read the release in `folder` and hold it against its files. Raises ArtifactError when they differ."""
+    release = describe(folder)
+    if sha256(folder / _EXECUTABLE) != release.sha256:
+        raise ArtifactError(
+            f"{folder}: {_EXECUTABLE} is not the one that was released; remove the folder, deploy again"
+        )
+    return release
+
+
+def describe(folder: Path) -> Release:
+    """Read what `release.json` says. Raises ArtifactError when there is none."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "release.json").read_text())
+        return Release(found["phase"], found["commit"], found["sha256"], found["migrations"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder}: no release ({error}); remove the folder and deploy again") from error
+
+
+def tag_present(wanted: tag.Tag) -> bool:
+    """Whether the tag is there (still)."""
+    return _commit(str(wanted)) is not None
+
+
+def head() -> str | None:
+    """Return the working tree's commit, None outside git."""
+    return _commit("HEAD")
+
+
+def sweep(releases: Path) -> None:
+    """Remove what a killed deployment left half-made."""
+    for left in releases.glob(".new-*"):
+        _remove(left)
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _new(releases: Path) -> Iterator[Path]:
+    """Give an empty folder in which a release is made; what is not renamed is removed."""
+    new = Path(tempfile.mkdtemp(dir=releases, prefix=".new-"))
+    try:
+        yield new
+    finally:
+        _remove(new)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def _finish(new: Path, releases: Path, phase: str, commit: str | None) -> Path:
+    """Describe the release, close it for writing, and give it its name by one rename."""
+    migrations = {one.version: one.checksum for one in migration_files.read(new / "migrations")}
+    digest = sha256(new / _EXECUTABLE)
+    identity = hashlib.sha256(json.dumps([digest, migrations, commit]).encode()).hexdigest()[:12]
+    folder = releases / f"{phase}-{identity}"
+    if folder.exists() and _whole(folder):
+        return folder
+    described = {"phase": phase, "commit": commit, "sha256": digest, "migrations": migrations, "handover": True}
+    (new / "release.json").write_text(json.dumps(described, indent=2) + "\n")
+    if folder.exists():
+        folder.rename(releases / f".new-damaged-{identity}")
+    _close(new)
+    new.rename(folder)
+    folder.chmod(0o555)
+    return folder
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        read(folder)
+    except (ArtifactError, OSError):
+        return False
+    return True
+
+
+def _close(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
+
+
+def _copy_migrations(source: Path, target: Path) -> None:
+    for one in migration_files.read(source):
+        for relative in (Path(f"{one.version}.sql"), Path("rollback") / f"{one.version}.sql"):
+            if (source / relative).exists():
+                (target / relative).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / relative, target / relative)
+    target.mkdir(exist_ok=True)
+    shutil.copyfile(source / "order.txt", target / "order.txt")
+
+
+def _extract_migrations(archive: bytes, new: Path) -> None:
+    """Write the archive's SQL files and order.txt; whatever else it holds, links above all, stays out."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        for member in files:
+            path = Path(member.name)
+            wanted = path.suffix == ".sql" or path.name == "order.txt"
+            source = files.extractfile(member) if member.isfile() and wanted and ".." not in path.parts else None
+            if source:
+                (new / path).parent.mkdir(parents=True, exist_ok=True)
+                (new / path).write_bytes(source.read())
+
+
+def _built() -> Path:
+    """Build the executable from the working tree, unless it is newer than its sources."""
+    try:
+        done = subprocess.run(
+            ("make", "--silent", "build"),
+            cwd=ROOT, env=_without_secrets(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise MissingDependency("make is not installed; install it, e.g. apt-get install make") from error
+    if done.returncode:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise ArtifactError(f"make build failed: {said[-1] if said else f'exit code {done.returncode}'}")
+    return ROOT / "build" / _EXECUTABLE
+
+
+def _commit(revision: str) -> str | None:
+    """Return the commit that a revision names, None outside git or when there is none."""
+    try:
+        name = f"refs/tags/{revision}" if revision != "HEAD" else revision
+        return _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", why=revision).decode().strip()
+    except (ArtifactError, MissingDependency):
+        return None
+
+
+def _git(*words: str, why: str) -> bytes:
+    try:
+        done = subprocess.run(
+            ("git", *words), cwd=ROOT, env=_without_secrets(LC_ALL="C"), capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
+    if done.returncode:
+        raise ArtifactError(f"{why}: {' '.join(done.stderr.decode(errors='replace').split())}")
+    return done.stdout
+
+
+def _without_secrets(**changes: str) -> dict[str, str]:
+    return {name: value for name, value in inherited(**changes).items() if name not in SECRET_NAMES}

@@ -1,0 +1,66 @@
+"""How a command talks to the supervisor: JSON lines over its Unix socket.
+
+    {"do": "start", "release": folder, "variables": {...}, "host": ..., "port": ...}   a candidate, ready or refused
+    {"do": "commit"}    the candidate takes over, the old server ends
+    {"do": "abort"}     the candidate ends; so does closing the connection
+    {"do": "holds", "variables": {...}}     whether the running server was given exactly these
+    {"do": "stop"}      everything ends, the supervisor too
+
+Every request has one answer: {"ok": true, ...} or {"error": text, "kind": name of a class in errors.py}.
+"""
+
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gaia_checks import errors
+
+ANSWER_TIMEOUT_S = 90.0  # above the slowest answer: readiness (30 s), or an old server's last 10 s
+
+
+class Conversation:
+    """One connection to a supervisor. A candidate that was started and not committed ends with it."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect. Raises OSError when no supervisor listens at `path`."""
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.settimeout(ANSWER_TIMEOUT_S)
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
+        self._lines = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        """Give the conversation."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hang up."""
+        self._lines.close()
+        self._socket.close()
+
+    def ask(self, do: str, **details: Any) -> dict[str, Any]:
+        """Send one request and return its answer. Raises the error that the supervisor answers with."""
+        try:
+            self._socket.sendall(encode({"do": do, **details}))
+            line = self._lines.readline()
+        except OSError as error:
+            raise errors.DeployError(f"the supervisor does not answer to {do}: {error}; run: gaia stop ENV") from error
+        if not line.endswith(b"\n"):
+            raise errors.DeployError(f"the supervisor ended before it answered to {do}; its log says why")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise getattr(errors, answer["kind"])(answer["error"])
+        return answer
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """Return a message as a line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"

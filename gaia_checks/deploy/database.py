@@ -1,0 +1,74 @@
+"""Reaching the environment's database, and making it exist."""
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from gaia_checks.errors import ConfigurationError
+
+CONNECT_TIMEOUT_S = 10
+
+
+def connect(dsn: str) -> psycopg.Connection:
+    """Connect to `dsn` in autocommit mode. Raises ConfigurationError without quoting the DSN."""
+    try:
+        return psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="gaia_checks")
+    except psycopg.ProgrammingError:
+        # its text quotes the string, password and all
+        raise ConfigurationError(
+            "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name"
+        ) from None
+    except psycopg.OperationalError as error:
+        raise ConfigurationError(
+            f"the database does not answer: {' '.join(str(error).split())}; check DATABASE_URL and that it runs"
+        ) from error
+
+
+def ensure_exists(dsn: str) -> bool:
+    """Create the database that `dsn` names unless it is there; return whether it was created.
+
+    Raises ConfigurationError when the server does not answer or refuses us.
+    """
+    try:
+        connect(dsn).close()
+    except ConfigurationError as error:
+        if not _absent(dsn, error):
+            raise
+        _create(dsn)
+        return True
+    return False
+
+
+def reach(dsn: str) -> None:
+    """Return when the server answers, whether or not it has the database yet. Raises ConfigurationError."""
+    try:
+        connect(dsn).close()
+    except ConfigurationError as error:
+        if not _absent(dsn, error):
+            raise
+
+
+def _absent(dsn: str, error: ConfigurationError) -> bool:
+    """Whether the server says, asked in its database `postgres`, that it has none of that name.
+
+    Its own message to `dsn` would say so too, but in the server's language.
+    """
+    name = None if error.__cause__ is None else conninfo_to_dict(dsn).get("dbname")
+    if not name:
+        return False
+    try:
+        with connect(make_conninfo(dsn, dbname="postgres")) as server:
+            return server.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None
+    except ConfigurationError:
+        return False
+
+
+def _create(dsn: str) -> None:
+    name = conninfo_to_dict(dsn)["dbname"]
+    with connect(make_conninfo(dsn, dbname="postgres")) as server:
+        try:
+            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(name))))
+        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            return  # somebody was faster
+        except psycopg.Error as error:
+            raise ConfigurationError(f"database {name} does not exist and cannot be created: {error}") from error

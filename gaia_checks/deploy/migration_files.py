@@ -1,0 +1,78 @@
+"""Migrations as their files hold them.
+
+migrations/order.txt            file names in the order of application; `#` starts a comment
+migrations/<stem>.sql           one migration; its version is the full stem
+migrations/rollback/<stem>.sql  undoes it
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaia_checks.deploy.sql import transaction_control
+from gaia_checks.errors import MigrationError
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One migration as its files hold it; the checksums are sha256 over the files' bytes."""
+
+    version: str
+    body: bytes
+    checksum: str
+    rollback: bytes | None
+    rollback_checksum: str | None
+
+
+def read(folder: Path) -> tuple[Migration, ...]:
+    """Read the migrations of `folder` in their order.
+
+    Raises MigrationError when order.txt and the files disagree, or a file controls transactions.
+    """
+    order = _order(folder)
+    strays = sorted({path.stem for path in folder.glob("*.sql")} - set(order))
+    if strays:
+        raise MigrationError(f"{folder / 'order.txt'}: {strays[0]}.sql is missing; add it where it is to be applied")
+    return tuple(_read_one(folder, stem) for stem in order)
+
+
+def _order(folder: Path) -> list[str]:
+    path = folder / "order.txt"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MigrationError(f"{path}: cannot be read ({error}); it lists the migrations in their order") from error
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice:
+        raise MigrationError(f"{path}: {twice} stands there twice; keep the first")
+    return [name.removesuffix(".sql") for name in names]
+
+
+def _read_one(folder: Path, stem: str) -> Migration:
+    try:
+        body = (folder / f"{stem}.sql").read_bytes()
+    except OSError as error:
+        raise MigrationError(
+            f"{folder / 'order.txt'}: names {stem}.sql, which cannot be read ({error.strerror}); restore the file"
+        ) from error
+    path = folder / "rollback" / f"{stem}.sql"
+    rollback = path.read_bytes() if path.exists() else None
+    _refuse_control(f"{stem}.sql", body)
+    if rollback is not None:
+        _refuse_control(f"rollback/{stem}.sql", rollback)
+    return Migration(stem, body, _sha256(body), rollback, _sha256(rollback) if rollback is not None else None)
+
+
+def _refuse_control(name: str, body: bytes) -> None:
+    try:
+        found = transaction_control(body.decode())
+    except UnicodeDecodeError as error:
+        raise MigrationError(f"{name}: not UTF-8; save it as UTF-8") from error
+    if found:
+        line, words = found
+        raise MigrationError(f"{name}:{line}: {words}: remove it; a file is applied in one transaction of the runner's")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,70 @@
+"""What runs, seen from outside: the supervisor's record, held against the processes themselves."""
+
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from gaia_checks.deploy import artifact, places, record
+from gaia_checks.deploy.prepare import database_url
+from gaia_checks.deploy.record import Record
+from gaia_checks.deploy.status import Status
+from gaia_checks.deploy.tag import Tag
+from gaia_checks.environment import Environment, url_of
+from gaia_checks.model import Process, Release
+
+
+def status(environment: Environment) -> Status:
+    """Return what runs in `environment`. Changes nothing. Raises DeployError when the record is damaged."""
+    here = places.of(environment)
+    log = here.server_log if here.server_log.exists() else None
+    found = record.read(here.record)
+    if found is None or found.release is None:
+        return Status(environment.name, "stopped", environment.local_url, log=log)
+    folder = Path(found.release)
+    release = artifact.describe(folder)
+    dsn = database_url(environment)
+    return Status(
+        environment=environment.name,
+        state=_state(found),
+        base_url=url_of(found.host, found.port) if found.host and found.port else environment.local_url,
+        database_url=dsn,
+        database=_without_password(dsn),
+        process=_process(found, folder),
+        started_at=found.started_at,
+        restarts=found.restarts,
+        release=release,
+        release_dir=folder,
+        previous=_previous(here.releases / "previous"),
+        log=log,
+        tag_present=_tag_present(environment.name, release),
+    )
+
+
+def _state(found: Record) -> str:
+    """A server whose supervisor died may still serve; a record that says "running" of a dead one is out of date."""
+    serving = found.server is not None and found.server.alive
+    if found.supervisor.alive:
+        return found.state if serving else "crashed"
+    return "running" if serving else "crashed"
+
+
+def _process(found: Record, folder: Path) -> Process | None:
+    if found.server is None or not found.server.alive:
+        return None
+    return Process(found.server.pid, found.server.created_s, folder / "gaia_server")
+
+
+def _previous(link: Path) -> Release | None:
+    return artifact.describe(link.resolve()) if link.exists() else None
+
+
+def _tag_present(environment: str, release: Release) -> bool | None:
+    return None if release.phase == artifact.WORKTREE else artifact.tag_present(Tag(environment, release.phase))
+
+
+def _without_password(dsn: str | None) -> str | None:
+    """Return where the database is: host and name, nothing that could be secret."""
+    if dsn is None:
+        return None
+    parts = conninfo_to_dict(dsn)
+    return f"{parts.get('dbname', '')} on {parts.get('host', 'localhost')}"

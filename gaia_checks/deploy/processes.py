@@ -1,0 +1,55 @@
+"""Processes by pid and start time, so that a reused pid is never mistaken for ours."""
+
+import contextlib
+import os
+import signal
+import time
+
+import psutil
+
+TERM_S = 10.0
+"""How long a server may take to finish its requests after SIGTERM."""
+
+_CLOCK_TOLERANCE_S = 1.5  # start times are counted from the boot time, which moves when the clock is set
+_POLL_S = 0.02
+
+
+def created_s(pid: int) -> float:
+    """Return when process `pid` started, in seconds since the epoch. Raises psutil.NoSuchProcess."""
+    return float(psutil.Process(pid).create_time())
+
+
+def alive(pid: int, started_s: float) -> bool:
+    """Whether the process that started at `started_s` still runs; one that ended but was not waited for does not."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - started_s) <= _CLOCK_TOLERANCE_S and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end(pid: int, started_s: float) -> None:
+    """Ask the process to end, kill it after `TERM_S`, and return when it is gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not alive(pid, started_s):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        _await_end(pid, started_s)
+
+
+def listener(port: int) -> str:
+    """Return who listens on TCP `port`, as `python3 (pid 123)`; without the right to see that, `another process`."""
+    with contextlib.suppress(psutil.AccessDenied, psutil.NoSuchProcess):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
+            if listens and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "another process"
+
+
+def _await_end(pid: int, started_s: float) -> None:
+    """Wait for at most `TERM_S`. Not by psutil's wait: it waits on until a slow parent has taken note."""
+    deadline = time.monotonic() + TERM_S
+    while alive(pid, started_s) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)

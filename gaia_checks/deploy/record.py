@@ -1,0 +1,73 @@
+"""What the supervisor last knew, in a file that outlives it: which processes, which release, in what state."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.deploy import processes
+from gaia_checks.errors import DeployError
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process by pid and start time."""
+
+    pid: int
+    created_s: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return processes.alive(self.pid, self.created_s)
+
+    def end(self) -> None:
+        """End it, politely first."""
+        processes.end(self.pid, self.created_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One supervisor and what it supervises. It holds no secret."""
+
+    supervisor: Running
+    state: str = "stopped"  # "running", "stopped", "crashed", "starting"
+    server: Running | None = None
+    started_at: str | None = None  # of the server, RFC 3339
+    restarts: int = 0  # since this release was deployed
+    release: str | None = None  # its folder
+    host: str | None = None
+    port: int | None = None
+
+
+def write(path: Path, record: Record) -> None:
+    """Replace the file as a whole."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(asdict(record)))
+    new.chmod(0o600)
+    new.replace(path)
+
+
+def read(path: Path) -> Record | None:
+    """Return what the file says, None when there is none. Raises DeployError when it is damaged."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        server = found["server"]
+        return Record(
+            **{
+                **found,
+                "supervisor": Running(**found["supervisor"]),
+                "server": Running(**server) if server else None,
+            }
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise DeployError(f"{path}: damaged; end the server by hand, then remove the file") from error
+
+
+def mine() -> Running:
+    """Return the running process itself."""
+    pid = os.getpid()
+    return Running(pid, processes.created_s(pid))

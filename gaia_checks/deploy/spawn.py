@@ -1,0 +1,57 @@
+"""Start a server with the sockets it is to listen on: fd 3 public, fd 4 private, as systemd's LISTEN_FDS has it."""
+
+import errno
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from gaia_checks.errors import ConfigurationError, PortInUse
+
+_BACKLOG = 2048
+_ABOVE = 10  # copies of descriptors go here, so that none is overwritten while 0 to 4 are filled
+_LAUNCH = 'export LISTEN_PID=$$; exec "$0"'  # the pid is known only in the new process
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen. Raises PortInUse, or ConfigurationError for an address that cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    public = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        public.bind((host, port))
+        public.listen(_BACKLOG)
+    except OSError as error:
+        public.close()
+        if isinstance(error, PermissionError):
+            raise ConfigurationError(f"port {port} is reserved for root; set PORT to one above 1023") from error
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"port {port} is in use; stop who listens there, or set PORT to a free port") from error
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror}; correct `host`") from error
+    return public
+
+
+def spawn(
+    executable: Path, variables: Mapping[str, str], sockets: tuple[socket.socket, socket.socket], log: Path
+) -> int:
+    """Start `executable` in a process group of its own and return its pid. It gets `variables` and nothing else."""
+    descriptors = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD_CLOEXEC, _ABOVE) for one in sockets]
+    try:
+        return os.posix_spawn(
+            "/bin/sh",
+            ("sh", "-c", _LAUNCH, str(executable)),
+            {**variables, "LISTEN_FDS": str(len(sockets))},
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_DUP2, source, 3 + index) for index, source in enumerate(descriptors)),
+            ),
+            setpgroup=0,
+            setsigdef=(signal.SIGPIPE, signal.SIGINT),
+        )
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

@@ -1,0 +1,96 @@
+"""The supervisor: it alone binds the public socket, starts servers on it, and starts a crashed one again.
+
+One process per environment, in a session of its own, holding its lock and listening on its control socket.
+This module is the process: background, lock, PostgreSQL. What it does with servers is in `supervisor`.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from gaia_checks import errors
+from gaia_checks.deploy import embedded, places
+from gaia_checks.deploy.control import encode
+from gaia_checks.deploy.places import Places
+from gaia_checks.deploy.supervisor import Supervisor, say
+from gaia_checks.environment import Environment
+from gaia_checks.errors import Busy, DeployError, GaiaError
+
+
+def supervise(environment: Environment) -> None:
+    """Go into the background and supervise; return, in the foreground, when commands are accepted.
+
+    Raises what kept the supervisor from starting.
+    """
+    here = places.of(environment)
+    places.prepare(here)
+    read_end, write_end = os.pipe()
+    if os.fork():
+        os.close(write_end)
+        _wait_until_ready(read_end)
+        return
+    os.close(read_end)
+    code = 1
+    try:
+        _detach(here.supervisor_log)
+        _run(environment, here, lambda: _announce(write_end, {}))
+        code = 0
+    except GaiaError as error:
+        say(f"ended: {error}")
+        _announce(write_end, {"error": str(error), "kind": type(error).__name__})
+    except Exception:  # noqa: BLE001 - the last stop before os._exit, which says nothing
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # the foreground's exit handlers are not ours
+
+
+def _wait_until_ready(descriptor: int) -> None:
+    with os.fdopen(descriptor) as pipe:
+        line = pipe.readline()
+    if not line:
+        raise DeployError("the supervisor ended while it started; its log says why")
+    answer = json.loads(line)
+    if answer:
+        raise getattr(errors, answer["kind"])(answer["error"])
+
+
+def _announce(descriptor: int, answer: dict[str, str]) -> None:
+    with contextlib.suppress(OSError):  # said already, or nobody waits any more
+        os.write(descriptor, encode(answer))
+        os.close(descriptor)
+
+
+def _detach(log: Path) -> None:
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.close(output)
+    os.close(nothing)
+
+
+def _run(environment: Environment, here: Places, ready: Callable[[], None]) -> None:
+    """Hold the lock, own the embedded PostgreSQL, and serve commands until one says stop."""
+    with here.supervise_lock.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"{environment.name}: a supervisor runs already; run: gaia stop {environment.name}") from None
+        supervisor = Supervisor(here)
+        cluster = embedded.of(environment)
+        try:
+            if cluster:
+                cluster.start()
+            asyncio.run(supervisor.serve(ready))
+        finally:
+            if cluster:
+                cluster.stop()
+            here.record.unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Does a server that answers also keep what it promises? Health, config API, WebSocket, database, identity."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from gaia_checks.deploy import artifact, migrate, processes
+from gaia_checks.errors import GaiaError, VerifyError
+from gaia_checks.model import Target
+from gaia_checks.probes.client import client, websocket_headers
+
+PATIENCE_S = 10.0
+"""How long one promise may take to be kept: a rule may hold us back for a moment, stats come every 5 s."""
+
+_CONFIG = "/api/admin/quotas/config"
+_STATS = "/ws/admin/quotas"
+
+
+def verify(target: Target, migrations: Path) -> None:
+    """Return when `target` keeps every promise. Raises VerifyError naming the one that it does not.
+
+    `target` brings its release, process and database; `migrations` is the release's folder of them.
+    """
+    identity(target)
+    health(target)
+    _step("config API", lambda: _config_api(target))
+    _step("WebSocket", lambda: _websocket(target))
+    _step("database", lambda: migrate.verify(target.database_url or "", migrations))
+
+
+def health(target: Target) -> None:
+    """Return when `/health` says healthy and names the release's digest. Raises VerifyError."""
+    _step("health", lambda: _health(target))
+
+
+def identity(target: Target) -> None:
+    """Return when the process is alive and runs the release's executable. Raises VerifyError."""
+    _step("identity", lambda: _identity(target))
+
+
+def _step(name: str, check: Callable[[], str | None]) -> None:
+    try:
+        wrong = check()
+    except (httpx.HTTPError, WebSocketException, OSError, ValueError, GaiaError) as error:
+        raise VerifyError(f"{name}: {error or type(error).__name__}") from error
+    if wrong:
+        raise VerifyError(f"{name}: {wrong}")
+
+
+def _health(target: Target) -> str | None:
+    with client(target) as http:
+        answer = http.get("/health")
+    if answer.status_code != 200:
+        return f"/health answers {answer.status_code}: {answer.text[:200]}"
+    body = answer.json()
+    if body.get("status") != "healthy":
+        return f"/health says {body.get('status')!r}, not 'healthy'"
+    digest, expected = body.get("digest"), target.release.sha256 if target.release else None
+    if digest and expected and digest.removeprefix("sha256:") != expected:
+        return f"/health names digest {digest}, but {expected} was deployed"
+    return None
+
+
+def _config_api(target: Target) -> str | None:
+    deadline = time.monotonic() + PATIENCE_S
+    with client(target) as http:
+        while (answer := http.get(_CONFIG)).status_code == 429 and time.monotonic() < deadline:
+            time.sleep(min(1.0, float(answer.headers.get("Retry-After", 1))))
+    if answer.status_code != 200:
+        return f"GET {_CONFIG} answers {answer.status_code}: {answer.text[:200]}"
+    answer.json()
+    return None
+
+
+def _websocket(target: Target) -> str | None:
+    url = target.websocket_url + _STATS
+    with connect(url, additional_headers=websocket_headers(target), open_timeout=PATIENCE_S, proxy=None) as socket:
+        message = json.loads(socket.recv(timeout=PATIENCE_S))
+    if not isinstance(message, dict) or "type" not in message:
+        return f"{_STATS} sent no message with a type: {str(message)[:200]}"
+    return None
+
+
+def _identity(target: Target) -> str | None:
+    process, release = target.process, target.release
+    if process is None or release is None:
+        return "nothing is known of the process"
+    if not processes.alive(process.pid, process.created_s):
+        return f"process {process.pid} has ended"
+    running = psutil.Process(process.pid)
+    if str(process.artifact) not in (running.exe(), *running.cmdline()):
+        return f"process {process.pid} runs {running.cmdline()[:2]}, not {process.artifact}"
+    if artifact.sha256(process.artifact) != release.sha256:
+        return f"{process.artifact} is not the file that was released"
+    return None
