@@ -1,0 +1,1 @@
+"""The gate: pytest with --env looks, decides and tells."""

@@ -1,0 +1,101 @@
+"""The processes that measure beside the tests: the recorders and the load.
+
+A test says which looks it will wait for; the controller starts them, in their own processes, once all
+are known. A process that ends leaves a measurement saying how, so that nobody waits for a dead one.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from gaia_checks import journal
+from gaia_checks.judge.criteria import Looks
+from gaia_checks.model import Measurement, Target
+
+RECORDED = ("log", "soak", "memory", "connections")
+"""Looks of the recorder process."""
+
+LOAD = "load"
+"""The look of the load process."""
+
+_GRACE_S = 10.0
+
+
+def process_of(look: str) -> str | None:
+    """Return the name of the process that does `look`, or None when a test does it itself."""
+    return "recorders" if look in RECORDED else LOAD if look == LOAD else None
+
+
+def exit_name(process: str) -> str:
+    """Return the name of the measurement that says how a background process ended."""
+    return f"gate.exit.{process}"
+
+
+def commands(folder: Path, looks: Looks, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the command lines of the processes that do the wanted looks. Pure."""
+    argv: dict[str, tuple[str, ...]] = {}
+    recorded = {look: dict(looks[look]) for look in RECORDED if look in wanted}
+    if recorded:
+        argv["recorders"] = (
+            sys.executable, "-m", "gaia_checks.recorders",
+            "--folder", str(folder), "--looks", json.dumps(recorded),
+        )  # fmt: skip
+    if LOAD in wanted:
+        load = looks[LOAD]
+        argv[LOAD] = (
+            sys.executable, "-m", "gaia_checks.load",
+            "--folder", str(folder), "--rate-per-s", f"{load['rate_per_s']:g}", "--window-s", f"{load['window_s']:g}",
+        )  # fmt: skip
+    return argv
+
+
+class Background:
+    """The running processes of one gate."""
+
+    def __init__(self, folder: Path, target: Target, record: Callable[[Measurement], None]) -> None:
+        self._folder = folder
+        self._target = target
+        self._record = record
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._watchers: list[threading.Thread] = []
+
+    def start(self, argv: Mapping[str, tuple[str, ...]]) -> None:
+        """Start every command; the target, with its secrets, goes in by standard input."""
+        for name, command in argv.items():
+            with _errors(self._folder, name).open("wb") as errors:
+                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
+            self._processes[name] = process
+            assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+            process.stdin.write(json.dumps(self._target.to_json()) + "\n")
+            process.stdin.flush()  # it stays open: its end tells the process that the gate is gone
+            watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
+            watcher.start()
+            self._watchers.append(watcher)
+
+    def stop(self) -> None:
+        """End what still runs and wait until every end is recorded."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for watcher in self._watchers:
+            watcher.join()
+
+    def _watch(self, name: str, process: subprocess.Popen[str]) -> None:
+        """Record how a process ended, with its last words when it did not end well."""
+        code = process.wait()
+        how = f"exit code of the {name} process"
+        said = () if code == 0 else tuple(_errors(self._folder, name).read_text(errors="replace").splitlines()[-1:])
+        self._record(Measurement(exit_name(name), code, "code", 1, 0.0, journal.now(), how, said))
+
+
+def _errors(folder: Path, name: str) -> Path:
+    """Return the file that a process's own output goes to."""
+    return folder / f"{name}.log"

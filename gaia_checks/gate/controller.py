@@ -1,0 +1,130 @@
+"""The hooks of the process that leads a gate, and how the xdist workers join it."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaia_checks.errors import ConfigurationError, GaiaError
+from gaia_checks.gate.items import Items
+from gaia_checks.gate.session import EXIT_CODES, Session, worker_gate, worker_input
+from gaia_checks.gate.terminal import Terminal
+from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.model import STAGES, State, Verdict
+
+_OWN_EXITS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+
+
+def join(config: pytest.Config, record: dict[str, Any]) -> None:
+    """Take part in a gate as an xdist worker; `record` is what `session.worker_input` made."""
+    gate = worker_gate(record)
+    config.pluginmanager.register(Items(lambda: gate, Path(record["channel"])), "gaia-items")
+    _aim(config)
+
+
+def lead(config: pytest.Config) -> None:
+    """Begin a gate in this process."""
+    option = config.option
+    if option.stage is not None and option.stage not in STAGES:
+        raise pytest.UsageError(f"--stage: {option.stage!r} is not a stage; choose from {', '.join(STAGES)}")
+    if getattr(option, "dist", "no") == "each":
+        raise pytest.UsageError("--dist=each would look at everything several times over; leave it out")
+    terminal = Terminal()
+    try:
+        session = Session(option.env, option.stage, terminal.say)
+        session.prepare()
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+    option.reportchars = ""  # the verdict gives the reasons, once
+    if option.tbstyle == "auto":
+        option.tbstyle = "no"
+    option.xmlpath = str(session.folder / "junit.xml")
+    option.allure_report_dir = str(session.folder / "allure-results")
+    config.pluginmanager.register(Items(lambda: session.gate, session.channel), "gaia-items")
+    config.pluginmanager.register(Controller(session, terminal), "gaia-controller")
+    _aim(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job closes the gate as Ctrl-C does
+
+
+def _aim(config: pytest.Config) -> None:
+    """Collect the suites unless a path was given, and let warnings be warnings."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = [str(config.rootpath / "suites")]
+    config.addinivalue_line("filterwarnings", "default")  # a library's deprecation decides nothing about a release
+
+
+class Controller:
+    """The hooks of the one process that starts, judges and tells."""
+
+    def __init__(self, session: Session, terminal: Terminal) -> None:
+        self._session = session
+        self._terminal = terminal
+        self._verdict: Verdict | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Bring the target up before any worker starts."""
+        self._terminal.attach(session.config, self._session)
+        try:
+            self._session.open()
+        except ConfigurationError as error:
+            raise pytest.UsageError(self._session.environment.redact(str(error))) from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the gate to an xdist worker, by its pipe."""
+        node.workerinput["gaia"] = {**worker_input(self._session.gate), "channel": str(self._session.channel)}
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Count a test as pytest does, but print no letter: the terminal has a line for every criterion."""
+        if report.when == "call" and report.outcome in ("passed", "failed"):
+            return report.outcome, "", report.outcome.upper()
+        return None
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say what is being looked at."""
+        self._terminal.started(nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write down how each test ended: the verdict depends on it."""
+        outcome = _outcome(report)
+        if outcome is None:
+            return
+        properties = dict(report.user_properties)
+        criterion = self._session.record_outcome(report.nodeid, outcome, report.duration)
+        self._terminal.ended(criterion, properties, outcome)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Judge, tell, and take the exit code from the verdict; pytest's own 2, 3, 4 and 5 stay."""
+        self._terminal.stop()
+        try:
+            self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        except (GaiaError, OSError) as error:
+            self._terminal.say(self._session.environment.redact(f"the evidence could not be completed: {error}"))
+            session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
+            return
+        if exitstatus in _OWN_EXITS:
+            session.exitstatus = EXIT_CODES[self._verdict.state]
+
+    def pytest_terminal_summary(self) -> None:
+        """Show the verdict and where its evidence lies."""
+        if self._verdict is not None:
+            self._terminal.verdict(self._verdict, self._session.folder)
+
+
+def _outcome(report: pytest.TestReport) -> str | None:
+    """Return how a test ended; None while it goes on."""
+    text = getattr(report, "longreprtext", "")
+    last_line = text.strip().splitlines()[-1] if text.strip() else ""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail (xfail): {report.wasxfail}"
+    if report.skipped:
+        return f"skipped: {report.longrepr[2] if isinstance(report.longrepr, tuple) else last_line}"
+    if report.failed and last_line.startswith("Inconclusive: "):
+        return UNDECIDED + last_line.removeprefix("Inconclusive: ")
+    if report.failed:
+        return f"failed in {report.when}: {last_line}" if report.when != "call" else f"failed: {last_line}"
+    return "passed" if report.when == "call" else None

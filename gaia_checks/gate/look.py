@@ -1,0 +1,131 @@
+"""What a suite test is given: take a look, write down what was seen, let the judge decide.
+
+@pytest.mark.criterion("dev.health")
+def test_health(look: Look) -> None:
+    look(health.probe)
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gaia_checks import journal
+from gaia_checks.deploy import rollout
+from gaia_checks.environment import Environment
+from gaia_checks.errors import GaiaError, Inconclusive
+from gaia_checks.gate import background
+from gaia_checks.judge.criteria import Criteria
+from gaia_checks.judge.verdict import judge_measured, outcome_name
+from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
+
+Probe = Callable[..., list[Measurement]]
+
+_POLL_S = 0.2
+_GRACE_S = 120.0  # what a background look may take beyond its window: starting, connecting, writing
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What every process of a gate knows: the controller, and each xdist worker."""
+
+    environment: Environment
+    stage: str
+    folder: Path
+    criteria: Criteria
+    target: Target | None
+    unreachable: str | None  # why there is no target
+
+    @property
+    def measurements(self) -> Path:
+        """The file that every look is written to."""
+        return self.folder / "measurements.jsonl"
+
+    def record(self, measurement: Measurement) -> None:
+        """Append one measurement to the evidence, without secrets."""
+        clean = replace(measurement, notes=tuple(map(self.environment.redact, measurement.notes)))
+        journal.append(self.measurements, clean.to_json())
+
+    def seen(self) -> list[Measurement]:
+        """Return what was measured so far, by anybody."""
+        return [Measurement.from_json(record) for record in journal.read(self.measurements)]
+
+
+class Look:
+    """One test's look at the target, for one criterion."""
+
+    def __init__(
+        self, gate: Gate, criterion: Criterion, others: Iterable[str], tell: Callable[[CriterionVerdict], None]
+    ) -> None:
+        self._gate = gate
+        self._criterion = criterion
+        self._others = tuple(others)
+        self._tell = tell
+
+    @property
+    def target(self) -> Target:
+        """The server under the gate. Raises Inconclusive when there is none."""
+        if self._gate.target is None:
+            raise Inconclusive(self._gate.unreachable or "there is no target")
+        return self._gate.target
+
+    def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
+        """Run `probe` with the look's parameters, write down what it saw, and decide the criterion."""
+        target = target or self.target
+        settings: Mapping[str, float] = self._gate.criteria.looks[self._criterion.look]
+        try:
+            seen = probe(target, **settings, **parameters)
+        except GaiaError as error:
+            raise Inconclusive(self._gate.environment.redact(str(error))) from None
+        except Exception as error:  # noqa: BLE001 - a crash of our own looking decides nothing, and must not leak
+            raise Inconclusive(
+                self._gate.environment.redact(f"the look {self._criterion.look} broke: {error!r}")
+            ) from None
+        for measurement in seen:
+            self._gate.record(measurement)
+        self._decide()
+
+    def recorded(self) -> None:
+        """Wait until the look has been recorded in the background, and decide the criterion."""
+        _ = self.target
+        needed = {check.measurement for check in self._criterion.checks}
+        process = background.process_of(self._criterion.look)
+        ended = background.exit_name(process) if process else ""
+        self._wait(lambda names: needed <= names or ended in names, self._criterion.max_window_s + _GRACE_S)
+        found = {seen.name: seen for seen in self._gate.seen()}
+        if not needed <= found.keys() and found[ended].value != 0:
+            said = f": {found[ended].notes[0]}" if found[ended].notes else ""
+            raise Inconclusive(f"the {process} process ended with exit code {found[ended].value}{said}")
+        self._decide()
+
+    def after_all_others(self) -> Target:
+        """Wait until every other test of this gate has ended; return the target as it is then."""
+        before = self.target
+        needed = {outcome_name(criterion_id) for criterion_id in self._others}
+        longest_s = max(criterion.max_window_s for criterion in self._gate.criteria.criteria)
+        self._wait(lambda names: needed <= names, longest_s + _GRACE_S)
+        if before.process is None:
+            return before
+        status = rollout.status(self._gate.environment)
+        return replace(before, process=status.process, release=status.release)
+
+    def not_built(self, what: str) -> None:
+        """Say openly that this gate has no such look yet; the criterion is inconclusive."""
+        raise Inconclusive(f"not looked at: {what}")
+
+    def _wait(self, done: Callable[[set[str]], bool], limit_s: float) -> None:
+        deadline = time.monotonic() + limit_s
+        while not done({measurement.name for measurement in self._gate.seen()}):
+            if time.monotonic() > deadline:
+                raise Inconclusive(f"the look {self._criterion.look} did not end within {limit_s:.0f} s")
+            time.sleep(_POLL_S)
+
+    def _decide(self) -> None:
+        __tracebackhide__ = True
+        verdict = judge_measured(self._criterion, self._gate.seen(), rehearsal=self._gate.criteria.rehearsal)
+        self._tell(verdict)
+        if verdict.state is State.FAIL:
+            raise AssertionError(verdict.why)
+        if verdict.state is State.INCONCLUSIVE:
+            raise Inconclusive(verdict.why)

@@ -1,0 +1,57 @@
+"""The pytest side of the gate: its options, and whether there is a gate at all.
+
+Without `--env` pytest runs the project's own tests, and all that happens here is that suite tests are
+refused. With it, `controller` leads the gate and `items` arranges the tests that look.
+"""
+
+import pytest
+
+_LOOKS_GREEN = {
+    "collectonly": "--collect-only",
+    "setupplan": "--setup-plan",
+    "setuponly": "--setup-only",
+    "showfixtures": "--fixtures",
+    "show_fixtures_per_test": "--fixtures-per-test",
+    "markers": "--markers",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the gate's options."""
+    group = parser.getgroup("gaia", "gaia-checks: the promotion gate")
+    group.addoption("--env", metavar="NAME", help="gate this environment: a name in environments/, or a .toml file")
+    group.addoption("--stage", metavar="STAGE", help="judge dev, qa or prod in place of the environment's own stage")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Refuse, before pytest acts on them, options that end green without a look."""
+    for option, flag in _LOOKS_GREEN.items():
+        if config.option.env is not None and getattr(config.option, option, False):
+            raise pytest.UsageError(
+                f"{flag} together with --env would look green without looking; leave one of them out"
+            )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Lead the gate here, take part in it as an xdist worker, or leave pytest to the project's own tests."""
+    record = getattr(config, "workerinput", {}).get("gaia")
+    leads = config.option.env is not None and not hasattr(config, "workerinput")
+    if leads or record:
+        from gaia_checks.gate import controller  # noqa: PLC0415 - the project's own tests need none of it
+
+        controller.join(config, record) if record else controller.lead(config)
+        return
+    if config.option.stage is not None:
+        raise pytest.UsageError("--stage needs --env: pytest --env=NAME --stage=STAGE")
+    config.pluginmanager.register(SuitesNeedAnEnvironment(), "gaia-no-gate")
+
+
+class SuitesNeedAnEnvironment:
+    """Without `--env` there is no server to look at."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Refuse suite tests that were asked for by path."""
+        if any(item.get_closest_marker("criterion") for item in items):
+            raise pytest.UsageError("the suites look at a running server; say which: pytest --env=local")

@@ -1,0 +1,263 @@
+"""One gate's life in the controlling process: open, look, judge, close.
+
+prepare   lock, evidence folder with an inconclusive verdict, `latest`      nothing was touched yet
+open      target up, our key announced, what an earlier gate left cleared
+begin     background processes for the looks that the collected tests wait for
+record    how each test ended
+close     processes ended, our traces removed, judged, told, sealed; the target left as it was found
+"""
+
+import contextlib
+import fcntl
+import json
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from gaia_checks import environment as environments
+from gaia_checks import journal
+from gaia_checks.deploy import rollout
+from gaia_checks.environment import Environment
+from gaia_checks.errors import Busy, ConfigurationError, GaiaError, NotWritable
+from gaia_checks.gate import background, traces
+from gaia_checks.gate import target as targets
+from gaia_checks.gate.look import Gate
+from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.model import Measurement, State, Target, Verdict, timestamp
+from gaia_checks.report import allure, evidence, page
+
+Say = Callable[[str], None]
+
+EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
+"""What the gate ends with, by the state of the stage."""
+
+_LOG_TAIL_BYTES = 5_000_000
+_POLL_S = 0.1
+
+
+class Session:
+    """The controller's side of one gate."""
+
+    def __init__(self, name: str, stage: str | None, say: Say) -> None:
+        """Read everything that can be wrong on paper. Raises ConfigurationError; touches nothing."""
+        self.environment = environments.load(name)
+        self.stage = stage or self.environment.stage
+        self.criteria = judge_criteria.load(overrides=self.environment.looks, source=self.environment.path.name)
+        self.promised = self.criteria.for_stage(self.stage)
+        self._started_at = datetime.now(UTC)
+        self._began = time.monotonic()
+        self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        self._say = say
+        self._target: Target | None = None
+        self._unreachable: str | None = None
+        self._found_running = True
+        self._background: background.Background | None = None
+        self._beginning = threading.Thread(target=self._begin_when_planned, daemon=True)
+        self._closing = threading.Event()
+        self._lock: IO[str] | None = None
+
+    def prepare(self) -> None:
+        """Take the environment's gate lock and write an inconclusive verdict, before anything is looked at.
+
+        Raises Busy or NotWritable.
+        """
+        folder = self.environment.reports / self.environment.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (folder / ".lock").open("a+")
+            self._lock_or_say_who()
+            self.folder = evidence.create(
+                self.environment.reports, self.environment, self.stage, self.run, self.promised, self._started_at
+            )
+        except PermissionError as error:
+            raise NotWritable(
+                f"{error.filename or folder}: cannot be written; "
+                "make it yours (chown), or set GAIA_REPORTS to another folder"
+            ) from error
+        except OSError as error:
+            raise NotWritable(
+                f"{folder}: {error.strerror}; free some space, or set GAIA_REPORTS to another folder"
+            ) from error
+        self._scratch = tempfile.TemporaryDirectory(prefix="gaia-gate-")
+        self.channel = Path(self._scratch.name)
+
+    def _lock_or_say_who(self) -> None:
+        assert self._lock is not None  # noqa: S101 - for the type checker: prepare opened it
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            raise Busy(
+                f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait for it to end"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"run {self.run}, since {timestamp(self._started_at)}")
+        self._lock.flush()
+
+    @property
+    def gate(self) -> Gate:
+        """What the tests need to know."""
+        return Gate(self.environment, self.stage, self.folder, self.criteria, self._target, self._unreachable)
+
+    # open ----------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bring the target up and announce our key. A target that cannot be reached is a finding, not an error.
+
+        Raises ConfigurationError for what the user has to put right first.
+        """
+        try:
+            self._target = self._bring_up()
+            runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
+            traces.remove(self._target, runs - {self.run})
+            traces.announce(self._target)
+        except ConfigurationError:
+            self.leave_as_found()
+            raise
+        except (GaiaError, httpx.HTTPError, KeyError, ValueError) as error:
+            self._unreachable = self.environment.redact(self._why_unreachable(error))
+            self._target = None
+            self._say(f"no target: {self._unreachable}")
+        self._beginning.start()
+
+    def _why_unreachable(self, error: Exception) -> str:
+        if isinstance(error, GaiaError):
+            return str(error)
+        where = self._target.base_url if self._target else self.environment.name
+        return f"{where}: the target does not answer as a gaia_server does: {error or type(error).__name__}"
+
+    def _bring_up(self) -> Target:
+        if targets.brought_by_gate(self.environment):
+            self._found_running = rollout.status(self.environment).state != "stopped"
+            rollout.deploy(self.environment, say=self._say)
+        return targets.find(self.environment, self.run)
+
+    # begin ---------------------------------------------------------------------------------------
+
+    def _begin_when_planned(self) -> None:
+        while not (self.channel / "plan.json").exists():
+            if self._closing.wait(_POLL_S):
+                return
+        planned = self._plan().values()
+        if self._target is None:
+            return
+        wanted = {criterion.look for criterion in self.promised if criterion.id in planned}
+        self._background = background.Background(self.folder, self._target, self.gate.record)
+        self._background.start(background.commands(self.folder, self.criteria.looks, wanted))
+
+    def _plan(self) -> dict[str, str]:
+        """Return test -> criterion, as the process that collected them wrote it."""
+        plan: dict[str, str] = json.loads((self.channel / "plan.json").read_text())
+        return plan
+
+    # record --------------------------------------------------------------------------------------
+
+    def record_outcome(self, test: str, outcome: str, duration_s: float) -> str:
+        """Write down how a test ended, "passed" or what else happened; return the criterion it is about."""
+        criterion_id = self._plan()[test]
+        name = judge_verdict.outcome_name(criterion_id)
+        ended = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, journal.now(), test)
+        self.gate.record(ended)
+        return criterion_id
+
+    # close ---------------------------------------------------------------------------------------
+
+    def close(self, *, interrupted: bool) -> Verdict:
+        """End everything, judge on the files alone, tell and seal. The verdict is on disk when this returns."""
+        self._closing.set()
+        self._beginning.join()  # it may be starting what has to be ended
+        if self._background:
+            self._background.stop()
+        self._remove_traces()
+        self._keep_log()
+        self.leave_as_found()
+        if not interrupted:
+            how = "the gate ran to its end"
+            self.gate.record(
+                Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), journal.now(), how)
+            )
+        verdict = self._judge()
+        self._tell(verdict)
+        evidence.seal(self.folder, verdict, self.environment)
+        self._scratch.cleanup()
+        return verdict
+
+    def _judge(self) -> Verdict:
+        judged = judge_verdict.judge(self.promised, self.gate.seen(), rehearsal=self.criteria.rehearsal)
+        return Verdict(
+            environment=self.environment.name,
+            stage=self.stage,
+            run=self.run,
+            started_at=timestamp(self._started_at),
+            duration_s=self._duration_s(),
+            state=judge_verdict.overall(judged),
+            rehearsal=self.criteria.rehearsal,
+            release=self._target.release if self._target else None,
+            criteria=judged,
+        )
+
+    def _tell(self, verdict: Verdict) -> None:
+        (self.folder / "verdict.md").write_text(page.markdown(verdict), encoding="utf-8")
+        allure.attach(self.folder, verdict)
+        evidence.redact(self.folder, self.environment)
+        allure.render(self.folder)
+
+    def _duration_s(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
+    def _remove_traces(self) -> None:
+        if self._target is None:
+            return
+        try:
+            left = traces.remove(self._target, {self.run})
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            self._say(f"our rules could not be removed ({error or type(error).__name__}); the next gate will do it")
+        else:
+            if left:
+                self._say(f"rules left in the target: {', '.join(left)}; the next gate will try again")
+
+    def _keep_log(self) -> None:
+        if self._target is None or self._target.log is None:
+            return
+        with contextlib.suppress(FileNotFoundError), self._target.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - _LOG_TAIL_BYTES))
+            (self.folder / "server.log").write_bytes(log.read())
+            evidence.redact(self.folder, self.environment)
+
+    def leave_as_found(self) -> None:
+        """Stop the server that this gate has started; one that was there before stays."""
+        if not self._found_running:
+            self._found_running = True
+            rollout.stop(self.environment)
+
+
+def worker_gate(record: dict[str, Any]) -> Gate:
+    """Rebuild in an xdist worker what `worker_input` described."""
+    environment: Environment = environments.load(record["environment"])
+    return Gate(
+        environment=environment,
+        stage=record["stage"],
+        folder=Path(record["folder"]),
+        criteria=judge_criteria.load(overrides=environment.looks),
+        target=Target.from_json(record["target"]) if record["target"] else None,
+        unreachable=record["unreachable"],
+    )
+
+
+def worker_input(gate: Gate) -> dict[str, Any]:
+    """Describe a gate for `worker_gate`. It holds secrets and travels by pipe."""
+    return {
+        "environment": str(gate.environment.path),
+        "stage": gate.stage,
+        "folder": str(gate.folder),
+        "target": gate.target.to_json() if gate.target else None,
+        "unreachable": gate.unreachable,
+    }

@@ -1,0 +1,43 @@
+"""Which server is gated, and every way of looking at it that this machine has."""
+
+from dataclasses import replace
+
+from gaia_checks.deploy import rollout
+from gaia_checks.environment import Environment
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Target
+
+
+def brought_by_gate(environment: Environment) -> bool:
+    """Whether the gate deploys the working tree itself: on this machine, unless a running server is named."""
+    return environment.base_url is None and environment.database == "embedded"
+
+
+def find(environment: Environment, run: str) -> Target:
+    """Return the target of `environment`: what is deployed here, else what answers at its base_url.
+
+    Of a server that was not deployed here there is no process, log or release to look at.
+    Raises TargetUnreachable where there is neither.
+    """
+    status = rollout.status(environment)
+    target = Target(
+        environment=environment.name,
+        base_url=environment.base_url or status.base_url,
+        run=run,
+        admin_token=environment.values.get("ADMIN_TOKEN"),
+        database_url=environment.values.get("DATABASE_URL"),
+    )
+    if status.state != "stopped" and target.base_url in (status.base_url, environment.local_url):
+        return replace(
+            target,
+            release=status.release,
+            process=status.process,
+            log=status.log,
+            database_url=status.database_url or target.database_url,
+        )
+    if environment.base_url is None:
+        raise TargetUnreachable(
+            f"{environment.name}: no server is deployed on this machine; "
+            f"run `gaia deploy {environment.name} PHASE`, or set base_url in {environment.path.name}"
+        )
+    return target

@@ -1,0 +1,90 @@
+"""What a gate leaves in the target while it runs, and its removal.
+
+Everything carries the run id: rules are named `gaia-run-<run>...`, and their deletion removes their
+buckets, quotas and violations. What a killed gate left behind is cleared by the next one from the same
+reports folder.
+"""
+
+import contextlib
+import time
+from collections.abc import Collection
+from typing import Any
+
+import httpx
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Target
+from gaia_checks.probes import client
+
+RULE_PREFIX = "gaia-run-"
+_CONFIG = "/api/admin/quotas/config"
+_REQUESTS_PER_S = 1000  # ten times the rate that qa.load offers, so that our own rule never limits it
+_PATIENCE_S = 10.0
+
+
+def announce(target: Target) -> None:
+    """Create the rule that makes the server believe this run's key.
+
+    Raises TargetUnreachable when the server does not take it.
+    """
+    rule = {
+        "rule_name": RULE_PREFIX + target.run,
+        "scope": "api_key",
+        "scope_value": client.key(target),
+        "limit_type": "requests_per_second",
+        "limit_value": _REQUESTS_PER_S,
+        "enabled": True,
+    }
+    with client.client(target, keyed=False) as http:
+        response = _patiently(http, "POST", _CONFIG, json=rule)
+        if response.status_code != 201:
+            raise TargetUnreachable(
+                f"{target.base_url}: POST {_CONFIG} answered {response.status_code} instead of 201; "
+                "the gate needs a rule of its own there (is ADMIN_TOKEN set and right?)"
+            )
+
+
+def remove(target: Target, runs: Collection[str]) -> list[str]:
+    """Delete every rule of `runs` and return the names of those that could not be deleted.
+
+    Raises httpx.HTTPError when the server does not answer.
+    """
+    left = []
+    with client.client(target, keyed=False) as http:
+        for rule in _rules(http):
+            if _run_of(rule["rule_name"]) in runs:
+                response = _patiently(http, "DELETE", f"{_CONFIG}/{rule['id']}")
+                if response.status_code not in (204, 404):
+                    left.append(rule["rule_name"])
+    return left
+
+
+def _run_of(rule_name: str) -> str | None:
+    """`gaia-run-20261123T120102Z-3fa9c1-api` -> `20261123T120102Z-3fa9c1`."""
+    if not rule_name.startswith(RULE_PREFIX):
+        return None
+    return "-".join(rule_name.removeprefix(RULE_PREFIX).split("-")[:2])
+
+
+def _rules(http: httpx.Client) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = []
+    while True:
+        response = _patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(rules)})
+        response.raise_for_status()
+        page = response.json()["items"]
+        rules += page
+        if len(page) < 100:
+            return rules
+
+
+def _patiently(http: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:
+    """Send a request again while the server says "later": its own limits hold for us as for anybody."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        response = http.request(method, path, **arguments)
+        wait_s = 1.0
+        with contextlib.suppress(ValueError):
+            wait_s = float(response.headers.get("Retry-After", "1"))
+        if response.status_code != 429 or time.monotonic() + wait_s > deadline:
+            return response
+        time.sleep(wait_s)

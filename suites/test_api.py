@@ -1,0 +1,12 @@
+"""The admin API."""
+
+import pytest
+
+from gaia_checks.gate.look import Look
+from gaia_checks.probes import api
+
+
+@pytest.mark.criterion("dev.api")
+def test_admin_api_accessible(look: Look) -> None:
+    """The five endpoints keep their contract and reject bad input, never with a 5xx."""
+    look(api.probe)

@@ -1,0 +1,24 @@
+"""The server's database."""
+
+import pytest
+
+from gaia_checks.gate.look import Look
+from gaia_checks.probes import database, migrations
+
+
+@pytest.mark.criterion("dev.database")
+def test_database_connected(look: Look) -> None:
+    """The server says that it is connected, and PostgreSQL sees its session."""
+    look(database.probe)
+
+
+@pytest.mark.criterion("dev.migrations")
+def test_migrations_complete(look: Look) -> None:
+    """The schema is exactly what the release's migrations make."""
+    look(migrations.probe)
+
+
+@pytest.mark.criterion("prod.connections")
+def test_connections_healthy(look: Look) -> None:
+    """The pool is never exhausted, nothing waits, nothing idles in a transaction."""
+    look.recorded()

@@ -1,0 +1,13 @@
+"""The server's process."""
+
+import pytest
+
+from gaia_checks.gate.look import Look
+from gaia_checks.probes import process
+
+
+@pytest.mark.criterion("dev.process")
+def test_server_process_runs(look: Look) -> None:
+    """After everything else, the process seen first still runs the release's executable."""
+    first_seen = look.target.process
+    look(process.probe, look.after_all_others(), first_seen=first_seen)
