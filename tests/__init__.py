@@ -1,0 +1,1 @@
+"""Tests of gaia_checks and gaia_server, mirroring their trees."""

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""The least that a deployment believes to be a gaia_server, with a behaviour to choose. Copied to be executed."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn"
+VERSION = "1"
+
+DIGEST = hashlib.sha256(Path(sys.argv[0]).read_bytes()).hexdigest()
+
+
+def answer(_: ServerConnection, request: Request) -> Response | None:
+    """Answer plain requests; let WebSocket handshakes pass."""
+    path = request.path
+    if path.startswith("/ws/"):
+        return None
+    if path == "/environ":
+        return reply(200, dict(os.environ))
+    if path in ("/readyz", "/health"):
+        about = {"status": "healthy", "version": VERSION, "digest": DIGEST, "pid": os.getpid()}
+        return reply(503 if BEHAVIOUR == "deaf" else 200, about)
+    if path == "/api/admin/quotas/config" and BEHAVIOUR != "no-config":
+        return reply(200, {"items": []})
+    return reply(404, {})
+
+
+def reply(status: int, body: object) -> Response:
+    """Build a JSON response."""
+    data = json.dumps(body).encode()
+    headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(data)), "Connection": "close"})
+    return Response(status, HTTPStatus(status).phrase, headers, data)
+
+
+async def stats(connection: ServerConnection) -> None:
+    """Send one message and stay."""
+    await connection.send(json.dumps({"type": "stats", "timestamp": "", "seq": 1, "data": {}}))
+    await connection.wait_closed()
+
+
+async def main() -> None:
+    """Serve on the sockets that were passed until SIGTERM."""
+    if int(os.environ["LISTEN_PID"]) != os.getpid():
+        sys.exit("LISTEN_PID is another process")
+    ending = asyncio.Event()
+    if BEHAVIOUR == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    servers = [
+        await serve(stats, sock=socket.socket(fileno=descriptor), process_request=answer)
+        for descriptor in range(3, 3 + int(os.environ["LISTEN_FDS"]))
+    ]
+    sys.stderr.write(json.dumps({"level": "info", "msg": "serving", "version": VERSION}) + "\n")
+    await ending.wait()
+    for server in servers:
+        server.server.close()  # accepts no more; what was accepted is answered
+    await asyncio.sleep(0.05)  # until what was accepted last has its handler
+    if handlers := [task for server in servers for task in server.handler_tasks]:
+        await asyncio.wait(handlers, timeout=1)
+
+
+if BEHAVIOUR == "crash":
+    sys.exit("the configuration is not to my liking")
+asyncio.run(main())

@@ -1,0 +1,127 @@
+"""Releases: from a tag or from files, in a folder that is closed and holds what it says."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gaia_checks.deploy import artifact
+from gaia_checks.deploy.tag import Tag
+from gaia_checks.errors import ArtifactError
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A folder for releases, an executable and migrations."""
+    releases, project = tmp_path / "releases", tmp_path / "project"
+    releases.mkdir()
+    (project / "build").mkdir(parents=True)
+    (project / "migrations" / "rollback").mkdir(parents=True)
+    (project / "build" / "gaia_server").write_text("#!/bin/sh\n")
+    (project / "migrations" / "order.txt").write_text("001.sql\n")
+    (project / "migrations" / "001.sql").write_text("SELECT 1;")
+    (project / "migrations" / "rollback" / "001.sql").write_text("SELECT 2;")
+    (project / "migrations" / "notes.txt").write_text("not part of a release")
+    return releases, project / "build" / "gaia_server", project / "migrations"
+
+
+def test_a_release_is_whole_closed_and_named_by_its_content(parts: tuple[Path, Path, Path]) -> None:
+    """The folder holds executable, migrations and description, and nobody may write to it."""
+    releases, executable, migrations = parts
+    folder = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    release = artifact.read(folder)
+    assert release.sha256 == artifact.sha256(executable)
+    assert list(release.migrations) == ["001"]
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == {
+        "gaia_server", "release.json", "migrations/order.txt", "migrations/001.sql", "migrations/rollback/001.sql",
+    }  # fmt: skip
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o222 for path in (folder, *folder.rglob("*"))} == {0}
+    assert os.access(folder / "gaia_server", os.X_OK)
+    assert artifact.from_worktree(releases, executable=executable, migrations=migrations) == folder
+    assert [path.name for path in releases.iterdir()] == [folder.name]
+
+
+def test_other_migrations_make_another_release(parts: tuple[Path, Path, Path]) -> None:
+    """The same executable with other migrations does not change a folder that may be running."""
+    releases, executable, migrations = parts
+    first = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    (migrations / "001.sql").write_text("SELECT 3;")
+    assert artifact.from_worktree(releases, executable=executable, migrations=migrations) != first
+    artifact.read(first)
+
+
+def test_a_damaged_release_is_noticed_and_made_again(parts: tuple[Path, Path, Path]) -> None:
+    """An executable that is not the released one is refused; the same release can be made anew."""
+    releases, executable, migrations = parts
+    folder = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    (folder / "gaia_server").chmod(0o755)
+    (folder / "gaia_server").write_text("#!/bin/false\n")
+    with pytest.raises(ArtifactError, match="is not the one that was released"):
+        artifact.read(folder)
+    assert artifact.from_worktree(releases, executable=executable, migrations=migrations) == folder
+    assert artifact.read(folder).sha256 == artifact.sha256(executable)
+    artifact.sweep(releases)
+    assert [path.name for path in releases.iterdir()] == [folder.name]
+
+
+def test_a_tag_decides_everything(parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Executable and migrations come from the tagged commit, whatever the working tree has since become."""
+    releases, executable, migrations = parts
+    repository = migrations.parent
+    monkeypatch.setattr(artifact, "ROOT", repository)
+    git(repository, "init", "--quiet")
+    commit(repository)
+    git(repository, "tag", "deploy/qa/phase-1")
+    tagged = artifact.sha256(executable)
+    executable.write_text("#!/bin/sh\nexit 1\n")
+    (migrations / "001.sql").write_text("SELECT 3;")
+    commit(repository)
+    folder = artifact.from_tag(releases, Tag("qa", "phase-1"))
+    release = artifact.read(folder)
+    assert (release.phase, release.sha256) == ("phase-1", tagged)
+    assert release.commit == git(repository, "rev-parse", "deploy/qa/phase-1")
+    assert (folder / "migrations" / "001.sql").read_text() == "SELECT 1;"
+    assert artifact.tag_present(Tag("qa", "phase-1"))
+
+
+def test_a_tag_that_is_not_there_deploys_nothing(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of the missing tag is said, and no folder stays."""
+    releases, _, migrations = parts
+    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
+    git(migrations.parent, "init", "--quiet")
+    with pytest.raises(ArtifactError, match="deploy/qa/phase-9: there is no such tag here"):
+        artifact.from_tag(releases, Tag("qa", "phase-9"))
+    assert not artifact.tag_present(Tag("qa", "phase-9"))
+    assert list(releases.iterdir()) == []
+
+
+def test_a_tag_without_an_executable_is_refused(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the tagged commit lacks is named, and nothing half-made stays."""
+    releases, executable, migrations = parts
+    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
+    git(migrations.parent, "init", "--quiet")
+    executable.unlink()
+    commit(migrations.parent)
+    git(migrations.parent, "tag", "deploy/qa/phase-1")
+    with pytest.raises(ArtifactError, match="deploy/qa/phase-1 has no executable"):
+        artifact.from_tag(releases, Tag("qa", "phase-1"))
+    assert list(releases.iterdir()) == []
+
+
+def commit(repository: Path) -> None:
+    """Commit everything."""
+    git(repository, "add", "--force", "--all")
+    git(repository, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "x")
+
+
+def git(repository: Path, *words: str) -> str:
+    """Run git and return what it says."""
+    done = subprocess.run(("git", *words), cwd=repository, check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,270 @@
+"""Migrations on a real PostgreSQL: in order, once, all or not at all."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gaia_checks.deploy import migrate
+from gaia_checks.deploy.database import connect, ensure_exists, reach
+from gaia_checks.deploy.migration_files import read
+from gaia_checks.environment import ROOT
+from gaia_checks.errors import ConfigurationError, MigrationError
+from tests.deploy.stage import eventually
+
+UP = (
+    "import sys; from pathlib import Path; from gaia_checks.deploy import migrate;"
+    "print(','.join(migrate.up(sys.argv[1], Path(sys.argv[2]))))"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two migrations with rollbacks; the second needs the first, against the order of their names."""
+    (tmp_path / "rollback").mkdir()
+    write(tmp_path, "010_b", "CREATE TABLE b (id int);", "DROP TABLE b;")
+    write(tmp_path, "010_a", "CREATE TABLE a AS SELECT id FROM b;", "DROP TABLE a;")
+    (tmp_path / "order.txt").write_text("# why\n010_b.sql\n\n010_a.sql  # needs b\n")
+    return tmp_path
+
+
+def write(folder: Path, stem: str, sql: str, rollback: str | None = None) -> None:
+    """Write one migration."""
+    (folder / f"{stem}.sql").write_text(sql)
+    if rollback is not None:
+        (folder / "rollback" / f"{stem}.sql").write_text(rollback)
+
+
+def add(folder: Path, stem: str, sql: str) -> None:
+    """Write one migration and append it to the order."""
+    write(folder, stem, sql)
+    with (folder / "order.txt").open("a") as order:
+        order.write(f"{stem}.sql\n")
+
+
+def tables(dsn: str) -> set[str]:
+    """Return the tables of the public schema, without the runner's own."""
+    with connect(dsn) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    return {row[0] for row in rows} - {"schema_migrations"}
+
+
+def test_up_applies_in_order_and_once(database: str, folder: Path) -> None:
+    """The order is order.txt's; a second run finds nothing to do."""
+    assert migrate.up(database, folder, git_sha="c0ffee") == ("010_b", "010_a")
+    assert migrate.up(database, folder) == ()
+    assert tables(database) == {"a", "b"}
+    with connect(database) as connection:
+        row = connection.execute(
+            "SELECT checksum, rollback_checksum, applied_by, duration_ms >= 0, git_sha, applied_at <= now()"
+            " FROM schema_migrations WHERE version = '010_b'"
+        ).fetchone()
+    first = read(folder)[0]
+    assert row is not None
+    assert (row[0], row[1], row[3:]) == (first.checksum, first.rollback_checksum, (True, "c0ffee", True))
+    assert "@" in row[2]
+
+
+def test_status_and_verify_tell_what_is_missing(database: str, folder: Path) -> None:
+    """Before up everything is pending, afterwards nothing."""
+    assert migrate.status(database, folder) == (("010_b", False), ("010_a", False))
+    with pytest.raises(MigrationError, match="not applied: 010_b, 010_a; run: gaia migrate ENV up"):
+        migrate.verify(database, folder)
+    migrate.up(database, folder)
+    migrate.verify(database, folder)
+
+
+def test_down_undoes_the_newest_first(database: str, folder: Path) -> None:
+    """One by one, or as many as asked for; then up works again."""
+    migrate.up(database, folder)
+    assert migrate.down(database, folder) == ("010_a",)
+    assert tables(database) == {"b"}
+    migrate.up(database, folder)
+    assert migrate.down(database, folder, count=5) == ("010_a", "010_b")
+    assert tables(database) == set()
+
+
+def test_a_failing_file_leaves_nothing_of_itself(database: str, folder: Path) -> None:
+    """What came before stays, what failed left no table and no row; the place of a syntax error is named."""
+    add(folder, "020_bad", "CREATE TABLE c (id int);\nSELEKT 1;")
+    with pytest.raises(MigrationError, match=r'020_bad.sql:2: syntax error at or near "SELEKT"; nothing of this file'):
+        migrate.up(database, folder)
+    assert tables(database) == {"a", "b"}
+    assert migrate.status(database, folder)[-1] == ("020_bad", False)
+
+
+def test_a_rollback_that_is_missing_is_said(database: str, folder: Path) -> None:
+    """Down refuses what cannot be undone and leaves it applied."""
+    add(folder, "020_c", "CREATE TABLE c (id int);")
+    migrate.up(database, folder)
+    with pytest.raises(MigrationError, match=r"020_c has no rollback/020_c.sql"):
+        migrate.down(database, folder)
+    migrate.verify(database, folder)
+
+
+CONTRADICTIONS: dict[str, dict[str, str | None]] = {
+    "010_a.sql was edited after it was applied; restore it": {"010_a.sql": "SELECT 1;"},
+    "rollback/010_a.sql was edited after 010_a was applied": {"rollback/010_a.sql": "--"},
+    "010_a is applied, but this release does not know it": {"order.txt": "010_b.sql", "010_a.sql": None},
+    "005 stands before 010_b, which is applied": {"005.sql": "--", "order.txt": "005\n010_b\n010_a"},
+}
+
+
+@pytest.mark.parametrize("message", CONTRADICTIONS)
+def test_a_contradiction_between_rows_and_files_is_refused(database: str, folder: Path, message: str) -> None:
+    """Edited, unknown or overtaken migrations stop every command."""
+    migrate.up(database, folder)
+    for name, text in CONTRADICTIONS[message].items():
+        if text is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_text(text)
+    for command in (migrate.up, migrate.down, migrate.verify):
+        with pytest.raises(MigrationError, match=message):
+            command(database, folder)
+    assert tables(database) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ("010_b.sql\n", r"010_a\.sql is missing; add it where it is to be applied"),
+        ("010_b\n010_a\n020_gone", r"names 020_gone\.sql, which cannot be read"),
+        ("010_b\n010_a\n010_b\n", "010_b.sql stands there twice|010_b stands there twice"),
+        (None, r"order\.txt: cannot be read"),
+    ],
+)
+def test_order_and_files_must_agree(folder: Path, order: str | None, message: str) -> None:
+    """Every file is named once, and every name has a file."""
+    (folder / "order.txt").unlink()
+    if order is not None:
+        (folder / "order.txt").write_text(order)
+    with pytest.raises(MigrationError, match=message):
+        read(folder)
+
+
+def test_transaction_control_is_refused_before_anything_runs(database: str, folder: Path) -> None:
+    """A COMMIT in a file would leak its tables although the file fails."""
+    add(folder, "020_leak", "CREATE TABLE c (id int);\nCOMMIT;\nSELEKT 1;")
+    with pytest.raises(MigrationError, match=r"020_leak\.sql:2: COMMIT: remove it"):
+        migrate.up(database, folder)
+    assert tables(database) == set()
+
+
+def test_another_tools_table_is_refused(database: str, folder: Path) -> None:
+    """A schema_migrations of another layout is left alone."""
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE schema_migrations (version bigint, dirty boolean)")
+    with pytest.raises(MigrationError, match=r"another tool's \(columns dirty, version\)"):
+        migrate.up(database, folder)
+    assert tables(database) == set()
+
+
+def test_a_setting_of_one_file_does_not_reach_the_next(database: str, folder: Path) -> None:
+    """SET in a file ends with the file."""
+    write(folder, "010_b", "CREATE SCHEMA other; SET search_path = other; CREATE TABLE b (id int);")
+    write(folder, "010_a", "CREATE TABLE a (id int);")
+    migrate.up(database, folder)
+    assert tables(database) == {"a"}
+
+
+def test_two_runners_at_once_apply_once(database: str, folder: Path) -> None:
+    """They take turns; the second finds nothing to do."""
+    write(folder, "010_b", "SELECT pg_sleep(0.3); CREATE TABLE b (id int);")
+    runners = [
+        subprocess.Popen((sys.executable, "-c", UP, database, str(folder)), stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = sorted(runner.communicate(timeout=60)[0].strip() for runner in runners)
+    assert [runner.returncode for runner in runners] == [0, 0, 0]
+    assert said == ["", "", "010_b,010_a"]
+
+
+def test_a_runner_killed_in_the_middle_leaves_nothing_half_done(database: str, folder: Path) -> None:
+    """After kill -9 the file's effects are gone, its lock too, and the next run finishes."""
+    add(folder, "020_slow", "CREATE TABLE c (id int); SELECT pg_sleep(60); CREATE TABLE d (id int);")
+    with subprocess.Popen((sys.executable, "-c", UP, database, str(folder)), stdout=subprocess.DEVNULL) as runner:
+        try:
+            eventually(lambda: sleeping(database))
+        finally:
+            runner.kill()
+    eventually(lambda: not sleeping(database))  # the server sees that its client is lost
+    assert tables(database) == {"a", "b"}
+    write(folder, "020_slow", "CREATE TABLE c (id int); CREATE TABLE d (id int);")
+    assert migrate.up(database, folder) == ("020_slow",)
+    assert tables(database) == {"a", "b", "c", "d"}
+
+
+def sleeping(dsn: str) -> bool:
+    """Whether a migration is in the middle of its long sleep."""
+    with connect(dsn) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone()
+    return found == (1,)
+
+
+def test_a_table_lock_is_waited_for_in_small_steps(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a long transaction the runner gives way and tries again, and succeeds when the lock is free."""
+    migrate.up(database, folder)
+    add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "100ms")
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT * FROM b")  # an open transaction: ALTER must wait
+        freeing = threading.Timer(0.3, holder.rollback)
+        freeing.start()
+        assert migrate.up(database, folder) == ("020_alter",)
+        freeing.join()
+
+
+def test_a_table_lock_that_is_never_free_is_said(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the last attempt the message says what to do."""
+    migrate.up(database, folder)
+    add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migrate, "ATTEMPTS", 2)
+    with psycopg.connect(database) as holder:
+        holder.execute("SELECT * FROM b")
+        with pytest.raises(MigrationError, match="020_alter: no lock within 2 attempts of 50ms; end long transactions"):
+            migrate.up(database, folder)
+
+
+def test_the_projects_own_migrations_go_up_down_and_up(database: str) -> None:
+    """What the project ships is valid, undoes itself completely, and can be applied again."""
+    ours = ROOT / "migrations"
+    count = len(migrate.up(database, ours))
+    assert len(tables(database)) >= 7
+    migrate.down(database, ours, count=count)
+    assert tables(database) == set()
+    assert len(migrate.up(database, ours)) == count
+
+
+def test_a_database_is_created_once(postgres: str) -> None:
+    """An absent database is reached as a server that has none of that name, then created, then found."""
+    name = f"made_{time.monotonic_ns()}"
+    dsn = postgres.replace("/postgres?", f"/{name}?")
+    try:
+        reach(dsn)
+        assert ensure_exists(dsn)
+        assert not ensure_exists(dsn)
+    finally:
+        with connect(postgres) as admin:
+            admin.execute(f"DROP DATABASE IF EXISTS {name}".encode())
+
+
+@pytest.mark.parametrize(
+    ("dsn", "message"),
+    [
+        ("postgresql://gaia:canary-9d1@127.0.0.1:1/x", "the database does not answer: .*; check DATABASE_URL"),
+        ("postgres//gaia:canary-9d1@somewhere/x", "DATABASE_URL: not a connection string; write postgresql://"),
+    ],
+)
+def test_an_unreachable_database_is_said_without_its_password(dsn: str, message: str) -> None:
+    """One line with what to do, and no secret in it or in what it was raised from."""
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        reach(dsn)
+    assert "canary" not in str(caught.value) + str(caught.value.__cause__)

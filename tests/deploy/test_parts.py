@@ -1,0 +1,101 @@
+"""The small parts of a deployment: tags, back-off, lock, ledger, log rotation."""
+
+from pathlib import Path
+
+import pytest
+
+from gaia_checks import environment, journal
+from gaia_checks.deploy import ledger, lock, logfile, restart, tag
+from gaia_checks.errors import Busy, ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("deploy/qa/phase-11.4", ("qa", "phase-11.4")), ("deploy/prod/v1_2", ("prod", "v1_2"))],
+)
+def test_a_tag_is_read_and_written_back(text: str, expected: tuple[str, str]) -> None:
+    """Environment and phase come out, and go in again."""
+    found = tag.parse(text)
+    assert (found.environment, found.phase) == expected
+    assert str(found) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "deploy/qa", "deploy/qa/", "deploy/qa/a/b", "deploy/qa/..", "x/qa/1", "deploy/qa/a b"]
+)
+def test_anything_else_is_no_tag(text: str) -> None:
+    """What git or a folder name could not hold is refused with an example."""
+    with pytest.raises(ConfigurationError, match="is no deployment tag; write deploy/ENVIRONMENT/PHASE"):
+        tag.parse(text)
+
+
+def test_back_off_grows_to_a_limit_and_forgets() -> None:
+    """0.1 s, doubling, at most 30 s; a minute of running makes the next crash the first again."""
+    assert [restart.delay_s(n) for n in (1, 2, 3, 10, 10_000)] == [0.1, 0.2, 0.4, 30, 30]
+    assert restart.crashes_in_a_row(4, uptime_s=59) == 5
+    assert restart.crashes_in_a_row(4, uptime_s=60) == 1
+
+
+def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
+    """The second comer is told who, since when and why; after the first has left it may go."""
+    path = tmp_path / "lock"
+    with (
+        lock.hold(path, environment="qa", why="deploy phase-1", since="2026-02-26T10:00:00.000Z"),
+        pytest.raises(Busy, match=r"qa: busy: deploy phase-1 by \S+@\S+ \(pid \d+\) since 2026-02-26T10:00:00.000Z"),
+        lock.hold(path, environment="qa", why="stop", since=""),
+    ):
+        pass
+    with lock.hold(path, environment="qa", why="stop", since=""):
+        pass
+
+
+def tell(path: Path, here: environment.Environment) -> None:
+    """Tell a story that goes wrong in its second step."""
+    with ledger.story(path, here, "phase-1") as story:
+        with story.step("prepare"):
+            pass
+        with story.step("deploy"):
+            raise ValueError("token canary-5e0 was refused")
+
+
+def test_the_ledger_tells_a_failure_without_secrets(tmp_path: Path) -> None:
+    """Each step is begun and ended or failed with its reason; passwords are not written."""
+    here = environment.load("local", variables={"ADMIN_TOKEN": "canary-5e0", "GAIA_HOME": str(tmp_path)})
+    path = tmp_path / "deployments.log"
+    with pytest.raises(ValueError, match="canary"):
+        tell(path, here)
+    lines = list(journal.read(path))
+    assert [(line["step"], line["event"]) for line in lines] == [
+        ("deployment", "begun"), ("prepare", "begun"), ("prepare", "ended"),
+        ("deploy", "begun"), ("deploy", "failed"), ("deployment", "failed"),
+    ]  # fmt: skip
+    assert lines[4]["why"] == "token *** was refused"
+    assert {line["phase"] for line in lines} == {"phase-1"}
+    assert len({line["deployment"] for line in lines}) == 1
+
+
+def test_rotation_loses_no_line_and_keeps_the_writers_descriptor(tmp_path: Path) -> None:
+    """What was written moves to .1, what is written afterwards starts the file anew, older files move up."""
+    log = tmp_path / "server.log"
+    with log.open("a") as writer:
+        for number in range(logfile.KEPT + 3):
+            writer.write(f"line {number}\n" * 10)
+            writer.flush()
+            assert logfile.rotate(log, limit_bytes=50)
+        writer.write("now\n")
+        writer.flush()
+        assert not logfile.rotate(log, limit_bytes=50)
+    assert log.read_text() == "now\n"
+    kept = [(tmp_path / f"server.log.{n}").read_text() for n in range(1, logfile.KEPT + 1)]
+    assert kept == [f"line {logfile.KEPT + 2 - n}\n" * 10 for n in range(logfile.KEPT)]
+    assert len(list(tmp_path.iterdir())) == logfile.KEPT + 1
+
+
+def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
+    """An earlier process's last words are not this one's."""
+    log = tmp_path / "server.log"
+    log.write_text("old\n")
+    assert logfile.last_line(log, 4) == ""
+    log.write_text("old\nnew\n\n")
+    assert logfile.last_line(log, 4) == "new"
+    assert logfile.last_line(tmp_path / "none") == ""

@@ -1,0 +1,322 @@
+"""Deployments with real processes, a real PostgreSQL and a server small enough to misbehave on cue."""
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.deploy import embedded, places, processes, record, rollout, swap
+from gaia_checks.errors import ArtifactError, Busy, MigrationError, NotReady, PortInUse, VerifyError
+from tests.deploy.stage import Stage, eventually, kill
+
+DEPLOY = """
+import sys
+from pathlib import Path
+from gaia_checks import environment
+from gaia_checks.deploy import rollout
+rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
+"""
+
+
+def ledger(stage: Stage) -> list[tuple[str, str]]:
+    """Return the ledger as (step, event)."""
+    path = places.of(stage.environment).ledger
+    return [(line["step"], line["event"]) for line in journal.read(path)]
+
+
+def assert_nothing_runs(stage: Stage) -> None:
+    """No process, no socket and no PostgreSQL of this stage is left."""
+    here = places.of(stage.environment)
+    cluster = embedded.of(stage.environment)
+    assert stage.processes() == []
+    assert cluster is None or not cluster.running()
+    assert not here.control.exists()
+    assert not here.record.exists()
+    assert stage.status().state == "stopped"
+    with pytest.raises(httpx.ConnectError):
+        stage.health()
+
+
+def test_a_deployed_release_serves_and_status_tells_which(embedded_stage: Stage) -> None:
+    """After a deployment the release serves, its migrations are applied, and status names it all."""
+    status = embedded_stage.deploy()
+    assert (status.state, status.restarts, status.previous) == ("running", 0, None)
+    assert status.process is not None
+    assert embedded_stage.health() == {
+        "status": "healthy",
+        "version": "1",
+        "digest": status.release.sha256 if status.release else None,
+        "pid": status.process.pid,
+    }
+    assert status.database_url is not None
+    with psycopg.connect(status.database_url) as connection:
+        assert connection.execute("SELECT version FROM schema_migrations").fetchall() == [("001_items",)]
+    assert ledger(embedded_stage)[-1] == ("deployment", "ended")
+
+
+def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies around in the deploying shell does not reach the server, and no secret reaches a command line."""
+    monkeypatch.setenv("SOMETHING_ELSE", "1")
+    stage.variables["ADMIN_TOKEN"] = "canary-token-7f3a"
+    stage.deploy()
+    known = {"PATH", "HOME", "LANG", "SHIV_ROOT", "DATABASE_URL", "PORT", "ADMIN_TOKEN", "LISTEN_FDS", "LISTEN_PID"}
+    seen = stage.get("/environ")
+    assert set(seen) - known <= {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}  # what a shell and Python add themselves
+    assert seen["ADMIN_TOKEN"] == "canary-token-7f3a"
+    assert seen["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert stat.S_IMODE(Path(seen["SHIV_ROOT"]).stat().st_mode) == 0o700
+    lines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
+    assert not any("canary-token" in line for line in lines)
+    assert "canary-token" not in str(stage.supervisor().environ())
+    written = (path for path in stage.folder.rglob("*") if path.is_file() and "postgres" not in path.parts)
+    assert not [path for path in written if b"canary-token" in path.read_bytes()]
+
+
+def test_a_new_release_takes_over_without_a_refused_request(stage: Stage) -> None:
+    """During a swap every request is answered, by the old server or the new one."""
+    stage.deploy("1")
+    seen: list[str] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            seen.append(stage.health()["version"])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        status = stage.deploy("2")
+    finally:
+        done.set()
+        asking.join()
+    assert stage.health()["version"] == "2"
+    assert {"1", "2"} >= set(seen)
+    assert seen[0] == "1"
+    assert status.previous is not None
+    assert status.previous.sha256 != (status.release.sha256 if status.release else None)
+    assert len([p for p in stage.processes() if "gaia_server" in " ".join(p.cmdline())]) == 1
+
+
+def test_the_same_release_is_left_alone_and_changed_variables_are_not(stage: Stage) -> None:
+    """Deploying what runs does nothing; a new value of a variable reaches the server."""
+    first = stage.deploy()
+    assert stage.deploy().process == first.process
+    stage.variables["RATE_LIMIT_ENABLED"] = "false"
+    second = stage.deploy()
+    assert second.process != first.process
+    assert stage.get("/environ")["RATE_LIMIT_ENABLED"] == "false"
+
+
+def test_another_port_is_moved_to(stage: Stage) -> None:
+    """A changed PORT is served after the swap, and the old one no longer."""
+    stage.deploy()
+    old = stage.url
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stage.variables["PORT"] = str(port)
+    assert stage.deploy().base_url == f"http://127.0.0.1:{port}"
+    assert stage.health()["version"] == "1"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{old}/health", trust_env=False)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "words"),
+    [
+        ("crash", NotReady, "exit code 1 before it was ready; its last words: the configuration is not to my liking"),
+        ("no-config", VerifyError, "config API: GET /api/admin/quotas/config answers 404"),
+    ],
+)
+def test_a_release_that_does_not_hold_leaves_the_old_one(
+    stage: Stage, behaviour: str, error: type[Exception], words: str
+) -> None:
+    """Whatever is wrong with the new server, the old process serves on and the new one is gone."""
+    before = stage.deploy("1")
+    with pytest.raises(error, match=words):
+        stage.deploy("2", behaviour)
+    assert stage.status() == before
+    assert stage.health()["version"] == "1"
+    assert len([p for p in stage.processes() if "gaia_server" in " ".join(p.cmdline())]) == 1
+    assert ledger(stage)[-2:] == [("deploy", "failed"), ("deployment", "failed")]
+
+
+def test_a_first_release_that_does_not_hold_leaves_nothing(embedded_stage: Stage) -> None:
+    """Where nothing ran before, nothing runs after a failure."""
+    with pytest.raises(NotReady):
+        embedded_stage.deploy("1", "crash")
+    assert_nothing_runs(embedded_stage)
+
+
+def test_a_release_that_fails_in_public_is_replaced_by_the_previous(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the public address does not hold what the private one did, the previous release comes back by itself."""
+    stage.deploy("1")
+    before = stage.status()
+    real, calls = swap.verify_public, []
+
+    def failing_once(environment: object) -> None:
+        calls.append(environment)
+        if len(calls) == 1:
+            raise VerifyError("health: said no")
+        real(stage.environment)
+
+    monkeypatch.setattr(swap, "verify_public", failing_once)
+    with pytest.raises(VerifyError, match=r"health: said no; worktree-\w+ serves again"):
+        stage.deploy("2")
+    assert stage.health()["version"] == "1"
+    assert stage.status().release == before.release
+
+
+def test_a_failing_migration_leaves_the_old_server_and_schema(stage: Stage) -> None:
+    """A migration that PostgreSQL refuses stops the deployment before any server is touched."""
+    before = stage.deploy("1")
+    (stage.migrations / "order.txt").write_text("001_items.sql\n002_bad.sql\n")
+    (stage.migrations / "002_bad.sql").write_text("CREATE TABLE half (id int);\nCREATE TABLE items (id int);\n")
+    with pytest.raises(MigrationError, match=r'002_bad.sql: relation "items" already exists'):
+        stage.deploy("2")
+    assert stage.status() == before
+    assert before.database_url is not None
+    with psycopg.connect(before.database_url) as connection:
+        assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+
+
+def test_a_killed_server_is_started_again_and_counted(stage: Stage) -> None:
+    """The supervisor starts a crashed server again, and status counts it."""
+    first = stage.deploy()
+    assert first.process is not None
+    kill(first.process.pid)
+    eventually(lambda: stage.status().state == "running" and stage.status().restarts == 1)
+    second = stage.status()
+    assert second.process is not None
+    assert stage.health()["pid"] == second.process.pid != first.process.pid
+
+
+def test_a_server_that_ignores_sigterm_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopping ends also a server that does not want to."""
+    monkeypatch.setattr("gaia_checks.deploy.processes.TERM_S", 0.5)
+    stage.deploy("1", "stubborn")
+    stage.kill_supervisor()
+    rollout.stop(stage.environment)
+    assert_nothing_runs(stage)
+
+
+def test_a_killed_supervisor_is_replaced_and_its_server_too(stage: Stage) -> None:
+    """Without its supervisor the server serves on; the next deployment has both again."""
+    first = stage.deploy()
+    assert first.process is not None
+    old = stage.supervisor()
+    stage.kill_supervisor()
+    assert stage.status().state == "running"
+    assert stage.health()["pid"] == first.process.pid
+    second = stage.deploy()
+    assert second.process is not None
+    assert second.process.pid != first.process.pid
+    assert not processes.alive(first.process.pid, first.process.created_s)
+    assert stage.supervisor().pid != old.pid
+
+
+def test_after_a_killed_supervisor_a_bad_release_brings_the_old_one_back(stage: Stage) -> None:
+    """The server that had to make room for a failed candidate is started again."""
+    stage.deploy("1")
+    stage.kill_supervisor()
+    with pytest.raises(NotReady):
+        stage.deploy("2", "crash")
+    eventually(lambda: stage.status().state == "running")
+    assert stage.health()["version"] == "1"
+
+
+def test_stop_leaves_nothing(embedded_stage: Stage) -> None:
+    """After stop there is no process, no socket and no PostgreSQL; stopping again is fine."""
+    embedded_stage.deploy()
+    rollout.stop(embedded_stage.environment)
+    assert_nothing_runs(embedded_stage)
+    rollout.stop(embedded_stage.environment)
+
+
+def test_stop_ends_what_a_killed_supervisor_left(embedded_stage: Stage) -> None:
+    """Stop works from the record and the processes when nobody listens on the control socket."""
+    embedded_stage.deploy()
+    embedded_stage.kill_supervisor()
+    rollout.stop(embedded_stage.environment)
+    assert_nothing_runs(embedded_stage)
+
+
+def test_a_killed_deployment_is_cleaned_by_the_next(stage: Stage) -> None:
+    """A deploy killed while its candidate starts leaves the old server; the next command records and cleans."""
+    stage.deploy("1")
+    deaf = stage.executable("2", "deaf")
+    command = (sys.executable, "-c", DEPLOY, str(stage.file), str(deaf), str(stage.migrations))
+    with subprocess.Popen(command, env={**os.environ, **stage.variables}) as deploying:
+        try:
+            eventually(lambda: ("deploy", "begun") in ledger(stage)[-1:])
+            eventually(lambda: len([p for p in stage.processes() if "gaia_server" in " ".join(p.cmdline())]) == 2)
+            with pytest.raises(Busy, match=rf"busy: deploy worktree by .* \(pid {deploying.pid}\) since .*, gaia \d"):
+                stage.deploy("3")
+        finally:
+            deploying.kill()
+    assert stage.health()["version"] == "1"
+    assert stage.deploy("3").state == "running"
+    assert stage.health()["version"] == "3"
+    assert ("deployment", "interrupted") in ledger(stage)
+    assert len([p for p in stage.processes() if "gaia_server" in " ".join(p.cmdline())]) == 1
+
+
+def test_a_port_in_use_is_named_with_its_owner(stage: Stage) -> None:
+    """Who listens on the port is said before anything is touched."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", stage.environment.port))
+        other.listen()
+        with pytest.raises(
+            PortInUse,
+            match=rf"stage: port \d+ is in use by .* \(pid {os.getpid()}\); stop it, or set PORT to a free port",
+        ):
+            stage.deploy()
+    assert not places.of(stage.environment).ledger.exists()
+
+
+def test_a_missing_executable_is_named(stage: Stage) -> None:
+    """A path without a file is refused with what to do."""
+    with pytest.raises(ArtifactError, match="there is no such executable; build it first: make build"):
+        rollout.deploy(stage.environment, artifact=stage.folder / "none", migrations=stage.migrations)
+
+
+def test_a_missing_migration_is_named(stage: Stage) -> None:
+    """An order.txt that names a file which is not there stops the deployment at once."""
+    (stage.migrations / "order.txt").write_text("001_items.sql\n002_gone.sql\n")
+    with pytest.raises(MigrationError, match=r"order\.txt: names 002_gone\.sql, which cannot be read"):
+        stage.deploy()
+
+
+def test_deep_folders_do_not_break_sockets(embedded_stage: Stage) -> None:
+    """A GAIA_HOME too long for a Unix socket's path works as any other."""
+    deep = embedded_stage.folder / ("d" * 60) / ("e" * 60)
+    embedded_stage.variables["GAIA_HOME"] = str(deep)
+    assert embedded_stage.deploy().state == "running"
+    short = places.of(embedded_stage.environment).control.parent
+    assert str(short).startswith("/tmp/")
+    assert stat.S_IMODE(short.stat().st_mode) == 0o700
+    rollout.stop(embedded_stage.environment)
+    assert_nothing_runs(embedded_stage)
+    assert not short.exists()
+
+
+def test_the_record_is_for_us_alone(stage: Stage) -> None:
+    """What the supervisor writes about itself and its socket are closed to others."""
+    stage.deploy()
+    here = places.of(stage.environment)
+    for path in (here.record, here.control, here.server_log, here.supervisor_log):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    found = record.read(here.record)
+    assert found is not None
+    assert os.getsid(found.supervisor.pid) == found.supervisor.pid

@@ -1,0 +1,1 @@
+"""Seeded faults: each must turn exactly its criterion red."""

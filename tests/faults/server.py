@@ -1,0 +1,82 @@
+"""A gaia_server with a switch: a file names the fault that it shows from now on.
+
+The product is untouched: the fault is an ASGI layer around its application, put there where uvicorn takes
+the application. One word in the switch file turns it on, an empty file turns it off.
+"""
+
+import json
+import sys
+import zipapp
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.faults.server import main
+main({switch!r})
+"""
+
+
+def write(folder: Path, root: Path) -> tuple[Path, Path]:
+    """Write the executable, one file as the real one is, and its switch; return both."""
+    executable, switch = folder / "faulty_server", folder / "switch"
+    switch.write_text("")
+    source = folder / "faulty"
+    source.mkdir()
+    (source / "__main__.py").write_text(SCRIPT.format(root=str(root), switch=str(switch)))
+    zipapp.create_archive(source, executable, interpreter="/usr/bin/env python3")
+    return executable, switch
+
+
+class Faulty:
+    """Wraps an ASGI application."""
+
+    def __init__(self, app: Any, switch: Path) -> None:
+        self._app = app
+        self._switch = switch
+        self._logged = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection, wrongly where the switch says so."""
+        fault, _, argument = self._switch.read_text().strip().partition(" ")
+        if fault == "log" and not self._logged:
+            self._logged = True
+            sys.stderr.write(json.dumps({"time": "2026-02-26T10:00:00Z", "level": "error", "msg": "seeded"}) + "\n")
+            sys.stderr.flush()
+        if scope["type"] == "http" and fault.isdecimal() and scope["path"] == argument:
+            await _answer(send, int(fault))
+        elif scope["type"] == "websocket":
+            await self._app(scope, receive, self._muted(send))
+        else:
+            await self._app(scope, receive, send)
+
+    def _muted(self, send: Any) -> Any:
+        async def sent(message: Any) -> None:
+            muted = self._switch.read_text().strip().partition(" ")
+            if muted[0] != "mute" or f'"type":"{muted[2]}"' not in str(message.get("text", "")).replace(" ", ""):
+                await send(message)
+
+        return sent
+
+
+async def _answer(send: Any, status: int) -> None:
+    body = json.dumps({"type": "about:blank", "title": "seeded", "status": status}).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main(switch: str) -> None:
+    """Run gaia_server with the layer around its application."""
+    from gaia_server.__main__ import main as serve
+
+    original = uvicorn.Config.__init__
+
+    def wrapped(self: uvicorn.Config, app: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, Faulty(app, Path(switch)), *args, **kwargs)
+
+    uvicorn.Config.__init__ = wrapped  # type: ignore[method-assign]
+    serve()

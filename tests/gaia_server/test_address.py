@@ -1,0 +1,39 @@
+"""Addresses as limits count them."""
+
+import pytest
+
+from gaia_server import address
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:0:1:aaaa::7", "2001:db8:0:1::/64"),
+        ("2001:db8:0:1::/64", "2001:db8:0:1::/64"),
+        ("::1", "::1"),
+        ("192.0.2.0/64", None),
+        ("nobody", None),
+        ("", None),
+    ],
+)
+def test_counted(text: str, counted: str | None) -> None:
+    """One IPv6 client has a whole /64; everybody else is one address."""
+    assert address.counted_text(text) == counted
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("192.0.2.7", False),
+        ("localhost", False),
+        (None, False),
+    ],
+)
+def test_is_loopback(text: str | None, loopback: bool) -> None:
+    """Only addresses of this machine are loopback, names are not."""
+    assert address.is_loopback(text) is loopback

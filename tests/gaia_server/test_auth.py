@@ -1,0 +1,100 @@
+"""Who is let in."""
+
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from gaia_server.auth import COOKIE, SESSION_S, Access
+
+TOKEN = "canary-admin-token"
+NOW = 1_750_000_000.0
+
+
+def connection(
+    *, kind: str = "http", method: str = "GET", peer: str = "127.0.0.1", host: str = "localhost:80", **headers: str
+) -> HTTPConnection:
+    """A request; header names are written with underscores."""
+    scope: dict[str, Any] = {
+        "type": kind,
+        "client": (peer, 1),
+        "headers": [
+            (name.replace("_", "-").encode(), value.encode("latin-1"))
+            for name, value in {"host": host, **headers}.items()
+        ],
+    }
+    return HTTPConnection({**scope, "method": method} if kind == "http" else scope)
+
+
+def refused(access: Access, asking: HTTPConnection, now: float = NOW) -> int | None:
+    """The status of the refusal, None if there is none."""
+    problem = access.refusal(asking, now)
+    return problem.status if problem else None
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (f"Bearer {TOKEN}", None),
+        (f"bearer  {TOKEN} ", None),
+        (f"Basic {TOKEN}", 401),
+        ("Bearer wrong", 401),
+        ("Bearer \u00e9", 401),
+        ("Bearer", 401),
+        ("", 401),
+    ],
+)
+def test_token(authorization: str, status: int | None) -> None:
+    """With a token set, only the token lets in, from wherever."""
+    assert refused(Access(TOKEN), connection(peer="192.0.2.7", authorization=authorization)) == status
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:8711", None),
+        ("::1", "[::1]:8711", None),
+        ("127.0.0.1", "localhost", None),
+        ("127.0.0.1", "evil.example:8711", 403),  # DNS rebinding
+        ("192.0.2.7", "localhost", 403),
+        ("127.0.0.1", "", 403),
+    ],
+)
+def test_without_token(peer: str, host: str, status: int | None) -> None:
+    """Without a token only this machine asks, under its own name."""
+    assert refused(Access(None), connection(peer=peer, host=host)) == status
+
+
+def test_session() -> None:
+    """A session's cookie lets in until it runs out, on any process with the same token."""
+    cookie = f"{COOKIE}={Access(TOKEN).session(NOW)}"
+    assert refused(Access(TOKEN), connection(cookie=cookie)) is None
+    assert refused(Access(TOKEN), connection(cookie=cookie), NOW + SESSION_S) == 401
+    assert refused(Access("another-canary-token"), connection(cookie=cookie)) == 401
+    assert TOKEN not in cookie
+
+
+@pytest.mark.parametrize(
+    "forge", [lambda c: "9" + c, lambda c: c[:-1] + "x", lambda _: "", lambda _: "..", lambda _: "\u00e9."]
+)
+def test_forged_session(forge: Any) -> None:
+    """A cookie that was not signed here lets nobody in."""
+    cookie = f"{COOKIE}={forge(Access(TOKEN).session(NOW))}"
+    assert refused(Access(TOKEN), connection(cookie=cookie)) == 401
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "origin", "status"),
+    [
+        ("http", "POST", "http://localhost:80", None),
+        ("http", "POST", "https://evil.example", 403),
+        ("http", "POST", "null", 403),
+        ("http", "GET", "https://evil.example", None),  # it cannot read the answer
+        ("websocket", "", "https://evil.example", 403),
+        ("websocket", "", "http://localhost:80", None),
+    ],
+)
+def test_origin(kind: str, method: str, origin: str, status: int | None) -> None:
+    """A page of another site changes nothing and listens to nothing, even with a cookie."""
+    asking = connection(kind=kind, method=method, origin=origin, authorization=f"Bearer {TOKEN}")
+    assert refused(Access(TOKEN), asking) == status

@@ -1,0 +1,264 @@
+"""`rate_limit_check`: exact windows and quotas, with time moved through the view of admissions."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+Connection = psycopg.Connection[Any]
+
+
+@pytest.fixture
+def connection(schema: str) -> Iterator[Connection]:
+    """A connection to a database whose default rules are off."""
+    with psycopg.connect(schema, autocommit=True) as connection:
+        connection.execute("UPDATE rate_limit_configs SET enabled = false")
+        yield connection
+
+
+def rule(connection: Connection, kind: str, limit: int, *, scope: str = "user", value: str | None = None) -> int:
+    """A new rule's id."""
+    row = connection.execute(
+        "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value)"
+        " VALUES ('r' || gen_random_uuid(), %s, %s, %s, %s) RETURNING id",
+        (scope, value, kind, limit),
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def check(connection: Connection, who: str = "u", resource: str = "config") -> list[tuple[Any, ...]]:
+    """One request: (rule, admitted, remaining, seconds until reset) per rule."""
+    return connection.execute(
+        "SELECT rule_id, admitted, remaining, extract(epoch FROM reset_at - checked_at)::float"
+        " FROM rate_limit_check('user', %s, %s)",
+        (who, resource),
+    ).fetchall()
+
+
+def admits(connection: Connection, who: str = "u") -> bool:
+    """Whether one request passes."""
+    return all(admitted for _, admitted, *_ in check(connection, who))
+
+
+def age(connection: Connection, rule_id: int, seconds: float) -> None:
+    """Let `seconds` pass for a rule."""
+    connection.execute(
+        "UPDATE rate_limit_admissions SET admitted_at = admitted_at - make_interval(secs => %s) WHERE rule_id = %s",
+        (seconds, rule_id),
+    )
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("wait"), st.sampled_from([1, 7, 20, 31, 59, 60, 61])),
+        st.tuples(st.just("ask"), st.integers(1, 25)),
+        st.tuples(st.just("limit"), st.integers(0, 40)),
+    ),
+    max_size=20,
+)
+
+
+# A ring that has gone round doubles, and its parts leave the window one after the other.
+GROWING = [
+    ("ask", 5),
+    ("wait", 59),
+    ("ask", 3),
+    ("wait", 2),
+    ("ask", 6),
+    ("wait", 59),
+    ("ask", 20),
+    ("wait", 1),
+    ("ask", 9),
+]
+# A limit below what is in the window: the wait is for the admission in the way, not for the oldest.
+LOWERED = [("ask", 4), ("wait", 20), ("ask", 4), ("limit", 3), ("ask", 1), ("wait", 31), ("limit", 2), ("ask", 1)]
+
+
+@example(limit=40, script=GROWING)
+@example(limit=10, script=LOWERED)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(limit=st.integers(0, 40), script=steps)
+def test_window_equals_model(connection: Connection, limit: int, script: list[tuple[str, int]]) -> None:
+    """Under any course of requests, pauses and changed limits, as many pass as a list of all admissions would let."""
+    rule_id = rule(connection, "requests_per_minute", limit)
+    now = 0
+    admissions: list[int] = []
+    for kind, amount in script:
+        if kind == "wait":
+            now += amount
+            age(connection, rule_id, amount)
+        elif kind == "limit":
+            limit = amount
+            connection.execute("UPDATE rate_limit_configs SET limit_value = %s WHERE id = %s", (limit, rule_id))
+        else:
+            for _ in range(amount):
+                inside = [at for at in admissions if at > now - 60]
+                ((_, admitted, remaining, reset_s),) = check(connection)
+                assert admitted == (len(inside) < limit)
+                assert remaining == max(limit - len(inside) - admitted, 0)
+                if admitted:
+                    admissions.append(now)
+                    inside.append(now)
+                # refused: until the admission in the way leaves; admitted: until the oldest leaves
+                deciding = inside[0] if admitted else inside[-limit] if limit else now
+                assert deciding + 60 - now - 10 < reset_s <= deciding + 60 - now
+    connection.execute("DELETE FROM rate_limit_configs WHERE id = %s", (rule_id,))
+
+
+def test_ring_is_bounded(connection: Connection) -> None:
+    """However long a key is used and however high its limit, it keeps few more rows than are in the window."""
+    rule_id = rule(connection, "requests_per_second", 1_000_000)
+    for _ in range(60):
+        admits(connection)
+        age(connection, rule_id, 0.2)
+    row = connection.execute("SELECT count(*) FROM rate_limit_ring WHERE rule_id = %s", (rule_id,)).fetchone()
+    assert row == (8,)
+
+
+def test_all_or_nothing(connection: Connection) -> None:
+    """A request that one rule refuses consumes nothing of the others."""
+    wide, narrow = rule(connection, "requests_per_hour", 100), rule(connection, "daily_quota", 2)
+    for _ in range(5):
+        check(connection)
+    found = {rule_id: (admitted, remaining) for rule_id, admitted, remaining, _ in check(connection)}
+    assert found == {wide: (True, 98), narrow: (False, 0)}
+
+
+def test_race(schema: str, connection: Connection) -> None:
+    """Of 400 requests on 16 connections at once, exactly the limit passes, under a window and a quota."""
+    rule(connection, "requests_per_minute", 100)
+    rule(connection, "monthly_quota", 100)
+
+    def ask(_: int) -> int:
+        with psycopg.connect(schema, autocommit=True) as one:
+            return sum(admits(one) for _ in range(25))
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(ask, range(16))) == 100
+
+
+def test_opposite_locks_do_not_deadlock(schema: str, connection: Connection) -> None:
+    """Principals that share a global rule never wait for each other in a circle."""
+    for scope in ("user", "global", "user", "global"):
+        rule(connection, "requests_per_minute", 1_000_000, scope=scope)
+
+    def ask(number: int) -> int:
+        with psycopg.connect(schema, autocommit=True) as one:
+            return sum(admits(one, f"u{(number + turn) % 3}") for turn in range(40))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 320
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("daily_quota", "day"), ("weekly_quota", "week"), ("monthly_quota", "month")]
+)
+def test_quota_period(connection: Connection, kind: str, unit: str) -> None:
+    """A quota counts until its period's end in UTC, and begins anew in the next; the old count is kept."""
+    rule_id = rule(connection, kind, 2)
+    assert [admits(connection) for _ in range(3)] == [True, True, False]
+    ((_, _, _, reset_s),) = check(connection)
+    row = connection.execute(
+        "SELECT extract(epoch FROM date_trunc(%s, now() AT TIME ZONE 'UTC') + ('1 ' || %s)::interval"
+        " - now() AT TIME ZONE 'UTC')::float",
+        (unit, unit),
+    ).fetchone()
+    assert reset_s == pytest.approx(row[0] if row else None, abs=5)
+    connection.execute(
+        "UPDATE rate_limit_admissions SET admitted_at = admitted_at - ('1 ' || %s)::interval WHERE rule_id = %s",
+        (unit, rule_id),
+    )
+    assert [admits(connection) for _ in range(3)] == [True, True, False]
+    kept = connection.execute("SELECT used FROM resource_consumption WHERE rule_id = %s", (rule_id,)).fetchall()
+    assert kept == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment", "start", "end"),
+    [
+        ("daily_quota", "2026-02-26T23:59:59Z", "2026-02-26", "2026-02-27"),
+        ("weekly_quota", "2026-03-01T12:00:00Z", "2026-02-23", "2026-03-02"),  # a Sunday
+        ("weekly_quota", "2026-03-02T00:00:00Z", "2026-03-02", "2026-03-09"),
+        ("monthly_quota", "2028-02-29T12:00:00Z", "2028-02-01", "2028-03-01"),
+    ],
+)
+def test_periods(connection: Connection, kind: str, moment: str, start: str, end: str) -> None:
+    """Periods begin at midnight UTC, weeks on Monday, whatever the session's time zone."""
+    connection.execute("SET TimeZone = 'Pacific/Auckland'")
+    row = connection.execute(
+        "SELECT rate_limit_period_start(%(kind)s, %(moment)s) = %(start)s::timestamp AT TIME ZONE 'UTC',"
+        " rate_limit_period_end(%(kind)s, %(moment)s) = %(end)s::timestamp AT TIME ZONE 'UTC'",
+        {"kind": kind, "moment": moment, "start": start, "end": end},
+    ).fetchone()
+    assert row == (True, True)
+
+
+def test_which_rules_apply(connection: Connection) -> None:
+    """Its own scope's and global rules apply, by value and by resource; those switched off do not."""
+    applying = {
+        rule(connection, "daily_quota", 9),
+        rule(connection, "daily_quota", 9, value="u"),
+        rule(connection, "daily_quota", 9, scope="global"),
+    }
+    rule(connection, "daily_quota", 9, value="other")
+    rule(connection, "daily_quota", 9, scope="ip")
+    narrow = rule(connection, "daily_quota", 9)
+    connection.execute("UPDATE rate_limit_configs SET resource_type = 'usage' WHERE id = %s", (narrow,))
+    off = rule(connection, "daily_quota", 9)
+    connection.execute("UPDATE rate_limit_configs SET enabled = false WHERE id = %s", (off,))
+    assert {row[0] for row in check(connection)} == applying
+    assert {row[0] for row in check(connection, resource="usage")} == applying | {narrow}
+
+
+def test_another_kind_of_limit_starts_empty(connection: Connection) -> None:
+    """What was counted for seconds says nothing about hours."""
+    rule_id = rule(connection, "requests_per_second", 1)
+    assert admits(connection)
+    connection.execute("UPDATE rate_limit_configs SET limit_type = 'requests_per_hour' WHERE id = %s", (rule_id,))
+    assert [admits(connection), admits(connection)] == [True, False]
+
+
+def test_violations_are_summed_per_second(connection: Connection) -> None:
+    """A flood costs a row a second, not one per request."""
+    rule(connection, "requests_per_hour", 0)
+    for _ in range(30):
+        check(connection)
+    rows = connection.execute("SELECT key, hits FROM rate_limit_violations").fetchall()
+    assert sum(hits for _, hits in rows) == 30
+    assert len(rows) <= 3
+    assert {key for key, _ in rows} == {"user:u"}
+
+
+def test_deleting_a_key_rule_leaves_no_trace(connection: Connection) -> None:
+    """When no rule names an API key any more, rules for all keys forget it too."""
+    everybody = rule(connection, "daily_quota", 1, scope="api_key")
+    rule(connection, "requests_per_hour", 1, scope="api_key")
+    named = rule(connection, "requests_per_second", 5, scope="api_key", value="run-7")
+    for _ in range(3):
+        connection.execute("SELECT rate_limit_check('api_key', 'run-7', 'config')")
+    connection.execute("SELECT rate_limit_check('api_key', 'other', 'config')")
+    connection.execute("DELETE FROM rate_limit_configs WHERE id = %s", (named,))
+    tables = (
+        "rate_limit_buckets",
+        "rate_limit_ring",
+        "resource_quotas",
+        "resource_consumption",
+        "rate_limit_violations",
+    )
+    for table in tables:
+        assert connection.execute(f"SELECT * FROM {table} WHERE key ~ 'run-7'").fetchall() == [], table
+    kept = connection.execute("SELECT key FROM resource_quotas WHERE rule_id = %s", (everybody,)).fetchall()
+    assert kept == [("api_key:other",)]
+
+
+def test_only_times_can_be_moved(connection: Connection) -> None:
+    """The view changes nothing but times."""
+    rule(connection, "requests_per_hour", 1)
+    check(connection)
+    with pytest.raises(psycopg.errors.RaiseException, match="only admitted_at can be changed"):
+        connection.execute("UPDATE rate_limit_admissions SET key = 'user:other'")

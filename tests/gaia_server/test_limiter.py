@@ -1,0 +1,127 @@
+"""The limiter's core: whose request it is, and what the headers say."""
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gaia_server import limiter
+from gaia_server.limiter import Decision, Principal, Standing
+
+NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
+PROXY = "10.0.0.7"
+
+
+def principal(peer: str | None = "192.0.2.7", *, is_admin: bool = False, **headers: str) -> str:
+    """The key of whose request it is; `x_user_id="u"` stands for a header."""
+    return limiter.principal(
+        {name.replace("_", "-"): value for name, value in headers.items()},
+        peer,
+        named_keys={"named"},
+        trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),),
+        is_admin=is_admin,
+    ).key
+
+
+def test_names_nobody_vouches_for_are_not_believed() -> None:
+    """Whoever invents a key, a user, a session or an address is still counted by their own address."""
+    invented = {"x_api_key": "invented", "x_user_id": "u", "x_session_id": "s", "x_forwarded_for": "203.0.113.9"}
+    assert principal(is_admin=False, **invented) == "ip:192.0.2.7"
+
+
+def test_named_key() -> None:
+    """A key that a rule names goes before everything."""
+    assert principal(x_api_key="named", x_user_id="u", is_admin=True) == "api_key:named"
+
+
+@pytest.mark.parametrize(("peer", "is_admin"), [(PROXY, False), ("192.0.2.7", True)])
+def test_vouched_names(peer: str, is_admin: bool) -> None:
+    """A trusted proxy or the admin may name users and sessions."""
+    assert principal(peer, is_admin=is_admin, x_user_id="u", x_session_id="s") == "user:u"
+    assert principal(peer, is_admin=is_admin, x_session_id="s") == "session:s"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "\x00", "\u00e9", "x" * 201])
+def test_unusable_names(name: str) -> None:
+    """A name that could not stand in a rule is none."""
+    assert principal(is_admin=True, x_user_id=name) == "ip:192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "key"),
+    [
+        ("203.0.113.9", "ip:203.0.113.9"),
+        ("1.2.3.4, 203.0.113.9", "ip:203.0.113.9"),  # the first is only claimed
+        ("203.0.113.9, 10.1.1.1", "ip:203.0.113.9"),  # a second proxy of ours
+        ("2001:db8::7", "ip:2001:db8::/64"),
+        ("203.0.113.9, nonsense", f"ip:{PROXY}"),
+        ("", f"ip:{PROXY}"),
+    ],
+)
+def test_forwarded(forwarded: str, key: str) -> None:
+    """Behind a trusted proxy the client is the last address that is no proxy."""
+    assert principal(PROXY, x_forwarded_for=forwarded) == key
+
+
+def test_no_peer() -> None:
+    """A socket without addresses is one client."""
+    assert principal(None) == "ip:unknown"
+
+
+def standing(
+    name: str = "a",
+    *,
+    admitted: bool = True,
+    remaining: int = 3,
+    reset_s: float = 0.5,
+    kind: str = "requests_per_minute",
+) -> Standing:
+    """Where a rule stands."""
+    return Standing(1, name, "ip", kind, 10, "ip:x", admitted, remaining, NOW + timedelta(seconds=reset_s), NOW)
+
+
+def test_headers() -> None:
+    """All rules are named; the X- headers tell the tightest; times are rounded up."""
+    decision = Decision([standing("a", remaining=9, reset_s=59.2), standing("b", remaining=2, kind="daily_quota")])
+    assert limiter.headers(decision) == {
+        "RateLimit-Policy": '"a";q=10;w=60, "b";q=10;w=86400',
+        "RateLimit": '"a";r=9;t=60, "b";r=2;t=1',
+        "X-RateLimit-Limit": "10",
+        "X-RateLimit-Remaining": "2",
+        "X-RateLimit-Reset": str(int(NOW.timestamp()) + 1),
+    }
+
+
+def test_retry_after_is_the_longest_wait() -> None:
+    """Coming back when the first refusing rule admits would be too early."""
+    refusing = [standing("a", admitted=False, remaining=0, reset_s=0.2)]
+    refusing += [standing("b", admitted=False, remaining=0, reset_s=30.1), standing("c", remaining=1, reset_s=99)]
+    decision = Decision(refusing)
+    assert not decision.admitted
+    assert [refusal.rule_name for refusal in decision.refusals] == ["a", "b"]
+    assert limiter.headers(decision)["Retry-After"] == "31"
+
+
+def test_retry_after_is_at_least_a_second() -> None:
+    """A wait of nothing would be no wait."""
+    assert limiter.headers(Decision([standing(admitted=False, remaining=0, reset_s=-0.1)]))["Retry-After"] == "1"
+
+
+def test_no_rule_no_limit() -> None:
+    """Where no rule applies the request passes and nothing is said."""
+    assert Decision([]).admitted
+    assert limiter.headers(Decision([])) == {}
+
+
+@pytest.mark.parametrize(
+    ("moment", "days"),
+    [(NOW, 28), (datetime(2028, 2, 29, tzinfo=UTC), 29), (datetime(2026, 12, 31, 23, 59, tzinfo=UTC), 31)],
+)
+def test_month(moment: datetime, days: int) -> None:
+    """A monthly quota's window is as long as its month."""
+    assert limiter.month_s(moment) == days * 86_400
+
+
+def test_principal_key() -> None:
+    """A key says its scope."""
+    assert Principal("ip", "192.0.2.7").key == "ip:192.0.2.7"

@@ -1,0 +1,112 @@
+"""The WebSocket over a real connection."""
+
+import json
+import socket
+import time
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.gaia_server.conftest import TOKEN, Running, Start
+
+
+def receive(websocket: ClientConnection, kind: str, *, within_s: float = 11.0) -> dict[str, Any]:
+    """The next message of a type."""
+    deadline = time.monotonic() + within_s
+    while True:
+        message: dict[str, Any] = json.loads(websocket.recv(timeout=max(deadline - time.monotonic(), 0)))
+        if message["type"] == kind:
+            return message
+
+
+def refuse(server: Running, count: int, key: str = "refused") -> dict[str, Any]:
+    """Make a rule refuse `count` requests; return the rule."""
+    rule = server.rule(scope_value=key, limit_value=0)
+    for _ in range(count):
+        assert httpx.get(f"{server.home}/usage", headers={"X-API-Key": key}).status_code == 429
+    return rule
+
+
+def test_rhythm(server: Running) -> None:
+    """Stats come at once and every 5 s, a heartbeat within 10 s; numbers have no gap; what a client says is ignored."""
+    with connect(server.websocket_url) as websocket:
+        for said in ("ping", b"\x00", "{"):
+            websocket.send(said)
+        started = time.monotonic()
+        seen: list[str] = []
+        sequence: list[int] = []
+        while "heartbeat" not in seen or seen.count("stats") < 2:
+            message = json.loads(websocket.recv(timeout=6))
+            seen.append(message["type"])
+            sequence.append(message["seq"])
+            assert set(message) == {"type", "timestamp", "seq", "data"}
+        assert time.monotonic() - started < 12
+        assert seen[0] == "stats"
+        assert sequence == list(range(1, len(sequence) + 1))
+
+
+def test_violations_and_alerts_are_pushed(start: Start) -> None:
+    """Refusals arrive within a second, on every process; more than 100 a minute raise one alert."""
+    here, there = start(), start()
+    with connect(here.websocket_url) as near, connect(there.websocket_url) as far:
+        rule = refuse(here, 5)
+        for websocket in (near, far):
+            told = receive(websocket, "violation", within_s=1)["data"]
+            assert (told["rule_id"], told["rule_name"], told["key"]) == (
+                rule["id"],
+                rule["rule_name"],
+                "api_key:refused",
+            )
+            assert told["hits"] >= 1
+        refuse(here, 100, "more")
+        for websocket in (near, far):
+            alert = receive(websocket, "alert", within_s=1)["data"]
+            assert (alert["name"], alert["state"], alert["threshold"]) == ("violations_per_minute", "firing", 100)
+            assert alert["value"] > 100
+            assert receive(websocket, "stats")["data"]["alerts"]["firing"] == [alert]
+    assert "firing" in here.log.read_text()
+
+
+def test_many_listen(server: Running) -> None:
+    """Fifty clients all hear the same violation."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(server.websocket_url)) for _ in range(50)]
+        refuse(server, 1)
+        assert {receive(client, "violation")["data"]["key"] for client in clients} == {"api_key:refused"}
+
+
+def closed(url: str, **headers: str) -> int:
+    """The code that a connection is closed with at once."""
+    with connect(url, additional_headers=headers) as websocket, pytest.raises(ConnectionClosed) as caught:
+        websocket.recv(timeout=5)
+    assert caught.value.rcvd
+    return caught.value.rcvd.code
+
+
+def test_who_may_listen(start: Start) -> None:
+    """With a token, nobody without it; never a page of another site."""
+    server = start(ADMIN_TOKEN=TOKEN)
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert closed(server.websocket_url) == 4401
+    assert closed(server.websocket_url, **bearer, Origin="https://evil.example") == 4403
+    cookie = httpx.post(f"{server.base_url}/admin/login", json={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    for headers in (bearer, {"Cookie": cookie}, {**bearer, "Origin": server.base_url}):
+        with connect(server.websocket_url, additional_headers=headers) as websocket:
+            assert receive(websocket, "stats")["seq"] == 1
+
+
+def test_without_token_only_loopback_names(server: Running) -> None:
+    """A foreign name for this machine is refused."""
+    host, port = server.websocket_url.removeprefix("ws://").partition("/")[0].split(":")
+    url = server.websocket_url.replace(f"{host}:{port}", f"evil.example:{port}")
+    with (
+        connect(url, sock=socket.create_connection((host, int(port)))) as websocket,
+        pytest.raises(ConnectionClosed) as caught,
+    ):
+        websocket.recv(timeout=5)
+    assert caught.value.rcvd
+    assert caught.value.rcvd.code == 4403

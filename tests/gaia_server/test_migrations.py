@@ -1,0 +1,79 @@
+"""The schema: what it makes, refuses and takes back."""
+
+import psycopg
+import pytest
+
+from tests.gaia_server.conftest import MIGRATIONS, migration_files
+
+_OBJECTS = """
+    SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    UNION ALL SELECT typname::text FROM pg_type WHERE typnamespace = 'public'::regnamespace
+"""
+
+
+def test_rollback_leaves_nothing(schema: str) -> None:
+    """Each rollback drops exactly what its migration made."""
+    with psycopg.connect(schema) as connection:
+        for name in reversed(migration_files()):
+            connection.execute((MIGRATIONS / "rollback" / name).read_bytes())
+        assert connection.execute(_OBJECTS).fetchall() == []
+
+
+def test_indexes(schema: str) -> None:
+    """At least 7 tables and 18 valid indexes exist."""
+    with psycopg.connect(schema) as connection:
+        (tables,) = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() or ()
+        (indexes,) = (
+            connection.execute(
+                "SELECT count(*) FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
+                " WHERE indisvalid AND relnamespace = 'public'::regnamespace"
+            ).fetchone()
+            or ()
+        )
+    assert tables >= 7
+    assert indexes >= 18
+
+
+@pytest.mark.parametrize(
+    ("columns", "constraint"),
+    [
+        ("'a', 'planet', NULL, 'daily_quota', 1", "rate_limit_configs_scope_check"),
+        ("'a', 'global', 'x', 'daily_quota', 1", "rate_limit_configs_scope_value_check"),
+        ("'a', 'ip', NULL, 'yearly_quota', 1", "rate_limit_configs_limit_type_check"),
+        ("'a', 'ip', NULL, 'daily_quota', -1", "rate_limit_configs_limit_value_check"),
+        ("'a\"b', 'ip', NULL, 'daily_quota', 1", "rate_limit_configs_rule_name_check"),
+        ("'default-ip-second', 'ip', NULL, 'daily_quota', 1", "rate_limit_configs_rule_name_key"),
+    ],
+)
+def test_constraints(schema: str, columns: str, constraint: str) -> None:
+    """What is no rule cannot be stored, whoever writes it."""
+    with psycopg.connect(schema) as connection, pytest.raises(psycopg.errors.IntegrityError) as caught:
+        connection.execute(
+            "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value)"
+            f" VALUES ({columns})"
+        )
+    assert caught.value.diag.constraint_name == constraint
+
+
+@pytest.mark.parametrize(
+    ("score", "vip", "tier", "factor"),
+    [
+        (0, False, "flagged", 0.5),
+        (19.99, False, "flagged", 0.5),
+        (20, False, "standard", 1),
+        (79.99, False, "standard", 1),
+        (80, False, "trusted", 1.5),
+        (100, False, "trusted", 1.5),
+        (5, True, "vip", 2),
+    ],
+)
+def test_tiers(schema: str, score: float, vip: bool, tier: str, factor: float) -> None:
+    """A score has a tier, and a tier a factor."""
+    with psycopg.connect(schema) as connection:
+        row = connection.execute(
+            "INSERT INTO reputation_scores (key, score, vip) VALUES ('ip:x', %s, %s)"
+            " RETURNING tier, reputation_factor(tier)::float",
+            (score, vip),
+        ).fetchone()
+    assert row == (tier, factor)

@@ -1,0 +1,55 @@
+"""The OpenAPI document tells what there is, and only that."""
+
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from gaia_server import openapi
+from gaia_server.routes import TABLE
+from tests.gaia_server.conftest import Running, unique
+
+RULE = {"rule_name": unique("rule"), "scope": "ip", "limit_type": "daily_quota", "limit_value": 5}
+
+
+@pytest.fixture
+def document(server: Running) -> dict[str, Any]:
+    """The document as served."""
+    found: dict[str, Any] = httpx.get(f"{server.base_url}/openapi.json").json()
+    return found
+
+
+def test_every_route_is_told() -> None:
+    """The document and the table of routes name the same methods of the same paths."""
+    told = openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})["paths"]
+    assert {(path, method.upper()) for path, methods in told.items() for method in methods} == {
+        (entry.path, entry.method) for entry in TABLE
+    }
+
+
+def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) -> None:
+    """What the routes answer is what the document says they do."""
+    for method, path, template, body in (
+        ("POST", "/config", "/config", RULE),
+        ("POST", "/config", "/config", RULE),
+        ("POST", "/config", "/config", {}),
+        ("GET", "/config", "/config", None),
+        ("GET", "/config/1", "/config/{id}", None),
+        ("GET", "/config/99", "/config/{id}", None),
+        ("GET", "/usage", "/usage", None),
+        ("GET", "/violations", "/violations", None),
+        ("GET", "/analytics", "/analytics", None),
+        ("GET", "/analytics?minutes=0", "/analytics", None),
+        *[("GET", "/usage", "/usage", None)] * 12,  # until the burst is refused: that answer has a schema as well
+    ):
+        answer = httpx.request(method, f"{server.home}{path}", json=body)
+        told = document["paths"][f"/api/admin/quotas{template}"][method.lower()]["responses"]
+        content = told[str(answer.status_code)]["content"]
+        schema = content[answer.headers["content-type"]]["schema"]
+        jsonschema_rs.validate({**schema, "components": document["components"]}, answer.json())
+
+
+def test_document_is_public(document: dict[str, Any]) -> None:
+    """Anybody may read what there is."""
+    assert document["openapi"].startswith("3.1")

@@ -1,0 +1,78 @@
+"""Rules from request bodies."""
+
+from typing import Any
+
+import pytest
+
+from gaia_server.rules import InvalidRule, RuleFields, parse
+
+GOOD = {"rule_name": "a", "scope": "ip", "limit_type": "requests_per_second", "limit_value": 5}
+
+
+def test_defaults() -> None:
+    """What may be left out has a default."""
+    assert parse(GOOD) == RuleFields("a", "ip", None, "requests_per_second", 5, None, enabled=True)
+
+
+def test_whole_number_with_a_point() -> None:
+    """JSON has one kind of number: 5.0 is 5."""
+    assert str(parse({**GOOD, "limit_value": 5.0}).limit_value) == "5"
+
+
+@pytest.mark.parametrize(
+    ("scope", "value", "stored"),
+    [("ip", "::ffff:192.0.2.7", "192.0.2.7"), ("ip", "2001:db8::7", "2001:db8::/64"), ("api_key", "K-1", "K-1")],
+)
+def test_scope_value_is_normal(scope: str, value: str, stored: str) -> None:
+    """An address is stored as it is counted, so that the rule finds it."""
+    assert parse({**GOOD, "scope": scope, "scope_value": value}).scope_value == stored
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"rule_name": ""}, "rule_name"),
+        ({"rule_name": 'a"b'}, "rule_name"),
+        ({"rule_name": "a\n"}, "rule_name"),
+        ({"rule_name": "a" * 101}, "rule_name"),
+        ({"rule_name": 7}, "rule_name"),
+        ({"scope": "planet"}, "scope"),
+        ({"scope": ["ip"]}, "scope"),
+        ({"scope_value": "not an address"}, "scope_value"),
+        ({"scope_value": "nobody"}, "scope_value"),
+        ({"scope_value": ""}, "scope_value"),
+        ({"scope": "api_key", "scope_value": "\ud800"}, "scope_value"),
+        ({"scope": "api_key", "scope_value": "a\x00"}, "scope_value"),
+        ({"scope": "global", "scope_value": "x"}, "scope_value"),
+        ({"limit_type": "requests_per_year"}, "limit_type"),
+        ({"limit_value": -1}, "limit_value"),
+        ({"limit_value": 10**9 + 1}, "limit_value"),
+        ({"limit_value": 1.5}, "limit_value"),
+        ({"limit_value": float("inf")}, "limit_value"),
+        ({"limit_value": True}, "limit_value"),
+        ({"resource_type": "nothing"}, "resource_type"),
+        ({"resource_type": {}}, "resource_type"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"enabled": None}, "enabled"),
+        ({"id": 7}, "id"),
+    ],
+)
+def test_refused(change: dict[str, Any], field: str) -> None:
+    """A wrong field is named."""
+    with pytest.raises(InvalidRule) as caught:
+        parse({**GOOD, **change})
+    assert [error.field for error in caught.value.errors] == [field]
+
+
+def test_missing() -> None:
+    """All that is missing is named at once."""
+    with pytest.raises(InvalidRule) as caught:
+        parse({})
+    assert [error.field for error in caught.value.errors] == ["rule_name", "scope", "limit_type", "limit_value"]
+
+
+@pytest.mark.parametrize("body", [None, [], "rule", 7])
+def test_no_object(body: Any) -> None:
+    """Only an object can be a rule."""
+    with pytest.raises(InvalidRule, match="is not a JSON object"):
+        parse(body)

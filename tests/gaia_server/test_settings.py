@@ -1,0 +1,70 @@
+"""Settings: good ones are taken, bad ones refused with what to write."""
+
+import ipaddress
+
+import pytest
+
+from gaia_server.settings import Settings, SettingsError, read
+
+DSN = "postgresql://gaia:canary-password@db:5432/gaia"
+
+
+def test_defaults() -> None:
+    """Only the database must be named."""
+    assert read({"DATABASE_URL": DSN, "PORT": "", "ADMIN_TOKEN": ""}) == Settings(
+        DSN,
+        features={"claude_confirm_ai_enabled": False, "enable_pattern_learning": False, "enable_ai_fallback": False},
+    )
+
+
+def test_all_given() -> None:
+    """Each variable ends up in its setting."""
+    found = read(
+        {
+            "DATABASE_URL": DSN,
+            "PORT": "8711",
+            "RATE_LIMIT_ENABLED": "false",
+            "ADMIN_TOKEN": "canary-token",
+            "TRUSTED_PROXIES": "10.0.0.7, 192.168.0.0/16",
+            "ENABLE_AI_FALLBACK": "true",
+            "ANTHROPIC_API_KEY": "canary-key",
+        }
+    )
+    assert (found.port, found.rate_limit_enabled, found.admin_token) == (8711, False, "canary-token")
+    assert found.trusted_proxies == (ipaddress.ip_network("10.0.0.7/32"), ipaddress.ip_network("192.168.0.0/16"))
+    assert found.features["enable_ai_fallback"]
+    assert found.anthropic_api_key_set
+
+
+@pytest.mark.parametrize(("token", "host"), [("", "127.0.0.1"), ("canary-token", "0.0.0.0")])
+def test_host(token: str, host: str) -> None:
+    """Only a server that asks for a token listens beyond this machine."""
+    assert read({"DATABASE_URL": DSN, "ADMIN_TOKEN": token}).host == host
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("DATABASE_URL", "", "DATABASE_URL: not set; give a PostgreSQL connection string"),
+        ("DATABASE_URL", "canary=canary-password", "DATABASE_URL: not a PostgreSQL connection string"),
+        ("PORT", "0", "PORT: '0' is not a port; give a number from 1 to 65535, e.g. 8080"),
+        ("PORT", "65536", "PORT: '65536' is not a port"),
+        ("PORT", "\u0663", "is not a port"),
+        ("RATE_LIMIT_ENABLED", "yes", "RATE_LIMIT_ENABLED: 'yes' is not true or false"),
+        ("ENABLE_AI_FALLBACK", "1", "ENABLE_AI_FALLBACK: '1' is not true or false"),
+        ("ADMIN_TOKEN", "canary", "ADMIN_TOKEN: not usable; give at least 8 printable ASCII characters"),
+        ("ADMIN_TOKEN", "canary token", "ADMIN_TOKEN: not usable"),
+        ("TRUSTED_PROXIES", "proxy", "TRUSTED_PROXIES: 'proxy' does not appear to be"),
+    ],
+)
+def test_refused(name: str, value: str, message: str) -> None:
+    """A refusal says which variable and what to write, and no secret."""
+    with pytest.raises(SettingsError) as caught:
+        read({"DATABASE_URL": DSN, name: value})
+    assert message in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    """The representation holds no secret."""
+    assert "canary" not in repr(read({"DATABASE_URL": DSN, "ADMIN_TOKEN": "canary-token"}))

@@ -1,0 +1,1 @@
+"""Tests of the gate as a person runs it: a command, an exit code, files."""

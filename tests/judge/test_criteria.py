@@ -1,0 +1,116 @@
+"""criteria.toml: read strictly, overridden by environments, rehearsals recognised."""
+
+from pathlib import Path
+
+import pytest
+
+from gaia_checks.errors import CriteriaFileError
+from gaia_checks.judge import criteria
+
+DESIGNED = {
+    "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
+    "qa": {"load", "rate_limiting", "quotas", "websocket_soak", "dashboard"},
+    "prod": {"success_rate", "latency", "memory", "connections", "protection", "monitoring", "rollback"},
+}
+
+MINIMAL = """
+[looks.health]
+requests = 30
+[criteria."dev.health"]
+claim = "Health endpoint returns 200"
+look = "health"
+checks = [{ measurement = "health.good", rule = "all_good", threshold = 1, unit = "ratio" }]
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    """Write a criteria file."""
+    path = tmp_path / "criteria.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_promise_has_a_criterion() -> None:
+    """The project's file holds exactly the promised criteria."""
+    ids = {criterion.id for criterion in criteria.load().criteria}
+    assert ids == {f"{stage}.{name}" for stage, names in DESIGNED.items() for name in names}
+
+
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 12), ("prod", 19)])
+def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
+    """Qa promises what dev does and more, prod promises everything."""
+    assert len(criteria.load().for_stage(stage)) == count
+
+
+def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
+    """Checks of the generator stand before the server's, for each criterion that the load decides."""
+    by_load = [criterion for criterion in criteria.load().criteria if criterion.look == "load"]
+    assert len(by_load) == 3
+    assert all(criterion.checks[0].generator and not criterion.checks[-1].generator for criterion in by_load)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rehearsal"),
+    [
+        ({}, False),
+        ({"load": {"window_s": 300}}, False),
+        ({"load": {"window_s": 600}}, False),
+        ({"load": {"window_s": 299}}, True),
+        ({"load": {"rate_per_s": 99}}, True),
+        ({"soak": {"clients": 49}}, True),
+        ({"health": {"requests": 29}}, True),
+    ],
+)
+def test_looking_less_is_a_rehearsal(overrides: dict[str, dict[str, float]], rehearsal: bool) -> None:
+    """Any window, rate or count below the file's makes a rehearsal; more never does."""
+    assert criteria.load(overrides=overrides).rehearsal is rehearsal
+
+
+def test_an_override_changes_the_window_that_is_required() -> None:
+    """The environment's window is the one that a measurement has to cover."""
+    loaded = criteria.load(overrides={"log": {"window_s": 60}})
+    assert next(criterion for criterion in loaded.criteria if criterion.id == "dev.log").window_s == 60
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"lod": {"window_s": 1}}, "qa.toml: looks.lod: no such look; known: "),
+        ({"health": {"window": 1}}, "qa.toml: looks.health.window: unknown key; known here: requests, spacing_s"),
+    ],
+)
+def test_an_override_of_nothing_is_refused(overrides: dict[str, dict[str, float]], message: str) -> None:
+    """A typo in an environment's looks is named with the file and what is known."""
+    with pytest.raises(CriteriaFileError) as error:
+        criteria.load(overrides=overrides, source="qa.toml")
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            ("all_good", "all_god"),
+            "criteria.toml: criteria.\"dev.health\": rule 'all_god' does not exist; known: all_good",
+        ),
+        (("dev.health", "test.health"), 'criteria.toml: criteria."test.health": an id begins with its stage'),
+        (('look = "health"', 'look = "helth"'), "criteria.toml: criteria.\"dev.health\": look 'helth' does not exist"),
+        (("claim", "clam"), 'criteria.toml: criteria."dev.health": clam: unknown key'),
+        ((", threshold = 1", ""), 'criteria.toml: criteria."dev.health": a check needs measurement, rule, threshold'),
+        (("unit =", "units ="), 'criteria.toml: criteria."dev.health": checks.units: unknown key'),
+        (("[looks.health]", "[loks.health]"), "criteria.toml: loks: unknown key"),
+        (("[{", "[[{"), "criteria.toml: not valid TOML"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    """Unknown keys, rules and looks are named with file and criterion."""
+    with pytest.raises(CriteriaFileError) as error:
+        criteria.load(written(tmp_path, MINIMAL.replace(*change)))
+    assert str(error.value).startswith(message)
+
+
+def test_a_criterion_without_checks_is_refused(tmp_path: Path) -> None:
+    """What checks nothing would always pass."""
+    text = MINIMAL.replace(MINIMAL.splitlines()[-1], "checks = []")
+    with pytest.raises(CriteriaFileError, match="would always pass"):
+        criteria.load(written(tmp_path, text))

@@ -1,0 +1,183 @@
+"""The verdict: a pass is earned, a failure stays, everything else is inconclusive."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hdrh.histogram import HdrHistogram
+
+from gaia_checks.judge import verdict
+from gaia_checks.model import Check, Criterion, CriterionVerdict, Measurement, State
+
+ALL_GOOD = Check("look.good", "all_good", 1, "ratio", min_n=3)
+AT_MOST = Check("look.errors", "at_most", 0, "count")
+AT_LEAST = Check("look.tables", "at_least", 7, "count")
+EQUALS = Check("look.alive", "equals", True, "bool")
+PROPORTION = Check("load.outcomes", "proportion", 0.9995, "ratio")
+PERCENTILE = Check("load.latency", "percentile", 100, "ms", percentile=99)
+TREND = Check("memory.series", "trend", 500, "MB")
+HONEST = Check("load.sent", "at_least", 0.999, "ratio", generator=True)
+
+
+def criterion(*checks: Check, window_s: float = 0) -> Criterion:
+    """Make a criterion of some checks."""
+    return Criterion("dev.thing", "It works", "look", window_s, window_s, checks)
+
+
+def seen(name: str, value: Any, n: int = 3, window_s: float = 60, notes: tuple[str, ...] = ()) -> Measurement:
+    """Make a measurement."""
+    return Measurement(name, value, "", n, window_s, "2026-02-26T10:00:00.000Z", "looked", notes)
+
+
+def judged(what: Criterion, *measurements: Measurement) -> CriterionVerdict:
+    """Judge measurements of a test that ran to its end, in a gate that finished, as a rehearsal."""
+    ended = (seen("gate.outcome.dev.thing", "passed"), seen(verdict.FINISHED, True))
+    return verdict.judge([what], [*measurements, *ended], rehearsal=True)[0]
+
+
+def latency(milliseconds: float, n: int) -> Measurement:
+    """Make a histogram of n equal latencies."""
+    histogram = HdrHistogram(1, 60_000_000, 3)
+    histogram.record_value(round(milliseconds * 1000), n)
+    return seen("load.latency", histogram.encode().decode(), n)
+
+
+def outcomes(failures: int, n: int) -> Measurement:
+    """Make n outcomes in one block."""
+    return seen("load.outcomes", {"failures": failures, "blocks": [[n, failures]]}, n)
+
+
+@pytest.mark.parametrize(
+    ("check", "measurement", "state"),
+    [
+        (ALL_GOOD, seen("look.good", 3), State.PASS),
+        (ALL_GOOD, seen("look.good", 2), State.FAIL),
+        (AT_MOST, seen("look.errors", 0), State.PASS),
+        (AT_MOST, seen("look.errors", 1), State.FAIL),
+        (AT_LEAST, seen("look.tables", 7), State.PASS),
+        (AT_LEAST, seen("look.tables", 6), State.FAIL),
+        (EQUALS, seen("look.alive", True), State.PASS),
+        (EQUALS, seen("look.alive", False), State.FAIL),
+        (EQUALS, seen("look.alive", 1), State.FAIL),
+        (PROPORTION, outcomes(0, 5_990), State.PASS),
+        (PROPORTION, outcomes(0, 5_989), State.INCONCLUSIVE),
+        (PROPORTION, outcomes(1, 5_990), State.INCONCLUSIVE),
+        (PROPORTION, outcomes(60, 6_000), State.FAIL),
+        (PERCENTILE, latency(99.6, 6_000), State.PASS),
+        (PERCENTILE, latency(100.4, 6_000), State.FAIL),
+        (PERCENTILE, latency(10, 100), State.INCONCLUSIVE),
+        (TREND, seen("memory.series", [[t, 40.0] for t in range(60)], 60), State.PASS),
+    ],
+)
+def test_each_rule_decides_on_both_sides(check: Check, measurement: Measurement, state: State) -> None:
+    """Every rule has a value that passes and one that does not."""
+    assert judged(criterion(check), measurement).state is state
+
+
+@pytest.mark.parametrize(
+    ("measurements", "why"),
+    [
+        ([], "look.good was not measured"),
+        ([seen("look.good", 0, n=0)], "look.good has no samples"),
+        ([seen("look.good", 0, n=0, notes=("no log file: set log in qa.toml",))], "no log file: set log in qa.toml"),
+        ([seen("look.good", 2, n=2)], "2 of at least 3 samples seen"),
+        ([seen("look.good", math.nan)], "look.good is nan, not a number"),
+        ([seen("look.good", "three")], "look.good cannot be read: "),
+        ([seen("look.good", None)], "look.good cannot be read: "),
+    ],
+)
+def test_what_was_not_seen_decides_nothing(measurements: list[Measurement], why: str) -> None:
+    """Without usable samples a criterion is inconclusive and says what is missing."""
+    result = judged(criterion(ALL_GOOD), *measurements)
+    assert result.state is State.INCONCLUSIVE
+    assert result.why.startswith(why)
+
+
+def test_a_pass_needs_the_whole_window_and_says_how_much_is_missing() -> None:
+    """Sixty seconds without an error line say nothing about five minutes."""
+    result = judged(criterion(AT_MOST, window_s=300), seen("look.errors", 0))
+    assert (result.state, result.needs_s) == (State.INCONCLUSIVE, 240)
+
+
+def test_a_failure_needs_no_window() -> None:
+    """One error line after a minute is one too many after five."""
+    assert judged(criterion(AT_MOST, window_s=300), seen("look.errors", 1)).state is State.FAIL
+
+
+def test_a_measurement_that_comes_twice_must_hold_twice() -> None:
+    """Running a test again does not turn its first failure into a pass."""
+    result = judged(criterion(ALL_GOOD), seen("look.good", 2), seen("look.good", 3))
+    assert result.state is State.FAIL
+
+
+def test_all_checks_must_hold() -> None:
+    """The worst check speaks for the criterion, and all findings are kept."""
+    result = judged(criterion(ALL_GOOD, AT_MOST), seen("look.good", 3), seen("look.errors", 2, notes=("boom",)))
+    assert result.state is State.FAIL
+    assert result.why == "look.errors is 2, promised is at most 0; boom"
+    assert [finding.state for finding in result.checks] == [State.PASS, State.FAIL]
+
+
+@pytest.mark.parametrize("failures", [0, 600])
+def test_a_generator_that_was_late_decides_nothing(failures: int) -> None:
+    """Neither a pass nor a failure is believed while the generator did not do its part."""
+    result = judged(criterion(HONEST, PROPORTION), seen("load.sent", 0.98), outcomes(failures, 6_000))
+    assert result.state is State.INCONCLUSIVE
+    assert result.why.startswith("the load generator is not to be believed: load.sent is 0.98")
+
+
+@pytest.mark.parametrize("outcome", ["skipped: no reason", "expected to fail (xfail): ", "failed in setup: boom"])
+def test_a_pass_needs_a_test_that_ran_to_its_end(outcome: str) -> None:
+    """Skipped, expected to fail or broken: the measurements may be fine, the criterion is inconclusive."""
+    measurements = [seen("look.good", 3), seen("gate.outcome.dev.thing", outcome), seen(verdict.FINISHED, True)]
+    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    assert (result.state, result.why) == (State.INCONCLUSIVE, f"its test did not run to its end: {outcome}")
+
+
+def test_a_test_that_could_not_decide_says_why() -> None:
+    """The reason that the test gave stands in the verdict, not the measurements that are missing for it."""
+    measurements = [seen("gate.outcome.dev.thing", "inconclusive: nobody listens there"), seen(verdict.FINISHED, True)]
+    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    assert (result.state, result.why) == (State.INCONCLUSIVE, "nobody listens there")
+
+
+def test_a_criterion_whose_test_did_not_run_is_not_looked_at() -> None:
+    """Deselected or missing tests leave the criterion inconclusive."""
+    result = verdict.judge([criterion(ALL_GOOD)], [seen("look.good", 3), seen(verdict.FINISHED, True)], rehearsal=True)[
+        0
+    ]
+    assert result.state is State.INCONCLUSIVE
+    assert result.why.startswith("not looked at")
+
+
+def test_a_killed_gate_passes_nothing() -> None:
+    """Without the last measurement of the gate even a passed test proves nothing."""
+    measurements = [seen("look.good", 3), seen("gate.outcome.dev.thing", "passed")]
+    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    assert (result.state, result.why) == (State.INCONCLUSIVE, "the gate was ended before it had finished; run it again")
+
+
+def test_a_full_gate_asks_for_more_evidence_than_a_rehearsal() -> None:
+    """The first of three looks has the smaller alpha: what passes a rehearsal may not pass a gate."""
+    measurements = [outcomes(0, 5_990), seen("gate.outcome.dev.thing", "passed"), seen(verdict.FINISHED, True)]
+    states = [
+        verdict.judge([criterion(PROPORTION)], measurements, rehearsal=rehearsal)[0].state
+        for rehearsal in (True, False)
+    ]
+    assert states == [State.PASS, State.INCONCLUSIVE]
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        ([], State.INCONCLUSIVE),
+        ([State.PASS, State.PASS], State.PASS),
+        ([State.PASS, State.INCONCLUSIVE], State.INCONCLUSIVE),
+        ([State.INCONCLUSIVE, State.FAIL, State.PASS], State.FAIL),
+    ],
+)
+def test_the_stage_is_as_good_as_its_worst_criterion(states: list[State], state: State) -> None:
+    """Fail before inconclusive before pass; nothing at all is inconclusive."""
+    one = judged(criterion(ALL_GOOD), seen("look.good", 3))
+    assert verdict.overall([replace(one, state=each) for each in states]) is state

@@ -1,0 +1,86 @@
+"""A server that misbehaves on cue: `python -m tests.load.server PORT '{"stall": [2, 1]}'`.
+
+It speaks HTTP/1.1 with keep-alive over asyncio. What it does is a function of the seconds since the first
+request, so that a test knows what the load must have seen:
+
+    stall       [at, for]: answers nothing in that stretch; what waits is answered at its end
+    fail        [at, for]: answers 500 in that stretch
+    bad_body    [at, for]: answers 200 with something that is no JSON
+    refuse      [at, for]: closes every connection without an answer
+    silent      [at, for]: never answers a request that came in that stretch
+    idle_s      seconds after which an idle connection is closed
+    status      the status of every answer
+
+`GET /ready` is not counted and says how many requests of each method came.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+BODY = b'{"status": "healthy", "version": "1", "checks": {}, "items": [], "total": 0, "id": 7, "rule_name": "ours"}'
+
+
+class Server:
+    """The whole server."""
+
+    def __init__(self, orders: dict[str, Any]) -> None:
+        """`orders` say when to misbehave."""
+        self.orders = orders
+        self.first: float | None = None
+        self.seen: dict[str, int] = {}  # method -> requests
+
+    def _during(self, order: str) -> float:
+        """Seconds until the end of the stretch that an order names, 0 outside of it."""
+        assert self.first is not None
+        at, length = self.orders.get(order, (0, 0))
+        since = time.monotonic() - self.first
+        return at + length - since if at <= since < at + length else 0.0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection, until it is idle for too long."""
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), self.orders.get("idle_s", 60))
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        if length:
+            await reader.readexactly(int(length[0].split(b":")[1]))
+        if head.startswith(b"GET /ready"):
+            body = json.dumps(self.seen).encode()
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            return True
+        method = head.split(b" ")[0].decode()
+        self.seen[method] = self.seen.get(method, 0) + 1
+        if self.first is None:
+            self.first = time.monotonic()
+        if self._during("refuse"):
+            return False
+        if self._during("silent"):
+            await asyncio.sleep(60)
+        await asyncio.sleep(self._during("stall"))
+        good = 201 if method == "POST" else 200
+        status = 500 if self._during("fail") else self.orders.get("status", good)
+        body = b"not json" if self._during("bad_body") else BODY
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        return True
+
+
+async def main() -> None:
+    """Serve until killed."""
+    server = Server(json.loads(sys.argv[2]))
+    async with await asyncio.start_server(server.serve, "127.0.0.1", int(sys.argv[1]), backlog=1000) as listening:
+        await listening.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,62 @@
+"""The mix: proportions, and what counts as a good answer."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from gaia_checks.load.mix import Mix, Request, problem
+
+READ = Request("GET", "/usage?limit=20", keys=frozenset({"items", "total"}))
+WRITE = Request("PUT", "/config/7", expected=frozenset({200, 204}), name="/config/{id}")
+
+
+def test_kinds_come_in_proportion_to_their_weights() -> None:
+    """Over a thousand arrivals each kind has its share to within one percent."""
+    mix = Mix([Request("GET", "/a", 70), Request("GET", "/b", 29), Request("GET", "/c", 1)])
+    seen = Counter(mix.choose(index).path for index in range(1000))
+    assert [seen[path] for path in ("/a", "/b", "/c")] == pytest.approx([700, 290, 10], abs=3)
+
+
+def test_a_rare_kind_is_spread_over_time() -> None:
+    """A kind of weight one percent neither bunches nor stays away."""
+    mix = Mix([Request("GET", "/often", 99), Request("GET", "/rare", 1)])
+    at = [index for index in range(2000) if mix.choose(index).path == "/rare"]
+    assert max(b - a for a, b in itertools.pairwise(at)) < 250
+
+
+def test_the_choice_depends_on_the_index_alone() -> None:
+    """A repeated run asks the same in the same order."""
+    mix = Mix([READ, WRITE])
+    assert [mix.choose(index) for index in range(50)] == [mix.choose(index) for index in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "body"),
+    [(READ, 200, b'{"items": [], "total": 0, "more": 1}'), (WRITE, 204, b"{}"), (WRITE, 200, b'{"id": 7}')],
+)
+def test_a_good_answer_has_the_status_and_the_keys(request_: Request, status: int, body: bytes) -> None:
+    """More keys than asked for are no harm."""
+    assert problem(request_, status, body) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (500, b"{}", "GET /usage: status 500 instead of 200"),
+        (200, b"", "GET /usage: the body is no JSON"),
+        (200, b"<html>", "GET /usage: the body is no JSON"),
+        (200, b"\xff\xfe", "GET /usage: the body is no JSON"),
+        (200, b"[" * 100_000, "GET /usage: the body is no JSON"),
+        (200, b"[]", "GET /usage: the body is no JSON object"),
+        (200, b'{"items": []}', "GET /usage: the body has no total"),
+    ],
+)
+def test_a_bad_answer_is_described(status: int, body: bytes, text: str) -> None:
+    """A 200 with the wrong body is as bad as a 500."""
+    assert problem(READ, status, body) == text
+
+
+def test_several_good_statuses_are_all_named() -> None:
+    """The message says what would have been right."""
+    assert problem(WRITE, 404, b"{}") == "PUT /config/{id}: status 404 instead of 200 or 204"

@@ -1,0 +1,245 @@
+"""The load as the gate starts it, against a real server that misbehaves on cue."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.environment import ROOT
+from gaia_checks.judge import statistics
+from gaia_checks.load import recording, run
+from gaia_checks.model import Measurement, Target
+from tests.ground import free_port
+
+SMOKE = ROOT / "locustfiles" / "smoke.py"
+
+
+@contextmanager
+def server(**orders: Any) -> Iterator[str]:
+    """Start a server that misbehaves as ordered; yield where it answers."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(orders)], cwd=ROOT)
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ready"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether something answers there."""
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def requests(url: str) -> dict[str, int]:
+    """Return how many requests of each method a server saw."""
+    counts: dict[str, int] = httpx.get(f"{url}/ready", trust_env=False).json()
+    return counts
+
+
+def wait_for(holds: Callable[[], object], within_s: float = 20) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.05)
+
+
+def measured(folder: Path) -> dict[str, Measurement]:
+    """Return the measurements in a folder, by name."""
+    seen = map(Measurement.from_json, journal.read(folder / "measurements.jsonl"))
+    return {measurement.name.removeprefix("load."): measurement for measurement in seen}
+
+
+def load(base_url: str, folder: Path, *, rate_per_s: float = 100, window_s: float, locustfile: Path = SMOKE) -> int:
+    """Run one load to its end."""
+    said: list[str] = []
+    return run.run(
+        Target("local", base_url, "20261123T120102Z-3fa9c1", admin_token="canary-token"),
+        folder,
+        rate_per_s=rate_per_s,
+        window_s=window_s,
+        say=said.append,
+        ended=lambda: False,
+        locustfile=locustfile,
+    )
+
+
+def percentile_ms(measurement: Measurement, percentile: float) -> float:
+    """Return a percentile of a recorded latency."""
+    return int(statistics.decode(measurement.value).get_value_at_percentile(percentile)) / 1000
+
+
+def test_the_command_line_is_a_value() -> None:
+    """Seconds are rounded up, and neither key nor token is on it."""
+    argv = run.command("http://h:1", Path("/r"), rate_per_s=2.5, window_s=59.2, locustfile=Path("/f.py"))
+    assert argv == (
+        sys.executable, "-m", "locust", "--locustfile", "/f.py", "--headless", "--only-summary",
+        "--loglevel", "WARNING", "--host", "http://h:1", "--rate", "2.5", "--run-time", "60s", "--folder", "/r",
+    )  # fmt: skip
+
+
+def test_a_stall_is_seen_in_full(tmp_path: Path) -> None:
+    """A server that answers nothing for 1 of 6 seconds has a p90 near 400 ms and a p99 near 940 ms.
+
+    Requests due x seconds into the stall wait 1 - x: a tenth of all wait longer than 1 - 0.6, a hundredth longer
+    than 1 - 0.06. A closed loop would report milliseconds.
+    """
+    with server(stall=[2, 1]) as url:
+        assert load(url, tmp_path, window_s=6) == 0
+    seen = measured(tmp_path)
+    assert percentile_ms(seen["latency"], 90) == pytest.approx(400, abs=120)
+    assert percentile_ms(seen["latency"], 99) == pytest.approx(940, abs=120)
+    assert (seen["latency"].n, seen["outcomes"].n, seen["outcomes"].value["failures"]) == (600, 600, 0)
+    assert (seen["sent_of_intended"].value, seen["served_of_sent"].value) == (1.0, 1.0)
+    assert all(measurement.window_s == 6 for measurement in seen.values())
+    assert 0 < seen["generator_cpu"].value < 1
+    seconds = list(journal.read(tmp_path / recording.TIMELINE))
+    assert [(second["t"], second["of"]) for second in seconds[-1:]] == [(6, 6)]
+    assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 600
+
+
+def test_failures_of_the_server_are_counted_and_described(tmp_path: Path) -> None:
+    """A second of 500s, one of broken bodies and one of hang-ups fail 100 requests each, and none is dropped."""
+    with server(fail=[1, 1], bad_body=[2, 1], refuse=[3, 1]) as url:
+        assert load(url, tmp_path, window_s=5) == 0
+    seen = measured(tmp_path)
+    assert seen["outcomes"].n == 500
+    assert seen["outcomes"].value["failures"] == pytest.approx(300, abs=20)
+    assert seen["generator_errors"].value == 0
+    assert re.match(r"GET /health: status 500 instead of 200, due at [01]\.\d", seen["outcomes"].notes[0])
+    assert percentile_ms(seen["latency"], 99) == pytest.approx(10_000, rel=0.01)
+
+
+def test_connections_that_the_server_closes_when_idle_cost_nothing(tmp_path: Path) -> None:
+    """A server that hangs up after 0.1 idle seconds, asked every 0.4, fails no request."""
+    with server(idle_s=0.1) as url:
+        assert load(url, tmp_path, rate_per_s=2.5, window_s=3) == 0
+    seen = measured(tmp_path)
+    assert (seen["outcomes"].n, seen["outcomes"].value["failures"]) == (8, 0)
+    met = re.search(r"; (\d+) met a connection that was closed", seen["generator_errors"].how)
+    assert met is not None
+    assert int(met[1]) >= 5
+
+
+def test_nobody_listening_is_the_servers_failure(tmp_path: Path) -> None:
+    """Every request is sent and fails; the load itself was measured."""
+    assert load(f"http://127.0.0.1:{free_port()}", tmp_path, rate_per_s=20, window_s=1) == 0
+    seen = measured(tmp_path)
+    assert (seen["outcomes"].value["failures"], seen["outcomes"].n) == (20, 20)
+    assert "Connection refused" in seen["outcomes"].notes[0]
+
+
+def test_a_limit_that_refuses_the_load_is_named(tmp_path: Path) -> None:
+    """429s are counted apart, so that a limit below the rate is not taken for a broken server."""
+    with server(status=429) as url:
+        assert load(url, tmp_path, rate_per_s=20, window_s=1) == 0
+    limited = measured(tmp_path)["limited"]
+    assert (limited.value, limited.n) == (20, 20)
+    assert limited.notes[0].startswith("GET /health: status 429 instead of 200, by the limit ")
+
+
+def test_the_quota_mix_is_mostly_reading_and_removes_what_it_made(tmp_path: Path) -> None:
+    """One rule is created, rewritten now and then, and deleted at the end; all the rest is read."""
+    with server() as url:
+        assert load(url, tmp_path, window_s=2, locustfile=run.LOCUSTFILE) == 0
+        counts = requests(url)
+    assert measured(tmp_path)["outcomes"].value["failures"] == 0
+    assert counts == {"POST": 1, "GET": 198, "PUT": 2, "DELETE": 1}
+
+
+def test_a_load_that_cannot_begin_says_why(tmp_path: Path) -> None:
+    """Without the rule that the mix needs there is no load: nothing is measured, and the reason is on record."""
+    with server(status=200) as url:
+        code = load(url, tmp_path, window_s=30, locustfile=run.LOCUSTFILE)
+    seen = measured(tmp_path)
+    assert code == 8
+    assert {measurement.n for measurement in seen.values()} == {0}
+    assert "status 200 instead of 201" in seen["latency"].notes[0]
+
+
+def test_a_locustfile_that_crashes_measured_nothing(tmp_path: Path) -> None:
+    """Whatever locust exits with: without a complete result there are no numbers."""
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\nsys.exit(0)\n")
+    assert load("http://127.0.0.1:9", tmp_path, window_s=1, locustfile=broken) == 8
+    assert {measurement.n for measurement in measured(tmp_path).values()} == {0}
+
+
+def test_no_secret_is_on_a_command_line_or_in_a_file(tmp_path: Path) -> None:
+    """The token reaches the server by the environment of locust alone."""
+    with server() as url:
+        assert load(url, tmp_path, rate_per_s=5, window_s=1) == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary-token" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "end of input", "SIGKILL"])
+def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -> None:
+    """It ends at once, by signal or because the gate is gone, leaves its timeline, but no process and no rule."""
+    with server() as url:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gaia_checks.load", "--folder", str(tmp_path), "--rate-per-s", "50",
+             "--window-s", "60"],
+            cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdin
+        process.stdin.write(json.dumps(Target("local", url, "20261123T120102Z-3fa9c1").to_json()) + "\n")
+        process.stdin.flush()
+        try:
+            wait_for((tmp_path / recording.TIMELINE).exists)
+            children = psutil.Process(process.pid).children(recursive=True)
+            if how == "end of input":
+                process.stdin.close()
+            else:
+                os.kill(process.pid, signal.Signals[how])
+            assert process.wait(15) != 0
+            wait_for(lambda: not [child for child in children if running(child)])
+            assert requests(url)["DELETE"] == requests(url)["POST"] == 1
+        finally:
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stderr.close()  # type: ignore[union-attr]
+    assert measured(tmp_path) == {}
+    assert not (tmp_path / recording.RESULT).exists()
+
+
+def running(process: psutil.Process) -> bool:
+    """Whether a process does something still."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [(["--folder", "x"], "required"), (["--folder", "x", "--rate-per-s", "1", "--window-s", "1"], "no target")],
+)
+def test_wrong_usage_is_one_line_and_exit_4(argv: list[str], text: str) -> None:
+    """An option or the target is missing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gaia_checks.load", *argv],
+        cwd=ROOT,
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, text in done.stderr, done.stderr.count("\n")) == (4, True, 1)

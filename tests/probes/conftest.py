@@ -1,0 +1,52 @@
+"""A real server on a real database, for looks at what is right."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gaia_checks.deploy import migrate
+from gaia_checks.deploy.migration_files import read
+from gaia_checks.environment import ROOT
+from gaia_checks.model import Release, Target
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.probes.client import client, key
+from tests.probes import servers
+
+MIGRATIONS = ROOT / "migrations"
+
+
+@pytest.fixture(scope="session")
+def release(executable: Path) -> Release:
+    """What the working tree would be deployed as."""
+    checksums = {migration.version: migration.checksum for migration in read(MIGRATIONS)}
+    return Release("worktree", None, hashlib.sha256(executable.read_bytes()).hexdigest(), checksums)
+
+
+@pytest.fixture(scope="session")
+def server(
+    postgres: str, executable: Path, release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    """The real server, on a database with all migrations."""
+    name = f"looked_at_{uuid.uuid4().hex[:12]}"  # every folder of tests that uses this fixture has its own
+    dsn = postgres.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    migrate.up(dsn, MIGRATIONS)
+    with servers.real(executable, dsn, tmp_path_factory.mktemp("server") / "server.log") as target:
+        _announce(target)
+        yield replace(target, release=release)
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _announce(target: Target) -> None:
+    """Do what the gate does first: make the server believe our key, and limit it generously."""
+    rule = {"rule_name": key(target), "scope": "api_key", "scope_value": key(target)}
+    with client(target, keyed=False) as http:
+        limit = {"limit_type": "requests_per_second", "limit_value": 1000}
+        http.post(CONFIG, json={**rule, **limit}).raise_for_status()

@@ -1,0 +1,246 @@
+"""The look at the admin API: the real one keeps its contract; every fault is seen, counted and named."""
+
+import json
+import os
+import signal
+import socketserver
+import threading
+from collections.abc import Callable
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import api
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.probes.client import client, key
+from tests.probes.servers import RUN, Spoil, free_port, spoiled, target
+
+USAGE, VIOLATIONS = api.LISTS[1:]
+
+
+def look(at: Target) -> dict[str, Measurement]:
+    """Take the look and return its measurements without the look's name."""
+    return {seen.name.removeprefix("api."): seen for seen in api.probe(at)}
+
+
+def left_behind(server: Target) -> list[str]:
+    """Return the rules of this run that are still there."""
+    with client(server) as http:
+        rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
+    names = {rule["rule_name"] for rule in rules}
+    return sorted(name for name in names - {key(server)} if RUN in name)
+
+
+def on(method: str, path: str, change: Callable[[Response], Response]) -> Spoil:
+    """Change the answers to one method of one route, below it too."""
+
+    def spoil(request: Request, response: Response) -> Response:
+        return change(response) if request.method == method and request.url.path.startswith(path) else response
+
+    return spoil
+
+
+def status(code: int) -> Callable[[Response], Response]:
+    """Answer as before, but with another status."""
+
+    def change(response: Response) -> Response:
+        return Response(response.body, code, dict(response.headers))
+
+    return change
+
+
+def body(**fields: object) -> Callable[[Response], Response]:
+    """Answer as before, but with other values in the body."""
+
+    def change(response: Response) -> Response:
+        changed = {**json.loads(bytes(response.body)), **fields}
+        kept = {name: value for name, value in response.headers.items() if name != "content-length"}
+        return JSONResponse(changed, response.status_code, kept)
+
+    return change
+
+
+def without(header: str) -> Callable[[Response], Response]:
+    """Answer as before, but without a header."""
+
+    def change(response: Response) -> Response:
+        del response.headers[header]
+        return response
+
+    return change
+
+
+def test_the_real_api_keeps_its_contract(server: Target) -> None:
+    """Every route and behaviour, every kind of bad input, no server error, and nothing is left behind."""
+    seen = look(server)
+    assert seen["contract_kept"].notes == ()
+    assert seen["contract_kept"].value == seen["contract_kept"].n >= 5
+    assert seen["bad_input_rejected"].notes == ()
+    assert seen["bad_input_rejected"].value == seen["bad_input_rejected"].n >= 20
+    assert (seen["server_errors"].value, seen["server_errors"].notes) == (0, ())
+    assert left_behind(server) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", CONFIG),
+        ("POST", CONFIG),
+        ("PUT", CONFIG),
+        ("DELETE", CONFIG),
+        ("GET", USAGE),
+        ("GET", VIOLATIONS),
+        ("GET", api.ANALYTICS),
+    ],
+)
+def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
+    """An API that no longer has one of its routes is found out, whichever it is."""
+    with spoiled(server, on(method, path, status(404))) as at:
+        seen = look(at)
+    assert seen["contract_kept"].value < seen["contract_kept"].n
+    assert any(note.startswith(f"{method} {path}") for note in seen["contract_kept"].notes)
+
+
+def test_a_server_error_is_counted_and_named(server: Target) -> None:
+    """A 500 on one route is a server error and a broken promise."""
+    with spoiled(server, on("GET", USAGE, status(500))) as at:
+        seen = look(at)
+    assert seen["server_errors"].value == 1
+    assert seen["server_errors"].notes == (f"GET {USAGE}: status 500",)
+    assert f"GET {USAGE}: status 500 instead of 200" in seen["contract_kept"].notes
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (on("GET", USAGE, body(items=None)), "items is no list of objects"),
+        (on("GET", VIOLATIONS, body(items=[7])), "items is no list of objects"),
+        (on("GET", VIOLATIONS, body(total=-1)), "total is -1"),
+        (on("GET", VIOLATIONS, body(items=[{}] * 9, total=9)), "9 items, asked for 5"),
+        (on("GET", api.ANALYTICS, lambda _: Response("[]", media_type="application/json")), "no JSON object"),
+        (on("GET", api.ANALYTICS, lambda _: Response("{", media_type="application/json")), "no JSON object"),
+        (on("GET", api.ANALYTICS, lambda _: Response("{}", media_type="text/html")), "content type 'text/html'"),
+        (on("GET", USAGE, without("RateLimit")), "header RateLimit is missing"),
+        (on("GET", USAGE, without("X-RateLimit-Reset")), "header X-RateLimit-Reset is missing"),
+        (on("PUT", CONFIG, body(limit_value=5)), "limit_value is 5 instead of 999999"),
+        (on("DELETE", CONFIG, status(200)), "status 200 instead of 204"),
+        (on("GET", "/openapi.json", body(paths={})), f"does not describe {CONFIG}"),
+    ],
+)
+def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> None:
+    """A 200 with the wrong body or headers is no kept promise."""
+    with spoiled(server, spoil) as at:
+        seen = look(at)
+    assert seen["contract_kept"].value < seen["contract_kept"].n
+    assert any(said in note for note in seen["contract_kept"].notes)
+
+
+def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None:
+    """An API that takes rules it should refuse is found out, and what it took is gone afterwards."""
+
+    def lenient(request: Request, response: Response) -> Response:
+        if request.method != "POST" or response.status_code != 422:
+            return response
+        with client(server) as http:
+            rule = {"rule_name": f"gaia-run-{RUN}-{os.urandom(4).hex()}", "scope": "api_key", "scope_value": "nobody"}
+            made = http.post(CONFIG, json={**rule, "limit_type": "daily_quota", "limit_value": 1})
+        return Response(made.content, made.status_code, {"Content-Type": "application/json"})
+
+    with spoiled(server, lenient) as at:
+        seen = look(at)
+    assert seen["bad_input_rejected"].n - seen["bad_input_rejected"].value > 10
+    assert "status 201 instead of 422" in seen["bad_input_rejected"].notes[0]
+    assert left_behind(server) == []
+
+
+def test_an_api_that_is_open_to_all_is_found_out(server: Target) -> None:
+    """Where a token is required, no token and a wrong one are bad input."""
+
+    def open_to_all(request: Request, response: Response) -> Response:
+        if response.status_code != 401:
+            return response
+        with client(server) as http:
+            answer = http.get(request.url.path)
+        return Response(answer.content, answer.status_code, {"Content-Type": "application/json"})
+
+    with spoiled(server, open_to_all) as at:
+        seen = look(at)["bad_input_rejected"]
+    assert seen.n - seen.value == 2
+    assert "status 200 instead of 401 or 403" in seen.notes[0]
+
+
+def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
+    """Ctrl-C in the middle of a rule's life: the rule is removed."""
+    interrupted: list[list[str]] = []
+
+    def interrupting(request: Request, response: Response) -> Response:
+        if request.method == "PUT" and not interrupted:
+            interrupted.append(left_behind(server))
+            os.kill(os.getpid(), signal.SIGINT)
+        return response
+
+    with spoiled(server, interrupting) as at, pytest.raises(KeyboardInterrupt):
+        look(at)
+    assert interrupted == [[f"gaia-run-{RUN}-api-contract"]]
+    assert left_behind(server) == []
+
+
+def test_a_limited_look_waits_as_it_is_told(server: Target) -> None:
+    """The server's own limits are no broken promise: a 429 is tried again after its Retry-After."""
+    refused: list[Request] = []
+
+    def busy(request: Request, response: Response) -> Response:
+        if request.url.path == USAGE and not refused:
+            refused.append(request)
+            return Response(status_code=429, headers={"Retry-After": "0"})
+        return response
+
+    with spoiled(server, busy) as at:
+        seen = look(at)
+    assert refused
+    assert seen["contract_kept"].notes == ()
+
+
+def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
+    """The token must not travel to another host because the server says so."""
+
+    def away(_: Request, response: Response) -> Response:
+        if "Location" in response.headers:
+            response.headers["Location"] = "http://127.0.0.1:9" + response.headers["Location"]
+        return response
+
+    with spoiled(server, away) as at:
+        seen = look(at)
+    assert seen["contract_kept"].value == seen["contract_kept"].n
+
+
+def test_an_api_that_falls_silent_does_not_hold_the_gate() -> None:
+    """After a few requests without any answer no more are sent; what was promised is not kept."""
+    asked: list[bytes] = []
+
+    class Once(socketserver.StreamRequestHandler):
+        """Answers the first request only."""
+
+        def handle(self) -> None:
+            asked.append(self.rfile.readline())
+            if len(asked) == 1:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Once) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        seen = look(target(f"http://127.0.0.1:{server.server_address[1]}"))
+        server.shutdown()
+        thread.join()
+    assert seen["contract_kept"].value == seen["bad_input_rejected"].value == 0
+    assert len(asked) == 4
+    assert "no answer" in seen["contract_kept"].notes[0]
+
+
+def test_nobody_there_is_no_data() -> None:
+    """Where nothing listens there is nothing to measure."""
+    with pytest.raises(TargetUnreachable, match="is it running"):
+        look(target(f"http://127.0.0.1:{free_port()}"))

@@ -1,0 +1,75 @@
+"""The look at the server's connection to its database."""
+
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import database as look_at_database
+from tests.probes.servers import HEALTHY, answering, free_port, serving, target
+
+
+def look(at: Target) -> dict[str, Measurement]:
+    """Take the look and return its measurements without the look's name."""
+    return {seen.name.removeprefix("database."): seen for seen in look_at_database.probe(at)}
+
+
+def test_the_real_server_is_connected(server: Target) -> None:
+    """By its own word, and PostgreSQL sees its sessions."""
+    seen = look(server)
+    assert seen["health_says_connected"].value is True
+    assert seen["server_sessions"].value >= 1
+    assert seen["server_sessions"].n == 1
+
+
+def test_a_server_that_says_it_is_disconnected_is_not_connected() -> None:
+    """A 503 of /health is the server's own word."""
+    body = {**HEALTHY, "status": "unhealthy", "checks": {"database": {"status": "disconnected"}}}
+    with serving(answering("/health", body, 503)) as url:
+        seen = look(target(url))
+    assert (seen["health_says_connected"].value, seen["health_says_connected"].n) == (False, 1)
+    assert "503" in seen["health_says_connected"].notes[0]
+
+
+def test_connected_with_a_503_is_not_connected() -> None:
+    """Status and body must agree."""
+    with serving(answering("/health", HEALTHY, 503)) as url:
+        assert look(target(url))["health_says_connected"].value is False
+
+
+def test_only_sessions_of_the_server_in_that_database_count(database: str, postgres: str) -> None:
+    """Somebody else's session there, or the server's somewhere else, is none."""
+    with serving(answering("/health", HEALTHY)) as url:
+        at = target(url, database_url=database)
+        with (
+            psycopg.connect(database, application_name="somebody"),
+            psycopg.connect(postgres, application_name="gaia_server"),
+        ):
+            assert (look(at)["server_sessions"].value, look(at)["server_sessions"].n) == (0, 1)
+        with psycopg.connect(database, application_name="gaia_server"):
+            assert look(at)["server_sessions"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        (None, "no DATABASE_URL"),
+        ("postgresql://gaia:canary@127.0.0.1:9/gaia", "cannot connect"),
+        ("postgresql://gaia:canary@[/gaia", "no connection string"),
+        ("canary", "no connection string"),
+    ],
+)
+def test_a_database_that_we_cannot_see_is_not_judged(server: Target, dsn: str | None, said: str) -> None:
+    """What we could not look at has no samples and a reason, without the password."""
+    sessions = look(replace(server, database_url=dsn))["server_sessions"]
+    assert sessions.n == 0
+    assert said in sessions.notes[0]
+    assert "canary" not in str(sessions)
+
+
+def test_nobody_there_is_no_data() -> None:
+    """Where nothing listens there is nothing to measure."""
+    with pytest.raises(TargetUnreachable, match="is it running"):
+        look(target(f"http://127.0.0.1:{free_port()}"))

@@ -1,0 +1,104 @@
+"""The look at /health cannot be fooled by a 200."""
+
+import time
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import client, health
+from tests.probes.servers import HEALTHY, answering, free_port, serving, target
+
+
+def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
+    """Take the look and return its one measurement."""
+    (seen,) = health.probe(at, requests=requests, spacing_s=spacing_s)
+    assert seen.name == "health.good"
+    return seen
+
+
+def test_the_real_server_is_healthy_every_time(server: Target) -> None:
+    """All answers are good, and none had to be excused."""
+    seen = look(server, requests=10)
+    assert (seen.value, seen.n, seen.notes) == (10, 10, ())
+
+
+def test_requests_are_spaced(server: Target) -> None:
+    """A look over a fifth of a second takes a fifth of a second."""
+    began = time.monotonic()
+    seen = look(server, requests=5, spacing_s=0.05)
+    assert time.monotonic() - began >= 0.2
+    assert seen.window_s >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "media", "said"),
+    [
+        (HEALTHY, 503, "application/json", "status 503 instead of 200"),
+        (HEALTHY, 302, "application/json", "status 302 instead of 200"),
+        (HEALTHY, 200, "text/html", "content type 'text/html"),
+        ("ok", 200, "application/json", "status is None"),
+        ([HEALTHY], 200, "application/json", "status is None"),
+        ({**HEALTHY, "status": "unhealthy"}, 200, "application/json", "status is 'unhealthy'"),
+        ({**HEALTHY, "version": ""}, 200, "application/json", "version is ''"),
+        ({**HEALTHY, "digest": None}, 200, "application/json", "digest is None"),
+        ({**HEALTHY, "checks": {}}, 200, "application/json", "checks.database is None"),
+        ({**HEALTHY, "checks": "all"}, 200, "application/json", "checks.database is None"),
+        ({**HEALTHY, "checks": {"database": {"status": "disconnected"}}}, 200, "application/json", "not connected"),
+    ],
+)
+def test_a_wrong_answer_is_not_good(body: Any, status: int, media: str, said: str) -> None:
+    """Whatever is wrong with it, it counts as tried, not as good, and the note says what."""
+    with serving(answering("/health", body, status, media)) as url:
+        seen = look(target(url))
+    assert (seen.value, seen.n) == (0, 4)
+    assert said in seen.notes[0]
+
+
+def test_one_wrong_answer_among_many_is_seen() -> None:
+    """It is counted, and the note says which."""
+    asked: list[Request] = []
+
+    async def handle(request: Request) -> Response:
+        asked.append(request)
+        return JSONResponse(HEALTHY, 500 if len(asked) == 7 else 200)
+
+    with serving(Route("/health", handle)) as url:
+        seen = look(target(url), requests=10)
+    assert (seen.value, seen.n) == (9, 10)
+    assert seen.notes == ("request 7: status 500 instead of 200",)
+
+
+def test_a_server_that_goes_silent_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer within the limit is a failure of the server, not the end of the look."""
+    monkeypatch.setattr(client, "READ_S", 0.2)
+    asked: list[Request] = []
+
+    async def handle(request: Request) -> Response:
+        asked.append(request)
+        if len(asked) == 2:
+            import asyncio
+
+            await asyncio.sleep(1)
+        return JSONResponse(HEALTHY)
+
+    with serving(Route("/health", handle)) as url:
+        seen = look(target(url))
+    assert (seen.value, seen.n) == (3, 4)
+    assert "no answer: ReadTimeout" in seen.notes[0]
+
+
+def test_nobody_there_is_no_data() -> None:
+    """Where nothing listens there is nothing to measure, and it is found out at once."""
+    with pytest.raises(TargetUnreachable, match="no answer to GET /health"):
+        look(target(f"http://127.0.0.1:{free_port()}"), requests=30, spacing_s=0.01)
+
+
+def test_a_name_that_does_not_resolve_is_no_data() -> None:
+    """The message says that it is the name."""
+    with pytest.raises(TargetUnreachable, match="host name does not resolve"):
+        look(target("http://no-such-host.invalid:8711"))

@@ -1,0 +1,135 @@
+"""The look at the schema."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gaia_checks.deploy import migrate
+from gaia_checks.deploy.migration_files import read
+from gaia_checks.model import Measurement, Release, Target
+from gaia_checks.probes import migrations
+from tests.probes.conftest import MIGRATIONS
+from tests.probes.servers import target
+
+RELEASE = Release("phase-1", None, "0" * 64, {"001_a": "a" * 64, "002_b": "b" * 64})
+SCHEMA = """
+    CREATE TABLE schema_migrations (version text PRIMARY KEY, checksum text);
+    CREATE TABLE one (id int PRIMARY KEY, name text UNIQUE);
+    CREATE TABLE two (id int PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE TABLE two_part PARTITION OF two FOR VALUES FROM (0) TO (9);
+    CREATE VIEW three AS SELECT * FROM one;
+    CREATE SCHEMA other;
+    CREATE TABLE other.four (id int PRIMARY KEY);
+"""
+
+
+def look(at: Target) -> dict[str, Measurement]:
+    """Take the look and return its measurements without the look's name."""
+    return {seen.name.removeprefix("migrations."): seen for seen in migrations.probe(at)}
+
+
+@pytest.fixture
+def schema(database: str) -> str:
+    """A database with a few things in it, and both migrations of the release applied."""
+    with psycopg.connect(database) as connection:
+        connection.execute(SCHEMA)
+        for version, checksum in RELEASE.migrations.items():
+            connection.execute("INSERT INTO schema_migrations VALUES (%s, %s)", (version, checksum))
+    return database
+
+
+def looked_at(dsn: str | None) -> dict[str, Measurement]:
+    """Look at a database as the release's."""
+    return look(target("http://127.0.0.1:9", database_url=dsn, release=RELEASE))
+
+
+def test_the_real_schema_is_complete(server: Target) -> None:
+    """All of the release's migrations, enough tables and indexes, nothing unknown or invalid."""
+    seen = look(server)
+    assert seen["applied"].value == seen["applied"].n == len(read(MIGRATIONS)) >= 2
+    assert seen["unknown"].value == seen["invalid_indexes"].value == 0
+    assert seen["tables"].value >= 7
+    assert seen["indexes"].value >= 18
+
+
+def test_what_is_counted(schema: str) -> None:
+    """Tables and indexes of our schema; no views, partitions, other schemas or the bookkeeping itself."""
+    seen = looked_at(schema)
+    assert {name: measurement.value for name, measurement in seen.items()} == {
+        "applied": 2,
+        "unknown": 0,
+        "tables": 2,
+        "indexes": 3,
+        "invalid_indexes": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("DELETE FROM schema_migrations WHERE version = '002_b'", "002_b is not applied"),
+        ("UPDATE schema_migrations SET checksum = 'x' WHERE version = '001_a'", "001_a was applied from another file"),
+    ],
+)
+def test_a_migration_that_is_not_the_release_s_is_named(schema: str, sql: str, said: str) -> None:
+    """Missing or edited, it is tried and not good."""
+    with psycopg.connect(schema) as connection:
+        connection.execute(sql.encode())
+    applied = looked_at(schema)["applied"]
+    assert (applied.value, applied.n) == (1, 2)
+    assert said in applied.notes[0]
+
+
+def test_a_migration_without_a_file_is_named(schema: str) -> None:
+    """A row that the release does not know is counted."""
+    with psycopg.connect(schema) as connection:
+        connection.execute("INSERT INTO schema_migrations VALUES ('003_c', 'c')")
+    unknown = looked_at(schema)["unknown"]
+    assert (unknown.value, unknown.notes) == (1, ("003_c is applied but not part of phase-1",))
+
+
+def test_an_invalid_index_is_no_index(schema: str) -> None:
+    """What a failed concurrent build leaves behind is named, and not counted as an index."""
+    with psycopg.connect(schema) as connection:
+        connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one_name_key'::regclass")
+    seen = looked_at(schema)
+    assert seen["indexes"].value == 2
+    assert (seen["invalid_indexes"].value, seen["invalid_indexes"].notes) == (1, ("one_name_key",))
+
+
+def test_an_empty_database_has_nothing_applied(database: str) -> None:
+    """Without the bookkeeping, none of the release's files is applied: a failure, not a riddle."""
+    seen = looked_at(database)
+    assert (seen["applied"].value, seen["applied"].n) == (0, 2)
+    assert (seen["tables"].value, seen["indexes"].value) == (0, 0)
+
+
+def test_a_missing_migration_file_is_seen(database: str, tmp_path: Path, release: Release) -> None:
+    """A database migrated from a folder in which one file is missing is not complete."""
+    first, *others = read(MIGRATIONS)
+    (tmp_path / "rollback").mkdir()
+    (tmp_path / "order.txt").write_text(f"{first.version}.sql\n")
+    for name in (f"{first.version}.sql", f"rollback/{first.version}.sql"):
+        (tmp_path / name).write_bytes((MIGRATIONS / name).read_bytes())
+    migrate.up(database, tmp_path)
+    applied = look(target("http://127.0.0.1:9", database_url=database, release=release))["applied"]
+    assert (applied.value, applied.n) == (1, 1 + len(others))
+
+
+@pytest.mark.parametrize("dsn", [None, "postgresql://gaia:canary@127.0.0.1:9/gaia"])
+def test_a_database_that_we_cannot_see_is_not_judged(dsn: str | None) -> None:
+    """What we could not look at has no samples and a reason, without the password."""
+    seen = looked_at(dsn)
+    assert set(seen) == {"applied", "unknown", "tables", "indexes", "invalid_indexes"}
+    assert {measurement.n for measurement in seen.values()} == {0}
+    assert all(measurement.notes for measurement in seen.values())
+    assert "canary" not in str(seen)
+
+
+def test_an_unknown_release_is_not_judged(server: Target) -> None:
+    """Where it is not known what should be applied, the schema's size can still be seen."""
+    seen = look(replace(server, release=None))
+    assert (seen["applied"].n, seen["unknown"].n) == (0, 0)
+    assert seen["tables"].value >= 7

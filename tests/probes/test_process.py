@@ -1,0 +1,171 @@
+"""The look at the server's process: alive, the release's executable, and still the same one."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gaia_checks.model import Measurement, Process, Release, Target
+from gaia_checks.probes import process
+from tests.probes.servers import HEALTHY, answering, serving, target
+
+
+def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:
+    """Take the look and return its measurements without the look's name."""
+    return {seen.name.removeprefix("process."): seen for seen in process.probe(at, first_seen=first_seen)}
+
+
+@contextmanager
+def running(*command: str, artifact: Path) -> Iterator[tuple[subprocess.Popen[bytes], Process]]:
+    """Run a command until the end of the block; it is ready when it has written a byte."""
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdin is not None
+    try:
+        child.stdout.read(1)
+        yield child, Process(child.pid, psutil.Process(child.pid).create_time(), artifact)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        child.stdin.close()
+
+
+def deployed(found: Process, sha256: str, url: str) -> Target:
+    """A target that should run the executable with that sha256."""
+    return target(url, process=found, release=Release("phase-1", None, sha256, {}))
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """A single-file Python server, as far as its process can tell."""
+    path = tmp_path / "server"
+    path.write_text("import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()\n")
+    return path
+
+
+def test_the_real_server_is_what_was_released(server: Target) -> None:
+    """It is alive, runs the release's executable, and says so itself."""
+    values = {name: (seen.value, seen.n, seen.notes) for name, seen in look(server, server.process).items()}
+    assert values == {"alive": (True, 1, ()), "digest_matches": (True, 1, ()), "restarts": (0, 1, ())}
+
+
+@pytest.mark.parametrize("replaced", sorted({False, Path("/proc/self/exe").exists()}))
+def test_a_native_executable_is_known_by_its_content(tmp_path: Path, *, replaced: bool) -> None:
+    """What runs is what counts: on Linux also when its file was replaced after the start."""
+    artifact = tmp_path / "server"
+    shutil.copy(shutil.which("cat") or "", artifact)
+    released = sha256(artifact)
+    with serving(answering("/health", {**HEALTHY, "digest": f"sha256:{released}"})) as url:
+        child = subprocess.Popen([str(artifact)], stdin=subprocess.PIPE)
+        found = Process(child.pid, psutil.Process(child.pid).create_time(), artifact)
+        if replaced:
+            artifact.unlink()
+            artifact.write_text("something else")
+        right = look(deployed(found, released, url))["digest_matches"]
+        wrong = look(deployed(found, "f" * 64, url))["digest_matches"]
+        child.communicate()
+    assert (right.value, right.notes) == (True, ())
+    assert (wrong.value, wrong.n) == (False, 1)
+
+
+def test_a_python_file_is_known_by_the_command_line(script: Path) -> None:
+    """The interpreter's own file says nothing; its script's content does."""
+    digest = sha256(script)
+    with (
+        serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
+        running(sys.executable, str(script), artifact=script) as (_, found),
+    ):
+        assert look(deployed(found, digest, url))["digest_matches"].value is True
+        seen = look(deployed(found, "f" * 64, url))["digest_matches"]
+    assert (seen.value, seen.n) == (False, 1)
+    assert "released was fff" in seen.notes[0]
+
+
+def test_a_file_that_is_only_mentioned_does_not_run(script: Path) -> None:
+    """An artifact among the arguments of something else is not what runs."""
+    digest, code = sha256(script), "import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
+    with (
+        serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
+        running(sys.executable, "-c", code, str(script), artifact=script) as (_, found),
+    ):
+        seen = look(deployed(found, digest, url))["digest_matches"]
+    assert seen.value is False
+    assert "runs neither" in seen.notes[0]
+
+
+def test_a_server_that_claims_another_digest_is_not_the_release(script: Path) -> None:
+    """The right file with the wrong word does not match."""
+    digest = sha256(script)
+    with (
+        serving(answering("/health", HEALTHY)) as url,
+        running(sys.executable, str(script), artifact=script) as (_, found),
+    ):
+        seen = look(deployed(found, digest, url))["digest_matches"]
+    assert seen.value is False
+    assert "/health says digest '000" in seen.notes[0]
+
+
+def test_a_dead_process_is_not_alive(script: Path) -> None:
+    """Neither once it is gone nor while it is a zombie; nothing runs the release then."""
+    with running(sys.executable, str(script), artifact=script) as (child, found):
+        at = deployed(found, sha256(script), "http://127.0.0.1:9")
+        child.kill()
+        while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE:
+            pass
+        zombie = look(at)
+    gone = look(at)
+    for seen in (zombie, gone):
+        assert (seen["alive"].value, seen["alive"].n) == (False, 1)
+        assert seen["digest_matches"].value is False
+
+
+def test_a_reused_pid_is_not_the_process(script: Path) -> None:
+    """The same number with another start time is somebody else."""
+    with running(sys.executable, str(script), artifact=script) as (_, found):
+        other = replace(found, created_s=found.created_s - 60)
+        seen = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
+    assert seen["alive"].value is False
+
+
+def test_a_restart_is_seen(server: Target) -> None:
+    """Another pid, or the same one started later, than at the beginning of the gate."""
+    assert server.process is not None
+    for first in (
+        replace(server.process, pid=server.process.pid + 1),
+        replace(server.process, created_s=server.process.created_s - 5),
+    ):
+        assert look(server, first)["restarts"].value == 1
+
+
+def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) -> None:
+    """Seen at first and not recorded any more: a failure, not a gap."""
+    first = Process(2**22 - 1, 1.0, Path("/x"))
+    seen = look(replace(server, process=None), first)
+    assert (seen["alive"].value, seen["alive"].n) == (False, 1)
+
+
+def test_a_process_that_we_never_saw_is_not_judged(server: Target) -> None:
+    """A server somewhere else has a process, but not one that we can look at."""
+    seen = look(replace(server, process=None))
+    assert set(seen) == {"alive", "digest_matches", "restarts"}
+    assert {measurement.n for measurement in seen.values()} == {0}
+
+
+def test_an_unknown_release_is_not_judged(server: Target) -> None:
+    """Without a release there is nothing to compare with; the process can still be seen."""
+    seen = look(replace(server, release=None))
+    assert seen["digest_matches"].n == 0
+    assert seen["alive"].value is True

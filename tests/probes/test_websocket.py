@@ -1,0 +1,136 @@
+"""The look at the live WebSocket: the real one is in time; what never comes counts as too late."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
+from gaia_checks.errors import TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import websocket
+from tests.probes.servers import answering, free_port, serving, target
+
+NOW = "2026-02-26T10:00:00.000Z"
+
+
+def look(at: Target, within_s: float = 0.4) -> dict[str, Measurement]:
+    """Take a short look and return its measurements without the look's name."""
+    seen = websocket.probe(at, stats_within_s=within_s, heartbeat_within_s=within_s, tolerance_s=0.1)
+    return {measurement.name.removeprefix("websocket."): measurement for measurement in seen}
+
+
+def message(kind: str, seq: Any, **changes: Any) -> dict[str, Any]:
+    """A message as it should be, with changes."""
+    return {"type": kind, "timestamp": NOW, "seq": seq, "data": {}, **changes}
+
+
+def talking(talk: Callable[[WebSocket], Awaitable[None]]) -> WebSocketRoute:
+    """A WebSocket that says what `talk` says and then nothing, until the client leaves."""
+
+    async def handle(socket: WebSocket) -> None:
+        await socket.accept()
+        await talk(socket)
+        await socket.receive()
+
+    return WebSocketRoute(websocket.PATH, handle)
+
+
+def saying(*messages: Any) -> WebSocketRoute:
+    """A WebSocket that sends these messages."""
+
+    async def talk(socket: WebSocket) -> None:
+        for one in messages:
+            await (socket.send_json(one) if isinstance(one, dict | list) else socket.send_text(one))
+
+    return talking(talk)
+
+
+def test_the_real_server_is_in_time(server: Target) -> None:
+    """Stats within 5 s, a heartbeat within 10 s, every message as it should be."""
+    seen = websocket.probe(server, stats_within_s=5, heartbeat_within_s=10, tolerance_s=1)
+    values = {measurement.name: measurement.value for measurement in seen}
+    assert values["websocket.connected"] is True
+    assert 0 <= values["websocket.first_stats"] <= 6
+    assert 0 <= values["websocket.first_heartbeat"] <= 11
+    assert values["websocket.bad_messages"] == 0
+
+
+def test_without_the_token_the_real_server_refuses(server: Target) -> None:
+    """A refused connection is a failure with its reason."""
+    seen = look(target(server.base_url))
+    assert (seen["connected"].value, seen["connected"].n) == (False, 1)
+    assert "4401" in seen["connected"].notes[0]
+
+
+def test_both_messages_end_the_look_at_once() -> None:
+    """There is nothing to wait for when all has come."""
+    with serving(saying(message("stats", 1), message("heartbeat", 2))) as url:
+        seen = look(target(url), within_s=30)
+    assert seen["connected"].value is True
+    assert seen["first_stats"].value < 5
+    assert seen["bad_messages"].n == 2
+
+
+@pytest.mark.parametrize(("comes", "missing"), [("stats", "heartbeat"), ("heartbeat", "stats")])
+def test_what_never_comes_is_too_late(comes: str, missing: str) -> None:
+    """It is measured as longer than allowed, so that it fails and is not merely unknown."""
+    with serving(saying(message(comes, 1))) as url:
+        seen = look(target(url))
+    assert seen[f"first_{comes}"].value < 0.4
+    assert seen[f"first_{missing}"].value > 0.5
+    assert seen[f"first_{missing}"].n == 1
+    assert f"no {missing} came within" in seen[f"first_{missing}"].notes[0]
+
+
+def test_a_connection_that_ends_early_is_no_connection() -> None:
+    """A server that hangs up has not connected us, and what had not come counts as too late."""
+
+    async def hang_up(socket: WebSocket) -> None:
+        await socket.send_json(message("stats", 1))
+        await socket.close(1011)
+
+    with serving(talking(hang_up)) as url:
+        seen = look(target(url))
+    assert seen["connected"].value is False
+    assert "1011" in seen["connected"].notes[0]
+    assert seen["first_heartbeat"].value > 0.5
+
+
+def test_a_bad_message_is_counted_and_named() -> None:
+    """Shape and sequence are promised of every message."""
+    with serving(saying(message("stats", 1), "{", message("heartbeat", 2))) as url:
+        seen = look(target(url))
+    assert (seen["bad_messages"].value, seen["bad_messages"].n) == (1, 3)
+    assert seen["bad_messages"].notes == ("message 2: no JSON object in a text frame",)
+
+
+def test_a_flood_does_not_prolong_the_look() -> None:
+    """A server that talks without end, but never of what is awaited, does not hold us."""
+
+    async def chatter(socket: WebSocket) -> None:
+        for seq in itertools.count(1):
+            await socket.send_json(message("alert", seq))
+            await asyncio.sleep(0.005)
+
+    with serving(talking(chatter)) as url:
+        seen = look(target(url))
+    assert seen["first_stats"].value > 0.5
+    assert seen["bad_messages"].value == 0
+
+
+def test_a_path_that_is_no_websocket_is_not_connected() -> None:
+    """A plain HTTP answer to the handshake is a failure of the server."""
+    with serving(answering(websocket.PATH, {})) as url:
+        seen = look(target(url))
+    assert [*seen] == ["connected"]
+    assert seen["connected"].value is False
+
+
+def test_nobody_there_is_no_data() -> None:
+    """Where nothing listens there is nothing to measure."""
+    with pytest.raises(TargetUnreachable, match="nothing listens there"):
+        look(target(f"http://127.0.0.1:{free_port()}"))

@@ -1,0 +1,162 @@
+"""The look at connections, on a real PostgreSQL."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from starlette.routing import Route
+
+from gaia_checks.model import Measurement
+from gaia_checks.recorders import connections
+from gaia_checks.recorders.connections import IN_USE, MOST, WAITING, Pool, Sessions, Unseen, Worst, pool_of
+from tests.probes.servers import answering, serving, target
+from tests.recorders import stage
+
+NAMES = ("connections.peak_of_pool", "connections.idle_in_transaction", "connections.waiters")
+
+
+def metrics(in_use: float = 4, waiting: float = 0, most: float = 10) -> str:
+    """What the server says of its pool."""
+    return f"# HELP {IN_USE} Connections in use.\n{IN_USE} {in_use}\n{WAITING} {waiting}\n{MOST} {most}\n"
+
+
+def look(
+    folder: Path, database: str | None, *routes: Route, window_s: float = 0.5
+) -> tuple[Measurement, Measurement, Measurement]:
+    """Look at a server with these routes; return share of the pool, idle in transaction, waiters."""
+    with serving(*routes) as url:
+        looked_at = target(url, database_url=database)
+        seen = stage.run(connections.record, looked_at, folder, window_s=window_s, interval_s=0.2)
+    return seen[NAMES[0]], seen[NAMES[1]], seen[NAMES[2]]
+
+
+@contextlib.contextmanager
+def session(database: str, name: str = "gaia_server") -> Iterator[psycopg.Connection]:
+    """A session such as the server has."""
+    with psycopg.connect(database, application_name=name) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+def test_a_healthy_server_is_seen_for_the_whole_window(tmp_path: Path, database: str) -> None:
+    """The pool by its own gauges, the sessions by PostgreSQL's word."""
+    with session(database):
+        pool, idle, waiters = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"))
+    assert (pool.value, idle.value, waiters.value) == (0.4, 0, 0)
+    assert all(seen.n >= 3 and seen.window_s >= 0.5 and not seen.notes for seen in (pool, idle, waiters))
+    last = stage.timeline_of(tmp_path)[-1]
+    assert (last["pool_in_use"], last["sessions"]) == (4, 1)
+    assert last["worst"] == "at most 40% of the pool in use, 0 waiting, 0 idle in a transaction"
+
+
+def test_idle_transactions_and_lock_waits_are_seen_after_a_second(tmp_path: Path, database: str) -> None:
+    """One session forgets its transaction and holds a lock, another waits for it, requests wait for the pool."""
+    with session(database) as holder, session(database) as waiting:
+        holder.execute("CREATE TABLE t ()")
+        holder.execute("BEGIN; LOCK t")
+        waiter = threading.Thread(target=waiting.execute, args=("BEGIN; LOCK t",))
+        waiter.start()
+        _, idle, waiters = look(
+            tmp_path, database, answering("/metrics", metrics(waiting=3), media="text/plain"), window_s=1.5
+        )
+        holder.execute("ROLLBACK")
+        waiter.join()
+    assert (idle.value, waiters.value) == (1, 4)
+
+
+def test_sessions_of_others_do_not_count(tmp_path: Path, database: str) -> None:
+    """Without a session of the server nothing was seen, and it is said."""
+    with session(database, "psql") as other:
+        other.execute("BEGIN")
+        _, idle, waiters = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"))
+    assert (idle.n, waiters.n) == (0, 0)
+    assert "no session of the application gaia_server" in idle.notes[0]
+
+
+def test_without_a_database_the_pool_alone_is_seen(tmp_path: Path) -> None:
+    """What both are needed for is not decided; the note names the variable."""
+    pool, idle, waiters = look(tmp_path, None, answering("/metrics", metrics(in_use=10), media="text/plain"))
+    assert (pool.value, pool.n > 0) == (1.0, True)
+    assert (idle.n, waiters.n) == (0, 0)
+    assert "export" in idle.notes[0]
+    assert "DATABASE_URL" in idle.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("postgresql://u:hunter2@127.0.0.1:1/none", "connection"),
+        ("postgresql://u:hunter2@[", "is no connection string"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_path: Path, url: str, why: str) -> None:
+    """The gate's own trouble is no fault of the server."""
+    _, idle, _ = look(tmp_path, url, answering("/metrics", metrics(), media="text/plain"))
+    assert idle.n == 0
+    assert why in idle.notes[0]
+    assert "hunter2" not in str(idle.notes)
+
+
+@pytest.mark.parametrize(
+    ("route", "why"),
+    [
+        (answering("/metrics", "nothing", 403), "status 403"),
+        (answering("/metrics", "other 1\n", media="text/plain"), f"the gauge {IN_USE} is missing"),
+        (answering("/metrics", metrics(most=0), media="text/plain"), f"{MOST} is 0"),
+    ],
+)
+def test_metrics_that_say_nothing_of_the_pool_decide_nothing(
+    tmp_path: Path, database: str, route: Route, why: str
+) -> None:
+    """The sessions are seen all the same."""
+    with session(database):
+        pool, idle, waiters = look(tmp_path, database, route)
+    assert (pool.n, idle.n > 0, waiters.n) == (0, True, 0)
+    assert why in pool.notes[0]
+    assert why in waiters.notes[0]
+
+
+def test_a_session_that_was_lost_is_opened_again(tmp_path: Path, postgres: str, database: str) -> None:
+    """The hole is said and the look goes on."""
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+
+    def cut() -> None:
+        with psycopg.connect(postgres, autocommit=True) as admin:
+            done, deadline = False, time.monotonic() + 10
+            while not done and time.monotonic() < deadline:
+                done = bool(
+                    admin.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = 'gaia_checks' AND datname = %s",
+                        (name,),
+                    ).rowcount
+                )
+
+    cutter = threading.Thread(target=cut)
+    with session(database):
+        cutter.start()
+        _, idle, _ = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"), window_s=1)
+        cutter.join()
+    assert idle.n >= 3
+    assert "the gate's own session in the database" in idle.notes[0]
+
+
+def test_gauges_are_read_with_or_without_labels() -> None:
+    """Prometheus text, as any server writes it."""
+    text = f'{IN_USE}{{pool="a"}} 2.0 1395066363000\n{IN_USE}_total 9\n{WAITING}\t1e0\n{MOST} 4\n'
+    assert pool_of(text) == Pool(2.0, 1.0, 4.0)
+    with pytest.raises(Unseen, match="float"):
+        pool_of(f"{IN_USE} many\n{WAITING} 0\n{MOST} 4\n")
+
+
+def test_the_worst_of_all_moments_is_kept() -> None:
+    """Each number on its own; waiters are added up within one moment only."""
+    worst = Worst()
+    worst.add(Pool(9, 2, 10), Sessions(3, 0, 1))
+    worst.add(Pool(1, 0, 10), Sessions(3, 2, 2))
+    worst.add(None, None)
+    assert worst == Worst(0.9, 2, 3)

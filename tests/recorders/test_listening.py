@@ -1,0 +1,93 @@
+"""What a client of the soak heard, and when. Pure."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gaia_checks.recorders import listening
+from gaia_checks.recorders.listening import Listener
+
+KEY = "gaia-soak-1"
+
+
+def message(kind: str, seq: int, data: dict[str, Any] | None = None) -> str:
+    """A message as the server sends it."""
+    record = {"type": kind, "timestamp": "2026-11-23T12:00:00.000Z", "seq": seq, "data": data or {}}
+    return json.dumps(record)
+
+
+def listener(*heard: tuple[float, str | bytes]) -> Listener:
+    """A client that connected at 100 s and heard these messages at those times."""
+    found = Listener(100.0, KEY)
+    for now_s, text in heard:
+        found.take(text, now_s)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("times", "longest_s"),
+    [
+        ([], 20.0),  # never anything
+        ([105, 110, 115, 120], 5.0),
+        ([112, 115, 120], 12.0),  # a late first one
+        ([105, 113, 118], 8.0),  # a hole
+        ([102, 104], 16.0),  # it stopped
+    ],
+)
+def test_the_longest_silence_counts_before_between_and_after(times: list[float], longest_s: float) -> None:
+    """From the handshake at 100 s to the end at 120 s."""
+    found = listener(*((now_s, message("stats", seq)) for seq, now_s in enumerate(times)))
+    assert found.longest_s("stats", 120.0) == longest_s
+
+
+def test_each_kind_has_its_own_silence() -> None:
+    """Stats do not make up for heartbeats."""
+    found = listener((105, message("stats", 1)), (110, message("stats", 2)))
+    assert (found.longest_s("stats", 110), found.longest_s("heartbeat", 110)) == (5, 10)
+
+
+def test_silence_ends_with_the_connection() -> None:
+    """A drop is counted as a drop, not as an endless silence as well."""
+    found = listener((105, message("stats", 1)))
+    found.drop("1006", 107.0)
+    assert found.longest_s("stats", 500.0) == 5.0
+    assert found.dropped == "after 7.0 s: 1006"
+
+
+def test_only_the_own_violation_is_heard() -> None:
+    """Those of others are none of ours; the first time counts."""
+    found = listener((101, message("violation", 1, {"key": "ip:192.0.2.7"})))
+    assert found.violation_s is None
+    for now_s, seq in ((102, 2), (103, 3)):
+        found.take(message("violation", seq, {"key": f"api_key:{KEY}"}), now_s)
+    assert found.violation_s == 102
+
+
+def test_an_alert_that_resolves_is_no_alert() -> None:
+    """It fires until it resolves; stats say the same to those who came later."""
+    found = listener((101, message("alert", 1, {"state": "firing"})))
+    assert (found.firing, found.alerts_s) == (True, [101])
+    found.take(message("alert", 2, {"state": "resolved"}), 102)
+    assert (found.firing, found.alerts_s) == (False, [101])
+    found.take(message("stats", 3, {"alerts": {"firing": [{}]}}), 103)
+    assert found.firing
+
+
+@pytest.mark.parametrize("frame", ["{", b"\xff", "[]", '{"type": "alert"}', '{"type": "stats", "data": 3}'])
+def test_nothing_that_comes_breaks_the_client(frame: str | bytes) -> None:
+    """What has another shape is counted, and listening goes on."""
+    assert len(listening.wrong([listener((101, frame))])) == 1
+
+
+def test_a_gap_in_the_numbers_is_seen() -> None:
+    """A message that was lost on the way leaves a gap in seq."""
+    found = listener((101, message("stats", 1)), (102, message("stats", 3)))
+    assert listening.wrong([found]) == ["message 2: seq 3 instead of 2"]
+
+
+def test_the_worst_client_speaks_for_all() -> None:
+    """And without clients there is nothing to say."""
+    both = [listener((105, message("stats", 1))), listener((108, message("stats", 1)))]
+    assert listening.longest_s(both, "stats", 108) == 8
+    assert listening.longest_s([], "stats", 108) == 0

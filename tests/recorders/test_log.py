@@ -1,0 +1,130 @@
+"""The look at the log, on real files and a real process's start time."""
+
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from gaia_checks.deploy import logfile
+from gaia_checks.model import Measurement, Process, Target, timestamp
+from gaia_checks.recorders import log
+from tests.probes.servers import target
+from tests.recorders import stage
+
+
+def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
+    """A line of the server, written at a moment since the epoch."""
+    return json.dumps({"time": timestamp(datetime.fromtimestamp(at_s, UTC)), "level": level, "msg": msg}) + "\n"
+
+
+def target_with(path: Path, created_s: float) -> Target:
+    """A server that began then and logs there."""
+    return target("http://127.0.0.1:9", log=path, process=Process(os.getpid(), created_s, path))
+
+
+def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
+    """Look at a log until the process is so old."""
+    return stage.run(log.record, target_with(path, created_s), folder, window_s=window_s)
+
+
+def values(seen: dict[str, Measurement]) -> tuple[Any, Any, Any]:
+    """Whether it was read from the start, errors, tracebacks."""
+    return seen["log.read_from_start"].value, seen["log.errors"].value, seen["log.tracebacks"].value
+
+
+def test_a_clean_log_is_read_from_the_start_until_the_process_is_old_enough(tmp_path: Path) -> None:
+    """The window is counted from the start of the process, and is over when it was seen in full."""
+    path, now = tmp_path / "server.log", time.time()
+    path.write_text(line(now - 900, "error") + line(now) + line(now, "warning"))
+    seen = look(tmp_path, path, now, 0.6)
+    assert values(seen) == (True, 0, 0)
+    assert all(0.6 <= measurement.window_s < 3 for measurement in seen.values())
+    assert seen["log.errors"].n == 2
+    last = stage.timeline_of(tmp_path)[-1]
+    assert (last["of"], last["worst"], last["lines"]) == (0.6, "2 lines, 0 errors, 0 tracebacks", 2)
+    assert last["t"] >= 0.6
+
+
+def test_the_log_of_an_old_process_is_read_up_to_now(tmp_path: Path) -> None:
+    """Nothing is waited for, and everything since the start counts."""
+    path, created = tmp_path / "server.log", psutil.Process().create_time()
+    began = time.monotonic()
+    path.write_text(line(created) + line(time.time(), "critical") + "Traceback (most recent call last):\n")
+    seen = look(tmp_path, path, created, 0.01)
+    assert time.monotonic() - began < 1
+    assert values(seen) == (True, 1, 1)
+    assert '"critical"' in seen["log.errors"].notes[0]
+
+
+def test_an_error_is_found_across_a_rotation(tmp_path: Path) -> None:
+    """What is written while we look counts, in whichever file it ends up."""
+    path, now = tmp_path / "server.log", time.time()
+    path.write_text(line(now))
+
+    def write() -> None:
+        while not (tmp_path / "timelines" / "look.jsonl").exists():
+            time.sleep(0.01)
+        for number in range(3):
+            with path.open("a") as file:
+                file.write(line(time.time(), "error", f"number {number}"))
+            logfile.rotate(path, limit_bytes=0)
+        with path.open("a") as file:
+            file.write(line(time.time(), "error", "without its end").rstrip("\n"))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = look(tmp_path, path, now, 0.9)
+    writer.join()
+    assert values(seen) == (True, 4, 0)
+
+
+def test_a_log_whose_beginning_was_rotated_away_decides_nothing(tmp_path: Path) -> None:
+    """With n = 0: there is no sample of the beginning; errors that are seen count all the same."""
+    path, now = tmp_path / "server.log", time.time()
+    path.write_text(line(now - 100) + line(now, "error"))
+    seen = look(tmp_path, path, now - 200, 1)
+    assert values(seen) == (False, 1, 0)
+    assert seen["log.read_from_start"].n == 0
+    assert "the log begins 100 s after the process" in seen["log.read_from_start"].notes[0]
+
+
+def test_a_log_that_was_emptied_while_we_looked_decides_nothing(tmp_path: Path) -> None:
+    """Whatever stood there is gone."""
+    path, now = tmp_path / "server.log", time.time()
+    path.write_text(line(now) * 3)
+
+    def empty() -> None:
+        while not (tmp_path / "timelines" / "look.jsonl").exists():
+            time.sleep(0.01)
+        path.write_text(line(time.time()))
+
+    emptier = threading.Thread(target=empty)
+    emptier.start()
+    seen = look(tmp_path, path, now, 0.9)
+    emptier.join()
+    assert seen["log.read_from_start"].n == 0
+    assert "truncated" in seen["log.read_from_start"].notes[0]
+
+
+def test_an_empty_log_was_not_really_seen(tmp_path: Path) -> None:
+    """No line means that the server writes elsewhere."""
+    (tmp_path / "server.log").touch()
+    seen = look(tmp_path, tmp_path / "server.log", time.time() - 10, 1)
+    assert [measurement.n for measurement in seen.values()] == [0, 0, 0]
+    assert "no line since the process started" in seen["log.errors"].notes[0]
+
+
+def test_a_log_that_is_not_known_or_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    """Every measurement is there, without samples and with what to do."""
+    unknown = stage.run(log.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)
+    folder = look(tmp_path, tmp_path, time.time() - 10, 1)
+    absent = look(tmp_path, tmp_path / "none.log", time.time() - 10, 1)
+    for seen, why in ((unknown, "`gaia deploy`"), (folder, "cannot be read"), (absent, "no line")):
+        assert set(seen) == {"log.read_from_start", "log.errors", "log.tracebacks"}
+        assert {measurement.n for measurement in seen.values()} == {0}
+        assert all(why in measurement.notes[0] for measurement in seen.values())

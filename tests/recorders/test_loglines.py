@@ -1,0 +1,125 @@
+"""Which lines of a log are errors, and which belong to the process. Pure."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from gaia_checks.model import timestamp
+from gaia_checks.recorders.loglines import Reading, parse
+
+BORN_S = 1_790_000_000.0
+
+
+def line(after_s: float, level: str = "info", msg: str = "serving", **more: str) -> str:
+    """A line of the server that was written so many seconds after the process began."""
+    time = timestamp(datetime.fromtimestamp(BORN_S + after_s, UTC))
+    return json.dumps({"time": time, "level": level, "msg": msg, **more})
+
+
+def read(*lines: str) -> Reading:
+    """Read a whole log."""
+    reading = Reading(BORN_S)
+    for text in lines:
+        reading.take(text)
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "traceback"),
+    [
+        (line(0), False, False),
+        (line(0, "warning", "an error was avoided"), False, False),
+        (line(0, "error"), True, False),
+        (line(0, "ERROR"), True, False),
+        (line(0, "critical"), True, False),
+        (line(0, "fatal"), True, False),
+        (line(0, "error", exception="Traceback (most recent call last):\n ..."), True, True),
+        ("Traceback (most recent call last):", False, True),
+        ("ERROR:    Exception in ASGI application", True, False),
+        ("2026-11-23 FATAL: out of memory", True, False),
+        ("no errors so far", False, False),
+        ('{"level": "error"', False, False),
+        ('["error"]', False, False),
+        ("", False, False),
+    ],
+)
+def test_a_line_is_judged_by_its_level_or_else_by_its_words(text: str, error: bool, traceback: bool) -> None:
+    """JSON says its level; plain lines shout it; a traceback is one wherever it stands."""
+    found = parse(text)
+    assert (found.error, found.traceback) == (error, traceback)
+
+
+@pytest.mark.parametrize("time", ["2026-11-23T12:00:00", "yesterday", "", "12"])
+def test_a_time_without_an_offset_is_none(time: str) -> None:
+    """Which moment it means is not known."""
+    assert parse(json.dumps({"time": time, "level": "info"})).time_s is None
+
+
+def test_lines_of_earlier_processes_do_not_count() -> None:
+    """Their errors are theirs, the plain lines behind them too."""
+    reading = read(line(-50, "error"), "Traceback (most recent call last):", line(0.3), line(1, "error"))
+    assert (reading.lines, reading.errors, reading.tracebacks) == (2, 1, 0)
+    assert reading.missing_start() is None
+
+
+def test_what_stands_behind_the_first_line_counts_whatever_time_it_claims() -> None:
+    """A log is only appended to: no earlier process can write behind a later one."""
+    assert read(line(0.3), line(-9000, "error")).errors == 1
+
+
+def test_a_line_a_moment_before_the_start_is_its_own() -> None:
+    """The clock that starts processes and the one that stamps lines differ by a little."""
+    assert read(line(-0.5, "error")).errors == 1
+
+
+def test_timeless_lines_at_the_very_beginning_count_unless_older_ones_follow() -> None:
+    """They belong to whoever wrote the first line with a time."""
+    assert read("Traceback (most recent call last):", line(0.3)).tracebacks == 1
+    assert read("Traceback (most recent call last):", line(-50), line(0.3)).tracebacks == 0
+
+
+def test_everything_written_while_we_follow_counts() -> None:
+    """Nobody else writes there then."""
+    reading = read(line(-50), "ERROR before")
+    reading.follow()
+    reading.take("ERROR now")
+    assert reading.errors == 1
+    assert reading.examples == ["ERROR now"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([], "no line since the process started"),
+        ([line(-50)], "no line since the process started"),
+        ([line(31)], "the log begins 31 s after the process"),
+        (["serving"], "no line of the log says when it was written"),
+    ],
+)
+def test_a_log_whose_beginning_is_gone_is_not_read_from_the_start(lines: list[str], why: str) -> None:
+    """Empty, cut off or without times: what was in it before is not known."""
+    reading = read(*lines)
+    reading.follow()
+    assert why in str(reading.missing_start())
+
+
+def test_a_log_that_begins_with_the_process_is_read_from_the_start() -> None:
+    """Its first line is as young as the process, or earlier lines stand before it, however late its own are."""
+    assert read(line(3)).missing_start() is None
+    assert read(line(-50), line(500)).missing_start() is None
+
+
+def test_only_a_few_examples_are_kept() -> None:
+    """A server that logs a million errors does not fill our memory."""
+    reading = read(line(0), *[line(1, "error")] * 100)
+    assert reading.errors == 100
+    assert len(reading.examples) == 5
+
+
+def test_the_first_time_says_whether_a_part_begins_before_the_process() -> None:
+    """Later lines do not matter, nor those without a time."""
+    reading = Reading(BORN_S)
+    assert reading.begins_before(["plain", line(-50), line(1)])
+    assert not reading.begins_before(["plain", line(1), line(-50)])
+    assert not reading.begins_before([])

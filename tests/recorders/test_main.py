@@ -1,0 +1,160 @@
+"""The process of the recorders, started as the gate starts it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.gate import background
+from gaia_checks.judge import criteria
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.probes.client import client
+from tests.probes.servers import TOKEN, serving, target
+from tests.recorders import stage
+from tests.recorders.stage import Server
+
+LOOKS: Mapping[str, Mapping[str, float]] = {
+    "log": {"window_s": 1},
+    "soak": {"clients": 50, "window_s": 6},
+    "memory": {"window_s": 1, "interval_s": 0.5},
+    "connections": {"window_s": 1, "interval_s": 0.5},
+}
+
+
+@contextmanager
+def recorders(
+    folder: Path, looks: Mapping[str, Mapping[str, float]], given: Target | None
+) -> Iterator[subprocess.Popen[str]]:
+    """Start the process as the gate does; it ends here at the latest."""
+    argv = background.commands(folder, looks, looks)["recorders"]
+    with (folder / "recorders.err").open("w") as errors:
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
+    try:
+        assert process.stdin is not None
+        process.stdin.write((json.dumps(given.to_json()) if given else "nonsense") + "\n")
+        process.stdin.flush()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def measured(folder: Path) -> dict[str, Measurement]:
+    """What the process wrote down."""
+    records = journal.read(folder / "measurements.jsonl")
+    return {record["name"]: Measurement.from_json(record) for record in records}
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Wait, but not for ever."""
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def rules(at: Target) -> list[str]:
+    """The names of the server's rules."""
+    with client(at, keyed=False) as http:
+        return [rule["rule_name"] for rule in http.get(CONFIG).json()["items"]]
+
+
+def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Target) -> None:
+    """Every measurement of every recorded criterion is there, over the whole window, and right."""
+    before = rules(server)
+    with recorders(tmp_path, LOOKS, server) as process:
+        assert process.wait(40) == 0, (tmp_path / "recorders.err").read_text()
+    seen = measured(tmp_path)
+    promised = [criterion for criterion in criteria.load().criteria if criterion.look in LOOKS]
+    assert {check.measurement for criterion in promised for check in criterion.checks} <= seen.keys()
+    for name, measurement in seen.items():
+        assert measurement.n > 0, measurement
+        assert measurement.window_s >= LOOKS[name.partition(".")[0]]["window_s"], measurement
+    told = {
+        name: seen[f"soak.{name}"].value for name in ("clients_connected", "violation_delivered", "alert_delivered")
+    }
+    assert set(told.values()) == {50}, seen
+    assert (seen["soak.drops"].value, seen["soak.bad_messages"].value) == (0, 0)
+    assert 2.9 < seen["soak.stats_gap"].value < 6  # every 5 s, in a window of 6 s
+    assert 20 < seen["memory.peak"].value < 300
+    assert seen["log.read_from_start"].value is True
+    assert rules(server) == before
+    assert {path.stem for path in (tmp_path / "timelines").iterdir()} == LOOKS.keys()
+    assert TOKEN not in "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_told_to_stop_it_takes_its_rule_away_and_measures_nothing(tmp_path: Path, number: int, code: int) -> None:
+    """Looks that had not ended leave their timeline; the target is left as it was found."""
+    fake = Server()
+    with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
+        until(lambda: bool(fake.rules))
+        began = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == code
+        assert time.monotonic() - began < 5
+        until(lambda: not fake.rules)
+    assert fake.asked[-1] == "DELETE"
+    assert measured(tmp_path).keys() == {"memory.peak", "memory.series"}  # it had nothing to wait for
+    assert stage.timeline_of(tmp_path, "soak")
+
+
+def test_it_ends_with_the_gate(tmp_path: Path) -> None:
+    """The end of standard input means that the gate is gone: the rule is taken away here as well."""
+    fake = Server()
+    with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
+        until(lambda: bool(fake.rules))
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(10) == 1
+        until(lambda: not fake.rules)
+        process.stdin = None  # communicate() would flush it
+    assert "soak.drops" not in measured(tmp_path)
+
+
+def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
+    """It says what broke, without samples, and the exit code says that not all is well."""
+    looks = {"connections": {"window_s": 0.1}, "memory": {"window_s": 0.1, "interval_s": 0.1}}  # without its interval
+    with recorders(tmp_path, looks, target("http://127.0.0.1:9")) as process:
+        assert process.wait(20) == 1
+    seen = measured(tmp_path)
+    assert seen.keys() == {*(f"connections.{name}" for name in ("peak_of_pool", "idle_in_transaction", "waiters")),
+                           "memory.peak", "memory.series"}  # fmt: skip
+    assert "the look connections broke" in seen["connections.waiters"].notes[0]
+    assert {measurement.n for measurement in seen.values()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("given", "looks", "why"),
+    [
+        (None, {"memory": {"window_s": 1, "interval_s": 1}}, "standard input: no target"),
+        (target("http://127.0.0.1:9"), {"log": {"window_s": 1}, "moon": {"window_s": 1}}, "moon unknown; known: log"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    tmp_path: Path, given: Target | None, looks: dict[str, dict[str, float]], why: str
+) -> None:
+    """Exit code 4 and no traceback."""
+    argv = [sys.executable, "-m", "gaia_checks.recorders", "--folder", str(tmp_path), "--looks", json.dumps(looks)]
+    line = (json.dumps(given.to_json()) if given else "nonsense") + "\n"
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stderr is not None
+    with process:
+        process.stdin.write(line)
+        process.stdin.flush()
+        said = process.stderr.read()
+    assert (process.returncode, said.count("\n")) == (4, 1)
+    assert why in said
+
+
+def _long() -> dict[str, dict[str, float]]:
+    return {"soak": {"clients": 3, "window_s": 10}, "memory": {"window_s": 60, "interval_s": 1}}

@@ -1,0 +1,86 @@
+"""When samples are taken, and what they cover."""
+
+import asyncio
+import itertools
+import time
+
+import pytest
+
+from gaia_checks.recorders.sampling import Coverage, HeldUp, next_due, ticks
+
+
+def taken(interval_s: float, window_s: float, busy_s: float = 0.0) -> list[float]:
+    """The ticks of a whole window."""
+
+    async def take() -> list[float]:
+        found = []
+        async for t in ticks(interval_s, window_s):
+            found.append(t)
+            await asyncio.sleep(busy_s)
+        return found
+
+    return asyncio.run(take())
+
+
+def test_the_last_tick_is_at_the_end_of_the_window_or_behind_it() -> None:
+    """Also when the window is no multiple of the interval: it was looked for at least that long."""
+    found = taken(0.1, 0.25)
+    assert found == sorted(found)
+    assert found[0] == 0.0
+    assert len(found) == 4
+    assert found[-1] >= 0.25
+
+
+def test_ticks_that_were_missed_are_not_made_up_for() -> None:
+    """A sample that takes longer than the interval does not lead to a burst."""
+    found = taken(0.02, 0.3, busy_s=0.1)
+    assert len(found) <= 4
+    assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(found[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("t_s", "due_s"),
+    [(0, 2), (0.1, 2), (2, 4), (2.3, 4), (7.9, 8), (9, 9.5), (8, 9.5)],  # every 2 s, for 9.5 s
+)
+def test_a_late_tick_does_not_move_the_next(t_s: float, due_s: float) -> None:
+    """Ticks stay on their multiples, and the last one is at the end of the window."""
+    assert next_due(t_s, 2, 9.5) == due_s
+
+
+def test_a_window_of_nothing_has_one_tick() -> None:
+    """There is always something to record."""
+    assert taken(1, 0) == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("samples", "covered_s"),
+    [
+        ([], 0),
+        ([0], 0),
+        ([0, 1, 2, 3], 3),
+        ([0, 1, 4, 5], 5),  # a slow moment
+        ([0, 1, 2, 30, 31], 3),  # half a minute without a sample was not looked at
+    ],
+)
+def test_a_hole_is_not_covered(samples: list[float], covered_s: float) -> None:
+    """What was not seen cannot pass."""
+    coverage = Coverage(1.0)
+    for t in samples:
+        coverage.add(t)
+    assert coverage.covered_s == covered_s
+    assert coverage.n == len(samples)
+
+
+def test_being_held_up_is_noticed() -> None:
+    """Whatever keeps our own process from running is seen by it afterwards."""
+
+    async def block() -> float:
+        held_up = HeldUp()
+        watching = asyncio.create_task(held_up.watch())
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # noqa: ASYNC251 - to hold the loop up is what is wanted
+        await asyncio.sleep(0.01)
+        watching.cancel()
+        return held_up.longest_s
+
+    assert asyncio.run(block()) > 0.25

@@ -1,0 +1,135 @@
+"""The soak, on real WebSockets of a server whose faults are chosen."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaia_checks.model import Measurement
+from gaia_checks.probes.client import key as run_key
+from gaia_checks.recorders import fleet, provocation, soak
+from tests.probes.servers import RUN, free_port, serving, target
+from tests.recorders import stage
+from tests.recorders.stage import Server
+
+CLIENTS = 5
+WINDOW_S = 1.0
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything follow quickly; what is done is as in a real soak."""
+    monkeypatch.setattr(fleet, "CONNECTING_S", 0.1)
+    monkeypatch.setattr(provocation, "SPACING_S", 0.002)
+    monkeypatch.setattr(provocation, "SETTLE_S", 0.0)
+    monkeypatch.setattr(provocation, "QUIET_WITHIN_S", 0.7)
+    monkeypatch.setattr(provocation, "LASTS_S", 0.5)
+    monkeypatch.setattr(provocation, "VIOLATION_WITHIN_S", 0.7)
+    monkeypatch.setattr(provocation, "ALERT_WITHIN_S", 0.7)
+
+
+def look(server: Server, folder: Path, window_s: float = WINDOW_S) -> dict[str, Measurement]:
+    """Soak a server."""
+    with serving(*server.routes) as url:
+        return stage.run(soak.record, target(url), folder, clients=CLIENTS, window_s=window_s)
+
+
+def values(seen: dict[str, Measurement]) -> dict[str, Any]:
+    """Name without its prefix -> value."""
+    return {name.removeprefix("soak."): measurement.value for name, measurement in seen.items()}
+
+
+def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
+    """All connected, none dropped, no silence, both events told to all; the rule came and went."""
+    server = Server()
+    seen = look(server, tmp_path)
+    found = values(seen)
+    assert found.pop("stats_gap") < WINDOW_S
+    assert found.pop("heartbeat_gap") < WINDOW_S
+    assert found == {
+        "clients_connected": CLIENTS,
+        "drops": 0,
+        "violation_delivered": CLIENTS,
+        "alert_delivered": CLIENTS,
+        "bad_messages": 0,
+    }
+    assert all(measurement.window_s >= WINDOW_S for measurement in seen.values())
+    assert {measurement.n for name, measurement in seen.items() if name != "soak.bad_messages"} == {CLIENTS}
+    assert server.asked == [f"POST {run_key(target('http://x'))}-soak", "DELETE"]
+    last = stage.timeline_of(tmp_path)[-1]
+    assert (last["of"], last["clients"], last["drops"]) == (WINDOW_S, CLIENTS, 0)
+    assert last["worst"].startswith(f"{CLIENTS} clients, worst stats gap 0.")
+
+
+def test_what_happens_to_one_of_many_is_seen(tmp_path: Path) -> None:
+    """One is dropped and stays so, one hears nothing for six beats, two are not told of events."""
+    server = Server(
+        drops=lambda client, beat: client == 0 and beat == 4,
+        beats=lambda client, beat: client != 1 or not 3 <= beat < 9,
+        deaf=lambda client: client in (2, 3),
+    )
+    seen = look(server, tmp_path)
+    found = values(seen)
+    assert (found["clients_connected"], found["drops"]) == (CLIENTS, 1)
+    assert "4000" in seen["soak.drops"].notes[0]
+    assert 0.5 < found["stats_gap"] < WINDOW_S
+    assert 0.5 < found["heartbeat_gap"] < WINDOW_S
+    assert seen["soak.violation_delivered"].n == seen["soak.alert_delivered"].n == CLIENTS
+    assert found["alert_delivered"] == 2  # neither the deaf ones nor the dropped one
+    assert f"{found['violation_delivered']} of 5 within 0.7 s" in seen["soak.violation_delivered"].notes[0]
+    assert 2 <= found["violation_delivered"] <= 3  # the dropped one may have been told before
+    last = stage.timeline_of(tmp_path)[-1]
+    assert (last["clients"], last["drops"]) == (CLIENTS - 1, 1)
+
+
+def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
+    """Without a beat the gap is as long as the soak; an alert that never fires is told to nobody."""
+    seen = look(Server(beats=lambda _client, _beat: False, alerts=False), tmp_path)
+    found = values(seen)
+    assert found["stats_gap"] >= WINDOW_S
+    assert found["heartbeat_gap"] >= WINDOW_S
+    assert (found["alert_delivered"], seen["soak.alert_delivered"].n) == (0, CLIENTS)
+    assert found["violation_delivered"] == CLIENTS
+
+
+def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
+    """It would not be told again; when it ends in time, ours is told, else nothing is decided."""
+    assert values(look(Server(firing_until_beat=9), tmp_path))["alert_delivered"] == CLIENTS
+    seen = look(Server(firing_until_beat=10_000), tmp_path)
+    assert seen["soak.alert_delivered"].n == 0
+    assert "an alert was firing already" in seen["soak.alert_delivered"].notes[0]
+    assert seen["soak.violation_delivered"].value == CLIENTS
+
+
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        (Server(created=503), "answered 503 instead of 201"),
+        (Server(enforced=False), "answered 200, 200, 200 instead of 200, 429, 429"),
+    ],
+    ids=["no rule", "not limited"],
+)
+def test_events_that_could_not_be_provoked_decide_nothing(tmp_path: Path, server: Server, why: str) -> None:
+    """There was nothing to tell; the rest of the soak counts."""
+    seen = look(server, tmp_path)
+    for name in ("soak.violation_delivered", "soak.alert_delivered"):
+        assert seen[name].n == 0
+        assert why in seen[name].notes[0]
+    assert values(seen)["drops"] == 0
+    assert not server.rules
+
+
+def test_nobody_listening_is_seen_at_once(tmp_path: Path) -> None:
+    """No client connects: that is certain, and nothing else was seen."""
+    nowhere = target(f"http://127.0.0.1:{free_port()}")
+    seen = stage.run(soak.record, nowhere, tmp_path, clients=CLIENTS, window_s=600)
+    assert (seen["soak.clients_connected"].value, seen["soak.clients_connected"].n) == (0, CLIENTS)
+    assert "the handshake failed" in seen["soak.clients_connected"].notes[0]
+    assert {measurement.n for name, measurement in seen.items() if name != "soak.clients_connected"} == {0}
+
+
+def test_the_rule_of_the_soak_is_one_that_the_gate_would_remove() -> None:
+    """It is named after the run, and limits a key that nobody else sends."""
+    rule = provocation.rule(target("http://x"))
+    assert str(rule["rule_name"]).startswith(f"gaia-run-{RUN}-")
+    assert rule["scope_value"] == f"gaia-soak-{RUN}"

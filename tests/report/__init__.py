@@ -1,0 +1,1 @@
+"""Tests of the evidence, the pages and the Allure report."""

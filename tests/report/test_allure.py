@@ -1,0 +1,205 @@
+"""The report for people: it says what the verdict says, and asks the network for nothing."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, sync_playwright
+
+from gaia_checks.errors import EvidenceError, MissingDependency
+from gaia_checks.model import State, Verdict
+from gaia_checks.probes import browser
+from gaia_checks.report import allure, render
+from tests.report import sample
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
+    """An ended gate with its Allure results and its report."""
+    folder, verdict = sample.ended_gate(tmp_path_factory.mktemp("reports"))
+    allure.attach(folder, verdict)
+    allure.render(folder)
+    return folder, verdict
+
+
+@pytest.fixture(scope="module")
+def results(gate: tuple[Path, Verdict]) -> dict[str, Any]:
+    """Criterion -> Allure result."""
+    paths = (gate[0] / "allure-results").glob("*-result.json")
+    return {result["fullName"]: result for result in (json.loads(path.read_text()) for path in paths)}
+
+
+@pytest.fixture(scope="module")
+def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
+    """The report in a real browser, and every request that it makes beyond its own file."""
+    asked: list[str] = []
+
+    def intercept(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser.executable(), args=list(browser.ARGUMENTS))
+        page = chromium.new_page()
+        page.route(re.compile(r"^(?!file:|data:|blob:)"), intercept)
+        page.goto((gate[0] / "report.html").as_uri())
+        page.get_by_text("Admin API accessible").first.wait_for(timeout=10_000)
+        yield page, asked
+        chromium.close()
+
+
+def test_there_is_one_result_per_criterion(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
+    """Also for what no test looked at; its state is the judge's."""
+    words = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
+    assert {name: result["status"] for name, result in results.items()} == {
+        criterion.id: words[criterion.state] for criterion in gate[1].criteria
+    }
+    assert len(results) == 19
+
+
+def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> None:
+    """Numbers as parameters, the reason as message, everything in the description."""
+    result = results["dev.api"]
+    assert {entry["name"]: entry["value"] for entry in result["parameters"]} == {
+        "measured": "92.857 %", "bound": "–", "threshold": "100 %", "n": "14",
+    }  # fmt: skip
+    assert "status 500 instead of 200" in result["statusDetails"]["message"]
+    assert "| ✓ | api.bad_input_rejected | 100 % | – | 100 % | 22 |" in result["description"]
+    assert results["dev.health"]["statusDetails"] == {}
+
+
+def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
+    """Its measurements, the pictures of its look, and what its test attached; every file is there."""
+    names = {name: [entry["name"] for entry in result["attachments"]] for name, result in results.items()}
+    assert names["dev.health"] == ["dev.health evidence", "screenshot"]
+    assert names["prod.latency"] == [
+        "prod.latency evidence",
+        "prod.latency load: p50, p99 (ms)",
+        "prod.latency load: failures",
+    ]
+    assert "prod.memory memory: resident (MB)" in names["prod.memory"]
+    for result in results.values():
+        for entry in result["attachments"]:
+            assert (gate[0] / "allure-results" / entry["source"]).stat().st_size
+
+
+def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:
+    """Whoever signs off sees which binary, where, how, and whether it was a rehearsal."""
+    facts = (gate[0] / "allure-results" / "environment.properties").read_text()
+    for line in ("verdict = FAIL", "stage = prod", "rehearsal = yes, promotes nothing", "phase = phase-11.4", "a" * 64):
+        assert line in facts
+
+
+def test_attaching_twice_changes_nothing(gate: tuple[Path, Verdict]) -> None:
+    """The results are the verdict's, however often they are written."""
+    folder, verdict = gate
+
+    def written() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (folder / "allure-results").iterdir()}
+
+    before = written()
+    allure.attach(folder, verdict)
+    assert written() == before
+
+
+def test_a_gate_without_any_test_has_a_report_too(tmp_path: Path) -> None:
+    """Where nothing was looked at, that is what the report shows."""
+    folder, verdict = sample.ended_gate(tmp_path)
+    for path in (folder / "allure-results").iterdir():
+        path.unlink()
+    (folder / "allure-results").rmdir()
+    (folder / "measurements.jsonl").unlink()
+    allure.attach(folder, verdict)
+    assert len(list((folder / "allure-results").glob("*-result.json"))) == 19
+
+
+def test_the_verdict_is_the_first_thing_in_the_report(shown: tuple[Page, list[str]]) -> None:
+    """Then the stages and their criteria, in the order in which they are promised."""
+    page, _ = shown
+    text = page.inner_text("body")
+    assert "FAIL: local, stage prod, phase-11.4 (1 pass, 1 fail, 17 inconclusive)" in text
+    order = (
+        "Stage 1: dev",
+        "(dev.process)",
+        "(dev.api)",
+        "(dev.log)",
+        "Stage 2: qa",
+        "Stage 3: prod",
+        "(prod.rollback)",
+    )
+    places = [text.index(name) for name in order]
+    assert places == sorted(places)
+
+
+def test_no_request_leaves_the_page(shown: tuple[Page, list[str]]) -> None:
+    """Also not when it is used: a criterion is opened, with its picture."""
+    page, asked = shown
+    page.get_by_text("Response times").first.click()
+    page.get_by_text("prod.latency load: p50").first.click()
+    page.locator("img[src^='blob:'], img[src^='data:'], iframe, svg polyline").first.wait_for(timeout=10_000)
+    page.wait_for_load_state("networkidle")
+    assert asked == []
+
+
+def test_nothing_external_is_loaded_by_the_file(gate: tuple[Path, Verdict]) -> None:
+    """No script, style, picture or frame has an address outside the file; no analytics is left."""
+    text = (gate[0] / "report.html").read_text()
+    assert re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//[^>]*>", text) == []
+    assert "googletagmanager" not in text
+    assert "gtag(" not in text
+    assert "Content-Security-Policy" in text
+
+
+def test_analytics_is_taken_out_and_the_rest_stays() -> None:
+    """Two scripts go, as Allure writes them; the page's own stay."""
+    own = '<script>window.own = 1;</script>\n<script src="data:text/javascript;base64,AA=="></script>'
+    page = (
+        f"<html><head><title>x</title></head><body>{own}"
+        '<script async src="https://www.googletagmanager.com/gtag/js?id=G-X"></script>'
+        "<script>\nwindow.dataLayer = [];\nfunction gtag(){dataLayer.push(arguments);}\ngtag('js');\n</script>"
+    )
+    clean = render.offline(page)
+    assert own in clean
+    assert "gtag" not in clean
+
+
+def test_without_allure_the_install_command_is_named(
+    gate: tuple[Path, Verdict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A missing report generator is not skipped silently."""
+    monkeypatch.setattr(render, "CLI", tmp_path / "cli.js")
+    with pytest.raises(MissingDependency, match="make install"):
+        allure.render(gate[0])
+
+
+def test_a_generator_that_fails_is_named(
+    gate: tuple[Path, Verdict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its last words are in the message."""
+    (tmp_path / "cli.js").write_text("console.error('out of paper'); process.exit(3)")
+    monkeypatch.setattr(render, "CLI", tmp_path / "cli.js")
+    with pytest.raises(EvidenceError, match=r"exit code 3\): out of paper"):
+        allure.render(gate[0])
+
+
+def test_results_without_a_verdict_are_not_rendered(tmp_path: Path) -> None:
+    """A report that does not say what was decided is none."""
+    (tmp_path / "allure-results").mkdir()
+    with pytest.raises(EvidenceError, match="attach the verdict first"):
+        allure.render(tmp_path)
+
+
+def test_a_secret_in_results_would_be_in_the_report(gate: tuple[Path, Verdict]) -> None:
+    """Why redaction comes before rendering: the report holds its attachments encoded, where no search finds them."""
+    text = (gate[0] / "report.html").read_text()
+    assert "status 500 instead of 200" not in text
+    assert any("status 500 instead of 200" in decoded for decoded in _decoded(text))
+
+
+def _decoded(text: str) -> Iterator[str]:
+    for blob in re.findall(r"[\"'`]([A-Za-z0-9+/]{200,}={0,2})[\"'`]", text):
+        yield base64.b64decode(blob + "=" * (-len(blob) % 4)).decode("utf-8", "replace")

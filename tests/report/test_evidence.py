@@ -1,0 +1,262 @@
+"""The evidence of a gate: inconclusive from the start, without secrets, and nothing in it can change unseen."""
+
+import base64
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gaia_checks import environment as environments
+from gaia_checks import journal
+from gaia_checks.environment import Environment
+from gaia_checks.errors import EvidenceError
+from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.model import Criterion, Measurement, Release, State, Verdict
+from gaia_checks.report import evidence
+from gaia_checks.report.redaction import redactor
+
+RUN = "20260226T100000Z-3fa9c1"
+AT = datetime(2026, 2, 26, 10, 0, tzinfo=UTC)
+SECRETS = {
+    "DATABASE_URL": "postgresql://gaia:canary-%22db%22@db.test/gaia",
+    "ADMIN_TOKEN": 'canary"token<&>\\',
+    "ANTHROPIC_API_KEY": "sk-canary-key",
+}
+CANARIES = ("canary-%22db%22", 'canary-"db"', 'canary"token', "canary\\", "canary&quot;token", "sk-canary-key")
+
+
+@pytest.fixture
+def environment() -> Environment:
+    """The local environment, with a canary for every secret."""
+    return environments.load("local", variables=SECRETS)
+
+
+@pytest.fixture
+def promised(environment: Environment) -> tuple[Criterion, ...]:
+    """What the dev stage promises in that environment."""
+    return judge_criteria.load(overrides=environment.looks).for_stage("dev")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, environment: Environment, promised: tuple[Criterion, ...]) -> Path:
+    """The evidence of a gate that has just begun."""
+    return evidence.create(tmp_path, environment, "dev", RUN, promised, AT)
+
+
+def test_a_gate_that_begins_is_inconclusive(folder: Path, promised: tuple[Criterion, ...]) -> None:
+    """Before the first look there is a verdict, and it passes nothing."""
+    verdict = evidence.read_verdict(folder)
+    assert verdict.state is State.INCONCLUSIVE
+    assert [criterion.id for criterion in verdict.criteria] == [criterion.id for criterion in promised]
+    assert {criterion.why for criterion in verdict.criteria} == {"not looked at yet"}
+    assert verdict.rehearsal
+
+
+def test_latest_moves_with_every_gate(
+    folder: Path, tmp_path: Path, environment: Environment, promised: tuple[Criterion, ...]
+) -> None:
+    """`latest` points at the newest folder from its first moment."""
+    latest = tmp_path / "local" / "latest"
+    assert latest.resolve() == folder
+    newer = evidence.create(tmp_path, environment, "dev", "20260226T110000Z-000000", promised, AT)
+    assert latest.resolve() == newer
+
+
+def test_what_was_in_force_is_described_without_secrets(folder: Path, environment: Environment) -> None:
+    """environment.toml can be read, says what was in force, and holds no secret."""
+    text = (folder / "environment.toml").read_text()
+    described = tomllib.loads(text)
+    assert described["environment"]["stage"] == "dev"
+    assert described["environment"]["variables"]["PORT"] == "8711"
+    assert described["environment"]["variables"]["ADMIN_TOKEN"] == "***"
+    assert described["looks"]["log"] == dict(environment.looks["log"])
+    assert not any(canary in text for canary in CANARIES)
+
+
+def test_a_base_url_is_described_without_its_user(environment: Environment) -> None:
+    """Nobody's password gets into the evidence by way of an address."""
+    described = evidence.describe(replace(environment, base_url="http://me:secret@[::1]:8711/x"), "dev")
+    assert tomllib.loads(described)["environment"]["base_url"] == "http://[::1]:8711/x"
+
+
+def test_a_verdict_reads_back_as_it_was_written(folder: Path, environment: Environment) -> None:
+    """verdict.json loses nothing."""
+    everything_passes(folder)
+    verdict = judged(folder)
+    evidence.seal(folder, verdict, environment)
+    assert evidence.read_verdict(folder) == verdict
+    assert evidence.recompute(folder) == verdict
+    assert verdict.state is State.PASS
+
+
+def test_verdict_json_has_the_promised_fields(folder: Path, environment: Environment) -> None:
+    """Others read verdict.json: its names do not change."""
+    everything_passes(folder)
+    evidence.seal(folder, judged(folder), environment)
+    record = json.loads((folder / "verdict.json").read_text())
+    names = "schema environment stage run started_at duration_s state rehearsal release criteria files"
+    assert list(record) == names.split()
+    names = "id claim state why measured bound threshold unit n needs_s checks"
+    assert list(record["criteria"][0]) == names.split()
+    assert set(record["files"]) == {"criteria.toml", "environment.toml", "measurements.jsonl"}
+
+
+def test_no_secret_survives_the_seal(folder: Path, environment: Environment) -> None:
+    """Whatever a canary was written into, and however it was escaped there, it is gone."""
+    everything_passes(folder)
+    leak = " ".join(SECRETS.values())
+    journal.append(folder / "measurements.jsonl", {**measurement("x", 1), "notes": [leak], "how": leak})
+    (folder / "allure-results").mkdir()
+    (folder / "allure-results" / "a-result.json").write_text(json.dumps({"trace": leak, leak: 1}))
+    (folder / "server.log").write_text(json.dumps({"msg": leak}) + "\n" + leak + "\n")
+    (folder / "junit.xml").write_text(
+        f"<e m='{leak.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}'/>"
+    )
+    (folder / "report.html").write_text(base64.b64encode(leak.encode()).decode())
+    verdict = judged(folder)
+    first = replace(verdict.criteria[0], why=leak)
+    evidence.seal(folder, replace(verdict, criteria=(first, *verdict.criteria[1:])), environment)
+    for path in folder.rglob("*"):
+        text = path.read_text() if path.is_file() else ""
+        assert not any(canary in text for canary in CANARIES), path
+    assert not (folder / "report.html").exists(), "it was made of files that held a secret"
+    assert evidence.recompute(folder).state is State.PASS
+
+
+def test_redaction_leaves_json_readable(environment: Environment, folder: Path) -> None:
+    """A pattern that reaches over quotes must not tear JSON apart, nor touch what is no secret."""
+    innocent = {"base_url": "http://127.0.0.1:8711", "by": "root@host"}
+    guilty = {"a": 'password=other"', "b": innocent}
+    journal.append(folder / "server.log", innocent)
+    journal.append(folder / "server.log", guilty)
+    assert evidence.redact(folder, environment) == [folder / "server.log"]
+    assert list(journal.read(folder / "server.log")) == [innocent, {"a": 'password=***"', "b": innocent}]
+
+
+def test_redaction_leaves_images_alone(environment: Environment, folder: Path) -> None:
+    """Bytes that are no text are not rewritten."""
+    image = b"\x89PNG\0" + SECRETS["ANTHROPIC_API_KEY"].encode()
+    (folder / "shot.png").write_bytes(image)
+    assert evidence.redact(folder, environment) == []
+    assert (folder / "shot.png").read_bytes() == image
+
+
+def test_redaction_keeps_bytes_that_are_no_utf8(environment: Environment, folder: Path) -> None:
+    """A broken byte in a log is no reason to leave the secret beside it."""
+    (folder / "server.log").write_bytes(b"\xff sk-canary-key\n")
+    evidence.redact(folder, environment)
+    assert (folder / "server.log").read_bytes() == b"\xff ***\n"
+
+
+def test_a_redactor_knows_a_secret_in_disguise(environment: Environment) -> None:
+    """Escaped for JSON, HTML or a URL, it is still the secret."""
+    redact = redactor(environment)
+    for disguise in (
+        json.dumps(SECRETS["ADMIN_TOKEN"]),
+        "canary&quot;token&lt;&amp;&gt;\\",
+        "canary%22token%3C%26%3E%5C",
+    ):
+        assert "canary" not in redact(f"x {disguise} y")
+
+
+def test_a_killed_gate_is_inconclusive_when_judged_again(folder: Path) -> None:
+    """Everything had passed but the gate was never sealed, so nothing vouches for it."""
+    everything_passes(folder)
+    verdict = evidence.recompute(folder)
+    assert verdict.state is State.INCONCLUSIVE
+    assert {criterion.state for criterion in verdict.criteria} == {State.INCONCLUSIVE}
+
+
+def test_a_gate_killed_at_once_is_inconclusive_when_judged_again(folder: Path) -> None:
+    """Not one measurement: every criterion says that it was not looked at."""
+    verdict = evidence.recompute(folder)
+    assert verdict.state is State.INCONCLUSIVE
+    assert all("not looked at" in criterion.why for criterion in verdict.criteria)
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "said"),
+    [
+        (lambda folder: (folder / "measurements.jsonl").write_text("{}\n"), "measurements.jsonl", "changed"),
+        (lambda folder: (folder / "criteria.toml").unlink(), "criteria.toml", "missing"),
+        (lambda folder: (folder / "timelines" / "more.jsonl").write_text(""), "timelines/more.jsonl", "added"),
+    ],
+)
+def test_a_file_that_differs_from_the_seal_is_named(
+    folder: Path, environment: Environment, change: Callable[[Path], object], name: str, said: str
+) -> None:
+    """Changed, missing or added since the seal: no verdict, and the message says which file."""
+    everything_passes(folder)
+    evidence.seal(folder, judged(folder), environment)
+    change(folder)
+    with pytest.raises(EvidenceError) as caught:
+        evidence.recompute(folder)
+    assert f"{folder / name}: {said}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 2}', '{"schema": 1}'])
+def test_a_damaged_verdict_is_refused(folder: Path, text: str) -> None:
+    """A verdict.json that is torn or of another version is no evidence."""
+    (folder / "verdict.json").write_text(text)
+    with pytest.raises(EvidenceError, match=r"verdict\.json"):
+        evidence.recompute(folder)
+
+
+def test_a_folder_without_a_verdict_is_refused(tmp_path: Path) -> None:
+    """The message says what was expected there."""
+    with pytest.raises(EvidenceError, match="give the folder of a gate's evidence"):
+        evidence.read_verdict(tmp_path)
+
+
+def test_a_line_that_is_no_measurement_is_named(folder: Path) -> None:
+    """Evidence that cannot be read decides nothing."""
+    (folder / "measurements.jsonl").write_text('{"name": "health.good"}\n')
+    with pytest.raises(EvidenceError, match=r"measurements\.jsonl"):
+        evidence.recompute(folder)
+
+
+def test_the_stage_that_was_judged_cannot_be_lowered_afterwards(
+    tmp_path: Path, environment: Environment, promised: tuple[Criterion, ...]
+) -> None:
+    """The stage counts as environment.toml says it, which the seal vouches for."""
+    folder = evidence.create(tmp_path, environment, "prod", RUN, promised, AT)
+    everything_passes(folder)
+    evidence.seal(folder, judged(folder), environment)
+    record = json.loads((folder / "verdict.json").read_text())
+    (folder / "verdict.json").write_text(json.dumps({**record, "stage": "dev"}))
+    verdict = evidence.recompute(folder)
+    assert (verdict.stage, verdict.state) == ("prod", State.INCONCLUSIVE)
+
+
+def measurement(name: str, value: object, n: int = 30) -> dict[str, object]:
+    """A measurement over a window that is long enough for anything, as a record."""
+    return Measurement(name, value, "", n, 300.0, "2026-02-26T10:05:00.000Z", "seen").to_json()
+
+
+def everything_passes(folder: Path) -> None:
+    """Write measurements that keep everything that the dev stage promises."""
+    path = folder / "measurements.jsonl"
+    for criterion in judge_criteria.load().for_stage("dev"):
+        for check in criterion.checks:
+            journal.append(path, measurement(check.measurement, 30 if check.rule == "all_good" else check.threshold))
+        journal.append(path, measurement(judge_verdict.outcome_name(criterion.id), "passed"))
+    journal.append(path, measurement(judge_verdict.FINISHED, value=True))
+
+
+def judged(folder: Path) -> Verdict:
+    """The verdict on what stands in `folder`, as the gate would have reached it."""
+    criteria = judge_criteria.load(overrides=environments.load("local").looks)
+    found = judge_verdict.judge(criteria.for_stage("dev"), evidence.read_measurements(folder), rehearsal=True)
+    release = Release("phase-11.4", "0" * 40, "a" * 64, {"050_rate_limiting": "b" * 64})
+    return replace(
+        evidence.read_verdict(folder),
+        duration_s=61.25,
+        state=judge_verdict.overall(found),
+        release=release,
+        criteria=found,
+    )

@@ -1,0 +1,105 @@
+"""The verdict in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from gaia_checks.model import CriterionVerdict, Finding, Measurement, Release, State, Verdict
+from gaia_checks.report import page
+
+
+def criterion(identity: str, state: State, why: str, *, n: int = 30, needs_s: float | None = None) -> CriterionVerdict:
+    """A criterion judged on one check."""
+    found = Finding("load.outcomes", state, why, 0.99983, 0.99951, 0.9995, "ratio", n, needs_s)
+    return CriterionVerdict(
+        identity, f"Claim of {identity}", state, why, 0.99983, 0.99951, 0.9995, "ratio", n, needs_s, (found,)
+    )
+
+
+@pytest.fixture
+def verdict() -> Verdict:
+    """A verdict with every state."""
+    return Verdict(
+        environment="qa",
+        stage="qa",
+        run="20260226T100000Z-3fa9c1",
+        started_at="2026-02-26T10:00:00.000Z",
+        duration_s=185.4,
+        state=State.FAIL,
+        rehearsal=False,
+        release=Release("phase-11.4", "c" * 40, "a" * 64, {"050_a": "1", "050_b": "2"}),
+        criteria=(
+            criterion("dev.good", State.PASS, "all good"),
+            criterion("dev.bad", State.FAIL, "3 of 30 | <b>worse</b>\nthan allowed"),
+            criterion("qa.open", State.INCONCLUSIVE, "not enough", needs_s=95),
+            criterion("qa.unseen", State.INCONCLUSIVE, "its test did not run", n=0),
+            criterion("qa.unseen_too", State.INCONCLUSIVE, "its test did not run", n=0),
+        ),
+    )
+
+
+def test_the_state_and_the_release_stand_first(verdict: Verdict) -> None:
+    """Who reads only the top knows the outcome and what it is about."""
+    head = page.markdown(verdict).partition("## Criteria")[0]
+    assert head.startswith("# ✗ FAIL: qa, stage qa\n\nA criterion is not met: 1 pass, 1 fail, 3 inconclusive.")
+    assert "took 3 min 05 s" in head
+    assert f"release `phase-11.4`, commit `cccccccccccc`, sha256 `{'a' * 64}`, migrations: 050_a, 050_b" in head
+    assert "Rehearsal" not in head
+
+
+def test_every_criterion_has_a_row(verdict: Verdict) -> None:
+    """Claim, measured, bound, threshold, n and state, with units."""
+    rows = [line for line in page.markdown(verdict).splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + len(verdict.criteria)
+    assert rows[2] == "| dev.good | Claim of dev.good | 99.983 % | 99.951 % | 99.95 % | 30 | ✓ pass |"
+
+
+def test_a_reason_cannot_break_the_page(verdict: Verdict) -> None:
+    """What a server answered is text here, whatever it holds."""
+    text = page.markdown(verdict)
+    assert "- **dev.bad**: 3 of 30 \\| &lt;b>worse&lt;/b> than allowed" in text
+
+
+def test_what_did_not_pass_is_explained(verdict: Verdict) -> None:
+    """Not met, not decided and not looked at are three things; equal reasons stand once."""
+    text = page.markdown(verdict)
+    assert "## Not decided\n\n- **qa.open**: not enough (about 1 min 35 s more would decide)" in text
+    assert "## Not looked at\n\n- **qa.unseen**, **qa.unseen_too**: its test did not run" in text
+
+
+def test_a_rehearsal_says_so(verdict: Verdict) -> None:
+    """Nobody may take a rehearsal for the real thing."""
+    assert "**Rehearsal**" in page.markdown(replace(verdict, rehearsal=True))
+
+
+def test_inconclusive_is_no_pass() -> None:
+    """The page of a gate without criteria and release says so and does not break."""
+    text = page.markdown(Verdict("dev", "dev", "r", "t", 0.0, State.INCONCLUSIVE, False, None, ()))
+    assert text.startswith(
+        "# ? INCONCLUSIVE: dev, stage dev\n\nThe evidence does not decide; this is no pass: no criteria"
+    )
+    assert "release: the target does not say" in text
+
+
+def test_a_verdict_in_one_line(verdict: Verdict) -> None:
+    """The title of the report."""
+    assert page.summary(verdict) == "FAIL: qa, stage qa, phase-11.4 (1 pass, 1 fail, 3 inconclusive)"
+
+
+def test_the_findings_of_a_criterion_line_up(verdict: Verdict) -> None:
+    """Every check with its numbers, in columns, and why."""
+    lines = page.findings(verdict.criteria[2]).splitlines()
+    assert lines[:2] == ["qa.open: Claim of qa.open", "? inconclusive: not enough (about 1 min 35 s more would decide)"]
+    assert lines[3].index("measured") == lines[4].index("99.983 %")
+    assert lines[-1] == "? load.outcomes: not enough (about 1 min 35 s more would decide)"
+
+
+def test_the_evidence_shows_measurements_but_no_endless_value(verdict: Verdict) -> None:
+    """A histogram is named, not printed; notes are all there."""
+    seen = Measurement(
+        "load.latency", "x" * 5000, "hdr", 6000, 60.0, "2026-02-26T10:01:00.000Z", "sent to done", ("a", "b")
+    )
+    text = page.evidence(verdict.criteria[0], [seen])
+    assert "(5002 characters) hdr, n = 6000" in text
+    assert "sent to done; looked for 1 min 00 s until 2026-02-26T10:01:00.000Z\n  - a\n  - b" in text
+    assert len(text) < 1000

@@ -1,0 +1,157 @@
+"""The `gaia` command: exit codes, one clear line per error, no traceback, no secret."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gaia_checks import cli
+from gaia_checks.deploy.migrate import LOCK_KEY
+from tests.deploy.stage import eventually, free_port
+
+EXTERNAL = """
+[environment]
+stage = "dev"
+database = "external"
+host = "127.0.0.1"
+required = ["DATABASE_URL"]
+[environment.defaults]
+PORT = "{port}"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment file, with state and logs in folders of their own."""
+    monkeypatch.setenv("GAIA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GAIA_LOG_DIR", str(tmp_path / "log"))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    path = tmp_path / "there.toml"
+    path.write_text(EXTERNAL.format(port=free_port()))
+    return path
+
+
+def gaia(*words: str) -> subprocess.Popen[str]:
+    """Start a command."""
+    return subprocess.Popen(
+        (sys.executable, "-m", "gaia_checks.cli", *words),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("deploy", "nowhere"), "gaia: nowhere: no such environment"),
+        (("deploy", "dev"), "gaia: dev: give the phase to deploy, e.g. gaia deploy dev phase-11.4"),
+        (("status",), "gaia: Missing argument 'ENV'; see: gaia --help"),
+        (("sttus",), "gaia: No such command 'sttus'"),
+        (("status", "local", "--jsn"), "gaia: No such option"),
+        (("migrate", "local", "sideways"), "gaia: migrate: 'sideways' is not one of up, down, status, verify"),
+        (("migrate", "local", "down", "--count", "0"), "gaia: Invalid value for '--count'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_4(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was asked for cannot be done as written: the line says what to write."""
+    assert cli.run(list(words)) == 4
+    shown = capsys.readouterr()
+    assert shown.err.startswith(message)
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without words the help is shown; what is for machines alone is not in it."""
+    assert cli.run([]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("deploy", "stop", "status", "migrate", "verdict"))
+    assert "supervise" not in shown
+
+
+def test_a_missing_variable_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Deploying without a required variable says which and how to set it."""
+    assert cli.run(["deploy", str(file), "worktree"]) == 4
+    assert (
+        "DATABASE_URL not set; there.toml requires it: export DATABASE_URL=... and run again" in capsys.readouterr().err
+    )
+
+
+def test_an_unreachable_database_is_said_without_its_password(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line says that the database does not answer; the password appears nowhere."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://gaia:canary-1c7@127.0.0.1:1/x")
+    assert cli.run(["deploy", str(file), "worktree"]) == 4
+    shown = capsys.readouterr()
+    assert shown.err.startswith("gaia: the database does not answer: ")
+    assert "canary" not in shown.err + shown.out
+    assert not [path for path in file.parent.rglob("*") if path.is_file() and b"canary" in path.read_bytes()]
+
+
+def test_a_folder_that_cannot_be_written_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing can be written, the variable to set is said."""
+    (file.parent / "home").write_text("a file stands in the way")
+    assert cli.run(["deploy", str(file), "worktree"]) == 4
+    assert "set GAIA_HOME to another folder" in capsys.readouterr().err
+
+
+def test_migrations_go_up_and_down(
+    file: Path, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """up, status, verify and down, each with the exit code that fits."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    assert cli.run(["migrate", str(file), "verify"]) == 1
+    assert cli.run(["migrate", str(file), "up"]) == 0
+    assert "applied: 050_rate_limiting, 050_phase2_reputation" in capsys.readouterr().out
+    assert cli.run(["migrate", str(file), "verify"]) == 0
+    assert cli.run(["migrate", str(file), "down"]) == 0
+    capsys.readouterr()
+    assert cli.run(["migrate", str(file), "status"]) == 0
+    assert capsys.readouterr().out == "applied  050_rate_limiting\npending  050_phase2_reputation\n"
+
+
+def test_nothing_deployed_is_shown_as_stopped(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status of an environment that never ran, and stop of it, are no errors."""
+    assert cli.run(["status", str(file)]) == 0
+    assert "state        stopped" in capsys.readouterr().out
+    assert cli.run(["stop", str(file)]) == 0
+    assert capsys.readouterr().out == "there: stopped\n"
+
+
+def test_evidence_that_is_not_there_decides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A verdict on a folder without evidence is inconclusive, in one line."""
+    assert cli.run(["verdict", str(tmp_path / "none")]) == 8
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ctrl_c_ends_without_a_traceback(file: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted while it waits for its turn, the command ends with 130 and says nothing."""
+    monkeypatch.setenv("DATABASE_URL", database)
+    with psycopg.connect(database, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", (LOCK_KEY,))
+        with gaia("migrate", str(file), "up") as command:
+            eventually(lambda: waiting(holder))
+            command.send_signal(signal.SIGINT)
+            out, err = command.communicate(timeout=30)
+    assert (command.returncode, out, err.strip()) == (130, "", "")
+
+
+def waiting(holder: "psycopg.Connection[tuple[object, ...]]") -> bool:
+    """Whether a runner is connected beside the holder of the lock."""
+    row = holder.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gaia_checks'").fetchone()
+    return row == (1,)
+
+
+def test_the_installed_command_runs(file: Path) -> None:
+    """`gaia` stands beside the Python that it was installed for."""
+    command = Path(sys.executable).with_name("gaia")
+    done = subprocess.run(
+        (str(command), "status", str(file)), capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert (done.returncode, done.stderr) == (0, "")

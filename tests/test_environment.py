@@ -1,0 +1,171 @@
+"""Environment files and variables: what is wrong is named with file, key and what to write; secrets stay inside."""
+
+from pathlib import Path
+
+import pytest
+
+from gaia_checks import environment
+from gaia_checks.errors import EnvironmentFileError, MissingVariable
+
+GOOD = '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "0.0.0.0"\n'
+
+
+def load(folder: Path, text: str, **variables: str) -> environment.Environment:
+    """Load an environment file with the given text."""
+    path = folder / "x.toml"
+    path.write_text(text)
+    return environment.load(str(path), variables=variables)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "database", "required"),
+    [
+        ("local", "dev", "embedded", set()),
+        ("dev", "dev", "external", {"DATABASE_URL", "PORT", "ANTHROPIC_API_KEY"}),
+        ("qa", "qa", "external", {"ENABLE_PATTERN_LEARNING", "ADMIN_TOKEN"}),
+        ("prod", "prod", "external", {"ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK", "ADMIN_TOKEN"}),
+    ],
+)
+def test_the_projects_environments_are_valid(name: str, stage: str, database: str, required: set[str]) -> None:
+    """Each names its stage, its kind of database and the variables that its stage needs."""
+    found = environment.load(name, variables={})
+    assert (found.name, found.stage, found.database) == (name, stage, database)
+    assert required <= set(found.required)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"x\.toml: \[environment\]: missing"),
+        ("[environment", r"x\.toml: not valid TOML"),
+        (GOOD.replace("stage", "stge"), r"x\.toml: environment\.stge: unknown key; known here: base_url, database"),
+        (GOOD + "[look.log]\nwindow_s = 1", r"x\.toml: look: unknown key; known here: environment, looks"),
+        (GOOD.replace('"dev"', '"test"'), r"environment\.stage: 'test' is not one of dev, qa, prod"),
+        (GOOD.replace('"dev"', "1"), r"environment\.stage: 1 is not one of dev, qa, prod"),
+        (GOOD.replace('"external"', '"mysql"'), r"environment\.database: 'mysql' is not one of embedded, external"),
+        (GOOD.replace('host = "0.0.0.0"\n', ""), r"environment\.host: missing; give an address"),
+        (GOOD + 'base_url = "qa:8080"\n', r"environment\.base_url: 'qa:8080' is no URL; write e\.g\."),
+        (GOOD + 'required = ["PROT"]\n', r"environment\.required: \['PROT'\] is not a list of variables; choose from"),
+        (GOOD + "required = [1]\n", r"environment\.required: \[1\] is not a list of variables"),
+        (GOOD + "required = [[1]]\n", r"environment\.required: \[\[1\]\] is not a list of variables"),
+        (GOOD + "defaults = 3\n", r"environment\.defaults: 3 is not a table"),
+        (GOOD + "[environment.defaults]\nADMIN_TOKEN = 'x'\n", r"defaults\.ADMIN_TOKEN: a secret does not belong"),
+        (GOOD + "[environment.defaults]\nPROT = '1'\n", r"environment\.defaults\.PROT: unknown variable; known: "),
+        (
+            GOOD + "[environment.defaults]\nRATE_LIMIT_ENABLED = true\n",
+            r'defaults\.RATE_LIMIT_ENABLED: true is not a text; write it in quotes: RATE_LIMIT_ENABLED = "true"$',
+        ),
+        (GOOD + "[environment.defaults]\nPORT = 80\n", r'PORT: 80 is not a text; write it in quotes: PORT = "80"$'),
+        (GOOD + "[environment.defaults]\nPORT = '0'\n", r"PORT: '0' is not a port; give a number from 1 to 65535"),
+        (GOOD + '[environment.defaults]\nPORT = "\\u0661"\n', r"PORT: '\u0661' is not a port"),
+        (
+            GOOD + "[environment.defaults]\nRATE_LIMIT_ENABLED = 'yes'\n",
+            r"RATE_LIMIT_ENABLED: 'yes' is not true or false",
+        ),
+        (GOOD + "[looks.log]\nwindow_s = 0\n", r"looks\.log\.window_s: 0 is not above 0; give a number, e\.g\. 60"),
+        (GOOD + "[looks.log]\nwindow_s = true\n", r"looks\.log\.window_s: True is not above 0"),
+        (GOOD + "[looks.log]\nwindow_s = nan\n", r"looks\.log\.window_s: nan is not above 0"),
+        (GOOD + "[looks.log]\nwindow_s = inf\n", r"looks\.log\.window_s: inf is not finite; give a number"),
+        (GOOD + "looks = 1\n", r"unknown key"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    """Every error names the file, the key and what to write."""
+    with pytest.raises(EnvironmentFileError, match=message) as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_environment_lists_the_known(tmp_path: Path) -> None:
+    """A typo in the name is answered with the names there are."""
+    with pytest.raises(EnvironmentFileError, match=r"locl: no such environment .* known: dev, local, prod, qa"):
+        environment.load("locl", variables={})
+    with pytest.raises(EnvironmentFileError, match="cannot be read"):
+        environment.load(str(folder_named_like_a_file(tmp_path)), variables={})
+
+
+def folder_named_like_a_file(folder: Path) -> Path:
+    """Make a folder where a file is expected."""
+    path = folder / "y.toml"
+    path.mkdir()
+    return path
+
+
+def test_all_missing_variables_are_named_at_once(tmp_path: Path) -> None:
+    """One run tells everything that has to be set; what is set to nothing is missing too."""
+    found = load(tmp_path, GOOD + 'required = ["ADMIN_TOKEN", "DATABASE_URL", "PORT"]\n', ADMIN_TOKEN="")
+    with pytest.raises(
+        MissingVariable, match=r"x: ADMIN_TOKEN, DATABASE_URL not set; x\.toml requires them: export ADM"
+    ):
+        found.variables()
+
+
+def test_variables_override_defaults_and_strangers_stay_out(tmp_path: Path) -> None:
+    """The process's variables win over the file's defaults; what the contract does not know is left out."""
+    text = GOOD + '[environment.defaults]\nPORT = "8080"\nRATE_LIMIT_ENABLED = "true"\n'
+    found = load(tmp_path, text, PORT="9000", SHELL="/bin/sh")
+    assert found.variables() == {"PORT": "9000", "RATE_LIMIT_ENABLED": "true"}
+    assert found.port == 9000
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"), ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"), ("::1", "http://[::1]:80"), ("gaia.example", "http://gaia.example:80"),
+    ],
+)  # fmt: skip
+def test_how_this_machine_reaches_the_server(host: str, url: str) -> None:
+    """An address that means "all of them" is reached by loopback; IPv6 stands in brackets."""
+    assert environment.url_of(host, 80) == url
+
+
+def test_folders_come_from_variables_else_from_the_kind_of_database(tmp_path: Path) -> None:
+    """GAIA_HOME, GAIA_LOG_DIR and GAIA_REPORTS win; an embedded environment keeps to the project's folder."""
+    given = load(tmp_path, GOOD, GAIA_HOME="/h", GAIA_LOG_DIR="/l", GAIA_REPORTS="/r")
+    assert (given.home, given.log_dir, given.reports) == (Path("/h"), Path("/l"), Path("/r"))
+    external = load(tmp_path, GOOD)
+    assert (external.home, external.log_dir) == (Path("/var/lib/gaia"), Path("/var/log/gaia"))
+    local = environment.load("local", variables={})
+    assert (local.home, local.log_dir) == (environment.ROOT / ".gaia", environment.ROOT / ".gaia" / "log")
+
+
+SECRETS = {
+    "DATABASE_URL": "postgresql://gaia:canary%2Fpass@db/x",
+    "ADMIN_TOKEN": "canary-token",
+    "ANTHROPIC_API_KEY": "canary-key",
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connecting to postgresql://gaia:canary%2Fpass@db/x",
+        "password canary/pass and canary%2Fpass",
+        "Authorization: Bearer canary-token",
+        "Bearer some-other-canary",
+        "key=canary-key;",
+        "postgres://somebody:other-canary@elsewhere/db",
+        "host=db password=canary1 dbname=x",
+        "host=db password='canary 2' dbname=x",
+    ],
+)
+def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
+    """Ours go by value, anybody's by the shapes that give them away."""
+    here = load(tmp_path, GOOD, **SECRETS)
+    assert "canary" not in here.redact(text)
+    assert "***" in here.redact(text)
+    assert "canary" not in environment.redact(text, variables=SECRETS)
+
+
+def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:
+    """A traceback or a log that prints the object prints no secret."""
+    assert "canary" not in repr(load(tmp_path, GOOD, **SECRETS))
+
+
+def test_surroundings_put_this_python_first() -> None:
+    """A script that asks for python3 gets the one that runs us; nothing but the three names goes on."""
+    found = environment.surroundings({"PATH": "/bin", "HOME": "/h", "LANG": "C", "ADMIN_TOKEN": "canary"})
+    assert set(found) == {"PATH", "HOME", "LANG"}
+    assert found["PATH"].endswith(":/bin")
+    assert environment.surroundings({})["PATH"].count(":") >= 1

@@ -1,0 +1,91 @@
+"""Imports point one way: what decides does not know who looks, what deploys does not know who judges."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+GROUND = {"model", "errors", "environment", "journal"}
+
+ALLOWED = {
+    "model": set(),
+    "errors": set(),
+    "journal": {"model", "errors"},
+    "environment": {"model", "errors"},
+    "probes": GROUND,
+    "recorders": GROUND | {"probes"},
+    "load": GROUND | {"judge"},
+    "judge": {"model", "errors"},
+    "report": GROUND | {"judge"},
+    "deploy": GROUND | {"probes"},
+    "gate": GROUND | {"probes", "recorders", "load", "judge", "report", "deploy"},
+    "promote": GROUND | {"report", "judge", "deploy"},
+    "watch": GROUND | {"promote", "gate", "deploy"},
+    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report"},
+}
+"""Part of gaia_checks -> the parts it may import."""
+
+SOURCES = sorted((ROOT / "gaia_checks").rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the dotted names of everything that a file imports, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def part(path: Path) -> str:
+    """Return the part of gaia_checks that a file belongs to."""
+    return path.relative_to(ROOT / "gaia_checks").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_part_imports_only_what_it_may(path: Path) -> None:
+    """The table above is the architecture; a new arrow is a decision, not an accident."""
+    own = part(path)
+    parts = {name.split(".")[1] for name in imported(path) if name.startswith("gaia_checks.")} - {own, "__version__"}
+    assert parts <= ALLOWED.get(own, set()), f"{path.name} imports {parts - ALLOWED.get(own, set())}"
+
+
+def test_only_load_statistics_reach_from_the_load_into_the_judge() -> None:
+    """The load may compute as the judge does, but never judges."""
+    names = {name for path in (ROOT / "gaia_checks" / "load").glob("*.py") for name in imported(path)}
+    assert {name for name in names if name.startswith("gaia_checks.judge")} <= {"gaia_checks.judge.statistics"}
+
+
+def test_the_judge_opens_nothing_but_its_criteria() -> None:
+    """The verdict depends on values alone: no process, socket, database or clock is within its reach."""
+    for path in (ROOT / "gaia_checks" / "judge").glob("*.py"):
+        roots = {name.partition(".")[0] for name in imported(path)}
+        assert not roots & {"os", "subprocess", "socket", "time", "datetime", "httpx", "psycopg"}, path.name
+
+
+def test_the_server_and_the_checks_do_not_know_each_other() -> None:
+    """The gate starts the server by its command line, as it would any other."""
+    server = {name for path in (ROOT / "gaia_server").rglob("*.py") for name in imported(path)}
+    checks = {name for path in SOURCES for name in imported(path)}
+    assert not [name for name in server if name.startswith("gaia_checks")]
+    assert not [name for name in checks if name.startswith("gaia_server")]
+
+
+def test_only_one_module_reads_the_environment() -> None:
+    """Variables come from `environment`; the load's engine alone reads two of its own, inside locust."""
+    readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
+    assert readers <= {"gaia_checks/environment.py", "gaia_checks/load/engine.py"}
+
+
+def test_locust_stays_in_its_own_process() -> None:
+    """Importing locust patches sockets and threads; only the engine that locust itself loads may do it."""
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        if any(n.partition(".")[0] in ("locust", "gevent") for n in imported(path))
+    }
+    assert users <= {"gaia_checks/load/engine.py", "gaia_checks/load/http.py", "gaia_checks/load/timing.py"}

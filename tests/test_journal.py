@@ -1,0 +1,73 @@
+"""JSON lines survive kills, full disks and each other."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.errors import EvidenceError
+
+
+def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
+    """Records come back as they went in, text beyond ASCII too."""
+    path = tmp_path / "j"
+    records: list[dict[str, Any]] = [{"n": 1, "text": "Größe\n"}, {"n": 2.5, "none": None}]
+    for record in records:
+        journal.append(path, record, durable=True)
+    assert list(journal.read(path)) == records
+
+
+def test_an_absent_journal_has_no_records(tmp_path: Path) -> None:
+    """Nothing written is no error."""
+    assert list(journal.read(tmp_path / "none")) == []
+
+
+def test_a_torn_last_line_is_dropped_and_then_removed(tmp_path: Path) -> None:
+    """What a kill left behind is not read, and does not spoil what is appended next."""
+    path = tmp_path / "j"
+    journal.append(path, {"n": 1})
+    with path.open("a") as file:
+        file.write('{"n": 2, "te')
+    assert list(journal.read(path)) == [{"n": 1}]
+    journal.append(path, {"n": 3})
+    assert list(journal.read(path)) == [{"n": 1}, {"n": 3}]
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", "", "3"])
+def test_a_line_that_is_no_object_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
+    """A changed file is evidence of nothing."""
+    path = tmp_path / "j"
+    path.write_text(f'{{"n": 1}}\n{line}\n{{"n": 2}}\n')
+    with pytest.raises(EvidenceError, match=r"j:2: "):
+        list(journal.read(path))
+
+
+def test_a_number_that_json_does_not_know_is_refused(tmp_path: Path) -> None:
+    """NaN never reaches a file."""
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        journal.append(tmp_path / "j", {"n": float("nan")})
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from typing import Any
+from gaia_checks import journal
+for number in range(200):
+    journal.append(Path(sys.argv[1]), {"who": sys.argv[2], "n": number, "padding": "x" * 500})
+"""
+
+
+def test_processes_write_to_one_journal_without_mixing_lines(tmp_path: Path) -> None:
+    """Every record of every writer is whole and in its writer's order."""
+    path = tmp_path / "j"
+    writers = [subprocess.Popen((sys.executable, "-c", WRITER, str(path), str(who))) for who in range(3)]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    records = list(journal.read(path))
+    for who in range(3):
+        assert [record["n"] for record in records if record["who"] == str(who)] == list(range(200))
+    assert all(json.dumps(record) for record in records)
