@@ -17,12 +17,15 @@ from starlette.requests import HTTPConnection
 from gaia_server import __version__, limiter
 from gaia_server.alerts import Watch
 from gaia_server.auth import Access
+from gaia_server.batch import Batcher, Overloaded
+from gaia_server.checks import Checks, Question
+from gaia_server.connection import TIMEOUT_S, Unavailable
 from gaia_server.events import Pending
 from gaia_server.hub import Hub
 from gaia_server.limiter import Decision, Principal
 from gaia_server.metrics import Metrics, resident_bytes
 from gaia_server.settings import Settings
-from gaia_server.store import TIMEOUT_S, Store, Unavailable
+from gaia_server.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ class Server:
     settings: Settings
     digest: str | None  # sha256 of the executable it was started from; None if it was not started from one
     store: Store = field(init=False)
+    checks: Checks = field(init=False)
+    batcher: Batcher[Question, Decision] = field(init=False)
     access: Access = field(init=False)
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
@@ -59,6 +64,8 @@ class Server:
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
+        self.checks = Checks(self.settings.database_url)
+        self.batcher = Batcher(self.checks.decide, lambda _: None)
         self.access = Access(self.settings.admin_token)
         self.metrics = Metrics(self.gauges, self.digest)
 
@@ -87,7 +94,10 @@ class Server:
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
         """Decide one request, count it and remember what was refused. Raises Unavailable."""
         principal = self.principal(connection)
-        decision = await self.store.check(principal, resource_type)
+        try:
+            decision = await self.batcher.ask(Question(principal, resource_type))
+        except Overloaded as error:
+            raise Unavailable(str(error)) from error
         self.counts[principal.scope, resource_type, decision.admitted] += 1
         outcome = "admitted" if decision.admitted else "denied"
         self.metrics.decisions.labels(principal.scope, outcome).inc()
