@@ -92,12 +92,19 @@ class Server:
         )
 
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
-        """Decide one request, count it and remember what was refused. Raises Unavailable."""
+        """Decide one request, count it and remember what was refused.
+
+        While the database is away a request passes unlimited if the settings say so. Raises Unavailable.
+        """
         principal = self.principal(connection)
         try:
             decision = await self.batcher.ask(Question(principal, resource_type))
-        except Overloaded as error:
-            raise Unavailable(str(error)) from error
+        except (Unavailable, Overloaded) as error:
+            if self.settings.on_db_down == "deny" or isinstance(error, Overloaded):
+                self.metrics.decisions.labels(principal.scope, "undecided").inc()
+                raise Unavailable(str(error)) from error
+            self.metrics.decisions.labels(principal.scope, "unlimited").inc()
+            return Decision([])
         self.counts[principal.scope, resource_type, decision.admitted] += 1
         outcome = "admitted" if decision.admitted else "denied"
         self.metrics.decisions.labels(principal.scope, outcome).inc()
@@ -137,11 +144,17 @@ class Server:
                     "status": "connected" if connected else "disconnected",
                     "pool": {"size": use.size, "in_use": use.in_use, "waiting": use.waiting, "max": use.maximum},
                 },
-                "rate_limiting": {"status": "enabled" if self.settings.rate_limit_enabled else "disabled"},
+                "rate_limiting": self._limiting(connected=connected),
                 "websocket": {"status": "serving", "clients": len(self.hub.clients)},
             },
             "features": {**self.settings.features, "anthropic_api_key_set": self.settings.anthropic_api_key_set},
         }
+
+    def _limiting(self, *, connected: bool) -> dict[str, str]:
+        if not self.settings.rate_limit_enabled:
+            return {"status": "disabled"}
+        away = "allowing" if self.settings.on_db_down == "allow" else "denying"
+        return {"status": "enabled" if connected else away, "on_db_down": self.settings.on_db_down}
 
     @property
     def uptime_s(self) -> float:
