@@ -52,12 +52,16 @@ class Generator:
         *,
         connections: int = 64,
         keys: int = 1,
+        first: int = 0,
         warm_s: float = 1.0,
         seconds: float,
         rate_per_s: float = 0,
     ) -> Offered:
-        """Offer load for `seconds`, after `warm_s` that do not count; without a rate as fast as the answers come."""
-        words = (port, path, connections, keys, warm_s, seconds, rate_per_s)
+        """Offer load for `seconds`, after `warm_s` that do not count; without a rate as fast as the answers come.
+
+        Users come in turn, beginning with number `first`.
+        """
+        words = (port, path, connections, keys, first, warm_s, seconds, rate_per_s)
         done = subprocess.run(
             (str(self.program), *map(str, words)), stdout=subprocess.PIPE, timeout=warm_s + seconds + 120, check=True
         )

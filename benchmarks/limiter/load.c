@@ -1,10 +1,10 @@
 /* Offers HTTP load to 127.0.0.1 from one thread and prints what came back, as one line of JSON.
  *
- *   load PORT PATH CONNECTIONS KEYS WARM_S SECONDS RATE
+ *   load PORT PATH CONNECTIONS KEYS FIRST WARM_S SECONDS RATE
  *
- * Request number n is user n % KEYS (header X-User-ID). RATE 0: each connection asks again when it has its answer.
+ * Request number n is of user (FIRST + n) % KEYS (header X-User-ID). RATE 0: each connection asks again when it has its answer.
  * RATE r: request i is due at i / r seconds, whatever the server does, and its latency counts from then.
- * WARM_S seconds run first and count for nothing; in a closed loop they last at least until every key was asked for.
+ * WARM_S seconds run first and count for nothing.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -180,10 +180,11 @@ static void tell(double cpu, double seconds) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) { fprintf(stderr, "load PORT PATH CONNECTIONS KEYS WARM_S SECONDS RATE\n"); return 4; }
+    if (argc != 9) { fprintf(stderr, "load PORT PATH CONNECTIONS KEYS FIRST WARM_S SECONDS RATE\n"); return 4; }
     port = atoi(argv[1]), path = argv[2], connections = atoi(argv[3]), keys = atoi(argv[4]);
-    double warm_s = atof(argv[5]), seconds = atof(argv[6]), cpu_before = 0;
-    rate = atof(argv[7]);
+    next_key = atoll(argv[5]);
+    double warm_s = atof(argv[6]), seconds = atof(argv[7]), cpu_before = 0;
+    rate = atof(argv[8]);
     all = calloc(connections, sizeof *all), idle = calloc(connections, sizeof *idle);
     if (!all || !idle || (epoll = epoll_create1(0)) < 0) die("start");
     for (int number = 0; number < connections; number++) open_connection(number);
@@ -196,13 +197,7 @@ int main(int argc, char **argv) {
     for (int number = 0; number < connections; number++) ready(number, begun);
     int measuring = 0;
     for (int64_t now = begun; now < measure_until || (rate > 0 && now < measure_until + DRAIN_NS && waiting()); now = now_ns()) {
-        if (!measuring && now >= measure_from) {
-            if (rate == 0 && next_key < keys) {
-                measure_from = now + 100000000, measure_until = measure_from + (int64_t)(seconds * 1e9);
-            } else {
-                cpu_before = cpu_s(), measuring = 1;
-            }
-        }
+        if (!measuring && now >= measure_from) cpu_before = cpu_s(), measuring = 1;
         struct epoll_event events[64];
         int found = epoll_wait(epoll, events, 64, 20);
         for (int index = 0; index < found; index++) {

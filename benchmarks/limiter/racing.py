@@ -18,6 +18,7 @@ from gaia_checks.judge.admissions import Answer
 PATH = "/api/nothing"
 """Limited as everything below /api/, and cheap: admitted, it is a 404."""
 
+ADMITTED, REFUSED, UNDECIDED = 404, 429, 503
 ANSWER_WITHIN_S = 30.0
 PAUSE_S = 0.02  # before a lost connection is made anew
 
@@ -37,7 +38,7 @@ class Seen:
     @property
     def admitted(self) -> bool | None:
         """Whether the limiter let it pass; None when the answer does not say."""
-        return None if self.status is None or self.status >= 500 else self.status != 429
+        return None if self.status in (None, UNDECIDED) else self.status == ADMITTED
 
     def answer(self) -> Answer:
         """What the judge is told."""
@@ -67,17 +68,23 @@ class Race:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended.set()
         self._thread.join()
-        if error is None and self._broken is not None:
-            raise self._broken
+        if error is None:
+            self._check()
 
     def finish(self) -> list[Seen]:
         """Wait until all keys have been asked for, and return what was seen."""
         self._thread.join()
+        self._check()
         return self.seen
 
     def admitted(self) -> int:
         """How many were admitted so far."""
+        self._check()
         return sum(one.admitted is True for one in self.seen.copy())
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
 
     def _run(self) -> None:
         try:
@@ -145,6 +152,8 @@ async def _ask(streams: Streams, key: str) -> tuple[Seen, bool]:
             await reader.readexactly(int(headers.get("content-length", "0")))
     except (OSError, asyncio.IncompleteReadError):
         return Seen(key, sent_s, math.inf, None), False
+    if status not in (ADMITTED, REFUSED, UNDECIDED):
+        raise RuntimeError(f"GET {PATH} was answered {status}, which says neither yes nor no nor later")
     reusable = headers.get("connection") != "close"
     return Seen(key, sent_s, time.monotonic(), status, headers.get("retry-after")), reusable
 

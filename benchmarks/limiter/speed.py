@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from benchmarks.limiter import contract, generator
-from benchmarks.limiter.generator import Offered
+from benchmarks.limiter.generator import Generator, Offered
 from benchmarks.limiter.results import Promise, Section, finish
 from benchmarks.limiter.stack import Process, Stack, fsync_ms, stack
 
@@ -74,7 +74,7 @@ def measure(rounds: int, seconds: float, connections: int) -> Section:
     with stack() as up:
         load = generator.compiled(up.folder)
         fsync = fsync_ms(up.folder)
-        servers = {served.name: _serve(up, served) for served in SERVERS}
+        servers = {served.name: _serve(up, served, load) for served in SERVERS}
         found = [
             {
                 variant: load.offer(
@@ -82,11 +82,12 @@ def measure(rounds: int, seconds: float, connections: int) -> Section:
                     variant.path,
                     connections=connections,
                     keys=variant.keys,
+                    first=turn * MANY // rounds,
                     seconds=seconds,
                 ).expect_only("200")
                 for variant in VARIANTS
             }
-            for _ in range(rounds)
+            for turn in range(rounds)
         ]
     title = f"decisions per second, {connections} connections, {rounds} rounds of {seconds:g} s, fsync {fsync:.2f} ms"
     return section(title, found)
@@ -124,11 +125,15 @@ def _row(found: Rounds, variant: Variant) -> tuple[str | int | float, ...]:
     )
 
 
-def _serve(up: Stack, served: Served) -> Process:
+def _serve(up: Stack, served: Served, load: Generator) -> Process:
+    """Start a server, make its rules, and let every key be asked for once: all later requests find their counts."""
     dsn = up.database(served.name, synchronous_commit=served.synchronous_commit)
     server = up.server(dsn, served.command)
     for rule in served.rules:
         contract.create_rule(server.port, limit_value=NEVER, **rule)
+    asked = 0
+    while asked < MANY:
+        asked += load.offer(server.port, "/api/empty", keys=MANY, first=asked, warm_s=0, seconds=1).requests
     return server
 
 
