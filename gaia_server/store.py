@@ -109,14 +109,14 @@ class Store:
 
     async def check(self, principal: Principal, resource_type: str) -> Decision:
         """Decide one request and count it. Raises Unavailable."""
-        rows = await self._rows(_CHECK, (principal.scope, principal.value, resource_type))
+        rows = await self.rows(_CHECK, (principal.scope, principal.value, resource_type))
         return Decision([Standing(**row) for row in rows])
 
     # Rules
 
     async def rules(self) -> list[Rule]:
         """Return all rules by id. Raises Unavailable."""
-        return [Rule(**row) for row in await self._rows(_RULES + sql.SQL(" ORDER BY id"))]
+        return [Rule(**row) for row in await self.rows(_RULES + sql.SQL(" ORDER BY id"))]
 
     async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return rules by id; `filters` may hold scope, enabled and rule_name. Raises Unavailable."""
@@ -124,7 +124,7 @@ class Store:
 
     async def rule(self, rule_id: int) -> Rule | None:
         """Return one rule, None if there is none. Raises Unavailable."""
-        rows = await self._rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
+        rows = await self.rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
         return Rule(**rows[0]) if rows else None
 
     async def create_rule(self, rule: RuleFields) -> Rule:
@@ -149,7 +149,7 @@ class Store:
 
     async def delete_rule(self, rule_id: int) -> bool:
         """Delete a rule with its buckets, quotas and violations; False if there is none. Raises Unavailable."""
-        return bool(await self._rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
+        return bool(await self.rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
 
     # What is told
 
@@ -163,7 +163,7 @@ class Store:
 
     async def violations_within(self, seconds: float) -> int:
         """Return how many requests were refused in the last `seconds`. Raises Unavailable."""
-        (row,) = await self._rows(
+        (row,) = await self.rows(
             "SELECT coalesce(sum(hits), 0)::bigint AS hits FROM rate_limit_violations"
             " WHERE occurred_at > clock_timestamp() - make_interval(secs => %s)",
             (seconds,),
@@ -173,14 +173,14 @@ class Store:
 
     async def analytics(self, minutes: int) -> dict[str, list[DictRow]]:
         """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
-        return {name: await self._rows(query, {"minutes": minutes}) for name, query in ANALYTICS.items()}
+        return {name: await self.rows(query, {"minutes": minutes}) for name, query in ANALYTICS.items()}
 
     # What the server writes down
 
     async def add_stats(self, counts: Mapping[tuple[str, str, bool], int]) -> None:
         """Add decisions, counted by (scope, resource_type, admitted), to the running minute. Raises Unavailable."""
         keys = sorted({(scope, resource) for scope, resource, _ in counts})
-        await self._rows(
+        await self.rows(
             "INSERT INTO rate_limit_stats AS s (minute, scope, resource_type, admitted, denied)"
             " SELECT date_trunc('minute', clock_timestamp()), * FROM unnest(%s::text[], %s::text[], %s::bigint[],"
             " %s::bigint[]) ON CONFLICT (minute, scope, resource_type)"
@@ -195,7 +195,7 @@ class Store:
 
     async def add_load(self, sample: Mapping[str, Any]) -> None:
         """Write down how this process feels. Raises Unavailable."""
-        await self._rows(
+        await self.rows(
             "INSERT INTO system_load_history (instance, cpu_percent, memory_bytes, requests_per_second,"
             " websocket_clients, pool_in_use) VALUES (%(instance)s, %(cpu_percent)s, %(memory_bytes)s,"
             " %(requests_per_second)s, %(websocket_clients)s, %(pool_in_use)s)",
@@ -206,11 +206,11 @@ class Store:
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises Unavailable."""
-        await self._rows("SELECT 1")
+        await self.rows("SELECT 1")
 
     async def notify(self, payload: str) -> None:
         """Tell the other server processes. Raises Unavailable."""
-        await self._rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
+        await self.rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
 
     async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
         """Yield (channel, payload) as they come, and ("", "") once listening and whenever `every_s` was quiet.
@@ -235,17 +235,18 @@ class Store:
         part = sql.SQL("{} FROM ({} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s) AS page {} ORDER BY {}").format(
             sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), sql.SQL(listing.order)
         )
-        (count,) = await self._rows(sql.SQL("SELECT count(*) AS total FROM ({}) AS counted").format(listed), filters)
-        items = await self._rows(part, {**filters, "limit": limit, "offset": offset})
+        (count,) = await self.rows(sql.SQL("SELECT count(*) AS total FROM ({}) AS counted").format(listed), filters)
+        items = await self.rows(part, {**filters, "limit": limit, "offset": offset})
         return Page(items, count["total"])
 
     async def _named(self, query: sql.Composed, arguments: Mapping[str, Any]) -> list[DictRow]:
         try:
-            return await self._rows(query, arguments)
+            return await self.rows(query, arguments)
         except psycopg.errors.UniqueViolation as error:
             raise DuplicateName(arguments["rule_name"]) from error
 
-    async def _rows(self, query: Query, arguments: Any = ()) -> list[DictRow]:
+    async def rows(self, query: Query, arguments: Any = ()) -> list[DictRow]:
+        """Run one statement and return its rows; a lost connection is made good once. Raises Unavailable."""
         try:
             return await self._once(query, arguments)
         except _PASSING:
