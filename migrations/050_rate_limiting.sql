@@ -54,7 +54,7 @@ CREATE TABLE rate_limit_buckets (
     CONSTRAINT rate_limit_buckets_pointers_check CHECK (0 <= tail AND tail <= head AND capacity >= 1)
 ) WITH (fillfactor = 70);             -- room for in-page updates
 
-CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id);
+CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id, key);  -- the order of the list of usage
 
 -- The ring itself, overwritten in place.
 CREATE TABLE rate_limit_ring (
@@ -80,9 +80,10 @@ CREATE TABLE resource_quotas (
     CONSTRAINT resource_quotas_used_check CHECK (used >= 0)
 ) WITH (fillfactor = 70);
 
-CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id);
+CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id, key);
+CREATE INDEX resource_quotas_period_start_idx ON resource_quotas (rule_id, period_start);  -- periods to be closed
 
--- The periods that are over, written when the next one begins for that key.
+-- The periods that are over: written when the key asks again or by the upkeep, whichever comes first.
 CREATE TABLE resource_consumption (
     key text NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -94,7 +95,7 @@ CREATE TABLE resource_consumption (
 );
 
 CREATE INDEX resource_consumption_rule_id_idx ON resource_consumption (rule_id, period_start);
-CREATE INDEX resource_consumption_period_start_idx ON resource_consumption (period_start);
+CREATE INDEX resource_consumption_closed_at_idx ON resource_consumption (closed_at);
 
 -- What is told -----------------------------------------------------------------------------------
 
@@ -146,6 +147,26 @@ CREATE TABLE system_load_history (
 
 CREATE INDEX system_load_history_sampled_at_idx ON system_load_history (sampled_at DESC);
 CREATE INDEX system_load_history_instance_idx ON system_load_history (instance, sampled_at DESC);
+
+-- Alerts, one row from firing to resolving. All server processes share them: each reads what is here and tells it.
+CREATE TABLE rate_limit_alerts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    severity text NOT NULL,
+    says text NOT NULL,
+    threshold bigint NOT NULL,
+    value bigint NOT NULL,            -- when it fired
+    fired_at timestamptz NOT NULL,
+    resolved_value bigint,            -- when it was resolved
+    resolved_at timestamptz,
+    CONSTRAINT rate_limit_alerts_resolved_check CHECK (
+        (resolved_at IS NULL) = (resolved_value IS NULL) AND resolved_at >= fired_at
+    )
+);
+
+-- an alert fires once, however many processes see that it should
+CREATE UNIQUE INDEX rate_limit_alerts_firing_idx ON rate_limit_alerts (name) WHERE resolved_at IS NULL;
+CREATE INDEX rate_limit_alerts_fired_at_idx ON rate_limit_alerts (fired_at DESC, id DESC);
 
 -- A rule that changes ----------------------------------------------------------------------------
 
@@ -432,6 +453,48 @@ BEGIN
         END IF;
         RETURN NEXT standing;
     END LOOP;
+END $$;
+
+-- Upkeep -----------------------------------------------------------------------------------------
+
+-- Forget the buckets of keys that have been idle: nothing of their ring has been in the window for `grace`.
+-- Looks at `batch` buckets after (after_key, after_rule_id) and gives back where it stopped, NULL at the end.
+-- A bucket is deleted under its row lock only, after a new look at its ring; one that is locked is in use.
+CREATE FUNCTION rate_limit_forget_idle(
+    INOUT after_key text, INOUT after_rule_id bigint, batch bigint, grace interval, OUT forgotten bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    bucket record;
+    looked bigint := 0;
+BEGIN
+    forgotten := 0;
+    FOR bucket IN
+        SELECT b.key, b.rule_id, (b.head - 1 + b.capacity) % b.capacity AS newest,
+            clock_timestamp() - rate_limit_window(c.limit_type) - grace AS cutoff
+        FROM rate_limit_buckets AS b JOIN rate_limit_configs AS c ON c.id = b.rule_id
+        WHERE (b.key, b.rule_id) > (after_key, after_rule_id) ORDER BY b.key, b.rule_id LIMIT batch
+    LOOP
+        looked := looked + 1;
+        after_key := bucket.key;
+        after_rule_id := bucket.rule_id;
+        CONTINUE WHEN EXISTS (
+            SELECT FROM rate_limit_ring AS r WHERE r.key = bucket.key AND r.rule_id = bucket.rule_id
+                AND r.slot = bucket.newest AND r.admitted_at > bucket.cutoff
+        );
+        PERFORM FROM rate_limit_buckets AS b
+            WHERE b.key = bucket.key AND b.rule_id = bucket.rule_id FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+        DELETE FROM rate_limit_buckets AS b
+            WHERE b.key = bucket.key AND b.rule_id = bucket.rule_id AND NOT EXISTS (
+                SELECT FROM rate_limit_ring AS r
+                WHERE r.key = b.key AND r.rule_id = b.rule_id AND r.admitted_at > bucket.cutoff
+            );
+        forgotten := forgotten + FOUND::int;
+    END LOOP;
+    IF looked < batch THEN
+        after_key := NULL;
+        after_rule_id := NULL;
+    END IF;
 END $$;
 
 -- For rehearsals: what was admitted, with times that can be moved. Move all rows of a key and rule by the same

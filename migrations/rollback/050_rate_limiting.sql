@@ -3,6 +3,7 @@
 
 DROP VIEW rate_limit_admissions;
 DROP FUNCTION rate_limit_admission_moved();
+DROP FUNCTION rate_limit_forget_idle(text, bigint, bigint, interval);
 DROP FUNCTION rate_limit_check(text, text, text);
 DROP FUNCTION rate_limit_used(text, bigint);
 DROP FUNCTION rate_limit_consume(rate_limit_standing, timestamptz);
@@ -18,6 +19,7 @@ DROP FUNCTION rate_limit_period_end(text, timestamptz);
 DROP FUNCTION rate_limit_period_start(text, timestamptz);
 DROP FUNCTION rate_limit_period(text);
 DROP FUNCTION rate_limit_window(text);
+DROP TABLE rate_limit_alerts;
 DROP TABLE system_load_history;
 DROP TABLE rate_limit_stats;
 DROP TABLE rate_limit_violations;
