@@ -14,7 +14,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from gaia_server.limiter import Decision, Principal, Standing
-from gaia_server.listings import ANALYTICS, CONDITIONS, RULES, USAGE, VIOLATIONS, Listing
+from gaia_server.listings import ANALYTICS, MAX_COUNTED, RULES, USAGE, VIOLATIONS, Listing
 from gaia_server.rules import Rule, RuleFields
 
 APPLICATION_NAME = "gaia_server"
@@ -56,7 +56,7 @@ class DuplicateName(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list, and how long the whole list is."""
+    """A part of a list, and how long the whole list is; from MAX_COUNTED on, it is so long at least."""
 
     items: Sequence[Mapping[str, Any]]
     total: int
@@ -120,7 +120,7 @@ class Store:
 
     async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return rules by id; `filters` may hold scope, enabled and rule_name. Raises Unavailable."""
-        return await self._page(RULES, filters, limit=limit, offset=offset)
+        return await self.page(RULES, filters, limit=limit, offset=offset)
 
     async def rule(self, rule_id: int) -> Rule | None:
         """Return one rule, None if there is none. Raises Unavailable."""
@@ -155,11 +155,11 @@ class Store:
 
     async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return how much of each limit is used right now, by rule and key. Raises Unavailable."""
-        return await self._page(USAGE, filters, limit=limit, offset=offset)
+        return await self.page(USAGE, filters, limit=limit, offset=offset)
 
     async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return violations, newest first. Raises Unavailable."""
-        return await self._page(VIOLATIONS, filters, limit=limit, offset=offset)
+        return await self.page(VIOLATIONS, filters, limit=limit, offset=offset)
 
     async def violations_within(self, seconds: float) -> int:
         """Return how many requests were refused in the last `seconds`. Raises Unavailable."""
@@ -227,17 +227,19 @@ class Store:
 
     # How
 
-    async def _page(self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        conditions = [sql.SQL(CONDITIONS[name]) for name in filters]
+    async def page(self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+        """Return a part of a list, and its length as far as MAX_COUNTED. Raises Unavailable."""
+        conditions = [sql.SQL(listing.condition(name)) for name in filters]
         listed = sql.SQL("SELECT * FROM ({}) AS listed WHERE {}").format(
             sql.SQL(listing.query), sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
         )
         part = sql.SQL("{} FROM ({} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s) AS page {} ORDER BY {}").format(
-            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), sql.SQL(listing.order)
+            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), _of_page(listing.order)
         )
-        (count,) = await self.rows(sql.SQL("SELECT count(*) AS total FROM ({}) AS counted").format(listed), filters)
+        counted = sql.SQL("SELECT count(*) AS total FROM ({} LIMIT {}) AS counted").format(listed, MAX_COUNTED)
+        (count,) = await self.rows(counted, filters)
         items = await self.rows(part, {**filters, "limit": limit, "offset": offset})
-        return Page(items, count["total"])
+        return Page(items, max(count["total"], offset + len(items) if items else 0))
 
     async def _named(self, query: sql.Composed, arguments: Mapping[str, Any]) -> list[DictRow]:
         try:
@@ -266,6 +268,12 @@ class Store:
             raise
         except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+
+
+def _of_page(order: LiteralString) -> sql.SQL:
+    columns: list[LiteralString] = order.split(", ")
+    prefix: LiteralString = "page."
+    return sql.SQL(", ".join(prefix + column for column in columns))
 
 
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
