@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import LiteralString
 
-
 MAX_COUNTED = 10_000
 """A list is counted up to here: a longer one says that it has so many at least, and is not read to its end for it."""
 
@@ -17,6 +16,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "since": "occurred_at >= %(since)s",
     "until": "occurred_at < %(until)s",
     "kind": "kind = %(kind)s",
+    "state": "state = %(state)s",
     "tier": "tier = %(tier)s",
     "min_score": "score >= %(min_score)s",
     "max_score": "score <= %(max_score)s",
@@ -81,9 +81,9 @@ USAGE = Listing(
 
 ANALYTICS: dict[str, LiteralString] = {
     "decisions": """
-        SELECT minute, sum(admitted)::bigint AS admitted, sum(denied)::bigint AS denied
+        SELECT date_trunc(%(per)s, minute) AS start, sum(admitted)::bigint AS admitted, sum(denied)::bigint AS denied
         FROM rate_limit_stats WHERE minute > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
-        GROUP BY minute ORDER BY minute
+        GROUP BY 1 ORDER BY 1
     """,
     "by_resource": """
         SELECT resource_type, sum(admitted)::bigint AS admitted, sum(denied)::bigint AS denied
@@ -95,11 +95,12 @@ ANALYTICS: dict[str, LiteralString] = {
         FROM rate_limit_stats WHERE minute > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
         GROUP BY scope ORDER BY scope
     """,
-    "top_rules": """
-        SELECT v.rule_id, c.rule_name, sum(v.hits)::bigint AS hits
-        FROM rate_limit_violations AS v JOIN rate_limit_configs AS c ON c.id = v.rule_id
-        WHERE v.occurred_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
-        GROUP BY v.rule_id, c.rule_name ORDER BY hits DESC, v.rule_id LIMIT 10
+    "by_rule": """
+        SELECT v.*, c.rule_name FROM (
+            SELECT rule_id, sum(hits)::bigint AS hits, count(DISTINCT key) AS keys, max(last_at) AS last_at
+            FROM rate_limit_violations
+            WHERE occurred_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s) GROUP BY rule_id
+        ) AS v JOIN rate_limit_configs AS c ON c.id = v.rule_id ORDER BY v.hits DESC, v.rule_id
     """,
     "top_keys": """
         SELECT key, sum(hits)::bigint AS hits, max(last_at) AS last_at
@@ -107,11 +108,20 @@ ANALYTICS: dict[str, LiteralString] = {
         GROUP BY key ORDER BY hits DESC, key LIMIT 10
     """,
     "load": """
-        SELECT date_trunc('minute', sampled_at) AS minute, sum(cpu_percent) AS cpu_percent,
-            sum(memory_bytes)::bigint AS memory_bytes, sum(requests_per_second) AS requests_per_second,
-            sum(websocket_clients)::bigint AS websocket_clients, sum(pool_in_use)::bigint AS pool_in_use
-        FROM system_load_history WHERE sampled_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
-        GROUP BY 1 ORDER BY 1
+        SELECT date_trunc(%(per)s, minute) AS start, avg(cpu_percent) AS cpu_percent,
+            avg(memory_bytes)::bigint AS memory_bytes, avg(requests_per_second) AS requests_per_second,
+            max(websocket_clients) AS websocket_clients, max(pool_in_use) AS pool_in_use
+        FROM (
+            SELECT date_trunc('minute', sampled_at) AS minute, sum(cpu_percent) AS cpu_percent,
+                sum(memory_bytes) AS memory_bytes, sum(requests_per_second) AS requests_per_second,
+                sum(websocket_clients)::bigint AS websocket_clients, sum(pool_in_use)::bigint AS pool_in_use
+            FROM system_load_history
+            WHERE sampled_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s) GROUP BY 1
+        ) AS each_minute GROUP BY 1 ORDER BY 1
     """,
 }
-"""The rows behind `/analytics`, by name; each takes `minutes`. Load is summed over the processes that sampled."""
+"""The rows behind `/analytics`, by name; each takes `minutes` and `per`.
+
+Load is summed over the processes that sampled within a minute, then over the period: its mean, of clients and
+connections the most.
+"""

@@ -44,6 +44,7 @@ _LOST = (
 )
 
 Query = LiteralString | sql.Composed
+Rows = list[DictRow]
 
 
 class Unavailable(Exception):
@@ -134,7 +135,7 @@ class Store:
             sql.SQL(", ").join(map(sql.Placeholder, _FIELDS)),
             _RULE,
         )
-        (row,) = await self._named(query, asdict(rule))
+        (row,) = await self.named(query, asdict(rule), rule.rule_name)
         return Rule(**row)
 
     async def replace_rule(self, rule_id: int, rule: RuleFields) -> Rule | None:
@@ -144,7 +145,7 @@ class Store:
             sql.Placeholder("id"),
             _RULE,
         )
-        rows = await self._named(query, {**asdict(rule), "id": rule_id})
+        rows = await self.named(query, {**asdict(rule), "id": rule_id}, rule.rule_name)
         return Rule(**rows[0]) if rows else None
 
     async def delete_rule(self, rule_id: int) -> bool:
@@ -161,19 +162,10 @@ class Store:
         """Return violations, newest first. Raises Unavailable."""
         return await self.page(VIOLATIONS, filters, limit=limit, offset=offset)
 
-    async def violations_within(self, seconds: float) -> int:
-        """Return how many requests were refused in the last `seconds`. Raises Unavailable."""
-        (row,) = await self.rows(
-            "SELECT coalesce(sum(hits), 0)::bigint AS hits FROM rate_limit_violations"
-            " WHERE occurred_at > clock_timestamp() - make_interval(secs => %s)",
-            (seconds,),
-        )
-        found: int = row["hits"]
-        return found
-
-    async def analytics(self, minutes: int) -> dict[str, list[DictRow]]:
+    async def analytics(self, minutes: int, per: str) -> dict[str, Rows]:
         """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
-        return {name: await self.rows(query, {"minutes": minutes}) for name, query in ANALYTICS.items()}
+        asked = {"minutes": minutes, "per": per}
+        return {name: await self.rows(query, asked) for name, query in ANALYTICS.items()}
 
     # What the server writes down
 
@@ -241,13 +233,14 @@ class Store:
         items = await self.rows(part, {**filters, "limit": limit, "offset": offset})
         return Page(items, max(count["total"], offset + len(items) if items else 0))
 
-    async def _named(self, query: sql.Composed, arguments: Mapping[str, Any]) -> list[DictRow]:
+    async def named(self, query: Query, arguments: Mapping[str, Any], name: str) -> Rows:
+        """Run a statement that gives a rule a name. Raises DuplicateName with `name`, Unavailable."""
         try:
             return await self.rows(query, arguments)
         except psycopg.errors.UniqueViolation as error:
-            raise DuplicateName(arguments["rule_name"]) from error
+            raise DuplicateName(name) from error
 
-    async def rows(self, query: Query, arguments: Any = ()) -> list[DictRow]:
+    async def rows(self, query: Query, arguments: Any = ()) -> Rows:
         """Run one statement and return its rows; a lost connection is made good once. Raises Unavailable."""
         try:
             return await self._once(query, arguments)
@@ -259,7 +252,7 @@ class Store:
             await self._pool.check()  # the other idle connections are as dead as this one
             return await self._once(query, arguments)
 
-    async def _once(self, query: Query, arguments: Any) -> list[DictRow]:
+    async def _once(self, query: Query, arguments: Any) -> Rows:
         try:
             async with asyncio.timeout(TIMEOUT_S), self._pool.connection() as connection:
                 cursor = await connection.execute(query, arguments)

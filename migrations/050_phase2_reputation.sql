@@ -51,3 +51,36 @@ $$;
 CREATE FUNCTION reputation_limit(limit_value bigint, tier text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT greatest(floor(limit_value * reputation_factor(tier))::bigint, least(limit_value, 1))
 $$;
+
+-- Set a user's reputation by hand, and say why. The row is locked first, so that the event tells the true change.
+CREATE FUNCTION reputation_set(of_key text, new_score bigint, new_vip boolean, because text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    old_score bigint;
+BEGIN
+    INSERT INTO reputation_scores (key) VALUES (of_key) ON CONFLICT DO NOTHING;
+    SELECT r.score INTO old_score FROM reputation_scores AS r WHERE r.key = of_key FOR UPDATE;
+    UPDATE reputation_scores AS r SET score = new_score, vip = new_vip, updated_at = clock_timestamp()
+        WHERE r.key = of_key;
+    INSERT INTO reputation_events (key, kind, change, reason, occurred_at)
+        VALUES (of_key, 'manual', new_score - old_score, because, clock_timestamp());
+END $$;
+
+-- Move scores that have not changed for whole weeks towards 50, five points for each, at most `batch` of them.
+-- What is left of the time counts for the next week; so it makes no difference who asks this, and how often.
+CREATE FUNCTION reputation_decay(batch bigint) RETURNS bigint LANGUAGE sql AS $$
+    WITH due AS (
+        SELECT r.key, r.score, floor(extract(epoch FROM now() - r.updated_at) / 604800)::bigint AS weeks
+        FROM reputation_scores AS r WHERE r.score <> 50 AND r.updated_at <= now() - interval '168 hours'
+        ORDER BY r.updated_at LIMIT batch FOR UPDATE SKIP LOCKED
+    ), moved AS (
+        UPDATE reputation_scores AS r
+        SET score = r.score + sign(50 - r.score)::bigint * least(5 * due.weeks, abs(50 - r.score)),
+            updated_at = r.updated_at + due.weeks * interval '168 hours'
+        FROM due WHERE r.key = due.key
+        RETURNING r.key, r.score - due.score AS change
+    ), told AS (
+        INSERT INTO reputation_events (key, kind, change) SELECT key, 'decay', change FROM moved RETURNING 1
+    )
+    SELECT count(*) FROM told
+$$;

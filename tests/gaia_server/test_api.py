@@ -92,7 +92,7 @@ BAD_REQUESTS = [
     ("GET", "/usage?key=%00", 422),
     ("GET", "/violations?since=yesterday", 422),
     ("GET", "/violations?since=2026-01-01T00:00:00", 422),
-    ("GET", "/analytics?minutes=10081", 422),
+    ("GET", "/analytics?minutes=43201", 422),
     ("GET", "/%2e%2e/%ff", 404),
 ]
 
@@ -211,7 +211,8 @@ def test_analytics_are_counted(own: Running) -> None:
     (row,) = [row for row in found["by_resource"] if row["resource_type"] == "violations"]
     assert (row["admitted"], row["denied"]) == (3, 2)
     totals = found["totals"]
-    assert totals["admitted_ratio"] == totals["admitted"] / (totals["admitted"] + totals["denied"])
+    assert totals["denied_ratio"] == totals["denied"] / (totals["admitted"] + totals["denied"])
+    assert [(one["hits"], one["keys"], one["share"]) for one in found["by_rule"]] == [(2, 1, 1.0)]
     assert found["top_keys"] == [{"key": "api_key:counted", "hits": 2, "last_at": found["top_keys"][0]["last_at"]}]
 
 
