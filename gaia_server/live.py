@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gaia_server import __version__, alert_history
+from gaia_server import __version__, alert_history, retention
 from gaia_server.hub import Client, Message
 from gaia_server.metrics import resident_bytes
 from gaia_server.problem import encode
@@ -49,6 +49,7 @@ async def running(server: Server) -> AsyncIterator[None]:
         repeat(WATCH_S, lambda: watch(server)),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
         repeat(LOAD_S, Load(server).write),
+        repeat(retention.EVERY_S, lambda: retention.upkeep(server)),
         listen(server),
     )
     tasks = [asyncio.create_task(one) for one in work]

@@ -4,8 +4,10 @@ The caller sees two errors only: `Unavailable` when the database does not answer
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -45,6 +47,7 @@ _LOST = (
 
 Query = LiteralString | sql.Composed
 Rows = list[DictRow]
+Ask = Callable[..., Awaitable[Rows]]
 
 
 class Unavailable(Exception):
@@ -252,15 +255,53 @@ class Store:
             await self._pool.check()  # the other idle connections are as dead as this one
             return await self._once(query, arguments)
 
-    async def _once(self, query: Query, arguments: Any) -> Rows:
+    @asynccontextmanager
+    async def alone(self, lock: int) -> AsyncIterator[Ask | None]:
+        """Give what runs statements on one connection that alone holds the advisory lock; None if another has it.
+
+        Raises Unavailable. A connection that is lost gives up its lock.
+        """
+        with _told():
+            async with asyncio.timeout(TIMEOUT_S):
+                connection = await self._pool.getconn()
+        ask = partial(_ask, connection)
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._pool.connection() as connection:
-                cursor = await connection.execute(query, arguments)
-                return await cursor.fetchall() if cursor.description else []
-        except _PASSING:
+            (row,) = await ask("SELECT pg_try_advisory_lock(%s) AS got", (lock,))
+            yield ask if row["got"] else None
+            if row["got"]:
+                await ask("SELECT pg_advisory_unlock(%s)", (lock,))
+        except BaseException:
+            await connection.close()  # whatever it was doing: with it, the lock is gone
             raise
-        except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _once(self, query: Query, arguments: Any) -> Rows:
+        with _told():
+            async with asyncio.timeout(TIMEOUT_S), self._pool.connection() as connection:
+                return await _fetched(connection, query, arguments)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in our words that the database does not answer."""
+    try:
+        yield
+    except _PASSING:
+        raise
+    except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+
+
+async def _ask(connection: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
+    with _told():
+        async with asyncio.timeout(TIMEOUT_S):
+            return await _fetched(connection, query, arguments)
+
+
+async def _fetched(connection: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:
+    cursor = await connection.execute(query, arguments)
+    return await cursor.fetchall() if cursor.description else []
 
 
 def _of_page(order: LiteralString) -> sql.SQL:
