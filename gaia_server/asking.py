@@ -12,6 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from gaia_server.problem import Problem
 
 MAX_BODY = 64 * 1024
+READ_ON = 1024 * 1024
+"""How far a body that is too large is read and thrown away: closed before, its sender would not see the answer."""
+
 BODY_S = 10.0
 """How long a body may take to come."""
 
@@ -40,18 +43,26 @@ async def read_json(request: Request) -> Any:
 
 
 async def _body(request: Request) -> bytes:
-    body = bytearray()
+    body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_S):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise Problem(413, f"the body is larger than {MAX_BODY} bytes", headers={"Connection": "close"})
+                size += len(chunk)
+                if size <= MAX_BODY:
+                    body += chunk
+                elif size > READ_ON:
+                    raise _too_large(Connection="close")
     except TimeoutError:
         raise Problem(408, f"the body did not come within {BODY_S:g} s", headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise Problem(400, "the body is not complete") from None
+    if size > MAX_BODY:
+        raise _too_large()
     return bytes(body)
+
+
+def _too_large(**headers: str) -> Problem:
+    return Problem(413, f"the body is larger than {MAX_BODY} bytes", headers=headers)
 
 
 def _refuse(constant: str) -> Any:
