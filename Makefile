@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test check format lock clean
+.PHONY: help install build gate test bench check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -53,6 +53,9 @@ gate: install build  ## bring up a server on this machine and gate it
 
 test: install build $(BIN)/.browser  ## the project's own tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile
+
+bench: install  ## what the limiter promises, measured: about half an hour
+	$(BIN)/python -m benchmarks.limiter
 
 check: install  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .

@@ -1,10 +1,12 @@
 """Addresses of clients, as limits count them. Pure."""
 
 import ipaddress
+from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+@lru_cache(maxsize=4096)  # the same clients come again and again
 def parse(text: str | None) -> Address | None:
     """Return the address that `text` is, IPv4 in IPv6 clothes undressed; None if it is none."""
     try:
@@ -14,6 +16,7 @@ def parse(text: str | None) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@lru_cache(maxsize=4096)
 def counted(address: Address) -> str:
     """Return what a limit counts `address` as: an IPv6 one as its /64, all of which one client can have."""
     if address.version == 4 or address.is_loopback:

@@ -14,12 +14,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gaia_server import limiter, live
+from gaia_server.connection import Unavailable
 from gaia_server.dashboard import ASSETS
 from gaia_server.problem import Problem, on_error, on_http_exception, on_problem
 from gaia_server.routes import Path, routes
 from gaia_server.rules import RESOURCE_TYPES
 from gaia_server.server import Server
-from gaia_server.store import Unavailable
 
 _API = "/api/"
 _QUOTAS = "/api/admin/quotas/"

@@ -1,6 +1,6 @@
 """The limiter's core: who asks, and what the answer's headers say. Pure: no SQL, no clock, no socket.
 
-Whether a request is admitted is decided by the database, in `store.Store.check`.
+Whether a request is admitted is decided by the database, in `checks.Checks.decide`.
 """
 
 import math
@@ -49,13 +49,18 @@ class Standing:
     key: str
     admitted: bool
     remaining: int
-    reset_at: datetime  # refused: when it would be admitted; else: when `remaining` grows next
+    reset_us: int  # after checked_at; refused: when it would be admitted; else: when `remaining` grows next
     checked_at: datetime  # the database's clock
 
     @property
     def reset_s(self) -> int:
-        """Whole seconds until `reset_at`, rounded up."""
-        return max(math.ceil((self.reset_at - self.checked_at) / timedelta(seconds=1)), 0)
+        """Whole seconds until then, rounded up."""
+        return max(-(-self.reset_us // 1_000_000), 0)
+
+    @property
+    def reset_epoch(self) -> int:
+        """Seconds since the epoch until then, rounded up."""
+        return math.ceil(self.checked_at.timestamp() + self.reset_us / 1_000_000)
 
     @property
     def window_s(self) -> int:
@@ -135,7 +140,7 @@ def headers(decision: Decision) -> dict[str, str]:
         "RateLimit": ", ".join(f'"{s.rule_name}";r={s.remaining};t={s.reset_s}' for s in decision.standings),
         "X-RateLimit-Limit": str(tightest.limit_value),
         "X-RateLimit-Remaining": str(tightest.remaining),
-        "X-RateLimit-Reset": str(math.ceil(tightest.reset_at.timestamp())),
+        "X-RateLimit-Reset": str(tightest.reset_epoch),
     }
     if not decision.admitted:
         found["Retry-After"] = str(max(tightest.reset_s, 1))

@@ -16,11 +16,12 @@ import psycopg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gaia_server import __version__, alert_history, retention
+from gaia_server.connection import Unavailable
 from gaia_server.hub import Client, Message
 from gaia_server.metrics import resident_bytes
 from gaia_server.problem import encode
 from gaia_server.server import Server
-from gaia_server.store import EVENTS_CHANNEL, RULES_CHANNEL, Unavailable
+from gaia_server.store import EVENTS_CHANNEL, RULES_CHANNEL
 
 STATS_S = 5.0
 HEARTBEAT_S = 10.0
@@ -51,6 +52,7 @@ async def running(server: Server) -> AsyncIterator[None]:
         repeat(LOAD_S, Load(server).write),
         repeat(retention.EVERY_S, lambda: retention.upkeep(server)),
         listen(server),
+        server.batcher.run(),
     )
     tasks = [asyncio.create_task(one) for one in work]
     log.info("serving", extra={"version": __version__, "digest": server.digest, "instance": server.instance})
@@ -62,6 +64,7 @@ async def running(server: Server) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await _last_words(server)
+        await server.checks.close()
         await server.store.close()
 
 

@@ -6,7 +6,7 @@ request ever waits long for it, and it never waits for a request.
 
 import asyncio
 import logging
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from gaia_server.server import Server
 from gaia_server.store import Ask
@@ -88,9 +88,22 @@ _CLOSE: LiteralString = """
     SELECT count(*) AS changed FROM closed
 """
 _DECAY: LiteralString = "SELECT reputation_decay(%(batch)s) AS changed"
+# A stretch of buckets in the order of their key, and which of them are idle: looked at again once they are locked.
 _IDLE: LiteralString = """
-    SELECT after_key, after_rule_id, forgotten FROM rate_limit_forget_idle(
-        %(after_key)s, %(after_rule_id)s, %(batch)s, make_interval(secs => %(grace_s)s))
+    WITH stretch AS MATERIALIZED (
+        SELECT b.key, b.rule_id FROM rate_limit_buckets AS b
+        WHERE (b.key, b.rule_id) > (%(after_key)s, %(after_rule_id)s) ORDER BY b.key, b.rule_id LIMIT %(batch)s
+    ), idle AS (
+        SELECT b.key, b.rule_id FROM stretch AS s
+        JOIN rate_limit_buckets AS b ON b.key = s.key AND b.rule_id = s.rule_id
+        JOIN rate_limit_configs AS c ON c.id = b.rule_id
+        WHERE b.last_at < clock_timestamp() - rate_limit_window(c.limit_type) - make_interval(secs => %(grace_s)s)
+        FOR UPDATE OF b SKIP LOCKED
+    ), gone AS (
+        DELETE FROM rate_limit_buckets AS b USING idle AS i WHERE b.key = i.key AND b.rule_id = i.rule_id RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM stretch) AS looked, (SELECT count(*) FROM gone) AS changed, last.key, last.rule_id
+    FROM (VALUES (1)) AS one LEFT JOIN (SELECT * FROM stretch ORDER BY key DESC, rule_id DESC LIMIT 1) AS last ON true
 """
 
 log = logging.getLogger(__name__)
@@ -128,15 +141,15 @@ async def decay(ask: Ask) -> int:
 
 async def forget_idle(ask: Ask, grace_s: float = GRACE_S) -> int:
     """Look once at every bucket and delete those of idle keys; return how many. Raises Unavailable."""
-    forgotten = 0
-    place: tuple[str | None, int | None] = ("", 0)
-    while place[0] is not None:
-        asked = {"after_key": place[0], "after_rule_id": place[1], "batch": BUCKETS, "grace_s": grace_s}
-        (row,) = await ask(_IDLE, asked)
-        forgotten += row["forgotten"]
-        place = (row["after_key"], row["after_rule_id"])
+    forgotten: int = 0
+    place: dict[str, Any] = {"after_key": "", "after_rule_id": 0}
+    while True:
+        (row,) = await ask(_IDLE, {**place, "batch": BUCKETS, "grace_s": grace_s})
+        forgotten += row["changed"]
+        if row["looked"] < BUCKETS:
+            return forgotten
+        place = {"after_key": row["key"], "after_rule_id": row["rule_id"]}
         await asyncio.sleep(PAUSE_S)
-    return forgotten
 
 
 async def _until_done(ask: Ask, query: LiteralString, **given: int) -> int:

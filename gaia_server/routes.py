@@ -61,7 +61,8 @@ async def livez(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """Say whether requests can be decided."""
     if not await _server(request).database_answers():
-        raise Problem(503, "the database does not answer")
+        passes = _server(request).settings.on_db_down == "allow"
+        raise Problem(503, f"the database does not answer: requests {'pass unlimited' if passes else 'are refused'}")
     return Json({"status": "ready"})
 
 

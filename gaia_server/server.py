@@ -17,12 +17,15 @@ from starlette.requests import HTTPConnection
 from gaia_server import __version__, limiter
 from gaia_server.alerts import Watch
 from gaia_server.auth import Access
+from gaia_server.batch import Batcher, Overloaded
+from gaia_server.checks import Checks, Question
+from gaia_server.connection import TIMEOUT_S, Unavailable
 from gaia_server.events import Pending
 from gaia_server.hub import Hub
 from gaia_server.limiter import Decision, Principal
 from gaia_server.metrics import Metrics, resident_bytes
 from gaia_server.settings import Settings
-from gaia_server.store import TIMEOUT_S, Store, Unavailable
+from gaia_server.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,8 @@ class Server:
     settings: Settings
     digest: str | None  # sha256 of the executable it was started from; None if it was not started from one
     store: Store = field(init=False)
+    checks: Checks = field(init=False)
+    batcher: Batcher[Question, Decision] = field(init=False)
     access: Access = field(init=False)
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
@@ -59,6 +64,8 @@ class Server:
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
+        self.checks = Checks(self.settings.database_url)
+        self.batcher = Batcher(self.checks.decide, lambda _: None)
         self.access = Access(self.settings.admin_token)
         self.metrics = Metrics(self.gauges, self.digest)
 
@@ -85,9 +92,19 @@ class Server:
         )
 
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
-        """Decide one request, count it and remember what was refused. Raises Unavailable."""
+        """Decide one request, count it and remember what was refused.
+
+        While the database is away a request passes unlimited if the settings say so. Raises Unavailable.
+        """
         principal = self.principal(connection)
-        decision = await self.store.check(principal, resource_type)
+        try:
+            decision = await self.batcher.ask(Question(principal, resource_type))
+        except (Unavailable, Overloaded) as error:
+            if self.settings.on_db_down == "deny" or isinstance(error, Overloaded):
+                self.metrics.decisions.labels(principal.scope, "undecided").inc()
+                raise Unavailable(str(error)) from error
+            self.metrics.decisions.labels(principal.scope, "unlimited").inc()
+            return Decision([])
         self.counts[principal.scope, resource_type, decision.admitted] += 1
         outcome = "admitted" if decision.admitted else "denied"
         self.metrics.decisions.labels(principal.scope, outcome).inc()
@@ -127,11 +144,17 @@ class Server:
                     "status": "connected" if connected else "disconnected",
                     "pool": {"size": use.size, "in_use": use.in_use, "waiting": use.waiting, "max": use.maximum},
                 },
-                "rate_limiting": {"status": "enabled" if self.settings.rate_limit_enabled else "disabled"},
+                "rate_limiting": self._limiting(connected=connected),
                 "websocket": {"status": "serving", "clients": len(self.hub.clients)},
             },
             "features": {**self.settings.features, "anthropic_api_key_set": self.settings.anthropic_api_key_set},
         }
+
+    def _limiting(self, *, connected: bool) -> dict[str, str]:
+        if not self.settings.rate_limit_enabled:
+            return {"status": "disabled"}
+        away = "allowing" if self.settings.on_db_down == "allow" else "denying"
+        return {"status": "enabled" if connected else away, "on_db_down": self.settings.on_db_down}
 
     @property
     def uptime_s(self) -> float:

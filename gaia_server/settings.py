@@ -14,6 +14,9 @@ MAX_RETENTION_DAYS = 3650
 FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
 """Switches of other features: checked and reported here, used elsewhere."""
 
+ON_DB_DOWN = ("deny", "allow")
+"""What becomes of a request that cannot be decided because the database is away."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -28,6 +31,7 @@ class Settings:
     database_url: str = field(repr=False)
     port: int = DEFAULT_PORT
     rate_limit_enabled: bool = True
+    on_db_down: str = ON_DB_DOWN[0]
     admin_token: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
     reputation_enabled: bool = False
@@ -48,6 +52,7 @@ def read(variables: Mapping[str, str]) -> Settings:
         database_url=_database_url(given),
         port=_port(given),
         rate_limit_enabled=_boolean(given, "RATE_LIMIT_ENABLED", default=True),
+        on_db_down=_on_db_down(given),
         admin_token=_token(given),
         trusted_proxies=_networks(given),
         reputation_enabled=_boolean(given, "REPUTATION_ENABLED", default=False),
@@ -90,6 +95,13 @@ def _boolean(given: Mapping[str, str], name: str, *, default: bool) -> bool:
     if text not in ("true", "false"):
         raise SettingsError(f"{name}: {text!r} is not true or false")
     return text == "true"
+
+
+def _on_db_down(given: Mapping[str, str]) -> str:
+    text = given.get("RATE_LIMIT_ON_DB_DOWN", ON_DB_DOWN[0])
+    if text not in ON_DB_DOWN:
+        raise SettingsError(f"RATE_LIMIT_ON_DB_DOWN: {text!r} is not {' or '.join(ON_DB_DOWN)}")
+    return text
 
 
 def _token(given: Mapping[str, str]) -> str | None:

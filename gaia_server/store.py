@@ -1,11 +1,11 @@
-"""All SQL. Every method is one statement, so one transaction and one round trip.
+"""All SQL but the limiter's (`checks`). Every method is one statement, so one transaction and one round trip.
 
 The caller sees two errors only: `Unavailable` when the database does not answer, `DuplicateName` for a taken name.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any, LiteralString
@@ -15,43 +15,26 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
-from gaia_server.limiter import Decision, Principal, Standing
+from gaia_server import connection
+from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
 from gaia_server.listings import ANALYTICS, MAX_COUNTED, RULES, USAGE, VIOLATIONS, Listing
 from gaia_server.rules import Rule, RuleFields
 
-APPLICATION_NAME = "gaia_server"
 POOL_SIZE = 10
 MAX_WAITING = 1000
-TIMEOUT_S = 2.0
-"""How long a request waits for the database before it is answered 503."""
+RECONNECT_S = 2.0
+"""After so long a lost connection is given up; the next request for one begins anew, without a growing pause."""
 
 RULES_CHANNEL = "gaia_rules"
 EVENTS_CHANNEL = "gaia_events"
 
 _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
 _FIELDS = tuple(field.name for field in fields(RuleFields))
-_CHECK = sql.SQL("SELECT {} FROM rate_limit_check(%s, %s, %s)").format(
-    sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Standing))
-)
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
-
-# Worth one more try: a rule deleted meanwhile, locks taken in another order while a rule changed its kind.
-_PASSING = (psycopg.errors.ForeignKeyViolation, psycopg.errors.DeadlockDetected)
-# A connection of the pool that turned out to be dead: the database was restarted.
-_LOST = (
-    psycopg.errors.AdminShutdown,
-    psycopg.errors.CrashShutdown,
-    psycopg.errors.IdleSessionTimeout,
-    psycopg.InterfaceError,
-)
 
 Query = LiteralString | sql.Composed
 Rows = list[DictRow]
 Ask = Callable[..., Awaitable[Rows]]
-
-
-class Unavailable(Exception):
-    """The database did not answer, or not in time."""
 
 
 class DuplicateName(Exception):
@@ -83,13 +66,14 @@ class Store:
         self._dsn = dsn
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             dsn,
-            kwargs=_connection_arguments(),
-            configure=_configure,
+            kwargs=connection.arguments() | {"row_factory": dict_row},
+            configure=connection.configure,
+            check=connection.check,
             min_size=2,
             max_size=POOL_SIZE,
             max_waiting=MAX_WAITING,
             timeout=TIMEOUT_S,
-            reconnect_timeout=10,
+            reconnect_timeout=RECONNECT_S,
             open=False,
             name="gaia_server",
         )
@@ -108,13 +92,6 @@ class Store:
         found = self._pool.get_stats()
         size = found.get("pool_size", 0)
         return PoolUse(size, size - found.get("pool_available", 0), found.get("requests_waiting", 0), POOL_SIZE)
-
-    # Limiting
-
-    async def check(self, principal: Principal, resource_type: str) -> Decision:
-        """Decide one request and count it. Raises Unavailable."""
-        rows = await self.rows(_CHECK, (principal.scope, principal.value, resource_type))
-        return Decision([Standing(**row) for row in rows])
 
     # Rules
 
@@ -212,12 +189,12 @@ class Store:
 
         Raises psycopg.OperationalError when the connection is lost.
         """
-        async with await AsyncConnection.connect(self._dsn, **_connection_arguments()) as connection:
+        async with await AsyncConnection.connect(self._dsn, **connection.arguments()) as listening:
             for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
-                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             while True:
                 yield "", ""
-                async for notification in connection.notifies(timeout=every_s):
+                async for notification in listening.notifies(timeout=every_s):
                     yield notification.channel, notification.payload
 
     # How
@@ -244,16 +221,13 @@ class Store:
             raise DuplicateName(name) from error
 
     async def rows(self, query: Query, arguments: Any = ()) -> Rows:
-        """Run one statement and return its rows; a lost connection is made good once. Raises Unavailable."""
-        try:
-            return await self._once(query, arguments)
-        except _PASSING:
-            return await self._once(query, arguments)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, _LOST):
-                raise
-            await self._pool.check()  # the other idle connections are as dead as this one
-            return await self._once(query, arguments)
+        """Run one statement and return its rows, tried again if nothing came of it. Raises Unavailable."""
+        with _told():
+            async with asyncio.timeout(TIMEOUT_S):
+                for _ in range(TRIES - 1):
+                    with suppress(*UNDONE):
+                        return await self._once(query, arguments)
+                return await self._once(query, arguments)
 
     @asynccontextmanager
     async def alone(self, lock: int) -> AsyncIterator[Ask | None]:
@@ -262,24 +236,22 @@ class Store:
         Raises Unavailable. A connection that is lost gives up its lock.
         """
         with _told():
-            async with asyncio.timeout(TIMEOUT_S):
-                connection = await self._pool.getconn()
-        ask = partial(_ask, connection)
+            pooled = await self._pool.getconn()
+        ask = partial(_ask, pooled)
         try:
             (row,) = await ask("SELECT pg_try_advisory_lock(%s) AS got", (lock,))
             yield ask if row["got"] else None
             if row["got"]:
                 await ask("SELECT pg_advisory_unlock(%s)", (lock,))
         except BaseException:
-            await connection.close()  # whatever it was doing: with it, the lock is gone
+            await pooled.close()  # whatever it was doing: with it, the lock is gone
             raise
         finally:
-            await self._pool.putconn(connection)
+            await self._pool.putconn(pooled)
 
     async def _once(self, query: Query, arguments: Any) -> Rows:
-        with _told():
-            async with asyncio.timeout(TIMEOUT_S), self._pool.connection() as connection:
-                return await _fetched(connection, query, arguments)
+        async with self._pool.connection() as pooled:
+            return await _fetched(pooled, query, arguments)
 
 
 @contextmanager
@@ -287,20 +259,18 @@ def _told() -> Iterator[None]:
     """Say in our words that the database does not answer."""
     try:
         yield
-    except _PASSING:
-        raise
     except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
 
 
-async def _ask(connection: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
+async def _ask(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
     with _told():
         async with asyncio.timeout(TIMEOUT_S):
-            return await _fetched(connection, query, arguments)
+            return await _fetched(pooled, query, arguments)
 
 
-async def _fetched(connection: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:
-    cursor = await connection.execute(query, arguments)
+async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:
+    cursor = await pooled.execute(query, arguments)
     return await cursor.fetchall() if cursor.description else []
 
 
@@ -308,19 +278,3 @@ def _of_page(order: LiteralString) -> sql.SQL:
     columns: list[LiteralString] = order.split(", ")
     prefix: LiteralString = "page."
     return sql.SQL(", ".join(prefix + column for column in columns))
-
-
-async def _configure(connection: AsyncConnection[DictRow]) -> None:
-    await connection.execute(
-        "SELECT set_config('statement_timeout', '3s', false), set_config('TimeZone', 'UTC', false)"
-    )
-
-
-def _connection_arguments() -> dict[str, Any]:
-    return {
-        "application_name": APPLICATION_NAME,
-        "autocommit": True,
-        "connect_timeout": 2,
-        "tcp_user_timeout": 3000,
-        "row_factory": dict_row,
-    }

@@ -8,7 +8,7 @@
 -- squawk-ignore-file prefer-robust-stmts, require-concurrent-index-creation, require-lock-timeout, require-statement-timeout
 
 CREATE TABLE reputation_scores (
-    key text PRIMARY KEY,             -- 'user:ada'
+    key text COLLATE "C" PRIMARY KEY,  -- 'user:ada'
     score bigint NOT NULL DEFAULT 50,
     vip boolean NOT NULL DEFAULT false,
     tier text NOT NULL GENERATED ALWAYS AS (
@@ -27,7 +27,7 @@ CREATE INDEX reputation_scores_updated_at_idx ON reputation_scores (updated_at) 
 
 CREATE TABLE reputation_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key text NOT NULL REFERENCES reputation_scores (key) ON DELETE CASCADE,
+    key text COLLATE "C" NOT NULL REFERENCES reputation_scores (key) ON DELETE CASCADE,
     kind text NOT NULL,
     severity bigint,                  -- of a violation: 1 to 3, costing 3 points each
     change bigint NOT NULL,           -- of the score, as it was applied

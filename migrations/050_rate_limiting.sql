@@ -40,28 +40,33 @@ CREATE INDEX rate_limit_configs_scope_idx ON rate_limit_configs (scope, scope_va
 
 -- Windows ----------------------------------------------------------------------------------------
 
--- One row per key and rule: the lock of that key, and the ring's pointers. Admission number s (0, 1, ...)
--- stands in slot s % capacity; those from tail to head - 1 are in the window, as far as was looked.
--- The ring doubles when all of it is in the window. So it never forgets an admission that counts, whatever
--- becomes of the limit, and keeps at most twice as many rows as were ever admitted in one window.
+-- One row per key and rule: the lock of that key, and the ring's pointers. Admissions that one batch decides have one
+-- time and make one run. Run number r (0, 1, ...) stands in slot r % capacity; those from tail to head - 1 are in the
+-- window, as far as was looked. The ring doubles when all of it is in the window. So it never forgets an admission
+-- that counts, whatever becomes of the limit, and keeps at most twice as many rows as were ever admitted in one window.
 CREATE TABLE rate_limit_buckets (
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
-    head bigint NOT NULL DEFAULT 0,   -- admissions so far
-    tail bigint NOT NULL DEFAULT 0,   -- the oldest admission that had not left the window
+    head bigint NOT NULL DEFAULT 0,     -- runs so far
+    tail bigint NOT NULL DEFAULT 0,     -- the oldest run that had not left the window
     capacity bigint NOT NULL DEFAULT 8,
+    admitted bigint NOT NULL DEFAULT 0, -- admissions so far
+    last_at timestamptz NOT NULL DEFAULT '-infinity',  -- the newest admission
     PRIMARY KEY (key, rule_id),
-    CONSTRAINT rate_limit_buckets_pointers_check CHECK (0 <= tail AND tail <= head AND capacity >= 1)
-) WITH (fillfactor = 70);             -- room for in-page updates
+    CONSTRAINT rate_limit_buckets_pointers_check CHECK (
+        0 <= tail AND tail <= head AND head <= admitted AND capacity >= 1
+    )
+) WITH (fillfactor = 70);               -- room for in-page updates
 
 CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id, key);  -- the order of the list of usage
 
 -- The ring itself, overwritten in place.
 CREATE TABLE rate_limit_ring (
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL,
     slot bigint NOT NULL,
     admitted_at timestamptz NOT NULL,
+    before bigint NOT NULL,             -- admissions before this run
     PRIMARY KEY (key, rule_id, slot),
     CONSTRAINT rate_limit_ring_bucket_fkey FOREIGN KEY (key, rule_id)
         REFERENCES rate_limit_buckets (key, rule_id) ON DELETE CASCADE
@@ -71,11 +76,11 @@ CREATE TABLE rate_limit_ring (
 
 -- The running period of each key and quota rule, and the lock of that key.
 CREATE TABLE resource_quotas (
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
-    period_start timestamptz NOT NULL,
+    period_start timestamptz NOT NULL DEFAULT '-infinity',
     used bigint NOT NULL DEFAULT 0,
-    last_at timestamptz NOT NULL,     -- the newest admission
+    last_at timestamptz NOT NULL DEFAULT '-infinity',  -- the newest admission
     PRIMARY KEY (key, rule_id),
     CONSTRAINT resource_quotas_used_check CHECK (used >= 0)
 ) WITH (fillfactor = 70);
@@ -85,7 +90,7 @@ CREATE INDEX resource_quotas_period_start_idx ON resource_quotas (rule_id, perio
 
 -- The periods that are over: written when the key asks again or by the upkeep, whichever comes first.
 CREATE TABLE resource_consumption (
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
     period_start timestamptz NOT NULL,
     used bigint NOT NULL,
@@ -103,7 +108,7 @@ CREATE INDEX resource_consumption_closed_at_idx ON resource_consumption (closed_
 CREATE TABLE rate_limit_violations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
-    key text NOT NULL,
+    key text COLLATE "C" NOT NULL,
     resource_type text NOT NULL,      -- of the second's first refusal
     occurred_at timestamptz NOT NULL, -- the second
     last_at timestamptz NOT NULL,
@@ -215,6 +220,11 @@ CREATE TRIGGER rate_limit_configs_announce AFTER INSERT OR UPDATE OR DELETE OR T
     FOR EACH STATEMENT EXECUTE FUNCTION rate_limit_configs_announce();
 
 -- The limiter ------------------------------------------------------------------------------------
+--
+-- A *counter* is one rule's count for one key: a bucket of a window rule, or a quota. Many requests are decided
+-- by one call, in their order, as if each came alone: the arrays below hold the counters that the batch touches
+-- (numbered 1.. in the order of locks: windows, then quotas, each by key and rule) and its *standings*, one for
+-- each request and counter. Rows are read and written a set at a time; only the decisions are a loop.
 
 CREATE FUNCTION rate_limit_window(limit_type text) RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE limit_type
@@ -244,83 +254,22 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             + ('1 ' || rate_limit_period(limit_type))::interval) AT TIME ZONE 'UTC'
 $$;
 
--- Where one rule stands for one key, while a check is made.
-CREATE TYPE rate_limit_standing AS (
-    rule_id bigint,
-    rule_name text,
-    scope text,
-    limit_type text,
-    limit_value bigint,
-    key text,
-    admitted boolean,
-    remaining bigint,
-    reset_at timestamptz,             -- refused: when it would be admitted; else: when remaining grows next
-    checked_at timestamptz,           -- the database's clock, read once all locks were held
-    head bigint,
-    tail bigint,
-    capacity bigint
-);
-
--- Lock the key's bucket, made if need be, and read its pointers.
-CREATE FUNCTION rate_limit_lock_bucket(INOUT standing rate_limit_standing) LANGUAGE plpgsql AS $$
-BEGIN
-    LOOP
-        SELECT b.head, b.tail, b.capacity INTO standing.head, standing.tail, standing.capacity
-            FROM rate_limit_buckets AS b
-            WHERE b.key = standing.key AND b.rule_id = standing.rule_id FOR UPDATE;
-        EXIT WHEN FOUND;
-        INSERT INTO rate_limit_buckets (key, rule_id)
-            VALUES (standing.key, standing.rule_id) ON CONFLICT DO NOTHING;
-    END LOOP;
-END $$;
-
--- Lock the key's quota, made if need be.
-CREATE FUNCTION rate_limit_lock_quota(standing rate_limit_standing) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    LOOP
-        PERFORM FROM resource_quotas AS q
-            WHERE q.key = standing.key AND q.rule_id = standing.rule_id FOR UPDATE;
-        EXIT WHEN FOUND;
-        INSERT INTO resource_quotas (key, rule_id, period_start, last_at)
-            VALUES (standing.key, standing.rule_id,
-                    rate_limit_period_start(standing.limit_type, clock_timestamp()), clock_timestamp())
-            ON CONFLICT DO NOTHING;
-    END LOOP;
-END $$;
-
--- Double the ring: an admission stays in its slot or moves up by the old capacity, as its number has it.
-CREATE FUNCTION rate_limit_grow(INOUT standing rate_limit_standing) LANGUAGE plpgsql AS $$
+-- The oldest run after `cutoff`, `head` if there is none: most often the tail or the one after it, so gallop, then bisect.
+CREATE FUNCTION rate_limit_tail(
+    of_key text, of_rule_id bigint, tail bigint, head bigint, capacity bigint, cutoff timestamptz
+) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    old bigint := standing.capacity;
-    first bigint := standing.head - old;  -- the oldest admission in the ring
-BEGIN
-    standing.capacity := 2 * old;
-    UPDATE rate_limit_ring AS r SET slot = r.slot + old
-        WHERE r.key = standing.key AND r.rule_id = standing.rule_id
-            AND (first + ((r.slot - first) % old + old) % old) % standing.capacity >= old;
-    UPDATE rate_limit_buckets AS b SET capacity = standing.capacity
-        WHERE b.key = standing.key AND b.rule_id = standing.rule_id;
-END $$;
-
--- When admission `number` was; NULL if it is not in the ring.
-CREATE FUNCTION rate_limit_admitted_at(standing rate_limit_standing, number bigint) RETURNS timestamptz
-LANGUAGE sql STABLE AS $$
-    SELECT r.admitted_at FROM rate_limit_ring AS r
-    WHERE r.key = standing.key AND r.rule_id = standing.rule_id AND r.slot = number % standing.capacity
-$$;
-
--- The oldest admission after `cutoff`: most often the tail or the one after it, so gallop, then bisect.
-CREATE FUNCTION rate_limit_expire(standing rate_limit_standing, cutoff timestamptz) RETURNS bigint
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    expired bigint := standing.tail - 1;  -- all up to here have left the window
-    inside bigint := standing.head;       -- all from here are in it
+    expired bigint := tail - 1;  -- all up to here have left the window
+    inside bigint := head;       -- all from here are in it
     step bigint := 1;
     probe bigint;
+    moment timestamptz;
 BEGIN
     WHILE inside - expired > 1 LOOP
         probe := least(expired + step, (expired + inside) / 2 + 1, inside - 1);
-        IF coalesce(rate_limit_admitted_at(standing, probe) <= cutoff, true) THEN
+        SELECT r.admitted_at INTO moment FROM rate_limit_ring AS r
+            WHERE r.key = of_key AND r.rule_id = of_rule_id AND r.slot = probe % capacity;
+        IF moment <= cutoff THEN
             expired := probe;
             step := step * 2;
         ELSE
@@ -330,171 +279,357 @@ BEGIN
     RETURN inside;
 END $$;
 
--- Whether a window rule admits one more at `moment`.
-CREATE FUNCTION rate_limit_weigh_window(INOUT standing rate_limit_standing, moment timestamptz)
-LANGUAGE plpgsql AS $$
+-- When admission `number` (0, 1, ...) was: the time of the last run that begins at or before it.
+CREATE FUNCTION rate_limit_admitted_at(
+    of_key text, of_rule_id bigint, tail bigint, head bigint, capacity bigint, number bigint
+) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    span interval := rate_limit_window(standing.limit_type);
-    decisive bigint;
+    low bigint := tail;
+    high bigint := head;
+    probe bigint;
+    first bigint;
+    moment timestamptz;
+    found_at timestamptz;
 BEGIN
-    standing.tail := rate_limit_expire(standing, moment - span);
-    standing.remaining := greatest(standing.limit_value - (standing.head - standing.tail), 0);
-    standing.admitted := standing.remaining > 0;
-    -- the admission whose leaving changes something: refused: the one in the way; else the oldest
-    decisive := CASE WHEN standing.admitted THEN standing.tail ELSE standing.head - standing.limit_value END;
-    standing.reset_at := CASE WHEN decisive < standing.head
-        THEN rate_limit_admitted_at(standing, decisive) ELSE moment END + span;
+    WHILE low < high LOOP
+        probe := (low + high) / 2;
+        SELECT r.before, r.admitted_at INTO first, moment FROM rate_limit_ring AS r
+            WHERE r.key = of_key AND r.rule_id = of_rule_id AND r.slot = probe % capacity;
+        IF first <= number THEN
+            found_at := moment;
+            low := probe + 1;
+        ELSE
+            high := probe;
+        END IF;
+    END LOOP;
+    RETURN found_at;
 END $$;
 
--- Whether a quota rule admits one more at `moment`. A period that is over is closed first.
-CREATE FUNCTION rate_limit_weigh_quota(INOUT standing rate_limit_standing, moment timestamptz)
+-- Double the ring: a run stays in its slot or moves up by the old capacity, as its number has it.
+CREATE FUNCTION rate_limit_grow(of_key text, of_rule_id bigint, head bigint, old bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    current_start timestamptz := rate_limit_period_start(standing.limit_type, moment);
+    first bigint := head - old;  -- the oldest run in the ring
 BEGIN
-    INSERT INTO resource_consumption AS c (key, rule_id, period_start, used, closed_at)
-        SELECT q.key, q.rule_id, q.period_start, q.used, moment FROM resource_quotas AS q
-        WHERE q.key = standing.key AND q.rule_id = standing.rule_id
-            AND q.period_start <> current_start AND q.used > 0
-        ON CONFLICT (key, rule_id, period_start) DO UPDATE SET used = c.used + excluded.used, closed_at = moment;
-    UPDATE resource_quotas AS q SET period_start = current_start, used = 0
-        WHERE q.key = standing.key AND q.rule_id = standing.rule_id AND q.period_start <> current_start;
-    SELECT greatest(standing.limit_value - q.used, 0) INTO standing.remaining FROM resource_quotas AS q
-        WHERE q.key = standing.key AND q.rule_id = standing.rule_id;
-    standing.admitted := standing.remaining > 0;
-    standing.reset_at := rate_limit_period_end(standing.limit_type, moment);
-END $$;
-
--- Count one admission.
-CREATE FUNCTION rate_limit_consume(INOUT standing rate_limit_standing, moment timestamptz)
-LANGUAGE plpgsql AS $$
-BEGIN
-    standing.remaining := standing.remaining - 1;
-    IF standing.capacity IS NULL THEN
-        UPDATE resource_quotas AS q SET used = q.used + 1, last_at = moment
-            WHERE q.key = standing.key AND q.rule_id = standing.rule_id;
-        RETURN;
-    END IF;
-    IF standing.head - standing.tail >= standing.capacity THEN
-        standing := rate_limit_grow(standing);
-    END IF;
-    INSERT INTO rate_limit_ring (key, rule_id, slot, admitted_at)
-        VALUES (standing.key, standing.rule_id, standing.head % standing.capacity, moment)
-        ON CONFLICT (key, rule_id, slot) DO UPDATE SET admitted_at = excluded.admitted_at;
-    standing.head := standing.head + 1;
-    UPDATE rate_limit_buckets AS b SET head = standing.head, tail = standing.tail
-        WHERE b.key = standing.key AND b.rule_id = standing.rule_id;
+    UPDATE rate_limit_ring AS r SET slot = r.slot + old
+        WHERE r.key = of_key AND r.rule_id = of_rule_id
+            AND (first + ((r.slot - first) % old + old) % old) % (2 * old) >= old;
+    UPDATE rate_limit_buckets AS b SET capacity = 2 * old WHERE b.key = of_key AND b.rule_id = of_rule_id;
 END $$;
 
 -- How many admissions of a window rule's key are in the window now, and when the oldest leaves it. Takes no lock.
 CREATE FUNCTION rate_limit_used(of_key text, of_rule_id bigint, OUT used bigint, OUT resets_at timestamptz)
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    standing rate_limit_standing;
-    span interval;
-BEGIN
-    SELECT b.key, b.rule_id, b.head, b.tail, b.capacity, rate_limit_window(c.limit_type)
-        INTO standing.key, standing.rule_id, standing.head, standing.tail, standing.capacity, span
-        FROM rate_limit_buckets AS b JOIN rate_limit_configs AS c ON c.id = b.rule_id
-        WHERE b.key = of_key AND b.rule_id = of_rule_id;
-    standing.tail := rate_limit_expire(standing, clock_timestamp() - span);
-    used := standing.head - standing.tail;
-    IF used > 0 THEN
-        resets_at := rate_limit_admitted_at(standing, standing.tail) + span;
-    END IF;
-END $$;
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(b.admitted - r.before, 0), r.admitted_at + w.span
+    FROM rate_limit_buckets AS b
+        JOIN rate_limit_configs AS c ON c.id = b.rule_id
+        CROSS JOIN LATERAL (SELECT rate_limit_window(c.limit_type) AS span) AS w
+        CROSS JOIN LATERAL (
+            SELECT rate_limit_tail(b.key, b.rule_id, b.tail, b.head, b.capacity, clock_timestamp() - w.span) AS tail
+        ) AS t
+        LEFT JOIN rate_limit_ring AS r
+            ON r.key = b.key AND r.rule_id = b.rule_id AND r.slot = t.tail % b.capacity AND t.tail < b.head
+    WHERE b.key = of_key AND b.rule_id = of_rule_id
+$$;
 
--- Decide one request of `principal_scope`:`principal_value` for `resource`, and count it.
--- Gives where every rule that applies stands: none, no limit. The request is admitted if all rules admit it;
--- otherwise nothing is consumed and each rule that refuses records a violation.
--- Locks are taken in the order of rule ids, and the clock is read when all are held: the times in a ring never
--- run backwards against the order of admission.
-CREATE FUNCTION rate_limit_check(principal_scope text, principal_value text, resource text)
-RETURNS SETOF rate_limit_standing LANGUAGE plpgsql AS $$
-DECLARE
-    standing rate_limit_standing;
-    standings rate_limit_standing[] := '{}';
-    moment timestamptz;
-    all_admit boolean := true;
-BEGIN
-    FOR standing IN
-        SELECT c.id, c.rule_name, c.scope, c.limit_type, c.limit_value,
-            CASE c.scope WHEN 'global' THEN 'global' ELSE principal_scope || ':' || principal_value END
-        FROM rate_limit_configs AS c
-        WHERE c.enabled AND (c.resource_type IS NULL OR c.resource_type = resource)
-            AND (c.scope = 'global'
-                 OR (c.scope = principal_scope AND (c.scope_value IS NULL OR c.scope_value = principal_value)))
-        ORDER BY c.id
-    LOOP
-        IF rate_limit_window(standing.limit_type) IS NULL THEN
-            PERFORM rate_limit_lock_quota(standing);
-        ELSE
-            standing := rate_limit_lock_bucket(standing);
-        END IF;
-        standings := standings || standing;
-    END LOOP;
+-- Which counters each request of a batch touches.
+CREATE FUNCTION rate_limit_applying(scopes text[], names text[], resources text[])
+RETURNS TABLE (request bigint, counter bigint, key text, rule_id bigint, rule_name text, scope text, limit_type text,
+    limit_value bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT a.request, dense_rank() OVER (ORDER BY rate_limit_window(c.limit_type) IS NULL, k.key, c.id), k.key, c.id,
+        c.rule_name, c.scope, c.limit_type, c.limit_value
+    FROM unnest(scopes, names, resources) WITH ORDINALITY AS a (scope, name, resource, request)
+        CROSS JOIN LATERAL (
+            SELECT g.* FROM rate_limit_configs AS g WHERE g.enabled AND g.scope = 'global'
+            UNION ALL
+            SELECT s.* FROM rate_limit_configs AS s WHERE s.enabled AND s.scope = a.scope AND s.scope_value IS NULL
+            UNION ALL
+            SELECT v.* FROM rate_limit_configs AS v WHERE v.enabled AND v.scope = a.scope AND v.scope_value = a.name
+        ) AS c
+        CROSS JOIN LATERAL (
+            SELECT CASE c.scope WHEN 'global' THEN 'global' ELSE a.scope || ':' || a.name END COLLATE "C" AS key
+        ) AS k
+    WHERE c.resource_type IS NULL OR c.resource_type = a.resource
+$$;
 
-    moment := clock_timestamp();
-    FOR i IN 1 .. cardinality(standings) LOOP
-        standing := standings[i];
-        standing.checked_at := moment;
-        standings[i] := CASE WHEN standing.capacity IS NULL THEN rate_limit_weigh_quota(standing, moment)
-                             ELSE rate_limit_weigh_window(standing, moment) END;
-        all_admit := all_admit AND (standings[i]).admitted;
-    END LOOP;
-
-    FOREACH standing IN ARRAY standings LOOP
-        IF all_admit THEN
-            standing := rate_limit_consume(standing, moment);
-        ELSIF NOT standing.admitted THEN
-            INSERT INTO rate_limit_violations AS v (rule_id, key, resource_type, occurred_at, last_at)
-                VALUES (standing.rule_id, standing.key, resource, date_trunc('second', moment), moment)
-                ON CONFLICT (key, rule_id, occurred_at) DO UPDATE SET hits = v.hits + 1, last_at = excluded.last_at;
-        END IF;
-        RETURN NEXT standing;
-    END LOOP;
-END $$;
-
--- Upkeep -----------------------------------------------------------------------------------------
-
--- Forget the buckets of keys that have been idle: nothing of their ring has been in the window for `grace`.
--- Looks at `batch` buckets after (after_key, after_rule_id) and gives back where it stopped, NULL at the end.
--- A bucket is deleted under its row lock only, after a new look at its ring; one that is locked is in use.
-CREATE FUNCTION rate_limit_forget_idle(
-    INOUT after_key text, INOUT after_rule_id bigint, batch bigint, grace interval, OUT forgotten bigint
+-- Lock the buckets of (key, rule), made if need be, in their order, and read them. Locks are taken in one order by
+-- everybody, and rows are made before any is locked, so nobody waits in a circle.
+CREATE FUNCTION rate_limit_lock_windows(
+    keys text[], rule_ids bigint[],
+    OUT heads bigint[], OUT tails bigint[], OUT capacities bigint[], OUT totals bigint[], OUT newest timestamptz[]
 ) LANGUAGE plpgsql AS $$
-DECLARE
-    bucket record;
-    looked bigint := 0;
 BEGIN
-    forgotten := 0;
-    FOR bucket IN
-        SELECT b.key, b.rule_id, (b.head - 1 + b.capacity) % b.capacity AS newest,
-            clock_timestamp() - rate_limit_window(c.limit_type) - grace AS cutoff
-        FROM rate_limit_buckets AS b JOIN rate_limit_configs AS c ON c.id = b.rule_id
-        WHERE (b.key, b.rule_id) > (after_key, after_rule_id) ORDER BY b.key, b.rule_id LIMIT batch
-    LOOP
-        looked := looked + 1;
-        after_key := bucket.key;
-        after_rule_id := bucket.rule_id;
-        CONTINUE WHEN EXISTS (
-            SELECT FROM rate_limit_ring AS r WHERE r.key = bucket.key AND r.rule_id = bucket.rule_id
-                AND r.slot = bucket.newest AND r.admitted_at > bucket.cutoff
-        );
-        PERFORM FROM rate_limit_buckets AS b
-            WHERE b.key = bucket.key AND b.rule_id = bucket.rule_id FOR UPDATE SKIP LOCKED;
-        CONTINUE WHEN NOT FOUND;
-        DELETE FROM rate_limit_buckets AS b
-            WHERE b.key = bucket.key AND b.rule_id = bucket.rule_id AND NOT EXISTS (
-                SELECT FROM rate_limit_ring AS r
-                WHERE r.key = b.key AND r.rule_id = b.rule_id AND r.admitted_at > bucket.cutoff
-            );
-        forgotten := forgotten + FOUND::int;
-    END LOOP;
-    IF looked < batch THEN
-        after_key := NULL;
-        after_rule_id := NULL;
+    INSERT INTO rate_limit_buckets (key, rule_id)
+        SELECT c.key, c.rule_id FROM unnest(keys, rule_ids) AS c (key, rule_id)
+        WHERE NOT EXISTS (SELECT FROM rate_limit_buckets AS b WHERE b.key = c.key AND b.rule_id = c.rule_id)
+        ON CONFLICT DO NOTHING;
+    SELECT array_agg(b.head ORDER BY b.n), array_agg(b.tail ORDER BY b.n), array_agg(b.capacity ORDER BY b.n),
+            array_agg(b.admitted ORDER BY b.n), array_agg(b.last_at ORDER BY b.n)
+        INTO heads, tails, capacities, totals, newest
+        FROM (
+            SELECT c.n, b.head, b.tail, b.capacity, b.admitted, b.last_at
+            FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
+                JOIN rate_limit_buckets AS b ON b.key = c.key AND b.rule_id = c.rule_id
+            ORDER BY c.n FOR UPDATE OF b
+        ) AS b;
+    PERFORM rate_limit_all_locked(cardinality(keys), cardinality(heads));
+END $$;
+
+-- Lock the quotas of (key, rule), made if need be, in their order.
+CREATE FUNCTION rate_limit_lock_quotas(keys text[], rule_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    locked bigint;
+BEGIN
+    INSERT INTO resource_quotas (key, rule_id)
+        SELECT c.key, c.rule_id FROM unnest(keys, rule_ids) AS c (key, rule_id)
+        WHERE NOT EXISTS (SELECT FROM resource_quotas AS q WHERE q.key = c.key AND q.rule_id = c.rule_id)
+        ON CONFLICT DO NOTHING;
+    SELECT count(*) INTO locked FROM (
+        SELECT FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
+            JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id
+        ORDER BY c.n FOR UPDATE OF q
+    ) AS q;
+    PERFORM rate_limit_all_locked(cardinality(keys), locked);
+END $$;
+
+-- A rule that changes its kind or goes takes its counters along: then the whole batch is decided anew.
+CREATE FUNCTION rate_limit_all_locked(wanted bigint, locked bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF locked IS DISTINCT FROM wanted THEN
+        RAISE EXCEPTION 'a rule changed meanwhile' USING ERRCODE = 'serialization_failure';
     END IF;
+END $$;
+
+-- How many admissions of each bucket are in its window at its time, and when the oldest was.
+CREATE FUNCTION rate_limit_weigh_windows(
+    keys text[], rule_ids bigint[], spans interval[], heads bigint[], capacities bigint[], totals bigint[],
+    times timestamptz[], INOUT tails bigint[], OUT used bigint[], OUT oldest timestamptz[]
+) LANGUAGE sql STABLE AS $$
+    SELECT array_agg(t.tail ORDER BY c.n), array_agg(coalesce(c.total - f.before, 0) ORDER BY c.n),
+        array_agg(f.admitted_at ORDER BY c.n)
+    FROM unnest(keys, rule_ids, spans, heads, tails, capacities, totals, times) WITH ORDINALITY
+            AS c (key, rule_id, span, head, tail, capacity, total, moment, n)
+        LEFT JOIN rate_limit_ring AS r
+            ON r.key = c.key AND r.rule_id = c.rule_id AND r.slot = c.tail % c.capacity AND c.tail < c.head
+        CROSS JOIN LATERAL (SELECT CASE
+            WHEN r.admitted_at > c.moment - c.span THEN c.tail
+            ELSE rate_limit_tail(c.key, c.rule_id, c.tail, c.head, c.capacity, c.moment - c.span)
+        END AS tail) AS t
+        LEFT JOIN rate_limit_ring AS f
+            ON f.key = c.key AND f.rule_id = c.rule_id AND f.slot = t.tail % c.capacity AND t.tail < c.head
+$$;
+
+-- How much of each quota's running period is used, and how long the period lasts. Periods that are over are closed.
+CREATE FUNCTION rate_limit_weigh_quotas(
+    keys text[], rule_ids bigint[], limit_types text[], moment timestamptz,
+    OUT used bigint[], OUT times timestamptz[], OUT ends timestamptz[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO resource_consumption AS past (key, rule_id, period_start, used, closed_at)
+        SELECT q.key, q.rule_id, q.period_start, q.used, moment
+        FROM unnest(keys, rule_ids, limit_types) AS c (key, rule_id, limit_type)
+            JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id
+        WHERE q.period_start <> rate_limit_period_start(c.limit_type, greatest(moment, q.last_at)) AND q.used > 0
+        ON CONFLICT (key, rule_id, period_start)
+            DO UPDATE SET used = past.used + excluded.used, closed_at = excluded.closed_at;
+    UPDATE resource_quotas AS q
+        SET period_start = rate_limit_period_start(c.limit_type, greatest(moment, q.last_at)), used = 0
+        FROM unnest(keys, rule_ids, limit_types) AS c (key, rule_id, limit_type)
+        WHERE q.key = c.key AND q.rule_id = c.rule_id
+            AND q.period_start <> rate_limit_period_start(c.limit_type, greatest(moment, q.last_at));
+    SELECT array_agg(q.used ORDER BY c.n), array_agg(greatest(moment, q.last_at) ORDER BY c.n),
+            array_agg(rate_limit_period_end(c.limit_type, greatest(moment, q.last_at)) ORDER BY c.n)
+        INTO used, times, ends
+        FROM unnest(keys, rule_ids, limit_types) WITH ORDINALITY AS c (key, rule_id, limit_type, n)
+            JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id;
+END $$;
+
+-- Count the admissions of a batch in its windows: one run each, as they have one time.
+CREATE FUNCTION rate_limit_consume_windows(
+    keys text[], rule_ids bigint[], heads bigint[], tails bigint[], capacities bigint[], totals bigint[],
+    times timestamptz[], counts bigint[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 1 .. cardinality(keys) LOOP
+        IF counts[n] > 0 AND heads[n] - tails[n] >= capacities[n] THEN
+            PERFORM rate_limit_grow(keys[n], rule_ids[n], heads[n], capacities[n]);
+            capacities[n] := 2 * capacities[n];
+        END IF;
+    END LOOP;
+    INSERT INTO rate_limit_ring AS r (key, rule_id, slot, admitted_at, before)
+        SELECT c.key, c.rule_id, c.head % c.capacity, c.moment, c.total
+        FROM unnest(keys, rule_ids, heads, capacities, totals, times, counts)
+            AS c (key, rule_id, head, capacity, total, moment, count)
+        WHERE c.count > 0
+        ON CONFLICT (key, rule_id, slot) DO UPDATE SET admitted_at = excluded.admitted_at, before = excluded.before;
+    UPDATE rate_limit_buckets AS b
+        SET head = c.head + 1, tail = c.tail, admitted = c.total + c.count, last_at = c.moment
+        FROM unnest(keys, rule_ids, heads, tails, totals, times, counts)
+            AS c (key, rule_id, head, tail, total, moment, count)
+        WHERE c.count > 0 AND b.key = c.key AND b.rule_id = c.rule_id;
+END $$;
+
+-- When a full window admits again: when the admission in the way has left. For those that refused (`hits`).
+CREATE FUNCTION rate_limit_blocked_until(
+    keys text[], rule_ids bigint[], spans interval[], heads bigint[], tails bigint[], capacities bigint[],
+    totals bigint[], times timestamptz[], counts bigint[], hits bigint[], limits bigint[]
+) RETURNS timestamptz[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(c.span + CASE
+            WHEN c.hits = 0 THEN NULL
+            WHEN c.total + c.count - c.max >= c.total THEN c.moment  -- it was admitted just now, or the limit is 0
+            ELSE rate_limit_admitted_at(
+                c.key, c.rule_id, c.tail, c.head, c.capacity, c.total + c.count - c.max)
+        END ORDER BY c.n)
+    FROM unnest(keys, rule_ids, spans, heads, tails, capacities, totals, times, counts, hits, limits) WITH ORDINALITY
+        AS c (key, rule_id, span, head, tail, capacity, total, moment, count, hits, max, n)
+$$;
+
+CREATE FUNCTION rate_limit_us(span interval) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT (extract(epoch FROM span) * 1000000)::bigint
+$$;
+
+-- Decide the requests of a batch, in their order, and count them. Request i is of principal scopes[i]:names[i] for
+-- resources[i]. It is admitted if all rules that apply admit it; otherwise nothing is consumed, and each rule that
+-- refuses records a violation. With `learning`, users' limits go by their reputation, and it learns.
+--
+-- `at` is the time of decision; NULL, and nothing else on a live server: the clock, read once all locks are held.
+-- A key's time never runs backwards: when the clock does, the key waits at its newest admission.
+--
+-- Gives the counters (rule_ids to blocked_us) and the standings (requests to remaining), ordered by request and rule:
+-- `counters` are places in the former. Times are microseconds after checked_at: free_us when `remaining` grows next,
+-- blocked_us when a refused request would be admitted.
+CREATE FUNCTION rate_limit_check(
+    scopes text[], names text[], resources text[], learning boolean DEFAULT false, at timestamptz DEFAULT NULL,
+    OUT checked_at timestamptz,
+    OUT rule_ids bigint[], OUT rule_names text[], OUT rule_scopes text[], OUT limit_types text[],
+    OUT free_us bigint[], OUT blocked_us bigint[],
+    OUT requests bigint[], OUT counters bigint[], OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
+) LANGUAGE plpgsql
+-- its plans are made once, when tables may be small, and kept: every row is looked up by its key
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+AS $$
+DECLARE
+    -- of counters
+    keys text[]; spans interval[]; maximum bigint[]; used bigint[]; counts bigint[]; hits bigint[]; first_hit bigint[];
+    oldest timestamptz[]; times timestamptz[]; ends timestamptz[]; blocked timestamptz[];
+    -- of windows
+    heads bigint[]; tails bigint[]; capacities bigint[]; totals bigint[];
+    windows bigint;
+    quotas bigint;
+    quota_used bigint[]; quota_times timestamptz[];
+    -- in the loop
+    first bigint := 1;  -- the request's first standing
+    after bigint;       -- the next request's
+    c bigint;
+    admits boolean;
+BEGIN
+    WITH applying AS MATERIALIZED (SELECT * FROM rate_limit_applying(scopes, names, resources))
+    SELECT s.requests, s.counters, t.keys, t.spans, t.rule_ids, t.rule_names, t.rule_scopes, t.limit_types, t.maximum
+    INTO requests, counters, keys, spans, rule_ids, rule_names, rule_scopes, limit_types, maximum
+    FROM (
+        SELECT array_agg(a.request ORDER BY a.request, a.rule_id) AS requests,
+            array_agg(a.counter ORDER BY a.request, a.rule_id) AS counters
+        FROM applying AS a
+    ) AS s CROSS JOIN (
+        SELECT array_agg(d.key ORDER BY d.counter) AS keys,
+            array_agg(rate_limit_window(d.limit_type) ORDER BY d.counter) AS spans,
+            array_agg(d.rule_id ORDER BY d.counter) AS rule_ids,
+            array_agg(d.rule_name ORDER BY d.counter) AS rule_names,
+            array_agg(d.scope ORDER BY d.counter) AS rule_scopes,
+            array_agg(d.limit_type ORDER BY d.counter) AS limit_types,
+            array_agg(d.limit_value ORDER BY d.counter) AS maximum
+        FROM (SELECT DISTINCT ON (a.counter) a.* FROM applying AS a ORDER BY a.counter) AS d
+    ) AS t;
+    IF requests IS NULL THEN
+        checked_at := coalesce(at, clock_timestamp());
+        RETURN;
+    END IF;
+    windows := cardinality(array_remove(spans, NULL));
+    quotas := cardinality(spans) - windows;
+
+    IF windows > 0 THEN
+        SELECT l.* INTO heads, tails, capacities, totals, times
+            FROM rate_limit_lock_windows(keys[:windows], rule_ids[:windows]) AS l;
+    END IF;
+    IF quotas > 0 THEN
+        PERFORM rate_limit_lock_quotas(keys[windows + 1:], rule_ids[windows + 1:]);
+    END IF;
+    checked_at := coalesce(at, clock_timestamp());
+    IF windows > 0 THEN
+        times := (SELECT array_agg(greatest(checked_at, t.newest) ORDER BY t.n)
+                  FROM unnest(times) WITH ORDINALITY AS t (newest, n));
+        SELECT w.* INTO tails, used, oldest FROM rate_limit_weigh_windows(
+            keys[:windows], rule_ids[:windows], spans[:windows], heads, capacities, totals, times, tails) AS w;
+    END IF;
+    IF quotas > 0 THEN
+        SELECT q.* INTO quota_used, quota_times, ends FROM rate_limit_weigh_quotas(
+            keys[windows + 1:], rule_ids[windows + 1:], limit_types[windows + 1:], checked_at) AS q;
+        used := used || quota_used;
+        times := times || quota_times;
+    END IF;
+
+    counts := array_fill(0, ARRAY[cardinality(keys)]);
+    hits := counts;
+    first_hit := counts;
+    admitted := array_fill(false, ARRAY[cardinality(requests)]);
+    limits := array_fill(0, ARRAY[cardinality(requests)]);
+    remaining := limits;
+    WHILE first <= cardinality(requests) LOOP
+        admits := true;
+        after := first;
+        WHILE requests[after] = requests[first] LOOP  -- beyond the last one: NULL
+            c := counters[after];
+            admitted[after] := used[c] < maximum[c];
+            admits := admits AND admitted[after];
+            after := after + 1;
+        END LOOP;
+        FOR s IN first .. after - 1 LOOP
+            c := counters[s];
+            IF admits THEN
+                used[c] := used[c] + 1;
+                counts[c] := counts[c] + 1;
+            ELSIF NOT admitted[s] THEN
+                hits[c] := hits[c] + 1;
+                IF hits[c] = 1 THEN first_hit[c] := requests[s]; END IF;
+            END IF;
+            limits[s] := maximum[c];
+            remaining[s] := greatest(maximum[c] - used[c], 0);
+        END LOOP;
+        first := after;
+    END LOOP;
+
+    IF windows > 0 THEN
+        blocked := rate_limit_blocked_until(
+            keys[:windows], rule_ids[:windows], spans[:windows], heads, tails, capacities, totals,
+            times[:windows], counts[:windows], hits[:windows], maximum[:windows]);
+        PERFORM rate_limit_consume_windows(
+            keys[:windows], rule_ids[:windows], heads, tails, capacities, totals, times[:windows], counts[:windows]);
+    END IF;
+    IF quotas > 0 THEN
+        UPDATE resource_quotas AS q SET used = q.used + n.count, last_at = n.moment
+            FROM unnest(keys[windows + 1:], rule_ids[windows + 1:], counts[windows + 1:], times[windows + 1:])
+                AS n (key, rule_id, count, moment)
+            WHERE n.count > 0 AND q.key = n.key AND q.rule_id = n.rule_id;
+    END IF;
+    INSERT INTO rate_limit_violations AS v (rule_id, key, resource_type, occurred_at, last_at, hits)
+        SELECT h.rule_id, h.key, resources[h.first_hit], date_trunc('second', checked_at), checked_at, h.hits
+        FROM unnest(keys, rule_ids, hits, first_hit) AS h (key, rule_id, hits, first_hit) WHERE h.hits > 0
+        ON CONFLICT (key, rule_id, occurred_at)
+            DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);
+
+    SELECT array_agg(t.free ORDER BY t.n), array_agg(coalesce(t.blocked, t.free) ORDER BY t.n)
+        INTO free_us, blocked_us
+        FROM (
+            SELECT u.n, rate_limit_us(coalesce(u.oldest, u.moment) + u.span - checked_at) AS free,
+                rate_limit_us(u.blocked - checked_at) AS blocked
+            FROM unnest(oldest, times[:windows], spans[:windows], blocked) WITH ORDINALITY
+                AS u (oldest, moment, span, blocked, n)
+            WHERE windows > 0
+            UNION ALL
+            SELECT windows + u.n, rate_limit_us(u.period_end - checked_at), NULL
+            FROM unnest(ends) WITH ORDINALITY AS u (period_end, n)
+        ) AS t;
 END $$;
 
 -- For rehearsals: what was admitted, with times that can be moved. Move all rows of a key and rule by the same

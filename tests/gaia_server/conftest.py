@@ -56,6 +56,11 @@ class Running:
     key: str | None = None  # an API key that is limited by nothing
 
     @property
+    def port(self) -> int:
+        """The port of this machine that it listens on."""
+        return int(self.base_url.rpartition(":")[2])
+
+    @property
     def headers(self) -> dict[str, str]:
         """What makes a request limited by nothing, if there is such a key."""
         return {"X-API-Key": self.key} if self.key else {}
@@ -117,6 +122,12 @@ def schema(postgres: str, template: str) -> Iterator[str]:
     """A database of the test's own with all migrations applied."""
     with fresh_database(postgres, template) as dsn:
         yield dsn
+
+
+def without_rules(dsn: str) -> None:
+    """Switch the default rules of a database off."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE rate_limit_configs SET enabled = false")
 
 
 @contextmanager

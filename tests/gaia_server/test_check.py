@@ -1,113 +1,32 @@
 """`rate_limit_check`: exact windows and quotas, with time moved through the view of admissions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
-Connection = psycopg.Connection[Any]
+from gaia_server.checks import Question
+from gaia_server.limiter import Principal, Standing
+from tests.gaia_server.asking import Connection, age, ask, connect, rule
 
 
 @pytest.fixture
 def connection(schema: str) -> Iterator[Connection]:
     """A connection to a database whose default rules are off."""
-    with psycopg.connect(schema, autocommit=True) as connection:
-        connection.execute("UPDATE rate_limit_configs SET enabled = false")
+    with connect(schema) as connection:
         yield connection
 
 
-def rule(connection: Connection, kind: str, limit: int, *, scope: str = "user", value: str | None = None) -> int:
-    """A new rule's id."""
-    row = connection.execute(
-        "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value)"
-        " VALUES ('r' || gen_random_uuid(), %s, %s, %s, %s) RETURNING id",
-        (scope, value, kind, limit),
-    ).fetchone()
-    assert row
-    return int(row[0])
-
-
-def check(connection: Connection, who: str = "u", resource: str = "config") -> list[tuple[Any, ...]]:
-    """One request: (rule, admitted, remaining, seconds until reset) per rule."""
-    return connection.execute(
-        "SELECT rule_id, admitted, remaining, extract(epoch FROM reset_at - checked_at)::float"
-        " FROM rate_limit_check('user', %s, %s)",
-        (who, resource),
-    ).fetchall()
+def check(connection: Connection, who: str = "u", resource: str = "config") -> Sequence[Standing]:
+    """Where every rule stands after one request."""
+    (decision,) = ask(connection, [Question(Principal("user", who), resource)])
+    return decision.standings
 
 
 def admits(connection: Connection, who: str = "u") -> bool:
     """Whether one request passes."""
-    return all(admitted for _, admitted, *_ in check(connection, who))
-
-
-def age(connection: Connection, rule_id: int, seconds: float) -> None:
-    """Let `seconds` pass for a rule."""
-    connection.execute(
-        "UPDATE rate_limit_admissions SET admitted_at = admitted_at - make_interval(secs => %s) WHERE rule_id = %s",
-        (seconds, rule_id),
-    )
-
-
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("wait"), st.sampled_from([1, 7, 20, 31, 59, 60, 61])),
-        st.tuples(st.just("ask"), st.integers(1, 25)),
-        st.tuples(st.just("limit"), st.integers(0, 40)),
-    ),
-    max_size=20,
-)
-
-
-# A ring that has gone round doubles, and its parts leave the window one after the other.
-GROWING = [
-    ("ask", 5),
-    ("wait", 59),
-    ("ask", 3),
-    ("wait", 2),
-    ("ask", 6),
-    ("wait", 59),
-    ("ask", 20),
-    ("wait", 1),
-    ("ask", 9),
-]
-# A limit below what is in the window: the wait is for the admission in the way, not for the oldest.
-LOWERED = [("ask", 4), ("wait", 20), ("ask", 4), ("limit", 3), ("ask", 1), ("wait", 31), ("limit", 2), ("ask", 1)]
-
-
-@example(limit=40, script=GROWING)
-@example(limit=10, script=LOWERED)
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(limit=st.integers(0, 40), script=steps)
-def test_window_equals_model(connection: Connection, limit: int, script: list[tuple[str, int]]) -> None:
-    """Under any course of requests, pauses and changed limits, as many pass as a list of all admissions would let."""
-    rule_id = rule(connection, "requests_per_minute", limit)
-    now = 0
-    admissions: list[int] = []
-    for kind, amount in script:
-        if kind == "wait":
-            now += amount
-            age(connection, rule_id, amount)
-        elif kind == "limit":
-            limit = amount
-            connection.execute("UPDATE rate_limit_configs SET limit_value = %s WHERE id = %s", (limit, rule_id))
-        else:
-            for _ in range(amount):
-                inside = [at for at in admissions if at > now - 60]
-                ((_, admitted, remaining, reset_s),) = check(connection)
-                assert admitted == (len(inside) < limit)
-                assert remaining == max(limit - len(inside) - admitted, 0)
-                if admitted:
-                    admissions.append(now)
-                    inside.append(now)
-                # refused: until the admission in the way leaves; admitted: until the oldest leaves
-                deciding = inside[0] if admitted else inside[-limit] if limit else now
-                assert deciding + 60 - now - 10 < reset_s <= deciding + 60 - now
-    connection.execute("DELETE FROM rate_limit_configs WHERE id = %s", (rule_id,))
+    return all(standing.admitted for standing in check(connection, who))
 
 
 def test_ring_is_bounded(connection: Connection) -> None:
@@ -125,7 +44,7 @@ def test_all_or_nothing(connection: Connection) -> None:
     wide, narrow = rule(connection, "requests_per_hour", 100), rule(connection, "daily_quota", 2)
     for _ in range(5):
         check(connection)
-    found = {rule_id: (admitted, remaining) for rule_id, admitted, remaining, _ in check(connection)}
+    found = {standing.rule_id: (standing.admitted, standing.remaining) for standing in check(connection)}
     assert found == {wide: (True, 98), narrow: (False, 0)}
 
 
@@ -162,13 +81,13 @@ def test_quota_period(connection: Connection, kind: str, unit: str) -> None:
     """A quota counts until its period's end in UTC, and begins anew in the next; the old count is kept."""
     rule_id = rule(connection, kind, 2)
     assert [admits(connection) for _ in range(3)] == [True, True, False]
-    ((_, _, _, reset_s),) = check(connection)
+    (standing,) = check(connection)
     row = connection.execute(
         "SELECT extract(epoch FROM date_trunc(%s, now() AT TIME ZONE 'UTC') + ('1 ' || %s)::interval"
         " - now() AT TIME ZONE 'UTC')::float",
         (unit, unit),
     ).fetchone()
-    assert reset_s == pytest.approx(row[0] if row else None, abs=5)
+    assert standing.reset_s == pytest.approx(row[0] if row else None, abs=5)
     connection.execute(
         "UPDATE rate_limit_admissions SET admitted_at = admitted_at - ('1 ' || %s)::interval WHERE rule_id = %s",
         (unit, rule_id),
@@ -211,8 +130,8 @@ def test_which_rules_apply(connection: Connection) -> None:
     connection.execute("UPDATE rate_limit_configs SET resource_type = 'usage' WHERE id = %s", (narrow,))
     off = rule(connection, "daily_quota", 9)
     connection.execute("UPDATE rate_limit_configs SET enabled = false WHERE id = %s", (off,))
-    assert {row[0] for row in check(connection)} == applying
-    assert {row[0] for row in check(connection, resource="usage")} == applying | {narrow}
+    assert {standing.rule_id for standing in check(connection)} == applying
+    assert {standing.rule_id for standing in check(connection, resource="usage")} == applying | {narrow}
 
 
 def test_another_kind_of_limit_starts_empty(connection: Connection) -> None:
@@ -240,8 +159,8 @@ def test_deleting_a_key_rule_leaves_no_trace(connection: Connection) -> None:
     rule(connection, "requests_per_hour", 1, scope="api_key")
     named = rule(connection, "requests_per_second", 5, scope="api_key", value="run-7")
     for _ in range(3):
-        connection.execute("SELECT rate_limit_check('api_key', 'run-7', 'config')")
-    connection.execute("SELECT rate_limit_check('api_key', 'other', 'config')")
+        ask(connection, [Question(Principal("api_key", "run-7"), "config")])
+    ask(connection, [Question(Principal("api_key", "other"), "config")])
     connection.execute("DELETE FROM rate_limit_configs WHERE id = %s", (named,))
     tables = (
         "rate_limit_buckets",

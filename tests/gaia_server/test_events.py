@@ -11,7 +11,7 @@ NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 
 def refusal(key: str) -> Standing:
     """One refusal."""
-    return Standing(1, "r" * 100, "ip", "requests_per_second", 5, key, False, 0, NOW, NOW)
+    return Standing(1, "r" * 100, "ip", "requests_per_second", 5, key, False, 0, 1_000_000, NOW)
 
 
 def test_summed_per_key() -> None:

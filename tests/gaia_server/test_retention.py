@@ -83,12 +83,15 @@ def test_what_still_matters_stays(schema: str, connection: psycopg.Connection) -
 
 def bucket(connection: psycopg.Connection, key: str, *ages_s: float) -> None:
     """Make a bucket of the per-second rule with admissions so long ago, the oldest first."""
+    last = f"now() - interval '{ages_s[-1]} seconds'" if ages_s else "'-infinity'"
     connection.execute(
-        "INSERT INTO rate_limit_buckets (key, rule_id, head, capacity) VALUES (%s, 1, %s, 8)", (key, len(ages_s))
+        f"INSERT INTO rate_limit_buckets (key, rule_id, head, admitted, last_at) VALUES (%s, 1, %s, %s, {last})",
+        (key, len(ages_s), len(ages_s)),
     )
     for slot, age_s in enumerate(ages_s):
         connection.execute(
-            "INSERT INTO rate_limit_ring VALUES (%s, 1, %s, now() - make_interval(secs => %s))", (key, slot, age_s)
+            "INSERT INTO rate_limit_ring VALUES (%s, 1, %s, now() - make_interval(secs => %s), %s)",
+            (key, slot, age_s, slot),
         )
 
 
@@ -118,7 +121,7 @@ def test_a_bucket_in_use_is_left_alone(schema: str, connection: psycopg.Connecti
     with psycopg.connect(schema) as check:
         check.execute("SELECT FROM rate_limit_buckets WHERE key = 'ip:a' FOR UPDATE")
         assert run(schema, retention.forget_idle) == 1
-        check.execute("UPDATE rate_limit_ring SET admitted_at = now() WHERE key = 'ip:a'")
+        check.execute("UPDATE rate_limit_buckets SET last_at = now() WHERE key = 'ip:a'")
     assert run(schema, retention.forget_idle) == 0
     assert keys(connection) == ["ip:a"]
 

@@ -1,0 +1,24 @@
+"""`python -m benchmarks.limiter`: all that the limiter promises, measured on this machine. Exit code 0: all is kept."""
+
+from pathlib import Path
+
+import typer
+
+from benchmarks.limiter import exactness, killed, speed, steady
+from benchmarks.limiter.results import finish
+from gaia_checks.environment import ROOT
+
+OUT = ROOT / "build" / "limiter.json"
+
+
+def main(
+    rounds: int = 5, seconds: float = 5, minutes: float = 10, runs: int = 10, kills: int = 20, out: Path = OUT
+) -> None:
+    """Measure speed, latency, memory, exactness and what a kill loses; about half an hour."""
+    sections = [speed.measure(rounds, seconds, connections=64), steady.measure(minutes)]
+    sections += [exactness.measure(runs), killed.measure(kills)]
+    finish(sections, out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

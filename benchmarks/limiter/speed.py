@@ -1,0 +1,146 @@
+"""`python -m benchmarks.limiter.speed`: decisions per second, as ratios to the same stack without the limiter.
+
+All variants take turns in every round, so that what else the machine does meets all of them; a ratio is taken within
+its round, and the median of the rounds is told.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from benchmarks.limiter import contract, generator
+from benchmarks.limiter.generator import Generator, Offered
+from benchmarks.limiter.results import Promise, Section, finish
+from benchmarks.limiter.stack import Process, Stack, fsync_ms, stack
+
+APP = ("-m", "benchmarks.limiter.app")
+NEVER = 1_000_000_000
+MANY = 20_000
+
+PLAIN = ({"scope": "user", "limit_type": "requests_per_minute"},)
+FOUR = (
+    {"scope": "user", "limit_type": "requests_per_second"},
+    {"scope": "user", "limit_type": "requests_per_minute"},
+    {"scope": "user", "limit_type": "requests_per_hour"},
+    {"scope": "global", "limit_type": "requests_per_second"},
+)
+"""As the default rules are, with limits that are never reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a server is set up: on a database of its own."""
+
+    name: str
+    command: tuple[str, ...] = APP
+    rules: Sequence[Mapping[str, str]] = PLAIN
+    synchronous_commit: bool = True
+
+
+SERVERS = (
+    Served("product"),
+    Served("one_call", command=(*APP, "one-call")),
+    Served("asynchronous", synchronous_commit=False),
+    Served("four_rules", rules=FOUR),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is asked of which server."""
+
+    name: str
+    server: str
+    path: str = "/api/empty"
+    keys: int = MANY
+
+
+EMPTY = Variant("empty endpoint, not limited", "product", path="/empty")
+PRODUCT = Variant("group commit, 20,000 keys", "product")
+HOT = Variant("group commit, one hot key", "product", keys=1)
+ONE_CALL = Variant("one atomic call per request", "one_call")
+ASYNCHRONOUS = Variant("synchronous_commit=off", "asynchronous")
+FOUR_RULES = Variant("four rules, as the defaults are", "four_rules")
+VARIANTS = (EMPTY, PRODUCT, HOT, ONE_CALL, ASYNCHRONOUS, FOUR_RULES)
+
+Rounds = Sequence[Mapping[Variant, Offered]]
+
+
+def measure(rounds: int, seconds: float, connections: int) -> Section:
+    """Let the variants take turns."""
+    with stack() as up:
+        load = generator.compiled(up.folder)
+        fsync = fsync_ms(up.folder)
+        servers = {served.name: _serve(up, served, load) for served in SERVERS}
+        found = [
+            {
+                variant: load.offer(
+                    servers[variant.server].port,
+                    variant.path,
+                    connections=connections,
+                    keys=variant.keys,
+                    first=turn * MANY // rounds,
+                    seconds=seconds,
+                ).expect_only("200")
+                for variant in VARIANTS
+            }
+            for turn in range(rounds)
+        ]
+    title = f"decisions per second, {connections} connections, {rounds} rounds of {seconds:g} s, fsync {fsync:.2f} ms"
+    return section(title, found)
+
+
+def section(title: str, found: Rounds) -> Section:
+    """Return the table and promises of what was measured. Pure."""
+    columns = ("variant", "per s", "lowest", "highest", "x empty", "p50 ms", "p99 ms", "generator's core")
+    promises = (
+        Promise("of the empty endpoint's rate (aim 0.6)", ratio(found, PRODUCT, EMPTY), at_least=0.45),
+        Promise("of one call per request", ratio(found, PRODUCT, ONE_CALL), at_least=2.5),
+        Promise("one hot key, of 20,000 keys", ratio(found, HOT, PRODUCT), at_least=1.0),
+        Promise("durable, of synchronous_commit=off", ratio(found, PRODUCT, ASYNCHRONOUS), at_least=0.8),
+    )
+    return Section(title, columns, [_row(found, variant) for variant in VARIANTS], promises)
+
+
+def ratio(found: Rounds, one: Variant, other: Variant) -> float:
+    """Return the median of the rounds' ratios. Pure."""
+    return statistics.median(each[one].per_s / each[other].per_s for each in found)
+
+
+def _row(found: Rounds, variant: Variant) -> tuple[str | int | float, ...]:
+    offered = [each[variant] for each in found]
+    rates = [round(one.per_s) for one in offered]
+    return (
+        variant.name,
+        round(statistics.median(rates)),
+        min(rates),
+        max(rates),
+        ratio(found, variant, EMPTY),
+        statistics.median(one.p50_ms for one in offered),
+        statistics.median(one.p99_ms for one in offered),
+        statistics.median(one.cpu_share for one in offered),
+    )
+
+
+def _serve(up: Stack, served: Served, load: Generator) -> Process:
+    """Start a server, make its rules, and let every key be asked for once: all later requests find their counts."""
+    dsn = up.database(served.name, synchronous_commit=served.synchronous_commit)
+    server = up.server(dsn, served.command)
+    for rule in served.rules:
+        contract.create_rule(server.port, limit_value=NEVER, **rule)
+    asked = 0
+    while asked < MANY:
+        asked += load.offer(server.port, "/api/empty", keys=MANY, first=asked, warm_s=0, seconds=1).requests
+    return server
+
+
+def main(rounds: int = 5, seconds: float = 5, connections: int = 64, out: Path | None = None) -> None:
+    """Measure decisions per second."""
+    finish([measure(rounds, seconds, connections)], out)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,95 @@
+"""The limiter's one SQL call: many requests decided and counted in one transaction, on one connection."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import AsyncConnection
+
+from gaia_server import connection
+from gaia_server.batch import Rejected
+from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
+from gaia_server.limiter import Decision, Principal, Standing
+
+CHECK = (
+    "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_us, blocked_us,"
+    " requests, counters, admitted, limits, remaining"
+    " FROM rate_limit_check(%s::text[], %s::text[], %s::text[])"
+)
+
+
+class Question(NamedTuple):
+    """May this request pass."""
+
+    principal: Principal
+    resource_type: str
+
+
+class Checks:
+    """Asks the database. One batch at a time, on a connection of its own that is made when it is needed."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: AsyncConnection[Any] | None = None
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """Decide and count requests in their order, as if each came alone.
+
+        Raises Rejected when nothing was counted and a question is to blame. Raises Unavailable when the database does
+        not answer: then they may have been counted, so they are never asked again.
+        """
+        asked = (
+            [question.principal.scope for question in questions],
+            [question.principal.value for question in questions],
+            [question.resource_type for question in questions],
+        )
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return decisions(questions, await self._row(asked))
+        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+            await self.close()
+            raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+        except psycopg.Error as error:
+            raise Rejected(type(error).__name__) from error
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _row(self, asked: tuple[list[str], list[str], list[str]]) -> tuple[Any, ...]:
+        for _ in range(TRIES - 1):
+            try:
+                return await self._once(asked)
+            except UNDONE:
+                continue  # nothing was counted
+        return await self._once(asked)
+
+    async def _once(self, asked: tuple[list[str], list[str], list[str]]) -> tuple[Any, ...]:
+        if self._connection is None or not connection.is_alive(self._connection):
+            await self.close()
+            self._connection = await AsyncConnection.connect(self._dsn, **connection.arguments())
+            await connection.configure(self._connection)
+        async with self._connection.cursor(binary=True) as cursor:
+            await cursor.execute(CHECK, asked, prepare=True)
+            row: tuple[Any, ...] = await cursor.fetchone() or ()
+            return row
+
+
+def decisions(questions: Sequence[Question], row: Sequence[Any]) -> list[Decision]:
+    """Return the decisions that a row of `rate_limit_check` tells. Pure."""
+    checked_at, *by_counter, requests, counters, admitted, limits, remaining = row
+    found: list[list[Standing]] = [[] for _ in questions]
+    if requests is None:  # no rule applies to any
+        return [Decision(standings) for standings in found]
+    rules = list(zip(*by_counter, strict=True))
+    for request, counter, admits, limit, left in zip(requests, counters, admitted, limits, remaining, strict=True):
+        rule_id, name, scope, limit_type, free_us, blocked_us = rules[counter - 1]
+        key = "global" if scope == "global" else questions[request - 1].principal.key
+        reset_us = free_us if admits else blocked_us
+        found[request - 1].append(
+            Standing(rule_id, name, scope, limit_type, limit, key, admits, left, reset_us, checked_at)
+        )
+    return [Decision(standings) for standings in found]

@@ -1,0 +1,61 @@
+"""Asking the limiter's SQL function directly, at the database's time or at one of the test's own."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from gaia_server import checks
+from gaia_server.checks import Question
+from gaia_server.limiter import Decision
+
+Connection = psycopg.Connection[Any]
+
+
+@contextmanager
+def connect(dsn: str) -> Iterator[Connection]:
+    """Connect to a database, and switch its default rules off."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE rate_limit_configs SET enabled = false")
+        yield connection
+
+
+def ask(connection: Connection, questions: Sequence[Question], at: datetime | None = None) -> list[Decision]:
+    """Decide a batch."""
+    arguments = (
+        [question.principal.scope for question in questions],
+        [question.principal.value for question in questions],
+        [question.resource_type for question in questions],
+    )
+    query = checks.CHECK if at is None else checks.CHECK.replace("%s::text[])", "%s::text[], at => %s)")
+    row = connection.execute(query, arguments if at is None else (*arguments, at)).fetchone()
+    return checks.decisions(questions, row or ())
+
+
+def rule(
+    connection: Connection,
+    kind: str,
+    limit: int,
+    *,
+    scope: str = "user",
+    value: str | None = None,
+    resource: str | None = None,
+) -> int:
+    """Make a rule and return its id."""
+    row = connection.execute(
+        "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value, resource_type)"
+        " VALUES ('r' || gen_random_uuid(), %s, %s, %s, %s, %s) RETURNING id",
+        (scope, value, kind, limit, resource),
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def age(connection: Connection, rule_id: int, seconds: float) -> None:
+    """Let `seconds` pass for a rule."""
+    connection.execute(
+        "UPDATE rate_limit_admissions SET admitted_at = admitted_at - make_interval(secs => %s) WHERE rule_id = %s",
+        (seconds, rule_id),
+    )

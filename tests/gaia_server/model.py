@@ -1,0 +1,116 @@
+"""What the limiter must do, in the plainest way: keep every admission for ever and count. Pure.
+
+A request is decided at a time that the caller gives. A key's time never runs backwards: when it would, the key waits at
+its newest admission.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from gaia_server.limiter import Principal
+
+WINDOWS = {
+    "requests_per_second": timedelta(seconds=1),
+    "requests_per_minute": timedelta(minutes=1),
+    "requests_per_hour": timedelta(hours=1),
+}
+
+
+@dataclass
+class Rule:
+    """A rule, as far as it limits."""
+
+    id: int
+    scope: str
+    value: str | None
+    kind: str
+    limit: int
+    resource: str | None = None
+    enabled: bool = True
+
+    def applies(self, principal: Principal, resource: str) -> bool:
+        """Whether it limits such a request."""
+        fits = self.scope == "global" or (self.scope == principal.scope and self.value in (None, principal.value))
+        return self.enabled and fits and self.resource in (None, resource)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where one rule must stand after a request."""
+
+    rule_id: int
+    admitted: bool
+    remaining: int
+    reset_us: int
+
+
+@dataclass
+class Limiter:
+    """All rules and all admissions."""
+
+    rules: dict[int, Rule] = field(default_factory=dict)
+    admissions: dict[tuple[int, str], list[datetime]] = field(default_factory=dict)
+
+    def decide(self, principal: Principal, resource: str, at: datetime) -> list[Expected]:
+        """Decide one request and count it."""
+        rules = [rule for rule in self.rules.values() if rule.applies(principal, resource)]
+        inside = {rule.id: self._inside(rule, principal, at) for rule in rules}
+        fits = {rule.id: len(inside[rule.id]) < rule.limit for rule in rules}
+        if all(fits.values()):
+            for rule in rules:
+                now = self._now(rule, principal, at)
+                inside[rule.id].append(now)
+                self.admissions.setdefault(_place(rule, principal), []).append(now)
+        return [
+            Expected(
+                rule.id,
+                fits[rule.id],
+                max(rule.limit - len(inside[rule.id]), 0),
+                round(
+                    (self._reset(rule, principal, inside[rule.id], fits[rule.id], at) - at) / timedelta(microseconds=1)
+                ),
+            )
+            for rule in rules
+        ]
+
+    def forget(self, rule_id: int) -> None:
+        """Begin anew for a rule."""
+        self.admissions = {place: seen for place, seen in self.admissions.items() if place[0] != rule_id}
+
+    def _now(self, rule: Rule, principal: Principal, at: datetime) -> datetime:
+        seen = self.admissions.get(_place(rule, principal), [])
+        return max(at, seen[-1]) if seen else at
+
+    def _inside(self, rule: Rule, principal: Principal, at: datetime) -> list[datetime]:
+        now, seen = self._now(rule, principal, at), self.admissions.get(_place(rule, principal), [])
+        if rule.kind in WINDOWS:
+            return [moment for moment in seen if moment > now - WINDOWS[rule.kind]]
+        start, _ = period(rule.kind, now)
+        return [moment for moment in seen if moment >= start]
+
+    def _reset(
+        self, rule: Rule, principal: Principal, inside: Sequence[datetime], fits: bool, at: datetime
+    ) -> datetime:
+        now = self._now(rule, principal, at)
+        if rule.kind not in WINDOWS:
+            return period(rule.kind, now)[1]
+        if fits:
+            return (inside[0] if inside else now) + WINDOWS[rule.kind]
+        return (inside[-rule.limit] if rule.limit else now) + WINDOWS[rule.kind]
+
+
+def period(kind: str, moment: datetime) -> tuple[datetime, datetime]:
+    """Return the start and the end of the calendar period (UTC, weeks from Monday) that a moment lies in."""
+    midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if kind == "daily_quota":
+        return midnight, midnight + timedelta(days=1)
+    if kind == "weekly_quota":
+        monday = midnight - timedelta(days=midnight.weekday())
+        return monday, monday + timedelta(days=7)
+    first = midnight.replace(day=1)
+    return first, (first + timedelta(days=32)).replace(day=1)
+
+
+def _place(rule: Rule, principal: Principal) -> tuple[int, str]:
+    return rule.id, "global" if rule.scope == "global" else principal.key

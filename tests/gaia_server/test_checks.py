@@ -1,0 +1,171 @@
+"""The limiter's connection: what is tried again, what is not, and what a batch gives each of its requests."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import psycopg
+import pytest
+
+from gaia_server.batch import Rejected
+from gaia_server.checks import Checks, Question
+from gaia_server.connection import Unavailable
+from gaia_server.limiter import Decision, Principal
+from tests.gaia_server import asking
+from tests.gaia_server.asking import Connection
+
+ADA, BOB, PEER = Principal("user", "ada"), Principal("user", "bob"), Principal("ip", "192.0.2.7")
+
+
+@pytest.fixture
+def connection(schema: str) -> Iterator[Connection]:
+    """A connection to a database whose default rules are off."""
+    with asking.connect(schema) as connection:
+        yield connection
+
+
+def play(schema: str, scene: Callable[[Checks], Awaitable[None]]) -> None:
+    """Play a scene with the limiter of a database."""
+
+    async def playing() -> None:
+        checks = Checks(schema)
+        try:
+            async with asyncio.timeout(20):
+                await scene(checks)
+        finally:
+            await checks.close()
+
+    asyncio.run(playing())
+
+
+def admitted(decisions: list[Decision]) -> list[bool]:
+    """Who passes."""
+    return [decision.admitted for decision in decisions]
+
+
+def used(connection: Connection) -> int:
+    """How many admissions the database counts, over all keys."""
+    row = connection.execute("SELECT coalesce(sum(admitted), 0) FROM rate_limit_buckets").fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_each_request_gets_its_own_standings(schema: str, connection: Connection) -> None:
+    """Requests of one batch are decided in their order, each under the rules that apply to it."""
+    per_user = asking.rule(connection, "requests_per_hour", 2)
+    everybody = asking.rule(connection, "requests_per_hour", 4, scope="global", resource="usage")
+
+    async def scene(checks: Checks) -> None:
+        batch = [Question(ADA, "config"), Question(PEER, "config"), Question(ADA, "usage"), Question(BOB, "usage")]
+        found = await checks.decide(batch)
+        stand = [[(s.rule_id, s.key, s.remaining) for s in decision.standings] for decision in found]
+        assert stand == [
+            [(per_user, "user:ada", 1)],
+            [],
+            [(per_user, "user:ada", 0), (everybody, "global", 3)],
+            [(per_user, "user:bob", 1), (everybody, "global", 2)],
+        ]
+        assert admitted(await checks.decide([Question(ADA, "usage"), Question(BOB, "usage")])) == [False, True]
+
+    play(schema, scene)
+
+
+def test_a_batch_without_rules_passes(schema: str, connection: Connection) -> None:
+    """Where no rule applies there is no limit, and nothing is counted."""
+
+    async def scene(checks: Checks) -> None:
+        found = await checks.decide([Question(ADA, "config")] * 3)
+        assert [list(decision.standings) for decision in found] == [[], [], []]
+
+    play(schema, scene)
+    assert used(connection) == 0
+
+
+def test_a_question_that_the_database_refuses_is_named(schema: str, connection: Connection) -> None:
+    """A name that PostgreSQL cannot store is rejected, and the connection goes on."""
+    asking.rule(connection, "requests_per_hour", 9)
+
+    async def scene(checks: Checks) -> None:
+        with pytest.raises(Rejected):
+            await checks.decide([Question(ADA, "config"), Question(Principal("user", "\0"), "config")])
+        assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+
+    play(schema, scene)
+    assert used(connection) == 1
+
+
+def test_an_ended_session_is_not_noticed(schema: str, connection: Connection) -> None:
+    """A connection that died while idle is replaced before anything is said on it."""
+    asking.rule(connection, "requests_per_hour", 9)
+
+    async def scene(checks: Checks) -> None:
+        for number in range(3):
+            assert admitted(await checks.decide([Question(ADA, "config")])) == [True], number
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'gaia_server' AND datname = current_database()"
+            )
+
+    play(schema, scene)
+    assert used(connection) == 3
+
+
+def test_a_session_that_ends_in_the_middle_counts_once(schema: str, connection: Connection) -> None:
+    """A batch whose session is ended before it could commit is decided again, and counted once."""
+    rule = asking.rule(connection, "requests_per_hour", 9)
+
+    async def scene(checks: Checks) -> None:
+        await checks.decide([Question(ADA, "config")])
+        with psycopg.connect(schema) as holder:
+            holder.execute("SELECT FROM rate_limit_buckets WHERE rule_id = %s FOR UPDATE", (rule,))
+            waiting = asyncio.create_task(checks.decide([Question(ADA, "config"), Question(ADA, "config")]))
+            pid = await _blocked(connection)
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        assert admitted(await waiting) == [True, True]
+
+    play(schema, scene)
+    assert used(connection) == 3
+
+
+def test_a_database_that_hangs_is_unavailable(schema: str, connection: Connection) -> None:
+    """A batch that gets no answer in time is given up and counts nothing; the next one is decided."""
+    rule = asking.rule(connection, "requests_per_hour", 9)
+
+    async def scene(checks: Checks) -> None:
+        await checks.decide([Question(ADA, "config")])
+        with psycopg.connect(schema) as holder:
+            holder.execute("SELECT FROM rate_limit_buckets WHERE rule_id = %s FOR UPDATE", (rule,))
+            with pytest.raises(Unavailable):
+                await checks.decide([Question(ADA, "config")])
+        assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+
+    play(schema, scene)
+    assert used(connection) == 2
+
+
+def test_a_rule_deleted_meanwhile_is_left_out(schema: str, connection: Connection) -> None:
+    """A batch that waits for a counter which then goes is decided anew, without it."""
+    going = asking.rule(connection, "requests_per_hour", 9)
+    staying = asking.rule(connection, "requests_per_minute", 9)
+
+    async def scene(checks: Checks) -> None:
+        await checks.decide([Question(ADA, "config")])
+        with psycopg.connect(schema) as holder:
+            holder.execute("DELETE FROM rate_limit_configs WHERE id = %s", (going,))
+            waiting = asyncio.create_task(checks.decide([Question(ADA, "config")]))
+            await _blocked(connection)
+        (decision,) = await waiting
+        assert [(standing.rule_id, standing.remaining) for standing in decision.standings] == [(staying, 7)]
+
+    play(schema, scene)
+
+
+async def _blocked(connection: Connection) -> int:
+    """Return the server's session that waits for a lock, once it does."""
+    while True:
+        row = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        ).fetchone()
+        if row:
+            return int(row[0])
+        await asyncio.sleep(0.01)
