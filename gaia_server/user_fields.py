@@ -8,7 +8,8 @@ from typing import Any
 from gaia_server.reputation import HIGHEST, LOWEST
 from gaia_server.rules import LIMIT_TYPES, MAX_LIMIT, FieldError, InvalidFields
 
-REASON_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}$"
+REASON_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
+"""No control characters."""
 
 _REASON = re.compile(REASON_PATTERN.rstrip("$"))
 
@@ -47,8 +48,8 @@ def parse_reputation(body: Any) -> ReputationFields:
     if not isinstance(given.get("vip", False), bool):
         errors.append(FieldError("vip", "is not true or false"))
     reason = given.get("reason")
-    if not (isinstance(reason, str) and _REASON.fullmatch(reason)):
-        errors.append(FieldError("reason", "is not 1 to 200 characters without line breaks; say why"))
+    if not (isinstance(reason, str) and _REASON.fullmatch(reason) and _is_unicode(reason)):
+        errors.append(FieldError("reason", "is not 1 to 200 characters without control characters; say why"))
     if errors:
         raise InvalidFields(errors)
     return ReputationFields(int(given["score"]), given.get("vip", False), given["reason"])
@@ -58,6 +59,11 @@ def is_whole(value: Any, highest: int) -> bool:
     """Whether a JSON value is a whole number from 0 to `highest`; as JSON Schema has it, 5.0 is one."""
     # the bound comes first: infinity has no int()
     return type(value) in (int, float) and 0 <= value <= highest and value == int(value)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be stored: JSON can name halves of a surrogate pair, which are no characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _object(body: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
