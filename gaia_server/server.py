@@ -197,7 +197,7 @@ class Server:
             "instance": self.instance,
             "alerts": {
                 "firing": [self.watch.firing.to_json()] if self.watch.firing else [],
-                "past": [alert.to_json() for alert in self.watch.past],
+                "watched": [self.watch.rule.to_json(self.seen.violations_per_minute)],
             },
         }
 

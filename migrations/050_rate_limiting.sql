@@ -58,7 +58,7 @@ CREATE TABLE rate_limit_buckets (
     )
 ) WITH (fillfactor = 70);               -- room for in-page updates
 
-CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id);
+CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id, key);  -- the order of the list of usage
 
 -- The ring itself, overwritten in place.
 CREATE TABLE rate_limit_ring (
@@ -85,9 +85,10 @@ CREATE TABLE resource_quotas (
     CONSTRAINT resource_quotas_used_check CHECK (used >= 0)
 ) WITH (fillfactor = 70);
 
-CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id);
+CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id, key);
+CREATE INDEX resource_quotas_period_start_idx ON resource_quotas (rule_id, period_start);  -- periods to be closed
 
--- The periods that are over, written when the next one begins for that key.
+-- The periods that are over: written when the key asks again or by the upkeep, whichever comes first.
 CREATE TABLE resource_consumption (
     key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -99,7 +100,7 @@ CREATE TABLE resource_consumption (
 );
 
 CREATE INDEX resource_consumption_rule_id_idx ON resource_consumption (rule_id, period_start);
-CREATE INDEX resource_consumption_period_start_idx ON resource_consumption (period_start);
+CREATE INDEX resource_consumption_closed_at_idx ON resource_consumption (closed_at);
 
 -- What is told -----------------------------------------------------------------------------------
 
@@ -151,6 +152,26 @@ CREATE TABLE system_load_history (
 
 CREATE INDEX system_load_history_sampled_at_idx ON system_load_history (sampled_at DESC);
 CREATE INDEX system_load_history_instance_idx ON system_load_history (instance, sampled_at DESC);
+
+-- Alerts, one row from firing to resolving. All server processes share them: each reads what is here and tells it.
+CREATE TABLE rate_limit_alerts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    severity text NOT NULL,
+    says text NOT NULL,
+    threshold bigint NOT NULL,
+    value bigint NOT NULL,            -- when it fired
+    fired_at timestamptz NOT NULL,
+    resolved_value bigint,            -- when it was resolved
+    resolved_at timestamptz,
+    CONSTRAINT rate_limit_alerts_resolved_check CHECK (
+        (resolved_at IS NULL) = (resolved_value IS NULL) AND resolved_at >= fired_at
+    )
+);
+
+-- an alert fires once, however many processes see that it should
+CREATE UNIQUE INDEX rate_limit_alerts_firing_idx ON rate_limit_alerts (name) WHERE resolved_at IS NULL;
+CREATE INDEX rate_limit_alerts_fired_at_idx ON rate_limit_alerts (fired_at DESC, id DESC);
 
 -- A rule that changes ----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from gaia_server import openapi
 from gaia_server.routes import TABLE
 from tests.gaia_server.conftest import Running, unique
 
-RULE = {"rule_name": unique("rule"), "scope": "ip", "limit_type": "daily_quota", "limit_value": 5}
+RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}
 
 
 @pytest.fixture
@@ -39,7 +39,17 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         ("GET", "/config/99", "/config/{id}", None),
         ("GET", "/usage", "/usage", None),
         ("GET", "/violations", "/violations", None),
-        ("GET", "/analytics", "/analytics", None),
+        ("GET", "/analytics?per=hour", "/analytics", None),
+        ("GET", "/alerts", "/alerts", None),
+        ("GET", "/users", "/users", None),
+        ("GET", "/users/ada", "/users/{user}", None),
+        ("PUT", "/users/ada", "/users/{user}", {"limits": {"daily_quota": 5}}),
+        ("GET", "/users/ada", "/users/{user}", None),
+        ("PUT", "/reputation/ada", "/reputation/{user}", {"score": 5, "reason": "test"}),
+        ("GET", "/reputation/ada", "/reputation/{user}", None),
+        ("GET", "/reputation/nobody", "/reputation/{user}", None),
+        ("GET", "/reputation", "/reputation", None),
+        ("GET", "/reputation-events", "/reputation-events", None),
         ("GET", "/analytics?minutes=0", "/analytics", None),
         *[("GET", "/usage", "/usage", None)] * 12,  # until the burst is refused: that answer has a schema as well
     ):
