@@ -1,6 +1,6 @@
 """The product's own program with two routes more, which do nothing: `/empty`, and the limited `/api/empty`.
 
-With `one-call` as its argument every request is decided by an SQL call of its own: what group commit is compared to.
+With the argument `one-call-product` or `one-call-lean` every request is decided by an SQL call of its own.
 """
 
 import sys
@@ -16,6 +16,7 @@ from gaia_server import app
 from gaia_server.server import Server
 
 BUILD = app.build
+HOW = sys.argv.pop().removeprefix("one-call-") if sys.argv[1:] else None
 
 
 async def empty(_request: Request) -> Response:
@@ -27,12 +28,11 @@ def build(server: Server) -> Starlette:
     """Return the product's application, and the two routes."""
     built = BUILD(server)
     built.router.routes += [Route(path, empty) for path in ("/empty", "/api/empty")]
+    if HOW:
+        one_call.replace(server, HOW)
     return built
 
 
 if __name__ == "__main__":
     app.build = build
-    if sys.argv[1:] == ["one-call"]:
-        one_call.replace()
-    sys.argv = sys.argv[:1]
     program.main()

@@ -24,7 +24,7 @@ class Offered:
     p99_ms: float
     p999_ms: float
     max_ms: float
-    late_p99_ms: float  # open loop: from when a request was due until it was sent
+    late_p99_ms: float  # open loop: from when a request was due until a connection was free and it was sent
     cpu_share: float  # of one core, by the generator itself
 
     @property

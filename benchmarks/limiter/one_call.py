@@ -1,22 +1,55 @@
-"""The limiter without group commit: one atomic SQL call per request, over the pool's connections."""
+"""The limiter without group commit: one atomic SQL call per request, as many at once as the pool has connections."""
 
-from psycopg import sql
+from collections.abc import Sequence
+from typing import Any, LiteralString
 
-from gaia_server.limiter import Decision, Principal, Standing
-from gaia_server.store import Store
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from gaia_server import connection
+from gaia_server.checks import CHECK, Question, decisions
+from gaia_server.limiter import Decision, Standing
+from gaia_server.server import Server
+from gaia_server.store import POOL_SIZE
+
+LIMIT = 1000
+"""Of the lean function, per minute and key: as many rows as a key's ring has."""
 
 
-def replace() -> None:
-    """Let this process decide so."""
-    Store.check = check  # type: ignore[method-assign]
+class Calls:
+    """Connections, each used for one request at a time."""
+
+    def __init__(self, dsn: str) -> None:
+        self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            dsn,
+            kwargs=connection.arguments(),
+            configure=connection.configure,
+            min_size=POOL_SIZE,
+            open=False,
+        )
+
+    async def product(self, question: Question) -> Decision:
+        """Decide by the product's function, a batch of one."""
+        principal, resource_type = question
+        row = await self._row(CHECK, ([principal.scope], [principal.value], [resource_type]))
+        return decisions([question], row)[0]
+
+    async def lean(self, question: Question) -> Decision:
+        """Decide by the leanest function that is exact: one rule, which everybody has."""
+        key = question.principal.key
+        admitted, at = await self._row("SELECT * FROM one_call(%s, %s, interval '1 minute')", (key, LIMIT))
+        rule = Standing(0, "lean", "user", "requests_per_minute", LIMIT, key, admitted, LIMIT, 60_000_000, at)
+        return Decision([rule])
+
+    async def _row(self, query: LiteralString, arguments: Sequence[Any]) -> tuple[Any, ...]:
+        await self._pool.open()
+        async with self._pool.connection() as one, one.cursor(binary=True) as cursor:
+            await cursor.execute(query, arguments, prepare=True)
+            row: tuple[Any, ...] = await cursor.fetchone() or ()
+            return row
 
 
-async def check(self: Store, principal: Principal, resource_type: str) -> Decision:
-    """Decide one request as `Store.check` does."""
-    query = sql.SQL(
-        "SELECT rule_id, rule_name, scope, limit_type, limit_value, key, admitted, remaining, reset_at, checked_at"
-        " FROM rate_limit_check(%s, %s, %s)"
-    )
-    async with self._pool.connection() as connection:
-        cursor = await connection.execute(query, (principal.scope, principal.value, resource_type))
-        return Decision([Standing(**row) for row in await cursor.fetchall()])
+def replace(server: Server, how: str) -> None:
+    """Let a server decide so: `product` or `lean`."""
+    calls = Calls(server.settings.database_url)
+    server.batcher.ask = {"product": calls.product, "lean": calls.lean}[how]  # type: ignore[method-assign]

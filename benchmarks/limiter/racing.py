@@ -20,7 +20,7 @@ PATH = "/api/nothing"
 
 ADMITTED, REFUSED, UNDECIDED = 404, 429, 503
 ANSWER_WITHIN_S = 30.0
-PAUSE_S = 0.02  # before a lost connection is made anew
+PAUSE_S = 0.02  # before somebody who got no decision asks again
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -110,6 +110,8 @@ class Race:
             if not reusable:
                 streams[1].close()
                 streams = None
+            if seen.admitted is None:
+                await asyncio.sleep(PAUSE_S)
         if streams:
             streams[1].close()
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import typer
 
 from benchmarks.limiter import contract, generator
@@ -17,6 +18,7 @@ from benchmarks.limiter.results import Promise, Section, finish
 from benchmarks.limiter.stack import Process, Stack, fsync_ms, stack
 
 APP = ("-m", "benchmarks.limiter.app")
+ONE_CALL_SQL = Path(__file__).with_name("one_call.sql")
 NEVER = 1_000_000_000
 MANY = 20_000
 
@@ -42,7 +44,8 @@ class Served:
 
 SERVERS = (
     Served("product"),
-    Served("one_call", command=(*APP, "one-call")),
+    Served("one_call", command=(*APP, "one-call-product")),
+    Served("lean_call", command=(*APP, "one-call-lean"), rules=()),
     Served("asynchronous", synchronous_commit=False),
     Served("four_rules", rules=FOUR),
 )
@@ -61,10 +64,11 @@ class Variant:
 EMPTY = Variant("empty endpoint, not limited", "product", path="/empty")
 PRODUCT = Variant("group commit, 20,000 keys", "product")
 HOT = Variant("group commit, one hot key", "product", keys=1)
-ONE_CALL = Variant("one atomic call per request", "one_call")
+ONE_CALL = Variant("one call per request, same function", "one_call")
+LEAN_CALL = Variant("one call per request, leanest function", "lean_call")
 ASYNCHRONOUS = Variant("synchronous_commit=off", "asynchronous")
 FOUR_RULES = Variant("four rules, as the defaults are", "four_rules")
-VARIANTS = (EMPTY, PRODUCT, HOT, ONE_CALL, ASYNCHRONOUS, FOUR_RULES)
+VARIANTS = (EMPTY, PRODUCT, HOT, ONE_CALL, LEAN_CALL, ASYNCHRONOUS, FOUR_RULES)
 
 Rounds = Sequence[Mapping[Variant, Offered]]
 
@@ -98,7 +102,7 @@ def section(title: str, found: Rounds) -> Section:
     columns = ("variant", "per s", "lowest", "highest", "x empty", "p50 ms", "p99 ms", "generator's core")
     promises = (
         Promise("of the empty endpoint's rate (aim 0.6)", ratio(found, PRODUCT, EMPTY), at_least=0.45),
-        Promise("of one call per request", ratio(found, PRODUCT, ONE_CALL), at_least=2.5),
+        Promise("of one call per request, whichever is faster", _of_one_call(found), at_least=2.5),
         Promise("one hot key, of 20,000 keys", ratio(found, HOT, PRODUCT), at_least=1.0),
         Promise("durable, of synchronous_commit=off", ratio(found, PRODUCT, ASYNCHRONOUS), at_least=0.8),
     )
@@ -108,6 +112,10 @@ def section(title: str, found: Rounds) -> Section:
 def ratio(found: Rounds, one: Variant, other: Variant) -> float:
     """Return the median of the rounds' ratios. Pure."""
     return statistics.median(each[one].per_s / each[other].per_s for each in found)
+
+
+def _of_one_call(found: Rounds) -> float:
+    return min(ratio(found, PRODUCT, one) for one in (ONE_CALL, LEAN_CALL))
 
 
 def _row(found: Rounds, variant: Variant) -> tuple[str | int | float, ...]:
@@ -128,6 +136,8 @@ def _row(found: Rounds, variant: Variant) -> tuple[str | int | float, ...]:
 def _serve(up: Stack, served: Served, load: Generator) -> Process:
     """Start a server, make its rules, and let every key be asked for once: all later requests find their counts."""
     dsn = up.database(served.name, synchronous_commit=served.synchronous_commit)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(ONE_CALL_SQL.read_bytes())
     server = up.server(dsn, served.command)
     for rule in served.rules:
         contract.create_rule(server.port, limit_value=NEVER, **rule)

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back under load: nothing passes unlimited, the server says so and recovers."""
+"""PostgreSQL goes away and comes back under load: the server says so, does as it is told, and recovers by itself."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -14,7 +15,7 @@ import pytest
 
 from benchmarks.limiter import contract
 from benchmarks.limiter.accounts import Balance, balance
-from benchmarks.limiter.racing import Race, cycle
+from benchmarks.limiter.racing import ADMITTED, REFUSED, UNDECIDED, Race, Seen, cycle
 from gaia_checks.deploy import database, migrate
 from gaia_checks.deploy.embedded import Cluster
 from tests.gaia_server.conftest import MIGRATIONS, Running, poll, servers, without_rules
@@ -37,66 +38,119 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two servers on that PostgreSQL; one rule counts everybody and is never reached, another refuses `nobody-0`."""
+
+    denying: Running
+    allowing: Running
+    rule_id: int
+
+
 @pytest.fixture(scope="module")
-def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server on it whose rule no test reaches."""
+def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """One server for each answer to what becomes of a request while the database is away."""
     dsn = cluster.dsn("outage")
     database.ensure_exists(dsn)
     migrate.up(dsn, MIGRATIONS)
     without_rules(dsn)
     with servers(dsn, tmp_path_factory.mktemp("outage")) as start:
-        yield start(TRUSTED_PROXIES="127.0.0.1")
+        denying, allowing = (start(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_ON_DB_DOWN=w) for w in ("deny", "allow"))
+        rule = contract.create_rule(denying.port, limit_type="requests_per_hour", limit_value=10**6)
+        contract.create_rule(denying.port, limit_type="requests_per_hour", limit_value=0, scope_value="nobody-0")
+        yield Pair(denying, allowing, rule["id"])
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What was seen of a restart, by clients and on /health."""
+
+    denied: list[Seen]  # by the clients of the one server
+    allowed: list[Seen]  # by `nobody-0` at the other
+    health: dict[str, httpx.Response]  # by path, of the server that denies
+    health_allowing: httpx.Response
 
 
 @pytest.fixture(scope="module")
-def rule_id(server: Running) -> int:
-    """The rule under which everybody is counted."""
-    return int(contract.create_rule(server.port, limit_type="requests_per_hour", limit_value=10**6)["id"])
-
-
-def recovered(race: Race) -> None:
-    """Return when a request that was sent from now on has been admitted."""
-    now = time.monotonic()
-    poll(lambda: any(one.admitted and one.sent_s > now for one in race.seen[-50:]), within_s=RECOVERS_WITHIN_S)
-
-
-def check(race: Race, server: Running, rule_id: int, name: str) -> None:
-    """Whatever happened: each request has its answer, each refusal says when to come back, and the counts are right."""
-    assert {one.status for one in race.seen} <= {404, 503}
-    assert all((one.retry_after or "").isdecimal() for one in race.seen if one.status == 503)
-    assert balance(race.seen, contract.used(server.port, rule_id, name)) == Balance(lost=0, invented=0)
-    assert server.process.poll() is None
-    assert {line["level"] for line in server.lines()} <= {"info", "warning"}
-
-
-def test_a_restart_under_load(cluster: Cluster, server: Running, rule_id: int) -> None:
-    """Requests are answered 503 and health says why, until PostgreSQL is back; then all is as before."""
-    with Race([server.port], cycle("restart", 5), clients=8) as race:
-        poll(lambda: race.admitted() >= 100, within_s=30)
+def outage(cluster: Cluster, pair: Pair) -> Outage:
+    """Stop PostgreSQL under load, look around, and start it again."""
+    one, other = pair.denying, pair.allowing
+    with (
+        Race([one.port], cycle("restart", 5), clients=8) as denied,
+        Race([other.port], cycle("nobody", 1), clients=2) as allowed,
+    ):
+        poll(lambda: denied.admitted() >= 100 and answered(allowed, REFUSED), within_s=30)
         cluster.stop()
-        poll(lambda: any(one.status == 503 for one in race.seen[-50:]), within_s=30)
-        health = httpx.get(f"{server.base_url}/health", timeout=10)
-        assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
-        assert health.json()["checks"]["database"]["status"] == "disconnected"
-        assert httpx.get(f"{server.base_url}/readyz", timeout=10).status_code == 503
-        assert httpx.get(f"{server.base_url}/livez").status_code == 200
-        cluster.start()
-        recovered(race)
-    for path in ("/health", "/readyz"):
-        poll(lambda path=path: httpx.get(f"{server.base_url}{path}").status_code == 200)  # type: ignore[misc]
-    check(race, server, rule_id, "restart")
+        try:
+            poll(lambda: answered(denied, UNDECIDED) and answered(allowed, ADMITTED), within_s=30)
+            health = {path: httpx.get(one.base_url + path, timeout=10) for path in ("/health", "/readyz", "/livez")}
+            health_allowing = httpx.get(f"{other.base_url}/health", timeout=10)
+        finally:
+            cluster.start()
+        back = time.monotonic()
+        poll(lambda: answered(denied, ADMITTED, back) and answered(allowed, REFUSED, back), within_s=RECOVERS_WITHIN_S)
+    return Outage(denied.seen, allowed.seen, health, health_allowing)
 
 
-def test_a_crash_under_load(cluster: Cluster, server: Running, rule_id: int) -> None:
-    """A backend that is killed takes all of PostgreSQL's sessions along; nothing is counted twice."""
+def answered(race: Race, status: int, since_s: float = 0.0) -> bool:
+    """Whether a request that was sent after `since_s` was answered so, of the last ones."""
+    return any(one.status == status and one.sent_s > since_s for one in race.seen[-50:])
+
+
+def test_no_request_is_left_without_an_answer(outage: Outage) -> None:
+    """Each is admitted or told to come later, and when; the server never drops a connection."""
+    assert {one.status for one in outage.denied} == {ADMITTED, UNDECIDED}
+    assert all((one.retry_after or "").isdecimal() for one in outage.denied if one.status == UNDECIDED)
+
+
+def test_requests_pass_if_the_server_is_told_so(outage: Outage) -> None:
+    """Somebody whom a rule refuses is refused before and after, and passes meanwhile."""
+    assert {one.status for one in outage.allowed} == {REFUSED, ADMITTED}
+
+
+def test_health_says_so(outage: Outage) -> None:
+    """Whether requests can be decided, and what becomes of them when not; the process itself is alive."""
+    assert {path: answer.status_code for path, answer in outage.health.items()} == {
+        "/health": 503,
+        "/readyz": 503,
+        "/livez": 200,
+    }
+    for answer, does in ((outage.health["/health"], "denying"), (outage.health_allowing, "allowing")):
+        checks = answer.json()["checks"]
+        assert (checks["database"]["status"], checks["rate_limiting"]["status"]) == ("disconnected", does)
+
+
+@pytest.mark.usefixtures("outage")
+def test_it_recovers_by_itself(pair: Pair) -> None:
+    """Requests are decided again as before (else `outage` had failed), in the same process, and health says so."""
+    for server in (pair.denying, pair.allowing):
+        for path in ("/health", "/readyz"):
+            poll(lambda url=server.base_url + path: httpx.get(url).status_code == 200)  # type: ignore[misc]
+        assert server.process.poll() is None
+        assert {line["level"] for line in server.lines()} <= {"info", "warning"}
+
+
+def test_nothing_is_lost_or_counted_twice(outage: Outage, pair: Pair) -> None:
+    """What was told to come later may have been counted once, no more."""
+    used = contract.used(pair.denying.port, pair.rule_id, "restart")
+    assert balance(outage.denied, used) == Balance(lost=0, invented=0)
+
+
+@pytest.mark.usefixtures("outage")
+def test_nor_when_it_crashes(cluster: Cluster, pair: Pair) -> None:
+    """A backend that is killed takes all of PostgreSQL's sessions along, in the middle of whatever they do."""
+    server = pair.denying
     with Race([server.port], cycle("crash", 5), clients=8) as race:
         poll(lambda: race.admitted() >= 100, within_s=30)
         victim, witness = (psycopg.connect(cluster.dsn("outage"), autocommit=True) for _ in range(2))
         os.kill(victim.info.backend_pid, signal.SIGKILL)
         poll(lambda: gone(witness), within_s=30)
         victim.close()
-        recovered(race)
-    check(race, server, rule_id, "crash")
+        crashed = time.monotonic()
+        poll(lambda: answered(race, ADMITTED, crashed), within_s=RECOVERS_WITHIN_S)
+    assert {one.status for one in race.seen} <= {ADMITTED, UNDECIDED}
+    used = contract.used(server.port, pair.rule_id, "crash")
+    assert balance(race.seen, used) == Balance(lost=0, invented=0)
 
 
 def gone(connection: psycopg.Connection) -> bool:
