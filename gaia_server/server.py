@@ -78,6 +78,7 @@ class Server:
             rule.scope_value for rule in rules if rule.enabled and rule.scope == "api_key" and rule.scope_value
         )
         self.seen.rules = sum(rule.enabled for rule in rules)
+        self.metrics.keep_rules({rule.id for rule in rules})
 
     # Limiting
 

@@ -1,5 +1,8 @@
 """The OpenAPI document tells what there is, and only that."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,7 +11,7 @@ import pytest
 
 from gaia_server import openapi
 from gaia_server.routes import TABLE
-from tests.gaia_server.conftest import Running, unique
+from tests.gaia_server.conftest import Running, Start, unique
 
 RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}
 
@@ -58,6 +61,23 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         content = told[str(answer.status_code)]["content"]
         schema = content[answer.headers["content-type"]]["schema"]
         jsonschema_rs.validate({**schema, "components": document["components"]}, answer.json())
+
+
+def test_made_up_requests_are_answered_as_told(start: Start, tmp_path: Path) -> None:
+    """The cases that schemathesis derives from the document, right and wrong ones, find no fault."""
+    server = start(RATE_LIMIT_ENABLED="false")
+    program = str(Path(sys.executable).parent / "schemathesis")
+    bounds = ("--phases", "coverage", "--seed", "1", "--max-time", "60", "--no-color")
+    asked = subprocess.run(
+        (program, "run", f"{server.base_url}/openapi.json", *bounds),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stdout
+    assert {line["level"] for line in server.lines()} <= {"info", "warning"}
 
 
 def test_document_is_public(document: dict[str, Any]) -> None:
