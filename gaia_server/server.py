@@ -64,7 +64,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
-        self.checks = Checks(self.settings.database_url)
+        self.checks = Checks(self.settings.database_url, learning=self.settings.reputation_enabled)
         self.batcher = Batcher(self.checks.decide, lambda _: None)
         self.access = Access(self.settings.admin_token)
         self.metrics = Metrics(self.gauges, self.digest)

@@ -7,13 +7,15 @@
 -- The runner applies each file in one transaction with a lock timeout, and every index is on a table made here:
 -- squawk-ignore-file prefer-robust-stmts, require-concurrent-index-creation, require-lock-timeout, require-statement-timeout
 
+CREATE FUNCTION reputation_tier(score bigint, vip boolean) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN vip THEN 'vip' WHEN score < 20 THEN 'flagged' WHEN score >= 80 THEN 'trusted' ELSE 'standard' END
+$$;
+
 CREATE TABLE reputation_scores (
     key text COLLATE "C" PRIMARY KEY,  -- 'user:ada'
     score bigint NOT NULL DEFAULT 50,
     vip boolean NOT NULL DEFAULT false,
-    tier text NOT NULL GENERATED ALWAYS AS (
-        CASE WHEN vip THEN 'vip' WHEN score < 20 THEN 'flagged' WHEN score >= 80 THEN 'trusted' ELSE 'standard' END
-    ) STORED,
+    tier text NOT NULL GENERATED ALWAYS AS (reputation_tier(score, vip)) STORED,
     clean_requests bigint NOT NULL DEFAULT 0,  -- since the last point that they earned
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),  -- when the score last changed: weeks of decay count from here
@@ -50,6 +52,65 @@ $$;
 -- The limit that a rule of scope user is for a user of this tier: rounded down, but 1 stays 1, as 0 refuses everything.
 CREATE FUNCTION reputation_limit(limit_value bigint, tier text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT greatest(floor(limit_value * reputation_factor(tier))::bigint, least(limit_value, 1))
+$$;
+
+-- How grave it is to be refused by a limit of this type.
+CREATE FUNCTION reputation_severity(limit_type text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE limit_type WHEN 'requests_per_second' THEN 1 WHEN 'requests_per_minute' THEN 2 ELSE 3 END
+$$;
+
+-- The users of a batch that the limiter decides: their keys, who asks in each request, whom each counter is about.
+CREATE FUNCTION reputation_asked(
+    scopes text[], names text[], keys text[], rule_scopes text[],
+    OUT users text[], OUT asking bigint[], OUT owners bigint[]
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    users := array(
+        SELECT DISTINCT 'user:' || a.name COLLATE "C" FROM unnest(scopes, names) AS a (scope, name)
+        WHERE a.scope = 'user' ORDER BY 1
+    );
+    asking := array(
+        SELECT CASE a.scope WHEN 'user' THEN array_position(users, 'user:' || a.name) END
+        FROM unnest(scopes, names) WITH ORDINALITY AS a (scope, name, n) ORDER BY a.n
+    );
+    owners := array(
+        SELECT CASE c.scope WHEN 'user' THEN array_position(users, c.key) END
+        FROM unnest(keys, rule_scopes) WITH ORDINALITY AS c (key, scope, n) ORDER BY c.n
+    );
+END $$;
+
+-- Lock users' scores, made if need be, in their order, and read them.
+CREATE FUNCTION reputation_lock(users text[], OUT scores bigint[], OUT vips boolean[], OUT cleans bigint[])
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO reputation_scores (key)
+        SELECT u.key FROM unnest(users) AS u (key)
+        WHERE NOT EXISTS (SELECT FROM reputation_scores AS r WHERE r.key = u.key)
+        ON CONFLICT DO NOTHING;
+    SELECT array_agg(r.score ORDER BY r.n), array_agg(r.vip ORDER BY r.n), array_agg(r.clean_requests ORDER BY r.n)
+        INTO scores, vips, cleans
+        FROM (
+            SELECT u.n, r.score, r.vip, r.clean_requests
+            FROM unnest(users) WITH ORDINALITY AS u (key, n) JOIN reputation_scores AS r ON r.key = u.key
+            ORDER BY u.n FOR UPDATE OF r
+        ) AS r;
+    IF cardinality(scores) IS DISTINCT FROM nullif(cardinality(users), 0) THEN
+        RAISE EXCEPTION 'a score was deleted meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
+-- Write down what a batch taught: the scores as they are now, and each change with its cause.
+CREATE FUNCTION reputation_learn(
+    users text[], new_scores bigint[], cleans bigint[],
+    learnt text[], severities bigint[], changes bigint[], moment timestamptz
+) RETURNS void LANGUAGE sql AS $$
+    UPDATE reputation_scores AS r
+        SET score = u.score, clean_requests = u.clean,
+            updated_at = CASE WHEN u.key = ANY(learnt) THEN moment ELSE r.updated_at END
+        FROM unnest(users, new_scores, cleans) AS u (key, score, clean) WHERE r.key = u.key;
+    INSERT INTO reputation_events (key, kind, severity, change, occurred_at)
+        SELECT e.key, CASE WHEN e.severity IS NULL THEN 'clean' ELSE 'violation' END, e.severity, e.change, moment
+        FROM unnest(learnt, severities, changes) WITH ORDINALITY AS e (key, severity, change, n) ORDER BY e.n
 $$;
 
 -- Set a user's reputation by hand, and say why. The row is locked first, so that the event tells the true change.
