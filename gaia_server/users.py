@@ -9,36 +9,43 @@ from gaia_server.listings import Listing
 from gaia_server.rules import NAME_PATTERN
 from gaia_server.store import DuplicateName, Rows, Store
 
-# Who is counted, by the fullest of his limits as far as it is written down: the newest numbers are on the page.
+# How full each limit of each user is, as of the newest admission.
+_SHARES: LiteralString = """
+    SELECT b.key, b.rule_id, (b.admitted - r.before)::float8 / greatest(c.limit_value, 1) AS share
+    FROM rate_limit_configs AS c JOIN rate_limit_buckets AS b ON b.rule_id = c.id AND b.tail < b.head
+        AND b.last_at > now() - rate_limit_window(c.limit_type)
+    JOIN rate_limit_ring AS r ON r.key = b.key AND r.rule_id = b.rule_id AND r.slot = b.tail %% b.capacity
+    WHERE c.scope = 'user' AND c.enabled
+    UNION ALL
+    SELECT q.key, q.rule_id, q.used::float8 / greatest(c.limit_value, 1)
+    FROM rate_limit_configs AS c JOIN resource_quotas AS q ON q.rule_id = c.id
+        AND q.period_start = rate_limit_period_start(c.limit_type, now())
+    WHERE c.scope = 'user' AND c.enabled
+"""
+
+# Only the order needs to look at everybody; which limit it is, and what is used of it now, is looked up for the page.
 USERS = Listing(
-    """
-    SELECT DISTINCT ON (key) key, rule_id, share FROM (
-        SELECT b.key, b.rule_id, (b.head - b.tail)::float8 / greatest(c.limit_value, 1) AS share
-        FROM rate_limit_configs AS c JOIN rate_limit_buckets AS b ON b.rule_id = c.id
-        WHERE c.scope = 'user' AND c.enabled
-        UNION ALL
-        SELECT q.key, q.rule_id, q.used::float8 / greatest(c.limit_value, 1)
-        FROM rate_limit_configs AS c JOIN resource_quotas AS q ON q.rule_id = c.id
-            AND q.period_start = rate_limit_period_start(c.limit_type, now())
-        WHERE c.scope = 'user' AND c.enabled
-    ) AS counted ORDER BY key, share DESC, rule_id
-    """,
+    f"SELECT key, max(share) AS share FROM ({_SHARES}) AS counted GROUP BY key",  # noqa: S608 - constants
     "share DESC, key",
     """
-    SELECT substr(page.key, 6) AS "user", page.rule_id, c.rule_name, c.limit_type, c.limit_value, u.used, u.resets_at,
+    SELECT substr(page.key, 6) AS "user", f.rule_id, c.rule_name, c.limit_type, c.limit_value, u.used, u.resets_at,
         coalesce(s.score, 50) AS score, coalesce(s.tier, 'standard') AS tier
     """,
-    """
-    JOIN rate_limit_configs AS c ON c.id = page.rule_id
+    f"""
+    CROSS JOIN LATERAL (
+        SELECT counted.rule_id FROM ({_SHARES}) AS counted WHERE counted.key = page.key
+        ORDER BY counted.share DESC, counted.rule_id LIMIT 1
+    ) AS f
+    JOIN rate_limit_configs AS c ON c.id = f.rule_id
     LEFT JOIN reputation_scores AS s ON s.key = page.key
     CROSS JOIN LATERAL (
-        SELECT w.used, w.resets_at FROM rate_limit_used(page.key, page.rule_id) AS w
+        SELECT w.used, w.resets_at FROM rate_limit_used(page.key, f.rule_id) AS w
         WHERE rate_limit_window(c.limit_type) IS NOT NULL
         UNION ALL
         SELECT q.used, rate_limit_period_end(c.limit_type, now())
-        FROM resource_quotas AS q WHERE q.key = page.key AND q.rule_id = page.rule_id
+        FROM resource_quotas AS q WHERE q.key = page.key AND q.rule_id = f.rule_id
     ) AS u
-    """,
+    """,  # noqa: S608 - constants
 )
 
 _LIMITS: LiteralString = """

@@ -8,6 +8,7 @@ import { pagedList } from "../tables.js";
 import { makeUserForm } from "./userform.js";
 
 const EVERY_MS = 5_000;
+const NEAREST_EVERY_MS = 30_000;  // it looks at everybody
 
 export function users({ root, guard, signIn, visible }) {
   const open = makeUserForm({ signIn, saved: () => guard(refresh) });
@@ -25,7 +26,8 @@ export function users({ root, guard, signIn, visible }) {
   root.append(
     section("Users by their fullest limit", finder(open), nearest.element),
     section("Use of each limit", filter.element, used.element));
-  setInterval(() => { if (visible()) guard(refresh); }, EVERY_MS);
+  setInterval(() => { if (visible()) guard(used.refresh); }, EVERY_MS);
+  setInterval(() => { if (visible()) guard(nearest.refresh); }, NEAREST_EVERY_MS);
 
   const refresh = () => Promise.all([nearest.refresh(), used.refresh()]);
   return { refresh };
