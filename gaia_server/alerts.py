@@ -1,14 +1,10 @@
-"""Alerts: rules over what the server sees, each firing once and resolving once. Pure: the clock is an argument."""
+"""Alerts: rules over what the server sees, each firing once and resolving once. Pure."""
 
-from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from gaia_server.problem import timestamp
-
-KEPT = 50
-"""How many past alerts are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +17,10 @@ class AlertRule:
     window_s: int
     severity: str
 
+    def to_json(self, value: int) -> dict[str, Any]:
+        """Return a JSON object: the rule, and what it sees now."""
+        return {**asdict(self), "value": value}
+
 
 VIOLATIONS_RULE = AlertRule(
     name="violations_per_minute",
@@ -32,41 +32,56 @@ VIOLATIONS_RULE = AlertRule(
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """One change of an alert rule's state."""
+class Episode:
+    """One alert, from firing to resolving."""
 
+    id: int
     name: str
-    state: str  # firing, resolved
     severity: str
     says: str
-    value: int
     threshold: int
-    since: str  # RFC 3339 UTC: when it began to fire
-    at: str  # RFC 3339 UTC: when this state began
+    value: int  # when it fired
+    fired_at: datetime
+    resolved_value: int | None = None
+    resolved_at: datetime | None = None
+
+    @property
+    def state(self) -> str:
+        """Firing or resolved."""
+        return "resolved" if self.resolved_at else "firing"
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return asdict(self)
+        """Return the data of an `alert` message: the state that it is in now, and since when."""
+        return {
+            "name": self.name,
+            "state": self.state,
+            "severity": self.severity,
+            "says": self.says,
+            "value": self.value if self.resolved_value is None else self.resolved_value,
+            "threshold": self.threshold,
+            "since": timestamp(self.fired_at),
+            "at": timestamp(self.resolved_at or self.fired_at),
+        }
 
 
 @dataclass(slots=True)
 class Watch:
-    """One rule's state over time."""
+    """What one server process knows of a rule's alert: it tells each change once, whoever made it."""
 
     rule: AlertRule = VIOLATIONS_RULE
-    firing: Alert | None = None
-    past: deque[Alert] = field(default_factory=lambda: deque(maxlen=KEPT))  # newest first
+    newest: Episode | None = None
 
-    def see(self, value: int, now: datetime) -> Alert | None:
-        """Take the newest value; return the alert if the state changed."""
-        if (value > self.rule.threshold) == (self.firing is not None):
+    @property
+    def firing(self) -> Episode | None:
+        """The alert if it fires."""
+        return self.newest if self.newest and self.newest.state == "firing" else None
+
+    def see(self, newest: Episode | None) -> Episode | None:
+        """Take the newest episode that is stored; return it if that is news.
+
+        One that was over before this process looked for the first time is none.
+        """
+        known, self.newest = self.newest, newest
+        if newest is None or (known and (known.id, known.state) == (newest.id, newest.state)):
             return None
-        alert = self._alert("resolved" if self.firing else "firing", value, timestamp(now))
-        self.firing = alert if alert.state == "firing" else None
-        self.past.appendleft(alert)
-        return alert
-
-    def _alert(self, state: str, value: int, at: str) -> Alert:
-        rule = self.rule
-        since = self.firing.since if self.firing else at
-        return Alert(rule.name, state, rule.severity, rule.says, value, rule.threshold, since, at)
+        return newest if known or newest.state == "firing" else None

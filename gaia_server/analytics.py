@@ -3,22 +3,31 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+PERIODS = ("minute", "hour", "day")
+"""What decisions and load are summed up by, UTC."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 
-def summary(rows: Mapping[str, Rows], minutes: int) -> dict[str, Any]:
+def summary(rows: Mapping[str, Rows], minutes: int, per: str) -> dict[str, Any]:
     """Return the answer from the rows of `store.Store.analytics`.
 
-    `admitted_ratio` is admitted / decided (0 to 1), None where nothing was decided.
+    Ratios are of what was decided (0 to 1), None where nothing was; a rule's share is of all hits.
     """
-    admitted = sum(row["admitted"] for row in rows["decisions"])
-    denied = sum(row["denied"] for row in rows["decisions"])
+    counted = _counted(rows["decisions"])
+    hits = sum(row["hits"] for row in rows["by_rule"])
     return {
         "minutes": minutes,
-        "totals": {
-            "admitted": admitted,
-            "denied": denied,
-            "admitted_ratio": admitted / (admitted + denied) if admitted + denied else None,
-        },
+        "per": per,
+        "totals": counted,
         **rows,
+        "decisions": [{"start": row["start"], **_counted([row])} for row in rows["decisions"]],
+        "by_rule": [{**row, "share": row["hits"] / hits} for row in rows["by_rule"]],
     }
+
+
+def _counted(rows: Rows) -> dict[str, Any]:
+    admitted = sum(row["admitted"] for row in rows)
+    denied = sum(row["denied"] for row in rows)
+    decided = admitted + denied
+    return {"admitted": admitted, "denied": denied, "denied_ratio": denied / decided if decided else None}

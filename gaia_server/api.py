@@ -1,37 +1,31 @@
 """The admin API: `/api/admin/quotas/...`. Handlers only read the request, ask the store and shape the answer."""
 
-import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server import analytics
+from gaia_server.alert_history import ALERTS
+from gaia_server.asking import MAX_ID, boolean, choice, number, parameters, query, read_json, text, time
 from gaia_server.problem import Json, Problem
-from gaia_server.rules import SCOPES, InvalidRule, RuleFields, parse
+from gaia_server.rules import SCOPES, InvalidFields, RuleFields, parse
 from gaia_server.server import Server
 from gaia_server.store import DuplicateName, Page
 
-MAX_BODY = 64 * 1024
-MAX_ID = 2**63 - 1
-MAX_PAGE = 200
-DEFAULT_PAGE = 50
-MAX_OFFSET = 1_000_000
 DEFAULT_MINUTES = 60
-MAX_MINUTES = 7 * 24 * 60
-TEXT_PATTERN = r"[ -~]{1,300}"
+MAX_MINUTES = 30 * 24 * 60
 
-Converter = Callable[[str], Any]
+_scope = choice(SCOPES)
+_Fields = TypeVar("_Fields")
 
 
 async def list_rules(request: Request) -> Response:
     """GET /config: rules, by id."""
-    found, limit, offset = _query(request, {"scope": _scope, "enabled": _boolean, "rule_name": _text})
-    return _page(await _server(request).store.rules_page(found, limit=limit, offset=offset), limit, offset)
+    found, limit, offset = query(request, {"scope": _scope, "enabled": boolean, "rule_name": text})
+    return list_of(await _server(request).store.rules_page(found, limit=limit, offset=offset), limit, offset)
 
 
 async def create_rule(request: Request) -> Response:
@@ -72,21 +66,28 @@ async def delete_rule(request: Request) -> Response:
 
 async def usage(request: Request) -> Response:
     """GET /usage: how much of each limit each key has used."""
-    found, limit, offset = _query(request, {"rule_id": _number(1, MAX_ID), "scope": _scope, "key": _text})
-    return _page(await _server(request).store.usage(found, limit=limit, offset=offset), limit, offset)
+    found, limit, offset = query(request, {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text})
+    return list_of(await _server(request).store.usage(found, limit=limit, offset=offset), limit, offset)
 
 
 async def violations(request: Request) -> Response:
     """GET /violations: what was refused, newest first."""
-    filters = {"rule_id": _number(1, MAX_ID), "scope": _scope, "key": _text, "since": _time, "until": _time}
-    found, limit, offset = _query(request, filters)
-    return _page(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
+    filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "since": time, "until": time}
+    found, limit, offset = query(request, filters)
+    return list_of(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
+
+
+async def alerts(request: Request) -> Response:
+    """GET /alerts: what fired, newest first, whichever server process saw it."""
+    found, limit, offset = query(request, {"state": choice(("firing", "resolved")), "since": time, "until": time})
+    return list_of(await _server(request).store.page(ALERTS, found, limit=limit, offset=offset), limit, offset)
 
 
 async def analytics_(request: Request) -> Response:
     """GET /analytics: decisions, violations and load of the last minutes."""
-    minutes = _parameters(request, {"minutes": _number(1, MAX_MINUTES)}).get("minutes", DEFAULT_MINUTES)
-    return Json(analytics.summary(await _server(request).store.analytics(minutes), minutes))
+    found = parameters(request, {"minutes": number(1, MAX_MINUTES), "per": choice(analytics.PERIODS)})
+    minutes, per = found.get("minutes", DEFAULT_MINUTES), found.get("per", "minute")
+    return Json(analytics.summary(await _server(request).store.analytics(minutes, per), minutes, per))
 
 
 def _server(request: Request) -> Server:
@@ -94,8 +95,21 @@ def _server(request: Request) -> Server:
     return server
 
 
-def _page(page: Page, limit: int, offset: int) -> Response:
+def list_of(page: Page, limit: int, offset: int) -> Response:
+    """Return the answer that a list gives."""
     return Json({"items": page.items, "total": page.total, "limit": limit, "offset": offset})
+
+
+def fields(parsed: Callable[[Any], _Fields], body: Any, otherwise: str) -> _Fields:
+    """Return what a body says. Raises Problem 422, which says `otherwise` and what is wrong where."""
+    try:
+        return parsed(body)
+    except InvalidFields as error:
+        raise Problem(422, otherwise, errors=[asdict(found) for found in error.errors]) from error
+
+
+def _taken(error: DuplicateName) -> Problem:
+    return Problem(409, f"another rule is named {error}", errors=[{"field": "rule_name", "detail": "is taken"}])
 
 
 def _found(rule: Any) -> Any:
@@ -104,113 +118,12 @@ def _found(rule: Any) -> Any:
     return rule
 
 
-def _taken(error: DuplicateName) -> Problem:
-    return Problem(409, f"another rule is named {error}", errors=[{"field": "rule_name", "detail": "is taken"}])
-
-
 def _id(request: Request) -> int:
     try:
-        return _number(1, MAX_ID)(request.path_params["id"])  # type: ignore[no-any-return]
+        return number(1, MAX_ID)(request.path_params["id"])  # type: ignore[no-any-return]
     except ValueError:
         raise Problem(404, "there is no rule with this id") from None
 
 
-# Bodies
-
-
-async def read_json(request: Request) -> Any:
-    """Return the body as JSON. Raises Problem 400, 413 or 415."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Problem(415, "the body must be application/json")
-    try:
-        return json.loads(await _body(request), parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise Problem(400, "the body is not JSON") from None
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise Problem(413, f"the body is larger than {MAX_BODY} bytes", headers={"Connection": "close"})
-    except ClientDisconnect:
-        raise Problem(400, "the body is not complete") from None
-    return bytes(body)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
-
-
 async def _rule(request: Request) -> RuleFields:
-    try:
-        return parse(await read_json(request))
-    except InvalidRule as error:
-        raise Problem(422, "the body is no rule", errors=[asdict(found) for found in error.errors]) from error
-
-
-# Query parameters
-
-
-def _query(request: Request, filters: Mapping[str, Converter]) -> tuple[dict[str, Any], int, int]:
-    """Return filters, limit and offset of a list."""
-    paging = {"limit": _number(1, MAX_PAGE), "offset": _number(0, MAX_OFFSET)}
-    found = _parameters(request, {**filters, **paging})
-    return found, found.pop("limit", DEFAULT_PAGE), found.pop("offset", 0)
-
-
-def _parameters(request: Request, known: Mapping[str, Converter]) -> dict[str, Any]:
-    found, errors = {}, []
-    for name, text in request.query_params.multi_items():
-        if name not in known:
-            errors.append({"field": name[:100], "detail": f"is no parameter; known: {', '.join(known)}"})
-        elif name in found:
-            errors.append({"field": name, "detail": "is given twice"})
-        else:
-            try:
-                found[name] = known[name](text)
-            except ValueError as error:
-                errors.append({"field": name, "detail": str(error)})
-    if errors:
-        raise Problem(422, "the query is not right", errors=errors)
-    return found
-
-
-def _number(low: int, high: int) -> Converter:
-    def convert(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) <= 19 and low <= int(text) <= high):
-            raise ValueError(f"is not a whole number from {low} to {high}")
-        return int(text)
-
-    return convert
-
-
-def _scope(text: str) -> str:
-    if text not in SCOPES:
-        raise ValueError(f"is not one of {', '.join(SCOPES)}")
-    return text
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError("is not true or false")
-    return text == "true"
-
-
-def _text(text: str) -> str:
-    if not re.fullmatch(TEXT_PATTERN, text):
-        raise ValueError("is not 1 to 300 printable ASCII characters")
-    return text
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError("is not a time with a zone, e.g. 2026-02-26T10:00:00Z")
-    return moment
+    return fields(parse, await read_json(request), "the body is no rule")

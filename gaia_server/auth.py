@@ -2,7 +2,8 @@
 
 With an admin token, admin routes need it: as a bearer token, or as the session cookie that a login gives.
 Without one they answer this machine only, and only under a loopback name: a page of another site whose name
-was made to point here (DNS rebinding) sends its own name as Host.
+was made to point here (DNS rebinding) sends its own name as Host. What a proxy on this machine forwards for
+somebody else is not from this machine.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from gaia_server.problem import Problem
 COOKIE = "gaia_session"
 SESSION_S = 12 * 3600
 
+_FORWARDING = ("forwarded", "x-forwarded-for", "x-real-ip")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -82,4 +84,11 @@ class Access:
 def _is_local(connection: HTTPConnection) -> bool:
     peer = connection.client.host if connection.client else None
     host = urlsplit(f"//{connection.headers.get('host', '')}").hostname
-    return address.is_loopback(peer) and (host == "localhost" or address.is_loopback(host))
+    named_local = host == "localhost" or address.is_loopback(host)
+    return named_local and address.is_loopback(peer) and not _is_forwarded(connection)
+
+
+def _is_forwarded(connection: HTTPConnection) -> bool:
+    """Whether a proxy says, or may say, that somebody beyond this machine asks."""
+    claimed = [text for name in _FORWARDING for text in connection.headers.getlist(name)]
+    return not all(address.is_loopback(part.strip()) for text in claimed for part in text.split(","))

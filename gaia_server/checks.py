@@ -15,7 +15,7 @@ from gaia_server.limiter import Decision, Principal, Standing
 CHECK = (
     "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_us, blocked_us,"
     " requests, counters, admitted, limits, remaining"
-    " FROM rate_limit_check(%s::text[], %s::text[], %s::text[])"
+    " FROM rate_limit_check(%s::text[], %s::text[], %s::text[], %s)"
 )
 
 
@@ -29,8 +29,9 @@ class Question(NamedTuple):
 class Checks:
     """Asks the database. One batch at a time, on a connection of its own that is made when it is needed."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, learning: bool) -> None:
         self._dsn = dsn
+        self._learning = learning  # users' limits go by their reputation
         self._connection: AsyncConnection[Any] | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
@@ -43,6 +44,7 @@ class Checks:
             [question.principal.scope for question in questions],
             [question.principal.value for question in questions],
             [question.resource_type for question in questions],
+            self._learning,
         )
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -59,7 +61,7 @@ class Checks:
             await self._connection.close()
             self._connection = None
 
-    async def _row(self, asked: tuple[list[str], list[str], list[str]]) -> tuple[Any, ...]:
+    async def _row(self, asked: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
         for _ in range(TRIES - 1):
             try:
                 return await self._once(asked)
@@ -67,7 +69,7 @@ class Checks:
                 continue  # nothing was counted
         return await self._once(asked)
 
-    async def _once(self, asked: tuple[list[str], list[str], list[str]]) -> tuple[Any, ...]:
+    async def _once(self, asked: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
         if self._connection is None or not connection.is_alive(self._connection):
             await self.close()
             self._connection = await AsyncConnection.connect(self._dsn, **connection.arguments())

@@ -1,7 +1,28 @@
 """The SQL behind the lists and numbers that the API tells. Text only: `store` runs it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import LiteralString
+
+MAX_COUNTED = 10_000
+"""A list is counted up to here: a longer one says that it has so many at least, and is not read to its end for it."""
+
+_CONDITIONS: dict[str, LiteralString] = {
+    "rule_id": "rule_id = %(rule_id)s",
+    "rule_name": "rule_name = %(rule_name)s",
+    "scope": "scope = %(scope)s",
+    "key": "key = %(key)s",
+    "enabled": "enabled = %(enabled)s",
+    "since": "occurred_at >= %(since)s",
+    "until": "occurred_at < %(until)s",
+    "kind": "kind = %(kind)s",
+    "state": "state = %(state)s",
+    "tier": "tier = %(tier)s",
+    "min_score": "score >= %(min_score)s",
+    "max_score": "score <= %(max_score)s",
+}
+# An array and no join: the index that has the list's order is read in that order, and no further than the page.
+_OF_SCOPE: LiteralString = "rule_id = ANY(ARRAY(SELECT id FROM rate_limit_configs WHERE scope = %(scope)s))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,64 +30,60 @@ class Listing:
     """A list: what is filtered, counted and paged, and what is then added to the rows of one page."""
 
     query: LiteralString
-    order: LiteralString
+    order: LiteralString  # of columns of `query`, ending with what makes it unambiguous
     select: LiteralString = "SELECT page.*"
     join: LiteralString = ""
+    conditions: Mapping[str, LiteralString] = field(default_factory=dict)  # where they differ from the usual ones
 
+    def condition(self, name: str) -> LiteralString:
+        """Return the condition behind a parameter."""
+        return self.conditions.get(name, _CONDITIONS[name])
 
-CONDITIONS: dict[str, LiteralString] = {
-    "rule_id": "rule_id = %(rule_id)s",
-    "rule_name": "rule_name = %(rule_name)s",
-    "scope": "scope = %(scope)s",
-    "key": "key = %(key)s",
-    "enabled": "enabled = %(enabled)s",
-    "since": "last_at >= %(since)s",
-    "until": "occurred_at < %(until)s",
-}
-"""What a list may be filtered by: parameter -> condition."""
 
 RULES = Listing("SELECT * FROM rate_limit_configs", "id")
 
 VIOLATIONS = Listing(
-    """
-    SELECT v.id, v.rule_id, c.rule_name, c.scope, c.limit_type, c.limit_value, v.key, v.resource_type,
-        v.occurred_at, v.last_at, v.hits
-    FROM rate_limit_violations AS v JOIN rate_limit_configs AS c ON c.id = v.rule_id
-    """,
+    "SELECT * FROM rate_limit_violations",
     "occurred_at DESC, id DESC",
+    """
+    SELECT page.id, page.rule_id, c.rule_name, c.scope, c.limit_type, c.limit_value, page.key, page.resource_type,
+        page.occurred_at, page.last_at, page.hits
+    """,
+    "JOIN rate_limit_configs AS c ON c.id = page.rule_id",
+    {
+        "scope": _OF_SCOPE,
+        # a row is about one second, and the index knows its beginning
+        "since": "last_at >= %(since)s AND occurred_at > %(since)s - interval '1 second'",
+    },
 )
 
-# The admissions in a window are counted for the rows of the page only.
+# What is used is looked up for the rows of the page only.
 USAGE = Listing(
-    """
-    SELECT k.rule_id, c.rule_name, c.scope, c.limit_type, c.limit_value, c.resource_type, k.key, k.period_used
-    FROM (
-        SELECT b.rule_id, b.key, NULL::bigint AS period_used FROM rate_limit_buckets AS b
-        UNION ALL
-        SELECT q.rule_id, q.key,
-            CASE WHEN q.period_start = rate_limit_period_start(r.limit_type, now()) THEN q.used ELSE 0 END
-        FROM resource_quotas AS q JOIN rate_limit_configs AS r ON r.id = q.rule_id
-    ) AS k JOIN rate_limit_configs AS c ON c.id = k.rule_id
-    """,
+    "SELECT rule_id, key FROM rate_limit_buckets UNION ALL SELECT rule_id, key FROM resource_quotas",
     "rule_id, key",
     """
-    SELECT page.rule_id, page.rule_name, page.scope, page.limit_type, page.limit_value, page.resource_type, page.key,
-        u.used, greatest(page.limit_value - u.used, 0) AS remaining, u.resets_at
+    SELECT page.rule_id, c.rule_name, c.scope, c.limit_type, c.limit_value, c.resource_type, page.key,
+        u.used, greatest(c.limit_value - u.used, 0) AS remaining, u.resets_at
     """,
     """
+    JOIN rate_limit_configs AS c ON c.id = page.rule_id
     CROSS JOIN LATERAL (
-        SELECT w.used, w.resets_at FROM rate_limit_used(page.key, page.rule_id) AS w WHERE page.period_used IS NULL
+        SELECT w.used, w.resets_at FROM rate_limit_used(page.key, page.rule_id) AS w
+        WHERE rate_limit_window(c.limit_type) IS NOT NULL
         UNION ALL
-        SELECT page.period_used, rate_limit_period_end(page.limit_type, now()) WHERE page.period_used IS NOT NULL
+        SELECT CASE WHEN q.period_start = rate_limit_period_start(c.limit_type, now()) THEN q.used ELSE 0 END,
+            rate_limit_period_end(c.limit_type, now())
+        FROM resource_quotas AS q WHERE q.key = page.key AND q.rule_id = page.rule_id
     ) AS u
     """,
+    {"scope": _OF_SCOPE},
 )
 
 ANALYTICS: dict[str, LiteralString] = {
     "decisions": """
-        SELECT minute, sum(admitted)::bigint AS admitted, sum(denied)::bigint AS denied
+        SELECT date_trunc(%(per)s, minute) AS start, sum(admitted)::bigint AS admitted, sum(denied)::bigint AS denied
         FROM rate_limit_stats WHERE minute > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
-        GROUP BY minute ORDER BY minute
+        GROUP BY 1 ORDER BY 1
     """,
     "by_resource": """
         SELECT resource_type, sum(admitted)::bigint AS admitted, sum(denied)::bigint AS denied
@@ -78,11 +95,12 @@ ANALYTICS: dict[str, LiteralString] = {
         FROM rate_limit_stats WHERE minute > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
         GROUP BY scope ORDER BY scope
     """,
-    "top_rules": """
-        SELECT v.rule_id, c.rule_name, sum(v.hits)::bigint AS hits
-        FROM rate_limit_violations AS v JOIN rate_limit_configs AS c ON c.id = v.rule_id
-        WHERE v.occurred_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
-        GROUP BY v.rule_id, c.rule_name ORDER BY hits DESC, v.rule_id LIMIT 10
+    "by_rule": """
+        SELECT v.*, c.rule_name FROM (
+            SELECT rule_id, sum(hits)::bigint AS hits, count(DISTINCT key) AS keys, max(last_at) AS last_at
+            FROM rate_limit_violations
+            WHERE occurred_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s) GROUP BY rule_id
+        ) AS v JOIN rate_limit_configs AS c ON c.id = v.rule_id ORDER BY v.hits DESC, v.rule_id
     """,
     "top_keys": """
         SELECT key, sum(hits)::bigint AS hits, max(last_at) AS last_at
@@ -90,11 +108,20 @@ ANALYTICS: dict[str, LiteralString] = {
         GROUP BY key ORDER BY hits DESC, key LIMIT 10
     """,
     "load": """
-        SELECT date_trunc('minute', sampled_at) AS minute, sum(cpu_percent) AS cpu_percent,
-            sum(memory_bytes)::bigint AS memory_bytes, sum(requests_per_second) AS requests_per_second,
-            sum(websocket_clients)::bigint AS websocket_clients, sum(pool_in_use)::bigint AS pool_in_use
-        FROM system_load_history WHERE sampled_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s)
-        GROUP BY 1 ORDER BY 1
+        SELECT date_trunc(%(per)s, minute) AS start, avg(cpu_percent) AS cpu_percent,
+            avg(memory_bytes)::bigint AS memory_bytes, avg(requests_per_second) AS requests_per_second,
+            max(websocket_clients) AS websocket_clients, max(pool_in_use) AS pool_in_use
+        FROM (
+            SELECT date_trunc('minute', sampled_at) AS minute, sum(cpu_percent) AS cpu_percent,
+                sum(memory_bytes) AS memory_bytes, sum(requests_per_second) AS requests_per_second,
+                sum(websocket_clients)::bigint AS websocket_clients, sum(pool_in_use)::bigint AS pool_in_use
+            FROM system_load_history
+            WHERE sampled_at > date_trunc('minute', now()) - make_interval(mins => %(minutes)s) GROUP BY 1
+        ) AS each_minute GROUP BY 1 ORDER BY 1
     """,
 }
-"""The rows behind `/analytics`, by name; each takes `minutes`. Load is summed over the processes that sampled."""
+"""The rows behind `/analytics`, by name; each takes `minutes` and `per`.
+
+Load is summed over the processes that sampled within a minute, then over the period: its mean, of clients and
+connections the most.
+"""

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gaia_server import __version__
+from gaia_server import __version__, alert_history, retention
 from gaia_server.connection import Unavailable
 from gaia_server.hub import Client, Message
 from gaia_server.metrics import resident_bytes
@@ -50,6 +50,7 @@ async def running(server: Server) -> AsyncIterator[None]:
         repeat(WATCH_S, lambda: watch(server)),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
         repeat(LOAD_S, Load(server).write),
+        repeat(retention.EVERY_S, lambda: retention.upkeep(server)),
         listen(server),
         server.batcher.run(),
     )
@@ -111,12 +112,13 @@ async def push_violations(server: Server) -> None:
 
 
 async def watch(server: Server) -> None:
-    """Look at the violations of the last minute; tell when an alert fires or resolves."""
-    rule = server.watch.rule
-    server.seen.violations_per_minute = await server.store.violations_within(rule.window_s)
+    """Look at the violations of the last minute; tell when an alert fires or resolves, whichever process saw it."""
+    look = await alert_history.look(server.store, server.watch.rule)
+    server.seen.violations_per_minute = look.counted
     server.seen.database = True
-    if alert := server.watch.see(server.seen.violations_per_minute, datetime.now(UTC)):
-        log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": alert.value})
+    if alert := server.watch.see(look.newest):
+        if look.changed:
+            log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": look.counted})
         await broadcast(server, "alert", alert.to_json())
 
 

@@ -2,16 +2,21 @@
 
 import resource
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gaia_server import __version__
 
+_DECISION_BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2)
+_BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+_OUTCOMES = {True: "admitted", False: "denied"}
 
 Gauges = Callable[[], dict[str, tuple[str, float]]]
 """Name -> (help, value), asked at each scrape."""
@@ -49,6 +54,25 @@ class Metrics:
         self.decisions = Counter(
             "gaia_rate_limit_decisions", "Decisions of the limiter.", ("scope", "decision"), registry=registry
         )
+        self.rule_decisions = Counter(
+            "gaia_rate_limit_rule_decisions",
+            "What each rule that applied said; a request passes if all admit it.",
+            ("rule_id", "decision"),
+            registry=registry,
+        )
+        self.decision_seconds = Histogram(
+            "gaia_rate_limit_decision_duration_seconds",
+            "From asking the limiter to its answer, waiting for the batch included.",
+            buckets=_DECISION_BUCKETS_S,
+            registry=registry,
+        )
+        self.batch_size = Histogram(
+            "gaia_rate_limit_batch_size",
+            "Requests decided by one call of the database.",
+            buckets=_BATCH_BUCKETS,
+            registry=registry,
+        )
+        self._by_rule: dict[tuple[int, bool], Counter] = {}
         self.violations = Counter(
             "gaia_rate_limit_violations",
             "Refusals, one for each rule that refuses.",
@@ -62,7 +86,23 @@ class Metrics:
         build.add_metric((__version__, digest or ""), 1)
         registry.register(_Constant(build))
         registry.register(_Now(gauges))
-        ProcessCollector(registry=registry)
+        if Path("/proc/self/stat").exists():
+            ProcessCollector(registry=registry)
+        else:
+            registry.register(_ThisProcess())
+
+    def decided(self, rule_id: int, *, admitted: bool) -> None:
+        """Count what one rule said."""
+        child = self._by_rule.get((rule_id, admitted))
+        if child is None:  # finding a child by its labels costs more than counting
+            child = self._by_rule[rule_id, admitted] = self.rule_decisions.labels(rule_id, _OUTCOMES[admitted])
+        child.inc()
+
+    def keep_rules(self, rule_ids: Collection[int]) -> None:
+        """Forget the counts of all other rules, so that labels do not pile up."""
+        for rule_id, admitted in [place for place in self._by_rule if place[0] not in rule_ids]:
+            del self._by_rule[rule_id, admitted]
+            self.rule_decisions.remove(rule_id, _OUTCOMES[admitted])
 
     def text(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
@@ -78,6 +118,15 @@ class _Constant(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield it."""
         yield self._family
+
+
+class _ThisProcess(Collector):
+    """What ProcessCollector reads from /proc, where there is none."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield memory and processor time, by the usual names."""
+        yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory.", value=resident_bytes())
+        yield CounterMetricFamily("process_cpu_seconds", "User and system CPU time spent.", value=time.process_time())
 
 
 def resident_bytes() -> int:

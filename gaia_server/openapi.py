@@ -5,12 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from gaia_server import __version__
-from gaia_server.api import DEFAULT_MINUTES, DEFAULT_PAGE, MAX_ID, MAX_MINUTES, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
+from gaia_server.analytics import PERIODS
+from gaia_server.api import DEFAULT_MINUTES, MAX_MINUTES
+from gaia_server.asking import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
+from gaia_server.asking import NAME_PATTERN as USER_PATTERN
+from gaia_server.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
 from gaia_server.rules import LIMIT_TYPES, MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
+from gaia_server.user_fields import REASON_PATTERN
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME = {"type": "string", "format": "date-time"}
 _COUNT = {"type": "integer", "minimum": 0}
+_TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
+_RATIO = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+_USER = {"type": "string", "pattern": f"^{USER_PATTERN}$"}
+_SCORE = {"type": "integer", "minimum": LOWEST, "maximum": HIGHEST}
+_TIER = {"type": "string", "enum": list(TIERS)}
 _TEXT = {"type": "string", "pattern": f"^{TEXT_PATTERN}$"}
 _RULE_FIELDS: dict[str, Any] = {
     "rule_name": {"type": "string", "pattern": NAME_PATTERN},
@@ -43,6 +53,7 @@ def _list(item: str) -> dict[str, Any]:
 
 _OF_RULE = {name: {k: v for k, v in _RULE_FIELDS[name].items() if k != "default"} for name in _RULE_FIELDS}
 _COUNTED = {"admitted": _COUNT, "denied": _COUNT}
+_DECIDED = {**_COUNTED, "denied_ratio": _RATIO}
 _NUMBER = {"type": "number", "minimum": 0}
 
 
@@ -70,7 +81,7 @@ SCHEMAS: dict[str, Any] = {
             "key": {"type": "string"},
             "used": _COUNT,
             "remaining": _COUNT,
-            "resets_at": {"type": ["string", "null"], "format": "date-time"},
+            "resets_at": _TIME_OR_NULL,
         }
     ),
     "Usages": _list("Usage"),
@@ -87,16 +98,41 @@ SCHEMAS: dict[str, Any] = {
         }
     ),
     "Violations": _list("Violation"),
+    "Alert": _object(
+        {
+            "id": _ID,
+            "name": {"type": "string"},
+            "state": {"type": "string", "enum": ["firing", "resolved"]},
+            "severity": {"type": "string"},
+            "says": {"type": "string"},
+            "threshold": _COUNT,
+            "value": {**_COUNT, "description": "when it fired"},
+            "fired_at": _TIME,
+            "resolved_value": {"type": ["integer", "null"], "minimum": 0, "description": "when it was resolved"},
+            "resolved_at": _TIME_OR_NULL,
+        }
+    ),
+    "Alerts": _list("Alert"),
     "Analytics": _object(
         {
             "minutes": _COUNT,
-            "totals": _object({**_COUNTED, "admitted_ratio": {"type": ["number", "null"], "minimum": 0, "maximum": 1}}),
-            "decisions": {"type": "array", "items": _object({"minute": _TIME, **_COUNTED})},
+            "per": {"type": "string", "enum": list(PERIODS)},
+            "totals": _object(_DECIDED),
+            "decisions": {"type": "array", "items": _object({"start": _TIME, **_DECIDED})},
             "by_resource": {"type": "array", "items": _object({"resource_type": {"type": "string"}, **_COUNTED})},
             "by_scope": {"type": "array", "items": _object({"scope": {"type": "string"}, **_COUNTED})},
-            "top_rules": {
+            "by_rule": {
                 "type": "array",
-                "items": _object({"rule_id": _ID, "rule_name": _OF_RULE["rule_name"], "hits": _COUNT}),
+                "items": _object(
+                    {
+                        "rule_id": _ID,
+                        "rule_name": _OF_RULE["rule_name"],
+                        "hits": _COUNT,
+                        "keys": _COUNT,
+                        "last_at": _TIME,
+                        "share": {"type": "number", "minimum": 0, "maximum": 1},
+                    }
+                ),
             },
             "top_keys": {
                 "type": "array",
@@ -106,7 +142,7 @@ SCHEMAS: dict[str, Any] = {
                 "type": "array",
                 "items": _object(
                     {
-                        "minute": _TIME,
+                        "start": _TIME,
                         "cpu_percent": _NUMBER,
                         "memory_bytes": _COUNT,
                         "requests_per_second": _NUMBER,
@@ -117,6 +153,79 @@ SCHEMAS: dict[str, Any] = {
             },
         }
     ),
+    "UserLimits": _object({"limits": _object(dict.fromkeys(LIMIT_TYPES, _OF_RULE["limit_value"]), [])}),
+    "FullestLimit": _object(
+        {
+            "user": _USER,
+            "rule_id": _ID,
+            **{k: _OF_RULE[k] for k in ("rule_name", "limit_type", "limit_value")},
+            "used": _COUNT,
+            "resets_at": _TIME_OR_NULL,
+            "score": _SCORE,
+            "tier": _TIER,
+        }
+    ),
+    "Users": _list("FullestLimit"),
+    "User": _object(
+        {
+            "user": _USER,
+            "limits": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "rule_id": _ID,
+                        **{
+                            k: _OF_RULE[k]
+                            for k in ("rule_name", "limit_type", "resource_type", "limit_value", "enabled")
+                        },
+                        "own": {"type": "boolean", "description": "for this user alone"},
+                        "effective_limit": {**_COUNT, "description": "what the user's tier makes of the limit"},
+                        "used": _COUNT,
+                        "remaining": _COUNT,
+                        "resets_at": _TIME_OR_NULL,
+                    }
+                ),
+            },
+            "reputation": {"$ref": "#/components/schemas/Reputation"},
+            "reputation_in_force": {"type": "boolean"},
+        }
+    ),
+    "ReputationFields": _object(
+        {
+            "score": _SCORE,
+            "vip": {"type": "boolean", "default": False},
+            "reason": {"type": "string", "pattern": REASON_PATTERN},
+        },
+        ["score", "reason"],
+    ),
+    "Reputation": _object(
+        {
+            "user": _USER,
+            "score": _SCORE,
+            "tier": _TIER,
+            "vip": {"type": "boolean"},
+            "factor": {"type": "number", "description": "what the tier multiplies the limits of user rules by"},
+            "clean_requests": {**_COUNT, "description": "since the last point that they earned"},
+            "created_at": _TIME_OR_NULL,
+            "updated_at": {
+                **_TIME_OR_NULL,
+                "description": "when the score last changed; weeks of decay count from here",
+            },
+        }
+    ),
+    "Reputations": _list("Reputation"),
+    "ReputationEvent": _object(
+        {
+            "id": _ID,
+            "user": _USER,
+            "kind": {"type": "string", "enum": list(EVENT_KINDS)},
+            "severity": {"type": ["integer", "null"], "minimum": 1, "maximum": 3},
+            "change": {"type": "integer", "minimum": -HIGHEST, "maximum": HIGHEST},
+            "reason": {"type": ["string", "null"]},
+            "occurred_at": _TIME,
+        }
+    ),
+    "ReputationEvents": _list("ReputationEvent"),
     "Problem": _object(
         {
             "type": {"type": "string"},
@@ -145,7 +254,15 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "key": _TEXT,
     "since": _TIME,
     "until": _TIME,
+    "state": {"type": "string", "enum": ["firing", "resolved"]},
+    "per": {"type": "string", "enum": list(PERIODS), "default": "minute"},
+    "user": _USER,
+    "kind": {"type": "string", "enum": list(EVENT_KINDS)},
+    "tier": _TIER,
+    "min_score": _SCORE,
+    "max_score": _SCORE,
 }
+_IN_PATH = {"id": _ID, "user": _USER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +283,7 @@ _REASONS = {
     401: "The admin token is needed",
     403: "Only loopback, or only this site, may ask",
     404: "There is no such thing",
+    408: "The body did not come in time",
     409: "The name is taken",
     413: "The body is too large",
     415: "The body must be application/json",
@@ -197,7 +315,7 @@ def document(operations: Mapping[tuple[str, str], Operation]) -> dict[str, Any]:
 def problems(operation: Operation) -> set[int]:
     """Return the statuses that come as problem details."""
     found = {422} if operation.parameters or operation.limited else set()
-    found |= {400, 413, 415, 422} if operation.body else set()
+    found |= {400, 408, 413, 415, 422} if operation.body else set()
     found |= {401, 403} if operation.admin else set()
     found |= {429, 503} if operation.limited else set()
     return found
@@ -205,9 +323,14 @@ def problems(operation: Operation) -> set[int]:
 
 def _operation(path: str, operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {"summary": operation.summary}
-    parameters = [{"name": name, "in": "query", "schema": PARAMETERS[name]} for name in operation.parameters]
-    if "{id}" in path:
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": _ID})  # type: ignore[dict-item]
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "query", "schema": PARAMETERS[name]} for name in operation.parameters
+    ]
+    parameters += [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in _IN_PATH.items()
+        if f"{{{name}}}" in path
+    ]
     if parameters:
         found["parameters"] = parameters
     if operation.body:

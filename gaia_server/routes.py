@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
-from gaia_server import api, dashboard, live, openapi
+from gaia_server import api, api_users, dashboard, live, openapi
+from gaia_server.asking import read_json
 from gaia_server.auth import COOKIE, SESSION_S
 from gaia_server.openapi import Operation
 from gaia_server.problem import Json, Problem
@@ -81,7 +82,7 @@ async def login(request: Request) -> Response:
     access, now = _server(request).access, time.time()
     if foreign := access.foreign_origin(request):
         raise foreign
-    body = await api.read_json(request)
+    body = await read_json(request)
     token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
     if not isinstance(token, str):
         raise Problem(422, "the body is no login", errors=[{"field": "token", "detail": "is the one field, a text"}])
@@ -134,7 +135,63 @@ TABLE: tuple[Entry, ...] = (
         "Refused requests",
         (*_PAGE, "rule_id", "scope", "key", "since", "until"),
     ),
-    _admin("GET", "/analytics", api.analytics_, {200: "Analytics"}, "Numbers of the last minutes", ("minutes",)),
+    _admin("GET", "/alerts", api.alerts, {200: "Alerts"}, "What fired", (*_PAGE, "state", "since", "until")),
+    _admin("GET", "/analytics", api.analytics_, {200: "Analytics"}, "Numbers of a time", ("minutes", "per")),
+    _admin("GET", "/users", api_users.list_users, {200: "Users"}, "Who is counted, by the fullest limit", _PAGE),
+    _admin("GET", "/users/{user}", api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
+    _admin(
+        "PUT",
+        "/users/{user}",
+        api_users.replace_limits,
+        {200: "User", 404: "Problem", 409: "Problem"},
+        "Set one user's own limits",
+        body="UserLimits",
+    ),
+    _admin(
+        "DELETE",
+        "/users/{user}",
+        api_users.delete_limits,
+        {204: None, 404: "Problem"},
+        "Delete one user's own limits and their counts",
+    ),
+    _admin(
+        "GET",
+        "/reputation",
+        api_users.list_reputations,
+        {200: "Reputations"},
+        "Known scores, lowest first",
+        (*_PAGE, "tier", "min_score", "max_score"),
+    ),
+    _admin(
+        "GET",
+        "/reputation-events",
+        api_users.list_events,
+        {200: "ReputationEvents"},
+        "Why scores changed",
+        (*_PAGE, "user", "kind", "since", "until"),
+    ),
+    _admin(
+        "GET",
+        "/reputation/{user}",
+        api_users.read_reputation,
+        {200: "Reputation", 404: "Problem"},
+        "One user's reputation",
+    ),
+    _admin(
+        "PUT",
+        "/reputation/{user}",
+        api_users.replace_reputation,
+        {200: "Reputation", 404: "Problem"},
+        "Set a reputation by hand",
+        body="ReputationFields",
+    ),
+    _admin(
+        "DELETE",
+        "/reputation/{user}",
+        api_users.delete_reputation,
+        {204: None, 404: "Problem"},
+        "Forget a reputation",
+    ),
 )
 
 
@@ -145,7 +202,8 @@ def routes() -> list[BaseRoute]:
         by_path.setdefault(entry.path, {})[entry.method] = _guarded(entry) if entry.operation.admin else entry.handler
     by_path |= {path: {"GET": handler} for path, handler in dashboard.handlers().items()}
     return [
-        *(Route(path, Path(path, handlers)) for path, handlers in by_path.items()),
+        # a user's name may hold a slash
+        *(Route(path.replace("{user}", "{user:path}"), Path(path, handlers)) for path, handlers in by_path.items()),
         WebSocketRoute("/ws/admin/quotas", live.quotas),
     ]
 

@@ -17,7 +17,18 @@ LIMIT_TYPES = (
     "weekly_quota",
     "monthly_quota",
 )
-RESOURCE_TYPES = ("config", "usage", "violations", "analytics", "login", "other")
+RESOURCE_TYPES = (
+    "config",
+    "usage",
+    "violations",
+    "analytics",
+    "users",
+    "reputation",
+    "reputation-events",
+    "alerts",
+    "login",
+    "other",
+)
 """What the server's own routes count as; a rule may name one of them."""
 
 MAX_LIMIT = 1_000_000_000
@@ -58,8 +69,8 @@ class FieldError:
     detail: str
 
 
-class InvalidRule(Exception):
-    """A body that is no rule, with everything that is wrong with it."""
+class InvalidFields(Exception):
+    """A body that is not what it should be, with everything that is wrong with it."""
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field}: {error.detail}" for error in errors))
@@ -67,9 +78,9 @@ class InvalidRule(Exception):
 
 
 def parse(body: Any) -> RuleFields:
-    """Return the rule that a JSON body describes. Raises InvalidRule."""
+    """Return the rule that a JSON body describes. Raises InvalidFields."""
     if not isinstance(body, dict):
-        raise InvalidRule([FieldError("", "is not a JSON object")])
+        raise InvalidFields([FieldError("", "is not a JSON object")])
     errors = [
         FieldError(name[:100], "is not a field of a rule")
         for name in body
@@ -79,7 +90,7 @@ def parse(body: Any) -> RuleFields:
     if not errors and (error := _wrong_scope_value(body)):
         errors.append(error)
     if errors:
-        raise InvalidRule(errors)
+        raise InvalidFields(errors)
     return RuleFields(
         rule_name=body["rule_name"],
         scope=body["scope"],

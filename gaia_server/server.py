@@ -64,7 +64,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
-        self.checks = Checks(self.settings.database_url)
+        self.checks = Checks(self.settings.database_url, learning=self.settings.reputation_enabled)
         self.batcher = Batcher(self.checks.decide, lambda _: None)
         self.access = Access(self.settings.admin_token)
         self.metrics = Metrics(self.gauges, self.digest)
@@ -78,6 +78,7 @@ class Server:
             rule.scope_value for rule in rules if rule.enabled and rule.scope == "api_key" and rule.scope_value
         )
         self.seen.rules = sum(rule.enabled for rule in rules)
+        self.metrics.keep_rules({rule.id for rule in rules})
 
     # Limiting
 
@@ -197,7 +198,7 @@ class Server:
             "instance": self.instance,
             "alerts": {
                 "firing": [self.watch.firing.to_json()] if self.watch.firing else [],
-                "past": [alert.to_json() for alert in self.watch.past],
+                "watched": [self.watch.rule.to_json(self.seen.violations_per_minute)],
             },
         }
 

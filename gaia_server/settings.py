@@ -9,6 +9,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 DEFAULT_PORT = 8080
 MINIMUM_TOKEN_LENGTH = 8
+DEFAULT_RETENTION_DAYS = 30
+MAX_RETENTION_DAYS = 3650
 FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
 """Switches of other features: checked and reported here, used elsewhere."""
 
@@ -32,6 +34,8 @@ class Settings:
     on_db_down: str = ON_DB_DOWN[0]
     admin_token: str | None = field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
+    reputation_enabled: bool = False
+    retention_days: int = DEFAULT_RETENTION_DAYS
     features: Mapping[str, bool] = field(default_factory=dict)  # lower-case name -> on
     anthropic_api_key_set: bool = False
 
@@ -51,6 +55,8 @@ def read(variables: Mapping[str, str]) -> Settings:
         on_db_down=_on_db_down(given),
         admin_token=_token(given),
         trusted_proxies=_networks(given),
+        reputation_enabled=_boolean(given, "REPUTATION_ENABLED", default=False),
+        retention_days=_retention_days(given),
         features={name.lower(): _boolean(given, name, default=False) for name in FEATURES},
         anthropic_api_key_set="ANTHROPIC_API_KEY" in given,
     )
@@ -72,6 +78,15 @@ def _port(given: Mapping[str, str]) -> int:
     text = given.get("PORT", str(DEFAULT_PORT))
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536):
         raise SettingsError(f"PORT: {text!r} is not a port; give a number from 1 to 65535, e.g. {DEFAULT_PORT}")
+    return int(text)
+
+
+def _retention_days(given: Mapping[str, str]) -> int:
+    text = given.get("RETENTION_DAYS", str(DEFAULT_RETENTION_DAYS))
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 0 < int(text) <= MAX_RETENTION_DAYS):
+        raise SettingsError(
+            f"RETENTION_DAYS: {text!r} is not a whole number from 1 to {MAX_RETENTION_DAYS}; give days, e.g. 30"
+        )
     return int(text)
 
 

@@ -4,9 +4,10 @@ The caller sees two errors only: `Unavailable` when the database does not answer
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any, LiteralString
 
 import psycopg
@@ -16,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from gaia_server import connection
 from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
-from gaia_server.listings import ANALYTICS, CONDITIONS, RULES, USAGE, VIOLATIONS, Listing
+from gaia_server.listings import ANALYTICS, MAX_COUNTED, RULES, USAGE, VIOLATIONS, Listing
 from gaia_server.rules import Rule, RuleFields
 
 POOL_SIZE = 10
@@ -32,6 +33,8 @@ _FIELDS = tuple(field.name for field in fields(RuleFields))
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
 
 Query = LiteralString | sql.Composed
+Rows = list[DictRow]
+Ask = Callable[..., Awaitable[Rows]]
 
 
 class DuplicateName(Exception):
@@ -40,7 +43,7 @@ class DuplicateName(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list, and how long the whole list is."""
+    """A part of a list, and how long the whole list is; from MAX_COUNTED on, it is so long at least."""
 
     items: Sequence[Mapping[str, Any]]
     total: int
@@ -94,15 +97,15 @@ class Store:
 
     async def rules(self) -> list[Rule]:
         """Return all rules by id. Raises Unavailable."""
-        return [Rule(**row) for row in await self._rows(_RULES + sql.SQL(" ORDER BY id"))]
+        return [Rule(**row) for row in await self.rows(_RULES + sql.SQL(" ORDER BY id"))]
 
     async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return rules by id; `filters` may hold scope, enabled and rule_name. Raises Unavailable."""
-        return await self._page(RULES, filters, limit=limit, offset=offset)
+        return await self.page(RULES, filters, limit=limit, offset=offset)
 
     async def rule(self, rule_id: int) -> Rule | None:
         """Return one rule, None if there is none. Raises Unavailable."""
-        rows = await self._rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
+        rows = await self.rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
         return Rule(**rows[0]) if rows else None
 
     async def create_rule(self, rule: RuleFields) -> Rule:
@@ -112,7 +115,7 @@ class Store:
             sql.SQL(", ").join(map(sql.Placeholder, _FIELDS)),
             _RULE,
         )
-        (row,) = await self._named(query, asdict(rule))
+        (row,) = await self.named(query, asdict(rule), rule.rule_name)
         return Rule(**row)
 
     async def replace_rule(self, rule_id: int, rule: RuleFields) -> Rule | None:
@@ -122,43 +125,34 @@ class Store:
             sql.Placeholder("id"),
             _RULE,
         )
-        rows = await self._named(query, {**asdict(rule), "id": rule_id})
+        rows = await self.named(query, {**asdict(rule), "id": rule_id}, rule.rule_name)
         return Rule(**rows[0]) if rows else None
 
     async def delete_rule(self, rule_id: int) -> bool:
         """Delete a rule with its buckets, quotas and violations; False if there is none. Raises Unavailable."""
-        return bool(await self._rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
+        return bool(await self.rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
 
     # What is told
 
     async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return how much of each limit is used right now, by rule and key. Raises Unavailable."""
-        return await self._page(USAGE, filters, limit=limit, offset=offset)
+        return await self.page(USAGE, filters, limit=limit, offset=offset)
 
     async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return violations, newest first. Raises Unavailable."""
-        return await self._page(VIOLATIONS, filters, limit=limit, offset=offset)
+        return await self.page(VIOLATIONS, filters, limit=limit, offset=offset)
 
-    async def violations_within(self, seconds: float) -> int:
-        """Return how many requests were refused in the last `seconds`. Raises Unavailable."""
-        (row,) = await self._rows(
-            "SELECT coalesce(sum(hits), 0)::bigint AS hits FROM rate_limit_violations"
-            " WHERE occurred_at > clock_timestamp() - make_interval(secs => %s)",
-            (seconds,),
-        )
-        found: int = row["hits"]
-        return found
-
-    async def analytics(self, minutes: int) -> dict[str, list[DictRow]]:
+    async def analytics(self, minutes: int, per: str) -> dict[str, Rows]:
         """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
-        return {name: await self._rows(query, {"minutes": minutes}) for name, query in ANALYTICS.items()}
+        asked = {"minutes": minutes, "per": per}
+        return {name: await self.rows(query, asked) for name, query in ANALYTICS.items()}
 
     # What the server writes down
 
     async def add_stats(self, counts: Mapping[tuple[str, str, bool], int]) -> None:
         """Add decisions, counted by (scope, resource_type, admitted), to the running minute. Raises Unavailable."""
         keys = sorted({(scope, resource) for scope, resource, _ in counts})
-        await self._rows(
+        await self.rows(
             "INSERT INTO rate_limit_stats AS s (minute, scope, resource_type, admitted, denied)"
             " SELECT date_trunc('minute', clock_timestamp()), * FROM unnest(%s::text[], %s::text[], %s::bigint[],"
             " %s::bigint[]) ON CONFLICT (minute, scope, resource_type)"
@@ -173,7 +167,7 @@ class Store:
 
     async def add_load(self, sample: Mapping[str, Any]) -> None:
         """Write down how this process feels. Raises Unavailable."""
-        await self._rows(
+        await self.rows(
             "INSERT INTO system_load_history (instance, cpu_percent, memory_bytes, requests_per_second,"
             " websocket_clients, pool_in_use) VALUES (%(instance)s, %(cpu_percent)s, %(memory_bytes)s,"
             " %(requests_per_second)s, %(websocket_clients)s, %(pool_in_use)s)",
@@ -184,11 +178,11 @@ class Store:
 
     async def ping(self) -> None:
         """Ask the database for nothing. Raises Unavailable."""
-        await self._rows("SELECT 1")
+        await self.rows("SELECT 1")
 
     async def notify(self, payload: str) -> None:
         """Tell the other server processes. Raises Unavailable."""
-        await self._rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
+        await self.rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
 
     async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
         """Yield (channel, payload) as they come, and ("", "") once listening and whenever `every_s` was quiet.
@@ -205,35 +199,82 @@ class Store:
 
     # How
 
-    async def _page(self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        conditions = [sql.SQL(CONDITIONS[name]) for name in filters]
+    async def page(self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+        """Return a part of a list, and its length as far as MAX_COUNTED. Raises Unavailable."""
+        conditions = [sql.SQL(listing.condition(name)) for name in filters]
         listed = sql.SQL("SELECT * FROM ({}) AS listed WHERE {}").format(
             sql.SQL(listing.query), sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
         )
         part = sql.SQL("{} FROM ({} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s) AS page {} ORDER BY {}").format(
-            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), sql.SQL(listing.order)
+            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), _of_page(listing.order)
         )
-        (count,) = await self._rows(sql.SQL("SELECT count(*) AS total FROM ({}) AS counted").format(listed), filters)
-        items = await self._rows(part, {**filters, "limit": limit, "offset": offset})
-        return Page(items, count["total"])
+        counted = sql.SQL("SELECT count(*) AS total FROM ({} LIMIT {}) AS counted").format(listed, MAX_COUNTED)
+        (count,) = await self.rows(counted, filters)
+        items = await self.rows(part, {**filters, "limit": limit, "offset": offset})
+        return Page(items, max(count["total"], offset + len(items) if items else 0))
 
-    async def _named(self, query: sql.Composed, arguments: Mapping[str, Any]) -> list[DictRow]:
+    async def named(self, query: Query, arguments: Mapping[str, Any], name: str) -> Rows:
+        """Run a statement that gives a rule a name. Raises DuplicateName with `name`, Unavailable."""
         try:
-            return await self._rows(query, arguments)
+            return await self.rows(query, arguments)
         except psycopg.errors.UniqueViolation as error:
-            raise DuplicateName(arguments["rule_name"]) from error
+            raise DuplicateName(name) from error
 
-    async def _rows(self, query: Query, arguments: Any = ()) -> list[DictRow]:
-        try:
+    async def rows(self, query: Query, arguments: Any = ()) -> Rows:
+        """Run one statement and return its rows, tried again if nothing came of it. Raises Unavailable."""
+        with _told():
             async with asyncio.timeout(TIMEOUT_S):
                 for _ in range(TRIES - 1):
                     with suppress(*UNDONE):
                         return await self._once(query, arguments)
                 return await self._once(query, arguments)
-        except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
 
-    async def _once(self, query: Query, arguments: Any) -> list[DictRow]:
+    @asynccontextmanager
+    async def alone(self, lock: int) -> AsyncIterator[Ask | None]:
+        """Give what runs statements on one connection that alone holds the advisory lock; None if another has it.
+
+        Raises Unavailable. A connection that is lost gives up its lock.
+        """
+        with _told():
+            pooled = await self._pool.getconn()
+        ask = partial(_ask, pooled)
+        try:
+            (row,) = await ask("SELECT pg_try_advisory_lock(%s) AS got", (lock,))
+            yield ask if row["got"] else None
+            if row["got"]:
+                await ask("SELECT pg_advisory_unlock(%s)", (lock,))
+        except BaseException:
+            await pooled.close()  # whatever it was doing: with it, the lock is gone
+            raise
+        finally:
+            await self._pool.putconn(pooled)
+
+    async def _once(self, query: Query, arguments: Any) -> Rows:
         async with self._pool.connection() as pooled:
-            cursor = await pooled.execute(query, arguments)
-            return await cursor.fetchall() if cursor.description else []
+            return await _fetched(pooled, query, arguments)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in our words that the database does not answer."""
+    try:
+        yield
+    except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
+
+
+async def _ask(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
+    with _told():
+        async with asyncio.timeout(TIMEOUT_S):
+            return await _fetched(pooled, query, arguments)
+
+
+async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:
+    cursor = await pooled.execute(query, arguments)
+    return await cursor.fetchall() if cursor.description else []
+
+
+def _of_page(order: LiteralString) -> sql.SQL:
+    columns: list[LiteralString] = order.split(", ")
+    prefix: LiteralString = "page."
+    return sql.SQL(", ".join(prefix + column for column in columns))

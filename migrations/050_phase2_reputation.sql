@@ -1,45 +1,147 @@
--- Reputation: how well a key has behaved, and why.
+-- Reputation: how well a user has behaved, and why. The limiter uses it only if it is told to.
 --
--- A score runs from 0 to 100 and starts at 50. Below 20 a key is flagged and its limits are halved; from 80 it is
--- trusted and gets 1.5 times; a VIP, made so by hand, gets twice. A violation costs 3, 6 or 9 points by
--- severity, 100 clean requests earn one, and a week without either moves the score 5 points towards 50.
+-- A score runs from 0 to 100 and starts at 50. Below 20 a user is flagged and has half the limits of user rules;
+-- from 80 trusted, with 1.5 times; a VIP, made so by hand, has twice. A violation costs 3, 6 or 9 points by
+-- severity, 100 clean requests earn one, and each week without either moves the score 5 points towards 50.
 --
 -- The runner applies each file in one transaction with a lock timeout, and every index is on a table made here:
 -- squawk-ignore-file prefer-robust-stmts, require-concurrent-index-creation, require-lock-timeout, require-statement-timeout
 
+CREATE FUNCTION reputation_tier(score bigint, vip boolean) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN vip THEN 'vip' WHEN score < 20 THEN 'flagged' WHEN score >= 80 THEN 'trusted' ELSE 'standard' END
+$$;
+
 CREATE TABLE reputation_scores (
-    key text PRIMARY KEY,
-    score numeric(5, 2) NOT NULL DEFAULT 50,
+    key text COLLATE "C" PRIMARY KEY,  -- 'user:ada'
+    score bigint NOT NULL DEFAULT 50,
     vip boolean NOT NULL DEFAULT false,
-    tier text NOT NULL GENERATED ALWAYS AS (
-        CASE WHEN vip THEN 'vip' WHEN score < 20 THEN 'flagged' WHEN score >= 80 THEN 'trusted' ELSE 'standard' END
-    ) STORED,
+    tier text NOT NULL GENERATED ALWAYS AS (reputation_tier(score, vip)) STORED,
     clean_requests bigint NOT NULL DEFAULT 0,  -- since the last point that they earned
     created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),  -- when the score last changed: weeks of decay count from here
     CONSTRAINT reputation_scores_score_check CHECK (score BETWEEN 0 AND 100),
     CONSTRAINT reputation_scores_clean_requests_check CHECK (clean_requests >= 0)
 );
 
-CREATE INDEX reputation_scores_tier_idx ON reputation_scores (tier, score);
-CREATE INDEX reputation_scores_updated_at_idx ON reputation_scores (updated_at);
+CREATE INDEX reputation_scores_score_idx ON reputation_scores (score, key);
+CREATE INDEX reputation_scores_tier_idx ON reputation_scores (tier, score, key);
+CREATE INDEX reputation_scores_updated_at_idx ON reputation_scores (updated_at) WHERE score <> 50;  -- what decays
 
 CREATE TABLE reputation_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key text NOT NULL REFERENCES reputation_scores (key) ON DELETE CASCADE,
+    key text COLLATE "C" NOT NULL REFERENCES reputation_scores (key) ON DELETE CASCADE,
     kind text NOT NULL,
     severity bigint,                  -- of a violation: 1 to 3, costing 3 points each
-    change numeric(5, 2) NOT NULL,
+    change bigint NOT NULL,           -- of the score, as it was applied
+    reason text,                      -- of a change by hand
     occurred_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT reputation_events_kind_check CHECK (kind IN ('violation', 'clean', 'decay', 'manual')),
     CONSTRAINT reputation_events_severity_check CHECK ((kind = 'violation') = (severity IS NOT NULL)),
+    CONSTRAINT reputation_events_reason_check CHECK ((kind = 'manual') = (reason IS NOT NULL)),
     CONSTRAINT reputation_events_severity_range_check CHECK (severity BETWEEN 1 AND 3)
 );
 
-CREATE INDEX reputation_events_key_idx ON reputation_events (key, occurred_at DESC);
-CREATE INDEX reputation_events_occurred_at_idx ON reputation_events (occurred_at);
+CREATE INDEX reputation_events_key_idx ON reputation_events (key, occurred_at DESC, id DESC);
+CREATE INDEX reputation_events_occurred_at_idx ON reputation_events (occurred_at DESC, id DESC);
 
 -- What a tier multiplies a limit by.
 CREATE FUNCTION reputation_factor(tier text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE tier WHEN 'flagged' THEN 0.5 WHEN 'trusted' THEN 1.5 WHEN 'vip' THEN 2 ELSE 1 END
+$$;
+
+-- The limit that a rule of scope user is for a user of this tier: rounded down, but 1 stays 1, as 0 refuses everything.
+CREATE FUNCTION reputation_limit(limit_value bigint, tier text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT greatest(floor(limit_value * reputation_factor(tier))::bigint, least(limit_value, 1))
+$$;
+
+-- How grave it is to be refused by a limit of this type.
+CREATE FUNCTION reputation_severity(limit_type text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE limit_type WHEN 'requests_per_second' THEN 1 WHEN 'requests_per_minute' THEN 2 ELSE 3 END
+$$;
+
+-- The users of a batch that the limiter decides: their keys, who asks in each request, whom each counter is about.
+CREATE FUNCTION reputation_asked(
+    scopes text[], names text[], keys text[], rule_scopes text[],
+    OUT users text[], OUT asking bigint[], OUT owners bigint[]
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    users := array(
+        SELECT DISTINCT 'user:' || a.name COLLATE "C" FROM unnest(scopes, names) AS a (scope, name)
+        WHERE a.scope = 'user' ORDER BY 1
+    );
+    asking := array(
+        SELECT CASE a.scope WHEN 'user' THEN array_position(users, 'user:' || a.name) END
+        FROM unnest(scopes, names) WITH ORDINALITY AS a (scope, name, n) ORDER BY a.n
+    );
+    owners := array(
+        SELECT CASE c.scope WHEN 'user' THEN array_position(users, c.key) END
+        FROM unnest(keys, rule_scopes) WITH ORDINALITY AS c (key, scope, n) ORDER BY c.n
+    );
+END $$;
+
+-- Lock users' scores, made if need be, in their order, and read them.
+CREATE FUNCTION reputation_lock(users text[], OUT scores bigint[], OUT vips boolean[], OUT cleans bigint[])
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO reputation_scores (key)
+        SELECT u.key FROM unnest(users) AS u (key)
+        WHERE NOT EXISTS (SELECT FROM reputation_scores AS r WHERE r.key = u.key)
+        ON CONFLICT DO NOTHING;
+    SELECT array_agg(r.score ORDER BY r.n), array_agg(r.vip ORDER BY r.n), array_agg(r.clean_requests ORDER BY r.n)
+        INTO scores, vips, cleans
+        FROM (
+            SELECT u.n, r.score, r.vip, r.clean_requests
+            FROM unnest(users) WITH ORDINALITY AS u (key, n) JOIN reputation_scores AS r ON r.key = u.key
+            ORDER BY u.n FOR UPDATE OF r
+        ) AS r;
+    IF cardinality(scores) IS DISTINCT FROM nullif(cardinality(users), 0) THEN
+        RAISE EXCEPTION 'a score was deleted meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
+-- Write down what a batch taught: the scores as they are now, and each change with its cause.
+CREATE FUNCTION reputation_learn(
+    users text[], new_scores bigint[], cleans bigint[],
+    learnt text[], severities bigint[], changes bigint[], moment timestamptz
+) RETURNS void LANGUAGE sql AS $$
+    UPDATE reputation_scores AS r
+        SET score = u.score, clean_requests = u.clean,
+            updated_at = CASE WHEN u.key = ANY(learnt) THEN moment ELSE r.updated_at END
+        FROM unnest(users, new_scores, cleans) AS u (key, score, clean) WHERE r.key = u.key;
+    INSERT INTO reputation_events (key, kind, severity, change, occurred_at)
+        SELECT e.key, CASE WHEN e.severity IS NULL THEN 'clean' ELSE 'violation' END, e.severity, e.change, moment
+        FROM unnest(learnt, severities, changes) WITH ORDINALITY AS e (key, severity, change, n) ORDER BY e.n
+$$;
+
+-- Set a user's reputation by hand, and say why. The row is locked first, so that the event tells the true change.
+CREATE FUNCTION reputation_set(of_key text, new_score bigint, new_vip boolean, because text)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    old_score bigint;
+BEGIN
+    INSERT INTO reputation_scores (key) VALUES (of_key) ON CONFLICT DO NOTHING;
+    SELECT r.score INTO old_score FROM reputation_scores AS r WHERE r.key = of_key FOR UPDATE;
+    UPDATE reputation_scores AS r SET score = new_score, vip = new_vip, updated_at = clock_timestamp()
+        WHERE r.key = of_key;
+    INSERT INTO reputation_events (key, kind, change, reason, occurred_at)
+        VALUES (of_key, 'manual', new_score - old_score, because, clock_timestamp());
+END $$;
+
+-- Move scores that have not changed for whole weeks towards 50, five points for each, at most `batch` of them.
+-- What is left of the time counts for the next week; so it makes no difference who asks this, and how often.
+CREATE FUNCTION reputation_decay(batch bigint) RETURNS bigint LANGUAGE sql AS $$
+    WITH due AS (
+        SELECT r.key, r.score, floor(extract(epoch FROM now() - r.updated_at) / 604800)::bigint AS weeks
+        FROM reputation_scores AS r WHERE r.score <> 50 AND r.updated_at <= now() - interval '168 hours'
+        ORDER BY r.updated_at LIMIT batch FOR UPDATE SKIP LOCKED
+    ), moved AS (
+        UPDATE reputation_scores AS r
+        SET score = r.score + sign(50 - r.score)::bigint * least(5 * due.weeks, abs(50 - r.score)),
+            updated_at = r.updated_at + due.weeks * interval '168 hours'
+        FROM due WHERE r.key = due.key
+        RETURNING r.key, r.score - due.score AS change
+    ), told AS (
+        INSERT INTO reputation_events (key, kind, change) SELECT key, 'decay', change FROM moved RETURNING 1
+    )
+    SELECT count(*) FROM told
 $$;

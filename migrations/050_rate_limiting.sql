@@ -58,7 +58,7 @@ CREATE TABLE rate_limit_buckets (
     )
 ) WITH (fillfactor = 70);               -- room for in-page updates
 
-CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id);
+CREATE INDEX rate_limit_buckets_rule_id_idx ON rate_limit_buckets (rule_id, key);  -- the order of the list of usage
 
 -- The ring itself, overwritten in place.
 CREATE TABLE rate_limit_ring (
@@ -85,9 +85,10 @@ CREATE TABLE resource_quotas (
     CONSTRAINT resource_quotas_used_check CHECK (used >= 0)
 ) WITH (fillfactor = 70);
 
-CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id);
+CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id, key);
+CREATE INDEX resource_quotas_period_start_idx ON resource_quotas (rule_id, period_start);  -- periods to be closed
 
--- The periods that are over, written when the next one begins for that key.
+-- The periods that are over: written when the key asks again or by the upkeep, whichever comes first.
 CREATE TABLE resource_consumption (
     key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -99,7 +100,7 @@ CREATE TABLE resource_consumption (
 );
 
 CREATE INDEX resource_consumption_rule_id_idx ON resource_consumption (rule_id, period_start);
-CREATE INDEX resource_consumption_period_start_idx ON resource_consumption (period_start);
+CREATE INDEX resource_consumption_closed_at_idx ON resource_consumption (closed_at);
 
 -- What is told -----------------------------------------------------------------------------------
 
@@ -151,6 +152,26 @@ CREATE TABLE system_load_history (
 
 CREATE INDEX system_load_history_sampled_at_idx ON system_load_history (sampled_at DESC);
 CREATE INDEX system_load_history_instance_idx ON system_load_history (instance, sampled_at DESC);
+
+-- Alerts, one row from firing to resolving. All server processes share them: each reads what is here and tells it.
+CREATE TABLE rate_limit_alerts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    severity text NOT NULL,
+    says text NOT NULL,
+    threshold bigint NOT NULL,
+    value bigint NOT NULL,            -- when it fired
+    fired_at timestamptz NOT NULL,
+    resolved_value bigint,            -- when it was resolved
+    resolved_at timestamptz,
+    CONSTRAINT rate_limit_alerts_resolved_check CHECK (
+        (resolved_at IS NULL) = (resolved_value IS NULL) AND resolved_at >= fired_at
+    )
+);
+
+-- an alert fires once, however many processes see that it should
+CREATE UNIQUE INDEX rate_limit_alerts_firing_idx ON rate_limit_alerts (name) WHERE resolved_at IS NULL;
+CREATE INDEX rate_limit_alerts_fired_at_idx ON rate_limit_alerts (fired_at DESC, id DESC);
 
 -- A rule that changes ----------------------------------------------------------------------------
 
@@ -470,7 +491,8 @@ $$;
 
 -- Decide the requests of a batch, in their order, and count them. Request i is of principal scopes[i]:names[i] for
 -- resources[i]. It is admitted if all rules that apply admit it; otherwise nothing is consumed, and each rule that
--- refuses records a violation. With `learning`, users' limits go by their reputation, and it learns.
+-- refuses records a violation. With `learning`, the limits of user rules go by the user's reputation, which learns
+-- from each request before the next is decided: see migration 050_phase2_reputation, without which nobody may ask for it.
 --
 -- `at` is the time of decision; NULL, and nothing else on a live server: the clock, read once all locks are held.
 -- A key's time never runs backwards: when the clock does, the key waits at its newest admission.
@@ -497,6 +519,15 @@ DECLARE
     windows bigint;
     quotas bigint;
     quota_used bigint[]; quota_times timestamptz[];
+    -- of users, numbered 1.. in the order of locks; only with `learning`
+    users text[]; scores bigint[]; vips boolean[]; cleans bigint[];
+    asking bigint[];    -- of requests: their user, NULL for anybody else
+    owners bigint[];    -- of counters of user rules: their user
+    base bigint[];      -- of counters: the limit before reputation
+    learnt text[]; grave bigint[]; changes bigint[];  -- the events, one by one
+    u bigint;
+    worst bigint;
+    change bigint;
     -- in the loop
     first bigint := 1;  -- the request's first standing
     after bigint;       -- the next request's
@@ -548,6 +579,17 @@ BEGIN
         times := times || quota_times;
     END IF;
 
+    IF learning THEN
+        SELECT r.* INTO users, asking, owners FROM reputation_asked(scopes, names, keys, rule_scopes) AS r;
+        SELECT r.* INTO scores, vips, cleans FROM reputation_lock(users) AS r;
+        base := maximum;
+        FOR n IN 1 .. cardinality(keys) LOOP
+            u := owners[n];
+            CONTINUE WHEN u IS NULL;
+            maximum[n] := reputation_limit(base[n], reputation_tier(scores[u], vips[u]));
+        END LOOP;
+    END IF;
+
     counts := array_fill(0, ARRAY[cardinality(keys)]);
     hits := counts;
     first_hit := counts;
@@ -575,9 +617,39 @@ BEGIN
             limits[s] := maximum[c];
             remaining[s] := greatest(maximum[c] - used[c], 0);
         END LOOP;
+        IF learning AND asking[requests[first]] IS NOT NULL THEN
+            u := asking[requests[first]];
+            worst := 0;
+            FOR s IN first .. after - 1 LOOP
+                c := counters[s];
+                IF owners[c] = u AND NOT admitted[s] THEN
+                    worst := greatest(worst, reputation_severity(limit_types[c]));
+                END IF;
+            END LOOP;
+            IF worst = 0 THEN
+                cleans[u] := (cleans[u] + 1) % 100;
+                change := CASE cleans[u] WHEN 0 THEN least(1, 100 - scores[u]) ELSE 0 END;
+            ELSE
+                change := -least(3 * worst, scores[u]);
+            END IF;
+            IF change <> 0 THEN
+                scores[u] := scores[u] + change;
+                learnt := learnt || users[u];
+                grave := grave || nullif(worst, 0);
+                changes := changes || change;
+                FOR n IN 1 .. cardinality(keys) LOOP
+                    IF owners[n] = u THEN
+                        maximum[n] := reputation_limit(base[n], reputation_tier(scores[u], vips[u]));
+                    END IF;
+                END LOOP;
+            END IF;
+        END IF;
         first := after;
     END LOOP;
 
+    IF learning THEN
+        PERFORM reputation_learn(users, scores, cleans, learnt, grave, changes, checked_at);
+    END IF;
     IF windows > 0 THEN
         blocked := rate_limit_blocked_until(
             keys[:windows], rule_ids[:windows], spans[:windows], heads, tails, capacities, totals,
@@ -625,6 +697,8 @@ BEGIN
     END IF;
     UPDATE rate_limit_ring AS r SET admitted_at = NEW.admitted_at
         WHERE r.key = OLD.key AND r.rule_id = OLD.rule_id AND r.slot = OLD.slot;
+    UPDATE rate_limit_buckets AS b SET last_at = NEW.admitted_at
+        WHERE b.key = OLD.key AND b.rule_id = OLD.rule_id AND OLD.slot = (b.head - 1) % b.capacity;
     UPDATE resource_quotas AS q
         SET last_at = NEW.admitted_at, period_start = rate_limit_period_start(c.limit_type, NEW.admitted_at)
         FROM rate_limit_configs AS c

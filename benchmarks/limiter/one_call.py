@@ -31,7 +31,7 @@ class Calls:
     async def product(self, question: Question) -> Decision:
         """Decide by the product's function, a batch of one."""
         principal, resource_type = question
-        row = await self._row(CHECK, ([principal.scope], [principal.value], [resource_type]))
+        row = await self._row(CHECK, ([principal.scope], [principal.value], [resource_type], False))
         return decisions([question], row)[0]
 
     async def lean(self, question: Question) -> Decision:

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 import httpx
@@ -57,18 +58,21 @@ class Stack:
             connection.execute("UPDATE rate_limit_configs SET enabled = false")
         return dsn if synchronous_commit else f"{dsn}&options={quote('-c synchronous_commit=off')}"
 
-    def server(self, dsn: str, command: tuple[str, ...] = PRODUCT) -> Process:
+    def server(
+        self, dsn: str, command: tuple[str, ...] = PRODUCT, variables: Mapping[str, str] = MappingProxyType({})
+    ) -> Process:
         """Start a server on a free port and return when it is ready; it is ended with the stack."""
         port = _free_port()
         log = self.folder / f"server-{len(self.servers)}.log"
-        variables = {
+        environment = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": dsn,
             "PORT": str(port),
             "TRUSTED_PROXIES": "127.0.0.1",  # so that X-User-ID is believed
+            **variables,
         }
         with log.open("wb") as file:
-            process = subprocess.Popen((sys.executable, *command), cwd=ROOT, env=variables, stdout=file, stderr=file)
+            process = subprocess.Popen((sys.executable, *command), cwd=ROOT, env=environment, stdout=file, stderr=file)
         server = Process(process, port, log)
         self.servers.append(server)
         self.cleanup.callback(_end, process)

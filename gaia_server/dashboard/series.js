@@ -1,6 +1,6 @@
-// The API's rows per minute as columns for a chart. Pure but for the clock's default.
+// The API's rows per minute, hour or day as columns for a chart. Pure but for the clock's default.
 
-// A minute without a row is one in which nothing was decided. Returns [times in s, values per name], oldest first,
+// A step without a row is one in which nothing was decided. Returns [times in s, values per name], oldest first,
 // summed over `step` minutes; a step begins at a multiple of its length since the epoch.
 export function perStep(rows, minutes, names, step = 1, now = Date.now()) {
   const length = step * 60;
@@ -9,7 +9,7 @@ export function perStep(rows, minutes, names, step = 1, now = Date.now()) {
   const at = (index) => end - (count - 1 - index) * length;
   const columns = names.map(() => new Array(count).fill(0));
   for (const row of rows) {
-    const index = Math.floor((Date.parse(row.minute) / 1000 - at(0)) / length);
+    const index = Math.floor((Date.parse(row.start) / 1000 - at(0)) / length);
     if (index >= 0 && index < count) names.forEach((name, column) => { columns[column][index] += row[name]; });
   }
   return [Array.from({ length: count }, (_, index) => at(index)), ...columns];

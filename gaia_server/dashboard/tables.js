@@ -4,6 +4,7 @@ import { h } from "./dom.js";
 import { number } from "./format.js";
 
 const PAGE = 25;
+const COUNTED = 10_000;  // the server counts no further
 
 // columns: [{name, kind?, cell(row)}]; on a narrow screen each cell stands under the name of its column.
 export function table(label, columns, rows = []) {
@@ -52,7 +53,7 @@ export function pagedList({ label, columns, guard, load, nothing }) {
     pager.hidden = page.total <= PAGE;
     if (!page.total) instead.replaceChildren(nothing());
     body.replaceChildren(...page.items.map((row) => line(columns, row)));
-    place.textContent = `${number(offset + 1)}–${number(last)} of ${number(page.total)}`;
+    place.textContent = `${number(offset + 1)}–${number(last)} of ${number(page.total)}${page.total < COUNTED ? "" : " or more"}`;
     back.disabled = offset === 0;
     on.disabled = last >= page.total;
   }

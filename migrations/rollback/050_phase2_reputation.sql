@@ -1,6 +1,14 @@
 -- Drops exactly what 050_phase2_reputation.sql made, with every score in it.
 -- squawk-ignore-file ban-drop-table, ban-drop-view, ban-drop-function, ban-drop-type, prefer-robust-stmts, require-lock-timeout, require-statement-timeout
 
-DROP FUNCTION reputation_factor(text);
+DROP FUNCTION reputation_decay;
+DROP FUNCTION reputation_set;
+DROP FUNCTION reputation_learn;
+DROP FUNCTION reputation_lock;
+DROP FUNCTION reputation_asked;
+DROP FUNCTION reputation_severity;
+DROP FUNCTION reputation_limit;
+DROP FUNCTION reputation_factor;
 DROP TABLE reputation_events;
 DROP TABLE reputation_scores;
+DROP FUNCTION reputation_tier;

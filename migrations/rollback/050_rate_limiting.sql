@@ -21,6 +21,7 @@ DROP FUNCTION rate_limit_period_end;
 DROP FUNCTION rate_limit_period_start;
 DROP FUNCTION rate_limit_period;
 DROP FUNCTION rate_limit_window;
+DROP TABLE rate_limit_alerts;
 DROP TABLE system_load_history;
 DROP TABLE rate_limit_stats;
 DROP TABLE rate_limit_violations;

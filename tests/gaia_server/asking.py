@@ -22,15 +22,18 @@ def connect(dsn: str) -> Iterator[Connection]:
         yield connection
 
 
-def ask(connection: Connection, questions: Sequence[Question], at: datetime | None = None) -> list[Decision]:
+def ask(
+    connection: Connection, questions: Sequence[Question], at: datetime | None = None, *, learning: bool = False
+) -> list[Decision]:
     """Decide a batch."""
     arguments = (
         [question.principal.scope for question in questions],
         [question.principal.value for question in questions],
         [question.resource_type for question in questions],
+        learning,
+        at,
     )
-    query = checks.CHECK if at is None else checks.CHECK.replace("%s::text[])", "%s::text[], at => %s)")
-    row = connection.execute(query, arguments if at is None else (*arguments, at)).fetchone()
+    row = connection.execute(checks.CHECK.removesuffix(")") + ", %s)", arguments).fetchone()
     return checks.decisions(questions, row or ())
 
 

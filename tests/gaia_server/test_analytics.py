@@ -8,15 +8,24 @@ from gaia_server.analytics import summary
 
 
 def rows(*decided: tuple[int, int]) -> dict[str, list[dict[str, Any]]]:
-    """Rows of decisions: (admitted, denied) per minute."""
-    return {"decisions": [{"minute": None, "admitted": admitted, "denied": denied} for admitted, denied in decided]}
+    """Rows of decisions: (admitted, denied) per period."""
+    decisions = [{"start": None, "admitted": admitted, "denied": denied} for admitted, denied in decided]
+    return {"decisions": decisions, "by_rule": [{"rule_id": 1, "hits": 3}, {"rule_id": 2, "hits": 1}]}
 
 
 @pytest.mark.parametrize(
     ("found", "admitted", "denied", "ratio"),
-    [(rows(), 0, 0, None), (rows((3, 1), (0, 4)), 3, 5, 0.375), (rows((0, 2)), 0, 2, 0.0)],
+    [(rows(), 0, 0, None), (rows((3, 1), (0, 4)), 3, 5, 0.625), (rows((2, 0)), 2, 0, 0.0)],
 )
 def test_totals(found: dict[str, Any], admitted: int, denied: int, ratio: float | None) -> None:
     """Totals are sums of rows; without a decision there is no ratio."""
-    totals = summary(found, 60)["totals"]
-    assert totals == {"admitted": admitted, "denied": denied, "admitted_ratio": ratio}
+    totals = summary(found, 60, "minute")["totals"]
+    assert totals == {"admitted": admitted, "denied": denied, "denied_ratio": ratio}
+
+
+def test_each_part_has_its_ratio() -> None:
+    """A period says what part of it was denied, a rule what part of all refusals it made."""
+    found = summary(rows((3, 1), (0, 4)), 120, "hour")
+    assert [row["denied_ratio"] for row in found["decisions"]] == [0.25, 1.0]
+    assert [row["share"] for row in found["by_rule"]] == [0.75, 0.25]
+    assert (found["minutes"], found["per"]) == (120, "hour")

@@ -5,7 +5,6 @@ import json
 import math
 import re
 import time
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -92,7 +91,7 @@ BAD_REQUESTS = [
     ("GET", "/usage?key=%00", 422),
     ("GET", "/violations?since=yesterday", 422),
     ("GET", "/violations?since=2026-01-01T00:00:00", 422),
-    ("GET", "/analytics?minutes=10081", 422),
+    ("GET", "/analytics?minutes=43201", 422),
     ("GET", "/%2e%2e/%ff", 404),
 ]
 
@@ -119,7 +118,8 @@ def test_paging(own: Running) -> None:
 
 def test_fifty_quick_requests_meet_a_limit(server: Running, client: httpx.Client) -> None:
     """The default rules stop an anonymous burst; a 429 says when to come back; the refusals are listed."""
-    answers = [httpx.get(f"{server.base_url}/api/nothing") for _ in range(50)]
+    with httpx.Client(base_url=server.base_url) as anonymous:
+        answers = [anonymous.get("/api/nothing") for _ in range(50)]
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused
     assert {answer.status_code for answer in answers} == {404, 429}
@@ -211,7 +211,8 @@ def test_analytics_are_counted(own: Running) -> None:
     (row,) = [row for row in found["by_resource"] if row["resource_type"] == "violations"]
     assert (row["admitted"], row["denied"]) == (3, 2)
     totals = found["totals"]
-    assert totals["admitted_ratio"] == totals["admitted"] / (totals["admitted"] + totals["denied"])
+    assert totals["denied_ratio"] == totals["denied"] / (totals["admitted"] + totals["denied"])
+    assert [(one["hits"], one["keys"], one["share"]) for one in found["by_rule"]] == [(2, 1, 1.0)]
     assert found["top_keys"] == [{"key": "api_key:counted", "hits": 2, "last_at": found["top_keys"][0]["last_at"]}]
 
 
@@ -289,11 +290,3 @@ def test_metrics(server: Running, client: httpx.Client) -> None:
     assert "process_resident_memory_bytes" in text
     assert "invented" not in text
     assert "BREW" not in text
-
-
-def test_heads_are_bounded(server: Running) -> None:
-    """A request whose headers do not end is refused instead of kept."""
-    huge = {f"x-{number}": "v" * 8000 for number in range(40)}
-    with suppress(httpx.TransportError):  # closed while the headers were still being sent
-        assert httpx.get(f"{server.base_url}/livez", headers=huge).status_code == 400
-    assert httpx.get(f"{server.base_url}/livez").status_code == 200

@@ -65,6 +65,26 @@ def test_without_token(peer: str, host: str, status: int | None) -> None:
     assert refused(Access(None), connection(peer=peer, host=host)) == status
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"x_forwarded_for": "192.0.2.7"}, 403),
+        ({"x_forwarded_for": "192.0.2.7, 127.0.0.1"}, 403),
+        ({"x_forwarded_for": "127.0.0.1, 192.0.2.7"}, 403),
+        ({"x_forwarded_for": "unknown"}, 403),
+        ({"x_forwarded_for": ""}, 403),
+        ({"x_real_ip": "192.0.2.7"}, 403),
+        ({"forwarded": "for=192.0.2.7"}, 403),
+        ({"x_forwarded_for": "127.0.0.1, ::1"}, None),
+    ],
+)
+def test_without_token_what_is_forwarded(headers: dict[str, str], status: int | None) -> None:
+    """A proxy on this machine lets nobody else in; and no header makes anybody local."""
+    assert refused(Access(None), connection(**headers)) == status
+    assert refused(Access(None), connection(peer="192.0.2.7", **headers)) == 403
+    assert refused(Access(TOKEN), connection(authorization=f"Bearer {TOKEN}", **headers)) is None
+
+
 def test_session() -> None:
     """A session's cookie lets in until it runs out, on any process with the same token."""
     cookie = f"{COOKIE}={Access(TOKEN).session(NOW)}"

@@ -27,7 +27,7 @@ def play(schema: str, scene: Callable[[Checks], Awaitable[None]]) -> None:
     """Play a scene with the limiter of a database."""
 
     async def playing() -> None:
-        checks = Checks(schema)
+        checks = Checks(schema, learning=False)
         try:
             async with asyncio.timeout(20):
                 await scene(checks)

@@ -67,8 +67,12 @@ def test_violations_and_alerts_are_pushed(start: Start) -> None:
             alert = receive(websocket, "alert", within_s=1)["data"]
             assert (alert["name"], alert["state"], alert["threshold"]) == ("violations_per_minute", "firing", 100)
             assert alert["value"] > 100
-            assert receive(websocket, "stats")["data"]["alerts"]["firing"] == [alert]
-    assert "firing" in here.log.read_text()
+            told = receive(websocket, "stats")["data"]["alerts"]
+            assert told["firing"] == [alert]
+            assert [(rule["name"], rule["threshold"]) for rule in told["watched"]] == [("violations_per_minute", 100)]
+    (stored,) = httpx.get(f"{here.home}/alerts").json()["items"]
+    assert (stored["state"], stored["fired_at"], stored["resolved_at"]) == ("firing", alert["since"], None)
+    assert [line["msg"] for one in (here, there) for line in one.lines()].count("alert firing") == 1
 
 
 def test_many_listen(server: Running) -> None:

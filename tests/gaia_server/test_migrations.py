@@ -60,15 +60,15 @@ def test_constraints(schema: str, columns: str, constraint: str) -> None:
     ("score", "vip", "tier", "factor"),
     [
         (0, False, "flagged", 0.5),
-        (19.99, False, "flagged", 0.5),
+        (19, False, "flagged", 0.5),
         (20, False, "standard", 1),
-        (79.99, False, "standard", 1),
+        (79, False, "standard", 1),
         (80, False, "trusted", 1.5),
         (100, False, "trusted", 1.5),
         (5, True, "vip", 2),
     ],
 )
-def test_tiers(schema: str, score: float, vip: bool, tier: str, factor: float) -> None:
+def test_tiers(schema: str, score: int, vip: bool, tier: str, factor: float) -> None:
     """A score has a tier, and a tier a factor."""
     with psycopg.connect(schema) as connection:
         row = connection.execute(

@@ -1,5 +1,8 @@
 """The OpenAPI document tells what there is, and only that."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,9 +11,9 @@ import pytest
 
 from gaia_server import openapi
 from gaia_server.routes import TABLE
-from tests.gaia_server.conftest import Running, unique
+from tests.gaia_server.conftest import Running, Start, unique
 
-RULE = {"rule_name": unique("rule"), "scope": "ip", "limit_type": "daily_quota", "limit_value": 5}
+RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}
 
 
 @pytest.fixture
@@ -39,7 +42,17 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         ("GET", "/config/99", "/config/{id}", None),
         ("GET", "/usage", "/usage", None),
         ("GET", "/violations", "/violations", None),
-        ("GET", "/analytics", "/analytics", None),
+        ("GET", "/analytics?per=hour", "/analytics", None),
+        ("GET", "/alerts", "/alerts", None),
+        ("GET", "/users", "/users", None),
+        ("GET", "/users/ada", "/users/{user}", None),
+        ("PUT", "/users/ada", "/users/{user}", {"limits": {"daily_quota": 5}}),
+        ("GET", "/users/ada", "/users/{user}", None),
+        ("PUT", "/reputation/ada", "/reputation/{user}", {"score": 5, "reason": "test"}),
+        ("GET", "/reputation/ada", "/reputation/{user}", None),
+        ("GET", "/reputation/nobody", "/reputation/{user}", None),
+        ("GET", "/reputation", "/reputation", None),
+        ("GET", "/reputation-events", "/reputation-events", None),
         ("GET", "/analytics?minutes=0", "/analytics", None),
         *[("GET", "/usage", "/usage", None)] * 12,  # until the burst is refused: that answer has a schema as well
     ):
@@ -48,6 +61,23 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         content = told[str(answer.status_code)]["content"]
         schema = content[answer.headers["content-type"]]["schema"]
         jsonschema_rs.validate({**schema, "components": document["components"]}, answer.json())
+
+
+def test_made_up_requests_are_answered_as_told(start: Start, tmp_path: Path) -> None:
+    """The cases that schemathesis derives from the document, right and wrong ones, find no fault."""
+    server = start(RATE_LIMIT_ENABLED="false")
+    program = str(Path(sys.executable).parent / "schemathesis")
+    bounds = ("--phases", "coverage", "--seed", "1", "--max-time", "60", "--no-color")
+    asked = subprocess.run(
+        (program, "run", f"{server.base_url}/openapi.json", *bounds),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stdout
+    assert {line["level"] for line in server.lines()} <= {"info", "warning"}
 
 
 def test_document_is_public(document: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gaia_server.rules import InvalidRule, RuleFields, parse
+from gaia_server.rules import InvalidFields, RuleFields, parse
 
 GOOD = {"rule_name": "a", "scope": "ip", "limit_type": "requests_per_second", "limit_value": 5}
 
@@ -59,14 +59,14 @@ def test_scope_value_is_normal(scope: str, value: str, stored: str) -> None:
 )
 def test_refused(change: dict[str, Any], field: str) -> None:
     """A wrong field is named."""
-    with pytest.raises(InvalidRule) as caught:
+    with pytest.raises(InvalidFields) as caught:
         parse({**GOOD, **change})
     assert [error.field for error in caught.value.errors] == [field]
 
 
 def test_missing() -> None:
     """All that is missing is named at once."""
-    with pytest.raises(InvalidRule) as caught:
+    with pytest.raises(InvalidFields) as caught:
         parse({})
     assert [error.field for error in caught.value.errors] == ["rule_name", "scope", "limit_type", "limit_value"]
 
@@ -74,5 +74,5 @@ def test_missing() -> None:
 @pytest.mark.parametrize("body", [None, [], "rule", 7])
 def test_no_object(body: Any) -> None:
     """Only an object can be a rule."""
-    with pytest.raises(InvalidRule, match="is not a JSON object"):
+    with pytest.raises(InvalidFields, match="is not a JSON object"):
         parse(body)

@@ -41,8 +41,8 @@ export function overview({ root, live, guard, signIn, visible }) {
   async function history() {
     const found = await api.get("/analytics", { minutes: MINUTES });
     decisions.show(...perStep(found.decisions, MINUTES, ["admitted", "denied"]));
-    const { admitted, denied, admitted_ratio: ratio } = found.totals;
-    now.ratio.set(percent(ratio == null ? null : 1 - ratio), `${number(denied)} of ${number(admitted + denied)}`);
+    const { admitted, denied, denied_ratio: ratio } = found.totals;
+    now.ratio.set(percent(ratio), `${number(denied)} of ${number(admitted + denied)}`);
   }
 
   async function past() {

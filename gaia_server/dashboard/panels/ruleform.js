@@ -11,7 +11,9 @@ export const SCOPES = {
   session: { one: "session", all: "each session", example: "the session's id" },
   global: { one: "everybody", all: "everybody together", example: "" },
 };
-const RESOURCES = [["", "all"], ...["config", "usage", "violations", "analytics", "login", "other"].map((name) => [name, name])];
+const RESOURCES = [["", "all"], ...[
+  "config", "usage", "violations", "analytics", "users", "reputation", "reputation-events", "alerts", "login", "other",
+].map((name) => [name, name])];
 const NEW = { rule_name: "", scope: "ip", scope_value: null, limit_type: "requests_per_minute", limit_value: 60, resource_type: null, enabled: true };
 
 // Returns edit(rule), null for a new one; saved(id) follows.

@@ -1,0 +1,75 @@
+"""Alerts as the database keeps them, for all server processes: it decides what fires, each process tells it.
+
+One statement counts, fires and resolves on one snapshot, so processes that look at different moments agree.
+"""
+
+from dataclasses import dataclass
+from typing import LiteralString
+
+from gaia_server.alerts import AlertRule, Episode
+from gaia_server.listings import Listing
+from gaia_server.store import Store
+
+ALERTS = Listing(
+    """
+    SELECT id, name, CASE WHEN resolved_at IS NULL THEN 'firing' ELSE 'resolved' END AS state, severity, says,
+        threshold, value, fired_at, resolved_value, resolved_at
+    FROM rate_limit_alerts
+    """,
+    "fired_at DESC, id DESC",
+    conditions={
+        "since": "(resolved_at IS NULL OR resolved_at >= %(since)s)",
+        "until": "fired_at < %(until)s",
+    },
+)
+
+_LOOK: LiteralString = """
+    WITH counted AS MATERIALIZED (
+        SELECT coalesce(sum(hits), 0)::bigint AS value FROM rate_limit_violations
+        WHERE occurred_at > clock_timestamp() - make_interval(secs => %(window_s)s)
+    ), newest AS MATERIALIZED (
+        SELECT * FROM rate_limit_alerts WHERE name = %(name)s ORDER BY fired_at DESC, id DESC LIMIT 1
+    ), fired AS (
+        INSERT INTO rate_limit_alerts (name, severity, says, threshold, value, fired_at)
+        SELECT %(name)s, %(severity)s, %(says)s, %(threshold)s, c.value, clock_timestamp() FROM counted AS c
+        WHERE c.value > %(threshold)s AND NOT EXISTS (SELECT FROM newest AS n WHERE n.resolved_at IS NULL)
+        ON CONFLICT (name) WHERE resolved_at IS NULL DO NOTHING
+        RETURNING *
+    ), resolved AS (
+        UPDATE rate_limit_alerts AS a
+        SET resolved_value = c.value, resolved_at = greatest(clock_timestamp(), a.fired_at)
+        FROM counted AS c, newest AS n
+        WHERE a.id = n.id AND a.resolved_at IS NULL AND c.value <= %(threshold)s
+        RETURNING a.*
+    ), found AS (
+        SELECT *, true AS changed FROM fired UNION ALL SELECT *, true FROM resolved
+        UNION ALL SELECT *, false FROM newest
+    )
+    SELECT c.value AS counted, f.* FROM counted AS c
+    LEFT JOIN (SELECT * FROM found ORDER BY changed DESC LIMIT 1) AS f ON true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen."""
+
+    counted: int  # requests refused within the rule's window
+    newest: Episode | None
+    changed: bool  # it was this look that made it fire, or resolved it
+
+
+async def look(store: Store, rule: AlertRule) -> Look:
+    """Count what the rule watches; make its alert fire or resolve it if need be. Raises Unavailable."""
+    (row,) = await store.rows(
+        _LOOK,
+        {
+            "name": rule.name,
+            "severity": rule.severity,
+            "says": rule.says,
+            "threshold": rule.threshold,
+            "window_s": rule.window_s,
+        },
+    )
+    counted, changed = row.pop("counted"), row.pop("changed")
+    return Look(counted, Episode(**row) if row["id"] is not None else None, bool(changed))

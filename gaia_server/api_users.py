@@ -1,0 +1,107 @@
+"""The admin API about users: their limits and their reputation."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gaia_server import scores, users
+from gaia_server.api import fields, list_of
+from gaia_server.asking import choice, name, number, query, read_json, time
+from gaia_server.problem import Json, Problem
+from gaia_server.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
+from gaia_server.server import Server
+from gaia_server.store import DuplicateName
+from gaia_server.user_fields import parse_limits, parse_reputation
+
+
+async def list_users(request: Request) -> Response:
+    """GET /users: who is counted, by the fullest of his limits."""
+    found, limit, offset = query(request, {})
+    return list_of(await _server(request).store.page(users.USERS, found, limit=limit, offset=offset), limit, offset)
+
+
+async def read_user(request: Request) -> Response:
+    """GET /users/{user}: the limits that apply to a user, how much of each is used, and the reputation."""
+    return await _told(request, _user(request))
+
+
+async def replace_limits(request: Request) -> Response:
+    """PUT /users/{user}: the user's own limits as the body has them, in force here when the answer is sent."""
+    server, user = _server(request), _user(request)
+    wanted = fields(parse_limits, await read_json(request), "the body tells no limits")
+    try:
+        await users.replace_limits(server.store, user, wanted)
+    except DuplicateName as error:
+        raise Problem(409, f"a rule of another kind has the name of a limit of {error}") from error
+    await server.read_rules()
+    return await _told(request, user)
+
+
+async def delete_limits(request: Request) -> Response:
+    """DELETE /users/{user}: the user's own limits, and what was counted for them."""
+    server = _server(request)
+    if not await users.delete_limits(server.store, _user(request)):
+        raise Problem(404, "this user has no limits of his own")
+    await server.read_rules()
+    return Response(status_code=204)
+
+
+async def list_reputations(request: Request) -> Response:
+    """GET /reputation: the scores that are known, lowest first."""
+    score = number(LOWEST, HIGHEST)
+    found, limit, offset = query(request, {"tier": choice(TIERS), "min_score": score, "max_score": score})
+    return list_of(await _server(request).store.page(scores.SCORES, found, limit=limit, offset=offset), limit, offset)
+
+
+async def list_events(request: Request) -> Response:
+    """GET /reputation-events: why scores changed, newest first."""
+    filters = {"user": name, "kind": choice(EVENT_KINDS), "since": time, "until": time}
+    found, limit, offset = query(request, filters)
+    if "user" in found:
+        found["key"] = users.key(found.pop("user"))
+    return list_of(await _server(request).store.page(scores.EVENTS, found, limit=limit, offset=offset), limit, offset)
+
+
+async def read_reputation(request: Request) -> Response:
+    """GET /reputation/{user}: a user's score and tier."""
+    return Json(await scores.read(_server(request).store, _user(request)))
+
+
+async def replace_reputation(request: Request) -> Response:
+    """PUT /reputation/{user}: a score by hand, and why."""
+    store, user = _server(request).store, _user(request)
+    wanted = fields(parse_reputation, await read_json(request), "the body tells no reputation")
+    await scores.write(store, user, score=wanted.score, vip=wanted.vip, reason=wanted.reason)
+    return Json(await scores.read(store, user))
+
+
+async def delete_reputation(request: Request) -> Response:
+    """DELETE /reputation/{user}: back to the start, with nothing held against the user."""
+    if not await scores.forget(_server(request).store, _user(request)):
+        raise Problem(404, "nothing is known of this user")
+    return Response(status_code=204)
+
+
+async def _told(request: Request, user: str) -> Response:
+    server = _server(request)
+    in_force = server.settings.reputation_enabled
+    told: dict[str, Any] = {
+        "user": user,
+        "limits": await users.limits(server.store, user, reputation=in_force),
+        "reputation": await scores.read(server.store, user),
+        "reputation_in_force": in_force,
+    }
+    return Json(told)
+
+
+def _user(request: Request) -> str:
+    try:
+        return name(request.path_params["user"])
+    except ValueError as error:
+        raise Problem(404, f"the user's name {error}") from None
+
+
+def _server(request: Request) -> Server:
+    server: Server = request.app.state.server
+    return server

@@ -1,0 +1,151 @@
+"""What a request says: its body, its parameters. What cannot be understood is answered, never guessed."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from gaia_server.problem import Problem
+
+MAX_BODY = 64 * 1024
+READ_ON = 1024 * 1024
+"""How far a body that is too large is read and thrown away: closed before, its sender would not see the answer."""
+
+BODY_S = 10.0
+"""How long a body may take to come."""
+
+MAX_ID = 2**63 - 1
+MAX_PAGE = 200
+DEFAULT_PAGE = 50
+MAX_OFFSET = 1_000_000
+TEXT_PATTERN = r"[ -~]{1,300}"
+NAME_PATTERN = r"[!-~]{1,200}"
+
+Converter = Callable[[str], Any]
+
+
+# Bodies
+
+
+async def read_json(request: Request) -> Any:
+    """Return the body as JSON. Raises Problem 400, 408, 413 or 415."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "the body must be application/json")
+    try:
+        return json.loads(await _body(request), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise Problem(400, "the body is not JSON") from None
+
+
+async def _body(request: Request) -> bytes:
+    body, size = bytearray(), 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= MAX_BODY:
+                    body += chunk
+                elif size > READ_ON:
+                    raise _too_large(Connection="close")
+    except TimeoutError:
+        raise Problem(408, f"the body did not come within {BODY_S:g} s", headers={"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise Problem(400, "the body is not complete") from None
+    if size > MAX_BODY:
+        raise _too_large()
+    return bytes(body)
+
+
+def _too_large(**headers: str) -> Problem:
+    return Problem(413, f"the body is larger than {MAX_BODY} bytes", headers=headers)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+# Query parameters
+
+
+def query(request: Request, filters: Mapping[str, Converter]) -> tuple[dict[str, Any], int, int]:
+    """Return filters, limit and offset of a list. Raises Problem 422."""
+    paging = {"limit": number(1, MAX_PAGE), "offset": number(0, MAX_OFFSET)}
+    found = parameters(request, {**filters, **paging})
+    return found, found.pop("limit", DEFAULT_PAGE), found.pop("offset", 0)
+
+
+def parameters(request: Request, known: Mapping[str, Converter]) -> dict[str, Any]:
+    """Return the query's parameters, converted. Raises Problem 422."""
+    found, errors = {}, []
+    for field, given in request.query_params.multi_items():
+        if field not in known:
+            errors.append({"field": field[:100], "detail": f"is no parameter; known: {', '.join(known)}"})
+        elif field in found:
+            errors.append({"field": field, "detail": "is given twice"})
+        else:
+            try:
+                found[field] = known[field](given)
+            except ValueError as error:
+                errors.append({"field": field, "detail": str(error)})
+    if errors:
+        raise Problem(422, "the query is not right", errors=errors)
+    return found
+
+
+def number(low: int, high: int) -> Converter:
+    """Take a whole number within bounds."""
+
+    def convert(given: str) -> int:
+        if not (given.isascii() and given.isdecimal() and len(given) <= 19 and low <= int(given) <= high):
+            raise ValueError(f"is not a whole number from {low} to {high}")
+        return int(given)
+
+    return convert
+
+
+def choice(among: Sequence[str]) -> Converter:
+    """Take one of some words."""
+
+    def convert(given: str) -> str:
+        if given not in among:
+            raise ValueError(f"is not one of {', '.join(among)}")
+        return given
+
+    return convert
+
+
+def boolean(given: str) -> bool:
+    """Take true or false."""
+    if given not in ("true", "false"):
+        raise ValueError("is not true or false")
+    return given == "true"
+
+
+def name(given: str) -> str:
+    """Take the name of a user, as a request could bear it."""
+    if not re.fullmatch(NAME_PATTERN, given):
+        raise ValueError("is not 1 to 200 printable ASCII characters without spaces")
+    return given
+
+
+def text(given: str) -> str:
+    """Take printable ASCII."""
+    if not re.fullmatch(TEXT_PATTERN, given):
+        raise ValueError("is not 1 to 300 printable ASCII characters")
+    return given
+
+
+def time(given: str) -> datetime:
+    """Take a moment with its zone."""
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError("is not a time with a zone, e.g. 2026-02-26T10:00:00Z")
+    return moment

@@ -1,0 +1,79 @@
+// One user: the limits that apply, limits of his own, and his reputation. Each part is saved by itself.
+
+import * as api from "../api.js";
+import { byId, h, meter } from "../dom.js";
+import { LIMIT_TYPES, limit, number, until, when } from "../format.js";
+import { table } from "../tables.js";
+
+// Returns open(user); saved() follows each change.
+export function makeUserForm({ signIn, saved }) {
+  const dialog = byId("user");
+  const [limits, reputation] = [byId("user-limits"), byId("user-reputation")];
+  let user = null;
+  byId("user-own").replaceChildren(...LIMIT_TYPES.map(([type, unit]) => h("label", {}, `Per ${unit}`,
+    h("input", { name: type, type: "number", inputmode: "numeric", min: 0, step: 1, placeholder: "none" }))));
+  limits.addEventListener("submit", (event) => { event.preventDefault(); save("limits", () => api.replace(path("users"), { limits: own(limits) })); });
+  reputation.addEventListener("submit", (event) => { event.preventDefault(); save("reputation", () => api.replace(path("reputation"), score(reputation))); });
+  dialog.querySelector(".cancel").addEventListener("click", () => dialog.close());
+
+  const path = (kind) => `/${kind}/${encodeURIComponent(user).replaceAll(".", "%2E")}`;
+
+  async function open(name) {
+    user = name;
+    byId("user-title").textContent = `User ${name}`;
+    for (const part of ["limits", "reputation"]) byId(`user-${part}-problem`).textContent = "";
+    await attempt("limits", show);
+    dialog.showModal();
+  }
+
+  async function show() {
+    const found = await api.get(path("users"));
+    const events = await api.get("/reputation-events", { user, limit: 5 });
+    tellLimits(limits.elements, found.limits);
+    tellReputation(reputation.elements, found, events.items);
+  }
+
+  async function save(part, work) {
+    if (await attempt(part, work) && await attempt(part, show)) saved();
+  }
+
+  async function attempt(part, work) {
+    byId(`user-${part}-problem`).textContent = "";
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (error.status === 401) signIn();
+      byId(`user-${part}-problem`).textContent = api.explain(error);
+      return false;
+    }
+  }
+  return open;
+}
+
+function tellLimits(fields, found) {
+  byId("user-applies").replaceChildren(found.length ? table("Limits that apply", applies, found).element : h("p", { class: "muted" }, "No rule for users applies."));
+  const ours = Object.fromEntries(found.filter((one) => one.own && one.enabled && !one.resource_type).map((one) => [one.limit_type, one.limit_value]));
+  for (const [type] of LIMIT_TYPES) fields[type].value = ours[type] ?? "";
+}
+
+function tellReputation(fields, { reputation, reputation_in_force: inForce }, events) {
+  byId("user-standing").textContent =
+    `${reputation.score} points: ${reputation.tier}, limits ×${reputation.factor}${inForce ? "" : " once reputation is in force; it is off now"}.`;
+  fields.score.value = reputation.score;
+  fields.vip.checked = reputation.vip;
+  fields.reason.value = "";
+  byId("user-events").replaceChildren(...events.map((event) => h("li", {}, when(event.occurred_at), h("span", {}, event.reason ?? event.kind),
+    h("b", {}, event.change > 0 ? `+${event.change}` : String(event.change)))));
+}
+
+const own = (form) => Object.fromEntries(LIMIT_TYPES.map(([type]) => [type, form.elements[type].value]).filter(([, value]) => value !== "").map(([type, value]) => [type, Number(value)]));
+const score = ({ elements: { score: points, vip, reason } }) => ({ score: Number(points.value), vip: vip.checked, reason: reason.value.trim() });
+
+const applies = [
+  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Of", cell: (row) => (row.own ? "this user" : "all users") },
+  { name: "Resource", cell: (row) => row.resource_type ?? "all" },
+  { name: "Used", kind: "used", cell: (row) => [meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] },
+  { name: "Frees up", kind: "number", cell: (row) => (row.used && row.resets_at ? until(row.resets_at) : "–") },
+];

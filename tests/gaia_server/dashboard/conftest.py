@@ -1,0 +1,113 @@
+"""A browser, a server with something to show, and pages that must make no error."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from gaia_checks.probes.browser import ARGUMENTS, executable
+from tests.gaia_server.conftest import Running, fresh_database, poll, servers
+
+TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
+HOSTILE = "<img/src=x/onerror=document.title='owned'>"
+NOTED = r"status of (401|422|429)"  # the browser itself notes each such answer
+
+
+@dataclass
+class Seen:
+    """What a page did besides being looked at."""
+
+    origin: str
+    noted: re.Pattern[str]
+    elsewhere: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        """Begin to listen: a violated policy is a console error, too."""
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("websocket", lambda websocket: self._asked(websocket.url))
+        page.on("console", lambda message: self._said(message.type, message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _asked(self, url: str) -> None:
+        if urlsplit(url).netloc != urlsplit(self.origin).netloc:
+            self.elsewhere.append(url)
+
+    def _said(self, kind: str, text: str) -> None:
+        if kind == "error" and not self.noted.search(text):
+            self.errors.append(text)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+def roomy(dsn: str) -> str:
+    """Raise the default limits, so that a fast visitor does not meet them."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE rate_limit_configs SET limit_value = 100000")
+    return dsn
+
+
+def flood(server: Running, requests: int, key: str) -> None:
+    """Send requests with a key that may send one an hour."""
+    server.rule(scope_value=key, limit_value=1)
+    with httpx.Client(headers={"X-API-Key": key}) as client:
+        statuses = [client.get(f"{server.home}/usage").status_code for _ in range(requests)]
+    assert statuses == [200] + [429] * (requests - 1)
+
+
+@pytest.fixture(scope="package")
+def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server that has refused a client with a hostile name, shared by the tests here."""
+    with (
+        fresh_database(postgres, template) as dsn,
+        servers(roomy(dsn), tmp_path_factory.mktemp("dashboard")) as start,
+    ):
+        running = start()
+        flood(running, 4, HOSTILE)
+        poll(lambda: httpx.get(f"{running.home}/analytics").json()["totals"]["denied"])  # written down every 2 s
+        yield running
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """Open the dashboard of a server; in the end it must have made no error and asked nobody else."""
+    seen: list[Seen] = []
+    pages: list[Page] = []
+
+    def visit(url: str, *, noted: str = NOTED, clock: bool = False) -> Page:
+        page = chromium.new_page()
+        pages.append(page)
+        seen.append(Seen(url, re.compile(noted)))
+        seen[-1].watch(page)
+        if clock:
+            page.clock.install()
+        page.goto(f"{url}/admin/quotas")
+        return page
+
+    yield visit
+    for page in pages:
+        page.close()
+    for one in seen:
+        assert one.errors == []
+        assert one.elsewhere == []
+
+
+def connected(page: Page, **options: Any) -> None:
+    """Wait until the page is live."""
+    expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "connected", **options)

@@ -1,0 +1,57 @@
+"""The Overview tab: what happens now, and the rules."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.gaia_server.conftest import Running, Start
+from tests.gaia_server.dashboard.conftest import Visit, connected, flood, roomy
+
+
+def test_decisions_are_drawn(server: Running, visit: Visit) -> None:
+    """The chart's label tells the numbers that its bars draw."""
+    page = visit(server.base_url)
+    expect(page.get_by_role("img", name=re.compile(r"Allowed \d+, Denied [1-9]"))).to_be_visible()
+    assert page.locator("#panel-overview canvas").count() == 1
+
+
+def test_what_happens_is_seen_at_once(schema: str, start: Start, visit: Visit) -> None:
+    """A denial and an alert appear by themselves, and the number of messages grows."""
+    roomy(schema)
+    own = start()
+    page = visit(own.base_url)
+    connected(page)
+    before = int(page.locator("[data-live=seq]").inner_text())
+    flood(own, 102, "flooder")
+    expect(page.locator("#panel-overview .feed").get_by_text("api_key:flooder").first).to_be_visible(timeout=2000)
+    expect(page.locator("#alerts-badge")).to_have_text("1", timeout=2000)
+    expect(page).to_have_title("(1) Quotas · gaia_server")
+    page.locator("[data-tab=alerts]").click()
+    expect(page.locator("#panel-alerts").get_by_text("Firing", exact=True).first).to_be_visible()
+    assert int(page.locator("[data-live=seq]").inner_text()) > before
+
+
+def test_rules_are_made_changed_and_removed(server: Running, visit: Visit) -> None:
+    """The form says beside a field what is wrong with it, and in a sentence what the rule would do."""
+    page = visit(server.base_url)
+    page.get_by_role("button", name="New rule").click()
+    form = page.locator("#rule")
+    form.get_by_label("Name").fill('"quoted"')
+    form.get_by_role("button", name="Save rule").click()
+    expect(page.locator("#wrong-rule_name")).to_contain_text("is not 1 to 100 letters")
+    form.get_by_label("Name").fill("from the page")
+    form.get_by_label("At most").fill("1200")
+    form.get_by_label("Only for").fill("192.0.2.7")
+    expect(page.locator("#rule-says")).to_have_text("At most 1,200 requests per minute for the address 192.0.2.7.")
+    form.get_by_role("button", name="Save rule").click()
+    edit = page.get_by_role("button", name="Edit from the page")
+    expect(edit).to_be_focused()
+
+    edit.click()
+    form.get_by_label("At most").fill("7")
+    form.get_by_role("button", name="Save rule").click()
+    row = page.locator("tr", has_text="from the page")
+    expect(row).to_contain_text("7 per minute")
+    row.get_by_role("button", name="Delete").click()
+    page.locator("#confirm").get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)

@@ -1,0 +1,42 @@
+"""The Users tab: who is nearest to a limit, and one user's limits and reputation."""
+
+import httpx
+import psycopg
+from playwright.sync_api import expect
+
+from tests.gaia_server.conftest import Start
+from tests.gaia_server.dashboard.conftest import Visit, connected, roomy
+
+
+def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit: Visit) -> None:
+    """A user is found by the fullest limit, gets a limit and a score, and what is wrong is said beside it."""
+    roomy(schema)
+    own = start(TRUSTED_PROXIES="127.0.0.1", REPUTATION_ENABLED="true")
+    own.rule(scope="user", limit_type="daily_quota", limit_value=8)
+    for _ in range(4):
+        assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "a/b.c"}).status_code == 404
+    page = visit(own.base_url)
+    connected(page)
+    page.locator("[data-tab=users]").click()
+    page.get_by_role("button", name="Open a/b.c").click()
+    form = page.locator("#user")
+    expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("8 per day")
+    form.get_by_label("Per hour").fill("-1")
+    form.get_by_role("button", name="Save limits").click()
+    expect(page.locator("#user-limits-problem")).to_contain_text("limits.requests_per_hour is not a whole number")
+    form.get_by_label("Per hour").fill("30")
+    form.get_by_role("button", name="Save limits").click()
+    expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("30 per hour")
+    form.get_by_role("spinbutton", name="Score").fill("10")
+    form.get_by_label("Reason").fill("sent <b>spam</b>")
+    form.get_by_role("button", name="Save reputation").click()
+    expect(page.locator("#user-standing")).to_have_text("10 points: flagged, limits ×0.5.")
+    expect(page.locator("#user-events")).to_contain_text("sent <b>spam</b>")
+    expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("4 per day")
+    form.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("table", name="Users by their fullest limit")).to_contain_text("Flagged · 10")
+    with psycopg.connect(schema) as connection:
+        found = connection.execute(
+            "SELECT limit_value FROM rate_limit_configs WHERE scope_value = 'a/b.c' AND limit_value = 30"
+        ).fetchall()
+    assert found == [(30,)]
