@@ -23,6 +23,8 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, or the path of an environment file")]
 
+Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
+
 
 @app.command()
 def deploy(
@@ -32,12 +34,14 @@ def deploy(
     ] = None,
 ) -> None:
     """Bring a release up: all of it, or the old one stays."""
-    from gaia_checks.deploy import artifact, rollout
+    from gaia_checks.deploy import alert, artifact, rollout
 
     where = environments.load(env)
     if phase is None and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
-    rollout.deploy(where, phase=phase or artifact.WORKTREE, say=_saying(where))
+    wanted = phase or artifact.WORKTREE
+    with alert.told(where, wanted):
+        rollout.deploy(where, phase=wanted, say=_saying(where))
 
 
 @app.command()
@@ -99,6 +103,41 @@ def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g
     judged = evidence.recompute(folder)
     terminal.show(terminal.console(sys.stdout), judged)
     raise typer.Exit(EXIT_CODES[judged.state])
+
+
+@app.command(name="sign-off")
+def sign_off(
+    folder: Annotated[Path, typer.Argument(help="evidence of a gate that passed")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="the person who approves")],
+) -> None:
+    """Record a person's approval of a gate's evidence."""
+    from gaia_checks import promote as promotion
+
+    print(promotion.sign_off(folder, by))
+
+
+@app.command()
+def promote(
+    phase: Annotated[str, typer.Argument(help="what was deployed and gated")],
+    to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
+    remote: Remote = None,
+) -> None:
+    """Cut the next stage's tag, if a gate's evidence and a sign-off allow it."""
+    from gaia_checks import promote as promotion
+
+    print(promotion.promote(phase, to, remote))
+
+
+@app.command()
+def watch(
+    env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be given again; all by default")] = None,
+    remote: Remote = None,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds from one look to the next")] = 10,
+) -> None:
+    """Deploy and gate what new tags ask for, until SIGTERM."""
+    from gaia_checks import watch as watching
+
+    watching.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
 @app.command(hidden=True)

@@ -6,6 +6,8 @@ database = "external"              # "embedded": gaia brings its own PostgreSQL 
 host = "0.0.0.0"                   # where the server listens; the port is the variable PORT
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
+remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
+alerts = "GAIA_ALERTS"             # optional: the variable that holds the Apprise URLs to tell, apart by spaces
 
 [environment.defaults]             # values of variables that are no secrets
 PORT = "8080"
@@ -43,6 +45,7 @@ SERVER_NAMES = SECRET_NAMES | {
 }
 """Every variable that the server's contract knows."""
 
+_KEYS = {"stage", "database", "host", "base_url", "required", "remote", "alerts", "defaults"}
 _BOOLEANS = ("true", "false")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
 _KEYWORD_PASSWORD = re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'\"]+)")
@@ -67,6 +70,9 @@ class Environment:
     log_dir: Path  # server logs and the ledger: GAIA_LOG_DIR
     reports: Path  # evidence: GAIA_REPORTS
     values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
+    remote: str | None = None  # the git repository whose deployment tags are followed
+    alerts: str | None = None  # the name of the variable that holds the Apprise URLs
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they hold tokens
 
     @property
     def port(self) -> int:
@@ -94,10 +100,12 @@ class Environment:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be written anywhere, longest first."""
-        return _secrets(self.values)
+        return tuple(sorted({*_secrets(self.values), *self.alert_urls}, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
+        for url in self.alert_urls:
+            text = text.replace(url, REDACTED)
         return redact(text, variables=self.values)
 
 
@@ -126,7 +134,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     where = path.name
     _known(where, "", document, {"environment", "looks"})
     table = _typed(where, document, "environment", dict, "[environment]", "a table")
-    _known(where, "environment.", table, {"stage", "database", "host", "base_url", "required", "defaults"})
+    _known(where, "environment.", table, _KEYS)
     stage = _choice(where, table, "stage", STAGES)
     database = _choice(where, table, "database", ("embedded", "external"))
     host = _typed(where, table, "host", str, "environment.host", 'an address, e.g. "127.0.0.1"')
@@ -147,6 +155,9 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
         reports=Path(variables.get("GAIA_REPORTS") or ROOT / "reports").absolute(),
         values=_values(stem, defaults, variables),
+        remote=_remote(where, table),
+        alerts=(alerts := _alerts(where, table)),
+        alert_urls=tuple(variables.get(alerts or "", "").split()),
     )
 
 
@@ -208,6 +219,25 @@ def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
             f'{where}: environment.base_url: {url!r} is no URL; write e.g. "http://127.0.0.1:8080"'
         )
     return url.rstrip("/")
+
+
+def _remote(where: str, table: Mapping[str, Any]) -> str | None:
+    remote = table.get("remote")
+    if remote is not None and (not isinstance(remote, str) or not remote or _URL_PASSWORD.search(remote)):
+        raise EnvironmentFileError(
+            f"{where}: environment.remote: give a git URL or path without a password; git's credential helper has that"
+        )
+    return remote
+
+
+def _alerts(where: str, table: Mapping[str, Any]) -> str | None:
+    name = table.get("alerts")
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name)):
+        raise EnvironmentFileError(
+            f"{where}: environment.alerts: not the name of a variable; the Apprise URLs hold secrets, so they stand "
+            'in a variable that is named here, e.g. "GAIA_ALERTS"'
+        )
+    return name
 
 
 def _required(where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
