@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn"
+BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn"; "wait /a/path" for that file to be there
 VERSION = "1"
 
 DIGEST = hashlib.sha256(Path(sys.argv[0]).read_bytes()).hexdigest()
@@ -71,6 +72,8 @@ async def main() -> None:
         await asyncio.wait(handlers, timeout=1)
 
 
+while BEHAVIOUR.startswith("wait ") and not Path(BEHAVIOUR.removeprefix("wait ")).exists():
+    time.sleep(0.05)
 if BEHAVIOUR == "crash":
     sys.exit("the configuration is not to my liking")
 asyncio.run(main())
