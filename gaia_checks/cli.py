@@ -1,8 +1,10 @@
 """The `gaia` command: each subcommand is one call."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,7 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, or the path of an environment file")]
 
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
 
 
@@ -55,17 +58,79 @@ def stop(env: Name) -> None:
 
 
 @app.command()
-def status(env: Name, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+def status(env: Name, as_json: Json = False) -> None:
     """Show what runs."""
+    from gaia_checks import tables
     from gaia_checks.deploy import rollout
 
     found = rollout.status(environments.load(env)).to_json()
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for name, value in found.items():
-        shown = " ".join(str(part) for part in value.values()) if isinstance(value, dict) else value
-        print(f"{name:12} {'-' if shown is None else shown}")
+    tag = {None: None, True: "there", False: "gone: it was deleted, what it asked for still runs"}[found["tag_present"]]
+    tables.show_facts([*((name, value) for name, value in found.items() if name != "tag_present"), ("tag", tag)])
+
+
+@app.command()
+def history(env: Name, as_json: Json = False) -> None:
+    """Show what was deployed, gated, signed off and promoted, oldest first."""
+    from gaia_checks import journal, tables
+    from gaia_checks.deploy import history as ledgers
+    from gaia_checks.deploy import places
+
+    where = environments.load(env)
+    told = ledgers.entries(journal.read(places.of(where).ledger), where.name)
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in told], indent=2))
+        return
+    head = ("at", "what", "phase", "outcome", "seconds", "by", "commit", "why")
+    short = (replace(entry, commit=entry.commit and entry.commit[:12]) for entry in told)
+    tables.show(head, [tuple(asdict(entry).values()) for entry in short])
+
+
+@app.command()
+def logs(
+    env: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as it grows, until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many of the last lines")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show the end of the server's log."""
+    from rich.console import Console
+
+    from gaia_checks import logs as reading
+
+    pretty = Console(soft_wrap=True, highlight=False)
+    found = reading.read(environments.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in found:
+            if pretty.is_terminal and not as_json:
+                pretty.print(reading.for_people(line))
+            else:
+                print(json.dumps(reading.as_record(line)) if as_json else line, flush=True)
+
+
+@app.command()
+def doctor(env: Name, as_json: Json = False) -> None:
+    """Look for what usually goes wrong, and say what mends it."""
+    from gaia_checks import tables
+    from gaia_checks.deploy import doctor as examination
+
+    findings = examination.examine(environments.load(env))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        tables.show(("check", "state", "finding", "mend"), [tuple(asdict(finding).values()) for finding in findings])
+    raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
+
+
+@app.command()
+def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="how many of the newest releases")] = 5) -> None:
+    """Remove old releases; never the current or the previous one."""
+    from gaia_checks.deploy import prune as pruning
+
+    where = environments.load(env)
+    print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep)) or 'nothing'}")
 
 
 @app.command()
