@@ -6,9 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.deploy.conftest import MIGRATION
 from tests.deploy.stage import FAKE
 
-MIGRATION = "CREATE TABLE IF NOT EXISTS items (id int PRIMARY KEY);\n"
 BRANCHES = ("develop", "qa", "main")
 
 _ALONE = {

@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from gaia_checks.deploy import database, embedded, migrate, observe, places, prepare, record
+from gaia_checks.deploy import database, embedded, migrate, observe, places, record
 from gaia_checks.deploy.status import Status
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
@@ -54,7 +54,8 @@ class _Patient:
         self._environment = environment
         self._here = places.of(environment)
         self._status: Status = observe.status(environment)
-        self._dsn = prepare.database_url(environment)
+        self._cluster = embedded.of(environment)
+        self._dsn = self._cluster.dsn() if self._cluster else environment.values.get("DATABASE_URL")
         self._deploy = f"gaia deploy {environment.name}" + ("" if environment.database == "embedded" else " PHASE")
         self._target = Target(
             environment=environment.name,
@@ -94,8 +95,7 @@ class _Patient:
         return f"all {len(self._environment.required)} required ones are set"
 
     def _connection(self) -> str:
-        cluster = embedded.of(self._environment)
-        if cluster and not cluster.running():
+        if self._cluster and not self._cluster.running():
             raise Wrong("the embedded PostgreSQL rests", self._deploy)
         if self._dsn is None:
             raise Wrong("DATABASE_URL is not set", "export DATABASE_URL=postgresql://user:password@host:5432/name")

@@ -13,9 +13,9 @@ class Entry:
     """One thing that happened."""
 
     at: str  # RFC 3339 UTC, when it began
-    what: str  # "deployment", "gate", "tag", ...
+    what: str  # "deploy", "rollback", "gate", "tag", ...
     phase: str | None
-    outcome: str  # "ended", "failed", "interrupted"; "open" while it lasts, or when it was killed
+    outcome: str  # how it ended; "open" while it lasts, or when it was killed
     took_s: float | None  # from its first record to its last; None where there is but one
     by: str | None  # the account that did it, the person who signed off
     commit: str | None
@@ -40,7 +40,7 @@ def _entry(told: list[Record]) -> Entry:
     outcome = own[-1]["event"]
     return Entry(
         at=first["at"],
-        what=first["step"],
+        what=first.get("kind") or first["step"],
         phase=first["phase"],
         outcome="open" if outcome == "begun" else outcome,
         took_s=_seconds(first["at"], own[-1]["at"]) if len(own) > 1 else None,

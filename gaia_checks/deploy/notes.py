@@ -1,8 +1,8 @@
 """What the ledger says beside deployments: tags seen, gates run, sign-offs, promotions, alerts.
 
-    {"at", "environment", "phase", "step": "tag" | "gate" | "sign-off" | "promote" | "alert", "event", "by", ...}
+    {"at", "environment", "deployment": null, "phase", "step", "event", "by", ...}
 
-`environment` is null for a tag that names none of ours.
+step: "tag", "watch", "gate", "sign-off", "promote" or "alert". `environment` is null for a tag that cannot be read.
 """
 
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ def note(ledger: Path, environment: str | None, phase: str | None, step: str, ev
     """Append one record; it is on the disk when this returns. Facts that are None are left out."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
     known = {name: fact for name, fact in facts.items() if fact is not None}
-    line = {"at": journal.now(), "environment": environment, "phase": phase, "step": step, "event": event, "by": who()}
-    journal.append(ledger, {**line, **known}, durable=True)
+    about = {"at": journal.now(), "environment": environment, "deployment": None, "phase": phase}
+    journal.append(ledger, {**about, "step": step, "event": event, "by": who(), **known}, durable=True)
 
 
 def read(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:

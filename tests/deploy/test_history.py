@@ -19,13 +19,13 @@ def line(second: int, step: str, event: str, **facts: str) -> dict[str, str]:
 def test_the_records_of_a_deployment_are_one_entry() -> None:
     """From its beginning to its end, with the commit that one of its steps names."""
     told = [
-        line(0, "deployment", "begun", deployment="d1"),
+        line(0, "deployment", "begun", deployment="d1", kind="deploy"),
         line(1, "artifact", "made", deployment="d1", commit="c" * 40),
         line(1, "deploy", "ended", deployment="d1"),
         line(2, "deployment", "ended", deployment="d1"),
     ]
     at = "2026-02-26T10:00:00.250Z"
-    assert history.entries(told, "qa") == [Entry(at, "deployment", "phase-1", "ended", 2.0, BY, "c" * 40, None)]
+    assert history.entries(told, "qa") == [Entry(at, "deploy", "phase-1", "ended", 2.0, BY, "c" * 40, None)]
     assert history.entries(told, "dev") == []
 
 
@@ -73,12 +73,12 @@ def test_the_command_shows_what_happened(stage: Stage) -> None:
     stage.deploy()
     notes.note(places.of(stage.environment).ledger, "stage", "worktree", "gate", "fail", evidence="/reports/1")
     [deployed, gated] = json.loads(stage.gaia("history", str(stage.file), "--json").stdout)
-    assert (deployed["what"], deployed["phase"], deployed["outcome"]) == ("deployment", "worktree", "ended")
+    assert (deployed["phase"], deployed["outcome"]) == ("worktree", "ended")
     assert deployed["took_s"] > 0
     assert (gated["what"], gated["outcome"], gated["why"]) == ("gate", "fail", "/reports/1")
     head, first, second = stage.gaia("history", str(stage.file)).stdout.splitlines()
     assert head.split() == ["at", "what", "phase", "outcome", "seconds", "by", "commit", "why"]
-    assert first.split()[1:4] == ["deployment", "worktree", "ended"]
+    assert first.split()[2:4] == ["worktree", "ended"]
     assert second.split()[-1] == "/reports/1"
 
 
