@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gaia_checks import environment as environments
 from gaia_checks import journal, promote
-from gaia_checks.deploy import alert, lock, logfile, places, remote
+from gaia_checks.deploy import alert, artifact, lock, logfile, places, record, remote
 from gaia_checks.deploy.asked import Request
 from gaia_checks.deploy.follow import Followed
 from gaia_checks.deploy.remote import Remote
@@ -70,12 +70,20 @@ class Watcher:
         turn = self._here.state / "watch.lock"
         with lock.hold(turn, environment=self._environment.name, why="watch", since=journal.now()):
             self._say(f"following {self._source.url}")
+            self._bring_back()
             while not self._stopping.is_set():
                 self._tags.look()
                 request = self._tags.next()
                 if request is None or not self._fulfil(request):
                     self._stopping.wait(every_s)
             self._say("no longer followed")
+
+    def _bring_back(self) -> None:
+        """After a reboot nothing runs and no tag has changed: what ran is deployed again."""
+        last = record.read(self._here.record)
+        gone = last and not last.supervisor.alive and not (last.server and last.server.alive)
+        if last and last.release and gone:
+            self._tags.again(artifact.describe(Path(last.release)).phase)
 
     def _fulfil(self, request: Request) -> bool:
         """Take one step: deploy, or gate what was deployed. Return False where it has to be tried again later."""

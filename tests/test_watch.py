@@ -23,7 +23,7 @@ from tests.ground import LOOKS
 
 __all__ = ["stage"]
 
-GATE_S = 60  # a gate on a server that is none takes about 5 s on two busy cores
+GATE_S = 120  # the longest that anything here may take on a busy machine; most of it takes a second
 
 
 @pytest.fixture
@@ -93,16 +93,27 @@ def events(stage: Stage, *steps: str) -> list[tuple[str | None, str]]:
 
 
 def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stage, origin: Forge) -> None:
-    """From the tag to the evidence in the ledger; when the tag is gone the server stays, and status says so."""
+    """From the tag to the evidence in the ledger; a reboot is survived; of a deleted tag the server stays."""
     commit = origin.fake("1", "main")
     origin.tag("deploy/stage/phase-1")
     with watching(stage, origin) as watch:
         watch.says("phase-1: gated: ")
         assert stage.health()["version"] == "1"
         assert stage.status().tag_present is True
-        origin.untag("deploy/stage/phase-1")
-        watch.says("deploy/stage/phase-1: deleted")
         assert watch.end() == 0
+    gated = ledger(stage, "gate")
+    stage.kill_supervisor()
+    server = stage.status().process
+    assert server is not None
+    kill(server.pid)
+    eventually(lambda: stage.status().process is None)  # as after a reboot
+    with watching(stage, origin) as again:
+        again.says("phase-1: its server is gone; deploying it again")
+        again.says("phase-1: gating", times=2)
+    assert stage.health()["version"] == "1"
+    origin.untag("deploy/stage/phase-1")
+    with watching(stage, origin) as last:
+        last.says("deploy/stage/phase-1: deleted")
     assert stage.health()["version"] == "1"
     assert json.loads(stage.gaia("status", str(stage.file), "--json").stdout)["tag_present"] is False
     assert [(one["event"], one["commit"]) for one in ledger(stage, "tag")] == [
@@ -111,7 +122,6 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
         ("deleted", commit),
     ]
     assert ledger(stage, "tag")[1]["why"].startswith(f"branch develop does not contain {commit[:12]}")
-    gated = ledger(stage, "gate")
     assert [(one["phase"], one["event"]) for one in gated] == [("phase-1", "inconclusive")]  # it is no gaia_server
     verdict = Path(gated[0]["evidence"]) / "verdict.json"
     assert json.loads(verdict.read_text())["release"] is None
