@@ -67,8 +67,7 @@ def status(env: Name, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    tag = {None: None, True: "there", False: "gone: it was deleted, what it asked for still runs"}[found["tag_present"]]
-    tables.show_facts([*((name, value) for name, value in found.items() if name != "tag_present"), ("tag", tag)])
+    tables.show_status(found)
 
 
 @app.command()

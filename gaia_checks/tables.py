@@ -1,7 +1,7 @@
 """What people see: a table on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,7 @@ _STYLES = {
     "unknown": "yellow", "inconclusive": "yellow", "interrupted": "yellow", "open": "yellow", "warning": "yellow",
     "refused": "yellow", "gone": "yellow", "stopped": "yellow",
 }  # fmt: skip
+_TAGS = {None: "-", True: "there", False: "gone: it was deleted; what it asked for still runs"}
 
 
 def show(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -32,20 +33,26 @@ def show(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         sys.stdout.write(f"{padded.rstrip()}\n")
 
 
-def show_facts(facts: Sequence[tuple[str, Any]]) -> None:
-    """Print one fact per line, name first."""
-    shown = [(name, _text(value)) for name, value in facts]
+def show_status(found: Mapping[str, Any]) -> None:
+    """Print what runs, one fact per line; hashes are shortened."""
+    facts = {name: value for name, value in found.items() if name != "tag_present"}
+    facts["tag"] = _TAGS[found["tag_present"]]
     console = Console(soft_wrap=True, highlight=False)
-    for name, value in shown:
-        console.print(Text.assemble((f"{name:12} ", "bold"), (value, _STYLES.get(value.partition(":")[0], ""))))
+    for name, value in facts.items():
+        shown = _release(value) if name in ("release", "previous") else _text(value)
+        console.print(Text.assemble((f"{name:12} ", "bold"), (shown, _STYLES.get(shown.partition(":")[0], ""))))
+
+
+def _release(release: Mapping[str, str | None] | None) -> str:
+    if release is None:
+        return "-"
+    return f"{release['phase']}, commit {(release['commit'] or '-')[:12]}, sha256 {(release['sha256'] or '-')[:12]}"
 
 
 def _text(value: Any) -> str:
-    """`-` for nothing, seconds with one digit, the parts of several values side by side."""
+    """`-` for nothing, seconds with one digit."""
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}"
-    if isinstance(value, dict):
-        return " ".join(_text(part) for part in value.values())
     return str(value)

@@ -95,8 +95,8 @@ class Watcher:
         log = self._here.logs / "deploy.log"
         command = (sys.executable, "-m", "gaia_checks.cli", "deploy", str(self._environment.path), request.phase)
         code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
-        said = logfile.last_line(log).removeprefix("gaia: ")
-        if code == Busy.exit_code and ": busy: " in said:
+        said = logfile.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
+        if code == Busy.exit_code and said.startswith("busy: "):
             self._say(f"{request.phase}: trying again: {said}")
             return False
         if code == 0:
