@@ -114,8 +114,8 @@ class Watcher:
         before, log = latest.resolve(), self._here.logs / "gate.log"
         gate = self._start((sys.executable, "-m", "pytest", f"--env={self._environment.path}"), log)
         code = self._end_of(gate)
-        if self._stopping.is_set() and code not in (0, 1):
-            return False  # interrupted: the next watch repeats it
+        if code is None:
+            return False  # the next watch repeats it
         if code == Busy.exit_code and "another gate is running" in log.read_text(errors="replace"):
             self._say(f"{request.phase}: trying again: another gate is running")
             return False
@@ -126,16 +126,17 @@ class Watcher:
         self._tags.done(request)
         return True
 
-    def _end_of(self, gate: subprocess.Popen[bytes]) -> int:
-        """Wait for the gate; when told to stop, interrupt it, so that it closes its evidence and leaves no trace."""
+    def _end_of(self, gate: subprocess.Popen[bytes]) -> int | None:
+        """Return the gate's exit code; None when we were told to stop, and interrupted it: it leaves no trace then."""
         while (code := gate.poll()) is None:
             if self._stopping.wait(_POLL_S):
                 gate.send_signal(signal.SIGINT)
                 try:
-                    return gate.wait(_INTERRUPTED_GATE_S)
+                    gate.wait(_INTERRUPTED_GATE_S)
                 except subprocess.TimeoutExpired:
                     os.killpg(gate.pid, signal.SIGKILL)
-                    return gate.wait()
+                    gate.wait()
+                return None
         return code
 
     def _record(self, request: Request, folder: Path | None, code: int, log: Path) -> tuple[str, str]:
