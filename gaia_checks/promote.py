@@ -198,7 +198,7 @@ def _point(environment: Environment, phase: str, step: str, verdict: Verdict, fo
     digest = artifact.sha256(whole / evidence.VERDICT)
     notes.note(
         places.of(environment).ledger, environment.name, phase, step, verdict.state,
-        evidence=str(whole), verdict_sha256=digest, **facts,
+        evidence=str(whole), verdict_sha256=digest, commit=verdict.release and verdict.release.commit, **facts,
     )  # fmt: skip
 
 

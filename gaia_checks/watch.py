@@ -22,7 +22,7 @@ from gaia_checks.deploy.asked import Request
 from gaia_checks.deploy.follow import Followed
 from gaia_checks.deploy.remote import Remote
 from gaia_checks.environment import ROOT, Environment, inherited
-from gaia_checks.errors import Busy, EvidenceError
+from gaia_checks.errors import Busy, EvidenceError, GaiaError
 
 _INTERRUPTED_GATE_S = 60.0  # how long an interrupted gate may take to close its evidence
 _POLL_S = 0.1
@@ -61,6 +61,7 @@ class Watcher:
         self._source = source
         self._tell = say
         self._stopping = stopping
+        self._trouble = ""  # said once
         self._here = places.of(environment)
         self._tags = Followed(environment, source, known, self._say)
 
@@ -72,11 +73,23 @@ class Watcher:
             self._say(f"following {self._source.url}")
             self._bring_back()
             while not self._stopping.is_set():
-                self._tags.look()
-                request = self._tags.next()
-                if request is None or not self._fulfil(request):
+                if not self._step():
                     self._stopping.wait(every_s)
             self._say("no longer followed")
+
+    def _step(self) -> bool:
+        """Look, and do one thing. Return whether it was done; a full disk or the like is waited for."""
+        try:
+            self._tags.look()
+            request = self._tags.next()
+            done = request is not None and self._fulfil(request)
+        except (GaiaError, OSError) as error:
+            if str(error) != self._trouble:
+                self._say(f"trying again: {error}")
+            self._trouble = str(error)
+            return False
+        self._trouble = ""
+        return done
 
     def _bring_back(self) -> None:
         """After a reboot nothing runs and no tag has changed: what ran is deployed again."""
@@ -86,7 +99,7 @@ class Watcher:
             self._tags.again(artifact.describe(Path(last.release)).phase)
 
     def _fulfil(self, request: Request) -> bool:
-        """Take one step: deploy, or gate what was deployed. Return False where it has to be tried again later."""
+        """Deploy, or gate what was deployed. Return False where it has to be tried again later."""
         return self._gate(request) if request.deployed else self._deploy(request)
 
     def _deploy(self, request: Request) -> bool:

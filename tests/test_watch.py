@@ -129,8 +129,9 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
 
 
 def test_what_a_killed_watch_began_is_finished_by_the_next(stage: Stage, origin: Forge) -> None:
-    """Watch and deployment killed in the middle: the next watch deploys it and forgets nothing."""
+    """Watch and deployment killed in the middle: the next watch deploys it. A gate that cannot begin is no pass."""
     go = stage.folder / "go"
+    stage.variables["GAIA_REPORTS"] = str(stage.file / "below a file")
     origin.fake("1", behaviour=f"wait {go}")
     origin.tag("deploy/stage/phase-1")
     with watching(stage, origin) as watch:
@@ -142,18 +143,21 @@ def test_what_a_killed_watch_began_is_finished_by_the_next(stage: Stage, origin:
     assert events(stage, "watch") == []
     go.touch()
     with watching(stage, origin) as again:
-        again.says("phase-1: gating")
+        again.says("phase-1: gated: inconclusive; the gate left no evidence (exit code 4)")
         assert stage.health()["version"] == "1"
     assert events(stage, "watch") == [("phase-1", "deployed")]
+    assert events(stage, "gate") == [("phase-1", "inconclusive")]
     assert [event for _, event in events(stage, "tag")] == ["new"]
 
 
 def test_requests_are_done_one_after_another_while_others_wait_their_turn(stage: Stage, origin: Forge) -> None:
     """A release that fails is recorded and does not hold up the next; a second watch of the same is refused."""
+    places.of(stage.environment).ledger.mkdir(parents=True)
+    origin.fake("1", behaviour="crash")
+    origin.tag("deploy/stage/phase-1")
     with watching(stage, origin) as watch:
-        watch.says("following")
-        origin.fake("1", behaviour="crash")
-        origin.tag("deploy/stage/phase-1")
+        watch.says("trying again: [Errno 21] Is a directory: ")  # as good as a full disk
+        places.of(stage.environment).ledger.rmdir()
         watch.says("phase-1: new")
         origin.fake("2")
         origin.tag("deploy/stage/phase-2")
@@ -164,7 +168,7 @@ def test_requests_are_done_one_after_another_while_others_wait_their_turn(stage:
         watch.says("phase-2: gating")
         assert watch.end() == 0
     assert events(stage, "watch") == [("phase-1", "failed"), ("phase-2", "deployed")]
-    assert "before it was ready" in ledger(stage, "watch")[0]["why"]
+    assert "the configuration is not to my liking" in ledger(stage, "watch")[0]["why"]
     assert events(stage, "gate") == []  # interrupted
     begun = [(one["phase"], one["event"]) for one in ledger(stage, "deployment")]
     assert begun == [("phase-1", "begun"), ("phase-1", "failed"), ("phase-2", "begun"), ("phase-2", "ended")]
