@@ -107,12 +107,13 @@ class _Patient:
 
     def _existing(self) -> str:
         where = self._whereabouts()
+        name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
         try:
             database.connect(self._dsn or "").close()
         except ConfigurationError as error:
-            options = "".join(f" -{letter} {where[name]}" for letter, name in _CREATEDB if name in where)
-            raise Wrong(f"there is no database {where['dbname']}", f"createdb{options} {where['dbname']}") from error
-        return f"database {where['dbname']} is there"
+            options = "".join(f" -{letter} {where[option]}" for letter, option in _CREATEDB if option in where)
+            raise Wrong(f"there is no database {name}", f"createdb{options} {name}") from error
+        return f"database {name} is there"
 
     def _migrations(self) -> str:
         release = self._status.release_dir
