@@ -109,8 +109,9 @@ class Watcher:
         command = (sys.executable, "-m", "gaia_checks.cli", "deploy", str(self._environment.path), request.phase)
         code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
         said = logfile.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
-        if code == Busy.exit_code and said.startswith("busy: "):
-            self._say(f"{request.phase}: trying again: {said}")
+        killed = f"gaia deploy was ended by signal {-code}" if code < 0 else None
+        if killed or (code == Busy.exit_code and said.startswith("busy: ")):
+            self._say(f"{request.phase}: trying again: {killed or said}")
             return False
         if code == 0:
             self._tags.deployed(request)
