@@ -118,6 +118,11 @@ def of(environment: Environment) -> Cluster | None:
     return Cluster(place(places.of(environment).cluster)) if environment.database == "embedded" else None
 
 
+def program(name: str) -> Path:
+    """Return one of PostgreSQL's programs, to be run by ourselves."""
+    return _programs(None) / name
+
+
 def place(wanted: Path) -> Path:
     """Return the folder for a cluster that should live at `wanted`.
 

@@ -39,13 +39,18 @@ class Record:
     release: str | None = None  # its folder
     host: str | None = None
     port: int | None = None
+    handover: bool = True  # whether the server took its sockets from the supervisor
+    paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
 
 
 def write(path: Path, record: Record) -> None:
     """Replace the file as a whole."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(record)))
-    new.chmod(0o600)
+    with new.open("w") as file:
+        new.chmod(0o600)
+        file.write(json.dumps(asdict(record)))
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(path)
 
 
@@ -59,6 +64,7 @@ def read(path: Path) -> Record | None:
                 **found,
                 "supervisor": Running(**found["supervisor"]),
                 "server": Running(**server) if server else None,
+                "paths": tuple(found["paths"]),
             }
         )
     except FileNotFoundError:
