@@ -41,6 +41,24 @@ def deploy(
 
 
 @app.command()
+def rollback(
+    env: Name,
+    to: Annotated[str | None, typer.Option(metavar="PHASE", help="not the previous release, but this one")] = None,
+    database: Annotated[bool, typer.Option("--database", help="take the schema back, too")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="lose what --database would lose, without a question")] = False,
+) -> None:
+    """Let the previous release serve again; the schema stays unless --database is given."""
+    from gaia_checks.deploy import rollout
+
+    def confirm(losses: tuple[str, ...]) -> bool:
+        print("this would be lost:", *losses, sep="\n  ")
+        return yes or (sys.stdin.isatty() and typer.confirm("go on?"))
+
+    where = environments.load(env)
+    rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
+
+
+@app.command()
 def stop(env: Name) -> None:
     """End the server, its supervisor and an embedded PostgreSQL."""
     from gaia_checks.deploy import rollout

@@ -5,8 +5,8 @@
 in hand, finds the trace of a killed command.
 
 For tests alone: the first line may carry `stop_at` (the variable GAIA_STOP_AT), e.g. `harness@deploy.start:begun`
-or `supervisor@deploy.start:begun`. Whichever process writes that point then kills the one that is named. Nothing
-else is different, so what is tested is what runs.
+or `supervisor@deploy.start:begun`. Whichever process first writes that point then kills the one that is named.
+Nothing else is different, so what is tested is what runs.
 """
 
 import os
@@ -97,9 +97,10 @@ class Diary:
             raise DeployError(f"{self.here.journal}: {error.strerror or error}; free some disk space") from error
 
     def _stop_here(self, point: Point, event: Event) -> None:
-        first = next(journal.read(self.here.journal))
+        first, *lines = journal.read(self.here.journal)
         victim, _, where = (first.get("stop_at") or "").partition("@")
-        if where != f"{point}:{event}":
+        times = sum((line.get("point"), line["event"]) == (point, event) for line in lines)
+        if where != f"{point}:{event}" or times > 1:
             return
         known = record.read(self.here.record)
         supervisor = known.supervisor if known else None

@@ -142,6 +142,8 @@ def _turn(environment: Environment, why: str, say: Say, *, settle: bool = True) 
 def _release(environment: Environment, phase: str, artifact: Path | None, migrations: Path | None) -> Path:
     releases = places.of(environment).releases
     artifacts.sweep(releases)
+    server = environment.server
     if phase == artifacts.WORKTREE:
-        return artifacts.from_worktree(releases, executable=artifact, migrations=migrations)
-    return artifacts.from_tag(releases, tag.parse(str(tag.Tag(environment.name, phase))))
+        return artifacts.from_worktree(releases, executable=artifact, migrations=migrations, handover=server.handover)
+    wanted = tag.parse(str(tag.Tag(environment.name, phase)))
+    return artifacts.from_tag(releases, wanted, template=server.artifact, handover=server.handover)

@@ -175,8 +175,11 @@ def _start(
 
 
 def _order(environment: Environment, release: Path) -> dict[str, Any]:
-    server = environment.server
-    order = Order(*(release, variables(environment), environment.host, environment.port), server.handover, server.paths)
+    order = Order(
+        *(release, variables(environment), environment.host, environment.port),
+        artifact.takes_sockets(release),
+        environment.server.paths,
+    )
     return {**asdict(order), "release": str(release)}
 
 

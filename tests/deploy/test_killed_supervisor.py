@@ -1,4 +1,4 @@
-"""SIGKILL to the supervisor at every journaled point of a deployment and of a rollback: all or nothing, all the same."""
+"""SIGKILL to the supervisor at every journaled point of a deployment and of a rollback: it stays all or nothing."""
 
 from collections.abc import Iterator
 
