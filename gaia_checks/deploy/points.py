@@ -61,8 +61,11 @@ def _both(*points: Point) -> tuple[tuple[Point, Event], ...]:
 DEPLOY = _both(Point.VALIDATE, Point.ARTIFACT, *_PREPARE, *_SWAP, Point.RECORD, Point.LINK)
 """What a deployment with hand-over and a pending migration passes."""
 
-ROLLBACK = _both(Point.VALIDATE, Point.SUPERVISOR, *_SWAP, Point.UNDO_SCHEMA, Point.RECORD, Point.LINK)
-"""What a rollback with --database passes."""
+ROLLBACK = _both(Point.VALIDATE, Point.SUPERVISOR, *_SWAP, Point.RECORD, Point.LINK)
+"""What a rollback passes."""
+
+SCHEMA = _both(Point.UNDO_SCHEMA)
+"""What it passes beside them with --database."""
 
 STOP_AND_START = _both(Point.MAKE_ROOM, Point.START, Point.CHECK, Point.TAKE_OVER, Point.SPAWNED, Point.OLD_ENDED)
 """Where a server that takes no sockets is swapped otherwise."""

@@ -25,6 +25,9 @@ from tests.deploy.stage import Stage
 from tests.postgres import fresh
 
 BASE = "CREATE TABLE IF NOT EXISTS items (id bigint PRIMARY KEY);\n"
+PREPARE = {Point.LINT, Point.REHEARSE, Point.DUMP, Point.MIGRATE}
+"""Points that are passed only when a migration is pending, the slow ones."""
+
 MORE = "CREATE TABLE extras (id bigint PRIMARY KEY);\n"
 
 _FORKING = multiprocessing.get_context("forkserver")
@@ -47,17 +50,23 @@ class KillGround:
         assert process.exitcode is not None
         return process.exitcode
 
-    def settled_on(self, version: str) -> None:
-        """Let `version` serve, with `1` before `2`; the schema is that of version 1 while it is version 1."""
-        if self.serving() == version:
-            if version == "1":
-                self._forget_the_migration()
-            return
-        if version == "2":
-            self.settled_on("1")
-        else:
-            self._forget_the_migration()
+    def settled_on(self, version: str, *, pending: bool) -> None:
+        """Let `version` serve, with the other one as its previous; `pending` migrations are those of version 2."""
+        if self.serving() != version:
+            assert self.run("rollback" if self.stage.status().previous else f"deploy {version}") == 0
+        with psycopg.connect(self.stage.variables["DATABASE_URL"], autocommit=True) as connection:
+            if pending:
+                connection.execute("DROP TABLE IF EXISTS extras")
+                connection.execute("DELETE FROM schema_migrations WHERE version = '002_more'")
+
+    def deploy_with_its_migration(self, version: str) -> None:
+        """Let `version` serve, on a schema that has what it brings."""
         assert self.run(f"deploy {version}") == 0
+
+    def has_extras(self) -> bool:
+        """Whether the schema is that of version 2."""
+        with psycopg.connect(self.stage.variables["DATABASE_URL"]) as connection:
+            return connection.execute("SELECT to_regclass('extras')").fetchone() != (None,)
 
     def serving(self) -> str | None:
         """What answers in public, None when nobody does."""
@@ -102,11 +111,6 @@ class KillGround:
             assert scratch.fetchall() == []
             assert connection.execute("SELECT count(*) FROM others").fetchone() == (3,)
 
-    def _forget_the_migration(self) -> None:
-        with psycopg.connect(self.stage.variables["DATABASE_URL"], autocommit=True) as connection:
-            connection.execute("DROP TABLE IF EXISTS extras")
-            connection.execute("DELETE FROM schema_migrations WHERE version = '002_more'")
-
 
 @contextmanager
 def kill_ground(postgres: str, *, handover: bool) -> Iterator[KillGround]:
@@ -129,13 +133,13 @@ def kill_ground(postgres: str, *, handover: bool) -> Iterator[KillGround]:
                 (folder / "002_more.sql").write_text(MORE)
                 (folder / "rollback" / "002_more.sql").write_text("DROP TABLE extras;\n")
         ground = KillGround(stage, handover)
-        assert ground.run("deploy 1") == 0
+        assert [ground.run(f"deploy {version}") for version in ("2", "1")] == [0, 0]
         yield ground
 
 
 def killed(ground: KillGround, kind: str, start: str, point: Point, event: Event, victim: str) -> None:
     """Kill `victim` at the point of a command, run the next command, and see that everything holds."""
-    ground.settled_on(start)
+    ground.settled_on(start, pending=point in PREPARE)
     code = ground.run(kind, f"{victim}@{point}:{event}")
     assert ground.reached(point, event)
     if victim == "harness":
@@ -151,7 +155,7 @@ def _command(kind: str, stage: Stage, variables: dict[str, str], handover: bool)
         executable = stranger.build(stage.folder, version, *_flags(handover))
         rollout.deploy(environment, artifact=executable, migrations=stage.folder / f"migrations-{version}")
     else:
-        rollout.rollback(environment, database=True, confirm=lambda _: True)
+        rollout.rollback(environment, database=version == "database", confirm=lambda _: True)
 
 
 def _flags(handover: bool) -> tuple[str, ...]:

@@ -31,8 +31,16 @@ def test_a_deployment_is_all_or_nothing(handed: KillGround, point: Point, event:
 
 @pytest.mark.parametrize(("point", "event"), points.ROLLBACK)
 def test_a_rollback_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
-    """With hand-over, and the schema taken along."""
+    """With hand-over; the schema stays."""
     killed(handed, "rollback", "2", point, event, "harness")
+
+
+@pytest.mark.parametrize(("point", "event"), points.SCHEMA)
+def test_a_rollback_of_the_schema_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+    """With hand-over; the schema is taken back once the old release serves."""
+    handed.deploy_with_its_migration("2")
+    killed(handed, "rollback database", "2", point, event, "harness")
+    assert not handed.has_extras()
 
 
 @pytest.mark.parametrize(("point", "event"), points.STOP_AND_START)
