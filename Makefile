@@ -14,10 +14,10 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test bench check format lock clean
+.PHONY: help install build gate test bench bench-swaps check format lock clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
 
 install: $(BIN)/.installed $(ALLURE)  ## the virtual environment and the report generator
 
@@ -56,6 +56,9 @@ test: install build $(BIN)/.browser  ## the project's own tests
 
 bench: install  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
+
+bench-swaps: install build  ## twenty swaps under load: what a client notices, about three minutes
+	$(BIN)/python -m benchmarks.swaps
 
 check: install  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .

@@ -122,6 +122,12 @@ def applied(dsn: str) -> tuple[str, ...]:
         return tuple(row.version for row in _applied(connection))
 
 
+def ahead_of(dsn: str | None, folder: Path) -> tuple[str, ...]:
+    """Return the versions that are applied although `folder` does not know them; none where there is no database."""
+    known = {migration.version for migration in read(folder)}
+    return tuple(version for version in (applied(dsn) if dsn else ()) if version not in known)
+
+
 def _pending(
     migrations: Sequence[Migration], applied: Sequence[Applied], ahead: frozenset[str] = frozenset()
 ) -> list[Migration]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gaia_checks import journal
 from gaia_checks.deploy import artifact as artifacts
-from gaia_checks.deploy import downgrade, goal, links, lock, observe, places, recover, story, swap, tag
+from gaia_checks.deploy import downgrade, goal, links, lock, migrate, observe, places, recover, story, swap, tag
+from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.points import Point
 from gaia_checks.deploy.prepare import prepare
 from gaia_checks.deploy.status import Status
@@ -123,9 +124,12 @@ def _serve(
                 downgrade.run(environment, release, plan, say)
     with told.step(Point.RECORD), told.at(Point.LINK):
         links.point(places.of(environment).releases, current=release, previous=before)
-    story.end(told, "ended", release, outage_ms=round(outage_ms))
+    ahead = migrate.ahead_of(database_url(environment), release / "migrations")
+    story.end(told, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
     gap = f", after {outage_ms:.0f} ms without a server" if outage_ms else ""
     say(f"{environment.name}: {release.name} serves at {environment.local_url}{gap}")
+    if ahead:
+        say(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")
 
 
 @contextmanager
