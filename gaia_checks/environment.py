@@ -13,6 +13,7 @@ PORT = "8080"
 [server]                           # optional: about a server that keeps another contract than docs/contract.md
 handover = false                   # it binds PORT itself: stop and start; true (the default): it takes LISTEN_FDS
 paths = ["/healthz"]               # what must answer 200, in place of health, config API and WebSocket
+ready_s = 30                       # how long it may take until it is ready
 artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit holds its
                                    # sha256 in build/gaia_server.sha256. {phase}, {commit}, {sha256}; a path or a URL
 
@@ -65,6 +66,7 @@ class Server:
 
     handover: bool = True  # takes LISTEN_FDS; else it binds PORT itself
     paths: tuple[str, ...] = ()  # each must answer 200; empty: the contract's own looks
+    ready_s: float = 30.0  # how long it may take until it is ready
     artifact: str | None = None  # template of a path or URL; None: the tagged commit holds the executable
 
 
@@ -264,7 +266,7 @@ def _server(where: str, document: Mapping[str, Any]) -> Server:
     table = document.get("server", {})
     if not isinstance(table, dict):
         raise EnvironmentFileError(f"{where}: server: {table!r} is not a table")
-    _known(where, "server.", table, {"handover", "paths", "artifact"})
+    _known(where, "server.", table, {"handover", "paths", "ready_s", "artifact"})
     if not isinstance(handover := table.get("handover", True), bool):
         raise EnvironmentFileError(f"{where}: server.handover: {handover!r} is not true or false")
     paths = _texts(where, table, "server", "paths", '"/healthz"')
@@ -276,7 +278,10 @@ def _server(where: str, document: Mapping[str, Any]) -> Server:
             f"{where}: server.artifact: {artifact!r} is neither an absolute path nor a URL; "
             'write e.g. "/srv/builds/{sha256}"'
         )
-    return Server(handover, paths, artifact)
+    ready_s = table.get("ready_s", 30.0)
+    if not isinstance(ready_s, int | float) or isinstance(ready_s, bool) or not 0 < ready_s < math.inf:
+        raise EnvironmentFileError(f"{where}: server.ready_s: {ready_s!r} is not above 0; give seconds, e.g. 30")
+    return Server(handover, paths, float(ready_s), artifact)
 
 
 def _allowed(where: str, document: Mapping[str, Any]) -> frozenset[str]:

@@ -75,12 +75,13 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD + "looks = 1\n", r"unknown key"),
         (
             GOOD + "[server]\nhand_over = true\n",
-            r"server\.hand_over: unknown key; known here: artifact, handover, paths",
+            r"server\.hand_over: unknown key; known here: artifact, handover, paths, ready_s",
         ),
         (GOOD + "[server]\nhandover = 1\n", r"server\.handover: 1 is not true or false"),
         (GOOD + "[server]\npaths = '/'\n", r"server\.paths: '/' is not a list of texts; write e\.g\. \[\"/healthz\"\]"),
         (GOOD + "[server]\npaths = ['x']\n", r"server\.paths: each begins with a slash"),
         (GOOD + "[server]\nartifact = 'x'\n", r"server\.artifact: 'x' is neither an absolute path nor a URL"),
+        (GOOD + "[server]\nready_s = 0\n", r"server\.ready_s: 0 is not above 0; give seconds"),
         (GOOD + "[migrations]\nallow = [1]\n", r"migrations\.allow: \[1\] is not a list of texts"),
     ],
 )

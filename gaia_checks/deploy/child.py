@@ -17,7 +17,6 @@ from gaia_checks.deploy.record import Running
 from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
 
-READY_S = 30.0
 MARK = "SHIV_ROOT"
 """The variable by which a server of an environment is recognised: below the environment's folder of caches."""
 
@@ -36,6 +35,7 @@ class Order:
     port: int
     handover: bool = True  # it takes LISTEN_FDS
     paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
+    ready_s: float = 30.0  # how long it may take until it is ready
 
 
 class Server:
@@ -114,7 +114,7 @@ class Child(Server):
 
         Raises NotReady with its last words.
         """
-        deadline = asyncio.get_running_loop().time() + READY_S
+        deadline = asyncio.get_running_loop().time() + self.order.ready_s
         good = 0
         while asyncio.get_running_loop().time() < deadline:
             if await self._ended_within(_POLL_S):
@@ -123,7 +123,7 @@ class Child(Server):
             good = good + 1 if status == "200" or (known and status) else 0
             if good >= _ANSWERS_IN_A_ROW:
                 return
-        raise NotReady(f"{self._name}: not ready within {READY_S:.0f} s{self._last_words}")
+        raise NotReady(f"{self._name}: not ready within {self.order.ready_s:.0f} s{self._last_words}")
 
     @property
     def _name(self) -> str:

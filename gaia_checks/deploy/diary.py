@@ -5,7 +5,8 @@
 in hand, finds the trace of a killed command.
 
 For tests alone: the first line may carry `stop_at` (the variable GAIA_STOP_AT), e.g. `harness@deploy.start:begun`
-or `supervisor@deploy.start:begun`. Whichever process first writes that point then kills the one that is named.
+or `supervisor@deploy.start:begun` or, with a pid (a database's), `4711@verify:begun`. Whichever process first writes
+that point then kills the one that is named.
 Nothing else is different, so what is tested is what runs.
 """
 
@@ -104,7 +105,8 @@ class Diary:
             return
         known = record.read(self.here.record)
         supervisor = known.supervisor if known else None
-        found = record.Running(**first["harness"]) if victim == "harness" else supervisor
+        known_as = {"harness": record.Running(**first["harness"]), "supervisor": supervisor}
+        found = record.of(int(victim)) if victim.isdecimal() else known_as[victim]
         if found and found.alive:
             os.kill(found.pid, signal.SIGKILL)
             processes.await_end(found.pid, found.created_s)

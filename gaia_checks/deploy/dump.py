@@ -1,5 +1,6 @@
 """The tables that are ours, on the disk as they were before a deployment migrated them."""
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,5 +62,7 @@ def run(program: str, *words: str, dsn: str | None = None) -> str:
     )  # fmt: skip
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise DeployError(f"{program}: {said[-1] if said else f'exit code {done.returncode}'}")
+        code = done.returncode
+        ending = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
+        raise DeployError(f"{program}: {said[-1] if said else ending}")
     return done.stdout

@@ -11,6 +11,7 @@ from typing import Any
 from gaia_checks import journal
 from gaia_checks.deploy import lock, places
 from gaia_checks.environment import Environment
+from gaia_checks.errors import DeployError
 
 WHOLE = "deployment"
 
@@ -30,7 +31,11 @@ def append(
         "by": lock.who(),
         **{name: environment.redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items()},
     }
-    journal.append(places.of(environment).ledger, line, durable=True)
+    path = places.of(environment).ledger
+    try:
+        journal.append(path, line, durable=True)
+    except OSError as error:
+        raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
 
 def closed(environment: Environment, deployment: str) -> bool:

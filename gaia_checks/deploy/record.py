@@ -41,6 +41,7 @@ class Record:
     port: int | None = None
     handover: bool = True  # whether the server took its sockets from the supervisor
     paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
+    ready_s: float = 30.0  # how long it may take until it is ready
 
 
 def write(path: Path, record: Record) -> None:
@@ -75,5 +76,9 @@ def read(path: Path) -> Record | None:
 
 def mine() -> Running:
     """Return the running process itself."""
-    pid = os.getpid()
+    return of(os.getpid())
+
+
+def of(pid: int) -> Running:
+    """Return the process that has `pid` now. Raises psutil.NoSuchProcess."""
     return Running(pid, processes.created_s(pid))

@@ -36,6 +36,9 @@ def all_or_nothing(told: Story) -> Iterator[None]:
         story.end(told, "failed", serves, why=why)
         if isinstance(error, GaiaError):
             raise type(error)(f"{error}; {_name(serves)} serves") from error
+        if isinstance(error, OSError):  # a full disk, above all
+            place = f"{error.filename}: " if error.filename else ""
+            raise DeployError(f"{place}{error.strerror or error}; {_name(serves)} serves") from error
         raise
 
 

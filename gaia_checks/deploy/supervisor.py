@@ -189,7 +189,9 @@ class Supervisor:
                 processes.end(pid, created_s)
         if found and mine and found.release and found.host and found.port:
             given = {k: v for k, v in processes.variables(mine.pid).items() if k not in _NOT_THE_SERVERS}
-            order = Order(Path(found.release), given, found.host, found.port, found.handover, found.paths)
+            order = Order(
+                Path(found.release), given, found.host, found.port, found.handover, found.paths, found.ready_s
+            )
             self._active = Adopted(order, mine, found.started_at or "")
             self._restarts = found.restarts
             self._keeper = asyncio.create_task(self._keep())
@@ -291,8 +293,17 @@ class Supervisor:
             return
         order = server.order
         now = Record(
-            *(me, state, server.running, server.started_at, self._restarts),
-            *(str(order.release), order.host, order.port, order.handover, order.paths),
+            supervisor=me,
+            state=state,
+            server=server.running,
+            started_at=server.started_at,
+            restarts=self._restarts,
+            release=str(order.release),
+            host=order.host,
+            port=order.port,
+            handover=order.handover,
+            paths=order.paths,
+            ready_s=order.ready_s,
         )
         record.write(self._here.record, now)
 

@@ -175,10 +175,10 @@ def _start(
 
 
 def _order(environment: Environment, release: Path) -> dict[str, Any]:
+    server = environment.server
     order = Order(
         *(release, variables(environment), environment.host, environment.port),
-        artifact.takes_sockets(release),
-        environment.server.paths,
+        *(artifact.takes_sockets(release), server.paths, server.ready_s),
     )
     return {**asdict(order), "release": str(release)}
 

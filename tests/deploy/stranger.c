@@ -3,6 +3,9 @@
  * -DVERSION='"1"'   what it says it is
  * -DHANDOVER        it takes listening sockets by LISTEN_FDS; else it binds PORT
  * -DSTUBBORN        it ignores SIGTERM
+ * -DCRASH           it ends before it listens
+ * -DDEAF            it never answers
+ * -DSICK            /healthz is not found
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -39,7 +42,11 @@ static void answer(int client) {
     ssize_t got = read(client, request, sizeof request - 1);
     if (got > 0) {
         request[got] = 0;
+#ifdef SICK
+        int known = 0;
+#else
         int known = strncmp(request, "GET /healthz ", 13) == 0;
+#endif
         int length = snprintf(reply, sizeof reply,
             "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
             known ? "200 OK" : "404 Not Found", strlen(body), body);
@@ -52,6 +59,13 @@ static void answer(int client) {
 int main(void) {
     struct pollfd sockets[2];
     nfds_t count = 0;
+#ifdef CRASH
+    fputs("stranger: the configuration is not to my liking\n", stderr);
+    return 3;
+#endif
+#ifdef DEAF
+    return pause();
+#endif
     struct sigaction action = {.sa_handler = leave};
     sigset_t term, open_to_signals;
     sigemptyset(&term);
