@@ -29,6 +29,24 @@ def alive(pid: int, started_s: float) -> bool:
         return False
 
 
+def lives(pid: int) -> bool:
+    """Whether a process has this pid; one that ended but was not waited for does not count."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def within(folder: Path) -> list[int]:
+    """Return the processes that work in `folder`, as far as we may see."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.cwd() == str(folder):
+                found.append(process.pid)
+    return found
+
+
 def end(pid: int, started_s: float) -> None:
     """Ask the process to end, kill it after `TERM_S`, and return when it is gone."""
     for number in (signal.SIGTERM, signal.SIGKILL):

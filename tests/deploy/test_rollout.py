@@ -202,6 +202,26 @@ def test_a_killed_server_is_started_again_and_counted(stage: Stage) -> None:
     assert stage.health()["pid"] == second.process.pid != first.process.pid
 
 
+def test_a_killed_embedded_postgresql_is_started_again(embedded_stage: Stage) -> None:
+    """The supervisor brings it back, and what was written is there."""
+    status = embedded_stage.deploy()
+    cluster = embedded.of(embedded_stage.environment)
+    assert cluster is not None
+    assert status.database_url is not None
+    kill(int((cluster.folder / "data" / "postmaster.pid").read_text().split()[0]))
+    eventually(lambda: not cluster.alive())
+    eventually(lambda: versions(status.database_url or "") == [("001_items",)], within_s=30)
+
+
+def versions(dsn: str) -> list[tuple[str]]:
+    """The applied migrations; none while nobody answers."""
+    try:
+        with psycopg.connect(dsn) as connection:
+            return connection.execute("SELECT version FROM schema_migrations").fetchall()
+    except psycopg.OperationalError:
+        return []
+
+
 def test_a_server_that_ignores_sigterm_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopping ends also a server that does not want to."""
     monkeypatch.setattr("gaia_checks.deploy.processes.TERM_S", 0.5)
