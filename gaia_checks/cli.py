@@ -48,6 +48,24 @@ def deploy(
 
 
 @app.command()
+def rollback(
+    env: Name,
+    to: Annotated[str | None, typer.Option(metavar="PHASE", help="not the previous release, but this one")] = None,
+    database: Annotated[bool, typer.Option("--database", help="take the schema back, too")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="lose what --database would lose, without a question")] = False,
+) -> None:
+    """Let the previous release serve again; the schema stays unless --database is given."""
+    from gaia_checks.deploy import rollout
+
+    def confirm(losses: tuple[str, ...]) -> bool:
+        print("this would be lost:", *losses, sep="\n  ")
+        return yes or (sys.stdin.isatty() and typer.confirm("go on?"))
+
+    where = environments.load(env)
+    rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
+
+
+@app.command()
 def stop(env: Name) -> None:
     """End the server, its supervisor and an embedded PostgreSQL."""
     from gaia_checks.deploy import rollout
@@ -58,12 +76,17 @@ def stop(env: Name) -> None:
 
 
 @app.command()
-def status(env: Name, as_json: Json = False) -> None:
+def status(
+    env: Name,
+    as_json: Json = False,
+    repair: Annotated[bool, typer.Option("--repair", help="first finish or undo what a killed command left")] = False,
+) -> None:
     """Show what runs."""
     from gaia_checks import tables
     from gaia_checks.deploy import rollout
 
-    found = rollout.status(environments.load(env)).to_json()
+    where = environments.load(env)
+    found = (rollout.repair(where, _to_stderr(where)) if repair else rollout.status(where)).to_json()
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -139,19 +162,19 @@ def migrate(
     count: Annotated[int, typer.Option(min=1, help="how many to undo")] = 1,
 ) -> None:
     """Apply or undo the working tree's migrations, or compare them with the database."""
-    from gaia_checks.deploy import rollout
+    from gaia_checks.deploy import schema
 
     where = environments.load(env)
     match action:
         case "up":
-            print(f"applied: {', '.join(rollout.migrate_up(where, _saying(where))) or 'nothing was pending'}")
+            print(f"applied: {', '.join(schema.up(where, _saying(where))) or 'nothing was pending'}")
         case "down":
-            print(f"undone: {', '.join(rollout.migrate_down(where, count, _saying(where))) or 'nothing was applied'}")
+            print(f"undone: {', '.join(schema.down(where, count, _saying(where))) or 'nothing was applied'}")
         case "status":
-            for version, applied in rollout.migrate_status(where):
+            for version, applied in schema.status(where):
                 print(f"{'applied' if applied else 'pending'}  {version}")
         case "verify":
-            rollout.migrate_verify(where)
+            schema.verify(where)
             print(f"{where.name}: exactly the migrations of the working tree are applied")
         case _:
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
@@ -230,6 +253,10 @@ def run(arguments: list[str]) -> int:
 def main() -> None:
     """Run the command line and end the process."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _to_stderr(where: Environment) -> Callable[[str], None]:
+    return lambda text: print(where.redact(text), file=sys.stderr, flush=True)
 
 
 def _saying(where: Environment) -> Callable[[str], None]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.deploy import artifact, notes, places, record
-from gaia_checks.deploy.prepare import database_url
+from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.record import Record
 from gaia_checks.deploy.status import Status
 from gaia_checks.deploy.tag import Tag
