@@ -37,7 +37,7 @@ class Administrators(OpenLoopUser):
 
     def prepare(self) -> None:
         """Create the rule that the mix reads and rewrites. It is switched off and names a key that nobody has."""
-        name = f"{self.key or 'gaia-load-by-hand'}-load"
+        name = f"{self.key or 'gaia-load-by-hand'}-load-{self.worker}"
         body: dict[str, object] = {
             "rule_name": name,
             "scope": "api_key",

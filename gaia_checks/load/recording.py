@@ -1,4 +1,4 @@
-"""The files that the load leaves: a timeline, a histogram log, and at the very end a result."""
+"""The files that a load leaves: a timeline, histogram logs, and at the very end a result."""
 
 import json
 import time
@@ -8,9 +8,11 @@ from typing import Any
 
 from gaia_checks import journal
 from gaia_checks.load.histogram import Log
+from gaia_checks.load.tally import Second
 
 TIMELINE = Path("timelines") / "load.jsonl"
 LATENCY_LOG = Path("latency.hlog")
+ROUTES_LOG = Path("latency_by_route.hlog")
 RESULT = Path("load.json")
 """It exists only when every intended arrival has come to its end, or says under `broken` why none was sent.
 Nothing else says that the load is complete."""
@@ -22,17 +24,19 @@ class Recording:
     def __init__(self, folder: Path) -> None:
         """Begin the files; what an earlier load left there is replaced."""
         self._folder = folder
-        self._ended_s = 0.0
         (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
         (folder / TIMELINE).unlink(missing_ok=True)
         (folder / RESULT).unlink(missing_ok=True)
-        self._log = Log(folder / LATENCY_LOG, time.time())
+        started_s = time.time()
+        self._all, self._by_route = Log(folder / LATENCY_LOG, started_s), Log(folder / ROUTES_LOG, started_s)
 
-    def second(self, now_s: float, record: Mapping[str, Any], interval: Any) -> None:
-        """Write one second. `now_s` is its end, in seconds since the start; `interval` a histogram."""
+    def second(self, second: Second, record: Mapping[str, Any]) -> None:
+        """Write one second and its record."""
         journal.append(self._folder / TIMELINE, record)
-        self._log.append(self._ended_s, now_s - self._ended_s, interval)
-        self._ended_s = now_s
+        start_s, length_s = second.start_s, second.end_s - second.start_s
+        self._all.append(start_s, length_s, second.judged().latency)
+        for label, route in sorted(second.routes.items()):
+            self._by_route.append(start_s, length_s, route.latency, label.replace(" ", "_").replace(",", "_"))
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result: whole, or not at all."""

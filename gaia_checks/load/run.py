@@ -8,15 +8,16 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gaia_checks import journal
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import Inconclusive
+from gaia_checks.load.measurements import measurements, nothing
 from gaia_checks.load.recording import RESULT
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Target
 
 LOCUSTFILE = ROOT / "locustfiles" / "quotas.py"
 
@@ -32,7 +33,7 @@ def command(
     return (
         sys.executable, "-m", "locust", "--locustfile", str(locustfile), "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", base_url, "--rate", f"{rate_per_s:g}", "--run-time",
-        f"{math.ceil(window_s)}s", "--folder", str(folder),
+        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent",
     )  # fmt: skip
 
 
@@ -70,52 +71,6 @@ def run(
     return Inconclusive.exit_code if broken else 0
 
 
-def measurements(result: Mapping[str, Any]) -> list[Measurement]:
-    """Return what a complete result says, under the names that the criteria use. Pure but for the time of day."""
-    intended, sent, seconds = result["intended"], result["sent"], result["seconds"]
-
-    def saw(name: str, value: Any, unit: str, n: int, how: str, notes: Sequence[str] = ()) -> Measurement:
-        return Measurement(f"load.{name}", value, unit, n, result["window_s"], journal.now(), how, tuple(notes))
-
-    blocks = {"failures": result["failed"], "blocks": result["blocks"]}
-    return [
-        saw("sent_of_intended", _share(sent, intended), "ratio", intended, "requests sent, of those intended",
-            result["generator_notes"]),
-        saw("send_lateness_p99", result["lateness_p99_ms"], "ms", sent,
-            "from when a request was due until its turn came"),
-        saw("generator_errors", result["generator_errors"], "count", intended,
-            f"requests lost by our own fault; {result['retried']} met a connection that was closed and took another",
-            result["generator_notes"]),
-        saw("limited", result["limited"], "count", sent, "requests refused with 429", result["limited_notes"]),
-        saw("generator_cpu", result["cpu_p95"], "ratio", seconds, "p95 of the generator's share of a core in a second"),
-        saw("generator_waited", result["waited_p95"], "ratio", seconds,
-            "p95 of the share of a second in which the generator could run but another process had the core"),
-        saw("cpu_steal", result["steal_p95"], "ratio", seconds,
-            "p95 of the share of all cores taken by other machines"),
-        saw("served_of_sent", _share(result["served"], sent), "ratio", sent,
-            "requests answered as they should be, no later than 1 s after the window, of those sent", result["notes"]),
-        saw("outcomes", blocks, "count", sent,
-            "requests and failures per 10 s; success = expected status and valid body", result["notes"]),
-        saw("latency", result["latency"], "hdr", sent, "from when a request was due until its whole answer was there"),
-    ]  # fmt: skip
-
-
-def nothing(why: str) -> list[Measurement]:
-    """Return the measurements of a load that saw nothing: every criterion of it can say why."""
-    names = {
-        "sent_of_intended": "ratio",
-        "send_lateness_p99": "ms",
-        "generator_errors": "count",
-        "served_of_sent": "ratio",
-        "outcomes": "count",
-        "latency": "hdr",
-    }
-    return [
-        Measurement(f"load.{name}", None, unit, 0, 0.0, journal.now(), "the load did not take place", (why,))
-        for name, unit in names.items()
-    ]
-
-
 def _variables(target: Target) -> dict[str, str]:
     """All that locust gets from outside: no LOCUST_* variable of whoever runs us can change the load."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
@@ -147,7 +102,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {"broken": "locust left no result; load.err says why"}
     return result
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

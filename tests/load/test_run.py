@@ -92,6 +92,7 @@ def test_the_command_line_is_a_value() -> None:
     assert argv == (
         sys.executable, "-m", "locust", "--locustfile", "/f.py", "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", "http://h:1", "--rate", "2.5", "--run-time", "60s", "--folder", "/r",
+        "--end-with-parent",
     )  # fmt: skip
 
 

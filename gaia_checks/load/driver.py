@@ -1,0 +1,9 @@
+"""Stub."""
+
+from typing import Any
+
+
+class Driver:
+    def __init__(self, listener: Any, environment: Any) -> None: ...
+    def run(self, plan: Any, started_s: float) -> None: ...
+    def interrupt(self) -> None: ...
