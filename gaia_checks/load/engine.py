@@ -5,8 +5,8 @@
 
     locust -f readers.py --headless --rate 100 -t 60s --host http://127.0.0.1:8711 --p99 100ms --success 99.95%
 
-Locust brings its command line, workers, statistics, web page and life cycle. The sending is ours: its own users wait for an
-answer before they ask again, so a stall of the server silently lowers the rate and hides its own latency.
+Locust brings its command line, workers, statistics, web page and life cycle. The sending is ours: its own users wait
+for an answer before they ask again, so a stall of the server silently lowers the rate and hides its own latency.
 
 The locust process must not import `gaia_checks.environment`, so the two variables that hold secrets are read here:
 GAIA_API_KEY and GAIA_ADMIN_TOKEN go into the headers of every request and never onto a command line.
@@ -15,7 +15,7 @@ GAIA_API_KEY and GAIA_ADMIN_TOKEN go into the headers of every request and never
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from gevent.event import Event
 from locust import User
 from locust.exception import StopUser
 
-from gaia_checks.load import options
+from gaia_checks.load import options, workers
 from gaia_checks.load.driver import Driver
 from gaia_checks.load.http import Client, Reply
 from gaia_checks.load.mix import Mix
@@ -52,13 +52,13 @@ def _offer(user: "OpenLoopUser") -> None:
 class OpenLoopUser(User):
     """All the traffic of one process. Subclasses give the `mix`, as an attribute or in `prepare`, or tasks.
 
-    A task (locust's `@task`) is done once per arrival and counts as one request, from when it was due to its end. `NoReply` and
-    AssertionError in it are the server's failures, any other exception is the generator's.
+    A task (locust's `@task`) is done once per arrival and counts as one request, from when it was due to its end.
+    `NoReply` and AssertionError in it are the server's failures, any other exception is the generator's.
     """
 
     abstract = True
     tasks = [_offer]  # noqa: RUF012 - locust's metaclass reads it from here
-    own_tasks: Sequence[Callable[[Any], Any]] = ()
+    own_tasks: Sequence[Any] = ()
     mix: Mix | None = None
     client: Client
     key: str | None  # what the target counts our requests under
@@ -77,7 +77,7 @@ class OpenLoopUser(User):
 
     def offer(self) -> None:
         """Offer this process's part of the load and return when the last answer has come."""
-        post = self.environment.load_post
+        post = workers.post_of(self.environment)
         self.key, self.worker = os.environ.get("GAIA_API_KEY"), post.worker
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         post.user = self
@@ -126,8 +126,8 @@ class OpenLoopUser(User):
             if self.own_tasks:
                 names = ", ".join(task.__name__ for task in self.own_tasks)
                 raise ValueError(
-                    f"the precise engine sends a mix and runs no Python, but {type(self).__name__} has tasks of its own "
-                    f"({names}); give it a mix, or leave --engine precise out"
+                    f"the precise engine sends a mix and runs no Python, but {type(self).__name__} has tasks of its "
+                    f"own ({names}); give it a mix, or leave --engine precise out"
                 )
             return Driver(listener, self.environment)
         act: Act = TaskAct(self, self.own_tasks) if self.own_tasks else MixAct(plan, self.client)

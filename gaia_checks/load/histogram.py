@@ -1,7 +1,7 @@
 """Latencies in HdrHistograms: whole microseconds rounded down, three significant digits, 1 us to 60 s.
 
-While counting, only the buckets that hold something are kept: recording is one addition, a second with a few hundred requests
-is a few hundred numbers, and any two can be added without loss. The encoding is HdrHistogram's own (V2, compressed).
+While counting, only the buckets that hold something are kept: recording is one addition, a second with a few hundred
+requests is a few hundred numbers, and any two can be added without loss. The encoding is HdrHistogram's own (V2).
 """
 
 import math

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from locust import events
-from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from gaia_checks.errors import ConfigurationError
@@ -22,9 +21,10 @@ _HOW_LONG = "how long the load lasts is missing; add e.g. -t 60s"
 
 def register() -> None:
     """Make locust know our options, and us its beginning."""
-    events.init_command_line_parser.add_listener(_add)
-    events.init.add_listener(_begin)
-    events.test_start.add_listener(_take_window)
+    hooks: Any = events
+    hooks.init_command_line_parser.add_listener(_add)
+    hooks.init.add_listener(_begin)
+    hooks.test_start.add_listener(_take_window)
 
 
 def plan(options: Any, url: str, headers: dict[str, str]) -> Plan:
@@ -43,7 +43,7 @@ def _add(parser: ArgumentParser) -> None:
     group.add_argument("--engine", choices=("locust", "precise"), default="locust",
                        help="precise: a process of its own, for high rates; sends a mix, no tasks")  # fmt: skip
     group.add_argument("--p99", type=thresholds.duration_ms, help="99%% of requests take less, e.g. 100ms: sets exit "
-                       "code 0 (surely), 1 (surely not) or 8 (undecided, or the generator cannot be believed)")  # fmt: skip
+                       "code 0 (surely), 1 (surely not) or 8 (undecided, or the load cannot be believed)")  # fmt: skip
     group.add_argument(
         "--success", type=thresholds.share, help="so many succeed, e.g. 99.95%%: sets the exit code, too"
     )
@@ -60,13 +60,13 @@ def _rate(text: str) -> str:
     return text
 
 
-def _begin(environment: Environment, **_: Any) -> None:
+def _begin(environment: Any, **_: Any) -> None:
     """Take the place that this process has in the load."""
     if len(environment.user_classes) != 1:
         names = ", ".join(sorted(user.__name__ for user in environment.user_classes))
         _refuse(f"one class sends all of the load; name one of {names} at the end of the command line")
     environment.dispatcher_class = OnePerWorker
-    options: Any = environment.parsed_options
+    options = environment.parsed_options
     if options.headless and not options.run_time and not isinstance(environment.runner, WorkerRunner):
         _refuse(_HOW_LONG)
     limits = thresholds.Limits(options.p99, options.success)
@@ -88,9 +88,9 @@ def _begin(environment: Environment, **_: Any) -> None:
         options.run_time += _LAST_RESORT_S
 
 
-def _take_window(environment: Environment, **_: Any) -> None:
+def _take_window(environment: Any, **_: Any) -> None:
     """On the web page the time is given when the test is started."""
-    options: Any = environment.parsed_options
+    options = environment.parsed_options
     if not options.headless and options.run_time and not isinstance(environment.runner, WorkerRunner):
         options.window_s = float(options.run_time)
 

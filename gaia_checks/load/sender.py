@@ -54,7 +54,7 @@ class Sender:
     def run(self, plan: Plan, started_s: float) -> None:
         """Send every arrival that is due within the window and wait for their ends.
 
-        The schedule starts at `started_s` of the monotonic clock. A second is told between two requests, so that none waits.
+        The schedule starts at `started_s` of the monotonic clock. A second is told between two requests: none waits.
         """
         gc.collect()
         gc.freeze()  # what locust and its libraries hold need not be searched for garbage while we measure
@@ -129,8 +129,8 @@ class MixAct:
         try:
             reply = self._client.send(request.method, self._bytes[number])
         except NoReply as error:
-            wrong = f"{request.method} {request.label}: {error}"
-            return Ended(request.method, request.label, wrong, answered=False, flood=request.flood)
+            silence = f"{request.method} {request.label}: {error}"
+            return Ended(request.method, request.label, silence, answered=False, flood=request.flood)
         limited = reply.status == 429
         wrong = problem(request, reply.status, reply.body, reply.headers.get("ratelimit") if limited else None)
         return Ended(request.method, request.label, wrong, True, limited, request.flood, len(reply.body))

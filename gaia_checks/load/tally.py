@@ -1,12 +1,12 @@
-"""What became of every arrival, second by second. Pure: events in, one `Second` after the other out; time is an argument.
+"""What became of every arrival, second by second. Pure: events in, one `Second` after the other out.
 
 Every intended arrival is counted exactly once and none is dropped: sent late, not sent, failed or served.
-Seconds are counted from the start of the schedule.
+Time is an argument: seconds from the start of the schedule.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from gaia_checks.load.histogram import Histogram
 from gaia_checks.load.resources import Shares
@@ -26,9 +26,10 @@ BLOCK_S = 10
 EXAMPLES = 5
 """So many examples are kept of what went wrong."""
 
+_NO_SHARES = Shares(0.0, 0.0, 0.0)
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+
+class Arrival(NamedTuple):
     """One intended request that was sent, and its end."""
 
     due_s: float
@@ -108,7 +109,7 @@ class Second:
     service: Histogram = field(default_factory=Histogram)  # from when it was sent
     lateness: Histogram = field(default_factory=Histogram)  # from when it was due until it was sent
     blocks: dict[int, list[int]] = field(default_factory=dict)  # index -> [requests, failures]
-    shares: Shares = Shares(0.0, 0.0, 0.0)  # the worst process's
+    shares: Shares = _NO_SHARES  # the worst process's
     notes: Notes = field(default_factory=Notes)
     last: bool = False  # nothing comes after it
 
@@ -158,8 +159,8 @@ class Second:
             blocks={index: [requests, failures] for index, requests, failures in document["blocks"]},
             service=Histogram.decode(document["service"]), lateness=Histogram.decode(document["lateness"]),
             routes={
-                label: Route(*counts, latency=Histogram.decode(encoded))
-                for label, (*counts, encoded) in document["routes"].items()
+                label: Route(flood, done, failed, limited, Histogram.decode(encoded))
+                for label, (flood, done, failed, limited, encoded) in document["routes"].items()
             },
         )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What a load by hand or in a CI is worth: exit code 0, 1 or 8, by the bounds that the gate uses. Pure.
 
-The generator is judged first, by the checks of criteria.toml's `[honesty.load]`: while one of them does not hold, nothing is held
-against the server, or for it.
+The generator is judged first, by the checks of criteria.toml's `[honesty.load]`: while one of them does not hold,
+nothing is held against the server, or for it.
 """
 
 import argparse
@@ -104,7 +104,8 @@ def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
                        good=lower >= limits.success, bad=upper < limits.success)  # fmt: skip
     if limits.p99_ms is not None:
         lower_ms, upper_ms = statistics.percentile_bounds(statistics.decode(result["latency"]), 99, alpha)
-        yield _compare(f"p99 of {result['done']} (bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms asked)",
+        bounds = f"bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms asked"
+        yield _compare(f"p99 of {result['done']} ({bounds})",
                        good=upper_ms is not None and upper_ms < limits.p99_ms,
                        bad=lower_ms is not None and lower_ms >= limits.p99_ms)  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Who sends which part of a load: one locust process alone, or locust's workers under its master.
 
-A worker says that it is prepared (`gaia_prepared`). When all are, the master tells them their parts and the moment at which the
-one schedule starts (`gaia_begin`). Every second goes to the master with locust's own reports, histograms encoded
-without loss; a worker that fails says so (`gaia_broken`), one that is lost is missed by the master. Clocks of several
-machines need NTP: a worker's requests are due by its own clock, but its latencies do not depend on it.
+A worker says that it is prepared (`gaia_prepared`). When all are, the master tells them their parts and the moment at
+which the one schedule starts (`gaia_begin`). Every second goes to the master with locust's own reports, histograms
+encoded without loss; a worker that fails says so (`gaia_broken`), one that is lost is missed by the master. Clocks of
+several machines need NTP: a worker's requests are due by its own clock, but its latencies do not depend on it.
 """
 
 import time
@@ -14,7 +14,6 @@ from typing import Any
 import gevent
 from gevent.event import AsyncResult
 from locust.dispatch import UsersDispatcher
-from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from gaia_checks.errors import Inconclusive
@@ -33,7 +32,7 @@ _UNKNOWN = Plan("", "1", 0.0)  # of a load that ended before it was known
 MakeCollector = Callable[[Plan], Collector]
 
 
-class OnePerWorker(UsersDispatcher):  # type: ignore[misc] # locust gives it no types
+class OnePerWorker(UsersDispatcher):
     """Gives every worker one user, whatever number was asked for: --rate sets the load."""
 
     def new_dispatch(self, target_user_count: int, spawn_rate: float, user_classes: Any = None) -> None:
@@ -48,9 +47,15 @@ class Post:
 
     user: Any = None  # the one that sends at the moment
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Any) -> None:
         environment.events.quitting.add_listener(lambda **_: self.user and self.user.cut_short())
         environment.events.test_stopping.add_listener(lambda **_: self.user and self.user.wind_up())
+
+
+def post_of(environment: Any) -> "Alone | Worker":
+    """Return where this process of locust belongs."""
+    post: Alone | Worker = environment.load_post
+    return post
 
 
 class Alone(Post):
@@ -58,7 +63,7 @@ class Alone(Post):
 
     worker = 0
 
-    def __init__(self, environment: Environment, make: MakeCollector) -> None:
+    def __init__(self, environment: Any, make: MakeCollector) -> None:
         super().__init__(environment)
         self._environment = environment
         self._make = make
@@ -76,8 +81,8 @@ class Alone(Post):
 
     def second(self, second: Second) -> None:
         """Tell of one second."""
-        assert self._collector is not None
-        self._collector.second(0, second)
+        if self._collector is not None:
+            self._collector.second(0, second)
 
     def broken(self, reason: str) -> None:
         """Tell that no more will come."""
@@ -94,7 +99,7 @@ class Alone(Post):
 class Worker(Post):
     """One of locust's workers."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self._runner: WorkerRunner = environment.runner
         self._begin: AsyncResult = AsyncResult()
@@ -154,7 +159,7 @@ class _Parts:
 class Master:
     """The master's side: waits for all, gives the parts out, puts together what they tell."""
 
-    def __init__(self, environment: Environment, make: MakeCollector) -> None:
+    def __init__(self, environment: Any, make: MakeCollector) -> None:
         self._environment = environment
         self._runner: MasterRunner = environment.runner
         self._make = make
@@ -221,12 +226,12 @@ class Master:
             decide(self._environment, parts.collector)
 
 
-def decide(environment: Environment, collector: Collector) -> None:
+def decide(environment: Any, collector: Collector) -> None:
     """Let locust end with our exit code; with its own when all is well and no threshold was given."""
     environment.process_exit_code = collector.exit_code if collector.exit_code or collector.limits else None
 
 
-def stop(environment: Environment) -> None:
+def stop(environment: Any) -> None:
     """End locust, or only the test when its web page is open."""
     options = environment.parsed_options
     if options is not None and not options.headless and not options.autostart:
