@@ -156,7 +156,7 @@ def inherited(**changes: str) -> dict[str, str]:
 
 
 def surroundings(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a process that we start gets beside its own variables: programs, home, language, trusted certificates.
+    """Return what a process that we start gets beside its own variables: programs, home, language, certificates.
 
     The folder of the running Python comes first in PATH, so that `#!/usr/bin/env python3` finds this one.
     """

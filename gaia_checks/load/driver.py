@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, cast
 
 from locust.stats import StatsEntry, StatsError, bucket_response_time
 
@@ -24,7 +24,8 @@ class Driver:
         self._listener = listener
         self._environment = environment
         argv = [sys.executable, "-m", "gaia_checks.load.precise"]
-        self._process: Any = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        self._process = cast("Any", subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True))
         if self._process.stdout.readline() != "ready\n":
             self._raise()
 
