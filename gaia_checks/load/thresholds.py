@@ -13,6 +13,7 @@ from typing import Any
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.judge import statistics
+from gaia_checks.judge.statistics import ONLY_ALPHA, Latencies, Sample
 from gaia_checks.load.measurements import measurements
 
 _CRITERIA = Path(statistics.__file__).with_name("criteria.toml")
@@ -94,16 +95,16 @@ def _generator(result: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
-    alpha = statistics.alpha(rehearsal=True)  # one look
     if limits.success is not None:
-        effect = statistics.design_effect(result["blocks"])
-        lower, upper = statistics.clopper_pearson(result["failed"] / effect, result["done"] / effect, alpha)
+        sample = Sample.of(result["blocks"])
+        lower, upper = sample.lower(ONLY_ALPHA), sample.upper(ONLY_ALPHA)
         note = f"; {result['notes'][0]}" if result["notes"] else ""
         what = f"success {1 - result['failed'] / result['done']:.4%} of {result['done']}"
         yield _compare(f"{what} (bounds {lower:.4%} to {upper:.4%}, {limits.success:.4%} asked){note}",
                        good=lower >= limits.success, bad=upper < limits.success)  # fmt: skip
     if limits.p99_ms is not None:
-        lower_ms, upper_ms = statistics.percentile_bounds(statistics.decode(result["latency"]), 99, alpha)
+        latencies = Latencies([statistics.decode(result["latency"])])
+        lower_ms, upper_ms = latencies.bounds_ms(99, (ONLY_ALPHA, ONLY_ALPHA))
         bounds = f"bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms asked"
         yield _compare(f"p99 of {result['done']} ({bounds})",
                        good=upper_ms is not None and upper_ms < limits.p99_ms,
