@@ -23,7 +23,7 @@ ALLOWED = {
     "gate": GROUND | {"probes", "recorders", "load", "judge", "report", "deploy"},
     "promote": GROUND | {"report", "judge", "deploy"},
     "watch": GROUND | {"promote", "gate", "deploy"},
-    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report"},
+    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report", "load"},
 }
 """Part of gaia_checks -> the parts it may import."""
 
@@ -57,7 +57,8 @@ def test_a_part_imports_only_what_it_may(path: Path) -> None:
 def test_only_load_statistics_reach_from_the_load_into_the_judge() -> None:
     """The load may compute as the judge does, but never judges."""
     names = {name for path in (ROOT / "gaia_checks" / "load").glob("*.py") for name in imported(path)}
-    assert {name for name in names if name.startswith("gaia_checks.judge")} <= {"gaia_checks.judge.statistics"}
+    judging = {name for name in names if name.startswith("gaia_checks.judge")}
+    assert {name for name in judging if not name.startswith("gaia_checks.judge.statistics")} == set()
 
 
 def test_the_judge_opens_nothing_but_its_criteria() -> None:
