@@ -18,7 +18,9 @@ class Collector:
     def __init__(self, plan: Plan, folder: Path | None, limits: Limits, say: Callable[[str], None]) -> None:
         """`plan` is that of any of the workers. Without a folder nothing is written."""
         requests = plan.mix.requests if plan.mix else ()
-        floods = {f"{r.method} {r.label}": r.at_most_per_s for r in requests if r.at_most_per_s is not None}
+        floods = {
+            f"{r.method} {r.label}": r.at_most_per_s * plan.workers for r in requests if r.at_most_per_s is not None
+        }
         self._merge = Merge(plan.workers)
         self._total = Total(plan.window_s, plan.workers, floods)
         self._recording = Recording(folder) if folder else None

@@ -14,6 +14,7 @@ GAIA_API_KEY and GAIA_ADMIN_TOKEN go into the headers of every request and never
 
 import logging
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from gevent.event import Event
 from locust import User
 from locust.exception import StopUser
 
-from gaia_checks.load import options, workers
+from gaia_checks.load import options, schedule, workers
 from gaia_checks.load.driver import Driver
 from gaia_checks.load.http import Client, Reply
 from gaia_checks.load.mix import Mix
@@ -61,8 +62,10 @@ class OpenLoopUser(User):
     own_tasks: Sequence[Any] = ()
     mix: Mix | None = None
     client: Client
-    key: str | None  # what the target counts our requests under
+    key: str  # what the target counts our requests under
+    own_key: bool  # nobody gave us one, so no rule knows it
     worker: int  # a number that no other process of this load has
+    rate_per_s: float  # at most so many requests does this process send
 
     def __init_subclass__(cls) -> None:
         """Keep a subclass's own tasks for us; what locust calls is the one that offers the load."""
@@ -78,12 +81,16 @@ class OpenLoopUser(User):
     def offer(self) -> None:
         """Offer this process's part of the load and return when the last answer has come."""
         post = workers.post_of(self.environment)
-        self.key, self.worker = os.environ.get("GAIA_API_KEY"), post.worker
+        chosen: Any = self.environment.parsed_options
+        given = os.environ.get("GAIA_API_KEY")
+        self.worker, self.own_key = post.worker, not given
+        self.key = given or f"gaia-load-{secrets.token_hex(4)}-{self.worker}"
+        self.rate_per_s = schedule.parse(chosen.rate).peak_per_s / post.workers
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         post.user = self
         watcher = gevent.spawn(self._watch_parent, os.getppid())
         try:
-            plan = options.plan(self.environment.parsed_options, str(self.host), self._headers())
+            plan = options.plan(chosen, str(self.host), self._headers())
             self.client = Client(plan.url, plan.headers, REPLY_LIMIT_S)
             self.prepare()
             plan = replace(plan, mix=None if self.own_tasks else self.mix)
@@ -107,6 +114,10 @@ class OpenLoopUser(User):
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
         """Send one request and return the whole answer. Raises NoReply."""
         return self.client.exchange(method, path, body)
+
+    def far_above_rate(self) -> int:
+        """Return a limit per second that this process's requests never reach."""
+        return int(self.rate_per_s * 10) + 10
 
     def cut_short(self) -> None:
         """End now: what is under way is dropped, and there will be no result."""
@@ -145,7 +156,7 @@ class OpenLoopUser(User):
 
     def _headers(self) -> dict[str, str]:
         token = os.environ.get("GAIA_ADMIN_TOKEN")
-        headers = {"X-API-Key": self.key} if self.key else {}
+        headers = {"X-API-Key": self.key}
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
     def _watch_parent(self, parent: int) -> None:

@@ -24,7 +24,7 @@ class Request:
     name: str = ""  # what it is called in statistics; the path without its query, if not given
     headers: Mapping[str, str] = field(default_factory=dict)  # beside those that every request carries
     flood: bool = False  # sent to be refused: counted apart, no part of the success rate and of the latency
-    at_most_per_s: float | None = None  # so many of a flood may be admitted
+    at_most_per_s: float | None = None  # so many of a flood may be admitted to each worker
 
     @property
     def label(self) -> str:

@@ -81,9 +81,8 @@ def _begin(environment: Any, **_: Any) -> None:
         Master(environment, collect)
     else:
         environment.load_post = Alone(environment, collect)
-    if (
-        options.run_time and options.headless
-    ):  # we end by ourselves: locust's ending takes 20 ms, which makes requests late
+    if options.run_time and (options.headless or options.autostart):
+        # we end by ourselves: locust's ending makes requests late, and its clock begins before its loop does
         options.window_s = float(options.run_time)
         options.run_time += _LAST_RESORT_S
 
@@ -91,7 +90,8 @@ def _begin(environment: Any, **_: Any) -> None:
 def _take_window(environment: Any, **_: Any) -> None:
     """On the web page the time is given when the test is started."""
     options = environment.parsed_options
-    if not options.headless and options.run_time and not isinstance(environment.runner, WorkerRunner):
+    by_hand = not options.headless and not options.autostart
+    if by_hand and options.run_time and not isinstance(environment.runner, WorkerRunner):
         options.window_s = float(options.run_time)
 
 

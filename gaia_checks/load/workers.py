@@ -62,6 +62,7 @@ class Alone(Post):
     """The only process there is."""
 
     worker = 0
+    workers = 1
 
     def __init__(self, environment: Any, make: MakeCollector) -> None:
         super().__init__(environment)
@@ -101,6 +102,7 @@ class Worker(Post):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
+        self._environment = environment
         self._runner: WorkerRunner = environment.runner
         self._begin: AsyncResult = AsyncResult()
         self._untold: list[dict[str, Any]] = []
@@ -111,6 +113,11 @@ class Worker(Post):
     def worker(self) -> int:
         """A number that no other worker has."""
         return int(self._runner.worker_index)
+
+    @property
+    def workers(self) -> int:
+        """How many there are to be."""
+        return int(self._environment.parsed_options.expect_workers)
 
     def meet(self, plan: Plan) -> tuple[Plan, float]:
         """Return the part to send and the moment to begin, of the monotonic clock. Waits for the others."""
@@ -228,13 +235,17 @@ class Master:
 
 def decide(environment: Any, collector: Collector) -> None:
     """Let locust end with our exit code; with its own when all is well and no threshold was given."""
-    environment.process_exit_code = collector.exit_code if collector.exit_code or collector.limits else None
+    code = Inconclusive.exit_code if collector.exit_code is None else collector.exit_code
+    environment.process_exit_code = code if code or collector.limits else None
 
 
 def stop(environment: Any) -> None:
     """End locust, or only the test when its web page is open."""
     options = environment.parsed_options
-    if options is not None and not options.headless and not options.autostart:
+    if not options.headless:
         environment.runner.stop()
-    else:
-        environment.runner.quit()
+        if not options.autostart or options.autoquit < 0:
+            return
+        gevent.sleep(options.autoquit)
+        environment.web_ui.stop()
+    environment.runner.quit()

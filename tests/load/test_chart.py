@@ -15,7 +15,8 @@ from gaia_checks.load import chart, chart_page
 from gaia_checks.load.chart import Mark
 from gaia_checks.load.chart_page import Panel, Series
 from gaia_checks.model import timestamp
-from tests.load.test_run import load, server
+from tests.load.processes import server
+from tests.load.test_run import load
 
 BEGAN_S = 1_790_000_000
 

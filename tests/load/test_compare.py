@@ -13,7 +13,7 @@ from gaia_checks import cli
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load import compare
-from tests.load.test_run import server
+from tests.load.processes import server
 
 K6 = {
     "http_reqs": {"count": 6000, "rate": 99.98},

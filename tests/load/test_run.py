@@ -6,13 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -22,43 +17,9 @@ from gaia_checks.judge import statistics
 from gaia_checks.load import recording, run
 from gaia_checks.model import Measurement, Target
 from tests.ground import free_port
+from tests.load.processes import requests, running, server, wait_for
 
 SMOKE = ROOT / "locustfiles" / "smoke.py"
-
-
-@contextmanager
-def server(**orders: Any) -> Iterator[str]:
-    """Start a server that misbehaves as ordered; yield where it answers."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(orders)], cwd=ROOT)
-    try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ready"))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(url: str) -> bool:
-    """Whether something answers there."""
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-def requests(url: str) -> dict[str, int]:
-    """Return how many requests of each method a server saw."""
-    counts: dict[str, int] = httpx.get(f"{url}/ready", trust_env=False).json()
-    return counts
-
-
-def wait_for(holds: Callable[[], object], within_s: float = 20) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.05)
 
 
 def measured(folder: Path) -> dict[str, Measurement]:
@@ -219,14 +180,6 @@ def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -
             process.stderr.close()  # type: ignore[union-attr]
     assert measured(tmp_path) == {}
     assert not (tmp_path / recording.RESULT).exists()
-
-
-def running(process: psutil.Process) -> bool:
-    """Whether a process does something still."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize(
