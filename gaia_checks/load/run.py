@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import journal
-from gaia_checks.environment import ROOT
+from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.measurements import measurements, nothing
 from gaia_checks.load.recording import RESULT
@@ -72,9 +72,11 @@ def run(
 
 
 def _variables(target: Target) -> dict[str, str]:
-    """All that locust gets from outside: no LOCUST_* variable of whoever runs us can change the load."""
+    """All that locust gets from outside: no LOCUST_* variable or ~/.locust.conf of whoever runs us changes it."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
-    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}", **token}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
+    trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
+    return {**trusted, **ours, **token}
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, ended: Callable[[], bool]) -> bool:
