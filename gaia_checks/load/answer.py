@@ -64,7 +64,7 @@ class Parser:
         self._parser = httptools.HttpResponseParser(self)
         self._head: list[bytes] = []
         self._body: list[bytes] = []
-        self._sized = self._begun = self._complete = self._more = False
+        self._sized = self._begun = self._complete = self._more = self._lasting = False
 
     def feed(self, data: bytes) -> Answer | None:
         """Take what has come; return the answer once it is whole. Raises NotHttp."""
@@ -81,7 +81,7 @@ class Parser:
         return self._answer(keep=False) if self._begun and not self._sized else None
 
     def _reusable(self) -> bool:
-        return not self._more and self._method != "HEAD" and bool(self._parser.should_keep_alive())
+        return not self._more and self._method != "HEAD" and self._lasting
 
     def _answer(self, *, keep: bool) -> Answer:
         return Answer(self._parser.get_status_code(), b"\r\n".join(self._head), b"".join(self._body), keep)
@@ -106,6 +106,7 @@ class Parser:
             self._sized = False
         else:
             self._begun = True
+            self._lasting = bool(self._parser.should_keep_alive())  # it forgets this with the end of the answer
             self._complete |= self._method == "HEAD"
 
     def on_body(self, data: bytes) -> None:
