@@ -14,10 +14,10 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test bench check format lock clean
+.PHONY: help install build gate test bench bench-load check format lock clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
 
 install: $(BIN)/.installed $(ALLURE)  ## the virtual environment and the report generator
 
@@ -56,6 +56,9 @@ test: install build $(BIN)/.browser  ## the project's own tests
 
 bench: install  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
+
+bench-load: install  ## what the load generator promises, measured beside its peers: about an hour
+	$(BIN)/python -m benchmarks.load
 
 check: install  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .
