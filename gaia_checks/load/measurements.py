@@ -6,6 +6,9 @@ from typing import Any
 from gaia_checks import journal
 from gaia_checks.model import Measurement
 
+LOOKS = "load.looks"
+"""How many looks at a load that goes on were measured."""
+
 
 def measurements(result: Mapping[str, Any]) -> list[Measurement]:
     """Return what a complete result says."""
@@ -31,12 +34,19 @@ def measurements(result: Mapping[str, Any]) -> list[Measurement]:
             "p95 of the share of a second in which the generator could run but another process had the core"),
         saw("cpu_steal", result["steal_p95"], "ratio", seconds,
             "p95 of the share of all cores taken by other machines"),
-        saw("served_of_sent", _share(result["served"], sent), "ratio", sent,
+        saw("served_of_sent", _share(result["served"], result["served_of"]), "ratio", result["served_of"],
             "requests answered as they should be, no later than 1 s after the window, of those sent", result["notes"]),
         saw("outcomes", blocks, "count", done,
             "requests and failures per 10 s; success = expected status and valid body", result["notes"]),
-        saw("latency", result["latency"], "hdr", done, "from when a request was due until its whole answer was there"),
+        saw("latency", result["latency_blocks"], "hdr", done,
+            "per 10 s: from when a request was due until its whole answer was there"),
     ]  # fmt: skip
+
+
+def looked(number: int, window_s: float) -> Measurement:
+    """Return the measurement that follows those of one look at a load that goes on: they are complete."""
+    how = "looks at the load so far; it goes on until the gate has seen enough"
+    return Measurement(LOOKS, number, "count", number, window_s, journal.now(), how)
 
 
 def nothing(why: str) -> list[Measurement]:

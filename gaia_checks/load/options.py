@@ -31,7 +31,7 @@ def plan(options: Any, url: str, headers: dict[str, str]) -> Plan:
     """Return the whole load, before it is split and knows what to send. Raises ValueError."""
     if not options.window_s:
         raise ValueError(_HOW_LONG)
-    return Plan(url, options.rate, options.window_s, options.arrivals, options.seed, headers=headers)
+    return Plan(url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers)
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -48,6 +48,8 @@ def _add(parser: ArgumentParser) -> None:
         "--success", type=thresholds.share, help="so many succeed, e.g. 99.95%%: sets the exit code, too"
     )
     group.add_argument("--folder", help="where the timeline, the histograms and the result are written")
+    group.add_argument("--looks-s", type=_moments, default=(), help="also write what was due until then, while the "
+                       "load goes on, e.g. 300,1470: load.1.json and so on")  # fmt: skip
     group.add_argument("--end-with-parent", action="store_true", help="end when the process that started us is gone")
     group.add_argument("--window-s", type=float, default=0.0, help=argparse.SUPPRESS)  # for workers: -t of the master
 
@@ -58,6 +60,10 @@ def _rate(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def _moments(text: str) -> tuple[float, ...]:
+    return tuple(sorted(float(part) for part in text.split(",") if part))
 
 
 def _begin(environment: Any, **_: Any) -> None:

@@ -15,6 +15,7 @@ class Plan:
     url: str
     rate: str  # as schedule.parse reads it
     window_s: float
+    looks_s: tuple[float, ...] = ()  # moments within the window at which what was due until then is judged
     arrivals: str = "constant"
     seed: int = 0
     worker: int = 0

@@ -43,7 +43,7 @@ class Engine:
         self._listener = listener
         self._due = plan.due()
         self._next: tuple[int, float] | None = next(self._due, None)
-        self._tally = Tally(plan.window_s)
+        self._tally = Tally(plan.window_s, plan.looks_s)
         self._mix = mix
         self._names = [f"{request.method} {request.label}" for request in mix.requests]
         common = message.common_headers(plan.url, plan.headers)

@@ -18,15 +18,21 @@ RESULT = Path("load.json")
 Nothing else says that the load is complete."""
 
 
+def look_file(number: int) -> Path:
+    """Return the name of the file with the result of a look, counted from 0, at a load that went on."""
+    return RESULT.with_suffix(f".{number + 1}.json")
+
+
 class Recording:
     """Writes as the load goes on, so that a kill loses a second at most."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, looks: int = 0) -> None:
         """Begin the files; what an earlier load left there is replaced."""
         self._folder = folder
         (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
         (folder / TIMELINE).unlink(missing_ok=True)
-        (folder / RESULT).unlink(missing_ok=True)
+        for path in (RESULT, *map(look_file, range(looks))):
+            (folder / path).unlink(missing_ok=True)
         started_s = time.time()
         self._all, self._by_route = Log(folder / LATENCY_LOG, started_s), Log(folder / ROUTES_LOG, started_s)
 
@@ -38,8 +44,16 @@ class Recording:
         for label, route in sorted(second.routes.items()):
             self._by_route.append(start_s, length_s, route.latency, label.replace(" ", "_").replace(",", "_"))
 
+    def look(self, number: int, result: Mapping[str, Any]) -> None:
+        """Write the result of one look, while the load goes on."""
+        self._write(look_file(number), result)
+
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the result: whole, or not at all."""
-        draft = self._folder / f".{RESULT}"
+        """Write the result."""
+        self._write(RESULT, result)
+
+    def _write(self, name: Path, result: Mapping[str, Any]) -> None:
+        """Write a file whole, or not at all."""
+        draft = self._folder / f".{name}"
         draft.write_text(json.dumps(result), encoding="utf-8")
-        draft.rename(self._folder / RESULT)
+        draft.rename(self._folder / name)

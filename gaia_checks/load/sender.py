@@ -58,7 +58,7 @@ class Sender:
         """
         gc.collect()
         gc.freeze()  # what locust and its libraries hold need not be searched for garbage while we measure
-        self._tally = Tally(plan.window_s)
+        self._tally = Tally(plan.window_s, plan.looks_s)
         with Alarm() as alarm:
             alarm.until(started_s)
             self._started_s, self._usage = started_s, Usage()

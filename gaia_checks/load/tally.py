@@ -4,7 +4,8 @@ Every intended arrival is counted exactly once and none is dropped: sent late, n
 Time is an argument: seconds from the start of the schedule.
 """
 
-from collections.abc import Callable, Mapping
+import bisect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +23,8 @@ SERVED_WITHIN_S = 1.0
 
 BLOCK_S = 10
 """Outcomes are kept per block of this length; from how they vary comes the design effect."""
+
+_LOOK = 1_000_000  # numbers of blocks that one look may have
 
 EXAMPLES = 5
 """So many examples are kept of what went wrong."""
@@ -80,6 +83,28 @@ class Route:
 
 
 @dataclass(slots=True)
+class Block:
+    """What came of the requests that were due in one stretch of time, floods left out."""
+
+    requests: int = 0
+    failures: int = 0
+    served: int = 0  # answered as they should be, and in time
+    latency: Histogram = field(default_factory=Histogram)  # from when it was due
+
+    def add(self, other: "Block") -> None:
+        """Add what another process counted of the same stretch."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.served += other.served
+        self.latency.add(other.latency)
+
+
+def look_of(block: int) -> int:
+    """Return the look, counted from 0, at whose end a block's requests are all due."""
+    return block // _LOOK
+
+
+@dataclass(slots=True)
 class Notes:
     """A few examples of what went wrong: failures, refusals by a limit, our own faults."""
 
@@ -108,7 +133,7 @@ class Second:
     routes: dict[str, Route] = field(default_factory=dict)
     service: Histogram = field(default_factory=Histogram)  # from when it was sent
     lateness: Histogram = field(default_factory=Histogram)  # from when it was due until it was sent
-    blocks: dict[int, list[int]] = field(default_factory=dict)  # index -> [requests, failures]
+    blocks: dict[int, Block] = field(default_factory=dict)  # in the order of their keys
     shares: Shares = _NO_SHARES  # the worst process's
     notes: Notes = field(default_factory=Notes)
     last: bool = False  # nothing comes after it
@@ -122,10 +147,8 @@ class Second:
             self.routes.setdefault(label, Route()).add(route)
         self.service.add(other.service)
         self.lateness.add(other.lateness)
-        for index, (requests, failures) in other.blocks.items():
-            block = self.blocks.setdefault(index, [0, 0])
-            block[0] += requests
-            block[1] += failures
+        for key, block in other.blocks.items():
+            self.blocks.setdefault(key, Block()).add(block)
         self.shares = Shares(*map(max, self.shares, other.shares))
         self.notes.add(other.notes)
 
@@ -142,7 +165,10 @@ class Second:
         return {
             "number": self.number, "start_s": self.start_s, "end_s": self.end_s, "last": self.last,
             "counts": asdict(self.counts), "notes": asdict(self.notes), "shares": list(self.shares),
-            "blocks": [[index, *counts] for index, counts in self.blocks.items()],
+            "blocks": [
+                [key, block.requests, block.failures, block.served, block.latency.encode()]
+                for key, block in self.blocks.items()
+            ],
             "service": self.service.encode(), "lateness": self.lateness.encode(),
             "routes": {
                 label: [route.flood, route.done, route.failed, route.limited, route.latency.encode()]
@@ -156,7 +182,10 @@ class Second:
         return cls(
             **{name: document[name] for name in ("number", "start_s", "end_s", "last")},
             counts=Counts(**document["counts"]), notes=Notes(**document["notes"]), shares=Shares(*document["shares"]),
-            blocks={index: [requests, failures] for index, requests, failures in document["blocks"]},
+            blocks={
+                key: Block(requests, failures, served, Histogram.decode(encoded))
+                for key, requests, failures, served, encoded in document["blocks"]
+            },
             service=Histogram.decode(document["service"]), lateness=Histogram.decode(document["lateness"]),
             routes={
                 label: Route(flood, done, failed, limited, Histogram.decode(encoded))
@@ -168,8 +197,9 @@ class Second:
 class Tally:
     """Counts what happens in one process, for the second that is under way."""
 
-    def __init__(self, window_s: float) -> None:
-        self._window_s = window_s
+    def __init__(self, window_s: float, looks_s: Sequence[float] = ()) -> None:
+        """`looks_s` are the moments within the window at which what was due until then is judged."""
+        self._ends_s = (*looks_s, window_s)
         self._second = Second(0)
         self._retried = 0
 
@@ -194,17 +224,24 @@ class Tally:
         route.done += 1
         route.latency.record(arrival.latency_s)
         second.service.record(arrival.ended_s - arrival.begun_s)
+        look, served = bisect.bisect_right(self._ends_s, arrival.due_s, hi=len(self._ends_s) - 1), False
         if arrival.problem is None:
-            second.counts.served += arrival.ended_s <= self._window_s + SERVED_WITHIN_S
+            served = arrival.ended_s <= self._ends_s[look] + SERVED_WITHIN_S
+            second.counts.served += served
         else:
             route.failed += 1
             kind = second.notes.limited if arrival.limited else second.notes.failed
             _note(kind, f"{arrival.problem}, due at {arrival.due_s:.2f} s")
         route.limited += arrival.limited
         if not arrival.flood:
-            block = second.blocks.setdefault(int(arrival.due_s // BLOCK_S), [0, 0])
-            block[0] += 1
-            block[1] += arrival.problem is not None
+            key = look * _LOOK + int(arrival.due_s // BLOCK_S)
+            block = second.blocks.get(key)
+            if block is None:
+                block = second.blocks[key] = Block()
+            block.requests += 1
+            block.failures += arrival.problem is not None
+            block.served += served
+            block.latency.record(arrival.latency_s)
 
     def break_down(self, due_s: float, reason: str) -> None:
         """Count an arrival that our own fault has ended: it was not sent, whatever was counted before."""

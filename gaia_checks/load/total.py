@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gaia_checks.load.blocks import Blocks
 from gaia_checks.load.histogram import Histogram
 from gaia_checks.load.resources import Shares
 from gaia_checks.load.tally import Counts, Route, Second
@@ -45,10 +46,12 @@ class Total:
 
     window_s: float
     workers: int = 1
+    looks_s: tuple[float, ...] = ()  # moments within the window at which what was due until then is judged
     floods: Mapping[str, float] = field(default_factory=dict)  # label -> so many per second may be admitted
     whole: Second = field(default_factory=lambda: Second(0))
     _latency: Histogram = field(default_factory=Histogram)  # of all that is judged
     _failed: int = 0
+    _blocks: Blocks = field(default_factory=Blocks)
     _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
 
     def add(self, second: Second) -> dict[str, Any]:
@@ -56,12 +59,14 @@ class Total:
         judged = second.judged()
         self._latency.add(judged.latency)
         self._failed += judged.failed
+        self._blocks.add(second.blocks)
         self.whole.add(second)
+        self.whole.blocks.clear()
         for kept, share in zip(self._shares, second.shares, strict=True):
             kept.append(share)
         return {
             "t": round(min(second.end_s, self.window_s), 3),
-            "of": self.window_s,
+            "of": next((end_s for end_s in self.looks_s if second.end_s < end_s), self.window_s),
             "worst": self.worst(),
             **asdict(second.counts),
             **_outcomes(judged),
@@ -79,8 +84,14 @@ class Total:
         """Return what a person wants to know so far: `p99 12.3 ms, 0 failed`."""
         return f"p99 {self._latency.percentile_ms(99) or 0:.1f} ms, {self._failed} failed"
 
+    def look(self, number: int) -> dict[str, Any]:
+        """Return what is known of the requests that were due until the end of a look; of the generator, all so far."""
+        due = self._blocks.until(number)
+        return {**self.result(), "window_s": self.looks_s[number], **due, "served_of": due["done"]}
+
     def result(self) -> dict[str, Any]:
         """Return everything that was counted, as JSON."""
+        blocks = self._blocks.until(len(self.looks_s))
         counts, lateness, notes = self.whole.counts, self.whole.lateness, self.whole.notes
         return {
             **{name: getattr(counts, name) for name in Counts.__slots__},
@@ -88,7 +99,9 @@ class Total:
             "window_s": self.window_s,
             "workers": self.workers,
             "unsent": counts.intended - counts.sent,
-            "blocks": [self.whole.blocks[index] for index in sorted(self.whole.blocks)],
+            "served_of": counts.sent,
+            "blocks": blocks["blocks"],
+            "latency_blocks": blocks["latency_blocks"],
             "latency": self._latency.encode(),
             "service": self.whole.service.encode(),
             "lateness": lateness.encode(),
