@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test bench bench-load check format lock clean
+.PHONY: help install build gate test bench bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -59,6 +59,10 @@ bench: install  ## what the limiter promises, measured: about half an hour
 
 bench-load: install  ## what the load generator promises, measured beside its peers: about an hour
 	$(BIN)/python -m benchmarks.load
+
+bench-statistics: install  ## how often the gate errs on simulated services, and on live ones beside the limit: about 20 minutes
+	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.beside_the_limit 2>/dev/null
 
 check: install  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .
