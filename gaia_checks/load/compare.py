@@ -2,8 +2,8 @@
 
     gaia load compare reports/local/latest summary.json
 
-Reads the folder of one of our loads, k6's `--summary-export` or the JSON of its `handleSummary`, and locust's
-`*_stats.csv` or `*_stats_history.csv`. What a tool has rounded or left out is said and never made up.
+Reads the folder of one of our loads, k6's `--summary-export` or the JSON of its `handleSummary` (both also in the
+machine-readable form of k6 1.5 and later), and locust's `*_stats.csv` or `*_stats_history.csv`. What a tool has rounded or left out is said and never made up.
 """
 
 import csv
@@ -21,6 +21,7 @@ PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 RESULT = Path("load.json")
 
+_K6_MORE = "k6 run --summary-trend-stats 'med,p(90),p(95),p(99),p(99.9)' (not in its machine-readable form)"
 _NO_LOAD = "no load that can be read; give the folder of one of ours, k6's summary as JSON, or locust's stats as CSV"
 
 
@@ -76,15 +77,14 @@ def _ours(name: str, result: Mapping[str, Any]) -> Figures:
 
 
 def _k6(name: str, document: Mapping[str, Any]) -> Figures:
-    """Read either of k6's summaries: the export has the numbers beside each other, `handleSummary` below `values`."""
-    metrics = {metric: dict(table.get("values", table)) for metric, table in document["metrics"].items()}
+    metrics = _k6_metrics(document)
     requests, duration = metrics["http_reqs"], metrics["http_req_duration"]
     failed = metrics.get("http_req_failed", {})
     failed_share = failed.get("rate", failed.get("value"))
     latency_ms = {percentile: _number(duration, _k6_name(percentile)) for percentile in PERCENTILES}
     notes = ["latency from when a request was sent: what it waited for a free VU is not in it"]
     if missing := [f"p{percentile:g}" for percentile, value in latency_ms.items() if value is None]:
-        notes.append(f"{', '.join(missing)} missing: k6 run --summary-trend-stats 'med,p(90),p(95),p(99),p(99.9)'")
+        notes.append(f"{', '.join(missing)} missing: {_K6_MORE}")
     if dropped := metrics.get("dropped_iterations", {}).get("count"):
         notes.append(f"{dropped:g} iterations were dropped, so less was asked than intended")
     if failed_share is None:
@@ -98,6 +98,19 @@ def _k6(name: str, document: Mapping[str, Any]) -> Figures:
         latency_ms=latency_ms,
         notes=tuple(notes),
     )
+
+
+def _k6_metrics(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the numbers of each metric, whichever of k6's forms they come in.
+
+    `--summary-export` has them beside each other, `handleSummary` below `values`, and the machine-readable form in a
+    list, whose counters have no rate.
+    """
+    if "results" not in document:
+        return {metric: dict(table.get("values", table)) for metric, table in document["metrics"].items()}
+    metrics = {metric["name"]: dict(metric["values"]) for metric in document["results"]["metrics"]}
+    metrics["http_reqs"]["rate"] = metrics["http_reqs"]["count"] / float(document["config"]["duration"])
+    return metrics
 
 
 def _k6_name(percentile: float) -> str:
