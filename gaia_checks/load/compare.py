@@ -2,8 +2,9 @@
 
     gaia load compare reports/local/latest summary.json
 
-Reads the folder of one of our loads, k6's `--summary-export` or the JSON of its `handleSummary` (both also in the
-machine-readable form of k6 1.5 and later), and locust's `*_stats.csv` or `*_stats_history.csv`. What a tool has rounded or left out is said and never made up.
+Reads the folder of one of our loads; k6's `--summary-export` or the JSON of its `handleSummary`, both also in the
+machine-readable form of k6 1.5 and later; and locust's `*_stats.csv` or `*_stats_history.csv`. What a tool has rounded
+or left out is said and never made up.
 """
 
 import csv
