@@ -82,7 +82,8 @@ def _k6(name: str, document: Mapping[str, Any]) -> Figures:
     requests, duration = metrics["http_reqs"], metrics["http_req_duration"]
     failed = metrics.get("http_req_failed", {})
     failed_share = failed.get("rate", failed.get("value"))
-    latency_ms = {percentile: _number(duration, _k6_name(percentile)) for percentile in PERCENTILES}
+    duration.setdefault("p(50)", duration.get("med"))
+    latency_ms = {percentile: _number(duration, f"p({percentile:g})") for percentile in PERCENTILES}
     notes = ["latency from when a request was sent: what it waited for a free VU is not in it"]
     if missing := [f"p{percentile:g}" for percentile, value in latency_ms.items() if value is None]:
         notes.append(f"{', '.join(missing)} missing: {_K6_MORE}")
@@ -112,10 +113,6 @@ def _k6_metrics(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     metrics = {metric["name"]: dict(metric["values"]) for metric in document["results"]["metrics"]}
     metrics["http_reqs"]["rate"] = metrics["http_reqs"]["count"] / float(document["config"]["duration"])
     return metrics
-
-
-def _k6_name(percentile: float) -> str:
-    return "med" if percentile == 50 else f"p({percentile:g})"
 
 
 def _locust(name: str, rows: Sequence[Mapping[str, str]]) -> Figures:

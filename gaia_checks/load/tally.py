@@ -220,7 +220,8 @@ class Tally:
         second = self._second
         route = second.routes.get(arrival.route)
         if route is None:
-            route = second.routes[arrival.route] = Route(arrival.flood)
+            route = second.routes[arrival.route] = Route()
+        route.flood |= arrival.flood
         route.done += 1
         route.latency.record(arrival.latency_s)
         second.service.record(arrival.ended_s - arrival.begun_s)

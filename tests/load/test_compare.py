@@ -19,7 +19,7 @@ K6 = {
     "http_reqs": {"count": 6000, "rate": 99.98},
     "http_req_duration": {"avg": 3.1, "min": 1.0, "med": 2.5, "max": 41.0, "p(90)": 5.5, "p(95)": 7.25},
 }
-TRENDS = {"p(99)": 11.5, "p(99.9)": 33.0}
+TRENDS = {"p(50)": 2.25, "p(99)": 11.5, "p(99.9)": 33.0}
 
 STATS = (
     "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,"
@@ -92,7 +92,7 @@ def test_k6_says_what_it_did_not_send(tmp_path: Path) -> None:
     metrics = {**K6, "dropped_iterations": {"count": 12, "rate": 0.2}}
     metrics["http_req_duration"] = {**K6["http_req_duration"], **TRENDS}
     read = compare.read(written(tmp_path / "summary.json", {"metrics": metrics}))
-    assert (read.success, read.latency_ms[99.9]) == (None, 33.0)
+    assert (read.success, read.latency_ms[50], read.latency_ms[99.9]) == (None, 2.25, 33.0)
     assert "12 iterations were dropped, so less was asked than intended" in read.notes
     assert "success missing: the summary has no http_req_failed" in read.notes
 
