@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test bench bench-contract bench-swaps check format lock clean
+.PHONY: help install build gate test bench bench-contract bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -67,6 +67,13 @@ bench-contract: install  ## two minutes of made-up requests: does the server ans
 
 bench-swaps: install build  ## twenty swaps under load: what a client notices, about three minutes
 	$(BIN)/python -m benchmarks.swaps
+
+bench-load: install  ## what the load generator promises, measured beside its peers: about an hour
+	$(BIN)/python -m benchmarks.load
+
+bench-statistics: install  ## how often the gate errs on simulated services, and on live ones beside the limit: about 20 minutes
+	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.beside_the_limit 2>/dev/null
 
 check: install  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .

@@ -20,7 +20,7 @@ def main(seconds: int = 60) -> None:
     faults = 0
     with stack() as found:
         for name, variables in (("limited", {}), ("unlimited", {"RATE_LIMIT_ENABLED": "false"})):
-            print(f"--- {name}, {seconds} s")  # noqa: T201 - this is a program
+            print(f"--- {name}, {seconds} s")
             faults += ask(found.server(found.database(name), variables=variables), seconds, found.folder)
     raise SystemExit(min(faults, 1))
 

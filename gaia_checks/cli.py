@@ -227,6 +227,31 @@ def watch(
     watching.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
+loads = typer.Typer(help="Look at loads that were measured.", no_args_is_help=True)
+app.add_typer(loads, name="load")
+
+
+@loads.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="a load: our folder, k6's JSON or locust's CSV")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="another one")],
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show two loads side by side, whoever made them."""
+    from gaia_checks.load import compare as comparison
+
+    figures = comparison.read(first), comparison.read(second)
+    print(json.dumps(comparison.to_json(*figures), indent=2) if as_json else comparison.text(*figures))
+
+
+@loads.command()
+def chart(folder: Annotated[Path, typer.Argument(help="files of a load, e.g. reports/local/latest")]) -> None:
+    """Draw a load: latency, rate and errors over time, as one HTML file."""
+    from gaia_checks.load import chart as picture
+
+    print(picture.write(folder))
+
+
 @app.command(hidden=True)
 def supervise(env: Name) -> None:
     """Supervise an environment's server, in the background."""

@@ -193,13 +193,15 @@ def inherited(**changes: str) -> dict[str, str]:
 
 
 def surroundings(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what a process that we start gets beside its own variables: how to find programs, home, language.
+    """Return what a process that we start gets beside its own variables: programs, home, language, certificates.
 
     The folder of the running Python comes first in PATH, so that `#!/usr/bin/env python3` finds this one.
     """
     path = variables.get("PATH") or os.defpath
     found = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
-    return found | {name: variables[name] for name in ("HOME", "LANG") if variables.get(name)}
+    return found | {
+        name: variables[name] for name in ("HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR") if variables.get(name)
+    }
 
 
 def _parse(name: str, path: Path) -> dict[str, Any]:

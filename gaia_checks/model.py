@@ -65,6 +65,7 @@ class Check:
     unit: str
     min_n: int = 1  # fewer samples decide nothing
     percentile: float | None = None  # for the rule "percentile"
+    burst_s: float | None = None  # for statistical rules: requests due within so long may go wrong together
     generator: bool = (
         False  # about the load generator: on the wrong side it makes the criterion inconclusive, never failed
     )
@@ -79,6 +80,7 @@ class Criterion:
     look: str  # the name of the look that gives its measurements
     window_s: float  # a measurement over less decides nothing
     max_window_s: float  # how far the look may be extended
+    looks_s: tuple[float, ...]  # after how long its growing sample is judged: nominal end, then the extensions
     checks: tuple[Check, ...]
 
     @property

@@ -4,6 +4,7 @@ A test says which looks it will wait for; the controller starts them, in their o
 are known. A process that ends leaves a measurement saying how, so that nobody waits for a dead one.
 """
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from gaia_checks import journal
 from gaia_checks.judge.criteria import Looks
+from gaia_checks.judge.looks import ends_s
+from gaia_checks.load import run as load
 from gaia_checks.model import Measurement, Target
 
 RECORDED = ("log", "soak", "memory", "connections")
@@ -44,10 +47,11 @@ def commands(folder: Path, looks: Looks, wanted: Collection[str]) -> dict[str, t
             "--folder", str(folder), "--looks", json.dumps(recorded),
         )  # fmt: skip
     if LOAD in wanted:
-        load = looks[LOAD]
+        rate_per_s, window_s = looks[LOAD]["rate_per_s"], looks[LOAD]["window_s"]
+        *looks_s, longest_s = ends_s(window_s, looks[LOAD].get("max_window_s", window_s))
         argv[LOAD] = (
-            sys.executable, "-m", "gaia_checks.load",
-            "--folder", str(folder), "--rate-per-s", f"{load['rate_per_s']:g}", "--window-s", f"{load['window_s']:g}",
+            sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--rate-per-s", f"{rate_per_s:g}",
+            "--window-s", f"{longest_s:g}", "--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s),
         )  # fmt: skip
     return argv
 
@@ -74,6 +78,14 @@ class Background:
             watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
             watcher.start()
             self._watchers.append(watcher)
+
+    def enough(self) -> None:
+        """Tell the load that no further look at it is needed."""
+        process = self._processes[LOAD]
+        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+        with contextlib.suppress(BrokenPipeError):  # it has ended by itself
+            process.stdin.write(load.ENOUGH)
+            process.stdin.flush()
 
     def stop(self) -> None:
         """End what still runs and wait until every end is recorded."""

@@ -92,7 +92,10 @@ class Look:
         needed = {check.measurement for check in self._criterion.checks}
         process = background.process_of(self._criterion.look)
         ended = background.exit_name(process) if process else ""
-        self._wait(lambda names: needed <= names or ended in names, self._criterion.max_window_s + _GRACE_S)
+        grows = len(self._criterion.looks_s) > 1  # then only its end tells that no further look is to come
+        self._wait(
+            lambda names: (needed <= names and not grows) or ended in names, self._criterion.max_window_s + _GRACE_S
+        )
         found = {seen.name: seen for seen in self._gate.seen()}
         if not needed <= found.keys() and found[ended].value != 0:
             said = f": {found[ended].notes[0]}" if found[ended].notes else ""

@@ -25,12 +25,13 @@ from gaia_checks import environment as environments
 from gaia_checks import journal
 from gaia_checks.deploy import rollout
 from gaia_checks.environment import Environment
-from gaia_checks.errors import Busy, ConfigurationError, GaiaError, NotWritable
-from gaia_checks.gate import background, traces
+from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
+from gaia_checks.gate import background, extension, traces
 from gaia_checks.gate import target as targets
 from gaia_checks.gate.look import Gate
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.load import chart
 from gaia_checks.model import Measurement, State, Target, Verdict, timestamp
 from gaia_checks.report import allure, evidence, page
 
@@ -152,6 +153,19 @@ class Session:
         wanted = {criterion.look for criterion in self.promised if criterion.id in planned}
         self._background = background.Background(self.folder, self._target, self.gate.record)
         self._background.start(background.commands(self.folder, self.criteria.looks, wanted))
+        if background.LOAD in wanted:
+            self._extend_while_undecided(self._background, set(planned))
+
+    def _extend_while_undecided(self, running: background.Background, planned: set[str]) -> None:
+        """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
+        extension.watch(
+            [each for each in self.promised if each.look == background.LOAD and each.id in planned],
+            self.gate.seen,
+            self._closing,
+            rehearsal=self.criteria.rehearsal,
+            mark=lambda label: chart.mark(self.folder, label),
+            enough=running.enough,
+        )
 
     def _plan(self) -> dict[str, str]:
         """Return test -> criterion, as the process that collected them wrote it."""
@@ -206,6 +220,8 @@ class Session:
 
     def _tell(self, verdict: Verdict) -> None:
         (self.folder / "verdict.md").write_text(page.markdown(verdict), encoding="utf-8")
+        with contextlib.suppress(EvidenceError):  # there was no load, or it was ended before its first second
+            chart.write(self.folder)
         allure.attach(self.folder, verdict)
         evidence.redact(self.folder, self.environment)
         allure.render(self.folder)

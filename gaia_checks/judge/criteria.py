@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.errors import CriteriaFileError
+from gaia_checks.judge.looks import ends_s
 from gaia_checks.model import STAGES, Check, Criterion
 
 PATH = Path(__file__).with_name("criteria.toml")
@@ -79,12 +80,14 @@ def _criterion(
     if look not in looks:
         raise CriteriaFileError(f"{label}: look {look!r} does not exist; known: {', '.join(sorted(looks))}")
     window_s = looks[look].get("window_s", 0)
+    max_window_s = looks[look].get("max_window_s", window_s)
     return Criterion(
         id=key,
         claim=table["claim"],
         look=look,
         window_s=window_s,
-        max_window_s=looks[look].get("max_window_s", window_s),
+        max_window_s=max_window_s,
+        looks_s=ends_s(window_s, max_window_s),
         checks=(*honesty.get(look, ()), *_checks(label, table)),
     )
 
@@ -97,7 +100,7 @@ def _checks(label: str, table: dict[str, Any], *, generator: bool = False) -> tu
 
 
 def _check(label: str, table: dict[str, Any], *, generator: bool) -> Check:
-    _known(label, "checks.", table, {"measurement", "rule", "threshold", "unit", "min_n", "percentile"})
+    _known(label, "checks.", table, {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst_s"})
     if table.get("rule") not in RULES:
         raise CriteriaFileError(f"{label}: rule {table.get('rule')!r} does not exist; known: {', '.join(RULES)}")
     try:

@@ -1,63 +1,25 @@
-"""How sure a number is: bounds of a success rate, of a latency percentile, of a trend. Pure.
+"""How sure a number is: bounds of a success rate and of a latency percentile. Pure. docs/statistics.md says why.
 
 Every bound is one-sided at its own alpha. A verdict passes when the bound on the bad side is still good, and
 fails when the bound on the good side is already bad; so both errors are at most alpha.
+
+A percentile is a proportion: p99 lies below 100 ms when at least 99 % of the requests take less. So both kinds rest
+on one `Sample`: good and bad requests per stretch of time.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
 from scipy import stats
 
-ALPHAS = (0.03, 0.01, 0.01)
-"""Alpha of the look at the nominal end and of the two extensions. By Bonferroni's inequality all three together
-err in at most 5 % of the cases; looking every second at 5 % would err in 15-27 %."""
+ONLY_ALPHA = 0.05
+"""Of a sample that is judged once; `judge.looks` says what several looks may spend."""
 
-REHEARSAL_ALPHA = 0.05
-"""A rehearsal looks once, so it may spend everything at once."""
-
-WARM_UP_S = 300.0
-"""What a process does in its first minutes (caches, pools, compiled code) is no trend."""
-
-SHORTEST_TREND_S = 1200.0
-"""Noise of 0.2 MB over one minute projects to more than a gigabyte in a week; under 20 minutes nobody knows."""
-
-HORIZON_S = 7 * 86_400.0
-"""How far a trend is projected: seven days."""
-
-_TREND_POINTS = 300
 _LONGEST_FACTOR = 10_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Slope:
-    """A straight line through a series: its rise per second with bounds, and where it stands at the end."""
-
-    per_s: float
-    lower_per_s: float
-    upper_per_s: float
-    level: float  # of the line at the last sample, in the series' unit
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """Where a series stands in seven days, in its own unit."""
-
-    lower: float
-    expected: float
-    upper: float
-
-
-def alpha(*, rehearsal: bool, look: int = 0) -> float:
-    """Return the alpha of a look: 0 at the nominal end, 1 and 2 at the extensions."""
-    return REHEARSAL_ALPHA if rehearsal else ALPHAS[look]
-
-
-# success rates -----------------------------------------------------------------------------------
 
 
 def clopper_pearson(failures: float, n: float, alpha: float) -> tuple[float, float]:
@@ -83,26 +45,79 @@ def design_effect(blocks: Sequence[Sequence[int]]) -> float:
     the counts over the binomial's. A sample of n requests is worth n / effect independent ones (Kish, Survey
     Sampling, 1965, section 8.2).
     """
-    used = [(requests, failures) for requests, failures in blocks if requests > 0]
-    n, failed = sum(requests for requests, _ in used), sum(failures for _, failures in used)
-    if len(used) < 2 or failed in (0, n):
+    table = _table(blocks)
+    n, failed = table.sum(axis=0)
+    if len(table) < 2 or failed in (0, n):
         return 1.0
+    requests, failures = table.T
     rate = failed / n
-    chi_square = sum((failures - requests * rate) ** 2 / (requests * rate * (1 - rate)) for requests, failures in used)
-    return max(1.0, chi_square / (len(used) - 1))
+    chi_square = float((((failures - requests * rate) ** 2) / (requests * rate * (1 - rate))).sum())
+    return max(1.0, chi_square / (len(table) - 1))
 
 
-def seconds_needed_for_proportion(
-    failures: float, n: float, window_s: float, threshold: float, alpha: float
-) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Requests of which some failed, and how much they tell. Counts need not be whole."""
+
+    n: float
+    failures: float
+    effect: float  # the design effect: n / effect requests would tell as much if they were independent
+    burst: float  # so many requests may fail together; 1: each on its own
+    bursts: tuple[tuple[float, float], ...]  # (size as a share of `burst`, how many of them), largest first
+
+    @classmethod
+    def of(cls, blocks: Sequence[Sequence[int]], burst: float = 1.0) -> "Sample":
+        """Read (requests, failures) per stretch of time. Raises ValueError when there are no requests.
+
+        Failures of one stretch are taken to have come together, as far as a burst reaches.
+        """
+        table = _table(blocks)
+        if not len(table) or (table[:, 1] > table[:, 0]).any() or (table < 0).any():
+            raise ValueError(f"{len(table)} blocks of requests are no sample, or more failed than were sent")
+        n, failures = (float(total) for total in table.sum(axis=0))
+        return cls(n, failures, design_effect(blocks), burst, _bursts(table[:, 1], burst))
+
+    def lower(self, alpha: float) -> float:
+        """Return the lower bound of the success proportion: what remains when few bursts were seen, or none."""
+        by_effect, _ = clopper_pearson(self.failures / self.effect, self.n / self.effect, alpha)
+        return min(by_effect, 1 - self._stringer(alpha))
+
+    def upper(self, alpha: float) -> float:
+        """Return the upper bound of the success proportion."""
+        return clopper_pearson(self.failures / self.effect, self.n / self.effect, alpha)[1]
+
+    def times(self, factor: float) -> "Sample":
+        """Return a sample that went on like this for `factor` times as long."""
+        bursts = tuple((size, count * factor) for size, count in self.bursts)
+        return replace(self, n=self.n * factor, failures=self.failures * factor, bursts=bursts)
+
+    def _stringer(self, alpha: float) -> float:
+        """Return the upper bound of the failed proportion, from n / burst units each of which may fail in part.
+
+        Stringer's bound, as auditors use it for rare and unequal errors (Bickel, International Statistical Review 60
+        (1992), 197-209). Without a failure it is what n / burst clean units prove; with bursts of 1 it is Clopper and
+        Pearson's.
+        """
+        units, seen = self.n / self.burst, 0.0
+        bound = before = 1 - clopper_pearson(0, units, alpha)[0]
+        for size, count in self.bursts:
+            seen = min(seen + count, units)
+            upper = 1 - clopper_pearson(seen, units, alpha)[0]
+            bound, before = bound + (upper - before) * size, upper
+        return min(bound, 1.0)
+
+
+def seconds_needed(sample: Sample, window_s: float, promised: float, alphas: tuple[float, float]) -> float | None:
     """Return how many more seconds like those seen would decide, 0 if they do; None if they never would.
 
-    `failures` of `n` were seen in `window_s` seconds; counts are independent ones (divided by the design effect).
+    `sample` was seen in `window_s` seconds; `promised` is the proportion that must succeed; `alphas` are those of
+    passing and of failing.
     """
+    to_pass, to_fail = alphas
 
     def decides(factor: float) -> bool:
-        lower, upper = clopper_pearson(failures * factor, n * factor, alpha)
-        return lower >= threshold or upper < threshold
+        longer = sample.times(factor)
+        return longer.lower(to_pass) >= promised or longer.upper(to_fail) < promised
 
     if decides(1):
         return 0.0
@@ -126,75 +141,83 @@ def decode(text: str) -> Any:
         raise ValueError(f"not an encoded histogram: {error!r}") from error
 
 
-def percentile_bounds(histogram: Any, percentile: float, alpha: float) -> tuple[float | None, float | None]:
-    """Return the lower and the upper bound of a percentile in ms, each one-sided at `alpha`; None where n is too small.
+class Latencies:
+    """Latencies per stretch of time: HdrHistograms of whole microseconds, rounded down.
 
-    `histogram` is an HdrHistogram of whole microseconds, rounded down. The bounds are order statistics whose ranks
-    come from the binomial distribution (David and Nagaraja, Order Statistics, 3rd ed., section 7.1): no assumption
-    on the distribution is made. A bucket's lower edge stands for a lower bound, its upper edge for an upper one, so
-    that the histogram's own rounding never decides.
+    A bucket's upper edge stands for its samples where they should be small and its lower edge where they should be
+    large, so that the histogram's own rounding never decides.
     """
-    n = int(histogram.get_total_count())
-    if n <= 0:
-        return None, None
-    low_rank = int(stats.binom.ppf(alpha, n, percentile / 100))
-    high_rank = int(stats.binom.ppf(1 - alpha, n, percentile / 100)) + 1
-    lower = _bucket(histogram, low_rank)[0] / 1000 if low_rank >= 1 else None
-    upper = _bucket(histogram, high_rank)[1] / 1000 if high_rank <= n else None
-    return lower, upper
+
+    def __init__(self, histograms: Sequence[Any]) -> None:
+        """Take one histogram per stretch; all have the same range and digits."""
+        counts = np.array([np.ctypeslib.as_array(histogram.counts) for histogram in histograms], dtype=np.int64)
+        used = np.flatnonzero(counts.sum(axis=0)) if len(counts) else np.array([], dtype=np.int64)
+        values = [histograms[0].get_value_from_index(int(index)) for index in used]
+        self._lower_ms = [histograms[0].get_lowest_equivalent_value(value) / 1000 for value in values]
+        self._upper_ms = [(histograms[0].get_highest_equivalent_value(value) + 1) / 1000 for value in values]
+        self._up_to = counts[:, used].cumsum(axis=1) if len(used) else np.zeros((0, 0), dtype=np.int64)
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return int(self._up_to[:, -1].sum()) if self._up_to.size else 0
+
+    def percentile_ms(self, percentile: float) -> float:
+        """Return a percentile of what was seen, by the upper edge of its bucket. Raises ValueError without samples."""
+        if not self.n:
+            raise ValueError("no samples have no percentile")
+        rank = max(1, math.ceil(self.n * percentile / 100))
+        return float(self._upper_ms[int(np.searchsorted(self._up_to.sum(axis=0), rank))])
+
+    def below(self, limit_ms: float, burst: float = 1.0) -> Sample:
+        """Return the latencies as good or bad: bad is what may lie at `limit_ms` or above."""
+        return self._split(int(np.searchsorted(self._upper_ms, limit_ms)), burst)
+
+    def bounds_ms(
+        self, percentile: float, alphas: tuple[float, float], burst: float = 1.0
+    ) -> tuple[float | None, float | None]:
+        """Return the lower and the upper bound of a percentile; None where there are too few samples.
+
+        The upper bound is one-sided at the first of `alphas`, that of passing, the lower one at the second.
+
+        They are order statistics: the ranks are those at which `Sample`'s bounds of the proportion below reach the
+        percentile. For independent requests these are the ranks of the binomial distribution (David and Nagaraja,
+        Order Statistics, 3rd ed., section 7.1): nothing is assumed about the distribution.
+        """
+        if not self.n:
+            return None, None
+        share, buckets = percentile / 100, len(self._upper_ms)
+        enough = _first(buckets + 1, lambda split: self._split(split, burst).lower(alphas[0]) >= share)
+        too_few = _first(buckets + 1, lambda split: self._split(split, burst).upper(alphas[1]) >= share)
+        lower = self._lower_ms[too_few - 1] if 1 <= too_few <= buckets else None
+        upper = self._upper_ms[enough - 1] if 1 <= enough <= buckets else None
+        return lower, upper
+
+    def _split(self, buckets: int, burst: float) -> Sample:
+        """Take the first so many buckets as good and the rest as bad."""
+        requests = self._up_to[:, -1]
+        good = self._up_to[:, buckets - 1] if buckets else np.zeros_like(requests)
+        return Sample.of(np.column_stack((requests, requests - good)), burst)  # type: ignore[arg-type] # rows of two
 
 
-def _bucket(histogram: Any, rank: int) -> tuple[int, int]:
-    """Return the edges, in microseconds and the upper one excluded, of the bucket with the sample of this rank."""
-    seen = 0
-    for value, count in _counts(histogram):
-        seen += count
-        if seen >= rank:
-            return int(histogram.get_lowest_equivalent_value(value)), int(
-                histogram.get_highest_equivalent_value(value)
-            ) + 1
-    raise ValueError(f"the histogram holds {seen} samples, so none has rank {rank}")
+def _first(count: int, holds: Any) -> int:
+    """Return the first of 0 to count - 1 that holds, by halving; count when none does."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
 
 
-def _counts(histogram: Any) -> Iterator[tuple[int, int]]:
-    for item in histogram.get_recorded_iterator():
-        yield item.value_iterated_to, item.count_added_in_this_iter_step
+def _table(blocks: Sequence[Sequence[int]]) -> Any:
+    """Return (requests, failures) as an array of those blocks that had requests."""
+    table = np.asarray(blocks, dtype=float).reshape(-1, 2)
+    return table[table[:, 0] != 0]
 
 
-# trends ------------------------------------------------------------------------------------------
-
-
-def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
-    """Return the median of the slopes between all pairs of samples, with bounds one-sided at `alpha`.
-
-    Sen, Journal of the American Statistical Association 63 (1968), 1379-1389; it withstands outliers. `series` is
-    (seconds, value) in order of time. A long one is first reduced to medians of equal stretches, which
-    also makes neighbours less alike than single samples are. Raises ValueError for fewer than 3 samples.
-    """
-    if len(series) < 3:
-        raise ValueError(f"{len(series)} samples have no trend")
-    times, values = _medians(np.asarray(series, dtype=float))
-    slope, intercept, lower, upper = stats.theilslopes(values, times, 1 - 2 * alpha)
-    return Slope(float(slope), float(lower), float(upper), float(intercept + slope * series[-1][0]))
-
-
-def project(series: Sequence[Sequence[float]], alpha: float) -> Projection | None:
-    """Return where a (seconds, value) series stands in seven days; None when it is too short to say.
-
-    The first 5 minutes are left out, and at least 20 minutes must remain.
-    """
-    warm = [sample for sample in series if sample[0] >= WARM_UP_S]
-    if len(warm) < 3 or warm[-1][0] - warm[0][0] < SHORTEST_TREND_S:
-        return None
-    line = theil_sen(warm, alpha)
-    lower, expected, upper = (
-        line.level + per_s * HORIZON_S for per_s in (line.lower_per_s, line.per_s, line.upper_per_s)
-    )
-    return Projection(lower, expected, upper)
-
-
-def _medians(samples: "np.ndarray[Any, np.dtype[np.float64]]") -> tuple[Any, Any]:
-    """Reduce samples to at most `_TREND_POINTS` medians of (time, value)."""
-    parts = np.array_split(samples, min(len(samples), _TREND_POINTS))
-    medians = np.array([np.median(part, axis=0) for part in parts])
-    return medians[:, 0], medians[:, 1]
+def _bursts(failures: Any, burst: float) -> tuple[tuple[float, float], ...]:
+    """Cut the failures of each block into whole bursts and a rest; return (share of a burst, how many)."""
+    whole, rest = np.divmod(failures, burst)
+    sizes, counts = np.unique(rest[rest > 0] / burst, return_counts=True)
+    parts = [(1.0, float(whole.sum())), *zip(map(float, sizes[::-1]), map(float, counts[::-1]), strict=True)]
+    return tuple((size, count) for size, count in parts if count > 0)

@@ -2,6 +2,9 @@
 
 The target comes as one JSON line on standard input, which then stays open: its end says that the gate is gone,
 and the load ends by itself. So does it on SIGTERM and SIGINT. Exit code 0: measured; 8: not; 4: wrong usage.
+
+With `--looks-s 300,1470 --window-s 7200` what was due until then is measured while the load goes on; the line
+`enough` on standard input ends it.
 """
 
 import argparse
@@ -30,15 +33,16 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rate-per-s", type=float, required=True)
     parser.add_argument("--window-s", type=float, required=True)
+    parser.add_argument("--looks-s", default="")
     given = parser.parse_args()
-    ended = threading.Event()
+    ended, enough = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
         target = Target.from_json(json.loads(sys.stdin.buffer.readline()))
     except (ValueError, KeyError, TypeError):
         parser.error("no target on standard input; give it as one JSON line, as Target.to_json() writes it")
-    threading.Thread(target=_watch_parent, args=(ended,), daemon=True).start()
+    threading.Thread(target=_watch_parent, args=(ended, enough), daemon=True).start()
     return run.run(
         target,
         given.folder,
@@ -46,13 +50,16 @@ def main() -> int:
         window_s=given.window_s,
         say=lambda text: print(text, file=sys.stderr, flush=True),
         ended=ended.is_set,
+        looks_s=[float(look_s) for look_s in given.looks_s.split(",") if look_s],
+        enough=enough.is_set,
     )
 
 
-def _watch_parent(ended: threading.Event) -> None:
+def _watch_parent(ended: threading.Event, enough: threading.Event) -> None:
     """Read until standard input ends. Not through sys.stdin: a thread that waits in it would keep us from exiting."""
-    while os.read(0, 4096):
-        pass
+    while said := os.read(0, 4096):
+        if run.ENOUGH.encode() in said:
+            enough.set()
     ended.set()
 
 

@@ -1,33 +1,83 @@
-"""Latencies in HdrHistograms: whole microseconds rounded down, three significant digits, 1 us to 60 s."""
+"""Latencies in HdrHistograms: whole microseconds rounded down, three significant digits, 1 us to 60 s.
 
+While counting, only the buckets that hold something are kept: recording is one addition, a second with a few hundred
+requests is a few hundred numbers, and any two can be added without loss. The encoding is HdrHistogram's own (V2).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hdrh.histogram import HdrHistogram
 
 _LOWEST_US = 1
 _HIGHEST_US = 60_000_000
 _DIGITS = 3
+_BITS = 11  # 2048 values of one bucket: the next power of two that holds three digits
 
 
-def create() -> Any:
-    """Return an empty HdrHistogram; any two of them can be added without loss."""
-    return HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
+@dataclass(slots=True)
+class Histogram:
+    """How many latencies fell into each bucket of an HdrHistogram."""
+
+    counts: dict[int, int] = field(default_factory=dict)  # index, as HdrHistogram numbers its counts
+
+    def record(self, seconds: float) -> None:
+        """Add one latency; what is beyond the range counts as its end."""
+        value = int(seconds * 1e6)
+        if not _LOWEST_US <= value <= _HIGHEST_US:
+            value = min(max(value, _LOWEST_US), _HIGHEST_US)
+        shift = value.bit_length() - _BITS
+        index = (shift << _BITS - 1) + (value >> shift) if shift > 0 else value
+        self.counts[index] = self.counts.get(index, 0) + 1
+
+    def add(self, other: "Histogram") -> None:
+        """Add what another one holds."""
+        for index, count in other.counts.items():
+            self.counts[index] = self.counts.get(index, 0) + count
+
+    @property
+    def total(self) -> int:
+        """How many latencies were recorded."""
+        return sum(self.counts.values())
+
+    def percentile_ms(self, percentile: float) -> float | None:
+        """Return a percentile in ms, by the upper edge of its bucket; None when nothing was recorded."""
+        rank, seen = max(1, math.ceil(percentile / 100 * self.total)), 0
+        for index in sorted(self.counts):
+            seen += self.counts[index]
+            if seen >= rank:
+                return _upper_us(index) / 1000
+        return None
+
+    def buckets_ms(self) -> Iterator[tuple[float, int]]:
+        """Yield (upper edge in ms, count) of every bucket that holds something, in order."""
+        for index in sorted(self.counts):
+            yield _upper_us(index) / 1000, self.counts[index]
+
+    def encode(self) -> str:
+        """Return the base64 text of the compressed V2 encoding."""
+        whole = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
+        for index, count in self.counts.items():
+            whole.record_value(_lower_us(index), count)
+        return str(whole.encode().decode("ascii"))
+
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Read what `encode` wrote."""
+        whole: Any = HdrHistogram.decode(text)
+        return cls({index: count for index, count in enumerate(whole.counts) if count})
 
 
-def record(histogram: Any, seconds: float) -> None:
-    """Add one latency; what is beyond the range counts as its end."""
-    histogram.record_value(min(max(int(seconds * 1e6), _LOWEST_US), _HIGHEST_US))
+def _lower_us(index: int) -> int:
+    shift = max(0, (index >> _BITS - 1) - 1)
+    return (index - (shift << _BITS - 1)) << shift
 
 
-def percentile_ms(histogram: Any, percentile: float) -> float:
-    """Return a percentile in ms, by the upper edge of its bucket."""
-    return int(histogram.get_value_at_percentile(percentile)) / 1000
-
-
-def encode(histogram: Any) -> str:
-    """Return the base64 text of the compressed V2 encoding."""
-    return str(histogram.encode().decode("ascii"))
+def _upper_us(index: int) -> int:
+    return _lower_us(index + 1) - 1
 
 
 class Log:
@@ -45,8 +95,9 @@ class Log:
             encoding="ascii",
         )
 
-    def append(self, start_s: float, length_s: float, histogram: Any) -> None:
-        """Add the histogram of one interval; its maximum is written in ms."""
-        maximum_ms = int(histogram.get_max_value()) / 1000
-        with self._path.open("a", encoding="ascii") as file:
-            file.write(f"{start_s:.3f},{length_s:.3f},{maximum_ms:.3f},{encode(histogram)}\n")
+    def append(self, start_s: float, length_s: float, histogram: Histogram, tag: str = "") -> None:
+        """Add the histogram of one interval, its maximum in ms; a tag (without commas and spaces) tells what of."""
+        maximum_ms = histogram.percentile_ms(100) or 0.0
+        named = f"Tag={tag}," if tag else ""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{named}{start_s:.3f},{length_s:.3f},{maximum_ms:.3f},{histogram.encode()}\n")

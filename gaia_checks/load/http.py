@@ -6,7 +6,6 @@ always says whose it is: `NoReply` is the server's, anything else is our own.
 """
 
 import errno
-import json
 import ssl
 import time
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from urllib.parse import urlsplit
 import gevent
 from gevent import monkey, socket
 from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from gaia_checks.load import message
 
 _IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not cross with that
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -75,17 +76,28 @@ class Client:
         self._host = url.hostname or ""
         port = url.port or (443 if self._tls else 80)
         self._family, _, _, _, self._address = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)[0]
-        common = {"Host": url.netloc, "Accept": "application/json", **headers}
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in common.items())
+        self._headers = message.common_headers(base_url, headers)
         self._limit_s = limit_s
         self._prefix = url.path.rstrip("/")
         self._idle: list[_Connection] = []
-        self._written: dict[tuple[str, str], bytes] = {}
         self.retried = 0  # requests that met a dead connection before a byte was written, and took another
+
+    def render(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return a request to this server as it is sent."""
+        return message.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
 
     def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
         """Send one request and return the whole answer. Raises NoReply; OSError where the fault is ours."""
-        data = self._bytes(method, path, body)
+        return self.send(method, self.render(method, path, body))
+
+    def send(self, method: str, data: bytes) -> Reply:
+        """Send what `render` made. Raises as `exchange` does."""
         try:
             with gevent.Timeout(self._limit_s):
                 return self._exchange(method, data)
@@ -167,16 +179,6 @@ class Client:
                 return
             else:
                 raise NoReply("the server closed the connection without a whole answer")
-
-    def _bytes(self, method: str, path: str, body: Mapping[str, Any] | None) -> bytes:
-        if body is None and (known := self._written.get((method, path))):
-            return known
-        content = b"" if body is None else json.dumps(body).encode()
-        entity = f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n" if body is not None else ""
-        data = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}{entity}\r\n".encode("latin-1") + content
-        if body is None:
-            self._written[method, path] = data
-        return data
 
 
 def _write_rest(connection: _Connection, data: bytes) -> _Connection:

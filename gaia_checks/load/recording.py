@@ -1,4 +1,4 @@
-"""The files that the load leaves: a timeline, a histogram log, and at the very end a result."""
+"""The files that a load leaves: a timeline, histogram logs, and at the very end a result."""
 
 import json
 import time
@@ -8,34 +8,52 @@ from typing import Any
 
 from gaia_checks import journal
 from gaia_checks.load.histogram import Log
+from gaia_checks.load.tally import Second
 
 TIMELINE = Path("timelines") / "load.jsonl"
 LATENCY_LOG = Path("latency.hlog")
+ROUTES_LOG = Path("latency_by_route.hlog")
 RESULT = Path("load.json")
 """It exists only when every intended arrival has come to its end, or says under `broken` why none was sent.
 Nothing else says that the load is complete."""
 
 
+def look_file(number: int) -> Path:
+    """Return the name of the file with the result of a look, counted from 0, at a load that went on."""
+    return RESULT.with_suffix(f".{number + 1}.json")
+
+
 class Recording:
     """Writes as the load goes on, so that a kill loses a second at most."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, looks: int = 0) -> None:
         """Begin the files; what an earlier load left there is replaced."""
         self._folder = folder
-        self._ended_s = 0.0
         (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
         (folder / TIMELINE).unlink(missing_ok=True)
-        (folder / RESULT).unlink(missing_ok=True)
-        self._log = Log(folder / LATENCY_LOG, time.time())
+        for path in (RESULT, *map(look_file, range(looks))):
+            (folder / path).unlink(missing_ok=True)
+        started_s = time.time()
+        self._all, self._by_route = Log(folder / LATENCY_LOG, started_s), Log(folder / ROUTES_LOG, started_s)
 
-    def second(self, now_s: float, record: Mapping[str, Any], interval: Any) -> None:
-        """Write one second. `now_s` is its end, in seconds since the start; `interval` a histogram."""
+    def second(self, second: Second, record: Mapping[str, Any]) -> None:
+        """Write one second and its record."""
         journal.append(self._folder / TIMELINE, record)
-        self._log.append(self._ended_s, now_s - self._ended_s, interval)
-        self._ended_s = now_s
+        start_s, length_s = second.start_s, second.end_s - second.start_s
+        self._all.append(start_s, length_s, second.judged().latency)
+        for label, route in sorted(second.routes.items()):
+            self._by_route.append(start_s, length_s, route.latency, label.replace(" ", "_").replace(",", "_"))
+
+    def look(self, number: int, result: Mapping[str, Any]) -> None:
+        """Write the result of one look, while the load goes on."""
+        self._write(look_file(number), result)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write the result: whole, or not at all."""
-        draft = self._folder / f".{RESULT}"
+        """Write the result."""
+        self._write(RESULT, result)
+
+    def _write(self, name: Path, result: Mapping[str, Any]) -> None:
+        """Write a file whole, or not at all."""
+        draft = self._folder / f".{name}"
         draft.write_text(json.dumps(result), encoding="utf-8")
-        draft.rename(self._folder / RESULT)
+        draft.rename(self._folder / name)

@@ -1,4 +1,7 @@
-"""One load from beginning to end: locust in a process of its own, its result turned into measurements.
+"""One load from beginning to end: locust in a process of its own, its results turned into measurements.
+
+A load that may be extended is started for its longest time. Its looks are measured while it goes on, without a
+pause, until somebody says that they are enough.
 
 What locust exits with is not believed: a listener that crashed leaves it 0. Only a complete result counts.
 """
@@ -8,17 +11,21 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from gaia_checks import journal
-from gaia_checks.environment import ROOT
+from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
-from gaia_checks.load.recording import RESULT
+from gaia_checks.load.measurements import looked, measurements, nothing
+from gaia_checks.load.recording import RESULT, look_file
 from gaia_checks.model import Measurement, Target
 
 LOCUSTFILE = ROOT / "locustfiles" / "quotas.py"
+
+ENOUGH = "enough\n"
+"""What the gate says on our standard input when no further look is needed."""
 
 _POLL_S = 0.1
 _BEYOND_S = 45.0  # start, the last answers and the end take less than this beyond the window
@@ -26,13 +33,20 @@ _GRACE_S = 5.0
 
 
 def command(
-    base_url: str, folder: Path, *, rate_per_s: float, window_s: float, locustfile: Path = LOCUSTFILE
+    base_url: str,
+    folder: Path,
+    *,
+    rate_per_s: float,
+    window_s: float,
+    looks_s: Sequence[float] = (),
+    locustfile: Path = LOCUSTFILE,
 ) -> tuple[str, ...]:
     """Return locust's command line: one load of `window_s`, rounded up to whole seconds, into `folder`. Pure."""
+    looks = ("--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s)) if looks_s else ()
     return (
         sys.executable, "-m", "locust", "--locustfile", str(locustfile), "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", base_url, "--rate", f"{rate_per_s:g}", "--run-time",
-        f"{math.ceil(window_s)}s", "--folder", str(folder),
+        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *looks,
     )  # fmt: skip
 
 
@@ -44,88 +58,84 @@ def run(
     window_s: float,
     say: Callable[[str], None],
     ended: Callable[[], bool],
+    looks_s: Sequence[float] = (),
+    enough: Callable[[], bool] = lambda: False,
     locustfile: Path = LOCUSTFILE,
 ) -> int:
     """Offer the load and append its measurements to the evidence. Returns 0 when it was measured, else 8.
 
-    It stops early, without measurements, once `ended()` is true.
+    `looks_s` are moments before the end at which what was due until then is measured while the load goes on. It
+    stops early, with the looks that were measured, once `enough()` is true; without more, once `ended()` is.
     """
     folder = folder.resolve()
     (folder / RESULT).unlink(missing_ok=True)
-    argv = command(target.base_url, folder, rate_per_s=rate_per_s, window_s=window_s, locustfile=locustfile)
+    looks = Looks(folder, looks_s)
+    argv = command(
+        target.base_url, folder, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s, locustfile=locustfile
+    )
     process = subprocess.Popen(argv, cwd=folder, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+    def over() -> bool:
+        looks.measure()
+        return enough() or ended()
+
     try:
-        finished = _wait(process, time.monotonic() + window_s + _BEYOND_S, ended)
+        finished = _wait(process, time.monotonic() + window_s + _BEYOND_S, over)
     finally:
         _end(process)
+    looks.measure()
+    if enough():
+        return 0
     if ended():
         say("the load was ended before its time; it measured nothing")
         return Inconclusive.exit_code
     result = _read(folder / RESULT)
     broken = result.get("broken") if finished else "locust did not end in time"
-    for measurement in nothing(str(broken)) if broken else measurements(result):
+    if not broken:
+        _append(folder, measurements(result))
+        return 0
+    say(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
+    if not looks.measured:
+        _append(folder, nothing(str(broken)))
+    return Inconclusive.exit_code
+
+
+class Looks:
+    """Turns the looks at a load that goes on into measurements, as they come."""
+
+    def __init__(self, folder: Path, ends_s: Sequence[float]) -> None:
+        """Forget what an earlier load in `folder` has left."""
+        self._folder = folder
+        self._ends_s = ends_s
+        self.measured = 0
+        for number in range(len(ends_s)):
+            (folder / look_file(number)).unlink(missing_ok=True)
+
+    def measure(self) -> None:
+        """Append what is new to the evidence."""
+        while self.measured < len(self._ends_s) and (self._folder / look_file(self.measured)).exists():
+            result, end_s = _read(self._folder / look_file(self.measured)), self._ends_s[self.measured]
+            self.measured += 1
+            _append(self._folder, [*measurements(result), looked(self.measured, end_s)])
+
+
+def _append(folder: Path, seen: Sequence[Measurement]) -> None:
+    for measurement in seen:
         journal.append(folder / "measurements.jsonl", measurement.to_json())
-    if broken:
-        say(f"the load measured nothing: {broken}")
-    return Inconclusive.exit_code if broken else 0
-
-
-def measurements(result: Mapping[str, Any]) -> list[Measurement]:
-    """Return what a complete result says, under the names that the criteria use. Pure but for the time of day."""
-    intended, sent, seconds = result["intended"], result["sent"], result["seconds"]
-
-    def saw(name: str, value: Any, unit: str, n: int, how: str, notes: Sequence[str] = ()) -> Measurement:
-        return Measurement(f"load.{name}", value, unit, n, result["window_s"], journal.now(), how, tuple(notes))
-
-    blocks = {"failures": result["failed"], "blocks": result["blocks"]}
-    return [
-        saw("sent_of_intended", _share(sent, intended), "ratio", intended, "requests sent, of those intended",
-            result["generator_notes"]),
-        saw("send_lateness_p99", result["lateness_p99_ms"], "ms", sent,
-            "from when a request was due until its turn came"),
-        saw("generator_errors", result["generator_errors"], "count", intended,
-            f"requests lost by our own fault; {result['retried']} met a connection that was closed and took another",
-            result["generator_notes"]),
-        saw("limited", result["limited"], "count", sent, "requests refused with 429", result["limited_notes"]),
-        saw("generator_cpu", result["cpu_p95"], "ratio", seconds, "p95 of the generator's share of a core in a second"),
-        saw("generator_waited", result["waited_p95"], "ratio", seconds,
-            "p95 of the share of a second in which the generator could run but another process had the core"),
-        saw("cpu_steal", result["steal_p95"], "ratio", seconds,
-            "p95 of the share of all cores taken by other machines"),
-        saw("served_of_sent", _share(result["served"], sent), "ratio", sent,
-            "requests answered as they should be, no later than 1 s after the window, of those sent", result["notes"]),
-        saw("outcomes", blocks, "count", sent,
-            "requests and failures per 10 s; success = expected status and valid body", result["notes"]),
-        saw("latency", result["latency"], "hdr", sent, "from when a request was due until its whole answer was there"),
-    ]  # fmt: skip
-
-
-def nothing(why: str) -> list[Measurement]:
-    """Return the measurements of a load that saw nothing: every criterion of it can say why."""
-    names = {
-        "sent_of_intended": "ratio",
-        "send_lateness_p99": "ms",
-        "generator_errors": "count",
-        "served_of_sent": "ratio",
-        "outcomes": "count",
-        "latency": "hdr",
-    }
-    return [
-        Measurement(f"load.{name}", None, unit, 0, 0.0, journal.now(), "the load did not take place", (why,))
-        for name, unit in names.items()
-    ]
 
 
 def _variables(target: Target) -> dict[str, str]:
-    """All that locust gets from outside: no LOCUST_* variable of whoever runs us can change the load."""
+    """All that locust gets from outside: no LOCUST_* variable or ~/.locust.conf of whoever runs us changes it."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
-    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}", **token}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
+    trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
+    return {**trusted, **ours, **token}
 
 
-def _wait(process: "subprocess.Popen[bytes]", deadline: float, ended: Callable[[], bool]) -> bool:
+def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:
     """Return whether the process has ended by itself in time."""
     while process.poll() is None:
-        if ended() or time.monotonic() > deadline:
+        if over() or time.monotonic() > deadline:
             return False
         time.sleep(_POLL_S)
     return True
@@ -147,7 +157,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {"broken": "locust left no result; load.err says why"}
     return result
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None

@@ -1,14 +1,15 @@
-"""What became of every arrival. Pure: events in, one record per second and one result out; time is an argument.
+"""What became of every arrival, second by second. Pure: events in, one `Second` after the other out.
 
 Every intended arrival is counted exactly once and none is dropped: sent late, not sent, failed or served.
-Seconds are counted from the start of the schedule.
+Time is an argument: seconds from the start of the schedule.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import bisect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Self
 
-from gaia_checks.load import histogram
+from gaia_checks.load.histogram import Histogram
 from gaia_checks.load.resources import Shares
 
 REPLY_LIMIT_S = 10.0
@@ -23,11 +24,15 @@ SERVED_WITHIN_S = 1.0
 BLOCK_S = 10
 """Outcomes are kept per block of this length; from how they vary comes the design effect."""
 
-_EXAMPLES = 5
+_LOOK = 1_000_000  # numbers of blocks that one look may have
+
+EXAMPLES = 5
+"""So many examples are kept of what went wrong."""
+
+_NO_SHARES = Shares(0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One intended request that was sent, and its end."""
 
     due_s: float
@@ -36,6 +41,8 @@ class Arrival:
     problem: str | None  # what was wrong; None: served
     answered: bool  # whether a whole answer came, right or wrong
     limited: bool = False  # whether it was refused with 429
+    route: str = ""  # how its kind is called in statistics
+    flood: bool = False  # sent to be refused
 
     @property
     def latency_s(self) -> float:
@@ -46,124 +53,215 @@ class Arrival:
 
 @dataclass(slots=True)
 class Counts:
-    """What is counted, in a second and in all."""
+    """What is counted of all arrivals."""
 
     intended: int = 0
-    sent: int = 0
+    sent: int = 0  # those that our own fault ended are taken off again
+    late: int = 0
+    retried: int = 0  # met a connection that was closed before a byte was written, and took another
+    generator_errors: int = 0  # ended by our own fault
+    served: int = 0  # answered as they should be, and in time
+
+
+@dataclass(slots=True)
+class Route:
+    """What came of one kind of request."""
+
+    flood: bool = False
     done: int = 0
     failed: int = 0
-    late: int = 0
     limited: int = 0
-    generator_errors: int = 0
+    latency: Histogram = field(default_factory=Histogram)  # from when it was due
+
+    def add(self, other: "Route") -> None:
+        """Add what another process counted of the same kind."""
+        self.flood |= other.flood
+        self.done += other.done
+        self.failed += other.failed
+        self.limited += other.limited
+        self.latency.add(other.latency)
 
 
-@dataclass
+@dataclass(slots=True)
+class Block:
+    """What came of the requests that were due in one stretch of time, floods left out."""
+
+    requests: int = 0
+    failures: int = 0
+    served: int = 0  # answered as they should be, and in time
+    latency: Histogram = field(default_factory=Histogram)  # from when it was due
+
+    def add(self, other: "Block") -> None:
+        """Add what another process counted of the same stretch."""
+        self.requests += other.requests
+        self.failures += other.failures
+        self.served += other.served
+        self.latency.add(other.latency)
+
+
+def look_of(block: int) -> int:
+    """Return the look, counted from 0, at whose end a block's requests are all due."""
+    return block // _LOOK
+
+
+@dataclass(slots=True)
+class Notes:
+    """A few examples of what went wrong: failures, refusals by a limit, our own faults."""
+
+    failed: list[str] = field(default_factory=list)
+    limited: list[str] = field(default_factory=list)
+    generator: list[str] = field(default_factory=list)
+
+    def add(self, other: "Notes") -> None:
+        """Take over what there is room for."""
+        for mine, theirs in (
+            (self.failed, other.failed),
+            (self.limited, other.limited),
+            (self.generator, other.generator),
+        ):
+            mine.extend(theirs[: EXAMPLES - len(mine)])
+
+
+@dataclass(slots=True)
+class Second:
+    """Everything that ended in one second, of one process or of several: `add` loses nothing."""
+
+    number: int
+    start_s: float = 0.0
+    end_s: float = 0.0
+    counts: Counts = field(default_factory=Counts)
+    routes: dict[str, Route] = field(default_factory=dict)
+    service: Histogram = field(default_factory=Histogram)  # from when it was sent
+    lateness: Histogram = field(default_factory=Histogram)  # from when it was due until it was sent
+    blocks: dict[int, Block] = field(default_factory=dict)  # in the order of their keys
+    shares: Shares = _NO_SHARES  # the worst process's
+    notes: Notes = field(default_factory=Notes)
+    last: bool = False  # nothing comes after it
+
+    def add(self, other: "Second") -> None:
+        """Add what another process, or another second, counted."""
+        self.start_s, self.end_s = min(self.start_s, other.start_s), max(self.end_s, other.end_s)
+        for name in Counts.__slots__:
+            setattr(self.counts, name, getattr(self.counts, name) + getattr(other.counts, name))
+        for label, route in other.routes.items():
+            self.routes.setdefault(label, Route()).add(route)
+        self.service.add(other.service)
+        self.lateness.add(other.lateness)
+        for key, block in other.blocks.items():
+            self.blocks.setdefault(key, Block()).add(block)
+        self.shares = Shares(*map(max, self.shares, other.shares))
+        self.notes.add(other.notes)
+
+    def judged(self) -> Route:
+        """Return all kinds of requests that count, as one."""
+        together = Route()
+        for route in self.routes.values():
+            if not route.flood:
+                together.add(route)
+        return together
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON, its histograms encoded without loss."""
+        return {
+            "number": self.number, "start_s": self.start_s, "end_s": self.end_s, "last": self.last,
+            "counts": asdict(self.counts), "notes": asdict(self.notes), "shares": list(self.shares),
+            "blocks": [
+                [key, block.requests, block.failures, block.served, block.latency.encode()]
+                for key, block in self.blocks.items()
+            ],
+            "service": self.service.encode(), "lateness": self.lateness.encode(),
+            "routes": {
+                label: [route.flood, route.done, route.failed, route.limited, route.latency.encode()]
+                for label, route in self.routes.items()
+            },
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{name: document[name] for name in ("number", "start_s", "end_s", "last")},
+            counts=Counts(**document["counts"]), notes=Notes(**document["notes"]), shares=Shares(*document["shares"]),
+            blocks={
+                key: Block(requests, failures, served, Histogram.decode(encoded))
+                for key, requests, failures, served, encoded in document["blocks"]
+            },
+            service=Histogram.decode(document["service"]), lateness=Histogram.decode(document["lateness"]),
+            routes={
+                label: Route(flood, done, failed, limited, Histogram.decode(encoded))
+                for label, (flood, done, failed, limited, encoded) in document["routes"].items()
+            },
+        )  # fmt: skip
+
+
 class Tally:
-    """Everything that happened."""
+    """Counts what happens in one process, for the second that is under way."""
 
-    window_s: float
-    total: Counts = field(default_factory=Counts)
-    served: int = 0
-    _second: Counts = field(default_factory=Counts)
-    _latencies_s: list[float] = field(default_factory=list)  # of this second
-    _latency: Any = field(default_factory=histogram.create)
-    _lateness: Any = field(default_factory=histogram.create)
-    _blocks: dict[int, list[int]] = field(default_factory=dict)  # index -> [requests, failures]
-    _shares: list[Shares] = field(default_factory=list)
-    _notes: list[str] = field(default_factory=list)
-    _limited_notes: list[str] = field(default_factory=list)
-    _generator_notes: list[str] = field(default_factory=list)
+    def __init__(self, window_s: float, looks_s: Sequence[float] = ()) -> None:
+        """`looks_s` are the moments within the window at which what was due until then is judged."""
+        self._ends_s = (*looks_s, window_s)
+        self._second = Second(0)
+        self._retried = 0
 
     def intend(self) -> None:
         """Count an arrival that is due."""
-        for counts in (self.total, self._second):
-            counts.intended += 1
+        self._second.counts.intended += 1
 
     def send(self, due_s: float, begun_s: float) -> None:
         """Count an arrival whose turn has come."""
-        histogram.record(self._lateness, begun_s - due_s)
-        for counts in (self.total, self._second):
-            counts.sent += 1
-            counts.late += begun_s - due_s > LATE_S
+        counts, lateness_s = self._second.counts, begun_s - due_s
+        counts.sent += 1
+        if lateness_s > LATE_S:
+            counts.late += 1
+        self._second.lateness.record(lateness_s)
 
     def end(self, arrival: Arrival) -> None:
         """Count the end of an arrival that was sent."""
-        failed = arrival.problem is not None
-        for counts in (self.total, self._second):
-            counts.done += 1
-            counts.failed += failed
-            counts.limited += arrival.limited
-        self.served += not failed and arrival.ended_s <= self.window_s + SERVED_WITHIN_S
-        block = self._blocks.setdefault(int(arrival.due_s // BLOCK_S), [0, 0])
-        block[0] += 1
-        block[1] += failed
-        self._latencies_s.append(arrival.latency_s)
-        histogram.record(self._latency, arrival.latency_s)
-        if arrival.problem is not None:
-            kind = self._limited_notes if arrival.limited else self._notes
+        second = self._second
+        route = second.routes.get(arrival.route)
+        if route is None:
+            route = second.routes[arrival.route] = Route()
+        route.flood |= arrival.flood
+        route.done += 1
+        route.latency.record(arrival.latency_s)
+        second.service.record(arrival.ended_s - arrival.begun_s)
+        look, served = bisect.bisect_right(self._ends_s, arrival.due_s, hi=len(self._ends_s) - 1), False
+        if arrival.problem is None:
+            served = arrival.ended_s <= self._ends_s[look] + SERVED_WITHIN_S
+            second.counts.served += served
+        else:
+            route.failed += 1
+            kind = second.notes.limited if arrival.limited else second.notes.failed
             _note(kind, f"{arrival.problem}, due at {arrival.due_s:.2f} s")
+        route.limited += arrival.limited
+        if not arrival.flood:
+            key = look * _LOOK + int(arrival.due_s // BLOCK_S)
+            block = second.blocks.get(key)
+            if block is None:
+                block = second.blocks[key] = Block()
+            block.requests += 1
+            block.failures += arrival.problem is not None
+            block.served += served
+            block.latency.record(arrival.latency_s)
 
     def break_down(self, due_s: float, reason: str) -> None:
         """Count an arrival that our own fault has ended: it was not sent, whatever was counted before."""
-        self.total.sent -= 1
-        for counts in (self.total, self._second):
-            counts.generator_errors += 1
-        _note(self._generator_notes, f"{reason}, due at {due_s:.2f} s")
+        self._second.counts.sent -= 1
+        self._second.counts.generator_errors += 1
+        _note(self._second.notes.generator, f"{reason}, due at {due_s:.2f} s")
 
-    def second(self, now_s: float, shares: Shares) -> tuple[dict[str, Any], Any]:
-        """Close a second: return its record and its latencies as a histogram."""
-        counts, self._second = self._second, Counts()
-        latencies_s, self._latencies_s = sorted(self._latencies_s), []
-        self._shares.append(shares)
-        interval = histogram.create()
-        for latency_s in latencies_s:
-            histogram.record(interval, latency_s)
-        record = {
-            "t": round(min(now_s, self.window_s), 3),
-            "of": self.window_s,
-            "worst": self.worst(),
-            **{name: getattr(counts, name) for name in Counts.__slots__},
-            "p50_ms": _rank_ms(latencies_s, 0.50),
-            "p99_ms": _rank_ms(latencies_s, 0.99),
-            "max_ms": _rank_ms(latencies_s, 1.0),
-            **{name: round(share, 4) for name, share in shares._asdict().items()},
-        }
-        return record, interval
-
-    def worst(self) -> str:
-        """Return what a person wants to know so far: `p99 12.3 ms, 0 failed`."""
-        return f"p99 {histogram.percentile_ms(self._latency, 99):.1f} ms, {self.total.failed} failed"
-
-    def result(self) -> dict[str, Any]:
-        """Return everything that was counted, as JSON."""
-        return {
-            **{name: getattr(self.total, name) for name in Counts.__slots__},
-            "window_s": self.window_s,
-            "served": self.served,
-            "blocks": [self._blocks[index] for index in sorted(self._blocks)],
-            "latency": histogram.encode(self._latency),
-            "lateness_p99_ms": histogram.percentile_ms(self._lateness, 99),
-            "seconds": len(self._shares),
-            **{f"{name}_p95": _p95([getattr(shares, name) for shares in self._shares]) for name in Shares._fields},
-            "notes": [*self._notes, *self._limited_notes][:_EXAMPLES],
-            "limited_notes": self._limited_notes,
-            "generator_notes": self._generator_notes,
-        }
+    def close(self, number: int, now_s: float, shares: Shares, *, retried: int = 0, last: bool = False) -> Second:
+        """End the second that is under way and begin the next. `retried` are all retries since the start."""
+        second, self._second = self._second, Second(number + 1, now_s, now_s)
+        second.number, second.end_s, second.shares, second.last = number, now_s, shares, last
+        second.counts.retried, self._retried = retried - self._retried, retried
+        return second
 
 
 def _note(notes: list[str], text: str) -> None:
-    if len(notes) < _EXAMPLES:
+    if len(notes) < EXAMPLES:
         notes.append(text)
 
 
-def _rank_ms(ordered_s: Sequence[float], share: float) -> float | None:
-    """Return the value below or at which `share` of the ordered values lie, in ms."""
-    if not ordered_s:
-        return None
-    index = min(len(ordered_s) - 1, int(share * len(ordered_s)))
-    return round(ordered_s[index] * 1000, 3)
-
-
-def _p95(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    return round(ordered[int(0.95 * (len(ordered) - 1))], 4) if ordered else 0.0
+Listener = Callable[[Second], None]
+"""What an engine tells every second to."""

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
+from scipy.stats import binom
 
 from gaia_checks.judge import statistics
+from gaia_checks.judge.statistics import Latencies, Sample
 
 SEED = 20261123
 
@@ -17,10 +19,9 @@ def histogram(values_us: list[int]) -> HdrHistogram:
     return made
 
 
-def test_alpha_is_spent_over_three_looks_or_at_once_in_a_rehearsal() -> None:
-    """Three looks together err as often as a rehearsal's single one."""
-    assert [statistics.alpha(rehearsal=False, look=look) for look in range(3)] == [0.03, 0.01, 0.01]
-    assert sum(statistics.ALPHAS) == pytest.approx(statistics.alpha(rehearsal=True)) == 0.05
+def bounds(values_us: list[int], alpha: float = 0.05) -> tuple[float | None, float | None]:
+    """Return the bounds of p99 of independent latencies, in ms."""
+    return Latencies([histogram(values_us)]).bounds_ms(99, (alpha, alpha))
 
 
 # success rates
@@ -71,21 +72,45 @@ def test_design_effect_is_the_failures_per_stall(blocks: list[list[int]], effect
     assert statistics.design_effect(blocks) == pytest.approx(effect)
 
 
-def test_a_service_on_the_limit_rarely_passes_even_when_it_fails_in_stalls() -> None:
-    """With failures in bursts of 30 the design effect keeps a rate of exactly 99.95 % from being taken for better."""
-    chance = np.random.default_rng(SEED)
-    passes, runs = 0, 400
-    for _ in range(runs):
-        blocks = [[1000, 30 * int(chance.poisson(1000 * 0.0005 / 30))] for _ in range(60)]
-        effect = statistics.design_effect(blocks)
-        failures = sum(failed for _, failed in blocks)
-        passes += failures > 0 and statistics.clopper_pearson(failures / effect, 60_000 / effect, 0.05)[0] >= 0.9995
-    assert passes / runs < 0.08
+@pytest.mark.parametrize(("failures", "n"), [(0, 6_000), (3, 6_000), (60, 6_000)])
+def test_bursts_of_one_are_clopper_and_pearsons(failures: int, n: int) -> None:
+    """Where every request fails on its own, the lower bound is the exact binomial one."""
+    sample = Sample.of([[n, failures]])
+    assert sample.lower(0.05) == pytest.approx(statistics.clopper_pearson(failures, n, 0.05)[0])
+
+
+@pytest.mark.parametrize("burst", [1, 10, 100])
+def test_a_clean_sample_is_worth_as_many_requests_as_bursts_fit_into_it(burst: int) -> None:
+    """5,990 clean requests prove 99.95 %; when they may fail a hundred at a time it takes a hundred times as many."""
+    assert Sample.of([[5_990 * burst, 0]], burst).lower(0.05) >= 0.9995
+    assert Sample.of([[5_930 * burst, 0]], burst).lower(0.05) < 0.9995
+
+
+def test_small_failures_cost_less_than_whole_bursts() -> None:
+    """With bursts of 100 in mind, one failure is a hundredth of a burst; a hundred at once are one."""
+    clean, one, burst = (Sample.of([[600_000, failed]] + [[1000, 0]] * 2, 100).lower(0.05) for failed in (0, 1, 100))
+    assert clean > one > burst
+    assert clean - one < (clean - burst) / 50
+
+
+def test_a_burst_that_is_longer_than_expected_counts_as_several() -> None:
+    """250 failures in one stretch are two and a half bursts of 100."""
+    assert Sample.of([[30_000, 250], [30_000, 0]], 100).bursts == ((1.0, 2.0), (0.5, 1.0))
+
+
+@pytest.mark.parametrize("blocks", [[], [[0, 0]], [[5, 6]], [[5, -1]]])
+def test_no_sample_comes_from_impossible_blocks(blocks: list[list[int]]) -> None:
+    """Nothing seen, or more failures than requests, is an error and not a sample."""
+    with pytest.raises(ValueError, match="are no sample"):
+        Sample.of(blocks)
+
+
+BOTH = (0.05, 0.05)
 
 
 def test_seconds_needed_follow_from_the_rate_seen() -> None:
     """100 clean requests a second for 30 s need another 30 s to prove 99.95 %."""
-    assert statistics.seconds_needed_for_proportion(0, 3_000, 30, 0.9995, 0.05) == pytest.approx(30, abs=1)
+    assert statistics.seconds_needed(Sample.of([[3_000, 0]]), 30, 0.9995, BOTH) == pytest.approx(30, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -98,16 +123,17 @@ def test_seconds_needed_follow_from_the_rate_seen() -> None:
 )
 def test_seconds_needed_are_none_or_no_answer(failures: int, n: int, needed: float | None) -> None:
     """What is decided needs nothing; what sits on the limit would never be decided."""
-    assert statistics.seconds_needed_for_proportion(failures, n, 60, 0.9995, 0.05) == needed
+    assert statistics.seconds_needed(Sample.of([[n, failures]]), 60, 0.9995, BOTH) == needed
 
 
-def test_seconds_needed_do_decide() -> None:
-    """After so many more seconds of the same the bounds decide; after two thirds of them they do not."""
-    needed = statistics.seconds_needed_for_proportion(1, 6_000, 60, 0.9995, 0.05)
-    assert needed is not None
-    for more_s, decided in ((needed, True), (needed * 0.6, False)):
-        factor = (60 + more_s) / 60
-        assert (statistics.clopper_pearson(factor, 6_000 * factor, 0.05)[0] >= 0.9995) is decided
+@pytest.mark.parametrize("burst", [1, 100])
+def test_seconds_needed_do_decide(burst: int) -> None:
+    """After so many more seconds of the same the bounds decide; after 60 % of them they do not."""
+    sample = Sample.of([[6_000, 1]], burst)
+    needed_s = statistics.seconds_needed(sample, 60, 0.9995, BOTH)
+    assert needed_s is not None
+    for more_s, decided in ((needed_s, True), (needed_s * 0.6, False)):
+        assert (sample.times((60 + more_s) / 60).lower(0.05) >= 0.9995) is decided
 
 
 # percentiles
@@ -116,24 +142,35 @@ def test_seconds_needed_do_decide() -> None:
 @pytest.mark.parametrize(("n", "known"), [(298, False), (299, True)])
 def test_p99_has_an_upper_bound_from_299_samples_on(n: int, known: bool) -> None:
     """Below that even the largest sample may lie under the true p99."""
-    _, upper = statistics.percentile_bounds(histogram([1000] * n), 99, 0.05)
+    _, upper = bounds([1000] * n)
     assert (upper is not None) is known
 
 
 def test_an_empty_histogram_bounds_nothing() -> None:
     """No samples, no bounds."""
-    assert statistics.percentile_bounds(histogram([]), 99, 0.05) == (None, None)
+    assert bounds([]) == (None, None)
+    with pytest.raises(ValueError, match="no samples"):
+        Latencies([histogram([])]).percentile_ms(99)
 
 
 @pytest.mark.parametrize(("us", "lower_ms", "upper_ms"), [(99_600, 99.584, 99.648), (100_400, 100.352, 100.416)])
 def test_rounding_of_the_histogram_does_not_decide(us: int, lower_ms: float, upper_ms: float) -> None:
     """99.6 ms stays below 100 ms by its bucket's upper edge, 100.4 ms above it by the lower one."""
-    assert statistics.percentile_bounds(histogram([us] * 6000), 99, 0.05) == (lower_ms, upper_ms)
+    assert bounds([us] * 6000) == (lower_ms, upper_ms)
+
+
+@pytest.mark.parametrize("n", [299, 400, 6_000])
+def test_ranks_are_those_of_the_binomial_distribution(n: int) -> None:
+    """The bounds of independent latencies are the order statistics that the binomial quantiles name."""
+    lower, upper = bounds([rank * 2 for rank in range(1, 1001)] * (n // 1000) + list(range(2, n % 1000 * 2 + 1, 2)))
+    ordered = sorted([rank * 2 for rank in range(1, 1001)] * (n // 1000) + list(range(2, n % 1000 * 2 + 1, 2)))
+    low_rank, high_rank = int(binom.ppf(0.05, n, 0.99)), int(binom.ppf(0.95, n, 0.99)) + 1
+    assert (lower, upper) == (ordered[low_rank - 1] / 1000, (ordered[high_rank - 1] + 1) / 1000)
 
 
 def test_ranks_are_those_of_the_binomial_interval() -> None:
     """At n = 6,000 the two-sided 95 % interval of p99 runs from about p98.75 to p99.25."""
-    lower, upper = statistics.percentile_bounds(histogram(list(range(1, 2001)) * 3), 99, 0.025)
+    lower, upper = bounds(list(range(1, 2001)) * 3, alpha=0.025)
     assert lower is not None
     assert upper is not None
     assert lower / 2 == pytest.approx(0.9875, abs=5e-4)
@@ -145,12 +182,9 @@ def test_percentile_bounds_err_no_more_than_promised() -> None:
     chance = np.random.default_rng(SEED)
     true_ms = -np.log(0.01)  # p99 of an exponential distribution of mean 1 ms
     runs = 200
-    bounds = [
-        statistics.percentile_bounds(histogram(list(map(int, chance.exponential(1000, 400)))), 99, 0.05)
-        for _ in range(runs)
-    ]
-    too_high = sum(lower is not None and lower > true_ms for lower, _ in bounds)
-    too_low = sum(upper is not None and upper < true_ms for _, upper in bounds)
+    drawn = [bounds(list(map(int, chance.exponential(1000, 400)))) for _ in range(runs)]
+    too_high = sum(lower is not None and lower > true_ms for lower, _ in drawn)
+    too_low = sum(upper is not None and upper < true_ms for _, upper in drawn)
     assert max(too_high, too_low) / runs < 0.10
 
 
@@ -167,42 +201,19 @@ def test_what_is_no_histogram_is_refused(text: object) -> None:
         statistics.decode(text)  # type: ignore[arg-type]
 
 
-# trends
+def test_latencies_that_come_together_widen_the_bounds() -> None:
+    """A hundred slow requests in one stretch say less than one in each of a hundred."""
+    even = [histogram([1000] * 99 + [200_000]) for _ in range(60)]
+    together = [histogram([1000] * 100) for _ in range(59)] + [histogram([200_000] * 60 + [1000] * 40)]
+    assert Latencies(even).below(100).effect == 1
+    assert Latencies(together).below(100).effect > 50
+    assert Latencies(together).percentile_ms(99.5) == Latencies(even).percentile_ms(99.5) > 200
+    assert Latencies(together).below(100).lower(0.05) < Latencies(even).below(100).lower(0.05)
 
 
-def memory(seconds: int, mb_per_hour: float, noise_mb: float = 0.2) -> list[list[float]]:
-    """A process that starts at 100 MB, warms up to 120 and rises from there."""
-    chance = np.random.default_rng(SEED)
-    return [
-        [float(t), 120 - 20 * float(np.exp(-t / 20)) + mb_per_hour * t / 3600 + float(chance.normal(0, noise_mb))]
-        for t in range(seconds)
-    ]
-
-
-@pytest.mark.parametrize("seconds", [0, 2, 60, 1490])
-def test_a_short_look_has_no_trend(seconds: int) -> None:
-    """Twenty minutes after five of warm-up, or nothing is said."""
-    assert statistics.project(memory(seconds, 0), 0.05) is None
-
-
-@pytest.mark.parametrize(("mb_per_hour", "expected_mb"), [(0.0, 120), (1.0, 288), (-0.1, 103)])
-def test_a_long_look_projects_seven_days(mb_per_hour: float, expected_mb: float) -> None:
-    """The interval holds the truth and is narrower than what the criterion is about."""
-    seen = statistics.project(memory(1800, mb_per_hour), 0.01)
-    assert seen is not None
-    assert seen.lower < expected_mb < seen.upper
-    assert seen.upper - seen.lower < 100
-
-
-def test_outliers_do_not_make_a_trend() -> None:
-    """A tenth of the samples doubled by a dump that was running does not move the slope."""
-    series = [[t, value * 2 if 1500 < t < 1620 else value] for t, value in memory(1800, 0)]
-    slope = statistics.theil_sen(series[300:], 0.05)
-    assert abs(slope.per_s) * 3600 < 0.5
-    assert slope.level == pytest.approx(120, abs=0.5)
-
-
-def test_two_samples_have_no_slope() -> None:
-    """Less than three samples is an error."""
-    with pytest.raises(ValueError, match="2 samples have no trend"):
-        statistics.theil_sen([[0, 1], [1, 1]], 0.05)
+def test_slow_latencies_that_may_come_together_need_more_samples() -> None:
+    """299 fast ones bound p99; if a hundred may be slow at a time, it takes 29,900."""
+    quick = histogram([1000] * 29_800)
+    assert Latencies([quick]).bounds_ms(99, BOTH)[1] is not None
+    assert Latencies([quick]).bounds_ms(99, BOTH, burst=100)[1] is None
+    assert Latencies([quick, histogram([1000] * 200)]).bounds_ms(99, BOTH, burst=100)[1] is not None

@@ -8,6 +8,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from gaia_checks.judge import verdict
+from gaia_checks.judge.looks import ends_s
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Measurement, State
 
 ALL_GOOD = Check("look.good", "all_good", 1, "ratio", min_n=3)
@@ -20,9 +21,9 @@ TREND = Check("memory.series", "trend", 500, "MB")
 HONEST = Check("load.sent", "at_least", 0.999, "ratio", generator=True)
 
 
-def criterion(*checks: Check, window_s: float = 0) -> Criterion:
+def criterion(*checks: Check, window_s: float = 0, max_window_s: float = 0) -> Criterion:
     """Make a criterion of some checks."""
-    return Criterion("dev.thing", "It works", "look", window_s, window_s, checks)
+    return Criterion("dev.thing", "It works", "look", window_s, max_window_s, ends_s(window_s, max_window_s), checks)
 
 
 def seen(name: str, value: Any, n: int = 3, window_s: float = 60, notes: tuple[str, ...] = ()) -> Measurement:
@@ -43,9 +44,9 @@ def latency(milliseconds: float, n: int) -> Measurement:
     return seen("load.latency", histogram.encode().decode(), n)
 
 
-def outcomes(failures: int, n: int) -> Measurement:
+def outcomes(failures: int, n: int, window_s: float = 60) -> Measurement:
     """Make n outcomes in one block."""
-    return seen("load.outcomes", {"failures": failures, "blocks": [[n, failures]]}, n)
+    return seen("load.outcomes", {"failures": failures, "blocks": [[n, failures]]}, n, window_s)
 
 
 @pytest.mark.parametrize(
@@ -158,14 +159,91 @@ def test_a_killed_gate_passes_nothing() -> None:
     assert (result.state, result.why) == (State.INCONCLUSIVE, "the gate was ended before it had finished; run it again")
 
 
-def test_a_full_gate_asks_for_more_evidence_than_a_rehearsal() -> None:
-    """The first of three looks has the smaller alpha: what passes a rehearsal may not pass a gate."""
-    measurements = [outcomes(0, 5_990), seen("gate.outcome.dev.thing", "passed"), seen(verdict.FINISHED, True)]
-    states = [
-        verdict.judge([criterion(PROPORTION)], measurements, rehearsal=rehearsal)[0].state
-        for rehearsal in (True, False)
-    ]
-    assert states == [State.PASS, State.INCONCLUSIVE]
+BURSTY = replace(PROPORTION, burst_s=1)
+EXTENDED = criterion(PROPORTION, window_s=60, max_window_s=240)
+
+
+@pytest.mark.parametrize(
+    ("what", "n", "rehearsal", "state"),
+    [
+        (criterion(PROPORTION, window_s=60, max_window_s=60), 5_990, False, State.PASS),
+        (EXTENDED, 5_990, False, State.INCONCLUSIVE),
+        (EXTENDED, 7_020, False, State.PASS),
+        (criterion(BURSTY, window_s=60), 5_990, True, State.PASS),
+        (criterion(BURSTY, window_s=60), 59_900, False, State.INCONCLUSIVE),
+    ],
+)
+def test_how_much_evidence_a_pass_takes(what: Criterion, n: int, rehearsal: bool, state: State) -> None:
+    """The first of three looks asks for more than an only one, bursts ask for more, a rehearsal overlooks them."""
+    assert verdict.judge_measured(what, [outcomes(0, n)], rehearsal=rehearsal).state is state
+
+
+def test_a_pass_says_which_bursts_it_has_taken_into_account() -> None:
+    """A second of requests at the rate that was seen."""
+    result = verdict.judge_measured(
+        criterion(BURSTY, window_s=7_200), [outcomes(0, 720_000, window_s=7_200)], rehearsal=False
+    )
+    assert result.state is State.PASS
+    assert result.why.endswith("succeed, also if requests go wrong 100 at a time")
+
+
+@pytest.mark.parametrize(
+    ("looks", "state", "when"),
+    [
+        ([(0, 6_000)], State.INCONCLUSIVE, "look 1 of 3, after 60 s"),
+        ([(0, 6_000), (0, 12_000)], State.PASS, "look 2 of 3, after 120 s"),
+        ([(0, 6_000), (2, 12_000), (1, 24_000)], State.PASS, "look 3 of 3, after 240 s"),
+        ([(1, 6_000), (6, 12_000), (12, 24_000)], State.INCONCLUSIVE, "look 3 of 3, after 240 s"),
+        ([(60, 6_000)], State.FAIL, "look 1 of 3, after 60 s"),
+        ([(0, 9_000), (0, 12_000), (90, 24_000)], State.FAIL, "look 3 of 3, after 240 s"),
+    ],
+)
+def test_a_growing_sample_is_judged_at_each_look(looks: list[tuple[int, int]], state: State, when: str) -> None:
+    """The first look that decides is the verdict and says so; but what any look has seen to be wrong stays wrong."""
+    ends = zip(looks, EXTENDED.looks_s, strict=False)
+    result = verdict.judge_measured(
+        EXTENDED, [outcomes(failures, n, end_s) for (failures, n), end_s in ends], rehearsal=False
+    )
+    assert (result.state, result.why.endswith(when)) == (state, True), result.why
+
+
+def test_one_look_is_not_mentioned() -> None:
+    """Where there is only one look nobody asks which."""
+    assert "look" not in judged(criterion(PROPORTION), outcomes(0, 6_000)).why
+
+
+HONEST_EXTENDED = criterion(HONEST, PROPORTION, window_s=60, max_window_s=240)
+
+
+@pytest.mark.parametrize(
+    ("measurements", "more"),
+    [
+        ([seen("load.sent", 1.0), outcomes(0, 6_000)], True),
+        ([seen("load.sent", 1.0), outcomes(0, 9_000)], False),  # passed
+        ([seen("load.sent", 1.0), outcomes(60, 6_000)], False),  # failed
+        ([seen("load.sent", 0.9), outcomes(0, 6_000)], False),  # more of a starved generator says no more
+        ([seen("load.sent", 1.0)], False),  # the outcomes are missing
+        ([], False),
+        ([seen("load.sent", 1.0, window_s=240), outcomes(1, 6_000, 240)], False),  # the last look was taken
+    ],
+)
+def test_only_what_more_of_the_same_may_decide_goes_on(measurements: list[Measurement], more: bool) -> None:
+    """A look is extended while its statistics are open and nothing else is wrong."""
+    assert verdict.undecided(HONEST_EXTENDED, measurements, rehearsal=False) is more
+
+
+def test_latency_is_judged_by_how_it_varies_between_stretches() -> None:
+    """Two percent of slow requests, spread evenly, are too many; in a single stall they decide nothing."""
+    even, stall = HdrHistogram(1, 60_000_000, 3), HdrHistogram(1, 60_000_000, 3)
+    even.record_value(10_000, 98)
+    even.record_value(500_000, 2)
+    quick = HdrHistogram(1, 60_000_000, 3)
+    quick.record_value(10_000, 100)
+    stall.record_value(500_000, 100)
+    spread = [even.encode().decode()] * 50
+    together = [quick.encode().decode()] * 49 + [stall.encode().decode()]
+    states = [judged(criterion(PERCENTILE), seen("load.latency", value, 5_000)).state for value in (spread, together)]
+    assert states == [State.FAIL, State.INCONCLUSIVE]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ request, so that a test knows what the load must have seen:
     silent      [at, for]: never answers a request that came in that stretch
     idle_s      seconds after which an idle connection is closed
     status      the status of every answer
+    tls         [certificate, key]: the files that it serves TLS with
 
 `GET /ready` is not counted and says how many requests of each method came.
 """
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 from typing import Any
@@ -77,8 +79,12 @@ class Server:
 
 async def main() -> None:
     """Serve until killed."""
-    server = Server(json.loads(sys.argv[2]))
-    async with await asyncio.start_server(server.serve, "127.0.0.1", int(sys.argv[1]), backlog=1000) as listening:
+    server, tls = Server(json.loads(sys.argv[2])), None
+    if "tls" in server.orders:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(*server.orders["tls"])
+    port = int(sys.argv[1])
+    async with await asyncio.start_server(server.serve, "127.0.0.1", port, backlog=1000, ssl=tls) as listening:
         await listening.serve_forever()
 
 

@@ -6,13 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -22,43 +18,9 @@ from gaia_checks.judge import statistics
 from gaia_checks.load import recording, run
 from gaia_checks.model import Measurement, Target
 from tests.ground import free_port
+from tests.load.processes import requests, running, server, wait_for
 
 SMOKE = ROOT / "locustfiles" / "smoke.py"
-
-
-@contextmanager
-def server(**orders: Any) -> Iterator[str]:
-    """Start a server that misbehaves as ordered; yield where it answers."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(orders)], cwd=ROOT)
-    try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ready"))
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(url: str) -> bool:
-    """Whether something answers there."""
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.TransportError:
-        return False
-
-
-def requests(url: str) -> dict[str, int]:
-    """Return how many requests of each method a server saw."""
-    counts: dict[str, int] = httpx.get(f"{url}/ready", trust_env=False).json()
-    return counts
-
-
-def wait_for(holds: Callable[[], object], within_s: float = 20) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.05)
 
 
 def measured(folder: Path) -> dict[str, Measurement]:
@@ -67,7 +29,15 @@ def measured(folder: Path) -> dict[str, Measurement]:
     return {measurement.name.removeprefix("load."): measurement for measurement in seen}
 
 
-def load(base_url: str, folder: Path, *, rate_per_s: float = 100, window_s: float, locustfile: Path = SMOKE) -> int:
+def load(
+    base_url: str,
+    folder: Path,
+    *,
+    rate_per_s: float = 100,
+    window_s: float,
+    looks_s: tuple[float, ...] = (),
+    locustfile: Path = SMOKE,
+) -> int:
     """Run one load to its end."""
     said: list[str] = []
     return run.run(
@@ -77,13 +47,14 @@ def load(base_url: str, folder: Path, *, rate_per_s: float = 100, window_s: floa
         window_s=window_s,
         say=said.append,
         ended=lambda: False,
+        looks_s=looks_s,
         locustfile=locustfile,
     )
 
 
 def percentile_ms(measurement: Measurement, percentile: float) -> float:
     """Return a percentile of a recorded latency."""
-    return int(statistics.decode(measurement.value).get_value_at_percentile(percentile)) / 1000
+    return statistics.Latencies([statistics.decode(text) for text in measurement.value]).percentile_ms(percentile)
 
 
 def test_the_command_line_is_a_value() -> None:
@@ -92,6 +63,7 @@ def test_the_command_line_is_a_value() -> None:
     assert argv == (
         sys.executable, "-m", "locust", "--locustfile", "/f.py", "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", "http://h:1", "--rate", "2.5", "--run-time", "60s", "--folder", "/r",
+        "--end-with-parent",
     )  # fmt: skip
 
 
@@ -113,6 +85,47 @@ def test_a_stall_is_seen_in_full(tmp_path: Path) -> None:
     seconds = list(journal.read(tmp_path / recording.TIMELINE))
     assert [(second["t"], second["of"]) for second in seconds[-1:]] == [(6, 6)]
     assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 600
+
+
+def test_a_load_is_looked_at_while_it_goes_on_until_it_is_enough(tmp_path: Path) -> None:
+    """After 2 s a stall is not yet seen; what is due until then is complete, and the load goes on until told."""
+    looks: list[str] = []
+    with server(stall=[2.5, 0.5]) as url:
+        code = run.run(
+            Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=40, looks_s=(2, 4),
+            say=looks.append, ended=lambda: False, locustfile=SMOKE,
+            enough=lambda: "load.looks" in names(tmp_path) and len(list(looks_measured(tmp_path))) == 2,
+        )  # fmt: skip
+    assert (code, looks) == (0, [])
+    first, second = looks_measured(tmp_path)
+    assert [(each["outcomes"].n, each["outcomes"].window_s) for each in (first, second)] == [(100, 2), (200, 4)]
+    assert percentile_ms(first["latency"], 100) < 400 < percentile_ms(second["latency"], 100)
+    assert [each["served_of_sent"].value for each in (first, second)] == [1.0, 1.0]
+    assert not (tmp_path / recording.RESULT).exists()
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names of all measurements so far."""
+    return [record["name"] for record in journal.read(folder / "measurements.jsonl")]
+
+
+def looks_measured(folder: Path) -> Iterator[dict[str, Measurement]]:
+    """Yield the measurements of every complete look."""
+    look: dict[str, Measurement] = {}
+    for measurement in map(Measurement.from_json, journal.read(folder / "measurements.jsonl")):
+        look[measurement.name.removeprefix("load.")] = measurement
+        if measurement.name == "load.looks":
+            yield look
+            look = {}
+
+
+def test_looks_that_the_end_overtakes_are_measured_all_the_same(tmp_path: Path) -> None:
+    """A load that ends by itself has all its looks, the last one over everything."""
+    with server() as url:
+        assert load(url, tmp_path, rate_per_s=50, window_s=3, looks_s=(1, 2)) == 0
+    seen = [Measurement.from_json(record) for record in journal.read(tmp_path / "measurements.jsonl")]
+    outcomes = [(each.n, each.window_s) for each in seen if each.name == "load.outcomes"]
+    assert outcomes == [(50, 1), (100, 2), (150, 3)]
 
 
 def test_failures_of_the_server_are_counted_and_described(tmp_path: Path) -> None:
@@ -218,14 +231,6 @@ def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -
             process.stderr.close()  # type: ignore[union-attr]
     assert measured(tmp_path) == {}
     assert not (tmp_path / recording.RESULT).exists()
-
-
-def running(process: psutil.Process) -> bool:
-    """Whether a process does something still."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize(

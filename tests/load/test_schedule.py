@@ -1,39 +1,96 @@
-"""Schedules: due times are a function of rate and index, and workers share them without loss."""
+"""Schedules: due times are a function of profile and index, and workers share them without loss."""
 
 import itertools
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gaia_checks.load import schedule
+from gaia_checks.load.schedule import Phase, Profile, parse
+
+RATES = st.floats(0.5, 300)
+PHASES = st.builds(Phase, RATES, RATES, st.floats(0.1, 5))
+PROFILES = st.builds(lambda phases: Profile(tuple(phases)), st.lists(PHASES, min_size=1, max_size=4))
+
+
+def times(text: str, window_s: float) -> list[float]:
+    """Return when the requests of a constant load are due."""
+    return [due_s for _, due_s in schedule.until(schedule.part(schedule.due(parse(text)), 0, 1), window_s)]
 
 
 def test_constant_arrivals_do_not_drift() -> None:
     """The millionth arrival is due at exactly a million times the interval."""
-    assert next(itertools.islice(schedule.constant(30), 1_000_000, None)) == 1_000_000 / 30
+    assert next(itertools.islice(schedule.due(parse("30")), 1_000_000, None)) == 1_000_000 / 30
 
 
-@pytest.mark.parametrize(("rate_per_s", "window_s", "count"), [(100, 60, 6000), (2.5, 2, 5), (1, 0.5, 1), (10, 0, 0)])
-def test_a_window_holds_rate_times_seconds(rate_per_s: float, window_s: float, count: int) -> None:
-    """What is due before the window ends belongs to it, what is due at its end does not."""
-    arrivals = schedule.until(schedule.part(schedule.constant(rate_per_s), 0, 1), window_s)
-    assert len(list(arrivals)) == count
+@pytest.mark.parametrize(
+    ("rate", "window_s", "count"),
+    [("100", 60, 6000), ("2.5", 2, 5), ("1", 0.5, 1), ("10", 0, 0), ("10x2s,20x3s", 10, 180), ("0..20x10s,20", 20, 300),
+     ("10x1s,0x5s,10", 7, 20), ("100x1m", 1, 100)],
+)  # fmt: skip
+def test_a_window_holds_the_area_below_the_rate(rate: str, window_s: float, count: int) -> None:
+    """What is due before the window ends belongs to it, what is due at its end does not; the last rate goes on."""
+    assert len(times(rate, window_s)) == count
 
 
-@pytest.mark.parametrize("kind", schedule.ARRIVALS)
-def test_workers_share_every_arrival_once(kind: str) -> None:
-    """Three workers together send what one would, at the same times."""
-    due = schedule.ARRIVALS[kind]
-    whole = list(schedule.until(schedule.part(due(50, 7), 0, 1), 4))
-    parts = [list(schedule.until(schedule.part(due(50, 7), worker, 3), 4)) for worker in range(3)]
+def test_a_step_begins_where_the_phase_before_ends() -> None:
+    """Ten in the first second, then a pause, then two in each second."""
+    assert times("3x1s,0x2s,2", 5) == pytest.approx([0, 1 / 3, 2 / 3, 3, 3.5, 4, 4.5])
+
+
+def test_a_ramp_sends_as_the_area_below_a_straight_line() -> None:
+    """From 0 to 20 per second in 10 s, the i-th is due after the square root of i."""
+    assert times("0..20x10s,20", 9) == pytest.approx([math.sqrt(i) for i in range(81)])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fast", "0", "-1", "10..20", "10x", "10x5", "10x0s,5", "5x1s,0", "1e3", "nan", "10,,5"]
+)
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    """The message says what to write, or what is wrong with it."""
+    with pytest.raises(ValueError, match=r"is no rate; write 100|must be above 0|has no length"):
+        parse(text)
+
+
+@given(PROFILES, st.sampled_from(schedule.ARRIVALS), st.integers(0, 9), st.integers(1, 7))
+def test_workers_share_every_arrival_once(profile: Profile, arrivals: str, seed: int, workers: int) -> None:
+    """Together they send what one would, at the same times; no two parts differ by more than one arrival."""
+    whole = list(itertools.islice(schedule.part(schedule.due(profile, arrivals, seed), 0, 1), 200))
+    parts = [
+        list(itertools.takewhile(lambda arrival: arrival[0] < 200, schedule.part(due, worker, workers)))
+        for worker, due in enumerate(schedule.due(profile, arrivals, seed) for _ in range(workers))
+    ]
     assert sorted(itertools.chain(*parts)) == whole
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@given(PROFILES, st.sampled_from(schedule.ARRIVALS))
+def test_time_never_goes_back(profile: Profile, arrivals: str) -> None:
+    """Whatever steps and ramps: a later arrival is not due earlier."""
+    some = list(itertools.islice(schedule.due(profile, arrivals, 1), 300))
+    assert some == sorted(some)
+    assert some[0] >= 0
+
+
+@given(PROFILES, st.floats(0, 2000))
+def test_a_due_time_is_when_so_many_were_expected(profile: Profile, count: float) -> None:
+    """Integrating the rate until an arrival is due gives its number back."""
+    due_s, expected, left_s = profile.due_s(count), 0.0, profile.due_s(count)
+    for phase in profile.phases:
+        spent_s = min(left_s, phase.length_s)
+        slope = 0.0 if math.isinf(phase.length_s) else (phase.last - phase.first) / phase.length_s
+        expected += phase.first * spent_s + slope * spent_s**2 / 2
+        left_s -= spent_s
+    assert expected == pytest.approx(count, rel=1e-6, abs=1e-6), due_s
+
+
 def test_poisson_arrivals_have_the_rate_and_the_spread_of_independent_users() -> None:
     """Counts per second have the rate as their mean and as their variance."""
-    arrivals = [due_s for _, due_s in schedule.until(schedule.part(schedule.poisson(100, 3), 0, 1), 400)]
+    arrivals = schedule.until(schedule.part(schedule.due(parse("100"), "poisson", 3), 0, 1), 400)
     counts = [0] * 400
-    for due_s in arrivals:
+    for _, due_s in arrivals:
         counts[int(due_s)] += 1
     mean = sum(counts) / 400
     variance = sum((count - mean) ** 2 for count in counts) / 400
@@ -43,5 +100,5 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_independent_users() ->
 
 def test_a_seed_gives_the_same_arrivals_again() -> None:
     """A run can be repeated; another seed is another run."""
-    first, again, other = (list(itertools.islice(schedule.poisson(10, seed), 5)) for seed in (1, 1, 2))
+    first, again, other = (list(itertools.islice(schedule.due(parse("10"), "poisson", s), 5)) for s in (1, 1, 2))
     assert first == again != other

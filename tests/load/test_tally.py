@@ -1,10 +1,17 @@
-"""The tally: every arrival is counted once, and what each number means."""
+"""The tally: every arrival is counted once, what each number means, and that parts add up to the whole."""
+
+import json
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gaia_checks.judge import statistics
+from gaia_checks.load.histogram import Histogram
 from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Arrival, Tally
+from gaia_checks.load.tally import Arrival, Second, Tally
+from gaia_checks.load.total import Merge, Total
 
 CALM = Shares(0.05, 0.0, 0.01)
 
@@ -19,38 +26,47 @@ def tally(*arrivals: Arrival, window_s: float = 60) -> Tally:
     return made
 
 
+def result(made: Tally, window_s: float = 60, **floods: float) -> dict[str, Any]:
+    """Return what a tally of one second adds up to."""
+    total = Total(window_s, floods=floods)
+    total.add(made.close(0, window_s, CALM, last=True))
+    return total.result()
+
+
 def arrival(due_s: float, took_s: float = 0.002, problem: str | None = None, *, answered: bool = True) -> Arrival:
     """Make an arrival that left on time."""
     return Arrival(due_s, due_s, due_s + took_s, problem, answered)
 
 
 def test_latency_counts_from_when_it_was_due() -> None:
-    """A request that left half a second late and took 2 ms has a latency of 502 ms."""
+    """A request that left half a second late and took 2 ms has a latency of 502 ms, and a service time of 2."""
     late = Arrival(1.0, 1.5, 1.502, None, answered=True)
-    result = tally(late).result()
+    seen = result(tally(late))
     assert late.latency_s == pytest.approx(0.502)
-    assert (result["late"], result["served"]) == (1, 1)
-    assert result["lateness_p99_ms"] == pytest.approx(500, rel=1e-3)
+    assert (seen["late"], seen["served"]) == (1, 1)
+    assert seen["lateness_p99_ms"] == pytest.approx(500, rel=1e-3)
+    assert seen["lateness_max_ms"] == pytest.approx(500, rel=1e-3)
+    assert Histogram.decode(seen["service"]).percentile_ms(50) == pytest.approx(2, rel=1e-2)
 
 
 def test_a_refused_connection_is_no_quick_answer() -> None:
     """What was never answered counts as the time limit in the latency."""
-    result = tally(*(arrival(index / 100, 0.0001, "refused", answered=False) for index in range(400))).result()
-    lower, _ = statistics.percentile_bounds(statistics.decode(result["latency"]), 99, 0.05)
-    assert lower == pytest.approx(10_000, rel=1e-3)
+    seen = result(tally(*(arrival(index / 100, 0.0001, "refused", answered=False) for index in range(400))))
+    latencies = statistics.Latencies([statistics.decode(seen["latency"])])
+    assert latencies.bounds_ms(99, (0.05, 0.05))[0] == pytest.approx(10_000, rel=1e-3)
 
 
 @pytest.mark.parametrize(("took_s", "served"), [(0.5, 1), (1.5, 0)])
 def test_served_means_answered_within_a_second_of_the_windows_end(took_s: float, served: int) -> None:
     """An answer that comes later is a backlog that the window has hidden."""
-    assert tally(arrival(59.999, took_s)).result()["served"] == served
+    assert result(tally(arrival(59.999, took_s)))["served"] == served
 
 
 def test_blocks_hold_requests_and_failures_by_when_they_were_due() -> None:
     """Ten seconds each, and a failure belongs to the stall in which it was sent."""
-    result = tally(arrival(1), arrival(9.9, 5, "no"), arrival(25), arrival(29, problem="bad")).result()
-    assert result["blocks"] == [[2, 1], [2, 1]]
-    assert result["failed"] == 2
+    seen = result(tally(arrival(1), arrival(9.9, 5, "no"), arrival(25), arrival(29, problem="bad")))
+    assert seen["blocks"] == [[2, 1], [2, 1]]
+    assert seen["failed"] == 2
 
 
 def test_our_own_fault_is_not_a_request_that_was_sent() -> None:
@@ -59,42 +75,96 @@ def test_our_own_fault_is_not_a_request_that_was_sent() -> None:
     made.intend()
     made.send(0.5, 0.5)
     made.break_down(0.5, "OSError(24, 'Too many open files')")
-    result = made.result()
-    assert {name: result[name] for name in ("intended", "sent", "done", "failed", "generator_errors")} == {
-        "intended": 2, "sent": 1, "done": 1, "failed": 0, "generator_errors": 1,
+    seen = result(made)
+    assert {name: seen[name] for name in ("intended", "sent", "unsent", "done", "failed", "generator_errors")} == {
+        "intended": 2, "sent": 1, "unsent": 1, "done": 1, "failed": 0, "generator_errors": 1,
     }  # fmt: skip
-    assert result["generator_notes"] == ["OSError(24, 'Too many open files'), due at 0.50 s"]
+    assert seen["generator_notes"] == ["OSError(24, 'Too many open files'), due at 0.50 s"]
 
 
 def test_what_a_limit_refused_is_named_apart() -> None:
     """The notes about limits are not lost behind others."""
     others = [arrival(index, problem="bad") for index in range(9)]
-    result = tally(*others, Arrival(9, 9, 9.1, "429", answered=True, limited=True)).result()
-    assert (result["limited"], result["limited_notes"]) == (1, ["429, due at 9.00 s"])
-    assert len(result["notes"]) == 5
+    seen = result(tally(*others, Arrival(9, 9, 9.1, "429", answered=True, limited=True)))
+    assert (seen["limited"], seen["limited_notes"]) == (1, ["429, due at 9.00 s"])
+    assert len(seen["notes"]) == 5
+
+
+def test_a_flood_is_measured_apart() -> None:
+    """What is sent to be refused is no part of the outcomes and the latency; what of it was admitted is told."""
+    flood = [Arrival(i, i, i + 9, None, answered=True, limited=i > 2, route="GET /f", flood=True) for i in range(10)]
+    seen = result(tally(arrival(0), *flood), **{"GET /f": 0.1})
+    assert (seen["sent"], seen["done"], seen["limited"], seen["blocks"]) == (11, 1, 0, [[1, 0]])
+    assert statistics.decode(seen["latency"]).get_total_count() == 1
+    assert seen["floods"] == [{"route": "GET /f", "sent": 10, "admitted": 3, "allowed": pytest.approx(6.1)}]
+    assert (seen["routes"]["GET /f"]["done"], seen["routes"]["GET /f"]["limited"]) == (10, 7)
 
 
 def test_a_second_closes_and_the_next_begins_empty() -> None:
     """Counts and latencies of a second are its own; the worst is of all so far."""
     made = tally(*(arrival(index / 100, 0.001 * (index + 1)) for index in range(100)))
-    record, interval = made.second(1.0, CALM)
-    empty, _ = made.second(2.0, CALM)
-    assert (record["done"], record["p50_ms"], record["p99_ms"], record["max_ms"]) == (100, 51, 100, 100)
-    assert interval.get_total_count() == 100
-    assert (empty["done"], empty["p99_ms"]) == (0, None)
-    assert record["worst"] == empty["worst"] == "p99 99.0 ms, 0 failed"
+    total = Total(60)
+    full = total.add(made.close(0, 1.0, CALM, retried=3))
+    empty = total.add(made.close(1, 2.0, CALM, retried=3))
+    assert (full["done"], full["retried"]) == (100, 3)
+    assert (full["p50_ms"], full["p90_ms"], full["p99_ms"], full["max_ms"]) == pytest.approx(
+        (50, 90, 99, 100), rel=1e-3
+    )
+    assert (empty["done"], empty["p99_ms"], empty["retried"]) == (0, None, 0)
+    assert full["worst"] == empty["worst"] == "p99 99.0 ms, 0 failed"
 
 
 def test_the_progress_ends_at_the_window() -> None:
     """Answers that come after the window do not make it longer."""
-    record, _ = tally(arrival(59)).second(64.2, CALM)
+    record = Total(60).add(tally(arrival(59)).close(64, 64.2, CALM, last=True))
     assert (record["t"], record["of"]) == (60, 60)
 
 
 def test_shares_are_told_by_their_95th_percentile() -> None:
     """One bad second in twenty is forgiven, two are not."""
-    made = Tally(20)
+    made, total = Tally(20), Total(20)
     for second in range(20):
-        made.second(second, Shares(0.9 if second < 2 else 0.1, 0, 0.3 if second < 1 else 0.0))
-    result = made.result()
-    assert (result["cpu_p95"], result["waited_p95"], result["seconds"]) == (0.9, 0.0, 20)
+        shares = Shares(0.9 if second < 2 else 0.1, 0, 0.3 if second < 1 else 0.0)
+        total.add(made.close(second, second + 1, shares))
+    seen = total.result()
+    assert (seen["cpu_p95"], seen["waited_p95"], seen["seconds"]) == (0.9, 0.0, 20)
+
+
+ARRIVALS = st.builds(
+    Arrival, st.floats(0, 59), st.floats(0, 59), st.floats(60, 69),
+    st.sampled_from([None, "bad"]), st.booleans(), st.booleans(), st.sampled_from(["GET /a", "GET /b"]),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.lists(ARRIVALS, max_size=20), min_size=1, max_size=4))
+def test_what_workers_tell_adds_up_to_what_one_process_would_have_counted(parts: list[list[Arrival]]) -> None:
+    """Counts, blocks and every histogram are the same, also after a journey as JSON."""
+    alone = tally(*(arrival for part in parts for arrival in part)).close(0, 60, CALM, last=True)
+    merge, complete = Merge(len(parts)), []
+    for worker, part in enumerate(parts):
+        told = json.loads(json.dumps(tally(*part).close(0, 60, CALM, last=True).to_json()))
+        complete += merge.add(worker, Second.from_json(told))
+    assert merge.finished
+    (whole,) = complete
+    assert (whole.counts, whole.blocks, whole.shares) == (alone.counts, alone.blocks, alone.shares)
+    assert (whole.service, whole.lateness, whole.routes) == (alone.service, alone.lateness, alone.routes)
+
+
+def second(number: int, *, last: bool = False) -> Second:
+    """Make an empty second."""
+    return Second(number, number, number + 1, last=last)
+
+
+def test_a_second_is_complete_when_every_worker_has_told_of_it_or_of_a_later_one() -> None:
+    """A worker that was stopped for a while skips seconds; what ends later is still taken."""
+    merge = Merge(2)
+    assert merge.add(0, second(0)) == []
+    assert [done.number for done in merge.add(1, second(0))] == [0]
+    assert merge.add(0, second(1)) == []
+    assert merge.add(0, second(2)) == []
+    assert [done.number for done in merge.add(1, second(2))] == [1, 2]
+    assert [done.number for done in merge.add(1, second(3, last=True))] == []
+    assert not merge.finished
+    assert [done.number for done in merge.add(0, second(5, last=True))] == [3, 5]
+    assert merge.finished

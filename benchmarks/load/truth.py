@@ -1,0 +1,18 @@
+"""What a server that stalls at the beginning of every ten seconds must show. Pure.
+
+A request due x seconds into a stall of S seconds waits S - x; all others take no time that counts. Of requests that are
+spread evenly, the share (S - w) / 10 waits longer than w: so the p-th percentile is S - 10 (1 - p / 100), at least 0.
+"""
+
+PERIOD_S = 10
+PERCENTILES = (50.0, 90.0, 99.0, 99.9)
+
+
+def percentile_ms(stall_s: float, percentile: float) -> float:
+    """Return a percentile of the latency."""
+    return max(0.0, stall_s - PERIOD_S * (1 - percentile / 100)) * 1000
+
+
+def allowed_ms(truth_ms: float, rate_per_s: float) -> float:
+    """Return how far a measurement may lie from the truth: 2 %, or one arrival interval and 1 ms."""
+    return max(0.02 * truth_ms, 1000 / rate_per_s + 1)

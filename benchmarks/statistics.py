@@ -1,0 +1,155 @@
+"""How often the gate's statistics err, by simulated services of known quality: `make bench-statistics`, about 10 min.
+
+A service goes wrong in a known share of its requests: one by one, or in bursts of consecutive arrivals. Each run of
+it is judged as the gate does: at the nominal end of the load, then at the two extensions while it is undecided. Only
+the requests are drawn; everything else are the gate's own functions and criteria.toml's own numbers.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from gaia_checks.judge import criteria
+from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.rules import Look
+from gaia_checks.judge.statistics import Sample
+from gaia_checks.model import State
+
+BLOCK_S = 10
+BURSTS = (1, 10, 30, 100)
+SEED = 20261123
+
+_SPREAD = 0.5  # of the logarithm of a latency, lognormal as service times roughly are
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised of every request, and how it is looked at."""
+
+    name: str
+    promised: float  # share of requests that must be good
+    burst: float  # so many requests may go wrong together
+    ends_s: tuple[float, ...]
+    rate_per_s: float
+
+    def judge(self, wrong: Any) -> tuple[State, float]:
+        """Judge the requests that went wrong in each block, look after look; return the verdict and its time."""
+        requests = np.full(len(wrong), self.rate_per_s * BLOCK_S)
+        blocks: Any = np.column_stack((requests, np.minimum(wrong, requests)))
+        for number, end_s in enumerate(self.ends_s):
+            sample = Sample.of(blocks[: int(end_s / BLOCK_S)], self.burst)
+            alphas = Look(self.ends_s, number, rehearsal=False).alphas(sample.n, self.promised, self.burst)
+            if sample.lower(alphas[0]) >= self.promised:
+                return State.PASS, end_s
+            if sample.upper(alphas[1]) < self.promised:
+                return State.FAIL, end_s
+        return State.INCONCLUSIVE, self.ends_s[-1]
+
+
+@dataclass(frozen=True)
+class Service:
+    """How often its requests go wrong, and how many at a time."""
+
+    name: str
+    share: float
+    burst: int = 1
+
+    def draw(self, chance: np.random.Generator, blocks: int, requests: int) -> Any:
+        """Return how many requests went wrong in each block. A burst may reach into the next one."""
+        if self.burst == 1:
+            return chance.binomial(requests, self.share, blocks)
+        starts = chance.integers(0, blocks * requests, chance.poisson(blocks * requests * self.share / self.burst))
+        first, offset = np.divmod(starts, requests)
+        here = np.minimum(self.burst, requests - offset)
+        over = np.bincount(first + 1, self.burst - here, blocks + 1)[:blocks]
+        return (np.bincount(first, here, blocks) + over).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How the runs of one service ended."""
+
+    passed: float
+    failed: float
+    mean_s: float
+
+
+def simulate(promise: Promise, service: Service, runs: int, seed: int = SEED) -> Rates:
+    """Judge so many runs of a service."""
+    chance = np.random.default_rng([seed, service.burst])
+    blocks, requests = int(promise.ends_s[-1] / BLOCK_S), int(promise.rate_per_s * BLOCK_S)
+    ended = [promise.judge(service.draw(chance, blocks, requests)) for _ in range(runs)]
+    return Rates(
+        passed=sum(state is State.PASS for state, _ in ended) / runs,
+        failed=sum(state is State.FAIL for state, _ in ended) / runs,
+        mean_s=sum(time_s for _, time_s in ended) / runs,
+    )
+
+
+def as_promised() -> tuple[Promise, Promise]:
+    """Return success rate and latency as criteria.toml has them."""
+    loaded = criteria.load()
+    rate_per_s = loaded.looks["load"]["rate_per_s"]
+    found = {criterion.id: criterion for criterion in loaded.criteria}
+    success, latency = found["prod.success_rate"], found["prod.latency"]
+    rule, p99 = success.checks[-1], latency.checks[-1]
+    return (
+        Promise(success.id, float(rule.threshold), rate_per_s * (rule.burst_s or 0), success.looks_s, rate_per_s),
+        Promise(latency.id, (p99.percentile or 0) / 100, rate_per_s * (p99.burst_s or 0), latency.looks_s, rate_per_s),
+    )
+
+
+def succeeding(share: float) -> Service:
+    """Return a service that answers so large a share of its requests well."""
+    return Service(f"{100 * share:.7g} % succeed", 1 - share)
+
+
+def with_p99_of(p99_ms: float, limit_ms: float = 100) -> Service:
+    """Return a service by its p99: so often a lognormal latency is beyond the limit."""
+    return Service(f"p99 {p99_ms:g} ms", float(norm.sf(norm.ppf(0.99) + math.log(limit_ms / p99_ms) / _SPREAD)))
+
+
+def cases() -> Iterator[tuple[Promise, Service]]:
+    """Yield what is simulated: the gate's own promises, then what they would be worth with less care."""
+    success, latency = as_promised()
+    for share in (0.999, 0.9995, 0.9999, 0.99999, 0.999999):
+        yield success, succeeding(share)
+    for p99_ms in (125, 100, 80, 60):
+        yield latency, with_p99_of(p99_ms)
+    for name, burst, max_window_s in (("no bursts expected", 1, 1200), ("bursts of 10", 10, 1200), ("of 30", 30, 1800)):
+        shorter = Promise(f"{success.name}, {name}", 0.9995, burst, ends_s(300, max_window_s), 100)
+        for share in (0.9995, 0.9999, 0.999999):
+            yield shorter, succeeding(share)
+    for p99_ms in (100, 80):
+        yield Promise(f"{latency.name}, no bursts expected", 0.99, 1, ends_s(300, 1200), 100), with_p99_of(p99_ms)
+
+
+def main() -> None:
+    """Print a table of what became of the services, in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=2000)
+    runs = parser.parse_args().runs
+    print(f"{runs} runs each; passed / failed / mean minutes until decided or given up\n")
+    print(
+        "| looks after | service | "
+        + " | ".join("one by one" if b == 1 else f"in bursts of {b}" for b in BURSTS)
+        + " |"
+    )
+    print("|---" * (2 + len(BURSTS)) + "|")
+    with ProcessPoolExecutor() as pool:
+        for promise, service in cases():
+            bursty = [Service(service.name, service.share, burst) for burst in BURSTS]
+            cells = pool.map(simulate, [promise] * len(BURSTS), bursty, [runs] * len(BURSTS))
+            looks = f"{promise.name}: " + ", ".join(f"{end_s:g}" for end_s in promise.ends_s) + " s"
+            shown = (f"{rates.passed:.2%} / {rates.failed:.2%} / {rates.mean_s / 60:.0f}" for rates in cells)
+            print(f"| {looks} | {service.name} | {' | '.join(shown)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What each rule of criteria.toml finds in one measurement. Pure.
+
+A rule knows nothing of windows and of who measured; `judge.verdict` decides what its finding is worth.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gaia_checks.judge import looks, statistics, trend
+from gaia_checks.judge.statistics import Latencies, Sample
+from gaia_checks.model import Check, Finding, Measurement, State
+
+STATISTICAL = ("proportion", "percentile")
+"""Rules that more of the same sample may decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Which look at a growing sample this is."""
+
+    ends_s: tuple[float, ...]  # of all looks that there may be, in seconds since the start
+    number: int  # counted from 0
+    rehearsal: bool  # promotes nothing, so it may take failures for independent until it sees otherwise
+
+    def burst(self, check: Check, measurement: Measurement) -> float:
+        """Return how many requests may fail together for all we know."""
+        if self.rehearsal or check.burst_s is None or measurement.window_s <= 0:
+            return 1.0
+        return max(1.0, check.burst_s * measurement.n / measurement.window_s)
+
+    def alphas(self, n: float, promised: float, burst: float) -> tuple[float, float]:
+        """Return the alphas of passing and of failing on a sample of n requests."""
+
+        def could_pass(look: int, alpha: float) -> bool:
+            clean = Sample(n * self.ends_s[look] / self.ends_s[self.number], 0, 1, burst, ())
+            return clean.lower(alpha) >= promised
+
+        return looks.alphas(len(self.ends_s), self.number, could_pass)
+
+
+Rule = Callable[[Check, Measurement, Look], Finding]
+
+
+def found(
+    check: Check,
+    state: State,
+    why: str,
+    n: int = 0,
+    *,
+    measured: float | str | bool | None = None,
+    bound: float | None = None,
+    needs_s: float | None = None,
+) -> Finding:
+    """Return what was found for a check."""
+    return Finding(check.measurement, state, why, measured, bound, check.threshold, check.unit, n, needs_s)
+
+
+def _exact(check: Check, measurement: Measurement, *, holds: bool, why: str) -> Finding:
+    example = f"; {measurement.notes[0]}" if measurement.notes and not holds else ""
+    state = State.PASS if holds else State.FAIL
+    return found(check, state, why + example, measurement.n, measured=measurement.value)
+
+
+def _all_good(check: Check, measurement: Measurement, _look: Look) -> Finding:
+    good, n = int(measurement.value), measurement.n
+    finding = _exact(check, measurement, holds=good == n, why=f"{good} of {n} as they should be ({measurement.how})")
+    return replace(finding, measured=good / n)
+
+
+def _at_least(check: Check, measurement: Measurement, _look: Look) -> Finding:
+    holds = float(measurement.value) >= float(check.threshold)
+    return _exact(check, measurement, holds=holds, why=_compared(check, measurement, "at least"))
+
+
+def _at_most(check: Check, measurement: Measurement, _look: Look) -> Finding:
+    holds = float(measurement.value) <= float(check.threshold)
+    return _exact(check, measurement, holds=holds, why=_compared(check, measurement, "at most"))
+
+
+def _compared(check: Check, measurement: Measurement, relation: str) -> str:
+    unit = "" if check.unit in ("count", "ratio") else f" {check.unit}"
+    return f"{check.measurement} is {measurement.value:.6g}{unit}, promised is {relation} {check.threshold:.6g}{unit}"
+
+
+def _equals(check: Check, measurement: Measurement, _look: Look) -> Finding:
+    holds = type(measurement.value) is type(check.threshold) and measurement.value == check.threshold
+    why = f"{check.measurement} is {str(measurement.value).lower()}, promised is {str(check.threshold).lower()}"
+    return _exact(check, measurement, holds=holds, why=why)
+
+
+def _proportion(check: Check, measurement: Measurement, look: Look) -> Finding:
+    """`value`: {"failures": int, "blocks": [[requests, failures] per 10 s]}; n = requests."""
+    promised, burst = float(check.threshold), look.burst(check, measurement)
+    sample = Sample.of(measurement.value["blocks"], burst)
+    alphas = look.alphas(sample.n, promised, burst)
+    lower, upper = sample.lower(alphas[0]), sample.upper(alphas[1])
+    seen = f"{sample.failures:.0f} of {measurement.n} requests failed" + _effect(sample)
+    measured = 1 - sample.failures / sample.n
+    if lower >= promised:
+        why = f"{seen}; at least {lower:.5%} succeed{_together(burst)}"
+        return found(check, State.PASS, why, measurement.n, measured=measured, bound=lower)
+    if upper < promised:
+        why = f"{seen}; at most {upper:.5%} succeed{_example(measurement)}"
+        return found(check, State.FAIL, why, measurement.n, measured=measured, bound=upper)
+    between = f"between {lower:.5%} and {upper:.5%} succeed{_together(burst)}: {promised:.2%} is undecided"
+    return found(
+        check,
+        State.INCONCLUSIVE,
+        f"{seen}; {between}{_example(measurement)}",
+        measurement.n,
+        measured=measured,
+        bound=lower,
+        needs_s=statistics.seconds_needed(sample, measurement.window_s, promised, alphas),
+    )
+
+
+def _percentile(check: Check, measurement: Measurement, look: Look) -> Finding:
+    """`value`: base64 of a V2-compressed HdrHistogram in microseconds, or one per 10 s; threshold in ms."""
+    if check.percentile is None:
+        raise ValueError("the criterion names no percentile")
+    encoded = [measurement.value] if isinstance(measurement.value, str) else measurement.value
+    latencies, limit_ms = Latencies([statistics.decode(text) for text in encoded]), float(check.threshold)
+    burst = look.burst(check, measurement)
+    sample = latencies.below(limit_ms, burst)
+    alphas = look.alphas(sample.n, check.percentile / 100, burst)
+    lower, upper = latencies.bounds_ms(check.percentile, alphas, burst)
+    measured = latencies.percentile_ms(check.percentile)
+    seen = f"p{check.percentile:g} is {measured:.1f} ms"
+    if upper is not None and upper < limit_ms:
+        why = f"{seen}, surely below {upper:.1f} ms{_together(burst)}"
+        return found(check, State.PASS, why, measurement.n, measured=measured, bound=upper)
+    if lower is not None and lower >= limit_ms:
+        why = f"{seen}, surely above {lower:.1f} ms{_effect(sample)}{_example(measurement)}"
+        return found(check, State.FAIL, why, measurement.n, measured=measured, bound=lower)
+    return found(
+        check,
+        State.INCONCLUSIVE,
+        f"{seen}, but {measurement.n} samples do not decide {limit_ms:g} ms{_together(burst)}{_effect(sample)}",
+        measurement.n,
+        measured=measured,
+        bound=upper,
+        needs_s=statistics.seconds_needed(sample, measurement.window_s, check.percentile / 100, alphas),
+    )
+
+
+def _effect(sample: Sample) -> str:
+    return f" (design effect {sample.effect:.1f})" if sample.effect > 1 else ""
+
+
+def _together(burst: float) -> str:
+    """Say what the bound takes into account that independent requests would not ask for."""
+    return f", also if requests go wrong {burst:.0f} at a time" if burst > 1 else ""
+
+
+def _trend(check: Check, measurement: Measurement, look: Look) -> Finding:
+    """`value`: [[seconds, MB], ...]; the projection over 7 days must stay at or below the threshold."""
+    threshold = float(check.threshold)
+    ahead = trend.project(measurement.value, looks.alphas(len(look.ends_s), look.number, lambda *_: True)[1])
+    last = float(measurement.value[-1][1])
+    if ahead is None:
+        why = "peak only: a trend needs 20 minutes of looking after 5 minutes of warm-up"
+        return found(check, State.PASS, why, measurement.n, measured=last)
+    why = f"in 7 days between {ahead.lower:.0f} and {ahead.upper:.0f} {check.unit}"
+    state = State.PASS if ahead.upper <= threshold else State.FAIL if ahead.lower > threshold else State.INCONCLUSIVE
+    return found(check, state, why, measurement.n, measured=last, bound=ahead.upper)
+
+
+def _example(measurement: Measurement) -> str:
+    return f"; e.g. {measurement.notes[0]}" if measurement.notes else ""
+
+
+RULES: dict[str, Rule] = {
+    "all_good": _all_good,
+    "at_least": _at_least,
+    "at_most": _at_most,
+    "equals": _equals,
+    "proportion": _proportion,
+    "percentile": _percentile,
+    "trend": _trend,
+}
+"""Every rule by the name that criteria.toml gives it."""

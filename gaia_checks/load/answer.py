@@ -1,0 +1,119 @@
+"""HTTP/1.1 answers from bytes, one at a time, without any I/O.
+
+Nearly every answer comes whole in one piece and says its length: that is read here, with little more than one search.
+Whatever is not as plain (pieces, chunks, interim answers, a body until the end of the connection, two lengths) is left
+to httptools' parser.
+"""
+
+import re
+from typing import NamedTuple
+
+import httptools
+
+_STATUS = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])[ \r]")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n")
+_NOT_PLAIN = (b"\r\ntransfer-encoding:", b"\r\nconnection:")
+_BODILESS = frozenset({204, 304})
+
+
+class NotHttp(ValueError):
+    """What came is no HTTP/1.1 answer."""
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    head: bytes  # its status line and headers, or only the latter
+    body: bytes
+    keep: bool  # whether the connection may be used again
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header."""
+        found = re.search(rb"(?:^|\r\n)%b:[ \t]*([^\r]*)" % name.encode(), self.head, re.IGNORECASE)
+        return found[1].decode("latin-1").strip() if found else None
+
+
+class Known(NamedTuple):
+    """The head of the last plain answer: the next one often has the same."""
+
+    head: bytes = b"\0"
+    whole: int = 0  # bytes of head and body
+    status: int = 0
+
+
+def plain(data: bytes) -> Known | None:
+    """Read the head of an answer that is whole, and all there is in `data`; None if it is not that plain."""
+    end, status = data.find(b"\r\n\r\n") + 4, _STATUS.match(data)
+    if end < 4 or status is None or int(status[1]) in _BODILESS:
+        return None
+    lower = data[:end].lower()
+    lengths = _LENGTH.findall(lower)
+    if lower.count(b"\r\ncontent-length") != 1 or len(lengths) != 1 or any(name in lower for name in _NOT_PLAIN):
+        return None
+    whole = end + int(lengths[0])
+    return Known(data[:end], whole, int(status[1])) if len(data) == whole else None
+
+
+class Parser:
+    """Reads one answer with httptools, whatever its framing."""
+
+    def __init__(self, method: str) -> None:
+        """`method` is that of the request: the answer to HEAD has no body."""
+        self._method = method
+        self._parser = httptools.HttpResponseParser(self)
+        self._head: list[bytes] = []
+        self._body: list[bytes] = []
+        self._sized = self._begun = self._complete = self._more = self._lasting = False
+
+    def feed(self, data: bytes) -> Answer | None:
+        """Take what has come; return the answer once it is whole. Raises NotHttp."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._complete:
+                raise NotHttp(str(error)) from error
+            self._more = True
+        return self._answer(keep=self._reusable()) if self._complete else None
+
+    def end(self) -> Answer | None:
+        """Take the end of the connection, which is that of a body without a length."""
+        return self._answer(keep=False) if self._begun and not self._sized else None
+
+    def _reusable(self) -> bool:
+        return not self._more and self._method != "HEAD" and self._lasting
+
+    def _answer(self, *, keep: bool) -> Answer:
+        return Answer(self._parser.get_status_code(), b"\r\n".join(self._head), b"".join(self._body), keep)
+
+    # what httptools calls
+
+    def on_message_begin(self) -> None:
+        """Note that an answer begins; one behind a whole one was not asked for."""
+        self._more = self._complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        if not self._complete:
+            self._head.append(name + b": " + value)
+            self._sized |= name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        """The answer to HEAD ends here."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._head.clear()
+            self._sized = False
+        else:
+            self._begun = True
+            self._lasting = bool(self._parser.should_keep_alive())  # it forgets this with the end of the answer
+            self._complete |= self._method == "HEAD"
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        if not self._complete:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        """An interim answer (1xx) is not the one that is waited for."""
+        self._complete |= self._begun

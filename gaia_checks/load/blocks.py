@@ -1,0 +1,50 @@
+"""The stretches of a load, by when their requests were due: what its bounds are computed from. Pure.
+
+A stretch that nothing can be added to any more is kept as text, so that a load of hours stays small.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.tally import BLOCK_S, REPLY_LIMIT_S, Block, look_of
+
+_OPEN_BLOCKS = 2 + int(REPLY_LIMIT_S / BLOCK_S)  # behind the newest, answers may still come
+
+
+@dataclass
+class Blocks:
+    """All stretches so far, by their keys."""
+
+    _open: dict[int, Block] = field(default_factory=dict)
+    _closed: dict[int, tuple[int, int, int, str]] = field(default_factory=dict)
+
+    def add(self, blocks: Mapping[int, Block]) -> None:
+        """Add what ended in one second."""
+        for key, block in blocks.items():
+            if key in self._closed:  # an answer that came later than any should
+                self._open[key] = self._reopen(key)
+            self._open.setdefault(key, Block()).add(block)
+        for key in sorted(self._open)[:-_OPEN_BLOCKS]:
+            block = self._open.pop(key)
+            self._closed[key] = (block.requests, block.failures, block.served, block.latency.encode())
+
+    def until(self, look: int) -> dict[str, Any]:
+        """Return what is known of the requests that were due until the end of a look, as JSON."""
+        still = {
+            key: (block.requests, block.failures, block.served, block.latency.encode())
+            for key, block in self._open.items()
+        }
+        rows = [row for key, row in sorted({**self._closed, **still}.items()) if look_of(key) <= look]
+        return {
+            "blocks": [[requests, failures] for requests, failures, _, _ in rows],
+            "latency_blocks": [latency for *_, latency in rows],
+            "done": sum(row[0] for row in rows),
+            "failed": sum(row[1] for row in rows),
+            "served": sum(row[2] for row in rows),
+        }
+
+    def _reopen(self, key: int) -> Block:
+        requests, failures, served, latency = self._closed.pop(key)
+        return Block(requests, failures, served, Histogram.decode(latency))

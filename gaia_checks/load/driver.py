@@ -1,0 +1,76 @@
+"""The precise engine as locust sees it: a process that is given a part of the load and tells of every second.
+
+Its requests are in locust's statistics, web page and CSV files, once a second and by route. Locust's `request` event is
+not fired for each: that is what makes an engine slow.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any, cast
+
+from locust.stats import StatsEntry, StatsError, bucket_response_time
+
+from gaia_checks.load.plan import Plan
+from gaia_checks.load.tally import Listener, Route, Second
+
+
+class Driver:
+    """Has a part of a load sent by a process of its own."""
+
+    def __init__(self, listener: Listener, environment: Any) -> None:
+        """Start the process, so that it is there when the schedule starts."""
+        self._listener = listener
+        self._environment = environment
+        argv = [sys.executable, "-m", "gaia_checks.load.precise"]
+        pipe = subprocess.PIPE
+        self._process = cast("Any", subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True))
+        if self._process.stdout.readline() != "ready\n":
+            self._raise()
+
+    def run(self, plan: Plan, started_s: float) -> None:
+        """Have every arrival sent that is due within the window, and wait for their ends. Raises RuntimeError."""
+        self._process.stdin.write(json.dumps({"plan": plan.to_json(), "started_s": started_s}) + "\n")
+        self._process.stdin.flush()
+        second = None
+        for line in self._process.stdout:
+            second = Second.from_json(json.loads(line))
+            self._listener(second)
+            self._tell_locust(second)
+        if self._process.wait() or second is None or not second.last:
+            self._raise()
+
+    def interrupt(self) -> None:
+        """Drop what is under way."""
+        self._process.kill()
+
+    def _raise(self) -> None:
+        self._process.kill()
+        raise RuntimeError(f"the precise engine ended before its time, with exit code {self._process.wait()}")
+
+    def _tell_locust(self, second: Second) -> None:
+        stats = self._environment.stats
+        for name, route in second.routes.items():
+            method, _, label = name.partition(" ")
+            entry = _entry(stats, method, label, route)
+            stats.get(label, method).extend(entry)
+            stats.total.extend(entry)
+            if route.failed:
+                error = StatsError(method, label, "the notes of the load say what was wrong")
+                stats.errors.setdefault(name, error).occurrences += route.failed
+
+
+def _entry(stats: Any, method: str, label: str, route: Route) -> Any:
+    """Return what locust would have counted of one second, its times rounded as locust rounds."""
+    entry: Any = StatsEntry(stats, label, method)
+    second = int(time.time())
+    buckets = list(route.latency.buckets_ms())
+    entry.num_requests, entry.num_failures, entry.last_request_timestamp = route.done, route.failed, time.time()
+    entry.num_reqs_per_sec, entry.num_fail_per_sec = {second: route.done}, {second: route.failed}
+    entry.total_response_time = sum(value_ms * count for value_ms, count in buckets)
+    entry.min_response_time, entry.max_response_time = buckets[0][0], buckets[-1][0]
+    for value_ms, count in buckets:
+        rounded = bucket_response_time(value_ms)
+        entry.response_times[rounded] = entry.response_times.get(rounded, 0) + count
+    return entry

@@ -1,0 +1,110 @@
+"""What our locust understands on its command line, and how a load is put together from it."""
+
+import argparse
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any, NoReturn
+
+from locust import events
+from locust.runners import MasterRunner, WorkerRunner
+
+from gaia_checks.errors import ConfigurationError
+from gaia_checks.load import schedule, thresholds
+from gaia_checks.load.collector import Collector
+from gaia_checks.load.plan import Plan
+from gaia_checks.load.workers import Alone, Master, OnePerWorker, Worker
+
+_LAST_RESORT_S = 60
+_HOW_LONG = "how long the load lasts is missing; add e.g. -t 60s"
+
+
+def register() -> None:
+    """Make locust know our options, and us its beginning."""
+    hooks: Any = events
+    hooks.init_command_line_parser.add_listener(_add)
+    hooks.init.add_listener(_begin)
+    hooks.test_start.add_listener(_take_window)
+
+
+def plan(options: Any, url: str, headers: dict[str, str]) -> Plan:
+    """Return the whole load, before it is split and knows what to send. Raises ValueError."""
+    if not options.window_s:
+        raise ValueError(_HOW_LONG)
+    return Plan(url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers)
+
+
+def _add(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("open loop")
+    group.add_argument("--rate", type=_rate, default="10", help="requests per second of all workers together, sent "
+                       "whatever the server does; steps 50x30s,100x30s; a ramp 10..200x1m,200")  # fmt: skip
+    group.add_argument("--arrivals", choices=schedule.ARRIVALS, default="constant", help="how requests are spaced")
+    group.add_argument("--seed", type=int, default=0, help="of poisson arrivals: the same seed, the same arrivals")
+    group.add_argument("--engine", choices=("locust", "precise"), default="locust",
+                       help="precise: a process of its own, for high rates; sends a mix, no tasks")  # fmt: skip
+    group.add_argument("--p99", type=thresholds.duration_ms, help="99%% of requests take less, e.g. 100ms: sets exit "
+                       "code 0 (surely), 1 (surely not) or 8 (undecided, or the load cannot be believed)")  # fmt: skip
+    group.add_argument(
+        "--success", type=thresholds.share, help="so many succeed, e.g. 99.95%%: sets the exit code, too"
+    )
+    group.add_argument("--folder", help="where the timeline, the histograms and the result are written")
+    group.add_argument("--looks-s", type=_moments, default=(), help="also write what was due until then, while the "
+                       "load goes on, e.g. 300,1470: load.1.json and so on")  # fmt: skip
+    group.add_argument("--end-with-parent", action="store_true", help="end when the process that started us is gone")
+    group.add_argument("--window-s", type=float, default=0.0, help=argparse.SUPPRESS)  # for workers: -t of the master
+
+
+def _rate(text: str) -> str:
+    try:
+        schedule.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _moments(text: str) -> tuple[float, ...]:
+    return tuple(sorted(float(part) for part in text.split(",") if part))
+
+
+def _begin(environment: Any, **_: Any) -> None:
+    """Take the place that this process has in the load."""
+    if len(environment.user_classes) != 1:
+        names = ", ".join(sorted(user.__name__ for user in environment.user_classes))
+        _refuse(f"one class sends all of the load; name one of {names} at the end of the command line")
+    environment.dispatcher_class = OnePerWorker
+    options = environment.parsed_options
+    if options.headless and not options.run_time and not isinstance(environment.runner, WorkerRunner):
+        _refuse(_HOW_LONG)
+    limits = thresholds.Limits(options.p99, options.success)
+
+    def collect(whole: Plan) -> Collector:
+        folder = Path(options.folder) if options.folder else None
+        return Collector(whole, folder, limits, _say)
+
+    if isinstance(environment.runner, WorkerRunner):
+        environment.load_post = Worker(environment)
+    elif isinstance(environment.runner, MasterRunner):
+        Master(environment, collect)
+    else:
+        environment.load_post = Alone(environment, collect)
+    if options.run_time and (options.headless or options.autostart):
+        # we end by ourselves: locust's ending makes requests late, and its clock begins before its loop does
+        options.window_s = float(options.run_time)
+        options.run_time += _LAST_RESORT_S
+
+
+def _take_window(environment: Any, **_: Any) -> None:
+    """On the web page the time is given when the test is started."""
+    options = environment.parsed_options
+    by_hand = not options.headless and not options.autostart
+    if by_hand and options.run_time and not isinstance(environment.runner, WorkerRunner):
+        options.window_s = float(options.run_time)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - locust's own log is not always shown
+
+
+def _refuse(why: str) -> NoReturn:
+    _say(why)
+    sys.exit(ConfigurationError.exit_code)

@@ -1,0 +1,196 @@
+"""The precise engine: sends its part of a load from a process of its own, over uvloop, without locust.
+
+`python -m gaia_checks.load.precise` says `ready` on standard output, reads one JSON line, `{"plan": ..., "started_s":
+...}`, from standard input, and then writes every second as one JSON line (`Second.to_json`). When its input ends,
+nobody is left to read, and it ends, too.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from collections import deque
+from typing import Any
+
+import uvloop
+
+from gaia_checks.load import message
+from gaia_checks.load.answer import Answer
+from gaia_checks.load.connections import Exchange, Pool, resolve
+from gaia_checks.load.mix import problem
+from gaia_checks.load.plan import Plan
+from gaia_checks.load.resources import Usage
+from gaia_checks.load.tally import REPLY_LIMIT_S, Arrival, Listener, Tally
+from gaia_checks.load.timerfd import Timer
+
+_APART_S = 0.0001  # two wake-ups are at least so far apart: what is due between them leaves together, that much late
+_SWEEP_S = 0.02  # how often it is looked for requests without an answer
+_TURN = 32  # so many overdue requests are sent before answers are read
+
+
+class Engine:
+    """Sends the arrivals of a plan and tells `listener` every second of it."""
+
+    def __init__(self, plan: Plan, started_s: float, listener: Listener) -> None:
+        """The schedule starts at `started_s` of the monotonic clock. Raises ValueError when there is no mix."""
+        if plan.mix is None:
+            raise ValueError("there is nothing to send; give the class a mix")
+        mix = plan.mix
+        self._plan = plan
+        self._started_s = started_s
+        self._listener = listener
+        self._due = plan.due()
+        self._next: tuple[int, float] | None = next(self._due, None)
+        self._tally = Tally(plan.window_s, plan.looks_s)
+        self._mix = mix
+        self._names = [f"{request.method} {request.label}" for request in mix.requests]
+        common = message.common_headers(plan.url, plan.headers)
+        self._bytes = [message.render(r.method, r.path, {**common, **r.headers}, r.body) for r in mix.requests]
+        self._good = [(0, b"")] * len(mix.requests)  # the last good answer of each: the same again is good again
+        self._under_way: deque[Exchange] = deque()
+        self._unended = 0
+        self._timer = Timer.create()
+        self._usage = Usage()
+        self._pool: Pool
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Send everything and wait for the ends. Raises OSError when the host's name is unknown."""
+        address, port, tls, host = await resolve(self._plan.url)
+        self._pool = Pool(self, address, port, tls, host)
+        gc.collect()
+        gc.freeze()
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            loop.add_reader(self._timer.fileno(), self._wake)
+        self._arm()
+        watching = [asyncio.create_task(self._tick()), asyncio.create_task(self._sweep())]
+        await self._over.wait()
+        for task in watching:
+            task.cancel()
+        self._close_second(max(self._now_s(), self._plan.window_s), last=True)
+
+    # sending
+
+    def _wake(self) -> None:
+        if self._timer is not None:
+            self._timer.clear()
+        for _ in range(_TURN):
+            if self._next is None or self._next[1] > self._now_s():
+                break
+            self._send(*self._next)
+            self._next = next(self._due, None)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._next is None:
+            self._end()
+            return
+        moment_s = max(self._started_s + self._next[1], time.monotonic() + _APART_S)
+        if self._timer is not None:
+            self._timer.arm(moment_s)
+        else:
+            asyncio.get_running_loop().call_later(moment_s - time.monotonic(), self._wake)
+
+    def _send(self, index: int, due_s: float) -> None:
+        number, begun_s = self._mix.number(index), self._now_s()
+        self._tally.intend()
+        self._tally.send(due_s, begun_s)
+        exchange = Exchange(number, due_s, begun_s)
+        self._under_way.append(exchange)
+        self._unended += 1
+        self._pool.send(exchange, self._mix.requests[number].method, self._bytes[number])
+
+    # ends
+
+    def answered(self, exchange: Exchange, answer: Answer) -> None:
+        """Count a whole answer."""
+        number, status = exchange.number, answer.status
+        if self._good[number] == (status, answer.body):
+            self._count(exchange, None, answered=True, limited=status == 429)
+            return
+        limit = answer.header("ratelimit") if status == 429 else None
+        wrong = problem(self._mix.requests[number], status, answer.body, limit)
+        if wrong is None:
+            self._good[number] = (status, answer.body)
+        self._count(exchange, wrong, answered=True, limited=status == 429)
+
+    def failed(self, exchange: Exchange, why: str) -> None:
+        """Count a request that the server did not answer."""
+        self._count(exchange, f"{self._names[exchange.number]}: {why}", answered=False)
+
+    def broken(self, exchange: Exchange, why: str) -> None:
+        """Count a request that our own fault kept from being sent."""
+        self._tally.break_down(exchange.due_s, why)
+        self._close(exchange)
+
+    def _count(self, exchange: Exchange, wrong: str | None, *, answered: bool, limited: bool = False) -> None:
+        number = exchange.number
+        request, ended_s = self._mix.requests[number], self._now_s()
+        due_s, begun_s, name = exchange.due_s, exchange.begun_s, self._names[number]
+        self._tally.end(Arrival(due_s, begun_s, ended_s, wrong, answered, limited, name, request.flood))
+        self._close(exchange)
+
+    def _close(self, exchange: Exchange) -> None:
+        exchange.over = True
+        self._unended -= 1
+        under_way = self._under_way
+        while under_way and under_way[0].over:
+            under_way.popleft()
+        if self._next is None:
+            self._end()
+
+    def _end(self) -> None:
+        if not self._unended:
+            self._over.set()
+
+    # time
+
+    async def _sweep(self) -> None:
+        """Give up what was not answered in time; requests under way are in the order in which they were sent."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            limit_s = self._now_s() - REPLY_LIMIT_S
+            while self._under_way and self._under_way[0].begun_s <= limit_s:
+                exchange = self._under_way[0]
+                if exchange.connection is not None:
+                    exchange.connection.close()
+                self.failed(exchange, f"no reply within {REPLY_LIMIT_S:g} s")
+
+    async def _tick(self) -> None:
+        quiet_s = self._plan.quiet_s()
+        while True:
+            await asyncio.sleep(int(self._now_s() - quiet_s) + 1 + quiet_s - self._now_s())
+            self._close_second(self._now_s())
+
+    def _close_second(self, now_s: float, *, last: bool = False) -> None:
+        shares, retried = self._usage.shares(), self._pool.retried
+        self._listener(self._tally.close(int(now_s) - (not last), now_s, shares, retried=retried, last=last))
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+
+async def main() -> None:
+    """Be one process of a load."""
+    _write("ready")
+    order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    plan = Plan.from_json(order["plan"])
+    asyncio.get_running_loop().add_reader(0, _end_with_reader)
+    await Engine(plan, order["started_s"], lambda second: _write(json.dumps(second.to_json()))).run()
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _end_with_reader() -> None:
+    if not os.read(0, 4096):
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,158 @@
+"""The default engine: sends its part of a load inside gevent, every request in a greenlet of its own."""
+
+import gc
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.pool import Group
+
+from gaia_checks.load.http import Client, NoReply
+from gaia_checks.load.mix import problem, spread
+from gaia_checks.load.plan import Plan
+from gaia_checks.load.resources import Usage
+from gaia_checks.load.tally import Arrival, Listener, Tally
+from gaia_checks.load.timing import Alarm
+
+_TURN = 64  # so many overdue requests are started before others get the processor
+
+
+class Ended(NamedTuple):
+    """How one arrival ended."""
+
+    method: str
+    label: str
+    problem: str | None
+    answered: bool
+    limited: bool = False
+    flood: bool = False
+    length: int = 0  # of the answer's body, in bytes
+
+
+Act = Callable[[int], Ended]
+"""What is done at an arrival, given its index. An exception is our own fault."""
+
+Witness = Callable[[Ended, Arrival], None]
+"""What is told of every end."""
+
+
+class Sender:
+    """Sends the arrivals of a plan and tells `listener` every second of it."""
+
+    def __init__(self, client: Client, act: Act, listener: Listener, witness: Witness) -> None:
+        """Connections are `client`'s: it counts what was tried again."""
+        self._client = client
+        self._act = act
+        self._listener = listener
+        self._witness = witness
+        self._tally = Tally(0.0)
+        self._usage = Usage()
+        self._under_way = Group()
+        self._started_s = 0.0
+
+    def run(self, plan: Plan, started_s: float) -> None:
+        """Send every arrival that is due within the window and wait for their ends.
+
+        The schedule starts at `started_s` of the monotonic clock. A second is told between two requests: none waits.
+        """
+        gc.collect()
+        gc.freeze()  # what locust and its libraries hold need not be searched for garbage while we measure
+        self._tally = Tally(plan.window_s, plan.looks_s)
+        with Alarm() as alarm:
+            alarm.until(started_s)
+            self._started_s, self._usage = started_s, Usage()
+            ticker = gevent.spawn(self._tick, plan.quiet_s())
+            try:
+                self._dispatch(plan, alarm)
+                self._under_way.join()
+            finally:
+                ticker.kill()
+        self._close_second(max(self._now_s(), plan.window_s), last=True)
+
+    def interrupt(self) -> None:
+        """Drop what is under way."""
+        self._under_way.kill(block=False)
+
+    def _dispatch(self, plan: Plan, alarm: Alarm) -> None:
+        for number, (index, due_s) in enumerate(plan.due()):
+            alarm.until(self._started_s + due_s)
+            self._tally.intend()
+            self._under_way.spawn(self._send, index, due_s)
+            if number % _TURN == 0:
+                gevent.sleep(0)  # when we are behind, nothing above has let the requests go
+
+    def _send(self, index: int, due_s: float) -> None:
+        begun_s = self._now_s()
+        self._tally.send(due_s, begun_s)
+        try:
+            ended = self._act(index)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and is counted as that
+            self._tally.break_down(due_s, repr(error))
+            return
+        arrival = Arrival(
+            due_s, begun_s, self._now_s(), ended.problem, ended.answered, ended.limited,
+            f"{ended.method} {ended.label}", ended.flood,
+        )  # fmt: skip
+        self._tally.end(arrival)
+        self._witness(ended, arrival)
+
+    def _tick(self, quiet_s: float) -> None:
+        with Alarm() as alarm:
+            while True:
+                alarm.until(self._started_s + int(self._now_s() - quiet_s) + 1 + quiet_s)
+                self._close_second(self._now_s())
+
+    def _close_second(self, now_s: float, *, last: bool = False) -> None:
+        shares, retried = self._usage.shares(), self._client.retried
+        self._listener(self._tally.close(int(now_s) - (not last), now_s, shares, retried=retried, last=last))
+
+    def _now_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+
+class MixAct:
+    """Sends the requests of a plan's mix."""
+
+    def __init__(self, plan: Plan, client: Client) -> None:
+        """Every kind of request is put into bytes once. Raises ValueError when there is no mix."""
+        if plan.mix is None:
+            raise ValueError("there is nothing to send; give the class a mix, or tasks")
+        self._mix = plan.mix
+        self._client = client
+        self._bytes = [client.render(r.method, r.path, r.body, r.headers) for r in plan.mix.requests]
+
+    def __call__(self, index: int) -> Ended:
+        """Send the request of one arrival."""
+        number = self._mix.number(index)
+        request = self._mix.requests[number]
+        try:
+            reply = self._client.send(request.method, self._bytes[number])
+        except NoReply as error:
+            silence = f"{request.method} {request.label}: {error}"
+            return Ended(request.method, request.label, silence, answered=False, flood=request.flood)
+        limited = reply.status == 429
+        wrong = problem(request, reply.status, reply.body, reply.headers.get("ratelimit") if limited else None)
+        return Ended(request.method, request.label, wrong, True, limited, request.flood, len(reply.body))
+
+
+class TaskAct:
+    """Does a locustfile's own tasks, in proportion to their weights."""
+
+    def __init__(self, user: Any, tasks: Sequence[Callable[[Any], Any]]) -> None:
+        """A task of weight 3 is three times in `tasks`, as locust has it. Raises ValueError for a nested TaskSet."""
+        if nested := [task for task in tasks if isinstance(task, type)]:
+            raise ValueError(
+                f"{nested[0].__name__}: a TaskSet within an open-loop user has no schedule; use @task methods"
+            )
+        self._user = user
+        self._tasks = tasks
+
+    def __call__(self, index: int) -> Ended:
+        """Do the task of one arrival."""
+        task = self._tasks[spread(index, len(self._tasks))]
+        try:
+            task(self._user)
+        except (NoReply, AssertionError) as error:
+            return Ended("TASK", task.__name__, f"{task.__name__}: {error}", answered=not isinstance(error, NoReply))
+        return Ended("TASK", task.__name__, None, answered=True)

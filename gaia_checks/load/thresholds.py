@@ -1,0 +1,128 @@
+"""What a load by hand or in a CI is worth: exit code 0, 1 or 8, by the bounds that the gate uses. Pure.
+
+The generator is judged first, by the checks of criteria.toml's `[honesty.load]`: while one of them does not hold,
+nothing is held against the server, or for it.
+"""
+
+import argparse
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.errors import Inconclusive
+from gaia_checks.judge import statistics
+from gaia_checks.judge.statistics import ONLY_ALPHA, Latencies, Sample
+from gaia_checks.load.measurements import measurements
+
+_CRITERIA = Path(statistics.__file__).with_name("criteria.toml")
+_UNITS_MS = {"ms": 1.0, "s": 1000.0}
+_FAILED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is asked of the server; None: nothing."""
+
+    p99_ms: float | None = None
+    success: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked."""
+        return self.p99_ms is not None or self.success is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer, and the exit code that it alone would give."""
+
+    code: int
+    text: str
+
+
+def duration_ms(text: str) -> float:
+    """Read `100ms` or `0.1s`, for a command line."""
+    number = text.rstrip("ms")
+    try:
+        value = float(number) * _UNITS_MS[text[len(number) :]]
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write e.g. 100ms") from None
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """Read `99.95%` or `0.9995`, for a command line."""
+    try:
+        value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; write e.g. 99.95%")
+    return value
+
+
+def judge(result: Mapping[str, Any], limits: Limits) -> tuple[int, list[Finding]]:
+    """Return the exit code of a load and why: 0 pass, 1 fail, 8 inconclusive."""
+    if "broken" in result:
+        return _undecided(f"the load was not measured: {result['broken']}")
+    if not result["done"]:
+        return _undecided("no request came to an end")
+    if dishonest := [*_generator(result)]:
+        return Inconclusive.exit_code, dishonest
+    findings = [*_server(result, limits), *_floods(result)]
+    codes = {finding.code for finding in findings}
+    return next((code for code in (_FAILED, Inconclusive.exit_code) if code in codes), 0), findings
+
+
+def _undecided(why: str) -> tuple[int, list[Finding]]:
+    return Inconclusive.exit_code, [Finding(Inconclusive.exit_code, f"inconclusive: {why}")]
+
+
+def _generator(result: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what is wrong with the generator."""
+    seen = {measurement.name: measurement for measurement in measurements(result)}
+    for check in tomllib.loads(_CRITERIA.read_text(encoding="utf-8"))["honesty"]["load"]["checks"]:
+        name, rule, threshold = check["measurement"], check["rule"], check["threshold"]
+        value = seen[name].value
+        if value is None or not (value >= threshold if rule == "at_least" else value <= threshold):
+            what = f"{name} is {value if value is None else f'{value:g}'} {check['unit']}"
+            asked = f"{rule.replace('_', ' ')} {threshold:g} is needed"
+            note = f" ({seen[name].notes[0]})" if seen[name].notes else ""
+            yield Finding(Inconclusive.exit_code, f"the generator cannot be believed: {what}, {asked}{note}")
+
+
+def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
+    if limits.success is not None:
+        sample = Sample.of(result["blocks"])
+        lower, upper = sample.lower(ONLY_ALPHA), sample.upper(ONLY_ALPHA)
+        note = f"; {result['notes'][0]}" if result["notes"] else ""
+        what = f"success {1 - result['failed'] / result['done']:.4%} of {result['done']}"
+        yield _compare(f"{what} (bounds {lower:.4%} to {upper:.4%}, {limits.success:.4%} asked){note}",
+                       good=lower >= limits.success, bad=upper < limits.success)  # fmt: skip
+    if limits.p99_ms is not None:
+        latencies = Latencies([statistics.decode(result["latency"])])
+        lower_ms, upper_ms = latencies.bounds_ms(99, (ONLY_ALPHA, ONLY_ALPHA))
+        bounds = f"bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms asked"
+        yield _compare(f"p99 of {result['done']} ({bounds})",
+                       good=upper_ms is not None and upper_ms < limits.p99_ms,
+                       bad=lower_ms is not None and lower_ms >= limits.p99_ms)  # fmt: skip
+
+
+def _floods(result: Mapping[str, Any]) -> Iterator[Finding]:
+    for flood in result["floods"]:
+        held = flood["admitted"] <= flood["allowed"]
+        text = f"flood {flood['route']}: {flood['admitted']} of {flood['sent']} admitted, {flood['allowed']:g} allowed"
+        yield _compare(text, good=held, bad=not held)
+
+
+def _compare(text: str, *, good: bool, bad: bool) -> Finding:
+    if good:
+        return Finding(0, f"pass: {text}")
+    return Finding(_FAILED, f"fail: {text}") if bad else Finding(Inconclusive.exit_code, f"inconclusive: {text}")
+
+
+def _ms(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f} ms"

@@ -1,0 +1,136 @@
+"""All seconds of a load together: one record per second, one result at the end. Pure.
+
+Several processes may send the load. A second is complete when every one of them has told of it or of a later one.
+"""
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gaia_checks.load.blocks import Blocks
+from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.resources import Shares
+from gaia_checks.load.tally import Counts, Route, Second
+
+
+@dataclass
+class Merge:
+    """Puts the seconds of several processes together, in order."""
+
+    workers: int
+    _pending: dict[int, Second] = field(default_factory=dict)
+    _told: dict[int, float] = field(default_factory=dict)  # worker -> the last second it told of
+
+    def add(self, worker: int, second: Second) -> list[Second]:
+        """Take a second of one worker; return those that are complete by it."""
+        self._told[worker] = float("inf") if second.last else second.number
+        if second.number in self._pending:
+            self._pending[second.number].add(second)
+        else:
+            self._pending[second.number] = second
+        if len(self._told) < self.workers:
+            return []
+        complete = sorted(number for number in self._pending if number <= min(self._told.values()))
+        return [self._pending.pop(number) for number in complete]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every worker has told its last second."""
+        return len(self._told) == self.workers and min(self._told.values()) == float("inf")
+
+
+@dataclass
+class Total:
+    """What the seconds of a load add up to. What it keeps does not grow with the number of requests."""
+
+    window_s: float
+    workers: int = 1
+    looks_s: tuple[float, ...] = ()  # moments within the window at which what was due until then is judged
+    floods: Mapping[str, float] = field(default_factory=dict)  # label -> so many per second may be admitted
+    whole: Second = field(default_factory=lambda: Second(0))
+    _latency: Histogram = field(default_factory=Histogram)  # of all that is judged
+    _failed: int = 0
+    _blocks: Blocks = field(default_factory=Blocks)
+    _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
+
+    def add(self, second: Second) -> dict[str, Any]:
+        """Add a complete second; return its record for the timeline."""
+        judged = second.judged()
+        self._latency.add(judged.latency)
+        self._failed += judged.failed
+        self._blocks.add(second.blocks)
+        self.whole.add(second)
+        self.whole.blocks.clear()
+        for kept, share in zip(self._shares, second.shares, strict=True):
+            kept.append(share)
+        return {
+            "t": round(min(second.end_s, self.window_s), 3),
+            "of": next((end_s for end_s in self.looks_s if second.end_s < end_s), self.window_s),
+            "worst": self.worst(),
+            **asdict(second.counts),
+            **_outcomes(judged),
+            "unsent": second.counts.intended - second.counts.sent,
+            "p50_ms": judged.latency.percentile_ms(50),
+            "p90_ms": judged.latency.percentile_ms(90),
+            "p99_ms": judged.latency.percentile_ms(99),
+            "max_ms": judged.latency.percentile_ms(100),
+            "service_p99_ms": second.service.percentile_ms(99),
+            "lateness_p99_ms": second.lateness.percentile_ms(99),
+            **{name: round(share, 4) for name, share in second.shares._asdict().items()},
+        }
+
+    def worst(self) -> str:
+        """Return what a person wants to know so far: `p99 12.3 ms, 0 failed`."""
+        return f"p99 {self._latency.percentile_ms(99) or 0:.1f} ms, {self._failed} failed"
+
+    def look(self, number: int) -> dict[str, Any]:
+        """Return what is known of the requests that were due until the end of a look; of the generator, all so far."""
+        due = self._blocks.until(number)
+        return {**self.result(), "window_s": self.looks_s[number], **due, "served_of": due["done"]}
+
+    def result(self) -> dict[str, Any]:
+        """Return everything that was counted, as JSON."""
+        blocks = self._blocks.until(len(self.looks_s))
+        counts, lateness, notes = self.whole.counts, self.whole.lateness, self.whole.notes
+        return {
+            **{name: getattr(counts, name) for name in Counts.__slots__},
+            **_outcomes(self.whole.judged()),
+            "window_s": self.window_s,
+            "workers": self.workers,
+            "unsent": counts.intended - counts.sent,
+            "served_of": counts.sent,
+            "blocks": blocks["blocks"],
+            "latency_blocks": blocks["latency_blocks"],
+            "latency": self._latency.encode(),
+            "service": self.whole.service.encode(),
+            "lateness": lateness.encode(),
+            "lateness_p99_ms": lateness.percentile_ms(99) or 0.0,
+            "lateness_max_ms": lateness.percentile_ms(100) or 0.0,
+            "seconds": len(self._shares[0]),
+            **{f"{name}_p95": _p95(kept) for name, kept in zip(Shares._fields, self._shares, strict=True)},
+            "routes": {label: _route(route) for label, route in sorted(self.whole.routes.items())},
+            "floods": [self._flood(label, per_s) for label, per_s in self.floods.items()],
+            "notes": [*notes.failed, *notes.limited][:5],
+            "limited_notes": notes.limited,
+            "generator_notes": notes.generator,
+        }
+
+    def _flood(self, label: str, per_s: float) -> dict[str, Any]:
+        """Return how much of a flood was admitted. Any second admits `per_s`; n seconds touch n + 1 of them."""
+        route = self.whole.routes.get(label, Route())
+        allowed = per_s * (int(self.whole.end_s) + 1)
+        return {"route": label, "sent": route.done, "admitted": route.done - route.limited, "allowed": allowed}
+
+
+def _outcomes(route: Route) -> dict[str, int]:
+    return {"done": route.done, "failed": route.failed, "limited": route.limited}
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {"flood": route.flood, **_outcomes(route), "latency": route.latency.encode()}
+
+
+def _p95(values: "array[float]") -> float:
+    ordered = sorted(values)
+    return round(ordered[int(0.95 * (len(ordered) - 1))], 4) if ordered else 0.0

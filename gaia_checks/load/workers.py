@@ -1,0 +1,251 @@
+"""Who sends which part of a load: one locust process alone, or locust's workers under its master.
+
+A worker says that it is prepared (`gaia_prepared`). When all are, the master tells them their parts and the moment at
+which the one schedule starts (`gaia_begin`). Every second goes to the master with locust's own reports, histograms
+encoded without loss; a worker that fails says so (`gaia_broken`), one that is lost is missed by the master. Clocks of
+several machines need NTP: a worker's requests are due by its own clock, but its latencies do not depend on it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gevent
+from gevent.event import AsyncResult
+from locust.dispatch import UsersDispatcher
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+
+from gaia_checks.errors import Inconclusive
+from gaia_checks.load.collector import Collector
+from gaia_checks.load.plan import Plan
+from gaia_checks.load.tally import REPLY_LIMIT_S, Second
+
+_KEY = "gaia_load"  # of our part in locust's reports
+_LEAD_S = 0.5  # from the master's word to the start
+_SHORT_LEAD_S = 0.2  # the same without a network
+_CLOCKS_S = 30.0  # a start that is farther away than this, by a worker's clock, is a wrong clock
+_WATCH_S = 0.5
+_BEYOND_S = REPLY_LIMIT_S + 20.0  # the last answers, the last reports
+
+_UNKNOWN = Plan("", "1", 0.0)  # of a load that ended before it was known
+MakeCollector = Callable[[Plan], Collector]
+
+
+class OnePerWorker(UsersDispatcher):
+    """Gives every worker one user, whatever number was asked for: --rate sets the load."""
+
+    def new_dispatch(self, target_user_count: int, spawn_rate: float, user_classes: Any = None) -> None:
+        """Begin to hand out users."""
+        del spawn_rate
+        workers = len(self._worker_nodes)
+        super().new_dispatch(min(target_user_count, 1) * workers, workers, user_classes)
+
+
+class Post:
+    """Where a process that sends gets its part and leaves what it counted."""
+
+    user: Any = None  # the one that sends at the moment
+
+    def __init__(self, environment: Any) -> None:
+        environment.events.quitting.add_listener(lambda **_: self.user and self.user.cut_short())
+        environment.events.test_stopping.add_listener(lambda **_: self.user and self.user.wind_up())
+
+
+def post_of(environment: Any) -> "Alone | Worker":
+    """Return where this process of locust belongs."""
+    post: Alone | Worker = environment.load_post
+    return post
+
+
+class Alone(Post):
+    """The only process there is."""
+
+    worker = 0
+    workers = 1
+
+    def __init__(self, environment: Any, make: MakeCollector) -> None:
+        super().__init__(environment)
+        self._environment = environment
+        self._make = make
+        self._collector: Collector | None = None
+        environment.events.test_start.add_listener(self._start)
+
+    def _start(self, **_: Any) -> None:
+        self._collector = None
+        self._environment.process_exit_code = Inconclusive.exit_code
+
+    def meet(self, plan: Plan) -> tuple[Plan, float]:
+        """Return the part to send and the moment to begin, of the monotonic clock."""
+        self._collector = self._make(plan)
+        return plan, time.monotonic() + _SHORT_LEAD_S
+
+    def second(self, second: Second) -> None:
+        """Tell of one second."""
+        if self._collector is not None:
+            self._collector.second(0, second)
+
+    def broken(self, reason: str) -> None:
+        """Tell that no more will come."""
+        self._collector = self._collector or self._make(_UNKNOWN)
+        self._collector.give_up(reason)
+
+    def over(self) -> None:
+        """End locust, or only the test when its web page is open."""
+        if self._collector is not None:
+            decide(self._environment, self._collector)
+        gevent.spawn(stop, self._environment)
+
+
+class Worker(Post):
+    """One of locust's workers."""
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._environment = environment
+        self._runner: WorkerRunner = environment.runner
+        self._begin: AsyncResult = AsyncResult()
+        self._untold: list[dict[str, Any]] = []
+        self._runner.register_message("gaia_begin", lambda msg, **_: self._begin.set(msg.data))
+        environment.events.report_to_master.add_listener(self._report)
+
+    @property
+    def worker(self) -> int:
+        """A number that no other worker has."""
+        return int(self._runner.worker_index)
+
+    @property
+    def workers(self) -> int:
+        """How many there are to be."""
+        return int(self._environment.parsed_options.expect_workers)
+
+    def meet(self, plan: Plan) -> tuple[Plan, float]:
+        """Return the part to send and the moment to begin, of the monotonic clock. Waits for the others."""
+        self._untold = []
+        self._begin = AsyncResult()
+        self._runner.send_message("gaia_prepared", {"plan": {**plan.to_json(), "headers": {}}})
+        begin = self._begin.get()
+        ahead_s = begin["at_s"] - time.time()
+        if abs(ahead_s) > _CLOCKS_S:
+            raise ValueError(f"this worker's clock is {-ahead_s:.0f} s off the master's; let NTP set both")
+        order = begin["order"]
+        part = replace(plan, worker=order.index(self._runner.client_id), workers=len(order))
+        return part, time.monotonic() + ahead_s
+
+    def second(self, second: Second) -> None:
+        """Keep one second until locust reports next."""
+        self._untold.append(second.to_json())
+
+    def broken(self, reason: str) -> None:
+        """Tell the master that no more will come."""
+        self._runner.send_message("gaia_broken", {"reason": reason})
+
+    def over(self) -> None:
+        """Do nothing: the master ends us."""
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        data[_KEY], self._untold = self._untold, []
+
+
+@dataclass
+class _Parts:
+    """What the master knows of one load."""
+
+    expected: int
+    order: list[str] = field(default_factory=list)  # ids of the workers that are prepared
+    collector: Collector | None = None
+    reason: str = ""  # why there will be no result
+    ends_s: float = float("inf")  # by when all must be told, of the monotonic clock
+
+    @property
+    def begun(self) -> bool:
+        """Whether the workers were told their parts."""
+        return self.collector is not None
+
+
+class Master:
+    """The master's side: waits for all, gives the parts out, puts together what they tell."""
+
+    def __init__(self, environment: Any, make: MakeCollector) -> None:
+        self._environment = environment
+        self._runner: MasterRunner = environment.runner
+        self._make = make
+        self._parts = _Parts(0)
+        self._watcher: gevent.Greenlet | None = None
+        self._runner.register_message("gaia_prepared", self._prepared)
+        self._runner.register_message("gaia_broken", self._broken)
+        environment.events.test_start.add_listener(self._start)
+        environment.events.test_stopping.add_listener(self._stopping)
+        environment.events.worker_report.add_listener(self._told)
+
+    def _start(self, **_: Any) -> None:
+        self._environment.process_exit_code = Inconclusive.exit_code
+        self._parts = _Parts(self._runner.worker_count)
+        self._watcher = gevent.spawn(self._watch, self._parts)
+
+    def _prepared(self, msg: Any, **_: Any) -> None:
+        parts = self._parts
+        parts.order.append(msg.node_id)
+        if len(parts.order) < parts.expected:
+            return
+        plan = replace(Plan.from_json(msg.data["plan"]), workers=parts.expected)
+        parts.collector = self._make(plan)
+        parts.ends_s = time.monotonic() + _LEAD_S + plan.window_s + _BEYOND_S
+        begin = {"order": parts.order, "at_s": time.time() + _LEAD_S}
+        for worker in parts.order:
+            self._runner.send_message("gaia_begin", begin, worker)
+
+    def _told(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        parts = self._parts
+        if parts.collector is None or client_id not in parts.order:
+            return
+        for document in data.get(_KEY, ()):
+            parts.collector.second(parts.order.index(client_id), Second.from_json(document))
+
+    def _broken(self, msg: Any, **_: Any) -> None:
+        self._parts.reason = self._parts.reason or str(msg.data["reason"])
+
+    def _watch(self, parts: _Parts) -> None:
+        """Wait until the load is told in full, or until it is sure that it never will be."""
+        while not (parts.collector and parts.collector.exit_code is not None) and not parts.reason:
+            gevent.sleep(_WATCH_S)
+            parts.reason = parts.reason or self._loss(parts)
+        stop(self._environment)
+
+    def _loss(self, parts: _Parts) -> str:
+        alive = {c.id for c in self._runner.clients.all if c.state != STATE_MISSING}
+        lost = [worker for worker in parts.order if worker not in alive]
+        if lost:
+            return f"{len(lost)} of {parts.expected} workers were lost: what they sent is not known"
+        if len(alive) < parts.expected:
+            return f"{parts.expected - len(alive)} of {parts.expected} workers were lost before the load began"
+        return "the workers did not report in time" if time.monotonic() > parts.ends_s else ""
+
+    def _give_up(self, parts: _Parts, reason: str) -> None:
+        parts.collector = parts.collector or self._make(_UNKNOWN)
+        parts.collector.give_up(reason)
+
+    def _stopping(self, **_: Any) -> None:
+        parts = self._parts
+        if not (parts.collector and parts.collector.exit_code is not None):
+            self._give_up(parts, parts.reason or "the load was ended before its time")
+        if parts.collector:
+            decide(self._environment, parts.collector)
+
+
+def decide(environment: Any, collector: Collector) -> None:
+    """Let locust end with our exit code; with its own when all is well and no threshold was given."""
+    code = Inconclusive.exit_code if collector.exit_code is None else collector.exit_code
+    environment.process_exit_code = code if code or collector.limits else None
+
+
+def stop(environment: Any) -> None:
+    """End locust, or only the test when its web page is open."""
+    options = environment.parsed_options
+    if not options.headless:
+        environment.runner.stop()
+        if not options.autostart or options.autoquit < 0:
+            return
+        gevent.sleep(options.autoquit)
+        environment.web_ui.stop()
+    environment.runner.quit()

@@ -1,0 +1,45 @@
+"""When a growing sample is judged, and how much each look may err."""
+
+import pytest
+
+from gaia_checks.judge import looks
+from gaia_checks.judge.statistics import ONLY_ALPHA
+
+
+@pytest.mark.parametrize(
+    ("window_s", "max_window_s", "ends_s"),
+    [(300, 1200, (300, 600, 1200)), (300, 7200, (300, 1470, 7200)), (60, 60, (60,)), (60, 0, (60,)), (0, 0, (0,))],
+)
+def test_looks_are_at_the_nominal_end_the_longest_and_between(
+    window_s: float, max_window_s: float, ends_s: tuple[float, ...]
+) -> None:
+    """Four times the window gives looks at 1, 2 and 4 times; no longer window gives one."""
+    assert looks.ends_s(window_s, max_window_s) == ends_s
+
+
+def test_three_looks_err_together_as_often_as_an_only_one() -> None:
+    """What is spent early is missing later."""
+    spent = [looks.alphas(3, look, lambda *_: True) for look in range(3)]
+    assert spent == [(0.03, 0.03), (0.01, 0.01), (0.01, 0.01)]
+    assert looks.alphas(1, 0, lambda *_: True) == (ONLY_ALPHA, ONLY_ALPHA)
+    assert sum(looks.ALPHAS) == pytest.approx(ONLY_ALPHA)
+
+
+@pytest.mark.parametrize(
+    ("possible", "to_pass"), [(set(), (0.03, 0.04, 0.05)), ({0}, (0.03, 0.01, 0.02)), ({1}, (0.03, 0.04, 0.01))]
+)
+def test_a_look_that_nothing_could_have_passed_has_spent_nothing(
+    possible: set[int], to_pass: tuple[float, ...]
+) -> None:
+    """Its alpha of passing goes to the next look; failing was possible at each, so that of failing stays."""
+    spent = [looks.alphas(3, look, lambda earlier, _: earlier in possible) for look in range(3)]
+    assert [each[0] for each in spent] == pytest.approx(to_pass)
+    assert [each[1] for each in spent] == [0.03, 0.01, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("window_s", "look"), [(0, 0), (60, 0), (299, 0), (300, 0), (600, 1), (1199, 1), (1200, 2), (1300, 2)]
+)
+def test_a_sample_belongs_to_the_last_look_that_it_has_reached(window_s: float, look: int) -> None:
+    """One that was cut short belongs to the first."""
+    assert looks.look_at(window_s, (300, 600, 1200)) == look

@@ -1,0 +1,46 @@
+"""The trend: found where there is one, and only where one can be known."""
+
+import numpy as np
+import pytest
+
+from gaia_checks.judge import trend
+
+SEED = 20261123
+
+
+def memory(seconds: int, mb_per_hour: float, noise_mb: float = 0.2) -> list[list[float]]:
+    """A process that starts at 100 MB, warms up to 120 and rises from there."""
+    chance = np.random.default_rng(SEED)
+    return [
+        [float(t), 120 - 20 * float(np.exp(-t / 20)) + mb_per_hour * t / 3600 + float(chance.normal(0, noise_mb))]
+        for t in range(seconds)
+    ]
+
+
+@pytest.mark.parametrize("seconds", [0, 2, 60, 1490])
+def test_a_short_look_has_no_trend(seconds: int) -> None:
+    """Twenty minutes after five of warm-up, or nothing is said."""
+    assert trend.project(memory(seconds, 0), 0.05) is None
+
+
+@pytest.mark.parametrize(("mb_per_hour", "expected_mb"), [(0.0, 120), (1.0, 288), (-0.1, 103)])
+def test_a_long_look_projects_seven_days(mb_per_hour: float, expected_mb: float) -> None:
+    """The interval holds the truth and is narrower than what the criterion is about."""
+    seen = trend.project(memory(1800, mb_per_hour), 0.01)
+    assert seen is not None
+    assert seen.lower < expected_mb < seen.upper
+    assert seen.upper - seen.lower < 100
+
+
+def test_outliers_do_not_make_a_trend() -> None:
+    """A tenth of the samples doubled by a dump that was running does not move the slope."""
+    series = [[t, value * 2 if 1500 < t < 1620 else value] for t, value in memory(1800, 0)]
+    line = trend.theil_sen(series[300:], 0.05)
+    assert abs(line.per_s) * 3600 < 0.5
+    assert line.level == pytest.approx(120, abs=0.5)
+
+
+def test_two_samples_have_no_slope() -> None:
+    """Less than three samples is an error."""
+    with pytest.raises(ValueError, match="2 samples have no trend"):
+        trend.theil_sen([[0, 1], [1, 1]], 0.05)

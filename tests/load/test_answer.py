@@ -1,0 +1,120 @@
+"""Answers from bytes: the short way and httptools read the same, and what is no HTTP is said."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gaia_checks.load.answer import Answer, NotHttp, Parser, plain
+
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+
+
+def parse(*pieces: bytes, method: str = "GET") -> Answer | None:
+    """Feed httptools piece by piece; return the answer of the last."""
+    parser, answer = Parser(method), None
+    for piece in pieces:
+        assert answer is None
+        answer = parser.feed(piece)
+    return answer
+
+
+@pytest.mark.parametrize("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH"])
+@pytest.mark.parametrize("space", [b"", b" ", b"\t "])
+def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
+    """Names in any case, any space behind them."""
+    data = b"HTTP/1.1 404 Not Found\r\n" + name + b":" + space + b"3\r\n\r\nabc"
+    found = plain(data)
+    assert found is not None
+    assert (found.status, found.whole, data[len(found.head) :]) == (404, len(data), b"abc")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN[:-1], PLAIN + b"x", PLAIN[:30], CHUNKED, b"", b"SSH-2.0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN,
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: Content-Length: 0\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
+    """Pieces, more than one answer, chunks, interim answers, no length or two of them, and what is no HTTP/1.1."""
+    assert plain(data) is None
+
+
+@settings(deadline=None)
+@given(st.integers(200, 599).filter(lambda status: status not in (204, 304)), st.binary(max_size=60))
+def test_both_ways_read_the_same(status: int, body: bytes) -> None:
+    """Whatever the short way understands, httptools understands alike."""
+    data = b"HTTP/1.1 %d X\r\nServer: s\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+    found, answer = plain(data), parse(data)
+    assert found is not None
+    assert answer is not None
+    assert (found.status, data[len(found.head) :]) == (answer.status, answer.body) == (status, body)
+    assert answer.keep
+
+
+@pytest.mark.parametrize(
+    ("data", "body", "keep"),
+    [
+        (PLAIN, b"{}", True),
+        (CHUNKED, b"{}", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN, b"{}", True),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + PLAIN, b"{}", True),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", b"x", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", b"x", False),
+        (PLAIN + PLAIN, b"{}", False),
+        (PLAIN + b"rubbish", b"{}", False),
+    ],
+)
+def test_every_framing_is_understood_in_any_pieces(data: bytes, body: bytes, keep: bool) -> None:
+    """Whole, and cut in two anywhere before its end; with more behind it the connection is not used again."""
+    answer = parse(data)
+    assert answer is not None
+    assert (answer.body, answer.keep) == (body, keep)
+    end = len(data) if keep else len(PLAIN) if data.startswith(PLAIN) else len(data)
+    for cut in range(1, end - 1):
+        pieces = parse(data[:cut], data[cut:end])
+        assert pieces is not None
+        assert (pieces.status, pieces.body) == (answer.status, body)
+
+
+def test_a_body_without_a_length_ends_with_the_connection() -> None:
+    """Not before, and only if it has no length."""
+    parser = Parser("GET")
+    assert parser.feed(b"HTTP/1.1 200 OK\r\n\r\n{") is None
+    assert parser.feed(b"}") is None
+    assert parser.end() == Answer(200, b"", b"{}", keep=False)
+    cut_off = Parser("GET")
+    assert cut_off.feed(PLAIN[:-1]) is None
+    assert cut_off.end() is None
+    assert Parser("GET").end() is None
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    """Its length is that of the body that GET would bring."""
+    answer = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", method="HEAD")
+    assert answer == Answer(200, b"Content-Length: 9", b"", keep=False)
+
+
+@pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"])
+def test_what_is_no_http_is_said(data: bytes) -> None:
+    """The parser's own words are kept."""
+    with pytest.raises(NotHttp, match=r"\w"):
+        parse(data)
+
+
+def test_a_header_is_found_in_any_case_and_both_forms_of_a_head() -> None:
+    """Only at the beginning of a line."""
+    head = b"HTTP/1.1 429 X\r\nX-RateLimit: 9\r\nRateLimit:  a;r=0 \r\n\r\n"
+    assert Answer(429, head, b"", keep=True).header("ratelimit") == "a;r=0"
+    assert Answer(429, b"RateLimit: b", b"", keep=True).header("ratelimit") == "b"
+    assert Answer(429, b"X-RateLimit: b", b"", keep=True).header("ratelimit") is None

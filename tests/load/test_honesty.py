@@ -1,0 +1,105 @@
+"""A load that could not be sent as it should have been never passes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.load import recording
+from tests.ground import free_port
+from tests.load.processes import locust, result, server, starting, wait_for
+
+EASY = ("--success", "1%", "--p99", "59s", "--folder", ".")
+
+
+def sender(process: "subprocess.Popen[bytes]") -> psutil.Process:
+    """Return the process that sends: locust, or the precise engine that it has started."""
+    own = psutil.Process(process.pid)
+    return next((child for child in own.children() if "gaia_checks.load.precise" in child.cmdline()), own)
+
+
+def seconds(folder: Path) -> int:
+    """Return how many seconds were told so far."""
+    path = folder / recording.TIMELINE
+    return len(list(journal.read(path))) if path.exists() else 0
+
+
+@pytest.mark.parametrize("engine", ["locust", "precise"])
+def test_a_generator_that_stood_still_is_seen(engine: str, tmp_path: Path) -> None:
+    """Stopped for two seconds, it sends what was due late: all of it, but nobody may believe the latencies."""
+    with server() as url:
+        load = starting("smoke.py", url, "-t", "6s", "--rate", "100", "--engine", engine, *EASY, cwd=tmp_path)
+        with load as process:
+            wait_for(lambda: seconds(tmp_path) >= 1)
+            stopped, before = sender(process), seconds(tmp_path)
+            stopped.send_signal(signal.SIGSTOP)
+            wait_for(lambda: stopped.status() == psutil.STATUS_STOPPED)
+            _pass(2.0)
+            stopped.send_signal(signal.SIGCONT)
+            assert process.wait(60) == 8
+    seen = result(tmp_path)
+    assert before < 5
+    assert (seen["intended"], seen["done"], seen["unsent"]) == (600, 600, 0)
+    assert seen["lateness_max_ms"] > 1000
+    assert "the generator cannot be believed: load.send_lateness" in (tmp_path / "locust.err").read_text()
+
+
+@contextmanager
+def busy(core: int, processes: int) -> Iterator[None]:
+    """Keep one core busy with several processes."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        for process in running:
+            psutil.Process(process.pid).cpu_affinity([core])
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_a_starved_generator_is_seen(tmp_path: Path) -> None:
+    """One with the lowest priority on a core that others keep busy cannot send on time, and says so."""
+    core = psutil.Process().cpu_affinity()[0]
+    with server() as url, starting("smoke.py", url, "-t", "6s", "--rate", "200", *EASY, cwd=tmp_path) as process:
+        wait_for(lambda: seconds(tmp_path) >= 1)
+        starved = psutil.Process(process.pid)
+        starved.nice(19)
+        starved.cpu_affinity([core])
+        with busy(core, 4):
+            _pass(4.0)
+        assert process.wait(60) == 8
+    seen = result(tmp_path)
+    assert (seen["intended"], seen["done"]) == (1200, 1200)
+    assert "the generator cannot be believed: load." in (tmp_path / "locust.err").read_text()
+
+
+@pytest.mark.parametrize("engine", ["locust", "precise"])
+def test_a_target_that_refuses_fails(engine: str, tmp_path: Path) -> None:
+    """Nobody listening is the server's failure: every request is sent and counted as failed."""
+    url = f"http://127.0.0.1:{free_port()}"
+    done = locust("smoke.py", url, "-t", "1s", "--rate", "50", "--engine", engine, *EASY, cwd=tmp_path)
+    seen = result(tmp_path)
+    assert (seen["sent"], seen["failed"], seen["served"], seen["generator_errors"]) == (50, 50, 0, 0)
+    assert done.returncode in (1, 8)
+    assert "GET /health: the connection failed: " in seen["notes"][0]
+
+
+def test_a_name_that_is_unknown_is_inconclusive(tmp_path: Path) -> None:
+    """Nothing was sent, so nothing is known."""
+    done = locust("smoke.py", "http://no-such-host.invalid", "-t", "1s", *EASY, cwd=tmp_path)
+    assert done.returncode == 8
+    assert "broken" in result(tmp_path)
+
+
+def _pass(seconds_: float) -> None:
+    """Let time go by: it is what the test is about, not what it waits for."""
+    subprocess.run(["sleep", str(seconds_)], check=True)
+    os.sched_yield()

@@ -1,0 +1,66 @@
+"""TLS: both engines trust the certificates that SSL_CERT_FILE names, and no others."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from gaia_checks.load import run
+from gaia_checks.model import Target
+from tests.load.processes import locust, result, server
+from tests.load.test_run import measured
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Make a certificate authority and a certificate of it for 127.0.0.1; return both."""
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    for command in (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=us",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.csr -subj /CN=server",
+        "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out own.pem -days 2 -extfile names",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return str(folder / "ca.pem"), str(folder / "own.pem")
+
+
+@pytest.mark.parametrize("engine", ["locust", "precise"])
+def test_a_certificate_of_a_trusted_authority_is_good(
+    engine: str, certificate: tuple[str, str], tmp_path: Path
+) -> None:
+    """Every request is served."""
+    authority, own = certificate
+    with server(tls=[own, own.replace(".pem", ".key")]) as url:
+        locust("smoke.py", url, "-t", "1s", "--rate", "30", "--engine", engine, "--folder", ".", cwd=tmp_path,
+               SSL_CERT_FILE=authority)  # fmt: skip
+    seen = result(tmp_path)
+    assert (seen["sent"], seen["done"], seen["failed"]) == (30, 30, 0), seen["notes"]
+
+
+@pytest.mark.parametrize("engine", ["locust", "precise"])
+def test_a_certificate_of_anybody_else_fails(engine: str, certificate: tuple[str, str], tmp_path: Path) -> None:
+    """Whoever answers is not the server that was meant."""
+    _, own = certificate
+    with server(tls=[own, own.replace(".pem", ".key")]) as url:
+        done = locust("smoke.py", url, "-t", "1s", "--rate", "20", "--engine", engine, "--success", "1%", "--folder",
+                      ".", cwd=tmp_path)  # fmt: skip
+    seen = result(tmp_path)
+    assert (seen["sent"], seen["failed"]) == (20, 20)
+    assert "certificate verify failed" in seen["notes"][0]
+    assert done.returncode in (1, 8)
+
+
+def test_the_gates_load_trusts_whom_the_gate_trusts(
+    certificate: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable reaches locust through the load's own process, which passes on hardly any."""
+    authority, own = certificate
+    monkeypatch.setenv("SSL_CERT_FILE", authority)
+    with server(tls=[own, own.replace(".pem", ".key")]) as url:
+        target = Target("local", url, "20261123T120102Z-3fa9c1")
+        smoke = run.LOCUSTFILE.with_name("smoke.py")
+        assert (
+            run.run(target, tmp_path, rate_per_s=20, window_s=1, say=print, ended=lambda: False, locustfile=smoke) == 0
+        )
+    assert measured(tmp_path)["outcomes"].value["failures"] == 0

@@ -1,0 +1,71 @@
+"""Locust's workers: one schedule split over them exactly, what they count merged without loss, a loss seen."""
+
+import os
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.judge import statistics
+from gaia_checks.load import recording, run
+from tests.ground import free_port
+from tests.load.processes import believed, locust, requests, result, server, starting, wait_for
+
+
+def processes(count: int) -> tuple[str, ...]:
+    """Return the options that split a load over processes, apart from any other load on this machine."""
+    port = str(free_port())
+    return "--processes", str(count), "--master-bind-port", port, "--master-port", port
+
+
+@pytest.mark.parametrize("engine", ["locust", "precise"])
+def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
+    """Three processes send the 301 requests of the one schedule, each kind as often as one process would."""
+    with server() as url:
+        done = locust(run.LOCUSTFILE, url, "-t", "3s", "--rate", "100", *processes(3), "--engine", engine,
+                      "--success", "50%", "--folder", ".", cwd=tmp_path)  # fmt: skip
+        counts = requests(url)
+    seen = result(tmp_path)
+    assert done.returncode == (0 if believed(tmp_path) else 8), done.stderr
+    assert counts == {"POST": 6, "GET": 297, "PUT": 3, "DELETE": 6}
+    assert (seen["workers"], seen["intended"], seen["done"], seen["unsent"]) == (3, 300, 300, 0)
+    assert statistics.decode(seen["latency"]).get_total_count() == sum(n for n, _ in seen["blocks"]) == 300
+    seconds = list(journal.read(tmp_path / recording.TIMELINE))
+    assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 300
+    assert [second["t"] for second in seconds] == sorted(second["t"] for second in seconds)
+    assert "Aggregated                                                                       300" in done.stderr
+
+
+def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> None:
+    """The master says so, ends the load, and exits with 8 whatever was asked."""
+    port = str(free_port())
+    with server() as url, ExitStack() as stack:
+        master = stack.enter_context(
+            starting("smoke.py", url, "-t", "60s", "--rate", "50", "--master", "--master-bind-port", port,
+                     "--expect-workers", "2", "--success", "1%", "--folder", ".", cwd=tmp_path)
+        )  # fmt: skip
+        workers = []
+        for number in range(2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            workers.append(
+                stack.enter_context(
+                    starting("smoke.py", url, "--worker", "--master-port", port, headless=False, cwd=folder)
+                )
+            )
+        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        os.kill(workers[0].pid, signal.SIGKILL)
+        assert master.wait(40) == 8
+        assert workers[1].wait(40) in (0, 1)
+    assert result(tmp_path) == {"broken": "1 of 2 workers were lost: what they sent is not known"}
+    assert "1 of 2 workers were lost" in (tmp_path / "locust.err").read_text()
+
+
+def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
+    """Its reason is the load's."""
+    with server(status=403) as url:
+        done = locust(run.LOCUSTFILE, url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
+    assert done.returncode == 8
+    assert "status 403 instead of 201" in result(tmp_path)["broken"]
