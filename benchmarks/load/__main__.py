@@ -100,8 +100,8 @@ def _capacity(rounds: int, seconds: int) -> tuple[list[str], list[str]]:
         if installed("k6"):
             rows |= _rounds({"k6": (k6(), url, 8000.0)}, rounds, window_s)
         for name, (engine, rates) in LADDERS.items():
-            rows[name] = _best([*_rounds({rate: (ours(engine), url, rate) for rate in rates}, rounds, window_s).values()],
-                               PROMISES[name][1])  # fmt: skip
+            ladder = _rounds({rate: (ours(engine), url, rate) for rate in rates}, rounds, window_s)
+            rows[name] = _best([*ladder.values()], PROMISES[name][1])
     return tables.capacity(rows, PROMISES)
 
 

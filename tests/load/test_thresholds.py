@@ -1,0 +1,108 @@
+"""The exit code of a load by hand: what is asked, what is certain, and the generator before all."""
+
+import argparse
+from typing import Any
+
+import pytest
+
+from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.resources import Shares
+from gaia_checks.load.tally import Arrival, Tally
+from gaia_checks.load.thresholds import Limits, duration_ms, judge, share
+from gaia_checks.load.total import Total
+
+
+def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.1, **changes: Any) -> dict[str, Any]:
+    """Return the result of a load in which `n` requests took so long, some of them in vain."""
+    tally, total = Tally(60), Total(60)
+    for index in range(n):
+        due_s = index * 60 / n
+        tally.intend()
+        tally.send(due_s, due_s)
+        tally.end(Arrival(due_s, due_s, due_s + took_s, "500" if index < failed else None, answered=True))
+    total.add(tally.close(59, 60, Shares(cpu, 0, 0), last=True))
+    return {**total.result(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("seen", "limits", "code"),
+    [
+        (result(), Limits(), 0),
+        (result(), Limits(p99_ms=100, success=0.9995), 0),
+        (result(took_s=0.0996), Limits(p99_ms=100), 0),
+        (result(took_s=0.1004), Limits(p99_ms=100), 1),
+        (result(failed=20), Limits(success=0.9995), 1),
+        (result(failed=3), Limits(success=0.9995), 8),
+        (result(n=200), Limits(p99_ms=100), 8),
+        (result(n=200, took_s=1), Limits(p99_ms=100), 1),
+        (result(failed=20, took_s=0.01), Limits(p99_ms=100), 0),
+        (result(failed=3, took_s=1), Limits(p99_ms=100, success=0.9995), 1),
+    ],
+)
+def test_the_exit_code_says_what_is_certain(seen: dict[str, Any], limits: Limits, code: int) -> None:
+    """0 when all that was asked surely holds, 1 when something surely does not, else 8."""
+    assert judge(seen, limits)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"broken": "locust stumbled"}, "inconclusive: the load was not measured: locust stumbled"),
+        ({"done": 0}, "inconclusive: no request came to an end"),
+        ({"sent": 5900}, "load.sent_of_intended is 0.983333 ratio, at least 0.999 is needed"),
+        ({"lateness_p99_ms": 11.0}, "load.send_lateness_p99 is 11 ms, at most 10 is needed"),
+        ({"lateness_max_ms": 1500.0}, "load.send_lateness_max is 1500 ms, at most 1000 is needed"),
+        ({"generator_errors": 1, "generator_notes": ["EMFILE"]}, "load.generator_errors is 1 count, at most 0 is needed (EMFILE)"),
+        ({"cpu_p95": 0.9}, "load.generator_cpu is 0.9 ratio, at most 0.7 is needed"),
+        ({"steal_p95": 0.2}, "load.cpu_steal is 0.2 ratio, at most 0.1 is needed"),
+        ({"limited": 2, "limited_notes": ["429"]}, "load.limited is 2 count, at most 0 is needed (429)"),
+    ],
+)  # fmt: skip
+def test_a_generator_that_cannot_be_believed_decides_nothing(changes: dict[str, Any], text: str) -> None:
+    """Neither a pass nor a failure of the server comes out of it."""
+    for took_s in (0.01, 5):
+        code, findings = judge({**result(took_s=took_s), **changes}, Limits(p99_ms=100))
+        assert code == 8
+        assert text in findings[0].text
+
+
+@pytest.mark.parametrize(("admitted", "code"), [(61, 0), (62, 1)])
+def test_a_flood_may_not_be_admitted_beyond_its_limit(admitted: int, code: int) -> None:
+    """A fault of the server even if nothing else was asked."""
+    flood = {"route": "GET flood", "sent": 600, "admitted": admitted, "allowed": 61.0}
+    found, findings = judge(result(floods=[flood]), Limits())
+    assert found == code
+    assert f"flood GET flood: {admitted} of 600 admitted, 61 allowed" in findings[0].text
+
+
+def test_the_answer_shows_what_it_rests_on() -> None:
+    """The bounds, the sample and an example."""
+    _, findings = judge(result(failed=20), Limits(p99_ms=100, success=0.9995))
+    assert findings[0].text.startswith("fail: success 99.6667% of 6000 (bounds 99.")
+    assert findings[0].text.endswith("asked); 500, due at 0.00 s")
+    assert findings[1].text == "pass: p99 of 6000 (bounds 10.000 ms to 10.008 ms, 100 ms asked)"
+
+
+def test_durations_and_shares_are_read() -> None:
+    """As people write them."""
+    assert [duration_ms(text) for text in ("100ms", "0.1s", "2s")] == [100, 100, 2000]
+    assert [share(text) for text in ("99.95%", "0.9995", "100%")] == [pytest.approx(0.9995), 0.9995, 1]
+
+
+@pytest.mark.parametrize("text", ["", "100", "ms", "0ms", "-1s", "1m"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """The unit is never guessed."""
+    with pytest.raises(argparse.ArgumentTypeError):
+        duration_ms(text)
+
+
+@pytest.mark.parametrize("text", ["", "%", "0%", "101%", "99.95", "-1", "nan"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    """99.95 without its sign would be a share that nothing can keep."""
+    with pytest.raises(argparse.ArgumentTypeError):
+        share(text)
+
+
+def test_a_histogram_holds_what_its_bounds_are_made_of() -> None:
+    """The one that is judged has every request that was judged."""
+    assert Histogram.decode(result(n=100)["latency"]).total == 100
