@@ -17,8 +17,11 @@ from gaia_server.user_fields import parse_limits, parse_reputation
 
 async def list_users(request: Request) -> Response:
     """GET /users: who is counted, by the fullest of his limits."""
-    found, limit, offset = query(request, {})
-    return list_of(await _server(request).store.page(users.USERS, found, limit=limit, offset=offset), limit, offset)
+    server = _server(request)
+    _, limit, offset = query(request, {})
+    in_force = server.settings.reputation_enabled
+    page = await server.store.page(users.USERS, {}, limit=limit, offset=offset, reputation=in_force)
+    return list_of(page, limit, offset)
 
 
 async def read_user(request: Request) -> Response:

@@ -59,7 +59,7 @@ def test_filters(client: httpx.Client) -> None:
 @pytest.mark.parametrize(("enabled", "effective"), [("true", 5), ("false", 10)])
 def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
     """A user's limits are told as the tier makes them, if reputation is in force."""
-    server = start(REPUTATION_ENABLED=enabled)
+    server = start(REPUTATION_ENABLED=enabled, TRUSTED_PROXIES="127.0.0.1")
     server.rule(scope="user", limit_value=10, limit_type="daily_quota")
     httpx.put(f"{server.home}/reputation/ada", json={"score": 3, "reason": "test"})
     told = httpx.get(f"{server.home}/users/ada").json()
@@ -67,6 +67,10 @@ def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
     assert told["reputation"]["tier"] == "flagged"
     (limit,) = told["limits"]
     assert (limit["limit_value"], limit["effective_limit"], limit["remaining"]) == (10, effective, effective)
+    assert httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    for path in ("/usage?scope=user", "/users"):
+        (item,) = httpx.get(f"{server.home}{path}").json()["items"]
+        assert (item["limit_value"], item["effective_limit"], item["used"]) == (10, effective, 1)
 
 
 SCORES = (0, 2, 20, 46, 49, 51, 53, 77, 100)
