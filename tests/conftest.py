@@ -5,11 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from gaia_checks.environment import ROOT
 from tests.postgres import database, postgres
 
 __all__ = ["database", "postgres"]
+
+settings.register_profile("gaia", deadline=None)  # how long an example takes says more of the machine than of the code
+settings.load_profile("gaia")
 
 
 @pytest.fixture(scope="session")

@@ -68,8 +68,7 @@ class Race:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._ended.set()
         self._thread.join()
-        if error is None:
-            self._check()
+        self._check()  # also when waiting for something failed: then this is why
 
     def finish(self) -> list[Seen]:
         """Wait until all keys have been asked for, and return what was seen."""

@@ -88,7 +88,7 @@ RISING = [(1.0, [(ADA, 25)]), (60.0, [(ADA, 25)])]
 
 @example(start=Reputation(score=21), limits=(8, 20, 30), script=FALLING)
 @example(start=Reputation(score=79, clean_requests=98), limits=(8, 20, 30), script=RISING)
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=starts, limits=st.tuples(*[st.integers(0, 40)] * 3), script=batches)
 def test_the_database_learns_as_the_core_does(
     connection: Connection, start: Reputation, limits: tuple[int, int, int], script: list[tuple[float, Requests]]

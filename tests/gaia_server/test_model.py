@@ -122,7 +122,6 @@ def test_the_database_decides_as_the_model_does(schema: str) -> None:
         run_state_machine_as_test(
             machine(connection),
             settings=settings(
-                deadline=None,
                 max_examples=30,
                 stateful_step_count=30,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
