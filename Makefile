@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test bench bench-contract check format lock clean
+.PHONY: help install build gate test bench bench-contract bench-swaps check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -43,6 +43,11 @@ $(BIN)/.browser: $(BIN)/.installed
 		|| { echo "the dashboard's tests need a browser: install Chromium, or let $(BIN)/playwright install chromium do it"; exit 4; }
 	@touch $@
 
+$(BIN)/.compiler:
+	@command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; } \
+		|| { echo "the tests compile a stranger's server: install a C compiler, e.g. apt-get install gcc libc6-dev"; exit 4; }
+	@touch $@
+
 build: build/gaia_server  ## the server's single executable
 
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
@@ -51,7 +56,7 @@ build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 gate: install build  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
-test: install build $(BIN)/.browser  ## the project's own tests
+test: install build $(BIN)/.browser $(BIN)/.compiler  ## the project's own tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 bench: install  ## what the limiter promises, measured: about half an hour
@@ -59,6 +64,9 @@ bench: install  ## what the limiter promises, measured: about half an hour
 
 bench-contract: install  ## two minutes of made-up requests: does the server answer as its OpenAPI document says
 	$(BIN)/python -m benchmarks.contract
+
+bench-swaps: install build  ## twenty swaps under load: what a client notices, about three minutes
+	$(BIN)/python -m benchmarks.swaps
 
 check: install  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .

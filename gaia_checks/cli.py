@@ -1,8 +1,10 @@
 """The `gaia` command: each subcommand is one call."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,9 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, or the path of an environment file")]
 
+Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
+
 
 @app.command()
 def deploy(
@@ -32,12 +37,32 @@ def deploy(
     ] = None,
 ) -> None:
     """Bring a release up: all of it, or the old one stays."""
-    from gaia_checks.deploy import artifact, rollout
+    from gaia_checks.deploy import alert, artifact, rollout
 
     where = environments.load(env)
     if phase is None and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
-    rollout.deploy(where, phase=phase or artifact.WORKTREE, say=_saying(where))
+    wanted = phase or artifact.WORKTREE
+    with alert.told(where, wanted):
+        rollout.deploy(where, phase=wanted, say=_saying(where))
+
+
+@app.command()
+def rollback(
+    env: Name,
+    to: Annotated[str | None, typer.Option(metavar="PHASE", help="not the previous release, but this one")] = None,
+    database: Annotated[bool, typer.Option("--database", help="take the schema back, too")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="lose what --database would lose, without a question")] = False,
+) -> None:
+    """Let the previous release serve again; the schema stays unless --database is given."""
+    from gaia_checks.deploy import rollout
+
+    def confirm(losses: tuple[str, ...]) -> bool:
+        print("this would be lost:", *losses, sep="\n  ")
+        return yes or (sys.stdin.isatty() and typer.confirm("go on?"))
+
+    where = environments.load(env)
+    rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
 
 
 @app.command()
@@ -51,17 +76,83 @@ def stop(env: Name) -> None:
 
 
 @app.command()
-def status(env: Name, as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+def status(
+    env: Name,
+    as_json: Json = False,
+    repair: Annotated[bool, typer.Option("--repair", help="first finish or undo what a killed command left")] = False,
+) -> None:
     """Show what runs."""
+    from gaia_checks import tables
     from gaia_checks.deploy import rollout
 
-    found = rollout.status(environments.load(env)).to_json()
+    where = environments.load(env)
+    found = (rollout.repair(where, _to_stderr(where)) if repair else rollout.status(where)).to_json()
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for name, value in found.items():
-        shown = " ".join(str(part) for part in value.values()) if isinstance(value, dict) else value
-        print(f"{name:12} {'-' if shown is None else shown}")
+    tables.show_status(found)
+
+
+@app.command()
+def history(env: Name, as_json: Json = False) -> None:
+    """Show what was deployed, gated, signed off and promoted, oldest first."""
+    from gaia_checks import journal, tables
+    from gaia_checks.deploy import history as ledgers
+    from gaia_checks.deploy import places
+
+    where = environments.load(env)
+    told = ledgers.entries(journal.read(places.of(where).ledger), where.name)
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in told], indent=2))
+        return
+    head = ("at", "what", "phase", "outcome", "seconds", "by", "commit", "why")
+    short = (replace(entry, commit=entry.commit and entry.commit[:12]) for entry in told)
+    tables.show(head, [tuple(asdict(entry).values()) for entry in short])
+
+
+@app.command()
+def logs(
+    env: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as it grows, until Ctrl-C")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many of the last lines")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show the end of the server's log."""
+    from rich.console import Console
+
+    from gaia_checks import logs as reading
+
+    pretty = Console(soft_wrap=True, highlight=False)
+    found = reading.read(environments.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in found:
+            if pretty.is_terminal and not as_json:
+                pretty.print(reading.for_people(line))
+            else:
+                print(json.dumps(reading.as_record(line)) if as_json else line, flush=True)
+
+
+@app.command()
+def doctor(env: Name, as_json: Json = False) -> None:
+    """Look for what usually goes wrong, and say what mends it."""
+    from gaia_checks import tables
+    from gaia_checks.deploy import doctor as examination
+
+    findings = examination.examine(environments.load(env))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        tables.show(("check", "state", "finding", "mend"), [tuple(asdict(finding).values()) for finding in findings])
+    raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
+
+
+@app.command()
+def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="how many of the newest releases")] = 5) -> None:
+    """Remove old releases; never the current or the previous one."""
+    from gaia_checks.deploy import prune as pruning
+
+    where = environments.load(env)
+    print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep)) or 'nothing'}")
 
 
 @app.command()
@@ -71,19 +162,19 @@ def migrate(
     count: Annotated[int, typer.Option(min=1, help="how many to undo")] = 1,
 ) -> None:
     """Apply or undo the working tree's migrations, or compare them with the database."""
-    from gaia_checks.deploy import rollout
+    from gaia_checks.deploy import schema
 
     where = environments.load(env)
     match action:
         case "up":
-            print(f"applied: {', '.join(rollout.migrate_up(where, _saying(where))) or 'nothing was pending'}")
+            print(f"applied: {', '.join(schema.up(where, _saying(where))) or 'nothing was pending'}")
         case "down":
-            print(f"undone: {', '.join(rollout.migrate_down(where, count, _saying(where))) or 'nothing was applied'}")
+            print(f"undone: {', '.join(schema.down(where, count, _saying(where))) or 'nothing was applied'}")
         case "status":
-            for version, applied in rollout.migrate_status(where):
+            for version, applied in schema.status(where):
                 print(f"{'applied' if applied else 'pending'}  {version}")
         case "verify":
-            rollout.migrate_verify(where)
+            schema.verify(where)
             print(f"{where.name}: exactly the migrations of the working tree are applied")
         case _:
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
@@ -99,6 +190,41 @@ def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g
     judged = evidence.recompute(folder)
     terminal.show(terminal.console(sys.stdout), judged)
     raise typer.Exit(EXIT_CODES[judged.state])
+
+
+@app.command(name="sign-off")
+def sign_off(
+    folder: Annotated[Path, typer.Argument(help="evidence of a gate that passed")],
+    by: Annotated[str, typer.Option(metavar="NAME", help="the person who approves")],
+) -> None:
+    """Record a person's approval of a gate's evidence."""
+    from gaia_checks import promote as promotion
+
+    print(promotion.sign_off(folder, by))
+
+
+@app.command()
+def promote(
+    phase: Annotated[str, typer.Argument(help="what was deployed and gated")],
+    to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
+    remote: Remote = None,
+) -> None:
+    """Cut the next stage's tag, if a gate's evidence and a sign-off allow it."""
+    from gaia_checks import promote as promotion
+
+    print(promotion.promote(phase, to, remote))
+
+
+@app.command()
+def watch(
+    env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be given again; all by default")] = None,
+    remote: Remote = None,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds from one look to the next")] = 10,
+) -> None:
+    """Deploy and gate what new tags ask for, until SIGTERM."""
+    from gaia_checks import watch as watching
+
+    watching.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
 @app.command(hidden=True)
@@ -127,6 +253,10 @@ def run(arguments: list[str]) -> int:
 def main() -> None:
     """Run the command line and end the process."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _to_stderr(where: Environment) -> Callable[[str], None]:
+    return lambda text: print(where.redact(text), file=sys.stderr, flush=True)
 
 
 def _saying(where: Environment) -> Callable[[str], None]:

@@ -2,13 +2,25 @@
 
 [environment]
 stage = "qa"                       # which criteria are judged: dev, qa or prod
-database = "external"              # "embedded": gaia brings its own PostgreSQL (local only)
+database = "external"              # "embedded": gaia brings its own PostgreSQL (local only); "none": it needs none
 host = "0.0.0.0"                   # where the server listens; the port is the variable PORT
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
+remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
+alerts = "GAIA_ALERTS"             # optional: the variable that holds the Apprise URLs to tell, apart by spaces
 
 [environment.defaults]             # values of variables that are no secrets
 PORT = "8080"
+
+[server]                           # optional: about a server that keeps another contract than docs/contract.md
+handover = false                   # it binds PORT itself: stop and start; true (the default): it takes LISTEN_FDS
+paths = ["/healthz"]               # what must answer 200, in place of health, config API and WebSocket
+ready_s = 30                       # how long it may take until it is ready
+artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit holds its
+                                   # sha256 in build/gaia_server.sha256. {phase}, {commit}, {sha256}; a path or a URL
+
+[migrations]                       # optional
+allow = ["ban-drop-column"]        # squawk's serious findings that do not stop a deployment
 
 [looks.log]                        # optional: parameters of looks, in place of criteria.toml's
 window_s = 60
@@ -43,11 +55,22 @@ SERVER_NAMES = SECRET_NAMES | {
 }
 """Every variable that the server's contract knows."""
 
+_KEYS = {"stage", "database", "host", "base_url", "required", "remote", "alerts", "defaults"}
 _BOOLEANS = ("true", "false")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
 _KEYWORD_PASSWORD = re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'\"]+)")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 REDACTED = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the environment file says about the server's ways. Without a word: it keeps docs/contract.md."""
+
+    handover: bool = True  # takes LISTEN_FDS; else it binds PORT itself
+    paths: tuple[str, ...] = ()  # each must answer 200; empty: the contract's own looks
+    ready_s: float = 30.0  # how long it may take until it is ready
+    artifact: str | None = None  # template of a path or URL; None: the tagged commit holds the executable
 
 
 @dataclass(frozen=True)
@@ -57,16 +80,22 @@ class Environment:
     name: str
     path: Path
     stage: str
-    database: str  # "embedded" or "external"
+    database: str  # "embedded", "external" or "none"
     host: str
     base_url: str | None
     required: tuple[str, ...]
     defaults: Mapping[str, str]
+    server: Server
+    allowed: frozenset[str]  # squawk's rules whose findings stop nothing
     looks: Mapping[str, Mapping[str, float]]  # look -> parameter -> value
     home: Path  # releases, state, sockets: GAIA_HOME
     log_dir: Path  # server logs and the ledger: GAIA_LOG_DIR
     reports: Path  # evidence: GAIA_REPORTS
+    stop_at: str | None  # GAIA_STOP_AT, for tests alone: who is killed at which point of a deployment
     values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
+    remote: str | None = None  # the git repository whose deployment tags are followed
+    alerts: str | None = None  # the name of the variable that holds the Apprise URLs
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they hold tokens
 
     @property
     def port(self) -> int:
@@ -94,10 +123,12 @@ class Environment:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be written anywhere, longest first."""
-        return _secrets(self.values)
+        return tuple(sorted({*_secrets(self.values), *self.alert_urls}, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
+        for url in self.alert_urls:
+            text = text.replace(url, REDACTED)
         return redact(text, variables=self.values)
 
 
@@ -124,11 +155,11 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     path = Path(name) if name.endswith(".toml") else ROOT / "environments" / f"{name}.toml"
     document = _parse(name, path)
     where = path.name
-    _known(where, "", document, {"environment", "looks"})
+    _known(where, "", document, {"environment", "server", "migrations", "looks"})
     table = _typed(where, document, "environment", dict, "[environment]", "a table")
-    _known(where, "environment.", table, {"stage", "database", "host", "base_url", "required", "defaults"})
+    _known(where, "environment.", table, _KEYS)
     stage = _choice(where, table, "stage", STAGES)
-    database = _choice(where, table, "database", ("embedded", "external"))
+    database = _choice(where, table, "database", ("embedded", "external", "none"))
     host = _typed(where, table, "host", str, "environment.host", 'an address, e.g. "127.0.0.1"')
     stem = path.stem
     here = ROOT / ".gaia" if database == "embedded" else None
@@ -142,11 +173,17 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         base_url=_base_url(where, table),
         required=_required(where, table),
         defaults=(defaults := _defaults(where, table)),
+        server=_server(where, document),
+        allowed=_allowed(where, document),
         looks=_looks(where, document.get("looks", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
         reports=Path(variables.get("GAIA_REPORTS") or ROOT / "reports").absolute(),
+        stop_at=variables.get("GAIA_STOP_AT"),
         values=_values(stem, defaults, variables),
+        remote=_remote(where, table),
+        alerts=(alerts := _alerts(where, table)),
+        alert_urls=tuple(variables.get(alerts or "", "").split()),
     )
 
 
@@ -210,6 +247,25 @@ def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
     return url.rstrip("/")
 
 
+def _remote(where: str, table: Mapping[str, Any]) -> str | None:
+    remote = table.get("remote")
+    if remote is not None and (not isinstance(remote, str) or not remote or _URL_PASSWORD.search(remote)):
+        raise EnvironmentFileError(
+            f"{where}: environment.remote: give a git URL or path without a password; git's credential helper has that"
+        )
+    return remote
+
+
+def _alerts(where: str, table: Mapping[str, Any]) -> str | None:
+    name = table.get("alerts")
+    if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name)):
+        raise EnvironmentFileError(
+            f"{where}: environment.alerts: not the name of a variable; the Apprise URLs hold secrets, so they stand "
+            'in a variable that is named here, e.g. "GAIA_ALERTS"'
+        )
+    return name
+
+
 def _required(where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
     required = table.get("required", [])
     if not isinstance(required, list) or not all(name in sorted(SERVER_NAMES) for name in required):
@@ -234,6 +290,45 @@ def _defaults(where: str, table: Mapping[str, Any]) -> dict[str, str]:
             written = str(value).lower() if isinstance(value, bool) else value  # as TOML has it
             raise EnvironmentFileError(f'{label}: {written} is not a text; write it in quotes: {name} = "{written}"')
     return defaults
+
+
+def _server(where: str, document: Mapping[str, Any]) -> Server:
+    table = document.get("server", {})
+    if not isinstance(table, dict):
+        raise EnvironmentFileError(f"{where}: server: {table!r} is not a table")
+    _known(where, "server.", table, {"handover", "paths", "ready_s", "artifact"})
+    if not isinstance(handover := table.get("handover", True), bool):
+        raise EnvironmentFileError(f"{where}: server.handover: {handover!r} is not true or false")
+    paths = _texts(where, table, "server", "paths", '"/healthz"')
+    if not all(path.startswith("/") for path in paths):
+        raise EnvironmentFileError(f'{where}: server.paths: each begins with a slash, e.g. "/healthz"')
+    artifact = table.get("artifact")
+    if artifact is not None and not (isinstance(artifact, str) and re.match(r"/|https?://[^/]", artifact)):
+        raise EnvironmentFileError(
+            f"{where}: server.artifact: {artifact!r} is neither an absolute path nor a URL; "
+            'write e.g. "/srv/builds/{sha256}"'
+        )
+    ready_s = table.get("ready_s", 30.0)
+    if not isinstance(ready_s, int | float) or isinstance(ready_s, bool) or not 0 < ready_s < math.inf:
+        raise EnvironmentFileError(f"{where}: server.ready_s: {ready_s!r} is not above 0; give seconds, e.g. 30")
+    return Server(handover, paths, float(ready_s), artifact)
+
+
+def _allowed(where: str, document: Mapping[str, Any]) -> frozenset[str]:
+    table = document.get("migrations", {})
+    if not isinstance(table, dict):
+        raise EnvironmentFileError(f"{where}: migrations: {table!r} is not a table")
+    _known(where, "migrations.", table, {"allow"})
+    return frozenset(_texts(where, table, "migrations", "allow", '"ban-drop-column"'))
+
+
+def _texts(where: str, table: Mapping[str, Any], section: str, key: str, example: str) -> tuple[str, ...]:
+    found = table.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise EnvironmentFileError(
+            f"{where}: {section}.{key}: {found!r} is not a list of texts; write e.g. [{example}]"
+        )
+    return tuple(found)
 
 
 def _looks(where: str, looks: Any) -> dict[str, dict[str, float]]:

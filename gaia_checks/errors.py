@@ -8,12 +8,14 @@
     │   ├── MissingDependency      a program or package, with the command that installs it
     │   ├── PortInUse              somebody else listens there
     │   ├── NotWritable            a folder or file that must be written
+    │   ├── RemoteAway             the git remote does not answer, or does not take a tag
     │   └── Busy                   another command holds the environment's lock
     ├── DeployError          1   a deployment step failed; the old server still serves
     │   ├── ArtifactError          the executable is missing, damaged or not ours
     │   ├── MigrationError         the schema could not be brought to the release's
     │   ├── NotReady               the new server did not become ready in time
     │   └── VerifyError            the new server runs, but not as promised
+    ├── NotPromoted          1   what a promotion needs is not there; the message names all of it
     └── Inconclusive         8   the evidence does not decide
         ├── TargetUnreachable      nothing answers at the target
         └── EvidenceError          a file of the evidence is missing, torn or changed
@@ -62,6 +64,10 @@ class Busy(ConfigurationError):
     """Another command holds the environment's lock; the message says who, since when and why."""
 
 
+class RemoteAway(ConfigurationError):
+    """The git remote does not answer, or does not take the tag that is pushed to it."""
+
+
 class DeployError(GaiaError):
     """A deployment step failed. The cause is chained; the old server still serves."""
 
@@ -80,6 +86,10 @@ class NotReady(DeployError):
 
 class VerifyError(DeployError):
     """The new server runs, but does not keep what it promises."""
+
+
+class NotPromoted(GaiaError):
+    """What a promotion needs is not there; the message names all of it."""
 
 
 class Inconclusive(GaiaError):

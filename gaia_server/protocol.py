@@ -17,6 +17,9 @@ HEAD_S = 10.0
 LINGER_S = 1.0
 """How long what a refused client still sends is read and thrown away: closed at once, it would not see the answer."""
 
+FAREWELL_S = 1.0
+"""How long a connection without a request stays open when the server leaves: one may be under way on it."""
+
 _TARGET_TOO_LONG = Problem(414, f"the path and query are longer than {MAX_TARGET} bytes")
 _HEAD_TOO_LONG = Problem(431, f"the request's head is longer than {MAX_HEAD} bytes")
 _TOO_SLOW = Problem(408, f"the request's head did not come within {HEAD_S:g} s")
@@ -35,6 +38,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _waiting = 0  # bytes that came since the head began, parsed or not, but for those it began with
     _refusal = _NOT_HTTP
     _refused = False
+    _leaving = False
     _clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -82,6 +86,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_clock()
         super().on_headers_complete()
+        if self._leaving and self.cycle:
+            self.cycle.keep_alive = False  # said in the answer, so that nothing more is sent here
+
+    def shutdown(self) -> None:
+        """Leave: what runs is finished; an idle or new connection may have a request under way, and has it answered."""
+        self._leaving = True
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(FAREWELL_S, self._close_unless_busy)
+        else:
+            super().shutdown()
+
+    def _close_unless_busy(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - ours says which bound it was
         """Answer what the parser gave up on."""

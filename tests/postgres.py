@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -31,6 +32,13 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def database(postgres: str) -> Iterator[str]:
     """The connection string of a fresh empty database, dropped afterwards whoever is still connected."""
+    with fresh(postgres) as made:
+        yield made
+
+
+@contextmanager
+def fresh(postgres: str) -> Iterator[str]:
+    """Make an empty database and drop it afterwards."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     identifier = sql.Identifier(name)
     with psycopg.connect(postgres, autocommit=True) as admin:

@@ -38,13 +38,28 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
     [
         ("", r"x\.toml: \[environment\]: missing"),
         ("[environment", r"x\.toml: not valid TOML"),
-        (GOOD.replace("stage", "stge"), r"x\.toml: environment\.stge: unknown key; known here: base_url, database"),
-        (GOOD + "[look.log]\nwindow_s = 1", r"x\.toml: look: unknown key; known here: environment, looks"),
+        (GOOD.replace("stage", "stge"), r"x\.toml: environment\.stge: unknown key; known here: alerts, base_url, "),
+        (
+            GOOD + "[look.log]\nwindow_s = 1",
+            r"x\.toml: look: unknown key; known here: environment, looks, migrations, server",
+        ),
         (GOOD.replace('"dev"', '"test"'), r"environment\.stage: 'test' is not one of dev, qa, prod"),
         (GOOD.replace('"dev"', "1"), r"environment\.stage: 1 is not one of dev, qa, prod"),
-        (GOOD.replace('"external"', '"mysql"'), r"environment\.database: 'mysql' is not one of embedded, external"),
+        (
+            GOOD.replace('"external"', '"mysql"'),
+            r"environment\.database: 'mysql' is not one of embedded, external, none",
+        ),
         (GOOD.replace('host = "0.0.0.0"\n', ""), r"environment\.host: missing; give an address"),
         (GOOD + 'base_url = "qa:8080"\n', r"environment\.base_url: 'qa:8080' is no URL; write e\.g\."),
+        (GOOD + "remote = 1\n", r"environment\.remote: give a git URL or path without a password"),
+        (
+            GOOD + 'remote = "https://me:secret@git.test/x.git"\n',
+            r"environment\.remote: give a git URL or path without",
+        ),
+        (
+            GOOD + 'alerts = "slack://token"\n',
+            r"environment\.alerts: not the name of a variable; the Apprise URLs hold",
+        ),
         (GOOD + 'required = ["PROT"]\n', r"environment\.required: \['PROT'\] is not a list of variables; choose from"),
         (GOOD + "required = [1]\n", r"environment\.required: \[1\] is not a list of variables"),
         (GOOD + "required = [[1]]\n", r"environment\.required: \[\[1\]\] is not a list of variables"),
@@ -67,6 +82,16 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD + "[looks.log]\nwindow_s = nan\n", r"looks\.log\.window_s: nan is not above 0"),
         (GOOD + "[looks.log]\nwindow_s = inf\n", r"looks\.log\.window_s: inf is not finite; give a number"),
         (GOOD + "looks = 1\n", r"unknown key"),
+        (
+            GOOD + "[server]\nhand_over = true\n",
+            r"server\.hand_over: unknown key; known here: artifact, handover, paths, ready_s",
+        ),
+        (GOOD + "[server]\nhandover = 1\n", r"server\.handover: 1 is not true or false"),
+        (GOOD + "[server]\npaths = '/'\n", r"server\.paths: '/' is not a list of texts; write e\.g\. \[\"/healthz\"\]"),
+        (GOOD + "[server]\npaths = ['x']\n", r"server\.paths: each begins with a slash"),
+        (GOOD + "[server]\nartifact = 'x'\n", r"server\.artifact: 'x' is neither an absolute path nor a URL"),
+        (GOOD + "[server]\nready_s = 0\n", r"server\.ready_s: 0 is not above 0; give seconds"),
+        (GOOD + "[migrations]\nallow = [1]\n", r"migrations\.allow: \[1\] is not a list of texts"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:
@@ -161,6 +186,17 @@ def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
 def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:
     """A traceback or a log that prints the object prints no secret."""
     assert "canary" not in repr(load(tmp_path, GOOD, **SECRETS))
+
+
+def test_the_urls_of_alerts_come_from_the_variable_that_the_file_names(tmp_path: Path) -> None:
+    """They hold tokens: redacted wherever they stand, shown nowhere, and given to no server."""
+    urls = "slack://canary-a/canary-b json://host/canary-c"
+    found = load(tmp_path, GOOD + 'alerts = "TELL_QA"\n', TELL_QA=urls)
+    assert found.alert_urls == ("slack://canary-a/canary-b", "json://host/canary-c")
+    assert found.redact(f"sent to {urls}") == "sent to *** ***"
+    assert set(found.alert_urls) <= set(found.secrets)
+    assert "canary" not in repr(found)
+    assert "TELL_QA" not in found.variables()
 
 
 def test_surroundings_put_this_python_first() -> None:

@@ -23,7 +23,9 @@ ALLOWED = {
     "gate": GROUND | {"probes", "recorders", "load", "judge", "report", "deploy"},
     "promote": GROUND | {"report", "judge", "deploy"},
     "watch": GROUND | {"promote", "gate", "deploy"},
-    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report"},
+    "logs": GROUND | {"recorders", "deploy"},
+    "tables": set(),
+    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report", "logs", "tables"},
 }
 """Part of gaia_checks -> the parts it may import."""
 

@@ -4,7 +4,7 @@
                                                    migrations/
                                                    release.json
 
-The digits are of sha256 over executable and migrations, so that two releases never share a folder.
+The digits are of sha256 over all that a release is, so that two never share a folder.
 """
 
 import hashlib
@@ -16,10 +16,11 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy import migration_files, tag
+from gaia_checks.deploy import fetch, migration_files, tag
 from gaia_checks.environment import ROOT, SECRET_NAMES, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.model import Release
@@ -30,9 +31,20 @@ WORKTREE = "worktree"
 _EXECUTABLE = "gaia_server"
 
 
-def from_worktree(releases: Path, *, executable: Path | None = None, migrations: Path | None = None) -> Path:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a release comes from."""
+
+    phase: str
+    commit: str | None
+
+
+def from_worktree(
+    releases: Path, *, executable: Path | None = None, migrations: Path | None = None, handover: bool = True
+) -> Path:
     """Make a release of the working tree, built first, or of the given parts; return its folder.
 
+    `handover` says whether the executable takes its sockets by LISTEN_FDS; the release remembers it.
     Raises ArtifactError or MigrationError; nothing half-made stays.
     """
     source = executable or _built()
@@ -43,21 +55,28 @@ def from_worktree(releases: Path, *, executable: Path | None = None, migrations:
         if sha256(source) != sha256(new / _EXECUTABLE):
             raise ArtifactError(f"{source}: changed while it was copied; wait until its build is done, then run again")
         _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
-        return _finish(new, releases, WORKTREE, head())
+        return _finish(new, releases, Origin(WORKTREE, head()), handover=handover)
 
 
-def from_tag(releases: Path, wanted: tag.Tag) -> Path:
-    """Make a release of what `wanted` tags; return its folder. Raises ArtifactError."""
+def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, handover: bool = True) -> Path:
+    """Make a release of what `wanted` tags; return its folder. Raises ArtifactError.
+
+    Everything is read from the commit that the tag names now, wherever the tag goes meanwhile. With `template`,
+    the executable is where that says, and must have the sha256 that the commit holds.
+    """
     commit = _commit(str(wanted))
     if commit is None:
         raise ArtifactError(f"{wanted}: there is no such tag here; fetch it (git fetch --tags) or cut it")
     with _new(releases) as new:
-        (new / _EXECUTABLE).write_bytes(
-            _git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
-        )
+        if template:
+            named = _git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest").decode()
+            fetch.fetch(template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=named.split()[0])
+        else:
+            content = _git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
+            (new / _EXECUTABLE).write_bytes(content)
         archive = _git("archive", "--format=tar", commit, "migrations", why=f"{wanted} has no migrations")
         _extract_migrations(archive, new)
-        return _finish(new, releases, wanted.phase, commit)
+        return _finish(new, releases, Origin(wanted.phase, commit), handover=handover)
 
 
 def read(folder: Path) -> Release:
@@ -77,6 +96,12 @@ def describe(folder: Path) -> Release:
         return Release(found["phase"], found["commit"], found["sha256"], found["migrations"])
     except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder}: no release ({error}); remove the folder and deploy again") from error
+
+
+def takes_sockets(folder: Path) -> bool:
+    """Whether the release's executable takes its sockets by LISTEN_FDS. Raises ArtifactError as `describe` does."""
+    describe(folder)
+    return bool(json.loads((folder / "release.json").read_text())["handover"])
 
 
 def tag_present(wanted: tag.Tag) -> bool:
@@ -119,15 +144,15 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _finish(new: Path, releases: Path, phase: str, commit: str | None) -> Path:
+def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Path:
     """Describe the release, close it for writing, and give it its name by one rename."""
     migrations = {one.version: one.checksum for one in migration_files.read(new / "migrations")}
     digest = sha256(new / _EXECUTABLE)
-    identity = hashlib.sha256(json.dumps([digest, migrations, commit]).encode()).hexdigest()[:12]
-    folder = releases / f"{phase}-{identity}"
+    identity = hashlib.sha256(json.dumps([digest, migrations, origin.commit, handover]).encode()).hexdigest()[:12]
+    folder = releases / f"{origin.phase}-{identity}"
     if folder.exists() and _whole(folder):
         return folder
-    described = {"phase": phase, "commit": commit, "sha256": digest, "migrations": migrations, "handover": True}
+    described = {**asdict(origin), "sha256": digest, "migrations": migrations, "handover": handover}
     (new / "release.json").write_text(json.dumps(described, indent=2) + "\n")
     if folder.exists():
         folder.rename(releases / f".new-damaged-{identity}")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,63 +17,39 @@ from gaia_checks.deploy.record import Running
 from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
 
-READY_S = 30.0
-_POLL_S = 0.1
+MARK = "SHIV_ROOT"
+"""The variable by which a server of an environment is recognised: below the environment's folder of caches."""
+
+_POLL_S = 0.05
+_ADOPTED_POLL_S = 0.2
 _ANSWERS_IN_A_ROW = 2  # once could be luck on the way to a crash
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to run: a release folder, its variables, and where the public socket listens."""
+    """What is to run: a release folder, its variables, where the public socket listens, and how it is talked to."""
 
     release: Path
     variables: Mapping[str, str] = field(repr=False)
     host: str
     port: int
+    handover: bool = True  # it takes LISTEN_FDS
+    paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
+    ready_s: float = 30.0  # how long it may take until it is ready
 
 
-class Child:
-    """A server process. Made by `start`; `exited` is set by `reap`."""
+class Server:
+    """A server that runs. `exited` is set when it has ended."""
 
-    def __init__(self, order: Order, public: socket.socket, log: Path, caches: Path) -> None:
-        """Start the process. What it unpacks goes to a folder of its own, empty before and removed afterwards."""
+    def __init__(self, order: Order, running: Running, started_at: str) -> None:
+        """Hold a process that is there."""
         self.order = order
-        self.log = log
+        self.running = running
+        self.started_at = started_at
         self.exited = asyncio.Event()
-        self.code: int | None = None
-        self._log_offset = log.stat().st_size if log.exists() else 0
-        self._cache = Path(tempfile.mkdtemp(dir=caches))
-        with spawn.listen("127.0.0.1", 0) as private:
-            self.private_port: int = private.getsockname()[1]
-            variables = {**order.variables, "SHIV_ROOT": str(self._cache)}
-            pid = spawn.spawn(order.release / "gaia_server", variables, (public, private), log)
-        self.running = Running(pid, processes.created_s(pid))
-        self.started_at = timestamp(datetime.now(UTC))
 
-    def reap(self) -> None:
-        """Take note if the process has ended; what it started itself is killed."""
-        if self.exited.is_set():
-            return
-        pid, status = os.waitpid(self.running.pid, os.WNOHANG)
-        if not pid:
-            return
-        self.code = os.waitstatus_to_exitcode(status)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-        shutil.rmtree(self._cache, ignore_errors=True)
-        self.exited.set()
-
-    async def ready(self) -> None:
-        """Return when it answers on its private socket. Raises NotReady with its last words."""
-        deadline = asyncio.get_running_loop().time() + READY_S
-        good = 0
-        while asyncio.get_running_loop().time() < deadline:
-            if await self._ended_within(_POLL_S):
-                raise NotReady(f"{self._name}: ended with {self._ending} before it was ready{self._last_words}")
-            good = good + 1 if await _answers(self.private_port) else 0
-            if good >= _ANSWERS_IN_A_ROW:
-                return
-        raise NotReady(f"{self._name}: not ready within {READY_S:.0f} s{self._last_words}")
+    async def ready(self, *, known: bool = False) -> None:
+        """Return when it is ready; with `known`, when it answers at all."""
 
     async def end(self) -> None:
         """Ask it to end, kill it when it takes too long, and return when it is gone."""
@@ -88,6 +64,66 @@ class Child:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.exited.wait(), timeout_s)
         return self.exited.is_set()
+
+
+class Adopted(Server):
+    """A server that another supervisor started: known by pid and start time, its sockets are out of our reach."""
+
+    def __init__(self, order: Order, running: Running, started_at: str) -> None:
+        """Watch the process from now on."""
+        super().__init__(order, running, started_at)
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while self.running.alive:  # noqa: ASYNC110 - nobody tells us of the end of a process that is not our child
+            await asyncio.sleep(_ADOPTED_POLL_S)
+        self.exited.set()
+
+
+class Child(Server):
+    """A server process of our own. `exited` is set by `reap`."""
+
+    def __init__(self, order: Order, sockets: Sequence[socket.socket], port: int, log: Path, caches: Path) -> None:
+        """Start the process; `port` is where it is looked at.
+
+        What it unpacks goes to a folder of its own, empty before and removed afterwards.
+        """
+        self.log = log
+        self.port = port
+        self.code: int | None = None
+        self._log_offset = log.stat().st_size if log.exists() else 0
+        self._cache = Path(tempfile.mkdtemp(dir=caches))
+        pid = spawn.spawn(order.release / "gaia_server", {**order.variables, MARK: str(self._cache)}, sockets, log)
+        super().__init__(order, Running(pid, processes.created_s(pid)), timestamp(datetime.now(UTC)))
+
+    def reap(self) -> None:
+        """Take note if the process has ended; what it started itself is killed."""
+        if self.exited.is_set():
+            return
+        pid, status = os.waitpid(self.running.pid, os.WNOHANG)
+        if not pid:
+            return
+        self.code = os.waitstatus_to_exitcode(status)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        shutil.rmtree(self._cache, ignore_errors=True)
+        self.exited.set()
+
+    async def ready(self, *, known: bool = False) -> None:
+        """Return when it answers that it is ready; with `known`, when it answers at all.
+
+        Raises NotReady with its last words.
+        """
+        deadline = asyncio.get_running_loop().time() + self.order.ready_s
+        good = 0
+        while asyncio.get_running_loop().time() < deadline:
+            if await self._ended_within(_POLL_S):
+                raise NotReady(f"{self._name}: ended with {self._ending} before it was ready{self._last_words}")
+            status = await _status(self.port, self.order.paths)
+            good = good + 1 if status == "200" or (known and status) else 0
+            if good >= _ANSWERS_IN_A_ROW:
+                return
+        raise NotReady(f"{self._name}: not ready within {self.order.ready_s:.0f} s{self._last_words}")
 
     @property
     def _name(self) -> str:
@@ -104,13 +140,13 @@ class Child:
         return f"; its last words: {said[:300]}" if said else f"; it wrote nothing to {self.log}"
 
 
-async def _answers(port: int) -> bool:
-    """Whether the server says that it is ready; one that has no /readyz is asked for /health."""
-    status = await _status(port, "/readyz")
-    return (await _status(port, "/health") if status == "404" else status) == "200"
+async def _status(port: int, paths: tuple[str, ...]) -> str:
+    """What the server answers when it is asked whether it is ready; one that has no /readyz is asked for /health."""
+    status = await _get(port, paths[0] if paths else "/readyz")
+    return await _get(port, "/health") if status == "404" and not paths else status
 
 
-async def _status(port: int, path: str) -> str:
+async def _get(port: int, path: str) -> str:
     try:
         async with asyncio.timeout(5):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

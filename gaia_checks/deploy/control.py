@@ -1,12 +1,17 @@
 """How a command talks to the supervisor: JSON lines over its Unix socket.
 
-    {"do": "start", "release": folder, "variables": {...}, "host": ..., "port": ...}   a candidate, ready or refused
-    {"do": "commit"}    the candidate takes over, the old server ends
-    {"do": "abort"}     the candidate ends; so does closing the connection
-    {"do": "holds", "variables": {...}}     whether the running server was given exactly these
-    {"do": "stop"}      everything ends, the supervisor too
+    {"do": "serving"}        {"release": folder or null, "beside": whether the order may start beside what runs}
+    {"do": "start", "order": {...}, "candidate": bool, "known": bool}   a server, ready or refused
+    {"do": "make_room"}      the active server ends, for an order that cannot start beside it
+    {"do": "commit"}         the started server is the active one from now on
+    {"do": "retire"}         the server that it replaced ends
+    {"do": "abort"}          the started server ends
+    {"do": "holds", "variables": {...}}     whether the active server was given exactly these
+    {"do": "stop"}           everything ends, the supervisor too
 
-Every request has one answer: {"ok": true, ...} or {"error": text, "kind": name of a class in errors.py}.
+Every request has one answer: {"ok": true, ...} or {"error": text, "kind": name of a class in errors.py}. Commands
+take turns (they hold the environment's lock): a new conversation, or the end of one, ends what was left unfinished.
+What was started and not committed ends; a server that had to make room starts again; one that was replaced ends.
 """
 
 import json

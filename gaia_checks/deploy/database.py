@@ -8,6 +8,8 @@ from gaia_checks.errors import ConfigurationError
 
 CONNECT_TIMEOUT_S = 10
 
+Connection = psycopg.Connection
+
 
 def connect(dsn: str) -> psycopg.Connection:
     """Connect to `dsn` in autocommit mode. Raises ConfigurationError without quoting the DSN."""

@@ -15,12 +15,13 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from gaia_checks.deploy import places
+from gaia_checks.deploy import places, processes
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, MissingDependency, NotWritable
 
@@ -28,6 +29,8 @@ ROOT_PLACE = Path("/var/lib/gaia-checks")
 """Where data lives when root's own folders are closed to the account that PostgreSQL runs under."""
 
 _VERSION = "pginstall18"
+_SESSIONS_END_S = 10.0  # sessions see that the server is gone when they next wait for something
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Cluster:
             self._create(account)
         if self.running():
             return
+        self._bury()
         log = self.folder / "postgres.log"
         options = {
             "listen_addresses": "",
@@ -93,12 +97,39 @@ class Cluster:
                 return
         raise DeployError(f"PostgreSQL in {self.folder} does not stop: {_said(done)}")
 
+    def alive(self) -> bool:
+        """Whether its process lives, seen without starting a program."""
+        pid = self._pid()
+        return pid is not None and processes.lives(pid)
+
     def running(self) -> bool:
         """Whether a server process owns the data."""
-        data = self.folder / "data"
-        if not (data / "postmaster.pid").exists():
-            return False
-        return _run(("pg_ctl", "status", "-D", str(data)), self.folder, _account()).returncode == 0
+        return self.alive() and self._pg_ctl("status").returncode == 0
+
+    def _pg_ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return _run(("pg_ctl", *words, "-D", str(self.folder / "data")), self.folder, _account())
+
+    def _pid(self) -> int | None:
+        """The server's process as it wrote it down itself, None when it ended in order."""
+        try:
+            return int((self.folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _bury(self) -> None:
+        """After a kill, wait until its sessions have noticed; forget it where nobody takes note of the dead.
+
+        A new server would wait for a zombie for ever: its pid is taken. With the sessions gone it is no danger.
+        """
+        pid, data = self._pid(), self.folder / "data"
+        if pid is None:
+            return
+        deadline = time.monotonic() + _SESSIONS_END_S
+        while processes.within(data) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        if not processes.within(data):
+            (data / "postmaster.pid").unlink(missing_ok=True)
+            (self.socket_folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _create(self, account: pwd.struct_passwd | None) -> None:
         """Run initdb into a folder beside and rename it, so that a kill leaves no half-made data."""
@@ -116,6 +147,11 @@ class Cluster:
 def of(environment: Environment) -> Cluster | None:
     """Return the PostgreSQL that belongs to `environment`, None where the database is somebody else's."""
     return Cluster(place(places.of(environment).cluster)) if environment.database == "embedded" else None
+
+
+def program(name: str) -> Path:
+    """Return one of PostgreSQL's programs, to be run by ourselves."""
+    return _programs(None) / name
 
 
 def place(wanted: Path) -> Path:

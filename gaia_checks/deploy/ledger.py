@@ -1,67 +1,67 @@
-"""The append-only record of deployments: every step begun and ended, and how it went (`deployments.log`)."""
+"""The append-only record of deployments: every step begun and ended, and how it went (`deployments.log`).
 
-import secrets
+One line per event: at, environment, deployment, phase, kind, step, event, by, and facts. The step `deployment` is
+the whole: begun, then `ended` or `failed` by its own command, or `finished` or `undone` by the next one after a
+kill. The line that closes it says under `serves` which release runs then (null: nothing).
+"""
+
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 from gaia_checks import journal
-from gaia_checks.deploy import lock
+from gaia_checks.deploy import lock, places
 from gaia_checks.environment import Environment
-from gaia_checks.model import timestamp
+from gaia_checks.errors import DeployError
+
+WHOLE = "deployment"
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """One deployment in the ledger."""
-
-    path: Path
-    environment: Environment
-    id: str
-    phase: str
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Record that the step began, and that it ended or why it failed."""
-        self.record(name, "begun")
-        try:
-            yield
-        except BaseException as error:
-            self.record(name, "failed", why=self.environment.redact(str(error) or type(error).__name__))
-            raise
-        self.record(name, "ended")
-
-    def record(self, step: str, event: str, **facts: str | None) -> None:
-        """Append one record; it is on the disk when this returns."""
-        line = {
-            "at": timestamp(datetime.now(UTC)),
-            "environment": self.environment.name,
-            "deployment": self.id,
-            "phase": self.phase,
-            "step": step,
-            "event": event,
-            "by": lock.who(),
-            **facts,
-        }
-        journal.append(self.path, line, durable=True)
+def append(
+    environment: Environment, deployment: str, kind: str, phase: str, step: str, event: str, **facts: Any
+) -> None:
+    """Append one record; it is on the disk when this returns. What it tells is redacted."""
+    line = {
+        "at": journal.now(),
+        "environment": environment.name,
+        "deployment": deployment,
+        "phase": phase,
+        "kind": kind,
+        "step": step,
+        "event": event,
+        "by": lock.who(),
+        **{name: environment.redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items()},
+    }
+    path = places.of(environment).ledger
+    try:
+        journal.append(path, line, durable=True)
+    except OSError as error:
+        raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
 
-@contextmanager
-def story(path: Path, environment: Environment, phase: str) -> Iterator[Story]:
-    """Record a deployment from its beginning to its outcome; what an earlier one left open is closed first."""
-    _close_interrupted(path, environment)
-    told = Story(path, environment, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}", phase)
-    with told.step("deployment"):
-        yield told
+def closed(environment: Environment, deployment: str) -> bool:
+    """Whether the ledger says how the deployment went."""
+    return any(
+        line["deployment"] == deployment and line["step"] == WHOLE and line["event"] != "begun"
+        for line in _of(environment)
+    )
 
 
-def _close_interrupted(path: Path, environment: Environment) -> None:
-    """Record as interrupted the deployment that began and neither ended nor failed: its process was killed."""
-    still_open = None
-    for record in journal.read(path):
-        if record["environment"] == environment.name and record["step"] == "deployment":
-            still_open = record if record["event"] == "begun" else None
-    if still_open:
-        Story(path, environment, still_open["deployment"], still_open["phase"]).record("deployment", "interrupted")
+def migrated(environment: Environment) -> frozenset[str]:
+    """Return every version that a deployment here set out to apply: a release may be older than those."""
+    return frozenset(version for line in _of(environment) for version in line.get("migrating", ()))
+
+
+def migrated_by(environment: Environment, version: str) -> str | None:
+    """Return the last deployment that set out to apply `version`, None when none did."""
+    found = [line["deployment"] for line in _of(environment) if version in line.get("migrating", ())]
+    return found[-1] if found else None
+
+
+def served(environment: Environment) -> tuple[str, ...]:
+    """Return the names of the releases that a deployment or rollback has left serving, oldest first."""
+    closing = (line for line in _of(environment) if line["step"] == WHOLE and line.get("serves"))
+    return tuple(line["serves"] for line in closing)
+
+
+def _of(environment: Environment) -> Iterator[dict[str, Any]]:
+    return (line for line in journal.read(places.of(environment).ledger) if line["environment"] == environment.name)

@@ -1,5 +1,6 @@
 """One command at a time per environment, under a lock that says who holds it, since when, with what and why."""
 
+import contextlib
 import fcntl
 import getpass
 import json
@@ -27,7 +28,8 @@ def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None
             raise Busy(f"{environment}: busy: {_holder(path)}; wait until it is done, then run again") from None
         holder = {"pid": os.getpid(), "who": who(), "since": since, "version": __version__, "why": why}
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk nobody learns who we are, but the lock is ours
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield
         os.ftruncate(descriptor, 0)
     finally:

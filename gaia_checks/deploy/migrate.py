@@ -34,7 +34,7 @@ _LAYOUT = {
     "duration_ms": "integer",
     "git_sha": "text",
 }
-_CREATE = """
+CREATE_TABLE = """
     CREATE TABLE IF NOT EXISTS public.schema_migrations (
         version text PRIMARY KEY,
         checksum text NOT NULL,
@@ -43,7 +43,7 @@ _CREATE = """
         applied_by text NOT NULL,
         duration_ms integer NOT NULL,
         git_sha text
-    )
+    );
 """
 _PASSING = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -59,26 +59,37 @@ class Applied:
     rollback_checksum: str | None
 
 
-def up(dsn: str, folder: Path, *, git_sha: str | None = None, say: Say = lambda _: None) -> tuple[str, ...]:
-    """Apply what is not applied yet; return the versions applied now.
+def up(
+    dsn: str,
+    folder: Path,
+    *,
+    git_sha: str | None = None,
+    ahead: frozenset[str] = frozenset(),
+    limit: int | None = None,
+    say: Say = lambda _: None,
+) -> tuple[str, ...]:
+    """Apply what is not applied yet, of the first `limit` in their order; return the versions applied now.
 
+    Versions among `ahead` may be applied although `folder` does not know them: a later release brought them.
     Raises MigrationError; what was applied before the one that failed stays, of the failed one nothing does.
     """
-    migrations = read(folder)
+    migrations = read(folder)[:limit]
     with _turn(dsn) as connection:
-        pending = _pending(migrations, _applied(connection))
+        pending = _pending(migrations, _applied(connection), ahead)
         for migration in pending:
             say(f"applying {migration.version}")
             _patiently(connection, migration.version, lambda m=migration: _apply(connection, m, git_sha))  # type: ignore[misc]
     return tuple(migration.version for migration in pending)
 
 
-def down(dsn: str, folder: Path, *, count: int = 1, say: Say = lambda _: None) -> tuple[str, ...]:
+def down(
+    dsn: str, folder: Path, *, count: int = 1, ahead: frozenset[str] = frozenset(), say: Say = lambda _: None
+) -> tuple[str, ...]:
     """Undo the last `count` applied migrations, newest first; return their versions. Raises MigrationError."""
     migrations = read(folder)
     with _turn(dsn) as connection:
         applied = _applied(connection)
-        _pending(migrations, applied)  # refuses a schema that is not ours
+        _pending(migrations, applied, ahead)  # refuses a schema that is not ours
         done = {row.version for row in applied}
         undone = [migration for migration in reversed(migrations) if migration.version in done][:count]
         for migration in undone:
@@ -87,25 +98,44 @@ def down(dsn: str, folder: Path, *, count: int = 1, say: Say = lambda _: None) -
     return tuple(migration.version for migration in undone)
 
 
-def status(dsn: str, folder: Path) -> tuple[tuple[str, bool], ...]:
+def status(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> tuple[tuple[str, bool], ...]:
     """Return (version, applied) for every migration in its order. Raises MigrationError as `verify` does."""
     migrations = read(folder)
     with database.connect(dsn) as connection:
-        pending = _pending(migrations, _applied(connection))
+        pending = _pending(migrations, _applied(connection), ahead)
     return tuple((migration.version, migration not in pending) for migration in migrations)
 
 
-def verify(dsn: str, folder: Path) -> None:
-    """Return when exactly the migrations of `folder` are applied, unchanged. Raises MigrationError otherwise."""
-    missing = [version for version, applied in status(dsn, folder) if not applied]
+def verify(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> None:
+    """Return when exactly the migrations of `folder` are applied, unchanged, and at most those of `ahead` beside them.
+
+    Raises MigrationError otherwise.
+    """
+    missing = [version for version, applied in status(dsn, folder, ahead=ahead) if not applied]
     if missing:
         raise MigrationError(f"not applied: {', '.join(missing)}; run: gaia migrate ENV up")
 
 
-def _pending(migrations: Sequence[Migration], applied: Sequence[Applied]) -> list[Migration]:
+def applied(dsn: str) -> tuple[str, ...]:
+    """Return the versions that are applied, oldest first."""
+    with database.connect(dsn) as connection:
+        return tuple(row.version for row in _applied(connection))
+
+
+def ahead_of(dsn: str | None, folder: Path) -> tuple[str, ...]:
+    """Return the versions that are applied although `folder` does not know them; none where there is no database."""
+    known = {migration.version for migration in read(folder)}
+    return tuple(version for version in (applied(dsn) if dsn else ()) if version not in known)
+
+
+def _pending(
+    migrations: Sequence[Migration], applied: Sequence[Applied], ahead: frozenset[str] = frozenset()
+) -> list[Migration]:
     """Return what is not applied, in order (pure). Raises MigrationError when rows and files contradict each other."""
     known = {migration.version: migration for migration in migrations}
     for row in applied:
+        if row.version not in known and row.version in ahead:
+            continue
         if row.version not in known:
             raise MigrationError(
                 f"{row.version} is applied, but this release does not know it; deploy a release that has it"
@@ -137,7 +167,7 @@ def _turn(dsn: str) -> Iterator[psycopg.Connection]:
             time.sleep(0.1)
         with connection.transaction():
             _check_layout(connection)
-            connection.execute(_CREATE)
+            connection.execute(CREATE_TABLE)
         yield connection
 
 

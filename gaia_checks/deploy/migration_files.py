@@ -3,14 +3,20 @@
 migrations/order.txt            file names in the order of application; `#` starts a comment
 migrations/<stem>.sql           one migration; its version is the full stem
 migrations/rollback/<stem>.sql  undoes it
+
+A migration may only add, so that the server that runs is safe on the new schema and a rollback to it too. One that
+takes away says so in a line of its own, `-- gaia: contract`.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from gaia_checks.deploy.sql import transaction_control
 from gaia_checks.errors import MigrationError
+
+_CONTRACT = re.compile(rb"^--[ \t]*gaia:[ \t]*contract[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,11 @@ class Migration:
     checksum: str
     rollback: bytes | None
     rollback_checksum: str | None
+
+    @property
+    def contract(self) -> bool:
+        """Whether it says that it takes away."""
+        return _CONTRACT.search(self.body) is not None
 
 
 def read(folder: Path) -> tuple[Migration, ...]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
-from gaia_checks.deploy import artifact, places, record
-from gaia_checks.deploy.prepare import database_url
+from gaia_checks.deploy import artifact, notes, places, record
+from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.record import Record
 from gaia_checks.deploy.status import Status
 from gaia_checks.deploy.tag import Tag
@@ -36,7 +36,7 @@ def status(environment: Environment) -> Status:
         release_dir=folder,
         previous=_previous(here.releases / "previous"),
         log=log,
-        tag_present=_tag_present(environment.name, release),
+        tag_present=_tag_present(here.ledger, Tag(environment.name, release.phase)),
     )
 
 
@@ -58,8 +58,12 @@ def _previous(link: Path) -> Release | None:
     return artifact.describe(link.resolve()) if link.exists() else None
 
 
-def _tag_present(environment: str, release: Release) -> bool | None:
-    return None if release.phase == artifact.WORKTREE else artifact.tag_present(Tag(environment, release.phase))
+def _tag_present(ledger: Path, tag: Tag) -> bool | None:
+    """Whether the tag is there: on the remote that is watched, else in the project's own repository."""
+    if tag.phase == artifact.WORKTREE:
+        return None
+    seen = notes.tag_seen(ledger, tag.environment, tag.phase)
+    return artifact.tag_present(tag) if seen is None else seen
 
 
 def _without_password(dsn: str | None) -> str | None:

@@ -38,6 +38,21 @@ class Places:
         return self.state / "state.json"
 
     @property
+    def journal(self) -> Path:
+        """What the deployment that is open has begun and ended; absent when none is."""
+        return self.state / "journal.jsonl"
+
+    @property
+    def journals(self) -> Path:
+        """The journals of closed deployments, by deployment."""
+        return self.state / "journals"
+
+    @property
+    def dumps(self) -> Path:
+        """The owned tables as they were before a deployment migrated them, by deployment."""
+        return self.state / "dumps"
+
+    @property
     def control(self) -> Path:
         """The supervisor's socket."""
         fits = len(os.fsencode(self.state)) <= SOCKET_PATH_LIMIT

@@ -1,48 +1,45 @@
-"""Before the new release starts: its database exists and has its schema, default rules included."""
+"""Before the new release starts: its database exists and has its schema, default rules included.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+Nothing is applied before squawk has read it, the running release has kept its promises on the new schema in a scratch
+database, and the tables that are ours lie on the disk as they were.
+"""
+
+from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, database, embedded, migrate
+from gaia_checks.deploy import artifact, database, dump, ledger, lint, migrate, places, rehearse, swap
+from gaia_checks.deploy.dsn import database_url
+from gaia_checks.deploy.points import Point
+from gaia_checks.deploy.story import Story
 from gaia_checks.environment import Environment
 
-DATABASE = "gaia"
-"""The database's name in an embedded PostgreSQL."""
 
-
-def prepare(environment: Environment, release: Path, say: Callable[[str], None]) -> None:
+def prepare(
+    environment: Environment, release: Path, before: Path | None, story: Story, say: Callable[[str], None]
+) -> None:
     """Create the database if it is not there and apply the release's migrations.
 
-    Raises ConfigurationError or MigrationError; the schema is then one that some release had.
+    Raises ConfigurationError, MigrationError or VerifyError; the schema is then one that some release had.
     """
-    dsn = environment_database(environment)
-    if database.ensure_exists(dsn):
-        say("created the database")
-    migrate.up(dsn, release / "migrations", git_sha=artifact.describe(release).commit, say=say)
-
-
-def database_url(environment: Environment) -> str | None:
-    """Return the connection string of the environment's database, None when nobody set one."""
-    cluster = embedded.of(environment)
-    return cluster.dsn(DATABASE) if cluster else environment.values.get("DATABASE_URL")
-
-
-def environment_database(environment: Environment) -> str:
-    """Return the connection string of the environment's database. Raises MissingVariable when nobody set one."""
-    return database_url(environment) or environment.variables()["DATABASE_URL"]
-
-
-@contextmanager
-def reachable(environment: Environment) -> Iterator[str]:
-    """Give the database's connection string; an embedded PostgreSQL that rests runs for as long as the block does."""
-    cluster = embedded.of(environment)
-    if cluster is None or cluster.running():
-        yield environment_database(environment)
+    with story.at(Point.SUPERVISOR):
+        swap.ensure_supervisor(environment)
+    dsn = database_url(environment)
+    if dsn is None:
         return
-    try:
-        cluster.start()
-        database.ensure_exists(cluster.dsn(DATABASE))
-        yield cluster.dsn(DATABASE)
-    finally:
-        cluster.stop()
+    with story.at(Point.DATABASE):
+        if database.ensure_exists(dsn):
+            say("created the database")
+    migrations, ahead = release / "migrations", ledger.migrated(environment)
+    pending = [version for version, applied in migrate.status(dsn, migrations, ahead=ahead) if not applied]
+    if not pending:
+        return
+    story.record("prepare", "migrating", migrating=pending)
+    with story.at(Point.LINT):
+        lint.check(migrations, pending, environment.allowed)
+    with story.at(Point.REHEARSE):
+        owned = rehearse.rehearse(environment, release, before, pending)
+    with story.at(Point.DUMP):
+        if owned:
+            dump.write(dsn, owned, dump.path(places.of(environment), story.id))
+    with story.at(Point.MIGRATE):
+        migrate.up(dsn, migrations, git_sha=artifact.describe(release).commit, ahead=ahead, say=say)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 
@@ -28,6 +29,24 @@ def alive(pid: int, started_s: float) -> bool:
         return False
 
 
+def lives(pid: int) -> bool:
+    """Whether a process has this pid; one that ended but was not waited for does not count."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def within(folder: Path) -> list[int]:
+    """Return the processes that work in `folder`, as far as we may see."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.cwd() == str(folder):
+                found.append(process.pid)
+    return found
+
+
 def end(pid: int, started_s: float) -> None:
     """Ask the process to end, kill it after `TERM_S`, and return when it is gone."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -35,20 +54,46 @@ def end(pid: int, started_s: float) -> None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        _await_end(pid, started_s)
+        await_end(pid, started_s)
+
+
+def marked(name: str, folder: Path) -> list[tuple[int, float]]:
+    """Return (pid, start time) of every process of ours whose variable `name` is a path below `folder`."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if Path(process.environ().get(name, "/")).is_relative_to(folder):
+                found.append((process.pid, process.create_time()))
+    return found
+
+
+def variables(pid: int) -> dict[str, str]:
+    """Return the variables that process `pid` was started with; empty when it is gone or not ours."""
+    try:
+        return dict(psutil.Process(pid).environ())
+    except (psutil.Error, OSError):
+        return {}
 
 
 def listener(port: int) -> str:
     """Return who listens on TCP `port`, as `python3 (pid 123)`; without the right to see that, `another process`."""
-    with contextlib.suppress(psutil.AccessDenied, psutil.NoSuchProcess):
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
-            if listens and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    with contextlib.suppress(psutil.Error):
+        if pid := listener_pid(port):
+            return f"{psutil.Process(pid).name()} (pid {pid})"
     return "another process"
 
 
-def _await_end(pid: int, started_s: float) -> None:
+def listener_pid(port: int) -> int | None:
+    """Return the process that listens on TCP `port`, None when nobody does or we may not know."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
+            if listens and connection.pid:
+                return connection.pid
+    return None
+
+
+def await_end(pid: int, started_s: float) -> None:
     """Wait for at most `TERM_S`. Not by psutil's wait: it waits on until a slow parent has taken note."""
     deadline = time.monotonic() + TERM_S
     while alive(pid, started_s) and time.monotonic() < deadline:

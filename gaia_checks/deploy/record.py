@@ -39,13 +39,19 @@ class Record:
     release: str | None = None  # its folder
     host: str | None = None
     port: int | None = None
+    handover: bool = True  # whether the server took its sockets from the supervisor
+    paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
+    ready_s: float = 30.0  # how long it may take until it is ready
 
 
 def write(path: Path, record: Record) -> None:
     """Replace the file as a whole."""
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(record)))
-    new.chmod(0o600)
+    with new.open("w") as file:
+        new.chmod(0o600)
+        file.write(json.dumps(asdict(record)))
+        file.flush()
+        os.fsync(file.fileno())
     new.replace(path)
 
 
@@ -59,6 +65,7 @@ def read(path: Path) -> Record | None:
                 **found,
                 "supervisor": Running(**found["supervisor"]),
                 "server": Running(**server) if server else None,
+                "paths": tuple(found["paths"]),
             }
         )
     except FileNotFoundError:
@@ -69,5 +76,9 @@ def read(path: Path) -> Record | None:
 
 def mine() -> Running:
     """Return the running process itself."""
-    pid = os.getpid()
+    return of(os.getpid())
+
+
+def of(pid: int) -> Running:
+    """Return the process that has `pid` now. Raises psutil.NoSuchProcess."""
     return Running(pid, processes.created_s(pid))

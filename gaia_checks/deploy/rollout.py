@@ -1,16 +1,23 @@
-"""The story of a deployment: validate, prepare, deploy, verify, record. Each step is in a module beside this one."""
+"""The story of a deployment and of a rollback. Each step is in a module beside this one.
+
+Every step is in the ledger, every point of it in a journal. A command that was killed is finished or undone by the
+next one: see `recover`.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
+from gaia_checks import journal
 from gaia_checks.deploy import artifact as artifacts
-from gaia_checks.deploy import ledger, lock, migrate, observe, places, prepare, swap, tag
+from gaia_checks.deploy import downgrade, goal, links, lock, migrate, observe, places, recover, story, swap, tag
+from gaia_checks.deploy.dsn import database_url
+from gaia_checks.deploy.points import Point
+from gaia_checks.deploy.prepare import prepare
 from gaia_checks.deploy.status import Status
-from gaia_checks.deploy.validate import validate
-from gaia_checks.environment import ROOT, Environment
-from gaia_checks.model import timestamp
+from gaia_checks.deploy.validate import validate, validate_release
+from gaia_checks.environment import Environment
+from gaia_checks.errors import ConfigurationError
 
 Say = Callable[[str], None]
 
@@ -28,87 +35,119 @@ def deploy(
     """Bring a release up and return what runs then; a healthy server of the same release is left alone.
 
     `phase` names the tag `deploy/<environment>/<phase>`; "worktree" is the working tree, built first, or
-    `artifact` and `migrations` in its place. Raises ConfigurationError before anything was touched and
-    DeployError after: then the old server still serves, or nothing runs where nothing ran.
+    `artifact` and `migrations` in its place. Raises ConfigurationError or DeployError; then what served before
+    serves, or nothing where nothing did.
     """
-    here = places.of(environment)
-    with _turn(environment, f"deploy {phase}"):
+    with _turn(environment, f"deploy {phase}", say):
         validate(environment, artifact=artifact, migrations=migrations, worktree=phase == artifacts.WORKTREE)
-        before = status(environment)
-        with ledger.story(here.ledger, environment, phase) as story, _as_it_was(environment, before):
-            with story.step("artifact"):
+        before = status(environment).release_dir
+        told = story.begin(environment, "deploy", phase, before)
+        with recover.all_or_nothing(told):
+            with told.step(Point.VALIDATE), told.at(Point.ARTIFACT):
                 release = _release(environment, phase, artifact, migrations)
-            made = artifacts.describe(release)
-            story.record("artifact", "made", release=release.name, commit=made.commit, sha256=made.sha256)
-            with story.step("prepare"):
-                swap.ensure_supervisor(environment)
-                prepare.prepare(environment, release, say)
+                validate_release(release)
+                told.decide(release)
+            with told.step(Point.PREPARE):
+                prepare(environment, release, before, told, say)
             if swap.already_serving(environment, release):
                 say(f"{environment.name}: {release.name} is running already at {environment.local_url}")
+                story.end(told, "ended", release)
                 return status(environment)
-            with story.step("deploy"):
-                say(f"{environment.name}: starting {release.name}")
-                swap.swap(environment, release)
-            with story.step("verify"):
-                swap.verify_or_return(environment, before.release_dir, say)
-            say(f"{environment.name}: {release.name} serves at {environment.local_url}")
-            return status(environment)
+            _serve(environment, release, before, told, say)
+        return status(environment)
 
 
-def stop(environment: Environment) -> None:
+def rollback(
+    environment: Environment,
+    *,
+    phase: str | None = None,
+    database: bool = False,
+    confirm: Callable[[tuple[str, ...]], bool] = lambda _: False,
+    say: Say = lambda _: None,
+) -> Status:
+    """Let the previous release serve again, or the last one of `phase`; return what runs then.
+
+    The schema stays, unless `database`: then it goes back too, if `confirm`, told what would be lost, says so.
+    Raises ConfigurationError when there is nothing to go back to, and what `deploy` raises.
+    """
+    with _turn(environment, "rollback", say):
+        release = goal.find(environment, phase)
+        before = status(environment).release_dir
+        plan = downgrade.plan(environment, release) if database else None
+        if plan and plan.losses and not confirm(plan.losses):
+            raise ConfigurationError(f"{environment.name}: not confirmed, nothing was changed")
+        told = story.begin(environment, "rollback", artifacts.describe(release).phase, before, database=database)
+        with recover.all_or_nothing(told):
+            with told.step(Point.VALIDATE):
+                validate(environment, artifact=release / "gaia_server", migrations=None, worktree=False)
+                told.decide(release)
+            with told.at(Point.SUPERVISOR):
+                swap.ensure_supervisor(environment)
+            _serve(environment, release, before, told, say, plan)
+        return status(environment)
+
+
+def repair(environment: Environment, say: Say = lambda _: None) -> Status:
+    """Finish or undo what a killed command left, bring back what died, and return what runs then."""
+    with _turn(environment, "repair", say):
+        recover.repair(environment, say)
+        return status(environment)
+
+
+def stop(environment: Environment, say: Say = lambda _: None) -> None:
     """End server, supervisor and embedded PostgreSQL, and return when they are gone. Nothing running is fine too."""
     if places.of(environment).state.exists():
-        with _turn(environment, "stop"):
+        with _turn(environment, "stop", say, settle=False):
             swap.end(environment)
+            recover.abandon(environment)
 
 
-def migrate_up(environment: Environment, say: Say) -> tuple[str, ...]:
-    """Apply the working tree's migrations to the environment's database; return the versions applied now."""
-    with _turn(environment, "migrate up"), prepare.reachable(environment) as dsn:
-        return migrate.up(dsn, ROOT / "migrations", git_sha=artifacts.head(), say=say)
+def _serve(
+    environment: Environment,
+    release: Path,
+    before: Path | None,
+    told: story.Story,
+    say: Say,
+    plan: downgrade.Plan | None = None,
+) -> None:
+    """Let `release` take over, verify it where everybody sees it, and write down that it serves.
 
-
-def migrate_down(environment: Environment, count: int, say: Say) -> tuple[str, ...]:
-    """Undo the last `count` migrations; return their versions, newest first."""
-    with _turn(environment, "migrate down"), prepare.reachable(environment) as dsn:
-        return migrate.down(dsn, ROOT / "migrations", count=count, say=say)
-
-
-def migrate_status(environment: Environment) -> tuple[tuple[str, bool], ...]:
-    """Return (version, applied) for each of the working tree's migrations. Raises MigrationError on contradictions."""
-    with _turn(environment, "migrate status"), prepare.reachable(environment) as dsn:
-        return migrate.status(dsn, ROOT / "migrations")
-
-
-def migrate_verify(environment: Environment) -> None:
-    """Return when exactly the working tree's migrations are applied, unchanged. Raises MigrationError otherwise."""
-    with _turn(environment, "migrate verify"), prepare.reachable(environment) as dsn:
-        migrate.verify(dsn, ROOT / "migrations")
+    With `plan` the schema then goes back, too: the release that serves by now needs no more than it knows.
+    """
+    with told.step(Point.DEPLOY):
+        say(f"{environment.name}: starting {release.name}")
+        outage_ms = swap.swap(environment, release, told)
+    with told.step(Point.VERIFY):
+        swap.verify_public(environment)
+        if plan:
+            with told.at(Point.UNDO_SCHEMA):
+                downgrade.run(environment, release, plan, say)
+    with told.step(Point.RECORD), told.at(Point.LINK):
+        links.point(places.of(environment).releases, current=release, previous=before)
+    ahead = migrate.ahead_of(database_url(environment), release / "migrations")
+    story.end(told, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
+    gap = f", after {outage_ms:.0f} ms without a server" if outage_ms else ""
+    say(f"{environment.name}: {release.name} serves at {environment.local_url}{gap}")
+    if ahead:
+        say(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")
 
 
 @contextmanager
-def _turn(environment: Environment, why: str) -> Iterator[None]:
-    """Hold the environment's lock. Raises Busy, naming who holds it."""
+def _turn(environment: Environment, why: str, say: Say, *, settle: bool = True) -> Iterator[None]:
+    """Hold the environment's lock, with nothing left open by a killed command. Raises Busy, naming who holds it."""
     here = places.of(environment)
     places.prepare(here)
-    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=timestamp(datetime.now(UTC))):
+    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=journal.now()):
+        if settle:
+            recover.settle(environment, say)
         yield
-
-
-@contextmanager
-def _as_it_was(environment: Environment, before: Status) -> Iterator[None]:
-    """When the block fails and nothing ran before it, leave nothing running."""
-    try:
-        yield
-    except BaseException:
-        if before.state == "stopped":
-            swap.end(environment)
-        raise
 
 
 def _release(environment: Environment, phase: str, artifact: Path | None, migrations: Path | None) -> Path:
     releases = places.of(environment).releases
     artifacts.sweep(releases)
+    server = environment.server
     if phase == artifacts.WORKTREE:
-        return artifacts.from_worktree(releases, executable=artifact, migrations=migrations)
-    return artifacts.from_tag(releases, tag.parse(str(tag.Tag(environment.name, phase))))
+        return artifacts.from_worktree(releases, executable=artifact, migrations=migrations, handover=server.handover)
+    wanted = tag.parse(str(tag.Tag(environment.name, phase)))
+    return artifacts.from_tag(releases, wanted, template=server.artifact, handover=server.handover)

@@ -1,11 +1,11 @@
-"""Start a server with the sockets it is to listen on: fd 3 public, fd 4 private, as systemd's LISTEN_FDS has it."""
+"""Start a server, where it takes them with its sockets: fd 3 and on, as systemd's LISTEN_FDS has it."""
 
 import errno
 import fcntl
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gaia_checks.errors import ConfigurationError, PortInUse
@@ -13,6 +13,7 @@ from gaia_checks.errors import ConfigurationError, PortInUse
 _BACKLOG = 2048
 _ABOVE = 10  # copies of descriptors go here, so that none is overwritten while 0 to 4 are filled
 _LAUNCH = 'export LISTEN_PID=$$; exec "$0"'  # the pid is known only in the new process
+_LAUNCH_ALONE = 'exec "$0"'
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,16 +34,21 @@ def listen(host: str, port: int) -> socket.socket:
     return public
 
 
-def spawn(
-    executable: Path, variables: Mapping[str, str], sockets: tuple[socket.socket, socket.socket], log: Path
-) -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with listen("127.0.0.1", 0) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def spawn(executable: Path, variables: Mapping[str, str], sockets: Sequence[socket.socket], log: Path) -> int:
     """Start `executable` in a process group of its own and return its pid. It gets `variables` and nothing else."""
     descriptors = [fcntl.fcntl(one.fileno(), fcntl.F_DUPFD_CLOEXEC, _ABOVE) for one in sockets]
     try:
         return os.posix_spawn(
             "/bin/sh",
-            ("sh", "-c", _LAUNCH, str(executable)),
-            {**variables, "LISTEN_FDS": str(len(sockets))},
+            ("sh", "-c", _LAUNCH if sockets else _LAUNCH_ALONE, str(executable)),
+            {**variables, **({"LISTEN_FDS": str(len(sockets))} if sockets else {})},
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640),

@@ -14,12 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks import errors
-from gaia_checks.deploy import embedded, places
+from gaia_checks.deploy import embedded, places, restart
 from gaia_checks.deploy.control import encode
+from gaia_checks.deploy.embedded import Cluster
 from gaia_checks.deploy.places import Places
 from gaia_checks.deploy.supervisor import Supervisor, say
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, DeployError, GaiaError
+
+_LOOK_EVERY_S = 1.0
 
 
 def supervise(environment: Environment) -> None:
@@ -89,8 +92,34 @@ def _run(environment: Environment, here: Places, ready: Callable[[], None]) -> N
         try:
             if cluster:
                 cluster.start()
-            asyncio.run(supervisor.serve(ready))
+            asyncio.run(_serve(supervisor, cluster, ready))
         finally:
             if cluster:
                 cluster.stop()
             here.record.unlink(missing_ok=True)
+
+
+async def _serve(supervisor: Supervisor, cluster: Cluster | None, ready: Callable[[], None]) -> None:
+    keeping = asyncio.create_task(_keep(cluster)) if cluster else None
+    try:
+        await supervisor.serve(ready)
+    finally:
+        if keeping:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
+
+async def _keep(cluster: Cluster) -> None:
+    """Start PostgreSQL again whenever it has ended by itself."""
+    crashes = 0
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        if cluster.alive():
+            continue
+        crashes += 1
+        say(f"PostgreSQL has ended; starting it again in {restart.delay_s(crashes):g} s")
+        await asyncio.sleep(restart.delay_s(crashes))
+        try:
+            await asyncio.to_thread(cluster.start)
+        except GaiaError as error:
+            say(str(error))

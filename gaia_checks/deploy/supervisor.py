@@ -1,7 +1,7 @@
-"""The servers of one environment: started on the public socket, swapped, started again after a crash.
+"""The servers of one environment: started, swapped, started again after a crash.
 
-A swap is a conversation (see `control`): `start` makes a candidate, `commit` lets it take over. Until then
-the old server serves, and a conversation that breaks off takes its candidate with it.
+What a command may ask for stands in `control`. Until `commit` the old server serves, or is started again when
+the conversation breaks off; so a killed command leaves one server, whatever it was about to do.
 """
 
 import asyncio
@@ -12,43 +12,43 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gaia_checks import errors
-from gaia_checks.deploy import logfile, places, record, restart, spawn
-from gaia_checks.deploy.child import Child, Order
+from gaia_checks.deploy import logfile, places, processes, record, restart, spawn
+from gaia_checks.deploy.child import MARK, Adopted, Child, Order, Server
 from gaia_checks.deploy.control import encode
+from gaia_checks.deploy.diary import Diary
 from gaia_checks.deploy.places import Places
+from gaia_checks.deploy.points import Event, Point
 from gaia_checks.deploy.record import Record
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
 
 _ROTATE_EVERY_S = 10.0
 _REQUEST_BYTES = 1_000_000
+_NOT_THE_SERVERS = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
 
 class Supervisor:
     """The servers of one environment."""
 
     def __init__(self, here: Places) -> None:
-        """Take over the record: a server whose supervisor died is known from it."""
+        """Nothing runs yet; `serve` adopts what an earlier supervisor left."""
         self._here = here
-        found = record.read(here.record)
-        self._orphan = found if found and found.server and found.server.alive else None
         self._children: list[Child] = []
-        self._active: Child | None = None
-        self._candidate: Child | None = None
+        self._active: Server | None = None
+        self._started: Child | None = None  # and not committed
+        self._replaced: Server | None = None  # and not ended
+        self._fallback: Order | None = None  # what had to make room
         self._public: dict[tuple[str, int], socket.socket] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._restarts = 0
         self._ending = asyncio.Event()
-        self._fallback: Order | None = None
-        if not self._orphan:
-            shutil.rmtree(here.caches, ignore_errors=True)
-        places.private(here.caches)
-        self._note("running" if self._orphan else "stopped")
+        self._talking: object = None
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Accept commands until told to stop, then end every server."""
@@ -56,6 +56,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
+        self._adopt()
         self._here.control.unlink(missing_ok=True)
         control = await asyncio.start_unix_server(self._converse, str(self._here.control), limit=_REQUEST_BYTES)
         rotation = asyncio.create_task(self._rotate())
@@ -74,130 +75,198 @@ class Supervisor:
     # commands ------------------------------------------------------------------------------------
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        started: list[Child] = []
+        self._talking = me = object()
         try:
+            await self._leave_nothing_unfinished()  # by a command that was killed: commands take turns
             while line := await reader.readline():
-                writer.write(encode(await self._answer(json.loads(line), started)))
+                writer.write(encode(await self._answer(json.loads(line))))
                 await writer.drain()
         except (ConnectionError, ValueError) as error:
             say(f"a conversation broke off: {error}")
         finally:
-            if self._candidate in started:
-                await self._abort()
+            if self._talking is me:
+                await self._leave_nothing_unfinished()
             writer.close()
 
-    async def _answer(self, request: dict[str, Any], started: list[Child]) -> dict[str, Any]:
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            match request:
-                case {"do": "start", "release": release, "variables": variables, "host": host, "port": port}:
-                    child = await self._start(Order(Path(release), variables, host, port), started)
-                    return {"ok": True, "pid": child.running.pid, "created_s": child.running.created_s,
-                            "private_port": child.private_port}  # fmt: skip
-                case {"do": "commit"}:
-                    await self._commit()
-                case {"do": "abort"}:
-                    await self._abort()
-                case {"do": "holds", "variables": variables}:
-                    return {"ok": True, "holds": bool(self._active and self._active.order.variables == variables)}
-                case {"do": "stop"}:
-                    self._ending.set()
-                case _:
-                    raise DeployError(f"the supervisor does not understand {request.get('do')!r}; run: gaia stop ENV")
+            return {"ok": True, **(await self._do(request) or {})}
         except GaiaError as error:
             return {"error": str(error), "kind": type(error).__name__}
-        return {"ok": True}
 
-    async def _start(self, order: Order, started: list[Child]) -> Child:
-        """Start a candidate and return it when it is ready. Raises NotReady or PortInUse, with nothing left of it."""
-        await self._abort()  # of a command that was killed: commands take turns
-        self._retire_orphan(order)
-        candidate = None
+    async def _do(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        match request:
+            case {"do": "serving", "order": order}:
+                serving = str(self._active.order.release) if self._active else None
+                return {"release": serving, "beside": self._fits_beside(_order(order))}
+            case {"do": "start", "order": order, "candidate": candidate, "known": known}:
+                child = await self._start(_order(order), candidate=candidate, known=known)
+                return {"pid": child.running.pid, "created_s": child.running.created_s, "port": child.port}
+            case {"do": "make_room"}:
+                await self._make_room()
+            case {"do": "commit"}:
+                await self._commit()
+            case {"do": "retire"}:
+                await self._retire()
+                self._reach(Point.OLD_ENDED)
+            case {"do": "abort"}:
+                await self._end_started()
+            case {"do": "holds", "variables": variables}:
+                return {"holds": bool(self._active and self._active.order.variables == variables)}
+            case {"do": "stop"}:
+                self._ending.set()
+            case _:
+                raise DeployError(f"the supervisor does not understand {request.get('do')!r}; run: gaia stop ENV")
+        return None
+
+    async def _start(self, order: Order, *, candidate: bool, known: bool) -> Child:
+        """Start a server and return it when it is ready. Raises NotReady or PortInUse, with nothing left of it."""
+        started = None
         try:
-            self._candidate = candidate = self._spawn(order)
-            started.append(candidate)
-            await candidate.ready()
+            self._started = started = self._spawn(order, candidate=candidate)
+            self._reach(Point.CANDIDATE_SPAWNED if candidate else Point.SPAWNED)
+            await started.ready(known=known)
         except BaseException:
-            if self._candidate is candidate:  # else the next command has ended this one, and has its own by now
-                await self._abort()
+            if self._started is started:  # else the next command has ended this one, and has its own by now
+                await self._end_started()
             raise
-        return candidate
+        return started
+
+    async def _make_room(self) -> None:
+        """End the active server; it is started again unless another one is committed."""
+        await self._cancel_keeper()
+        if active := self._active:
+            self._replaced, self._active, self._fallback = active, None, active.order
+        await self._retire()
+        self._reach(Point.OLD_ENDED)
 
     async def _commit(self) -> None:
-        """Let the candidate take over and return when the old server is gone."""
-        if self._candidate is None:
-            raise DeployError("there is no candidate to take over; run: gaia deploy ENV")
-        old, self._active, self._candidate = self._active, self._candidate, None
+        """Let the started server be the active one."""
+        if self._started is None:
+            raise DeployError("there is no server to take over; run: gaia deploy ENV")
+        self._replaced, self._active, self._started = self._active, self._started, None
         await self._cancel_keeper()
         self._restarts, self._fallback = 0, None
-        self._link_current(self._active.order.release)
         self._note("running")
+        self._reach(Point.NOTED)
         self._keeper = asyncio.create_task(self._keep())
-        if old:
-            await old.end()
+
+    async def _retire(self) -> None:
+        """Return when the server that was replaced is gone."""
+        if self._replaced:
+            await self._replaced.end()
+            self._replaced = None
         self._close_unused()
 
-    async def _abort(self) -> None:
-        """End the candidate, if there is one; where an orphan had to make room for it, start its release again."""
-        candidate, self._candidate = self._candidate, None
-        if candidate:
-            await candidate.end()
-        if self._fallback and not self._active:
-            fallback, self._fallback = self._fallback, None
-            self._active = self._spawn(fallback)
+    async def _end_started(self) -> None:
+        started, self._started = self._started, None
+        if started:
+            await started.end()
+        self._close_unused()
+
+    async def _leave_nothing_unfinished(self) -> None:
+        await self._end_started()
+        await self._retire()
+        fallback, self._fallback = self._fallback, None
+        if fallback and not self._active:
+            try:
+                self._active = self._spawn(fallback)
+            except (OSError, GaiaError) as error:
+                say(f"cannot start {fallback.release.name} again: {error}")
+                return
             self._note("starting")
             self._keeper = asyncio.create_task(self._keep())
-        self._close_unused()
 
     # servers -------------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Make the server on record ours, and end whatever else an earlier supervisor left running."""
+        found = record.read(self._here.record)
+        mine = found.server if found and found.server and found.server.alive else None
+        for pid, created_s in processes.marked(MARK, self._here.caches):
+            if mine is None or pid != mine.pid:
+                say(f"ending pid {pid}, left by a supervisor that died")
+                processes.end(pid, created_s)
+        if found and mine and found.release and found.host and found.port:
+            given = {k: v for k, v in processes.variables(mine.pid).items() if k not in _NOT_THE_SERVERS}
+            order = Order(
+                Path(found.release), given, found.host, found.port, found.handover, found.paths, found.ready_s
+            )
+            self._active = Adopted(order, mine, found.started_at or "")
+            self._restarts = found.restarts
+            self._keeper = asyncio.create_task(self._keep())
+            say(f"adopted pid {mine.pid}, whose supervisor had died")
+        else:
+            shutil.rmtree(self._here.caches, ignore_errors=True)
+        places.private(self._here.caches)
+        if found and found.release and not self._active:  # what died together with its supervisor stays on record
+            record.write(self._here.record, replace(found, supervisor=record.mine(), state="crashed"))
+        else:
+            self._note("running" if self._active else "stopped")
 
     async def _keep(self) -> None:
         """Start the active server again whenever it ends by itself."""
         crashes = 0
-        while child := self._active:
+        while server := self._active:
             began = asyncio.get_running_loop().time()
             with contextlib.suppress(errors.NotReady):
-                await child.ready()
+                await server.ready()
                 self._note("running")
-                await child.exited.wait()
-            await child.end()
+                await server.exited.wait()
+            await server.end()
             crashes = restart.crashes_in_a_row(crashes, asyncio.get_running_loop().time() - began)
             delay_s = restart.delay_s(crashes)
             self._restarts += 1
             self._note("crashed")
-            say(f"{child.order.release.name} (pid {child.running.pid}) ended; starting it again in {delay_s:g} s")
+            say(f"{server.order.release.name} (pid {server.running.pid}) ended; starting it again in {delay_s:g} s")
             await asyncio.sleep(delay_s)
             try:
-                self._active = self._spawn(child.order)
+                self._active = self._spawn(server.order)
             except (OSError, GaiaError) as error:
-                say(f"cannot start {child.order.release.name}: {error}")  # the next round counts it as one more crash
+                say(f"cannot start {server.order.release.name}: {error}")  # the next round counts one more crash
                 continue
             self._note("starting")
 
-    def _spawn(self, order: Order) -> Child:
+    def _fits_beside(self, order: Order) -> bool:
+        """Whether `order` can start while the active server runs: another port, or the socket is passed on."""
+        active = self._active
+        if active is None or active.order.port != order.port:
+            return True
+        handed = isinstance(active, Child) and active.order.handover and order.handover
+        return handed and active.order.host == order.host
+
+    def _spawn(self, order: Order, *, candidate: bool = False) -> Child:
+        """Start a process: a candidate on a free loopback port, else one for the public."""
+        log, caches = self._here.server_log, self._here.caches
+        if not order.handover:
+            port = spawn.free_port() if candidate else order.port
+            if not candidate:
+                spawn.listen(order.host, port).close()  # PortInUse now, and not half an answer later
+            moved = replace(order, variables={**order.variables, "PORT": str(port)})
+            return self._spawned(Child(moved, (), port, log, caches))
+        with spawn.listen("127.0.0.1", 0) as private:
+            port = private.getsockname()[1]
+            sockets = (private,) if candidate else (self._listen(order), private)
+            return self._spawned(Child(order, sockets, port, log, caches))
+
+    def _spawned(self, child: Child) -> Child:
+        self._children.append(child)
+        say(f"started {child.order.release.name} as pid {child.running.pid}")
+        return child
+
+    def _listen(self, order: Order) -> socket.socket:
         address = (order.host, order.port)
         if address not in self._public:
             self._public[address] = spawn.listen(*address)
-        child = Child(order, self._public[address], self._here.server_log, self._here.caches)
-        self._children.append(child)
-        say(f"started {order.release.name} as pid {child.running.pid}")
-        return child
+        return self._public[address]
 
     def _reap(self) -> None:
         for child in self._children:
             child.reap()
         self._children = [child for child in self._children if not child.exited.is_set()]
 
-    def _retire_orphan(self, order: Order) -> None:
-        """End the server that an earlier supervisor left: its socket cannot be taken from it, so this is an outage."""
-        orphan, self._orphan = self._orphan, None
-        if orphan and orphan.server:
-            orphan.server.end()
-            say(f"ended pid {orphan.server.pid}, whose supervisor had died")
-            if orphan.release and orphan.host and orphan.port:
-                self._fallback = Order(Path(orphan.release), order.variables, orphan.host, orphan.port)
-
     def _close_unused(self) -> None:
-        used = {(child.order.host, child.order.port) for child in (self._active, self._candidate) if child}
+        used = {(s.order.host, s.order.port) for s in (self._active, self._started) if s and s.order.handover}
         for address in set(self._public) - used:
             self._public.pop(address).close()
 
@@ -210,35 +279,38 @@ class Supervisor:
     async def _end_everything(self) -> None:
         await self._cancel_keeper()
         self._fallback = None
-        await asyncio.gather(*(child.end() for child in list(self._children)))
-        if self._orphan and self._orphan.server:
-            self._orphan.server.end()
-        self._active = self._candidate = None
+        servers = {id(s): s for s in (*self._children, self._active, self._replaced) if s}
+        await asyncio.gather(*(server.end() for server in servers.values()))
+        self._active = self._started = self._replaced = None
         self._close_unused()
 
     # what others may know ------------------------------------------------------------------------
 
     def _note(self, state: str) -> None:
-        me, child, orphan = record.mine(), self._active, self._orphan
-        if child:
-            order = child.order
-            now = Record(
-                me, state, child.running, child.started_at, self._restarts, str(order.release), order.host, order.port
-            )
-        elif orphan:
-            now = Record(
-                me, state, orphan.server, orphan.started_at, orphan.restarts, orphan.release, orphan.host, orphan.port
-            )
-        else:
-            now = Record(me, state)
+        me, server = record.mine(), self._active
+        if server is None:
+            record.write(self._here.record, Record(me, state))
+            return
+        order = server.order
+        now = Record(
+            supervisor=me,
+            state=state,
+            server=server.running,
+            started_at=server.started_at,
+            restarts=self._restarts,
+            release=str(order.release),
+            host=order.host,
+            port=order.port,
+            handover=order.handover,
+            paths=order.paths,
+            ready_s=order.ready_s,
+        )
         record.write(self._here.record, now)
 
-    def _link_current(self, release: Path) -> None:
-        """Let `current` point to the release, and `previous` to the one before it."""
-        current = self._here.releases / "current"
-        if current.is_symlink() and current.readlink() != Path(release.name):
-            _link(self._here.releases / "previous", current.readlink())
-        _link(current, Path(release.name))
+    def _reach(self, point: Point) -> None:
+        """Write a point that only the supervisor sees into the open deployment's journal."""
+        if self._here.journal.exists():
+            Diary(self._here).reach(point, Event.ENDED)
 
     async def _rotate(self) -> None:
         while True:
@@ -246,13 +318,10 @@ class Supervisor:
             logfile.rotate(self._here.server_log)
 
 
-def _link(link: Path, target: Path) -> None:
-    new = link.with_name(f".{link.name}.new")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
-
-
 def say(text: str) -> None:
     """Write one line to the supervisor's log, which is its stderr."""
     print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor's log
+
+
+def _order(given: dict[str, Any]) -> Order:
+    return Order(**{**given, "release": Path(given["release"]), "paths": tuple(given["paths"])})

@@ -6,23 +6,76 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from gaia_checks.deploy import artifact, embedded, observe, places, record, verify
+from gaia_checks.deploy import artifact, embedded, ledger, observe, places, processes, record, verify
+from gaia_checks.deploy.child import MARK, Order
 from gaia_checks.deploy.control import Conversation
+from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.places import Places
-from gaia_checks.deploy.prepare import environment_database
+from gaia_checks.deploy.points import Point
+from gaia_checks.deploy.story import Story
 from gaia_checks.environment import ROOT, Environment, surroundings
-from gaia_checks.errors import ConfigurationError, DeployError, GaiaError, VerifyError
+from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Process, Target
 
 _PATIENCE_S = 60.0
 _POLL_S = 0.05
 
 
+def swap(environment: Environment, release: Path, story: Story) -> float:
+    """Let `release` take over from what runs; return for how many milliseconds nobody served, 0.0 with hand-over.
+
+    It is verified twice before: alone on a loopback port, and where only we see it. Raises NotReady or VerifyError.
+    """
+    with _conversation(environment) as supervisor:
+        with story.at(Point.CANDIDATE):
+            candidate = _start(supervisor, environment, release, candidate=True)
+        with story.at(Point.CANDIDATE_VERIFY):
+            _verify(environment, candidate)
+        with story.at(Point.CANDIDATE_END):
+            supervisor.ask("abort")
+        beside = supervisor.ask("serving", order=_order(environment, release))["beside"]
+        gone = time.monotonic()
+        if not beside:
+            with story.at(Point.MAKE_ROOM):
+                supervisor.ask("make_room")
+        with story.at(Point.START):
+            started = _start(supervisor, environment, release)
+        outage_ms = 0.0 if beside else (time.monotonic() - gone) * 1000
+        with story.at(Point.CHECK):
+            _verify(environment, started)
+        with story.at(Point.TAKE_OVER):
+            supervisor.ask("commit")
+        with story.at(Point.RETIRE):
+            supervisor.ask("retire")
+    return outage_ms
+
+
+def bring_back(environment: Environment, release: Path, *, anew: bool) -> None:
+    """Let `release`, which has served before, serve again; unless `anew`, one that still does is left alone.
+
+    It need not be well, as it may depend on what just failed: it is enough that it answers.
+    """
+    ensure_supervisor(environment)
+    order = _order(environment, release)
+    with _conversation(environment) as supervisor:
+        found = supervisor.ask("serving", order=order)
+        if found["release"] == str(release) and not anew:
+            return
+        if not found["beside"]:
+            supervisor.ask("make_room")
+        _start(supervisor, environment, release, known=True)
+        supervisor.ask("commit")
+        supervisor.ask("retire")
+
+
 def ensure_supervisor(environment: Environment) -> None:
-    """Return when a supervisor accepts commands. Raises what kept it from starting."""
+    """Return when a supervisor accepts commands; a new one adopts the server that it finds. Raises what kept it."""
     here = places.of(environment)
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
@@ -35,51 +88,19 @@ def ensure_supervisor(environment: Environment) -> None:
     raise DeployError(f"{environment.name}: the supervisor does not answer; run: gaia stop {environment.name}")
 
 
-def swap(environment: Environment, release: Path) -> None:
-    """Start `release` beside what runs, verify it there, and let it take over.
-
-    Raises NotReady or VerifyError; then the new server is gone and the old one serves.
-    """
-    with Conversation(places.of(environment).control) as supervisor:
-        try:
-            started = supervisor.ask(
-                "start",
-                release=str(release),
-                variables=variables(environment),
-                host=environment.host,
-                port=environment.port,
-            )
-            process = Process(started["pid"], started["created_s"], release / "gaia_server")
-            target = _target(environment, release, process, f"http://127.0.0.1:{started['private_port']}")
-            verify.verify(target, release / "migrations")
-        except BaseException:
-            with contextlib.suppress(GaiaError):
-                supervisor.ask("abort")
-            raise
-        supervisor.ask("commit")
-
-
-def verify_or_return(environment: Environment, before: Path | None, say: Callable[[str], None]) -> None:
-    """Verify what serves now; when it does not hold, bring back `before` and raise VerifyError."""
-    try:
-        verify_public(environment)
-    except VerifyError as error:
-        if before is None:
-            raise
-        say(f"not verified: {error}; bringing back {before.name}")
-        swap(environment, before)
-        verify_public(environment)
-        raise VerifyError(f"{error}; {before.name} serves again") from error
-
-
 def verify_public(environment: Environment) -> None:
-    """Return when the public address is served, in health, by the release on record. Raises VerifyError."""
+    """Return when the public address is served, as promised, by the release on record. Raises VerifyError."""
     now = observe.status(environment)
     if now.process is None or now.release_dir is None:
         raise VerifyError("identity: the server has ended; its log says why")
-    target = _target(environment, now.release_dir, now.process, now.base_url)
-    verify.identity(target)
-    verify.health(target)
+    _verify(environment, _target(environment, now.release_dir, now.process, now.base_url))
+
+
+def verify_alone(environment: Environment, release: Path, *, database: str, ahead: frozenset[str]) -> None:
+    """Return when `release` keeps its promises on another database. Raises NotReady or VerifyError."""
+    with _conversation(environment) as supervisor:
+        alone = _start(supervisor, environment, release, candidate=True, database=database)
+        verify.verify(replace(alone, database_url=database), environment.server, ahead=ahead)
 
 
 def already_serving(environment: Environment, release: Path) -> bool:
@@ -111,6 +132,8 @@ def end(environment: Environment) -> None:
         found.supervisor.end()
         if found.server:
             found.server.end()
+    for pid, created_s in processes.marked(MARK, here.caches):
+        processes.end(pid, created_s)
     if cluster := embedded.of(environment):
         cluster.stop()
     _sweep(here)
@@ -118,7 +141,50 @@ def end(environment: Environment) -> None:
 
 def variables(environment: Environment) -> dict[str, str]:
     """Return everything that the server gets, and it gets nothing else."""
-    return {**surroundings(), **environment.variables(), "DATABASE_URL": environment_database(environment)}
+    database = database_url(environment)
+    given = {**surroundings(), **environment.variables()}
+    return {**given, "DATABASE_URL": database} if database else given
+
+
+@contextmanager
+def _conversation(environment: Environment) -> Iterator[Conversation]:
+    try:
+        conversation = Conversation(places.of(environment).control)
+    except OSError as error:
+        raise DeployError(f"{environment.name}: the supervisor has died; run the command again") from error
+    with conversation:
+        yield conversation
+
+
+def _start(
+    supervisor: Conversation,
+    environment: Environment,
+    release: Path,
+    *,
+    candidate: bool = False,
+    known: bool = False,
+    database: str | None = None,
+) -> Target:
+    """Start a server by the supervisor and return it as something to look at."""
+    order = _order(environment, release)
+    if database:
+        order["variables"]["DATABASE_URL"] = database
+    started: dict[str, Any] = supervisor.ask("start", order=order, candidate=candidate, known=known)
+    process = Process(started["pid"], started["created_s"], release / "gaia_server")
+    return _target(environment, release, process, f"http://127.0.0.1:{started['port']}")
+
+
+def _order(environment: Environment, release: Path) -> dict[str, Any]:
+    server = environment.server
+    order = Order(
+        *(release, variables(environment), environment.host, environment.port),
+        *(artifact.takes_sockets(release), server.paths, server.ready_s),
+    )
+    return {**asdict(order), "release": str(release)}
+
+
+def _verify(environment: Environment, target: Target) -> None:
+    verify.verify(target, environment.server, ahead=ledger.migrated(environment))
 
 
 def _target(environment: Environment, release: Path, process: Process, url: str) -> Target:
@@ -129,7 +195,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
         release=artifact.read(release),
         process=process,
         admin_token=environment.values.get("ADMIN_TOKEN"),
-        database_url=environment_database(environment),
+        database_url=database_url(environment),
     )
 
 

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import psutil
@@ -11,6 +10,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from gaia_checks.deploy import artifact, migrate, processes
+from gaia_checks.environment import Server
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
 from gaia_checks.probes.client import client, websocket_headers
@@ -22,26 +22,22 @@ _CONFIG = "/api/admin/quotas/config"
 _STATS = "/ws/admin/quotas"
 
 
-def verify(target: Target, migrations: Path) -> None:
+def verify(target: Target, server: Server, *, ahead: frozenset[str] = frozenset()) -> None:
     """Return when `target` keeps every promise. Raises VerifyError naming the one that it does not.
 
-    `target` brings its release, process and database; `migrations` is the release's folder of them.
+    `target` brings its release, process and database; `server` says how it is talked to. Migrations among
+    `ahead` may be applied although the release does not know them.
     """
-    identity(target)
-    health(target)
-    _step("config API", lambda: _config_api(target))
-    _step("WebSocket", lambda: _websocket(target))
-    _step("database", lambda: migrate.verify(target.database_url or "", migrations))
-
-
-def health(target: Target) -> None:
-    """Return when `/health` says healthy and names the release's digest. Raises VerifyError."""
-    _step("health", lambda: _health(target))
-
-
-def identity(target: Target) -> None:
-    """Return when the process is alive and runs the release's executable. Raises VerifyError."""
     _step("identity", lambda: _identity(target))
+    if server.paths:
+        _step("paths", lambda: _paths(target, server.paths))
+    else:
+        _step("health", lambda: _health(target))
+        _step("config API", lambda: _config_api(target))
+        _step("WebSocket", lambda: _websocket(target))
+    if target.database_url and target.process:
+        migrations, dsn = target.process.artifact.parent / "migrations", target.database_url
+        _step("database", lambda: migrate.verify(dsn, migrations, ahead=ahead))
 
 
 def _step(name: str, check: Callable[[], str | None]) -> None:
@@ -64,6 +60,14 @@ def _health(target: Target) -> str | None:
     digest, expected = body.get("digest"), target.release.sha256 if target.release else None
     if digest and expected and digest.removeprefix("sha256:") != expected:
         return f"/health names digest {digest}, but {expected} was deployed"
+    return None
+
+
+def _paths(target: Target, paths: tuple[str, ...]) -> str | None:
+    with client(target, keyed=False) as http:
+        for path in paths:
+            if (answer := http.get(path)).status_code != 200:
+                return f"{path} answers {answer.status_code}: {answer.text[:200]}"
     return None
 
 

@@ -17,26 +17,27 @@ MIGRATION = "CREATE TABLE IF NOT EXISTS items (id int PRIMARY KEY);\n"
 @pytest.fixture
 def stage(database: str) -> Iterator[Stage]:
     """A place to deploy to, on a database that is somebody else's; afterwards nothing runs in it."""
-    with _stage("external", DATABASE_URL=database) as made:
+    with make_stage("external", DATABASE_URL=database) as made:
         yield made
 
 
 @pytest.fixture
 def embedded_stage() -> Iterator[Stage]:
     """A place to deploy to that brings its own PostgreSQL; afterwards nothing runs in it."""
-    with _stage("embedded") as made:
+    with make_stage("embedded") as made:
         yield made
 
 
 @contextmanager
-def _stage(database: str, **variables: str) -> Iterator[Stage]:
+def make_stage(database: str, *, server: str = "", **variables: str) -> Iterator[Stage]:
+    """Make a place to deploy to; `server` is more text for its environment file."""
     # Not below tmp_path: it is closed to the account that PostgreSQL runs under when the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="gaia-stage-"))
     folder.chmod(0o711)
     file = folder / "stage.toml"
     file.write_text(
         f'[environment]\nstage = "dev"\ndatabase = "{database}"\nhost = "127.0.0.1"\n'
-        f'[environment.defaults]\nPORT = "{free_port()}"\n'
+        f'[environment.defaults]\nPORT = "{free_port()}"\n{server}'
     )
     (folder / "migrations").mkdir()
     (folder / "migrations" / "order.txt").write_text("001_items.sql\n")

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn"
+BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn", "liar"; "wait /a/path" for that file to be there
 VERSION = "1"
 
 DIGEST = hashlib.sha256(Path(sys.argv[0]).read_bytes()).hexdigest()
@@ -29,7 +30,12 @@ def answer(_: ServerConnection, request: Request) -> Response | None:
     if path == "/environ":
         return reply(200, dict(os.environ))
     if path in ("/readyz", "/health"):
-        about = {"status": "healthy", "version": VERSION, "digest": DIGEST, "pid": os.getpid()}
+        about = {
+            "status": "healthy",
+            "version": VERSION,
+            "digest": "0" * 64 if BEHAVIOUR == "liar" else DIGEST,
+            "pid": os.getpid(),
+        }
         return reply(503 if BEHAVIOUR == "deaf" else 200, about)
     if path == "/api/admin/quotas/config" and BEHAVIOUR != "no-config":
         return reply(200, {"items": []})
@@ -71,6 +77,8 @@ async def main() -> None:
         await asyncio.wait(handlers, timeout=1)
 
 
+while BEHAVIOUR.startswith("wait ") and not Path(BEHAVIOUR.removeprefix("wait ")).exists():
+    time.sleep(0.05)
 if BEHAVIOUR == "crash":
     sys.exit("the configuration is not to my liking")
 asyncio.run(main())

@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from gaia_checks import environment as environments
+from gaia_checks import journal
 from gaia_checks.deploy import places, processes, record, rollout
 from gaia_checks.deploy.status import Status
 from gaia_checks.environment import Environment
@@ -80,6 +81,10 @@ class Stage:
         body: dict[str, Any] = httpx.get(self.url + path, timeout=5, trust_env=False).json()
         return body
 
+    def text(self, path: str) -> str:
+        """What the server answers to a GET, as text; httpx.HTTPError when nobody answers."""
+        return httpx.get(self.url + path, timeout=5, trust_env=False).text
+
     def supervisor(self) -> psutil.Process:
         """The supervisor's process."""
         found = record.read(places.of(self.environment).record)
@@ -96,6 +101,11 @@ class Stage:
         """Every process that runs because of this stage, from its command line or its parents."""
         mark = str(self.folder)
         return [p for p in psutil.process_iter() if p.pid != os.getpid() and mark in _command_line(p)]
+
+
+def lines(stage: Stage) -> list[dict[str, Any]]:
+    """Return the ledger's lines."""
+    return list(journal.read(places.of(stage.environment).ledger))
 
 
 def free_port() -> int:

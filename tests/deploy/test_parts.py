@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import environment, journal
-from gaia_checks.deploy import ledger, lock, logfile, restart, tag
+from gaia_checks.deploy import lock, logfile, places, restart, story, tag
+from gaia_checks.deploy.points import Point
 from gaia_checks.errors import Busy, ConfigurationError
 
 
@@ -49,25 +50,25 @@ def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> Non
         pass
 
 
-def tell(path: Path, here: environment.Environment) -> None:
+def tell(here: environment.Environment) -> None:
     """Tell a story that goes wrong in its second step."""
-    with ledger.story(path, here, "phase-1") as story:
-        with story.step("prepare"):
-            pass
-        with story.step("deploy"):
-            raise ValueError("token canary-5e0 was refused")
+    told = story.begin(here, "deploy", "phase-1", None)
+    with told.step(Point.PREPARE):
+        pass
+    with told.step(Point.DEPLOY):
+        raise ValueError("token canary-5e0 was refused")
 
 
 def test_the_ledger_tells_a_failure_without_secrets(tmp_path: Path) -> None:
     """Each step is begun and ended or failed with its reason; passwords are not written."""
     here = environment.load("local", variables={"ADMIN_TOKEN": "canary-5e0", "GAIA_HOME": str(tmp_path)})
-    path = tmp_path / "deployments.log"
+    places.prepare(places.of(here))
     with pytest.raises(ValueError, match="canary"):
-        tell(path, here)
-    lines = list(journal.read(path))
+        tell(here)
+    lines = list(journal.read(places.of(here).ledger))
     assert [(line["step"], line["event"]) for line in lines] == [
         ("deployment", "begun"), ("prepare", "begun"), ("prepare", "ended"),
-        ("deploy", "begun"), ("deploy", "failed"), ("deployment", "failed"),
+        ("deploy", "begun"), ("deploy", "failed"),
     ]  # fmt: skip
     assert lines[4]["why"] == "token *** was refused"
     assert {line["phase"] for line in lines} == {"phase-1"}

@@ -1,0 +1,138 @@
+"""Swap the running server again and again under an open-loop load, and see what a client notices.
+
+    python -m benchmarks.swaps [--swaps 20] [--rate-per-s 100] [--window-s 120]
+
+The real server is deployed on a PostgreSQL of its own, in a folder that is removed afterwards. Every swap is a whole
+deployment: a candidate on a loopback port, verified, then the public socket is handed over. Afterwards the same server
+is swapped by stop-and-start for the length of the outage. Exit code 1 when a request failed, the p99 is 100 ms or
+more, or an outage is 2 s or more.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from hdrh.histogram import HdrHistogram
+
+from gaia_checks import environment as environments
+from gaia_checks import journal
+from gaia_checks.deploy import places, rollout, spawn
+from gaia_checks.environment import Environment
+from gaia_checks.load import run as load
+from gaia_checks.load.histogram import percentile_ms
+from gaia_checks.load.recording import RESULT
+from gaia_checks.model import Target
+
+P99_LIMIT_MS = 100.0
+OUTAGE_LIMIT_MS = 2000.0
+STOP_AND_STARTS = 5
+
+RUN = "swaps"
+RULE = {
+    "rule_name": "swaps", "scope": "api_key", "scope_value": f"gaia-run-{RUN}",
+    "limit_type": "requests_per_second", "limit_value": 1_000_000,
+}  # fmt: skip
+"""The load is counted under a key of its own, which nothing holds back."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the server of this benchmark runs."""
+
+    folder: Path
+    port: int
+
+    def environment(self, *, handover: bool, flip: int = 0) -> Environment:
+        """Return the environment; another `flip` is another value of a variable, so that deploying it is a swap."""
+        file = self.folder / "swaps.toml"
+        file.write_text(
+            '[environment]\nstage = "dev"\ndatabase = "embedded"\nhost = "127.0.0.1"\n[environment.defaults]\n'
+            f'PORT = "{self.port}"\nENABLE_AI_FALLBACK = "{str(bool(flip % 2)).lower()}"\n'
+            f"[server]\nhandover = {str(handover).lower()}\n"
+        )
+        return environments.load(str(file), variables={"GAIA_HOME": str(self.folder / "home")})
+
+
+def main() -> int:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(prog="benchmarks.swaps")
+    parser.add_argument("--swaps", type=int, default=20)
+    parser.add_argument("--rate-per-s", type=float, default=100.0)
+    parser.add_argument("--window-s", type=float, default=120.0)
+    given = parser.parse_args()
+    with _place() as place:
+        done, seen = _under_load(place, given.swaps, given.rate_per_s, given.window_s)
+        outages_ms = _stop_and_start(place)
+    latency = HdrHistogram.decode(seen["latency"])
+    p50, p99, worst = (percentile_ms(latency, p) for p in (50, 99, 100))
+    _tell("swaps with hand-over", f"{done} of {given.swaps} within {given.window_s:g} s of {given.rate_per_s:g} req/s")
+    _tell("requests", f"{seen['sent']} sent, {seen['failed']} failed {'; '.join(seen['notes'])}")
+    _tell("latency", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst:.1f} ms")
+    _tell("generator", f"{seen['intended']} intended, lateness p99 {seen['lateness_p99_ms']:.1f} ms")
+    _tell("stop-and-start", f"outage median {statistics.median(outages_ms):.0f} ms, worst {max(outages_ms):.0f} ms")
+    held = done == given.swaps and seen["failed"] == 0 and p99 < P99_LIMIT_MS and max(outages_ms) < OUTAGE_LIMIT_MS
+    return 0 if held else 1
+
+
+@contextmanager
+def _place() -> Iterator[Place]:
+    folder = Path(tempfile.mkdtemp(prefix="gaia-swaps-"))
+    folder.chmod(0o711)  # PostgreSQL runs as another user when this one is root
+    place = Place(folder, spawn.free_port())
+    try:
+        yield place
+    finally:
+        rollout.stop(place.environment(handover=True))
+        for path in folder.rglob("*"):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)  # releases are closed for writing
+        shutil.rmtree(folder)
+
+
+def _under_load(place: Place, swaps: int, rate_per_s: float, window_s: float) -> tuple[int, dict[str, Any]]:
+    """Swap while the load runs; return how many swaps ended in its window, and the load's result."""
+    status = rollout.deploy(place.environment(handover=True))
+    httpx.post(f"{status.base_url}/api/admin/quotas/config", json=RULE, trust_env=False).raise_for_status()
+    folder = place.folder / "load"
+    folder.mkdir()
+    target = Target(environment="swaps", base_url=status.base_url, run=RUN)
+    loading = threading.Thread(
+        target=lambda: load.run(
+            target, folder, rate_per_s=rate_per_s, window_s=window_s, say=lambda _: None, ended=lambda: False
+        )
+    )
+    loading.start()
+    began, done = time.monotonic(), 0
+    while done < swaps and time.monotonic() - began < window_s and loading.is_alive():
+        rollout.deploy(place.environment(handover=True, flip=done + 1))
+        done += 1
+    loading.join()
+    seen: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    return done, seen
+
+
+def _stop_and_start(place: Place) -> list[float]:
+    """Swap the same server by stop-and-start; return each outage in ms. The first one leaves the handed-over socket."""
+    for flip in range(STOP_AND_STARTS):
+        rollout.deploy(place.environment(handover=False, flip=flip))
+    lines = journal.read(places.of(place.environment(handover=False)).ledger)
+    return [line["outage_ms"] for line in lines if line.get("outage_ms")]
+
+
+def _tell(name: str, text: str) -> None:
+    print(f"{name:22} {text}", flush=True)  # noqa: T201 - a program
+
+
+if __name__ == "__main__":
+    sys.exit(main())

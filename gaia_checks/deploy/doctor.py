@@ -1,0 +1,231 @@
+"""Why does it not work? Each usual cause looked at, with what was found and the command that mends it."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import psutil
+from psycopg.conninfo import conninfo_to_dict
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import connect
+
+from gaia_checks.deploy import database, embedded, migrate, observe, places, record
+from gaia_checks.deploy.status import Status
+from gaia_checks.environment import ROOT, Environment
+from gaia_checks.errors import ConfigurationError, GaiaError
+from gaia_checks.model import Target
+from gaia_checks.probes.client import client, key, websocket_headers
+
+_PATIENCE_S = 10.0
+_LIMIT = 2
+_CONFIG = "/api/admin/quotas/config"
+_USAGE = "/api/admin/quotas/usage"
+_LIVE = "/ws/admin/quotas"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The outcome of one check."""
+
+    check: str
+    state: str  # "ok", "wrong", or "unknown": what it needs is wrong already
+    finding: str
+    mend: str | None = None  # the command, where something is wrong
+
+
+class Wrong(Exception):
+    """What a check found, and the command that mends it."""
+
+    def __init__(self, finding: str, mend: str) -> None:
+        super().__init__(finding)
+        self.mend = mend
+
+
+def examine(environment: Environment) -> tuple[Finding, ...]:
+    """Look at everything that usually goes wrong. Changes nothing; one rule of our own comes and goes."""
+    return tuple(_Patient(environment).findings())
+
+
+class _Patient:
+    """One environment under examination."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._here = places.of(environment)
+        self._status: Status = observe.status(environment)
+        self._cluster = embedded.of(environment)
+        self._dsn = self._cluster.dsn() if self._cluster else environment.values.get("DATABASE_URL")
+        self._deploy = f"gaia deploy {environment.name}" + ("" if environment.database == "embedded" else " PHASE")
+        self._target = Target(
+            environment=environment.name,
+            base_url=environment.base_url or self._status.base_url,
+            run=f"doctor-{secrets.token_hex(4)}",
+            admin_token=environment.values.get("ADMIN_TOKEN"),
+        )
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield one finding per check; what hangs on a broken one is not looked at."""
+        variables = self._look("variables", self._variables)
+        connection = self._look("database connection", self._connection)
+        existing = self._look("database exists", self._existing, connection)
+        yield from (variables, connection, existing)
+        yield self._look("migrations applied", self._migrations, existing)
+        yield self._look("port", self._port)
+        health = self._look("server answers", self._health)
+        yield health
+        yield self._look("WebSocket upgrade", self._websocket, health)
+        yield self._look("rate limiting enforced", self._rate_limiting, health)
+
+    def _look(self, name: str, check: Callable[[], str], needed: Finding | None = None) -> Finding:
+        if needed and needed.state != "ok":
+            return Finding(name, "unknown", f"not looked at: {needed.check} is {needed.state}", needed.mend)
+        redact = self._environment.redact
+        try:
+            return Finding(name, "ok", redact(check()))
+        except Wrong as wrong:
+            return Finding(name, "wrong", redact(str(wrong)), wrong.mend)
+
+    def _variables(self) -> str:
+        try:
+            self._environment.variables()
+        except ConfigurationError as error:
+            missing = next(name for name in self._environment.required if not self._environment.values.get(name))
+            raise Wrong(str(error).partition(";")[0], f"export {missing}=...") from error
+        return f"all {len(self._environment.required)} required ones are set"
+
+    def _connection(self) -> str:
+        if self._cluster and not self._cluster.running():
+            raise Wrong("the embedded PostgreSQL rests", self._deploy)
+        if self._dsn is None:
+            raise Wrong("DATABASE_URL is not set", "export DATABASE_URL=postgresql://user:password@host:5432/name")
+        try:
+            database.reach(self._dsn)
+        except ConfigurationError as error:
+            raise Wrong(str(error), 'psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql') from error
+        return f"PostgreSQL answers at {self._whereabouts().get('host', 'localhost')}"
+
+    def _existing(self) -> str:
+        where = self._whereabouts()
+        name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
+        try:
+            database.connect(self._dsn or "").close()
+        except ConfigurationError as error:
+            options = "".join(f" -{letter} {where[option]}" for letter, option in _CREATEDB if option in where)
+            raise Wrong(f"there is no database {name}", f"createdb{options} {name}") from error
+        return f"database {name} is there"
+
+    def _migrations(self) -> str:
+        release = self._status.release_dir
+        folder = (release or ROOT) / "migrations"
+        try:
+            migrate.verify(self._dsn or "", folder)
+        except GaiaError as error:
+            mend = self._deploy if release else f"gaia migrate {self._environment.name} up"
+            raise Wrong(str(error).partition("; run:")[0], mend) from error
+        return f"all of {release.name if release else 'the working tree'} are applied"
+
+    def _port(self) -> str:
+        port, running = self._environment.port, self._status.process is not None
+        strangers = {pid: name for pid, name in listeners(port).items() if pid not in self._own_pids()}
+        if strangers:
+            pid, name = next(iter(strangers.items()))
+            who = f"{name} (pid {pid})" if pid else "a process of another account"
+            mend = (
+                f"kill {pid}, if it may go; else export PORT=..." if pid else f"ss -ltnp 'sport = :{port}'   (as root)"
+            )
+            raise Wrong(f"port {port} is in use by {who}", mend)
+        if running and not listeners(port):
+            raise Wrong(f"our server runs, but nobody listens on port {port}", self._deploy)
+        return f"our server listens on port {port}" if running else f"port {port} is free"
+
+    def _health(self) -> str:
+        try:
+            with client(self._target) as http:
+                answer = http.get("/health")
+        except (httpx.HTTPError, GaiaError) as error:
+            what = "nothing is deployed" if self._status.state == "stopped" else f"the server is {self._status.state}"
+            mend = self._deploy if self._status.state == "stopped" else f"gaia logs {self._environment.name}"
+            raise Wrong(
+                f"no answer at {self._target.base_url}: {error or type(error).__name__}; {what}", mend
+            ) from error
+        if answer.status_code != 200:
+            raise Wrong(
+                f"/health answers {answer.status_code}: {answer.text[:200]}", f"gaia logs {self._environment.name}"
+            )
+        return f"healthy at {self._target.base_url}"
+
+    def _websocket(self) -> str:
+        url = self._target.websocket_url + _LIVE
+        try:
+            headers = websocket_headers(self._target)
+            with connect(url, additional_headers=headers, open_timeout=_PATIENCE_S, proxy=None) as socket:
+                socket.recv(timeout=_PATIENCE_S)
+        except InvalidStatus as refused:
+            code = refused.response.status_code
+            mend = "export ADMIN_TOKEN=..." if code in (401, 403) else f"curl -i {self._target.base_url}/health"
+            why = "; a proxy in between must pass Upgrade and Connection" if code in (400, 426, 502) else ""
+            raise Wrong(f"{_LIVE}: the upgrade was refused with {code}{why}", mend) from refused
+        except (WebSocketException, OSError) as error:
+            raise Wrong(f"{_LIVE}: {error or type(error).__name__}", f"gaia logs {self._environment.name}") from error
+        return f"{_LIVE} connects and sends"
+
+    def _rate_limiting(self) -> str:
+        """A rule for a key of our own must hold us back."""
+        rule = {
+            "rule_name": f"gaia-run-{self._target.run}", "scope": "api_key", "scope_value": key(self._target),
+            "limit_type": "requests_per_minute", "limit_value": _LIMIT, "enabled": True,
+        }  # fmt: skip
+        try:
+            with client(self._target, keyed=False) as http, client(self._target) as limited:
+                made = http.post(_CONFIG, json=rule)
+                if made.status_code == 429:
+                    return "we were limited ourselves"
+                if made.status_code != 201:
+                    raise Wrong(f"POST {_CONFIG} answers {made.status_code}, so it cannot be tried", _mend_of(made))
+                try:
+                    answers = [limited.get(_USAGE).status_code for _ in range(_LIMIT + 1)]
+                finally:
+                    http.delete(f"{_CONFIG}/{made.json()['id']}")
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise Wrong(str(error) or type(error).__name__, f"gaia logs {self._environment.name}") from error
+        if answers[-1] != 429:
+            raise Wrong(
+                f"request {_LIMIT + 1} of {_LIMIT} allowed was answered {answers[-1]}, not 429",
+                f"export RATE_LIMIT_ENABLED=true; {self._deploy}",
+            )
+        return f"request {_LIMIT + 1} of {_LIMIT} allowed was answered 429"
+
+    def _whereabouts(self) -> dict[str, str]:
+        return {name: str(value) for name, value in conninfo_to_dict(self._dsn or "").items() if value is not None}
+
+    def _own_pids(self) -> set[int | None]:
+        found = record.read(self._here.record)
+        return {one.pid for one in (found.server, found.supervisor) if one and one.alive} if found else set()
+
+
+_CREATEDB = (("h", "host"), ("p", "port"), ("U", "user"))
+
+
+def listeners(port: int) -> dict[int | None, str]:
+    """Return who listens on TCP `port`: pid -> name. None stands for a process that we may not see."""
+    found: dict[int | None, str] = {}
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # macOS, when we are not root
+        return found
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port:
+            found[connection.pid] = _name(connection.pid)
+    return found
+
+
+def _name(pid: int | None) -> str:
+    try:
+        return psutil.Process(pid).name() if pid else "another process"
+    except psutil.NoSuchProcess:
+        return "a process that has just ended"
+
+
+def _mend_of(answer: httpx.Response) -> str:
+    return "export ADMIN_TOKEN=..." if answer.status_code in (401, 403) else f"curl -i {answer.url}"

@@ -1,0 +1,38 @@
+"""Releases that nobody needs any more are removed; what runs, and what a rollback returns to, never is."""
+
+from pathlib import Path
+
+from gaia_checks.deploy import artifact, lock, observe, places
+from gaia_checks.environment import Environment
+from gaia_checks.journal import now
+
+
+def prune(environment: Environment, keep: int) -> tuple[str, ...]:
+    """Remove all releases but the newest `keep`, the current and the previous one; return the names of the removed.
+
+    Raises Busy while another command changes the environment. A pruning that is killed leaves no half release: what is
+    removed loses its name first, and the next deployment or pruning removes the rest.
+    """
+    here = places.of(environment)
+    places.prepare(here)
+    with lock.hold(here.deploy_lock, environment=environment.name, why="prune", since=now()):
+        artifact.sweep(here.releases)
+        spared = {path for path in (*_newest_first(here.releases)[:keep], *_needed(environment)) if path}
+        removed = [folder for folder in _newest_first(here.releases) if folder not in spared]
+        for folder in removed:
+            folder.chmod(0o755)  # closed for writing, and a folder that moves is written to
+            folder.rename(folder.with_name(f".new-pruned-{folder.name}"))
+        artifact.sweep(here.releases)
+    return tuple(folder.name for folder in removed)
+
+
+def _newest_first(releases: Path) -> list[Path]:
+    made = [path for path in releases.iterdir() if (path / "release.json").is_file() and not path.is_symlink()]
+    return sorted(made, key=lambda path: ((path / "release.json").stat().st_mtime_ns, path.name), reverse=True)
+
+
+def _needed(environment: Environment) -> tuple[Path | None, ...]:
+    releases = places.of(environment).releases
+    links = [releases / name for name in ("current", "previous")]
+    linked = [releases / link.readlink() for link in links if link.is_symlink()]
+    return (observe.status(environment).release_dir, *linked)

@@ -1,0 +1,53 @@
+"""The new schema tried before it is applied: the server that runs, and a rollback to it, must be safe on it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gaia_checks.deploy import artifact, migrate, migration_files, scratch, swap
+from gaia_checks.environment import Environment
+from gaia_checks.errors import MigrationError, NotReady, VerifyError
+
+
+def rehearse(environment: Environment, release: Path, before: Path | None, pending: Sequence[str]) -> tuple[str, ...]:
+    """Apply the release's migrations to a scratch database and let `before` keep its promises there.
+
+    Return the tables that the migrations applied so far have made, empty when there are none yet. `pending` are
+    the versions to be applied. Raises MigrationError.
+    """
+    migrations = migration_files.read(release / "migrations")
+    _refuse_early_contract(migrations, before, pending)
+    with scratch.scratch(environment) as address:
+        applied = len(migrations) - len(pending)
+        migrate.up(address, release / "migrations", limit=applied)
+        owned = scratch.tables(address) if applied else ()
+        migrate.up(address, release / "migrations")
+        if before:
+            _hold(environment, before, address, frozenset(m.version for m in migrations))
+    return owned
+
+
+def _hold(environment: Environment, before: Path, address: str, ahead: frozenset[str]) -> None:
+    try:
+        swap.verify_alone(environment, before, database=address, ahead=ahead)
+    except (NotReady, VerifyError) as error:
+        raise MigrationError(
+            f"the new schema breaks the running {before.name}: {error}; make the migration add only, "
+            "and take away in a later release"
+        ) from error
+
+
+def _refuse_early_contract(
+    migrations: Sequence[migration_files.Migration], before: Path | None, pending: Sequence[str]
+) -> None:
+    """A migration that takes away needs a running release that knows all before it: one that no longer needs it."""
+    if before is None:
+        return
+    known = artifact.describe(before).migrations
+    for index, migration in enumerate(migrations):
+        if migration.contract and migration.version in pending:
+            missing = [earlier.version for earlier in migrations[:index] if earlier.version not in known]
+            if missing:
+                raise MigrationError(
+                    f"{migration.version} takes away (-- gaia: contract), but the running {before.name} "
+                    f"does not know {missing[-1]}; deploy a release with {missing[-1]} first"
+                )

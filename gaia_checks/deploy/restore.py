@@ -1,0 +1,59 @@
+"""Our tables as a dump has them, in the schema of the release that they were dumped under, in one transaction."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gaia_checks.deploy import database, dump, migrate, migration_files
+
+_OBJECTS = """
+    SELECT 'VIEW', format('public.%I', relname), 1 FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'
+    UNION ALL SELECT 'TABLE', format('public.%I', relname), 2 FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+    UNION ALL SELECT 'FUNCTION', format('public.%I(%s)', proname, pg_get_function_identity_arguments(oid)), 3
+        FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind = 'f'
+    UNION ALL SELECT 'TYPE', format('public.%I', typname), 4 FROM pg_type t
+        WHERE typnamespace = 'public'::regnamespace AND typtype IN ('c', 'e', 'd')
+        AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
+    ORDER BY 3
+"""
+_EMPTY = """
+DO $$ DECLARE name text; BEGIN
+    FOREACH name IN ARRAY ARRAY[{names}] LOOP
+        IF to_regclass(name) IS NOT NULL THEN EXECUTE 'TRUNCATE ' || name || ' CASCADE'; END IF;
+    END LOOP;
+END $$;
+"""
+
+
+def objects(address: str) -> tuple[tuple[str, str], ...]:
+    """Return (kind, name) of everything in the schema `public`, in an order in which it can be dropped."""
+    with database.connect(address) as connection:
+        return tuple((kind, name) for kind, name, _ in connection.execute(_OBJECTS.encode()))
+
+
+def restore(address: str, ours: Sequence[tuple[str, str]], migrations: Path, kept: Path) -> None:
+    """Replace `ours` by what `migrations` make, filled from the dump `kept`. Raises DeployError; then nothing changed.
+
+    A table of somebody else keeps its rows; a foreign key of it to one of our tables goes.
+    """
+    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+        data = Path(folder) / "data.sql"
+        dump.run("pg_restore", "--data-only", "--file", str(data), str(kept))
+        script = Path(folder) / "script.sql"
+        script.write_bytes(_script(ours, migrations, data))
+        dump.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+                 "--file", str(script), dsn=address)  # fmt: skip
+
+
+def _script(ours: Sequence[tuple[str, str]], migrations: Path, data: Path) -> bytes:
+    """Return what psql is to do: drop ours, make them again, empty them of default rows, fill them."""
+    drops = [f"DROP {kind} IF EXISTS {name} CASCADE;" for kind, name in ours]
+    tables = ", ".join(f"'{name}'" for kind, name in ours if kind == "TABLE")
+    made = [migration.body.decode() for migration in migration_files.read(migrations)]
+    return "\n".join((
+        "SET client_min_messages = warning;", "SET LOCAL lock_timeout = '3s';", *drops,
+        migrate.CREATE_TABLE, *made, _EMPTY.format(names=tables),
+        f"\\i '{data}'",
+    )).encode()  # fmt: skip

@@ -1,0 +1,68 @@
+"""A database beside the environment's own, for as long as something is tried on it."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from gaia_checks.deploy import database, dsn
+from gaia_checks.environment import Environment
+from gaia_checks.errors import ConfigurationError
+
+_TABLES = """
+    SELECT relname::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') ORDER BY relname
+"""
+_COLUMNS = """
+    SELECT c.relname::text, a.attname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
+"""
+
+
+@contextmanager
+def scratch(environment: Environment) -> Iterator[str]:
+    """Give the connection string of an empty database; it is dropped afterwards. Raises ConfigurationError."""
+    drop(environment)
+    address = dsn.environment_database(environment)
+    with _administrator(address) as server:
+        try:
+            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment))))
+        except psycopg.Error as error:
+            raise ConfigurationError(
+                f"no scratch database can be made to try the migrations on: {str(error).splitlines()[0]}; "
+                "let the account of DATABASE_URL create databases (ALTER ROLE ... CREATEDB)"
+            ) from error
+    try:
+        yield dsn.renamed(address, _name(environment))
+    finally:
+        drop(environment)
+
+
+def drop(environment: Environment) -> None:
+    """Drop the scratch database, whoever is connected to it. None there is fine."""
+    with _administrator(dsn.environment_database(environment)) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_name(environment))))
+
+
+def tables(address: str) -> tuple[str, ...]:
+    """Return the names of the tables in the schema `public`."""
+    with database.connect(address) as connection:
+        return tuple(name for (name,) in connection.execute(_TABLES.encode()))
+
+
+def columns(address: str) -> frozenset[tuple[str, str]]:
+    """Return (table, column) of every table in the schema `public`."""
+    with database.connect(address) as connection:
+        return frozenset((table, column) for table, column in connection.execute(_COLUMNS.encode()))
+
+
+def _name(environment: Environment) -> str:
+    place = hashlib.sha256(f"{environment.home}\0{environment.name}".encode()).hexdigest()[:12]
+    return f"gaia_scratch_{place}"
+
+
+def _administrator(address: str) -> psycopg.Connection:
+    return database.connect(make_conninfo(address, dbname="postgres"))

@@ -1,0 +1,58 @@
+"""What people see: a table on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_STYLES = {
+    "ok": "green", "running": "green", "ended": "green", "pass": "green", "there": "green",
+    "wrong": "bold red", "failed": "bold red", "fail": "bold red", "crashed": "bold red",
+    "unknown": "yellow", "inconclusive": "yellow", "interrupted": "yellow", "open": "yellow", "warning": "yellow",
+    "refused": "yellow", "gone": "yellow", "stopped": "yellow",
+}  # fmt: skip
+_TAGS = {None: "-", True: "there", False: "gone: it was deleted; what it asked for still runs"}
+
+
+def show(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under their heads; on a terminal as a table that fits its width."""
+    cells = [[_text(value) for value in row] for row in rows]
+    if sys.stdout.isatty():
+        table = Table(*head, header_style="bold", box=None, pad_edge=False)
+        for row in cells:
+            table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+        Console().print(table)
+        return
+    lines = [list(head), *cells]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        padded = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        sys.stdout.write(f"{padded.rstrip()}\n")
+
+
+def show_status(found: Mapping[str, Any]) -> None:
+    """Print what runs, one fact per line; hashes are shortened."""
+    facts = {name: value for name, value in found.items() if name != "tag_present"}
+    facts["tag"] = _TAGS[found["tag_present"]]
+    console = Console(soft_wrap=True, highlight=False)
+    for name, value in facts.items():
+        shown = _release(value) if name in ("release", "previous") else _text(value)
+        console.print(Text.assemble((f"{name:12} ", "bold"), (shown, _STYLES.get(shown.partition(":")[0], ""))))
+
+
+def _release(release: Mapping[str, str | None] | None) -> str:
+    if release is None:
+        return "-"
+    return f"{release['phase']}, commit {(release['commit'] or '-')[:12]}, sha256 {(release['sha256'] or '-')[:12]}"
+
+
+def _text(value: Any) -> str:
+    """`-` for nothing, seconds with one digit."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return str(value)

@@ -1,0 +1,184 @@
+"""New tags -> deployment -> gate -> record. The only place where deploying and judging meet.
+
+Each environment is followed by a thread of its own: one deployment at a time, in the order in which its tags were cut.
+`gaia deploy` and the gate run as processes with a session and a log file of their own: whatever ends the watch, killing
+included, does not tear a deployment that began. What was asked for and what came of it is remembered (`deploy.follow`),
+so the next watch goes on where this one ended.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from gaia_checks import environment as environments
+from gaia_checks import journal, promote
+from gaia_checks.deploy import alert, artifact, lock, logfile, places, record, remote
+from gaia_checks.deploy.asked import Request
+from gaia_checks.deploy.follow import Followed
+from gaia_checks.deploy.remote import Remote
+from gaia_checks.environment import ROOT, Environment, inherited
+from gaia_checks.errors import Busy, EvidenceError, GaiaError
+
+_INTERRUPTED_GATE_S = 60.0  # how long an interrupted gate may take to close its evidence
+_POLL_S = 0.1
+
+Say = Callable[[str], None]
+
+
+def watch(names: Sequence[str], url: str | None, every_s: float, say: Say) -> None:
+    """Follow the tags of the named environments, or of all that are deployed by tag, until SIGTERM or Ctrl-C.
+
+    Raises ConfigurationError, and Busy when one of them is followed already.
+    """
+    stopping = threading.Event()
+    known = [environments.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
+    wanted = [environments.load(name) for name in names] or [one for one in known if one.database != "embedded"]
+    all_names = frozenset(one.name for one in (*known, *wanted))
+    watchers = [Watcher(one, remote.of(one, url), all_names, say, stopping) for one in wanted]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with ThreadPoolExecutor(len(watchers)) as threads:
+        running = [threads.submit(watcher.run, every_s) for watcher in watchers]
+        while not stopping.wait(_POLL_S) and not any(one.done() for one in running):
+            pass
+        stopping.set()
+    for one in running:
+        one.result()
+
+
+class Watcher:
+    """One environment: what its tags ask for, done one after another."""
+
+    def __init__(
+        self, environment: Environment, source: Remote, known: frozenset[str], say: Say, stopping: threading.Event
+    ) -> None:
+        self._environment = environment
+        self._source = source
+        self._tell = say
+        self._stopping = stopping
+        self._trouble = ""  # said once
+        self._here = places.of(environment)
+        self._tags = Followed(environment, source, known, self._say)
+
+    def run(self, every_s: float) -> None:
+        """Look, and do what is asked, until told to stop. Raises Busy when somebody else does."""
+        places.prepare(self._here)
+        turn = self._here.state / "watch.lock"
+        with lock.hold(turn, environment=self._environment.name, why="watch", since=journal.now()):
+            self._say(f"following {self._source.url}")
+            self._bring_back()
+            while not self._stopping.is_set():
+                if not self._step():
+                    self._stopping.wait(every_s)
+            self._say("no longer followed")
+
+    def _step(self) -> bool:
+        """Look, and do one thing. Return whether it was done; a full disk or the like is waited for."""
+        try:
+            self._tags.look()
+            request = self._tags.next()
+            done = request is not None and self._fulfil(request)
+        except (GaiaError, OSError) as error:
+            if str(error) != self._trouble:
+                self._say(f"trying again: {error}")
+            self._trouble = str(error)
+            return False
+        self._trouble = ""
+        return done
+
+    def _bring_back(self) -> None:
+        """After a reboot nothing runs and no tag has changed: what ran is deployed again."""
+        last = record.read(self._here.record)
+        gone = last and not last.supervisor.alive and not (last.server and last.server.alive)
+        if last and last.release and gone:
+            self._tags.again(artifact.describe(Path(last.release)).phase)
+
+    def _fulfil(self, request: Request) -> bool:
+        """Deploy, or gate what was deployed. Return False where it has to be tried again later."""
+        return self._gate(request) if request.deployed else self._deploy(request)
+
+    def _deploy(self, request: Request) -> bool:
+        """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
+        self._say(f"{request.phase}: deploying {request.commit[:12]}")
+        log = self._here.logs / "deploy.log"
+        command = (sys.executable, "-m", "gaia_checks.cli", "deploy", str(self._environment.path), request.phase)
+        code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
+        said = logfile.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
+        killed = f"gaia deploy was ended by signal {-code}" if code < 0 else None
+        if killed or (code == Busy.exit_code and said.startswith("busy: ")):
+            self._say(f"{request.phase}: trying again: {killed or said}")
+            return False
+        if code == 0:
+            self._tags.deployed(request)
+        else:
+            self._tags.note(request.phase, "watch", "failed", commit=request.commit, why=said)
+            self._tags.done(request)
+        self._say(f"{request.phase}: {said}")
+        return True
+
+    def _gate(self, request: Request) -> bool:
+        """Run the gate and record where its evidence is."""
+        self._say(f"{request.phase}: gating")
+        latest = self._environment.reports / self._environment.name / "latest"
+        before, log = latest.resolve(), self._here.logs / "gate.log"
+        gate = self._start((sys.executable, "-m", "pytest", f"--env={self._environment.path}"), log)
+        code = self._end_of(gate)
+        if code is None:
+            return False  # the next watch repeats it
+        if code == Busy.exit_code and "another gate is running" in log.read_text(errors="replace"):
+            self._say(f"{request.phase}: trying again: another gate is running")
+            return False
+        state, why = self._record(request, latest.resolve() if latest.resolve() != before else None, code, log)
+        self._say(f"{request.phase}: gated: {state}; {why}")
+        title = f"{self._environment.name}: {request.phase} gated: {state}"
+        alert.tell(self._environment, request.phase, alert.Message(title, why, good=code == 0))
+        self._tags.done(request)
+        return True
+
+    def _end_of(self, gate: subprocess.Popen[bytes]) -> int | None:
+        """Return the gate's exit code; None when we were told to stop, and interrupted it: it leaves no trace then."""
+        while (code := gate.poll()) is None:
+            if self._stopping.wait(_POLL_S):
+                gate.send_signal(signal.SIGINT)
+                try:
+                    gate.wait(_INTERRUPTED_GATE_S)
+                except subprocess.TimeoutExpired:
+                    os.killpg(gate.pid, signal.SIGKILL)
+                    gate.wait()
+                return None
+        return code
+
+    def _record(self, request: Request, folder: Path | None, code: int, log: Path) -> tuple[str, str]:
+        """Let the ledger point to the evidence; return what it says and where it is."""
+        try:
+            if folder is None:
+                raise EvidenceError(f"the gate left no evidence (exit code {code}); {log} says why")
+            state = promote.record_gate(self._environment, request.phase, folder)
+        except EvidenceError as error:
+            self._tags.note(request.phase, "gate", "inconclusive", commit=request.commit, why=str(error))
+            return "inconclusive", str(error)
+        return state, f"evidence in {folder}"
+
+    def _say(self, text: str) -> None:
+        self._tell(self._environment.redact(f"{self._environment.name}: {text}"))
+
+    def _start(self, command: Sequence[str], log: Path, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a command that may outlive us. It writes to a file: a pipe would break when we are killed."""
+        folders = {
+            "GAIA_HOME": str(self._environment.home),
+            "GAIA_LOG_DIR": str(self._environment.log_dir),
+            "GAIA_REPORTS": str(self._environment.reports),
+        }
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=inherited(**folders, **variables), stdin=subprocess.DEVNULL,
+                stdout=descriptor, stderr=descriptor, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(descriptor)

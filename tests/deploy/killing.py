@@ -1,0 +1,162 @@
+"""A ground on which deployments and rollbacks are killed at every point, and what must hold after the next command.
+
+The harness runs in a process forked from a warm one, so that a case is quick; it is killed for real, by the hook
+that `gaia_checks.deploy.diary` documents.
+"""
+
+import fcntl
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import psycopg
+
+from gaia_checks import environment as environments
+from gaia_checks import journal
+from gaia_checks.deploy import artifact, ledger, migrate, places, processes, record, rollout, swap
+from gaia_checks.deploy.child import MARK
+from gaia_checks.deploy.points import Event, Point
+from tests.deploy import stranger
+from tests.deploy.conftest import make_stage
+from tests.deploy.stage import Stage
+from tests.postgres import fresh
+
+BASE = "CREATE TABLE IF NOT EXISTS items (id bigint PRIMARY KEY);\n"
+PREPARE = {Point.LINT, Point.REHEARSE, Point.DUMP, Point.MIGRATE}
+"""Points that are passed only when a migration is pending, the slow ones."""
+
+MORE = "CREATE TABLE extras (id bigint PRIMARY KEY);\n"
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload([__name__])
+
+
+@dataclass(frozen=True)
+class KillGround:
+    """A stage with two releases: version 1, and version 2 that brings one more migration."""
+
+    stage: Stage
+    handover: bool
+
+    def run(self, kind: str, stop_at: str | None = None) -> int:
+        """Run a command in a process of its own; return its exit code, negative for a signal."""
+        variables = {**self.stage.variables, **({"GAIA_STOP_AT": stop_at} if stop_at else {})}
+        process = _FORKING.Process(target=_command, args=(kind, self.stage, variables, self.handover))
+        process.start()
+        process.join(60)
+        assert process.exitcode is not None
+        return process.exitcode
+
+    def settled_on(self, version: str, *, pending: bool) -> None:
+        """Let `version` serve, with the other one as its previous; `pending` migrations are those of version 2."""
+        if self.serving() != version:
+            assert self.run("rollback" if self.stage.status().previous else f"deploy {version}") == 0
+        with psycopg.connect(self.stage.variables["DATABASE_URL"], autocommit=True) as connection:
+            if pending:
+                connection.execute("DROP TABLE IF EXISTS extras")
+                connection.execute("DELETE FROM schema_migrations WHERE version = '002_more'")
+
+    def deploy_with_its_migration(self, version: str) -> None:
+        """Let `version` serve, on a schema that has what it brings."""
+        assert self.run(f"deploy {version}") == 0
+
+    def has_extras(self) -> bool:
+        """Whether the schema is that of version 2."""
+        with psycopg.connect(self.stage.variables["DATABASE_URL"]) as connection:
+            return connection.execute("SELECT to_regclass('extras')").fetchone() != (None,)
+
+    def serving(self) -> str | None:
+        """What answers in public, None when nobody does."""
+        try:
+            answer = httpx.get(f"{self.stage.url}/healthz", timeout=5, trust_env=False)
+        except httpx.HTTPError:
+            return None
+        return answer.text.split()[-1]
+
+    def reached(self, point: Point, event: Event) -> bool:
+        """Whether the newest journal has the point."""
+        here = places.of(self.stage.environment)
+        newest = (
+            here.journal if here.journal.exists() else max(here.journals.iterdir(), key=lambda p: p.stat().st_mtime)
+        )
+        return (point, event) in {(line.get("point"), line["event"]) for line in journal.read(newest)}
+
+    def assert_one_serves_as_the_ledger_says(self) -> None:
+        """One server, the old or the new as the ledger says; it is verified; no lock and nothing half-made is left."""
+        environment = self.stage.environment
+        here, now = places.of(environment), rollout.status(environment)
+        assert now.release_dir is not None
+        assert now.release_dir.name == ledger.served(environment)[-1]
+        assert now.process is not None
+        assert [pid for pid, _ in processes.marked(MARK, here.caches)] == [now.process.pid]
+        assert artifact.describe(now.release_dir).sha256 == artifact.sha256(
+            stranger.build(self.stage.folder, self.serving() or "", *_flags(self.handover))
+        )
+        swap.verify_public(environment)
+        assert not here.journal.exists()
+        assert not list(here.releases.glob(".new-*"))
+        assert not list(here.dumps.glob("*.new"))
+        found = record.read(here.record)
+        assert found is not None
+        assert found.supervisor.alive
+        with here.deploy_lock.open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with psycopg.connect(self.stage.variables["DATABASE_URL"], autocommit=True) as connection:
+            free = connection.execute("SELECT pg_try_advisory_lock(%s)", (migrate.LOCK_KEY,)).fetchone()
+            assert free == (True,)
+            scratch = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'gaia_scratch_%'")
+            assert scratch.fetchall() == []
+            assert connection.execute("SELECT count(*) FROM others").fetchone() == (3,)
+
+
+@contextmanager
+def kill_ground(postgres: str, *, handover: bool) -> Iterator[KillGround]:
+    """Make a ground on which version 1 serves; the table `others` is somebody else's."""
+    flag = str(handover).lower()
+    with (
+        fresh(postgres) as database,
+        make_stage(
+            "external", server=f'[server]\nhandover = {flag}\npaths = ["/healthz"]\n', DATABASE_URL=database
+        ) as stage,
+    ):
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("CREATE TABLE others AS SELECT generate_series(1, 3) AS id")
+        for version, files in (("1", ("001_items",)), ("2", ("001_items", "002_more"))):
+            folder = stage.folder / f"migrations-{version}"
+            (folder / "rollback").mkdir(parents=True)
+            (folder / "order.txt").write_text("".join(f"{name}.sql\n" for name in files))
+            (folder / "001_items.sql").write_text(BASE)
+            if version == "2":
+                (folder / "002_more.sql").write_text(MORE)
+                (folder / "rollback" / "002_more.sql").write_text("DROP TABLE extras;\n")
+        ground = KillGround(stage, handover)
+        assert [ground.run(f"deploy {version}") for version in ("2", "1")] == [0, 0]
+        yield ground
+
+
+def killed(ground: KillGround, kind: str, start: str, point: Point, event: Event, victim: str) -> None:
+    """Kill `victim` at the point of a command, run the next command, and see that everything holds."""
+    ground.settled_on(start, pending=point in PREPARE)
+    code = ground.run(kind, f"{victim}@{point}:{event}")
+    assert ground.reached(point, event)
+    if victim == "harness":
+        assert code == -signal.SIGKILL
+    rollout.repair(ground.stage.environment)
+    ground.assert_one_serves_as_the_ledger_says()
+
+
+def _command(kind: str, stage: Stage, variables: dict[str, str], handover: bool) -> None:
+    environment = environments.load(str(stage.file), variables=variables)
+    word, _, version = kind.partition(" ")
+    if word == "deploy":
+        executable = stranger.build(stage.folder, version, *_flags(handover))
+        rollout.deploy(environment, artifact=executable, migrations=stage.folder / f"migrations-{version}")
+    else:
+        rollout.rollback(environment, database=version == "database", confirm=lambda _: True)
+
+
+def _flags(handover: bool) -> tuple[str, ...]:
+    return ("-DHANDOVER",) if handover else ()

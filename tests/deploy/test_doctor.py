@@ -1,0 +1,163 @@
+"""Why it does not work: each cause made for real, found, and told with the command that mends it."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from gaia_checks.deploy import doctor, rollout
+from gaia_checks.deploy.doctor import Finding
+from gaia_checks.environment import ROOT
+from tests.deploy.stage import Stage, free_port
+
+CHECKS = (
+    "variables", "database connection", "database exists", "migrations applied", "port", "server answers",
+    "WebSocket upgrade", "rate limiting enforced",
+)  # fmt: skip
+
+
+def examine(stage: Stage) -> dict[str, Finding]:
+    """What the doctor finds, by check."""
+    return {finding.check: finding for finding in doctor.examine(stage.environment)}
+
+
+def states(found: dict[str, Finding]) -> dict[str, str]:
+    """What is not as it should be."""
+    return {check: finding.state for check, finding in found.items() if finding.state != "ok"}
+
+
+@contextmanager
+def answering(code: int) -> Iterator[str]:
+    """A server that is healthy and answers everything else with `code`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # what a WebSocket handshake insists on
+
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self.send_response(200 if self.path == "/health" else code)
+            self.send_header("Content-Length", "0")
+            self.send_header("Connection", "close")
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the name that http.server calls
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_real_server_is_well_and_then_not(stage: Stage, executable: Path) -> None:
+    """All checks hold and leave no trace; a migration that is undone and limiting switched off are both found."""
+    rollout.deploy(stage.environment, artifact=executable, migrations=ROOT / "migrations")
+    done = stage.gaia("doctor", str(stage.file), "--json")
+    assert done.returncode == 0, done.stdout
+    assert [(one["check"], one["state"], one["mend"]) for one in json.loads(done.stdout)] == [
+        (check, "ok", None) for check in CHECKS
+    ]
+    assert "gaia-run-doctor" not in json.dumps(stage.get("/api/admin/quotas/config"))
+    stage.variables["RATE_LIMIT_ENABLED"] = "false"
+    rollout.deploy(stage.environment, artifact=executable, migrations=ROOT / "migrations")
+    with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
+        connection.execute("DELETE FROM schema_migrations WHERE version = '050_phase2_reputation'")
+    found = examine(stage)
+    assert states(found) == {"migrations applied": "wrong", "rate limiting enforced": "wrong"}
+    assert found["migrations applied"].finding == "not applied: 050_phase2_reputation"
+    assert found["migrations applied"].mend == "gaia deploy stage PHASE"
+    assert found["rate limiting enforced"].finding == "request 3 of 2 allowed was answered 200, not 429"
+    assert found["rate limiting enforced"].mend == "export RATE_LIMIT_ENABLED=true; gaia deploy stage PHASE"
+
+
+def test_nothing_deployed_on_a_fresh_database(stage: Stage) -> None:
+    """Everything up to the server is fine or said; what hangs on the server is not looked at."""
+    found = examine(stage)
+    assert states(found) == {
+        "migrations applied": "wrong",
+        "server answers": "wrong",
+        "WebSocket upgrade": "unknown",
+        "rate limiting enforced": "unknown",
+    }
+    assert found["migrations applied"].mend == "gaia migrate stage up"
+    assert found["port"].finding == f"port {stage.environment.port} is free"
+    assert found["server answers"].finding.endswith("; nothing is deployed")
+    assert found["server answers"].mend == "gaia deploy stage PHASE"
+
+
+def test_a_missing_database_and_a_taken_port_are_named(stage: Stage) -> None:
+    """The database's name goes into the command; the stranger on the port is named, with its pid."""
+    stage.variables["DATABASE_URL"] = stage.variables["DATABASE_URL"].replace("/t_", "/no_")
+    name = conninfo_to_dict(stage.variables["DATABASE_URL"])["dbname"]
+    with socket.create_server(("127.0.0.1", stage.environment.port)):
+        found = examine(stage)
+    assert found["database exists"].finding == f"there is no database {name}"
+    assert str(found["database exists"].mend).startswith("createdb -h /")
+    assert str(found["database exists"].mend).endswith(f" -U postgres {name}")
+    assert found["migrations applied"].state == "unknown"
+    assert f"(pid {os.getpid()})" in found["port"].finding
+    assert found["port"].mend == f"kill {os.getpid()}, if it may go; else export PORT=..."
+
+
+def test_a_database_that_does_not_answer_is_said_without_its_password(stage: Stage) -> None:
+    """Nor does the missing variable go unnoticed. For people one line per check, and exit code 1."""
+    text = stage.file.read_text().replace("[environment.", 'required = ["ADMIN_TOKEN"]\n[environment.')
+    stage.file.write_text(text)
+    url = "postgresql://gaia:canary-9a2@127.0.0.1:1/x"
+    done = stage.gaia("doctor", str(stage.file), DATABASE_URL=url)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "canary" not in done.stdout
+    head, *lines = done.stdout.splitlines()
+    assert head.split() == ["check", "state", "finding", "mend"]
+    assert len(lines) == len(CHECKS)
+    assert lines[0].startswith("variables               wrong    stage: ADMIN_TOKEN not set")
+    assert lines[0].endswith("export ADMIN_TOKEN=...")
+    assert "the database does not answer: " in lines[1]
+    assert lines[1].endswith('psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql')
+
+
+@pytest.mark.parametrize(
+    ("code", "why", "mend"),
+    [
+        (403, "/ws/admin/quotas: the upgrade was refused with 403", "export ADMIN_TOKEN=..."),
+        (400, "refused with 400; a proxy in between must pass Upgrade and Connection", "curl -i {url}/health"),
+    ],
+)
+def test_a_refused_upgrade_is_told_with_its_reason(stage: Stage, code: int, why: str, mend: str) -> None:
+    """A server that is healthy, but neither lets us connect nor make a rule."""
+    with answering(code) as url:
+        stage.file.write_text(stage.file.read_text().replace("[environment.", f'base_url = "{url}"\n[environment.'))
+        found = examine(stage)
+        assert found["server answers"].state == "ok"
+        assert found["WebSocket upgrade"].finding.endswith(why)
+        assert found["WebSocket upgrade"].mend == mend.format(url=url)
+        assert found["rate limiting enforced"].state == "wrong"
+        assert f"answers {code}, so it cannot be tried" in found["rate limiting enforced"].finding
+
+
+def test_an_embedded_database_that_rests_is_told(embedded_stage: Stage) -> None:
+    """On this machine a deployment brings it up."""
+    found = examine(embedded_stage)
+    assert found["database connection"].finding == "the embedded PostgreSQL rests"
+    assert found["database connection"].mend == "gaia deploy stage"
+
+
+def test_who_listens_is_known_by_pid() -> None:
+    """On a port that nobody has there is nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert set(doctor.listeners(server.getsockname()[1])) == {os.getpid()}
+    assert doctor.listeners(free_port()) == {}

@@ -1,0 +1,228 @@
+"""What goes wrong in the world, for real. Each ends with the old server serving and one clear line."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from gaia_checks.deploy import places, processes, rollout
+from gaia_checks.deploy.child import MARK
+from gaia_checks.deploy.embedded import Cluster
+from gaia_checks.errors import ArtifactError, GaiaError, MigrationError, NotReady, NotWritable, VerifyError
+from tests.deploy import stranger
+from tests.deploy.conftest import make_stage
+from tests.deploy.stage import Stage, lines
+from tests.postgres import fresh
+
+SERVER = '[server]\nhandover = true\npaths = ["/healthz"]\nready_s = 1.5\n'
+HANDOVER = "-DHANDOVER"
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from gaia_checks import cli, environment
+from gaia_checks.deploy import rollout
+from gaia_checks.errors import GaiaError
+where = environment.load(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
+try:
+    rollout.deploy(where, artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
+except GaiaError as error:
+    sys.exit(f"gaia: {error}")
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that a test may kill."""
+    folder = Path(tempfile.mkdtemp(prefix="gaia-pg-"))
+    folder.chmod(0o711)
+    made = Cluster(folder / "pg", settings={"fsync": "off", "full_page_writes": "off"})
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def old(cluster: Cluster) -> Iterator[Stage]:
+    """Version 1 serves, on a database with one row; it must still do so after every test."""
+    with (
+        fresh(cluster.dsn("postgres")) as database,
+        make_stage("external", server=SERVER, DATABASE_URL=database) as stage,
+    ):
+        deploy(stage, "1")
+        with psycopg.connect(database) as connection:
+            connection.execute("INSERT INTO items VALUES (7)")
+        yield stage
+
+
+def deploy(stage: Stage, version: str, *flags: str, migrations: Path | None = None) -> None:
+    """Deploy a version of the stranger's server."""
+    executable = stranger.build(stage.folder, version, HANDOVER, *flags)
+    rollout.deploy(stage.environment, artifact=executable, migrations=migrations or stage.migrations)
+
+
+def with_migration(stage: Stage, name: str, text: str) -> Path:
+    """Return a folder with one more migration than the stage has."""
+    folder = stage.folder / name
+    shutil.copytree(stage.migrations, folder)
+    (folder / "order.txt").write_text(f"001_items.sql\n{name}.sql\n")
+    (folder / f"{name}.sql").write_text(text)
+    return folder
+
+
+def assert_old_serves(stage: Stage, why: GaiaError | None = None) -> None:
+    """Version 1 answers, alone; the error and the ledger say why and that it serves."""
+    assert stage.text("/healthz") == "version 1\n"
+    here, now = places.of(stage.environment), stage.status()
+    assert now.process is not None
+    assert [pid for pid, _ in processes.marked(MARK, here.caches)] == [now.process.pid]
+    assert not here.journal.exists()
+    if why:
+        assert "\n" not in str(why)
+        assert lines(stage)[-1]["event"] == "failed"
+        assert lines(stage)[-1]["serves"] == (now.release_dir.name if now.release_dir else None)
+
+
+@pytest.mark.parametrize(
+    ("flag", "kind", "words"),
+    [
+        ("-DCRASH", NotReady, r"ended with exit code 3 before it was ready; its last words: stranger: the config"),
+        ("-DDEAF", NotReady, r"not ready within 2 s; it wrote nothing"),
+        ("-DSICK", NotReady, r"not ready within 2 s; its last words: serving version 2"),
+    ],
+)
+def test_a_server_that_does_not_become_ready(old: Stage, flag: str, kind: type[GaiaError], words: str) -> None:
+    """It crashes at its start, hangs, or is never well."""
+    with pytest.raises(kind, match=rf"{words}.*; worktree-\w+ serves$") as caught:
+        deploy(old, "2", flag)
+    assert_old_serves(old, caught.value)
+
+
+def test_a_migration_that_fails_on_the_rows_that_are_there(old: Stage) -> None:
+    """It holds on an empty database and not on this one: of its first statement nothing stays, either."""
+    folder = with_migration(
+        old, "002_half", "CREATE TABLE half (id bigint);\n-- squawk-ignore constraint-missing-not-valid\n"
+        "ALTER TABLE items ADD CONSTRAINT small CHECK (id < 5);\n"
+    )  # fmt: skip
+    with pytest.raises(MigrationError, match=r"002_half\.sql: check constraint .*; nothing of this file was") as caught:
+        deploy(old, "2", migrations=folder)
+    assert_old_serves(old, caught.value)
+    with psycopg.connect(old.variables["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+
+
+def test_a_migration_that_breaks_the_running_server(old: Stage) -> None:
+    """What takes away is found before it is applied: by squawk, and, where it is silenced, by its name."""
+    folder = with_migration(old, "002_gone", "DROP TABLE items;\n")
+    with pytest.raises(
+        MigrationError, match=r"002_gone\.sql:1: ban-drop-table: .*allow = \[\"ban-drop-table\"\]"
+    ) as caught:
+        deploy(old, "2", migrations=folder)
+    assert_old_serves(old, caught.value)
+
+
+def test_a_contract_migration_needs_its_expansion_served_before(old: Stage) -> None:
+    """Adding and taking away in one deployment is refused: the running server does not know what was added."""
+    folder = with_migration(old, "003_contract", "-- gaia: contract\nDROP TABLE items;\n")
+    (folder / "order.txt").write_text("001_items.sql\n002_added.sql\n003_contract.sql\n")
+    (folder / "002_added.sql").write_text("CREATE TABLE added (id bigint PRIMARY KEY);\n")
+    with pytest.raises(
+        MigrationError, match=r"003_contract takes away .* deploy a release with 002_added first"
+    ) as caught:
+        deploy(old, "2", migrations=folder)
+    assert_old_serves(old, caught.value)
+
+
+def test_the_wrong_architecture(old: Stage) -> None:
+    """A program for another machine is refused in one line, before anything is started."""
+    program = bytearray(stranger.build(old.folder, "2", HANDOVER).read_bytes())
+    struct.pack_into("<H", program, 18, 22)  # an s390x
+    path = old.folder / "elsewhere"
+    path.write_bytes(program)
+    path.chmod(0o755)
+    with pytest.raises(
+        ArtifactError, match=r"gaia_server: built for s390x, but this machine is \w+; build it for"
+    ) as caught:
+        rollout.deploy(old.environment, artifact=path, migrations=old.migrations)
+    assert_old_serves(old, caught.value)
+
+
+@pytest.mark.parametrize(("limit_bytes", "words"), [(10_000, "File too large"), (30_000, "pg_dump: ended by SIGXFSZ")])
+def test_a_full_disk(database: str, limit_bytes: int, words: str) -> None:
+    """No file may grow beyond a size: neither the release nor, with more room, the dump can be written."""
+    with make_stage("external", server=SERVER, DATABASE_URL=database) as stage:
+        deploy(stage, "1")
+        with psycopg.connect(database) as connection:
+            connection.execute("INSERT INTO items SELECT generate_series(1, 20000)")
+        migrations = with_migration(stage, "002_full", "CREATE TABLE full_up (id bigint);\n")
+        executable = stranger.build(stage.folder, "2", HANDOVER)
+        done = subprocess.run(
+            (sys.executable, "-c", FULL_DISK, str(stage.file), str(executable), str(migrations), str(limit_bytes)),
+            env={**os.environ, **stage.variables}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr.startswith("gaia: ")
+        assert done.stderr.count("\n") == 1
+        assert words in done.stderr
+        assert_old_serves(stage)
+
+
+def test_too_little_space_is_said_before(old: Stage) -> None:
+    """An executable of 8 TB does not fit twice."""
+    huge = old.folder / "huge"
+    with huge.open("wb") as file:
+        file.truncate(8 * 10**12)
+    with pytest.raises(NotWritable, match=r"\d+ MB are free, 16000050 MB are needed; free some disk space"):
+        rollout.deploy(old.environment, artifact=huge, migrations=old.migrations)
+    assert_old_serves(old)
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["validate:begun", "prepare.database:begun", "prepare.rehearse:begun", "prepare.migrate:begun",
+     "deploy.candidate_verify:begun", "deploy.check:begun", "verify:begun"],
+)  # fmt: skip
+def test_the_database_goes_away(old: Stage, cluster: Cluster, point: str) -> None:
+    """PostgreSQL is killed in each step: the old server serves, without its database."""
+    name = f"002_{point.translate({ord(c): '_' for c in ':.'})}"
+    folder = with_migration(old, name, f"CREATE TABLE t{name} (id bigint);\n")
+    pid = int((cluster.folder / "data" / "postmaster.pid").read_text().split()[0])
+    old.variables["GAIA_STOP_AT"] = f"{pid}@{point}"
+    try:
+        with pytest.raises(GaiaError) as caught:
+            deploy(old, "2", migrations=folder)
+        assert_old_serves(old, caught.value)
+    finally:
+        del old.variables["GAIA_STOP_AT"]
+        cluster.start()
+    rollout.repair(old.environment)
+    assert_old_serves(old)
+
+
+def test_a_server_that_lies_about_its_digest(stage: Stage) -> None:
+    """`/health` names another digest than the one deployed."""
+    stage.deploy("1")
+    with pytest.raises(
+        VerifyError, match=r"health: /health names digest 0+, but \w+ was deployed; worktree-\w+ serves$"
+    ):
+        stage.deploy("2", "liar")
+    assert stage.health()["version"] == "1"
+
+
+def test_an_old_server_that_ignores_sigterm(stage: Stage) -> None:
+    """It is killed once its time is over; the new one serves."""
+    stage.deploy("1", "stubborn")
+    stage.deploy("2")
+    assert stage.health()["version"] == "2"
+    assert len(processes.marked(MARK, places.of(stage.environment).caches)) == 1

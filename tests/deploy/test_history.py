@@ -1,0 +1,92 @@
+"""The ledger as people read it: one entry per thing that happened."""
+
+import json
+
+from gaia_checks import journal
+from gaia_checks.deploy import history, notes, places
+from gaia_checks.deploy.history import Entry
+from tests.deploy.stage import Stage
+
+BY = "gaia@host"
+
+
+def line(second: int, step: str, event: str, **facts: str) -> dict[str, str]:
+    """One record of the ledger."""
+    at = f"2026-02-26T10:00:{second:02}.250Z"
+    return {"at": at, "environment": "qa", "phase": "phase-1", "step": step, "event": event, "by": BY, **facts}
+
+
+def test_the_records_of_a_deployment_are_one_entry() -> None:
+    """From its beginning to its end, with the commit that one of its steps names."""
+    told = [
+        line(0, "deployment", "begun", deployment="d1", kind="deploy"),
+        line(1, "artifact", "made", deployment="d1", commit="c" * 40),
+        line(1, "deploy", "ended", deployment="d1"),
+        line(2, "deployment", "ended", deployment="d1"),
+    ]
+    at = "2026-02-26T10:00:00.250Z"
+    assert history.entries(told, "qa") == [Entry(at, "deploy", "phase-1", "ended", 2.0, BY, "c" * 40, None)]
+    assert history.entries(told, "dev") == []
+
+
+def test_a_failed_deployment_says_which_step_and_why() -> None:
+    """The cause is said once, with the step it belongs to."""
+    told = [
+        line(0, "deployment", "begun", deployment="d1"),
+        line(1, "prepare", "failed", deployment="d1", why="the disk is full"),
+        line(1, "deployment", "failed", deployment="d1", why="the disk is full"),
+    ]
+    [entry] = history.entries(told, "qa")
+    assert (entry.outcome, entry.why) == ("failed", "prepare: the disk is full")
+
+
+def test_what_did_not_end_is_open_or_interrupted() -> None:
+    """Two deployments that were killed: the next one noticed the first."""
+    told = [
+        line(0, "deployment", "begun", deployment="d1"),
+        line(3, "deployment", "interrupted", deployment="d1"),
+        line(3, "deployment", "begun", deployment="d2"),
+    ]
+    assert [(one.outcome, one.took_s) for one in history.entries(told, "qa")] == [("interrupted", 3.0), ("open", None)]
+
+
+def test_tags_gates_and_sign_offs_stand_between_the_deployments() -> None:
+    """Each is an entry of its own; the person counts, not the account."""
+    told = [
+        line(0, "tag", "new", commit="c" * 40),
+        line(1, "gate", "pass", evidence="/reports/qa/1"),
+        line(2, "sign-off", "pass", evidence="/reports/qa/1", name="Ada"),
+        line(3, "tag", "deleted", commit="c" * 40),
+    ]
+    shown = [(one.what, one.outcome, one.by, one.why) for one in history.entries(told, "qa")]
+    assert shown == [
+        ("tag", "new", BY, None),
+        ("gate", "pass", BY, "/reports/qa/1"),
+        ("sign-off", "pass", "Ada", "/reports/qa/1"),
+        ("tag", "deleted", BY, None),
+    ]
+
+
+def test_the_command_shows_what_happened(stage: Stage) -> None:
+    """A real deployment, for people as columns and for programs as JSON; no ledger is no history."""
+    assert json.loads(stage.gaia("history", str(stage.file), "--json").stdout) == []
+    stage.deploy()
+    notes.note(places.of(stage.environment).ledger, "stage", "worktree", "gate", "fail", evidence="/reports/1")
+    [deployed, gated] = json.loads(stage.gaia("history", str(stage.file), "--json").stdout)
+    assert (deployed["phase"], deployed["outcome"]) == ("worktree", "ended")
+    assert deployed["took_s"] > 0
+    assert (gated["what"], gated["outcome"], gated["why"]) == ("gate", "fail", "/reports/1")
+    head, first, second = stage.gaia("history", str(stage.file)).stdout.splitlines()
+    assert head.split() == ["at", "what", "phase", "outcome", "seconds", "by", "commit", "why"]
+    assert first.split()[2:4] == ["worktree", "ended"]
+    assert second.split()[-1] == "/reports/1"
+
+
+def test_the_last_word_on_a_tag_counts(stage: Stage) -> None:
+    """New, deleted, new again: it is there; of a tag that nobody watches nothing is known."""
+    ledger = places.of(stage.environment).ledger
+    assert notes.tag_seen(ledger, "stage", "phase-1") is None
+    for event, there in (("new", True), ("deleted", False), ("new", True), ("warning", True)):
+        notes.note(ledger, "stage", "phase-1", "tag", event)
+        assert notes.tag_seen(ledger, "stage", "phase-1") is there
+    assert [record["event"] for record in journal.read(ledger)] == ["new", "deleted", "new", "warning"]

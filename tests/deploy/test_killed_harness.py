@@ -1,0 +1,49 @@
+"""SIGKILL to the harness at every journaled point of a deployment and of a rollback: it stays all or nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gaia_checks.deploy import points
+from gaia_checks.deploy.points import Event, Point
+from tests.deploy.killing import KillGround, kill_ground, killed
+
+
+@pytest.fixture(scope="module")
+def handed(postgres: str) -> Iterator[KillGround]:
+    """A server that takes its sockets."""
+    with kill_ground(postgres, handover=True) as ground:
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def alone(postgres: str) -> Iterator[KillGround]:
+    """A server that binds its port itself."""
+    with kill_ground(postgres, handover=False) as ground:
+        yield ground
+
+
+@pytest.mark.parametrize(("point", "event"), points.DEPLOY)
+def test_a_deployment_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+    """With hand-over."""
+    killed(handed, "deploy 2", "1", point, event, "harness")
+
+
+@pytest.mark.parametrize(("point", "event"), points.ROLLBACK)
+def test_a_rollback_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+    """With hand-over; the schema stays."""
+    killed(handed, "rollback", "2", point, event, "harness")
+
+
+@pytest.mark.parametrize(("point", "event"), points.SCHEMA)
+def test_a_rollback_of_the_schema_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+    """With hand-over; the schema is taken back once the old release serves."""
+    handed.deploy_with_its_migration("2")
+    killed(handed, "rollback database", "2", point, event, "harness")
+    assert not handed.has_extras()
+
+
+@pytest.mark.parametrize(("point", "event"), points.STOP_AND_START)
+def test_a_stop_and_start_is_all_or_nothing(alone: KillGround, point: Point, event: Event) -> None:
+    """Where the old server has to make room first."""
+    killed(alone, "deploy 2", "1", point, event, "harness")

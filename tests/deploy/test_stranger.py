@@ -1,0 +1,137 @@
+"""A stranger's binary, which takes no sockets and has no database, by the same commands; its artifacts by digest."""
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from gaia_checks.deploy import artifact, rollout
+from gaia_checks.errors import ArtifactError
+from tests.deploy import stranger
+from tests.deploy.conftest import make_stage
+from tests.deploy.stage import Stage, eventually, kill, lines
+
+SERVER = '[server]\nhandover = false\npaths = ["/healthz"]\n'
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose tags hold a stranger's binary and no migration."""
+    monkeypatch.setattr(artifact, "ROOT", tmp_path)
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "order.txt").write_text("# none\n")
+    (tmp_path / "build").mkdir()
+    git(tmp_path, "init", "--quiet")
+    return tmp_path
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """A place without a database."""
+    with make_stage("none", server=SERVER) as made:
+        yield made
+
+
+def git(folder: Path, *words: str) -> None:
+    """Run git as somebody."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    subprocess.run(("git", *identity, *words), cwd=folder, check=True, capture_output=True)
+
+
+def tag(repository: Path, stage: Stage, version: str, *, content: bool = True) -> Path:
+    """Tag a version: the binary itself, or its digest alone; return the binary."""
+    executable = stranger.build(stage.folder, version)
+    if content:
+        (repository / "build" / "gaia_server").write_bytes(executable.read_bytes())
+    else:
+        (repository / "build" / "gaia_server.sha256").write_text(f"{artifact.sha256(executable)}  gaia_server\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", version)
+    git(repository, "tag", "--force", f"deploy/stage/phase-{version}")
+    return executable
+
+
+def test_a_strangers_binary_is_deployed_swapped_restarted_and_rolled_back(repository: Path, stage: Stage) -> None:
+    """The same commands, with the outage of each stop-and-start said and in the ledger."""
+    tag(repository, stage, "1")
+    tag(repository, stage, "2")
+    said: list[str] = []
+    rollout.deploy(stage.environment, phase="phase-1", say=said.append)
+    assert stage.text("/healthz") == "version 1\n"
+    status = rollout.deploy(stage.environment, phase="phase-2", say=said.append)
+    assert stage.text("/healthz") == "version 2\n"
+    assert status.tag_present
+    assert said[-1].endswith(" ms without a server")
+    assert status.process is not None
+    kill(status.process.pid)
+    eventually(lambda: stage.status().restarts == 1 and stage.status().state == "running")
+    rollout.rollback(stage.environment)
+    assert stage.text("/healthz") == "version 1\n"
+    rollout.rollback(stage.environment, phase="phase-2")
+    assert stage.text("/healthz") == "version 2\n"
+    outages = [line["outage_ms"] for line in lines(stage) if "outage_ms" in line]
+    assert outages[0] == 0
+    assert all(outage > 0 for outage in outages[1:])
+    git(repository, "tag", "--delete", "deploy/stage/phase-2")
+    assert stage.status().tag_present is False
+
+
+def test_a_tag_that_moves_during_a_deployment_does_not_move_it(repository: Path, stage: Stage) -> None:
+    """What was read first is deployed; the next deployment takes the tag where it is then."""
+    first = tag(repository, stage, "1")
+
+    def move(text: str) -> None:
+        if "starting" in text:
+            tag(repository, stage, "2")
+            git(repository, "tag", "--force", "deploy/stage/phase-1")
+
+    status = rollout.deploy(stage.environment, phase="phase-1", say=move)
+    assert stage.text("/healthz") == "version 1\n"
+    assert status.release is not None
+    assert status.release.sha256 == artifact.sha256(first)
+    rollout.deploy(stage.environment, phase="phase-1")
+    assert stage.text("/healthz") == "version 2\n"
+
+
+def test_a_binary_comes_from_where_the_environment_says_and_must_be_the_tagged_one(
+    repository: Path, stage: Stage
+) -> None:
+    """From a path or a URL; another digest, and a place that is away, deploy nothing."""
+    shelf = repository / "shelf"
+    shelf.mkdir()
+    handler = partial(Quiet, directory=str(shelf))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        for version, place in (("1", str(shelf)), ("2", f"http://127.0.0.1:{server.server_port}")):
+            binary = tag(repository, stage, version, content=False)
+            (shelf / artifact.sha256(binary)).write_bytes(binary.read_bytes())
+            take_from(stage, f"{place}/{{sha256}}")
+            rollout.deploy(stage.environment, phase=f"phase-{version}")
+            assert stage.text("/healthz") == f"version {version}\n"
+        binary = tag(repository, stage, "3", content=False)
+        (shelf / artifact.sha256(binary)).write_bytes(b"something else")
+        with pytest.raises(
+            ArtifactError, match=r"its sha256 is \w+, but the tag names \w+; put the right file there; "
+        ):
+            rollout.deploy(stage.environment, phase="phase-3")
+        server.shutdown()
+    with pytest.raises(ArtifactError, match=r"http://127\.0\.0\.1:\d+/\w+: .*refused; phase-2-\w+ serves$"):
+        rollout.deploy(stage.environment, phase="phase-3")
+    assert stage.text("/healthz") == "version 2\n"
+
+
+def take_from(stage: Stage, template: str) -> None:
+    """Let the environment file say where the binary of a tag is."""
+    text = stage.file.read_text().partition("artifact = ")[0]
+    stage.file.write_text(f'{text}artifact = "{template}"\n')
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,229 @@
+"""Following tags: a real repository, real deployments, real gates; killed, told to end, and with the remote away."""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from gaia_checks import journal
+from gaia_checks.deploy import places
+from tests.deploy.conftest import stage
+from tests.deploy.stage import Stage, eventually, kill
+from tests.forge import Forge, forge
+from tests.ground import LOOKS
+
+__all__ = ["stage"]
+
+GATE_S = 120  # the longest that anything here may take on a busy machine; most of it takes a second
+
+
+@pytest.fixture
+def origin(stage: Stage) -> Forge:
+    """A repository with one release, and an environment whose gates are short."""
+    stage.variables["GAIA_REPORTS"] = str(stage.folder / "reports")
+    stage.file.write_text(stage.file.read_text() + LOOKS)
+    made = forge(stage.folder / "forge")
+    made.fake("1")
+    return made
+
+
+class Watching:
+    """A running `gaia watch` and what it says."""
+
+    def __init__(self, stage: Stage, origin: Forge, log: Path) -> None:
+        self._log = log
+        with log.open("a") as output:
+            self.process = subprocess.Popen(
+                (sys.executable, "-m", "gaia_checks.cli", "watch",
+                 "--env", str(stage.file), "--remote", origin.url, "--every", "0.2"),
+                env={**os.environ, **stage.variables}, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def says(self, text: str, times: int = 1) -> None:
+        """Return as soon as it has said so."""
+
+        def said() -> bool:
+            assert self.process.poll() is None or text in self.said, self.said
+            return self.said.count(text) >= times
+
+        try:
+            eventually(said, GATE_S)
+        except AssertionError as error:
+            raise AssertionError(f"it never said {text!r}, but:\n{self.said}") from error
+
+    @property
+    def said(self) -> str:
+        """Everything so far."""
+        return self._log.read_text()
+
+    def end(self) -> int:
+        """Ask it to end and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(GATE_S)
+
+
+@contextmanager
+def watching(stage: Stage, origin: Forge) -> Iterator[Watching]:
+    """Watch for as long as the block runs; what it said before is kept."""
+    made = Watching(stage, origin, stage.folder / "watch.log")
+    try:
+        yield made
+    finally:
+        if made.process.poll() is None:
+            made.end()
+
+
+def ledger(stage: Stage, *steps: str) -> list[dict[str, Any]]:
+    """The ledger's records of these steps."""
+    return [one for one in journal.read(places.of(stage.environment).ledger) if one["step"] in steps]
+
+
+def events(stage: Stage, *steps: str) -> list[tuple[str | None, str]]:
+    """The same as (phase, event)."""
+    return [(one["phase"], one["event"]) for one in ledger(stage, *steps)]
+
+
+def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stage, origin: Forge) -> None:
+    """From the tag to the evidence in the ledger; a reboot is survived; of a deleted tag the server stays."""
+    commit = origin.fake("1", "main")
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("phase-1: gated: ")
+        assert stage.health()["version"] == "1"
+        assert stage.status().tag_present is True
+        assert watch.end() == 0
+    gated = ledger(stage, "gate")
+    stage.kill_supervisor()
+    server = stage.status().process
+    assert server is not None
+    kill(server.pid)
+    eventually(lambda: stage.status().process is None)  # as after a reboot
+    with watching(stage, origin) as again:
+        again.says("phase-1: its server is gone; deploying it again")
+        again.says("phase-1: gating", times=2)
+    assert stage.health()["version"] == "1"
+    origin.untag("deploy/stage/phase-1")
+    with watching(stage, origin) as last:
+        last.says("deploy/stage/phase-1: deleted")
+    assert stage.health()["version"] == "1"
+    assert json.loads(stage.gaia("status", str(stage.file), "--json").stdout)["tag_present"] is False
+    assert [(one["event"], one["commit"]) for one in ledger(stage, "tag")] == [
+        ("new", commit),
+        ("warning", commit),
+        ("deleted", commit),
+    ]
+    assert ledger(stage, "tag")[1]["why"].startswith(f"branch develop does not contain {commit[:12]}")
+    assert [(one["phase"], one["event"]) for one in gated] == [("phase-1", "inconclusive")]  # it is no gaia_server
+    verdict = Path(gated[0]["evidence"]) / "verdict.json"
+    assert json.loads(verdict.read_text())["release"] is None
+    assert gated[0]["verdict_sha256"] == hashlib.sha256(verdict.read_bytes()).hexdigest()
+
+
+def test_what_a_killed_watch_began_is_finished_by_the_next(stage: Stage, origin: Forge) -> None:
+    """Watch killed, then its deployment: the next watch waits, and deploys. A gate that cannot begin is no pass."""
+    go = stage.folder / "go"
+    stage.variables["GAIA_REPORTS"] = str(stage.file / "below a file")
+    origin.fake("1", behaviour=f"wait {go}")
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        eventually(lambda: ("phase-1", "begun") in events(stage, "deploy"), GATE_S)
+        kill(watch.process.pid)
+        watch.process.wait()
+    with watching(stage, origin) as again:
+        again.says("phase-1: trying again: busy: deploy phase-1 by ")  # the deployment outlived its watch
+        for process in deployments(stage):
+            with contextlib.suppress(ProcessLookupError):  # one that has just ended, because another is at it
+                kill(process.pid)
+        eventually(lambda: deployments(stage), GATE_S)  # called again
+        go.touch()
+        again.says("phase-1: gated: inconclusive; the gate left no evidence (exit code 4)")
+        assert stage.health()["version"] == "1"
+    assert events(stage, "watch") == [("phase-1", "deployed")]
+    assert events(stage, "gate") == [("phase-1", "inconclusive")]
+    assert [event for _, event in events(stage, "tag")] == ["new"]
+
+
+def test_requests_are_done_one_after_another_while_others_wait_their_turn(stage: Stage, origin: Forge) -> None:
+    """A release that fails is recorded and does not hold up the next; a second watch of the same is refused."""
+    places.of(stage.environment).ledger.mkdir(parents=True)
+    origin.fake("1", behaviour="crash")
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("trying again: [Errno 21] Is a directory: ")  # as good as a full disk
+        places.of(stage.environment).ledger.rmdir()
+        watch.says("phase-1: new")
+        origin.fake("2")
+        origin.tag("deploy/stage/phase-2")
+        second = stage.gaia("watch", "--env", str(stage.file), "--remote", origin.url)
+        assert (second.returncode, second.stdout) == (4, "")
+        assert second.stderr.startswith("gaia: stage: busy: watch by ")
+        watch.says("phase-2: deploying")
+        watch.says("phase-2: gating")
+        assert watch.end() == 0
+    assert events(stage, "watch") == [("phase-1", "failed"), ("phase-2", "deployed")]
+    assert "the configuration is not to my liking" in ledger(stage, "watch")[0]["why"]
+    assert events(stage, "gate") == []  # interrupted
+    begun = [(one["phase"], one["event"]) for one in ledger(stage, "deployment")]
+    assert begun == [("phase-1", "begun"), ("phase-1", "failed"), ("phase-2", "begun"), ("phase-2", "ended")]
+    assert not gates(stage)
+
+
+def test_tags_are_followed_by_name_and_commit_also_when_the_remote_was_away(stage: Stage, origin: Forge) -> None:
+    """New, moved and deleted; nothing is deleted because nobody answers; what nobody can follow is named, once."""
+    first = origin.fake("1", behaviour="crash")
+    origin.tag("deploy/stage/phase-1")
+    origin.tag("deploy/nowhere/phase-1")
+    origin.tag("deploy/stage/a/b")
+    origin.tag("deploy/qa/phase-1")
+    with watching(stage, origin) as watch:
+        eventually(lambda: events(stage, "watch") == [("phase-1", "failed")], GATE_S)
+    origin.away()
+    with watching(stage, origin) as again:
+        again.says("the remote is away, trying again: ")
+        origin.back()
+        again.says("the remote is back")
+        second = origin.fake("2", behaviour="crash")
+        origin.tag("deploy/stage/phase-1", second)
+        eventually(lambda: events(stage, "watch") == [("phase-1", "failed")] * 2, GATE_S)
+        origin.untag("deploy/stage/phase-1")
+        again.says("deploy/stage/phase-1: deleted")
+        assert again.said.count("the remote is away") == 1
+    assert not watch.process.returncode
+    refused = sorted(one["why"] for one in ledger(stage, "tag") if one["event"] == "refused")
+    assert [why.split(";")[0] for why in refused] == [
+        "'deploy/stage/a/b' is no deployment tag",
+        "deploy/nowhere/phase-1: no such environment",
+    ]
+    assert [(one["event"], one["commit"]) for one in ledger(stage, "tag") if one["event"] != "refused"] == [
+        ("new", first),
+        ("moved", second),
+        ("deleted", second),
+    ]
+
+
+def deployments(stage: Stage) -> list[psutil.Process]:
+    """Every running `gaia deploy` of this stage."""
+    return [one for one in stage.processes() if "deploy" in words(one)]
+
+
+def gates(stage: Stage) -> list[psutil.Process]:
+    """Every running gate of this stage."""
+    return [one for one in stage.processes() if "pytest" in words(one)]
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
