@@ -13,7 +13,8 @@ from tests.gaia_server.conftest import Running, Start, unique
 def test_life_of_a_reputation(client: httpx.Client) -> None:
     """A user begins in the middle; a score by hand is kept with its reason; forgetting it begins anew."""
     user = unique("user")
-    begun = client.get(f"/reputation/{user}").json()
+    assert client.get(f"/reputation/{user}").status_code == 404
+    begun = client.get(f"/users/{user}").json()["reputation"]
     assert begun == {
         "user": user,
         "score": 50,
@@ -34,7 +35,8 @@ def test_life_of_a_reputation(client: httpx.Client) -> None:
         ("manual", -35, "sent spam — für Geld"),
     ]
     assert client.delete(f"/reputation/{user}").status_code == 204
-    assert client.get(f"/reputation/{user}").json() == begun
+    assert client.get(f"/reputation/{user}").status_code == 404
+    assert client.get(f"/users/{user}").json()["reputation"] == begun
     assert client.get("/reputation-events", params={"user": user}).json()["total"] == 0
 
 
