@@ -66,8 +66,10 @@ async def delete_rule(request: Request) -> Response:
 
 async def usage(request: Request) -> Response:
     """GET /usage: how much of each limit each key has used."""
+    server = _server(request)
     found, limit, offset = query(request, {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text})
-    return list_of(await _server(request).store.usage(found, limit=limit, offset=offset), limit, offset)
+    in_force = server.settings.reputation_enabled
+    return list_of(await server.store.usage(found, limit=limit, offset=offset, reputation=in_force), limit, offset)
 
 
 async def violations(request: Request) -> Response:

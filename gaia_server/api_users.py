@@ -17,8 +17,11 @@ from gaia_server.user_fields import parse_limits, parse_reputation
 
 async def list_users(request: Request) -> Response:
     """GET /users: who is counted, by the fullest of his limits."""
-    found, limit, offset = query(request, {})
-    return list_of(await _server(request).store.page(users.USERS, found, limit=limit, offset=offset), limit, offset)
+    server = _server(request)
+    _, limit, offset = query(request, {})
+    in_force = server.settings.reputation_enabled
+    page = await server.store.page(users.USERS, {}, limit=limit, offset=offset, reputation=in_force)
+    return list_of(page, limit, offset)
 
 
 async def read_user(request: Request) -> Response:
@@ -65,7 +68,10 @@ async def list_events(request: Request) -> Response:
 
 async def read_reputation(request: Request) -> Response:
     """GET /reputation/{user}: a user's score and tier."""
-    return Json(await scores.read(_server(request).store, _user(request)))
+    known = await scores.read(_server(request).store, _user(request))
+    if known is None:
+        raise Problem(404, "nothing is known of this user")
+    return Json(known)
 
 
 async def replace_reputation(request: Request) -> Response:
@@ -89,7 +95,7 @@ async def _told(request: Request, user: str) -> Response:
     told: dict[str, Any] = {
         "user": user,
         "limits": await users.limits(server.store, user, reputation=in_force),
-        "reputation": await scores.read(server.store, user),
+        "reputation": await scores.read(server.store, user) or scores.start(user),
         "reputation_in_force": in_force,
     }
     return Json(told)

@@ -57,16 +57,21 @@ VIOLATIONS = Listing(
     },
 )
 
-# What is used is looked up for the rows of the page only.
+# What is used is looked up for the rows of the page only. Also takes `reputation`: whether it is in force.
 USAGE = Listing(
     "SELECT rule_id, key FROM rate_limit_buckets UNION ALL SELECT rule_id, key FROM resource_quotas",
     "rule_id, key",
     """
-    SELECT page.rule_id, c.rule_name, c.scope, c.limit_type, c.limit_value, c.resource_type, page.key,
-        u.used, greatest(c.limit_value - u.used, 0) AS remaining, u.resets_at
+    SELECT page.rule_id, c.rule_name, c.scope, c.limit_type, c.limit_value, e.effective_limit, c.resource_type,
+        page.key, u.used, greatest(e.effective_limit - u.used, 0) AS remaining, u.resets_at
     """,
     """
     JOIN rate_limit_configs AS c ON c.id = page.rule_id
+    LEFT JOIN reputation_scores AS s ON s.key = page.key AND c.scope = 'user'
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN %(reputation)s THEN reputation_limit(c.limit_value, coalesce(s.tier, 'standard'))
+                    ELSE c.limit_value END AS effective_limit
+    ) AS e
     CROSS JOIN LATERAL (
         SELECT w.used, w.resets_at FROM rate_limit_used(page.key, page.rule_id) AS w
         WHERE rate_limit_window(c.limit_type) IS NOT NULL

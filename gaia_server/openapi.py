@@ -53,6 +53,7 @@ def _list(item: str) -> dict[str, Any]:
 
 _OF_RULE = {name: {k: v for k, v in _RULE_FIELDS[name].items() if k != "default"} for name in _RULE_FIELDS}
 _COUNTED = {"admitted": _COUNT, "denied": _COUNT}
+_EFFECTIVE = {**_COUNT, "description": "what the user's tier makes of the limit, if reputation is in force"}
 _DECIDED = {**_COUNTED, "denied_ratio": _RATIO}
 _NUMBER = {"type": "number", "minimum": 0}
 
@@ -78,6 +79,7 @@ SCHEMAS: dict[str, Any] = {
         {
             "rule_id": _ID,
             **{k: _OF_RULE[k] for k in ("rule_name", "scope", "limit_type", "limit_value", "resource_type")},
+            "effective_limit": _EFFECTIVE,
             "key": {"type": "string"},
             "used": _COUNT,
             "remaining": _COUNT,
@@ -159,6 +161,7 @@ SCHEMAS: dict[str, Any] = {
             "user": _USER,
             "rule_id": _ID,
             **{k: _OF_RULE[k] for k in ("rule_name", "limit_type", "limit_value")},
+            "effective_limit": _EFFECTIVE,
             "used": _COUNT,
             "resets_at": _TIME_OR_NULL,
             "score": _SCORE,
@@ -179,7 +182,7 @@ SCHEMAS: dict[str, Any] = {
                             for k in ("rule_name", "limit_type", "resource_type", "limit_value", "enabled")
                         },
                         "own": {"type": "boolean", "description": "for this user alone"},
-                        "effective_limit": {**_COUNT, "description": "what the user's tier makes of the limit"},
+                        "effective_limit": _EFFECTIVE,
                         "used": _COUNT,
                         "remaining": _COUNT,
                         "resets_at": _TIME_OR_NULL,

@@ -25,10 +25,10 @@ EVENTS = Listing(
 )
 
 
-async def read(store: Store, user: str) -> Mapping[str, Any]:
-    """Return a user's reputation: that of a user nothing is known of is the one it starts with. Raises Unavailable."""
+async def read(store: Store, user: str) -> Mapping[str, Any] | None:
+    """Return a user's reputation, None if nothing is known. Raises Unavailable."""
     rows = await store.rows(f"{_SHOWN} FROM ({_SCORE} WHERE key = %s) AS known", (key(user),))
-    return rows[0] if rows else _unknown(user)
+    return rows[0] if rows else None
 
 
 async def write(store: Store, user: str, *, score: int, vip: bool, reason: str) -> None:
@@ -41,7 +41,8 @@ async def forget(store: Store, user: str) -> bool:
     return bool(await store.rows("DELETE FROM reputation_scores WHERE key = %s RETURNING key", (key(user),)))
 
 
-def _unknown(user: str) -> dict[str, Any]:
+def start(user: str) -> Mapping[str, Any]:
+    """Return the reputation of a user of whom nothing is known."""
     tier = Reputation().tier
     known = {"user": user, "score": START, "tier": tier, "vip": False, "factor": float(FACTORS[tier])}
     return {**known, "clean_requests": 0, "created_at": None, "updated_at": None}

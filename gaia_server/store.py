@@ -134,9 +134,9 @@ class Store:
 
     # What is told
 
-    async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
+    async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int, reputation: bool) -> Page:
         """Return how much of each limit is used right now, by rule and key. Raises Unavailable."""
-        return await self.page(USAGE, filters, limit=limit, offset=offset)
+        return await self.page(USAGE, filters, limit=limit, offset=offset, reputation=reputation)
 
     async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return violations, newest first. Raises Unavailable."""
@@ -199,8 +199,10 @@ class Store:
 
     # How
 
-    async def page(self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return a part of a list, and its length as far as MAX_COUNTED. Raises Unavailable."""
+    async def page(
+        self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int, **given: Any
+    ) -> Page:
+        """Return a part of a list, and its length up to MAX_COUNTED; `given` is for its join. Raises Unavailable."""
         conditions = [sql.SQL(listing.condition(name)) for name in filters]
         listed = sql.SQL("SELECT * FROM ({}) AS listed WHERE {}").format(
             sql.SQL(listing.query), sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
@@ -210,7 +212,7 @@ class Store:
         )
         counted = sql.SQL("SELECT count(*) AS total FROM ({} LIMIT {}) AS counted").format(listed, MAX_COUNTED)
         (count,) = await self.rows(counted, filters)
-        items = await self.rows(part, {**filters, "limit": limit, "offset": offset})
+        items = await self.rows(part, {**filters, **given, "limit": limit, "offset": offset})
         return Page(items, max(count["total"], offset + len(items) if items else 0))
 
     async def named(self, query: Query, arguments: Mapping[str, Any], name: str) -> Rows:

@@ -24,12 +24,13 @@ _SHARES: LiteralString = """
 """
 
 # Only the order needs to look at everybody; which limit it is, and what is used of it now, is looked up for the page.
+# Also takes `reputation`: whether it is in force.
 USERS = Listing(
     f"SELECT key, max(share) AS share FROM ({_SHARES}) AS counted GROUP BY key",  # noqa: S608 - constants
     "share DESC, key",
     """
-    SELECT substr(page.key, 6) AS "user", f.rule_id, c.rule_name, c.limit_type, c.limit_value, u.used, u.resets_at,
-        coalesce(s.score, 50) AS score, coalesce(s.tier, 'standard') AS tier
+    SELECT substr(page.key, 6) AS "user", f.rule_id, c.rule_name, c.limit_type, c.limit_value, e.effective_limit,
+        u.used, u.resets_at, coalesce(s.score, 50) AS score, coalesce(s.tier, 'standard') AS tier
     """,
     f"""
     CROSS JOIN LATERAL (
@@ -38,6 +39,10 @@ USERS = Listing(
     ) AS f
     JOIN rate_limit_configs AS c ON c.id = f.rule_id
     LEFT JOIN reputation_scores AS s ON s.key = page.key
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN %(reputation)s THEN reputation_limit(c.limit_value, coalesce(s.tier, 'standard'))
+                    ELSE c.limit_value END AS effective_limit
+    ) AS e
     CROSS JOIN LATERAL (
         SELECT w.used, w.resets_at FROM rate_limit_used(page.key, f.rule_id) AS w
         WHERE rate_limit_window(c.limit_type) IS NOT NULL

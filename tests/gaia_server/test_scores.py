@@ -13,7 +13,8 @@ from tests.gaia_server.conftest import Running, Start, unique
 def test_life_of_a_reputation(client: httpx.Client) -> None:
     """A user begins in the middle; a score by hand is kept with its reason; forgetting it begins anew."""
     user = unique("user")
-    begun = client.get(f"/reputation/{user}").json()
+    assert client.get(f"/reputation/{user}").status_code == 404
+    begun = client.get(f"/users/{user}").json()["reputation"]
     assert begun == {
         "user": user,
         "score": 50,
@@ -34,7 +35,8 @@ def test_life_of_a_reputation(client: httpx.Client) -> None:
         ("manual", -35, "sent spam — für Geld"),
     ]
     assert client.delete(f"/reputation/{user}").status_code == 204
-    assert client.get(f"/reputation/{user}").json() == begun
+    assert client.get(f"/reputation/{user}").status_code == 404
+    assert client.get(f"/users/{user}").json()["reputation"] == begun
     assert client.get("/reputation-events", params={"user": user}).json()["total"] == 0
 
 
@@ -59,7 +61,7 @@ def test_filters(client: httpx.Client) -> None:
 @pytest.mark.parametrize(("enabled", "effective"), [("true", 5), ("false", 10)])
 def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
     """A user's limits are told as the tier makes them, if reputation is in force."""
-    server = start(REPUTATION_ENABLED=enabled)
+    server = start(REPUTATION_ENABLED=enabled, TRUSTED_PROXIES="127.0.0.1")
     server.rule(scope="user", limit_value=10, limit_type="daily_quota")
     httpx.put(f"{server.home}/reputation/ada", json={"score": 3, "reason": "test"})
     told = httpx.get(f"{server.home}/users/ada").json()
@@ -67,6 +69,10 @@ def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
     assert told["reputation"]["tier"] == "flagged"
     (limit,) = told["limits"]
     assert (limit["limit_value"], limit["effective_limit"], limit["remaining"]) == (10, effective, effective)
+    assert httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    for path in ("/usage?scope=user", "/users"):
+        (item,) = httpx.get(f"{server.home}{path}").json()["items"]
+        assert (item["limit_value"], item["effective_limit"], item["used"]) == (10, effective, 1)
 
 
 SCORES = (0, 2, 20, 46, 49, 51, 53, 77, 100)

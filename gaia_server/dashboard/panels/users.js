@@ -43,13 +43,13 @@ const KINDS = { flagged: "bad", standard: "", trusted: "good", vip: "good" };
 export const tier = (found) => mark(`${found.tier} · ${number(found.score)}`, KINDS[found.tier]);
 
 const full = { name: "Used", kind: "used", cell: (row) => [
-  meter(row.used, row.limit_value, `${number(row.used)} of ${number(row.limit_value)} used`), h("span", {}, number(row.used))] };
+  meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] };
 const frees = { name: "Frees up", kind: "number", cell: (row) => (row.used && row.resets_at ? until(row.resets_at) : "–") };
 
 const of = (open) => [
   { name: "User", cell: (row) => h("button", { type: "button", class: "link mono", "aria-label": `Open ${row.user}`, onclick: () => open(row.user) }, row.user) },
   { name: "Fullest limit", cell: (row) => row.rule_name },
-  { name: "Limit", cell: limit },
+  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   frees,
   { name: "Reputation", cell: tier },
@@ -58,7 +58,7 @@ const of = (open) => [
 const columns = [
   { name: "Key", cell: (row) => mono(row.key) },
   { name: "Rule", cell: (row) => row.rule_name },
-  { name: "Limit", cell: limit },
+  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   { name: "Left", kind: "number", cell: (row) => number(row.remaining) },
   frees,
