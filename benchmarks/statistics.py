@@ -23,6 +23,9 @@ from gaia_checks.model import State
 
 BLOCK_S = 10
 BURSTS = (1, 10, 30, 100)
+OTHER_CHOICES = (("no bursts expected", 1, 1200), ("bursts of 10", 10, 1200), ("bursts of 100", 100, 7200))
+"""What `burst_s` (in arrivals) and `max_window_s` could be instead."""
+
 SEED = 20261123
 
 _SPREAD = 0.5  # of the logarithm of a latency, lognormal as service times roughly are
@@ -116,13 +119,17 @@ def with_p99_of(p99_ms: float, limit_ms: float = 100) -> Service:
 
 
 def cases() -> Iterator[tuple[Promise, Service]]:
-    """Yield what is simulated: the gate's own promises, then what they would be worth with less care."""
+    """Yield what is simulated: the gate's own promises, then what other choices would be worth."""
     success, latency = as_promised()
     for share in (0.999, 0.9995, 0.9999, 0.99999, 0.999999):
         yield success, succeeding(share)
     for p99_ms in (125, 100, 80, 60):
         yield latency, with_p99_of(p99_ms)
-    for name, burst, max_window_s in (("no bursts expected", 1, 1200), ("bursts of 10", 10, 1200), ("of 30", 30, 1800)):
+    for name, burst, max_window_s in (
+        ("no bursts expected", 1, 1200),
+        ("bursts of 10", 10, 1200),
+        ("bursts of 100", 100, 7200),
+    ):
         shorter = Promise(f"{success.name}, {name}", 0.9995, burst, ends_s(300, max_window_s), 100)
         for share in (0.9995, 0.9999, 0.999999):
             yield shorter, succeeding(share)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import errors
-from gaia_checks.deploy import logfile, places, processes, record, restart, spawn
-from gaia_checks.deploy.child import MARK, Adopted, Child, Order, Server
+from gaia_checks.deploy import adopt, logfile, places, record, restart, spawn
+from gaia_checks.deploy.child import Adopted, Child, Order, Server
 from gaia_checks.deploy.control import encode
 from gaia_checks.deploy.diary import Diary
 from gaia_checks.deploy.places import Places
@@ -30,7 +30,6 @@ from gaia_checks.model import timestamp
 
 _ROTATE_EVERY_S = 10.0
 _REQUEST_BYTES = 1_000_000
-_NOT_THE_SERVERS = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
 
 class Supervisor:
@@ -180,27 +179,18 @@ class Supervisor:
     # servers -------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
-        """Make the server on record ours, and end whatever else an earlier supervisor left running."""
-        found = record.read(self._here.record)
-        mine = found.server if found and found.server and found.server.alive else None
-        for pid, created_s in processes.marked(MARK, self._here.caches):
-            if mine is None or pid != mine.pid:
-                say(f"ending pid {pid}, left by a supervisor that died")
-                processes.end(pid, created_s)
-        if found and mine and found.release and found.host and found.port:
-            given = {k: v for k, v in processes.variables(mine.pid).items() if k not in _NOT_THE_SERVERS}
-            order = Order(
-                Path(found.release), given, found.host, found.port, found.handover, found.paths, found.ready_s
-            )
-            self._active = Adopted(order, mine, found.started_at or "")
+        """Make the server that a dead supervisor left ours; what died together with it stays on record."""
+        before, found = record.read(self._here.record), adopt.survivor(self._here, say)
+        if found and found.server:
+            self._active = Adopted(adopt.order(found), found.server, found.started_at or "")
             self._restarts = found.restarts
             self._keeper = asyncio.create_task(self._keep())
-            say(f"adopted pid {mine.pid}, whose supervisor had died")
+            say(f"adopted pid {found.server.pid}, whose supervisor had died")
         else:
             shutil.rmtree(self._here.caches, ignore_errors=True)
         places.private(self._here.caches)
-        if found and found.release and not self._active:  # what died together with its supervisor stays on record
-            record.write(self._here.record, replace(found, supervisor=record.mine(), state="crashed"))
+        if before and before.release and not self._active:
+            record.write(self._here.record, replace(before, supervisor=record.mine(), state="crashed"))
         else:
             self._note("running" if self._active else "stopped")
 

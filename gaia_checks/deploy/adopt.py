@@ -1,0 +1,41 @@
+"""What a supervisor that died has left running: the server on record becomes its successor's, the rest is ended."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gaia_checks.deploy import processes, record
+from gaia_checks.deploy.child import MARK, Order
+from gaia_checks.deploy.places import Places
+from gaia_checks.deploy.record import Record
+
+_NOT_THE_SERVERS = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
+
+
+def survivor(here: Places, say: Callable[[str], None]) -> Record | None:
+    """Return the record of a server that still runs, None without one; every other server is ended.
+
+    Servers are recognised by a variable that no other process has: their folder for what they unpack.
+    """
+    found = record.read(here.record)
+    alive = found if found and found.server and found.server.alive and found.release else None
+    mine = alive.server.pid if alive and alive.server else None
+    for pid, created_s in processes.marked(MARK, here.caches):
+        if pid != mine:
+            say(f"ending pid {pid}, left by a supervisor that died")
+            processes.end(pid, created_s)
+    return alive
+
+
+def order(found: Record) -> Order:
+    """Return what the surviving server was ordered to be; its variables are those that it was started with."""
+    pid = found.server.pid if found.server else 0
+    given = {name: value for name, value in processes.variables(pid).items() if name not in _NOT_THE_SERVERS}
+    return Order(
+        release=Path(found.release or ""),
+        variables=given,
+        host=found.host or "",
+        port=found.port or 0,
+        handover=found.handover,
+        paths=found.paths,
+        ready_s=found.ready_s,
+    )
