@@ -65,9 +65,9 @@ class Server:
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
         self.checks = Checks(self.settings.database_url, learning=self.settings.reputation_enabled)
-        self.batcher = Batcher(self.checks.decide, lambda _: None)
         self.access = Access(self.settings.admin_token)
         self.metrics = Metrics(self.gauges, self.digest)
+        self.batcher = Batcher(self.checks.decide, self.metrics.batch_size.observe)
 
     # Rules
 
@@ -84,12 +84,14 @@ class Server:
 
     def principal(self, connection: HTTPConnection) -> Principal:
         """Whose request this is."""
+        headers = connection.headers
+        claims = "x-user-id" in headers or "x-session-id" in headers  # only then it matters who says so
         return limiter.principal(
-            connection.headers,
+            headers,
             connection.client.host if connection.client else None,
             named_keys=self.named_keys,
             trusted_proxies=self.settings.trusted_proxies,
-            is_admin=self.access.is_admin(connection, time.time()),
+            is_admin=claims and self.access.is_admin(connection, time.time()),
         )
 
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
@@ -97,7 +99,7 @@ class Server:
 
         While the database is away a request passes unlimited if the settings say so. Raises Unavailable.
         """
-        principal = self.principal(connection)
+        principal, started = self.principal(connection), time.perf_counter()
         try:
             decision = await self.batcher.ask(Question(principal, resource_type))
         except (Unavailable, Overloaded) as error:
@@ -106,13 +108,18 @@ class Server:
                 raise Unavailable(str(error)) from error
             self.metrics.decisions.labels(principal.scope, "unlimited").inc()
             return Decision([])
-        self.counts[principal.scope, resource_type, decision.admitted] += 1
-        outcome = "admitted" if decision.admitted else "denied"
-        self.metrics.decisions.labels(principal.scope, outcome).inc()
-        for refusal in decision.refusals:
-            self.metrics.violations.labels(refusal.scope, refusal.limit_type).inc()
-            self.pending.add(refusal, resource_type)
+        self.metrics.decision_seconds.observe(time.perf_counter() - started)
+        self._count(principal, resource_type, decision)
         return decision
+
+    def _count(self, principal: Principal, resource_type: str, decision: Decision) -> None:
+        self.counts[principal.scope, resource_type, decision.admitted] += 1
+        self.metrics.decisions.labels(principal.scope, "admitted" if decision.admitted else "denied").inc()
+        for standing in decision.standings:
+            self.metrics.decided(standing.rule_id, admitted=standing.admitted)
+            if not standing.admitted:
+                self.metrics.violations.labels(standing.scope, standing.limit_type).inc()
+                self.pending.add(standing, resource_type)
 
     # Health
 

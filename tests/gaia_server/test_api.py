@@ -286,6 +286,9 @@ def test_metrics(server: Running, client: httpx.Client) -> None:
     text = httpx.get(f"{server.base_url}/metrics").text
     assert 'gaia_http_requests_total{method="GET",route="/api/admin/quotas/config",status="200"}' in text
     assert 'gaia_rate_limit_decisions_total{decision="admitted",scope="api_key"}' in text
+    assert re.search(r'gaia_rate_limit_rule_decisions_total\{decision="admitted",rule_id="\d+"\} [1-9]', text)
+    assert re.search(r"gaia_rate_limit_decision_duration_seconds_count [1-9]", text)
+    assert re.search(r"gaia_rate_limit_batch_size_count [1-9]", text)
     assert "gaia_database_up 1.0" in text
     assert "process_resident_memory_bytes" in text
     assert "invented" not in text
