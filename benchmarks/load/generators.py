@@ -100,7 +100,8 @@ def k6() -> Generator:
             script, summary = Path(folder) / "script.js", Path(folder) / "summary.json"
             script.write_text(
                 'import http from "k6/http";\n'
-                "export const options = { summaryTrendStats: ['p(50)', 'p(90)', 'p(99)', 'p(99.9)'],\n  scenarios: { s: {\n"
+                "export const options = { summaryTrendStats: ['p(50)', 'p(90)', 'p(99)', 'p(99.9)'],\n"
+                "  scenarios: { s: {\n"
                 f"  executor: 'constant-arrival-rate', rate: {int(rate_per_s)}, timeUnit: '1s',\n"
                 f"  duration: '{window_s}s', preAllocatedVUs: {users} }} }} }};\n"
                 f'export default function () {{ http.get("{url}/health"); }}\n'

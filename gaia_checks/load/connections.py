@@ -18,7 +18,9 @@ from gaia_checks.load.answer import Answer, Known, NotHttp, Parser, plain
 IDLE_LIMIT_S = 2.0
 """uvicorn and Node close after 5 s of idleness; a request must not cross with that."""
 
-_FRESH_S = 0.001  # what was idle for less than this was just seen alive by the event loop
+FRESH_S = 0.001
+"""What was idle for less than this was just seen alive by the event loop."""
+
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
@@ -157,6 +159,14 @@ class Pool:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
+    async def close(self) -> None:
+        """Close what is idle, and drop what is being opened."""
+        for connection in self.idle:
+            connection.close()
+        for task in self._opening:
+            task.cancel()
+        await asyncio.sleep(0)  # let the event loop do so
+
     def _pooled(self) -> Connection | None:
         """Return the connection that was used last, unless the server may have closed it."""
         while self.idle:
@@ -164,7 +174,7 @@ class Pool:
             idle_s = time.monotonic() - connection.idle_s
             if connection.closed:
                 continue
-            if idle_s < _FRESH_S or (idle_s < IDLE_LIMIT_S and connection.alive()):
+            if idle_s < FRESH_S or (idle_s < IDLE_LIMIT_S and connection.alive()):
                 return connection
             self.retried += idle_s < IDLE_LIMIT_S
             connection.close()

@@ -71,6 +71,10 @@ class Engine:
         for task in watching:
             task.cancel()
         self._close_second(max(self._now_s(), self._plan.window_s), last=True)
+        if self._timer is not None:
+            loop.remove_reader(self._timer.fileno())
+            self._timer.close()
+        await self._pool.close()
 
     # sending
 
