@@ -17,7 +17,7 @@ HEAD_S = 10.0
 LINGER_S = 1.0
 """How long what a refused client still sends is read and thrown away: closed at once, it would not see the answer."""
 
-FAREWELL_S = 1.0
+FAREWELL_S = 0.5
 """How long a connection without a request stays open when the server leaves: one may be under way on it."""
 
 _TARGET_TOO_LONG = Problem(414, f"the path and query are longer than {MAX_TARGET} bytes")

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,17 +82,23 @@ class Adopted(Server):
 class Child(Server):
     """A server process of our own. `exited` is set by `reap`."""
 
-    def __init__(self, order: Order, sockets: Sequence[socket.socket], port: int, log: Path, caches: Path) -> None:
-        """Start the process; `port` is where it is looked at.
-
-        What it unpacks goes to a folder of its own, empty before and removed afterwards.
-        """
+    def __init__(
+        self,
+        order: Order,
+        sockets: Sequence[socket.socket],
+        port: int,
+        log: Path,
+        cache: Path,
+        *,
+        keep_cache: bool = False,
+    ) -> None:
+        """Start the process; `port` is where it is looked at. What it unpacks goes to `cache`, removed with it."""
         self.log = log
         self.port = port
         self.code: int | None = None
         self._log_offset = log.stat().st_size if log.exists() else 0
-        self._cache = Path(tempfile.mkdtemp(dir=caches))
-        pid = spawn.spawn(order.release / "gaia_server", {**order.variables, MARK: str(self._cache)}, sockets, log)
+        self._cache = None if keep_cache else cache
+        pid = spawn.spawn(order.release / "gaia_server", {**order.variables, MARK: str(cache)}, sockets, log)
         super().__init__(order, Running(pid, processes.created_s(pid)), timestamp(datetime.now(UTC)))
 
     def reap(self) -> None:
@@ -106,7 +111,8 @@ class Child(Server):
         self.code = os.waitstatus_to_exitcode(status)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        shutil.rmtree(self._cache, ignore_errors=True)
+        if self._cache:
+            shutil.rmtree(self._cache, ignore_errors=True)
         self.exited.set()
 
     async def ready(self, *, known: bool = False) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,6 +49,8 @@ class Supervisor:
         self._restarts = 0
         self._ending = asyncio.Event()
         self._talking: object = None
+        self._leaving = asyncio.Lock()
+        self._warm: tuple[Path, Path] | None = None  # a release, and what its candidate has unpacked
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Accept commands until told to stop, then end every server."""
@@ -164,8 +167,13 @@ class Supervisor:
         self._close_unused()
 
     async def _leave_nothing_unfinished(self) -> None:
+        async with self._leaving:  # a conversation that ends and the next one that begins do this at once
+            await self._end_unfinished()
+
+    async def _end_unfinished(self) -> None:
         await self._end_started()
         await self._retire()
+        self._forget_warm()
         fallback, self._fallback = self._fallback, None
         if fallback and not self._active:
             try:
@@ -227,17 +235,33 @@ class Supervisor:
 
     def _spawn(self, order: Order, *, candidate: bool = False) -> Child:
         """Start a process: a candidate on a free loopback port, else one for the public."""
-        log, caches = self._here.server_log, self._here.caches
+        log, cache = self._here.server_log, self._cache(order, candidate=candidate)
         if not order.handover:
             port = spawn.free_port() if candidate else order.port
             if not candidate:
                 spawn.listen(order.host, port).close()  # PortInUse now, and not half an answer later
             moved = replace(order, variables={**order.variables, "PORT": str(port)})
-            return self._spawned(Child(moved, (), port, log, caches))
+            return self._spawned(Child(moved, (), port, log, cache, keep_cache=candidate))
         with spawn.listen("127.0.0.1", 0) as private:
             port = private.getsockname()[1]
             sockets = (private,) if candidate else (self._listen(order), private)
-            return self._spawned(Child(order, sockets, port, log, caches))
+            return self._spawned(Child(order, sockets, port, log, cache, keep_cache=candidate))
+
+    def _cache(self, order: Order, *, candidate: bool) -> Path:
+        """Return the folder for what the server unpacks: its candidate's, so that it starts quickly, else a new one."""
+        if not candidate and self._warm and self._warm[0] == order.release:
+            (_, cache), self._warm = self._warm, None
+            return cache
+        cache = Path(tempfile.mkdtemp(dir=self._here.caches))
+        if candidate:
+            self._forget_warm()
+            self._warm = (order.release, cache)
+        return cache
+
+    def _forget_warm(self) -> None:
+        if self._warm:
+            shutil.rmtree(self._warm[1], ignore_errors=True)
+            self._warm = None
 
     def _spawned(self, child: Child) -> Child:
         self._children.append(child)
