@@ -152,7 +152,7 @@ def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="how many of 
     from gaia_checks.deploy import prune as pruning
 
     where = environments.load(env)
-    print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep)) or 'nothing'}")
+    print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep, _to_stderr(where))) or 'nothing'}")
 
 
 @app.command()

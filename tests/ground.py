@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.deploy.stage import free_port
+
+__all__ = ["LOOKS", "ROOT", "Ground", "Outcome", "free_port", "ground", "until"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -158,14 +161,6 @@ def ground(*, database: str = "embedded", **extra: str) -> Iterator[Ground]:
         finally:
             for file in made.folder.glob("*.toml"):
                 made.stop(file)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def until(done: Callable[[], bool], limit_s: float = 60) -> None:

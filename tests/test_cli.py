@@ -52,6 +52,9 @@ def gaia(*words: str) -> subprocess.Popen[str]:
         (("sttus",), "gaia: No such command 'sttus'"),
         (("status", "local", "--jsn"), "gaia: No such option"),
         (("migrate", "local", "sideways"), "gaia: migrate: 'sideways' is not one of up, down, status, verify"),
+        (("watch", "--env", "qa"), "gaia: qa: no git remote; give --remote URL, or set remote in qa.toml"),
+        (("promote", "phase-1", "--to", "dev"), "gaia: promote: --to dev: not one of qa, prod"),
+        (("prune", "local", "--keep", "-1"), "gaia: Invalid value for '--keep'"),
         (("migrate", "local", "down", "--count", "0"), "gaia: Invalid value for '--count'"),
     ],
 )
@@ -70,7 +73,9 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """Without words the help is shown; what is for machines alone is not in it."""
     assert cli.run([]) == 0
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("deploy", "stop", "status", "migrate", "verdict"))
+    assert all(
+        word in shown for word in ("deploy", "stop", "status", "migrate", "verdict", "watch", "promote", "doctor")
+    )
     assert "supervise" not in shown
 
 

@@ -10,13 +10,15 @@ from psycopg.conninfo import conninfo_to_dict
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from gaia_checks.deploy import database, embedded, migrate, observe, places, record
+from gaia_checks.deploy import database, embedded, ledger, migrate, observe, places, record
 from gaia_checks.deploy.status import Status
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
 from gaia_checks.probes.client import client, key, websocket_headers
 
+_NONE = "this server needs no database"
+_ANOTHER_CONTRACT = "this server keeps a contract of its own"
 _PATIENCE_S = 10.0
 _LIMIT = 2
 _CONFIG = "/api/admin/quotas/config"
@@ -95,6 +97,8 @@ class _Patient:
         return f"all {len(self._environment.required)} required ones are set"
 
     def _connection(self) -> str:
+        if self._environment.database == "none":
+            return _NONE
         if self._cluster and not self._cluster.running():
             raise Wrong("the embedded PostgreSQL rests", self._deploy)
         if self._dsn is None:
@@ -106,6 +110,8 @@ class _Patient:
         return f"PostgreSQL answers at {self._whereabouts().get('host', 'localhost')}"
 
     def _existing(self) -> str:
+        if self._environment.database == "none":
+            return _NONE
         where = self._whereabouts()
         name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
         try:
@@ -116,10 +122,12 @@ class _Patient:
         return f"database {name} is there"
 
     def _migrations(self) -> str:
+        if self._environment.database == "none":
+            return _NONE
         release = self._status.release_dir
         folder = (release or ROOT) / "migrations"
         try:
-            migrate.verify(self._dsn or "", folder)
+            migrate.verify(self._dsn or "", folder, ahead=ledger.migrated(self._environment))
         except GaiaError as error:
             mend = self._deploy if release else f"gaia migrate {self._environment.name} up"
             raise Wrong(str(error).partition("; run:")[0], mend) from error
@@ -140,9 +148,10 @@ class _Patient:
         return f"our server listens on port {port}" if running else f"port {port} is free"
 
     def _health(self) -> str:
+        path = next(iter(self._environment.server.paths), "/health")
         try:
             with client(self._target) as http:
-                answer = http.get("/health")
+                answer = http.get(path)
         except (httpx.HTTPError, GaiaError) as error:
             what = "nothing is deployed" if self._status.state == "stopped" else f"the server is {self._status.state}"
             mend = self._deploy if self._status.state == "stopped" else f"gaia logs {self._environment.name}"
@@ -151,11 +160,13 @@ class _Patient:
             ) from error
         if answer.status_code != 200:
             raise Wrong(
-                f"/health answers {answer.status_code}: {answer.text[:200]}", f"gaia logs {self._environment.name}"
+                f"{path} answers {answer.status_code}: {answer.text[:200]}", f"gaia logs {self._environment.name}"
             )
         return f"healthy at {self._target.base_url}"
 
     def _websocket(self) -> str:
+        if self._environment.server.paths:
+            return _ANOTHER_CONTRACT
         url = self._target.websocket_url + _LIVE
         try:
             headers = websocket_headers(self._target)
@@ -172,6 +183,8 @@ class _Patient:
 
     def _rate_limiting(self) -> str:
         """A rule for a key of our own must hold us back."""
+        if self._environment.server.paths:
+            return _ANOTHER_CONTRACT
         rule = {
             "rule_name": f"gaia-run-{self._target.run}", "scope": "api_key", "scope_value": key(self._target),
             "limit_type": "requests_per_minute", "limit_value": _LIMIT, "enabled": True,

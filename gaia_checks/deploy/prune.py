@@ -1,13 +1,14 @@
 """Releases that nobody needs any more are removed; what runs, and what a rollback returns to, never is."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, lock, observe, places
+from gaia_checks.deploy import artifact, lock, observe, places, recover
 from gaia_checks.environment import Environment
 from gaia_checks.journal import now
 
 
-def prune(environment: Environment, keep: int) -> tuple[str, ...]:
+def prune(environment: Environment, keep: int, say: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
     """Remove all releases but the newest `keep`, the current and the previous one; return the names of the removed.
 
     Raises Busy while another command changes the environment. A pruning that is killed leaves no half release: what is
@@ -16,6 +17,7 @@ def prune(environment: Environment, keep: int) -> tuple[str, ...]:
     here = places.of(environment)
     places.prepare(here)
     with lock.hold(here.deploy_lock, environment=environment.name, why="prune", since=now()):
+        recover.settle(environment, say)  # what a killed command left open still needs its releases
         artifact.sweep(here.releases)
         spared = {path for path in (*_newest_first(here.releases)[:keep], *_needed(environment)) if path}
         removed = [folder for folder in _newest_first(here.releases) if folder not in spared]

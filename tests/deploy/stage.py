@@ -1,6 +1,8 @@
 """A place to deploy to: an environment file, folders and a free port of its own."""
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -109,11 +111,12 @@ def lines(stage: Stage) -> list[dict[str, Any]]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port that nobody listens on, and that the kernel gives to nobody who asks it for any port meanwhile."""
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)  # below the ephemeral ports of Linux and macOS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(condition: Callable[[], object], within_s: float = 15) -> None:
