@@ -50,6 +50,6 @@ def test_a_service_that_is_clearly_better_passes(promise: Promise, service: Serv
 
 @pytest.mark.parametrize("burst", [1, 10])
 def test_a_service_that_is_clearly_worse_fails(burst: int) -> None:
-    """Four times the failures that were promised, and a p99 of 125 ms, in bursts that half an hour shows often enough."""
+    """Four times the failures that were promised, and a p99 of 125 ms, in bursts that half an hour often shows."""
     for promise, service in ((SUCCESS, succeeding(0.998)), (LATENCY, with_p99_of(125))):
         assert simulate(promise, Service(service.name, service.share, burst), RUNS).failed >= 1 - 1 / RUNS
