@@ -508,6 +508,7 @@ CREATE FUNCTION rate_limit_check(
     OUT requests bigint[], OUT counters bigint[], OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
 ) LANGUAGE plpgsql
 -- its plans are made once, when tables may be small, and kept: every row is looked up by its key
+SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
 DECLARE
