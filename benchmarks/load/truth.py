@@ -10,7 +10,7 @@ PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 
 def percentile_ms(stall_s: float, percentile: float) -> float:
     """Return a percentile of the latency."""
-    return max(0.0, stall_s - PERIOD_S * (1 - percentile / 100)) * 1000
+    return round(max(0.0, stall_s - PERIOD_S * (1 - percentile / 100)) * 1000, 3)
 
 
 def allowed_ms(truth_ms: float, rate_per_s: float) -> float:
