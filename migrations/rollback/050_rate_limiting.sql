@@ -30,6 +30,7 @@ DROP TABLE resource_quotas;
 DROP TABLE rate_limit_ring;
 DROP TABLE rate_limit_buckets;
 DROP TABLE rate_limit_configs;
+DROP FUNCTION rate_limit_buckets_deleted;
 DROP FUNCTION rate_limit_configs_announce();
 DROP FUNCTION rate_limit_config_deleted();
 DROP FUNCTION rate_limit_config_changed();

@@ -114,18 +114,22 @@ def test_a_stopped_database_is_named() -> None:
         where = environment.load(str(made.environment_file(base_url=made.url)), variables=made.variables)
         database_url = rollout.status(where).database_url
         assert database_url is not None
-        os.kill(_postmaster(database_url), signal.SIGINT)  # PostgreSQL's fast shutdown
+        _break(database_url)
         outcome = made.gate(made.environment_file(base_url=made.url))
     assert outcome.code in (1, 8), outcome.output
     assert outcome.states["dev.database"] != "pass"
     assert "dev.database" in outcome.output
 
 
-def _postmaster(database_url: str) -> int:
+def _break(database_url: str) -> None:
+    """End PostgreSQL so that nobody can start it again."""
     with psycopg.connect(database_url) as database:
-        row = database.execute("SELECT pg_read_file('postmaster.pid', 0, 20)").fetchone()
+        row = database.execute(
+            "SELECT pg_read_file('postmaster.pid', 0, 20), current_setting('data_directory')"
+        ).fetchone()
     assert row is not None
-    return int(str(row[0]).split()[0])
+    (Path(row[1]) / "global" / "pg_control").rename(Path(row[1]) / "pg_control.away")
+    os.kill(int(str(row[0]).split()[0]), signal.SIGINT)
 
 
 def test_an_unreachable_target_is_inconclusive() -> None:
