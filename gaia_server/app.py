@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from http import HTTPMethod
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
@@ -98,9 +97,11 @@ class Limit:
 
 
 def _adding(headers: dict[str, str], send: Send) -> Send:
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]  # no handler sets any of them
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(headers)
+            message["headers"] = [*message["headers"], *raw]
         await send(message)
 
     return sending
@@ -135,8 +136,8 @@ class Observe:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _label(scope)
         self._server.requests += 1
-        self._server.metrics.requests.labels(method, route, status).inc()
-        self._server.metrics.duration.labels(route).observe(seconds)
+        self._server.metrics.request(method, route, status).inc()
+        self._server.metrics.route(route).observe(seconds)
 
 
 def _label(scope: Scope) -> str:

@@ -4,7 +4,7 @@ Whether a request is admitted is decided by the database, in `checks.Checks.deci
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,8 @@ from gaia_server.settings import Network
 
 MAX_NAME = 200
 """No API key, user or session is longer than a rule's scope_value may be."""
+
+_CLAIMS = frozenset((b"x-api-key", b"x-user-id", b"x-session-id", b"x-forwarded-for"))
 
 _WINDOW_S = {
     "requests_per_second": 1,
@@ -99,6 +101,16 @@ def month_s(moment: datetime) -> int:
     return int((following - start).total_seconds())
 
 
+def claims(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return what headers say of who asks, by lower-case name; lines of one name are joined (RFC 9110)."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in _CLAIMS:
+            said, text = name.decode("latin-1"), value.decode("latin-1")
+            found[said] = f"{found[said]}, {text}" if said in found else text
+    return found
+
+
 def principal(
     headers: Mapping[str, str],
     peer: str | None,
@@ -109,7 +121,7 @@ def principal(
 ) -> Principal:
     """Return whose request this is.
 
-    `headers` has lower-case names; `named_keys` are the API keys that rules name; `peer` is the connection's
+    `headers` are its `claims`; `named_keys` are the API keys that rules name; `peer` is the connection's
     address (None for a socket without addresses). Names that anybody could invent are believed only from a
     trusted proxy or with the admin token, so nobody escapes a limit by inventing one.
     """

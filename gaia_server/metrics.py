@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
@@ -73,6 +74,10 @@ class Metrics:
             registry=registry,
         )
         self._by_rule: dict[tuple[int, bool], Counter] = {}
+        # finding a child by its labels costs more than counting
+        self.request = lru_cache(maxsize=1024)(self.requests.labels)
+        self.route = lru_cache(maxsize=128)(self.duration.labels)
+        self.decision = lru_cache(maxsize=128)(self.decisions.labels)
         self.violations = Counter(
             "gaia_rate_limit_violations",
             "Refusals, one for each rule that refuses.",

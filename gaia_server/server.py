@@ -84,14 +84,14 @@ class Server:
 
     def principal(self, connection: HTTPConnection) -> Principal:
         """Whose request this is."""
-        headers = connection.headers
-        claims = "x-user-id" in headers or "x-session-id" in headers  # only then it matters who says so
+        claims = limiter.claims(connection.scope["headers"])
+        named = "x-user-id" in claims or "x-session-id" in claims  # only then it matters who says so
         return limiter.principal(
-            headers,
+            claims,
             connection.client.host if connection.client else None,
             named_keys=self.named_keys,
             trusted_proxies=self.settings.trusted_proxies,
-            is_admin=claims and self.access.is_admin(connection, time.time()),
+            is_admin=named and self.access.is_admin(connection, time.time()),
         )
 
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
@@ -104,9 +104,9 @@ class Server:
             decision = await self.batcher.ask(Question(principal, resource_type))
         except (Unavailable, Overloaded) as error:
             if self.settings.on_db_down == "deny" or isinstance(error, Overloaded):
-                self.metrics.decisions.labels(principal.scope, "undecided").inc()
+                self.metrics.decision(principal.scope, "undecided").inc()
                 raise Unavailable(str(error)) from error
-            self.metrics.decisions.labels(principal.scope, "unlimited").inc()
+            self.metrics.decision(principal.scope, "unlimited").inc()
             return Decision([])
         self.metrics.decision_seconds.observe(time.perf_counter() - started)
         self._count(principal, resource_type, decision)
@@ -114,7 +114,7 @@ class Server:
 
     def _count(self, principal: Principal, resource_type: str, decision: Decision) -> None:
         self.counts[principal.scope, resource_type, decision.admitted] += 1
-        self.metrics.decisions.labels(principal.scope, "admitted" if decision.admitted else "denied").inc()
+        self.metrics.decision(principal.scope, "admitted" if decision.admitted else "denied").inc()
         for standing in decision.standings:
             self.metrics.decided(standing.rule_id, admitted=standing.admitted)
             if not standing.admitted:

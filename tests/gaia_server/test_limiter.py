@@ -125,3 +125,13 @@ def test_month(moment: datetime, days: int) -> None:
 def test_principal_key() -> None:
     """A key says its scope."""
     assert Principal("ip", "192.0.2.7").key == "ip:192.0.2.7"
+
+
+def test_lines_of_one_header_are_one_list() -> None:
+    """A proxy that adds a line of its own is heard: what a client wrote into an earlier line does not hide it."""
+    raw = [(b"host", b"x"), (b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-for", b"192.0.2.7, 10.0.0.9")]
+    claims = limiter.claims(raw)
+    assert claims == {"x-forwarded-for": "198.51.100.1, 192.0.2.7, 10.0.0.9"}
+    trusted = (ipaddress.ip_network("10.0.0.0/8"),)
+    found = limiter.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=False)
+    assert found == Principal("ip", "192.0.2.7")
