@@ -57,7 +57,7 @@ gate: install build  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
 test: install build $(BIN)/.browser $(BIN)/.compiler  ## the project's own tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 bench: install  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
