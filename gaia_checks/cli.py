@@ -55,14 +55,15 @@ def rollback(
     yes: Annotated[bool, typer.Option("--yes", help="lose what --database would lose, without a question")] = False,
 ) -> None:
     """Let the previous release serve again; the schema stays unless --database is given."""
-    from gaia_checks.deploy import rollout
+    from gaia_checks.deploy import alert, rollout
 
     def confirm(losses: tuple[str, ...]) -> bool:
         print("this would be lost:", *losses, sep="\n  ")
         return yes or (sys.stdin.isatty() and typer.confirm("go on?"))
 
     where = environments.load(env)
-    rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
+    with alert.told(where, to or "the previous release", done="is back"):
+        rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
 
 
 @app.command()

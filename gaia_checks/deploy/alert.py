@@ -22,9 +22,9 @@ class Message:
     good: bool
 
 
-def succeeded(environment: str, phase: str, url: str) -> Message:
+def succeeded(environment: str, phase: str, url: str, done: str = "deployed") -> Message:
     """Say that a release serves (pure)."""
-    return Message(f"{environment}: {phase} deployed", f"{phase} serves at {url}", good=True)
+    return Message(f"{environment}: {phase} {done}", f"{phase} serves at {url}", good=True)
 
 
 def failed(environment: str, phase: str, step: str, cause: str, log: Sequence[str]) -> Message:
@@ -50,8 +50,8 @@ def tell(environment: Environment, phase: str, message: Message) -> bool:
 
 
 @contextmanager
-def told(environment: Environment, phase: str) -> Iterator[None]:
-    """Tell how the block went, which deploys `phase`. Its error goes on its way."""
+def told(environment: Environment, phase: str, done: str = "deployed") -> Iterator[None]:
+    """Tell how the block went, after which `phase` is `done`. Its error goes on its way."""
     since = journal.now()
     try:
         yield
@@ -59,7 +59,7 @@ def told(environment: Environment, phase: str) -> Iterator[None]:
         step, log = _failed_step(environment, phase, since), _log_end(environment)
         tell(environment, phase, failed(environment.name, phase, step, str(error) or type(error).__name__, log))
         raise
-    tell(environment, phase, succeeded(environment.name, phase, environment.local_url))
+    tell(environment, phase, succeeded(environment.name, phase, environment.local_url, done))
 
 
 def _send(environment: Environment, message: Message) -> str | None:

@@ -100,6 +100,16 @@ def test_a_failed_deployment_is_told_with_step_cause_and_log(stage: Stage, inbox
     assert not [path for path in places.of(stage.environment).ledger.parent.glob("*.log") if TOKEN in path.read_text()]
 
 
+def test_a_rollback_is_told(stage: Stage, inbox: Inbox) -> None:
+    """The release before serves again, and people know it."""
+    stage.file.write_text(stage.file.read_text().replace("[environment.", 'alerts = "TELL"\n[environment.'))
+    for version in ("1", "2"):
+        stage.deploy(version)
+    done = stage.gaia("rollback", str(stage.file), TELL=inbox.url)
+    assert done.returncode == 0, done.stderr
+    assert [message["title"] for message in inbox.messages] == ["stage: the previous release is back"]
+
+
 def test_a_deployment_that_went_well_is_told(tmp_path: Path, inbox: Inbox) -> None:
     """Several URLs stand in the variable, apart by spaces; each gets the message."""
     there = environment(tmp_path, TELL=f"{inbox.url} {inbox.url}/second", PORT="8123")
