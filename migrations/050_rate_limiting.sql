@@ -545,6 +545,7 @@ DECLARE
     after bigint;       -- the next request's
     c bigint;
     admits boolean;
+    refused boolean := false;  -- whether any request was
 BEGIN
     WITH applying AS MATERIALIZED (SELECT * FROM rate_limit_applying(scopes, names, resources))
     SELECT s.requests, s.counters, t.keys, t.spans, t.rule_ids, t.rule_names, t.rule_scopes, t.limit_types, t.maximum
@@ -656,16 +657,19 @@ BEGIN
                 END LOOP;
             END IF;
         END IF;
+        refused := refused OR NOT admits;
         first := after;
     END LOOP;
 
     IF learning THEN
         PERFORM reputation_learn(users, scores, cleans, learnt, grave, changes, checked_at);
     END IF;
-    IF windows > 0 THEN
+    IF windows > 0 AND refused THEN
         blocked := rate_limit_blocked_until(
             keys[:windows], rule_ids[:windows], spans[:windows], heads, tails, capacities, totals,
             times[:windows], counts[:windows], hits[:windows], maximum[:windows]);
+    END IF;
+    IF windows > 0 THEN
         PERFORM rate_limit_consume_windows(
             keys[:windows], rule_ids[:windows], heads, tails, capacities, totals, times[:windows], counts[:windows]);
     END IF;
@@ -675,11 +679,13 @@ BEGIN
                 AS n (key, rule_id, count, moment)
             WHERE n.count > 0 AND q.key = n.key AND q.rule_id = n.rule_id;
     END IF;
-    INSERT INTO rate_limit_violations AS v (rule_id, key, resource_type, occurred_at, last_at, hits)
-        SELECT h.rule_id, h.key, resources[h.first_hit], date_trunc('second', checked_at), checked_at, h.hits
-        FROM unnest(keys, rule_ids, hits, first_hit) AS h (key, rule_id, hits, first_hit) WHERE h.hits > 0
-        ON CONFLICT (key, rule_id, occurred_at)
-            DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);
+    IF refused THEN
+        INSERT INTO rate_limit_violations AS v (rule_id, key, resource_type, occurred_at, last_at, hits)
+            SELECT h.rule_id, h.key, resources[h.first_hit], date_trunc('second', checked_at), checked_at, h.hits
+            FROM unnest(keys, rule_ids, hits, first_hit) AS h (key, rule_id, hits, first_hit) WHERE h.hits > 0
+            ON CONFLICT (key, rule_id, occurred_at)
+                DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);
+    END IF;
 
     SELECT array_agg(t.free ORDER BY t.n), array_agg(coalesce(t.blocked, t.free) ORDER BY t.n)
         INTO free_us, blocked_us
