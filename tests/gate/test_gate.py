@@ -267,7 +267,9 @@ def test_two_gates_at_once_are_refused(place: Ground, running: Path) -> None:
     before = place.latest
     first = place.start("pytest", f"--env={running}")
     until(lambda: place.latest != before)
+    first.send_signal(signal.SIGSTOP)  # however fast it is, it does not end before the second one has looked
     second = place.run("pytest", f"--env={running}")
+    first.send_signal(signal.SIGCONT)
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=60)
     assert second.returncode == 4, second.stdout + second.stderr
