@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test bench bench-contract bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed bench bench-contract bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -56,8 +56,11 @@ build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 gate: install build  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
-test: install build $(BIN)/.browser $(BIN)/.compiler  ## the project's own tests
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+test: install build $(BIN)/.browser $(BIN)/.compiler  ## the project's own tests, but for the long table of test-killed
+	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore-glob='*/test_killed_*.py'
+
+test-killed: install $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy/test_killed_harness.py tests/deploy/test_killed_supervisor.py
 
 bench: install  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
