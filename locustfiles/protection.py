@@ -1,10 +1,10 @@
-r"""Does the limit protect the others: one client floods at ten times its limit beside good clients, measured apart.
+r"""Do limits protect the others: some clients flood at ten times their limit beside good clients, measured apart.
 
-    locust -f locustfiles/protection.py --headless --rate 100 -t 60s --host http://127.0.0.1:8711 \
+    locust -f locustfiles/protection.py --headless --rate 200 -t 60s --host http://127.0.0.1:8711 \
       --success 99.9%
 
-Half of the requests are the flood's, all under one key with a rule of its own, made and removed here. The thresholds
-are for the good clients; the flood fails the load when more of it is admitted than its rule allows.
+Half of the requests are the floods', each under a key with a rule of its own, made and removed here. The thresholds
+are for the good clients; a flood fails the load when more of it is admitted than its rule allows.
 """
 
 from gaia_checks.load.engine import OpenLoopUser
@@ -12,31 +12,38 @@ from gaia_checks.load.mix import Mix, Request
 from gaia_checks.load.rules import API, Rules
 
 LIST = frozenset({"items", "total"})
-TIMES = 10  # the flood comes at so many times its limit
+TIMES = 10  # a flood comes at so many times its limit
+FLOODS = 5  # at most; fewer where so many would have a limit below 1 a second
 
 
 class Protection(OpenLoopUser):
-    """Good clients, and one that floods."""
+    """Good clients, and some that flood."""
 
     rules: Rules
 
     def prepare(self) -> None:
-        """Create the rule that the flood runs against, and one that keeps the good clients apart from others."""
+        """Create the rules that the floods run against, and one that keeps the good clients apart from others."""
         self.rules = Rules(self.exchange)
         if self.own_key:
             self.rules.add(self.key, per_s=self.far_above_rate())
-        flood, per_s = f"{self.key}-flood-{self.worker}", max(1, int(self.rate_per_s / 2 / TIMES))
-        self.rules.add(flood, per_s=per_s)
+        floods = max(1, min(FLOODS, int(self.rate_per_s / 2 / TIMES)))
+        per_s = max(1, int(self.rate_per_s / 2 / TIMES / floods))
         self.mix = Mix(
             [
                 Request("GET", f"{API}/usage?limit=20", weight=20, keys=LIST),
                 Request("GET", f"{API}/violations?limit=20", weight=20, keys=LIST),
                 Request("GET", "/health", weight=10, keys=frozenset({"status"})),
-                Request(
-                    "GET", f"{API}/usage?limit=1", weight=50, name="flood", headers={"X-API-Key": flood},
-                    expected=frozenset({200, 429}), flood=True, at_most_per_s=per_s,
-                ),
+                *(self.flood(number, per_s, weight=50 / floods) for number in range(floods)),
             ]
+        )
+
+    def flood(self, number: int, per_s: int, weight: float) -> Request:
+        """Make one flood's rule, and return what it asks."""
+        key = f"{self.key}-flood-{self.worker}-{number}"
+        self.rules.add(key, per_s=per_s)
+        return Request(
+            "GET", f"{API}/usage?limit=1", weight=weight, name=f"flood {number + 1}", headers={"X-API-Key": key},
+            expected=frozenset({200, 429}), flood=True, at_most_per_s=per_s,
         )  # fmt: skip
 
     def clean_up(self) -> None:

@@ -1,4 +1,4 @@
-"""The processes that measure beside the tests: the recorders and the load.
+"""The processes that measure beside the tests: the recorders and the loads.
 
 A test says which looks it will wait for; the controller starts them, in their own processes, once all
 are known. A process that ends leaves a measurement saying how, so that nobody waits for a dead one.
@@ -6,6 +6,7 @@ are known. A process that ends leaves a measurement saying how, so that nobody w
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -18,18 +19,25 @@ from gaia_checks.judge.looks import ends_s
 from gaia_checks.load import run as load
 from gaia_checks.model import Measurement, Target
 
-RECORDED = ("log", "soak", "memory", "connections")
-"""Looks of the recorder process."""
+RECORDED = {"log": "recorders", "soak": "recorders", "memory": "recorders", "connections": "recorders"}
+"""Looks that are recorded from the beginning, and the process that does it: one that sends much has its own."""
 
 LOAD = "load"
-"""The look of the load process."""
+PROTECTION = "protection"
 
+LOADS = (PROTECTION, LOAD)
+"""Looks that put a load on the target, in the order in which they are taken: never two at once."""
+
+APART = ("dashboard", "quotas", "rollback")
+"""Looks that start a browser or a rehearsal copy: they end before a load begins, which they would disturb."""
+
+_LASTS = {"process": "restarts"}  # a test's look -> what is recorded for it until the gate ends
 _GRACE_S = 10.0
 
 
 def process_of(look: str) -> str | None:
     """Return the name of the process that does `look`, or None when a test does it itself."""
-    return "recorders" if look in RECORDED else LOAD if look == LOAD else None
+    return RECORDED.get(look) or (look if look in LOADS else None)
 
 
 def exit_name(process: str) -> str:
@@ -37,23 +45,44 @@ def exit_name(process: str) -> str:
     return f"gate.exit.{process}"
 
 
-def commands(folder: Path, looks: Looks, wanted: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Return the command lines of the processes that do the wanted looks. Pure."""
-    argv: dict[str, tuple[str, ...]] = {}
-    recorded = {look: dict(looks[look]) for look in RECORDED if look in wanted}
-    if recorded:
-        argv["recorders"] = (
-            sys.executable, "-m", "gaia_checks.recorders",
-            "--folder", str(folder), "--looks", json.dumps(recorded),
-        )  # fmt: skip
-    if LOAD in wanted:
-        rate_per_s, window_s = looks[LOAD]["rate_per_s"], looks[LOAD]["window_s"]
-        *looks_s, longest_s = ends_s(window_s, looks[LOAD].get("max_window_s", window_s))
-        argv[LOAD] = (
-            sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--rate-per-s", f"{rate_per_s:g}",
-            "--window-s", f"{longest_s:g}", "--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s),
-        )  # fmt: skip
-    return argv
+def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path) -> dict[str, tuple[str, ...]]:
+    """Return the command lines of the processes that record the wanted looks. Pure."""
+    recorded: dict[str, dict[str, Mapping[str, float]]] = {}
+    for look, process in RECORDED.items():
+        if look in wanted:
+            recorded.setdefault(process, {})[look] = dict(looks[look])
+    for look, kept in _LASTS.items():
+        if look in wanted:
+            recorded.setdefault("recorders", {})[kept] = {"window_s": expected_s(looks, wanted)}
+    return {
+        process: (
+            sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
+            "--looks", json.dumps(parameters),
+        )
+        for process, parameters in recorded.items()
+    }  # fmt: skip
+
+
+def a_load(folder: Path, looks: Looks, look: str) -> tuple[str, ...]:
+    """Return the command line of the load of `look`, for as long as it may last. Pure."""
+    rate_per_s, window_s = looks[look]["rate_per_s"], looks[look]["window_s"]
+    *looks_s, longest_s = ends_s(window_s, looks[look].get("max_window_s", window_s))
+    return (
+        sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--look", look, "--rate-per-s",
+        f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s),
+    )  # fmt: skip
+
+
+def expected_s(looks: Looks, wanted: Collection[str]) -> float:
+    """Return about how long a gate of the wanted looks takes when its loads need no extension. Pure."""
+    recorded_s = max((looks[look]["window_s"] for look in RECORDED if look in wanted), default=0.0)
+    loads_s = sum(looks[look]["window_s"] + _AROUND_A_LOAD_S for look in LOADS if look in wanted)
+    apart_s = sum(_APART_S for look in APART if look in wanted)
+    return math.ceil(max(recorded_s, apart_s + loads_s))
+
+
+_APART_S = 15.0
+_AROUND_A_LOAD_S = 6.0
 
 
 class Background:
@@ -64,7 +93,7 @@ class Background:
         self._target = target
         self._record = record
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._watchers: list[threading.Thread] = []
+        self._watchers: dict[str, threading.Thread] = {}
 
     def start(self, argv: Mapping[str, tuple[str, ...]]) -> None:
         """Start every command; the target, with its secrets, goes in by standard input."""
@@ -77,7 +106,11 @@ class Background:
             process.stdin.flush()  # it stays open: its end tells the process that the gate is gone
             watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
             watcher.start()
-            self._watchers.append(watcher)
+            self._watchers[name] = watcher
+
+    def wait(self, name: str) -> None:
+        """Wait until a process has ended and its end is recorded."""
+        self._watchers[name].join()
 
     def enough(self) -> None:
         """Tell the load that no further look at it is needed."""
@@ -89,15 +122,15 @@ class Background:
 
     def stop(self) -> None:
         """End what still runs and wait until every end is recorded."""
-        for process in self._processes.values():
+        for process in list(self._processes.values()):
             if process.poll() is None:
                 process.terminate()
-        for process in self._processes.values():
+        for process in list(self._processes.values()):
             try:
                 process.wait(_GRACE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-        for watcher in self._watchers:
+        for watcher in list(self._watchers.values()):
             watcher.join()
 
     def _watch(self, name: str, process: subprocess.Popen[str]) -> None:

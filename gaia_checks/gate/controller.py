@@ -1,13 +1,12 @@
 """The hooks of the process that leads a gate, and how the xdist workers join it."""
 
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gaia_checks.errors import ConfigurationError, GaiaError
-from gaia_checks.gate.items import Items
+from gaia_checks.gate.items import FAILED, Items
 from gaia_checks.gate.session import EXIT_CODES, Session, worker_gate, worker_input
 from gaia_checks.gate.terminal import Terminal
 from gaia_checks.judge.verdict import UNDECIDED
@@ -19,7 +18,7 @@ _OWN_EXITS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 def join(config: pytest.Config, record: dict[str, Any]) -> None:
     """Take part in a gate as an xdist worker; `record` is what `session.worker_input` made."""
     gate = worker_gate(record)
-    config.pluginmanager.register(Items(lambda: gate, Path(record["channel"])), "gaia-items")
+    config.pluginmanager.register(Items(lambda: gate, gate.channel), "gaia-items")
     _aim(config)
 
 
@@ -28,11 +27,11 @@ def lead(config: pytest.Config) -> None:
     option = config.option
     if option.stage is not None and option.stage not in STAGES:
         raise pytest.UsageError(f"--stage: {option.stage!r} is not a stage; choose from {', '.join(STAGES)}")
-    if getattr(option, "dist", "no") == "each":
-        raise pytest.UsageError("--dist=each would look at everything several times over; leave it out")
+    if getattr(option, "dist", "no") not in ("no", "load"):
+        raise pytest.UsageError(f"--dist={option.dist}: looks wait for one another in their own order; leave it out")
     terminal = Terminal()
     try:
-        session = Session(option.env, option.stage, terminal.say)
+        session = Session(option.env, option.stage, terminal.say, complete=option.complete)
         session.prepare()
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
@@ -74,7 +73,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand the gate to an xdist worker, by its pipe."""
-        node.workerinput["gaia"] = {**worker_input(self._session.gate), "channel": str(self._session.channel)}
+        node.workerinput["gaia"] = worker_input(self._session.gate)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Count a test as pytest does, but print no letter: the terminal has a line for every criterion."""
@@ -126,5 +125,5 @@ def _outcome(report: pytest.TestReport) -> str | None:
     if report.failed and last_line.startswith("Inconclusive: "):
         return UNDECIDED + last_line.removeprefix("Inconclusive: ")
     if report.failed:
-        return f"failed in {report.when}: {last_line}" if report.when != "call" else f"failed: {last_line}"
+        return f"failed in {report.when}: {last_line}" if report.when != "call" else f"{FAILED}{last_line}"
     return "passed" if report.when == "call" else None

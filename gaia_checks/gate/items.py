@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.gate.background import process_of
+from gaia_checks.gate.background import APART, process_of
 from gaia_checks.gate.look import Gate, Look
 from gaia_checks.model import CriterionVerdict
+
+PLAN = "plan.json"
+"""The note that says which tests there are: test -> criterion."""
+
+FAILED = "failed: "
+"""How the outcome of a test begins that has seen its criterion fail."""
 
 
 class Items:
@@ -25,7 +31,7 @@ class Items:
         self._chosen: list[str] = []
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Keep one test per criterion of the stage; what takes longest last, the process after everything."""
+        """Keep one test per criterion of the stage, in the order of their looks."""
         gate = self._gate()
         looks = {criterion.id: criterion.look for criterion in gate.criteria.criteria}
         promised = {criterion.id for criterion in gate.criteria.for_stage(gate.stage)}
@@ -50,7 +56,7 @@ class Items:
         if plan:
             draft = self._channel / f"plan.{os.getpid()}"
             draft.write_text(json.dumps(plan))
-            draft.rename(self._channel / "plan.json")
+            draft.rename(self._channel / PLAN)
 
     @pytest.fixture
     def look(self, request: pytest.FixtureRequest) -> Look:
@@ -95,4 +101,7 @@ def _refuse_twice(items: list[pytest.Item]) -> None:
 
 
 def _rank(look: str) -> int:
-    return 2 if look == "process" else 1 if process_of(look) else 0
+    """Quick looks first, then those that a load has to wait for, those that wait themselves, the process last."""
+    return (
+        4 if look == "process" else 3 if process_of(look) else 1 if look in APART else 2 if look == "websocket" else 0
+    )

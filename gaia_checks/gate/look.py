@@ -22,6 +22,9 @@ from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, T
 
 Probe = Callable[..., list[Measurement]]
 
+CUT, SETTLED = "cut", "cut.settled"
+"""Notes of a gate that is cut short: why; and that every background process has ended."""
+
 _POLL_S = 0.2
 _GRACE_S = 120.0  # what a background look may take beyond its window: starting, connecting, writing
 
@@ -34,6 +37,7 @@ class Gate:
     stage: str
     folder: Path
     criteria: Criteria
+    channel: Path  # a folder of notes between the gate's processes; no evidence
     target: Target | None
     unreachable: str | None  # why there is no target
 
@@ -41,6 +45,14 @@ class Gate:
     def measurements(self) -> Path:
         """The file that every look is written to."""
         return self.folder / "measurements.jsonl"
+
+    @property
+    def cut_short(self) -> str | None:
+        """Why the gate ends before its time; None while it goes on."""
+        try:
+            return (self.channel / CUT).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
 
     def record(self, measurement: Measurement) -> None:
         """Append one measurement to the evidence, without secrets."""
@@ -73,6 +85,7 @@ class Look:
     def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
         """Run `probe` with the look's parameters, write down what it saw, and decide the criterion."""
         target = target or self.target
+        self._go_on()
         settings: Mapping[str, float] = self._gate.criteria.looks[self._criterion.look]
         try:
             seen = probe(target, **settings, **parameters)
@@ -89,6 +102,7 @@ class Look:
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         _ = self.target
+        self._go_on()
         needed = {check.measurement for check in self._criterion.checks}
         process = background.process_of(self._criterion.look)
         ended = background.exit_name(process) if process else ""
@@ -97,6 +111,8 @@ class Look:
             lambda names: (needed <= names and not grows) or ended in names, self._criterion.max_window_s + _GRACE_S
         )
         found = {seen.name: seen for seen in self._gate.seen()}
+        if self._gate.cut_short:
+            self._decide_before_its_time(self._gate.cut_short)
         if not needed <= found.keys() and found[ended].value != 0:
             said = f": {found[ended].notes[0]}" if found[ended].notes else ""
             raise Inconclusive(f"the {process} process ended with exit code {found[ended].value}{said}")
@@ -105,9 +121,11 @@ class Look:
     def after_all_others(self) -> Target:
         """Wait until every other test of this gate has ended; return the target as it is then."""
         before = self.target
+        self._go_on()
         needed = {outcome_name(criterion_id) for criterion_id in self._others}
         longest_s = max(criterion.max_window_s for criterion in self._gate.criteria.criteria)
         self._wait(lambda names: needed <= names, longest_s + _GRACE_S)
+        self._go_on()
         if before.process is None:
             return before
         status = rollout.status(self._gate.environment)
@@ -117,12 +135,27 @@ class Look:
         """Say openly that this gate has no such look yet; the criterion is inconclusive."""
         raise Inconclusive(f"not looked at: {what}")
 
+    def _go_on(self) -> None:
+        """Raise Inconclusive when the gate is cut short."""
+        if why := self._gate.cut_short:
+            raise Inconclusive(why)
+
     def _wait(self, done: Callable[[set[str]], bool], limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
-        while not done({measurement.name for measurement in self._gate.seen()}):
+        while not (self._gate.channel / SETTLED).exists():
+            if done({measurement.name for measurement in self._gate.seen()}) and not self._gate.cut_short:
+                return
             if time.monotonic() > deadline:
                 raise Inconclusive(f"the look {self._criterion.look} did not end within {limit_s:.0f} s")
             time.sleep(_POLL_S)
+
+    def _decide_before_its_time(self, why: str) -> None:
+        """Decide on what was seen until the gate was cut short: a failure stays one."""
+        __tracebackhide__ = True
+        verdict = judge_measured(self._criterion, self._gate.seen(), rehearsal=self._gate.criteria.rehearsal)
+        if verdict.state is not State.FAIL:
+            raise Inconclusive(why)
+        self._decide()
 
     def _decide(self) -> None:
         __tracebackhide__ = True

@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gaia", "gaia-checks: the promotion gate")
     group.addoption("--env", metavar="NAME", help="gate this environment: a name in environments/, or a .toml file")
     group.addoption("--stage", metavar="STAGE", help="judge dev, qa or prod in place of the environment's own stage")
+    group.addoption(
+        "--complete", action="store_true", help="look at everything, also when a criterion has certainly failed"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,8 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         controller.join(config, record) if record else controller.lead(config)
         return
-    if config.option.stage is not None:
-        raise pytest.UsageError("--stage needs --env: pytest --env=NAME --stage=STAGE")
+    for option, given in (("--stage", config.option.stage is not None), ("--complete", config.option.complete)):
+        if given:
+            raise pytest.UsageError(f"{option} needs --env: pytest --env=NAME {option}...")
     config.pluginmanager.register(SuitesNeedAnEnvironment(), "gaia-no-gate")
 
 

@@ -2,8 +2,7 @@
 
 prepare   lock, evidence folder with an inconclusive verdict, `latest`      nothing was touched yet
 open      target up, our key announced, what an earlier gate left cleared
-begin     background processes for the looks that the collected tests wait for
-record    how each test ended
+record    how each test ended; meanwhile `conductor` lets recorders and loads run
 close     processes ended, our traces removed, judged, told, sealed; the target left as it was found
 """
 
@@ -12,7 +11,6 @@ import fcntl
 import json
 import secrets
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,13 +24,15 @@ from gaia_checks import journal
 from gaia_checks.deploy import rollout
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate import background, extension, traces
 from gaia_checks.gate import target as targets
+from gaia_checks.gate import traces
+from gaia_checks.gate.conductor import Conductor
+from gaia_checks.gate.items import FAILED, PLAN
 from gaia_checks.gate.look import Gate
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.load import chart
-from gaia_checks.model import Measurement, State, Target, Verdict, timestamp
+from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.report import allure, evidence, page
 
 Say = Callable[[str], None]
@@ -41,14 +41,16 @@ EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
 """What the gate ends with, by the state of the stage."""
 
 _LOG_TAIL_BYTES = 5_000_000
-_POLL_S = 0.1
 
 
 class Session:
     """The controller's side of one gate."""
 
-    def __init__(self, name: str, stage: str | None, say: Say) -> None:
-        """Read everything that can be wrong on paper. Raises ConfigurationError; touches nothing."""
+    def __init__(self, name: str, stage: str | None, say: Say, *, complete: bool = False) -> None:
+        """Read everything that can be wrong on paper. Raises ConfigurationError; touches nothing.
+
+        With `complete`, a gate that is lost goes on to its end.
+        """
         self.environment = environments.load(name)
         self.stage = stage or self.environment.stage
         self.criteria = judge_criteria.load(overrides=self.environment.looks, source=self.environment.path.name)
@@ -57,12 +59,11 @@ class Session:
         self._began = time.monotonic()
         self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self._say = say
+        self._complete = complete
         self._target: Target | None = None
         self._unreachable: str | None = None
         self._found_running = True
-        self._background: background.Background | None = None
-        self._beginning = threading.Thread(target=self._begin_when_planned, daemon=True)
-        self._closing = threading.Event()
+        self._conductor: Conductor | None = None
         self._lock: IO[str] | None = None
 
     def prepare(self) -> None:
@@ -106,7 +107,15 @@ class Session:
     @property
     def gate(self) -> Gate:
         """What the tests need to know."""
-        return Gate(self.environment, self.stage, self.folder, self.criteria, self._target, self._unreachable)
+        return Gate(
+            environment=self.environment,
+            stage=self.stage,
+            folder=self.folder,
+            criteria=self.criteria,
+            channel=self.channel,
+            target=self._target,
+            unreachable=self._unreachable,
+        )
 
     # open ----------------------------------------------------------------------------------------
 
@@ -127,7 +136,9 @@ class Session:
             self._unreachable = self.environment.redact(self._why_unreachable(error))
             self._target = None
             self._say(f"no target: {self._unreachable}")
-        self._beginning.start()
+        if self._target is not None:
+            self._conductor = Conductor(self.gate, self._target, self.looked_at, complete=self._complete)
+            self._conductor.start()
 
     def _why_unreachable(self, error: Exception) -> str:
         if isinstance(error, GaiaError):
@@ -141,55 +152,37 @@ class Session:
             rollout.deploy(self.environment, say=self._say)
         return targets.find(self.environment, self.run)
 
-    # begin ---------------------------------------------------------------------------------------
-
-    def _begin_when_planned(self) -> None:
-        while not (self.channel / "plan.json").exists():
-            if self._closing.wait(_POLL_S):
-                return
-        planned = self._plan().values()
-        if self._target is None:
-            return
-        wanted = {criterion.look for criterion in self.promised if criterion.id in planned}
-        self._background = background.Background(self.folder, self._target, self.gate.record)
-        self._background.start(background.commands(self.folder, self.criteria.looks, wanted))
-        if background.LOAD in wanted:
-            self._extend_while_undecided(self._background, set(planned))
-
-    def _extend_while_undecided(self, running: background.Background, planned: set[str]) -> None:
-        """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
-        extension.watch(
-            [each for each in self.promised if each.look == background.LOAD and each.id in planned],
-            self.gate.seen,
-            self._closing,
-            rehearsal=self.criteria.rehearsal,
-            mark=lambda label: chart.mark(self.folder, label),
-            enough=running.enough,
-        )
-
-    def _plan(self) -> dict[str, str]:
-        """Return test -> criterion, as the process that collected them wrote it."""
-        plan: dict[str, str] = json.loads((self.channel / "plan.json").read_text())
-        return plan
-
     # record --------------------------------------------------------------------------------------
 
     def record_outcome(self, test: str, outcome: str, duration_s: float) -> str:
         """Write down how a test ended, "passed" or what else happened; return the criterion it is about."""
-        criterion_id = self._plan()[test]
+        criterion_id = (self._plan() or {})[test]
         name = judge_verdict.outcome_name(criterion_id)
         ended = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, journal.now(), test)
         self.gate.record(ended)
+        if self._conductor:
+            self._conductor.ended(criterion_id, failed=outcome.startswith(FAILED))
         return criterion_id
+
+    def looked_at(self) -> list[Criterion] | None:
+        """Return the promised criteria that have a test in this gate; None while the tests are not yet known."""
+        planned = self._plan()
+        return None if planned is None else [each for each in self.promised if each.id in planned.values()]
+
+    def _plan(self) -> dict[str, str] | None:
+        """Return test -> criterion, as the process that collected them wrote it."""
+        try:
+            plan: dict[str, str] = json.loads((self.channel / PLAN).read_text())
+        except FileNotFoundError:
+            return None
+        return plan
 
     # close ---------------------------------------------------------------------------------------
 
     def close(self, *, interrupted: bool) -> Verdict:
         """End everything, judge on the files alone, tell and seal. The verdict is on disk when this returns."""
-        self._closing.set()
-        self._beginning.join()  # it may be starting what has to be ended
-        if self._background:
-            self._background.stop()
+        if self._conductor:
+            self._conductor.close()
         self._remove_traces()
         self._keep_log()
         self.leave_as_found()
@@ -263,6 +256,7 @@ def worker_gate(record: dict[str, Any]) -> Gate:
         stage=record["stage"],
         folder=Path(record["folder"]),
         criteria=judge_criteria.load(overrides=environment.looks),
+        channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],
     )
@@ -274,6 +268,7 @@ def worker_input(gate: Gate) -> dict[str, Any]:
         "environment": str(gate.environment.path),
         "stage": gate.stage,
         "folder": str(gate.folder),
+        "channel": str(gate.channel),
         "target": gate.target.to_json() if gate.target else None,
         "unreachable": gate.unreachable,
     }

@@ -34,6 +34,7 @@ def main() -> int:
     parser.add_argument("--rate-per-s", type=float, required=True)
     parser.add_argument("--window-s", type=float, required=True)
     parser.add_argument("--looks-s", default="")
+    parser.add_argument("--look", choices=sorted(run.LOCUSTFILES), default="load")
     given = parser.parse_args()
     ended, enough = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,6 +53,7 @@ def main() -> int:
         ended=ended.is_set,
         looks_s=[float(look_s) for look_s in given.looks_s.split(",") if look_s],
         enough=enough.is_set,
+        look=given.look,
     )
 
 

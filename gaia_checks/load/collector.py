@@ -11,6 +11,9 @@ from gaia_checks.load.tally import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
 from gaia_checks.load.thresholds import Limits
 from gaia_checks.load.total import Merge, Total
 
+SO_FAR_EVERY = 2
+"""After so many seconds is told again what is known so far."""
+
 
 class Collector:
     """Takes what the workers tell until all have told everything, or one could not."""
@@ -38,6 +41,8 @@ class Collector:
             record = self._total.add(complete)
             if self._recording:
                 self._recording.second(complete, record)
+                if complete.number % SO_FAR_EVERY == SO_FAR_EVERY - 1:
+                    self._recording.so_far(self._total.so_far())
             self._look(complete.end_s)
         if self._merge.finished:
             self._look(float("inf"))

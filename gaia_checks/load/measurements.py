@@ -1,6 +1,6 @@
 """What a load's result says, as measurements under the names that criteria.toml uses. Pure but for the time of day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gaia_checks import journal
@@ -10,12 +10,12 @@ LOOKS = "load.looks"
 """How many looks at a load that goes on were measured."""
 
 
-def measurements(result: Mapping[str, Any]) -> list[Measurement]:
-    """Return what a complete result says."""
+def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurement]:
+    """Return what a result says, under the name of the look that the load was for."""
     intended, sent, done, seconds = result["intended"], result["sent"], result["done"], result["seconds"]
 
     def saw(name: str, value: Any, unit: str, n: int, how: str, notes: Sequence[str] = ()) -> Measurement:
-        return Measurement(f"load.{name}", value, unit, n, result["window_s"], journal.now(), how, tuple(notes))
+        return Measurement(f"{look}.{name}", value, unit, n, result["window_s"], journal.now(), how, tuple(notes))
 
     blocks = {"failures": result["failed"], "blocks": result["blocks"]}
     return [
@@ -40,7 +40,20 @@ def measurements(result: Mapping[str, Any]) -> list[Measurement]:
             "requests and failures per 10 s; success = expected status and valid body", result["notes"]),
         saw("latency", result["latency_blocks"], "hdr", done,
             "per 10 s: from when a request was due until its whole answer was there"),
+        *([_admitted(result, saw)] if result["floods"] else []),
     ]  # fmt: skip
+
+
+def _admitted(result: Mapping[str, Any], saw: Callable[..., Measurement]) -> Measurement:
+    """Return how much of the worst flood was admitted, and say of each how much it was."""
+    floods = sorted(result["floods"], key=lambda flood: flood["admitted"] / flood["allowed"], reverse=True)
+    notes = [
+        f"{flood['route']}: {flood['admitted']} of {flood['sent']} admitted, {flood['allowed']:.0f} allowed"
+        for flood in floods
+    ]
+    how = "admitted requests of the worst flood, of those that its rule allows in that time"
+    return saw("admitted_of_limit", floods[0]["admitted"] / floods[0]["allowed"], "ratio",
+               sum(flood["sent"] for flood in floods), how, notes)  # fmt: skip
 
 
 def looked(number: int, window_s: float) -> Measurement:
@@ -49,7 +62,7 @@ def looked(number: int, window_s: float) -> Measurement:
     return Measurement(LOOKS, number, "count", number, window_s, journal.now(), how)
 
 
-def nothing(why: str) -> list[Measurement]:
+def nothing(why: str, look: str = "load") -> list[Measurement]:
     """Return the measurements of a load that saw nothing: every criterion of it can say why."""
     names = {
         "sent_of_intended": "ratio",
@@ -60,7 +73,7 @@ def nothing(why: str) -> list[Measurement]:
         "latency": "hdr",
     }
     return [
-        Measurement(f"load.{name}", None, unit, 0, 0.0, journal.now(), "the load did not take place", (why,))
+        Measurement(f"{look}.{name}", None, unit, 0, 0.0, journal.now(), "the load did not take place", (why,))
         for name, unit in names.items()
     ]
 

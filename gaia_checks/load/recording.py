@@ -23,6 +23,10 @@ def look_file(number: int) -> Path:
     return RESULT.with_suffix(f".{number + 1}.json")
 
 
+SO_FAR = RESULT.with_suffix(".so_far.json")
+"""What is known while the load goes on. It is gone when the load has ended."""
+
+
 class Recording:
     """Writes as the load goes on, so that a kill loses a second at most."""
 
@@ -31,7 +35,7 @@ class Recording:
         self._folder = folder
         (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
         (folder / TIMELINE).unlink(missing_ok=True)
-        for path in (RESULT, *map(look_file, range(looks))):
+        for path in (RESULT, SO_FAR, *map(look_file, range(looks))):
             (folder / path).unlink(missing_ok=True)
         started_s = time.time()
         self._all, self._by_route = Log(folder / LATENCY_LOG, started_s), Log(folder / ROUTES_LOG, started_s)
@@ -48,9 +52,14 @@ class Recording:
         """Write the result of one look, while the load goes on."""
         self._write(look_file(number), result)
 
+    def so_far(self, result: Mapping[str, Any]) -> None:
+        """Write what is known by now."""
+        self._write(SO_FAR, result)
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result."""
         self._write(RESULT, result)
+        (self._folder / SO_FAR).unlink(missing_ok=True)
 
     def _write(self, name: Path, result: Mapping[str, Any]) -> None:
         """Write a file whole, or not at all."""

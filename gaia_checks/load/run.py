@@ -22,7 +22,8 @@ from gaia_checks.load.measurements import looked, measurements, nothing
 from gaia_checks.load.recording import RESULT, look_file
 from gaia_checks.model import Measurement, Target
 
-LOCUSTFILE = ROOT / "locustfiles" / "quotas.py"
+LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
+"""What is sent for each look."""
 
 ENOUGH = "enough\n"
 """What the gate says on our standard input when no further look is needed."""
@@ -39,7 +40,7 @@ def command(
     rate_per_s: float,
     window_s: float,
     looks_s: Sequence[float] = (),
-    locustfile: Path = LOCUSTFILE,
+    locustfile: Path = LOCUSTFILES["load"],
 ) -> tuple[str, ...]:
     """Return locust's command line: one load of `window_s`, rounded up to whole seconds, into `folder`. Pure."""
     looks = ("--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s)) if looks_s else ()
@@ -48,6 +49,11 @@ def command(
         "--loglevel", "WARNING", "--host", base_url, "--rate", f"{rate_per_s:g}", "--run-time",
         f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *looks,
     )  # fmt: skip
+
+
+def files_of(folder: Path, look: str) -> Path:
+    """Return the folder of a load's own files: the evidence folder, or one below it named after the look."""
+    return folder if look == "load" else folder / look
 
 
 def run(
@@ -60,20 +66,23 @@ def run(
     ended: Callable[[], bool],
     looks_s: Sequence[float] = (),
     enough: Callable[[], bool] = lambda: False,
-    locustfile: Path = LOCUSTFILE,
+    look: str = "load",
+    locustfile: Path | None = None,
 ) -> int:
-    """Offer the load and append its measurements to the evidence. Returns 0 when it was measured, else 8.
+    """Offer the load for a look and append its measurements to the evidence. Returns 0 when it was measured, else 8.
 
     `looks_s` are moments before the end at which what was due until then is measured while the load goes on. It
     stops early, with the looks that were measured, once `enough()` is true; without more, once `ended()` is.
     """
-    folder = folder.resolve()
-    (folder / RESULT).unlink(missing_ok=True)
+    folder, files = folder.resolve(), files_of(folder.resolve(), look)
+    files.mkdir(exist_ok=True)
+    (files / RESULT).unlink(missing_ok=True)
     looks = Looks(folder, looks_s)
     argv = command(
-        target.base_url, folder, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s, locustfile=locustfile
-    )
-    process = subprocess.Popen(argv, cwd=folder, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        target.base_url, files, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
+        locustfile=locustfile or LOCUSTFILES[look],
+    )  # fmt: skip
+    process = subprocess.Popen(argv, cwd=files, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
     def over() -> bool:
         looks.measure()
@@ -89,14 +98,14 @@ def run(
     if ended():
         say("the load was ended before its time; it measured nothing")
         return Inconclusive.exit_code
-    result = _read(folder / RESULT)
+    result = _read(files / RESULT)
     broken = result.get("broken") if finished else "locust did not end in time"
     if not broken:
-        _append(folder, measurements(result))
+        _append(folder, measurements(result, look))
         return 0
     say(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
     if not looks.measured:
-        _append(folder, nothing(str(broken)))
+        _append(folder, nothing(str(broken), look))
     return Inconclusive.exit_code
 
 

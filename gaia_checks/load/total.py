@@ -89,9 +89,25 @@ class Total:
         due = self._blocks.until(number)
         return {**self.result(), "window_s": self.looks_s[number], **due, "served_of": due["done"]}
 
+    def so_far(self) -> dict[str, Any]:
+        """Return what is known while the load goes on, of the requests that have ended; quick to make."""
+        due = self._blocks.until(len(self.looks_s))
+        return {**self._counted(), "window_s": self.whole.end_s, **due, "served_of": due["done"]}
+
     def result(self) -> dict[str, Any]:
         """Return everything that was counted, as JSON."""
         blocks = self._blocks.until(len(self.looks_s))
+        return {
+            **self._counted(),
+            "blocks": blocks["blocks"],
+            "latency_blocks": blocks["latency_blocks"],
+            "latency": self._latency.encode(),
+            "service": self.whole.service.encode(),
+            "lateness": self.whole.lateness.encode(),
+            "routes": {label: _route(route) for label, route in sorted(self.whole.routes.items())},
+        }
+
+    def _counted(self) -> dict[str, Any]:
         counts, lateness, notes = self.whole.counts, self.whole.lateness, self.whole.notes
         return {
             **{name: getattr(counts, name) for name in Counts.__slots__},
@@ -100,16 +116,10 @@ class Total:
             "workers": self.workers,
             "unsent": counts.intended - counts.sent,
             "served_of": counts.sent,
-            "blocks": blocks["blocks"],
-            "latency_blocks": blocks["latency_blocks"],
-            "latency": self._latency.encode(),
-            "service": self.whole.service.encode(),
-            "lateness": lateness.encode(),
             "lateness_p99_ms": lateness.percentile_ms(99) or 0.0,
             "lateness_max_ms": lateness.percentile_ms(100) or 0.0,
             "seconds": len(self._shares[0]),
             **{f"{name}_p95": _p95(kept) for name, kept in zip(Shares._fields, self._shares, strict=True)},
-            "routes": {label: _route(route) for label, route in sorted(self.whole.routes.items())},
             "floods": [self._flood(label, per_s) for label, per_s in self.floods.items()],
             "notes": [*notes.failed, *notes.limited][:5],
             "limited_notes": notes.limited,

@@ -109,29 +109,35 @@ class _Eye:
         return seen
 
 
-async def record(target: Target, timeline: Timeline, *, window_s: float, interval_s: float) -> list[Measurement]:
+async def record(
+    target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, interval_s: float
+) -> list[Measurement]:
     """Sample every `interval_s` for `window_s`. Time without samples is time that was not looked at."""
     worst, both = Worst(), _Eye(Coverage(interval_s))
     on_pool, on_sessions = _Eye(Coverage(interval_s)), _Eye(Coverage(interval_s))
     async with _http(target) as http, contextlib.aclosing(Database(target.database_url)) as database:
-        async for t in ticks(interval_s, window_s):
+        async for t in ticks(interval_s, window_s, told):
             pool, sessions = await asyncio.gather(
                 on_pool.see(t, read_pool(http)), on_sessions.see(t, database.sessions())
             )
             worst.add(pool, sessions)
             if pool and sessions:
                 both.coverage.add(t)
-            timeline.add(t, str(worst), **_numbers(pool, sessions))
+            timeline.add(t, str(worst), so_far=_measured(worst, on_pool, on_sessions, both), **_numbers(pool, sessions))
     both.notes += on_pool.notes + on_sessions.notes
+    return _measured(worst, on_pool, on_sessions, both)
+
+
+def _measured(worst: Worst, on_pool: _Eye, on_sessions: _Eye, both: _Eye) -> list[Measurement]:
+    rows = (
+        ("connections.peak_of_pool", worst.of_pool, on_pool),
+        ("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions),
+        ("connections.waiters", worst.waiters, both),
+    )
     return [
-        _measured("connections.peak_of_pool", worst.of_pool, on_pool),
-        _measured("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions),
-        _measured("connections.waiters", worst.waiters, both),
+        MEASURES.seen(name, value, n=eye.coverage.n, window_s=eye.coverage.covered_s, notes=eye.notes)
+        for name, value, eye in rows
     ]
-
-
-def _measured(name: str, value: float, eye: _Eye) -> Measurement:
-    return MEASURES.seen(name, value, n=eye.coverage.n, window_s=eye.coverage.covered_s, notes=eye.notes)
 
 
 def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:

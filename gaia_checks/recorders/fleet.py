@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import Target
 from gaia_checks.probes.client import READ_S, websocket_headers
+from gaia_checks.probes.messages import Stream
 from gaia_checks.probes.websocket import PATH
 from gaia_checks.recorders.listening import Listener
 
@@ -51,16 +52,7 @@ async def _client(target: Target, wait_s: float, violated: str, fleet: Fleet, ha
     loop = asyncio.get_running_loop()
     await asyncio.sleep(wait_s)
     try:
-        # No pings of our own and no reconnecting: a server that needs them to keep a connection has dropped it.
-        async with connect(
-            target.websocket_url + PATH,
-            additional_headers=websocket_headers(target),
-            compression=None,
-            ping_interval=None,
-            open_timeout=READ_S,
-            close_timeout=_CLOSE_S,
-            proxy=None,
-        ) as connection:
+        async with _connection(target) as connection:
             listener = Listener(loop.time(), violated)
             fleet.listeners.append(listener)
             handshake.set_result(None)
@@ -70,6 +62,36 @@ async def _client(target: Target, wait_s: float, violated: str, fleet: Fleet, ha
     finally:
         if not handshake.done():
             handshake.set_result(None)
+
+
+async def back_after_a_cut(target: Target, within_s: float) -> float:
+    """Connect, lose the connection without a goodbye, connect again; return the seconds from the cut to new stats.
+
+    Raises TimeoutError when they do not come `within_s`, and what the connections raise.
+    """
+    loop = asyncio.get_running_loop()
+    async with _connection(target) as connection:
+        await connection.recv()
+        connection.transport.abort()
+        cut_s = loop.time()
+    async with asyncio.timeout(within_s), _connection(target) as connection:
+        stream = Stream()
+        while stream.take(await connection.recv()) != "stats":
+            pass
+        return loop.time() - cut_s
+
+
+def _connection(target: Target) -> connect:
+    """One more client. No pings of our own and no reconnecting: a server that needs them has dropped the connection."""
+    return connect(
+        target.websocket_url + PATH,
+        additional_headers=websocket_headers(target),
+        compression=None,
+        ping_interval=None,
+        open_timeout=READ_S,
+        close_timeout=_CLOSE_S,
+        proxy=None,
+    )
 
 
 async def _listen(connection: ClientConnection, listener: Listener, clock: Callable[[], float]) -> None:

@@ -1,7 +1,8 @@
-"""How much memory the server's process tree holds, sampled; without PostgreSQL, which is no child of it."""
+"""What the server's process tree takes, sampled: memory, and CPU beside it. Without PostgreSQL, no child of it."""
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -27,27 +28,35 @@ Series = list[tuple[float, float]]
 """(seconds since the start, MB)"""
 
 
-async def record(target: Target, timeline: Timeline, *, window_s: float, interval_s: float) -> list[Measurement]:
+async def record(
+    target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, interval_s: float
+) -> list[Measurement]:
     """Sample every `interval_s` for `window_s`. Ends early, and says so, when the process is gone."""
     if target.process is None:
         return MEASURES.unseen(
             "the server's process is not known here; run the gate on the machine where `gaia deploy` started it"
         )
-    coverage, notes, peak_mb = Coverage(interval_s), list[str](), 0.0
+    coverage, notes, peak_mb, cpu = Coverage(interval_s), list[str](), 0.0, Cpu()
     series: Series = []
-    async for t in ticks(interval_s, window_s):
+
+    def peak() -> Measurement:
+        return MEASURES.seen("memory.peak", peak_mb, n=coverage.n, window_s=coverage.covered_s, notes=notes)
+
+    async for t in ticks(interval_s, window_s, told):
         process = find(target.process)
-        held = await asyncio.to_thread(tree_bytes, process) if process else None
-        if held is None:
+        taken = await asyncio.to_thread(tree, process) if process else None
+        if taken is None:
             notes.append(f"process {target.process.pid} was gone after {t:.0f} s")
             break
+        held_mb, cores = taken.held_bytes / _MB, cpu.since_last(t, taken.cpu_s)
         coverage.add(t)
-        series.append((round(t, 3), held / _MB))
-        peak_mb = max(peak_mb, held / _MB)
-        timeline.add(t, f"{held / _MB:.1f} MB, at most {peak_mb:.1f} MB", tree_mb=held / _MB)
+        series.append((round(t, 3), held_mb))
+        peak_mb = max(peak_mb, held_mb)
+        worst = f"{held_mb:.1f} MB, at most {peak_mb:.1f} MB"
+        timeline.add(t, worst, so_far=[peak()], tree_mb=held_mb, cpu_cores=cores)
     points = thin(series)
     return [
-        MEASURES.seen("memory.peak", peak_mb, n=coverage.n, window_s=coverage.covered_s, notes=notes),
+        peak(),
         MEASURES.seen("memory.series", points, n=len(points), window_s=coverage.covered_s, notes=notes),
     ]
 
@@ -57,21 +66,46 @@ def thin(series: Series, most: int = MOST_POINTS) -> Series:
     return series[:: -(-len(series) // most) or 1]
 
 
-def tree_bytes(process: psutil.Process) -> int | None:
-    """Return what `process` and its descendants hold, in bytes; None when it is gone.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a process and its descendants take."""
 
-    Proportional set size: a page shared by three processes counts a third for each. Where that cannot be
-    read (not our process, not Linux) it is the resident set size, which is never less.
+    held_bytes: int
+    cpu_s: float  # since they began
+
+
+@dataclass(slots=True)
+class Cpu:
+    """Cores in use between two samples. Pure."""
+
+    _last: tuple[float, float] | None = None
+
+    def since_last(self, t_s: float, cpu_s: float) -> float:
+        """Return how many cores were busy since the last sample; 0 at the first, or when a descendant has ended."""
+        last, self._last = self._last, (t_s, cpu_s)
+        return max(0.0, cpu_s - last[1]) / (t_s - last[0]) if last and t_s > last[0] else 0.0
+
+
+def tree(process: psutil.Process) -> Taken | None:
+    """Return what `process` and its descendants take; None when it is gone.
+
+    Memory is the proportional set size: a page shared by three processes counts a third for each. Where that cannot
+    be read (not our process, not Linux) it is the resident set size, which is never less.
     """
     try:
-        total = _bytes(process)
+        held, cpu_s = _bytes(process), _cpu_s(process)
         children = process.children(recursive=True)
     except psutil.NoSuchProcess:
         return None
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += _bytes(child)
-    return total
+            held, cpu_s = held + _bytes(child), cpu_s + _cpu_s(child)
+    return Taken(held, cpu_s)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _bytes(process: psutil.Process) -> int:

@@ -10,7 +10,7 @@ from gaia_checks import journal
 from gaia_checks.environment import redact
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.model import Measurement, Target
-from gaia_checks.recorders import connections, log, memory, soak
+from gaia_checks.recorders import connections, log, memory, restarts, soak
 from gaia_checks.recorders.measures import Measures
 from gaia_checks.recorders.timeline import Timeline
 
@@ -19,35 +19,43 @@ Looks = Mapping[str, Mapping[str, float]]
 
 
 Record = Callable[..., Coroutine[None, None, list[Measurement]]]
-"""`record(target, timeline, **parameters)`: look for as long as the window is, return what was seen."""
+"""`record(target, timeline, told, **parameters)`: look for as long as the window is, return what was seen.
+
+`told` is set when the gate ends early: the look ends within a second, and what it returns is about the time that was
+looked at.
+"""
 
 RECORDERS: Mapping[str, tuple[Record, Measures]] = {
     "log": (log.record, log.MEASURES),
     "soak": (soak.record, soak.MEASURES),
     "memory": (memory.record, memory.MEASURES),
     "connections": (connections.record, connections.MEASURES),
+    "restarts": (restarts.record, restarts.MEASURES),
 }
 
 
-async def record(folder: Path, looks: Looks, target: Target) -> bool:
-    """Record `looks` of `target` into the evidence folder; return whether none of them broke.
+async def record(folder: Path, looks: Looks, target: Target, told: asyncio.Event, so_far: Path | None = None) -> bool:
+    """Record `looks` of `target` into the evidence folder, until `told`; return whether none of them broke.
 
-    Raises ConfigurationError for a look that is not recorded here.
+    What was seen meanwhile is put into the folder `so_far`. Raises ConfigurationError for a look that is not recorded
+    here.
     """
     if unknown := looks.keys() - RECORDERS.keys():
         raise ConfigurationError(f"--looks: {', '.join(sorted(unknown))} unknown; known: {', '.join(RECORDERS)}")
     # A group, since it waits for all of them to clean up when it is cancelled, and cancels each only once.
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_record_one(folder, look, looks[look], target)) for look in looks]
+        tasks = [group.create_task(_record_one(folder, look, looks[look], target, told, so_far)) for look in looks]
     return all(task.result() for task in tasks)
 
 
-async def _record_one(folder: Path, look: str, parameters: Mapping[str, float], target: Target) -> bool:
+async def _record_one(
+    folder: Path, look: str, parameters: Mapping[str, float], target: Target, told: asyncio.Event, so_far: Path | None
+) -> bool:
     recorder, measures = RECORDERS[look]
     whole = True
     try:
-        timeline = Timeline(folder, look, parameters["window_s"])
-        seen = await recorder(target, timeline, **parameters)
+        timeline = Timeline(folder, look, parameters["window_s"], so_far)
+        seen = await recorder(target, timeline, told, **parameters)
     except Exception as error:  # noqa: BLE001 - a recorder that breaks must not end the others
         traceback.print_exc()
         whole, seen = False, measures.unseen(f"the look {look} broke: {error!r}")

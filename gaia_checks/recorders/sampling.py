@@ -9,19 +9,31 @@ _HOLE = 5
 """After so many intervals without a sample, the time between was not looked at."""
 
 
-async def ticks(interval_s: float, window_s: float) -> AsyncIterator[float]:
+async def ticks(interval_s: float, window_s: float, told: asyncio.Event) -> AsyncIterator[float]:
     """Yield the seconds since the first tick: at 0, at every multiple of `interval_s`, and at the end of the window.
 
-    A tick that could not be taken in time is left out. The last one is at or behind `window_s`.
+    A tick that could not be taken in time is left out. The last one is at or behind `window_s`, unless we are `told`
+    to end before.
     """
     loop = asyncio.get_running_loop()
     began, t = loop.time(), 0.0
     yield t
     while t < window_s:
         due = next_due(t, interval_s, window_s)
-        await asyncio.sleep(began + due - loop.time())
+        if await told_within(told, began + due - loop.time()):
+            return
         t = max(due, loop.time() - began)
         yield t
+
+
+async def told_within(told: asyncio.Event, delay_s: float) -> bool:
+    """Wait for `delay_s`, but no longer than until we are told to end; return whether we are."""
+    try:
+        async with asyncio.timeout(delay_s):
+            await told.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 def next_due(t_s: float, interval_s: float, window_s: float) -> float:

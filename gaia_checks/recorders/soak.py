@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from typing import TypeVar
+
+from websockets.exceptions import WebSocketException
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders import fleet, listening, provocation
@@ -24,27 +27,51 @@ MEASURES = Measures(
         "soak.violation_delivered": ("count", "clients that were told in time of a violation of ours"),
         "soak.alert_delivered": ("count", "clients that were told in time of the alert that our violations set off"),
         "soak.bad_messages": ("count", "messages of another shape, or whose seq is not one more than the last"),
+        "soak.reconnect": ("s", "from when one more client's connection was cut by us to the stats of its next one"),
+        "soak.gaps": ("s", "of each client: longest time without stats, and without a heartbeat"),
     }
 )
 
 _EVERY_S = 1.0
 _NOBODY = "no client could connect"
+_NOT_YET = "the gate was ended before it came to that"
+_BACK_WITHIN_S = 15.0  # what takes longer is measured as this
 _HELD_UP_S = 0.5  # held up so long, we may have read late what came in time: it is said beside the gap
 
 
-async def record(target: Target, timeline: Timeline, *, clients: float, window_s: float) -> list[Measurement]:
-    """Keep `clients` clients connected for `window_s`, and let a violation and an alert happen in the middle."""
+@dataclass(frozen=True, slots=True)
+class Back:
+    """How long a client was away that was cut off; n = 0 when none was, and why."""
+
+    away_s: float
+    n: int
+    notes: tuple[str, ...] = ()
+
+
+Events = tuple[Delivery, Delivery, Back]
+"""What was brought about in the middle of the window: a violation, an alert, a client cut off."""
+
+
+def _nothing(why: str) -> Events:
+    return Delivery(0, 0, (why,)), Delivery(0, 0, (why,)), Back(0.0, 0, (why,))
+
+
+async def record(
+    target: Target, timeline: Timeline, told: asyncio.Event, *, clients: float, window_s: float
+) -> list[Measurement]:
+    """Keep `clients` clients connected for `window_s`; in the middle a violation, an alert and a reconnect happen."""
     loop = asyncio.get_running_loop()
     async with fleet.connected(target, int(clients), provocation.key(target)) as everybody:
-        began_s, held_up = loop.time(), HeldUp()
+        began_s, held_up, events = loop.time(), HeldUp(), _nothing(_NOT_YET)
         if not everybody.listeners:
-            window_s = 0.0  # nothing will come
-        async with _beside(held_up.watch()), _beside(_provoke(target, everybody, window_s)) as provoking:
-            async for t in ticks(_EVERY_S, window_s):
-                _record(timeline, t, everybody)
-            deliveries = await provoking
+            window_s, events = 0.0, _nothing(_NOBODY)
+        async with _beside(held_up.watch()), _beside(_bring_about(target, everybody, window_s)) as bringing:
+            async for t in ticks(_EVERY_S, window_s, told):
+                _record(timeline, t, everybody, int(clients), began_s)
+            if everybody.listeners and not told.is_set():
+                events = await bringing
         ended_s = loop.time()
-    return _measured(everybody, int(clients), began_s, ended_s, deliveries, held_up)
+    return _measured(everybody, int(clients), began_s, ended_s, events, held_up)
 
 
 @contextlib.asynccontextmanager
@@ -58,22 +85,30 @@ async def _beside(work: Coroutine[None, None, Work]) -> AsyncIterator[asyncio.Ta
         await asyncio.wait([task])
 
 
-async def _provoke(target: Target, everybody: Fleet, window_s: float) -> tuple[Delivery, Delivery]:
+async def _bring_about(target: Target, everybody: Fleet, window_s: float) -> Events:
     """Wait for the middle of the window, or for as much of it as leaves time enough, and let it happen."""
-    if not everybody.listeners:
-        nothing = Delivery(0, 0, (_NOBODY,))
-        return nothing, nothing
-    await asyncio.sleep(max(0.0, min(window_s / 2, window_s - provocation.LASTS_S)))
-    return await provocation.provoke(target, everybody.listeners)
+    latest_s = max(0.0, window_s - provocation.LASTS_S)
+    await asyncio.sleep(min(window_s / 2, latest_s))
+    provoking = provocation.provoke(target, everybody.listeners, patience_s=max(0.0, latest_s - window_s / 2))
+    (violation, alert), back = await asyncio.gather(provoking, _cut_one_off(target))
+    return violation, alert, back
 
 
-def _record(timeline: Timeline, t_s: float, everybody: Fleet) -> None:
+async def _cut_one_off(target: Target) -> Back:
+    try:
+        return Back(round(await fleet.back_after_a_cut(target, _BACK_WITHIN_S), 3), 1)
+    except (WebSocketException, OSError, EOFError, TimeoutError) as error:
+        return Back(_BACK_WITHIN_S, 1, (f"not back within {_BACK_WITHIN_S:g} s: {error or type(error).__name__}",))
+
+
+def _record(timeline: Timeline, t_s: float, everybody: Fleet, clients: int, began_s: float) -> None:
     heard, now_s = everybody.listeners, asyncio.get_running_loop().time()
     stats_s, heartbeat_s = (listening.longest_s(heard, kind, now_s) for kind in listening.REGULAR)
     dropped = len(listening.drops(heard))
     timeline.add(
         t_s,
         f"{len(heard)} clients, worst stats gap {stats_s:.2f} s, {dropped} drops",
+        so_far=_listened(everybody, clients, began_s, now_s, ()),
         clients=len(heard) - dropped,
         drops=dropped,
         stats_gap_s=stats_s,
@@ -82,14 +117,29 @@ def _record(timeline: Timeline, t_s: float, everybody: Fleet) -> None:
 
 
 def _measured(
-    everybody: Fleet,
-    clients: int,
-    began_s: float,
-    ended_s: float,
-    deliveries: tuple[Delivery, Delivery],
-    held_up: HeldUp,
+    everybody: Fleet, clients: int, began_s: float, ended_s: float, events: Events, held_up: HeldUp
 ) -> list[Measurement]:
     heard, window_s = everybody.listeners, ended_s - began_s
+    gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in listening.REGULAR] for one in heard]
+    *deliveries, back = events
+    return [
+        *_listened(everybody, clients, began_s, ended_s, _excuse(held_up)),
+        *(
+            MEASURES.seen(
+                f"soak.{kind}_delivered", delivery.told, n=delivery.n, window_s=window_s, notes=delivery.notes
+            )
+            for kind, delivery in zip(("violation", "alert"), deliveries, strict=True)
+        ),
+        MEASURES.seen("soak.reconnect", back.away_s, n=back.n, window_s=window_s, notes=back.notes),
+        MEASURES.seen("soak.gaps", gaps, n=len(heard), window_s=window_s),
+    ]
+
+
+def _listened(
+    everybody: Fleet, clients: int, began_s: float, now_s: float, excuse: tuple[str, ...]
+) -> list[Measurement]:
+    """Return what the clients have heard so far; it can only get worse."""
+    heard, window_s = everybody.listeners, now_s - began_s
     dropped, wrong = listening.drops(heard), listening.wrong(heard)
     messages = sum(listener.stream.count for listener in heard)
     nobody = () if heard else (_NOBODY,)
@@ -99,18 +149,12 @@ def _measured(
         *(
             MEASURES.seen(
                 f"soak.{kind}_gap",
-                round(listening.longest_s(heard, kind, ended_s), 3),
+                round(listening.longest_s(heard, kind, now_s), 3),
                 n=len(heard),
                 window_s=window_s,
-                notes=nobody or _excuse(held_up),
+                notes=nobody or excuse,
             )
             for kind in listening.REGULAR
-        ),
-        *(
-            MEASURES.seen(
-                f"soak.{kind}_delivered", delivery.told, n=delivery.n, window_s=window_s, notes=delivery.notes
-            )
-            for kind, delivery in zip(("violation", "alert"), deliveries, strict=True)
         ),
         MEASURES.seen("soak.bad_messages", len(wrong), n=messages, window_s=window_s, notes=wrong or nobody),
     ]

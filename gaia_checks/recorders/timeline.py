@@ -1,20 +1,37 @@
-"""A look's timeline: `timelines/<look>.jsonl`, about one record per second, written as the look goes on."""
+"""A look's timeline: `timelines/<look>.jsonl`, about one record per second, written as the look goes on.
 
+Beside it, for the gate that is watching, what was seen so far: it ends the gate when that has certainly failed already.
+"""
+
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from gaia_checks import journal
+from gaia_checks.model import Measurement
 
 
 class Timeline:
     """The file of one look. A record is `{"t", "of", "worst", <name>_<unit>: number, ...}`."""
 
-    def __init__(self, folder: Path, look: str, of_s: float) -> None:
-        """Write below `folder`; `of_s` is how long the look is to last, in seconds."""
+    def __init__(self, folder: Path, look: str, of_s: float, so_far: Path | None = None) -> None:
+        """Write below `folder`; `of_s` is how long the look is to last, in seconds.
+
+        `so_far` is the folder for what was seen so far, which is no evidence.
+        """
         self._path = folder / "timelines" / f"{look}.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._of_s = of_s
+        self._so_far = so_far / f"{look}.json" if so_far else None
 
-    def add(self, t_s: float, worst: str, **numbers: float) -> None:
-        """Add what stands `t_s` seconds after the start; `worst` is for people, in a few words."""
+    def add(self, t_s: float, worst: str, *, so_far: Sequence[Measurement] = (), **numbers: float) -> None:
+        """Add what stands `t_s` seconds after the start; `worst` is for people, in a few words.
+
+        `so_far` are measurements of the look that can only get worse until it ends.
+        """
         rounded = {name: round(value, 3) for name, value in numbers.items()}
         journal.append(self._path, {"t": round(t_s, 3), "of": self._of_s, "worst": worst, **rounded})
+        if self._so_far:
+            draft = self._so_far.with_suffix(".draft")
+            draft.write_text(json.dumps([seen.to_json() for seen in so_far]), encoding="utf-8")
+            draft.replace(self._so_far)

@@ -14,24 +14,50 @@ LOOKS = criteria.load().looks
 
 def test_one_process_records_everything_that_is_wanted() -> None:
     """The recorders get their looks' own parameters; what a test does itself starts nothing."""
-    argv = background.commands(Path("run"), LOOKS, {"log", "soak", "health"})
+    argv = background.recorders(Path("run"), LOOKS, {"log", "soak", "health"}, Path("notes"))
     assert set(argv) == {"recorders"}
-    assert argv["recorders"][:5] == (sys.executable, "-m", "gaia_checks.recorders", "--folder", "run")
+    assert argv["recorders"][:-1] == (
+        sys.executable, "-m", "gaia_checks.recorders", "--folder", "run", "--so-far", "notes", "--looks",
+    )  # fmt: skip
     assert json.loads(argv["recorders"][-1]) == {"log": {"window_s": 300}, "soak": {"clients": 50, "window_s": 1800}}
+
+
+def test_a_look_of_the_process_is_recorded_until_the_gate_ends() -> None:
+    """What a test looks at last is watched from the beginning, for as long as everything else takes."""
+    argv = background.recorders(Path("run"), LOOKS, {"process", "soak"}, Path("notes"))
+    assert json.loads(argv["recorders"][-1])["restarts"] == {"window_s": 1800}
+    assert background.recorders(Path("run"), LOOKS, {"health"}, Path("notes")) == {}
 
 
 @pytest.mark.parametrize(
     ("max_window_s", "told"), [(1200, ("1200", "--looks-s", "300,600")), (300, ("300", "--looks-s", ""))]
 )
-def test_the_load_is_told_its_rate_and_how_long_it_may_last(max_window_s: float, told: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("look", background.LOADS)
+def test_a_load_is_told_its_rate_and_how_long_it_may_last(
+    look: str, max_window_s: float, told: tuple[str, ...]
+) -> None:
     """No address and no secret stands on a command line: the target goes in by standard input."""
-    looks = {"load": {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
-    argv = background.commands(Path("run"), looks, {"load"})
-    assert argv == {
-        "load": (
-            sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--rate-per-s", "100", "--window-s", *told,
-        )
-    }  # fmt: skip
+    looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
+    assert background.a_load(Path("run"), looks, look) == (
+        sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--look", look, "--rate-per-s", "100",
+        "--window-s", *told,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seconds"),
+    [
+        (set(), 0),
+        ({"health"}, 0),
+        ({"soak"}, 1800),
+        ({"load"}, 306),
+        ({"load", "protection", "dashboard", "quotas", "rollback"}, 45 + 66 + 306),
+        ({"load", "protection", "dashboard", "soak"}, 1800),
+    ],
+)
+def test_how_long_a_gate_takes_is_known_before(wanted: set[str], seconds: float) -> None:
+    """What is recorded runs beside everything; loads follow one another, and what stands apart goes before them."""
+    assert background.expected_s(LOOKS, wanted) == seconds
 
 
 def test_every_background_look_has_its_process() -> None:

@@ -53,14 +53,15 @@ def test_each_locustfile_runs_by_one_line_on_a_fresh_server(
     assert not [name for name in rules(server) if name.startswith("gaia-load-")]
 
 
-def test_a_flood_is_held_to_its_limit(server: Target, tmp_path: Path) -> None:
-    """Ten times its limit is offered; most of it is refused, and the good clients are not."""
+def test_floods_are_held_to_their_limits(server: Target, tmp_path: Path) -> None:
+    """Ten times their limits is offered; most of it is refused, and the good clients are not."""
     token = {"GAIA_ADMIN_TOKEN": server.admin_token} if server.admin_token else {}
     done = locust("protection.py", server.base_url, "-t", "3s", "--rate", "60", "--folder", ".", cwd=tmp_path, **token)
     seen = result(tmp_path)
-    (flood,) = seen["floods"]
-    assert flood["sent"] == 90
-    assert flood["allowed"] >= 12  # 3 in each second; an answer may come late
-    assert 0 < flood["admitted"] <= flood["allowed"]
+    assert len(seen["floods"]) == 3  # of 10 a second, each against a limit of 1 a second
+    assert sum(flood["sent"] for flood in seen["floods"]) == 90
+    for flood in seen["floods"]:
+        assert flood["allowed"] >= 4  # an answer may come late
+        assert 0 < flood["admitted"] <= flood["allowed"]
     assert (seen["done"], seen["failed"], seen["limited"]) == (90, 0, 0)
     assert done.returncode == (0 if believed(tmp_path) else 8), os.linesep + done.stderr

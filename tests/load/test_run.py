@@ -171,7 +171,7 @@ def test_a_limit_that_refuses_the_load_is_named(tmp_path: Path) -> None:
 def test_the_quota_mix_is_mostly_reading_and_removes_what_it_made(tmp_path: Path) -> None:
     """One rule is created, rewritten now and then, and deleted at the end; all the rest is read."""
     with server() as url:
-        assert load(url, tmp_path, window_s=2, locustfile=run.LOCUSTFILE) == 0
+        assert load(url, tmp_path, window_s=2, locustfile=run.LOCUSTFILES["load"]) == 0
         counts = requests(url)
     assert measured(tmp_path)["outcomes"].value["failures"] == 0
     assert counts == {"POST": 1, "GET": 198, "PUT": 2, "DELETE": 1}
@@ -180,7 +180,7 @@ def test_the_quota_mix_is_mostly_reading_and_removes_what_it_made(tmp_path: Path
 def test_a_load_that_cannot_begin_says_why(tmp_path: Path) -> None:
     """Without the rule that the mix needs there is no load: nothing is measured, and the reason is on record."""
     with server(status=200) as url:
-        code = load(url, tmp_path, window_s=30, locustfile=run.LOCUSTFILE)
+        code = load(url, tmp_path, window_s=30, locustfile=run.LOCUSTFILES["load"])
     seen = measured(tmp_path)
     assert code == 8
     assert {measurement.n for measurement in seen.values()} == {0}

@@ -59,7 +59,7 @@ def test_the_gates_load_trusts_whom_the_gate_trusts(
     monkeypatch.setenv("SSL_CERT_FILE", authority)
     with server(tls=[own, own.replace(".pem", ".key")]) as url:
         target = Target("local", url, "20261123T120102Z-3fa9c1")
-        smoke = run.LOCUSTFILE.with_name("smoke.py")
+        smoke = run.LOCUSTFILES["load"].with_name("smoke.py")
         assert (
             run.run(target, tmp_path, rate_per_s=20, window_s=1, say=print, ended=lambda: False, locustfile=smoke) == 0
         )

@@ -24,7 +24,7 @@ def processes(count: int) -> tuple[str, ...]:
 def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
     """Three processes send the 301 requests of the one schedule, each kind as often as one process would."""
     with server() as url:
-        done = locust(run.LOCUSTFILE, url, "-t", "3s", "--rate", "100", *processes(3), "--engine", engine,
+        done = locust(run.LOCUSTFILES["load"], url, "-t", "3s", "--rate", "100", *processes(3), "--engine", engine,
                       "--success", "50%", "--folder", ".", cwd=tmp_path)  # fmt: skip
         counts = requests(url)
     seen = result(tmp_path)
@@ -66,6 +66,6 @@ def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> 
 def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
     """Its reason is the load's."""
     with server(status=403) as url:
-        done = locust(run.LOCUSTFILE, url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
+        done = locust(run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
     assert done.returncode == 8
     assert "status 403 instead of 201" in result(tmp_path)["broken"]

@@ -25,7 +25,11 @@ Record = Callable[..., Coroutine[Any, Any, list[Measurement]]]
 def run(record: Record, target: Target, folder: Path, **parameters: float) -> dict[str, Measurement]:
     """Record to the end and return the measurements by name."""
     timeline = Timeline(folder, "look", parameters["window_s"])
-    return {seen.name: seen for seen in asyncio.run(record(target, timeline, **parameters))}
+
+    async def recorded() -> list[Measurement]:
+        return await record(target, timeline, asyncio.Event(), **parameters)
+
+    return {seen.name: seen for seen in asyncio.run(recorded())}
 
 
 def timeline_of(folder: Path, look: str = "look") -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import journal
-from gaia_checks.gate import background
 from gaia_checks.judge import criteria
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.answers import CONFIG
@@ -34,7 +33,7 @@ def recorders(
     folder: Path, looks: Mapping[str, Mapping[str, float]], given: Target | None
 ) -> Iterator[subprocess.Popen[str]]:
     """Start the process as the gate does; it ends here at the latest."""
-    argv = background.commands(folder, looks, looks)["recorders"]
+    argv = [sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--looks", json.dumps(looks)]
     with (folder / "recorders.err").open("w") as errors:
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
     try:
@@ -92,8 +91,10 @@ def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Targe
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_told_to_stop_it_takes_its_rule_away_and_measures_nothing(tmp_path: Path, number: int, code: int) -> None:
-    """Looks that had not ended leave their timeline; the target is left as it was found."""
+def test_told_to_stop_it_takes_its_rule_away_and_says_how_long_it_looked(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    """What was seen until then is kept, and its window cannot pass for the whole; the target is left as it was."""
     fake = Server()
     with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
         until(lambda: bool(fake.rules))
@@ -103,7 +104,11 @@ def test_told_to_stop_it_takes_its_rule_away_and_measures_nothing(tmp_path: Path
         assert time.monotonic() - began < 5
         until(lambda: not fake.rules)
     assert fake.asked[-1] == "DELETE"
-    assert measured(tmp_path).keys() == {"memory.peak", "memory.series"}  # it had nothing to wait for
+    seen = measured(tmp_path)
+    assert (seen["soak.clients_connected"].value, seen["soak.drops"].value) == (3, 0)
+    assert all(measurement.window_s < 10 for measurement in seen.values())
+    assert (seen["soak.alert_delivered"].n, seen["soak.reconnect"].n) == (0, 0)
+    assert "before it came to that" in seen["soak.reconnect"].notes[0]
     assert stage.timeline_of(tmp_path, "soak")
 
 
@@ -117,7 +122,7 @@ def test_it_ends_with_the_gate(tmp_path: Path) -> None:
         assert process.wait(10) == 1
         until(lambda: not fake.rules)
         process.stdin = None  # communicate() would flush it
-    assert "soak.drops" not in measured(tmp_path)
+    assert measured(tmp_path)["soak.drops"].window_s < 10
 
 
 def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def taken(interval_s: float, window_s: float, busy_s: float = 0.0) -> list[float
 
     async def take() -> list[float]:
         found = []
-        async for t in ticks(interval_s, window_s):
+        async for t in ticks(interval_s, window_s, asyncio.Event()):
             found.append(t)
             await asyncio.sleep(busy_s)
         return found
@@ -29,6 +29,19 @@ def test_the_last_tick_is_at_the_end_of_the_window_or_behind_it() -> None:
     assert found[0] == 0.0
     assert len(found) == 4
     assert found[-1] >= 0.25
+
+
+def test_told_to_end_no_tick_is_waited_for() -> None:
+    """Whoever is told in the middle of a long interval stops at once."""
+
+    async def take() -> list[float]:
+        told = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, told.set)
+        return [t async for t in ticks(60, 600, told)]
+
+    began = time.monotonic()
+    assert asyncio.run(take()) == [0.0]
+    assert time.monotonic() - began < 5
 
 
 def test_ticks_that_were_missed_are_not_made_up_for() -> None:

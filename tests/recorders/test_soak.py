@@ -46,6 +46,8 @@ def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
     found = values(seen)
     assert found.pop("stats_gap") < WINDOW_S
     assert found.pop("heartbeat_gap") < WINDOW_S
+    assert 0 < found.pop("reconnect") < WINDOW_S
+    assert [gap for gaps in found.pop("gaps") for gap in gaps if gap >= WINDOW_S] == []
     assert found == {
         "clients_connected": CLIENTS,
         "drops": 0,
@@ -54,7 +56,9 @@ def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
         "bad_messages": 0,
     }
     assert all(measurement.window_s >= WINDOW_S for measurement in seen.values())
-    assert {measurement.n for name, measurement in seen.items() if name != "soak.bad_messages"} == {CLIENTS}
+    counted = {name: measurement.n for name, measurement in seen.items() if name != "soak.bad_messages"}
+    assert counted.pop("soak.reconnect") == 1
+    assert set(counted.values()) == {CLIENTS}
     assert server.asked == [f"POST {run_key(target('http://x'))}-soak", "DELETE"]
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["of"], last["clients"], last["drops"]) == (WINDOW_S, CLIENTS, 0)
@@ -94,7 +98,8 @@ def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
 
 def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
     """It would not be told again; when it ends in time, ours is told, else nothing is decided."""
-    assert values(look(Server(firing_until_beat=9), tmp_path))["alert_delivered"] == CLIENTS
+    late = look(Server(firing_until_beat=18), tmp_path, window_s=3)  # in the middle, at 1.5 s, it still fires
+    assert values(late)["alert_delivered"] == CLIENTS
     seen = look(Server(firing_until_beat=10_000), tmp_path)
     assert seen["soak.alert_delivered"].n == 0
     assert "an alert was firing already" in seen["soak.alert_delivered"].notes[0]

@@ -1,0 +1,123 @@
+"""Who measures beside the tests, when: the recorders from the beginning, the loads one by one, and the early end.
+
+The loads wait for the looks that start a browser or a rehearsal copy. When a criterion has certainly failed, what still
+runs is ended and the tests that wait are told, so that a gate that is lost does not go on for half an hour.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from gaia_checks.gate import background, early, extension
+from gaia_checks.gate.look import CUT, SETTLED, Gate
+from gaia_checks.load import chart
+from gaia_checks.model import Criterion, Target
+
+_POLL_S = 0.1
+
+Planned = Callable[[], Sequence[Criterion] | None]
+"""Gives the criteria that have a test in this gate; None while the tests are not yet known."""
+
+
+class Conductor:
+    """The controller's hand over everything that runs in the background of one gate."""
+
+    def __init__(self, gate: Gate, target: Target, planned: Planned, *, complete: bool) -> None:
+        """With `complete`, a gate that is lost goes on to its end."""
+        self._gate = gate
+        self._planned = planned
+        self._complete = complete
+        self._background = background.Background(gate.folder, target, gate.record)
+        self._over = threading.Event()  # nothing new is begun
+        self._cutting = threading.Lock()
+        self._ended: set[str] = set()  # criteria whose tests have
+        self._apart_ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Begin as soon as the tests are known, and watch."""
+        self._spawn(self._begin)
+        self._spawn(self._watch)
+
+    def ended(self, criterion_id: str, *, failed: bool) -> None:
+        """Take note of a test that has ended."""
+        self._ended.add(criterion_id)
+        apart = [each for each in self._planned() or () if each.look in background.APART]
+        if self._ended.issuperset(criterion.id for criterion in apart):
+            self._apart_ended.set()
+        if failed:
+            self._spawn(lambda: self._cut(criterion_id))
+
+    def close(self) -> None:
+        """End everything and return when it has."""
+        with self._cutting:
+            self._over.set()
+        self._apart_ended.set()
+        self._background.stop()
+        for thread in self._threads:
+            thread.join()  # it may have begun what has to be ended
+        self._background.stop()
+
+    def _spawn(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _begin(self) -> None:
+        """Record from the beginning; once no browser and no copy disturbs any more, flood and load, one by one."""
+        wanted, looks = {criterion.look for criterion in self._criteria()}, self._gate.criteria.looks
+        self._background.start(background.recorders(self._gate.folder, looks, wanted, self._gate.channel))
+        loads = [look for look in background.LOADS if look in wanted]
+        if loads and not wanted.isdisjoint(background.APART):
+            self._apart_ended.wait()
+        for look in loads:
+            if self._over.is_set():
+                return
+            self._background.start({look: background.a_load(self._gate.folder, looks, look)})
+            if look == background.LOAD:
+                self._extend_while_undecided()
+            self._background.wait(look)
+
+    def _extend_while_undecided(self) -> None:
+        """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
+        extension.watch(
+            [criterion for criterion in self._criteria() if criterion.look == background.LOAD],
+            self._gate.seen,
+            self._over,
+            rehearsal=self._gate.criteria.rehearsal,
+            mark=lambda label: chart.mark(self._gate.folder, label),
+            enough=self._background.enough,
+        )
+
+    def _watch(self) -> None:
+        """Judge what was seen so far until a criterion has certainly failed."""
+        gate = self._gate
+        lost = early.watch(
+            self._criteria(),
+            lambda look: early.so_far(gate.folder, gate.channel, look),
+            self._over,
+            rehearsal=gate.criteria.rehearsal,
+        )
+        if lost and not self._complete:
+            criterion, seen = lost
+            for measurement in seen if criterion.look in background.LOADS else ():
+                gate.record(measurement)  # a load that is ended measures nothing more
+            self._cut(criterion.id)
+
+    def _cut(self, criterion_id: str) -> None:
+        """End what runs, as a criterion has certainly failed, and tell the tests that wait. Once."""
+        with self._cutting:
+            if self._complete or self._over.is_set():
+                return
+            self._over.set()
+            self._apart_ended.set()
+            why = f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
+            (self._gate.channel / CUT).write_text(why, encoding="utf-8")
+            self._background.stop()
+            (self._gate.channel / SETTLED).touch()
+
+    def _criteria(self) -> Sequence[Criterion]:
+        """Wait for the tests to be known; return their criteria, none when the gate is over before."""
+        while (planned := self._planned()) is None:
+            if self._over.wait(_POLL_S):
+                return ()
+        return planned

@@ -1,0 +1,50 @@
+"""The end of a gate that is lost: what is seen so far is judged while looks go on, and a certain failure is enough."""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gaia_checks.gate import background
+from gaia_checks.judge import certain
+from gaia_checks.load import measurements, recording
+from gaia_checks.load import run as load
+from gaia_checks.model import Criterion, Measurement
+
+_POLL_S = 0.5
+
+
+def watch(
+    criteria: Sequence[Criterion],
+    so_far: Callable[[str], Sequence[Measurement]],
+    over: threading.Event,
+    *,
+    rehearsal: bool,
+) -> tuple[Criterion, Sequence[Measurement]] | None:
+    """Wait until one of the criteria has certainly failed; return it and what was seen.
+
+    None when the gate is `over` before.
+    """
+    while not over.wait(_POLL_S):
+        for criterion in criteria:
+            seen = so_far(criterion.look)
+            if seen and certain.failed(criterion, seen, rehearsal=rehearsal):
+                return criterion, seen
+    return None
+
+
+def so_far(folder: Path, channel: Path, look: str) -> list[Measurement]:
+    """Return what was seen so far in a background look that goes on; empty when there is nothing new to know."""
+    if look in background.LOADS:
+        result = _read(load.files_of(folder, look) / recording.SO_FAR)
+        return measurements.measurements(result, look) if result else []
+    names = (look, "restarts") if look == "process" else (look,)
+    return [Measurement.from_json(record) for name in names for record in _read(channel / f"{name}.json") or ()]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,89 @@
+"""What is certain before the end."""
+
+from typing import Any
+
+import pytest
+
+from gaia_checks.judge import certain
+from gaia_checks.judge.looks import ends_s
+from gaia_checks.load.histogram import Histogram
+from gaia_checks.model import Check, Criterion, Measurement
+
+SERVED = Check("load.served_of_sent", "at_least", 0.999, "ratio")
+SUCCESS = Check("load.outcomes", "proportion", 0.9995, "ratio", burst_s=0.25)
+LATENCY = Check("load.latency", "percentile", 100, "ms", percentile=99, burst_s=0.25)
+DROPS = Check("soak.drops", "at_most", 0, "count")
+LATE = Check("load.send_lateness_p99", "at_most", 10, "ms", generator=True)
+
+
+def criterion(*checks: Check) -> Criterion:
+    """Make a criterion that is judged after 300, 698 and 1620 s."""
+    return Criterion("qa.load", "It works", "load", 300, 1620, ends_s(300, 1620), checks)
+
+
+def seen(check: Check, value: Any, n: int, window_s: float) -> Measurement:
+    """Return what is known of it after so long."""
+    return Measurement(check.measurement, value, check.unit, n, window_s, "2026-02-26T10:00:00.000Z", "looked")
+
+
+def outcomes(failures: int, window_s: float) -> Measurement:
+    """100 requests a second, of which so many failed in the end."""
+    n = int(window_s * 100)
+    return seen(SUCCESS, {"failures": failures, "blocks": [[n, failures]]}, n, window_s)
+
+
+def latencies(slow: int, window_s: float) -> Measurement:
+    """100 requests a second, of which so many in every 10 s took 200 ms."""
+    histogram, blocks = Histogram(), int(window_s / 10)
+    for number in range(1000):
+        histogram.record(0.2 if number < slow else 0.01)
+    return seen(LATENCY, [histogram.encode()] * blocks, blocks * 1000, window_s)
+
+
+@pytest.mark.parametrize(
+    ("check", "measurement", "lost"),
+    [
+        # a share: 0.1 % of the 30,000 requests until the first look may go wrong
+        (SERVED, seen(SERVED, 0.98, 1000, 10), False),
+        (SERVED, seen(SERVED, 0.969, 1000, 10), True),
+        (SERVED, seen(SERVED, 0.5, 2, 0.02), False),
+        # outcomes: what looks bad early may come right until it is judged
+        (SUCCESS, outcomes(1, 10), False),
+        (SUCCESS, outcomes(20, 10), False),
+        (SUCCESS, outcomes(900, 10), True),
+        (SUCCESS, outcomes(20, 300), False),
+        # latency: ten bad seconds of 300 may have been one burst, a bad minute was not
+        (LATENCY, latencies(1000, 10), False),
+        (LATENCY, latencies(1000, 60), True),
+        (LATENCY, latencies(20, 60), False),
+        # what only gets worse is certain as soon as it is seen, also when no look is near
+        (DROPS, seen(DROPS, 0, 50, 3), False),
+        (DROPS, seen(DROPS, 1, 50, 3), True),
+        (DROPS, seen(DROPS, 1, 0, 3), False),
+    ],
+)
+def test_a_failure_is_certain_when_the_best_end_would_not_help(
+    check: Check, measurement: Measurement, *, lost: bool
+) -> None:
+    """All that is still to come is taken to be flawless."""
+    assert certain.failed(criterion(check), [measurement], rehearsal=False) is lost
+
+
+def test_what_is_certain_is_what_the_judge_says_of_it() -> None:
+    """The sample as it was cut short fails, too: the verdict can be recomputed from it alone."""
+    from gaia_checks.judge.verdict import judge_measured
+
+    for check, measurement in ((SUCCESS, outcomes(900, 10)), (LATENCY, latencies(1000, 60))):
+        verdict = judge_measured(criterion(check), [measurement], rehearsal=False)
+        assert verdict.state == "fail", verdict
+
+
+def test_a_generator_that_is_not_to_be_believed_makes_nothing_certain() -> None:
+    """Failures in a load that was sent late are not held against the server."""
+    late = seen(LATE, 50.0, 1000, 10)
+    assert not certain.failed(criterion(LATE, SUCCESS), [late, outcomes(900, 10)], rehearsal=False)
+
+
+def test_nothing_seen_makes_nothing_certain() -> None:
+    """A look that has not begun may still pass."""
+    assert not certain.failed(criterion(DROPS, SUCCESS), [], rehearsal=False)

@@ -1,0 +1,48 @@
+"""Whether the process is the same all the time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from gaia_checks.model import Process, Target
+from gaia_checks.recorders import restarts
+from tests.probes.servers import target
+from tests.recorders import stage
+
+
+def sleeping(seconds: float) -> "tuple[subprocess.Popen[bytes], Target]":
+    """Start a process that ends by itself, and the target that it stands for."""
+    process = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
+    created_s = psutil.Process(process.pid).create_time()
+    return process, target("http://127.0.0.1:9", process=Process(process.pid, created_s, Path(sys.executable)))
+
+
+def test_a_process_that_stays_was_not_restarted(tmp_path: Path) -> None:
+    """Looked for every second, found every time."""
+    process, at = sleeping(30)
+    try:
+        seen = stage.run(restarts.record, at, tmp_path, window_s=1.2)["process.restarts"]
+    finally:
+        process.kill()
+        process.wait()
+    assert (seen.value, seen.n) == (0, 3)
+    assert seen.window_s >= 1.2
+
+
+def test_a_process_that_is_gone_is_noticed_at_once(tmp_path: Path) -> None:
+    """Not only at the end: a gate need not go on for half an hour after that."""
+    process, at = sleeping(0.5)
+    seen = stage.run(restarts.record, at, tmp_path, window_s=60)["process.restarts"]
+    process.wait()
+    assert seen.value == 1
+    assert seen.window_s < 10
+    assert f"process {process.pid} was gone" in seen.notes[0]
+
+
+def test_a_process_elsewhere_is_not_seen(tmp_path: Path) -> None:
+    """Nothing is counted, and it says why."""
+    seen = stage.run(restarts.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)["process.restarts"]
+    assert seen.n == 0
+    assert "not on this machine" in seen.notes[0]
