@@ -38,6 +38,13 @@ def append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> N
         os.close(descriptor)
 
 
+def replace(path: Path, value: Any) -> None:
+    """Put `value` as JSON in place of what `path` holds: a reader sees the old or the new, never a part."""
+    draft = path.with_name(f".{path.name}")
+    draft.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    draft.replace(path)
+
+
 def _remove_torn_line(descriptor: int) -> None:
     """Cut what stands behind the last line feed: a record that was never finished."""
     size = end = os.fstat(descriptor).st_size

@@ -31,7 +31,9 @@ LOADS = (PROTECTION, LOAD)
 APART = ("dashboard", "quotas", "rollback")
 """Looks that start a browser or a rehearsal copy: they end before a load begins, which they would disturb."""
 
-_LASTS = {"process": "restarts"}  # a test's look -> what is recorded for it until the gate ends
+KEPT = {"process": ("restarts",)}
+"""A test's look -> what is recorded for it until the gate ends."""
+
 _GRACE_S = 10.0
 
 
@@ -51,9 +53,8 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
     for look, process in RECORDED.items():
         if look in wanted:
             recorded.setdefault(process, {})[look] = dict(looks[look])
-    for look, kept in _LASTS.items():
-        if look in wanted:
-            recorded.setdefault("recorders", {})[kept] = {"window_s": expected_s(looks, wanted)}
+    for kept in (name for look, names in KEPT.items() if look in wanted for name in names):
+        recorded.setdefault("recorders", {})[kept] = {"window_s": expected_s(looks, wanted)}
     return {
         process: (
             sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
@@ -63,22 +64,31 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
     }  # fmt: skip
 
 
-def a_load(folder: Path, looks: Looks, look: str) -> tuple[str, ...]:
+def a_load(folder: Path, looks: Looks, look: str, so_far: Path) -> tuple[str, ...]:
     """Return the command line of the load of `look`, for as long as it may last. Pure."""
     rate_per_s, window_s = looks[look]["rate_per_s"], looks[look]["window_s"]
     *looks_s, longest_s = ends_s(window_s, looks[look].get("max_window_s", window_s))
+    ends = ",".join(f"{look_s:g}" for look_s in looks_s)
     return (
-        sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--look", look, "--rate-per-s",
-        f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s),
+        sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--so-far", str(so_far), "--look", look,
+        "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends,
     )  # fmt: skip
 
 
 def expected_s(looks: Looks, wanted: Collection[str]) -> float:
     """Return about how long a gate of the wanted looks takes when its loads need no extension. Pure."""
     recorded_s = max((looks[look]["window_s"] for look in RECORDED if look in wanted), default=0.0)
-    loads_s = sum(looks[look]["window_s"] + _AROUND_A_LOAD_S for look in LOADS if look in wanted)
-    apart_s = sum(_APART_S for look in APART if look in wanted)
-    return math.ceil(max(recorded_s, apart_s + loads_s))
+    return math.ceil(max(recorded_s, apart_s(wanted) + sum(load_s(looks, look) for look in LOADS if look in wanted)))
+
+
+def apart_s(wanted: Collection[str]) -> float:
+    """Return about how long a load has to wait for the looks that stand apart. Pure."""
+    return sum(_APART_S for look in APART if look in wanted)
+
+
+def load_s(looks: Looks, look: str) -> float:
+    """Return about how long a load takes from its start to its end, without extension. Pure."""
+    return looks[look]["window_s"] + _AROUND_A_LOAD_S
 
 
 _APART_S = 15.0

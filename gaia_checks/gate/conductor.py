@@ -72,7 +72,7 @@ class Conductor:
         for look in loads:
             if self._over.is_set():
                 return
-            self._background.start({look: background.a_load(self._gate.folder, looks, look)})
+            self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
             if look == background.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
@@ -93,7 +93,7 @@ class Conductor:
         gate = self._gate
         lost = early.watch(
             self._criteria(),
-            lambda look: early.so_far(gate.folder, gate.channel, look),
+            lambda look: early.so_far(gate.channel, look),
             self._over,
             rehearsal=gate.criteria.rehearsal,
         )

@@ -8,8 +8,6 @@ from typing import Any
 
 from gaia_checks.gate import background
 from gaia_checks.judge import certain
-from gaia_checks.load import measurements, recording
-from gaia_checks.load import run as load
 from gaia_checks.model import Criterion, Measurement
 
 _POLL_S = 0.5
@@ -34,17 +32,18 @@ def watch(
     return None
 
 
-def so_far(folder: Path, channel: Path, look: str) -> list[Measurement]:
-    """Return what was seen so far in a background look that goes on; empty when there is nothing new to know."""
-    if look in background.LOADS:
-        result = _read(load.files_of(folder, look) / recording.SO_FAR)
-        return measurements.measurements(result, look) if result else []
-    names = (look, "restarts") if look == "process" else (look,)
-    return [Measurement.from_json(record) for name in names for record in _read(channel / f"{name}.json") or ()]
+def so_far(channel: Path, look: str) -> list[Measurement]:
+    """Return what was seen so far in a background look that goes on; empty when nothing was told."""
+    return [
+        Measurement.from_json(record)
+        for name in (look, *background.KEPT.get(look, ()))
+        for record in _read(channel / f"{name}.json")
+    ]
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> list[Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+        told: list[Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    return told

@@ -232,6 +232,10 @@ class Session:
         else:
             if left:
                 self._say(f"rules left in the target: {', '.join(left)}; the next gate will try again")
+        rows = traces.rows_left(self._target)
+        self.gate.record(rows)
+        if rows.value:
+            self._say(f"rows left in the target: {', '.join(rows.notes)}; the next gate will try again")
 
     def _keep_log(self) -> None:
         if self._target is None or self._target.log is None:

@@ -1,15 +1,14 @@
 """What a person sees while a gate runs, and the table at its end.
 
-On a terminal a live line per background look says what is measured, how far it is and the worst value so
-far. Elsewhere the same is written as a plain line now and then.
+On a terminal a live line per background look says what is measured, how far it is and the worst value so far, and one
+below them how long it still takes and how much is decided. Elsewhere the same is written as one plain line a minute.
 """
 
-import json
 import os
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from rich.console import Console, Group
@@ -19,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gaia_checks.gate import progress
 from gaia_checks.judge.verdict import UNDECIDED
 from gaia_checks.model import CriterionVerdict, State, Verdict
 from gaia_checks.report import words
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gaia_checks.gate.session import Session
 
 _STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow"}
-_PLAIN_EVERY_S = 15.0
+_PLAIN_EVERY_S = 60.0
 _REFRESH_S = 0.5
 _WIDTH = 140  # of the table where there is no terminal to measure
 
@@ -40,8 +40,9 @@ class Terminal:
         self._live: Live | None = None
         self._done = threading.Event()
         self._watcher: threading.Thread | None = None
-        self._folder = Path()
+        self._session: Session | None = None
         self._running = ""
+        self._states: list[State] = []  # of the criteria that are decided
         self._reporter: pytest.TerminalReporter | None = None
 
     def attach(self, config: pytest.Config, session: "Session") -> None:
@@ -55,7 +56,7 @@ class Terminal:
         reporter.flush()
         descriptor = os.dup(reporter._tw._file.fileno())  # noqa: SLF001 - while a test runs, pytest captures the original
         self._console = console(os.fdopen(descriptor, "w", buffering=1))
-        self._folder = session.folder
+        self._session = session
         rehearsal = "  [yellow]rehearsal: promotes nothing[/]" if session.criteria.rehearsal else ""
         self._console.print(
             f"gate [bold]{escape(session.environment.name)}[/], stage [bold]{session.stage}[/]: "
@@ -89,7 +90,8 @@ class Terminal:
             return
         self._reporter.flush()  # two buffers, one terminal: what pytest wrote before comes before
         state = State(str(properties.get("state", State.INCONCLUSIVE)))
-        why = str(properties.get("why", outcome.removeprefix(UNDECIDED)))
+        why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
+        self._states.append(state)
         self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<12}[/] {criterion_id:<20} {escape(why)}")
 
     def stop(self) -> None:
@@ -112,22 +114,28 @@ class Terminal:
     # progress ------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        last_plain_s = time.monotonic()
+        assert self._session is not None  # noqa: S101 - for the type checker: only started when attached
+        began_s = last_plain_s = time.monotonic()
         while not self._done.wait(_REFRESH_S):
-            records = progress(self._folder)
+            now_s = time.monotonic()
+            lines = progress.lines(self._session.folder)
             if self._live is not None:
-                self._live.update(
-                    Group(*(_bar(*record) for record in records), Text(f"  {self._running}", "dim")), refresh=True
-                )
-            elif time.monotonic() - last_plain_s >= _PLAIN_EVERY_S:
-                last_plain_s = time.monotonic()
-                self._plain(records)
+                running = Text(f"  looking at: {self._running}", "dim")
+                summary = Text(f"  {self._summary(lines, now_s - began_s)}", "bold")
+                self._live.update(Group(*(_bar(line) for line in lines if line.runs), running, summary), refresh=True)
+            elif self._console is not None and now_s - last_plain_s >= _PLAIN_EVERY_S:
+                last_plain_s = now_s
+                told = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
+                self._console.print(f"  … {escape(self._summary(lines, now_s - began_s))}; {escape(told)}")
 
-    def _plain(self, records: list[tuple[str, float, float, str]]) -> None:
-        assert self._console is not None  # noqa: S101 - for the type checker: only started with a console
-        for look, t, of, worst in records:
-            if t < of:
-                self._console.print(f"  … {look:<12} {t:>5.0f} of {of:.0f} s  {escape(worst)}")
+    def _summary(self, lines: list[progress.Line], elapsed_s: float) -> str:
+        """Say how long it takes, and how much is decided: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""
+        assert self._session is not None  # noqa: S101 - for the type checker: only called when attached
+        looked_at = self._session.looked_at() or []
+        left_s = progress.left_s(lines, self._session.criteria.looks, {each.look for each in looked_at}, elapsed_s)
+        counted = ", ".join(f"{self._states.count(state)} {state}" for state in State if state in self._states)
+        decided = f"{len(self._states)} of {len(looked_at)} decided" + (f": {counted}" if counted else "")
+        return f"{words.duration(elapsed_s)}, about {words.duration(left_s)} left; {decided}"
 
 
 def console(stream: IO[str]) -> Console:
@@ -145,16 +153,6 @@ def show(on: Console, verdict: Verdict) -> None:
         on.print(line)
     mark = f"[{_STYLES[verdict.state]}]{words.MARKS[verdict.state]} {verdict.state.upper()}[/]"
     on.print(f"{mark}  {escape(headline(verdict))}")
-
-
-def progress(folder: Path) -> list[tuple[str, float, float, str]]:
-    """Return (look, seconds done, seconds in all, worst so far) of every timeline in `folder`."""
-    found = []
-    for timeline in sorted((folder / "timelines").glob("*.jsonl")):
-        record = _last_record(timeline)
-        if record:
-            found.append((timeline.stem, record["t"], record["of"], record["worst"]))
-    return found
 
 
 def table(verdict: Verdict) -> Table:
@@ -199,24 +197,15 @@ def _reason(criterion: CriterionVerdict) -> str:
     return criterion.why + more
 
 
-def _bar(look: str, t: float, of: float, worst: str) -> Table:
+def _bar(line: progress.Line) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
-        f"  {look:<12}", ProgressBar(total=of, completed=min(t, of), width=24), f"{t:.0f}/{of:.0f} s", escape(worst)
+        f"  {line.look:<12}",
+        ProgressBar(total=line.of_s, completed=min(line.t_s, line.of_s), width=24),
+        f"{line.t_s:.0f}/{line.of_s:.0f} s",
+        escape(line.worst),
     )
     return row
-
-
-def _last_record(timeline: Path) -> dict[str, Any] | None:
-    """Return the last whole record of a file that is being written."""
-    try:
-        with timeline.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 8192))
-            lines = file.read().split(b"\n")
-        record = json.loads(lines[-2]) if len(lines) > 1 else None
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and {"t", "of", "worst"} <= record.keys() else None
 
 
 def _short(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 Everything carries the run id: rules are named `gaia-run-<run>...`, and their deletion removes their
 buckets, quotas and violations. What a killed gate left behind is cleared by the next one from the same
-reports folder.
+reports folder. At the end every table is looked through for the run id.
 """
 
 import contextlib
@@ -11,15 +11,22 @@ from collections.abc import Collection
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg import sql
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Target
-from gaia_checks.probes import client
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import client, postgres
+from gaia_checks.probes.tally import Watch
 
 RULE_PREFIX = "gaia-run-"
 _CONFIG = "/api/admin/quotas/config"
 _REQUESTS_PER_S = 1000  # ten times the rate that qa.load offers, so that our own rule never limits it
 _PATIENCE_S = 10.0
+_TABLES = """
+    SELECT c.relname::text FROM pg_class AS c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname
+"""
 
 
 def announce(target: Target) -> None:
@@ -57,6 +64,22 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
                 if response.status_code not in (204, 404):
                     left.append(rule["rule_name"])
     return left
+
+
+def rows_left(target: Target) -> Measurement:
+    """Look through every table of the target for rows that carry the run id; none should be left: `gate.rows_left`."""
+    watch, name, how = Watch(), "gate.rows_left", "tables of the target in which a row carries the run id"
+    found: list[str] = []
+    try:
+        with postgres.session(target) as session:
+            tables = [table for (table,) in session.execute(_TABLES)]
+            for table in tables:
+                query = sql.SQL("SELECT count(*) FROM {} AS t WHERE strpos(t::text, %s) > 0")
+                for (count,) in session.execute(query.format(sql.Identifier(table)), (target.run,)):
+                    found += [f"{table}: {count}"] if count else []
+    except (postgres.NoSession, psycopg.Error) as error:
+        return watch.saw(name, 0, "tables", 0, how, (f"not looked for: {error}",))
+    return watch.saw(name, len(found), "tables", len(tables), how, found)
 
 
 def _run_of(rule_name: str) -> str | None:

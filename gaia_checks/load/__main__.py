@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--window-s", type=float, required=True)
     parser.add_argument("--looks-s", default="")
     parser.add_argument("--look", choices=sorted(run.LOCUSTFILES), default="load")
+    parser.add_argument("--so-far", type=Path)
     given = parser.parse_args()
     ended, enough = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,6 +55,7 @@ def main() -> int:
         looks_s=[float(look_s) for look_s in given.looks_s.split(",") if look_s],
         enough=enough.is_set,
         look=given.look,
+        so_far=given.so_far,
     )
 
 

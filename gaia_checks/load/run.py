@@ -18,8 +18,9 @@ from typing import Any
 from gaia_checks import journal
 from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
+from gaia_checks.load.machine import Machine
 from gaia_checks.load.measurements import looked, measurements, nothing
-from gaia_checks.load.recording import RESULT, look_file
+from gaia_checks.load.recording import RESULT, SO_FAR, look_file
 from gaia_checks.model import Measurement, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
@@ -68,16 +69,19 @@ def run(
     enough: Callable[[], bool] = lambda: False,
     look: str = "load",
     locustfile: Path | None = None,
+    so_far: Path | None = None,
 ) -> int:
     """Offer the load for a look and append its measurements to the evidence. Returns 0 when it was measured, else 8.
 
     `looks_s` are moments before the end at which what was due until then is measured while the load goes on. It
-    stops early, with the looks that were measured, once `enough()` is true; without more, once `ended()` is.
+    stops early, with the looks that were measured, once `enough()` is true; without more, once `ended()` is. What is
+    seen meanwhile is put into the folder `so_far`.
     """
     folder, files = folder.resolve(), files_of(folder.resolve(), look)
     files.mkdir(exist_ok=True)
     (files / RESULT).unlink(missing_ok=True)
-    looks = Looks(folder, looks_s)
+    machine = Machine(target.process)
+    looks = Looks(folder, looks_s, machine)
     argv = command(
         target.base_url, files, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
         locustfile=locustfile or LOCUSTFILES[look],
@@ -85,13 +89,17 @@ def run(
     process = subprocess.Popen(argv, cwd=files, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
     def over() -> bool:
+        machine.sample()
         looks.measure()
+        if so_far:
+            _tell_so_far(files, so_far, look, machine)
         return enough() or ended()
 
     try:
         finished = _wait(process, time.monotonic() + window_s + _BEYOND_S, over)
     finally:
         _end(process)
+        (files / SO_FAR).unlink(missing_ok=True)
     looks.measure()
     if enough():
         return 0
@@ -101,7 +109,7 @@ def run(
     result = _read(files / RESULT)
     broken = result.get("broken") if finished else "locust did not end in time"
     if not broken:
-        _append(folder, measurements(result, look))
+        _append(folder, [*measurements(result, look), machine.measurement(look, result["window_s"])])
         return 0
     say(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
     if not looks.measured:
@@ -112,9 +120,10 @@ def run(
 class Looks:
     """Turns the looks at a load that goes on into measurements, as they come."""
 
-    def __init__(self, folder: Path, ends_s: Sequence[float]) -> None:
+    def __init__(self, folder: Path, ends_s: Sequence[float], machine: Machine) -> None:
         """Forget what an earlier load in `folder` has left."""
         self._folder = folder
+        self._machine = machine
         self._ends_s = ends_s
         self.measured = 0
         for number in range(len(ends_s)):
@@ -125,12 +134,24 @@ class Looks:
         while self.measured < len(self._ends_s) and (self._folder / look_file(self.measured)).exists():
             result, end_s = _read(self._folder / look_file(self.measured)), self._ends_s[self.measured]
             self.measured += 1
-            _append(self._folder, [*measurements(result), looked(self.measured, end_s)])
+            others = self._machine.measurement("load", end_s)
+            _append(self._folder, [*measurements(result), others, looked(self.measured, end_s)])
 
 
 def _append(folder: Path, seen: Sequence[Measurement]) -> None:
     for measurement in seen:
         journal.append(folder / "measurements.jsonl", measurement.to_json())
+
+
+def _tell_so_far(files: Path, so_far: Path, look: str, machine: Machine) -> None:
+    """Put what is new of what was seen so far where the gate looks for it."""
+    try:
+        (files / SO_FAR).replace(taken := so_far / f"{look}.result")
+    except FileNotFoundError:
+        return
+    result = _read(taken)
+    seen = [*measurements(result, look), machine.measurement(look, result["window_s"])]
+    journal.replace(so_far / f"{look}.json", [one.to_json() for one in seen])
 
 
 def _variables(target: Target) -> dict[str, str]:

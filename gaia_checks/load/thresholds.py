@@ -86,6 +86,8 @@ def _generator(result: Mapping[str, Any]) -> Iterator[Finding]:
     seen = {measurement.name: measurement for measurement in measurements(result)}
     for check in tomllib.loads(_CRITERIA.read_text(encoding="utf-8"))["honesty"]["load"]["checks"]:
         name, rule, threshold = check["measurement"], check["rule"], check["threshold"]
+        if name not in seen:  # what the gate alone measures, which knows the target's processes
+            continue
         value = seen[name].value
         if value is None or not (value >= threshold if rule == "at_least" else value <= threshold):
             what = f"{name} is {value if value is None else f'{value:g}'} {check['unit']}"

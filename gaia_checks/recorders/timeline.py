@@ -3,7 +3,6 @@
 Beside it, for the gate that is watching, what was seen so far: it ends the gate when that has certainly failed already.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +31,4 @@ class Timeline:
         rounded = {name: round(value, 3) for name, value in numbers.items()}
         journal.append(self._path, {"t": round(t_s, 3), "of": self._of_s, "worst": worst, **rounded})
         if self._so_far:
-            draft = self._so_far.with_suffix(".draft")
-            draft.write_text(json.dumps([seen.to_json() for seen in so_far]), encoding="utf-8")
-            draft.replace(self._so_far)
+            journal.replace(self._so_far, [seen.to_json() for seen in so_far])

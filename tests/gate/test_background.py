@@ -38,9 +38,9 @@ def test_a_load_is_told_its_rate_and_how_long_it_may_last(
 ) -> None:
     """No address and no secret stands on a command line: the target goes in by standard input."""
     looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
-    assert background.a_load(Path("run"), looks, look) == (
-        sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--look", look, "--rate-per-s", "100",
-        "--window-s", *told,
+    assert background.a_load(Path("run"), looks, look, Path("notes")) == (
+        sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--so-far", "notes", "--look", look,
+        "--rate-per-s", "100", "--window-s", *told,
     )  # fmt: skip
 
 

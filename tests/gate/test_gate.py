@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
+from gaia_checks import journal
 from tests.ground import Ground, Outcome, ground, until
 
 CANARIES = {
@@ -112,8 +113,12 @@ def test_no_secret_is_written_anywhere(passed: tuple[Ground, Outcome]) -> None:
 
 
 def test_nothing_is_left_in_the_target(passed: tuple[Ground, Outcome]) -> None:
-    """No rule carries a run id after the gate."""
-    assert rules_of_gates(passed[0]) == []
+    """No rule carries a run id after the gate, and no row of any table."""
+    place, outcome = passed
+    assert rules_of_gates(place) == []
+    looked = {seen["name"]: seen for seen in journal.read(outcome.folder / "measurements.jsonl")}["gate.rows_left"]
+    assert (looked["value"], looked["notes"]) == (0, [])
+    assert looked["n"] >= 10
 
 
 def test_workers_reach_the_same_verdict(place: Ground, running: Path, passed: tuple[Ground, Outcome]) -> None:

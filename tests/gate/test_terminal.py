@@ -1,9 +1,7 @@
 """What a person reads."""
 
 import io
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -55,17 +53,6 @@ def test_the_headline_says_what_the_verdict_means() -> None:
         "1 of 2 criteria of stage dev hold on qa of phase-11.4 (abababababab) after 1 min 05 s; "
         "a rehearsal promotes nothing"
     )
-
-
-def test_progress_is_read_from_timelines_that_are_being_written(tmp_path: Path) -> None:
-    """The last whole line counts; a torn one, an empty file and a foreign record are passed over."""
-    folder = tmp_path / "timelines"
-    folder.mkdir()
-    record = {"t": 12.5, "of": 60, "worst": "p99 4 ms"}
-    (folder / "load.jsonl").write_text(json.dumps({**record, "t": 11}) + "\n" + json.dumps(record) + "\n" + '{"t": 13')
-    (folder / "soak.jsonl").write_text("")
-    (folder / "other.jsonl").write_text('{"x": 1}\n')
-    assert terminal.progress(tmp_path) == [("load", 12.5, 60, "p99 4 ms")]
 
 
 @pytest.mark.parametrize(

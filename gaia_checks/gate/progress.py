@@ -1,0 +1,63 @@
+"""How far a gate is: what its timelines say, and how much longer it takes if nothing has to be looked at for longer."""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gaia_checks.gate import background
+from gaia_checks.judge.criteria import Looks
+
+_UNTOLD = {"restarts"}
+"""Recorded to the very end, so it says nothing about when that is."""
+
+
+class Line(NamedTuple):
+    """The newest word of one look."""
+
+    look: str
+    t_s: float
+    of_s: float
+    worst: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on."""
+        return self.t_s < self.of_s
+
+
+def lines(folder: Path) -> list[Line]:
+    """Return the newest line of every timeline of a gate."""
+    paths = {path.stem: path for path in sorted((folder / "timelines").glob("*.jsonl"))}
+    paths |= {look: folder / look / "timelines" / "load.jsonl" for look in background.LOADS if look not in paths}
+    found = {look: _last_record(path) for look, path in paths.items() if look not in _UNTOLD}
+    return [Line(look, record["t"], record["of"], record["worst"]) for look, record in found.items() if record]
+
+
+def left_s(seen: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
+    """Return about how long a gate of the wanted looks takes from now on. Pure.
+
+    Loads wait for one another and for what stands apart; everything else is recorded beside them.
+    """
+    known = {line.look: line.of_s - line.t_s for line in seen}
+    recorded_s = max(
+        (known.get(look, looks[look]["window_s"]) for look in background.RECORDED if look in wanted), default=0.0
+    )
+    if background.LOADS[0] in known or background.LOAD in known:
+        before_s = 0.0
+    else:
+        before_s = max(0.0, background.apart_s(wanted) - elapsed_s)
+    loads_s = sum(known.get(look, background.load_s(looks, look)) for look in background.LOADS if look in wanted)
+    return max(0.0, recorded_s, before_s + loads_s)
+
+
+def _last_record(timeline: Path) -> dict[str, Any] | None:
+    """Return the last whole record of a file that is being written."""
+    try:
+        with timeline.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            written = file.read().split(b"\n")
+        record = json.loads(written[-2]) if len(written) > 1 else None
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and {"t", "of", "worst"} <= record.keys() else None
