@@ -100,7 +100,12 @@ def _checks(label: str, table: dict[str, Any], *, generator: bool = False) -> tu
 
 
 def _check(label: str, table: dict[str, Any], *, generator: bool) -> Check:
-    _known(label, "checks.", table, {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst_s"})
+    _known(
+        label,
+        "checks.",
+        table,
+        {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst_s", "excuses"},
+    )
     if table.get("rule") not in RULES:
         raise CriteriaFileError(f"{label}: rule {table.get('rule')!r} does not exist; known: {', '.join(RULES)}")
     try:

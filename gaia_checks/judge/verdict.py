@@ -57,9 +57,9 @@ def undecided(criterion: Criterion, measurements: Iterable[Measurement], *, rehe
     verdicts = _at_each_look(criterion, measurements, rehearsal=rehearsal)
     if len(verdicts) == len(criterion.looks_s) or any(each.state is not State.INCONCLUSIVE for each in verdicts):
         return False
-    rules = {check.measurement: check.rule for check in criterion.checks}
-    open_findings = [finding for finding in verdicts[-1].checks if finding.state is not State.PASS]
-    return all(rules[finding.measurement] in STATISTICAL and finding.n > 0 for finding in open_findings)
+    rules = {check.measurement: check.rule for check in criterion.checks if not check.excuses}
+    still_open = [each for each in verdicts[-1].checks if each.measurement in rules and each.state is not State.PASS]
+    return all(rules[finding.measurement] in STATISTICAL and finding.n > 0 for finding in still_open)
 
 
 def _at_each_look(
@@ -147,17 +147,22 @@ def _inconclusive(verdict: CriterionVerdict, why: str) -> CriterionVerdict:
 def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
     """Return the finding that speaks for the criterion.
 
-    A generator check that does not hold comes first, then the worst. When all hold, or nothing was seen, it is
-    the criterion's own first check: criteria.toml puts the one that the claim is about there.
+    A generator check that does not hold comes first, then the worst; an excuse only where that is a failure. When all
+    hold, or nothing was seen, it is the criterion's own first check: criteria.toml puts the one that the claim is
+    about there.
     """
-    generator = {check.measurement for check in checks if check.generator}
-    own = [finding for finding in findings if finding.measurement not in generator]
+    excuses = {check.measurement for check in checks if check.excuses}
+    generator = {check.measurement for check in checks if check.generator} - excuses
+    own = [finding for finding in findings if finding.measurement not in generator | excuses]
     if all(finding.n == 0 for finding in findings):
         return own[0]
     for finding in findings:
         if finding.measurement in generator and finding.state is not State.PASS:
             return finding
-    worst = min(findings, key=lambda finding: _WORST_FIRST.index(finding.state))
+    worst = min(own, key=lambda finding: _WORST_FIRST.index(finding.state))
+    if worst.state is State.FAIL:
+        excused = (each for each in findings if each.measurement in excuses and each.n and each.state is not State.PASS)
+        return next(excused, worst)
     return own[0] if worst.state is State.PASS else worst
 
 
@@ -181,9 +186,10 @@ def _judge_one(check: Check, measurement: Measurement, criterion: Criterion, loo
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return found(check, State.INCONCLUSIVE, f"{check.measurement} cannot be read: {error!r}", measurement.n)
     if check.generator and finding.state is State.FAIL:
-        return replace(
-            finding, state=State.INCONCLUSIVE, why=f"the load generator is not to be believed: {finding.why}"
+        doubt = (
+            "this machine was busy with something else" if check.excuses else "the load generator is not to be believed"
         )
+        return replace(finding, state=State.INCONCLUSIVE, why=f"{doubt}: {finding.why}")
     if finding.state is State.PASS and measurement.n < check.min_n:
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} of at least {check.min_n} samples seen")
     if finding.state is State.PASS and measurement.window_s < criterion.window_s:

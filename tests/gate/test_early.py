@@ -61,8 +61,9 @@ def test_a_gate_may_be_told_to_look_at_everything(lost: tuple[Ground, Path]) -> 
     assert all(check["n"] > 0 for check in soak["checks"])
 
 
+@pytest.mark.alone
 def test_a_failure_of_the_load_is_certain_before_its_end(lost: tuple[Ground, Path]) -> None:
-    """A route of the mix answers 500: the load is over in seconds, judged on what it has sent, and can be judged again."""
+    """A route answers 500: the load is over in seconds, judged on what it has sent, and can be judged again."""
     place, file = lost
     (place.folder / "switch").write_text("500 /api/admin/quotas/analytics")
     load = "[looks.load]\nwindow_s = 600\nmax_window_s = 600\n[looks.health]\nrequests = 10\nspacing_s = 0.02\n"

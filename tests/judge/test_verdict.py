@@ -19,6 +19,7 @@ PROPORTION = Check("load.outcomes", "proportion", 0.9995, "ratio")
 PERCENTILE = Check("load.latency", "percentile", 100, "ms", percentile=99)
 TREND = Check("memory.series", "trend", 500, "MB")
 HONEST = Check("load.sent", "at_least", 0.999, "ratio", generator=True)
+EXCUSE = Check("load.cpu_of_others", "at_most", 0.4, "ratio", generator=True, excuses=True)
 
 
 def criterion(*checks: Check, window_s: float = 0, max_window_s: float = 0) -> Criterion:
@@ -259,3 +260,37 @@ def test_the_stage_is_as_good_as_its_worst_criterion(states: list[State], state:
     """Fail before inconclusive before pass; nothing at all is inconclusive."""
     one = judged(criterion(ALL_GOOD), seen("look.good", 3))
     assert verdict.overall([replace(one, state=each) for each in states]) is state
+
+
+@pytest.mark.parametrize(
+    ("failures", "others", "state"),
+    [
+        (0, 0.1, State.PASS),
+        (0, 0.9, State.PASS),  # it has passed in spite of them
+        (500, 0.1, State.FAIL),
+        (500, 0.9, State.INCONCLUSIVE),
+        (2, 0.9, State.INCONCLUSIVE),
+    ],
+)
+def test_a_busy_machine_excuses_a_failure_and_takes_back_no_pass(failures: int, others: float, state: State) -> None:
+    """What strangers take of the CPU can only make the server look worse."""
+    found = judged(criterion(EXCUSE, PROPORTION), seen("load.cpu_of_others", others), outcomes(failures, 20_000))
+    assert found.state is state
+    if failures == 500 and state is State.INCONCLUSIVE:
+        assert found.why == (
+            "this machine was busy with something else: load.cpu_of_others is 0.9, promised is at most 0.4"
+        )
+
+
+def test_an_excuse_that_was_not_measured_excuses_nothing() -> None:
+    """And makes nothing inconclusive either."""
+    what = criterion(EXCUSE, PROPORTION)
+    assert judged(what, outcomes(500, 20_000)).state is State.FAIL
+    assert judged(what, outcomes(0, 20_000)).state is State.PASS
+
+
+def test_a_busy_machine_does_not_keep_a_load_from_going_on() -> None:
+    """What is undecided may still pass."""
+    what = criterion(EXCUSE, PROPORTION, window_s=60, max_window_s=240)
+    measured = [seen("load.cpu_of_others", 0.9), outcomes(1, 6000)]
+    assert verdict.undecided(what, measured, rehearsal=True)
