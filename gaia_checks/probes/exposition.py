@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s+(\S+)(?:\s+(-?\d+))?", re.ASCII)
+_SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s+([^\s_]+)(?:\s+(-?\d+))?", re.ASCII)
 _LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,\s*|$)', re.ASCII)
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum", "_count")}
 
@@ -14,7 +14,7 @@ class Sample:
     """One series and its value now."""
 
     name: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, str]  # values as they are written, escapes and all
     value: float
     timed: bool = False  # it carries a time of its own, which Prometheus believes more than its own clock
 

@@ -16,7 +16,7 @@ from gaia_checks.environment import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import exposition
-from gaia_checks.probes.answers import CONFIG, Answer, location, wrong_status
+from gaia_checks.probes.answers import CONFIG, Answer, wrong_status
 from gaia_checks.probes.client import client, key
 from gaia_checks.probes.growth import SENT, Growth, Kind, Scrape, expected, wrong_time
 from gaia_checks.probes.queries import shipped, unresolved
@@ -25,7 +25,9 @@ from gaia_checks.probes.tally import Tally, Watch
 PATH = "/metrics"
 FOLDER = ROOT / "docs" / "monitoring"
 
-_WITHIN_S = 2.0  # what is counted later than that does not move with what happens
+WITHIN_S = 2.0
+"""What is counted later than that does not move with what happens."""
+
 _POLL_S = 0.05
 
 
@@ -38,7 +40,7 @@ def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
     watch, queries = Watch(), shipped(folder)
     readable, moving, resolving = Tally(), Tally(), Tally()
     with client(target) as http:
-        last = _move(_Asking(http), target, moving)
+        last = _move(http, target, moving)
     for wrong in (last.wrong,) if last.wrong else last.said.faults():
         readable.add(wrong)
     for query in queries:
@@ -50,44 +52,6 @@ def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
             "monitoring.queries_resolving", resolving, "queries of alerts and dashboard that find what is asked"
         ),
     ]
-
-
-def _move(ask: "_Asking", target: Target, moving: Tally) -> Scrape:
-    """Send requests, count what moved with them, and return the last scrape. Raises TargetUnreachable."""
-    if not (health := ask("GET", "/health")).status:
-        raise TargetUnreachable(f"{target.base_url}: {health.says(health.text)}; is it running?")
-    with _ruled(ask, target) as made:
-        moving.add(wrong_status(made, 201))
-        before = ask.scrape()
-        right = _send(ask, target, moving)
-        first = ask.scrape()
-        growths = expected(right, str(made.body.get("id")) if isinstance(made.body, dict) else "")
-        last = _settled(ask, growths, before, first)
-    moving.add(wrong_time(before, first))
-    for growth in growths:
-        moving.add(growth.missed(before, last))
-    return last
-
-
-def _send(ask: "_Asking", target: Target, moving: Tally) -> Counter[Kind]:
-    """Send what is to be counted; return how many of each kind were answered as they should be."""
-    right: Counter[Kind] = Counter()
-    for kind in SENT:
-        headers = {"X-API-Key": _strict_key(target)} if kind.strictly else {}
-        answers = [ask("GET", kind.path, headers=headers) for _ in range(kind.times)]
-        wrong = [what for answer in answers if (what := wrong_status(answer, kind.status))]
-        right[kind] = kind.times - len(wrong)
-        moving.add(wrong[0] if wrong else None)
-    return right
-
-
-def _settled(ask: "_Asking", growths: Sequence[Growth], before: Scrape, scrape: Scrape) -> Scrape:
-    """Scrape until everything has grown, as a counter may lag a little; return the last scrape."""
-    deadline_s = scrape.ended_s + _WITHIN_S
-    while not scrape.wrong and scrape.ended_s < deadline_s and any(one.missed(before, scrape) for one in growths):
-        time.sleep(_POLL_S)
-        scrape = ask.scrape()
-    return scrape
 
 
 class _Asking:
@@ -124,37 +88,71 @@ class _Asking:
         except ValueError as error:
             return Scrape(began_s, ended_s, wrong=answer.says(str(error)))
 
-    def remove(self, path: str) -> None:
-        """Delete what was created, silent server or not; what remains the gate removes, by its name."""
-        with suppress(httpx.TransportError):
-            self._http.delete(path)
-
 
 def _wrong_media(answer: Answer) -> str | None:
     media = answer.headers.get("Content-Type", "").partition(";")[0].strip()
     return None if media == "text/plain" else answer.says(f"content type {media!r} instead of text/plain")
 
 
+def _move(http: httpx.Client, target: Target, moving: Tally) -> Scrape:
+    """Send requests, count what moved with them, and return the last scrape. Raises TargetUnreachable."""
+    ask = _Asking(http)
+    if not (health := ask("GET", "/health")).status:
+        raise TargetUnreachable(f"{target.base_url}: {health.says(health.text)}; is it running?")
+    with _ruled(http, ask, target) as made:
+        moving.add(wrong_status(made, 201))
+        before = ask.scrape()
+        right = _send(ask, target, moving)
+        first = ask.scrape()
+        growths = expected(right, str(made.body.get("id")) if isinstance(made.body, dict) else "")
+        last = _settled(ask, growths, before, first)
+    moving.add(wrong_time(before, first))
+    for growth in growths:
+        moving.add(growth.missed(before, last))
+    return last
+
+
+def _send(ask: _Asking, target: Target, moving: Tally) -> Counter[Kind]:
+    """Send what is to be counted; return how many of each kind were answered as they should be."""
+    right: Counter[Kind] = Counter()
+    for kind in SENT:
+        headers = {"X-API-Key": _strict_key(target)} if kind.strictly else {}
+        answers = [ask("GET", kind.path, headers=headers) for _ in range(kind.times)]
+        wrong = [what for answer in answers if (what := wrong_status(answer, kind.status))]
+        right[kind] = kind.times - len(wrong)
+        moving.add(wrong[0] if wrong else None)
+    return right
+
+
+def _settled(ask: _Asking, growths: Sequence[Growth], before: Scrape, scrape: Scrape) -> Scrape:
+    """Scrape until everything has grown, as a counter may lag a little; return the last scrape."""
+    deadline_s = scrape.ended_s + WITHIN_S
+    while not scrape.wrong and scrape.ended_s < deadline_s and any(one.missed(before, scrape) for one in growths):
+        time.sleep(_POLL_S)
+        scrape = ask.scrape()
+    return scrape
+
+
 # The rule that refuses ---------------------------------------------------------------------------
 
 
 @contextmanager
-def _ruled(ask: _Asking, target: Target) -> Iterator[Answer]:
-    """Have a rule in force by which a key of this run may ask once a minute; its own numbers go when it goes."""
-    rule = {
-        "rule_name": _strict_key(target),
-        "scope": "api_key",
-        "scope_value": _strict_key(target),
-        "limit_type": "requests_per_minute",
-        "limit_value": 1,
-        "enabled": True,
-    }
-    made = ask("POST", CONFIG, json=rule)
+def _ruled(http: httpx.Client, ask: _Asking, target: Target) -> Iterator[Answer]:
+    """Have a rule in force by which a key of this run may ask once a minute."""
+    name = _strict_key(target)
+    rule = {"rule_name": name, "scope": "api_key", "scope_value": name}
     try:
-        yield made
+        yield ask("POST", CONFIG, json={**rule, "limit_type": "requests_per_minute", "limit_value": 1})
     finally:
-        if made.status == 201 and (path := location(made)):
-            ask.remove(path)
+        _remove(http, name)
+
+
+def _remove(http: httpx.Client, name: str) -> None:
+    """Delete the rule, whatever was answered when it was made; what remains the gate removes, by its name."""
+    with suppress(httpx.HTTPError, ValueError, LookupError, TypeError):
+        for rule in http.get(CONFIG, params={"rule_name": name}).json()["items"]:
+            if rule["rule_name"] == name:
+                http.delete(f"{CONFIG}/{rule['id']}")
 
 
 def _strict_key(target: Target) -> str:
