@@ -48,6 +48,16 @@ $(BIN)/.compiler:
 		|| { echo "the tests compile a stranger's server: install a C compiler, e.g. apt-get install gcc libc6-dev"; exit 4; }
 	@touch $@
 
+# unpacked here, not installed: nobody wants the service that the package starts
+$(BIN)/.prometheus: $(BIN)/.installed
+	@{ command -v prometheus && command -v promtool; } >/dev/null \
+		|| { echo "fetching Prometheus for the tests of the monitoring"; cd $(VENV) && { apt-get download -qq prometheus \
+			|| { { apt-get update -qq || sudo -n apt-get update -qq; } && apt-get download -qq prometheus; }; } >/dev/null 2>&1 \
+			&& dpkg-deb -x prometheus_*.deb prometheus && rm prometheus_*.deb \
+			&& ln -sf ../prometheus/usr/bin/prometheus ../prometheus/usr/bin/promtool bin/; } \
+		|| { echo "the monitoring's tests run a Prometheus of their own: install prometheus and promtool, e.g. apt-get install prometheus"; exit 4; }
+	@touch $@
+
 build: build/gaia_server  ## the server's single executable
 
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
@@ -56,7 +66,7 @@ build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 gate: install build  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
-test: install build $(BIN)/.browser $(BIN)/.compiler  ## the project's own tests, but for the long table of test-killed
+test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus  ## the project's own tests, but for the long table of test-killed
 	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore-glob='*/test_killed_*.py'
 
 test-killed: install $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point

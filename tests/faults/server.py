@@ -38,6 +38,7 @@ class Faulty:
         self._app = app
         self._switch = switch
         self._logged = False
+        self._kept: dict[str, list[Any]] = {}  # path -> the messages of its first answer
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection, wrongly where the switch says so."""
@@ -48,10 +49,25 @@ class Faulty:
             sys.stderr.flush()
         if scope["type"] == "http" and fault.isdecimal() and scope["path"] == argument:
             await _answer(send, int(fault))
+        elif scope["type"] == "http" and fault == "frozen" and scope["path"] == argument:
+            await self._frozen(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._app(scope, receive, self._muted(send))
         else:
             await self._app(scope, receive, send)
+
+    async def _frozen(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer as the first time, as a cache does that nobody empties."""
+        if scope["path"] not in self._kept:
+            kept: list[Any] = []
+
+            async def keep(message: Any) -> None:
+                kept.append(message)
+
+            await self._app(scope, receive, keep)
+            self._kept[scope["path"]] = kept
+        for message in self._kept[scope["path"]]:
+            await send(message)
 
     def _muted(self, send: Any) -> Any:
         async def sent(message: Any) -> None:

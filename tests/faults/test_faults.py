@@ -88,6 +88,15 @@ def test_a_fault_turns_its_criterion_red(place: Place, fault: str) -> None:
         assert criterion in outcome.output
 
 
+@pytest.mark.parametrize("fault", ["404 /metrics", "frozen /metrics"])
+def test_wrong_metrics_turn_the_monitoring_red(place: Place, fault: str) -> None:
+    """Metrics that are lost, or that somebody remembers, are found by the one criterion that needs them."""
+    with place.switched(fault):
+        outcome = place.ground.gate(place.file, "--stage=prod", "-k", "test_monitoring_updated")
+    assert outcome.code == 1, outcome.output
+    assert [name for name, state in outcome.states.items() if state == "fail"] == ["prod.monitoring"], outcome.output
+
+
 def test_a_restart_during_the_gate_is_seen() -> None:
     """A server that crashes and comes back by itself is not the one that was looked at before."""
     with ground() as made:

@@ -193,7 +193,7 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     assert len(outcome.states) == 19
     assert "fail" not in outcome.states.values(), outcome.not_passed()
     measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
-    assert measured >= {f"dev.{name}" for name in DEV} | LONG_LOOKS, outcome.not_passed()
+    assert measured >= {f"dev.{name}" for name in DEV} | LONG_LOOKS | {"prod.monitoring"}, outcome.not_passed()
     assert all(why.startswith("inconclusive: ") and len(why) > 20 for why in outcome.not_passed().values())
 
 

@@ -1,0 +1,78 @@
+"""What must have moved, for what was sent: as a table."""
+
+import pytest
+
+from gaia_checks.probes import exposition
+from gaia_checks.probes.growth import REFUSED, SENT, Growth, Kind, Scrape, expected, wrong_time
+
+
+def scrape(text: str, began_s: float = 0.0, ended_s: float = 0.0) -> Scrape:
+    """A scrape that says this."""
+    return Scrape(began_s, ended_s, exposition.read(text))
+
+
+def by(growths: list[Growth], name: str, **labels: str) -> float:
+    """Return by how much a series must grow."""
+    (found,) = (growth.by for growth in growths if (growth.name, growth.labels) == (name, labels))
+    return found
+
+
+def test_what_was_sent_must_be_counted() -> None:
+    """Served requests by their route; refused ones, which were not routed, by status, decision and rule."""
+    found = expected({kind: kind.times for kind in SENT}, "7")
+    requests, seconds = "gaia_http_requests_total", "gaia_http_request_duration_seconds_count"
+    assert by(found, requests, method="GET", status="200", route="/health") == 4
+    assert by(found, seconds, route="/health") == 4
+    assert by(found, requests, method="GET", status="429") == 3
+    assert by(found, requests, method="GET", status="404") == 2
+    assert by(found, "gaia_rate_limit_decisions_total", decision="admitted") == 11
+    assert by(found, "gaia_rate_limit_decisions_total", decision="denied", scope="api_key") == 3
+    assert by(found, "gaia_rate_limit_rule_decisions_total", decision="denied", rule_id="7") == 3
+    assert by(found, "gaia_rate_limit_violations_total", scope="api_key", limit_type="requests_per_minute") == 3
+    assert by(found, "gaia_rate_limit_decision_duration_seconds_count") == 14
+    assert by(found, "gaia_rate_limit_batch_size_sum") == 14
+    assert by(found, "process_cpu_seconds_total") > 0
+
+
+def test_what_was_not_answered_need_not_be_counted() -> None:
+    """It is found as a wrong answer already."""
+    found = expected({Kind("/health", 4): 1, REFUSED: 0}, "7")
+    assert by(found, "gaia_http_request_duration_seconds_count", route="/health") == 1
+    assert by(found, "gaia_rate_limit_violations_total", scope="api_key", limit_type="requests_per_minute") == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "missed"),
+    [
+        ('a{b="c"} 1', 'a{b="c"} 4', False),
+        ('a{b="c"} 1', 'a{b="c"} 40', False),
+        ("", 'a{b="c"} 3', False),
+        ('a{b="c",d="e"} 1', 'a{b="c",d="e"} 2\na{b="c",d="f"} 2', False),
+        ('a{b="c"} 1', 'a{b="c"} 3', True),
+        ('a{b="c"} 9', 'a{b="c"} 3', True),
+        ('a{b="c"} 1', 'a{b="d"} 9', True),
+        ('a{b="c"} 1', "", True),
+        ('a{b="c"} 1', 'a{b="c"} NaN', True),
+    ],
+)
+def test_a_counter_that_did_not_grow_is_missed(before: str, after: str, missed: bool) -> None:
+    """Others may be counted too; a counter that began anew, is gone or is no number did not grow."""
+    found = Growth("a", 3, {"b": "c"}).missed(scrape(before), scrape(after))
+    assert (found is not None) == missed
+
+
+def test_the_sentence_names_the_series() -> None:
+    """With its labels, and by how much it grew and should have."""
+    said = Growth("a", 3, {"b": "c", "d": "e"}).missed(scrape(""), scrape('a{b="c",d="e"} 2'))
+    assert said == "a b=c d=e: grew by 2 instead of 3 or more"
+
+
+@pytest.mark.parametrize(
+    ("uptime_s", "wrong"),
+    [(100.5, False), (101.0, False), (100.0, True), (100.3, True), (101.3, True), (0.5, True)],
+)
+def test_uptime_moves_as_time_does(uptime_s: float, wrong: bool) -> None:
+    """Between 0.5 and 1 s lie between these two scrapes: less is remembered, more is another process."""
+    before = scrape("gaia_uptime_seconds 100", 50.0, 50.25)
+    after = scrape(f"gaia_uptime_seconds {uptime_s}", 50.75, 51.0)
+    assert (wrong_time(before, after) is not None) == wrong

@@ -1,0 +1,263 @@
+"""The look at the monitoring: the real server's holds; each fault is found by exactly the measurement it concerns."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gaia_checks.errors import ConfigurationError, TargetUnreachable
+from gaia_checks.judge import criteria
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import monitoring
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.probes.client import client, key
+from gaia_checks.probes.monitoring import FOLDER
+from tests.probes.servers import HEALTHY, RUN, Spoil, answering, free_port, serving, spoiled, target
+
+MEASURED = ("readable", "moving", "resolving")
+
+
+def look(at: Target, folder: Path = FOLDER) -> dict[str, Measurement]:
+    """Take the look and return its measurements by the last word of their names."""
+    return {seen.name.rpartition("_")[2]: seen for seen in monitoring.probe(at, folder)}
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fault keeps from moving is not waited for as long as in earnest."""
+    monkeypatch.setattr(monitoring, "WITHIN_S", 0.4)
+
+
+def faulty(seen: dict[str, Measurement]) -> list[str]:
+    """Return which measurements found something wrong."""
+    assert tuple(seen) == MEASURED
+    return [name for name in MEASURED if seen[name].value < seen[name].n]
+
+
+def left_behind(server: Target) -> list[str]:
+    """Return the rules of this run that are still there."""
+    with client(server) as http:
+        rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
+    return sorted(rule["rule_name"] for rule in rules if RUN in rule["rule_name"] and rule["rule_name"] != key(server))
+
+
+def metrics(change: Callable[[str], str]) -> Spoil:
+    """Change the text of /metrics."""
+
+    def spoil(request: Request, response: Response) -> Response:
+        if request.url.path != "/metrics":
+            return response
+        text = change(bytes(response.body).decode())
+        return Response(text, response.status_code, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return spoil
+
+
+def lines(pattern: str, replacement: str) -> Spoil:
+    """Rewrite all lines of /metrics that match."""
+    return metrics(lambda text: re.sub(pattern, replacement, text, flags=re.MULTILINE))
+
+
+def remembered(scrapes: int) -> Spoil:
+    """Answer so many scrapes by the first one's text, as a proxy in between may do."""
+    kept: list[str] = []
+
+    def change(text: str) -> str:
+        kept.append(kept[0] if kept and len(kept) < scrapes else text)
+        return kept[-1]
+
+    return metrics(change)
+
+
+def stuck(series: str) -> Spoil:
+    """Tell the first values of one family for ever."""
+    kept: dict[str, str] = {}
+
+    def first(found: re.Match[str]) -> str:
+        return f"{found[1]} {kept.setdefault(found[1], found[2])}"
+
+    return metrics(lambda text: re.sub(rf"^({series}\S*) (\S+)$", first, text, flags=re.MULTILINE))
+
+
+def test_the_real_monitoring_holds(server: Target) -> None:
+    """Everything moves, every query resolves, within a few seconds, and nothing is left behind."""
+    seen = look(server)
+    assert [seen[name].notes for name in MEASURED] == [(), (), ()]
+    assert [seen[name].value for name in MEASURED] == [seen[name].n for name in MEASURED]
+    assert seen["resolving"].window_s < 5
+    assert left_behind(server) == []
+
+
+def test_it_is_enough_for_its_criterion(server: Target) -> None:
+    """The criterion asks for these measurements, and for no more samples than there are."""
+    (criterion,) = (one for one in criteria.load().criteria if one.id == "prod.monitoring")
+    seen = {one.name: one for one in monitoring.probe(server)}
+    assert {check.measurement: seen[check.measurement].n >= check.min_n for check in criterion.checks} == dict.fromkeys(
+        seen, True
+    )
+
+
+def test_looking_twice_holds_twice(server: Target) -> None:
+    """A rule of the same name counts anew once the old one is gone."""
+    assert [faulty(look(server)) for _ in range(2)] == [[], []]
+
+
+def test_others_who_are_counted_do_no_harm(server: Target) -> None:
+    """Series may grow by more than was sent."""
+    stop = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.base_url) as http:
+            while not stop.is_set():
+                http.get("/health")
+                http.get(CONFIG)
+
+    other = threading.Thread(target=ask)
+    other.start()
+    try:
+        assert faulty(look(server)) == []
+    finally:
+        stop.set()
+        other.join()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found", "said"),
+    [
+        (remembered(1000), "moving", "gaia_uptime_seconds: moved by 0.000 s between scrapes"),
+        (remembered(2), "moving", "gaia_uptime_seconds: moved by 0.000 s between scrapes"),
+        (stuck("gaia_rate_limit_violations_total"), "moving", "gaia_rate_limit_violations_total scope=api_key limit"),
+        (stuck("gaia_rate_limit_decisions_total"), "moving", "gaia_rate_limit_decisions_total decision=admitted: gr"),
+        (stuck("gaia_http_request_duration_seconds_count"), "moving", "gaia_http_request_duration_seconds_count rout"),
+        (stuck("process_cpu_seconds_total"), "moving", "process_cpu_seconds_total: grew by 0 instead of 0.001 or mo"),
+        (lines("gaia_database_pool_waiting", "gaia_pool_waiting"), "resolving", "alerts.yml: GaiaPoolWaiting: there"),
+        (lines("^(gaia_build_info.*)digest=", r"\1sha256="), "resolving", "alerts.yml: GaiaVersionsDiffer: gaia_bui"),
+        (lines("^# HELP gaia_uptime_seconds.*$", ""), "readable", "gaia_uptime_seconds has no HELP"),
+        (lines("^# TYPE gaia_uptime_seconds.*$", ""), "readable", "gaia_uptime_seconds has no TYPE"),
+        (lines("^(gaia_database_up .*)$", r"\1 1772100001000"), "readable", "gaia_database_up has times of its own"),
+    ],
+)
+def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, said: str) -> None:
+    """By that measurement alone, and its note names it."""
+    with spoiled(server, spoil) as at:
+        seen = look(at)
+    assert faulty(seen) == [found]
+    assert any(note.startswith(said) for note in seen[found].notes), seen[found].notes
+    assert left_behind(server) == []
+
+
+def status(code: int) -> Spoil:
+    """Answer /metrics with another status."""
+
+    def spoil(request: Request, response: Response) -> Response:
+        return Response("", code) if request.url.path == "/metrics" else response
+
+    return spoil
+
+
+def html(request: Request, response: Response) -> Response:
+    """Answer /metrics with a page, as one who is to sign in first may get."""
+    return Response("<html>", media_type="text/html") if request.url.path == "/metrics" else response
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (status(404), "GET /metrics: status 404 instead of 200"),
+        (status(401), "GET /metrics: status 401 instead of 200"),
+        (html, "GET /metrics: content type 'text/html' instead of text/plain"),
+        (metrics(lambda _: "<html>"), "GET /metrics: no sample of the Prometheus text format: <html>"),
+        (metrics(lambda _: ""), "gaia_uptime_seconds"),
+    ],
+)
+def test_metrics_that_cannot_be_read_are_wrong(server: Target, spoil: Spoil, said: str) -> None:
+    """Nothing moves and nothing resolves then; it is measured, and the first sentence says why."""
+    with spoiled(server, spoil) as at:
+        seen = look(at)
+    assert set(faulty(seen)) >= {"moving", "resolving"}
+    assert seen["resolving"].value < seen["resolving"].n / 10
+    assert said in " ".join((*seen["readable"].notes, *seen["moving"].notes))
+
+
+def test_a_limiter_that_refuses_nobody_is_found(server: Target) -> None:
+    """Where a limit of one a minute refuses nothing, there is nothing that could be counted."""
+
+    def lenient(_: Request, response: Response) -> Response:
+        return Response("{}", media_type="application/json") if response.status_code == 429 else response
+
+    with spoiled(server, lenient) as at:
+        seen = look(at)
+    assert faulty(seen) == ["moving"]
+    assert seen["moving"].notes == (f"GET {CONFIG}: status 200 instead of 429",)
+
+
+def test_a_rule_that_is_not_taken_is_found(server: Target) -> None:
+    """Its note says what the server answered instead."""
+
+    def refusing(request: Request, response: Response) -> Response:
+        return Response(json.dumps({"status": 503}), 503) if request.method == "POST" else response
+
+    with spoiled(server, refusing) as at:
+        seen = look(at)
+    assert "moving" in faulty(seen)
+    assert seen["moving"].notes[0] == f"POST {CONFIG}: status 503 instead of 201"
+
+
+def test_files_that_ask_for_what_is_not_there_are_named(server: Target, tmp_path: Path) -> None:
+    """A slip in a file that we ship is found, with the file, the alert and the expression."""
+    folder = shutil.copytree(FOLDER, tmp_path / "monitoring")
+    alerts = folder / "alerts.yml"
+    alerts.write_text(alerts.read_text().replace("gaia_database_up == 0", "gaia_databse_up == 0"))
+    seen = look(server, folder)
+    assert faulty(seen) == ["resolving"]
+    assert seen["resolving"].notes == (
+        "alerts.yml: GaiaDatabaseDown: there is no metric gaia_databse_up, in gaia_databse_up == 0",
+    )
+
+
+def test_without_the_files_nothing_is_looked_at(server: Target, tmp_path: Path) -> None:
+    """That is no finding about the server."""
+    with pytest.raises(ConfigurationError, match=r"alerts.yml: cannot be read"):
+        look(server, tmp_path)
+
+
+def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
+    """Ctrl-C while the rule is in force: it is removed."""
+    interrupted: list[list[str]] = []
+
+    def interrupting(_: Request, response: Response) -> Response:
+        if response.status_code == 429 and not interrupted:
+            interrupted.append(left_behind(server))
+            os.kill(os.getpid(), signal.SIGINT)
+        return response
+
+    with spoiled(server, interrupting) as at, pytest.raises(KeyboardInterrupt):
+        look(at)
+    assert interrupted == [[f"gaia-run-{RUN}-monitoring"]]
+    assert left_behind(server) == []
+
+
+def test_a_server_that_falls_silent_does_not_hold_the_gate() -> None:
+    """After one request without an answer no more are sent; what was promised is not kept."""
+    with serving(answering("/health", HEALTHY)) as url:
+        began_s = time.monotonic()
+        seen = look(target(url))
+    assert faulty(seen) == list(MEASURED)
+    assert seen["readable"].notes == ("GET /metrics: status 404 instead of 200",)
+    assert time.monotonic() - began_s < 5
+
+
+def test_nobody_there_is_no_data() -> None:
+    """Where nothing listens there is nothing to measure."""
+    with pytest.raises(TargetUnreachable, match="is it running"):
+        look(target(f"http://127.0.0.1:{free_port()}"))

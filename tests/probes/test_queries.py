@@ -1,0 +1,144 @@
+"""Queries: all of them are found, and each asks for what is there, or the sentence says for what it does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaia_checks.errors import ConfigurationError
+from gaia_checks.probes import exposition
+from gaia_checks.probes.queries import Query, shipped, unresolved
+
+SAID = exposition.read(
+    """
+# TYPE asked_total counter
+asked_total{route="/",status="200"} 3
+# TYPE took_seconds histogram
+took_seconds_bucket{le="+Inf",route="/"} 2
+took_seconds_sum{route="/"} 0.25
+took_seconds_count{route="/"} 2
+# TYPE later_total counter
+# TYPE up_since gauge
+up_since 7
+"""
+)
+
+ALERTS = """
+groups:
+  - name: one
+    rules:
+      - {alert: Down, expr: up == 0}
+  - name: two
+    rules:
+      - {alert: Slow, expr: took > 1}
+      - {alert: Late, expr: late > 1}
+"""
+
+DASHBOARD: dict[str, Any] = {
+    "panels": [
+        {"title": "Row", "type": "row", "panels": [{"title": "Folded", "targets": [{"expr": "folded"}]}]},
+        {"title": "Two", "targets": [{"expr": "first"}, {"expr": "second"}]},
+        {"title": "Text", "type": "text"},
+    ],
+    "annotations": {"list": [{"name": "Restarts", "expr": "restarts"}]},
+    "templating": {
+        "list": [
+            {"name": "datasource", "query": "prometheus"},
+            {"name": "instance", "query": 'label_values(built{job="$job"}, instance)'},
+        ]
+    },
+}
+
+
+def folder(tmp_path: Path, alerts: str = ALERTS, dashboard: str = json.dumps(DASHBOARD)) -> Path:
+    """Two files."""
+    (tmp_path / "alerts.yml").write_text(alerts)
+    (tmp_path / "dashboard.json").write_text(dashboard)
+    return tmp_path
+
+
+def test_every_query_is_found(tmp_path: Path) -> None:
+    """Of alerts, panels, also folded ones, annotations and variables; each says where it stands."""
+    assert [(query.where, query.expression) for query in shipped(folder(tmp_path))] == [
+        ("alerts.yml: Down", "up == 0"),
+        ("alerts.yml: Slow", "took > 1"),
+        ("alerts.yml: Late", "late > 1"),
+        ("dashboard.json: Folded", "folded"),
+        ("dashboard.json: Two", "first"),
+        ("dashboard.json: Two", "second"),
+        ("dashboard.json: Restarts", "restarts"),
+        ("dashboard.json: $instance", 'count by (instance) (built{job="$job"})'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alerts", "dashboard", "said"),
+    [
+        ("groups: [", json.dumps(DASHBOARD), "alerts.yml: cannot be read (ParserError"),
+        ("groups: 7", json.dumps(DASHBOARD), "alerts.yml: cannot be read (TypeError"),
+        ("other: []", json.dumps(DASHBOARD), "alerts.yml: cannot be read (KeyError"),
+        (ALERTS, "{", "dashboard.json: cannot be read (JSONDecodeError"),
+        (ALERTS, "[]", "dashboard.json: cannot be read (TypeError"),
+    ],
+)
+def test_a_file_that_is_none_is_named(tmp_path: Path, alerts: str, dashboard: str, said: str) -> None:
+    """Nothing can be looked for then: that is no finding about the server."""
+    with pytest.raises(ConfigurationError) as caught:
+        shipped(folder(tmp_path, alerts, dashboard))
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    """As is the case where the project's folders are not beside the package."""
+    with pytest.raises(ConfigurationError, match=r"alerts.yml: cannot be read \(No such file or directory\)"):
+        shipped(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "up_since",
+        'up{job="gaia_server"} == 0',
+        "rate(asked_total[5m])",
+        'rate(asked_total{job="$job",instance=~"$instance",route!="/"}[$__rate_interval])',
+        'sum by (status) (rate(asked_total{status=~"5.."}[5m])) / ignoring (status) sum(rate(asked_total[5m]))',
+        'asked_total{status="500"}',
+        "histogram_quantile(0.9, sum by (le, job) (rate(took_seconds_bucket[5m])))",
+        "rate(took_seconds_sum[5m]) / rate(took_seconds_count[5m])",
+        'later_total{anything="at all"}',
+        "sum by (anything) (later_total)",
+        "max_over_time((up_since * 2)[5m:10s])",
+        "vector(1)",
+    ],
+)
+def test_what_is_there_resolves(expression: str) -> None:
+    """Names, suffixes, labels, Prometheus' own, Grafana's own, and a metric whose first event is to come."""
+    assert unresolved(Query("alerts.yml: Down", expression), SAID) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("asked", "there is no metric asked"),
+        ("took_seconds", "there is no metric took_seconds"),
+        ("took_seconds_total", "there is no metric took_seconds_total"),
+        ("rate(asked_total[5m]) > 1 and gone == 0", "there is no metric gone"),
+        ('asked_total{code="200"}', "asked_total has no label code"),
+        ('asked_total{code!="200",path=""}', "asked_total has no label code, path"),
+        ('up{route="/"}', "up has no label route"),
+        ("sum by (rout) (asked_total)", "asked_total has no label rout"),
+        ("sum by (le) (took_seconds_count)", "took_seconds_count has no label le"),
+        ("sum without (rout) (asked_total)", "asked_total has no label rout"),
+        ('{job="gaia_server"}', "a selector names no metric"),
+        ("rate(asked_total[5m)", "no PromQL: "),
+        ("rate(asked_total)", "no PromQL: "),
+        ("", "no PromQL: "),
+    ],
+)
+def test_what_is_not_there_is_named(expression: str, said: str) -> None:
+    """The sentence says where the query stands, what it misses, and the query."""
+    found = unresolved(Query("dashboard.json: Two", expression), SAID)
+    assert found is not None
+    assert found.startswith(f"dashboard.json: Two: {said}")
+    assert found.endswith(f", in {expression}")
