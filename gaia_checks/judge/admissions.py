@@ -2,13 +2,13 @@
 
 Nobody outside knows when the server decided a request: some time between sending it and receiving the answer. So
 a wrong decision counts only if every order of decisions that those intervals allow contradicts the rule: at any
-moment `t` at most `limit` admissions lie in (t - window, t], and a refusal finds exactly that many there. Both
+moment `t` at most `limit` admissions lie in (t - window, t], and a refusal finds exactly that many there. All
 functions err on the server's side alone: what they count is certain; for answers that take no time at all they
 count whatever is wrong.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -54,11 +54,19 @@ def false_allows(answers: Iterable[Answer], *, limit: int, window_s: float, slac
 def false_denies(answers: Iterable[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
     """Return how many requests of one key, at least, were refused although its limit had room.
 
-    An admission may lie in the window of a decision at `t` when it was sent by then and answered less than a window
-    before. A refusal is certainly wrong if at no moment between its sending and its answer `limit` of them could.
     Units and `slack_s` are those of `false_allows`.
     """
     answers = list(answers)
+    room = had_room(answers, limit=limit, window_s=window_s, slack_s=slack_s)
+    return sum(answer.admitted is False and had for answer, had in zip(answers, room, strict=True))
+
+
+def had_room(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> list[bool]:
+    """Return for each request whether the limit certainly had room for it: if it was refused, that was wrong.
+
+    An admission may lie in the window of a decision at `t` when it was sent by then and answered less than a window
+    before. There was room if at no moment between sending and answer `limit` others could.
+    """
     counted = [answer for answer in answers if answer.admitted is not False]
     steps = sorted(
         [(answer.sent_s, 1) for answer in counted]
@@ -67,8 +75,34 @@ def false_denies(answers: Iterable[Answer], *, limit: int, window_s: float, slac
     moments = [moment for moment, _ in steps]
     possible = [0, *accumulate(change for _, change in steps)]  # after so many steps
 
-    def wrong(refusal: Answer) -> bool:
-        first, last = bisect_right(moments, refusal.sent_s), bisect_right(moments, refusal.received_s)
-        return max(possible[first : last + 1]) < limit
+    def had(answer: Answer) -> bool:
+        first, last = bisect_right(moments, answer.sent_s), bisect_right(moments, answer.received_s)
+        itself = answer.admitted is not False  # it may be in the window all the time
+        return max(possible[first : last + 1]) - itself < limit
 
-    return sum(wrong(answer) for answer in answers if answer.admitted is False)
+    return [had(answer) for answer in answers]
+
+
+def was_full(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> list[bool]:
+    """Return for each request whether the limit was certainly used up by others: if it was admitted, that was wrong.
+
+    It was when `limit` others were surely admitted within less than a window that holds this request as well.
+    """
+    admitted = sorted((answer.sent_s, answer.received_s) for answer in answers if answer.admitted)
+    starts = [start for start, _ in admitted]
+
+    def within(start: float) -> int:
+        until = start + window_s - slack_s
+        return sum(end < until for _, end in admitted[bisect_left(starts, start) : bisect_left(starts, until)])
+
+    held = [within(start) for start in starts]  # by the stretch of a window that begins with each admission
+
+    def was(answer: Answer) -> bool:
+        if answer.received_s - answer.sent_s >= window_s - slack_s:
+            return False
+        first = bisect_right(starts, answer.received_s - window_s + slack_s)
+        last = bisect_right(starts, answer.sent_s)
+        most = max([within(answer.sent_s), *held[first:last]])
+        return most - bool(answer.admitted) >= limit
+
+    return [was(answer) for answer in answers]

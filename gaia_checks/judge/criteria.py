@@ -13,7 +13,9 @@ from gaia_checks.model import STAGES, Check, Criterion
 PATH = Path(__file__).with_name("criteria.toml")
 """The project's own criteria."""
 
-RULES = ("all_good", "at_least", "at_most", "equals", "proportion", "percentile", "trend")
+RULES = (
+    "all_good", "at_least", "at_most", "equals", "proportion", "percentile", "trend", "false_allows", "false_denies",
+)  # fmt: skip
 
 Looks = Mapping[str, Mapping[str, float]]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gaia_checks.judge import looks, statistics, trend
+from gaia_checks.judge.kept import Kept, kept
 from gaia_checks.judge.statistics import Latencies, Sample
 from gaia_checks.model import Check, Finding, Measurement, State
 
@@ -165,6 +166,33 @@ def _trend(check: Check, measurement: Measurement, look: Look) -> Finding:
     return found(check, state, why, measurement.n, measured=last, bound=ahead.upper)
 
 
+def _false_allows(check: Check, measurement: Measurement, _look: Look) -> Finding:
+    """`value`: see `judge.kept.kept`; n = requests. `min_n` is of refusals that would have shown one."""
+    limits = kept(measurement.value)
+    worst = max(limits, key=lambda one: one.false_allows)
+    could = sum(one.could_allow for one in limits)
+    return _wrong_decisions(check, "admissions beyond a limit", sum(one.false_allows for one in limits), worst, could)
+
+
+def _false_denies(check: Check, measurement: Measurement, _look: Look) -> Finding:
+    """`value`: see `judge.kept.kept`; n = requests. `min_n` is of admissions that would have shown one."""
+    limits = kept(measurement.value)
+    worst = max(limits, key=lambda one: one.false_denies)
+    could = sum(one.could_deny for one in limits)
+    return _wrong_decisions(check, "refusals within a limit", sum(one.false_denies for one in limits), worst, could)
+
+
+def _wrong_decisions(check: Check, what: str, wrong: int, worst: Kept, could: int) -> Finding:
+    """A fault is certain however few answers could show one; a pass needs `min_n` that could have."""
+    if wrong > float(check.threshold):
+        why = f"{wrong} {what} at least, most of them by {worst}"
+        return found(check, State.FAIL, why, could + wrong, measured=wrong)
+    if could < check.min_n:
+        why = f"only {could} answers came quickly enough to show {what}; it takes {check.min_n}"
+        return found(check, State.INCONCLUSIVE, why, could, measured=wrong)
+    return found(check, State.PASS, f"{wrong} {what}; {could} answers would have shown one", could, measured=wrong)
+
+
 def _example(measurement: Measurement) -> str:
     return f"; e.g. {measurement.notes[0]}" if measurement.notes else ""
 
@@ -177,5 +205,7 @@ RULES: dict[str, Rule] = {
     "proportion": _proportion,
     "percentile": _percentile,
     "trend": _trend,
+    "false_allows": _false_allows,
+    "false_denies": _false_denies,
 }
 """Every rule by the name that criteria.toml gives it."""

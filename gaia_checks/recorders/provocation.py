@@ -1,21 +1,18 @@
 """Letting a violation and an alert happen that are ours alone, to see whether all clients are told in time.
 
 A rule of this run limits a key of this run to one request a minute; what is refused because of it belongs to
-the rule and vanishes with it. The rule is taken away at the end, also when we are told to stop; should that
-fail, the gate does it, which knows it by its name.
+the rule and vanishes with it.
 """
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
 
 from gaia_checks.model import Target
-from gaia_checks.probes import client
-from gaia_checks.probes.answers import CONFIG, Answer, location
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.recorders import rules
 from gaia_checks.recorders.listening import Listener
 
 VIOLATION_WITHIN_S = 1.5  # promised is 1 s after the event; the rest is the way there and back
@@ -26,16 +23,11 @@ LASTS_S = 10.0
 SPACING_S = 0.043
 """Between the requests that set the alert off: 115 in 5 s."""
 
-SETTLE_S = 1.0
-"""By then a new rule is in force on all processes of the server."""
-
 QUIET_WITHIN_S = 65.0
 """An alert that fires already ends by then, unless somebody goes on violating; other looks of ours do, too."""
 
 _ALERT_ABOVE = 100  # violations within a minute: the server's built-in alert
 _MOST_REQUESTS = 200
-_PATIENCE_S = 10.0
-_REMOVE_WITHIN_S = 5.0
 _POLL_S = 0.02
 
 
@@ -57,16 +49,9 @@ def key(target: Target) -> str:
     return f"gaia-soak-{target.run}"
 
 
-def rule(target: Target) -> dict[str, object]:
-    """Return the rule that refuses them; the gate removes rules of this name, should we not. Pure."""
-    return {
-        "rule_name": f"{client.key(target)}-soak",
-        "scope": "api_key",
-        "scope_value": key(target),
-        "limit_type": "requests_per_minute",
-        "limit_value": 1,
-        "enabled": True,
-    }
+def rule(target: Target) -> rules.Body:
+    """Return the rule that refuses them. Pure."""
+    return rules.limit(target, "soak", "requests_per_minute", 1, key=key(target))
 
 
 async def provoke(
@@ -76,17 +61,12 @@ async def provoke(
 
     An alert that fires already is waited out for `patience_s`.
     """
-    headers = {"X-API-Key": client.key(target), **client.websocket_headers(target)}
-    timeout = httpx.Timeout(client.READ_S, connect=client.CONNECT_S)
     violation = None
     try:
-        async with (
-            httpx.AsyncClient(base_url=target.base_url, headers=headers, timeout=timeout, trust_env=False) as http,
-            _ruled(http, target),
-        ):
+        async with rules.admin(target) as http, rules.in_force(http, [rule(target)]):
             violation = await _violation(http, target, listeners)
             return violation, await _alert(http, target, listeners, min(patience_s, QUIET_WITHIN_S))
-    except (NotProvoked, httpx.HTTPError) as error:
+    except (NotProvoked, rules.NotTaken, httpx.HTTPError) as error:
         unseen = Delivery(0, 0, (str(error) or type(error).__name__,))
         return violation or unseen, unseen
 
@@ -166,65 +146,5 @@ async def _request(http: httpx.AsyncClient, target: Target) -> int:
     return (await http.get(CONFIG, params={"limit": 1}, headers={"X-API-Key": key(target)})).status_code
 
 
-# The rule ----------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def _ruled(http: httpx.AsyncClient, target: Target) -> AsyncIterator[None]:
-    """Have the rule in force. Raises NotProvoked when the server does not take it."""
-    creating = asyncio.create_task(_patiently(http, "POST", CONFIG, json=rule(target)))
-    try:
-        created = await asyncio.shield(creating)  # told to stop meanwhile, we still learn what to remove
-        if created.status_code != 201:
-            raise NotProvoked(f"POST {CONFIG} answered {created.status_code} instead of 201: there is no rule of ours")
-        await asyncio.sleep(SETTLE_S)
-        yield
-    finally:
-        try:
-            async with asyncio.timeout(_REMOVE_WITHIN_S):
-                await _remove(http, await creating)
-        except (TimeoutError, httpx.HTTPError) as error:
-            _say(f"the rule of the soak could not be removed: {error or type(error).__name__}; the gate will do it")
-
-
-async def _remove(http: httpx.AsyncClient, created: httpx.Response) -> None:
-    answer = Answer(f"POST {CONFIG}", created.status_code, created.headers, created.text, _json(created))
-    path = location(answer) if created.status_code == 201 else None
-    if path:
-        removed = await _patiently(http, "DELETE", path)
-        if removed.status_code not in (204, 404):
-            _say(f"DELETE {path} answered {removed.status_code}; the gate will remove the rule of the soak")
-
-
-async def _patiently(http: httpx.AsyncClient, method: str, path: str, **arguments: object) -> httpx.Response:
-    """Send a request, again while the server says "later": its limits hold for us as for anybody."""
-    deadline_s = _now() + _PATIENCE_S
-    while True:
-        response = await http.request(method, path, **arguments)  # type: ignore[arg-type] # httpx's own keywords
-        wait_s = _retry_after_s(response)
-        if response.status_code != 429 or _now() + wait_s > deadline_s:
-            return response
-        await asyncio.sleep(wait_s)
-
-
-def _retry_after_s(response: httpx.Response) -> float:
-    try:
-        return max(0.1, float(response.headers.get("Retry-After", "1")))
-    except ValueError:
-        return 1.0
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        body: object = response.json()
-    except (ValueError, RecursionError):
-        return None
-    return body
-
-
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201 - the process's own error file is part of the evidence

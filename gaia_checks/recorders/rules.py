@@ -1,0 +1,117 @@
+"""Rules of this run's own in the target, for as long as a look needs them.
+
+They are taken away at the end, also when we are told to stop; should that fail, the gate does it, which knows them
+by their names. What was counted and refused because of them goes with them.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+
+from gaia_checks.model import Target
+from gaia_checks.probes import client
+from gaia_checks.probes.answers import CONFIG, Answer, location
+
+Body = Mapping[str, object]
+"""A rule as the API takes it."""
+
+SETTLE_S = 1.0
+"""By then a new rule is in force on all processes of the server."""
+
+_PATIENCE_S = 10.0
+_REMOVE_WITHIN_S = 5.0
+
+
+class NotTaken(Exception):
+    """Why the server has no rule of ours. Its text holds no secret."""
+
+
+def limit(target: Target, purpose: str, limit_type: str, limit_value: int, *, key: str) -> Body:
+    """Return the rule of one API key, under a name that the gate would remove. Pure."""
+    return {
+        "rule_name": f"{client.key(target)}-{purpose}",
+        "scope": "api_key",
+        "scope_value": key,
+        "limit_type": limit_type,
+        "limit_value": limit_value,
+        "enabled": True,
+    }
+
+
+def admin(target: Target) -> httpx.AsyncClient:
+    """Return a client for the admin API, counted as this run."""
+    headers = {"X-API-Key": client.key(target), **client.websocket_headers(target)}
+    timeout = httpx.Timeout(client.READ_S, connect=client.CONNECT_S)
+    return httpx.AsyncClient(base_url=target.base_url, headers=headers, timeout=timeout, trust_env=False)
+
+
+@asynccontextmanager
+async def in_force(http: httpx.AsyncClient, bodies: Sequence[Body]) -> AsyncIterator[None]:
+    """Have rules in force. Raises NotTaken when the server refuses one, httpx.HTTPError when it does not answer."""
+    made: list[str] = []
+    creating = asyncio.create_task(_create(http, bodies, made))
+    try:
+        await asyncio.shield(creating)  # told to stop meanwhile, we still learn what to remove
+        await asyncio.sleep(SETTLE_S)
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(_REMOVE_WITHIN_S):
+                await asyncio.gather(creating, return_exceptions=True)
+                for path in made:
+                    await _remove(http, path)
+        except (TimeoutError, httpx.HTTPError) as error:
+            _say(f"rules of ours could not be removed: {error or type(error).__name__}; the gate will do it")
+
+
+async def _create(http: httpx.AsyncClient, bodies: Sequence[Body], made: list[str]) -> None:
+    for body in bodies:
+        created = await _patiently(http, "POST", CONFIG, json=body)
+        if created.status_code != 201:
+            raise NotTaken(f"POST {CONFIG} answered {created.status_code} instead of 201: there is no rule of ours")
+        answer = Answer(f"POST {CONFIG}", created.status_code, created.headers, created.text, _json(created))
+        if path := location(answer):
+            made.append(path)
+
+
+async def _remove(http: httpx.AsyncClient, path: str) -> None:
+    removed = await _patiently(http, "DELETE", path)
+    if removed.status_code not in (204, 404):
+        _say(f"DELETE {path} answered {removed.status_code}; the gate will remove the rule")
+
+
+async def _patiently(http: httpx.AsyncClient, method: str, path: str, **arguments: object) -> httpx.Response:
+    """Send a request, again while the server says "later": its limits hold for us as for anybody."""
+    deadline_s = _now() + _PATIENCE_S
+    while True:
+        response = await http.request(method, path, **arguments)  # type: ignore[arg-type] # httpx's own keywords
+        wait_s = _retry_after_s(response)
+        if response.status_code != 429 or _now() + wait_s > deadline_s:
+            return response
+        await asyncio.sleep(wait_s)
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    try:
+        return max(0.1, float(response.headers.get("Retry-After", "1")))
+    except ValueError:
+        return 1.0
+
+
+def _json(response: httpx.Response) -> object:
+    try:
+        body: object = response.json()
+    except (ValueError, RecursionError):
+        return None
+    return body
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - the process's own error file is part of the evidence
