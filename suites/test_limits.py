@@ -8,7 +8,7 @@ from gaia_checks.gate.look import Look
 @pytest.mark.criterion("qa.rate_limiting")
 def test_rate_limiting_enforced(look: Look) -> None:
     """No request too many is let through, and none too few."""
-    look.not_built("this gate has no oracle for rate limits yet")
+    look.recorded()
 
 
 @pytest.mark.criterion("qa.quotas")

@@ -19,7 +19,9 @@ from gaia_checks.judge.looks import ends_s
 from gaia_checks.load import run as load
 from gaia_checks.model import Measurement, Target
 
-RECORDED = {"log": "recorders", "soak": "recorders", "memory": "recorders", "connections": "recorders"}
+RECORDED = {
+    "log": "recorders", "soak": "recorders", "memory": "recorders", "connections": "recorders", "limits": "limits",
+}  # fmt: skip
 """Looks that are recorded from the beginning, and the process that does it: one that sends much has its own."""
 
 LOAD = "load"

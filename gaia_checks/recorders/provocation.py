@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from gaia_checks.model import Target
+from gaia_checks.probes import client
 from gaia_checks.probes.answers import CONFIG
 from gaia_checks.recorders import rules
 from gaia_checks.recorders.listening import Listener
@@ -51,7 +52,7 @@ def key(target: Target) -> str:
 
 def rule(target: Target) -> rules.Body:
     """Return the rule that refuses them. Pure."""
-    return rules.limit(target, "soak", "requests_per_minute", 1, key=key(target))
+    return rules.limit(f"{client.key(target)}-soak", "requests_per_minute", 1, key=key(target))
 
 
 async def provoke(

@@ -29,10 +29,10 @@ class NotTaken(Exception):
     """Why the server has no rule of ours. Its text holds no secret."""
 
 
-def limit(target: Target, purpose: str, limit_type: str, limit_value: int, *, key: str) -> Body:
-    """Return the rule of one API key, under a name that the gate would remove. Pure."""
+def limit(name: str, limit_type: str, limit_value: int, *, key: str) -> Body:
+    """Return a rule for one API key. The gate removes it by its name, should we not: that begins with the run. Pure."""
     return {
-        "rule_name": f"{client.key(target)}-{purpose}",
+        "rule_name": name,
         "scope": "api_key",
         "scope_value": key,
         "limit_type": limit_type,

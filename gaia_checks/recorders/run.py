@@ -10,7 +10,7 @@ from gaia_checks import journal
 from gaia_checks.environment import redact
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.model import Measurement, Target
-from gaia_checks.recorders import connections, log, memory, restarts, soak
+from gaia_checks.recorders import connections, limits, log, memory, restarts, soak
 from gaia_checks.recorders.measures import Measures
 from gaia_checks.recorders.timeline import Timeline
 
@@ -30,6 +30,7 @@ RECORDERS: Mapping[str, tuple[Record, Measures]] = {
     "soak": (soak.record, soak.MEASURES),
     "memory": (memory.record, memory.MEASURES),
     "connections": (connections.record, connections.MEASURES),
+    "limits": (limits.record, limits.MEASURES),
     "restarts": (restarts.record, restarts.MEASURES),
 }
 

@@ -1,0 +1,224 @@
+"""What the headers of an answer tell about limits, and what they must tell. Pure.
+
+What a client knows of a key (when each request was sent and answered, and how) bounds what was counted when the
+server decided: an admission that was answered before and is recent enough surely was, one that was sent before the
+answer came may have been. A header is wrong when nothing between these bounds explains it.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from gaia_checks.recorders.salvos import Rule
+
+POLICY, LIMITS, RETRY = "RateLimit-Policy", "RateLimit", "Retry-After"
+X_LIMIT, X_REMAINING, X_RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
+
+SLACK_S = 0.1
+"""How far the server's clock and ours may go apart during a look: 500 ppm of two minutes, and some."""
+
+CLOCKS_APART_S = 300.0
+"""A server whose clock differs by more tells its clients nothing by seconds since the epoch."""
+
+_ITEM = r'"[^"]+"(?:\s*;\s*[a-z]+=[^;,\s]+)*'
+_LIST = re.compile(rf"{_ITEM}(?:\s*,\s*{_ITEM})*")
+_NUMBER = re.compile(r";\s*([a-z]+)=([0-9]+)(?![^;,\s])")
+
+Rules = Mapping[str, Rule]
+"""By their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer to a request of one key."""
+
+    sent_s: float
+    received_s: float  # infinity: no answer came
+    admitted: bool | None  # None: it is not known
+    headers: Mapping[str, str]  # by lower-case name
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """All numbers from `low` to `high`."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a rule may stand right after a decision."""
+
+    remaining: Span
+    grows_at_s: Span  # when what remains grows next, on our clock
+    grows_after_s: Span  # the same from the decision on, in whole seconds, rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The numbers of an answer's headers."""
+
+    policies: Mapping[str, Mapping[str, int]]
+    limits: Mapping[str, Mapping[str, int]]
+    x_limit: int
+    x_remaining: int
+    x_reset: int
+    retry_after_s: int | None
+
+
+class _Wrong(Exception):
+    """A sentence about what is wrong."""
+
+
+def refused_by(headers: Mapping[str, str]) -> set[str]:
+    """Return the names of the rules that have nothing left, as far as the headers can be read."""
+    return {name for name, numbers in _items(headers.get(LIMITS.lower(), "")).items() if numbers.get("r") == 0}
+
+
+def wrong(told: Sequence[Told], rules: Rules, epoch_s: float) -> list[str | None]:
+    """Say what is wrong with the headers of each answer of one key, None where nothing is.
+
+    `rules` are all that we know the key to be under; others may apply as well. `epoch_s` is the time since the epoch at
+    the zero of our clock.
+    """
+    found: list[str | None] = []
+    resets: list[Span | None] = []
+    for own in told:
+        try:
+            resets.append(_checked(own, told, rules) if own.admitted is not None else None)
+            found.append(None)
+        except _Wrong as error:
+            resets.append(None)
+            found.append(str(error))
+    zero_s = _agreed([span for span in resets if span], epoch_s)
+    for place, span in enumerate(resets):
+        if span and zero_s not in span:
+            off_s = (span.low + span.high) / 2 - zero_s
+            found[place] = f"{X_RESET} is {off_s:+.0f} s away from when more remains"
+    return found
+
+
+def standing(own: Told, told: Iterable[Told], rule: Rule) -> Standing:
+    """Return where a rule may stand after the decision about one of `told`."""
+    limit, window_s = rule.limit, rule.window_s
+    others = [each for each in told if each is not own and each.admitted is not False]
+    maybe = [
+        each for each in others if each.sent_s <= own.received_s and each.received_s >= own.sent_s - window_s - SLACK_S
+    ]
+    surely = [
+        each
+        for each in maybe
+        if each.admitted and each.received_s <= own.sent_s and each.sent_s > own.received_s - window_s + SLACK_S
+    ]
+    itself = [own] if own.admitted else []
+    first_s = min((each.sent_s for each in [*maybe, *itself]), default=own.sent_s - window_s)
+    last_s = min((each.received_s for each in [*surely, *itself]), default=own.received_s)
+    at = Span(max(first_s + window_s, own.sent_s) - SLACK_S, last_s + window_s + SLACK_S)
+    return Standing(
+        remaining=Span(*(max(0, limit - len(each) - len(itself)) for each in (maybe, surely))),
+        grows_at_s=at,
+        grows_after_s=Span(max(0, math.ceil(at.low - own.received_s)), math.ceil(at.high - own.sent_s)),
+    )
+
+
+def _checked(own: Told, told: Sequence[Told], rules: Rules) -> Span | None:
+    """Return within what X-RateLimit-Reset puts the zero of our clock, None if it is another's. Raises _Wrong."""
+    read = _read(own)
+    standings = {name: standing(own, told, rule) for name, rule in rules.items()}
+    for name, rule in rules.items():
+        _equal(POLICY, name, read.policies, {"q": rule.limit, "w": rule.window_s})
+        _within(LIMITS, name, read.limits, {"r": standings[name].remaining, "t": standings[name].grows_after_s})
+    if own.admitted is False:
+        _retry(read, standings)
+    return _tightest(read, standings)
+
+
+def _read(own: Told) -> _Read:
+    def header(name: str) -> str:
+        if (value := own.headers.get(name.lower())) is None:
+            raise _Wrong(f"{name} is missing")
+        return value
+
+    def number(name: str) -> int:
+        value = header(name)
+        if not re.fullmatch(r"[0-9]+", value):
+            raise _Wrong(f"{name} is {value!r}, no whole number")
+        return int(value)
+
+    def items(name: str) -> Mapping[str, Mapping[str, int]]:
+        if not (found := _items(header(name))):
+            raise _Wrong(f"{name} is {header(name)!r}, no list of named limits")
+        return found
+
+    retry_after_s = number(RETRY) if own.admitted is False else None
+    return _Read(items(POLICY), items(LIMITS), number(X_LIMIT), number(X_REMAINING), number(X_RESET), retry_after_s)
+
+
+def _items(text: str) -> dict[str, dict[str, int]]:
+    """Read `"name";r=9;t=1, "other";r=...`; empty for anything else. Parameters that are no numbers are left out."""
+    if not _LIST.fullmatch(text.strip()):
+        return {}
+    return {
+        item.split('"')[1]: {name: int(value) for name, value in _NUMBER.findall(item)}
+        for item in re.findall(_ITEM, text)
+    }
+
+
+def _equal(header: str, name: str, found: Mapping[str, Mapping[str, int]], expected: Mapping[str, float]) -> None:
+    _within(header, name, found, {key: Span(value, value) for key, value in expected.items()})
+
+
+def _within(header: str, name: str, found: Mapping[str, Mapping[str, int]], spans: Mapping[str, Span]) -> None:
+    if name not in found:
+        raise _Wrong(f"{header} does not name {name}")
+    for key, span in spans.items():
+        if (value := found[name].get(key)) is None or value not in span:
+            raise _Wrong(f"{header} says {key}={value} for {name}, not {span}")
+
+
+def _retry(read: _Read, standings: Mapping[str, Standing]) -> None:
+    """Retry-After is when the last of the rules that refuse would admit."""
+    refusing = {name for name, numbers in read.limits.items() if numbers.get("r") == 0}
+    if not refusing:
+        raise _Wrong(f"it is refused, but {LIMITS} says that every rule has some left")
+    ours = [standings[name].grows_after_s for name in refusing & standings.keys()]
+    others = refusing - standings.keys()
+    latest = math.inf if others else max(1, *(span.high for span in ours))
+    span = Span(max([1, *(span.low for span in ours)]), latest)
+    if read.retry_after_s is not None and read.retry_after_s not in span:
+        raise _Wrong(f"{RETRY} is {read.retry_after_s}, not {span}")
+
+
+def _tightest(read: _Read, standings: Mapping[str, Standing]) -> Span | None:
+    """The X- headers are those of a rule that has least left."""
+    least = min(numbers.get("r", math.inf) for numbers in read.limits.values())
+    tightest = [
+        name
+        for name, numbers in read.limits.items()
+        if numbers.get("r") == least and read.policies.get(name, {}).get("q") == read.x_limit
+    ]
+    if read.x_remaining != least or not tightest:
+        raise _Wrong(f"{X_LIMIT} and {X_REMAINING} are {read.x_limit} and {read.x_remaining}: not the tightest rule's")
+    if not standings.keys() >= set(tightest):
+        return None
+    grows = [standings[name].grows_at_s for name in tightest]
+    return Span(read.x_reset - 1 - max(at.high for at in grows), read.x_reset - min(at.low for at in grows))
+
+
+def _agreed(spans: Sequence[Span], near: float) -> float:
+    """Return a number that most of the spans hold; `near` if it is too far from that."""
+    steps = sorted([(span.low, 0) for span in spans] + [(span.high, 1) for span in spans])
+    held = list(accumulate(-1 if ends else 1 for _, ends in steps))
+    if not steps:
+        return near
+    best = steps[held.index(max(held))][0]
+    return best if abs(best - near) <= CLOCKS_APART_S else near

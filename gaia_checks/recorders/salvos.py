@@ -1,0 +1,121 @@
+"""What the look at limits asks, and when. Pure.
+
+Every key is under rules of its own, and each is asked in a way that one kind of limiter does not survive:
+
+- `hot`, `left`, `right`: as many connections at once as there are, for a little more than the limit. Who checks first
+  and counts later admits too many; who counts refusals as well has no room a window later.
+- `calm` is asked between them, and never for more than it may: who mixes keys up refuses it.
+- `edge`: one, then the rest of the limit late in the window, then a little after it. Who counts by fixed windows,
+  wherever they begin, or fills a bucket drop by drop admits too many at one of these moments.
+- `steady`: one after the other, a little more often than allowed: each comes back a window after one before it.
+- `pair`: a limit per second and one per minute. What one of them refuses must not be counted by the other.
+- `minute`, `hour`: filled at once and asked again and again: before the first may leave, just after it, a window later.
+
+Refusals are few on purpose: more than 100 within a minute would set off the server's alert, which is the soak's to do.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+WINDOW_S = {"requests_per_second": 1, "requests_per_minute": 60, "requests_per_hour": 3600}
+
+_ROUNDS_S = (0.2, 2.7, 20.0, 40.0, 66.0, 80.0, 100.0, 117.0)
+"""When all that takes about two seconds is done; not while windows of a minute move on."""
+
+_MARGIN_S = 0.3
+"""What is asked last is answered within the window."""
+
+_CALM = ("calm",) * 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One limit of a key."""
+
+    limit_type: str
+    limit: int
+
+    @property
+    def window_s(self) -> int:
+        """The length of its window, in seconds."""
+        return WINDOW_S[self.limit_type]
+
+
+@dataclass(frozen=True, slots=True)
+class Salvo:
+    """Requests that leave at one moment, each on a connection of its own."""
+
+    at_s: float  # after the start
+    keys: tuple[str, ...]  # whom they are for, in the order in which they leave
+
+
+def rules(clients: int) -> Mapping[str, tuple[Rule, ...]]:
+    """Return the limits of every key; `clients` requests leave at once, at most."""
+
+    def second(limit: int) -> Rule:
+        return Rule("requests_per_second", limit)
+
+    return {
+        "hot": (second(clients - 4),),
+        "left": (second(clients // 2 - 2),),
+        "right": (second(clients // 2 - 2),),
+        "calm": (second(10),),
+        "edge": (second(6),),
+        "steady": (second(5),),
+        "pair": (second(5), Rule("requests_per_minute", 20)),
+        "minute": (Rule("requests_per_minute", 30),),
+        "hour": (Rule("requests_per_hour", 10),),
+    }
+
+
+def plan(clients: int, window_s: float) -> list[Salvo]:
+    """Return all salvos that fit into a look of `window_s`, by their time."""
+    rounds = chain.from_iterable(_round(number, at_s, clients) for number, at_s in enumerate(_ROUNDS_S))
+    long = chain.from_iterable(_several(key, times) for key, times in _LONG.items())
+    return sorted(
+        (salvo for salvo in chain(rounds, long) if salvo.at_s <= window_s - _MARGIN_S), key=lambda salvo: salvo.at_s
+    )
+
+
+def _round(number: int, at_s: float, clients: int) -> Iterator[Salvo]:
+    yield from _race(at_s, ("hot",) * (clients - 2) if number % 2 == 0 else ("left", "right") * (clients // 2 - 1))
+    yield from _several("edge", {at_s + after_s: count for after_s, count in _EDGE.items()})
+    yield from _several("steady", {at_s + step * _STEADY_S: 1 for step in range(13)})
+
+
+def _race(at_s: float, racing: tuple[str, ...]) -> Iterator[Salvo]:
+    """Full at once; still full half a window later; full at once again just after it."""
+    yield Salvo(at_s, racing + _CALM)
+    yield Salvo(at_s + 0.55, tuple(dict.fromkeys(racing)) + _CALM)
+    yield Salvo(at_s + 1.06, racing + _CALM)
+
+
+def _several(key: str, counts: Mapping[float, int]) -> Iterable[Salvo]:
+    return (Salvo(round(at_s, 3), (key,) * count) for at_s, count in counts.items())
+
+
+_EDGE = {0.0: 1, 0.80: 6, 1.10: 2, 1.72: 1, 1.76: 1, 1.84: 1, 1.88: 1}
+"""Of a limit of 6: 1; 5 and one too many; what has left and one too many; two too early; two in time."""
+
+_STEADY_S = 0.18
+"""Of a limit of 5 a second: in every 6 steps one is too many, and all are 80 ms away from a window's edge."""
+
+_LONG: Mapping[str, Mapping[float, int]] = {
+    "pair": {
+        # 5 of 7 each second, until 20 in the minute; then the minute refuses what the second would admit
+        0.4: 7, 1.5: 7, 2.6: 7, 3.7: 7, 4.75: 2, 20.5: 1, 40.5: 1,
+        # refused just before the first 5 leave; were that counted by the second, these would not come in
+        60.1: 1, 60.17: 1, 60.24: 1, 60.6: 6, 61.75: 6,
+        90.0: 5, 91.1: 5, 92.3: 1, 120.3: 1, 120.9: 6,
+    },
+    "minute": {
+        0.7: 12, 2.0: 12, 4.3: 7, 10.0: 1, 25.0: 1, 45.0: 1, 55.0: 1,
+        # 12 leave at 60.7, 12 at 62.0, 6 at 64.3
+        60.55: 1, 60.62: 1, 60.82: 1, 60.9: 1, 61.2: 11, 62.25: 13, 64.15: 1, 64.5: 6, 75.0: 1, 90.5: 1, 105.0: 1,
+        # 1 leaves at 120.82, 1 at 120.9, 10 at 121.2, 12 at 122.25
+        120.7: 1, 121.05: 3, 121.4: 10, 122.45: 12,
+    },
+    "hour": {0.9: 6, 3.1: 6, 30.0: 1, 63.0: 1, 98.0: 1, 123.5: 1},
+}  # fmt: skip
+"""Seconds since the start -> how many are asked at once."""

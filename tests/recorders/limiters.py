@@ -1,0 +1,149 @@
+"""Limiters, right and wrong, for any clock: as models of servers, and inside real ones."""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gaia_checks.recorders.salvos import Rule
+
+Check = Callable[[str, Sequence[Rule], float], bool]
+"""(key, its rules, now) -> whether the request is admitted; it is counted if so."""
+
+
+@dataclass
+class Log:
+    """Exact: every rule remembers when it admitted. What is wrong with it is said by its fields."""
+
+    lower_by: int = 0  # the limit is that much lower than it should be
+    stretch: float = 1.0  # the window is that much longer
+    counts_refusals: bool = False
+    counts_each: bool = False  # a rule that would admit counts, whatever the others say
+    mixes_keys: bool = False  # whoever asks is counted with everybody else
+    opens: float = 0.0  # this share of requests is admitted uncounted, come what may
+    closes: float = 0.0  # this share is refused, come what may
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+    admitted: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+        """Decide, and count."""
+        if self.chance.random() < self.opens:
+            return True
+        room = [self.used(key, rule, now) < rule.limit - self.lower_by for rule in rules]
+        admits = all(room) and self.chance.random() >= self.closes
+        for rule, each in zip(rules, room, strict=True):
+            if admits or self.counts_refusals or (self.counts_each and each):
+                self._counter(key, rule).append(now)
+        return admits
+
+    def used(self, key: str, rule: Rule, now: float) -> int:
+        """How many are in the window now."""
+        return sum(moment > now - rule.window_s * self.stretch for moment in self._counter(key, rule))
+
+    def oldest(self, key: str, rule: Rule, now: float) -> float:
+        """When the oldest in the window was admitted; now, if there is none."""
+        return min((moment for moment in self._counter(key, rule) if moment > now - rule.window_s), default=now)
+
+    def _counter(self, key: str, rule: Rule) -> list[float]:
+        return self.admitted["" if self.mixes_keys else key, rule.window_s]
+
+
+@dataclass
+class Fixed:
+    """Counts within windows that begin at fixed moments, or with the first request after one has ended."""
+
+    phase: float | None = 0.0  # None: with a request
+    counts: dict[tuple[str, Rule], tuple[float, int]] = field(default_factory=dict)  # begin, count
+
+    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+        """Decide, and count."""
+        now_in = [self._running(key, rule, now) for rule in rules]
+        admits = all(count < rule.limit for rule, (_, count) in zip(rules, now_in, strict=True))
+        for rule, (begin, count) in zip(rules, now_in, strict=True):
+            self.counts[key, rule] = (begin, count + admits)
+        return admits
+
+    def _running(self, key: str, rule: Rule, now: float) -> tuple[float, int]:
+        begin, count = self.counts.get((key, rule), (-math.inf, 0))
+        if self.phase is None:
+            return (begin, count) if now < begin + rule.window_s else (now, 0)
+        current = math.floor((now - self.phase) / rule.window_s) * rule.window_s + self.phase
+        return (begin, count) if begin == current else (current, 0)
+
+
+@dataclass
+class Weighted:
+    """Estimates the sliding window from two fixed ones, as many limiters do."""
+
+    phase: float = 0.0
+    counts: dict[tuple[str, Rule, int], int] = field(default_factory=lambda: defaultdict(int))
+
+    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+        """Decide, and count."""
+        places = [divmod((now - self.phase) / rule.window_s, 1) for rule in rules]
+        admits = all(
+            self.counts[key, rule, int(place)] + self.counts[key, rule, int(place) - 1] * (1 - gone) < rule.limit
+            for rule, (place, gone) in zip(rules, places, strict=True)
+        )
+        for rule, (place, _) in zip(rules, places, strict=True):
+            self.counts[key, rule, int(place)] += admits
+        return admits
+
+
+@dataclass
+class Bucket:
+    """A bucket that fills drop by drop."""
+
+    levels: dict[tuple[str, Rule], tuple[float, float]] = field(default_factory=dict)
+
+    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+        """Decide, and count."""
+        levels = {}
+        for rule in rules:
+            then, level = self.levels.get((key, rule), (now, float(rule.limit)))
+            levels[rule] = min(rule.limit, level + (now - then) * rule.limit / rule.window_s)
+        admits = all(level >= 1 for level in levels.values())
+        for rule, level in levels.items():
+            self.levels[key, rule] = (now, level - admits)
+        return admits
+
+
+@dataclass
+class Long:
+    """Wrong only where a window is longer than a second."""
+
+    wrong: Check
+    right: Log = field(default_factory=Log)
+
+    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+        """Decide, and count."""
+        check = self.wrong if any(rule.window_s > 1 for rule in rules) else self.right
+        return check(key, rules, now)
+
+
+FAULTS: Mapping[str, Callable[[float], Check]] = {
+    "fixed windows": Fixed,
+    "fixed windows from the first request": lambda _: Fixed(None),
+    "an estimate from two windows": Weighted,
+    "a bucket": lambda _: Bucket(),
+    "one too few": lambda _: Log(lower_by=1),
+    "one too many": lambda _: Log(lower_by=-1),
+    "windows too long": lambda _: Log(stretch=1.05),
+    "windows too short": lambda _: Log(stretch=0.95),
+    "refusals count": lambda _: Log(counts_refusals=True),
+    "each rule counts alone": lambda _: Log(counts_each=True),
+    "keys are mixed up": lambda _: Log(mixes_keys=True),
+    "an error admits": lambda phase: Log(opens=0.05, chance=random.Random(phase)),
+    "an error refuses": lambda phase: Log(closes=0.05, chance=random.Random(phase)),
+}
+"""Name -> the limiter, for a phase of its clock between 0 and 1."""
+
+LONG_FAULTS: Mapping[str, Callable[[float], Check]] = {
+    "fixed minutes": lambda phase: Long(Fixed(phase * 60)),
+    "fixed minutes from the first request": lambda _: Long(Fixed(None)),
+    "minutes too long": lambda _: Long(Log(stretch=1.005)),
+    "minutes too short": lambda _: Long(Log(stretch=0.995)),
+    "an estimate from two minutes": lambda phase: Long(Weighted(phase * 60)),
+}
+"""As above; right in windows of a second."""

@@ -1,0 +1,83 @@
+"""The plan of the look at limits, tried on models: no wrong limiter survives it, and the right one is never accused."""
+
+import itertools
+import random
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from gaia_checks.judge.kept import Kept, kept
+from gaia_checks.recorders import salvos
+from tests.recorders.limiters import FAULTS, LONG_FAULTS, Check, Log
+
+CLIENTS = 32
+SHORT_S, FULL_S = 5.0, 125.0
+
+
+def asked(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[dict[str, Any]]:
+    """What the look would record of a limiter: each request is decided and answered after up to `slow_s` each."""
+    chance, rules = random.Random(seed), salvos.rules(CLIENTS)
+    requests = []
+    for salvo in salvos.plan(CLIENTS, window_s):
+        for place, key in enumerate(salvo.keys):
+            sent = salvo.at_s + place * 2e-5 + chance.random() * 0.002
+            requests.append((sent + chance.random() * slow_s, sent, chance.random() * slow_s, key))
+    found = defaultdict(list)
+    for decided, sent, back, key in sorted(requests):
+        received = decided + back
+        admitted = check(key, rules[key], decided)
+        found[key].append([int(sent * 1e6), int((received - sent) * 1e6) + 1, admitted])
+    return [
+        {"key": key, "rules": [[rule.limit, rule.window_s] for rule in rules[key]], "answers": answers}
+        for key, answers in found.items()
+    ]
+
+
+def judged(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[Kept]:
+    """What the judge makes of it."""
+    return kept(asked(check, window_s, seed, slow_s))
+
+
+def wrong(found: list[Kept]) -> int:
+    """All that is certainly wrong."""
+    return sum(one.false_allows + one.false_denies for one in found)
+
+
+@pytest.mark.parametrize(("window_s", "allows", "denies"), [(SHORT_S, 30, 150), (FULL_S, 100, 500)])
+def test_a_right_limiter_is_never_accused_and_a_fault_would_show(window_s: float, allows: int, denies: int) -> None:
+    """Also if it answers slowly; answered quickly, hundreds of answers could have shown a fault."""
+    for seed, slow_s in itertools.product(range(5), (0.002, 0.02, 0.3, 2.0)):
+        found = judged(Log(), window_s, seed, slow_s)
+        assert wrong(found) == 0
+        if slow_s == 0.002:
+            assert sum(one.could_allow for one in found) > allows
+            assert sum(one.could_deny for one in found) > denies
+
+
+def test_it_disturbs_nobody() -> None:
+    """Never more than the clients at once, few requests in all, and too few refusals to set off the server's alert."""
+    plan = salvos.plan(CLIENTS, FULL_S)
+    assert max(len(salvo.keys) for salvo in plan) == CLIENTS
+    assert 500 < sum(len(salvo.keys) for salvo in plan) < 10 * FULL_S
+    assert plan[-1].at_s < FULL_S
+    refused = sorted(
+        sent_us / 1e6 for one in asked(Log(), FULL_S, seed=0) for sent_us, _, admitted in one["answers"] if not admitted
+    )
+    busiest = max(sum(start <= other < start + 60 for other in refused) for start in refused)
+    assert 50 < busiest < 80
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("window_s", [SHORT_S, FULL_S])
+def test_no_wrong_limiter_survives(fault: str, window_s: float) -> None:
+    """Wherever its windows begin, and already in a few seconds."""
+    for seed in range(10):
+        assert wrong(judged(FAULTS[fault](seed / 10), window_s, seed)), seed
+
+
+@pytest.mark.parametrize("fault", LONG_FAULTS)
+def test_no_wrong_minute_survives(fault: str) -> None:
+    """Two minutes show what goes wrong at the edges of minutes only, wherever they are."""
+    for seed in range(20):
+        assert wrong(judged(LONG_FAULTS[fault](seed / 20), FULL_S, seed)), seed
