@@ -55,6 +55,7 @@ class Asking:
                         self._tell(t, timeline)
                         next_s = t + _TELL_EVERY_S
             await self._last_answers()
+            self._tell(t, timeline)
         finally:
             for _, question in self._asked:
                 question.close()

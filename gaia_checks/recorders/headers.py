@@ -27,7 +27,8 @@ _LIST = re.compile(rf"{_ITEM}(?:\s*,\s*{_ITEM})*")
 _NUMBER = re.compile(r";\s*([a-z]+)=([0-9]+)(?![^;,\s])")
 
 Rules = Mapping[str, Rule]
-"""By their names."""
+Numbers = Mapping[str, Mapping[str, int]]
+"""Both by the names of rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +62,6 @@ class Standing:
     remaining: Span
     grows_at_s: Span  # when what remains grows next, on our clock
     grows_after_s: Span  # the same from the decision on, in whole seconds, rounded up
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The numbers of an answer's headers."""
-
-    policies: Mapping[str, Mapping[str, int]]
-    limits: Mapping[str, Mapping[str, int]]
-    x_limit: int
-    x_remaining: int
-    x_reset: int
-    retry_after_s: int | None
 
 
 class _Wrong(Exception):
@@ -130,37 +119,83 @@ def standing(own: Told, told: Iterable[Told], rule: Rule) -> Standing:
     )
 
 
-def _checked(own: Told, told: Sequence[Told], rules: Rules) -> Span | None:
-    """Return within what X-RateLimit-Reset puts the zero of our clock, None if it is another's. Raises _Wrong."""
-    read = _read(own)
-    standings = {name: standing(own, told, rule) for name, rule in rules.items()}
-    for name, rule in rules.items():
-        _equal(POLICY, name, read.policies, {"q": rule.limit, "w": rule.window_s})
-        _within(LIMITS, name, read.limits, {"r": standings[name].remaining, "t": standings[name].grows_after_s})
-    if own.admitted is False:
-        _retry(read, standings)
-    return _tightest(read, standings)
+class _Headers:
+    """The headers of one answer, of which each is needed. All methods raise _Wrong."""
 
+    def __init__(self, told: Told) -> None:
+        self._values = told.headers
 
-def _read(own: Told) -> _Read:
-    def header(name: str) -> str:
-        if (value := own.headers.get(name.lower())) is None:
-            raise _Wrong(f"{name} is missing")
-        return value
-
-    def number(name: str) -> int:
-        value = header(name)
-        if not re.fullmatch(r"[0-9]+", value):
+    def number(self, name: str) -> int:
+        """Return a whole number."""
+        if not re.fullmatch(r"[0-9]+", value := self._value(name)):
             raise _Wrong(f"{name} is {value!r}, no whole number")
         return int(value)
 
-    def items(name: str) -> Mapping[str, Mapping[str, int]]:
-        if not (found := _items(header(name))):
-            raise _Wrong(f"{name} is {header(name)!r}, no list of named limits")
+    def items(self, name: str) -> Numbers:
+        """Return what is said of each named limit."""
+        if not (found := _items(value := self._value(name))):
+            raise _Wrong(f"{name} is {value!r}, no list of named limits")
         return found
 
-    retry_after_s = number(RETRY) if own.admitted is False else None
-    return _Read(items(POLICY), items(LIMITS), number(X_LIMIT), number(X_REMAINING), number(X_RESET), retry_after_s)
+    def _value(self, name: str) -> str:
+        if (value := self._values.get(name.lower())) is None:
+            raise _Wrong(f"{name} is missing")
+        return value
+
+
+def _checked(own: Told, told: Sequence[Told], rules: Rules) -> Span | None:
+    """Return within what X-RateLimit-Reset puts the zero of our clock, None if it is another's. Raises _Wrong."""
+    said = _Headers(own)
+    policies, limits = said.items(POLICY), said.items(LIMITS)
+    standings = {name: standing(own, told, rule) for name, rule in rules.items()}
+    for name, rule in rules.items():
+        _within(POLICY, name, policies, {"q": _only(rule.limit), "w": _only(rule.window_s)})
+        _within(LIMITS, name, limits, {"r": standings[name].remaining, "t": standings[name].grows_after_s})
+    if own.admitted is False:
+        _retry(said.number(RETRY), limits, standings)
+    tightest = _tightest(said.number(X_LIMIT), said.number(X_REMAINING), policies, limits)
+    if not tightest <= standings.keys():
+        return None
+    grows = [standings[name].grows_at_s for name in tightest]
+    reset = said.number(X_RESET)  # rounded up
+    return Span(reset - 1 - max(at.high for at in grows), reset - min(at.low for at in grows))
+
+
+def _within(header: str, name: str, found: Numbers, spans: Mapping[str, Span]) -> None:
+    if name not in found:
+        raise _Wrong(f"{header} does not name {name}")
+    for key, span in spans.items():
+        if (value := found[name].get(key)) is None or value not in span:
+            raise _Wrong(f"{header} says {key}={value} for {name}, not {span}")
+
+
+def _retry(after_s: int, limits: Numbers, standings: Mapping[str, Standing]) -> None:
+    """Retry-After is when the last of the rules that refuse would admit; at least a second."""
+    refusing = {name for name, numbers in limits.items() if numbers.get("r") == 0}
+    if not refusing:
+        raise _Wrong(f"{LIMITS} says that every rule has some left")
+    ours = [standings[name].grows_after_s for name in refusing & standings.keys()]
+    latest = math.inf if refusing - standings.keys() else max(1, *(span.high for span in ours))
+    span = Span(max([1, *(span.low for span in ours)]), latest)
+    if after_s not in span:
+        raise _Wrong(f"{RETRY} is {after_s}, not {span}")
+
+
+def _tightest(x_limit: int, x_remaining: int, policies: Numbers, limits: Numbers) -> set[str]:
+    """Return the rules that the X- headers may be about: those of this limit that have least left."""
+    least = min(numbers.get("r", math.inf) for numbers in limits.values())
+    found = {
+        name
+        for name, numbers in limits.items()
+        if numbers.get("r") == least == x_remaining and policies.get(name, {}).get("q") == x_limit
+    }
+    if not found:
+        raise _Wrong(f"{X_LIMIT} and {X_REMAINING} are {x_limit} and {x_remaining}: not the tightest rule's")
+    return found
+
+
+def _only(value: float) -> Span:
+    return Span(value, value)
 
 
 def _items(text: str) -> dict[str, dict[str, int]]:
@@ -171,47 +206,6 @@ def _items(text: str) -> dict[str, dict[str, int]]:
         item.split('"')[1]: {name: int(value) for name, value in _NUMBER.findall(item)}
         for item in re.findall(_ITEM, text)
     }
-
-
-def _equal(header: str, name: str, found: Mapping[str, Mapping[str, int]], expected: Mapping[str, float]) -> None:
-    _within(header, name, found, {key: Span(value, value) for key, value in expected.items()})
-
-
-def _within(header: str, name: str, found: Mapping[str, Mapping[str, int]], spans: Mapping[str, Span]) -> None:
-    if name not in found:
-        raise _Wrong(f"{header} does not name {name}")
-    for key, span in spans.items():
-        if (value := found[name].get(key)) is None or value not in span:
-            raise _Wrong(f"{header} says {key}={value} for {name}, not {span}")
-
-
-def _retry(read: _Read, standings: Mapping[str, Standing]) -> None:
-    """Retry-After is when the last of the rules that refuse would admit."""
-    refusing = {name for name, numbers in read.limits.items() if numbers.get("r") == 0}
-    if not refusing:
-        raise _Wrong(f"it is refused, but {LIMITS} says that every rule has some left")
-    ours = [standings[name].grows_after_s for name in refusing & standings.keys()]
-    others = refusing - standings.keys()
-    latest = math.inf if others else max(1, *(span.high for span in ours))
-    span = Span(max([1, *(span.low for span in ours)]), latest)
-    if read.retry_after_s is not None and read.retry_after_s not in span:
-        raise _Wrong(f"{RETRY} is {read.retry_after_s}, not {span}")
-
-
-def _tightest(read: _Read, standings: Mapping[str, Standing]) -> Span | None:
-    """The X- headers are those of a rule that has least left."""
-    least = min(numbers.get("r", math.inf) for numbers in read.limits.values())
-    tightest = [
-        name
-        for name, numbers in read.limits.items()
-        if numbers.get("r") == least and read.policies.get(name, {}).get("q") == read.x_limit
-    ]
-    if read.x_remaining != least or not tightest:
-        raise _Wrong(f"{X_LIMIT} and {X_REMAINING} are {read.x_limit} and {read.x_remaining}: not the tightest rule's")
-    if not standings.keys() >= set(tightest):
-        return None
-    grows = [standings[name].grows_at_s for name in tightest]
-    return Span(read.x_reset - 1 - max(at.high for at in grows), read.x_reset - min(at.low for at in grows))
 
 
 def _agreed(spans: Sequence[Span], near: float) -> float:

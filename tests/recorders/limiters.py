@@ -34,8 +34,12 @@ class Log:
         admits = all(room) and self.chance.random() >= self.closes
         for rule, each in zip(rules, room, strict=True):
             if admits or self.counts_refusals or (self.counts_each and each):
-                self._counter(key, rule).append(now)
+                self.count(key, rule, now)
         return admits
+
+    def count(self, key: str, rule: Rule, now: float) -> None:
+        """Count an admission."""
+        self._counter(key, rule).append(now)
 
     def used(self, key: str, rule: Rule, now: float) -> int:
         """How many are in the window now."""
