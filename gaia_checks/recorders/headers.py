@@ -209,10 +209,11 @@ def _items(text: str) -> dict[str, dict[str, int]]:
 
 
 def _agreed(spans: Sequence[Span], near: float) -> float:
-    """Return a number that most of the spans hold; `near` if it is too far from that."""
+    """Return the middle of what most of the spans hold; `near` if there is none, or it is too far from that."""
     steps = sorted([(span.low, 0) for span in spans] + [(span.high, 1) for span in spans])
-    held = list(accumulate(-1 if ends else 1 for _, ends in steps))
     if not steps:
         return near
-    best = steps[held.index(max(held))][0]
-    return best if abs(best - near) <= CLOCKS_APART_S else near
+    held = list(accumulate(-1 if ends else 1 for _, ends in steps))
+    most = held.index(max(held))
+    middle = (steps[most][0] + steps[most + 1][0]) / 2
+    return middle if abs(middle - near) <= CLOCKS_APART_S else near
