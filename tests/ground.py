@@ -38,6 +38,9 @@ window_s = 2
 window_s = 5
 max_window_s = 5
 
+[looks.limits]
+window_s = 5
+
 [looks.soak]
 clients = 50
 window_s = 12

@@ -22,9 +22,10 @@ SLACK_S = 0.1
 CLOCKS_APART_S = 300.0
 """A server whose clock differs by more tells its clients nothing by seconds since the epoch."""
 
-_ITEM = r'"[^"]+"(?:\s*;\s*[a-z]+=[^;,\s]+)*'
+_ITEM = r'"[^"]+"(?:\s*;\s*[a-z*][a-z0-9_.*-]*(?:=[^;,\s]+)?)*'  # of a list of strings, RFC 9651
 _LIST = re.compile(rf"{_ITEM}(?:\s*,\s*{_ITEM})*")
-_NUMBER = re.compile(r";\s*([a-z]+)=([0-9]+)(?![^;,\s])")
+_PARAMETER = re.compile(r";\s*([a-z]+)=([0-9]{1,15})(?![^;,\s])")
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 Rules = Mapping[str, Rule]
 Numbers = Mapping[str, Mapping[str, int]]
@@ -127,7 +128,7 @@ class _Headers:
 
     def number(self, name: str) -> int:
         """Return a whole number."""
-        if not re.fullmatch(r"[0-9]+", value := self._value(name)):
+        if not _NUMBER.fullmatch(value := self._value(name)):
             raise _Wrong(f"{name} is {value!r}, no whole number")
         return int(value)
 
@@ -154,10 +155,10 @@ def _checked(own: Told, told: Sequence[Told], rules: Rules) -> Span | None:
     if own.admitted is False:
         _retry(said.number(RETRY), limits, standings)
     tightest = _tightest(said.number(X_LIMIT), said.number(X_REMAINING), policies, limits)
+    reset = said.number(X_RESET)  # rounded up
     if not tightest <= standings.keys():
         return None
     grows = [standings[name].grows_at_s for name in tightest]
-    reset = said.number(X_RESET)  # rounded up
     return Span(reset - 1 - max(at.high for at in grows), reset - min(at.low for at in grows))
 
 
@@ -203,7 +204,7 @@ def _items(text: str) -> dict[str, dict[str, int]]:
     if not _LIST.fullmatch(text.strip()):
         return {}
     return {
-        item.split('"')[1]: {name: int(value) for name, value in _NUMBER.findall(item)}
+        item.split('"')[1]: {name: int(value) for name, value in _PARAMETER.findall(item)}
         for item in re.findall(_ITEM, text)
     }
 

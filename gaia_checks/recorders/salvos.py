@@ -23,6 +23,9 @@ WINDOW_S = {"requests_per_second": 1, "requests_per_minute": 60, "requests_per_h
 _ROUNDS_S = (0.2, 2.7, 20.0, 40.0, 66.0, 80.0, 100.0, 117.0)
 """When all that takes about two seconds is done; not while windows of a minute move on."""
 
+ENDS_S = 125.0
+"""A look that lasts longer has nothing more to ask."""
+
 _MARGIN_S = 0.3
 """What is asked last is answered within the window."""
 

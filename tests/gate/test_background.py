@@ -60,13 +60,24 @@ def test_how_long_a_gate_takes_is_known_before(wanted: set[str], seconds: float)
     assert background.expected_s(LOOKS, wanted) == seconds
 
 
+def test_what_sends_much_is_recorded_apart() -> None:
+    """Who waits for WebSockets must not be held up by who races for limits."""
+    argv = background.recorders(Path("run"), LOOKS, {"soak", "limits"}, Path("notes"))
+    assert {process: set(json.loads(command[-1])) for process, command in argv.items()} == {
+        "recorders": {"soak"},
+        "limits": {"limits"},
+    }
+
+
 def test_every_background_look_has_its_process() -> None:
     """What is recorded comes from the recorders, what is sent from the load, the rest from the tests."""
-    assert {look: background.process_of(look) for look in ("log", "soak", "memory", "connections", "load", "api")} == {
+    looks = ("log", "soak", "memory", "connections", "limits", "load", "api")
+    assert {look: background.process_of(look) for look in looks} == {
         "log": "recorders",
         "soak": "recorders",
         "memory": "recorders",
         "connections": "recorders",
+        "limits": "limits",
         "load": "load",
         "api": None,
     }

@@ -21,7 +21,8 @@ CANARIES = {
 }
 
 LONG_LOOKS = {
-    "qa.load", "qa.websocket_soak", "prod.success_rate", "prod.latency", "prod.memory", "prod.connections",
+    "qa.load", "qa.rate_limiting", "qa.websocket_soak", "prod.success_rate", "prod.latency", "prod.memory",
+    "prod.connections",
 }  # fmt: skip
 
 PASSWORD = "canary-database-password-c05e"

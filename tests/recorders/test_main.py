@@ -23,6 +23,7 @@ from tests.recorders.stage import Server
 LOOKS: Mapping[str, Mapping[str, float]] = {
     "log": {"window_s": 1},
     "soak": {"clients": 50, "window_s": 6},
+    "limits": {"clients": 32, "window_s": 5},
     "memory": {"window_s": 1, "interval_s": 0.5},
     "connections": {"window_s": 1, "interval_s": 0.5},
 }

@@ -60,7 +60,8 @@ def test_it_disturbs_nobody() -> None:
     plan = salvos.plan(CLIENTS, FULL_S)
     assert max(len(salvo.keys) for salvo in plan) == CLIENTS
     assert 500 < sum(len(salvo.keys) for salvo in plan) < 10 * FULL_S
-    assert plan[-1].at_s < FULL_S
+    assert plan[-1].at_s < FULL_S <= salvos.ENDS_S
+    assert salvos.plan(CLIENTS, 10 * FULL_S) == plan
     refused = sorted(
         sent_us / 1e6 for one in asked(Log(), FULL_S, seed=0) for sent_us, _, admitted in one["answers"] if not admitted
     )
