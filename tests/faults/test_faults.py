@@ -97,6 +97,15 @@ def test_wrong_metrics_turn_the_monitoring_red(place: Place, fault: str) -> None
     assert [name for name, state in outcome.states.items() if state == "fail"] == ["prod.monitoring"], outcome.output
 
 
+def test_a_limiter_that_lets_requests_pass_turns_rate_limiting_red(place: Place) -> None:
+    """The verdict counts what was admitted beyond a limit and names the limit."""
+    with place.switched("open /api/nothing"):
+        outcome = place.ground.gate(place.file, "--stage=qa", "-k", "test_rate_limiting_enforced")
+    assert outcome.code == 1, outcome.output
+    assert [name for name, state in outcome.states.items() if state == "fail"] == ["qa.rate_limiting"], outcome.output
+    assert "admissions beyond a limit at least, most of them by gaia-run-" in outcome.output
+
+
 def test_a_restart_during_the_gate_is_seen() -> None:
     """A server that crashes and comes back by itself is not the one that was looked at before."""
     with ground() as made:
