@@ -23,7 +23,7 @@ import httpx
 
 from gaia_checks import environment as environments
 from gaia_checks import journal
-from gaia_checks.deploy import rollout
+from gaia_checks.deploy import rehearsal_copy, rollout
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
 from gaia_checks.gate import background, extension, traces
@@ -115,6 +115,7 @@ class Session:
 
         Raises ConfigurationError for what the user has to put right first.
         """
+        self._clear_copies()
         try:
             self._target = self._bring_up()
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
@@ -128,6 +129,14 @@ class Session:
             self._target = None
             self._say(f"no target: {self._unreachable}")
         self._beginning.start()
+
+    def _clear_copies(self) -> None:
+        """Remove the rehearsal copies of gates, and of workers of this one, that were killed."""
+        try:
+            for name in rehearsal_copy.clear(self.environment):
+                self._say(f"removed the rehearsal copy {name}, which a killed gate had left")
+        except (GaiaError, OSError) as error:
+            self._say(self.environment.redact(f"a rehearsal copy is left, the next gate will try again: {error}"))
 
     def _why_unreachable(self, error: Exception) -> str:
         if isinstance(error, GaiaError):
@@ -190,6 +199,7 @@ class Session:
         self._beginning.join()  # it may be starting what has to be ended
         if self._background:
             self._background.stop()
+        self._clear_copies()
         self._remove_traces()
         self._keep_log()
         self.leave_as_found()
