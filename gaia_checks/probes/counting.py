@@ -54,6 +54,15 @@ class Reply:
         return [name for name, left in self.remaining.items() if left == 0] if self.status == 429 else []
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the list of usage says of one rule's key; that nothing is used, when it is not listed."""
+
+    status: int
+    used: int | None
+    remaining: int | None
+
+
 class Counting:
     """Makes rules, sends requests that they count, and asks what was counted."""
 
@@ -97,11 +106,14 @@ class Counting:
                 )
         return replies
 
-    def used(self, rule: Rule) -> tuple[int, int]:
-        """Return what the list of usage says of the rule's key: used, remaining; (0, limit) when it is not listed."""
-        found = self._expect(200, "GET", USAGE, params={"key": f"api_key:{rule.key}"}).json()["items"]
-        ours = [(item["used"], item["remaining"]) for item in found if item["rule_id"] == rule.id]
-        return ours[0] if ours else (0, rule.limit)
+    def usage(self, rule: Rule) -> Usage:
+        """Return what the list of usage says of the rule's key."""
+        answer = self._asked("GET", USAGE, params={"key": f"api_key:{rule.key}"})
+        body = answer.json() if answer.status_code == 200 else {}
+        ours = [item for item in body.get("items", ()) if item.get("rule_id") == rule.id]
+        if not ours:
+            return Usage(answer.status_code, 0, rule.limit)
+        return Usage(answer.status_code, ours[0].get("used"), ours[0].get("remaining"))
 
     def lost(self, rule: Rule) -> str | None:
         """Say what of the rule the server no longer has as it was made, None when all is there."""
@@ -114,7 +126,7 @@ class Counting:
 
     def remove(self) -> None:
         """Delete every rule made here. What cannot be deleted now is by the gate, which knows it by its name."""
-        with contextlib.suppress(TargetUnreachable):
+        with contextlib.suppress(Inconclusive):
             while self._made:
                 self._asked("DELETE", f"{CONFIG}/{self._made[-1]}")
                 self._made.pop()
@@ -145,12 +157,12 @@ class Counting:
     def _asked(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Send a request, again while the server says "later": its limits hold for us as for anybody."""
         deadline_s = time.monotonic() + _PATIENCE_S
-        while True:
-            answer = self._sent(method, path, **arguments)
+        while (answer := self._sent(method, path, **arguments)).status_code == 429:
             wait_s = float(_whole(answer.headers.get("Retry-After")) or 1)
-            if answer.status_code != 429 or time.monotonic() + wait_s > deadline_s:
-                return answer
+            if time.monotonic() + wait_s > deadline_s:
+                raise Inconclusive(f"{method} {path} is refused for {_PATIENCE_S:.0f} s and more: {answer.text[:200]}")
             time.sleep(wait_s)
+        return answer
 
     def _sent(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -182,13 +194,15 @@ def wrong_split(rule: Rule, replies: Sequence[Reply], *, admitted: int) -> str |
     return f"{rule.limit_type}: of {len(replies)} requests {_told(found)}, should be {_told(expected)}"
 
 
-def wrong_usage(rule: Rule, found: tuple[int, int], *, used: int) -> str | None:
-    """Say so when what `Counting.used` found is not what was admitted and what is left of the limit."""
-    expected = (used, rule.limit - used)
-    if found == expected:
+def wrong_usage(rule: Rule, found: Usage, *, used: int) -> str | None:
+    """Say so when the list of usage does not tell what was admitted and what is left of the limit."""
+    if found.status != 200:
+        return f"{rule.limit_type}: GET {USAGE} answers {found.status}"
+    left = rule.limit - used
+    if (found.used, found.remaining) == (used, left):
         return None
-    told, should = ("{} used and {} left".format(*each) for each in (found, expected))
-    return f"{rule.limit_type}: GET {USAGE} tells {told}, should be {should}"
+    told = f"{found.used} used and {found.remaining} left"
+    return f"{rule.limit_type}: GET {USAGE} tells {told}, should be {used} used and {left} left"
 
 
 def wrong_headers(rule: Rule, reply: Reply, *, left: int) -> str | None:

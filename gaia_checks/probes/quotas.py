@@ -64,7 +64,7 @@ def live(target: Target) -> Measurement:
         counts.settle()
         for rule in raised:
             tally.add(wrong_split(rule, counts.send(rule, 2 * _MORE), admitted=_MORE))
-            tally.add(wrong_usage(rule, counts.used(rule), used=rule.limit))
+            tally.add(wrong_usage(rule, counts.usage(rule), used=rule.limit))
     how = "answers, headers and GET /usage against what was sent, for a daily, a weekly and a monthly quota"
     return watch.counted("quotas.counts_equal", tally, how)
 
@@ -113,10 +113,10 @@ def _counted(counts: Counting, rule: Rule) -> Iterator[Sample]:
     """Use the rule up and beyond, and yield whether everything tells so on the way."""
     yield wrong_split(rule, counts.send(rule, _FIRST - 1), admitted=_FIRST - 1)
     yield wrong_headers(rule, *counts.send(rule, 1), left=_LIMIT - _FIRST)
-    yield wrong_usage(rule, counts.used(rule), used=_FIRST)
+    yield wrong_usage(rule, counts.usage(rule), used=_FIRST)
     yield wrong_split(rule, counts.send(rule, _LIMIT - _FIRST + _BEYOND), admitted=_LIMIT - _FIRST)
     yield wrong_headers(rule, *counts.send(rule, 1), left=0)
-    yield wrong_usage(rule, counts.used(rule), used=_LIMIT)
+    yield wrong_usage(rule, counts.usage(rule), used=_LIMIT)
 
 
 # On the copy -------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def _kept(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measureme
     place.crash()
     rest = _LIMIT_ON_COPY - _BEFORE_CRASH
     for rule in rules.values():
-        wrong.append(_in("after the crash", wrong_usage(rule, counts.used(rule), used=_BEFORE_CRASH)))
+        wrong.append(_in("after the crash", wrong_usage(rule, counts.usage(rule), used=_BEFORE_CRASH)))
         wrong.append(_in("after the crash", wrong_split(rule, counts.send(rule, rest + 2), admitted=rest)))
     notes = [note for note in wrong if note]
     how = "counts of three quotas and of an hour's window, before and after SIGKILL of the server and its PostgreSQL"
@@ -164,7 +164,7 @@ def _edge(place: Copy, counts: Counting, rule: Rule, start: datetime) -> Iterato
     _move(place, rule, to=start - _EDGE)
     freed = counts.send(rule, _LIMIT_ON_COPY + 2)
     yield _in(f"used up just before {start:%a %d %H:%M}", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY))
-    yield _in("in the next period", wrong_usage(rule, counts.used(rule), used=_LIMIT_ON_COPY))
+    yield _in("in the next period", wrong_usage(rule, counts.usage(rule), used=_LIMIT_ON_COPY))
 
 
 def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:

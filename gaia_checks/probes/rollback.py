@@ -56,10 +56,11 @@ def _restored(place: Copy) -> list[Measurement]:
         return _unseen(watch, _RESTORED, error)
     try:
         _there_and_back(place, before, story)
-    except DeployError as error:  # the copy itself is ready, so it is the release that does not come up
-        story.note(str(error))
     except GaiaError as error:
-        return _unseen(watch, _RESTORED, error)
+        # the copy is ready, so what is not deployed there does not come up; and what was seen before stays wrong
+        if not isinstance(error, DeployError) and not story.wrong:
+            return _unseen(watch, _RESTORED, error)
+        story.note(str(error))
     how = f"{what}, then the current one deployed over it; gone back and forward again; rules and counts kept"
     restored = watch.saw("rollback.previous_restored", not story.wrong, "bool", 1, how, story.wrong)
     took = watch.saw("rollback.seconds", story.seconds or 0, "s", int(story.seconds is not None), how, story.wrong)
@@ -96,7 +97,7 @@ def _count(counts: Counting, rules: Sequence[Rule], story: _Story, *, used: int)
     """See that the rules and what they have counted are there, and let them count more."""
     for rule in rules:
         story.note(counts.lost(rule))
-        story.note(wrong_usage(rule, counts.used(rule), used=used))
+        story.note(wrong_usage(rule, counts.usage(rule), used=used))
         story.note(wrong_split(rule, counts.send(rule, _EACH_TIME), admitted=_EACH_TIME))
 
 

@@ -74,6 +74,12 @@ def admits_one_more() -> Spoil:
 PERIOD_START = "date_trunc(rate_limit_period(limit_type), moment, 'UTC')"
 SUNDAY = "date_trunc('week', moment + interval '1 day', 'UTC') - interval '1 day'"
 
+
+def failing(request: Request, response: Response) -> Response:
+    """Let the list of usage fail."""
+    return Response("", 500) if request.url.path == USAGE else response
+
+
 FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
     "usage tells one too few": (
         lambda: lambda request, response: changed(request, response, "used", -1),
@@ -83,6 +89,7 @@ FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
         lambda: lambda request, response: changed(request, response, "remaining", 1),
         15, "daily_quota: GET /api/admin/quotas/usage tells 12 used and 9 left, should be 12 used and 8 left",
     ),
+    "usage fails": (lambda: failing, 15, "daily_quota: GET /api/admin/quotas/usage answers 500"),
     "RateLimit tells one too many": (
         lambda: lambda request, response: header(request, response, "RateLimit", 1),
         18, "daily_quota: RateLimit tells r=9 of the rule, should be 8",

@@ -40,37 +40,31 @@ def look(copy: Copy) -> dict[str, Measurement]:
     return {each.name.removeprefix("rollback."): each for each in seen}
 
 
-def test_the_release_before_comes_back_to_what_was_stored(executable: Path, tmp_path: Path) -> None:
-    """It serves again within seconds, with rules and counts; so does the current one afterwards, and the schema."""
-    with copy_of(executable, tmp_path) as copy:
-        precede(copy, twin.make(copy.current, places.of(copy.origin).releases))
-        seen = look(copy)
-    assert {name: (each.value, each.n) for name, each in seen.items() if name != "seconds"} == {
-        "previous_restored": (True, 1),
-        "schema_equal": (True, 1),
-    }, seen
-    assert 0 < seen["seconds"].value < 30
-    assert seen["previous_restored"].how.startswith("the previous release, then the current one deployed over it")
-
-
-def test_what_a_release_forgets_is_seen(executable: Path, tmp_path: Path) -> None:
-    """The current release's migrations delete counts: they are missed, before and after the way back."""
+def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_missed(
+    executable: Path, tmp_path: Path
+) -> None:
+    """Deleted quotas are named after every step; the release, its rules and its windows come back, and the schema."""
     migrations = copies.variant(tmp_path / "migrations")
     (migrations / "051_forget.sql").write_text("DELETE FROM resource_quotas;\n")
     (migrations / "rollback" / "051_forget.sql").write_text("SELECT 1;\n")
     with (migrations / "order.txt").open("a") as order:
         order.write("051_forget.sql\n")
     with copy_of(executable, tmp_path, migrations) as copy:
-        before = artifact.from_worktree(places.of(copy.origin).releases, executable=executable)
-        precede(copy, before)
+        precede(copy, artifact.from_worktree(places.of(copy.origin).releases, executable=executable))
         seen = look(copy)
     restored = seen["previous_restored"]
-    assert restored.value is False
-    assert restored.notes[0] == (
+    assert restored.how.startswith("the previous release, then the current one deployed over it")
+    assert (restored.value, restored.notes[0]) == (
+        False,
         "deploying the current release over it: daily_quota: GET /api/admin/quotas/usage tells 0 used and 100 left, "
-        "should be 3 used and 97 left"
+        "should be 3 used and 97 left",
     )
-    assert [note.partition(": ")[0] for note in restored.notes[1:]] == ["going back", "going forward again"]
+    assert [note.partition(": GET ")[0] for note in restored.notes[1:]] == [
+        "going back: daily_quota",
+        "going forward again: daily_quota",
+    ]
+    assert 0 < seen["seconds"].value < 60
+    assert (seen["schema_equal"].value, seen["schema_equal"].n) == (True, 1)
 
 
 def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named(
