@@ -155,7 +155,7 @@ def _cleared(folder: Path) -> bool:
     try:
         with lock.hold(folder / _LOCK, environment=folder.name, why="clear", since=journal.now()):
             _remove(folder)
-    except Busy:
+    except (Busy, FileNotFoundError):  # its gate lives, or has just removed it
         return False
     return True
 

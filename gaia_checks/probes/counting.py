@@ -77,7 +77,7 @@ class Counting:
         return self._create(Rule(0, name, name, limit_type, limit))
 
     def known(self) -> None:
-        """Let the server know this run's own key, so that no default rule counts what we ask."""
+        """Let the server know this run's own key, so that no default rule counts what we ask about rules and usage."""
         self._create(Rule(0, key(self._target), key(self._target), "requests_per_second", 1000))
 
     def limited(self, rule: Rule, limit: int) -> Rule:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import psycopg
 
-from gaia_checks.errors import GaiaError, Inconclusive
+from gaia_checks.errors import GaiaError, Inconclusive, NotReady
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.client import CONNECT_S
 from gaia_checks.probes.counting import Counting, Rule, counting, wrong_headers, wrong_split, wrong_usage
@@ -77,8 +77,7 @@ def on_copy(copy: AbstractContextManager[Copy]) -> list[Measurement]:
             place.deploy(place.current)
             return within_a_day(lambda: _on_copy(place))
     except GaiaError as error:
-        how = "on a rehearsal copy"
-        return [watch.saw(f"quotas.{name}", 0, unit, 0, how, (str(error),)) for name, unit in _ON_COPY.items()]
+        return [_unseen(watch, name, error) for name in _ON_COPY]
 
 
 def within_a_day(
@@ -127,24 +126,46 @@ def _on_copy(place: Copy) -> list[Measurement]:
         counts.known()
         rules = {kind: counts.rule(f"copy-{kind}", kind, _LIMIT_ON_COPY) for kind in (*QUOTAS, HOUR)}
         counts.settle()
-        return [_kept(place, counts, rules), _edges(place, counts, rules), _hour(place, counts, rules[HOUR])]
+        return [
+            _or_unseen("kept_across_restart", lambda: _kept(place, counts, rules)),
+            _or_unseen("reset_at_period_edges", lambda: _edges(place, counts, rules)),
+            _or_unseen("hour_window_expires", lambda: _hour(place, counts, rules[HOUR])),
+        ]
+
+
+def _or_unseen(name: str, look: Callable[[], Measurement]) -> Measurement:
+    """Take one look: what it cannot see takes nothing from what the others have seen."""
+    watch = Watch()
+    try:
+        return look()
+    except GaiaError as error:
+        return _unseen(watch, name, error)
+
+
+def _unseen(watch: Watch, name: str, error: GaiaError) -> Measurement:
+    return watch.saw(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
 
 
 def _kept(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
     """Use a part of each rule, crash the copy, and use up the rest: then all rules are full."""
-    watch, wrong = Watch(), list[Sample]()
+    watch = Watch()
+    try:
+        notes = [wrong for wrong in _over_a_crash(place, counts, rules) if wrong]
+    except NotReady as error:
+        notes = [str(error)]
+    how = "counts of three quotas and of an hour's window, before and after SIGKILL of the server and its PostgreSQL"
+    return watch.saw("quotas.kept_across_restart", not notes, "bool", len(rules), how, notes)
+
+
+def _over_a_crash(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Iterator[Sample]:
     for rule in rules.values():
-        wrong.append(
-            _in("before the crash", wrong_split(rule, counts.send(rule, _BEFORE_CRASH), admitted=_BEFORE_CRASH))
-        )
+        admitted = counts.send(rule, _BEFORE_CRASH)
+        yield _in("before the crash", wrong_split(rule, admitted, admitted=_BEFORE_CRASH))
     place.crash()
     rest = _LIMIT_ON_COPY - _BEFORE_CRASH
     for rule in rules.values():
-        wrong.append(_in("after the crash", wrong_usage(rule, counts.usage(rule), used=_BEFORE_CRASH)))
-        wrong.append(_in("after the crash", wrong_split(rule, counts.send(rule, rest + 2), admitted=rest)))
-    notes = [note for note in wrong if note]
-    how = "counts of three quotas and of an hour's window, before and after SIGKILL of the server and its PostgreSQL"
-    return watch.saw("quotas.kept_across_restart", not notes, "bool", len(rules), how, notes)
+        yield _in("after the crash", wrong_usage(rule, counts.usage(rule), used=_BEFORE_CRASH))
+        yield _in("after the crash", wrong_split(rule, counts.send(rule, rest + 2), admitted=rest))
 
 
 def _edges(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
