@@ -56,11 +56,12 @@ class Server:
     pending: Pending = field(default_factory=Pending)
     counts: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # decisions not yet written down
     seen: Seen = field(default_factory=Seen)
-    named_keys: frozenset[str] = frozenset()  # API keys that enabled rules name
+    named_keys: frozenset[str] | None = None  # API keys that enabled rules name; None: not read yet
     requests: int = 0
     started: float = field(default_factory=time.monotonic)
     instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _ping: asyncio.Task[bool] | None = None
+    _reading: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
@@ -80,6 +81,15 @@ class Server:
         self.seen.rules = sum(rule.enabled for rule in rules)
         self.metrics.keep_rules({rule.id for rule in rules})
 
+    async def _first_rules(self) -> None:
+        """Read the rules before the first decision; many who ask at once share one reading. Raises Unavailable.
+
+        Without them a key that a rule names would be taken for anybody's address.
+        """
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self.read_rules())
+        await asyncio.shield(self._reading)  # somebody else waits for it, too
+
     # Limiting
 
     def principal(self, connection: HTTPConnection) -> Principal:
@@ -89,7 +99,7 @@ class Server:
         return limiter.principal(
             claims,
             connection.client.host if connection.client else None,
-            named_keys=self.named_keys,
+            named_keys=self.named_keys or (),
             trusted_proxies=self.settings.trusted_proxies,
             is_admin=named and self.access.is_admin(connection, time.time()),
         )
@@ -101,6 +111,9 @@ class Server:
         """
         principal, started = self.principal(connection), time.perf_counter()
         try:
+            if self.named_keys is None:
+                await self._first_rules()
+                principal = self.principal(connection)
             decision = await self.batcher.ask(Question(principal, resource_type))
         except (Unavailable, Overloaded) as error:
             if self.settings.on_db_down == "deny" or isinstance(error, Overloaded):

@@ -3,6 +3,7 @@
 import pytest
 
 from gaia_checks.gate.look import Look
+from gaia_checks.probes import quotas
 
 
 @pytest.mark.criterion("qa.rate_limiting")
@@ -13,5 +14,5 @@ def test_rate_limiting_enforced(look: Look) -> None:
 
 @pytest.mark.criterion("qa.quotas")
 def test_quotas_tracked(look: Look) -> None:
-    """Quotas count what was sent, across restarts and period edges."""
-    look.not_built("this gate has no oracle for quotas yet")
+    """Quotas count what was sent; on a copy of the target also over a crash and at the edges of their periods."""
+    look(quotas.probe, copy=look.copy("quotas"))

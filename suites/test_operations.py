@@ -3,7 +3,7 @@
 import pytest
 
 from gaia_checks.gate.look import Look
-from gaia_checks.probes import monitoring
+from gaia_checks.probes import monitoring, rollback
 
 
 @pytest.mark.criterion("prod.memory")
@@ -20,5 +20,5 @@ def test_monitoring_updated(look: Look) -> None:
 
 @pytest.mark.criterion("prod.rollback")
 def test_rollback_works(look: Look) -> None:
-    """The previous release can be brought back, and its schema."""
-    look.not_built("this gate has no rehearsal copy yet")
+    """On a copy of the target, the previous release comes back to what was stored, and so does its schema."""
+    look(rollback.probe, copy=look.copy("rollback"))

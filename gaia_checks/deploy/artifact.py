@@ -117,13 +117,22 @@ def head() -> str | None:
 def sweep(releases: Path) -> None:
     """Remove what a killed deployment left half-made."""
     for left in releases.glob(".new-*"):
-        _remove(left)
+        remove(left)
 
 
 def sha256(path: Path) -> str:
     """Return the sha256 of a file, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, whatever in it is closed for writing. None there is fine."""
+    if folder.exists():
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -133,15 +142,7 @@ def _new(releases: Path) -> Iterator[Path]:
     try:
         yield new
     finally:
-        _remove(new)
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        for path in (folder, *folder.rglob("*")):
-            if path.is_dir():
-                path.chmod(0o755)
-        shutil.rmtree(folder)
+        remove(new)
 
 
 def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Path:

@@ -12,6 +12,7 @@ import os
 import pwd
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -86,6 +87,11 @@ class Cluster:
         """Stop it and delete its data for good."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """End it as a power cut does: what was not written by now never is. Does nothing when it does not run."""
+        if (pid := self._pid()) and self.alive():
+            os.kill(pid, signal.SIGKILL)
 
     def _stop(self) -> None:
         if not self.running():

@@ -1,8 +1,10 @@
 """Start a server, where it takes them with its sockets: fd 3 and on, as systemd's LISTEN_FDS has it."""
 
+import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 from gaia_checks.errors import ConfigurationError, PortInUse
 
 _BACKLOG = 2048
+_FIRST_PORT, _LAST_PORT = 10_000, 32_000  # below the ephemeral ports of Linux and macOS
 _ABOVE = 10  # copies of descriptors go here, so that none is overwritten while 0 to 4 are filled
 _LAUNCH = 'export LISTEN_PID=$$; exec "$0"'  # the pid is known only in the new process
 _LAUNCH_ALONE = 'exec "$0"'
@@ -35,10 +38,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with listen("127.0.0.1", 0) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a loopback port that nobody listens on, and that the kernel gives to nobody who asks for any port."""
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
+        with contextlib.suppress(PortInUse):
+            listen("127.0.0.1", port).close()
+            return port
 
 
 def spawn(executable: Path, variables: Mapping[str, str], sockets: Sequence[socket.socket], log: Path) -> int:

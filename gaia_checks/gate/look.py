@@ -7,15 +7,18 @@ def test_health(look: Look) -> None:
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gaia_checks import journal
-from gaia_checks.deploy import rollout
+from gaia_checks.deploy import rehearsal_copy, rollout
+from gaia_checks.deploy.rehearsal_copy import Copy
 from gaia_checks.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate import background
+from gaia_checks.gate import target as targets
 from gaia_checks.judge.criteria import Criteria
 from gaia_checks.judge.verdict import judge_measured, outcome_name
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
@@ -98,6 +101,11 @@ class Look:
         for measurement in seen:
             self._gate.record(measurement)
         self._decide()
+
+    def copy(self, purpose: str) -> AbstractContextManager[Copy]:
+        """Give a rehearsal copy, for what would hurt the target. Entering it raises GaiaError where there is none."""
+        environment = self._gate.environment
+        return rehearsal_copy.beside(self.target, environment, purpose, twin=targets.brought_by_gate(environment))
 
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""

@@ -21,7 +21,7 @@ import httpx
 
 from gaia_checks import environment as environments
 from gaia_checks import journal
-from gaia_checks.deploy import rollout
+from gaia_checks.deploy import rehearsal_copy, rollout
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
 from gaia_checks.gate import target as targets
@@ -124,6 +124,7 @@ class Session:
 
         Raises ConfigurationError for what the user has to put right first.
         """
+        self._clear_copies()
         try:
             self._target = self._bring_up()
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
@@ -139,6 +140,14 @@ class Session:
         if self._target is not None:
             self._conductor = Conductor(self.gate, self._target, self.looked_at, complete=self._complete)
             self._conductor.start()
+
+    def _clear_copies(self) -> None:
+        """Remove the rehearsal copies of gates, and of workers of this one, that were killed."""
+        try:
+            for name in rehearsal_copy.clear(self.environment):
+                self._say(f"removed the rehearsal copy {name}, which a killed gate had left")
+        except (GaiaError, OSError) as error:
+            self._say(self.environment.redact(f"a rehearsal copy is left, the next gate will try again: {error}"))
 
     def _why_unreachable(self, error: Exception) -> str:
         if isinstance(error, GaiaError):
@@ -183,6 +192,7 @@ class Session:
         """End everything, judge on the files alone, tell and seal. The verdict is on disk when this returns."""
         if self._conductor:
             self._conductor.close()
+        self._clear_copies()
         self._remove_traces()
         self._keep_log()
         self.leave_as_found()

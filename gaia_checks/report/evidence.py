@@ -19,13 +19,13 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from gaia_checks import journal
+from gaia_checks import journal, toml
 from gaia_checks.environment import REDACTED, SECRET_NAMES, Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
-from gaia_checks.report import document, toml
+from gaia_checks.report import document
 from gaia_checks.report.redaction import redact_files, redact_json, redactor
 
 MEASUREMENTS = "measurements.jsonl"

@@ -43,10 +43,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def real(executable: Path, dsn: str, log: Path) -> Iterator[Target]:
-    """Run the real server on a database and say how it can be looked at."""
+def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Target]:
+    """Run the real server on a database, with other variables if any, and say how it can be looked at."""
     port = free_port()
-    variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": TOKEN}
+    variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": TOKEN, **changes}
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, str(executable)], env={**os.environ, **variables}, stdout=errors, stderr=errors

@@ -1,4 +1,4 @@
-"""Write TOML, for the few shapes that environment.toml has. Pure; `tomllib` reads it back."""
+"""Write TOML, for the few shapes that an environment has. Pure; `tomllib` reads it back."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,225 @@
+"""Whether quotas count exactly what was admitted: live, and on a copy also over a crash and at their periods' edges."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import psycopg
+
+from gaia_checks.errors import GaiaError, Inconclusive, NotReady
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.client import CONNECT_S
+from gaia_checks.probes.counting import Counting, Rule, counting, wrong_headers, wrong_split, wrong_usage
+from gaia_checks.probes.postgres import APPLICATION_NAME
+from gaia_checks.probes.rehearsal import Copy
+from gaia_checks.probes.tally import Tally, Watch
+
+QUOTAS = ("daily_quota", "weekly_quota", "monthly_quota")
+HOUR = "requests_per_hour"
+
+_LIMIT = 20
+_FIRST = 12  # admitted, then looked at
+_BEYOND = 6  # refused
+_MORE = 3  # by which the limit is raised at the end
+
+_LIMIT_ON_COPY = 8
+_BEFORE_CRASH = 5
+
+_BEFORE_MIDNIGHT = timedelta(seconds=60)  # a look is done by then
+_AFTER_MIDNIGHT = timedelta(seconds=5)  # the server's clock may be behind
+_EDGE = timedelta(milliseconds=1)
+_LEFT_OF_HOUR = timedelta(seconds=60)  # when its window is looked at before it expires
+
+_MOVE = """
+    UPDATE rate_limit_admissions SET admitted_at = coalesce(%(to)s::timestamptz, admitted_at - %(back)s::interval)
+    WHERE rule_id = %(rule)s AND key = %(key)s
+"""
+_ON_COPY = {"kept_across_restart": "bool", "reset_at_period_edges": "count", "hour_window_expires": "count"}
+
+Sample = str | None  # what was wrong, None when nothing was
+_Seen = TypeVar("_Seen")
+
+
+def probe(target: Target, *, copy: AbstractContextManager[Copy]) -> list[Measurement]:
+    """Measure `quotas.counts_equal` live, and what would hurt the target on its copy.
+
+    Those are `quotas.kept_across_restart`, `quotas.reset_at_period_edges` and `quotas.hour_window_expires`; without a
+    copy they have no samples, and say why. Raises TargetUnreachable when the target does not answer.
+    """
+    return [within_a_day(lambda: live(target)), *on_copy(copy)]
+
+
+def live(target: Target) -> Measurement:
+    """Count requests against rules of this run's own, several at once, and beyond the limits."""
+    watch, tally = Watch(), Tally()
+    with counting(target) as counts:
+        rules = [counts.rule(f"quotas-{quota}", quota, _LIMIT) for quota in QUOTAS]
+        counts.settle()
+        for rule in rules:
+            for sample in _counted(counts, rule):
+                tally.add(sample)
+        raised = [counts.limited(rule, _LIMIT + _MORE) for rule in rules]
+        counts.settle()
+        for rule in raised:
+            tally.add(wrong_split(rule, counts.send(rule, 2 * _MORE), admitted=_MORE))
+            tally.add(wrong_usage(rule, counts.usage(rule), used=rule.limit))
+    how = "answers, headers and GET /usage against what was sent, for a daily, a weekly and a monthly quota"
+    return watch.counted("quotas.counts_equal", tally, how)
+
+
+def on_copy(copy: AbstractContextManager[Copy]) -> list[Measurement]:
+    """Deploy the release on a copy, crash it, and move what it has stored to the edges of its periods."""
+    watch = Watch()
+    try:
+        with copy as place:
+            place.deploy(place.current)
+            return within_a_day(lambda: _on_copy(place))
+    except GaiaError as error:
+        return [_unseen(watch, name, error) for name in _ON_COPY]
+
+
+def within_a_day(
+    look: Callable[[], _Seen],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
+) -> _Seen:
+    """Take a look into which no midnight UTC falls, as there every quota may begin anew."""
+    while True:
+        sleep(wait_s(now()))
+        day = now().date()
+        seen = look()
+        if now().date() == day:
+            return seen
+
+
+def wait_s(now: datetime) -> float:
+    """Return for how long to wait until no midnight UTC is near. Pure."""
+    midnight = period_start("daily_quota", now + _BEFORE_MIDNIGHT)
+    return max(0.0, (midnight + _AFTER_MIDNIGHT - now).total_seconds())
+
+
+def period_start(quota: str, moment: datetime) -> datetime:
+    """Return when the calendar period (UTC) that `moment` lies in began; a week begins on Monday. Pure."""
+    day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if quota == "weekly_quota":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if quota == "monthly_quota" else day
+
+
+def _counted(counts: Counting, rule: Rule) -> Iterator[Sample]:
+    """Use the rule up and beyond, and yield whether everything tells so on the way."""
+    yield wrong_split(rule, counts.send(rule, _FIRST - 1), admitted=_FIRST - 1)
+    yield wrong_headers(rule, *counts.send(rule, 1), left=_LIMIT - _FIRST)
+    yield wrong_usage(rule, counts.usage(rule), used=_FIRST)
+    yield wrong_split(rule, counts.send(rule, _LIMIT - _FIRST + _BEYOND), admitted=_LIMIT - _FIRST)
+    yield wrong_headers(rule, *counts.send(rule, 1), left=0)
+    yield wrong_usage(rule, counts.usage(rule), used=_LIMIT)
+
+
+# On the copy -------------------------------------------------------------------------------------
+
+
+def _on_copy(place: Copy) -> list[Measurement]:
+    with counting(place.target) as counts:
+        counts.known()
+        rules = {kind: counts.rule(f"copy-{kind}", kind, _LIMIT_ON_COPY) for kind in (*QUOTAS, HOUR)}
+        counts.settle()
+        return [
+            _or_unseen("kept_across_restart", lambda: _kept(place, counts, rules)),
+            _or_unseen("reset_at_period_edges", lambda: _edges(place, counts, rules)),
+            _or_unseen("hour_window_expires", lambda: _hour(place, counts, rules[HOUR])),
+        ]
+
+
+def _or_unseen(name: str, look: Callable[[], Measurement]) -> Measurement:
+    """Take one look: what it cannot see takes nothing from what the others have seen."""
+    watch = Watch()
+    try:
+        return look()
+    except GaiaError as error:
+        return _unseen(watch, name, error)
+
+
+def _unseen(watch: Watch, name: str, error: GaiaError) -> Measurement:
+    return watch.saw(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
+
+
+def _kept(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
+    """Use a part of each rule, crash the copy, and use up the rest: then all rules are full."""
+    watch = Watch()
+    try:
+        notes = [wrong for wrong in _over_a_crash(place, counts, rules) if wrong]
+    except NotReady as error:
+        notes = [str(error)]
+    how = "counts of three quotas and of an hour's window, before and after SIGKILL of the server and its PostgreSQL"
+    return watch.saw("quotas.kept_across_restart", not notes, "bool", len(rules), how, notes)
+
+
+def _over_a_crash(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Iterator[Sample]:
+    for rule in rules.values():
+        admitted = counts.send(rule, _BEFORE_CRASH)
+        yield _in("before the crash", wrong_split(rule, admitted, admitted=_BEFORE_CRASH))
+    place.crash()
+    rest = _LIMIT_ON_COPY - _BEFORE_CRASH
+    for rule in rules.values():
+        yield _in("after the crash", wrong_usage(rule, counts.usage(rule), used=_BEFORE_CRASH))
+        yield _in("after the crash", wrong_split(rule, counts.send(rule, rest + 2), admitted=rest))
+
+
+def _edges(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
+    watch, tally, now = Watch(), Tally(), datetime.now(UTC)
+    for quota in QUOTAS:
+        for sample in _edge(place, counts, rules[quota], period_start(quota, now)):
+            tally.add(sample)
+    how = "used-up quotas, moved to the beginning of their period (still used up) and to just before it (free)"
+    return watch.counted("quotas.reset_at_period_edges", tally, how)
+
+
+def _edge(place: Copy, counts: Counting, rule: Rule, start: datetime) -> Iterator[Sample]:
+    counts.send(rule, _LIMIT_ON_COPY)  # whatever became of it before
+    yield _in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0))
+    _move(place, rule, to=start)
+    yield _in(f"used up at {start:%a %d %H:%M}", wrong_split(rule, counts.send(rule, 2), admitted=0))
+    _move(place, rule, to=start - _EDGE)
+    freed = counts.send(rule, _LIMIT_ON_COPY + 2)
+    yield _in(f"used up just before {start:%a %d %H:%M}", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY))
+    yield _in("in the next period", wrong_usage(rule, counts.usage(rule), used=_LIMIT_ON_COPY))
+
+
+def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:
+    watch, tally = Watch(), Tally()
+    counts.send(rule, _LIMIT_ON_COPY)  # whatever became of it before
+    tally.add(_in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0)))
+    _move(place, rule, back=timedelta(hours=1) - _LEFT_OF_HOUR)
+    (refused,) = counts.send(rule, 1)
+    tally.add(_in("59 minutes later", wrong_split(rule, [refused], admitted=0)))
+    told = refused.retry_after_s
+    later = None if told and told <= _LEFT_OF_HOUR.total_seconds() else f"{rule.limit_type}: Retry-After is {told}"
+    tally.add(_in("59 minutes later", later))
+    _move(place, rule, back=_LEFT_OF_HOUR)
+    freed = counts.send(rule, _LIMIT_ON_COPY + 2)
+    tally.add(_in("an hour later", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY)))
+    how = "an hour's window that is used up, its admissions moved back by 59 minutes (still used up) and by 60 (free)"
+    return watch.counted("quotas.hour_window_expires", tally, how)
+
+
+def _move(place: Copy, rule: Rule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
+    """Move what the copy has stored of a rule's admissions. Raises Inconclusive when it has no such view."""
+    target, moved = place.target, {"to": to, "back": back, "rule": rule.id, "key": f"api_key:{rule.key}"}
+    try:
+        with psycopg.connect(
+            target.database_url or "", connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
+        ) as session:
+            rows = session.execute(_MOVE, moved).rowcount
+    except psycopg.Error as error:
+        raise Inconclusive(
+            f"rate_limit_admissions: {' '.join(str(error).split())} (docs/contract.md, Database)"
+        ) from error
+    if not rows:
+        raise Inconclusive(f"rate_limit_admissions lists nothing of the rule {rule.name} (docs/contract.md, Database)")
+
+
+def _in(situation: str, wrong: Sample) -> Sample:
+    return f"{situation}: {wrong}" if wrong else None

@@ -1,0 +1,83 @@
+"""Quotas and rollback from the command line: on copies beside the target, which are gone afterwards."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.ground import Ground, ground, until
+
+LOOKED_AT = ("qa.quotas", "prod.rollback")
+
+
+@pytest.fixture(scope="module")
+def place(executable: Path) -> Iterator[Ground]:
+    """A server that is deployed."""
+    with ground() as made:
+        made.deploy(executable, made.environment_file())
+        yield made
+
+
+def copies(place: Ground) -> list[Path]:
+    """The folders of copies that are there."""
+    return list((place.folder / "home" / "ground" / "copies").glob("*"))
+
+
+def copy_runs(place: Ground) -> bool:
+    """Whether a copy's supervisor is there."""
+    return any(list(folder.glob("*/state.json")) for folder in copies(place))
+
+
+def processes_of(folder: Path) -> list[int]:
+    """What runs because of a copy, by its command line."""
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or ())]
+
+
+def test_a_gate_that_brings_its_target_goes_back_to_a_twin() -> None:
+    """Both looks pass at once in two workers, the rollback says what it went back to, and nothing is left."""
+    with ground() as made:
+        outcome = made.gate(made.environment_file(), "--stage=prod", "-k", "quotas or rollback", "-n", "2")
+        measured = made.measured()
+        assert copies(made) == []
+        assert processes_of(made.folder) == []
+    assert {name: outcome.states[name] for name in LOOKED_AT} == dict.fromkeys(LOOKED_AT, "pass"), outcome.output
+    assert "a twin of the release (same code, other bytes; there is no previous one yet)" in measured
+
+
+def test_without_a_previous_release_the_rollback_is_not_decided(place: Ground) -> None:
+    """A target that was deployed by somebody has to have been deployed twice; the reason says so."""
+    file = place.environment_file(base_url=place.url)
+    outcome = place.gate(file, "--stage=prod", "-k", "rollback")
+    assert outcome.states["prod.rollback"] == "inconclusive"
+    assert "ground: there is no previous release here; deploy one: gaia deploy ground PHASE" in outcome.output
+    assert copies(place) == []
+
+
+def test_the_next_gate_removes_the_copy_of_a_killed_one(place: Ground) -> None:
+    """SIGKILL while a copy runs: its processes and its folder are gone when the next gate has ended."""
+    file = place.environment_file(base_url=place.url)
+    gate = place.start("pytest", f"--env={file}", "--stage=qa", "-k", "quotas")
+    until(lambda: copy_runs(place))
+    gate.send_signal(signal.SIGKILL)
+    gate.communicate()
+    (folder,) = copies(place)
+    assert processes_of(folder) != []
+    outcome = place.gate(file, "-k", "health")
+    assert f"removed the rehearsal copy {folder.name}" in outcome.output
+    assert copies(place) == []
+    assert processes_of(folder) == []
+
+
+def test_ctrl_c_removes_the_copy(place: Ground) -> None:
+    """SIGINT while a copy runs: the gate takes it away itself."""
+    file = place.environment_file(base_url=place.url)
+    gate = place.start("pytest", f"--env={file}", "--stage=qa", "-k", "quotas")
+    until(lambda: copy_runs(place))
+    (folder,) = copies(place)
+    gate.send_signal(signal.SIGINT)
+    output, _ = gate.communicate(timeout=60)
+    assert gate.returncode == 2, output
+    assert copies(place) == []
+    assert processes_of(folder) == []

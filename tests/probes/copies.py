@@ -1,0 +1,50 @@
+"""Rehearsal copies of releases that a test makes up, without a target beside them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gaia_checks.deploy import artifact, places, swap
+from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.environment import ROOT, Environment
+from tests.deploy.conftest import make_stage
+from tests.probes.servers import RUN, TOKEN
+
+MIGRATIONS = ROOT / "migrations"
+
+
+@contextmanager
+def place() -> Iterator[Environment]:
+    """An environment with a PostgreSQL of its own, as a copy has it; supervisor and PostgreSQL run."""
+    with make_stage("embedded", ADMIN_TOKEN=TOKEN) as stage:
+        places.prepare(places.of(stage.environment))
+        swap.ensure_supervisor(stage.environment)
+        yield stage.environment
+
+
+@contextmanager
+def copy_of(release: Path, origin: Environment | None = None) -> Iterator[Copy]:
+    """A copy of a release; `origin` is where the release before it is looked for."""
+    with place() as here:
+        yield Copy(here, origin or here, RUN, release, twin=False)
+
+
+def variant(folder: Path, *changes: tuple[str, str], file: str = "050_rate_limiting.sql") -> Path:
+    """Write the project's migrations with other words in one file: (old, new)."""
+    shutil.copytree(MIGRATIONS, folder)
+    for old, new in changes:
+        text = (folder / file).read_text()
+        assert old in text
+        (folder / file).write_text(text.replace(old, new))
+    return folder
+
+
+@contextmanager
+def released(executable: Path, folder: Path, migrations: Path = MIGRATIONS) -> Iterator[Path]:
+    """A release of the given parts, in a folder that goes afterwards."""
+    folder.mkdir()
+    try:
+        yield artifact.from_worktree(folder, executable=executable, migrations=migrations)
+    finally:
+        artifact.remove(folder)

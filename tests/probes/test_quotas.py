@@ -1,0 +1,238 @@
+"""Quotas that count one too many, or forget, are seen; those of the real server are exact."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gaia_checks.deploy import migrate
+from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.errors import Inconclusive, TargetUnreachable
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import quotas
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.probes.client import client
+from gaia_checks.probes.counting import USAGE
+from tests.probes import copies, servers
+from tests.probes.servers import Spoil, free_port, spoiled, target
+
+
+def test_the_real_server_counts_exactly(server: Target) -> None:
+    """Answers, headers and the list of usage agree with what was sent, and no rule is left."""
+    seen = quotas.live(server)
+    assert (seen.name, seen.value, seen.n, seen.notes) == ("quotas.counts_equal", 24, 24, ())
+    with client(server) as http:
+        rules = http.get(CONFIG, params={"limit": 200}).json()["items"]
+    assert [rule["rule_name"] for rule in rules if "quotas" in rule["rule_name"]] == []
+
+
+def changed(request: Request, response: Response, name: str, by: int) -> Response:
+    """Change a number in the list of usage, the same for every key."""
+    if request.url.path != USAGE:
+        return response
+    body = json.loads(bytes(response.body))
+    for item in body["items"]:
+        item[name] += by
+    return Response(json.dumps(body), response.status_code, media_type="application/json")
+
+
+def header(request: Request, response: Response, name: str, by: int) -> Response:
+    """Change what is told to be left in a header of what is counted."""
+    pattern = r"\d+" if name.startswith("X-") else r"(?<=r=)\d+"
+    if counted(request):
+        found = re.sub(pattern, lambda number: str(int(number[0]) + by), response.headers[name])
+        response.headers[name] = found
+    return response
+
+
+def counted(request: Request) -> bool:
+    """Whether a request is one of those that are counted."""
+    return "-quotas-" in request.headers.get("X-API-Key", "")
+
+
+def admits_one_more() -> Spoil:
+    """Let the first refused request pass."""
+    refused: list[Request] = []
+
+    def spoil(request: Request, response: Response) -> Response:
+        if counted(request) and response.status_code == 429 and not refused:
+            refused.append(request)
+            response.status_code = 200
+        return response
+
+    return spoil
+
+
+PERIOD_START = "date_trunc(rate_limit_period(limit_type), moment, 'UTC')"
+SUNDAY = "date_trunc('week', moment + interval '1 day', 'UTC') - interval '1 day'"
+
+
+def failing(request: Request, response: Response) -> Response:
+    """Let the list of usage fail."""
+    return Response("", 500) if request.url.path == USAGE else response
+
+
+FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
+    "usage tells one too few": (
+        lambda: lambda request, response: changed(request, response, "used", -1),
+        15, "daily_quota: GET /api/admin/quotas/usage tells 11 used and 8 left, should be 12 used and 8 left",
+    ),
+    "usage tells too many left": (
+        lambda: lambda request, response: changed(request, response, "remaining", 1),
+        15, "daily_quota: GET /api/admin/quotas/usage tells 12 used and 9 left, should be 12 used and 8 left",
+    ),
+    "usage fails": (lambda: failing, 15, "daily_quota: GET /api/admin/quotas/usage answers 500"),
+    "RateLimit tells one too many": (
+        lambda: lambda request, response: header(request, response, "RateLimit", 1),
+        18, "daily_quota: RateLimit tells r=9 of the rule, should be 8",
+    ),
+    "X-RateLimit-Remaining tells one too many": (
+        lambda: lambda request, response: header(request, response, "X-RateLimit-Remaining", 1),
+        18, "daily_quota: X-RateLimit-Remaining is 9, RateLimit tells",
+    ),
+    "one request too many is admitted": (
+        admits_one_more,
+        23, "daily_quota: of 14 requests 9 were answered 200, 5 were answered 429, should be 8 were answered 200",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_count_that_is_off_by_one_is_seen(server: Target, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is told: as many samples are wrong as tell it, and the first says what was told instead."""
+    monkeypatch.setattr("gaia_checks.probes.counting._SETTLE_S", 0)  # this server is one process
+    spoil, good, note = FAULTS[fault]
+    with spoiled(server, spoil()) as wrong:
+        seen = quotas.live(wrong)
+    assert (seen.value, seen.n) == (good, 24)
+    assert seen.notes[0].startswith(note)
+
+
+def test_a_server_that_limits_nothing_counts_nothing(executable: Path, database: str, tmp_path: Path) -> None:
+    """With rate limiting off no sample of it is good, but that what should be admitted is."""
+    migrate.up(database, copies.MIGRATIONS)
+    with servers.real(executable, database, tmp_path / "log", RATE_LIMIT_ENABLED="false") as lax:
+        seen = quotas.live(lax)
+    assert (seen.value, seen.n) == (3, 24)
+
+
+def test_a_rule_that_is_not_ours_decides_nothing(server: Target) -> None:
+    """When another rule refuses it is named, as nobody knows what should have been counted."""
+
+    def refuse(request: Request, response: Response) -> Response:
+        if counted(request):
+            response.status_code = 429
+            response.headers["RateLimit"] = f'"{request.headers["X-API-Key"]}";r=7;t=60, "strict";r=0;t=1'
+        return response
+
+    with spoiled(server, refuse) as wrong, pytest.raises(Inconclusive, match="the rule strict refuses what this gate"):
+        quotas.live(wrong)
+
+
+def test_nobody_there_is_unreachable() -> None:
+    """A server that does not answer says nothing about quotas."""
+    with pytest.raises(TargetUnreachable, match="no answer to POST"):
+        quotas.live(target(f"http://127.0.0.1:{free_port()}"))
+
+
+# on a copy -----------------------------------------------------------------------------------------
+
+
+def test_the_real_server_keeps_its_counts_and_knows_its_periods(executable: Path, tmp_path: Path) -> None:
+    """Over a crash of server and database, at the edges of day, week and month, and after an hour."""
+    with copies.released(executable, tmp_path / "releases") as release:
+        seen = by_name(quotas.on_copy(copies.copy_of(release)))
+    assert {name: (each.value, each.n, each.notes) for name, each in seen.items()} == {
+        "kept_across_restart": (True, 4, ()),
+        "reset_at_period_edges": (12, 12, ()),
+        "hour_window_expires": (4, 4, ()),
+    }
+
+
+def test_counts_that_a_crash_loses_and_weeks_from_sunday_are_seen(executable: Path, tmp_path: Path) -> None:
+    """A quota table that is not logged is empty after the crash; a week that begins a day early ends a day early."""
+    migrations = copies.variant(
+        tmp_path / "migrations",
+        ("CREATE TABLE resource_quotas", "CREATE UNLOGGED TABLE resource_quotas"),
+        (PERIOD_START, f"CASE limit_type WHEN 'weekly_quota' THEN {SUNDAY} ELSE {PERIOD_START} END"),
+    )
+    with copies.released(executable, tmp_path / "releases", migrations) as release:
+        seen = by_name(quotas.on_copy(copies.copy_of(release)))
+    kept = seen["kept_across_restart"]
+    assert kept.value is False
+    assert kept.notes[0].startswith("after the crash: daily_quota: GET /api/admin/quotas/usage tells 0 used and 8 left")
+    assert not [note for note in kept.notes if "requests_per_hour" in note]
+    edges = seen["reset_at_period_edges"]
+    assert (edges.value, edges.n) == (11, 12)
+    assert "weekly_quota: of " in edges.notes[0]
+    assert seen["hour_window_expires"].value == 4
+
+
+def test_without_a_copy_nothing_was_seen_and_the_reason_is_told() -> None:
+    """No sample of any of the three."""
+
+    @contextmanager
+    def none() -> Iterator[Copy]:
+        raise Inconclusive("there can be no rehearsal copy: the disk is full")
+        yield
+
+    seen = quotas.on_copy(none())
+    assert [each.n for each in seen] == [0, 0, 0]
+    assert {each.notes for each in seen} == {("there can be no rehearsal copy: the disk is full",)}
+
+
+def by_name(seen: list[Measurement]) -> dict[str, Measurement]:
+    """The measurements by name, without the look's."""
+    return {each.name.removeprefix("quotas."): each for each in seen}
+
+
+# periods -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quota", "moment", "start"),
+    [
+        ("daily_quota", "2026-03-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"),
+        ("daily_quota", "2026-03-01T00:30:00+02:00", "2026-02-28T00:00:00+00:00"),
+        ("weekly_quota", "2026-03-01T23:59:59+00:00", "2026-02-23T00:00:00+00:00"),  # a Sunday
+        ("weekly_quota", "2026-03-02T00:00:00+00:00", "2026-03-02T00:00:00+00:00"),
+        ("monthly_quota", "2026-02-28T23:59:59+00:00", "2026-02-01T00:00:00+00:00"),
+        ("monthly_quota", "2026-03-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"),
+    ],
+)
+def test_periods_are_calendar_periods_in_utc(quota: str, moment: str, start: str) -> None:
+    """A day, a week from Monday, a month."""
+    assert quotas.period_start(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(start)
+
+
+@given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))  # noqa: DTZ001 - made aware below
+def test_a_look_begins_away_from_midnight(moment: datetime) -> None:
+    """After the wait a minute is left of the day, and the last midnight is some seconds ago."""
+    begins = moment.replace(tzinfo=UTC) + timedelta(seconds=quotas.wait_s(moment.replace(tzinfo=UTC)))
+    assert (begins + timedelta(seconds=59)).date() == begins.date()
+    assert (begins - timedelta(seconds=5)).date() == begins.date()
+    assert begins.replace(tzinfo=None) - moment <= timedelta(seconds=65)
+
+
+def test_a_look_over_midnight_is_taken_anew() -> None:
+    """What was seen over midnight does not count."""
+    clock = [datetime(2026, 2, 26, 23, 58, tzinfo=UTC)]
+    looked: list[int] = []
+
+    def look() -> int:
+        clock[0] += timedelta(minutes=3 if not looked else 1)
+        looked.append(len(looked))
+        return len(looked)
+
+    def sleep(seconds: float) -> None:
+        clock[0] += timedelta(seconds=seconds)
+
+    assert quotas.within_a_day(look, lambda: clock[0], sleep) == 2

@@ -1,0 +1,104 @@
+"""One can go back to the release before, with what was stored; where one cannot, it is said."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gaia_checks.deploy import artifact, links, places, twin
+from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.model import Measurement
+from gaia_checks.probes import rollback
+from tests.deploy.stage import FAKE
+from tests.probes import copies
+from tests.probes.servers import RUN, target
+
+
+@contextmanager
+def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS) -> Iterator[Copy]:
+    """A copy of a release beside a target that has no release before it."""
+    with copies.place() as here:
+        origin = replace(here, home=folder / "target")
+        places.prepare(places.of(origin))
+        try:
+            current = artifact.from_worktree(places.of(origin).releases, executable=executable, migrations=migrations)
+            yield Copy(here, origin, RUN, current, twin=False)
+        finally:
+            artifact.remove(origin.home)
+
+
+def precede(copy: Copy, before: Path) -> None:
+    """Let a release be the one before."""
+    links.point(places.of(copy.origin).releases, current=copy.current, previous=before)
+
+
+def look(copy: Copy) -> dict[str, Measurement]:
+    """Take the look and return its measurements without the look's name."""
+    seen = rollback.probe(target("http://127.0.0.1:1"), copy=nullcontext(copy))
+    return {each.name.removeprefix("rollback."): each for each in seen}
+
+
+def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_missed(
+    executable: Path, tmp_path: Path
+) -> None:
+    """Deleted quotas are named after every step; the release, its rules and its windows come back, and the schema."""
+    migrations = copies.variant(tmp_path / "migrations")
+    (migrations / "051_forget.sql").write_text("DELETE FROM resource_quotas;\n")
+    (migrations / "rollback" / "051_forget.sql").write_text("SELECT 1;\n")
+    with (migrations / "order.txt").open("a") as order:
+        order.write("051_forget.sql\n")
+    with copy_of(executable, tmp_path, migrations) as copy:
+        precede(copy, artifact.from_worktree(places.of(copy.origin).releases, executable=executable))
+        seen = look(copy)
+    restored = seen["previous_restored"]
+    assert restored.how.startswith("the previous release, then the current one deployed over it")
+    assert restored.value is False
+    assert restored.notes[0] == (
+        "deploying the current release over it: daily_quota: GET /api/admin/quotas/usage tells 0 used and 100 left, "
+        "should be 3 used and 97 left"
+    )
+    assert [note.partition(": GET ")[0] for note in restored.notes[1:]] == [
+        "going back: daily_quota",
+        "going forward again: daily_quota",
+    ]
+    assert seen["seconds"].value > 0
+    assert (seen["schema_equal"].value, seen["schema_equal"].n) == (True, 1)
+
+
+def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named(
+    executable: Path, tmp_path: Path
+) -> None:
+    """Both are failures, each with its own reason."""
+    migrations = copies.variant(
+        tmp_path / "migrations", ("DROP TABLE rate_limit_stats;\n", ""), file="rollback/050_rate_limiting.sql"
+    )
+    crashing = tmp_path / "crashing"
+    crashing.write_text(FAKE.read_text().replace('BEHAVIOUR = "serve"', 'BEHAVIOUR = "crash"'))
+    with copy_of(executable, tmp_path, migrations) as copy:
+        precede(copy, artifact.from_worktree(places.of(copy.origin).releases, executable=crashing))
+        seen = look(copy)
+    restored, schema = seen["previous_restored"], seen["schema_equal"]
+    assert (restored.value, restored.n, seen["seconds"].n) == (False, 1, 0)
+    assert "deploying the release before: worktree-" in restored.notes[0]
+    assert "ended with exit code 1 before it was ready" in restored.notes[0]
+    assert (schema.value, schema.n) == (False, 1)
+    assert schema.notes[0] == "TABLE public.rate_limit_stats: not taken away by the rollback files"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_without_a_whole_release_before_nothing_is_decided(executable: Path, tmp_path: Path, damaged: bool) -> None:
+    """There is none, or it is not the one that was released: no sample, and the reason; the schema is looked at."""
+    with copy_of(executable, tmp_path) as copy:
+        if damaged:
+            before = twin.make(copy.current, places.of(copy.origin).releases)
+            precede(copy, before)
+            (before / "gaia_server").chmod(0o755)
+            (before / "gaia_server").write_bytes(b"#!/bin/sh\n")
+        seen = look(copy)
+    reason = "gaia_server is not the one that was released" if damaged else "there is no previous release here; deploy"
+    for name in ("previous_restored", "seconds"):
+        assert seen[name].n == 0
+        assert reason in seen[name].notes[0]
+    assert seen["schema_equal"].value is True
