@@ -14,7 +14,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -70,11 +70,14 @@ def describe(environment: Environment, stage: str) -> str:
     }
     if environment.base_url:
         table["base_url"] = redact(_without_userinfo(environment.base_url))
+    if environment.log:
+        table["log"] = str(environment.log)
     variables = {
         name: REDACTED if name in SECRET_NAMES else redact(value) for name, value in sorted(environment.values.items())
     }
+    names = {f"contract.{kind}": called for kind, called in asdict(environment.names).items() if called}
     looks = {f"looks.{look}": dict(parameters) for look, parameters in environment.looks.items()}
-    return toml.document({"environment": table, "environment.variables": variables, **looks})
+    return toml.document({"environment": table, "environment.variables": variables, **names, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gaia_checks.model import Process, Target
+from gaia_checks.model import Log, Process, Target
 
 RUN = "20260226T100000Z-3fa9c1"
 TOKEN = "a-token-for-tests"
@@ -55,7 +55,7 @@ def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Targ
         found = Process(process.pid, psutil.Process(process.pid).create_time(), executable)
         url = f"http://127.0.0.1:{port}"
         _until_answering(f"{url}/health", log)
-        yield target(url, process=found, log=log, admin_token=TOKEN, database_url=dsn)
+        yield target(url, process=found, log=Log(str(log)), admin_token=TOKEN, database_url=dsn)
     finally:
         process.terminate()
         process.wait(_DEADLINE_S)
