@@ -4,8 +4,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
+from gaia_checks import environment
+from gaia_checks.gate import dry_run
+from gaia_checks.judge import criteria
 from gaia_checks.model import Target
 from tests import renamed, sshd
 from tests.gate.test_gate import DEV, LONG_LOOKS
@@ -60,12 +64,28 @@ def test_more_settings_show_more(elsewhere: Ground, server: Target, tmp_path: Pa
     with sshd.running(tmp_path) as machine:
         log = f'log = "{machine.log(Path(server.log.path))}"\n'
         file = elsewhere.environment_file(base_url=server.base_url, keys=log)
+        before = requests_to(server)
         outcome = elsewhere.gate(file, PATH=machine.path, DATABASE_URL=server.database_url)
     assert outcome.code == 8, outcome.output
     assert {f"dev.{name}" for name in DEV} - passed(outcome) == {"dev.process", "dev.migrations"}
     assert "which migrations the release has cannot be seen" in why(outcome, "dev.migrations")
     assert '"msg"' in (outcome.folder / "server.log").read_text()
     assert f'log = "{machine.log(Path(server.log.path))}"' in (outcome.folder / "environment.toml").read_text()
+    assert planned_requests(file) == requests_to(server) - before
+
+
+def planned_requests(file: Path) -> int:
+    """What a dry run says of the requests of this stage."""
+    where = environment.load(str(file))
+    loaded = criteria.load(overrides=where.looks)
+    return sum(int(row.requests) for row in dry_run.plan(loaded.for_stage(where.stage), loaded.looks, where.names))
+
+
+def requests_to(server: Target) -> int:
+    """How many requests the server has answered, but for those that ask for this."""
+    samples = httpx.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
+    counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in counted)
 
 
 # other names -----------------------------------------------------------------------------------------
