@@ -107,11 +107,11 @@ def our_text(names: Names, text: Text) -> Text:
 
 
 def our_metrics(names: Names, text: str) -> str:
-    """Return Prometheus text with the contract's names: its samples, and their HELP and TYPE."""
+    """Return Prometheus text with the contract's names: of samples, HELP and TYPE, and of the paths that are routes."""
     for known, called in names.metrics.items():
         line = rf"^(# \w+ )?{re.escape(called)}(?=[\s{{]|_(?:bucket|count|sum)[\s{{])"
         text = re.sub(line, rf"\g<1>{known}", text, flags=re.MULTILINE)
-    return text
+    return re.sub(r'(?<=\broute=")/[^"]*', lambda route: our_path(names, route[0]), text)
 
 
 def _table(where: str, kind: str, table: Any) -> dict[str, str]:

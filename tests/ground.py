@@ -41,6 +41,10 @@ max_window_s = 5
 [looks.limits]
 window_s = 5
 
+[looks.protection]
+rate_per_s = 60
+window_s = 4
+
 [looks.soak]
 clients = 50
 window_s = 12

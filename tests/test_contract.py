@@ -87,13 +87,13 @@ def test_metrics_get_our_names() -> None:
     """Samples, with labels or without, HELP, TYPE and the parts of a histogram; no name that only begins alike."""
     theirs = (
         '# HELP pool_max Most of pool_max.\n# TYPE pool_max gauge\npool_max 10\npool_max{a="pool_max "} 1\n'
-        'pool_maximum 3\nhttp_seconds_bucket{le="1"} 1\nhttp_seconds_sum 2\nhttp_seconds_total 3\n'
+        'pool_maximum 3\nhttp_seconds_bucket{le="1",route="/v2/usage"} 1\nhttp_seconds_sum 2\nhttp_seconds_total 3\n'
     )
     assert contract.our_metrics(NAMES, theirs) == (
         "# HELP gaia_database_pool_max Most of pool_max.\n# TYPE gaia_database_pool_max gauge\n"
         'gaia_database_pool_max 10\ngaia_database_pool_max{a="pool_max "} 1\npool_maximum 3\n'
-        'gaia_http_request_duration_seconds_bucket{le="1"} 1\ngaia_http_request_duration_seconds_sum 2\n'
-        "http_seconds_total 3\n"
+        'gaia_http_request_duration_seconds_bucket{le="1",route="/api/admin/quotas/usage"} 1\n'
+        "gaia_http_request_duration_seconds_sum 2\nhttp_seconds_total 3\n"
     )
 
 

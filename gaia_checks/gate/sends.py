@@ -1,4 +1,4 @@
-"""What each look would do to a target, in words and in numbers: for `pytest --env=NAME --dry-run`. Pure data.
+"""What each look would do to a target, in words and in numbers: for `pytest --env=NAME --dry-run`. Pure.
 
 One entry per look of criteria.toml, and one for the gate itself. A sentence names every parameter of its look, as
 `{window_s:g}`, so that none can be added without a word here; paths are the contract's.
@@ -6,6 +6,8 @@ One entry per look of criteria.toml, and one for the gate itself. A sentence nam
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from gaia_checks.probes import growth
 
 Parameters = Mapping[str, float]
 Number = Callable[[Parameters], float]
@@ -41,6 +43,9 @@ NOT_BUILT = Sends("nothing: this gate has no such look yet", where="–")
 
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 of them, a rule made and removed."""
+
+MONITORING_BESIDE = 1 + 2 + 3
+"""GET /health, two scrapes, and a rule made, found and removed."""
 
 SENDS: Mapping[str, Sends] = {
     "process": Sends("reads the process: its start, its executable; GET /health", requests=lambda _: 1),
@@ -98,7 +103,12 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda look: look["rate_per_s"] * look["window_s"],
         rules=lambda look: max(1, min(5, look["rate_per_s"] // 20)),
     ),
-    "monitoring": NOT_BUILT,
+    "monitoring": Sends(
+        "GET /metrics before and after a few requests to /health, /livez and /api/admin/quotas, some of them to be "
+        "refused by a rule of the run's own",
+        requests=lambda _: sum(kind.times for kind in growth.SENT) + MONITORING_BESIDE,
+        rules=lambda _: 1,
+    ),
     "rollback": NOT_BUILT,
 }
 """Look -> what it would do."""

@@ -146,7 +146,7 @@ def _body(target: Target, response: httpx.Response) -> bytes:
     kind = response.headers.get("Content-Type", "")
     if "json" in kind:
         return contract.our_text(target.names, response.content)
-    if target.names.metrics and "text" in kind:
+    if "text/plain" in kind:
         return contract.our_metrics(target.names, response.text).encode()
     return response.content
 

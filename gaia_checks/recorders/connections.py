@@ -12,6 +12,7 @@ import psycopg
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.client import CONNECT_S, async_client
+from gaia_checks.probes.exposition import Exposition
 from gaia_checks.probes.postgres import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
 from gaia_checks.probes.unseen import DATABASE, TOLD, unseen
 from gaia_checks.recorders import metrics
@@ -147,9 +148,9 @@ async def _pool(http: httpx.AsyncClient) -> Pool:
     return pool_of(await metrics.read(http))
 
 
-def pool_of(text: str) -> Pool:
-    """Return what Prometheus text says about the pool. Raises Unseen. Pure."""
-    in_use, waiting, most = (metrics.gauge(text, name) for name in (IN_USE, WAITING, MOST))
+def pool_of(said: Exposition) -> Pool:
+    """Return what the metrics say about the pool. Raises Unseen. Pure."""
+    in_use, waiting, most = (metrics.gauge(said, name) for name in (IN_USE, WAITING, MOST))
     if not most > 0:
         raise Unseen(f"GET {METRICS}: {MOST} is {most:g}, so nothing is known of the pool's size")
     return Pool(in_use, waiting, most)

@@ -7,6 +7,7 @@ from functools import partial
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.client import async_client
+from gaia_checks.probes.exposition import Exposition
 from gaia_checks.probes.unseen import HERE, TOLD, unseen
 from gaia_checks.recorders import metrics
 from gaia_checks.recorders.beginning import STARTED
@@ -44,13 +45,13 @@ async def record(
     async with async_client(target) as http:
         async for t in ticks(interval_s, window_s, told):
             try:
-                text = await metrics.read(http)
-                held.add(t, metrics.gauge(text, RESIDENT))
+                said = await metrics.read(http)
+                held.add(t, metrics.gauge(said, RESIDENT))
             except Unseen as why:
                 note = cannot(why=str(why))
                 held.notes += [note] if note not in held.notes else []
                 continue
-            began_s = _began_s(text, time.time())
+            began_s = _began_s(said, time.time())
             first_s = first_s or began_s
             if first_s and began_s and abs(began_s - first_s) > _SAME_S:
                 return MEASURES.unseen(cannot(why="another process told: it was restarted, or is one of several"))
@@ -58,10 +59,10 @@ async def record(
     return held.measured()
 
 
-def _began_s(text: str, now_s: float) -> float | None:
+def _began_s(said: Exposition, now_s: float) -> float | None:
     """Return when the process that tells began; None when it does not say. Pure."""
     with contextlib.suppress(Unseen):
-        return metrics.gauge(text, STARTED)
+        return metrics.gauge(said, STARTED)
     with contextlib.suppress(Unseen):
-        return now_s - metrics.gauge(text, UPTIME)
+        return now_s - metrics.gauge(said, UPTIME)
     return None
