@@ -5,7 +5,7 @@ from dataclasses import replace
 from gaia_checks.deploy import rollout
 from gaia_checks.environment import Environment
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Log, Target
+from gaia_checks.model import Target
 
 
 def brought_by_gate(environment: Environment) -> bool:
@@ -35,7 +35,7 @@ def find(environment: Environment, run: str) -> Target:
             target,
             release=status.release,
             process=status.process,
-            log=environment.log or (Log(str(status.log)) if status.log else None),
+            log=environment.log or status.log,
             database_url=status.database_url or target.database_url,
         )
     if environment.base_url is None:

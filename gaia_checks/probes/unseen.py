@@ -10,6 +10,6 @@ TOLD = "let GET /metrics tell {metric} (another name is mapped by [contract.metr
 
 
 def unseen(target: Target, what: str, *settings: str, why: str = "", metric: str = "") -> str:
-    """Return the note of a measurement without samples: what, the settings of which one would do, and why. Pure."""
-    would = ", or ".join(setting.format(name=target.environment, metric=metric) for setting in settings)
-    return f"{what} cannot be seen from here: {would}" + (f" ({why})" if why else "")
+    """Return the note of a measurement without samples: what, the settings of which one will do, and why. Pure."""
+    will_do = ", or ".join(setting.format(name=target.environment, metric=metric) for setting in settings)
+    return f"{what} cannot be seen from here: {will_do}" + (f"; {why}" if why else "")
