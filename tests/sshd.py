@@ -29,6 +29,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 StrictModes no
+SetEnv PATH={folder}/there:/usr/bin:/bin
 """
 
 CLIENT = """
@@ -45,6 +46,7 @@ class Sshd:
     port: int
     user: str
     bin: Path
+    there: Path  # programs that come first "on that machine"
 
     @property
     def path(self) -> str:
@@ -60,7 +62,7 @@ class Sshd:
 def running(folder: Path) -> Iterator[Sshd]:
     """Run sshd until the end of the block."""
     assert SSHD, "sshd is needed; run `apt-get install -y --no-install-recommends openssh-server`"
-    made = Sshd(free_port(), pwd.getpwuid(os.getuid()).pw_name, folder / "bin")
+    made = Sshd(free_port(), pwd.getpwuid(os.getuid()).pw_name, folder / "bin", folder / "there")
     for name in ("host_key", "user_key"):
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)), check=True)
     host_key = (folder / "host_key.pub").read_text()
@@ -68,6 +70,7 @@ def running(folder: Path) -> Iterator[Sshd]:
     (folder / "sshd_config").write_text(SERVER.format(folder=folder, port=made.port))
     (folder / "ssh_config").write_text(CLIENT.format(folder=folder))
     made.bin.mkdir()
+    made.there.mkdir()
     (made.bin / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/ssh_config "$@"\n')
     (made.bin / "ssh").chmod(0o755)
     if os.getuid() == 0:

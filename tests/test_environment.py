@@ -1,5 +1,6 @@
 """Environment files and variables: what is wrong is named with file, key and what to write; secrets stay inside."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,17 @@ def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: Log, writt
     """As a file of this machine or by an ssh URL, and told again as it was written."""
     assert load(tmp_path, GOOD + f'log = "{text}"\n').log == log
     assert str(log) == written
+
+
+def test_the_page_about_targets_shows_what_can_be_read(tmp_path: Path) -> None:
+    """Its examples, one below the other, are an environment file."""
+    page = (environment.ROOT / "docs" / "targets.md").read_text()
+    found = load(tmp_path, "\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
+    assert (found.base_url, str(found.log)) == (
+        "https://qa.test:8443/gaia",
+        "ssh://me@qa.test:2222/var/log/gaia.log",
+    )
+    assert found.names.paths["/health"] == "/healthz"
 
 
 def test_without_a_word_a_target_is_ours(tmp_path: Path) -> None:

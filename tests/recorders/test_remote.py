@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,22 @@ def test_lines_come_from_the_first_on_and_as_they_are_written(log: Log) -> None:
     assert seen == ["one", "two"]
     assert lines.last() == ["three"]
     lines.close()
+    until(lambda: not tails(log))
+
+
+def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: Log, machine: sshd.Sshd) -> None:
+    """Not every system's tail ends with its reader: what waits for our end over there ends it."""
+    tail = machine.there / "tail"
+    tail.write_text(
+        f"#!{sys.executable}\nimport sys, time\nprint(open(sys.argv[-1]).read(), flush=True)\ntime.sleep(99)\n"
+    )
+    tail.chmod(0o755)
+    Path(log.path).write_text("one\n")
+    lines = Remote(log)
+    assert read(lines) == ["one"]
+    assert tails(log)
+    lines.close()
+    tail.unlink()
     until(lambda: not tails(log))
 
 
