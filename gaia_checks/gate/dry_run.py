@@ -112,7 +112,7 @@ def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) ->
     requests, most, sockets, rules = (sum(column) for column in zip(*map(_amounts, rows), strict=True))
     more = f" (at most {_count(most)} in {words.duration(longest_s)}, while undecided)" if most > requests else ""
     in_all = f"in all: about {_count(requests)} requests in {words.duration(lasts_s)}{more}"
-    copies = [row.look for row in rows if row.where == COPY]
+    copies = [row.look for row in rows if COPY in row.where]
     return [
         f"{in_all}, {_count(sockets)} WebSockets, {_count(rules)} rules, which are removed at the end",
         "all of it carries the run id, gaia-run-...",

@@ -4,16 +4,26 @@ One entry per look of criteria.toml, and one for the gate itself. A sentence nam
 `{window_s:g}`, so that none can be added without a word here; paths are the contract's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gaia_checks.probes import growth
+from gaia_checks.recorders import salvos
+from gaia_checks.recorders.salvos import Salvo
 
 Parameters = Mapping[str, float]
 Number = Callable[[Parameters], float]
 
 TARGET = "target"
 COPY = "rehearsal copy"
+
+
+def _salvos(look: Parameters) -> Sequence[Salvo]:
+    return salvos.plan(int(look["clients"]), min(look["window_s"], salvos.ENDS_S))
+
+
+def _limits(look: Parameters) -> int:
+    return sum(map(len, salvos.rules(int(look["clients"])).values()))
 
 
 def _none(_: Parameters) -> float:
@@ -48,7 +58,9 @@ MONITORING_BESIDE = 1 + 2 + 3
 """GET /health, two scrapes, and a rule made, found and removed."""
 
 SENDS: Mapping[str, Sends] = {
-    "process": Sends("reads the process: its start, its executable; GET /health", requests=lambda _: 1),
+    "process": Sends(
+        "reads the process: its start, its executable; GET /health where it is known", requests=lambda _: 1
+    ),
     "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
     "migrations": Sends("reads schema_migrations, tables and indexes in the database", "database"),
     "health": Sends(
@@ -58,7 +70,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "api": Sends(
         "every route of /api/admin/quotas; creates a rule, changes and removes it; sends bad input to be refused",
-        requests=lambda _: 41,
+        requests=lambda _: 42,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
     ),
@@ -79,8 +91,19 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda look: look["rate_per_s"] * look["window_s"],
         rules=lambda _: 1,
     ),
-    "limits": NOT_BUILT,
-    "quotas": NOT_BUILT,
+    "limits": Sends(
+        "asks for nothing, 404, below /api/admin/quotas, {clients:g} at once at most, for {window_s:g} s: as often as "
+        "rules of the run's own allow, and a little more, to be refused",
+        requests=lambda look: sum(len(salvo.keys) for salvo in _salvos(look)) + 2 * _limits(look),
+        rules=_limits,
+    ),
+    "quotas": Sends(
+        "uses a daily, a weekly and a monthly quota up, a little more is refused; on the copy: also over a crash, and "
+        "with stored times moved to the edges of their periods",
+        f"{TARGET}, {COPY}",
+        requests=lambda _: 117,
+        rules=lambda _: 3,
+    ),
     "soak": Sends(
         "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; in the middle a rule of the run's own "
         "is exceeded over 5 s, which makes the server's alert fire",
@@ -109,6 +132,6 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda _: sum(kind.times for kind in growth.SENT) + MONITORING_BESIDE,
         rules=lambda _: 1,
     ),
-    "rollback": NOT_BUILT,
+    "rollback": Sends("deploys the release, goes back to the one before, and takes the schema down and up", COPY),
 }
 """Look -> what it would do."""

@@ -1,10 +1,11 @@
 """What a gate would send where: told without sending anything, and never taken for a pass."""
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,9 +14,13 @@ from starlette.routing import Route
 from gaia_checks.gate import dry_run
 from gaia_checks.gate.sends import COPY, GATE, NOT_BUILT, SENDS
 from gaia_checks.judge import criteria
-from gaia_checks.model import Names
+from gaia_checks.model import Names, Target
+from gaia_checks.probes import api, monitoring, quotas
 from tests.ground import Ground, ground
+from tests.probes.conftest import release, server
 from tests.probes.servers import serving
+
+__all__ = ["release", "server"]
 
 LOOKS = criteria.load().looks
 
@@ -70,6 +75,30 @@ def test_what_runs_on_a_copy_is_told_apart() -> None:
     assert COPY not in str(dry_run.summary([first], loaded.criteria, loaded.looks))
     lines = dry_run.summary([first, replace(others[0], where=COPY)], loaded.criteria, loaded.looks)
     assert lines[-1] == "on a copy beside the target, with a database of its own: process"
+
+
+@pytest.mark.parametrize(
+    ("look", "probe", "more"), [("api", api.probe, 0), ("quotas", quotas.live, 0), ("monitoring", monitoring.probe, 5)]
+)
+def test_what_was_counted_by_hand_is_what_is_sent(
+    server: Target, look: str, probe: Callable[[Target], object], more: int
+) -> None:
+    """The server's own count of requests; a scrape may have to be repeated."""
+    before = requests_to(server)
+    probe(server)
+    assert 0 <= requests_to(server) - before + scrapes(look) - SENDS[look].requests({}) <= more
+
+
+def scrapes(look: str) -> int:
+    """How many requests to /metrics, which `requests_to` leaves out, a look sends at least."""
+    return 2 if look == "monitoring" else 0
+
+
+def requests_to(server: Target) -> int:
+    """How many requests the server has answered, but for those that ask for this."""
+    samples = httpx.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
+    counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in counted)
 
 
 # from the command line -------------------------------------------------------------------------------

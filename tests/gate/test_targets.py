@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from gaia_checks import environment
@@ -12,6 +11,7 @@ from gaia_checks.gate import dry_run
 from gaia_checks.judge import criteria
 from gaia_checks.model import Target
 from tests import renamed, sshd
+from tests.gate.test_dry_run import requests_to
 from tests.gate.test_gate import DEV, LONG_LOOKS
 from tests.ground import ROOT, Ground, Outcome, ground
 from tests.probes.conftest import release, server
@@ -73,17 +73,11 @@ def test_more_settings_show_more(elsewhere: Ground, server: Target, tmp_path: Pa
 
 
 def planned_requests(file: Path) -> int:
-    """What a dry run says of the requests of this stage."""
+    """What a dry run says of the requests of this stage, but for the look at a process that is not known."""
     where = environment.load(str(file))
     loaded = criteria.load(overrides=where.looks)
-    return sum(int(row.requests) for row in dry_run.plan(loaded.for_stage(where.stage), loaded.looks, where.names))
-
-
-def requests_to(server: Target) -> int:
-    """How many requests the server has answered, but for those that ask for this."""
-    samples = httpx.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
-    counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
-    return sum(int(float(line.rpartition(" ")[2])) for line in counted)
+    rows = dry_run.plan(loaded.for_stage(where.stage), loaded.looks, where.names)
+    return sum(int(row.requests) for row in rows if row.look != "process")
 
 
 # other names -----------------------------------------------------------------------------------------
