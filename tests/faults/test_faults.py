@@ -99,7 +99,7 @@ def test_wrong_metrics_turn_the_monitoring_red(place: Place, fault: str) -> None
 
 def test_a_limiter_that_lets_requests_pass_turns_rate_limiting_red(place: Place) -> None:
     """The verdict counts what was admitted beyond a limit and names the limit."""
-    with place.switched("open /api/nothing"):
+    with place.switched("open /api/admin/quotas/nothing"):
         outcome = place.ground.gate(place.file, "--stage=qa", "-k", "test_rate_limiting_enforced")
     assert outcome.code == 1, outcome.output
     assert [name for name, state in outcome.states.items() if state == "fail"] == ["qa.rate_limiting"], outcome.output
