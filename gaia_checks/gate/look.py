@@ -19,6 +19,7 @@ from gaia_checks.gate import background
 from gaia_checks.judge.criteria import Criteria
 from gaia_checks.judge.verdict import judge_measured, outcome_name
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
+from gaia_checks.report import evidence
 
 Probe = Callable[..., list[Measurement]]
 
@@ -69,6 +70,13 @@ class Look:
         if self._gate.target is None:
             raise Inconclusive(self._gate.unreachable or "there is no target")
         return self._gate.target
+
+    @property
+    def pictures(self) -> Path:
+        """Where this look may save pictures of what it saw: people find them in the report."""
+        folder = self._gate.folder / evidence.PICTURES / self._criterion.look
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
         """Run `probe` with the look's parameters, write down what it saw, and decide the criterion."""

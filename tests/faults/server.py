@@ -48,6 +48,8 @@ class Faulty:
             sys.stderr.flush()
         if scope["type"] == "http" and fault.isdecimal() and scope["path"] == argument:
             await _answer(send, int(fault))
+        elif scope["type"] == "http" and fault == "rewrite":
+            await self._app(scope, receive, _rewriting(send, scope["path"], json.loads(argument)))
         elif scope["type"] == "websocket":
             await self._app(scope, receive, self._muted(send))
         else:
@@ -60,6 +62,28 @@ class Faulty:
                 await send(message)
 
         return sent
+
+
+def _rewriting(send: Any, path: str, changes: list[dict[str, str]]) -> Any:
+    """Change the texts that are served below `path`."""
+    changes = [change for change in changes if change["path"] == path]
+    begun: dict[str, Any] = {}
+
+    async def sent(message: Any) -> None:
+        if not changes:
+            await send(message)
+        elif message["type"] == "http.response.start":
+            begun.update(message)
+        else:
+            body = message["body"].decode()
+            for change in changes:
+                body = body.replace(change["old"], change["new"])
+            headers = [(name, value) for name, value in begun["headers"] if name != b"content-length"]
+            length = (b"content-length", str(len(body.encode())).encode())
+            await send({**begun, "headers": [*headers, length]})
+            await send({**message, "body": body.encode()})
+
+    return sent
 
 
 async def _answer(send: Any, status: int) -> None:

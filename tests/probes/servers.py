@@ -43,10 +43,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def real(executable: Path, dsn: str, log: Path) -> Iterator[Target]:
+def real(executable: Path, dsn: str, log: Path, *, token: str | None = TOKEN) -> Iterator[Target]:
     """Run the real server on a database and say how it can be looked at."""
     port = free_port()
-    variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": TOKEN}
+    variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": token or ""}
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, str(executable)], env={**os.environ, **variables}, stdout=errors, stderr=errors
@@ -55,7 +55,7 @@ def real(executable: Path, dsn: str, log: Path) -> Iterator[Target]:
         found = Process(process.pid, psutil.Process(process.pid).create_time(), executable)
         url = f"http://127.0.0.1:{port}"
         _until_answering(f"{url}/health", log)
-        yield target(url, process=found, log=log, admin_token=TOKEN, database_url=dsn)
+        yield target(url, process=found, log=log, admin_token=token, database_url=dsn)
     finally:
         process.terminate()
         process.wait(_DEADLINE_S)
