@@ -1,6 +1,10 @@
 """The look at the dashboard: the real page does everything; each fault is found by the measurement it belongs to."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gaia_checks.environment import ROOT
@@ -16,7 +21,9 @@ from gaia_checks.judge import criteria
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import dashboard
 from gaia_checks.probes.client import client, key
+from gaia_checks.probes.ownrule import own_rule
 from gaia_checks.probes.page import TABS
+from tests import certificates
 from tests.faults import server as faults
 from tests.probes import servers
 from tests.probes.conftest import announce, migrated
@@ -45,7 +52,11 @@ class Place:
     def traces(self) -> list[str]:
         """Where the rule of the look, or what was counted for it, still is."""
         name = f"{key(self.target)}-dashboard"
-        asked = {"config": {"rule_name": name}, "usage": {"key": f"api_key:{name}"}, "violations": {"key": name}}
+        asked = {
+            "config": {"rule_name": name},
+            "usage": {"key": f"api_key:{name}"},
+            "violations": {"key": f"api_key:{name}"},
+        }
         with client(self.target) as http:
             answers = {kind: http.get(f"/api/admin/quotas/{kind}", params=given) for kind, given in asked.items()}
         return [kind for kind, answer in answers.items() if answer.json()["total"]]
@@ -122,9 +133,15 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "errors": ("GET /api/admin/quotas/alerts answered 500",),
         },
     ),
-    "a new rule is not shown": (
-        scripts(("panels/ruleform.js", "saved(id);", "")),
-        {"rule_edited": ("shows no row with gaia-run-",)},
+    "neither a new rule is shown nor a lost connection noticed": (
+        scripts(
+            ("panels/ruleform.js", "saved(id);", ""),
+            ("live.js", "if (socket === this.#socket) this.#lost(event.code);", ""),
+        ),
+        {
+            "rule_edited": ("shows no row with gaia-run-",),
+            "reconnected": ("says 'connected' 5 s after its connection was cut",),
+        },
     ),
     "violations are not told": (
         scripts(("panels/violations.js", 'addEventListener("violation"', 'addEventListener("nothing"')),
@@ -174,7 +191,9 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         },
     ),
 }
-NEVER_BACK = ("it gives up", "all but live", "there is no page")
+NEVER_BACK = {fault for fault, (_, found) in FAULTS.items() if "reconnected" in found} - {
+    "there is one message and no more"
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -191,6 +210,22 @@ def test_a_fault_is_found_where_it_belongs(place: Place, fault: str) -> None:
     assert (seen["reconnect"].value > 5) is (fault in NEVER_BACK)
     assert TOKEN not in repr(seen)
     assert place.traces() == []
+
+
+def test_a_page_behind_tls_is_used_under_its_own_name(
+    postgres: str, executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also at an IPv6 address, with the certificate of an authority that only SSL_CERT_FILE knows, and no token."""
+    certificate = certificates.make(tmp_path, "IP:::1")
+    monkeypatch.setenv("SSL_CERT_FILE", certificate.authority)
+    with (
+        migrated(postgres) as dsn,
+        servers.real(executable, dsn, tmp_path / "server.log", token=None) as behind,
+        servers.secured(behind, certificate) as secured,
+    ):
+        announce(secured)
+        until(lambda: decided(secured) > 0)
+        assert wrong(look(secured)) == {}
 
 
 def test_no_picture_shows_the_token(place: Place, tmp_path: Path) -> None:
@@ -227,3 +262,50 @@ def test_nobody_there_is_no_data() -> None:
     """Where nothing listens there is nothing to look at."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))
+
+
+LOOK = """
+import json, sys
+from gaia_checks.model import Target
+from gaia_checks.probes import dashboard
+target = Target.from_json(json.load(sys.stdin))
+dashboard.probe(target, ready_within_s=4, live_within_s=5, reconnect_within_s=31)
+"""
+
+
+@contextmanager
+def looking(place: Place, folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """A look in a process of its own, in the middle of its work, and the processes that it has started."""
+    (folder / "target.json").write_text(json.dumps(place.target.to_json()))
+    with (folder / "target.json").open() as record:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOOK],
+            cwd=ROOT, stdin=record, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+    try:
+        until(lambda: "config" in place.traces())
+        yield process, psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_interrupted_look_leaves_nothing(place: Place, tmp_path: Path) -> None:
+    """Ctrl-C reaches browser and look at once: both end, the rule is gone, and nothing but the interrupt is said."""
+    with looking(place, tmp_path) as (process, started):
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+        assert psutil.wait_procs(started, timeout=10)[1] == []
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert "never retrieved" not in said
+    assert place.traces() == []
+
+
+def test_a_killed_look_leaves_no_browser(place: Place, tmp_path: Path) -> None:
+    """Its rule is left to the next gate."""
+    with looking(place, tmp_path) as (process, started):
+        assert any("chrom" in one.name() for one in started)
+        process.kill()
+        assert psutil.wait_procs(started, timeout=10)[1] == []
+    with client(place.target) as http, own_rule(place.target, http, "dashboard"):
+        pass

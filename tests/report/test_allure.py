@@ -75,7 +75,7 @@ def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> Non
 def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
     """Its measurements, the pictures of its look, and what its test attached; every file is there."""
     names = {name: [entry["name"] for entry in result["attachments"]] for name, result in results.items()}
-    assert names["dev.health"] == ["dev.health evidence", "screenshot"]
+    assert names["dev.health"] == ["dev.health evidence", "dev.health 1-page", "screenshot"]
     assert names["prod.latency"] == [
         "prod.latency evidence",
         "prod.latency load: p50, p99 (ms)",
@@ -85,6 +85,10 @@ def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict
     for result in results.values():
         for entry in result["attachments"]:
             assert (gate[0] / "allure-results" / entry["source"]).stat().st_size
+    picture = results["dev.health"]["attachments"][1]
+    assert (picture["type"], (gate[0] / "allure-results" / picture["source"]).read_bytes()) == (
+        "image/jpeg", sample.PICTURE,
+    )  # fmt: skip
 
 
 def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:
