@@ -21,11 +21,12 @@ class Behaviour:
     secret: str | None = None  # the admin token
     asked: int = 0
     wrong: list[str] = field(default_factory=list)
-    signed_out: bool = True  # until then 401 is what a page finds out by that it must ask for the token
+    signed_out: bool = True  # until then a page may load again, and 401 tells it that it must ask for the token
     cut: bool = False  # then nothing can be reached
 
     def watch(self, page: Page) -> None:
         """Begin to listen."""
+        page.on("domcontentloaded", lambda _: self._loaded())
         page.on("request", lambda request: self._asked(request.url))
         page.on("websocket", lambda websocket: self._asked(websocket.url))
         page.on("response", self._answered)
@@ -48,6 +49,10 @@ class Behaviour:
         if shown:
             self.wrong.append("the admin token can be read on the page")
         return shown
+
+    def _loaded(self) -> None:
+        if not self.signed_out:
+            self.wrong.append("it loaded itself anew")
 
     def _asked(self, url: str) -> None:
         self.asked += 1

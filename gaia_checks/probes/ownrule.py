@@ -58,5 +58,5 @@ def own_rule(target: Target, http: httpx.Client, purpose: str) -> Iterator[OwnRu
     try:
         yield rule
     finally:
-        with contextlib.suppress(httpx.HTTPError):  # then the gate does it, which knows the rule by its name
+        with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):  # then the gate does it, by the rule's name
             rule.remove()

@@ -13,8 +13,6 @@ from playwright.sync_api import Locator
 from playwright.sync_api import Page as Browsed
 from playwright.sync_api import TimeoutError as TooLate
 
-from gaia_checks.errors import Inconclusive
-
 PATH = "/admin/quotas"
 TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
 """In their order on the page."""
@@ -45,27 +43,14 @@ class Page:
         if response is None or response.status != 200:
             raise Wrong(f"GET {PATH} answered {response.status if response else 'nothing'}")
 
-    def sign_in(self, token: str | None) -> None:
-        """Give the token to a page that asks for it. Raises Inconclusive when there is none to give."""
+    def sign_in(self, token: str) -> None:
+        """Give the token to the page, which must ask for it."""
         field = self._page.get_by_label("Admin token")
-        if not self._asks_for_token(field):
-            return
-        if token is None:
-            raise Inconclusive(f"{PATH} asks for the admin token, which the gate does not have: set ADMIN_TOKEN")
-        with self._in_time("signing in with the admin token leads nowhere"):
+        with self._in_time("the page does not ask for the admin token"):
             field.fill(token)
+        with self._in_time("signing in with the admin token leads nowhere"):
             self._button("Sign in").click()
             field.wait_for(state="hidden")
-
-    def _asks_for_token(self, field: Locator) -> bool:
-        """Whether it does; a page that does neither, nor shows anything, will fail by its tabs."""
-        at_work = self._page.locator('[data-connection="connected"], [role="tabpanel"][aria-busy="false"]')
-        try:
-            field.or_(at_work).filter(visible=True).first.wait_for()
-            field.wait_for(timeout=_GLANCE_MS)
-        except TooLate:
-            return False
-        return True
 
     # Tabs ----------------------------------------------------------------------------------------
 
@@ -94,8 +79,16 @@ class Page:
         with self._in_time(f"shows no row with {text}"):
             self._rows(tab, text).first.wait_for()
 
+    def expect_only(self, tab: str, text: str) -> None:
+        """Wait until the table of a tab that has such a row has no other."""
+        self.expect_row(tab, text)
+        table = self._panel(tab).get_by_role("table").filter(has_text=text).first
+        with self._in_time(f"shows more than rows with {text}"):
+            heading_and_others = table.get_by_role("row").filter(has_not_text=text)
+            heading_and_others.nth(1).wait_for(state="hidden")
+
     def expect_text(self, tab: str, pattern: str) -> None:
-        """Wait until a tab shows what this pattern finds, spaces apart."""
+        """Wait until what a tab shows has something that matches the pattern."""
         with self._in_time(f"shows nothing like {pattern}"):
             self._panel(tab).filter(has_text=re.compile(pattern)).wait_for()
 
@@ -118,7 +111,7 @@ class Page:
     def create_rule(self, name: str) -> None:
         """Fill in the form: one request of the key of this name passes a minute."""
         form = self._page.get_by_role("dialog")
-        with self._in_time("the form for a new rule does not make one"), self._dialog_left():
+        with self._dialog_left(), self._in_time("the form for a new rule does not make one"):
             self._button("New rule").click()
             form.get_by_label("Name").fill(name)
             form.get_by_label("At most").fill("1")
@@ -131,8 +124,8 @@ class Page:
 
     def delete_rule(self, name: str) -> None:
         """Press its button, and confirm."""
-        with self._in_time("a rule is not removed by its button"), self._dialog_left():
-            self._rows("overview", name).get_by_role("button", name="Delete").click()
+        with self._dialog_left(), self._in_time("a rule is not removed by its button"):
+            self._rows("overview", name).first.get_by_role("button", name="Delete").click()
             self._page.get_by_role("dialog").get_by_role("button", name="Delete").click()
             self._rows("overview", name).first.wait_for(state="hidden")
 
@@ -141,7 +134,7 @@ class Page:
         """Leave no dialog open that would be in the way of everything else."""
         try:
             yield
-        except TooLate:
+        except Wrong:
             self._page.keyboard.press("Escape")
             raise
 
@@ -149,14 +142,19 @@ class Page:
 
     @property
     def connection(self) -> str:
-        """What the page says of its connection: connected, reconnecting or offline."""
-        return self._page.locator("[data-connection]").get_attribute("data-connection") or ""
+        """What the page says of its connection: connected, reconnecting, offline, or nothing at all."""
+        try:
+            return self._page.locator("[data-connection]").first.get_attribute("data-connection") or ""
+        except TooLate:
+            return ""
 
     @property
     def seq(self) -> int:
         """The number of the newest message; 0 when there is none."""
-        text = self._page.locator('[data-live="seq"]').text_content() or ""
-        return int(text) if text.strip().isdecimal() else 0
+        try:
+            return int(self._page.locator('[data-live="seq"]').first.text_content() or "")
+        except (TooLate, ValueError):
+            return 0
 
     def until(self, happened: Callable[[], bool], within_s: float) -> bool:
         """Wait until something has happened; return whether it has."""

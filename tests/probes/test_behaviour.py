@@ -68,6 +68,17 @@ def test_a_401_is_how_a_page_learns_that_it_must_sign_in(chromium: Browser) -> N
         assert behaviour.wrong == ["GET /secret answered 401"]
 
 
+def test_a_page_stays_loaded_once_it_is_entered(chromium: Browser) -> None:
+    """What is seen on it has come without a reload."""
+    with visited(chromium, "") as (behaviour, page):
+        page.reload()
+        page.evaluate("location.hash = 'elsewhere'")
+        assert behaviour.wrong == []
+        behaviour.signed_out = False
+        page.reload()
+        assert behaviour.wrong == ["it loaded itself anew"]
+
+
 def test_nothing_is_reached_during_an_outage(chromium: Browser) -> None:
     """Requests that fail meanwhile are no faults of the page."""
     with visited(chromium, "") as (behaviour, page):
