@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
 from gaia_checks.errors import EvidenceError, MissingDependency
 from gaia_checks.model import State, Verdict
@@ -42,14 +42,12 @@ def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
         asked.append(route.request.url)
         route.abort()
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.executable(), args=list(browser.ARGUMENTS))
+    with browser.launched() as chromium:
         page = chromium.new_page()
         page.route(re.compile(r"^(?!file:|data:|blob:)"), intercept)
         page.goto((gate[0] / "report.html").as_uri())
         page.get_by_text("Admin API accessible").first.wait_for(timeout=10_000)
         yield page, asked
-        chromium.close()
 
 
 def test_there_is_one_result_per_criterion(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
