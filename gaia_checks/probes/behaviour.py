@@ -1,6 +1,7 @@
 """What a page does besides being looked at: whom it asks, what is refused to it, what goes wrong in it."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -23,13 +24,16 @@ class Behaviour:
     wrong: list[str] = field(default_factory=list)
     signed_out: bool = True  # until then a page may load again, and 401 tells it that it must ask for the token
     cut: bool = False  # then nothing can be reached
+    open: int = 0  # requests that have no answer yet
+    moved_s: float = 0.0  # when a request began or ended last
 
     def watch(self, page: Page) -> None:
         """Begin to listen."""
         page.on("domcontentloaded", lambda _: self._loaded())
-        page.on("request", lambda request: self._asked(request.url))
+        page.on("request", self._began)
         page.on("websocket", lambda websocket: self._asked(websocket.url))
         page.on("response", self._answered)
+        page.on("requestfinished", lambda _: self._ended())
         page.on("requestfailed", self._unanswered)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.wrong.append(f"script error: {error.message}"))
@@ -43,6 +47,10 @@ class Behaviour:
         finally:
             self.cut = False
 
+    def quiet(self, for_s: float) -> bool:
+        """Whether the page has asked nothing for so long, and waits for nothing."""
+        return self.open <= 0 and time.monotonic() - self.moved_s >= for_s
+
     def shows_secret(self, text: str) -> bool:
         """Whether the page shows the admin token to whoever looks; that is wrong as well."""
         shown = self.secret is not None and self.secret in text
@@ -53,6 +61,15 @@ class Behaviour:
     def _loaded(self) -> None:
         if not self.signed_out:
             self.wrong.append("it loaded itself anew")
+
+    def _began(self, request: Request) -> None:
+        self.open += 1
+        self.moved_s = time.monotonic()
+        self._asked(request.url)
+
+    def _ended(self) -> None:
+        self.open -= 1
+        self.moved_s = time.monotonic()
 
     def _asked(self, url: str) -> None:
         self.asked += 1
@@ -67,6 +84,7 @@ class Behaviour:
             self.wrong.append(f"{_named(response.request)} answered {response.status}")
 
     def _unanswered(self, request: Request) -> None:
+        self._ended()
         if not self.cut:
             self.wrong.append(f"{_named(request)} got no answer: {request.failure}")
 

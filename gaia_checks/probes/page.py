@@ -87,9 +87,9 @@ class Page:
             heading_and_others = table.get_by_role("row").filter(has_not_text=text)
             heading_and_others.nth(1).wait_for(state="hidden")
 
-    def expect_text(self, tab: str, pattern: str) -> None:
-        """Wait until what a tab shows has something that matches the pattern."""
-        with self._in_time(f"shows nothing like {pattern}"):
+    def expect(self, tab: str, what: str, pattern: str) -> None:
+        """Wait until a tab tells `what`, which the pattern finds in its text."""
+        with self._in_time(f"does not tell {what}"):
             self._panel(tab).filter(has_text=re.compile(pattern)).wait_for()
 
     def count(self, tab: str, text: str) -> int:

@@ -16,6 +16,8 @@ from gaia_checks.probes.page import TABS, Page, Wrong
 from gaia_checks.probes.tally import Tally, Watch
 
 _BEYOND_S = 0.5  # we wait this much longer than allowed, so that what never came is surely too late
+_QUIET_S = 0.3
+_QUIET_WITHIN_S = 2.0  # a page that asks all the time is never quiet
 _NOTICED_WITHIN_S = 5.0  # a browser knows at once that a connection was cut
 _MESSAGE_WITHIN_S = 6.0  # stats come every 5 s
 
@@ -86,7 +88,7 @@ class Visit:
         return self._tabs_working({tab: wrong[tab] or _wrong(self.page.walk, tab) for tab in TABS})
 
     def _use(self, tab: str, refused: bool) -> None:
-        """Open a tab and find in it what must be there: of ours, or of its subject."""
+        """Open a tab and find in it what must be there: of its subject, and what was decided because of us."""
         self.page.choose(tab)
         match tab:
             case "overview":
@@ -95,12 +97,12 @@ class Visit:
                 self.page.narrow(tab, self.rule.name)
                 if refused:
                     self.page.expect_only(tab, self.rule.name)
-            case "analytics":
-                self.page.expect_text(tab, r"Allowed\s*[1-9]")
+            case "analytics" if refused:
+                self.page.expect(tab, "how many requests were Allowed", r"Allowed\s*[1-9]")
             case "alerts":
-                self.page.expect_text(tab, "violations_per_minute")
+                self.page.expect(tab, "the alert violations_per_minute", "violations_per_minute")
             case "health":
-                self.page.expect_text(tab, re.escape(self.version))
+                self.page.expect(tab, f"the version {self.version}", re.escape(self.version))
 
     def _tabs_working(self, wrong: Mapping[str, str | None]) -> Measurement:
         tally = Tally()
@@ -118,6 +120,7 @@ class Visit:
         """See a refusal appear in Violations, where nobody does anything meanwhile."""
         if shut := _wrong(self.page.choose, "violations"):
             return self._held("live_update_seen", f"Violations: {shut}")
+        self.page.until(lambda: self.behaviour.quiet(_QUIET_S), _QUIET_WITHIN_S)  # what choosing it asked is shown
         rows, seq = self._refusals(), self.page.seq
         if unrefused := self.rule.be_refused():
             return self._held("live_update_seen", unrefused, n=0)

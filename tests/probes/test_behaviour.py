@@ -79,6 +79,20 @@ def test_a_page_stays_loaded_once_it_is_entered(chromium: Browser) -> None:
         assert behaviour.wrong == ["it loaded itself anew"]
 
 
+def test_a_page_is_quiet_when_nothing_is_on_its_way(chromium: Browser) -> None:
+    """Neither what it just asked nor what it waits for."""
+    with visited(chromium, "") as (behaviour, page):
+        page.wait_for_timeout(250)
+        assert behaviour.quiet(0.2)
+        page.evaluate("fetch('/right').then((answer) => answer.text())")
+        assert not behaviour.quiet(0.2)
+        page.wait_for_timeout(250)
+        assert behaviour.quiet(0.2)
+        assert not behaviour.quiet(60)
+        behaviour.open += 1
+        assert not behaviour.quiet(0.2)
+
+
 def test_nothing_is_reached_during_an_outage(chromium: Browser) -> None:
     """Requests that fail meanwhile are no faults of the page."""
     with visited(chromium, "") as (behaviour, page):

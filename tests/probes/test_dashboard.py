@@ -172,7 +172,7 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         {
             "tabs_working": (
                 "Overview: not reached by the arrow key within 3 s",
-                "Alerts: shows nothing like violations_per_minute within 3 s",
+                "Alerts: does not tell the alert violations_per_minute within 3 s",
                 "Health: the panel stayed busy within 3 s",
             ),
             "rule_edited": ("a rule is not removed by its button within 3 s",),
