@@ -48,10 +48,10 @@ class Faulty:
             sys.stderr.flush()
         if scope["type"] == "http" and fault.isdecimal() and scope["path"] == argument:
             await _answer(send, int(fault))
-        elif scope["type"] == "http" and fault == "rewrite":
-            await self._app(scope, receive, _rewriting(send, scope["path"], json.loads(argument)))
         elif scope["type"] == "websocket":
             await self._app(scope, receive, self._muted(send))
+        elif scope["type"] == "http" and fault == "rewrite":
+            await self._app(scope, receive, _rewriting(send, scope["path"], json.loads(argument)))
         else:
             await self._app(scope, receive, send)
 
@@ -62,6 +62,13 @@ class Faulty:
                 await send(message)
 
         return sent
+
+
+async def _answer(send: Any, status: int) -> None:
+    body = json.dumps({"type": "about:blank", "title": "seeded", "status": status}).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _rewriting(send: Any, path: str, changes: list[dict[str, str]]) -> Any:
@@ -84,13 +91,6 @@ def _rewriting(send: Any, path: str, changes: list[dict[str, str]]) -> Any:
             await send({**message, "body": body.encode()})
 
     return sent
-
-
-async def _answer(send: Any, status: int) -> None:
-    body = json.dumps({"type": "about:blank", "title": "seeded", "status": status}).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def main(switch: str) -> None:

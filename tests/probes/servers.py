@@ -46,10 +46,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def real(executable: Path, dsn: str, log: Path, *, token: str | None = TOKEN) -> Iterator[Target]:
-    """Run the real server on a database and say how it can be looked at."""
+def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Target]:
+    """Run the real server on a database, with other variables if any, and say how it can be looked at."""
     port = free_port()
-    variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": token or ""}
+    variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": TOKEN, **changes}
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, str(executable)], env={**os.environ, **variables}, stdout=errors, stderr=errors
@@ -58,6 +58,7 @@ def real(executable: Path, dsn: str, log: Path, *, token: str | None = TOKEN) ->
         found = Process(process.pid, psutil.Process(process.pid).create_time(), executable)
         url = f"http://127.0.0.1:{port}"
         _until_answering(f"{url}/health", log)
+        token = variables["ADMIN_TOKEN"] or None
         yield target(url, process=found, log=log, admin_token=token, database_url=dsn)
     finally:
         process.terminate()

@@ -220,7 +220,7 @@ def test_a_page_behind_tls_is_used_under_its_own_name(
     monkeypatch.setenv("SSL_CERT_FILE", certificate.authority)
     with (
         migrated(postgres) as dsn,
-        servers.real(executable, dsn, tmp_path / "server.log", token=None) as behind,
+        servers.real(executable, dsn, tmp_path / "server.log", ADMIN_TOKEN="") as behind,
         servers.secured(behind, certificate) as secured,
     ):
         announce(secured)
