@@ -49,8 +49,6 @@ GATE = Sends(
 )
 """What the gate does for itself, whatever it looks at."""
 
-NOT_BUILT = Sends("nothing: this gate has no such look yet", where="–")
-
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 of them, a rule made and removed."""
 
@@ -111,7 +109,13 @@ SENDS: Mapping[str, Sends] = {
         connections=lambda look: look["clients"] + 2,
         rules=lambda _: 1,
     ),
-    "dashboard": NOT_BUILT,
+    "dashboard": Sends(
+        "a browser signs in at /admin/quotas, uses its six tabs, each in {ready_within_s:g} s, sees a refusal within "
+        "{live_within_s:g} s, and is back within {reconnect_within_s:g} s after its connection was cut on this machine",
+        requests=lambda _: 80,
+        connections=lambda _: 2,
+        rules=lambda _: 2,
+    ),
     "memory": Sends(
         "reads the process, or GET /metrics where it is elsewhere, every {interval_s:g} s for {window_s:g} s",
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,

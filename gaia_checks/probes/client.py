@@ -6,6 +6,7 @@ out, and answers and messages into ours on their way in.
 
 import ipaddress
 import socket
+import ssl
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,6 +54,11 @@ def message(target: Target, frame: str | bytes) -> str | bytes:
     if isinstance(frame, str):
         return contract.our_text(target.names, frame)
     return frame
+
+
+def trust(base_url: str) -> ssl.SSLContext | bool:
+    """Return who vouches for certificates: whom the system trusts, or SSL_CERT_FILE names; without TLS nobody."""
+    return base_url.startswith("https") and ssl.create_default_context()
 
 
 def websocket_headers(target: Target) -> dict[str, str]:
@@ -111,8 +117,7 @@ def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
         "timeout": httpx.Timeout(READ_S, connect=CONNECT_S),
         "follow_redirects": False,
         "trust_env": False,
-        # without TLS there is nothing to verify, and certificates load slowly
-        "verify": target.base_url.startswith("https"),
+        "verify": trust(target.base_url),
     }
 
 

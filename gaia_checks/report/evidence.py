@@ -3,6 +3,7 @@
     verdict.json        the judgement; inconclusive from the start, so that a gate that is killed never passes
     criteria.toml       what was promised            environment.toml    where, and how hard was looked
     measurements.jsonl  what was seen                timelines/*.jsonl   the same, second by second
+    pictures/*/*.jpg    what a look saw of a page
 
 `recompute` judges these files again, without a new look.
 """
@@ -32,6 +33,7 @@ MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
+PICTURES = "pictures"
 
 _NOT_YET = "not looked at yet"
 

@@ -55,6 +55,8 @@ class Faulty:
             await self._app(scope, receive, _opened(send))
         elif scope["type"] == "websocket":
             await self._app(scope, receive, self._muted(send))
+        elif scope["type"] == "http" and fault == "rewrite":
+            await self._app(scope, receive, _rewriting(send, scope["path"], json.loads(argument)))
         else:
             await self._app(scope, receive, send)
 
@@ -94,6 +96,28 @@ async def _answer(send: Any, status: int) -> None:
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _rewriting(send: Any, path: str, changes: list[dict[str, str]]) -> Any:
+    """Change the texts that are served below `path`."""
+    changes = [change for change in changes if change["path"] == path]
+    begun: dict[str, Any] = {}
+
+    async def sent(message: Any) -> None:
+        if not changes:
+            await send(message)
+        elif message["type"] == "http.response.start":
+            begun.update(message)
+        else:
+            body = message["body"].decode()
+            for change in changes:
+                body = body.replace(change["old"], change["new"])
+            headers = [(name, value) for name, value in begun["headers"] if name != b"content-length"]
+            length = (b"content-length", str(len(body.encode())).encode())
+            await send({**begun, "headers": [*headers, length]})
+            await send({**message, "body": body.encode()})
+
+    return sent
 
 
 def main(switch: str) -> None:
