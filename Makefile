@@ -58,6 +58,12 @@ $(BIN)/.prometheus: $(BIN)/.installed
 		|| { echo "the monitoring's tests run a Prometheus of their own: install prometheus and promtool, e.g. apt-get install prometheus"; exit 4; }
 	@touch $@
 
+$(BIN)/.sshd:
+	@PATH="$$PATH:/usr/sbin" command -v sshd >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-server >/dev/null \
+		&& { systemctl disable --now ssh >/dev/null 2>&1 || true; }; } \
+		|| { echo "the tests read a log through ssh from an sshd of their own: install it, e.g. apt-get install openssh-server"; exit 4; }
+	@touch $@
+
 build: build/gaia_server  ## the server's single executable
 
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
@@ -66,7 +72,7 @@ build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 gate: install build  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
-test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus  ## the project's own tests, but for the long table of test-killed
+test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long table of test-killed
 	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore-glob='*/test_killed_*.py'
 
 test-killed: install $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point

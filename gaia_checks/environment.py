@@ -5,6 +5,9 @@ stage = "qa"                       # which criteria are judged: dev, qa or prod
 database = "external"              # "embedded": gaia brings its own PostgreSQL (local only); "none": it needs none
 host = "0.0.0.0"                   # where the server listens; the port is the variable PORT
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
+log = "ssh://me@qa/var/log/x.log"  # optional: the server's log, where `gaia deploy` does not know it: a file of this
+                                   # machine, or ssh://[user@]host[:port]/path, read by the system's own ssh
+rehearsal_host = "local"           # where a rehearsal copy runs; only "local", this machine, is built
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
 remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
 alerts = "GAIA_ALERTS"             # optional: the variable that holds the Apprise URLs to tell, apart by spaces
@@ -22,6 +25,13 @@ artifact = "https://build/{phase}" # optional: where the executable of a tag is;
 [migrations]                       # optional
 allow = ["ban-drop-column"]        # squawk's serious findings that do not stop a deployment
 
+[contract.paths]                   # optional: the server's own names for what docs/contract.md names, ours = theirs;
+"/health" = "/healthz"             # what is below a path moves with it
+[contract.fields]                  # of JSON objects, both ways and at any depth, and of query parameters
+rule_name = "name"
+[contract.metrics]                 # of /metrics
+gaia_database_pool_max = "pool_max"
+
 [looks.log]                        # optional: parameters of looks, in place of criteria.toml's
 window_s = 60
 """
@@ -37,8 +47,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from gaia_checks import contract
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
-from gaia_checks.model import STAGES
+from gaia_checks.model import STAGES, Log, Names
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
@@ -55,10 +66,13 @@ SERVER_NAMES = SECRET_NAMES | {
 }
 """Every variable that the server's contract knows."""
 
-_KEYS = {"stage", "database", "host", "base_url", "required", "remote", "alerts", "defaults"}
+_KEYS = {
+    *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
+}
 _BOOLEANS = ("true", "false")
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
 _KEYWORD_PASSWORD = re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'\"]+)")
+_LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 REDACTED = "***"
 
@@ -96,6 +110,9 @@ class Environment:
     remote: str | None = None  # the git repository whose deployment tags are followed
     alerts: str | None = None  # the name of the variable that holds the Apprise URLs
     alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they hold tokens
+    log: Log | None = None  # the server's log, where the file says it; else that of what is deployed here
+    rehearsal_host: str = "local"  # where a rehearsal copy runs
+    names: Names = field(default_factory=Names)  # what the server calls what the contract names
 
     @property
     def port(self) -> int:
@@ -155,7 +172,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     path = Path(name) if name.endswith(".toml") else ROOT / "environments" / f"{name}.toml"
     document = _parse(name, path)
     where = path.name
-    _known(where, "", document, {"environment", "server", "migrations", "looks"})
+    _known(where, "", document, {"environment", "server", "migrations", "contract", "looks"})
     table = _typed(where, document, "environment", dict, "[environment]", "a table")
     _known(where, "environment.", table, _KEYS)
     stage = _choice(where, table, "stage", STAGES)
@@ -184,6 +201,9 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         remote=_remote(where, table),
         alerts=(alerts := _alerts(where, table)),
         alert_urls=tuple(variables.get(alerts or "", "").split()),
+        log=_log(where, table),
+        rehearsal_host=_rehearsal_host(where, table),
+        names=contract.read(where, document),
     )
 
 
@@ -242,11 +262,40 @@ def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
     url = table.get("base_url")
     if url is None:
         return None
+    if "@" in str(url):  # and it is not quoted: what stands before the @ may be a password
+        raise EnvironmentFileError(
+            f"{where}: environment.base_url: no user or password belongs there; leave out what is before the @, "
+            "and export ADMIN_TOKEN"
+        )
     if not isinstance(url, str) or not re.match(r"https?://[^/]", url):
         raise EnvironmentFileError(
             f'{where}: environment.base_url: {url!r} is no URL; write e.g. "http://127.0.0.1:8080"'
         )
     return url.rstrip("/")
+
+
+def _log(where: str, table: Mapping[str, Any]) -> Log | None:
+    log = table.get("log")
+    if log is None:
+        return None
+    if isinstance(log, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", log):
+        return Log(log)
+    if not isinstance(log, str) or not (found := _LOG_URL.fullmatch(log)):  # not quoted: it may hold a password
+        raise EnvironmentFileError(
+            f"{where}: environment.log: neither a file nor ssh://[user@]host[:port]/file without a password; write "
+            'e.g. "ssh://me@qa/var/log/gaia/qa/server.log" (keys, an agent and ~/.ssh/config are ssh\'s own)'
+        )
+    host, port, path = found.groups()
+    return Log(path, host.replace("[", "").replace("]", ""), int(port) if port else None)
+
+
+def _rehearsal_host(where: str, table: Mapping[str, Any]) -> str:
+    host = table.get("rehearsal_host", "local")
+    if host != "local":
+        raise EnvironmentFileError(
+            f'{where}: environment.rehearsal_host: only "local" is built: a copy runs on the machine that gates'
+        )
+    return str(host)
 
 
 def _remote(where: str, table: Mapping[str, Any]) -> str | None:

@@ -157,6 +157,31 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """Where a log is: a file of this machine, or of another one that the system's ssh reaches."""
+
+    path: str
+    host: str | None = None  # as ssh takes it, "user@host"; None: this machine
+    port: int | None = None  # None: what ssh is configured to take
+
+    def __str__(self) -> str:
+        if self.host is None:
+            return self.path
+        user, at, name = self.host.rpartition("@")
+        name = f"[{name}]" if ":" in name else name
+        return f"ssh://{user}{at}{name}{f':{self.port}' if self.port else ''}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a server that keeps the contract under names of its own calls things: ours -> theirs."""
+
+    paths: Mapping[str, str] = field(default_factory=dict)  # "/health" -> "/healthz"
+    fields: Mapping[str, str] = field(default_factory=dict)  # of JSON objects and query parameters
+    metrics: Mapping[str, str] = field(default_factory=dict)  # of /metrics
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A running server and every way of looking at it that we have. None: no such way.
 
@@ -168,7 +193,8 @@ class Target:
     run: str  # the run id, carried by everything the gate creates in the target
     release: Release | None = None
     process: Process | None = None
-    log: Path | None = None
+    log: Log | None = None
+    names: Names = field(default_factory=Names)
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
 
@@ -180,7 +206,6 @@ class Target:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `from_json` reads back. It holds secrets."""
         record = asdict(self)
-        record["log"] = str(self.log) if self.log else None
         if self.process:
             record["process"]["artifact"] = str(self.process.artifact)
         return record
@@ -194,6 +219,7 @@ class Target:
                 **record,
                 "release": Release(**record["release"]) if record["release"] else None,
                 "process": Process(**{**process, "artifact": Path(process["artifact"])}) if process else None,
-                "log": Path(record["log"]) if record["log"] else None,
+                "log": Log(**record["log"]) if record["log"] else None,
+                "names": Names(**record["names"]),
             }
         )

@@ -1,18 +1,23 @@
 """Write TOML, for the few shapes that an environment has. Pure; `tomllib` reads it back."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 Value = str | bool | int | float | Sequence[str]
 
 
 def document(tables: Mapping[str, Mapping[str, Value]]) -> str:
-    """Return one `[table]` after the other; a table's name may be dotted, its parts bare keys."""
+    """Return one `[table]` after the other; a table's name may be dotted, its parts bare keys. Keys may be any text."""
     return "\n".join(_table(name, table) for name, table in tables.items())
 
 
 def _table(name: str, table: Mapping[str, Value]) -> str:
-    return "\n".join((f"[{name}]", *(f"{key} = {_value(value)}" for key, value in table.items()))) + "\n"
+    return "\n".join((f"[{name}]", *(f"{_key(key)} = {_value(value)}" for key, value in table.items()))) + "\n"
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _text(key)
 
 
 def _value(value: Value) -> str:

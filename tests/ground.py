@@ -41,6 +41,10 @@ max_window_s = 5
 [looks.limits]
 window_s = 5
 
+[looks.protection]
+rate_per_s = 60
+window_s = 4
+
 [looks.soak]
 clients = 50
 window_s = 12
@@ -93,13 +97,13 @@ class Ground:
             **self.extra,
         }
 
-    def environment_file(self, *, base_url: str | None = None) -> Path:
-        """Write an environment file; with `base_url` the gate looks at what already runs."""
+    def environment_file(self, *, base_url: str | None = None, keys: str = "", tables: str = "") -> Path:
+        """Write an environment file; with `base_url` the gate looks at what already runs. May be given more."""
         path = self.folder / "ground.toml"
-        url = f'base_url = "{base_url}"' if base_url else ""
+        url = f'base_url = "{base_url}"\n{keys}' if base_url else keys
         path.write_text(
             f'[environment]\nstage = "dev"\ndatabase = "{self.database}"\nhost = "127.0.0.1"\n{url}\nrequired = []\n'
-            f'[environment.defaults]\nPORT = "{self.port}"\nRATE_LIMIT_ENABLED = "true"\n{LOOKS}'
+            f'[environment.defaults]\nPORT = "{self.port}"\nRATE_LIMIT_ENABLED = "true"\n{LOOKS}{tables}'
         )
         return path
 

@@ -1,11 +1,13 @@
 """Environment files and variables: what is wrong is named with file, key and what to write; secrets stay inside."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from gaia_checks import environment
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
+from gaia_checks.model import Log, Names
 
 GOOD = '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "0.0.0.0"\n'
 
@@ -41,7 +43,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD.replace("stage", "stge"), r"x\.toml: environment\.stge: unknown key; known here: alerts, base_url, "),
         (
             GOOD + "[look.log]\nwindow_s = 1",
-            r"x\.toml: look: unknown key; known here: environment, looks, migrations, server",
+            r"x\.toml: look: unknown key; known here: contract, environment, looks, migrations, server",
         ),
         (GOOD.replace('"dev"', '"test"'), r"environment\.stage: 'test' is not one of dev, qa, prod"),
         (GOOD.replace('"dev"', "1"), r"environment\.stage: 1 is not one of dev, qa, prod"),
@@ -51,6 +53,25 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         ),
         (GOOD.replace('host = "0.0.0.0"\n', ""), r"environment\.host: missing; give an address"),
         (GOOD + 'base_url = "qa:8080"\n', r"environment\.base_url: 'qa:8080' is no URL; write e\.g\."),
+        (
+            GOOD + 'base_url = "https://me:canary@qa/"\n',
+            r"environment\.base_url: no user or password belongs there; leave out what is before the @, and",
+        ),
+        (GOOD + 'base_url = "me:canary@qa:8080"\n', r"environment\.base_url: no user or password belongs there"),
+        *(
+            (GOOD + f"log = {log}\n", r"environment\.log: neither a file nor ssh://\[user@\]host\[:port\]/file without")
+            for log in (
+                *('""', "1", '"server.log"', '"/var/log/"', '"ssh://qa"', '"ssh://qa/"', '"ssh://qa:x/log"'),
+                *('"ssh://me:canary@qa/log"', '"ssh://-oProxyCommand=x/log"', '"ssh://a b/log"', '"http://qa/log"'),
+                *('"ssh://@qa/log"', '"ssh://qa/a\\nb"'),
+            )
+        ),
+        (
+            GOOD + 'rehearsal_host = "ssh://me:canary@qa"\n',
+            r'environment\.rehearsal_host: only "local" is built: a copy',
+        ),
+        (GOOD + "rehearsal_host = 1\n", r"environment\.rehearsal_host: only"),
+        (GOOD + "[contract]\npath = 1\n", r"x\.toml: contract\.path: unknown key; known here: paths, fields, metrics"),
         (GOOD + "remote = 1\n", r"environment\.remote: give a git URL or path without a password"),
         (
             GOOD + 'remote = "https://me:secret@git.test/x.git"\n',
@@ -99,6 +120,41 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, messag
     with pytest.raises(EnvironmentFileError, match=message) as caught:
         load(tmp_path, text)
     assert "\n" not in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "log", "written"),
+    [
+        ("/var/log/x.log", Log("/var/log/x.log"), "/var/log/x.log"),
+        ("ssh://qa/x y.log", Log("/x y.log", "qa"), "ssh://qa/x y.log"),
+        ("ssh://me@qa.test:2222/a/b", Log("/a/b", "me@qa.test", 2222), "ssh://me@qa.test:2222/a/b"),
+        ("ssh://me@[::1]:22/a", Log("/a", "me@::1", 22), "ssh://me@[::1]:22/a"),
+    ],
+)
+def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: Log, written: str) -> None:
+    """As a file of this machine or by an ssh URL, and told again as it was written."""
+    assert load(tmp_path, GOOD + f'log = "{text}"\n').log == log
+    assert str(log) == written
+
+
+def test_the_page_about_targets_shows_what_can_be_read(tmp_path: Path) -> None:
+    """Its examples, one below the other, are an environment file."""
+    page = (environment.ROOT / "docs" / "targets.md").read_text()
+    found = load(tmp_path, "\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
+    assert (found.base_url, str(found.log)) == (
+        "https://qa.test:8443/gaia",
+        "ssh://me@qa.test:2222/var/log/gaia.log",
+    )
+    assert found.names.paths["/health"] == "/healthz"
+
+
+def test_without_a_word_a_target_is_ours(tmp_path: Path) -> None:
+    """Its log is where the deployment says, its copy runs here, and it keeps the contract's names."""
+    found = load(tmp_path, GOOD)
+    assert (found.log, found.rehearsal_host, found.names) == (None, "local", Names())
+    assert load(tmp_path, GOOD + 'rehearsal_host = "local"\n').rehearsal_host == "local"
+    assert load(tmp_path, GOOD + '[contract.fields]\nrule_name = "name"\n').names == Names(fields={"rule_name": "name"})
 
 
 def test_an_unknown_environment_lists_the_known(tmp_path: Path) -> None:

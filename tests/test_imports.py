@@ -7,13 +7,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "journal"}
+GROUND = {"model", "errors", "environment", "journal", "contract"}
 
 ALLOWED = {
     "model": set(),
     "errors": set(),
     "journal": {"model", "errors"},
-    "environment": {"model", "errors"},
+    "contract": {"model", "errors"},
+    "environment": {"model", "errors", "contract"},
     "toml": set(),
     "probes": GROUND,
     "recorders": GROUND | {"probes"},
@@ -80,7 +81,7 @@ def test_the_server_and_the_checks_do_not_know_each_other() -> None:
 
 
 def test_only_one_module_reads_the_environment() -> None:
-    """Variables come from `environment`; the load's engine alone reads two of its own, inside locust."""
+    """Variables come from `environment`; the load's engine alone reads three of its own, inside locust."""
     readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
     assert readers <= {"gaia_checks/environment.py", "gaia_checks/load/engine.py"}
 

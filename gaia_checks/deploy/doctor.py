@@ -15,7 +15,7 @@ from gaia_checks.deploy.status import Status
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
-from gaia_checks.probes.client import client, key, websocket_headers
+from gaia_checks.probes.client import client, key, websocket_headers, websocket_url
 
 _NONE = "this server needs no database"
 _ANOTHER_CONTRACT = "this server keeps a contract of its own"
@@ -63,6 +63,7 @@ class _Patient:
             environment=environment.name,
             base_url=environment.base_url or self._status.base_url,
             run=f"doctor-{secrets.token_hex(4)}",
+            names=environment.names,
             admin_token=environment.values.get("ADMIN_TOKEN"),
         )
 
@@ -167,7 +168,7 @@ class _Patient:
     def _websocket(self) -> str:
         if self._environment.server.paths:
             return _ANOTHER_CONTRACT
-        url = self._target.websocket_url + _LIVE
+        url = websocket_url(self._target, _LIVE)
         try:
             headers = websocket_headers(self._target)
             with connect(url, additional_headers=headers, open_timeout=_PATIENCE_S, proxy=None) as socket:

@@ -10,13 +10,13 @@ from gaia_checks.deploy.record import Record
 from gaia_checks.deploy.status import Status
 from gaia_checks.deploy.tag import Tag
 from gaia_checks.environment import Environment, url_of
-from gaia_checks.model import Process, Release
+from gaia_checks.model import Log, Process, Release
 
 
 def status(environment: Environment) -> Status:
     """Return what runs in `environment`. Changes nothing. Raises DeployError when the record is damaged."""
     here = places.of(environment)
-    log = here.server_log if here.server_log.exists() else None
+    log = Log(str(here.server_log)) if here.server_log.exists() else None
     found = record.read(here.record)
     if found is None or found.release is None:
         return Status(environment.name, "stopped", environment.local_url, log=log)

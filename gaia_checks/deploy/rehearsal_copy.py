@@ -16,9 +16,9 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gaia_checks import environment as environments
@@ -40,6 +40,7 @@ from gaia_checks.deploy.validate import SPARE_BYTES, validate_release
 from gaia_checks.environment import SECRET_NAMES, Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
+from gaia_checks.probes.unseen import HERE, unseen
 
 _COPIES = "copies"
 _LOCK = "lock"
@@ -72,6 +73,7 @@ class Copy:
             release=now.release,
             process=now.process,
             log=now.log,
+            names=self.environment.names,
             admin_token=self.environment.values["ADMIN_TOKEN"],
             database_url=now.database_url,
         )
@@ -171,10 +173,7 @@ def _release(target: Target, environment: Environment) -> Path:
         )
     release = rollout.status(environment).release_dir
     if target.release is None or release is None:
-        raise Inconclusive(
-            f"{no_copy}: {target.base_url} was not deployed from this machine; run the gate where "
-            "`gaia deploy` has run, with the same GAIA_HOME"
-        )
+        raise Inconclusive(f"{no_copy}: {unseen(target, f'the release of {target.base_url}', HERE)}")
     validate_release(release)
     return release
 
@@ -197,11 +196,12 @@ def _make(folder: Path, *, artifact_bytes: int) -> None:
 def _describe(environment: Environment, file: Path, *, handover: bool) -> None:
     """Write the copy's environment file: the target's, without its secrets, at an address of its own."""
     values = {name: value for name, value in environment.values.items() if name not in SECRET_NAMES}
-    tables: dict[str, dict[str, toml.Value]] = {
+    tables: dict[str, Mapping[str, toml.Value]] = {
         "environment": {"stage": environment.stage, "database": "embedded", "host": "127.0.0.1"},
         "environment.defaults": {**values, "PORT": str(spawn.free_port())},
         "server": {"handover": handover, "ready_s": environment.server.ready_s},
         "migrations": {"allow": sorted(environment.allowed)},
+        **{f"contract.{kind}": called for kind, called in asdict(environment.names).items()},
     }
     new = file.with_suffix(".new")
     new.write_text(toml.document(tables))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.model import Process, Release
+from gaia_checks.model import Log, Process, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Status:
     release: Release | None = None
     release_dir: Path | None = None
     previous: Release | None = None
-    log: Path | None = None
+    log: Log | None = None
     tag_present: bool | None = None  # None: not deployed from a tag
 
     def to_json(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from gaia_checks.deploy.points import Point
 from gaia_checks.deploy.story import Story
 from gaia_checks.environment import ROOT, Environment, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
-from gaia_checks.model import Process, Target
+from gaia_checks.model import Names, Process, Target
 
 _PATIENCE_S = 60.0
 _POLL_S = 0.05
@@ -178,9 +178,14 @@ def _order(environment: Environment, release: Path) -> dict[str, Any]:
     server = environment.server
     order = Order(
         *(release, variables(environment), environment.host, environment.port),
-        *(artifact.takes_sockets(release), server.paths, server.ready_s),
+        *(artifact.takes_sockets(release), server.paths or _renamed(environment.names), server.ready_s),
     )
     return {**asdict(order), "release": str(release)}
+
+
+def _renamed(names: Names) -> tuple[str, ...]:
+    """Return what a server under other names is asked for, to know whether it is ready; empty: the contract's paths."""
+    return tuple(names.paths[path] for path in ("/readyz", "/health") if path in names.paths)[:1]
 
 
 def _verify(environment: Environment, target: Target) -> None:
@@ -192,6 +197,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
         environment=environment.name,
         base_url=url,
         run="deploy",
+        names=environment.names,
         release=artifact.read(release),
         process=process,
         admin_token=environment.values.get("ADMIN_TOKEN"),

@@ -13,7 +13,7 @@ from gaia_checks.deploy import artifact, migrate, processes
 from gaia_checks.environment import Server
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
-from gaia_checks.probes.client import client, websocket_headers
+from gaia_checks.probes.client import client, message, websocket_headers, websocket_url
 
 PATIENCE_S = 10.0
 """How long one promise may take to be kept: a rule may hold us back for a moment, stats come every 5 s."""
@@ -83,11 +83,11 @@ def _config_api(target: Target) -> str | None:
 
 
 def _websocket(target: Target) -> str | None:
-    url = target.websocket_url + _STATS
+    url = websocket_url(target, _STATS)
     with connect(url, additional_headers=websocket_headers(target), open_timeout=PATIENCE_S, proxy=None) as socket:
-        message = json.loads(socket.recv(timeout=PATIENCE_S))
-    if not isinstance(message, dict) or "type" not in message:
-        return f"{_STATS} sent no message with a type: {str(message)[:200]}"
+        said = json.loads(message(target, socket.recv(timeout=PATIENCE_S)))
+    if not isinstance(said, dict) or "type" not in said:
+        return f"{_STATS} sent no message with a type: {str(said)[:200]}"
     return None
 
 

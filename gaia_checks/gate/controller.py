@@ -25,8 +25,7 @@ def join(config: pytest.Config, record: dict[str, Any]) -> None:
 def lead(config: pytest.Config) -> None:
     """Begin a gate in this process."""
     option = config.option
-    if option.stage is not None and option.stage not in STAGES:
-        raise pytest.UsageError(f"--stage: {option.stage!r} is not a stage; choose from {', '.join(STAGES)}")
+    refuse_unknown_stage(option.stage)
     if getattr(option, "dist", "no") not in ("no", "load"):
         raise pytest.UsageError(f"--dist={option.dist}: looks wait for one another in their own order; leave it out")
     terminal = Terminal()
@@ -44,6 +43,12 @@ def lead(config: pytest.Config) -> None:
     config.pluginmanager.register(Controller(session, terminal), "gaia-controller")
     _aim(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job closes the gate as Ctrl-C does
+
+
+def refuse_unknown_stage(stage: str | None) -> None:
+    """Raise UsageError for what --stage cannot be."""
+    if stage is not None and stage not in STAGES:
+        raise pytest.UsageError(f"--stage: {stage!r} is not a stage; choose from {', '.join(STAGES)}")
 
 
 def _aim(config: pytest.Config) -> None:

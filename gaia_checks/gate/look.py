@@ -22,6 +22,7 @@ from gaia_checks.gate import target as targets
 from gaia_checks.judge.criteria import Criteria
 from gaia_checks.judge.verdict import judge_measured, outcome_name
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
+from gaia_checks.report import evidence
 
 Probe = Callable[..., list[Measurement]]
 
@@ -85,6 +86,13 @@ class Look:
             raise Inconclusive(self._gate.unreachable or "there is no target")
         return self._gate.target
 
+    @property
+    def pictures(self) -> Path:
+        """Where this look may save pictures of what it saw: people find them in the report."""
+        folder = self._gate.folder / evidence.PICTURES / self._criterion.look
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
         """Run `probe` with the look's parameters, write down what it saw, and decide the criterion."""
         target = target or self.target
@@ -138,10 +146,6 @@ class Look:
             return before
         status = rollout.status(self._gate.environment)
         return replace(before, process=status.process, release=status.release)
-
-    def not_built(self, what: str) -> None:
-        """Say openly that this gate has no such look yet; the criterion is inconclusive."""
-        raise Inconclusive(f"not looked at: {what}")
 
     def _go_on(self) -> None:
         """Raise Inconclusive when the gate is cut short."""

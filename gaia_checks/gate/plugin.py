@@ -6,6 +6,8 @@ refused. With it, `controller` leads the gate and `items` arranges the tests tha
 
 import pytest
 
+from gaia_checks.errors import ConfigurationError
+
 _LOOKS_GREEN = {
     "collectonly": "--collect-only",
     "setupplan": "--setup-plan",
@@ -24,16 +26,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--complete", action="store_true", help="look at everything, also when a criterion has certainly failed"
     )
+    group.addoption("--dry-run", action="store_true", help="say what would be sent where; send nothing, decide nothing")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Refuse, before pytest acts on them, options that end green without a look."""
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Refuse, before pytest acts on them, options that end green without a look; tell what a gate would do."""
     for option, flag in _LOOKS_GREEN.items():
         if config.option.env is not None and getattr(config.option, option, False):
             raise pytest.UsageError(
                 f"{flag} together with --env would look green without looking; leave one of them out"
             )
+    if config.option.env is None or not config.option.dry_run:
+        return None
+    from gaia_checks.gate import controller, dry_run  # noqa: PLC0415 - the project's own tests need none of it
+
+    controller.refuse_unknown_stage(config.option.stage)
+    try:
+        return dry_run.main(config.option.env, config.option.stage)
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -46,8 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
         controller.join(config, record) if record else controller.lead(config)
         return
-    for option, given in (("--stage", config.option.stage is not None), ("--complete", config.option.complete)):
-        if given:
+    for name in ("stage", "complete", "dry_run"):
+        if getattr(config.option, name):
+            option = f"--{name.replace('_', '-')}"
             raise pytest.UsageError(f"{option} needs --env: pytest --env=NAME {option}...")
     config.pluginmanager.register(SuitesNeedAnEnvironment(), "gaia-no-gate")
 

@@ -33,6 +33,7 @@ from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.load import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
+from gaia_checks.recorders import source
 from gaia_checks.report import allure, evidence, page
 
 Say = Callable[[str], None]
@@ -153,7 +154,11 @@ class Session:
         if isinstance(error, GaiaError):
             return str(error)
         where = self._target.base_url if self._target else self.environment.name
-        return f"{where}: the target does not answer as a gaia_server does: {error or type(error).__name__}"
+        said = " ".join(str(error).split()) or type(error).__name__
+        return (
+            f"{where}: the target does not answer as a gaia_server does: {said}; names that differ are mapped by "
+            f"[contract.paths] and [contract.fields] in {self.environment.path.name}"
+        )
 
     def _bring_up(self) -> Target:
         if targets.brought_by_gate(self.environment):
@@ -237,7 +242,7 @@ class Session:
             return
         try:
             left = traces.remove(self._target, {self.run})
-        except (httpx.HTTPError, KeyError, ValueError) as error:
+        except (GaiaError, httpx.HTTPError, KeyError, ValueError) as error:
             self._say(f"our rules could not be removed ({error or type(error).__name__}); the next gate will do it")
         else:
             if left:
@@ -250,10 +255,11 @@ class Session:
     def _keep_log(self) -> None:
         if self._target is None or self._target.log is None:
             return
-        with contextlib.suppress(FileNotFoundError), self._target.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - _LOG_TAIL_BYTES))
-            (self.folder / "server.log").write_bytes(log.read())
-            evidence.redact(self.folder, self.environment)
+        try:
+            (self.folder / "server.log").write_bytes(source.last_bytes(self._target.log, _LOG_TAIL_BYTES))
+        except OSError as error:
+            self._say(f"{self._target.log}: the log's end could not be kept: {error.strerror or error}")
+        evidence.redact(self.folder, self.environment)
 
     def leave_as_found(self) -> None:
         """Stop the server that this gate has started; one that was there before stays."""

@@ -16,7 +16,8 @@ def brought_by_gate(environment: Environment) -> bool:
 def find(environment: Environment, run: str) -> Target:
     """Return the target of `environment`: what is deployed here, else what answers at its base_url.
 
-    Of a server that was not deployed here there is no process, log or release to look at.
+    Of a server that was not deployed here there is no process and no release to look at, and a log only where the
+    environment file says it.
     Raises TargetUnreachable where there is neither.
     """
     status = rollout.status(environment)
@@ -26,13 +27,15 @@ def find(environment: Environment, run: str) -> Target:
         run=run,
         admin_token=environment.values.get("ADMIN_TOKEN"),
         database_url=environment.values.get("DATABASE_URL"),
+        log=environment.log,
+        names=environment.names,
     )
     if status.state != "stopped" and target.base_url in (status.base_url, environment.local_url):
         return replace(
             target,
             release=status.release,
             process=status.process,
-            log=status.log,
+            log=environment.log or status.log,
             database_url=status.database_url or target.database_url,
         )
     if environment.base_url is None:

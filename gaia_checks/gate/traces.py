@@ -47,18 +47,18 @@ def announce(target: Target) -> None:
         if response.status_code != 201:
             raise TargetUnreachable(
                 f"{target.base_url}: POST {_CONFIG} answered {response.status_code} instead of 201; "
-                "the gate needs a rule of its own there (is ADMIN_TOKEN set and right?)"
+                f"the gate needs a rule of its own there ({_settings(target)})"
             )
 
 
 def remove(target: Target, runs: Collection[str]) -> list[str]:
     """Delete every rule of `runs` and return the names of those that could not be deleted.
 
-    Raises httpx.HTTPError when the server does not answer.
+    Raises httpx.HTTPError when the server does not answer, TargetUnreachable when it does not list its rules.
     """
     left = []
     with client.client(target, keyed=False) as http:
-        for rule in _rules(http):
+        for rule in _rules(http, target):
             if _run_of(rule["rule_name"]) in runs:
                 response = _patiently(http, "DELETE", f"{_CONFIG}/{rule['id']}")
                 if response.status_code not in (204, 404):
@@ -89,15 +89,25 @@ def _run_of(rule_name: str) -> str | None:
     return "-".join(rule_name.removeprefix(RULE_PREFIX).split("-")[:2])
 
 
-def _rules(http: httpx.Client) -> list[dict[str, Any]]:
+def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = []
     while True:
         response = _patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(rules)})
-        response.raise_for_status()
+        if response.status_code != 200:
+            raise TargetUnreachable(
+                f"{target.base_url}: GET {_CONFIG} answered {response.status_code} instead of 200 ({_settings(target)})"
+            )
         page = response.json()["items"]
         rules += page
         if len(page) < 100:
             return rules
+
+
+def _settings(target: Target) -> str:
+    return (
+        "is ADMIN_TOKEN set and right? Does the server call things otherwise? Then map its names by [contract.paths] "
+        f"and [contract.fields] in {target.environment}.toml"
+    )
 
 
 def _patiently(http: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:

@@ -8,10 +8,12 @@
 Locust brings its command line, workers, statistics, web page and life cycle. The sending is ours: its own users wait
 for an answer before they ask again, so a stall of the server silently lowers the rate and hides its own latency.
 
-The locust process must not import `gaia_checks.environment`, so the two variables that hold secrets are read here:
-GAIA_API_KEY and GAIA_ADMIN_TOKEN go into the headers of every request and never onto a command line.
+The locust process must not import `gaia_checks.environment`, so what it is given is read here: GAIA_API_KEY and
+GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, what the
+server calls what the contract names (`{"paths": ..., "fields": ...}`). Locustfiles speak the contract's words.
 """
 
+import json
 import logging
 import os
 import secrets
@@ -25,6 +27,7 @@ from gevent.event import Event
 from locust import User
 from locust.exception import StopUser
 
+from gaia_checks import contract
 from gaia_checks.load import options, schedule, workers
 from gaia_checks.load.driver import Driver
 from gaia_checks.load.http import Client, Reply
@@ -32,6 +35,7 @@ from gaia_checks.load.mix import Mix
 from gaia_checks.load.plan import Plan
 from gaia_checks.load.sender import Act, Ended, MixAct, Sender, TaskAct
 from gaia_checks.load.tally import REPLY_LIMIT_S, Arrival
+from gaia_checks.model import Names
 
 _logger = logging.getLogger(__name__)
 
@@ -86,6 +90,7 @@ class OpenLoopUser(User):
         self.worker, self.own_key = post.worker, not given
         self.key = given or f"gaia-load-{secrets.token_hex(4)}-{self.worker}"
         self.rate_per_s = schedule.parse(chosen.rate).peak_per_s / post.workers
+        self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         post.user = self
         watcher = gevent.spawn(self._watch_parent, os.getppid())
@@ -93,7 +98,7 @@ class OpenLoopUser(User):
             plan = options.plan(chosen, str(self.host), self._headers())
             self.client = Client(plan.url, plan.headers, REPLY_LIMIT_S)
             self.prepare()
-            plan = replace(plan, mix=None if self.own_tasks else self.mix)
+            plan = replace(plan, mix=None if self.own_tasks else self.mix and self.mix.under(self._names))
             self._engine = self._choose(plan, post.second)
             part, started_s = post.meet(plan)
             self._ends_s = started_s + part.window_s
@@ -113,7 +118,9 @@ class OpenLoopUser(User):
 
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
         """Send one request and return the whole answer. Raises NoReply."""
-        return self.client.exchange(method, path, body)
+        names = self._names
+        reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))
+        return reply._replace(body=contract.our_text(names, reply.body))
 
     def far_above_rate(self) -> int:
         """Return a limit per second that this process's requests never reach."""

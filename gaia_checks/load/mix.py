@@ -4,8 +4,11 @@ import bisect
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
+
+from gaia_checks import contract
+from gaia_checks.model import Names
 
 _GOLDEN = 0.6180339887498949
 """The golden ratio's fraction: its multiples spread most evenly over the unit interval (Weyl's sequence)."""
@@ -31,6 +34,16 @@ class Request:
         """How it is called in messages and statistics."""
         return self.name or self.path.partition("?")[0]
 
+    def under(self, names: Names) -> Self:
+        """Return the request in the words of a server."""
+        return replace(
+            self,
+            path=contract.path(names, self.path),
+            body=contract.theirs(names, self.body),
+            keys=frozenset(names.fields.get(key, key) for key in self.keys),
+            name=self.label,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Mix:
@@ -53,6 +66,12 @@ class Mix:
     def number(self, index: int) -> int:
         """Return the place in `requests` of the request of one arrival."""
         return bisect.bisect_right(self._edges, (index * _GOLDEN) % 1.0 * self._edges[-1])
+
+    def under(self, names: Names) -> Self:
+        """Return the same traffic in the words of a server; what it is called in statistics stays ours."""
+        if names == Names():
+            return self
+        return replace(self, requests=[request.under(names) for request in self.requests])
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the mix as JSON."""

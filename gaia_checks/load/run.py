@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
 from gaia_checks.load.measurements import looked, measurements, nothing
 from gaia_checks.load.recording import RESULT, SO_FAR, look_file
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
 """What is sent for each look."""
@@ -159,7 +160,8 @@ def _variables(target: Target) -> dict[str, str]:
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
     ours = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
-    return {**trusted, **ours, **token}
+    names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.names != Names() else {}
+    return {**trusted, **ours, **token, **names}
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:

@@ -1,9 +1,11 @@
-"""Where the browser is."""
+"""The browser: where it is, how it is started and what it may reach."""
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Error, sync_playwright
 
 from gaia_checks.errors import MissingDependency
 
@@ -18,6 +20,7 @@ ARGUMENTS = (
 """What a browser that only looks at one page is started with: it asks nobody else for anything."""
 
 _INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_INSTALL = "run `apt-get install -y chromium`, or `.venv/bin/playwright install chromium`"
 
 
 def executable() -> Path:
@@ -29,6 +32,51 @@ def executable() -> Path:
         own = Path(playwright.chromium.executable_path)
     if own.exists():
         return own
-    raise MissingDependency(
-        "no Chromium found; run `apt-get install -y chromium`, or `.venv/bin/playwright install chromium`"
+    raise MissingDependency(f"no Chromium found; {_INSTALL}")
+
+
+def reaching(host: str, port: int, through: int) -> tuple[str, ...]:
+    """Return the arguments of a browser that reaches one server alone, by a port of this machine. Pure.
+
+    The server keeps its name: in the address, as origin, for its cookies and on its certificate.
+    """
+    name = f"[{host}]" if ":" in host else host
+    return (
+        "--no-proxy-server",
+        f"--host-resolver-rules=MAP {name}:{port} 127.0.0.1:{through}, MAP * ~NOTFOUND",
     )
+
+
+def believing(key: str) -> tuple[str, ...]:
+    """Return the arguments of a browser that believes certificates with this key (`certificate.fingerprint`). Pure."""
+    return (f"--ignore-certificate-errors-spki-list={key}",)
+
+
+@contextlib.contextmanager
+def launched(*arguments: str) -> Iterator[Browser]:
+    """Run a browser with further arguments. It ends with the context, and with this process however that ends.
+
+    Raises MissingDependency when there is none, or none that starts.
+    """
+    path = executable()
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=path,
+                args=[*ARGUMENTS, *arguments],
+                handle_sigint=False,  # who is interrupted closes it: not both at once
+                handle_sigterm=False,
+                handle_sighup=False,
+            )
+        except Error as error:
+            raise MissingDependency(f"{path} does not start ({first_line(error)}); {_INSTALL}") from None
+        try:
+            yield browser
+        finally:
+            with contextlib.suppress(Error):  # it is gone already
+                browser.close()
+
+
+def first_line(error: Error) -> str:
+    """Return what happened. The rest of such an error tells what was typed where: it may hold a secret."""
+    return error.message.partition("\n")[0]

@@ -1,16 +1,27 @@
-"""How every look reaches the target: one place for time limits, identity and the admin token."""
+"""How every look reaches the target: one place for time limits, identity, the admin token and the target's own names.
+
+Looks speak the contract's words. Where the target calls things otherwise, requests are put into its words on their way
+out, and answers and messages into ours on their way in.
+"""
 
 import ipaddress
 import socket
+import ssl
 import threading
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from gaia_checks import contract
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Target
+from gaia_checks.model import Names, Target
 
 CONNECT_S = 5.0
 READ_S = 10.0
+
+_FRAMING = ("content-length", "content-encoding", "transfer-encoding")
+"""Headers that say how a body was sent; a body that is put into other words is sent otherwise."""
 
 
 def key(target: Target) -> str:
@@ -25,16 +36,29 @@ def client(target: Target, *, keyed: bool = True) -> httpx.Client:
     Raises TargetUnreachable when the host name cannot be resolved in time.
     """
     resolve(target.base_url)
-    return httpx.Client(
-        base_url=target.base_url,
-        headers={**({"X-API-Key": key(target)} if keyed else {}), **_authorization(target)},
-        timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
-        follow_redirects=False,
-        trust_env=False,
-        verify=target.base_url.startswith(
-            "https"
-        ),  # without TLS there is nothing to verify, and certificates load slowly
-    )
+    return _Client(target, keyed=keyed)
+
+
+def async_client(target: Target, *, keyed: bool = True) -> httpx.AsyncClient:
+    """Return the same as `client`, for looks that do many things at once. The host name is not resolved first."""
+    return _AsyncClient(target, keyed=keyed)
+
+
+def websocket_url(target: Target, path: str) -> str:
+    """Return where a WebSocket of the contract is at the target."""
+    return target.websocket_url + contract.path(target.names, path)
+
+
+def message(target: Target, frame: str | bytes) -> str | bytes:
+    """Return what came over a WebSocket, in the contract's words."""
+    if isinstance(frame, str):
+        return contract.our_text(target.names, frame)
+    return frame
+
+
+def trust(base_url: str) -> ssl.SSLContext | bool:
+    """Return who vouches for certificates: whom the system trusts, or SSL_CERT_FILE names; without TLS nobody."""
+    return base_url.startswith("https") and ssl.create_default_context()
 
 
 def websocket_headers(target: Target) -> dict[str, str]:
@@ -62,6 +86,84 @@ def resolve(base_url: str) -> None:
         raise TargetUnreachable(f"{base_url}: the host name does not resolve: {failed[0]}; check base_url") from failed[
             0
         ]
+
+
+class _Client(httpx.Client):
+    def __init__(self, target: Target, *, keyed: bool) -> None:
+        super().__init__(**_options(target, keyed=keyed))
+        self._target = target
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request in the target's words and return the answer in ours."""
+        response = super().send(_asked(self._target, request), **options)
+        return _answered(self._target, request, response)
+
+
+class _AsyncClient(httpx.AsyncClient):
+    def __init__(self, target: Target, *, keyed: bool) -> None:
+        super().__init__(**_options(target, keyed=keyed))
+        self._target = target
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request in the target's words and return the answer in ours."""
+        response = await super().send(_asked(self._target, request), **options)
+        return _answered(self._target, request, response)
+
+
+def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
+    return {
+        "base_url": target.base_url,
+        "headers": {**({"X-API-Key": key(target)} if keyed else {}), **_authorization(target)},
+        "timeout": httpx.Timeout(READ_S, connect=CONNECT_S),
+        "follow_redirects": False,
+        "trust_env": False,
+        "verify": trust(target.base_url),
+    }
+
+
+def _asked(target: Target, request: httpx.Request) -> httpx.Request:
+    """Return the request in the target's words; itself, if it has no words of its own."""
+    if target.names == Names():
+        return request
+    prefix, ours = _split(target, request.url.raw_path.decode("ascii"))
+    return httpx.Request(
+        request.method,
+        request.url.copy_with(raw_path=(prefix + contract.path(target.names, ours)).encode("ascii")),
+        headers=_without_framing(request.headers),
+        content=contract.their_text(target.names, request.content) or None,
+        extensions=request.extensions,
+    )
+
+
+def _answered(target: Target, asked: httpx.Request, response: httpx.Response) -> httpx.Response:
+    """Return the answer in the contract's words; itself, if the target has no words of its own."""
+    if target.names == Names():
+        return response
+    headers = _without_framing(response.headers)
+    if location := headers.get("Location"):
+        url = urlsplit(location)
+        prefix, theirs = _split(target, url.path)
+        headers["Location"] = url._replace(path=prefix + contract.our_path(target.names, theirs)).geturl()
+    return httpx.Response(response.status_code, headers=headers, content=_body(target, response), request=asked)
+
+
+def _body(target: Target, response: httpx.Response) -> bytes:
+    kind = response.headers.get("Content-Type", "")
+    if "json" in kind:
+        return contract.our_text(target.names, response.content)
+    if "text/plain" in kind:
+        return contract.our_metrics(target.names, response.text).encode()
+    return response.content
+
+
+def _split(target: Target, path: str) -> tuple[str, str]:
+    """Return the part of a path that belongs to the target's address, and the rest."""
+    prefix = urlsplit(target.base_url).path
+    return (prefix, path.removeprefix(prefix)) if path.startswith(f"{prefix}/") else ("", path)
+
+
+def _without_framing(headers: httpx.Headers) -> httpx.Headers:
+    return httpx.Headers([(name, value) for name, value in headers.multi_items() if name not in _FRAMING])
 
 
 def _authorization(target: Target) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Whether the server is connected to its database, by its own word and by PostgreSQL's."""
 
 import httpx
-import psycopg
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
@@ -42,6 +41,6 @@ def _by_postgresql(target: Target, watch: Watch) -> Measurement:
     try:
         with postgres.session(target) as session:
             row = session.execute(_SESSIONS).fetchone()
-    except (postgres.NoSession, psycopg.Error) as error:
+    except postgres.NoSession as error:
         return watch.saw(name, 0, "count", 0, how, (str(error),))
     return watch.saw(name, row[0] if row else 0, "count", 1, how)

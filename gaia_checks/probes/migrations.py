@@ -7,6 +7,7 @@ import psycopg
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import postgres
 from gaia_checks.probes.tally import Tally, Watch
+from gaia_checks.probes.unseen import HERE, unseen
 
 _NAMES = ("applied", "unknown", "tables", "indexes", "invalid_indexes")
 
@@ -33,7 +34,7 @@ def probe(target: Target) -> list[Measurement]:
     try:
         with postgres.session(target) as session:
             return [*_migrations(session, target, watch), *_schema(session, watch)]
-    except (postgres.NoSession, psycopg.Error) as error:
+    except postgres.NoSession as error:
         return [
             watch.saw(f"migrations.{name}", 0, "count", 0, "the target's database", (str(error),)) for name in _NAMES
         ]
@@ -41,7 +42,7 @@ def probe(target: Target) -> list[Measurement]:
 
 def _migrations(session: psycopg.Connection, target: Target, watch: Watch) -> list[Measurement]:
     if target.release is None:
-        why = ("which migrations belong to this release is unknown: the target was not deployed from here",)
+        why = (unseen(target, "which migrations the release has", HERE),)
         return [watch.saw(f"migrations.{name}", 0, "count", 0, "schema_migrations", why) for name in _NAMES[:2]]
     released = target.release.migrations
     rows = _rows(session)

@@ -7,6 +7,7 @@ import psycopg
 
 from gaia_checks.model import Target
 from gaia_checks.probes.client import CONNECT_S, READ_S
+from gaia_checks.probes.unseen import DATABASE, unseen
 
 
 class NoSession(Exception):
@@ -25,11 +26,19 @@ NO_CONNECTION_STRING = "DATABASE_URL is no connection string; write postgresql:/
 
 @contextmanager
 def session(target: Target) -> Iterator[psycopg.Connection]:
-    """Open a read-only session with a limit on every statement. Raises NoSession."""
+    """Open a read-only session with a limit on every statement. Raises NoSession, also for what fails within."""
+    with _connected(target) as connection:
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise NoSession(_unseen(target, _one_line(error))) from error
+
+
+def _connected(target: Target) -> psycopg.Connection:
     if target.database_url is None:
-        raise NoSession("the gate was given no DATABASE_URL, so it cannot look into the database itself")
+        raise NoSession(_unseen(target, "the gate was given no DATABASE_URL"))
     try:
-        connection = psycopg.connect(
+        return psycopg.connect(
             target.database_url,
             autocommit=True,
             connect_timeout=int(CONNECT_S),
@@ -37,8 +46,14 @@ def session(target: Target) -> Iterator[psycopg.Connection]:
             options=OPTIONS,
         )
     except psycopg.ProgrammingError:  # its text quotes the connection string, password and all
-        raise NoSession(NO_CONNECTION_STRING) from None
+        raise NoSession(_unseen(target, NO_CONNECTION_STRING)) from None
     except psycopg.OperationalError as error:
-        raise NoSession(f"the gate itself cannot connect to the database: {' '.join(str(error).split())}") from error
-    with connection:
-        yield connection
+        raise NoSession(_unseen(target, f"the gate itself cannot connect: {_one_line(error)}")) from error
+
+
+def _unseen(target: Target, why: str) -> str:
+    return unseen(target, "the target's database", DATABASE, why=why)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -10,6 +10,7 @@ from gaia_checks.model import Measurement, Process, Target
 from gaia_checks.probes import health
 from gaia_checks.probes.client import client
 from gaia_checks.probes.tally import Watch
+from gaia_checks.probes.unseen import HERE, USER, unseen
 
 _CLOCK_TOLERANCE_S = 0.02  # create_time() is derived from clock ticks of 10 ms
 
@@ -22,7 +23,7 @@ def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurem
     watch = Watch()
     process = target.process or first_seen
     if process is None:
-        why = ("the target's process is not on this machine or was not started by gaia",)
+        why = (unseen(target, "the server's process", HERE),)
         names = {"alive": "bool", "digest_matches": "bool", "restarts": "count"}
         return [watch.saw(f"process.{name}", 0, unit, 0, "the recorded process", why) for name, unit in names.items()]
     return [_alive(process, watch), _digest(target, process, watch), _restarts(process, first_seen, watch)]
@@ -54,11 +55,12 @@ def _restarts(process: Process, first_seen: Process | None, watch: Watch) -> Mea
 def _digest(target: Target, process: Process, watch: Watch) -> Measurement:
     name, how = "process.digest_matches", "sha256 of what runs, and the digest in /health, against the release's"
     if target.release is None:
-        return watch.saw(name, False, "bool", 0, how, ("which release runs is unknown",))
+        return watch.saw(name, False, "bool", 0, how, (unseen(target, "which release runs", HERE),))
     try:
         wrong = _wrong_executable(process, target.release.sha256) or _wrong_word(target, target.release.sha256)
     except (PermissionError, psutil.AccessDenied) as error:
-        return watch.saw(name, False, "bool", 0, how, (f"process {process.pid} belongs to somebody else: {error}",))
+        why = f"process {process.pid} belongs to somebody else: {error}"
+        return watch.saw(name, False, "bool", 0, how, (unseen(target, "what the process runs", USER, why=why),))
     return watch.saw(name, wrong is None, "bool", 1, how, (wrong,) if wrong else ())
 
 

@@ -11,7 +11,12 @@ from gaia_checks.model import Measurement
 EXAMPLES = 5
 """How many wrong things are described; the rest is counted."""
 
-_LONGEST_NOTE = 300
+_LONGEST_NOTE = 500
+
+
+def short(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return the first few notes, each in one line that is not too long."""
+    return tuple(" ".join(note.split())[:_LONGEST_NOTE] for note in list(notes)[:EXAMPLES])
 
 
 @dataclass
@@ -42,8 +47,7 @@ class Watch:
 
     def saw(self, name: str, value: Any, unit: str, n: int, how: str, notes: Iterable[str] = ()) -> Measurement:
         """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
-        short = tuple(" ".join(note.split())[:_LONGEST_NOTE] for note in list(notes)[:EXAMPLES])
-        return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), journal.now(), how, short)
+        return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), journal.now(), how, short(notes))
 
     def counted(self, name: str, tally: Tally, how: str) -> Measurement:
         """Return "good of n" as a measurement."""

@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import CONNECT_S, resolve, websocket_headers
+from gaia_checks.probes.client import CONNECT_S, message, resolve, websocket_headers, websocket_url
 from gaia_checks.probes.messages import Stream
 from gaia_checks.probes.tally import Watch
 
@@ -40,7 +40,7 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
     patience_s = max(stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
     try:
         with _connection(target) as connection:
-            _listen(connection, patience_s, seen)
+            _listen(target, connection, patience_s, seen)
     except (InvalidHandshake, OSError, EOFError) as error:
         return [_not_connected(watch, f"{PATH}: the handshake failed: {error or type(error).__name__}")]
     notes = (seen.ended,) if seen.ended else ()
@@ -58,7 +58,7 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
 def _connection(target: Target) -> Iterator[ClientConnection]:
     url = urlsplit(target.websocket_url)
     with connect(
-        target.websocket_url + PATH,
+        websocket_url(target, PATH),
         sock=_dial(target, url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)),
         additional_headers=websocket_headers(target),
         open_timeout=CONNECT_S,
@@ -76,7 +76,7 @@ def _dial(target: Target, host: str, port: int) -> socket.socket:
         raise TargetUnreachable(f"{target.base_url}: nothing listens there ({error}); is it running?") from error
 
 
-def _listen(connection: ClientConnection, patience_s: float, seen: _Seen) -> None:
+def _listen(target: Target, connection: ClientConnection, patience_s: float, seen: _Seen) -> None:
     """Take messages until all that is awaited has come, the connection ends or patience does."""
     began = time.monotonic()
     while not seen.first_s.keys() >= set(_AWAITED):
@@ -87,7 +87,7 @@ def _listen(connection: ClientConnection, patience_s: float, seen: _Seen) -> Non
         except ConnectionClosed as closed:
             seen.ended = f"the server ended the connection after {time.monotonic() - began:.1f} s: {closed}"
             return
-        kind = seen.stream.take(frame)
+        kind = seen.stream.take(message(target, frame))
         if kind is not None:
             seen.first_s.setdefault(kind, round(time.monotonic() - began, 3))
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import httpx
 import psycopg
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import CONNECT_S, READ_S, websocket_headers
+from gaia_checks.probes.client import CONNECT_S, async_client
+from gaia_checks.probes.exposition import Exposition
 from gaia_checks.probes.postgres import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
+from gaia_checks.probes.unseen import DATABASE, TOLD, unseen
+from gaia_checks.recorders import metrics
 from gaia_checks.recorders.measures import Measures
+from gaia_checks.recorders.metrics import METRICS, Unseen
 from gaia_checks.recorders.sampling import Coverage, ticks
 from gaia_checks.recorders.timeline import Timeline
 
@@ -25,7 +29,6 @@ MEASURES = Measures(
     }
 )
 
-METRICS = "/metrics"
 IN_USE, WAITING, MOST = "gaia_database_pool_in_use", "gaia_database_pool_waiting", "gaia_database_pool_max"
 
 _SESSIONS = """
@@ -42,10 +45,6 @@ _SESSIONS = """
 """
 
 Sample = TypeVar("Sample")
-
-
-class Unseen(Exception):
-    """Why one sample could not be taken. Its text holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,7 @@ class _Eye:
     """One way of looking: when it saw something, and why not."""
 
     coverage: Coverage
+    cannot: Callable[..., str]  # `unseen`, but for the reason
     notes: list[str] = field(default_factory=list)
 
     async def see(self, t_s: float, sample: Awaitable[Sample]) -> Sample | None:
@@ -102,8 +102,8 @@ class _Eye:
         try:
             seen = await sample
         except Unseen as why:
-            if not any(note.endswith(str(why)) for note in self.notes):
-                self.notes.append(f"{t_s:.0f} s after the start: {why}")
+            if not any(str(why) in note for note in self.notes):
+                self.notes.append(self.cannot(why=f"{t_s:.0f} s after the start: {why}"))
             return None
         self.coverage.add(t_s)
         return seen
@@ -113,30 +113,29 @@ async def record(
     target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, interval_s: float
 ) -> list[Measurement]:
     """Sample every `interval_s` for `window_s`. Time without samples is time that was not looked at."""
-    worst, both = Worst(), _Eye(Coverage(interval_s))
-    on_pool, on_sessions = _Eye(Coverage(interval_s)), _Eye(Coverage(interval_s))
-    async with _http(target) as http, contextlib.aclosing(Database(target.database_url)) as database:
+    worst, both = Worst(), Coverage(interval_s)
+    gauges = f"{IN_USE}, {WAITING} and {MOST}"
+    on_pool = _Eye(Coverage(interval_s), partial(unseen, target, "the server's pool", TOLD, metric=gauges))
+    on_sessions = _Eye(Coverage(interval_s), partial(unseen, target, "the server's database sessions", DATABASE))
+    async with async_client(target) as http, contextlib.aclosing(Database(target.database_url)) as database:
         async for t in ticks(interval_s, window_s, told):
-            pool, sessions = await asyncio.gather(
-                on_pool.see(t, read_pool(http)), on_sessions.see(t, database.sessions())
-            )
+            pool, sessions = await asyncio.gather(on_pool.see(t, _pool(http)), on_sessions.see(t, database.sessions()))
             worst.add(pool, sessions)
             if pool and sessions:
-                both.coverage.add(t)
+                both.add(t)
             timeline.add(t, str(worst), so_far=_measured(worst, on_pool, on_sessions, both), **_numbers(pool, sessions))
-    both.notes += on_pool.notes + on_sessions.notes
     return _measured(worst, on_pool, on_sessions, both)
 
 
-def _measured(worst: Worst, on_pool: _Eye, on_sessions: _Eye, both: _Eye) -> list[Measurement]:
+def _measured(worst: Worst, on_pool: _Eye, on_sessions: _Eye, both: Coverage) -> list[Measurement]:
     rows = (
-        ("connections.peak_of_pool", worst.of_pool, on_pool),
-        ("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions),
-        ("connections.waiters", worst.waiters, both),
+        ("connections.peak_of_pool", worst.of_pool, on_pool.coverage, on_pool.notes),
+        ("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions.coverage, on_sessions.notes),
+        ("connections.waiters", worst.waiters, both, on_pool.notes + on_sessions.notes),
     )
     return [
-        MEASURES.seen(name, value, n=eye.coverage.n, window_s=eye.coverage.covered_s, notes=eye.notes)
-        for name, value, eye in rows
+        MEASURES.seen(name, value, n=coverage.n, window_s=coverage.covered_s, notes=notes)
+        for name, value, coverage, notes in rows
     ]
 
 
@@ -145,42 +144,16 @@ def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:
     return numbers | ({"sessions": sessions.count} if sessions else {})
 
 
-def _http(target: Target) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=target.base_url,
-        headers=websocket_headers(target),
-        timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
-        trust_env=False,
-    )
+async def _pool(http: httpx.AsyncClient) -> Pool:
+    return pool_of(await metrics.read(http))
 
 
-async def read_pool(http: httpx.AsyncClient) -> Pool:
-    """Ask the server's metrics for its pool. Raises Unseen."""
-    try:
-        response = await http.get(METRICS)
-    except httpx.HTTPError as error:
-        raise Unseen(f"GET {METRICS}: no answer: {type(error).__name__} {error}") from error
-    if response.status_code != 200:
-        raise Unseen(f"GET {METRICS}: status {response.status_code} instead of 200")
-    return pool_of(response.text)
-
-
-def pool_of(metrics: str) -> Pool:
-    """Return what Prometheus text says about the pool. Raises Unseen. Pure."""
-    try:
-        in_use, waiting, most = (_gauge(metrics, name) for name in (IN_USE, WAITING, MOST))
-    except ValueError as error:
-        raise Unseen(f"GET {METRICS}: {error}") from error
+def pool_of(said: Exposition) -> Pool:
+    """Return what the metrics say about the pool. Raises Unseen. Pure."""
+    in_use, waiting, most = (metrics.gauge(said, name) for name in (IN_USE, WAITING, MOST))
     if not most > 0:
         raise Unseen(f"GET {METRICS}: {MOST} is {most:g}, so nothing is known of the pool's size")
     return Pool(in_use, waiting, most)
-
-
-def _gauge(metrics: str, name: str) -> float:
-    found = re.search(rf"^{name}(?:{{.*}})?[ \t]+(\S+)", metrics, re.MULTILINE)
-    if not found:
-        raise ValueError(f"the gauge {name} is missing")
-    return float(found[1])
 
 
 class Database:
@@ -213,7 +186,7 @@ class Database:
 
     async def _connect(self) -> psycopg.AsyncConnection[tuple[int, ...]]:
         if self._url is None:
-            raise Unseen("the gate was given no DATABASE_URL; export it, so that PostgreSQL can be asked")
+            raise Unseen("the gate was given no DATABASE_URL")
         try:
             return await psycopg.AsyncConnection.connect(
                 self._url,

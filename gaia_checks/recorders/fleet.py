@@ -9,7 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import Target
-from gaia_checks.probes.client import READ_S, websocket_headers
+from gaia_checks.probes.client import READ_S, message, websocket_headers, websocket_url
 from gaia_checks.probes.messages import Stream
 from gaia_checks.probes.websocket import PATH
 from gaia_checks.recorders.listening import Listener
@@ -56,7 +56,7 @@ async def _client(target: Target, wait_s: float, violated: str, fleet: Fleet, ha
             listener = Listener(loop.time(), violated)
             fleet.listeners.append(listener)
             handshake.set_result(None)
-            await _listen(connection, listener, loop.time)
+            await _listen(target, connection, listener, loop.time)
     except (InvalidHandshake, OSError, EOFError, TimeoutError) as error:
         fleet.refused.append(f"the handshake failed: {error or type(error).__name__}")
     finally:
@@ -76,7 +76,7 @@ async def back_after_a_cut(target: Target, within_s: float) -> float:
         cut_s = loop.time()
     async with asyncio.timeout(within_s), _connection(target) as connection:
         stream = Stream()
-        while stream.take(await connection.recv()) != "stats":
+        while stream.take(message(target, await connection.recv())) != "stats":
             pass
         return loop.time() - cut_s
 
@@ -84,7 +84,7 @@ async def back_after_a_cut(target: Target, within_s: float) -> float:
 def _connection(target: Target) -> connect:
     """One more client. No pings of our own and no reconnecting: a server that needs them has dropped the connection."""
     return connect(
-        target.websocket_url + PATH,
+        websocket_url(target, PATH),
         additional_headers=websocket_headers(target),
         compression=None,
         ping_interval=None,
@@ -94,10 +94,10 @@ def _connection(target: Target) -> connect:
     )
 
 
-async def _listen(connection: ClientConnection, listener: Listener, clock: Callable[[], float]) -> None:
+async def _listen(target: Target, connection: ClientConnection, listener: Listener, clock: Callable[[], float]) -> None:
     try:
         while True:
             frame = await connection.recv()
-            listener.take(frame, clock())
+            listener.take(message(target, frame), clock())
     except ConnectionClosed as closed:
         listener.drop(str(closed), clock())

@@ -107,7 +107,7 @@ def standing(own: Told, told: Iterable[Told], rule: Rule) -> Standing:
     surely = [
         each
         for each in maybe
-        if each.admitted and each.received_s <= own.sent_s and each.sent_s > own.received_s - window_s + SLACK_S
+        if each.admitted and each.received_s < own.sent_s and each.sent_s > own.received_s - window_s + SLACK_S
     ]
     itself = [own] if own.admitted else []
     first_s = min((each.sent_s for each in [*maybe, *itself]), default=own.sent_s - window_s)

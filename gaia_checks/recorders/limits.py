@@ -16,6 +16,7 @@ import httpx
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import client
+from gaia_checks.probes.api import QUOTAS
 from gaia_checks.recorders import headers, rules, salvos
 from gaia_checks.recorders.asking import ADMITTED, REFUSED, Asking, Seen
 from gaia_checks.recorders.headers import Told
@@ -33,8 +34,8 @@ MEASURES = Measures(
     }
 )
 
-PATH = "/api/nothing"
-"""Limited as everything below /api/, and cheap: what is admitted is a 404."""
+PATH = f"{QUOTAS}/nothing"
+"""Limited as everything there, and cheap: what is admitted is a 404."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ async def record(
     ]
     asking = Asking(Door(target, PATH), {purpose: key.name for purpose, key in ours.items()}, told)
     try:
-        async with rules.admin(target) as http, rules.in_force(http, bodies):
+        async with client.async_client(target) as http, rules.in_force(http, bodies):
             looked_s = await asking.everything(salvos.plan(int(clients), window_s), timeline, window_s)
     except (rules.NotTaken, httpx.HTTPError) as error:
         return MEASURES.unseen(str(error) or type(error).__name__)

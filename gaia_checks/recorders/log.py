@@ -1,13 +1,18 @@
 """The server's log from the start of its process: errors and tracebacks, until the window is over."""
 
 import asyncio
-import time
+import contextlib
+from dataclasses import replace
 
 from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.unseen import HERE, LOG, unseen
+from gaia_checks.recorders import beginning, source
+from gaia_checks.recorders.beginning import Beginning
 from gaia_checks.recorders.loglines import Reading
 from gaia_checks.recorders.measures import Measures
+from gaia_checks.recorders.metrics import Unseen
 from gaia_checks.recorders.sampling import told_within
-from gaia_checks.recorders.tail import Tail
+from gaia_checks.recorders.source import Source
 from gaia_checks.recorders.timeline import Timeline
 
 MEASURES = Measures(
@@ -20,7 +25,6 @@ MEASURES = Measures(
 
 _POLL_S = 0.25
 _RECORD_EVERY_S = 1.0
-_HOW_TO_SEE = "run the gate on the machine where `gaia deploy` started the server, with the same GAIA_LOG_DIR"
 
 
 async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float) -> list[Measurement]:
@@ -28,44 +32,60 @@ async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, win
 
     The log of an older process is read up to now. Where its beginning cannot be seen, nothing is decided.
     """
-    if target.log is None or target.process is None:
-        return MEASURES.unseen(f"the server's log, or when it began, is not known here; {_HOW_TO_SEE}")
-    reading = Reading(target.process.created_s)
-    tail = Tail(target.log, reading.begins_before)
+    if target.log is None:
+        return MEASURES.unseen(_unseen(target))
     try:
-        age_s = await _follow(target.process.created_s, window_s, tail, reading, timeline, told)
+        began = await beginning.of(target)
+    except Unseen as why:
+        return MEASURES.unseen(_unseen(target, f"when the process began is not told: {why}"))
+    reading = Reading(began.created_s)
+    try:
+        with contextlib.closing(source.of(target.log, reading.begins_before)) as lines:
+            age_s = await _follow(began.age_s, window_s, lines, reading, timeline, told)
     except OSError as error:
-        return MEASURES.unseen(f"{target.log}: cannot be read: {error.strerror}; run the gate as the server's user")
-    return _measured(target, reading, tail, age_s)
+        return MEASURES.unseen(_unseen(target, f"{target.log}: cannot be read: {error.strerror or error}"))
+    missing = lines.lost or reading.missing_start()
+    return _measured(reading, began, age_s, _unseen(target, f"{target.log}: {missing}") if missing else None)
+
+
+def _unseen(target: Target, why: str = "") -> str:
+    settings = (LOG,) if target.log else (LOG, HERE)
+    return unseen(target, "the server's log since its start", *settings, why=why)
 
 
 async def _follow(
-    created_s: float, window_s: float, tail: Tail, reading: Reading, timeline: Timeline, told: asyncio.Event
+    age_s: float, window_s: float, lines: Source, reading: Reading, timeline: Timeline, told: asyncio.Event
 ) -> float:
-    """Read until the process is `window_s` old, or we are told to end; return how old it was at the last look."""
+    """Read until the process, `age_s` old now, is `window_s` old, or we are told to end; return its age at the end.
+
+    What was there already is read in any case, unless it becomes known that it cannot be.
+    """
     loop = asyncio.get_running_loop()
-    born_s = loop.time() - (time.time() - created_s)  # on the clock that nobody sets
+    born_s = loop.time() - age_s  # on the clock that nobody sets
     recorded_s = -_RECORD_EVERY_S
     while True:
         age_s = loop.time() - born_s
-        await _read(tail, reading)
-        if age_s - recorded_s >= _RECORD_EVERY_S or age_s >= window_s:
+        await _read(lines, reading)
+        over = age_s >= window_s if lines.up_to_now else lines.lost is not None
+        if age_s - recorded_s >= _RECORD_EVERY_S or over:
             recorded_s = age_s
             _record(timeline, min(age_s, window_s), reading)
-        if age_s >= window_s or await told_within(told, min(_POLL_S, window_s - age_s)):
+        left_s = window_s - age_s if lines.up_to_now else _POLL_S
+        if over or await told_within(told, min(_POLL_S, left_s)):
             break
-    for text in tail.last():
+    for text in lines.last():
         reading.take(text)
     return age_s
 
 
-async def _read(tail: Tail, reading: Reading) -> None:
-    """Take what came; whatever comes after the first call was written while we looked."""
-    for lines in tail.lines():
+async def _read(source: Source, reading: Reading) -> None:
+    """Take what came; what comes after all that was there before was written while we looked."""
+    for lines in source.lines():
         for text in lines:
             reading.take(text)
         await asyncio.sleep(0)  # the other recorders keep their time
-    reading.follow()
+    if source.up_to_now:
+        reading.follow()
 
 
 def _record(timeline: Timeline, t_s: float, reading: Reading) -> None:
@@ -80,13 +100,13 @@ def _record(timeline: Timeline, t_s: float, reading: Reading) -> None:
     )
 
 
-def _measured(target: Target, reading: Reading, tail: Tail, age_s: float) -> list[Measurement]:
-    missing = tail.lost or reading.missing_start()
-    notes = () if missing is None else (f"{target.log}: {missing}; {_HOW_TO_SEE}",)
-    return [
+def _measured(reading: Reading, began: Beginning, age_s: float, missing: str | None) -> list[Measurement]:
+    notes = () if missing is None else (missing,)
+    seen = [
         MEASURES.seen("log.read_from_start", missing is None, n=int(missing is None), window_s=age_s, notes=notes),
         *_counted(reading, age_s, notes),
     ]
+    return [replace(measurement, how=f"{measurement.how}; {began.how}") for measurement in seen]
 
 
 def _counted(reading: Reading, age_s: float, notes: tuple[str, ...] = ()) -> list[Measurement]:

@@ -6,9 +6,7 @@ from typing import Any
 
 from gaia_checks import journal
 from gaia_checks.model import Measurement
-from gaia_checks.probes.tally import EXAMPLES
-
-_LONGEST_NOTE = 300
+from gaia_checks.probes.tally import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +18,7 @@ class Measures:
     def seen(self, name: str, value: Any, *, n: int, window_s: float, notes: Iterable[str] = ()) -> Measurement:
         """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
         unit, how = self.table[name]
-        short = tuple(" ".join(note.split())[:_LONGEST_NOTE] for note in list(notes)[:EXAMPLES])
-        return Measurement(name, value, unit, n, round(window_s, 3), journal.now(), how, short)
+        return Measurement(name, value, unit, n, round(window_s, 3), journal.now(), how, short(notes))
 
     def unseen(self, why: str) -> list[Measurement]:
         """Return all of them as not seen."""

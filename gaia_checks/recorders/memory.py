@@ -9,6 +9,8 @@ import psutil
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.process import find
+from gaia_checks.recorders import resident
+from gaia_checks.recorders.held import Held
 from gaia_checks.recorders.measures import Measures
 from gaia_checks.recorders.sampling import Coverage, ticks
 from gaia_checks.recorders.timeline import Timeline
@@ -20,50 +22,28 @@ MEASURES = Measures(
     }
 )
 
-MOST_POINTS = 2000
-_MB = 1e6
 _KB = 1024  # as the kernel counts
-
-Series = list[tuple[float, float]]
-"""(seconds since the start, MB)"""
 
 
 async def record(
     target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, interval_s: float
 ) -> list[Measurement]:
-    """Sample every `interval_s` for `window_s`. Ends early, and says so, when the process is gone."""
+    """Sample every `interval_s` for `window_s`. Ends early, and says so, when the process is gone.
+
+    Of a process that is not on this machine, what the server tells itself is taken.
+    """
     if target.process is None:
-        return MEASURES.unseen(
-            "the server's process is not known here; run the gate on the machine where `gaia deploy` started it"
-        )
-    coverage, notes, peak_mb, cpu = Coverage(interval_s), list[str](), 0.0, Cpu()
-    series: Series = []
-
-    def peak() -> Measurement:
-        return MEASURES.seen("memory.peak", peak_mb, n=coverage.n, window_s=coverage.covered_s, notes=notes)
-
+        return await resident.record(target, timeline, told, window_s=window_s, interval_s=interval_s)
+    held, cpu = Held(MEASURES, Coverage(interval_s)), Cpu()
     async for t in ticks(interval_s, window_s, told):
         process = find(target.process)
         taken = await asyncio.to_thread(tree, process) if process else None
         if taken is None:
-            notes.append(f"process {target.process.pid} was gone after {t:.0f} s")
+            held.notes.append(f"process {target.process.pid} was gone after {t:.0f} s")
             break
-        held_mb, cores = taken.held_bytes / _MB, cpu.since_last(t, taken.cpu_s)
-        coverage.add(t)
-        series.append((round(t, 3), held_mb))
-        peak_mb = max(peak_mb, held_mb)
-        worst = f"{held_mb:.1f} MB, at most {peak_mb:.1f} MB"
-        timeline.add(t, worst, so_far=[peak()], tree_mb=held_mb, cpu_cores=cores)
-    points = thin(series)
-    return [
-        peak(),
-        MEASURES.seen("memory.series", points, n=len(points), window_s=coverage.covered_s, notes=notes),
-    ]
-
-
-def thin(series: Series, most: int = MOST_POINTS) -> Series:
-    """Return every k-th point, so that at most `most` remain; evenly, so that a trend stays what it is. Pure."""
-    return series[:: -(-len(series) // most) or 1]
+        held.add(t, taken.held_bytes)
+        timeline.add(t, str(held), so_far=[held.peak()], tree_mb=held.last_mb, cpu_cores=cpu.since_last(t, taken.cpu_s))
+    return held.measured()
 
 
 @dataclass(frozen=True, slots=True)

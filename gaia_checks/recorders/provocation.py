@@ -64,7 +64,7 @@ async def provoke(
     """
     violation = None
     try:
-        async with rules.admin(target) as http, rules.in_force(http, [rule(target)]):
+        async with client.async_client(target) as http, rules.in_force(http, [rule(target)]):
             violation = await _violation(http, target, listeners)
             return violation, await _alert(http, target, listeners, min(patience_s, QUIET_WITHIN_S))
     except (NotProvoked, rules.NotTaken, httpx.HTTPError) as error:

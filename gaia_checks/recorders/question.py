@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import httptools
 import httpx
 
+from gaia_checks import contract
 from gaia_checks.model import Target
 from gaia_checks.probes.client import CONNECT_S, READ_S, websocket_headers
 
@@ -34,7 +35,8 @@ class Door:
         url = httpx.URL(target.base_url)
         self._host, self._port = url.host, url.port or (443 if url.scheme == "https" else 80)
         self._tls = httpx.create_ssl_context() if url.scheme == "https" else None  # believes what all looks believe
-        lines = [f"GET {url.path.rstrip('/')}{path} HTTP/1.1", f"Host: {url.netloc.decode()}", "Connection: close"]
+        there = url.path.rstrip("/") + contract.path(target.names, path)
+        lines = [f"GET {there} HTTP/1.1", f"Host: {url.netloc.decode()}", "Connection: close"]
         self._head = [*lines, *(f"{name}: {value}" for name, value in websocket_headers(target).items())]
 
     async def open(self, key: str) -> "Question":

@@ -4,6 +4,7 @@ import asyncio
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.process import find
+from gaia_checks.probes.unseen import HERE, unseen
 from gaia_checks.recorders.measures import Measures
 from gaia_checks.recorders.sampling import ticks
 from gaia_checks.recorders.timeline import Timeline
@@ -18,7 +19,7 @@ _EVERY_S = 1.0
 async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float) -> list[Measurement]:
     """Look for the process every second until told, or until it is gone."""
     if target.process is None:
-        return MEASURES.unseen("the target's process is not on this machine or was not started by gaia")
+        return MEASURES.unseen(unseen(target, "the server's process", HERE))
     samples, gone = 0, list[str]()
     async for t in ticks(_EVERY_S, window_s, told):
         samples += 1

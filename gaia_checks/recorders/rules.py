@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from gaia_checks.model import Target
-from gaia_checks.probes import client
 from gaia_checks.probes.answers import CONFIG, Answer, location
 
 Body = Mapping[str, object]
@@ -39,13 +37,6 @@ def limit(name: str, limit_type: str, limit_value: int, *, key: str) -> Body:
         "limit_value": limit_value,
         "enabled": True,
     }
-
-
-def admin(target: Target) -> httpx.AsyncClient:
-    """Return a client for the admin API, counted as this run."""
-    headers = {"X-API-Key": client.key(target), **client.websocket_headers(target)}
-    timeout = httpx.Timeout(client.READ_S, connect=client.CONNECT_S)
-    return httpx.AsyncClient(base_url=target.base_url, headers=headers, timeout=timeout, trust_env=False)
 
 
 @asynccontextmanager

@@ -13,8 +13,30 @@ _HEAD = 256
 _LONGEST_LINE = 1024 * 1024
 
 
+class Pieces:
+    """Whole lines out of pieces of bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def take(self, piece: bytes) -> list[str]:
+        """Return the lines that have come to their end; empty ones are left out."""
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            whole, self._rest = [*whole, self._rest], b""
+        return [line.decode(errors="replace") for line in whole if line.strip()]
+
+    def last(self) -> list[str]:
+        """Return the line that has no end yet."""
+        rest, self._rest = self._rest, b""
+        return [rest.decode(errors="replace")] if rest else []
+
+
 class Tail:
-    """A log that is being written."""
+    """A log that is being written, as a file of this machine."""
+
+    up_to_now = True
+    """Whether all that was there has been read, once `lines` was called."""
 
     def __init__(self, log: Path, begins_before: Callable[[list[str]], bool]) -> None:
         """Begin with the newest part whose first lines are older than what is looked for, or with the oldest part.
@@ -26,7 +48,7 @@ class Tail:
         self._begins_before = begins_before
         self._head: bytes | None = None  # of the part that was read last; None before the first
         self._offset = 0
-        self._rest = b""
+        self._pieces = Pieces()
 
     def lines(self) -> Iterator[list[str]]:
         """Yield what came since the last call, some lines at a time. Raises OSError."""
@@ -44,8 +66,10 @@ class Tail:
 
     def last(self) -> list[str]:
         """Return the line that has no end yet."""
-        rest, self._rest = self._rest, b""
-        return [rest.decode(errors="replace")] if rest else []
+        return self._pieces.last()
+
+    def close(self) -> None:
+        """Let go; no file is open between two calls."""
 
     def _missed(self, newest: BinaryIO) -> list[tuple[Path, int]]:
         """Return the older parts that are to be read first, oldest first, and from where."""
@@ -82,10 +106,7 @@ class Tail:
     def _read(self, file: BinaryIO, offset: int) -> Iterator[list[str]]:
         file.seek(offset)
         while chunk := file.read(_CHUNK):
-            *whole, self._rest = (self._rest + chunk).split(b"\n")
-            if len(self._rest) > _LONGEST_LINE:
-                whole, self._rest = [*whole, self._rest], b""
-            yield [line.decode(errors="replace") for line in whole if line.strip()]
+            yield self._pieces.take(chunk)
 
 
 def _head(file: BinaryIO, size: int) -> bytes:

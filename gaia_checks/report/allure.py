@@ -20,6 +20,7 @@ __all__ = ["attach", "render"]
 
 _STATUS = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
 _NAMESPACE = uuid.UUID("9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11")  # of our own identifiers, so that they are repeatable
+_SUFFIXES = {"image/svg+xml": "svg", "image/jpeg": "jpg", "text/markdown": "md", "text/plain": "txt"}
 _RUN_FILES = {"verdict.md": "text/markdown", "measurements.jsonl": "text/plain", "environment.toml": "text/plain"}
 
 Result = dict[str, Any]
@@ -40,6 +41,7 @@ def attach(folder: Path, verdict: Verdict) -> None:
             **_enriched(result, criterion, verdict, order),
             "attachments": [
                 *_attachments(results, criterion, measurements, pictures),
+                *_photographs(results, criterion, folder / evidence.PICTURES),
                 *(kept for kept in result.get("attachments", ()) if not _replaced(kept["name"], criterion)),
             ],
         }
@@ -60,6 +62,13 @@ def _attachments(
     for look in sorted({name.partition(".")[0] for name in names}):
         for title, svg in pictures.get(look, {}).items():
             yield _attachment(results, f"{criterion.id} {title}", "image/svg+xml", svg)
+
+
+def _photographs(results: Path, criterion: CriterionVerdict, pictures: Path) -> Iterator[dict[str, str]]:
+    """Copy and yield what the looks of one criterion saw."""
+    for look in sorted({check.measurement.partition(".")[0] for check in criterion.checks}):
+        for path in sorted((pictures / look).glob("*.jpg")):
+            yield _attachment(results, f"{criterion.id} {path.stem}", "image/jpeg", path.read_bytes())
 
 
 def _replaced(name: str, criterion: CriterionVerdict) -> bool:
@@ -146,11 +155,10 @@ def _facts(verdict: Verdict) -> Mapping[str, str]:
     }
 
 
-def _attachment(results: Path, name: str, media: str, text: str) -> dict[str, str]:
+def _attachment(results: Path, name: str, media: str, content: str | bytes) -> dict[str, str]:
     """Write an attachment and return the reference to it."""
-    suffix = {"image/svg+xml": "svg", "text/markdown": "md"}.get(media, "txt")
-    source = f"{uuid.uuid5(_NAMESPACE, name)}-attachment.{suffix}"
-    (results / source).write_text(text, encoding="utf-8")
+    source = f"{uuid.uuid5(_NAMESPACE, name)}-attachment.{_SUFFIXES[media]}"
+    (results / source).write_bytes(content.encode() if isinstance(content, str) else content)
     return {"name": name, "source": source, "type": media}
 
 

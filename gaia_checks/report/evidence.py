@@ -3,6 +3,7 @@
     verdict.json        the judgement; inconclusive from the start, so that a gate that is killed never passes
     criteria.toml       what was promised            environment.toml    where, and how hard was looked
     measurements.jsonl  what was seen                timelines/*.jsonl   the same, second by second
+    pictures/*/*.jpg    what a look saw of a page
 
 `recompute` judges these files again, without a new look.
 """
@@ -14,7 +15,7 @@ import os
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -32,6 +33,7 @@ MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
+PICTURES = "pictures"
 
 _NOT_YET = "not looked at yet"
 
@@ -70,11 +72,14 @@ def describe(environment: Environment, stage: str) -> str:
     }
     if environment.base_url:
         table["base_url"] = redact(_without_userinfo(environment.base_url))
+    if environment.log:
+        table["log"] = str(environment.log)
     variables = {
         name: REDACTED if name in SECRET_NAMES else redact(value) for name, value in sorted(environment.values.items())
     }
+    names = {f"contract.{kind}": called for kind, called in asdict(environment.names).items() if called}
     looks = {f"looks.{look}": dict(parameters) for look, parameters in environment.looks.items()}
-    return toml.document({"environment": table, "environment.variables": variables, **looks})
+    return toml.document({"environment": table, "environment.variables": variables, **names, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:

@@ -56,6 +56,8 @@ function drawn([times, ...values], stacked) {
   return [times, ...sums.reverse()];
 }
 
+// What a time axis shows: all, and a minute at least, so that a line has somewhere to begin.
+export const span = (times, more = 0) => (times.length ? [Math.min(times[0], times.at(-1) - 60), times.at(-1) + more] : [null, null]);
 const step = (times) => (times.length > 1 ? times[1] - times[0] : 60);
 
 function options(width, series, stacked, tell) {
@@ -64,16 +66,16 @@ function options(width, series, stacked, tell) {
   const bars = uPlot.paths.bars({ size: [0.72, 22], align: 1 });
   const order = stacked ? [...series].reverse() : series;
   return {
-    width, height: HEIGHT, padding: [8, 4, 0, 0],
+    width, height: HEIGHT, padding: [8, 26, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { show: !stacked }, drag: { setScale: false } },
-    scales: { x: { time: true, range: (plot, low, high) => [low, high + (stacked ? step(plot.data[0]) : 0)] }, y: { range: (_, __, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
+    scales: { x: { time: true, range: (plot) => span(plot.data[0], stacked ? step(plot.data[0]) : 0) }, y: { range: (_, __, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
     axes: [
       { ...axis, grid: { show: false }, size: 26, values: (_, ticks, __, ___, step) => ticks.map((one) => tick(one, step)) },
       { ...axis, grid: { stroke: colour("line"), width: 1 }, size: 46, incrs: WHOLE, values: (_, ticks) => ticks.map(series[0].format) },
     ],
     series: [{}, ...order.map((one) => ({
-      stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: false },
+      stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: (plot) => !stacked && plot.data[0].length === 1 },  // one is no line yet
       fill: stacked ? colour(one.colour) : undefined, paths: stacked ? bars : undefined,
     }))],
     hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },

@@ -201,7 +201,10 @@ def a_stranger(stage: Stage) -> tuple[Target, Environment]:
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        (elsewhere, r"http://192\.0\.2\.1:8080 was not deployed from this machine; run the gate where `gaia deploy`"),
+        (
+            elsewhere,
+            r"the release of http://192\.0\.2\.1:8080 cannot be seen from here: run the gate on the machine where",
+        ),
         (without_database, r"has no database; set environment\.database in stage\.toml"),
         (a_stranger, r"server\.paths in stage\.toml says that the server keeps another contract"),
     ],

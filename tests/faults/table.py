@@ -26,7 +26,7 @@ SHORT: Looks = {
     "load": {"window_s": 5, "max_window_s": 5},
     "limits": {"window_s": 5},
     "soak": {"window_s": 12},
-    # "dashboard": {"reconnect_within_s": 6},
+    "dashboard": {"ready_within_s": 4, "reconnect_within_s": 6},
     "memory": {"window_s": 3},
     "connections": {"window_s": 3},
     "protection": {"rate_per_s": 60, "window_s": 4},
@@ -174,7 +174,11 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
     ),
     "qa.websocket_soak": (
         Fault("connections end after 11 s", wrong(Dropped(asks=_SOAK, after_s=11)), "soak.drops is 5"),
-        Fault("nobody is told of an alert", wrong(Muted(asks=_SOAK, says='"alert"')), "0 of 50"),
+        Fault(
+            "an alert goes out as something else",
+            wrong(Changed(asks=_SOAK, old='"type":"alert"', new='"type":"heartbeat"')),
+            "0 of 50",
+        ),
         Fault(
             "some clients wait too long for numbers",
             wrong(Late(asks=_SOAK, every=20, says='"stats"', seconds=7)),
@@ -182,8 +186,17 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         ),
     ),
     "qa.dashboard": (
-        Fault("a tab's script is lost", wrong(Answered(asks="GET .*/panels/alerts.js", status=404)), ""),
-        Fault("the page cannot connect again", wrong(Dropped(asks=_BROWSER, spared=1, after_s=0)), ""),
+        Fault(
+            "a tab gets no data",
+            wrong(Answered(asks=f"GET {_QUOTAS}/alerts", status=500)),
+            "Alerts: the panel stayed busy",
+        ),
+        Fault(
+            "a script of the page fails",
+            wrong(Changed(asks="GET /admin/assets/main.js", old=r"\A", new="setTimeout(() => { throw 'seeded' });")),
+            "script error: seeded",
+        ),
+        Fault("the page cannot connect again", wrong(Dropped(asks=_BROWSER, spared=1, after_s=0)), "'reconnecting'"),
     ),
     "prod.success_rate": (
         Fault(

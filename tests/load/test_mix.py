@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from gaia_checks.load.mix import Mix, Request, problem
+from gaia_checks.model import Names
 
 READ = Request("GET", "/usage?limit=20", keys=frozenset({"items", "total"}))
 WRITE = Request("PUT", "/config/7", expected=frozenset({200, 204}), name="/config/{id}")
@@ -60,3 +61,14 @@ def test_a_bad_answer_is_described(status: int, body: bytes, text: str) -> None:
 def test_several_good_statuses_are_all_named() -> None:
     """The message says what would have been right."""
     assert problem(WRITE, 404, b"{}") == "PUT /config/{id}: status 404 instead of 200 or 204"
+
+
+def test_the_same_traffic_goes_out_in_a_servers_words() -> None:
+    """Paths, parameters, bodies and the keys of good answers are theirs; what statistics call it stays ours."""
+    names = Names(paths={"/a": "/b"}, fields={"rule_name": "name", "limit": "size"})
+    mix = Mix([Request("PUT", "/a/7?limit=5", body={"rule_name": "x"}, keys=frozenset({"rule_name", "id"}))])
+    (request,) = mix.under(names).requests
+    assert (request.path, request.body) == ("/b/7?size=5", {"name": "x"})
+    assert request.keys == {"name", "id"}
+    assert request.label == "/a/7"
+    assert mix.under(Names()) is mix

@@ -1,12 +1,12 @@
 """TLS: both engines trust the certificates that SSL_CERT_FILE names, and no others."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from gaia_checks.load import run
 from gaia_checks.model import Target
+from tests import certificates
 from tests.load.processes import locust, result, server
 from tests.load.test_run import measured
 
@@ -14,15 +14,8 @@ from tests.load.test_run import measured
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """Make a certificate authority and a certificate of it for 127.0.0.1; return both."""
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    for command in (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=us",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.csr -subj /CN=server",
-        "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out own.pem -days 2 -extfile names",
-    ):
-        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
-    return str(folder / "ca.pem"), str(folder / "own.pem")
+    made = certificates.make(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
+    return made.authority, made.own
 
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])

@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,19 +33,28 @@ def server(
     postgres: str, executable: Path, release: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
     """The real server, on a database with all migrations."""
-    name = f"looked_at_{uuid.uuid4().hex[:12]}"  # every folder of tests that uses this fixture has its own
+    with (
+        migrated(postgres) as dsn,
+        servers.real(executable, dsn, tmp_path_factory.mktemp("server") / "server.log") as target,
+    ):
+        announce(target)
+        yield replace(target, release=release)
+
+
+@contextmanager
+def migrated(postgres: str) -> Iterator[str]:
+    """A database of its own with all migrations."""
+    name = f"looked_at_{uuid.uuid4().hex[:12]}"  # every folder of tests that uses `server` has its own
     dsn = postgres.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
     migrate.up(dsn, MIGRATIONS)
-    with servers.real(executable, dsn, tmp_path_factory.mktemp("server") / "server.log") as target:
-        _announce(target)
-        yield replace(target, release=release)
+    yield dsn
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _announce(target: Target) -> None:
+def announce(target: Target) -> None:
     """Do what the gate does first: make the server believe our key, and limit it generously."""
     rule = {"rule_name": key(target), "scope": "api_key", "scope_value": key(target)}
     with client(target, keyed=False) as http:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gaia_checks.model import Process, Target
+from gaia_checks.environment import ROOT
+from gaia_checks.model import Log, Process, Target
+from tests.certificates import Certificate
 
 RUN = "20260226T100000Z-3fa9c1"
 TOKEN = "a-token-for-tests"
@@ -55,7 +58,8 @@ def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Targ
         found = Process(process.pid, psutil.Process(process.pid).create_time(), executable)
         url = f"http://127.0.0.1:{port}"
         _until_answering(f"{url}/health", log)
-        yield target(url, process=found, log=log, admin_token=TOKEN, database_url=dsn)
+        token = variables["ADMIN_TOKEN"] or None
+        yield target(url, process=found, log=Log(str(log)), admin_token=token, database_url=dsn)
     finally:
         process.terminate()
         process.wait(_DEADLINE_S)
@@ -110,6 +114,21 @@ def spoiled(behind: Target, spoil: Spoil) -> Iterator[Target]:
         methods = ["GET", "POST", "PUT", "DELETE"]
         with serving(Route("/{path:path}", handle, methods=methods)) as url:
             yield target(url, admin_token=behind.admin_token, database_url=behind.database_url)
+
+
+@contextmanager
+def secured(behind: Target, certificate: Certificate) -> Iterator[Target]:
+    """Stand before a real server with TLS, at the IPv6 address of this machine."""
+    port = free_port()
+    command = ("tests.probes.terminator", str(port), certificate.own, certificate.key, behind.base_url)
+    process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield replace(behind, base_url=f"https://[::1]:{port}")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def answering(path: str, body: object, status: int = 200, media: str = "application/json") -> Route:

@@ -1,11 +1,16 @@
 """What travels with every request, and where it does not go."""
 
+import asyncio
+
+import httpx
 import pytest
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
 
+from gaia_checks.model import Names
 from gaia_checks.probes import client
+from gaia_checks.probes.answers import CONFIG
 from tests.probes.servers import RUN, serving, target
 
 
@@ -51,3 +56,81 @@ def test_a_websocket_carries_the_token() -> None:
     """In the handshake's headers, never in the address."""
     assert client.websocket_headers(target("http://x", admin_token="t")) == {"Authorization": "Bearer t"}
     assert client.websocket_headers(target("http://x")) == {}
+
+
+# a server that calls things otherwise ------------------------------------------------------------------
+
+NAMES = Names(
+    paths={"/api/admin/quotas/config": "/limits", "/metrics": "/prom"},
+    fields={"rule_name": "name", "limit": "page_size"},
+    metrics={"gaia_database_pool_max": "pool_max"},
+)
+
+
+async def create(request: Request) -> Response:
+    """Answer with what was asked for, as a server does that knows only its own words."""
+    asked = {"asked": request.url.path, "query": request.url.query, "sent": await request.json()}
+    location = str(request.url.replace(query="")) + "/7"
+    return JSONResponse(
+        {"name": "x", "length": request.headers["Content-Length"], **asked}, 201, {"Location": location}
+    )
+
+
+async def tell(_: Request) -> Response:
+    """Answer with metrics."""
+    return PlainTextResponse("pool_max 10\n")
+
+
+SERVER = Mount("/gaia", routes=[Route("/limits", create, methods=["POST"]), Route("/prom", tell)])
+
+EXPECTED = {
+    "rule_name": "x",
+    "name": "x",
+    "asked": "/gaia/limits",
+    "query": "page_size=5",
+    "sent": {"rule_name": "n", "name": "n", "nested": [{"rule_name": 1, "name": 1}]},
+}
+
+
+def test_requests_and_answers_are_put_into_each_others_words() -> None:
+    """Paths below the address, parameters, bodies and where a rule was created; the framing fits the new body."""
+    with serving(SERVER) as url, client.client(target(f"{url}/gaia", names=NAMES)) as http:
+        response = http.post(CONFIG, params={"limit": 5}, json={"rule_name": "n", "nested": [{"rule_name": 1}]})
+        metrics = http.get("/metrics")
+    body = response.json()
+    assert int(body.pop("length")) == len('{"name": "n", "nested": [{"name": 1}]}')
+    assert (response.status_code, body) == (201, EXPECTED)
+    assert response.headers["Location"] == f"{url}/gaia{CONFIG}/7"
+    assert response.request.url.path == f"/gaia{CONFIG}"
+    assert metrics.text == "gaia_database_pool_max 10\n"
+
+
+def test_looks_that_do_many_things_at_once_speak_the_same_words() -> None:
+    """The same client for asyncio, with run and token."""
+
+    async def ask(url: str) -> httpx.Response:
+        async with client.async_client(target(f"{url}/gaia", names=NAMES, admin_token="t0ken")) as http:
+            assert http.headers["X-API-Key"] == f"gaia-run-{RUN}"
+            assert http.headers["Authorization"] == "Bearer t0ken"
+            return await http.post(CONFIG, params={"limit": 5}, json={"rule_name": "n", "nested": [{"rule_name": 1}]})
+
+    with serving(SERVER) as url:
+        assert asyncio.run(ask(url)).json().items() >= EXPECTED.items()
+
+
+def test_what_is_no_json_is_sent_as_it_is() -> None:
+    """Bad input stays bad in the same way."""
+
+    async def back(request: Request) -> Response:
+        return Response(await request.body(), media_type="application/json")
+
+    with serving(Route("/limits", back, methods=["POST"])) as url, client.client(target(url, names=NAMES)) as http:
+        assert http.post(CONFIG, content=b'{"rule_name": ').content == b'{"rule_name": '
+
+
+def test_a_websocket_is_where_the_server_has_it_and_says_our_words() -> None:
+    """Below the address; a frame that is no text is nobody's words."""
+    there = target("https://qa/gaia", names=Names({"/ws/admin/quotas": "/live"}, {"seq": "number"}))
+    assert client.websocket_url(there, "/ws/admin/quotas") == "wss://qa/gaia/live"
+    assert client.message(there, '{"number": 1}') == '{"seq": 1}'
+    assert client.message(there, b'{"number": 1}') == b'{"number": 1}'

@@ -1,6 +1,13 @@
 """The look at the server's connection to its database."""
 
+import contextlib
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -66,7 +73,53 @@ def test_a_database_that_we_cannot_see_is_not_judged(server: Target, dsn: str | 
     sessions = look(replace(server, database_url=dsn))["server_sessions"]
     assert sessions.n == 0
     assert said in sessions.notes[0]
+    assert "export DATABASE_URL (with sslmode=require where the database is elsewhere)" in sessions.notes[0]
     assert "canary" not in str(sessions)
+
+
+@pytest.mark.parametrize(("sslmode", "seen"), [("prefer", 1), ("require", 0)])
+def test_a_database_elsewhere_is_asked_with_the_encryption_that_is_asked_for(
+    server: Target, sslmode: str, seen: int
+) -> None:
+    """Over TCP, of a server that is known by its URL alone; one without TLS is not asked when TLS is required."""
+    assert server.database_url is not None
+    name = urlsplit(server.database_url).path
+    with relay(parse_qs(urlsplit(server.database_url).query)["host"][0]) as port:
+        dsn = f"postgresql://postgres:canary@127.0.0.1:{port}{name}?sslmode={sslmode}"
+        at = target(server.base_url, admin_token=server.admin_token, database_url=dsn)
+        sessions = look(at)["server_sessions"]
+    assert sessions.n == seen
+    assert "SSL was required" in str(sessions.notes) or sslmode == "prefer"
+    assert "canary" not in str(sessions)
+
+
+@contextmanager
+def relay(folder: str) -> Iterator[int]:
+    """Let PostgreSQL, which listens in a folder, be reached over TCP; yield the port."""
+
+    class Pass(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as behind:
+                behind.connect(f"{folder}/.s.PGSQL.5432")
+                back = threading.Thread(target=copy, args=(behind, self.request))
+                back.start()
+                copy(self.request, behind)
+                back.join()
+
+    def copy(from_: socket.socket, to: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := from_.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Pass) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        try:
+            yield listening.server_address[1]
+        finally:
+            listening.shutdown()
+            thread.join()
 
 
 def test_nobody_there_is_no_data() -> None:

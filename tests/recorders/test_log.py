@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from gaia_checks.deploy import logfile
-from gaia_checks.model import Measurement, Process, Target, timestamp
+from gaia_checks.model import Log, Measurement, Process, Target, timestamp
 from gaia_checks.recorders import log
 from tests.probes.servers import target
 from tests.recorders import stage
@@ -24,7 +24,7 @@ def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
 
 def target_with(path: Path, created_s: float) -> Target:
     """A server that began then and logs there."""
-    return target("http://127.0.0.1:9", log=path, process=Process(os.getpid(), created_s, path))
+    return target("http://127.0.0.1:9", log=Log(str(path)), process=Process(os.getpid(), created_s, path))
 
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
@@ -124,7 +124,7 @@ def test_a_log_that_is_not_known_or_cannot_be_read_is_said_to_be_so(tmp_path: Pa
     unknown = stage.run(log.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)
     folder = look(tmp_path, tmp_path, time.time() - 10, 1)
     absent = look(tmp_path, tmp_path / "none.log", time.time() - 10, 1)
-    for seen, why in ((unknown, "`gaia deploy`"), (folder, "cannot be read"), (absent, "no line")):
+    for seen, why in ((unknown, "gaia deploy test"), (folder, "cannot be read"), (absent, "no line")):
         assert set(seen) == {"log.read_from_start", "log.errors", "log.tracebacks"}
         assert {measurement.n for measurement in seen.values()} == {0}
         assert all(why in measurement.notes[0] for measurement in seen.values())

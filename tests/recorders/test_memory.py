@@ -5,14 +5,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from gaia_checks.model import Process, Target
-from gaia_checks.recorders import memory
-from tests.probes.servers import target
+from gaia_checks.model import Measurement, Process, Target
+from gaia_checks.recorders import held, memory
+from tests.probes.servers import serving, target
 from tests.recorders import stage
 
 PARENT = """
@@ -74,17 +78,75 @@ def test_a_process_that_ends_leaves_what_was_seen_of_it(tmp_path: Path) -> None:
     assert f"process {process.pid} was gone" in seen["memory.peak"].notes[0]
 
 
-def test_an_unknown_process_is_said_to_be_so(tmp_path: Path) -> None:
-    """With what to do about it."""
-    seen = stage.run(memory.record, target("http://127.0.0.1:9"), tmp_path, window_s=60, interval_s=1)
+# without a process on this machine ---------------------------------------------------------------------
+
+
+def told(folder: Path, *texts: str) -> dict[str, Measurement]:
+    """Look at a server of which nothing is known but its metrics; each text is told once, the last one again."""
+    left = list(texts)
+
+    async def tell(_: Request) -> Response:
+        return Response(left.pop(0) if len(left) > 1 else left[0], media_type="text/plain")
+
+    with serving(Route("/metrics", tell)) as url:
+        return stage.run(memory.record, target(url), folder, window_s=0.5, interval_s=0.1)
+
+
+def test_a_server_elsewhere_tells_its_own_memory(tmp_path: Path) -> None:
+    """Its resident set size, and the measurement says that it is no more than that."""
+    resident = "process_resident_memory_bytes"
+    seen = told(tmp_path, f"# HELP {resident} x\n{resident} 1.5e+08\n", f"{resident} 120000000\n")
+    assert seen["memory.peak"].value == 150
+    assert seen["memory.series"].value[-1][1] == 120
+    assert min(seen["memory.peak"].window_s, seen["memory.series"].window_s) >= 0.5
+    assert all("(RSS)" in measurement.how and "GET /metrics" in measurement.how for measurement in seen.values())
+    assert stage.timeline_of(tmp_path)[-1]["worst"] == "120.0 MB, at most 150.0 MB"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("process_start_time_seconds 1000\n", "process_start_time_seconds 1009\n"),
+        ("gaia_uptime_seconds 1000\n", "gaia_uptime_seconds 10\n"),
+    ],
+)
+def test_what_several_processes_tell_in_turn_is_not_believed(tmp_path: Path, first: str, second: str) -> None:
+    """Each tells its own memory; what all of them hold together is not seen."""
+    held = "process_resident_memory_bytes 1000000\n"
+    seen = told(tmp_path, held + first, held + second)
+    assert {measurement.n for measurement in seen.values()} == {0}
+    assert "it was restarted, or is one of several" in seen["memory.peak"].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"), [("other 1\n", "the gauge process_resident_memory_bytes is missing"), ("", "is missing")]
+)
+def test_memory_that_nobody_tells_is_said_to_be_unseen(tmp_path: Path, text: str, why: str) -> None:
+    """With what to do about it, and why."""
+    seen = told(tmp_path, text)
     assert set(seen) == {"memory.peak", "memory.series"}
     assert {measurement.n for measurement in seen.values()} == {0}
-    assert "`gaia deploy`" in seen["memory.peak"].notes[0]
+    for setting in (
+        "let GET /metrics tell process_resident_memory_bytes",
+        "[contract.metrics] in test.toml",
+        "`gaia deploy",
+    ):
+        assert setting in seen["memory.peak"].notes[0]
+    assert why in seen["memory.peak"].notes[0]
+
+
+def test_the_real_server_tells_its_memory(tmp_path: Path, server: Target) -> None:
+    """What it tells is about what its process tree holds."""
+    away = replace(server, process=None)
+    by_word = stage.run(memory.record, away, tmp_path, window_s=0.3, interval_s=0.1)["memory.peak"]
+    by_process = stage.run(memory.record, server, tmp_path, window_s=0.3, interval_s=0.1)["memory.peak"]
+    assert by_word.n > 0
+    assert by_process.value <= by_word.value * 1.05 < by_process.value * 2
 
 
 @pytest.mark.parametrize(("points", "kept"), [(0, 0), (1, 1), (2000, 2000), (2001, 1001), (10_000, 2000)])
 def test_a_long_series_is_thinned_evenly(points: int, kept: int) -> None:
     """At most 2,000 points, the first among them, all equally far apart."""
-    thinned = memory.thin([(float(t), 1.0) for t in range(points)])
+    thinned = held.thin([(float(t), 1.0) for t in range(points)])
     assert len(thinned) == kept
     assert len({later[0] - earlier[0] for earlier, later in itertools.pairwise(thinned)}) <= 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
 from gaia_checks.errors import EvidenceError, MissingDependency
 from gaia_checks.model import State, Verdict
@@ -42,14 +42,12 @@ def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
         asked.append(route.request.url)
         route.abort()
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.executable(), args=list(browser.ARGUMENTS))
+    with browser.launched() as chromium:
         page = chromium.new_page()
         page.route(re.compile(r"^(?!file:|data:|blob:)"), intercept)
         page.goto((gate[0] / "report.html").as_uri())
         page.get_by_text("Admin API accessible").first.wait_for(timeout=10_000)
         yield page, asked
-        chromium.close()
 
 
 def test_there_is_one_result_per_criterion(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
@@ -75,7 +73,7 @@ def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> Non
 def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
     """Its measurements, the pictures of its look, and what its test attached; every file is there."""
     names = {name: [entry["name"] for entry in result["attachments"]] for name, result in results.items()}
-    assert names["dev.health"] == ["dev.health evidence", "screenshot"]
+    assert names["dev.health"] == ["dev.health evidence", "dev.health 1-page", "screenshot"]
     assert names["prod.latency"] == [
         "prod.latency evidence",
         "prod.latency load: p50, p99 (ms)",
@@ -85,6 +83,10 @@ def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict
     for result in results.values():
         for entry in result["attachments"]:
             assert (gate[0] / "allure-results" / entry["source"]).stat().st_size
+    picture = results["dev.health"]["attachments"][1]
+    assert (picture["type"], (gate[0] / "allure-results" / picture["source"]).read_bytes()) == (
+        "image/jpeg", sample.PICTURE,
+    )  # fmt: skip
 
 
 def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:

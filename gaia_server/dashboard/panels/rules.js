@@ -6,6 +6,8 @@ import { limit } from "../format.js";
 import { pagedList } from "../tables.js";
 import { SCOPES, makeRuleForm } from "./ruleform.js";
 
+const LAST = 1_000_000;  // beyond every rule: the list then shows its last page
+
 export function rules({ guard, signIn }) {
   const add = h("button", { type: "button", class: "primary", onclick: () => edit(null) }, "New rule");
   const columns = [
@@ -28,8 +30,10 @@ export function rules({ guard, signIn }) {
 
   async function saved(id) {
     await guard(list.refresh);
-    (element.querySelector(`[data-id="${Number(id)}"] .edit`) ?? add).focus();
+    if (!editOf(id)) await list.turn(LAST);  // rules stand by id: a new one is the last
+    (editOf(id) ?? add).focus();
   }
+  const editOf = (id) => element.querySelector(`[data-id="${Number(id)}"] .edit`);
 
   function ask(rule) {
     const dialog = byId("confirm");

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from gaia_checks.probes.browser import ARGUMENTS, executable
+from gaia_checks.probes.browser import launched
 from tests.gaia_server.conftest import Running, fresh_database, poll, servers
 
 TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
@@ -44,13 +44,11 @@ class Seen:
             self.errors.append(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=list(ARGUMENTS))
+    """One browser for all tests here; it ends with them, because a process can drive one at a time."""
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 def roomy(dsn: str) -> str:

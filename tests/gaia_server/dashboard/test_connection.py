@@ -1,17 +1,13 @@
 """The live connection: lost, silent, refused and regained."""
 
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
+from gaia_checks.probes import cut
 from tests.gaia_server.conftest import Running
 from tests.gaia_server.dashboard.conftest import Visit, connected
 
@@ -20,14 +16,14 @@ CUT = r"net::ERR_|WebSocket connection to .* failed"  # the browser itself notes
 
 def test_comes_back_after_its_connection_was_cut(server: Running, visit: Visit) -> None:
     """A page that lost its connection says so, and is live again once the server is there again."""
-    with cuttable(server.base_url) as proxy:
-        page = visit(proxy.url, noted=CUT)
+    with cut.line("127.0.0.1", server.port) as line:
+        page = visit(f"http://127.0.0.1:{line.port}", noted=CUT)
         connected(page)
-        proxy.cut()
+        line.cut()
         state = page.locator("[data-connection]")
         expect(state).to_have_attribute("data-connection", "reconnecting")
         expect(page.locator("#connection-wait")).to_have_text(re.compile(r"in \d+ s"))
-        proxy.open = True
+        line.mend()
         connected(page, timeout=8000)
         page.locator("[data-tab=health]").click()
         expect(page.locator("#panel-health dt", has_text="Lost since opened").locator("+ dd")).to_have_text("1")
@@ -105,74 +101,3 @@ def test_a_server_that_leaves_is_back_soon(scripted: Any, code: int) -> None:
     for expected in (2, 3, 4):
         page.clock.run_for(1_100)
         assert len(connections) == expected
-
-
-# A proxy whose connections can be cut
-
-
-@dataclass
-class Proxy:
-    """Stands before a server; refuses everybody while it is not open."""
-
-    listener: socket.socket
-    server: tuple[str, int]
-    open: bool = True
-    connections: list[socket.socket] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def cut(self) -> None:
-        """Cut all connections and let no new one through."""
-        self.open = False
-        for connection in self.connections:
-            _shut(connection)
-
-    def run(self) -> None:
-        """Forward until the listener is closed."""
-        with suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                if self.open:
-                    self._forward(client)
-                else:
-                    client.close()
-
-    def _forward(self, client: socket.socket) -> None:
-        server = socket.create_connection(self.server)
-        self.connections += [client, server]
-        for source, target in ((client, server), (server, client)):
-            threading.Thread(target=_copy, args=(source, target), daemon=True).start()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    _shut(target)
-
-
-def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def cuttable(url: str) -> Iterator[Proxy]:
-    """Run a proxy before the server at `url`."""
-    address = urlsplit(url)
-    assert address.hostname is not None
-    assert address.port is not None
-    proxy = Proxy(socket.create_server(("127.0.0.1", 0)), (address.hostname, address.port))
-    thread = threading.Thread(target=proxy.run)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        _shut(proxy.listener)
-        proxy.listener.close()
-        thread.join(5)
-        for connection in proxy.connections:
-            connection.close()

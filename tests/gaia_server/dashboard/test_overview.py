@@ -55,3 +55,20 @@ def test_rules_are_made_changed_and_removed(server: Running, visit: Visit) -> No
     row.get_by_role("button", name="Delete").click()
     page.locator("#confirm").get_by_role("button", name="Delete").click()
     expect(row).to_have_count(0)
+
+
+def test_a_new_rule_is_in_sight(start: Start, schema: str, visit: Visit) -> None:
+    """Where rules fill more than a page, the list turns to the new one; it stays there when another is removed."""
+    roomy(schema)
+    own = start()
+    for _ in range(30):
+        own.rule(limit_value=1, enabled=False)
+    page = visit(own.base_url)
+    page.get_by_role("button", name="New rule").click()
+    page.locator("#rule").get_by_label("Name").fill("the newest")
+    page.locator("#rule").get_by_role("button", name="Save rule").click()
+    expect(page.get_by_role("button", name="Edit the newest")).to_be_focused()
+    page.get_by_role("button", name="Delete the newest").click()
+    page.locator("#confirm").get_by_role("button", name="Delete").click()
+    expect(page.locator("tr", has_text="the newest")).to_have_count(0)
+    expect(page.get_by_text("26–34 of 34")).to_be_visible()

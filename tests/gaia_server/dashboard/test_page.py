@@ -85,7 +85,7 @@ def test_is_limited_politely(server: Running, visit: Visit) -> None:
 
 
 def test_pure_parts(server: Running, visit: Visit) -> None:
-    """Keys are understood, minutes without a row are zeros, and waits grow to 30 s."""
+    """Keys are understood, minutes without a row are zeros, time axes are long enough, and waits grow to 30 s."""
     page = visit(server.base_url)
     assert _call(page, "filters", "keyOf", "192.0.2.7", "") == "ip:192.0.2.7"
     assert _call(page, "filters", "keyOf", "2001:db8::/64", "") == "ip:2001:db8::/64"
@@ -95,6 +95,9 @@ def test_pure_parts(server: Running, visit: Visit) -> None:
     rows = [{"start": "1970-01-01T00:02:00.000Z", "n": 3}, {"start": "1970-01-01T00:03:00.000Z", "n": 4}]
     assert _call(page, "series", "perStep", rows, 4, ["n"], 1, 210_000) == [[0, 60, 120, 180], [0, 0, 3, 4]]
     assert _call(page, "series", "perStep", rows, 4, ["n"], 2, 210_000) == [[0, 120], [0, 7]]
+    assert _call(page, "charts", "span", [500]) == [440, 500]
+    assert _call(page, "charts", "span", [100, 400, 500], 100) == [100, 600]
+    assert _call(page, "charts", "span", []) == [None, None]
     assert [_call(page, "live", "backoff", attempt, 1) for attempt in (0, 1, 4, 5, 50)] == [1e3, 2e3, 16e3, 3e4, 3e4]
     assert _call(page, "live", "backoff", 3, 0) == 0
 

@@ -1,0 +1,141 @@
+"""What each look would do to a target, in words and in numbers: for `pytest --env=NAME --dry-run`. Pure.
+
+One entry per look of criteria.toml, and one for the gate itself. A sentence names every parameter of its look, as
+`{window_s:g}`, so that none can be added without a word here; paths are the contract's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gaia_checks.probes import growth
+from gaia_checks.recorders import salvos
+from gaia_checks.recorders.salvos import Salvo
+
+Parameters = Mapping[str, float]
+Number = Callable[[Parameters], float]
+
+TARGET = "target"
+COPY = "rehearsal copy"
+
+
+def _salvos(look: Parameters) -> Sequence[Salvo]:
+    return salvos.plan(int(look["clients"]), min(look["window_s"], salvos.ENDS_S))
+
+
+def _limits(look: Parameters) -> int:
+    return sum(map(len, salvos.rules(int(look["clients"])).values()))
+
+
+def _none(_: Parameters) -> float:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sends:
+    """One look: what it does, where, and how much of it, by its parameters."""
+
+    what: str
+    where: str = TARGET
+    requests: Number = _none  # over HTTP, in its window
+    connections: Number = _none  # WebSockets
+    rules: Number = _none  # created, each removed at the end
+    lasts_s: Number = lambda parameters: parameters.get("window_s", 0)
+
+
+GATE = Sends(
+    "lists the rules, removes those of an earlier gate that was killed, creates the rule of this run and removes it",
+    requests=lambda _: 4,
+    rules=lambda _: 1,
+)
+"""What the gate does for itself, whatever it looks at."""
+
+SOAK_REQUESTS = 3 + 101 + 2
+"""A violation, the alert that fires above 100 of them, a rule made and removed."""
+
+MONITORING_BESIDE = 1 + 2 + 3
+"""GET /health, two scrapes, and a rule made, found and removed."""
+
+SENDS: Mapping[str, Sends] = {
+    "process": Sends(
+        "reads the process: its start, its executable; GET /health where it is known", requests=lambda _: 1
+    ),
+    "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
+    "migrations": Sends("reads schema_migrations, tables and indexes in the database", "database"),
+    "health": Sends(
+        "{requests:g} x GET /health, {spacing_s:g} s apart",
+        requests=lambda look: look["requests"],
+        lasts_s=lambda look: look["requests"] * look["spacing_s"],
+    ),
+    "api": Sends(
+        "every route of /api/admin/quotas; creates a rule, changes and removes it; sends bad input to be refused",
+        requests=lambda _: 42,
+        rules=lambda _: 1,
+        lasts_s=lambda _: 1,
+    ),
+    "websocket": Sends(
+        "listens at /ws/admin/quotas for stats ({stats_within_s:g} s) and a heartbeat ({heartbeat_within_s:g} s), "
+        "and {tolerance_s:g} s more",
+        connections=lambda _: 1,
+        lasts_s=lambda look: max(look["stats_within_s"], look["heartbeat_within_s"]) + look["tolerance_s"],
+    ),
+    "log": Sends(
+        "reads the log until the process is {window_s:g} s old; GET /health where its start is not known here",
+        "log",
+        requests=lambda _: 1,
+    ),
+    "load": Sends(
+        "{rate_per_s:g} requests a second for {window_s:g} s, or up to {max_window_s:g} s while undecided: reads of "
+        "/api/admin/quotas and /health, 1 % rewrite a rule of the load's own",
+        requests=lambda look: look["rate_per_s"] * look["window_s"],
+        rules=lambda _: 1,
+    ),
+    "limits": Sends(
+        "asks for nothing, 404, below /api/admin/quotas, {clients:g} at once at most, for {window_s:g} s: as often as "
+        "rules of the run's own allow, and a little more, to be refused",
+        requests=lambda look: sum(len(salvo.keys) for salvo in _salvos(look)) + 2 * _limits(look),
+        rules=_limits,
+    ),
+    "quotas": Sends(
+        "uses a daily, a weekly and a monthly quota up, a little more is refused; on the copy: also over a crash, and "
+        "with stored times moved to the edges of their periods",
+        f"{TARGET}, {COPY}",
+        requests=lambda _: 117,
+        rules=lambda _: 3,
+    ),
+    "soak": Sends(
+        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; in the middle a rule of the run's own "
+        "is exceeded over 5 s, which makes the server's alert fire",
+        requests=lambda _: SOAK_REQUESTS,
+        connections=lambda look: look["clients"] + 2,
+        rules=lambda _: 1,
+    ),
+    "dashboard": Sends(
+        "a browser signs in at /admin/quotas, uses its six tabs, each in {ready_within_s:g} s, sees a refusal within "
+        "{live_within_s:g} s, and is back within {reconnect_within_s:g} s after its connection was cut on this machine",
+        requests=lambda _: 80,
+        connections=lambda _: 2,
+        rules=lambda _: 2,
+    ),
+    "memory": Sends(
+        "reads the process, or GET /metrics where it is elsewhere, every {interval_s:g} s for {window_s:g} s",
+        requests=lambda look: look["window_s"] / look["interval_s"] + 1,
+    ),
+    "connections": Sends(
+        "GET /metrics, and pg_stat_activity in the database, every {interval_s:g} s for {window_s:g} s",
+        requests=lambda look: look["window_s"] / look["interval_s"] + 1,
+    ),
+    "protection": Sends(
+        "{rate_per_s:g} requests a second for {window_s:g} s, half of them floods at ten times the limit of rules of "
+        "the run's own, to be refused",
+        requests=lambda look: look["rate_per_s"] * look["window_s"],
+        rules=lambda look: max(1, min(5, look["rate_per_s"] // 20)),
+    ),
+    "monitoring": Sends(
+        "GET /metrics before and after a few requests to /health, /livez and /api/admin/quotas, some of them to be "
+        "refused by a rule of the run's own",
+        requests=lambda _: sum(kind.times for kind in growth.SENT) + MONITORING_BESIDE,
+        rules=lambda _: 1,
+    ),
+    "rollback": Sends("deploys the release, goes back to the one before, and takes the schema down and up", COPY),
+}
+"""Look -> what it would do."""

@@ -1,0 +1,101 @@
+"""A line to a server that can be cut: a proxy on this machine that forwards bytes and understands none of them.
+
+A browser that is sent through it loses its connections when the line is cut; the server sees a client that left.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+from gaia_checks.probes.client import CONNECT_S
+
+_CHUNK = 65_536
+
+
+class Line:
+    """Carries connections from a port of this machine to one host and port. Nobody gets through while it is cut."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._whole = True
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._left = asyncio.Event()
+
+    def cut(self) -> None:
+        """End every connection, and let nobody through until `mend`. None is left when this returns."""
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._whole = True
+
+    def run(self) -> None:
+        """Carry connections until `leave`."""
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._serve())
+
+    def leave(self) -> None:
+        """Let `run` end, from another thread."""
+        self._loop.call_soon_threadsafe(self._left.set)
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._accept, sock=self._listener)
+        await self._left.wait()
+        server.close()
+        await self._cut()
+
+    async def _cut(self) -> None:
+        self._whole = False
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = self._loop.create_task(self._carry(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+        connection.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection until either side ends it."""
+        try:
+            if self._whole:
+                await self._join(reader, writer)
+        except* OSError:  # a side that is gone ends this connection, and nothing else
+            pass
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with asyncio.timeout(CONNECT_S):
+            far_reader, far_writer = await asyncio.open_connection(*self._to)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copy(reader, far_writer))
+                both.create_task(_copy(far_reader, writer))
+        finally:
+            far_writer.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what comes until nothing more does, and then that nothing more does."""
+    while chunk := await reader.read(_CHUNK):
+        writer.write(chunk)
+        await writer.drain()
+    writer.close()
+
+
+@contextlib.contextmanager
+def line(host: str, port: int) -> Iterator[Line]:
+    """Have a line to `host` and `port`."""
+    made = Line(host, port)
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.leave()
+        thread.join()

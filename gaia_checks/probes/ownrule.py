@@ -1,0 +1,62 @@
+"""A rule of this run alone, and being refused by it: something that happens in the target because of us."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import httpx
+
+from gaia_checks.model import Target
+from gaia_checks.probes import client
+from gaia_checks.probes.answers import CONFIG
+
+_REFUSED_WITHIN_S = 3.0  # by then a rule is in force on all processes of the server
+_ASK_AGAIN_S = 0.1
+_APART_S = 1.1  # refusals within one second become one violation
+
+
+class OwnRule:
+    """One request of a key of this run passes a minute. `http` asks as this run."""
+
+    def __init__(self, target: Target, http: httpx.Client, purpose: str) -> None:
+        self.name = f"{client.key(target)}-{purpose}"  # of the rule, and of its key
+        self._http = http
+        self._refused_s = 0.0
+
+    def make(self) -> None:
+        """Make the rule, unless it is there."""
+        if not self._there():
+            rule = {"rule_name": self.name, "scope": "api_key", "scope_value": self.name}
+            self._http.post(CONFIG, json={**rule, "limit_type": "requests_per_minute", "limit_value": 1})
+
+    def be_refused(self) -> str | None:
+        """Ask until the rule refuses, a second or more after the last time; say why when it never does."""
+        time.sleep(max(0.0, self._refused_s + _APART_S - time.monotonic()))
+        status, deadline_s = 0, time.monotonic() + _REFUSED_WITHIN_S
+        while time.monotonic() < deadline_s:
+            status = self._http.get(CONFIG, params={"limit": 1}, headers={"X-API-Key": self.name}).status_code
+            if status == 429:
+                self._refused_s = time.monotonic()
+                return None
+            time.sleep(_ASK_AGAIN_S)
+        return f"a key that may ask once a minute was not refused, but answered {status}; is RATE_LIMIT_ENABLED true?"
+
+    def remove(self) -> None:
+        """Remove the rule, if it is there: what was counted and refused because of it goes along."""
+        for identity in self._there():
+            self._http.delete(f"{CONFIG}/{identity}")
+
+    def _there(self) -> list[int]:
+        answer = self._http.get(CONFIG, params={"rule_name": self.name})
+        return [rule["id"] for rule in answer.json()["items"]] if answer.status_code == 200 else []
+
+
+@contextlib.contextmanager
+def own_rule(target: Target, http: httpx.Client, purpose: str) -> Iterator[OwnRule]:
+    """Have a rule that may be made, by whom ever; it is gone in the end."""
+    rule = OwnRule(target, http, purpose)
+    try:
+        yield rule
+    finally:
+        with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):  # then the gate does it, by the rule's name
+            rule.remove()

@@ -1,0 +1,58 @@
+"""When the server's process began: what this machine knows, else what the server tells."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from gaia_checks.model import Target
+from gaia_checks.probes import health
+from gaia_checks.probes.client import async_client
+from gaia_checks.recorders import metrics
+from gaia_checks.recorders.metrics import Unseen
+
+STARTED = "process_start_time_seconds"
+
+EARLIER_S = 5.0
+"""A process may be so much older than the uptime that it tells: its first lines stand before that begins to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The start of a process, and how we know of it."""
+
+    created_s: float  # since the epoch, by the clock of the server's machine
+    age_s: float  # how long ago that was when it was asked
+    how: str
+
+
+async def of(target: Target) -> Beginning:
+    """Return when the target's process began. Raises Unseen when neither this machine nor the server tells."""
+    if target.process is not None:
+        created_s = target.process.created_s
+        return Beginning(created_s, time.time() - created_s, "the start of the process by its record")
+    async with async_client(target) as http:
+        return await _told(http)
+
+
+async def _told(http: httpx.AsyncClient) -> Beginning:
+    try:
+        response = await http.get(health.PATH)
+        there_s, body = _clock_s(response.headers), health.read(response)
+    except httpx.HTTPError as error:
+        raise Unseen(f"GET {health.PATH}: no answer: {type(error).__name__} {error}") from error
+    if isinstance(uptime_s := body.get("uptime_s"), int | float):
+        how = f"the start of the process by uptime_s of GET {health.PATH}, and {EARLIER_S:g} s more"
+        return Beginning(there_s - uptime_s - EARLIER_S, uptime_s, how)
+    created_s = metrics.gauge(await metrics.read(http), STARTED)
+    return Beginning(created_s, there_s - created_s, f"the start of the process by {STARTED} of GET {metrics.METRICS}")
+
+
+def _clock_s(headers: Mapping[str, str]) -> float:
+    """Return the time on the server's machine, which stamps its log, by its Date header; ours if there is none."""
+    try:
+        return parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()

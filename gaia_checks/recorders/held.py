@@ -1,0 +1,51 @@
+"""How much memory was held at every sample, and what that comes to. Pure."""
+
+from dataclasses import dataclass, field
+
+from gaia_checks.model import Measurement
+from gaia_checks.recorders.measures import Measures
+from gaia_checks.recorders.sampling import Coverage
+
+MOST_POINTS = 2000
+_MB = 1e6
+
+Series = list[tuple[float, float]]
+"""(seconds since the start, MB)"""
+
+
+@dataclass(slots=True)
+class Held:
+    """The samples of one look."""
+
+    measures: Measures  # of `memory.peak` and `memory.series`
+    coverage: Coverage
+    notes: list[str] = field(default_factory=list)
+    peak_mb: float = 0.0
+    last_mb: float = 0.0
+    _series: Series = field(default_factory=list)
+
+    def add(self, t_s: float, held_bytes: float) -> None:
+        """Take a sample."""
+        self.coverage.add(t_s)
+        self.last_mb = held_bytes / _MB
+        self.peak_mb = max(self.peak_mb, self.last_mb)
+        self._series.append((round(t_s, 3), self.last_mb))
+
+    def __str__(self) -> str:
+        return f"{self.last_mb:.1f} MB, at most {self.peak_mb:.1f} MB"
+
+    def peak(self) -> Measurement:
+        """Return the highest sample so far."""
+        n, window_s = self.coverage.n, self.coverage.covered_s
+        return self.measures.seen("memory.peak", self.peak_mb, n=n, window_s=window_s, notes=self.notes)
+
+    def measured(self) -> list[Measurement]:
+        """Return all that was seen."""
+        points, window_s = thin(self._series), self.coverage.covered_s
+        series = self.measures.seen("memory.series", points, n=len(points), window_s=window_s, notes=self.notes)
+        return [self.peak(), series]
+
+
+def thin(series: Series, most: int = MOST_POINTS) -> Series:
+    """Return every k-th point, so that at most `most` remain; evenly, so that a trend stays what it is."""
+    return series[:: -(-len(series) // most) or 1]

@@ -1,0 +1,110 @@
+"""What a page should not do is noticed, each thing by its name; what is provoked on purpose is not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from gaia_checks.probes import browser
+from gaia_checks.probes.behaviour import Behaviour
+from tests.probes.servers import TOKEN, answering, serving
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser, for which only this machine exists."""
+    with browser.launched("--host-resolver-rules=MAP *.example ~NOTFOUND") as chromium:
+        yield chromium
+
+
+@contextmanager
+def visited(chromium: Browser, script: str) -> Iterator[tuple[Behaviour, Page]]:
+    """Load a page with this script, watched from the beginning, and wait until the script says that it has ended."""
+    html = f"<script type=module>try {{ {script} }} finally {{ document.title = 'ended' }}</script>"
+    served = (answering("/", html, media="text/html"), answering("/secret", {}, 401), answering("/right", {}))
+    with serving(*served) as url:
+        page = chromium.new_page()
+        behaviour = Behaviour(url, TOKEN)
+        behaviour.watch(page)
+        page.goto(url)
+        page.wait_for_function("document.title === 'ended'")
+        yield behaviour, page
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "wrong"),
+    [
+        ("await fetch('/right')", []),
+        ("console.warn('hm'); console.log('fine')", []),
+        ("console.error('not fine')", ["console: not fine"]),
+        ("undefinedFunction()", ["script error: undefinedFunction is not defined"]),
+        ("await fetch('/missing?with=more')", ["GET /missing answered 404"]),
+        (
+            "await fetch('http://elsewhere.example/').catch(() => 0)",
+            ["asks another host: http://elsewhere.example", "GET / got no answer: net::ERR_NAME_NOT_RESOLVED"],
+        ),
+        (
+            "new WebSocket('ws://elsewhere.example/'); await new Promise((wake) => setTimeout(wake, 200))",
+            ["asks another host: ws://elsewhere.example"],
+        ),
+        (f"await fetch('/right?token={TOKEN}')", ["the admin token is in the address of a request: /right"]),
+    ],
+)
+def test_what_is_wrong_is_named(chromium: Browser, script: str, wrong: list[str]) -> None:
+    """Errors of scripts, refusals, other hosts and the token in an address; nothing else."""
+    with visited(chromium, script) as (behaviour, _):
+        assert behaviour.wrong == wrong
+        assert behaviour.asked >= 1
+
+
+def test_a_401_is_how_a_page_learns_that_it_must_sign_in(chromium: Browser) -> None:
+    """Signed in, it is a refusal like any other."""
+    with visited(chromium, "await fetch('/secret')") as (behaviour, page):
+        assert behaviour.wrong == []
+        behaviour.signed_out = False
+        page.evaluate("fetch('/secret')")
+        assert behaviour.wrong == ["GET /secret answered 401"]
+
+
+def test_a_page_stays_loaded_once_it_is_entered(chromium: Browser) -> None:
+    """What is seen on it has come without a reload."""
+    with visited(chromium, "") as (behaviour, page):
+        page.reload()
+        page.evaluate("location.hash = 'elsewhere'")
+        assert behaviour.wrong == []
+        behaviour.signed_out = False
+        page.reload()
+        assert behaviour.wrong == ["it loaded itself anew"]
+
+
+def test_a_page_is_quiet_when_nothing_is_on_its_way(chromium: Browser) -> None:
+    """Neither what it just asked nor what it waits for."""
+    with visited(chromium, "") as (behaviour, page):
+        page.wait_for_timeout(250)
+        assert behaviour.quiet(0.2)
+        page.evaluate("fetch('/right').then((answer) => answer.text())")
+        assert not behaviour.quiet(0.2)
+        page.wait_for_timeout(250)
+        assert behaviour.quiet(0.2)
+        assert not behaviour.quiet(60)
+        behaviour.open += 1
+        assert not behaviour.quiet(0.2)
+
+
+def test_nothing_is_reached_during_an_outage(chromium: Browser) -> None:
+    """Requests that fail meanwhile are no faults of the page."""
+    with visited(chromium, "") as (behaviour, page):
+        with behaviour.outage():
+            page.evaluate("fetch('http://127.0.0.1:1').catch(() => 0)")
+        assert [wrong for wrong in behaviour.wrong if "no answer" in wrong] == []
+
+
+def test_a_token_that_can_be_read_is_wrong(chromium: Browser) -> None:
+    """Then no picture may be taken, either."""
+    with visited(chromium, "") as (behaviour, _):
+        assert not behaviour.shows_secret("nothing")
+        assert behaviour.wrong == []
+        assert behaviour.shows_secret(f"your token is {TOKEN}")
+        assert behaviour.wrong == ["the admin token can be read on the page"]

@@ -1,0 +1,51 @@
+"""A rule of this run alone: it refuses, what it refused is seen, and it goes whatever happens."""
+
+import contextlib
+
+import httpx
+import pytest
+
+from gaia_checks.model import Target
+from gaia_checks.probes import ownrule
+from gaia_checks.probes.answers import CONFIG
+from gaia_checks.probes.client import client, key
+from gaia_checks.probes.ownrule import OwnRule, own_rule
+from tests.probes.servers import answering, serving, target
+
+
+def rows(http: httpx.Client, rule: OwnRule) -> dict[str, int]:
+    """How much the server holds because of the rule."""
+    asked = {"config": {"rule_name": rule.name}, "usage": {"key": f"api_key:{rule.name}"}}
+    asked["violations"] = asked["usage"]
+    return {kind: http.get(f"/api/admin/quotas/{kind}", params=given).json()["total"] for kind, given in asked.items()}
+
+
+def test_each_refusal_is_a_violation_of_its_own(server: Target) -> None:
+    """It carries the run's name, may be made twice, and leaves nothing."""
+    with client(server) as http:
+        with own_rule(server, http, "test") as rule:
+            assert rule.name == f"{key(server)}-test"
+            rule.make()
+            rule.make()
+            assert [rule.be_refused(), rule.be_refused()] == [None, None]
+            assert rows(http, rule) == {"config": 1, "usage": 1, "violations": 2}
+        assert rows(http, rule) == {"config": 0, "usage": 0, "violations": 0}
+
+
+def test_it_goes_when_the_look_breaks(server: Target) -> None:
+    """An error or an interrupt passes on, after the rule was removed."""
+    with client(server) as http:
+        with contextlib.suppress(KeyboardInterrupt), own_rule(server, http, "test") as rule:
+            rule.make()
+            raise KeyboardInterrupt
+        assert rows(http, rule)["config"] == 0
+
+
+def test_a_limiter_that_refuses_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then there is nothing to see because of us, and it is said what to look after."""
+    monkeypatch.setattr(ownrule, "_REFUSED_WITHIN_S", 0.3)
+    empty = answering(CONFIG, {"items": [], "total": 0, "limit": 1, "offset": 0})
+    with serving(empty) as url, client(target(url)) as http, own_rule(target(url), http, "test") as rule:
+        assert rule.be_refused() == (
+            "a key that may ask once a minute was not refused, but answered 200; is RATE_LIMIT_ENABLED true?"
+        )

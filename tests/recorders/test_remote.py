@@ -1,0 +1,209 @@
+"""A log behind ssh: the real ssh and a real sshd."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gaia_checks.model import Log, Measurement
+from gaia_checks.recorders import log as log_look
+from gaia_checks.recorders import remote, source
+from gaia_checks.recorders.remote import Remote
+from tests import sshd
+from tests.probes.servers import HEALTHY, answering, serving, target
+from tests.recorders import stage
+from tests.recorders.test_log import line, values
+from tests.recorders.test_main import recorders, until
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
+    """Another machine, as far as ssh can tell."""
+    with sshd.running(tmp_path_factory.mktemp("sshd")) as made:
+        yield made
+
+
+@pytest.fixture
+def log(machine: sshd.Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
+    """A log over there whose name a shell must not read; the file is the test's to write."""
+    monkeypatch.setenv("PATH", machine.path)
+    return Log(str(tmp_path / "it's $(a) log"), f"{machine.user}@127.0.0.1", machine.port)
+
+
+def read(lines: Remote) -> list[str]:
+    """Everything that is there."""
+    seen: list[str] = []
+    until(lambda: take(lines, seen) and bool(lines.up_to_now or lines.lost))
+    return seen
+
+
+def take(lines: Remote, seen: list[str]) -> bool:
+    """Add what has come since the last call."""
+    seen += [text for some in lines.lines() for text in some]
+    return True
+
+
+def tails(log: Log) -> list[int]:
+    """The processes of "that machine" and of ours that have to do with this log."""
+    name = Path(log.path).parent.name
+    found = [p.info for p in psutil.process_iter(("pid", "cmdline")) if p.info["cmdline"]]
+    return [
+        info["pid"]
+        for info in found
+        if any(name in word for word in info["cmdline"]) and "pytest" not in info["cmdline"]
+    ]
+
+
+def test_the_command_line_holds_no_secret_and_quotes_what_a_shell_would_read() -> None:
+    """It asks for nothing, logs in by the user's own ways, and gives the file's name as one word."""
+    assert remote.end(Log("/var/log/a b", "me@qa"), 100) == (
+        *("ssh", "-T", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"),
+        *("-o", "ServerAliveInterval=15", "--", "me@qa", """exec sh -c 'tail -c 100 -- '"'"'/var/log/a b'"'"''"""),
+    )
+    argv = remote.follow(Log("/var/log/x", "qa", 2222))
+    assert argv[10:] == (
+        *("-p", "2222", "--", "qa"),
+        "exec sh -c 'wc -c < /var/log/x || exit; tail -n +1 -F -- /var/log/x & cat > /dev/null; kill $!'",
+    )
+
+
+def test_lines_come_from_the_first_on_and_as_they_are_written(log: Log) -> None:
+    """What is there, then what comes; a line without an end waits for it."""
+    Path(log.path).write_text("one\n\ntw")
+    lines = Remote(log)
+    seen = read(lines)
+    assert (seen, lines.up_to_now, lines.lost) == (["one"], True, None)
+    with Path(log.path).open("a") as file:
+        file.write("o\nthree")
+    until(lambda: take(lines, seen) and len(seen) == 2)
+    assert seen == ["one", "two"]
+    assert lines.last() == ["three"]
+    lines.close()
+    until(lambda: not tails(log))
+
+
+def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: Log, machine: sshd.Sshd) -> None:
+    """Not every system's tail ends with its reader: what waits for our end over there ends it."""
+    tail = machine.there / "tail"
+    tail.write_text(
+        f"#!{sys.executable}\nimport sys, time\nprint(open(sys.argv[-1]).read(), flush=True)\ntime.sleep(99)\n"
+    )
+    tail.chmod(0o755)
+    Path(log.path).write_text("one\n")
+    lines = Remote(log)
+    assert read(lines) == ["one"]
+    assert tails(log)
+    lines.close()
+    tail.unlink()
+    until(lambda: not tails(log))
+
+
+def test_an_emptied_log_is_said_to_be_lost(log: Log) -> None:
+    """What was written between the last look and the truncation cannot be known."""
+    Path(log.path).write_text("one\n" * 100)
+    lines = Remote(log)
+    assert len(read(lines)) == 100
+    os.truncate(log.path, 0)
+    until(lambda: bool(list(lines.lines()) or lines.lost))
+    lines.close()
+    assert "truncated" in str(lines.lost)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "why"),
+    [(None, None, "No such file"), ("nobody@127.0.0.1", None, "Permission denied"), (None, 1, "Connection refused")],
+)
+def test_what_ssh_or_the_other_machine_complains_of_is_the_reason(
+    log: Log, host: str | None, port: int | None, why: str
+) -> None:
+    """No file, no account, nobody there: said at once, in its own words."""
+    wrong = Log(log.path, host or log.host, port or log.port)
+    lines = Remote(wrong)
+    assert read(lines) == []
+    lines.close()
+    assert why in str(lines.lost)
+    with pytest.raises(OSError, match=why):
+        source.last_bytes(wrong, 10)
+
+
+def test_the_end_of_a_log_is_all_that_is_asked_for(log: Log) -> None:
+    """So many bytes and no more, from here as from there."""
+    Path(log.path).write_text("x" * 100 + "\nthe end\n")
+    assert source.last_bytes(log, 8) == source.last_bytes(Log(log.path), 8) == b"the end\n"
+    assert len(source.last_bytes(log, 1000)) == 109
+
+
+def test_without_ssh_the_command_that_installs_it_is_named(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing program is no traceback."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(FileNotFoundError, match="apt-get install -y openssh-client"):
+        Remote(log)
+
+
+# the look --------------------------------------------------------------------------------------------
+
+
+def look(folder: Path, log: Log, health: object, window_s: float) -> dict[str, Measurement]:
+    """Look at a log behind ssh, of a server of which nothing is known but what it tells."""
+    with serving(answering("/health", health)) as url:
+        return stage.run(log_look.record, target(url, log=log), folder, window_s=window_s)
+
+
+def test_a_log_behind_ssh_is_read_from_the_start_that_the_server_tells(tmp_path: Path, log: Log) -> None:
+    """Lines of the process before do not count; how we know of the start is said."""
+    now = time.time()
+    Path(log.path).write_text(line(now - 900, "error") + line(now - 60) + line(now - 50, "error"))
+    seen = look(tmp_path, log, {**HEALTHY, "uptime_s": 60}, 30)
+    assert values(seen) == (True, 1, 0)
+    assert all(60 <= measurement.window_s < 70 for measurement in seen.values())
+    assert "uptime_s of GET /health" in seen["log.errors"].how
+
+
+def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, log: Log) -> None:
+    """As any Prometheus client library tells it."""
+    now = time.time()
+    Path(log.path).write_text(line(now - 900) + line(now - 60) + line(now - 60, "critical"))
+    metrics = answering("/metrics", f"process_start_time_seconds {now - 60}\n", media="text/plain")
+    with serving(answering("/health", HEALTHY), metrics) as url:
+        seen = stage.run(log_look.record, target(url, log=log), tmp_path, window_s=1)
+    assert values(seen) == (True, 1, 0)
+    assert "process_start_time_seconds" in seen["log.errors"].how
+
+
+def test_a_server_that_does_not_tell_when_it_began_decides_nothing(tmp_path: Path, log: Log) -> None:
+    """Neither by its health nor by its metrics: whose lines they are is not known."""
+    Path(log.path).write_text(line(time.time()))
+    seen = look(tmp_path, log, HEALTHY, 1)
+    assert {measurement.n for measurement in seen.values()} == {0}
+    assert "when the process began is not told: GET /metrics: status 404" in seen["log.errors"].notes[0]
+
+
+def test_a_log_that_cannot_be_reached_is_said_at_once(tmp_path: Path, log: Log) -> None:
+    """Nobody waits for the window to end; the note has the setting and the reason."""
+    began = time.monotonic()
+    seen = look(tmp_path, Log(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
+    assert time.monotonic() - began < 30
+    assert {measurement.n for measurement in seen.values()} == {0}
+    for measurement in seen.values():
+        assert 'log = "ssh://user@host/file" in test.toml' in measurement.notes[0]
+        assert "Permission denied" in measurement.notes[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_stays_behind_however_the_recorder_ends(tmp_path: Path, log: Log, number: int) -> None:
+    """Told to stop or killed: no ssh here, no tail over there."""
+    Path(log.path).write_text(line(time.time()))
+    with (
+        serving(answering("/health", {**HEALTHY, "uptime_s": 1})) as url,
+        recorders(tmp_path, {"log": {"window_s": 60}}, target(url, log=log)) as process,
+    ):
+        until((tmp_path / "timelines" / "log.jsonl").exists)
+        assert tails(log)
+        process.send_signal(number)
+        process.wait(20)
+        until(lambda: not [pid for pid in tails(log) if pid != process.pid])
