@@ -94,9 +94,13 @@ class Look:
         return folder
 
     def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
-        """Run `probe` with the look's parameters, write down what it saw, and decide the criterion."""
-        target = target or self.target
-        self._go_on()
+        """Run `probe` with the look's parameters, write down what it saw, and decide the criterion.
+
+        A `target` that was waited for is looked at also when the gate is cut short.
+        """
+        if target is None:
+            target = self.target
+            self._go_on()
         settings: Mapping[str, float] = self._gate.criteria.looks[self._criterion.look]
         try:
             seen = probe(target, **settings, **parameters)
@@ -133,12 +137,11 @@ class Look:
         self._decide()
 
     def after_all_others(self) -> Target:
-        """Wait until every other test of this gate has ended; return the target as it is then."""
+        """Wait until every other test of this gate has ended, or it is cut short; return the target as it is then."""
         before = self.target
         needed = {outcome_name(criterion_id) for criterion_id in self._others}
         longest_s = max(criterion.max_window_s for criterion in self._gate.criteria.criteria)
         self._wait(lambda names: needed <= names, longest_s + _GRACE_S)
-        self._go_on()
         if before.process is None:
             return before
         status = rollout.status(self._gate.environment)
