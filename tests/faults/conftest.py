@@ -1,4 +1,4 @@
-"""One faulty server for all faults of a file that are deployed alike."""
+"""One faulty server for all faults of a file that need the same migrations."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,16 +7,15 @@ from functools import cache
 import pytest
 
 from tests.faults.place import Changes, Place, place
-from tests.faults.table import Fault
 
 
 @pytest.fixture(scope="module")
-def place_for() -> Iterator[Callable[[Fault], Place]]:
-    """Where a fault can be brought about."""
+def deployed() -> Iterator[Callable[..., Place]]:
+    """Where a server is deployed, with changes in its migrations if they are given."""
     with ExitStack() as stack:
 
         @cache
-        def deployed(changes: tuple[Changes, ...]) -> Place:
+        def there(*changes: Changes) -> Place:
             return stack.enter_context(place(*changes))
 
-        yield lambda fault: deployed(fault.changes)
+        yield there

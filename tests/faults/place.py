@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,10 +38,17 @@ class Place:
 
     def gate(self, looks: Looks, *options: str) -> Outcome:
         """Gate what runs here."""
+        return self.ground.gate(self._file(looks), *options)
+
+    def start(self, looks: Looks) -> "subprocess.Popen[str]":
+        """Begin to gate what runs here."""
+        return self.ground.start("pytest", f"--env={self._file(looks)}")
+
+    def _file(self, looks: Looks) -> Path:
         file = self.ground.environment_file(base_url=self.ground.url)
         about, _, _ = file.read_text().partition("[looks")
         file.write_text(about + toml.document({f"looks.{look}": table for look, table in looks.items()}))
-        return self.ground.gate(file, *options)
+        return file
 
     @property
     def status(self) -> Status:

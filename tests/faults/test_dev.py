@@ -14,6 +14,12 @@ CRITERIA = (
 
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
-def test_a_fault_turns_its_criterion_red(place_for: Callable[[Fault], Place], criterion: str, fault: Fault) -> None:
+def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
     """It alone fails, for the reason that is the fault."""
-    expect_red(gate(place_for(fault), criterion, fault), criterion, fault)
+    expect_red(gate(deployed(*fault.changes), criterion, fault), criterion, fault)
+
+
+def test_without_a_fault_everything_holds(deployed: Callable[..., Place]) -> None:
+    """What stands around the server, and what the faults before have left, breaks nothing."""
+    outcome = deployed().gate(SHORT, "--stage=dev")
+    assert outcome.code == 0, outcome.output

@@ -6,8 +6,8 @@ Whom it spoils is told by `asks`, a regular expression that is searched for in t
     host: 127.0.0.1:8080
     x-api-key: gaia-run-20260226T100000Z-3fa9c1
 
-A way travels from a test to the server by a file, so it has plain fields only. What it remembers begins anew whenever it
-is switched on.
+A way travels from a test to the server by a file, so it has plain fields only. What it remembers begins anew whenever
+it is switched on.
 """
 
 import asyncio
@@ -269,14 +269,18 @@ class Holding(Way):
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Take it: not one of its pages is empty."""
+        """Take it once."""
         if self._seen == 1:
-            held = f"held = b'x' * {self.megabytes}_000_000; input()"
-            if self.by_a_child:
-                self._child = subprocess.Popen((sys.executable, "-c", held), stdin=subprocess.PIPE)
-            else:
-                self._held = b"x" * self.megabytes * 1_000_000
+            self._take()
         await app(scope, receive, send)
+
+    def _take(self) -> None:
+        """Fill every page: one that is empty would not be there."""
+        if self.by_a_child:
+            hold = f"held = b'x' * {self.megabytes}_000_000; input()"
+            self._child = subprocess.Popen((sys.executable, "-c", hold), stdin=subprocess.PIPE)
+        else:
+            self._held = b"x" * self.megabytes * 1_000_000
 
     def end(self) -> None:
         """Give it back."""
@@ -314,12 +318,13 @@ class Forgetting(Way):
     def begin(self) -> None:
         """Wait for the database, as it may come back at the same time."""
         deadline_s = time.monotonic() + 15
-        while True:
-            try:
-                with psycopg.connect(os.environ["DATABASE_URL"]) as database:
-                    database.execute(self.statement)
-                return
-            except psycopg.OperationalError:
-                if time.monotonic() > deadline_s:
-                    raise
+        while not self._told() and time.monotonic() < deadline_s:
             time.sleep(0.1)
+
+    def _told(self) -> bool:
+        try:
+            with psycopg.connect(os.environ["DATABASE_URL"]) as database:
+                database.execute(self.statement)
+        except psycopg.OperationalError:
+            return False
+        return True
