@@ -277,7 +277,7 @@ class Holding(Way):
     def _take(self) -> None:
         """Fill every page: one that is empty would not be there."""
         if self.by_a_child:
-            hold = f"held = b'x' * {self.megabytes}_000_000; input()"
+            hold = f"import sys; held = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
             self._child = subprocess.Popen((sys.executable, "-c", hold), stdin=subprocess.PIPE)
         else:
             self._held = b"x" * self.megabytes * 1_000_000
