@@ -26,7 +26,7 @@ def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurem
         why = (unseen(target, "the server's process", HERE),)
         names = {"alive": "bool", "digest_matches": "bool", "restarts": "count"}
         return [watch.saw(f"process.{name}", 0, unit, 0, "the recorded process", why) for name, unit in names.items()]
-    return [_alive(process, watch), _digest(target, process, watch), _restarts(process, first_seen, watch)]
+    return [_alive(process, watch), digest(target, process, watch), _restarts(process, first_seen, watch)]
 
 
 def find(process: Process) -> psutil.Process | None:
@@ -52,7 +52,8 @@ def _restarts(process: Process, first_seen: Process | None, watch: Watch) -> Mea
     return watch.saw("process.restarts", int(not same), "count", 1, "pid and start time, at first and now", notes)
 
 
-def _digest(target: Target, process: Process, watch: Watch) -> Measurement:
+def digest(target: Target, process: Process, watch: Watch) -> Measurement:
+    """Measure `process.digest_matches`: whether what was released is what runs."""
     name, how = "process.digest_matches", "sha256 of what runs, and the digest in /health, against the release's"
     if target.release is None:
         return watch.saw(name, False, "bool", 0, how, (unseen(target, "which release runs", HERE),))

@@ -1,9 +1,13 @@
-"""Whether the server's process is the same all the time; the gate itself looks at it again when all else has ended."""
+"""Whether the server's process is what was released, and stays the same one.
+
+The gate itself looks at both again when all else has ended.
+"""
 
 import asyncio
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.process import find
+from gaia_checks.probes.process import digest, find
+from gaia_checks.probes.tally import Watch
 from gaia_checks.probes.unseen import HERE, unseen
 from gaia_checks.recorders.measures import Measures
 from gaia_checks.recorders.sampling import ticks
@@ -17,16 +21,22 @@ _EVERY_S = 1.0
 
 
 async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float) -> list[Measurement]:
-    """Look for the process every second until told, or until it is gone."""
+    """See what it runs, then look for the process every second until told, or until it is gone."""
     if target.process is None:
         return MEASURES.unseen(unseen(target, "the server's process", HERE))
+    identity = asyncio.create_task(asyncio.to_thread(digest, target, target.process, Watch()))
     samples, gone = 0, list[str]()
     async for t in ticks(_EVERY_S, window_s, told):
         samples += 1
         if find(target.process) is None:
             gone.append(f"process {target.process.pid} was gone {t:.0f} s after the gate began to look")
         seen = MEASURES.seen("process.restarts", len(gone), n=samples, window_s=t, notes=gone)
-        timeline.add(t, gone[0] if gone else f"process {target.process.pid} runs", so_far=[seen])
+        timeline.add(t, gone[0] if gone else f"process {target.process.pid} runs", so_far=[seen, *_known(identity)])
         if gone:
             break
-    return [seen]
+    return [seen, *_known(identity)]
+
+
+def _known(identity: "asyncio.Task[Measurement]") -> list[Measurement]:
+    """Return what is known by now: a server that does not answer must not keep us."""
+    return [identity.result()] if identity.done() else []

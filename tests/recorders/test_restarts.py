@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
-from gaia_checks.model import Process, Target
+from gaia_checks.model import Process, Release, Target
 from gaia_checks.recorders import restarts
 from tests.probes.servers import target
 from tests.recorders import stage
@@ -39,6 +40,19 @@ def test_a_process_that_is_gone_is_noticed_at_once(tmp_path: Path) -> None:
     assert seen.value == 1
     assert seen.window_s < 10
     assert f"process {process.pid} was gone" in seen.notes[0]
+
+
+def test_a_process_of_another_release_is_seen_from_the_beginning(tmp_path: Path) -> None:
+    """Nobody waits for the end of the gate to learn that something else runs than was released."""
+    process, at = sleeping(30)
+    try:
+        at = replace(at, release=Release("phase-1", None, "0" * 64, {}))
+        seen = stage.run(restarts.record, at, tmp_path, window_s=1.2)["process.digest_matches"]
+    finally:
+        process.kill()
+        process.wait()
+    assert seen.value is False
+    assert f"process {process.pid} runs neither a file with sha256 000" in seen.notes[0]
 
 
 def test_a_process_elsewhere_is_not_seen(tmp_path: Path) -> None:
