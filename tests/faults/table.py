@@ -33,7 +33,7 @@ SHORT: Looks = {
 }
 """Windows in which what the faults do shows."""
 
-BUSY: Looks = {**SHORT, "load": {"rate_per_s": 400, "window_s": 40, "max_window_s": 40}}
+BUSY: Looks = {**SHORT, "load": {"rate_per_s": 320, "window_s": 50, "max_window_s": 50}}
 """16,000 requests, of which 15 fail: 99.95 % are not kept, 99.9 % are."""
 
 FLOODED: Looks = {**SHORT, "protection": {"window_s": 6}}

@@ -1,0 +1,52 @@
+"""How long it takes until a gate is red: every fault of tests/faults, at the windows that criteria.toml names.
+
+    python -m benchmarks.time_to_red [dev.api dev.log ...]
+
+Each fault is brought about in a server that is really deployed, and a plain gate of the stage that promises the
+criterion is timed from the command to its end. Prints a Markdown table. Exit code 1 when a gate named something else.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from tests.faults.place import Place, place
+from tests.faults.table import FAULTS, Fault
+
+NOMINAL: dict[str, dict[str, float]] = {}
+
+
+def main() -> int:
+    """Time the faults of the given criteria, or of all."""
+    right = True
+    print("| criterion | fault | seen as | seconds |\n|---|---|---|---:|")
+    for criterion, fault, here in _faults(sys.argv[1:] or list(FAULTS)):
+        reason, took_s = timed(here, criterion, fault)
+        right = right and reason is not None
+        print(f"| {criterion} | {fault.name} | {reason or 'SOMETHING ELSE'} | {took_s:.1f} |", flush=True)
+    return 0 if right else 1
+
+
+def _faults(criteria: list[str]) -> Iterator[tuple[str, Fault, Place]]:
+    """Yield each fault with a place for it."""
+    with ExitStack() as stack:
+        usual = stack.enter_context(place())
+        for criterion in criteria:
+            for fault in FAULTS[criterion]:
+                yield criterion, fault, stack.enter_context(place(*fault.changes)) if fault.changes else usual
+
+
+def timed(here: Place, criterion: str, fault: Fault) -> tuple[str | None, float]:
+    """Return the reason that the verdict gives, None when another criterion failed; and how long the gate took."""
+    with fault.breaks(here) as broken:
+        began_s = time.monotonic()
+        outcome = broken.gate(NOMINAL, f"--stage={criterion.partition('.')[0]}")
+        took_s = time.monotonic() - began_s
+    failed = [name for name, state in outcome.states.items() if state == "fail"]
+    reason = outcome.not_passed()[criterion].removeprefix("fail: ") if failed == [criterion] else None
+    return reason and reason.replace("|", "\\|"), took_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())
