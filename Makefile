@@ -69,7 +69,7 @@ build: build/gaia_server  ## the server's single executable
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 	$(BIN)/python -m gaia_checks.deploy.build
 
-gate: install build  ## bring up a server on this machine and gate it
+gate: install build $(BIN)/.browser  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
 test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long table of test-killed
