@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from gaia_checks import environment
 from gaia_checks.deploy import rollout
-rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path("migrations"))
+rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
 """
 
 LOOKS = """
@@ -136,10 +136,10 @@ class Ground:
             cwd=ROOT, env=self.variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def deploy(self, executable: Path, file: Path) -> None:
-        """Deploy `executable` with the project's migrations."""
+    def deploy(self, executable: Path, file: Path, migrations: Path = ROOT / "migrations") -> None:
+        """Deploy `executable`, with the project's migrations if no others are given."""
         done = subprocess.run(
-            [sys.executable, "-c", DEPLOY, str(file), str(executable)],
+            [sys.executable, "-c", DEPLOY, str(file), str(executable), str(migrations)],
             cwd=ROOT, env=self.variables, capture_output=True, text=True, timeout=90, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

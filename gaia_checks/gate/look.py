@@ -94,9 +94,13 @@ class Look:
         return folder
 
     def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
-        """Run `probe` with the look's parameters, write down what it saw, and decide the criterion."""
-        target = target or self.target
-        self._go_on()
+        """Run `probe` with the look's parameters, write down what it saw, and decide the criterion.
+
+        A `target` that was waited for is looked at also when the gate is cut short.
+        """
+        if target is None:
+            target = self.target
+            self._go_on()
         settings: Mapping[str, float] = self._gate.criteria.looks[self._criterion.look]
         try:
             seen = probe(target, **settings, **parameters)
@@ -118,7 +122,6 @@ class Look:
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         _ = self.target
-        self._go_on()
         needed = {check.measurement for check in self._criterion.checks}
         process = background.process_of(self._criterion.look)
         ended = background.exit_name(process) if process else ""
@@ -126,31 +129,33 @@ class Look:
         self._wait(
             lambda names: (needed <= names and not grows) or ended in names, self._criterion.max_window_s + _GRACE_S
         )
+        self._go_on()
         found = {seen.name: seen for seen in self._gate.seen()}
-        if self._gate.cut_short:
-            self._decide_before_its_time(self._gate.cut_short)
         if not needed <= found.keys() and found[ended].value != 0:
             said = f": {found[ended].notes[0]}" if found[ended].notes else ""
             raise Inconclusive(f"the {process} process ended with exit code {found[ended].value}{said}")
         self._decide()
 
     def after_all_others(self) -> Target:
-        """Wait until every other test of this gate has ended; return the target as it is then."""
+        """Wait until every other test of this gate has ended, or it is cut short; return the target as it is then."""
         before = self.target
-        self._go_on()
         needed = {outcome_name(criterion_id) for criterion_id in self._others}
         longest_s = max(criterion.max_window_s for criterion in self._gate.criteria.criteria)
         self._wait(lambda names: needed <= names, longest_s + _GRACE_S)
-        self._go_on()
         if before.process is None:
             return before
         status = rollout.status(self._gate.environment)
         return replace(before, process=status.process, release=status.release)
 
     def _go_on(self) -> None:
-        """Raise Inconclusive when the gate is cut short."""
-        if why := self._gate.cut_short:
+        """Do not go on when the gate is cut short: decide on what was seen until then, of which a failure stays one."""
+        __tracebackhide__ = True
+        if not (why := self._gate.cut_short):
+            return
+        verdict = judge_measured(self._criterion, self._gate.seen(), rehearsal=self._gate.criteria.rehearsal)
+        if verdict.state is not State.FAIL:
             raise Inconclusive(why)
+        self._decide()
 
     def _wait(self, done: Callable[[set[str]], bool], limit_s: float) -> None:
         deadline = time.monotonic() + limit_s
@@ -160,14 +165,6 @@ class Look:
             if time.monotonic() > deadline:
                 raise Inconclusive(f"the look {self._criterion.look} did not end within {limit_s:.0f} s")
             time.sleep(_POLL_S)
-
-    def _decide_before_its_time(self, why: str) -> None:
-        """Decide on what was seen until the gate was cut short: a failure stays one."""
-        __tracebackhide__ = True
-        verdict = judge_measured(self._criterion, self._gate.seen(), rehearsal=self._gate.criteria.rehearsal)
-        if verdict.state is not State.FAIL:
-            raise Inconclusive(why)
-        self._decide()
 
     def _decide(self) -> None:
         __tracebackhide__ = True

@@ -192,7 +192,8 @@ def _judge_one(check: Check, measurement: Measurement, criterion: Criterion, loo
         return replace(finding, state=State.INCONCLUSIVE, why=f"{doubt}: {finding.why}")
     if finding.state is State.PASS and measurement.n < check.min_n:
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} of at least {check.min_n} samples seen")
-    if finding.state is State.PASS and measurement.window_s < criterion.window_s:
+    # a generator is judged on what it has sent; whether that was enough, the criterion's own checks say
+    if finding.state is State.PASS and not check.generator and measurement.window_s < criterion.window_s:
         missing_s = criterion.window_s - measurement.window_s
         return replace(
             finding,

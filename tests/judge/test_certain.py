@@ -70,12 +70,14 @@ def test_a_failure_is_certain_when_the_best_end_would_not_help(
 
 
 def test_what_is_certain_is_what_the_judge_says_of_it() -> None:
-    """The sample as it was cut short fails, too: the verdict can be recomputed from it alone."""
+    """The sample as it was cut short, by a generator that did its part, fails, too, and can be judged again."""
     from gaia_checks.judge.verdict import judge_measured
 
     for check, measurement in ((SUCCESS, outcomes(900, 10)), (LATENCY, latencies(1000, 60))):
-        verdict = judge_measured(criterion(check), [measurement], rehearsal=False)
-        assert verdict.state == "fail", verdict
+        honest = seen(LATE, 0.3, measurement.n, measurement.window_s)
+        lost, sample = criterion(LATE, check), [honest, measurement]
+        assert certain.failed(lost, sample, rehearsal=False)
+        assert judge_measured(lost, sample, rehearsal=False).state == "fail"
 
 
 def test_a_generator_that_is_not_to_be_believed_makes_nothing_certain() -> None:

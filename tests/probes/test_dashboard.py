@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from gaia_checks.probes.ownrule import own_rule
 from gaia_checks.probes.page import TABS
 from tests import certificates
 from tests.faults import server as faults
+from tests.faults.wrong import Answered, Changed, Way
 from tests.probes import servers
 from tests.probes.conftest import announce, migrated
 from tests.probes.servers import TOKEN, answering, free_port, serving, target
@@ -36,18 +38,9 @@ WELL = {"tabs_working": 6, "live_update_seen": True, "reconnected": True, "rule_
 class Place:
     """A real server whose faults can be switched on."""
 
-    def __init__(self, target: Target, switch: Path) -> None:
+    def __init__(self, target: Target, switch: faults.Switch) -> None:
         self.target = target
-        self._switch = switch
-
-    @contextmanager
-    def faulty(self, fault: str) -> Iterator[None]:
-        """Have a fault for a while."""
-        self._switch.write_text(fault)
-        try:
-            yield
-        finally:
-            self._switch.write_text("")
+        self.switch = switch
 
     def traces(self) -> list[str]:
         """Where the rule of the look, or what was counted for it, still is."""
@@ -66,7 +59,7 @@ class Place:
 def place(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A server with an admin token that has told already what it decided, as every server under a gate has."""
     folder = tmp_path_factory.mktemp("dashboard")
-    executable, switch = faults.write(folder, ROOT)
+    executable, switch = faults.write(folder)
     with migrated(postgres) as dsn, servers.real(executable, dsn, folder / "server.log") as target:
         announce(target)
         until(lambda: decided(target) > 0)
@@ -114,18 +107,16 @@ def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
     assert place.traces() == []
 
 
-def scripts(*changes: tuple[str, str, str]) -> str:
+def scripts(*changes: tuple[str, str, str]) -> tuple[Way, ...]:
     """A fault: texts in scripts of the page are others."""
     for file, old, _ in changes:
         assert old in (FILES / file).read_text(), old
-    return "rewrite " + json.dumps(
-        [{"path": f"/admin/assets/{file}", "old": old, "new": new} for file, old, new in changes]
-    )
+    return tuple(Changed(asks=f"GET /admin/assets/{file}", old=re.escape(old), new=new) for file, old, new in changes)
 
 
-FAULTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "a tab's data answers 500": (
-        "500 /api/admin/quotas/alerts",
+        (Answered(asks="GET /api/admin/quotas/alerts", status=500),),
         {
             "tabs_working": ("Alerts: the panel stayed busy within 3 s; it says: The server answered 500.",),
             "errors": ("GET /api/admin/quotas/alerts answered 500",),
@@ -181,7 +172,7 @@ FAULTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         },
     ),
     "there is no page": (
-        "404 /admin/quotas",
+        (Answered(asks=r"GET /admin/quotas\n", status=404),),
         {
             **dict.fromkeys(("live_update_seen", "reconnected", "rule_edited"), ("GET /admin/quotas answered 404",)),
             "tabs_working": tuple(f"{tab.title()}: GET /admin/quotas answered 404" for tab in TABS[:5]),
@@ -198,8 +189,8 @@ NO_PICTURES = {"all but live", "there is no page"}
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: str) -> None:
     """The measurement says in a note what was wrong; all others hold, nothing is left, no picture tells the token."""
-    switch, expected = FAULTS[fault]
-    with place.faulty(switch):
+    ways, expected = FAULTS[fault]
+    with place.switch.on(*ways):
         seen = look(place.target, ready_within_s=3, live_within_s=4, reconnect_within_s=5, pictures=tmp_path)
     found = wrong(seen)
     assert found.keys() == expected.keys(), found

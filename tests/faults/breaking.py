@@ -1,0 +1,126 @@
+"""Ways to bring a fault about: each breaks something for as long as its block lasts, and gives the place to gate."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
+
+from gaia_checks.deploy import migrate
+from gaia_checks.deploy.dsn import renamed
+from gaia_checks.environment import ROOT
+from tests.faults.place import Place
+from tests.faults.wrong import Crashing, Saying, Way
+
+Break = Callable[[Place], AbstractContextManager[Place]]
+
+_LOCK = 4711
+_ANOTHER = "another"
+
+
+def wrong(*ways: Way) -> Break:
+    """Let the server be wrong."""
+
+    @contextmanager
+    def breaking(place: Place) -> Iterator[Place]:
+        with place.switch.on(*ways):
+            yield place
+
+    return breaking
+
+
+def wrong_before(*ways: Way) -> Break:
+    """Let the release before be wrong, which is started on the rehearsal copy alone."""
+
+    @contextmanager
+    def breaking(place: Place) -> Iterator[Place]:
+        with place.switch_before.on(*ways):
+            yield place
+
+    return breaking
+
+
+def saying(line: str) -> Break:
+    """Let the server write a line into its log; it stays there until another process begins."""
+
+    @contextmanager
+    def breaking(place: Place) -> Iterator[Place]:
+        with place.switch.on(Saying(line=line)):
+            yield place
+        place.crash()
+
+    return breaking
+
+
+@contextmanager
+def crashing_after_the_websocket(place: Place) -> Iterator[Place]:
+    """Let the server be killed when a WebSocket has ended: nobody is connected then, and it comes back by itself."""
+    with place.switch.on(Crashing(asks="GET /ws/")):
+        yield place
+    place.until_it_serves()
+
+
+def done(statements: str, *, undone: str) -> Break:
+    """Change something in the server's database."""
+
+    @contextmanager
+    def breaking(place: Place) -> Iterator[Place]:
+        with place.connect() as session:
+            session.execute(statements)
+        try:
+            yield place
+        finally:
+            with place.connect() as session:
+                session.execute(undone)
+
+    return breaking
+
+
+@contextmanager
+def idle_in_a_transaction(place: Place) -> Iterator[Place]:
+    """Have a session of the server begin something and never end it."""
+    with place.connect("gaia_server") as session, session.transaction():
+        yield place
+
+
+@contextmanager
+def waiting_for_a_lock(place: Place) -> Iterator[Place]:
+    """Have a session of the server wait for what somebody else holds."""
+    with closing(place.connect("gaia_server")) as waiter, place.connect() as holder:
+        holder.execute(f"SELECT pg_advisory_lock({_LOCK})")
+        waiter.pgconn.send_query(b"SELECT pg_advisory_lock(%d)" % _LOCK)
+        yield place
+
+
+@contextmanager
+def another_database(place: Place) -> Iterator[Place]:
+    """Give the place as somebody sees it who was told another database: it has the same schema, and no server."""
+    url = renamed(place.database_url, _ANOTHER)
+    with place.connect() as session:
+        session.execute(f"CREATE DATABASE {_ANOTHER}")
+    migrate.up(url, ROOT / "migrations")
+    try:
+        yield replace(place, ground=replace(place.ground, database="external", extra={"DATABASE_URL": url}))
+    finally:
+        place.ground.environment_file()
+        with place.connect() as session:
+            session.execute(f"DROP DATABASE {_ANOTHER} WITH (FORCE)")
+
+
+@contextmanager
+def other_bytes_on_disk(place: Place) -> Iterator[Place]:
+    """Change the executable that runs, as somebody does who copies a new build over it."""
+    process = place.status.process
+    assert process is not None
+    file, released = process.artifact, process.artifact.read_bytes()
+    file.chmod(0o755)
+    try:
+        file.write_bytes(released + b"\n")
+        yield place
+    finally:
+        file.write_bytes(released)
+        file.chmod(0o555)
+
+
+@contextmanager
+def nothing(place: Place) -> Iterator[Place]:
+    """Break nothing: what is deployed is wrong already."""
+    yield place

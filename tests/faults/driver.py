@@ -1,0 +1,36 @@
+"""Brings a fault about, gates, and sees that exactly its criterion is red."""
+
+import re
+
+import pytest
+
+from tests.faults.place import Place
+from tests.faults.table import FAULTS, Fault
+from tests.ground import Outcome
+
+WORKERS = ("-n", "4")
+"""Looks of the stages qa and prod take turns as long as each waits for something: so four wait at once."""
+
+
+def cases(*criteria: str) -> list[object]:
+    """Return the parameters of a test that is about these criteria: (criterion, fault)."""
+    return [
+        pytest.param(criterion, fault, id=f"{criterion}: {fault.name}")
+        for criterion in criteria
+        for fault in FAULTS[criterion]
+    ]
+
+
+def gate(place: Place, criterion: str, fault: Fault, *options: str) -> Outcome:
+    """Gate the stage that first promises the criterion, while the fault is there."""
+    with fault.breaks(place) as broken:
+        return broken.gate(fault.looks, f"--stage={criterion.partition('.')[0]}", *options)
+
+
+def expect_red(outcome: Outcome, criterion: str, fault: Fault) -> None:
+    """See that the verdict, the exit code and the terminal name this criterion and no other, and the reason."""
+    failed = {name: why for name, why in outcome.not_passed().items() if outcome.states[name] == "fail"}
+    assert set(failed) == {criterion}, outcome.output
+    assert fault.seen in failed[criterion], failed[criterion]
+    assert outcome.code == 1, outcome.output
+    assert re.findall(r"✗ fail +(\S+)", outcome.output) == [criterion], outcome.output

@@ -1,0 +1,105 @@
+"""Where a faulty server is deployed, and the ways to break things beside it: its database, its files, its process."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from gaia_checks import environment as environments
+from gaia_checks import toml
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.status import Status
+from gaia_checks.environment import ROOT, Environment
+from tests.faults import server
+from tests.faults.server import Switch
+from tests.ground import Ground, Outcome, ground, until
+
+Looks = Mapping[str, Mapping[str, float]]
+"""look -> parameter -> value, in place of criteria.toml's."""
+
+Changes = tuple[str, str, str]
+"""A file of the migrations, words in it, and other words."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A faulty server that is deployed, and another release of it before; both are right while no switch is on."""
+
+    ground: Ground
+    environment: Environment
+    switch: Switch
+    switch_before: Switch  # of the release before
+
+    def gate(self, looks: Looks, *options: str) -> Outcome:
+        """Gate what runs here."""
+        return self.ground.gate(self._file(looks), *options)
+
+    def start(self, looks: Looks) -> "subprocess.Popen[str]":
+        """Begin to gate what runs here."""
+        return self.ground.start("pytest", f"--env={self._file(looks)}")
+
+    def _file(self, looks: Looks) -> Path:
+        file = self.ground.environment_file(base_url=self.ground.url)
+        about, _, _ = file.read_text().partition("[looks")
+        file.write_text(about + toml.document({f"looks.{look}": table for look, table in looks.items()}))
+        return file
+
+    @property
+    def status(self) -> Status:
+        """What runs."""
+        return rollout.status(self.environment)
+
+    @property
+    def database_url(self) -> str:
+        """Where the server's database is."""
+        url = self.status.database_url
+        assert url is not None
+        return url
+
+    def connect(self, application: str = "seeded") -> psycopg.Connection:
+        """Open a session in the server's database; every statement counts at once."""
+        return psycopg.connect(self.database_url, application_name=application, autocommit=True)
+
+    def crash(self) -> None:
+        """End the server's process; return when another serves."""
+        process = self.status.process
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        self.until_it_serves(other_than=process.pid)
+
+    def until_it_serves(self, other_than: int = 0) -> None:
+        """Wait until the supervisor has started the server again."""
+
+        def serves() -> bool:
+            now = self.status
+            return now.state == "running" and now.process is not None and now.process.pid != other_than
+
+        until(serves)
+
+
+@contextmanager
+def place(*changes: Changes) -> Iterator[Place]:
+    """Deploy a release, and another over it; with `changes` in the migrations of both."""
+    with ground() as made:
+        migrations = _migrations(made.folder, changes)
+        before, switch_before = server.write(made.folder, "before")
+        current, switch = server.write(made.folder)
+        for executable in (before, current):
+            made.deploy(executable, made.environment_file(), migrations)
+        environment = environments.load(str(made.environment_file()), variables=made.variables)
+        yield Place(made, environment, switch, switch_before)
+
+
+def _migrations(folder: Path, changes: tuple[Changes, ...]) -> Path:
+    shutil.copytree(ROOT / "migrations", folder / "migrations")
+    for name, old, new in changes:
+        file = folder / "migrations" / name
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+    return folder / "migrations"

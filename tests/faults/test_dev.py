@@ -1,0 +1,25 @@
+"""What the stage dev promises, broken."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.driver import cases, expect_red, gate
+from tests.faults.place import Place
+from tests.faults.table import SHORT, Fault
+
+CRITERIA = (
+    "dev.api", "dev.database", "dev.health", "dev.log", "dev.migrations", "dev.process", "dev.websocket",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
+def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
+    """It alone fails, for the reason that is the fault."""
+    expect_red(gate(deployed(*fault.changes), criterion, fault), criterion, fault)
+
+
+def test_without_a_fault_everything_holds(deployed: Callable[..., Place]) -> None:
+    """What stands around the server, and what the faults before have left, breaks nothing."""
+    outcome = deployed().gate(SHORT, "--stage=dev")
+    assert outcome.code == 0, outcome.output

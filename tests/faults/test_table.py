@@ -1,0 +1,20 @@
+"""The table of faults is as complete as what is promised."""
+
+from gaia_checks.judge import criteria
+from tests.faults import test_dev, test_load, test_prod, test_qa
+from tests.faults.table import FAULTS
+
+
+def test_every_criterion_has_two_faults_at_least() -> None:
+    """What is promised and cannot be seen broken may as well not be looked at."""
+    promised = {criterion.id for criterion in criteria.load().criteria}
+    assert promised == FAULTS.keys()
+    assert {
+        criterion: faults for criterion, faults in FAULTS.items() if len({fault.name for fault in faults}) < 2
+    } == {}
+
+
+def test_every_fault_is_tried() -> None:
+    """Each criterion is in one of the files beside this one."""
+    tried = sorted((*test_dev.CRITERIA, *test_qa.CRITERIA, *test_prod.CRITERIA, *test_load.CRITERIA))
+    assert tried == sorted(FAULTS)

@@ -1,0 +1,330 @@
+"""Ways to be wrong: each spoils one thing of an ASGI application that is right.
+
+Whom it spoils is told by `asks`, a regular expression that is searched for in the head of a request:
+
+    GET /api/admin/quotas/usage?limit=5
+    host: 127.0.0.1:8080
+    x-api-key: gaia-run-20260226T100000Z-3fa9c1
+
+A way travels from a test to the server by a file, so it has plain fields only. What it remembers begins anew whenever
+it is switched on.
+"""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import psycopg
+
+_PROBLEM = '{"type":"about:blank","title":"seeded"}'
+
+
+@dataclass(kw_only=True)
+class Way:
+    """What all of them have in common. This one spoils nothing."""
+
+    asks: str = ""  # everything
+    spared: int = 0  # so many are served well before
+    every: int = 1  # of the others every so manieth is spoiled
+    _seen: int = field(default=0, init=False)
+
+    def begin(self) -> None:
+        """Spoil the start of the server."""
+
+    def end(self) -> None:
+        """Let go of what is held."""
+
+    async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection."""
+        await (self.spoil(app, scope, receive, send) if self._chooses(scope) else app(scope, receive, send))
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection wrongly."""
+        await app(scope, receive, send)
+
+    def _chooses(self, scope: Any) -> bool:
+        if not re.search(self.asks, head(scope), re.DOTALL):
+            return False
+        self._seen += 1
+        return self._seen > self.spared and (self._seen - self.spared) % self.every == 0
+
+
+def head(scope: Any) -> str:
+    """Return what was asked, as HTTP/1.1 writes it; the handshake of a WebSocket is a GET as well."""
+    if scope["type"] == "lifespan":
+        return ""
+    query = f"?{scope['query_string'].decode()}" if scope["query_string"] else ""
+    headers = (f"{name.decode()}: {value.decode()}\n" for name, value in scope["headers"])
+    return f"{scope.get('method', 'GET')} {scope['path']}{query}\n{''.join(headers)}"
+
+
+def to_json(way: Way) -> dict[str, Any]:
+    """Return what `from_json` reads."""
+    return {"way": type(way).__name__, **{each.name: getattr(way, each.name) for each in fields(way) if each.init}}
+
+
+def from_json(record: Mapping[str, Any]) -> Way:
+    """Return the way that `to_json` has written."""
+    ways: dict[str, type[Way]] = {each.__name__: each for each in Way.__subclasses__()}
+    return ways[record["way"]](**{name: value for name, value in record.items() if name != "way"})
+
+
+# answers -----------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Answered(Way):
+    """Another answer, whatever is asked."""
+
+    status: int
+    body: str = _PROBLEM
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - nobody is asked
+        """Answer at once."""
+        media = b"application/problem+json" if self.status >= 400 else b"application/json"
+        headers = [(b"content-type", media), (b"content-length", str(len(self.body)).encode())]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body.encode()})
+
+
+@dataclass(kw_only=True)
+class Changed(Way):
+    """What is answered, or told by WebSocket, with another status, in other words, or without a header."""
+
+    of: int = 0  # only answers of this status
+    status: int = 0
+    without: str = "-"  # the name of a header, as a regular expression
+    old: str = ""  # a regular expression
+    new: str = ""
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Hold an answer back until it is whole, and change it."""
+        begun: dict[str, Any] = {}
+        body = b""
+
+        async def sent(message: Any) -> None:
+            nonlocal body
+            if message["type"] == "http.response.start" and self.of in (0, message["status"]):
+                begun.update(message)
+            elif message["type"] == "http.response.body" and begun:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    changed = self._in_other_words(body)
+                    await send(self._begun(begun, len(changed)))
+                    await send({"type": "http.response.body", "body": changed})
+            elif message["type"] == "websocket.send":
+                await send({**message, "text": self._in_other_words(message["text"].encode()).decode()})
+            else:
+                await send(message)
+
+        await app(scope, receive, sent)
+
+    def _begun(self, start: Mapping[str, Any], length: int) -> dict[str, Any]:
+        kept = [
+            (name, str(length).encode() if name == b"content-length" else value)
+            for name, value in start["headers"]
+            if not re.fullmatch(self.without, name.decode())
+        ]
+        return {**start, "status": self.status or start["status"], "headers": kept}
+
+    def _in_other_words(self, body: bytes) -> bytes:
+        return re.sub(self.old.encode(), self.new.encode(), body) if self.old else body
+
+
+@dataclass(kw_only=True)
+class Slow(Way):
+    """An answer that takes its time."""
+
+    seconds: float
+    beside: str = ""  # only as long as somebody asks this, once a second at least
+    _beside_s: float = field(default=0.0, init=False)
+
+    async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """See who else asks."""
+        if re.search(self.beside, head(scope), re.DOTALL):
+            self._beside_s = time.monotonic()
+        await super().serve(app, scope, receive, send)
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Wait before anything is done."""
+        if time.monotonic() - self._beside_s < 1:
+            await asyncio.sleep(self.seconds)
+        await app(scope, receive, send)
+
+
+@dataclass(kw_only=True)
+class Remembered(Way):
+    """The first answer for ever, as a cache gives it that nobody empties."""
+
+    _kept: list[Any] = field(default_factory=list, init=False)
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Ask once, then repeat."""
+        if not self._kept:
+
+            async def keep(message: Any) -> None:
+                self._kept.append(message)
+
+            await app(scope, receive, keep)
+        for message in self._kept:
+            await send(message)
+
+
+@dataclass(kw_only=True)
+class Unlimited(Way):
+    """A request counted by the run's own key, which may ask a thousand times a second, in place of its own."""
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Shorten the key `gaia-run-<run>-<purpose>`."""
+        headers = [
+            (name, b"-".join(value.split(b"-")[:4]) if name == b"x-api-key" else value)
+            for name, value in scope["headers"]
+        ]
+        await app({**scope, "headers": headers}, receive, send)
+
+
+# the WebSocket -----------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Muted(Way):
+    """Some messages are never sent."""
+
+    says: str  # a regular expression
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Drop them."""
+
+        async def sent(message: Any) -> None:
+            if not re.search(self.says, message.get("text", "")):
+                await send(message)
+
+        await app(scope, receive, sent)
+
+
+@dataclass(kw_only=True)
+class Late(Way):
+    """Some messages are sent late, and with them what comes behind."""
+
+    says: str  # a regular expression
+    seconds: float
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Hold them back."""
+
+        async def sent(message: Any) -> None:
+            if re.search(self.says, message.get("text", "")):
+                await asyncio.sleep(self.seconds)
+            await send(message)
+
+        await app(scope, receive, sent)
+
+
+@dataclass(kw_only=True)
+class Dropped(Way):
+    """A connection that the server ends; after no time it is refused."""
+
+    after_s: float
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Close it with 1011, as a server does that cannot go on."""
+        try:
+            async with asyncio.timeout(self.after_s):
+                await app(scope, receive, send)
+        except TimeoutError:
+            await send({"type": "websocket.close", "code": 1011})
+
+
+# the process -------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Saying(Way):
+    """A line in the log, once."""
+
+    line: str
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Write it when the first one asks."""
+        if self._seen == 1:
+            sys.stderr.write(self.line + "\n")
+            sys.stderr.flush()
+        await app(scope, receive, send)
+
+
+@dataclass(kw_only=True)
+class Holding(Way):
+    """Memory, taken when the first one asks."""
+
+    megabytes: int
+    by_a_child: bool = False
+    _held: bytes = field(default=b"", init=False)
+    _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Take it once."""
+        if self._seen == 1:
+            self._take()
+        await app(scope, receive, send)
+
+    def _take(self) -> None:
+        """Fill every page: one that is empty would not be there."""
+        if self.by_a_child:
+            hold = f"import sys; held = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
+            self._child = subprocess.Popen((sys.executable, "-c", hold), stdin=subprocess.PIPE)
+        else:
+            self._held = b"x" * self.megabytes * 1_000_000
+
+    def end(self) -> None:
+        """Give it back."""
+        self._held = b""
+        if self._child is not None and self._child.stdin is not None:
+            self._child.stdin.close()
+            self._child.wait()
+
+
+@dataclass(kw_only=True)
+class Crashing(Way):
+    """The end of the process, when somebody has been served."""
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Serve, and end as the kernel ends a process when memory runs out."""
+        await app(scope, receive, send)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(kw_only=True)
+class Unable(Way):
+    """A server that does not start."""
+
+    def begin(self) -> None:
+        """End with a reason."""
+        sys.exit("seeded: this release does not start any more")
+
+
+@dataclass(kw_only=True)
+class Forgetting(Way):
+    """A server that begins with a statement to its database."""
+
+    statement: str
+
+    def begin(self) -> None:
+        """Wait for the database, as it may come back at the same time."""
+        deadline_s = time.monotonic() + 15
+        while not self._told() and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+
+    def _told(self) -> bool:
+        try:
+            with psycopg.connect(os.environ["DATABASE_URL"]) as database:
+                database.execute(self.statement)
+        except psycopg.OperationalError:
+            return False
+        return True
