@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed bench bench-contract bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -69,14 +69,18 @@ build: build/gaia_server  ## the server's single executable
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 	$(BIN)/python -m gaia_checks.deploy.build
 
-gate: install build  ## bring up a server on this machine and gate it
+gate: install build $(BIN)/.browser  ## bring up a server on this machine and gate it
 	$(BIN)/python -m pytest --env=local
 
-test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long table of test-killed
-	$(BIN)/python -m pytest -n 4 --dist loadfile --ignore-glob='*/test_killed_*.py'
+test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long tables of test-killed and test-faults
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore-glob='*/test_killed_*.py'
 
 test-killed: install $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy/test_killed_harness.py tests/deploy/test_killed_supervisor.py
+
+test-faults: install build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/faults
+	$(BIN)/python -m pytest -m alone tests/faults tests/gate
 
 bench: install  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter

@@ -22,7 +22,7 @@ def load(folder: Path, text: str, **variables: str) -> environment.Environment:
 @pytest.mark.parametrize(
     ("name", "stage", "database", "required"),
     [
-        ("local", "dev", "embedded", set()),
+        ("local", "prod", "embedded", set()),
         ("dev", "dev", "external", {"DATABASE_URL", "PORT", "ANTHROPIC_API_KEY"}),
         ("qa", "qa", "external", {"ENABLE_PATTERN_LEARNING", "ADMIN_TOKEN"}),
         ("prod", "prod", "external", {"ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK", "ADMIN_TOKEN"}),

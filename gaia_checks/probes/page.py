@@ -22,17 +22,26 @@ _GLANCE_MS = 200  # for what may not be there
 _QUALITY = 70  # of a picture: small, and every letter can be read
 
 
+_LEAST_S = 1.0
+
+
 class Wrong(Exception):
     """What the page does not do as promised, as the end of a sentence about it."""
 
 
 class Page:
-    """An opened browser page. What it is waited for may take `within_s` seconds."""
+    """An opened browser page. What it is waited for may take `within_s` seconds; half of that after each time in vain.
+
+    A page that lacks one thing mostly lacks others, and a gate is not to wait minutes for all of them.
+    """
 
     def __init__(self, page: Browsed, within_s: float) -> None:
         self._page = page
+        self._wait_no_longer_than(within_s)
+
+    def _wait_no_longer_than(self, within_s: float) -> None:
         self._within_s = within_s
-        page.set_default_timeout(within_s * 1000)
+        self._page.set_default_timeout(within_s * 1000)
 
     # Coming in -----------------------------------------------------------------------------------
 
@@ -205,8 +214,9 @@ class Page:
         try:
             yield
         except TooLate:
-            said = self._said()
-            raise Wrong(f"{otherwise} within {self._within_s:g} s" + (f"; it says: {said}" if said else "")) from None
+            said, waited_s = self._said(), self._within_s
+            self._wait_no_longer_than(max(_LEAST_S, waited_s / 2))
+            raise Wrong(f"{otherwise} within {waited_s:g} s" + (f"; it says: {said}" if said else "")) from None
 
 
 def _named(tab: str) -> str:

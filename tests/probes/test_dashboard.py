@@ -162,11 +162,11 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         ),
         {
             "tabs_working": (
-                "Overview: not reached by the arrow key within 3 s",
+                "Overview: not reached by the arrow key within 1 s",
                 "Alerts: does not tell the alert violations_per_minute within 3 s",
-                "Health: the panel stayed busy within 3 s",
+                "Health: the panel stayed busy within 1.5 s",
             ),
-            "rule_edited": ("a rule is not removed by its button within 3 s",),
+            "rule_edited": ("a rule is not removed by its button within 1 s",),
             "reconnected": ("says 'reconnecting'",),
             "errors": ("the admin token can be read on the page",),
         },
