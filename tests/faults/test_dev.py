@@ -15,8 +15,10 @@ CRITERIA = (
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
 def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
-    """It alone fails, for the reason that is the fault."""
-    expect_red(gate(deployed(*fault.changes), criterion, fault), criterion, fault)
+    """It alone fails, for the reason that is the fault; all others hold when the gate is made to look at them."""
+    outcome = gate(deployed(*fault.changes), criterion, fault, "--complete")
+    expect_red(outcome, criterion, fault)
+    assert outcome.not_passed().keys() == {criterion}, outcome.output
 
 
 def test_without_a_fault_everything_holds(deployed: Callable[..., Place]) -> None:
