@@ -31,6 +31,15 @@ def test_the_flood_has_a_timeline_of_its_own(tmp_path: Path) -> None:
     assert progress.lines(tmp_path) == [("protection", 3, 60, "0 failed")]
 
 
+def test_a_load_that_was_long_enough_is_over(tmp_path: Path) -> None:
+    """It was started for its longest time; once its process has ended, nobody waits for the rest."""
+    (tmp_path / "timelines").mkdir()
+    (tmp_path / "timelines" / "load.jsonl").write_text('{"t": 311, "of": 698, "worst": "0 failed"}\n')
+    (tmp_path / "measurements.jsonl").write_text('{"name": "gate.exit.load"}\n')
+    (line,) = progress.lines(tmp_path)
+    assert not line.runs
+
+
 @pytest.mark.parametrize(
     ("seen", "elapsed_s", "left_s"),
     [
