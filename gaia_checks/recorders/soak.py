@@ -67,7 +67,8 @@ async def record(
             window_s, events = 0.0, _nothing(_NOBODY)
         async with _beside(held_up.watch()), _beside(_bring_about(target, everybody, window_s)) as bringing:
             async for t in ticks(_EVERY_S, window_s, told):
-                _record(timeline, t, everybody, int(clients), began_s)
+                events = bringing.result() if bringing.done() else events
+                _record(timeline, t, everybody, int(clients), began_s, events)
             if everybody.listeners and not told.is_set():
                 events = await bringing
         ended_s = loop.time()
@@ -101,14 +102,14 @@ async def _cut_one_off(target: Target) -> Back:
         return Back(_BACK_WITHIN_S, 1, (f"not back within {_BACK_WITHIN_S:g} s: {error or type(error).__name__}",))
 
 
-def _record(timeline: Timeline, t_s: float, everybody: Fleet, clients: int, began_s: float) -> None:
+def _record(timeline: Timeline, t_s: float, everybody: Fleet, clients: int, began_s: float, events: Events) -> None:
     heard, now_s = everybody.listeners, asyncio.get_running_loop().time()
     stats_s, heartbeat_s = (listening.longest_s(heard, kind, now_s) for kind in listening.REGULAR)
     dropped = len(listening.drops(heard))
     timeline.add(
         t_s,
         f"{len(heard)} clients, worst stats gap {stats_s:.2f} s, {dropped} drops",
-        so_far=_listened(everybody, clients, began_s, now_s, ()),
+        so_far=[*_listened(everybody, clients, began_s, now_s, ()), *_happened(events, now_s - began_s)],
         clients=len(heard) - dropped,
         drops=dropped,
         stats_gap_s=stats_s,
@@ -121,9 +122,17 @@ def _measured(
 ) -> list[Measurement]:
     heard, window_s = everybody.listeners, ended_s - began_s
     gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in listening.REGULAR] for one in heard]
-    *deliveries, back = events
     return [
         *_listened(everybody, clients, began_s, ended_s, _excuse(held_up)),
+        *_happened(events, window_s),
+        MEASURES.seen("soak.gaps", gaps, n=len(heard), window_s=window_s),
+    ]
+
+
+def _happened(events: Events, window_s: float) -> list[Measurement]:
+    """Return what came of what was brought about; before that there are no samples."""
+    *deliveries, back = events
+    return [
         *(
             MEASURES.seen(
                 f"soak.{kind}_delivered", delivery.told, n=delivery.n, window_s=window_s, notes=delivery.notes
@@ -131,7 +140,6 @@ def _measured(
             for kind, delivery in zip(("violation", "alert"), deliveries, strict=True)
         ),
         MEASURES.seen("soak.reconnect", back.away_s, n=back.n, window_s=window_s, notes=back.notes),
-        MEASURES.seen("soak.gaps", gaps, n=len(heard), window_s=window_s),
     ]
 
 

@@ -1,5 +1,7 @@
 """The soak, on real WebSockets of a server whose faults are chosen."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from gaia_checks.model import Measurement
 from gaia_checks.probes.client import key as run_key
 from gaia_checks.recorders import fleet, provocation, rules, soak
+from gaia_checks.recorders.timeline import Timeline
 from tests.probes.servers import RUN, free_port, serving, target
 from tests.recorders import stage
 from tests.recorders.stage import Server
@@ -94,6 +97,29 @@ def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
     assert found["heartbeat_gap"] >= WINDOW_S
     assert (found["alert_delivered"], seen["soak.alert_delivered"].n) == (0, CLIENTS)
     assert found["violation_delivered"] == CLIENTS
+
+
+def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
+    """An alert that is told to nobody is known after the middle of the window; the look need not last until its end."""
+    told = asyncio.Event()
+
+    def known() -> bool:
+        seen = json.loads((tmp_path / "look.json").read_text()) if (tmp_path / "look.json").exists() else []
+        return any(each["name"] == "soak.alert_delivered" and each["n"] for each in seen)
+
+    async def ended_when_known(url: str) -> list[Measurement]:
+        timeline = Timeline(tmp_path, "look", 6, tmp_path)
+        recording = asyncio.create_task(soak.record(target(url), timeline, told, clients=CLIENTS, window_s=6))
+        while not known() and not recording.done():  # noqa: ASYNC110 - a file is all that there is to wait for
+            await asyncio.sleep(0.02)
+        told.set()
+        return await recording
+
+    with serving(*Server(alerts=False).routes) as url:
+        seen = {each.name: each for each in asyncio.run(ended_when_known(url))}
+    alert = seen["soak.alert_delivered"]
+    assert (alert.value, alert.n) == (0, CLIENTS)
+    assert alert.window_s < 6
 
 
 def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
