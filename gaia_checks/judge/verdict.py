@@ -93,7 +93,7 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
         id=criterion.id,
         claim=criterion.claim,
         state=decisive.state,
-        why=decisive.why + _when(look),
+        why=decisive.why + _when(look, max((each.window_s for seen in by_name.values() for each in seen), default=0.0)),
         measured=decisive.measured,
         bound=decisive.bound,
         threshold=decisive.threshold,
@@ -104,11 +104,13 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
     )
 
 
-def _when(look: Look) -> str:
-    """Say at which look, where there may be several."""
-    if len(look.ends_s) == 1:
+def _when(look: Look, looked_s: float) -> str:
+    """Say at which look, where there may be several, or that it was cut short before the first."""
+    if len(look.ends_s) == 1 or not looked_s:
         return ""
-    return f"; look {look.number + 1} of {len(look.ends_s)}, after {look.ends_s[look.number]:g} s"
+    which, end_s = f"look {look.number + 1} of {len(look.ends_s)}", look.ends_s[look.number]
+    short = looked_s < look.ends_s[0]
+    return f"; after {looked_s:.0f} s, before {which}" if short else f"; {which}, after {end_s:g} s"
 
 
 def overall(criteria: Sequence[CriterionVerdict]) -> State:

@@ -77,7 +77,9 @@ def test_what_is_certain_is_what_the_judge_says_of_it() -> None:
         honest = seen(LATE, 0.3, measurement.n, measurement.window_s)
         lost, sample = criterion(LATE, check), [honest, measurement]
         assert certain.failed(lost, sample, rehearsal=False)
-        assert judge_measured(lost, sample, rehearsal=False).state == "fail"
+        verdict = judge_measured(lost, sample, rehearsal=False)
+        assert verdict.state == "fail"
+        assert verdict.why.endswith(f"; after {measurement.window_s:g} s, before look 1 of 3")
 
 
 def test_a_generator_that_is_not_to_be_believed_makes_nothing_certain() -> None:
