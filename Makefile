@@ -14,7 +14,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-red bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -87,6 +87,9 @@ bench: install  ## what the limiter promises, measured: about half an hour
 
 bench-contract: install  ## two minutes of made-up requests: does the server answer as its OpenAPI document says
 	$(BIN)/python -m benchmarks.contract
+
+bench-red: install build $(BIN)/.browser  ## how long every fault takes until its gate is red: about half an hour
+	$(BIN)/python -m benchmarks.time_to_red
 
 bench-swaps: install build  ## twenty swaps under load: what a client notices, about three minutes
 	$(BIN)/python -m benchmarks.swaps
