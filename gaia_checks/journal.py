@@ -45,6 +45,28 @@ def replace(path: Path, value: Any) -> None:
     draft.replace(path)
 
 
+class Reader:
+    """Reads a journal that is being written: each time only what is new. Not for several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._records: list[dict[str, Any]] = []
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return all records so far, oldest first. Raises EvidenceError for a line that is no JSON object."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                whole, _, _ = file.read().rpartition(b"\n")  # behind it stands a record that is not finished
+        except FileNotFoundError:
+            return []
+        for line in whole.split(b"\n") if whole else ():
+            self._records.append(_record(self._path, len(self._records) + 1, line.decode(errors="replace")))
+        self._offset += len(whole) + 1 if whole else 0
+        return self._records
+
+
 def _remove_torn_line(descriptor: int) -> None:
     """Cut what stands behind the last line feed: a record that was never finished."""
     size = end = os.fstat(descriptor).st_size
@@ -65,13 +87,17 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         return
     *lines, torn = text.split("\n")
     for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise EvidenceError(
-                f"{path}:{number}: not a JSON line; the file was changed by hand or the disk is bad"
-            ) from error
-        if not isinstance(record, dict):
-            raise EvidenceError(f"{path}:{number}: a JSON object was expected, found {type(record).__name__}")
-        yield record
+        yield _record(path, number, line)
     del torn  # without its line feed a record was never finished
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise EvidenceError(
+            f"{path}:{number}: not a JSON line; the file was changed by hand or the disk is bad"
+        ) from error
+    if not isinstance(record, dict):
+        raise EvidenceError(f"{path}:{number}: a JSON object was expected, found {type(record).__name__}")
+    return record

@@ -71,3 +71,30 @@ def test_processes_write_to_one_journal_without_mixing_lines(tmp_path: Path) -> 
     for who in range(3):
         assert [record["n"] for record in records if record["who"] == str(who)] == list(range(200))
     assert all(json.dumps(record) for record in records)
+
+
+def test_a_reader_gives_all_and_reads_only_what_is_new(tmp_path: Path) -> None:
+    """Also when a line was not finished at the last time, or was torn and begun anew."""
+    path = tmp_path / "journal.jsonl"
+    reader = journal.Reader(path)
+    assert reader.records() == []
+    journal.append(path, {"n": 1})
+    assert reader.records() == [{"n": 1}]
+    with path.open("a") as file:
+        file.write('{"n": 2')
+    assert reader.records() == [{"n": 1}]
+    journal.append(path, {"n": 3})
+    assert reader.records() == [{"n": 1}, {"n": 3}]
+    assert reader.records() == list(journal.read(path))
+
+
+def test_a_reader_refuses_what_is_no_record(tmp_path: Path) -> None:
+    """With the line's number in the whole file."""
+    path = tmp_path / "journal.jsonl"
+    journal.append(path, {"n": 1})
+    reader = journal.Reader(path)
+    reader.records()
+    with path.open("a") as file:
+        file.write("[]\n")
+    with pytest.raises(EvidenceError, match=r"journal.jsonl:2: a JSON object was expected"):
+        reader.records()

@@ -7,10 +7,11 @@ runs is ended and the tests that wait are told, so that a gate that is lost does
 import threading
 from collections.abc import Callable, Sequence
 
+from gaia_checks import journal
 from gaia_checks.gate import background, early, extension
 from gaia_checks.gate.look import CUT, SETTLED, Gate
 from gaia_checks.load import chart
-from gaia_checks.model import Criterion, Target
+from gaia_checks.model import Criterion, Measurement, Target
 
 _POLL_S = 0.1
 
@@ -79,9 +80,10 @@ class Conductor:
 
     def _extend_while_undecided(self) -> None:
         """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
+        written = journal.Reader(self._gate.measurements)
         extension.watch(
             [criterion for criterion in self._criteria() if criterion.look == background.LOAD],
-            self._gate.seen,
+            lambda: [Measurement.from_json(record) for record in written.records()],
             self._over,
             rehearsal=self._gate.criteria.rehearsal,
             mark=lambda label: chart.mark(self._gate.folder, label),

@@ -24,11 +24,14 @@ def watch(
 
     None when the gate is `over` before.
     """
+    judged: dict[str, Sequence[Measurement]] = {}
     while not over.wait(_POLL_S):
+        told = {look: so_far(look) for look in {criterion.look for criterion in criteria}}
         for criterion in criteria:
-            seen = so_far(criterion.look)
-            if seen and certain.failed(criterion, seen, rehearsal=rehearsal):
+            seen = told[criterion.look]
+            if seen != judged.get(criterion.look, []) and certain.failed(criterion, seen, rehearsal=rehearsal):
                 return criterion, seen
+        judged = told
     return None
 
 

@@ -158,9 +158,9 @@ class Look:
         self._decide()
 
     def _wait(self, done: Callable[[set[str]], bool], limit_s: float) -> None:
-        deadline = time.monotonic() + limit_s
+        deadline, written = time.monotonic() + limit_s, journal.Reader(self._gate.measurements)
         while not (self._gate.channel / SETTLED).exists():
-            if done({measurement.name for measurement in self._gate.seen()}) and not self._gate.cut_short:
+            if done({record["name"] for record in written.records()}) and not self._gate.cut_short:
                 return
             if time.monotonic() > deadline:
                 raise Inconclusive(f"the look {self._criterion.look} did not end within {limit_s:.0f} s")

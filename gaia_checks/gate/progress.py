@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gaia_checks import journal
 from gaia_checks.gate import background
 from gaia_checks.judge.criteria import Looks
 
@@ -27,14 +26,13 @@ class Line(NamedTuple):
         return self.t_s < self.of_s
 
 
-def lines(folder: Path) -> list[Line]:
-    """Return the newest line of every timeline of a gate; a look whose process has ended is over."""
+def lines(folder: Path, measured: Collection[str] = ()) -> list[Line]:
+    """Return the newest line of every timeline of a gate; a look whose process has ended, as `measured`, is over."""
     paths = {path.stem: path for path in sorted((folder / "timelines").glob("*.jsonl"))}
     paths |= {look: folder / look / "timelines" / "load.jsonl" for look in background.LOADS if look not in paths}
     found = {look: _last_record(path) for look, path in paths.items() if look not in _UNTOLD}
-    ended = {record["name"] for record in journal.read(folder / "measurements.jsonl")}
     return [
-        Line(look, record["of"] if _exit(look) in ended else record["t"], record["of"], record["worst"])
+        Line(look, record["of"] if _exit(look) in measured else record["t"], record["of"], record["worst"])
         for look, record in found.items()
         if record
     ]

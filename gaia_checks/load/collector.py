@@ -11,8 +11,9 @@ from gaia_checks.load.tally import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
 from gaia_checks.load.thresholds import Limits
 from gaia_checks.load.total import Merge, Total
 
-SO_FAR_EVERY = 2
-"""After so many seconds is told again what is known so far."""
+SO_FAR_S, SO_FAR_SHARE = 2.0, 0.05
+"""After so long, or such a share of the time until then, is told again what is known so far: judging it takes longer
+the more there is, and the later it is the less a second matters."""
 
 
 class Collector:
@@ -29,6 +30,7 @@ class Collector:
         self._recording = Recording(folder, looks=len(plan.looks_s)) if folder else None
         self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # by then all was answered
         self._looked = 0
+        self._told_s = 0.0
         self.limits = limits
         self._say = say
         self.exit_code: int | None = None  # known at the end
@@ -41,7 +43,8 @@ class Collector:
             record = self._total.add(complete)
             if self._recording:
                 self._recording.second(complete, record)
-                if complete.number % SO_FAR_EVERY == SO_FAR_EVERY - 1:
+                if complete.end_s >= self._told_s + max(SO_FAR_S, SO_FAR_SHARE * complete.end_s):
+                    self._told_s = complete.end_s
                     self._recording.so_far(self._total.so_far())
             self._look(complete.end_s)
         if self._merge.finished:
