@@ -13,6 +13,7 @@ from gaia_checks.deploy import artifact, migrate, processes
 from gaia_checks.environment import Server
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
+from gaia_checks.probes import rules
 from gaia_checks.probes.client import client, message, websocket_headers, websocket_url
 
 PATIENCE_S = 10.0
@@ -75,7 +76,7 @@ def _config_api(target: Target) -> str | None:
     deadline = time.monotonic() + PATIENCE_S
     with client(target) as http:
         while (answer := http.get(_CONFIG)).status_code == 429 and time.monotonic() < deadline:
-            time.sleep(min(1.0, float(answer.headers.get("Retry-After", 1))))
+            time.sleep(min(1.0, rules.later_s(answer)))
     if answer.status_code != 200:
         return f"GET {_CONFIG} answers {answer.status_code}: {answer.text[:200]}"
     answer.json()

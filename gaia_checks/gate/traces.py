@@ -5,8 +5,6 @@ buckets, quotas and violations. What a killed gate left behind is cleared by the
 reports folder. At the end every table is looked through for the run id.
 """
 
-import contextlib
-import time
 from collections.abc import Collection
 from typing import Any
 
@@ -16,13 +14,12 @@ from psycopg import sql
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import client, postgres
+from gaia_checks.probes import client, postgres, rules
 from gaia_checks.probes.tally import Watch
 
 RULE_PREFIX = "gaia-run-"
 _CONFIG = "/api/admin/quotas/config"
 _REQUESTS_PER_S = 1000  # ten times the rate that qa.load offers, so that our own rule never limits it
-_PATIENCE_S = 10.0
 _TABLES = """
     SELECT c.relname::text FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname
@@ -34,16 +31,9 @@ def announce(target: Target) -> None:
 
     Raises TargetUnreachable when the server does not take it.
     """
-    rule = {
-        "rule_name": RULE_PREFIX + target.run,
-        "scope": "api_key",
-        "scope_value": client.key(target),
-        "limit_type": "requests_per_second",
-        "limit_value": _REQUESTS_PER_S,
-        "enabled": True,
-    }
+    rule = rules.for_one_key(RULE_PREFIX + target.run, "requests_per_second", _REQUESTS_PER_S, key=client.key(target))
     with client.client(target, keyed=False) as http:
-        response = _patiently(http, "POST", _CONFIG, json=rule)
+        response = rules.patiently(http, "POST", _CONFIG, json=rule)
         if response.status_code != 201:
             raise TargetUnreachable(
                 f"{target.base_url}: POST {_CONFIG} answered {response.status_code} instead of 201; "
@@ -60,7 +50,7 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
     with client.client(target, keyed=False) as http:
         for rule in _rules(http, target):
             if _run_of(rule["rule_name"]) in runs:
-                response = _patiently(http, "DELETE", f"{_CONFIG}/{rule['id']}")
+                response = rules.patiently(http, "DELETE", f"{_CONFIG}/{rule['id']}")
                 if response.status_code not in (204, 404):
                     left.append(rule["rule_name"])
     return left
@@ -90,17 +80,17 @@ def _run_of(rule_name: str) -> str | None:
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
-    rules: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     while True:
-        response = _patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(rules)})
+        response = rules.patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})
         if response.status_code != 200:
             raise TargetUnreachable(
                 f"{target.base_url}: GET {_CONFIG} answered {response.status_code} instead of 200 ({_settings(target)})"
             )
         page = response.json()["items"]
-        rules += page
+        found += page
         if len(page) < 100:
-            return rules
+            return found
 
 
 def _settings(target: Target) -> str:
@@ -108,16 +98,3 @@ def _settings(target: Target) -> str:
         "is ADMIN_TOKEN set and right? Does the server call things otherwise? Then map its names by [contract.paths] "
         f"and [contract.fields] in {target.environment}.toml"
     )
-
-
-def _patiently(http: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:
-    """Send a request again while the server says "later": its own limits hold for us as for anybody."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        response = http.request(method, path, **arguments)
-        wait_s = 1.0
-        with contextlib.suppress(ValueError):
-            wait_s = float(response.headers.get("Retry-After", "1"))
-        if response.status_code != 429 or time.monotonic() + wait_s > deadline:
-            return response
-        time.sleep(wait_s)

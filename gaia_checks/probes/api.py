@@ -10,6 +10,7 @@ import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
+from gaia_checks.probes import rules
 from gaia_checks.probes.answers import (
     CONFIG,
     Answer,
@@ -76,7 +77,7 @@ class _Api:
     def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
         """Send one request, again while the server says "later" and our patience lasts."""
         answer = self._send(method, path, **arguments)
-        while answer.status == 429 and (wait_s := _retry_after_s(answer)) <= self.patience_s:
+        while answer.status == 429 and (wait_s := rules.later_s(answer)) <= self.patience_s:
             self.patience_s -= wait_s
             time.sleep(wait_s)
             answer = self._send(method, path, **arguments)
@@ -180,14 +181,7 @@ def _lone_surrogate(rule: Mapping[str, Any]) -> bytes:
 
 def _rule(target: Target, purpose: str) -> dict[str, Any]:
     """A rule that carries the run id and limits nobody: no other request has its key."""
-    return {
-        "rule_name": f"{key(target)}-api-{purpose}",
-        "scope": "api_key",
-        "scope_value": f"{key(target)}-api",
-        "limit_type": "requests_per_hour",
-        "limit_value": 1_000_000,
-        "enabled": True,
-    }
+    return rules.for_one_key(f"{key(target)}-api-{purpose}", "requests_per_hour", 1_000_000, key=f"{key(target)}-api")
 
 
 def _wrong_location(created: Answer) -> Sample:
@@ -202,10 +196,3 @@ def _wrong_openapi(answer: Answer) -> Sample:
     described = answer.body.get("paths")
     missing = [path for path in (*LISTS, ANALYTICS) if not isinstance(described, dict) or path not in described]
     return answer.says(f"does not describe {', '.join(missing)}") if missing else None
-
-
-def _retry_after_s(answer: Answer) -> float:
-    try:
-        return max(0.1, float(answer.headers.get("Retry-After", "1")))
-    except ValueError:
-        return 1.0

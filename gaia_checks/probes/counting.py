@@ -17,6 +17,7 @@ import httpx
 
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Target
+from gaia_checks.probes import rules
 from gaia_checks.probes.answers import CONFIG
 from gaia_checks.probes.client import client, key
 
@@ -158,7 +159,7 @@ class Counting:
         """Send a request, again while the server says "later": its limits hold for us as for anybody."""
         deadline_s = time.monotonic() + _PATIENCE_S
         while (answer := self._sent(method, path, **arguments)).status_code == 429:
-            wait_s = float(_whole(answer.headers.get("Retry-After")) or 1)
+            wait_s = rules.later_s(answer)
             if time.monotonic() + wait_s > deadline_s:
                 raise Inconclusive(f"{method} {path} is refused for {_PATIENCE_S:.0f} s and more: {answer.text[:200]}")
             time.sleep(wait_s)
@@ -220,14 +221,7 @@ def _told(statuses: Counter[int]) -> str:
 
 
 def _body(rule: Rule) -> dict[str, Any]:
-    return {
-        "rule_name": rule.name,
-        "scope": "api_key",
-        "scope_value": rule.key,
-        "limit_type": rule.limit_type,
-        "limit_value": rule.limit,
-        "enabled": True,
-    }
+    return rules.for_one_key(rule.name, rule.limit_type, rule.limit, key=rule.key)
 
 
 def _whole(text: str | None) -> int | None:

@@ -15,7 +15,7 @@ import httpx
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import exposition
+from gaia_checks.probes import exposition, rules
 from gaia_checks.probes.answers import CONFIG, Answer, wrong_status
 from gaia_checks.probes.client import client, key
 from gaia_checks.probes.growth import SENT, Growth, Kind, Scrape, expected, wrong_time
@@ -140,19 +140,12 @@ def _settled(ask: _Asking, growths: Sequence[Growth], before: Scrape, scrape: Sc
 def _ruled(http: httpx.Client, ask: _Asking, target: Target) -> Iterator[Answer]:
     """Have a rule in force by which a key of this run may ask once a minute."""
     name = _strict_key(target)
-    rule = {"rule_name": name, "scope": "api_key", "scope_value": name}
     try:
-        yield ask("POST", CONFIG, json={**rule, "limit_type": "requests_per_minute", "limit_value": 1})
+        yield ask("POST", CONFIG, json=rules.for_one_key(name, "requests_per_minute", 1))
     finally:
-        _remove(http, name)
-
-
-def _remove(http: httpx.Client, name: str) -> None:
-    """Delete the rule, whatever was answered when it was made; what remains the gate removes, by its name."""
-    with suppress(httpx.HTTPError, ValueError, LookupError, TypeError):
-        for rule in http.get(CONFIG, params={"rule_name": name}).json()["items"]:
-            if rule["rule_name"] == name:
-                http.delete(f"{CONFIG}/{rule['id']}")
+        with suppress(httpx.HTTPError, ValueError):  # what remains the gate removes, by its name
+            for identity in rules.named(http, name):
+                http.delete(f"{CONFIG}/{identity}")
 
 
 def _strict_key(target: Target) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 
 from gaia_checks.model import Target
-from gaia_checks.probes import client
+from gaia_checks.probes import client, rules
 from gaia_checks.probes.answers import CONFIG
 
 _REFUSED_WITHIN_S = 3.0  # by then a rule is in force on all processes of the server
@@ -25,9 +25,8 @@ class OwnRule:
 
     def make(self) -> None:
         """Make the rule, unless it is there."""
-        if not self._there():
-            rule = {"rule_name": self.name, "scope": "api_key", "scope_value": self.name}
-            self._http.post(CONFIG, json={**rule, "limit_type": "requests_per_minute", "limit_value": 1})
+        if not rules.named(self._http, self.name):
+            self._http.post(CONFIG, json=rules.for_one_key(self.name, "requests_per_minute", 1))
 
     def be_refused(self) -> str | None:
         """Ask until the rule refuses, a second or more after the last time; say why when it never does."""
@@ -43,12 +42,8 @@ class OwnRule:
 
     def remove(self) -> None:
         """Remove the rule, if it is there: what was counted and refused because of it goes along."""
-        for identity in self._there():
+        for identity in rules.named(self._http, self.name):
             self._http.delete(f"{CONFIG}/{identity}")
-
-    def _there(self) -> list[int]:
-        answer = self._http.get(CONFIG, params={"rule_name": self.name})
-        return [rule["id"] for rule in answer.json()["items"]] if answer.status_code == 200 else []
 
 
 @contextlib.contextmanager
@@ -58,5 +53,5 @@ def own_rule(target: Target, http: httpx.Client, purpose: str) -> Iterator[OwnRu
     try:
         yield rule
     finally:
-        with contextlib.suppress(httpx.HTTPError, ValueError, KeyError):  # then the gate does it, by the rule's name
+        with contextlib.suppress(httpx.HTTPError, ValueError):  # then the gate does it, by the rule's name
             rule.remove()

@@ -16,8 +16,9 @@ import httpx
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import client
+from gaia_checks.probes import rules as own
 from gaia_checks.probes.api import QUOTAS
-from gaia_checks.recorders import headers, rules, salvos
+from gaia_checks.recorders import headers, ruled, salvos
 from gaia_checks.recorders.asking import ADMITTED, REFUSED, Asking, Seen
 from gaia_checks.recorders.headers import Told
 from gaia_checks.recorders.measures import Measures
@@ -62,15 +63,15 @@ async def record(
     window_s = min(window_s, salvos.ENDS_S)
     ours = keys(target, int(clients))
     bodies = [
-        rules.limit(name, rule.limit_type, rule.limit, key=key.name)
+        own.for_one_key(name, rule.limit_type, rule.limit, key=key.name)
         for key in ours.values()
         for name, rule in key.rules.items()
     ]
     asking = Asking(Door(target, PATH), {purpose: key.name for purpose, key in ours.items()}, told)
     try:
-        async with client.async_client(target) as http, rules.in_force(http, bodies):
+        async with client.async_client(target) as http, ruled.in_force(http, bodies):
             looked_s = await asking.everything(salvos.plan(int(clients), window_s), timeline, window_s)
-    except (rules.NotTaken, httpx.HTTPError) as error:
+    except (ruled.NotTaken, httpx.HTTPError) as error:
         return MEASURES.unseen(str(error) or type(error).__name__)
     epoch_s = time.time() - asyncio.get_running_loop().time()
     return measured(asking.seen(), ours, epoch_s, looked_s)

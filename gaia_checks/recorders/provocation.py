@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import httpx
 
 from gaia_checks.model import Target
-from gaia_checks.probes import client
+from gaia_checks.probes import client, rules
 from gaia_checks.probes.answers import CONFIG
-from gaia_checks.recorders import rules
+from gaia_checks.recorders import ruled
 from gaia_checks.recorders.listening import Listener
 
 VIOLATION_WITHIN_S = 1.5  # promised is 1 s after the event; the rest is the way there and back
@@ -50,9 +50,9 @@ def key(target: Target) -> str:
     return f"gaia-soak-{target.run}"
 
 
-def rule(target: Target) -> rules.Body:
+def rule(target: Target) -> ruled.Body:
     """Return the rule that refuses them. Pure."""
-    return rules.limit(f"{client.key(target)}-soak", "requests_per_minute", 1, key=key(target))
+    return rules.for_one_key(f"{client.key(target)}-soak", "requests_per_minute", 1, key=key(target))
 
 
 async def provoke(
@@ -64,10 +64,10 @@ async def provoke(
     """
     violation = None
     try:
-        async with client.async_client(target) as http, rules.in_force(http, [rule(target)]):
+        async with client.async_client(target) as http, ruled.in_force(http, [rule(target)]):
             violation = await _violation(http, target, listeners)
             return violation, await _alert(http, target, listeners, min(patience_s, QUIET_WITHIN_S))
-    except (NotProvoked, rules.NotTaken, httpx.HTTPError) as error:
+    except (NotProvoked, ruled.NotTaken, httpx.HTTPError) as error:
         unseen = Delivery(0, 0, (str(error) or type(error).__name__,))
         return violation or unseen, unseen
 

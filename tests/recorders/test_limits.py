@@ -11,7 +11,7 @@ import pytest
 from gaia_checks.judge import criteria
 from gaia_checks.judge.verdict import judge_measured
 from gaia_checks.model import CriterionVerdict, Measurement, State, Target
-from gaia_checks.recorders import limits, rules
+from gaia_checks.recorders import limits, ruled
 from gaia_checks.recorders.timeline import Timeline
 from tests.probes.servers import RUN, TOKEN, free_port, serving, target
 from tests.recorders import stage
@@ -29,7 +29,7 @@ SHORT_S = 1.7
 @pytest.fixture(autouse=True)
 def in_force_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process is all that the servers here have."""
-    monkeypatch.setattr(rules, "SETTLE_S", 0.0)
+    monkeypatch.setattr(ruled, "SETTLE_S", 0.0)
 
 
 def look(at: Target, folder: Path, window_s: float) -> dict[str, Measurement]:

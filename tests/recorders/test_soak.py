@@ -9,7 +9,7 @@ import pytest
 
 from gaia_checks.model import Measurement
 from gaia_checks.probes.client import key as run_key
-from gaia_checks.recorders import fleet, provocation, rules, soak
+from gaia_checks.recorders import fleet, provocation, ruled, soak
 from gaia_checks.recorders.timeline import Timeline
 from tests.probes.servers import RUN, free_port, serving, target
 from tests.recorders import stage
@@ -24,7 +24,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything follow quickly; what is done is as in a real soak."""
     monkeypatch.setattr(fleet, "CONNECTING_S", 0.1)
     monkeypatch.setattr(provocation, "SPACING_S", 0.002)
-    monkeypatch.setattr(rules, "SETTLE_S", 0.0)
+    monkeypatch.setattr(ruled, "SETTLE_S", 0.0)
     monkeypatch.setattr(provocation, "QUIET_WITHIN_S", 0.7)
     monkeypatch.setattr(provocation, "LASTS_S", 0.5)
     monkeypatch.setattr(provocation, "VIOLATION_WITHIN_S", 0.7)

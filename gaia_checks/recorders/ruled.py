@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from gaia_checks.probes import rules
 from gaia_checks.probes.answers import CONFIG, Answer, location
 
 Body = Mapping[str, object]
@@ -25,18 +26,6 @@ _REMOVE_WITHIN_S = 5.0
 
 class NotTaken(Exception):
     """Why the server has no rule of ours. Its text holds no secret."""
-
-
-def limit(name: str, limit_type: str, limit_value: int, *, key: str) -> Body:
-    """Return a rule for one API key. The gate removes it by its name, should we not: that begins with the run. Pure."""
-    return {
-        "rule_name": name,
-        "scope": "api_key",
-        "scope_value": key,
-        "limit_type": limit_type,
-        "limit_value": limit_value,
-        "enabled": True,
-    }
 
 
 @asynccontextmanager
@@ -79,17 +68,10 @@ async def _patiently(http: httpx.AsyncClient, method: str, path: str, **argument
     deadline_s = _now() + _PATIENCE_S
     while True:
         response = await http.request(method, path, **arguments)  # type: ignore[arg-type] # httpx's own keywords
-        wait_s = _retry_after_s(response)
+        wait_s = rules.later_s(response)
         if response.status_code != 429 or _now() + wait_s > deadline_s:
             return response
         await asyncio.sleep(wait_s)
-
-
-def _retry_after_s(response: httpx.Response) -> float:
-    try:
-        return max(0.1, float(response.headers.get("Retry-After", "1")))
-    except ValueError:
-        return 1.0
 
 
 def _json(response: httpx.Response) -> object:
