@@ -1,7 +1,12 @@
-"""The server's database connections: its pool by its own metrics, its sessions by PostgreSQL's word, sampled."""
+"""The server's database connections: its pool by its own metrics, its sessions by PostgreSQL's word, sampled.
+
+Only what lasts is held against the server: while a pool grows by a connection, or somebody else has the core,
+requests wait for some milliseconds, and a sample that falls into them does not say that the pool is too small.
+"""
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +28,16 @@ from gaia_checks.recorders.timeline import Timeline
 
 MEASURES = Measures(
     {
-        "connections.peak_of_pool": ("ratio", "most connections of the server's pool in use at a sample, of its size"),
+        "connections.peak_of_pool": ("ratio", "most of the server's pool in use at 4 samples in a row, of its size"),
         "connections.idle_in_transaction": ("count", "most sessions of gaia_server idle in a transaction for over 1 s"),
-        "connections.waiters": ("count", "most requests waiting for the pool and sessions waiting over 1 s for a lock"),
+        "connections.waiters": (
+            "count",
+            "most requests waiting for the pool at 4 samples in a row, and sessions waiting over 1 s for a lock",
+        ),
     }
 )
+
+IN_A_ROW = 4
 
 IN_USE, WAITING, MOST = "gaia_database_pool_in_use", "gaia_database_pool_waiting", "gaia_database_pool_max"
 
@@ -66,21 +76,37 @@ class Sessions:
 
 
 @dataclass(slots=True)
+class Lasting:
+    """What a number has not fallen below at the last IN_A_ROW samples. Pure."""
+
+    row: deque[float] = field(default_factory=lambda: deque(maxlen=IN_A_ROW))
+
+    def add(self, value: float) -> float:
+        """Take the next sample; return what has lasted until now, 0 while there are too few samples to say."""
+        self.row.append(value)
+        return min(self.row) if len(self.row) == IN_A_ROW else 0.0
+
+
+@dataclass(slots=True)
 class Worst:
     """The worst of all samples. Pure."""
 
     of_pool: float = 0.0
     idle_in_transaction: int = 0
     waiters: float = 0.0
+    _in_use: Lasting = field(default_factory=Lasting)
+    _waiting: Lasting = field(default_factory=Lasting)
 
     def add(self, pool: Pool | None, sessions: Sessions | None) -> None:
         """Take one moment's samples; None where there is none."""
+        waiting = 0.0
         if pool:
-            self.of_pool = max(self.of_pool, pool.in_use / pool.most)
+            self.of_pool = max(self.of_pool, self._in_use.add(pool.in_use / pool.most))
+            waiting += self._waiting.add(pool.waiting)
         if sessions:
             self.idle_in_transaction = max(self.idle_in_transaction, sessions.idle_in_transaction)
-        waiters = (pool.waiting if pool else 0) + (sessions.waiting if sessions else 0)
-        self.waiters = max(self.waiters, waiters)
+            waiting += sessions.waiting
+        self.waiters = max(self.waiters, waiting)
 
     def __str__(self) -> str:
         return (
@@ -128,15 +154,19 @@ async def record(
 
 
 def _measured(worst: Worst, on_pool: _Eye, on_sessions: _Eye, both: Coverage) -> list[Measurement]:
-    rows = (
-        ("connections.peak_of_pool", worst.of_pool, on_pool.coverage, on_pool.notes),
-        ("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions.coverage, on_sessions.notes),
-        ("connections.waiters", worst.waiters, both, on_pool.notes + on_sessions.notes),
-    )
+    both_notes = on_pool.notes + on_sessions.notes
     return [
-        MEASURES.seen(name, value, n=coverage.n, window_s=coverage.covered_s, notes=notes)
-        for name, value, coverage, notes in rows
+        _seen("connections.peak_of_pool", worst.of_pool, on_pool.coverage, on_pool.notes, IN_A_ROW),
+        _seen("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions.coverage, on_sessions.notes, 1),
+        _seen("connections.waiters", worst.waiters, both, both_notes, IN_A_ROW),
     ]
+
+
+def _seen(name: str, value: float, coverage: Coverage, notes: list[str], least: int) -> Measurement:
+    n = coverage.n
+    if n < least:
+        n, notes = 0, [*notes, f"{n} samples, and fewer than {least} tell nothing"]
+    return MEASURES.seen(name, value, n=n, window_s=coverage.covered_s, notes=notes)
 
 
 def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:

@@ -8,7 +8,8 @@ from gaia_checks.deploy import migrate
 from gaia_checks.deploy.dsn import renamed
 from gaia_checks.environment import ROOT
 from tests.faults.place import Place
-from tests.faults.wrong import Crashing, Saying, Way
+from tests.faults.way import Way
+from tests.faults.wrong import Crashing, Saying
 
 Break = Callable[[Place], AbstractContextManager[Place]]
 
@@ -43,9 +44,11 @@ def saying(line: str) -> Break:
 
     @contextmanager
     def breaking(place: Place) -> Iterator[Place]:
-        with place.switch.on(Saying(line=line)):
-            yield place
-        place.crash()
+        try:
+            with place.switch.on(Saying(line=line)):
+                yield place
+        finally:
+            place.crash()
 
     return breaking
 
@@ -53,9 +56,11 @@ def saying(line: str) -> Break:
 @contextmanager
 def crashing_after_the_websocket(place: Place) -> Iterator[Place]:
     """Let the server be killed when a WebSocket has ended: nobody is connected then, and it comes back by itself."""
-    with place.switch.on(Crashing(asks="GET /ws/")):
-        yield place
-    place.until_it_serves()
+    try:
+        with place.switch.on(Crashing(asks="GET /ws/")):
+            yield place
+    finally:
+        place.until_it_serves()
 
 
 def done(statements: str, *, undone: str) -> Break:

@@ -8,9 +8,6 @@ from tests.faults.place import Place
 from tests.faults.table import FAULTS, Fault
 from tests.ground import Outcome
 
-WORKERS = ("-n", "4")
-"""Looks of the stages qa and prod take turns as long as each waits for something: so four wait at once."""
-
 
 def cases(*criteria: str) -> list[object]:
     """Return the parameters of a test that is about these criteria: (criterion, fault)."""

@@ -1,4 +1,4 @@
-"""Where a faulty server is deployed, and the ways to break things beside it: its database, its files, its process."""
+"""Where a faulty server is deployed and gated, and what is there to be broken: switches, database, process."""
 
 import os
 import shutil

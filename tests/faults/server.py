@@ -17,7 +17,7 @@ import uvicorn
 
 from gaia_checks.environment import ROOT
 from tests.faults import wrong
-from tests.faults.wrong import Way
+from tests.faults.way import Way
 
 _SCRIPT = """
 import sys
@@ -36,7 +36,7 @@ class Switch:
     @contextmanager
     def on(self, *ways: Way) -> Iterator[None]:
         """Let the server be wrong in these ways, each around those before it."""
-        self._write(json.dumps([wrong.to_json(way) for way in ways]))
+        self._write(json.dumps([way.to_json() for way in ways]))
         try:
             yield
         finally:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.driver import WORKERS, cases, expect_red, gate
+from tests.faults.driver import cases, expect_red, gate
 from tests.faults.place import Place
 from tests.faults.table import Fault
 
@@ -19,4 +19,4 @@ pytestmark = pytest.mark.alone
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
 def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
     """It alone fails, for the reason that is the fault."""
-    expect_red(gate(deployed(*fault.changes), criterion, fault, *WORKERS, *AT_ONCE), criterion, fault)
+    expect_red(gate(deployed(*fault.changes), criterion, fault, *AT_ONCE), criterion, fault)

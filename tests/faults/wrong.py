@@ -1,14 +1,4 @@
-"""Ways to be wrong: each spoils one thing of an ASGI application that is right.
-
-Whom it spoils is told by `asks`, a regular expression that is searched for in the head of a request:
-
-    GET /api/admin/quotas/usage?limit=5
-    host: 127.0.0.1:8080
-    x-api-key: gaia-run-20260226T100000Z-3fa9c1
-
-A way travels from a test to the server by a file, so it has plain fields only. What it remembers begins anew whenever
-it is switched on.
-"""
+"""Every way to be wrong that the faults are made of."""
 
 import asyncio
 import os
@@ -18,60 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
+from tests.faults.way import Way, head
+
 _PROBLEM = '{"type":"about:blank","title":"seeded"}'
 
 
-@dataclass(kw_only=True)
-class Way:
-    """What all of them have in common. This one spoils nothing."""
-
-    asks: str = ""  # everything
-    spared: int = 0  # so many are served well before
-    every: int = 1  # of the others every so manieth is spoiled
-    _seen: int = field(default=0, init=False)
-
-    def begin(self) -> None:
-        """Spoil the start of the server."""
-
-    def end(self) -> None:
-        """Let go of what is held."""
-
-    async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection."""
-        await (self.spoil(app, scope, receive, send) if self._chooses(scope) else app(scope, receive, send))
-
-    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one connection wrongly."""
-        await app(scope, receive, send)
-
-    def _chooses(self, scope: Any) -> bool:
-        if not re.search(self.asks, head(scope), re.DOTALL):
-            return False
-        self._seen += 1
-        return self._seen > self.spared and (self._seen - self.spared) % self.every == 0
-
-
-def head(scope: Any) -> str:
-    """Return what was asked, as HTTP/1.1 writes it; the handshake of a WebSocket is a GET as well."""
-    if scope["type"] == "lifespan":
-        return ""
-    query = f"?{scope['query_string'].decode()}" if scope["query_string"] else ""
-    headers = (f"{name.decode()}: {value.decode()}\n" for name, value in scope["headers"])
-    return f"{scope.get('method', 'GET')} {scope['path']}{query}\n{''.join(headers)}"
-
-
-def to_json(way: Way) -> dict[str, Any]:
-    """Return what `from_json` reads."""
-    return {"way": type(way).__name__, **{each.name: getattr(way, each.name) for each in fields(way) if each.init}}
-
-
 def from_json(record: Mapping[str, Any]) -> Way:
-    """Return the way that `to_json` has written."""
+    """Return the way that its `to_json` has written."""
     ways: dict[str, type[Way]] = {each.__name__: each for each in Way.__subclasses__()}
     return ways[record["way"]](**{name: value for name, value in record.items() if name != "way"})
 

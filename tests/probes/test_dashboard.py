@@ -26,7 +26,8 @@ from gaia_checks.probes.ownrule import own_rule
 from gaia_checks.probes.page import TABS
 from tests import certificates
 from tests.faults import server as faults
-from tests.faults.wrong import Answered, Changed, Way
+from tests.faults.way import Way
+from tests.faults.wrong import Answered, Changed
 from tests.probes import servers
 from tests.probes.conftest import announce, migrated
 from tests.probes.servers import TOKEN, answering, free_port, serving, target

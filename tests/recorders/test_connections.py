@@ -26,7 +26,7 @@ def metrics(in_use: float = 4, waiting: float = 0, most: float = 10) -> str:
 
 
 def look(
-    folder: Path, database: str | None, *routes: Route, window_s: float = 0.5
+    folder: Path, database: str | None, *routes: Route, window_s: float = 1
 ) -> tuple[Measurement, Measurement, Measurement]:
     """Look at a server with these routes; return share of the pool, idle in transaction, waiters."""
     with serving(*routes) as url:
@@ -48,7 +48,7 @@ def test_a_healthy_server_is_seen_for_the_whole_window(tmp_path: Path, database:
     with session(database):
         pool, idle, waiters = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"))
     assert (pool.value, idle.value, waiters.value) == (0.4, 0, 0)
-    assert all(seen.n >= 3 and seen.window_s >= 0.5 and not seen.notes for seen in (pool, idle, waiters))
+    assert all(seen.n >= 4 and seen.window_s >= 1 and not seen.notes for seen in (pool, idle, waiters))
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["pool_in_use"], last["sessions"]) == (4, 1)
     assert last["worst"] == "at most 40% of the pool in use, 0 waiting, 0 idle in a transaction"
@@ -153,10 +153,30 @@ def test_gauges_are_read_with_or_without_labels() -> None:
     assert pool_of(exposition.read(text)) == Pool(2.0, 1.0, 4.0)
 
 
-def test_the_worst_of_all_moments_is_kept() -> None:
-    """Each number on its own; waiters are added up within one moment only."""
+def test_too_few_samples_to_see_anything_last_decide_nothing(tmp_path: Path, database: str) -> None:
+    """No pool passes because nobody looked four times."""
+    route = answering("/metrics", metrics(in_use=10, waiting=3), media="text/plain")
+    with session(database):
+        pool, idle, waiters = look(tmp_path, database, route, window_s=0.3)
+    assert (pool.n, idle.n > 0, waiters.n) == (0, True, 0)
+    assert "fewer than 4" in pool.notes[0]
+
+
+def test_the_worst_that_lasted_is_kept() -> None:
+    """A sample that falls into a burst says nothing of the pool; sessions that are told of wait for over a second."""
     worst = Worst()
-    worst.add(Pool(9, 2, 10), Sessions(3, 0, 1))
-    worst.add(Pool(1, 0, 10), Sessions(3, 2, 2))
-    worst.add(None, None)
-    assert worst == Worst(0.9, 2, 3)
+    for in_use, waiting in [(10, 3), (1, 0), (9, 2), (8, 4), (9, 2), (10, 3), (1, 0)]:
+        worst.add(Pool(in_use, waiting, 10), Sessions(3, 0, 0))
+    assert (worst.of_pool, worst.waiters) == (0.8, 2)
+    worst.add(Pool(1, 0, 10), Sessions(3, 2, 1))
+    worst.add(None, Sessions(3, 0, 3))
+    assert (worst.of_pool, worst.idle_in_transaction, worst.waiters) == (0.8, 2, 3)
+
+
+def test_samples_that_are_missing_do_not_hide_what_lasts() -> None:
+    """A server whose every other answer is lost is full all the same."""
+    worst = Worst()
+    for _ in range(4):
+        worst.add(Pool(10, 1, 10), None)
+        worst.add(None, None)
+    assert (worst.of_pool, worst.waiters) == (1, 1)
