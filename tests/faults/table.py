@@ -28,7 +28,7 @@ SHORT: Looks = {
     "soak": {"window_s": 12},
     "dashboard": {"ready_within_s": 4, "reconnect_within_s": 6},
     "memory": {"window_s": 3},
-    "connections": {"window_s": 3},
+    "connections": {"window_s": 5},
     "protection": {"rate_per_s": 60, "window_s": 4},
 }
 """Windows in which what the faults do shows."""
