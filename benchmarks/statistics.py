@@ -125,11 +125,7 @@ def cases() -> Iterator[tuple[Promise, Service]]:
         yield success, succeeding(share)
     for p99_ms in (125, 100, 80, 60):
         yield latency, with_p99_of(p99_ms)
-    for name, burst, max_window_s in (
-        ("no bursts expected", 1, 1200),
-        ("bursts of 10", 10, 1200),
-        ("bursts of 100", 100, 7200),
-    ):
+    for name, burst, max_window_s in OTHER_CHOICES:
         shorter = Promise(f"{success.name}, {name}", 0.9995, burst, ends_s(300, max_window_s), 100)
         for share in (0.9995, 0.9999, 0.999999):
             yield shorter, succeeding(share)

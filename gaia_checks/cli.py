@@ -266,7 +266,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except GaiaError as error:
-        print(f"gaia: {environments.redact(str(error))}", file=sys.stderr)
+        print(f"gaia: {environments.without_secrets(str(error))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
         print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)

@@ -45,17 +45,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from gaia_checks import contract
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, Log, Names
+from gaia_checks.redaction import REDACTED, SECRET_NAMES, holds_password, redact, secrets_among
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
-
-SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
-"""Variables whose values must appear in nothing that is written."""
 
 SERVER_NAMES = SECRET_NAMES | {
     "PORT",
@@ -70,11 +67,7 @@ _KEYS = {
     *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
 }
 _BOOLEANS = ("true", "false")
-_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
-_KEYWORD_PASSWORD = re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'\"]+)")
 _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
-_BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
-REDACTED = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,22 +133,13 @@ class Environment:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be written anywhere, longest first."""
-        return tuple(sorted({*_secrets(self.values), *self.alert_urls}, key=len, reverse=True))
+        return tuple(sorted({*secrets_among(self.values), *self.alert_urls}, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
         for url in self.alert_urls:
             text = text.replace(url, REDACTED)
-        return redact(text, variables=self.values)
-
-
-def redact(text: str, *, variables: Mapping[str, str] = os.environ) -> str:
-    """Return `text` without the secrets among `variables`, and without what looks like one."""
-    for secret in _secrets(variables):
-        text = text.replace(secret, REDACTED)
-    text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
-    text = _KEYWORD_PASSWORD.sub(rf"\1{REDACTED}", text)
-    return _BEARER.sub(rf"\1{REDACTED}", text)
+        return redact(text, self.values)
 
 
 def url_of(host: str, port: int) -> str:
@@ -205,6 +189,11 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         rehearsal_host=_rehearsal_host(where, table),
         names=contract.read(where, document),
     )
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without the secrets among this process's own variables."""
+    return redact(text, os.environ)
 
 
 def inherited(**changes: str) -> dict[str, str]:
@@ -300,7 +289,7 @@ def _rehearsal_host(where: str, table: Mapping[str, Any]) -> str:
 
 def _remote(where: str, table: Mapping[str, Any]) -> str | None:
     remote = table.get("remote")
-    if remote is not None and (not isinstance(remote, str) or not remote or _URL_PASSWORD.search(remote)):
+    if remote is not None and (not isinstance(remote, str) or not remote or holds_password(remote)):
         raise EnvironmentFileError(
             f"{where}: environment.remote: give a git URL or path without a password; git's credential helper has that"
         )
@@ -403,18 +392,3 @@ def _values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]
         if key in values and values[key] not in _BOOLEANS:
             raise EnvironmentFileError(f"{name}: {key}: {values[key]!r} is not true or false")
     return values
-
-
-def _secrets(variables: Mapping[str, str]) -> tuple[str, ...]:
-    found = {variables[name] for name in SECRET_NAMES if variables.get(name)}
-    found |= _passwords(variables.get("DATABASE_URL", ""))
-    return tuple(sorted(found, key=len, reverse=True))
-
-
-def _passwords(url: str) -> set[str]:
-    """The password inside a connection string, as it stands there and unquoted."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return set()
-    return {password, unquote(password)} if password else set()

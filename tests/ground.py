@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.stage import free_port
-
-__all__ = ["LOOKS", "ROOT", "Ground", "Outcome", "free_port", "ground", "until"]
+from gaia_checks.deploy.spawn import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,7 +11,8 @@ import pytest
 
 from gaia_checks import cli
 from gaia_checks.deploy.migrate import LOCK_KEY
-from tests.deploy.stage import eventually, free_port
+from gaia_checks.deploy.spawn import free_port
+from tests.deploy.stage import eventually
 
 EXTERNAL = """
 [environment]

@@ -7,14 +7,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "journal", "contract"}
+GROUND = {"model", "errors", "environment", "journal", "contract", "redaction"}
 
 ALLOWED = {
     "model": set(),
     "errors": set(),
     "journal": {"model", "errors"},
     "contract": {"model", "errors"},
-    "environment": {"model", "errors", "contract"},
+    "redaction": set(),
+    "environment": {"model", "errors", "contract", "redaction"},
     "toml": set(),
     "probes": GROUND,
     "recorders": GROUND | {"probes"},

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.deploy import fetch, migration_files, tag
-from gaia_checks.environment import ROOT, SECRET_NAMES, inherited
+from gaia_checks.environment import ROOT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.model import Release
+from gaia_checks.redaction import SECRET_NAMES
 
 WORKTREE = "worktree"
 """The phase of what was never tagged."""

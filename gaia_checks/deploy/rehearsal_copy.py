@@ -37,10 +37,11 @@ from gaia_checks.deploy import (
 )
 from gaia_checks.deploy import twin as twins
 from gaia_checks.deploy.validate import SPARE_BYTES, validate_release
-from gaia_checks.environment import SECRET_NAMES, Environment
+from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
 from gaia_checks.probes.unseen import HERE, unseen
+from gaia_checks.redaction import SECRET_NAMES
 
 _COPIES = "copies"
 _LOCK = "lock"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gaia_checks.deploy.lock import who
-from gaia_checks.environment import SECRET_NAMES, Environment, inherited, redact
+from gaia_checks.environment import Environment, inherited, without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
+from gaia_checks.redaction import SECRET_NAMES
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 """Stage -> the branch whose commits may be tagged for it."""
@@ -102,7 +103,7 @@ def _git(*words: str, given: str = "", about: str = "git") -> str:
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
     except subprocess.TimeoutExpired as error:
-        raise RemoteAway(f"{redact(about)}: no answer within {_TIMEOUT_S:.0f} s; check the network") from error
+        raise RemoteAway(f"{without_secrets(about)}: no answer within {_TIMEOUT_S:.0f} s; check the network") from error
     if done.returncode:
-        raise RemoteAway(f"{redact(about)}: {redact(' '.join(done.stderr.split()))}")
+        raise RemoteAway(f"{without_secrets(about)}: {without_secrets(' '.join(done.stderr.split()))}")
     return done.stdout

@@ -21,11 +21,12 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from gaia_checks import journal, toml
-from gaia_checks.environment import REDACTED, SECRET_NAMES, Environment
+from gaia_checks.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
+from gaia_checks.redaction import REDACTED, SECRET_NAMES
 from gaia_checks.report import document
 from gaia_checks.report.redaction import redact_files, redact_json, redactor
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gaia_checks.environment import REDACTED, Environment
+from gaia_checks.environment import Environment
+from gaia_checks.redaction import REDACTED
 
 Redact = Callable[[str], str]
 

@@ -1,10 +1,7 @@
 """A place to deploy to: an environment file, folders and a free port of its own."""
 
-import contextlib
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -108,15 +105,6 @@ class Stage:
 def lines(stage: Stage) -> list[dict[str, Any]]:
     """Return the ledger's lines."""
     return list(journal.read(places.of(stage.environment).ledger))
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, and that the kernel gives to nobody who asks it for any port meanwhile."""
-    while True:
-        port = 10_000 + secrets.randbelow(22_000)  # below the ephemeral ports of Linux and macOS
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def eventually(condition: Callable[[], object], within_s: float = 15) -> None:

@@ -15,8 +15,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.deploy import doctor, rollout
 from gaia_checks.deploy.doctor import Finding
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.environment import ROOT
-from tests.deploy.stage import Stage, free_port
+from tests.deploy.stage import Stage
 
 CHECKS = (
     "variables", "database connection", "database exists", "migrations applied", "port", "server answers",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from tests.faults.place import Place, place
 from tests.faults.table import SHORT
-from tests.ground import free_port, ground, until
+from tests.ground import ground, until
 
 
 @pytest.fixture

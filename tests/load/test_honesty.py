@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from gaia_checks import journal
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.load import recording
-from tests.ground import free_port
 from tests.load.processes import locust, result, server, starting, wait_for
 
 EASY = ("--success", "1%", "--p99", "59s", "--folder", ".")

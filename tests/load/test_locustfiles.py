@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.load.mix import spread
-from tests.ground import free_port
 from tests.load.processes import believed, locust, result, server, starting, wait_for
 
 TASKS = """

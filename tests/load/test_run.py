@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from gaia_checks import journal
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.judge import statistics
 from gaia_checks.load import recording, run
 from gaia_checks.model import Measurement, Target
-from tests.ground import free_port
 from tests.load.processes import requests, running, server, wait_for
 
 SMOKE = ROOT / "locustfiles" / "smoke.py"

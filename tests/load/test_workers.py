@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import journal
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.judge import statistics
 from gaia_checks.load import recording, run
-from tests.ground import free_port
 from tests.load.processes import believed, locust, requests, result, server, starting, wait_for
 
 

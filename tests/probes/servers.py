@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.model import Log, Process, Target
 from tests.certificates import Certificate
@@ -35,14 +36,6 @@ Spoil = Callable[[Request, Response], Response]
 def target(url: str, **fields: Any) -> Target:
     """A target at `url` that we know nothing else about."""
     return Target(environment="test", base_url=url, run=RUN, **fields)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.probes import certificate
 from tests import certificates
 from tests.certificates import Certificate
 from tests.probes import servers
-from tests.probes.servers import free_port, target
+from tests.probes.servers import target
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from contextlib import closing, suppress
 
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.probes import cut
-from tests.probes.servers import free_port
 
 LARGE = bytes(range(256)) * 20_000  # more than any buffer on the way holds
 

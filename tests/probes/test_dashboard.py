@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.judge import criteria
@@ -30,7 +31,7 @@ from tests.faults.way import Way
 from tests.faults.wrong import Answered, Changed
 from tests.probes import servers
 from tests.probes.conftest import announce, migrated
-from tests.probes.servers import TOKEN, answering, free_port, serving, target
+from tests.probes.servers import TOKEN, answering, serving, target
 
 FILES = ROOT / "gaia_server" / "dashboard"
 WELL = {"tabs_working": 6, "live_update_seen": True, "reconnected": True, "rule_edited": True, "errors": 0}

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import database as look_at_database
-from tests.probes.servers import HEALTHY, answering, free_port, serving, target
+from tests.probes.servers import HEALTHY, answering, serving, target
 
 
 def look(at: Target) -> dict[str, Measurement]:

@@ -15,6 +15,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.errors import ConfigurationError, TargetUnreachable
 from gaia_checks.judge import criteria
 from gaia_checks.model import Measurement, Target
@@ -22,7 +23,7 @@ from gaia_checks.probes import monitoring
 from gaia_checks.probes.answers import CONFIG
 from gaia_checks.probes.client import client, key
 from gaia_checks.probes.monitoring import FOLDER
-from tests.probes.servers import HEALTHY, RUN, Spoil, answering, free_port, serving, spoiled, target
+from tests.probes.servers import HEALTHY, RUN, Spoil, answering, serving, spoiled, target
 
 MEASURED = ("readable", "moving", "resolving")
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from gaia_checks.deploy import migrate
 from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import quotas
@@ -22,7 +23,7 @@ from gaia_checks.probes.answers import CONFIG
 from gaia_checks.probes.client import client
 from gaia_checks.probes.counting import USAGE
 from tests.probes import copies, servers
-from tests.probes.servers import Spoil, free_port, spoiled, target
+from tests.probes.servers import Spoil, spoiled, target
 
 
 def test_the_real_server_counts_exactly(server: Target) -> None:

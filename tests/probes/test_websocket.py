@@ -9,10 +9,11 @@ import pytest
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import websocket
-from tests.probes.servers import answering, free_port, serving, target
+from tests.probes.servers import answering, serving, target
 
 NOW = "2026-02-26T10:00:00.000Z"
 

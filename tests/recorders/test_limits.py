@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.judge import criteria
 from gaia_checks.judge.verdict import judge_measured
 from gaia_checks.model import CriterionVerdict, Measurement, State, Target
 from gaia_checks.recorders import limits, ruled
 from gaia_checks.recorders.timeline import Timeline
-from tests.probes.servers import RUN, TOKEN, free_port, serving, target
+from tests.probes.servers import RUN, TOKEN, serving, target
 from tests.recorders import stage
 from tests.recorders.limited import Limited, Spoil
 from tests.recorders.limiters import FAULTS, Log

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.recorders import question
 from gaia_checks.recorders.question import Door, Reply
-from tests.probes.servers import free_port, target
+from tests.probes.servers import target
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from gaia_checks.deploy.spawn import free_port
 from gaia_checks.model import Measurement
 from gaia_checks.probes.client import key as run_key
 from gaia_checks.recorders import fleet, provocation, ruled, soak
 from gaia_checks.recorders.timeline import Timeline
-from tests.probes.servers import RUN, free_port, serving, target
+from tests.probes.servers import RUN, serving, target
 from tests.recorders import stage
 from tests.recorders.stage import Server
 
