@@ -73,10 +73,10 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 	$(BIN)/python -m pytest --env=local
 
 test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long tables of test-killed and test-faults
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore-glob='*/test_killed_*.py'
+	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
 
 test-killed: install $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests/deploy/test_killed_harness.py tests/deploy/test_killed_supervisor.py
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/deploy/test_killed.py
 
 test-faults: install build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/faults

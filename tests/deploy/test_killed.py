@@ -1,4 +1,4 @@
-"""SIGKILL to the harness at every journaled point of a deployment and of a rollback: it stays all or nothing."""
+"""SIGKILL to the harness and to the supervisor, at every journaled point there is: it stays all or nothing."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,10 @@ import pytest
 from gaia_checks.deploy import points
 from gaia_checks.deploy.points import Event, Point
 from tests.deploy.killing import KillGround, kill_ground, killed
+
+VICTIM = pytest.mark.parametrize(
+    "victim", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("harness", "supervisor")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +27,33 @@ def alone(postgres: str) -> Iterator[KillGround]:
         yield ground
 
 
+@VICTIM
 @pytest.mark.parametrize(("point", "event"), points.DEPLOY)
-def test_a_deployment_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+def test_a_deployment_is_all_or_nothing(handed: KillGround, victim: str, point: Point, event: Event) -> None:
     """With hand-over."""
-    killed(handed, "deploy 2", "1", point, event, "harness")
+    killed(handed, "deploy 2", "1", point, event, victim)
 
 
+@VICTIM
 @pytest.mark.parametrize(("point", "event"), points.ROLLBACK)
-def test_a_rollback_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+def test_a_rollback_is_all_or_nothing(handed: KillGround, victim: str, point: Point, event: Event) -> None:
     """With hand-over; the schema stays."""
-    killed(handed, "rollback", "2", point, event, "harness")
+    killed(handed, "rollback", "2", point, event, victim)
 
 
+@VICTIM
 @pytest.mark.parametrize(("point", "event"), points.SCHEMA)
-def test_a_rollback_of_the_schema_is_all_or_nothing(handed: KillGround, point: Point, event: Event) -> None:
+def test_a_rollback_of_the_schema_is_all_or_nothing(
+    handed: KillGround, victim: str, point: Point, event: Event
+) -> None:
     """With hand-over; the schema is taken back once the old release serves."""
     handed.deploy_with_its_migration("2")
-    killed(handed, "rollback database", "2", point, event, "harness")
+    killed(handed, "rollback database", "2", point, event, victim)
     assert not handed.has_extras()
 
 
+@VICTIM
 @pytest.mark.parametrize(("point", "event"), points.STOP_AND_START)
-def test_a_stop_and_start_is_all_or_nothing(alone: KillGround, point: Point, event: Event) -> None:
+def test_a_stop_and_start_is_all_or_nothing(alone: KillGround, victim: str, point: Point, event: Event) -> None:
     """Where the old server has to make room first."""
-    killed(alone, "deploy 2", "1", point, event, "harness")
+    killed(alone, "deploy 2", "1", point, event, victim)
