@@ -34,16 +34,36 @@ class Answer(NamedTuple):
         return found[1].decode("latin-1").strip() if found else None
 
 
-class Known(NamedTuple):
-    """The head of the last plain answer: the next one often has the same."""
+class Head(NamedTuple):
+    """The head of a plain answer."""
 
-    head: bytes = b"\0"
+    data: bytes = b"\0"
     whole: int = 0  # bytes of head and body
     status: int = 0
 
+    def answer(self, data: bytes) -> Answer:
+        """Return the answer that has this head."""
+        return Answer(self.status, self.data, data[len(self.data) :], keep=True)
 
-def plain(data: bytes) -> Known | None:
-    """Read the head of an answer that is whole, and all there is in `data`; None if it is not that plain."""
+
+class Plain:
+    """Reads plain answers of one server, and remembers the last one's head: the next one often has the same."""
+
+    def __init__(self) -> None:
+        self._known = Head()
+
+    def read(self, method: str, data: bytes) -> Answer | None:
+        """Read the answer to a request, whole, and all there is in `data`; None if it is not that plain."""
+        known = self._known
+        if len(data) == known.whole and data.startswith(known.data):
+            return known.answer(data)
+        if method == "HEAD" or (found := _head(data)) is None:
+            return None
+        self._known = found
+        return found.answer(data)
+
+
+def _head(data: bytes) -> Head | None:
     end, status = data.find(b"\r\n\r\n") + 4, _STATUS.match(data)
     if end < 4 or status is None or int(status[1]) in _BODILESS:
         return None
@@ -52,7 +72,7 @@ def plain(data: bytes) -> Known | None:
     if lower.count(b"\r\ncontent-length") != 1 or len(lengths) != 1 or any(name in lower for name in _NOT_PLAIN):
         return None
     whole = end + int(lengths[0])
-    return Known(data[:end], whole, int(status[1])) if len(data) == whole else None
+    return Head(data[:end], whole, int(status[1])) if len(data) == whole else None
 
 
 class Parser:

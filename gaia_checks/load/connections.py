@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gaia_checks.load.answer import Answer, Known, NotHttp, Parser, plain
+from gaia_checks.load.answer import Answer, NotHttp, Parser, Plain
 
 IDLE_LIMIT_S = 2.0
 """uvicorn and Node close after 5 s of idleness; a request must not cross with that."""
@@ -76,14 +76,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read an answer. One that nobody asked for ends the connection."""
-        exchange, known = self.exchange, self.pool.known
+        exchange = self.exchange
         if exchange is None:
             self.close()
-        elif self._parser is None and len(data) == known.whole and data.startswith(known.head):
-            self._end(exchange, Answer(known.status, known.head, data[len(known.head) :], keep=True))
-        elif self._parser is None and self._method != "HEAD" and (found := plain(data)):
-            self.pool.known = found
-            self._end(exchange, Answer(found.status, found.head, data[len(found.head) :], keep=True))
+        elif self._parser is None and (answer := self.pool.plain.read(self._method, data)) is not None:
+            self._end(exchange, answer)
         else:
             self._feed(exchange, data)
 
@@ -142,7 +139,7 @@ class Pool:
         self.client = client
         self.idle: deque[Connection] = deque()
         self.retried = 0  # requests that met a connection that was closed, and took another
-        self.known = Known()
+        self.plain = Plain()
         self._address = address
         self._port = port
         self._tls = tls

@@ -29,8 +29,9 @@ from locust.exception import StopUser
 
 from gaia_checks import contract
 from gaia_checks.load import options, schedule, workers
+from gaia_checks.load.answer import Answer
 from gaia_checks.load.driver import Driver
-from gaia_checks.load.http import Client, Reply
+from gaia_checks.load.http import Client
 from gaia_checks.load.mix import Mix
 from gaia_checks.load.plan import Plan
 from gaia_checks.load.sender import Act, Ended, MixAct, Sender, TaskAct
@@ -116,7 +117,7 @@ class OpenLoopUser(User):
                 self._over.set()
                 post.over()
 
-    def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+    def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """Send one request and return the whole answer. Raises NoReply."""
         names = self._names
         reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))

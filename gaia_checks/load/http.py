@@ -10,14 +10,14 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
 from gevent import monkey, socket
-from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from gaia_checks.load import message
+from gaia_checks.load.answer import Answer, NotHttp, Parser, Plain
 
 _IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not cross with that
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -31,36 +31,16 @@ class NoReply(Exception):
     """The server did not answer: it refused, hung up, was silent or did not speak HTTP."""
 
 
-class Reply(NamedTuple):
-    """A whole answer."""
-
-    status: int
-    headers: Mapping[str, str]  # names in lower case
-    body: bytes
-
-
 @dataclass(slots=True)
 class _Connection:
     sock: Any
-    used_s: float  # when it last became idle
-
-
-class _Response(HTTPResponse):
-    """The parser's view of one answer."""
+    poll: Any  # of what there is to read on it
+    used_s: float = 0.0  # when it last became idle
 
     @property
-    def finished(self) -> bool:
-        """Whether the final answer is complete; an interim one (1xx) is not it."""
-        return self.message_complete and self.status_code >= 200
-
-    def ends_with_connection(self) -> bool:
-        """Whether the body is as long as the connection lives."""
-        return self.headers_complete and "content-length" not in self and "transfer-encoding" not in self
-
-    def reply(self) -> Reply:
-        """Return what was parsed."""
-        headers = {name.lower(): value for name, value in self.items()}
-        return Reply(self.status_code, headers, bytes(self._body_buffer))
+    def readable(self) -> bool:
+        """Whether an idle connection has something to read: its end, or an answer that nobody asked for."""
+        return bool(self.poll.poll(0))
 
 
 class Client:
@@ -80,6 +60,7 @@ class Client:
         self._limit_s = limit_s
         self._prefix = url.path.rstrip("/")
         self._idle: list[_Connection] = []
+        self._plain = Plain()
         self.retried = 0  # requests that met a dead connection before a byte was written, and took another
 
     def render(
@@ -92,18 +73,18 @@ class Client:
         """Return a request to this server as it is sent."""
         return message.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
 
-    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Send one request and return the whole answer. Raises NoReply; OSError where the fault is ours."""
         return self.send(method, self.render(method, path, body))
 
-    def send(self, method: str, data: bytes) -> Reply:
+    def send(self, method: str, data: bytes) -> Answer:
         """Send what `render` made. Raises as `exchange` does."""
         try:
             with gevent.Timeout(self._limit_s):
                 return self._exchange(method, data)
         except gevent.Timeout:
             raise NoReply(f"no reply within {self._limit_s:g} s") from None
-        except HTTPParseError as error:
+        except NotHttp as error:
             raise NoReply(f"the answer is no HTTP: {error}") from error
         except OSError as error:
             if error.errno in _OURS:
@@ -115,15 +96,19 @@ class Client:
         while self._idle:
             self._idle.pop().sock.close()
 
-    def _exchange(self, method: str, data: bytes) -> Reply:
-        connection, response = self._begin(data), _Response(method)
+    def _exchange(self, method: str, data: bytes) -> Answer:
+        connection = self._begin(data)
         try:
-            self._receive(connection.sock, response)
+            answer = self._receive(connection.sock, method)
         except BaseException:  # also gevent's time limit: half an answer must not stay in a pooled connection
             connection.sock.close()
             raise
-        self._keep(connection, response)
-        return response.reply()
+        if answer.keep:
+            connection.used_s = time.monotonic()
+            self._idle.append(connection)
+        else:
+            connection.sock.close()
+        return answer
 
     def _begin(self, data: bytes) -> _Connection:
         """Return a connection on which `data` was written."""
@@ -147,7 +132,9 @@ class Client:
         except BaseException:  # also gevent's time limit
             sock.close()
             raise
-        return _Connection(sock, time.monotonic())
+        poll = _poll()
+        poll.register(sock.fileno(), _POLLIN)
+        return _Connection(sock, poll)
 
     def _pooled(self) -> _Connection | None:
         """Return the connection that was used last, unless the server may have closed it."""
@@ -156,29 +143,25 @@ class Client:
             if time.monotonic() - connection.used_s > _IDLE_LIMIT_S:
                 connection.sock.close()
                 self.close()  # those below were idle for longer
-            elif _readable(connection.sock):
+            elif connection.readable:
                 connection.sock.close()
                 self.retried += 1
             else:
                 return connection
         return None
 
-    def _keep(self, connection: _Connection, response: _Response) -> None:
-        if response.should_close():
-            connection.sock.close()
-        else:
-            connection.used_s = time.monotonic()
-            self._idle.append(connection)
-
-    def _receive(self, sock: Any, response: _Response) -> None:
-        while not response.finished:
+    def _receive(self, sock: Any, method: str) -> Answer:
+        data = sock.recv(_BLOCK)
+        if (answer := self._plain.read(method, data)) is not None:
+            return answer
+        parser = Parser(method)
+        while data:
+            if (answer := parser.feed(data)) is not None:
+                return answer
             data = sock.recv(_BLOCK)
-            if data:
-                response.feed(data)
-            elif response.ends_with_connection():
-                return
-            else:
-                raise NoReply("the server closed the connection without a whole answer")
+        if (answer := parser.end()) is not None:
+            return answer
+        raise NoReply("the server closed the connection without a whole answer")
 
 
 def _write_rest(connection: _Connection, data: bytes) -> _Connection:
@@ -189,10 +172,3 @@ def _write_rest(connection: _Connection, data: bytes) -> _Connection:
         connection.sock.close()
         raise
     return connection
-
-
-def _readable(sock: Any) -> bool:
-    """Whether an idle connection has something to read: its end, or an answer that nobody asked for."""
-    poll = _poll()
-    poll.register(sock.fileno(), _POLLIN)
-    return bool(poll.poll(0))

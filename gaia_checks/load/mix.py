@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
+from gaia_checks.load.answer import Answer
 from gaia_checks.model import Names
 
 _GOLDEN = 0.6180339887498949
@@ -89,6 +90,24 @@ class Mix:
                 for table in document
             ]
         )
+
+
+class Expectations:
+    """What is wrong with answers to the requests of a mix. The last good one is kept: the same again is good again."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._requests = requests
+        self._good = [(0, b"")] * len(requests)
+
+    def problem(self, number: int, answer: Answer) -> str | None:
+        """Say what is wrong with the answer to the request at this place, None when nothing is."""
+        if self._good[number] == (answer.status, answer.body):
+            return None
+        limit = answer.header("ratelimit") if answer.status == 429 else None
+        wrong = problem(self._requests[number], answer.status, answer.body, limit)
+        if wrong is None:
+            self._good[number] = (answer.status, answer.body)
+        return wrong
 
 
 def spread(index: int, parts: int) -> int:

@@ -19,7 +19,7 @@ import uvloop
 from gaia_checks.load import message
 from gaia_checks.load.answer import Answer
 from gaia_checks.load.connections import Exchange, Pool, resolve
-from gaia_checks.load.mix import problem
+from gaia_checks.load.mix import Expectations
 from gaia_checks.load.plan import Plan
 from gaia_checks.load.resources import Usage
 from gaia_checks.load.tally import REPLY_LIMIT_S, Arrival, Listener, Tally
@@ -48,7 +48,7 @@ class Engine:
         self._names = [f"{request.method} {request.label}" for request in mix.requests]
         common = message.common_headers(plan.url, plan.headers)
         self._bytes = [message.render(r.method, r.path, {**common, **r.headers}, r.body) for r in mix.requests]
-        self._good = [(0, b"")] * len(mix.requests)  # the last good answer of each: the same again is good again
+        self._expectations = Expectations(mix.requests)
         self._under_way: deque[Exchange] = deque()
         self._unended = 0
         self._timer = Timer.create()
@@ -111,15 +111,8 @@ class Engine:
 
     def answered(self, exchange: Exchange, answer: Answer) -> None:
         """Count a whole answer."""
-        number, status = exchange.number, answer.status
-        if self._good[number] == (status, answer.body):
-            self._count(exchange, None, answered=True, limited=status == 429)
-            return
-        limit = answer.header("ratelimit") if status == 429 else None
-        wrong = problem(self._mix.requests[number], status, answer.body, limit)
-        if wrong is None:
-            self._good[number] = (status, answer.body)
-        self._count(exchange, wrong, answered=True, limited=status == 429)
+        wrong = self._expectations.problem(exchange.number, answer)
+        self._count(exchange, wrong, answered=True, limited=answer.status == 429)
 
     def failed(self, exchange: Exchange, why: str) -> None:
         """Count a request that the server did not answer."""

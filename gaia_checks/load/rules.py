@@ -3,7 +3,8 @@
 import json
 from typing import Any, Protocol
 
-from gaia_checks.load.http import NoReply, Reply
+from gaia_checks.load.answer import Answer
+from gaia_checks.load.http import NoReply
 
 API = "/api/admin/quotas"
 
@@ -11,7 +12,7 @@ API = "/api/admin/quotas"
 class Exchange(Protocol):
     """Sends one request. Raises NoReply."""
 
-    def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> Reply:
+    def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """Return the whole answer."""
 
 

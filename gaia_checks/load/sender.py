@@ -9,7 +9,7 @@ import gevent
 from gevent.pool import Group
 
 from gaia_checks.load.http import Client, NoReply
-from gaia_checks.load.mix import problem, spread
+from gaia_checks.load.mix import Expectations, spread
 from gaia_checks.load.plan import Plan
 from gaia_checks.load.resources import Usage
 from gaia_checks.load.tally import Arrival, Listener, Tally
@@ -120,6 +120,8 @@ class MixAct:
             raise ValueError("there is nothing to send; give the class a mix, or tasks")
         self._mix = plan.mix
         self._client = client
+        self._expectations = Expectations(plan.mix.requests)
+        self._labels = [request.label for request in plan.mix.requests]
         self._bytes = [client.render(r.method, r.path, r.body, r.headers) for r in plan.mix.requests]
 
     def __call__(self, index: int) -> Ended:
@@ -127,13 +129,13 @@ class MixAct:
         number = self._mix.number(index)
         request = self._mix.requests[number]
         try:
-            reply = self._client.send(request.method, self._bytes[number])
+            answer = self._client.send(request.method, self._bytes[number])
         except NoReply as error:
-            silence = f"{request.method} {request.label}: {error}"
-            return Ended(request.method, request.label, silence, answered=False, flood=request.flood)
-        limited = reply.status == 429
-        wrong = problem(request, reply.status, reply.body, reply.headers.get("ratelimit") if limited else None)
-        return Ended(request.method, request.label, wrong, True, limited, request.flood, len(reply.body))
+            label = self._labels[number]
+            silence = f"{request.method} {label}: {error}"
+            return Ended(request.method, label, silence, answered=False, flood=request.flood)
+        wrong, limited = self._expectations.problem(number, answer), answer.status == 429
+        return Ended(request.method, self._labels[number], wrong, True, limited, request.flood, len(answer.body))
 
 
 class TaskAct:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaia_checks.load.answer import Answer, NotHttp, Parser, plain
+from gaia_checks.load.answer import Answer, NotHttp, Parser, Plain
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
@@ -24,9 +24,8 @@ def parse(*pieces: bytes, method: str = "GET") -> Answer | None:
 def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
     """Names in any case, any space behind them."""
     data = b"HTTP/1.1 404 Not Found\r\n" + name + b":" + space + b"3\r\n\r\nabc"
-    found = plain(data)
-    assert found is not None
-    assert (found.status, found.whole, data[len(found.head) :]) == (404, len(data), b"abc")
+    head = data.removesuffix(b"abc")
+    assert Plain().read("GET", data) == Answer(404, head, b"abc", keep=True)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,15 @@ def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
     """Pieces, more than one answer, chunks, interim answers, no length or two of them, and what is no HTTP/1.1."""
-    assert plain(data) is None
+    assert Plain().read("GET", data) is None
+
+
+def test_a_head_that_is_known_tells_no_other_answer() -> None:
+    """The same head again may have another body; another length, status or an answer to HEAD is read anew."""
+    plain, other = Plain(), PLAIN.replace(b"2\r\n\r\n{}", b"3\r\n\r\n[ ]")
+    found = [plain.read("GET", data) for data in (PLAIN, PLAIN.replace(b"{}", b"[]"), PLAIN + b"x", other, PLAIN)]
+    assert [answer and answer.body for answer in found] == [b"{}", b"[]", None, b"[ ]", b"{}"]
+    assert plain.read("HEAD", PLAIN.removesuffix(b"{}")) is None
 
 
 @settings(deadline=None)
@@ -54,11 +61,10 @@ def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
 def test_both_ways_read_the_same(status: int, body: bytes) -> None:
     """Whatever the short way understands, httptools understands alike."""
     data = b"HTTP/1.1 %d X\r\nServer: s\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
-    found, answer = plain(data), parse(data)
+    found, answer = Plain().read("GET", data), parse(data)
     assert found is not None
     assert answer is not None
-    assert (found.status, data[len(found.head) :]) == (answer.status, answer.body) == (status, body)
-    assert answer.keep
+    assert (found.status, found.body, found.keep) == (answer.status, answer.body, answer.keep) == (status, body, True)
 
 
 @pytest.mark.parametrize(
