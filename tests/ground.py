@@ -51,7 +51,7 @@ window_s = 12
 window_s = 3
 
 [looks.connections]
-window_s = 3
+window_s = 5
 """
 
 

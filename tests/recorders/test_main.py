@@ -25,7 +25,7 @@ LOOKS: Mapping[str, Mapping[str, float]] = {
     "soak": {"clients": 50, "window_s": 6},
     "limits": {"clients": 32, "window_s": 5},
     "memory": {"window_s": 1, "interval_s": 0.5},
-    "connections": {"window_s": 1, "interval_s": 0.5},
+    "connections": {"window_s": 3, "interval_s": 0.5},
 }
 
 
