@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
 @pytest.fixture(scope="module")
 def results(gate: tuple[Path, Verdict]) -> dict[str, Any]:
     """Criterion -> Allure result."""
-    paths = (gate[0] / "allure-results").glob("*-result.json")
-    return {result["fullName"]: result for result in (json.loads(path.read_text()) for path in paths)}
+    return {result["fullName"]: result for result in results_of(gate[0])}
+
+
+def results_of(folder: Path) -> list[dict[str, Any]]:
+    """The Allure results of a gate."""
+    return [json.loads(path.read_text()) for path in (folder / "allure-results").glob("*-result.json")]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,19 @@ def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> Non
     assert "status 500 instead of 200" in result["statusDetails"]["message"]
     assert "| ✓ | api.bad_input_rejected | 100 % | – | 100 % | 22 |" in result["description"]
     assert results["dev.health"]["statusDetails"] == {}
+
+
+def test_a_result_lasts_until_it_was_decided(tmp_path: Path) -> None:
+    """All begin with the gate, in the order of the criteria: so the report's time is the gate's."""
+    folder, verdict = sample.ended_gate(tmp_path)
+    stops = {result["fullName"]: result["stop"] for result in results_of(folder)}
+    allure.attach(folder, verdict)
+    found = {result["fullName"]: result for result in results_of(folder)}
+    begun_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000)
+    begins = [found[criterion.id]["start"] for criterion in verdict.criteria]
+    assert begins == [begun_ms + order for order in range(len(begins))]
+    assert found["dev.api"]["stop"] == stops["suites.test_all#test_api"]
+    assert found["prod.memory"]["stop"] == found["prod.memory"]["start"]  # no test looked at it
 
 
 def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
