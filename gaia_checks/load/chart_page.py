@@ -49,7 +49,7 @@ def panel(drawn: Panel, times: Sequence[float], marks: Sequence[tuple[float, str
             *_columns(times[-1], drawn.height, named=last),
             *_marks(marks, times[-1], drawn.height, named=first),
             *(_lines(series, times, scale) for series in drawn.series),
-            f'<line class="cursor" y1="{_TOP}" y2="{drawn.height - _BOTTOM}" x1="-9" x2="-9"/>',
+            f'<line class="cursor" y1="{_TOP}" y2="{drawn.height - _BOTTOM}"/>',
             "</svg>",
         )
     )
