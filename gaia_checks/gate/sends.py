@@ -85,7 +85,8 @@ SENDS: Mapping[str, Sends] = {
     ),
     "load": Sends(
         "{rate_per_s:g} requests a second for {window_s:g} s, or up to {max_window_s:g} s while undecided: reads of "
-        "/api/admin/quotas and /health, 1 % rewrite a rule of the load's own",
+        "/api/admin/quotas and /health, 1 % rewrite a rule of the load's own; a pass must hold even if requests fail "
+        "{failing_burst_s:g} s at a time and are slow {slow_burst_s:g} s at a time",
         requests=lambda look: look["rate_per_s"] * look["window_s"],
         rules=lambda _: 1,
     ),

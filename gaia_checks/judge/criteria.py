@@ -49,7 +49,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
     nominal: Looks = document["looks"]
     looks = _override(nominal, overrides or {}, source)
     honesty = {
-        look: _checks(f"{path.name}: honesty.{look}", table, generator=True)
+        look: _checks(f"{path.name}: honesty.{look}", table, looks.get(look, {}), generator=True)
         for look, table in document.get("honesty", {}).items()
     }
     criteria = tuple(_criterion(path.name, key, table, looks, honesty) for key, table in document["criteria"].items())
@@ -90,28 +90,32 @@ def _criterion(
         window_s=window_s,
         max_window_s=max_window_s,
         looks_s=ends_s(window_s, max_window_s),
-        checks=(*honesty.get(look, ()), *_checks(label, table)),
+        checks=(*honesty.get(look, ()), *_checks(label, table, looks[look])),
     )
 
 
-def _checks(label: str, table: dict[str, Any], *, generator: bool = False) -> tuple[Check, ...]:
+def _checks(
+    label: str, table: dict[str, Any], parameters: Mapping[str, float], *, generator: bool = False
+) -> tuple[Check, ...]:
     checks = table.get("checks")
     if not checks:
         raise CriteriaFileError(f"{label}: no checks; a criterion that checks nothing would always pass")
-    return tuple(_check(label, check, generator=generator) for check in checks)
+    return tuple(_check(label, check, parameters, generator=generator) for check in checks)
 
 
-def _check(label: str, table: dict[str, Any], *, generator: bool) -> Check:
+def _check(label: str, table: dict[str, Any], parameters: Mapping[str, float], *, generator: bool) -> Check:
     _known(
-        label,
-        "checks.",
-        table,
-        {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst_s", "excuses"},
+        label, "checks.", table, {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst", "excuses"}
     )
     if table.get("rule") not in RULES:
         raise CriteriaFileError(f"{label}: rule {table.get('rule')!r} does not exist; known: {', '.join(RULES)}")
+    rest = dict(table)
+    burst = rest.pop("burst", None)
+    if burst is not None and burst not in parameters:
+        known = ", ".join(sorted(parameters)) or "none"
+        raise CriteriaFileError(f"{label}: burst {burst!r} is no parameter of its look; known: {known}")
     try:
-        return Check(**table, generator=generator)
+        return Check(**rest, burst_s=parameters[burst] if burst else None, generator=generator)
     except TypeError as error:
         raise CriteriaFileError(f"{label}: a check needs measurement, rule, threshold and unit: {table!r}") from error
 

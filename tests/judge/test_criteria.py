@@ -59,10 +59,12 @@ def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
         ({"load": {"rate_per_s": 99}}, True),
         ({"soak": {"clients": 49}}, True),
         ({"health": {"requests": 29}}, True),
+        ({"load": {"failing_burst_s": 1}}, False),
+        ({"load": {"failing_burst_s": 0.1}}, True),
     ],
 )
 def test_looking_less_is_a_rehearsal(overrides: dict[str, dict[str, float]], rehearsal: bool) -> None:
-    """Any window, rate or count below the file's makes a rehearsal; more never does."""
+    """Any window, rate, count or burst below the file's makes a rehearsal; more never does."""
     assert criteria.load(overrides=overrides).rehearsal is rehearsal
 
 
@@ -70,6 +72,13 @@ def test_an_override_changes_the_window_that_is_required() -> None:
     """The environment's window is the one that a measurement has to cover."""
     loaded = criteria.load(overrides={"log": {"window_s": 60}})
     assert next(criterion for criterion in loaded.criteria if criterion.id == "dev.log").window_s == 60
+
+
+def test_an_override_changes_the_bursts_that_are_reckoned_with() -> None:
+    """Those of the one promise alone: each has a parameter of its own."""
+    loaded = criteria.load(overrides={"load": {"failing_burst_s": 3}})
+    bursts = {criterion.id: criterion.checks[-1].burst_s for criterion in loaded.criteria if criterion.look == "load"}
+    assert bursts == {"qa.load": None, "prod.success_rate": 3, "prod.latency": 1}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +107,10 @@ def test_an_override_of_nothing_is_refused(overrides: dict[str, dict[str, float]
         (("claim", "clam"), 'criteria.toml: criteria."dev.health": clam: unknown key'),
         ((", threshold = 1", ""), 'criteria.toml: criteria."dev.health": a check needs measurement, rule, threshold'),
         (("unit =", "units ="), 'criteria.toml: criteria."dev.health": checks.units: unknown key'),
+        (
+            ("unit =", 'burst = "burst_s", unit ='),
+            "criteria.toml: criteria.\"dev.health\": burst 'burst_s' is no parameter of its look; known: requests",
+        ),
         (("[looks.health]", "[loks.health]"), "criteria.toml: loks: unknown key"),
         (("[{", "[[{"), "criteria.toml: not valid TOML"),
     ],
