@@ -120,7 +120,7 @@ def _percentile(check: Check, measurement: Measurement, look: Look) -> Finding:
     if check.percentile is None:
         raise ValueError("the criterion names no percentile")
     encoded = [measurement.value] if isinstance(measurement.value, str) else measurement.value
-    latencies, limit_ms = Latencies([statistics.decode(text) for text in encoded]), float(check.threshold)
+    latencies, limit_ms = Latencies(statistics.decode(text) for text in encoded), float(check.threshold)
     burst = look.burst(check, measurement)
     sample = latencies.below(limit_ms, burst)
     alphas = look.alphas(sample.n, check.percentile / 100, burst)

@@ -8,7 +8,8 @@ on one `Sample`: good and bad requests per stretch of time.
 """
 
 import math
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -136,9 +137,12 @@ def seconds_needed(sample: Sample, window_s: float, promised: float, alphas: tup
 def decode(text: str) -> Any:
     """Return the HdrHistogram that `text` (base64 of the compressed V2 encoding) holds. Raises ValueError."""
     try:
-        return HdrHistogram.decode(text)
+        histogram: Any = HdrHistogram.decode(text)
     except Exception as error:
         raise ValueError(f"not an encoded histogram: {error!r}") from error
+    # it and its encoder hold each other: without this, 200 KB of each would wait for the garbage collector
+    histogram.encoder.histogram = weakref.proxy(histogram)
+    return histogram
 
 
 class Latencies:
@@ -148,14 +152,23 @@ class Latencies:
     large, so that the histogram's own rounding never decides.
     """
 
-    def __init__(self, histograms: Sequence[Any]) -> None:
-        """Take one histogram per stretch; all have the same range and digits."""
-        counts = np.array([np.ctypeslib.as_array(histogram.counts) for histogram in histograms], dtype=np.int64)
-        used = np.flatnonzero(counts.sum(axis=0)) if len(counts) else np.array([], dtype=np.int64)
-        values = [histograms[0].get_value_from_index(int(index)) for index in used]
-        self._lower_ms = [histograms[0].get_lowest_equivalent_value(value) / 1000 for value in values]
-        self._upper_ms = [(histograms[0].get_highest_equivalent_value(value) + 1) / 1000 for value in values]
-        self._up_to = counts[:, used].cumsum(axis=1) if len(used) else np.zeros((0, 0), dtype=np.int64)
+    def __init__(self, histograms: Iterable[Any]) -> None:
+        """Take one histogram per stretch; all have the same range and digits. Each is let go before the next."""
+        any_of_them: Any = None
+        stretches: list[Any] = []
+        for histogram in histograms:
+            counts = np.ctypeslib.as_array(histogram.counts)
+            filled = np.flatnonzero(counts)
+            stretches.append((filled, counts[filled]))
+            any_of_them = histogram
+        used = np.unique(np.concatenate([np.zeros(0, np.int64), *(filled for filled, _ in stretches)]))
+        table = np.zeros((len(stretches), len(used)), dtype=np.int64)
+        for row, (filled, counts) in zip(table, stretches, strict=True):
+            row[np.searchsorted(used, filled)] = counts
+        values = [any_of_them.get_value_from_index(int(index)) for index in used]
+        self._lower_ms = [any_of_them.get_lowest_equivalent_value(value) / 1000 for value in values]
+        self._upper_ms = [(any_of_them.get_highest_equivalent_value(value) + 1) / 1000 for value in values]
+        self._up_to = table.cumsum(axis=1)
 
     @property
     def n(self) -> int:

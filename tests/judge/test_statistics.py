@@ -1,5 +1,7 @@
 """The bounds: known values, edges, and how often they err when the truth is known."""
 
+import weakref
+
 import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
@@ -192,6 +194,14 @@ def test_an_encoded_histogram_is_read_back() -> None:
     """What the load writes, the judge reads."""
     text = histogram([5, 500_000]).encode().decode()
     assert statistics.decode(text).get_total_count() == 2
+
+
+def test_a_histogram_that_nobody_holds_is_gone_at_once() -> None:
+    """Hundreds are read at every look: waiting for the garbage collector, they took half a gigabyte."""
+    decoded = statistics.decode(histogram([5]).encode().decode())
+    gone = weakref.ref(decoded)
+    del decoded
+    assert gone() is None
 
 
 @pytest.mark.parametrize("text", ["", "no histogram", 5, None])

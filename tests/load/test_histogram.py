@@ -1,6 +1,7 @@
 """Histograms: units, range, sums without loss, and a log that HdrHistogram's own reader understands."""
 
 import math
+import weakref
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,20 @@ def test_every_latency_falls_where_hdrhistogram_would_put_it(seconds: list[float
     assert decoded.get_total_count() == len(seconds)
     for percentile in (50, 90, 99, 100):
         assert decoded.get_value_at_percentile(percentile) == reference.get_value_at_percentile(percentile)
+
+
+def test_coding_leaves_nothing_to_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several are written in every second of a load, 200 KB each."""
+    gone = []
+
+    class Watched(HdrHistogram):  # type: ignore[misc] # it has no types
+        def __init__(self, *arguments: object, **named: object) -> None:
+            super().__init__(*arguments, **named)
+            gone.append(weakref.ref(self))
+
+    monkeypatch.setattr(histogram, "HdrHistogram", Watched)
+    assert of(0.5).encode()
+    assert [made() for made in gone] == [None]
 
 
 @settings(deadline=None)
