@@ -8,6 +8,8 @@ from typing import Any
 
 from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.rules import Look
+from gaia_checks.judge.statistics import Sample, seconds_needed
 from gaia_checks.model import STAGES, Check, Criterion
 
 PATH = Path(__file__).with_name("criteria.toml")
@@ -37,7 +39,7 @@ class Criteria:
 def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file") -> Criteria:
     """Read `path` and put the look parameters of an environment (`source`) in place.
 
-    Raises CriteriaFileError for a key, rule or look that does not exist.
+    Raises CriteriaFileError for a key, rule or look that does not exist, and for bursts that no window could prove.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -53,7 +55,11 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
         for look, table in document.get("honesty", {}).items()
     }
     criteria = tuple(_criterion(path.name, key, table, looks, honesty) for key, table in document["criteria"].items())
-    return Criteria(criteria, looks, rehearsal=_lowered(nominal, looks))
+    rehearsal = _lowered(nominal, looks)
+    if not rehearsal:  # which reckons with no bursts
+        for criterion in criteria:
+            _can_pass(source, criterion, looks[criterion.look])
+    return Criteria(criteria, looks, rehearsal)
 
 
 def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
@@ -69,6 +75,24 @@ def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
 
 def _lowered(nominal: Looks, looks: Looks) -> bool:
     return any(looks[look][key] < value for look, table in nominal.items() for key, value in table.items())
+
+
+def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]) -> None:
+    """Refuse what would be known to be undecided only hours later: bursts that the longest window is too short for."""
+    longest_s, last = criterion.max_window_s, Look(criterion.looks_s, len(criterion.looks_s) - 1, rehearsal=False)
+    for check in criterion.checks:
+        if check.burst_s is None:
+            continue
+        promised = check.percentile / 100 if check.percentile else float(check.threshold)
+        burst = parameters["rate_per_s"] * check.burst_s
+        flawless = Sample(parameters["rate_per_s"] * longest_s, 0, 1, burst, ())
+        more_s = seconds_needed(flawless, longest_s, promised, last.alphas(flawless.n, promised, burst))
+        if more_s:
+            raise CriteriaFileError(
+                f"{source}: looks.{criterion.look}: not even a flawless load of {longest_s:g} s passes {criterion.id} "
+                f"where requests may go wrong {check.burst_s:g} s at a time; "
+                f"set max_window_s = {longest_s + more_s:g} or more"
+            )
 
 
 def _criterion(

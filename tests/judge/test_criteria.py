@@ -59,7 +59,7 @@ def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
         ({"load": {"rate_per_s": 99}}, True),
         ({"soak": {"clients": 49}}, True),
         ({"health": {"requests": 29}}, True),
-        ({"load": {"failing_burst_s": 1}}, False),
+        ({"load": {"failing_burst_s": 1, "max_window_s": 7200}}, False),
         ({"load": {"failing_burst_s": 0.1}}, True),
     ],
 )
@@ -76,9 +76,21 @@ def test_an_override_changes_the_window_that_is_required() -> None:
 
 def test_an_override_changes_the_bursts_that_are_reckoned_with() -> None:
     """Those of the one promise alone: each has a parameter of its own."""
-    loaded = criteria.load(overrides={"load": {"failing_burst_s": 3}})
+    loaded = criteria.load(overrides={"load": {"failing_burst_s": 3, "max_window_s": 20_000}})
     bursts = {criterion.id: criterion.checks[-1].burst_s for criterion in loaded.criteria if criterion.look == "load"}
     assert bursts == {"qa.load": None, "prod.success_rate": 3, "prod.latency": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "criterion_id"), [({"failing_burst_s": 1}, "prod.success_rate"), ({"slow_burst_s": 20}, "prod.latency")]
+)
+def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[str, float], criterion_id: str) -> None:
+    """Before anything is looked at, with the window that could; a rehearsal reckons with no bursts."""
+    with pytest.raises(CriteriaFileError, match=f"a flawless load of 1620 s passes {criterion_id}") as error:
+        criteria.load(overrides={"load": changed}, source="prod.toml")
+    longest_s = float(str(error.value).partition("max_window_s = ")[2].partition(" ")[0])
+    assert not criteria.load(overrides={"load": {**changed, "max_window_s": longest_s}}).rehearsal
+    assert criteria.load(overrides={"load": {**changed, "rate_per_s": 10}}).rehearsal
 
 
 @pytest.mark.parametrize(
