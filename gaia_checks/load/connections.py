@@ -98,8 +98,7 @@ class Connection(asyncio.Protocol):
     def _end(self, exchange: Exchange, answer: Answer) -> None:
         self.exchange = None
         if answer.keep:
-            self.idle_s = time.monotonic()
-            self.pool.idle.append(self)
+            self.pool.keep(self)
         else:
             self.close()
         self.pool.client.answered(exchange, answer)
@@ -137,7 +136,7 @@ class Pool:
     def __init__(self, client: Client, address: str, port: int, tls: ssl.SSLContext | None, host: str) -> None:
         """`host` is whom a certificate must name."""
         self.client = client
-        self.idle: deque[Connection] = deque()
+        self._idle: deque[Connection] = deque()  # the one that was used last is the last
         self.retried = 0  # requests that met a connection that was closed, and took another
         self.plain = Plain()
         self._address = address
@@ -156,9 +155,16 @@ class Pool:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next request, and close what only a stall had needed."""
+        connection.idle_s = time.monotonic()
+        self._idle.append(connection)
+        while connection.idle_s - self._idle[0].idle_s > IDLE_LIMIT_S:
+            self._idle.popleft().close()
+
     async def close(self) -> None:
         """Close what is idle, and drop what is being opened."""
-        for connection in self.idle:
+        for connection in self._idle:
             connection.close()
         for task in self._opening:
             task.cancel()
@@ -166,8 +172,8 @@ class Pool:
 
     def _pooled(self) -> Connection | None:
         """Return the connection that was used last, unless the server may have closed it."""
-        while self.idle:
-            connection = self.idle.pop()
+        while self._idle:
+            connection = self._idle.pop()
             idle_s = time.monotonic() - connection.idle_s
             if connection.closed:
                 continue

@@ -8,6 +8,7 @@ always says whose it is: `NoReply` is the server's, anything else is our own.
 import errno
 import ssl
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class Client:
         self._headers = message.common_headers(base_url, headers)
         self._limit_s = limit_s
         self._prefix = url.path.rstrip("/")
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()  # the one that was used last is the last
         self._plain = Plain()
         self.retried = 0  # requests that met a dead connection before a byte was written, and took another
 
@@ -104,11 +105,17 @@ class Client:
             connection.sock.close()
             raise
         if answer.keep:
-            connection.used_s = time.monotonic()
-            self._idle.append(connection)
+            self._keep(connection)
         else:
             connection.sock.close()
         return answer
+
+    def _keep(self, connection: _Connection) -> None:
+        """Keep a connection for the next request, and close what only a stall had needed."""
+        connection.used_s = time.monotonic()
+        self._idle.append(connection)
+        while connection.used_s - self._idle[0].used_s > _IDLE_LIMIT_S:
+            self._idle.popleft().sock.close()
 
     def _begin(self, data: bytes) -> _Connection:
         """Return a connection on which `data` was written."""

@@ -2,13 +2,16 @@
 
 import errno
 import resource
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import gevent
 import pytest
 
+from gaia_checks.load import http
 from gaia_checks.load.answer import Answer
 from gaia_checks.load.http import Client, NoReply
 
@@ -44,6 +47,28 @@ def saying(*answers: bytes) -> Callable[[socket.socket], None]:
             connection.sendall(answer)
 
     return converse
+
+
+@contextmanager
+def two_at_once(answer: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """Answer two requests on two connections when both are there; tell when one of them was hung up."""
+    hung_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with listening.accept()[0] as one, listening.accept()[0] as other:
+                for connection in (one, other):
+                    connection.recv(65_536)
+                for connection in (one, other):
+                    connection.sendall(answer)
+                over, _, _ = select.select([one, other], [], [], 10)
+                if over and not over[0].recv(1):
+                    hung_up.set()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", hung_up
+        thread.join(5)
 
 
 def silent(connection: socket.socket) -> None:
@@ -124,6 +149,17 @@ def test_a_connection_is_used_again_while_it_lives() -> None:
         assert [client.exchange("GET", "/").status for _ in range(2)] == [200, 200]
         client.close()
     assert client.retried == 0
+
+
+def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for the end of the load: the server would hold hundreds open for nothing."""
+    monkeypatch.setattr(http, "_IDLE_LIMIT_S", 0.0)
+    with two_at_once(ANSWER) as (url, hung_up), gevent.Timeout(5):
+        client = Client(url, {}, 5)
+        gevent.joinall([gevent.spawn(client.exchange, "GET", "/") for _ in range(2)], raise_error=True)
+        while not hung_up.is_set():
+            gevent.sleep(0.01)
+        client.close()
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_written_to() -> None:

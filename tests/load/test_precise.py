@@ -24,7 +24,7 @@ from gaia_checks.load.plan import Plan
 from gaia_checks.load.tally import Second
 from gaia_checks.load.total import Total
 from tests.load.processes import server
-from tests.load.test_http import saying, silent, talking
+from tests.load.test_http import saying, silent, talking, two_at_once
 
 BODY = b'{"a": 1}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + BODY
@@ -134,6 +134,25 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pyte
         seen, _, retried = ask(url, 2, lambda _: time.sleep(0.01))
     assert [what.body for what in seen if isinstance(what, Answer)] == [BODY] * 2
     assert retried == 0
+
+
+def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for the end of the load: the server would hold hundreds open for nothing."""
+    monkeypatch.setattr(connections, "IDLE_LIMIT_S", 0.0)
+
+    async def run(url: str, hung_up: threading.Event) -> bool:
+        told = Told()
+        pool = connections.Pool(told, *await connections.resolve(url))
+        for _ in range(2):
+            pool.send(Exchange(0, 0.0, 0.0), "GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(2):
+            await asyncio.wait_for(told.get(), 20)
+        closed = await asyncio.to_thread(hung_up.wait, 5)
+        await pool.close()
+        return closed
+
+    with two_at_once(ANSWER) as (url, hung_up):
+        assert uvloop.run(run(url, hung_up))
 
 
 def test_running_out_of_descriptors_is_our_own_failure() -> None:
