@@ -13,7 +13,7 @@ import pytest
 from gaia_checks.errors import Inconclusive
 from gaia_checks.gate.background import APART, process_of
 from gaia_checks.gate.look import Gate, Look
-from gaia_checks.model import CriterionVerdict
+from gaia_checks.model import Criterion, CriterionVerdict
 
 PLAN = "plan.json"
 """The note that says which tests there are: test -> criterion."""
@@ -33,17 +33,17 @@ class Items:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep one test per criterion of the stage, in the order of their looks."""
         gate = self._gate()
-        looks = {criterion.id: criterion.look for criterion in gate.criteria.criteria}
+        known = {criterion.id: criterion for criterion in gate.criteria.criteria}
         promised = {criterion.id for criterion in gate.criteria.for_stage(gate.stage)}
         for item in items:
-            if criterion_of(item) not in looks:
+            if criterion_of(item) not in known:
                 raise pytest.UsageError(
                     f"{item.nodeid}: {criterion_of(item)!r} is not in criteria.toml; "
                     "mark the test with @pytest.mark.criterion(id)"
                 )
         chosen = [item for item in items if criterion_of(item) in promised]
         _refuse_twice(chosen)
-        chosen.sort(key=lambda item: _rank(looks[criterion_of(item)]))
+        chosen.sort(key=lambda item: rank(known[criterion_of(item)]))
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
         for item in items:
@@ -100,8 +100,13 @@ def _refuse_twice(items: list[pytest.Item]) -> None:
             )
 
 
-def _rank(look: str) -> int:
-    """Quick looks first, then those that a load has to wait for, those that wait themselves, the process last."""
-    return (
+def rank(criterion: Criterion) -> tuple[int, float]:
+    """Quick looks first, then those that a load has to wait for, those that wait themselves, the process last.
+
+    Of those that wait the shortest comes first, so that people see early what is decided early.
+    """
+    look = criterion.look
+    kind = (
         4 if look == "process" else 3 if process_of(look) else 1 if look in APART else 2 if look == "websocket" else 0
     )
+    return kind, criterion.max_window_s
