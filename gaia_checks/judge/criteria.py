@@ -1,5 +1,6 @@
 """Read criteria.toml: what each stage promises. Unknown keys and rules are refused."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Criteria:
 
     criteria: tuple[Criterion, ...]
     looks: Looks  # with the environment's parameters in place of criteria.toml's
-    rehearsal: bool  # a window, rate or count is below criteria.toml's
+    rehearsal: bool  # a window, rate or count is below criteria.toml's, or an interval above
 
     def for_stage(self, stage: str) -> tuple[Criterion, ...]:
         """Return what `stage` promises: its own criteria and those of the stages before it."""
@@ -70,11 +71,27 @@ def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
             if key not in nominal[look]:
                 known = ", ".join(sorted(nominal[look])) or "none"
                 raise CriteriaFileError(f"{source}: looks.{look}.{key}: unknown key; known here: {known}")
-    return {look: {**table, **overrides.get(look, {})} for look, table in nominal.items()}
+    looks = {look: {**table, **overrides.get(look, {})} for look, table in nominal.items()}
+    for look, table in looks.items():
+        if table.get("max_window_s", math.inf) < table.get("window_s", 0):
+            raise CriteriaFileError(
+                f"{source}: looks.{look}: max_window_s ({table['max_window_s']:g}) is less than window_s "
+                f"({table['window_s']:g}); set both"
+            )
+    return looks
 
 
 def _lowered(nominal: Looks, looks: Looks) -> bool:
-    return any(looks[look][key] < value for look, table in nominal.items() for key, value in table.items())
+    return any(
+        _is_less(key, looks[look][key], value) for look, table in nominal.items() for key, value in table.items()
+    )
+
+
+def _is_less(key: str, value: float, nominal: float) -> bool:
+    """Whether a look with this parameter sees less: of an interval, a delay or a tolerance it is more that does."""
+    if key.endswith(("interval_s", "_within_s", "tolerance_s")):
+        return value > nominal
+    return value < nominal
 
 
 def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]) -> None:

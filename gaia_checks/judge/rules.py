@@ -160,7 +160,8 @@ def _trend(check: Check, measurement: Measurement, look: Look) -> Finding:
     last = float(measurement.value[-1][1])
     if ahead is None:
         why = "peak only: a trend needs 20 minutes of looking after 5 minutes of warm-up"
-        return found(check, State.PASS, why, measurement.n, measured=last)
+        state = State.PASS if look.rehearsal else State.INCONCLUSIVE
+        return found(check, state, why, measurement.n, measured=last)
     why = f"in 7 days between {ahead.lower:.0f} and {ahead.upper:.0f} {check.unit}"
     state = State.PASS if ahead.upper <= threshold else State.FAIL if ahead.lower > threshold else State.INCONCLUSIVE
     return found(check, state, why, measurement.n, measured=last, bound=ahead.upper)

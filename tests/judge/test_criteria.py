@@ -61,10 +61,14 @@ def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
         ({"health": {"requests": 29}}, True),
         ({"load": {"failing_burst_s": 1, "max_window_s": 7200}}, False),
         ({"load": {"failing_burst_s": 0.1}}, True),
+        ({"memory": {"interval_s": 0.5}, "dashboard": {"live_within_s": 1}, "websocket": {"tolerance_s": 0.1}}, False),
+        ({"memory": {"interval_s": 2}}, True),
+        ({"dashboard": {"live_within_s": 6}}, True),
+        ({"websocket": {"tolerance_s": 2}}, True),
     ],
 )
 def test_looking_less_is_a_rehearsal(overrides: dict[str, dict[str, float]], rehearsal: bool) -> None:
-    """Any window, rate, count or burst below the file's makes a rehearsal; more never does."""
+    """Any window, rate, count or burst below the file's, any interval or delay above, makes a rehearsal."""
     assert criteria.load(overrides=overrides).rehearsal is rehearsal
 
 
@@ -98,6 +102,10 @@ def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[s
     [
         ({"lod": {"window_s": 1}}, "qa.toml: looks.lod: no such look; known: "),
         ({"health": {"window": 1}}, "qa.toml: looks.health.window: unknown key; known here: requests, spacing_s"),
+        (
+            {"load": {"window_s": 3600}},
+            "qa.toml: looks.load: max_window_s (1620) is less than window_s (3600); set both",
+        ),
     ],
 )
 def test_an_override_of_nothing_is_refused(overrides: dict[str, dict[str, float]], message: str) -> None:

@@ -160,6 +160,15 @@ def test_a_killed_gate_passes_nothing() -> None:
     assert (result.state, result.why) == (State.INCONCLUSIVE, "the gate was ended before it had finished; run it again")
 
 
+def test_a_trend_that_nobody_knows_passes_only_in_a_rehearsal() -> None:
+    """A minute of memory says nothing of a week."""
+    minute = seen("memory.series", [[t, 40.0] for t in range(60)], 60)
+    states = [
+        verdict.judge_measured(criterion(TREND), [minute], rehearsal=rehearsal).state for rehearsal in (True, False)
+    ]
+    assert states == [State.PASS, State.INCONCLUSIVE]
+
+
 BURSTY = replace(PROPORTION, burst_s=1)
 EXTENDED = criterion(PROPORTION, window_s=60, max_window_s=240)
 
