@@ -197,6 +197,7 @@ class Target:
     names: Names = field(default_factory=Names)
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # all that must not be written anywhere
 
     @property
     def websocket_url(self) -> str:
@@ -221,5 +222,6 @@ class Target:
                 "process": Process(**{**process, "artifact": Path(process["artifact"])}) if process else None,
                 "log": Log(**record["log"]) if record["log"] else None,
                 "names": Names(**record["names"]),
+                "secrets": tuple(record["secrets"]),
             }
         )

@@ -3,7 +3,7 @@
     verdict.json        the judgement; inconclusive from the start, so that a gate that is killed never passes
     criteria.toml       what was promised            environment.toml    where, and how hard was looked
     measurements.jsonl  what was seen                timelines/*.jsonl   the same, second by second
-    pictures/*/*.jpg    what a look saw of a page
+    pictures/*/*.jpg    what a look saw of a page    gated.json          which release of what environment
 
 `recompute` judges these files again, without a new look.
 """
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from gaia_checks import journal, toml
@@ -32,6 +33,7 @@ from gaia_checks.report.redaction import redact_files, redact_json, redactor
 
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
+GATED = "gated.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
 PICTURES = "pictures"
@@ -125,6 +127,7 @@ def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
     clean, _ = document.from_json(
         redact_json(json.loads(document.text(document.to_json(verdict, None))), redactor(environment))
     )
+    (folder / GATED).write_text(json.dumps(_gated(clean), indent=2) + "\n", encoding="utf-8")
     write_verdict(folder, clean, hashes(folder))
 
 
@@ -143,6 +146,7 @@ def recompute(folder: Path) -> Verdict:
     written, files = _read_sealed(folder)
     if files is not None:
         _compare(folder, files, hashes(folder))
+        _compare_gated(folder, written)
     criteria, stage = _read_promises(folder)
     measurements = read_measurements(folder)
     if files is None:  # nothing vouches for these files, so none of them may pass anything
@@ -219,6 +223,22 @@ def _read_promises(folder: Path) -> tuple[judge_criteria.Criteria, str]:
     except (OSError, KeyError, TypeError, ValueError, CriteriaFileError) as error:
         raise EvidenceError(f"{folder}: cannot be judged again ({error}); run the gate again") from error
     return criteria, stage
+
+
+def _gated(verdict: Verdict) -> dict[str, Any]:
+    """Return what was gated: of the verdict what cannot be computed again. A file of its own, so that it is sealed."""
+    release = asdict(verdict.release) if verdict.release else None
+    return {"environment": verdict.environment, "run": verdict.run, "release": release}
+
+
+def _compare_gated(folder: Path, written: Verdict) -> None:
+    path = folder / GATED
+    try:
+        sealed = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EvidenceError(f"{path}: cannot be read ({error}); run the gate again") from error
+    if sealed != _gated(written):
+        raise EvidenceError(f"{folder / VERDICT}: changed after the evidence was sealed; run the gate again")
 
 
 def _compare(folder: Path, sealed: Mapping[str, str], found: Mapping[str, str]) -> None:

@@ -84,6 +84,13 @@ def test_a_base_url_is_described_without_its_user(environment: Environment) -> N
     assert tomllib.loads(described)["environment"]["base_url"] == "http://[::1]:8711/x"
 
 
+def rewrite(path: Path, old: str, new: str) -> None:
+    """Change a word of a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
 def test_a_verdict_reads_back_as_it_was_written(folder: Path, environment: Environment) -> None:
     """verdict.json loses nothing."""
     everything_passes(folder)
@@ -103,7 +110,7 @@ def test_verdict_json_has_the_promised_fields(folder: Path, environment: Environ
     assert list(record) == names.split()
     names = "id claim state why measured bound threshold unit n needs_s checks"
     assert list(record["criteria"][0]) == names.split()
-    assert set(record["files"]) == {"criteria.toml", "environment.toml", "measurements.jsonl"}
+    assert set(record["files"]) == {"criteria.toml", "environment.toml", "gated.json", "measurements.jsonl"}
 
 
 def test_no_secret_survives_the_seal(folder: Path, environment: Environment) -> None:
@@ -136,6 +143,13 @@ def test_redaction_leaves_json_readable(environment: Environment, folder: Path) 
     journal.append(folder / "server.log", guilty)
     assert evidence.redact(folder, environment) == [folder / "server.log"]
     assert list(journal.read(folder / "server.log")) == [innocent, {"a": 'password=***"', "b": innocent}]
+
+
+def test_redaction_is_not_stopped_by_a_zero_byte(environment: Environment, folder: Path) -> None:
+    """A log that was truncated while it was written begins with some."""
+    (folder / "server.log").write_bytes(b"\0\0 sk-canary-key\n")
+    evidence.redact(folder, environment)
+    assert (folder / "server.log").read_bytes() == b"\0\0 ***\n"
 
 
 def test_redaction_leaves_images_alone(environment: Environment, folder: Path) -> None:
@@ -185,6 +199,8 @@ def test_a_gate_killed_at_once_is_inconclusive_when_judged_again(folder: Path) -
         (lambda folder: (folder / "measurements.jsonl").write_text("{}\n"), "measurements.jsonl", "changed"),
         (lambda folder: (folder / "criteria.toml").unlink(), "criteria.toml", "missing"),
         (lambda folder: (folder / "timelines" / "more.jsonl").write_text(""), "timelines/more.jsonl", "added"),
+        (lambda folder: rewrite(folder / "verdict.json", "phase-11.4", "phase-11.5"), "verdict.json", "changed"),
+        (lambda folder: rewrite(folder / "verdict.json", '"local"', '"prod"'), "verdict.json", "changed"),
     ],
 )
 def test_a_file_that_differs_from_the_seal_is_named(
