@@ -106,34 +106,44 @@ class Background:
         self._record = record
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._watchers: dict[str, threading.Thread] = {}
+        self._starting = threading.Lock()
+        self._stopped = False
 
     def start(self, argv: Mapping[str, tuple[str, ...]]) -> None:
-        """Start every command; the target, with its secrets, goes in by standard input."""
+        """Start every command, unless `stop` was called; the target, with its secrets, goes in by standard input."""
         for name, command in argv.items():
-            with _errors(self._folder, name).open("wb") as errors:
-                process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
-            self._processes[name] = process
-            assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
-            process.stdin.write(json.dumps(self._target.to_json()) + "\n")
-            process.stdin.flush()  # it stays open: its end tells the process that the gate is gone
-            watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
-            watcher.start()
-            self._watchers[name] = watcher
+            with self._starting:
+                if not self._stopped:
+                    self._start_one(name, command)
+
+    def _start_one(self, name: str, command: tuple[str, ...]) -> None:
+        with _errors(self._folder, name).open("wb") as errors:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
+        self._processes[name] = process
+        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+        process.stdin.write(json.dumps(self._target.to_json()) + "\n")
+        process.stdin.flush()  # it stays open: its end tells the process that the gate is gone
+        watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
+        watcher.start()
+        self._watchers[name] = watcher
 
     def wait(self, name: str) -> None:
-        """Wait until a process has ended and its end is recorded."""
-        self._watchers[name].join()
+        """Wait until a process has ended and its end is recorded, if it was started."""
+        if watcher := self._watchers.get(name):
+            watcher.join()
 
     def enough(self) -> None:
         """Tell the load that no further look at it is needed."""
         process = self._processes[LOAD]
         assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
-        with contextlib.suppress(BrokenPipeError):  # it has ended by itself
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended by itself
             process.stdin.write(load.ENOUGH)
             process.stdin.flush()
 
     def stop(self) -> None:
-        """End what still runs and wait until every end is recorded."""
+        """End what still runs and wait until every end is recorded. Nothing is started any more."""
+        with self._starting:
+            self._stopped = True
         for process in list(self._processes.values()):
             if process.poll() is None:
                 process.terminate()
@@ -148,6 +158,9 @@ class Background:
     def _watch(self, name: str, process: subprocess.Popen[str]) -> None:
         """Record how a process ended, with its last words when it did not end well."""
         code = process.wait()
+        if process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
         how = f"exit code of the {name} process"
         said = () if code == 0 else tuple(_errors(self._folder, name).read_text(errors="replace").splitlines()[-1:])
         self._record(Measurement(exit_name(name), code, "code", 1, 0.0, journal.now(), how, said))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from gaia_checks import journal
 from gaia_checks.gate import background, early, extension
-from gaia_checks.gate.look import CUT, SETTLED, Gate
+from gaia_checks.gate.look import BEGUN, CUT, SETTLED, Gate
 from gaia_checks.load import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
@@ -42,11 +42,12 @@ class Conductor:
     def ended(self, criterion_id: str, *, failed: bool) -> None:
         """Take note of a test that has ended."""
         self._ended.add(criterion_id)
+        if failed and not self._complete:
+            self._spawn(lambda: self._cut(criterion_id))
+            return  # nothing more may begin
         apart = [each for each in self._planned() or () if each.look in background.APART]
         if self._ended.issuperset(criterion.id for criterion in apart):
             self._apart_ended.set()
-        if failed:
-            self._spawn(lambda: self._cut(criterion_id))
 
     def close(self) -> None:
         """End everything and return when it has."""
@@ -74,6 +75,7 @@ class Conductor:
             if self._over.is_set():
                 return
             self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
+            (self._gate.channel / (BEGUN + look)).touch()
             if look == background.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
@@ -108,7 +110,7 @@ class Conductor:
     def _cut(self, criterion_id: str) -> None:
         """End what runs, as a criterion has certainly failed, and tell the tests that wait. Once."""
         with self._cutting:
-            if self._complete or self._over.is_set():
+            if self._over.is_set():
                 return
             self._over.set()
             self._apart_ended.set()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.errors import ConfigurationError, GaiaError
+from gaia_checks.errors import ConfigurationError
 from gaia_checks.gate.items import FAILED, Items
 from gaia_checks.gate.session import EXIT_CODES, Session, worker_gate, worker_input
 from gaia_checks.gate.terminal import Terminal
@@ -74,6 +74,9 @@ class Controller:
             self._session.open()
         except ConfigurationError as error:
             raise pytest.UsageError(self._session.environment.redact(str(error))) from None
+        except BaseException:  # pytest ends no session that did not start, also when it was Ctrl-C
+            self._session.abandon()
+            raise
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -93,7 +96,7 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write down how each test ended: the verdict depends on it."""
-        outcome = _outcome(report)
+        outcome = outcome_of(report)
         if outcome is None:
             return
         properties = dict(report.user_properties)
@@ -106,7 +109,7 @@ class Controller:
         self._terminal.stop()
         try:
             self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-        except (GaiaError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - without a verdict on disk there is none, whatever the reason
             self._terminal.say(self._session.environment.redact(f"the evidence could not be completed: {error}"))
             session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
             return
@@ -119,16 +122,19 @@ class Controller:
             self._terminal.verdict(self._verdict, self._session.folder)
 
 
-def _outcome(report: pytest.TestReport) -> str | None:
+def outcome_of(report: pytest.TestReport) -> str | None:
     """Return how a test ended; None while it goes on."""
-    text = getattr(report, "longreprtext", "")
-    last_line = text.strip().splitlines()[-1] if text.strip() else ""
+    said = report.longrepr  # a text as `items` leaves it; longreprtext would put the worker's name before it
+    text = (said if isinstance(said, str) else getattr(report, "longreprtext", "")).strip()
+    last_line = text.splitlines()[-1] if text else ""
     if hasattr(report, "wasxfail"):
         return f"expected to fail (xfail): {report.wasxfail}"
     if report.skipped:
         return f"skipped: {report.longrepr[2] if isinstance(report.longrepr, tuple) else last_line}"
-    if report.failed and last_line.startswith("Inconclusive: "):
-        return UNDECIDED + last_line.removeprefix("Inconclusive: ")
+    if report.failed and text.startswith("Inconclusive: "):
+        return UNDECIDED + " ".join(text.removeprefix("Inconclusive: ").split())
+    if report.failed and dict(report.user_properties).get("state") == State.FAIL:
+        return FAILED + " ".join(text.split())
     if report.failed:
-        return f"failed in {report.when}: {last_line}" if report.when != "call" else f"{FAILED}{last_line}"
+        return f"broke in {report.when}: {last_line}"
     return "passed" if report.when == "call" else None

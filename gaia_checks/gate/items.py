@@ -67,7 +67,7 @@ class Items:
         properties = request.node.user_properties
 
         def tell(verdict: CriterionVerdict) -> None:
-            properties.extend((("state", str(verdict.state)), ("why", verdict.why)))
+            properties.extend((("state", str(verdict.state)), ("why", gate.environment.redact(verdict.why))))
 
         return Look(gate, criterion, others, tell)
 

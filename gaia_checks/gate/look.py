@@ -29,8 +29,12 @@ Probe = Callable[..., list[Measurement]]
 CUT, SETTLED = "cut", "cut.settled"
 """Notes of a gate that is cut short: why; and that every background process has ended."""
 
+BEGUN = "begun."
+"""How the note begins that a load has begun; its look follows."""
+
 _POLL_S = 0.2
 _GRACE_S = 120.0  # what a background look may take beyond its window: starting, connecting, writing
+_TURN_S = 3600.0  # how long a load may wait for its turn: behind the browser, the copies and another load
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,9 @@ class Look:
         process = background.process_of(self._criterion.look)
         ended = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its end tells that no further look is to come
+        if self._criterion.look in background.LOADS:
+            begun = self._gate.channel / (BEGUN + self._criterion.look)
+            self._wait(lambda names: begun.exists() or ended in names, _TURN_S)
         self._wait(
             lambda names: (needed <= names and not grows) or ended in names, self._criterion.max_window_s + _GRACE_S
         )

@@ -12,12 +12,11 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
-
-import httpx
 
 from gaia_checks import environment as environments
 from gaia_checks import journal
@@ -31,9 +30,22 @@ from gaia_checks.gate.items import FAILED, PLAN
 from gaia_checks.gate.look import Gate
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge.criteria import RULES
 from gaia_checks.load import chart
-from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
+from gaia_checks.model import (
+    STAGES,
+    Check,
+    Criterion,
+    CriterionVerdict,
+    Finding,
+    Measurement,
+    State,
+    Target,
+    Verdict,
+    timestamp,
+)  # fmt: skip
 from gaia_checks.recorders import source
+from gaia_checks.redaction import SECRET_NAMES, secrets_among
 from gaia_checks.report import allure, evidence, page
 
 Say = Callable[[str], None]
@@ -56,6 +68,7 @@ class Session:
         self.stage = stage or self.environment.stage
         self.criteria = judge_criteria.load(overrides=self.environment.looks, source=self.environment.path.name)
         self.promised = self.criteria.for_stage(self.stage)
+        _refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
         self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -134,13 +147,21 @@ class Session:
         except ConfigurationError:
             self.leave_as_found()
             raise
-        except (GaiaError, httpx.HTTPError, KeyError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it answers, it does not answer as a gaia_server does
             self._unreachable = self.environment.redact(self._why_unreachable(error))
             self._target = None
             self._say(f"no target: {self._unreachable}")
         if self._target is not None:
             self._conductor = Conductor(self.gate, self._target, self.looked_at, complete=self._complete)
             self._conductor.start()
+
+    def abandon(self) -> None:
+        """Leave nothing behind of a gate that was ended while it opened."""
+        if self._conductor:
+            self._conductor.close()
+        self._clear_copies()
+        self._remove_traces()
+        self.leave_as_found()
 
     def _clear_copies(self) -> None:
         """Remove the rehearsal copies of gates, and of workers of this one, that were killed."""
@@ -242,7 +263,7 @@ class Session:
             return
         try:
             left = traces.remove(self._target, {self.run})
-        except (GaiaError, httpx.HTTPError, KeyError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - what the server answers must not keep the gate from its end
             self._say(f"our rules could not be removed ({error or type(error).__name__}); the next gate will do it")
         else:
             if left:
@@ -266,6 +287,22 @@ class Session:
         if not self._found_running:
             self._found_running = True
             rollout.stop(self.environment)
+
+
+def _refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> None:
+    """Refuse secrets that are part of the evidence's own words: taking them out would leave none of it."""
+    names = {check.measurement for criterion in criteria for check in criterion.checks}
+    keys = {field.name for kind in (Measurement, Verdict, CriterionVerdict, Finding, Check) for field in fields(kind)}
+    ids = {criterion.id for criterion in criteria}
+    words = "\n".join(
+        {*names, *keys, *ids, *State, *STAGES, *RULES, judge_verdict.FINISHED, "passed", environment.name}
+    )
+    for name in SECRET_NAMES & environment.values.keys():
+        if any(secret in words for secret in secrets_among({name: environment.values[name]})):
+            raise ConfigurationError(
+                f"{environment.name}: {name} holds a secret that is part of a word of every report, so hiding it would "
+                "hide the evidence; choose another"
+            )
 
 
 def worker_gate(record: dict[str, Any]) -> Gate:

@@ -8,6 +8,7 @@ import pytest
 
 from gaia_checks.gate import background
 from gaia_checks.judge import criteria
+from gaia_checks.model import Measurement, Target
 
 LOOKS = criteria.load().looks
 
@@ -81,3 +82,14 @@ def test_every_background_look_has_its_process() -> None:
         "load": "load",
         "api": None,
     }
+
+
+def test_nothing_is_started_any_more_once_it_was_stopped(tmp_path: Path) -> None:
+    """A gate that is lost just when the load's turn comes must not begin it: nobody would end it."""
+    target, recorded = Target("test", "http://127.0.0.1:9", "run"), list[Measurement]()
+    processes = background.Background(tmp_path, target, recorded.append)
+    processes.start({"first": (sys.executable, "-c", "input(); input()")})
+    processes.stop()
+    processes.start({"second": (sys.executable, "-c", "input(); input()")})
+    processes.wait("second")
+    assert [measurement.name for measurement in recorded] == ["gate.exit.first"]

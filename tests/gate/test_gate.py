@@ -183,6 +183,21 @@ def test_a_gate_brings_its_target_and_takes_it_away_again() -> None:
     assert status["state"] == "stopped"
 
 
+def test_a_gate_that_is_interrupted_while_it_opens_leaves_nothing_running() -> None:
+    """Ctrl-C while the server comes up: pytest would end no session that has not started, so the gate does."""
+    with ground() as made:
+        file = made.environment_file()
+        gate = made.start("pytest", f"--env={file}")
+        assert gate.stdout is not None
+        while "starting" not in gate.stdout.readline():
+            assert gate.poll() is None
+        gate.send_signal(signal.SIGINT)
+        output, _ = gate.communicate(timeout=60)
+        status = json.loads(made.run("gaia_checks.cli", "status", str(file), "--json").stdout)
+    assert gate.returncode == 2, output
+    assert status["state"] == "stopped"
+
+
 def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -> None:
     """With --stage=prod no criterion is silently missing: each passes or says what was not looked at.
 
@@ -246,6 +261,14 @@ def test_a_typo_in_an_environment_file_is_named(change: tuple[str, str], message
     assert outcome.code == 4, outcome.output
     assert message in outcome.output
     assert "Traceback" not in outcome.output
+
+
+def test_a_secret_that_is_a_word_of_the_evidence_is_refused() -> None:
+    """Taking it out would leave no evidence; which one it is, is said without it."""
+    with ground() as made:
+        done = made.run("pytest", f"--env={made.environment_file()}", ADMIN_TOKEN="passed")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "ground: ADMIN_TOKEN holds a secret that is part of a word of every report" in done.stdout + done.stderr
 
 
 def test_a_port_in_use_is_named_with_its_owner() -> None:
