@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import psutil
 
 from gaia_checks.deploy import logfile
-from gaia_checks.model import Log, Measurement, Process, Target, timestamp
+from gaia_checks.model import Log, Measurement, Target, timestamp
 from gaia_checks.recorders import log
-from tests.probes.servers import target
+from tests.probes.servers import known, target
 from tests.recorders import stage
 
 
@@ -24,7 +25,9 @@ def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
 
 def target_with(path: Path, created_s: float) -> Target:
     """A server that began then and logs there."""
-    return target("http://127.0.0.1:9", log=Log(str(path)), process=Process(os.getpid(), created_s, path))
+    return target(
+        "http://127.0.0.1:9", log=Log(str(path)), process=replace(known(os.getpid(), path), created_s=created_s)
+    )
 
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
