@@ -122,6 +122,18 @@ def test_an_empty_log_was_not_really_seen(tmp_path: Path) -> None:
     assert "no line since the process started" in seen["log.errors"].notes[0]
 
 
+def test_a_log_whose_levels_are_numbers_decides_nothing_of_errors(tmp_path: Path) -> None:
+    """With n = 0 and why; a traceback is one in any log."""
+    path, now = tmp_path / "server.log", time.time()
+    path.write_text(
+        json.dumps({"time": timestamp(datetime.fromtimestamp(now, UTC)), "level": 50, "msg": "lost"}) + "\n"
+    )
+    seen = look(tmp_path, path, now, 0.3)
+    assert values(seen) == (True, 0, 0)
+    assert (seen["log.errors"].n, seen["log.tracebacks"].n) == (0, 1)
+    assert "no JSON line of the log has a `level` that is text" in seen["log.errors"].notes[0]
+
+
 def test_a_log_that_is_not_known_or_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
     """Every measurement is there, without samples and with what to do."""
     unknown = stage.run(log.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)
