@@ -1,5 +1,6 @@
 """The look at the log, on real files and a real process's start time."""
 
+import asyncio
 import json
 import os
 import threading
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from gaia_checks.deploy import logfile
 from gaia_checks.model import Log, Measurement, Target, timestamp
-from gaia_checks.recorders import log
+from gaia_checks.recorders import beginning, log
 from tests.probes.servers import known, target
 from tests.recorders import stage
 
@@ -24,10 +26,9 @@ def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
 
 
 def target_with(path: Path, created_s: float) -> Target:
-    """A server that began then and logs there."""
-    return target(
-        "http://127.0.0.1:9", log=Log(str(path)), process=replace(known(os.getpid(), path), created_s=created_s)
-    )
+    """A server that began then, logs there and is gone by now."""
+    gone = replace(known(os.getpid(), path), birth="another", created_s=created_s)
+    return target("http://127.0.0.1:9", log=Log(str(path)), process=gone)
 
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
@@ -62,6 +63,15 @@ def test_the_log_of_an_old_process_is_read_up_to_now(tmp_path: Path) -> None:
     assert time.monotonic() - began < 1
     assert values(seen) == (True, 1, 1)
     assert '"critical"' in seen["log.errors"].notes[0]
+
+
+def test_a_process_is_as_old_as_it_is_when_the_clock_is_set(tmp_path: Path) -> None:
+    """Its record says by the clock as it was when it began; nobody waits an hour for it to be so old."""
+    own = known(os.getpid(), tmp_path)
+    recorded = replace(own, created_s=own.created_s + 3600)
+    began = asyncio.run(beginning.of(target("http://127.0.0.1:9", process=recorded)))
+    assert began.created_s == recorded.created_s
+    assert began.age_s == pytest.approx(time.time() - own.created_s, abs=1)
 
 
 def test_an_error_is_found_across_a_rotation(tmp_path: Path) -> None:
