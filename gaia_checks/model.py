@@ -149,10 +149,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process by pid *and* start time, so that a reused pid is never mistaken for it."""
+    """A process by pid *and* birth (`identity.py`), so that a reused pid is never mistaken for it."""
 
     pid: int
-    created_s: float  # seconds since the epoch, as psutil.Process.create_time() gives it
+    birth: str  # as `identity.birth` gives it
+    created_s: float  # seconds since the epoch, by the clock as it was then: what its log says
     artifact: Path  # the file whose sha256 is the release's: the executable on the recorded command line
 
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "journal", "contract", "redaction"}
+GROUND = {"model", "errors", "environment", "journal", "contract", "redaction", "identity"}
 
 ALLOWED = {
     "model": set(),
@@ -15,6 +15,7 @@ ALLOWED = {
     "journal": {"model", "errors"},
     "contract": {"model", "errors"},
     "redaction": set(),
+    "identity": set(),
     "environment": {"model", "errors", "contract", "redaction"},
     "toml": set(),
     "probes": GROUND,

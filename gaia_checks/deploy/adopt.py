@@ -19,10 +19,10 @@ def survivor(here: Places, say: Callable[[str], None]) -> Record | None:
     found = record.read(here.record)
     alive = found if found and found.server and found.server.alive and found.release else None
     mine = alive.server.pid if alive and alive.server else None
-    for pid, created_s in processes.marked(MARK, here.caches):
+    for pid, birth in processes.marked(MARK, here.caches):
         if pid != mine:
             say(f"ending pid {pid}, left by a supervisor that died")
-            processes.end(pid, created_s)
+            processes.end(pid, birth)
     return alive
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gaia_checks.deploy import logfile, processes, spawn
+from gaia_checks.deploy import logfile, processes, record, spawn
 from gaia_checks.deploy.record import Running
 from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
@@ -66,7 +66,7 @@ class Server:
 
 
 class Adopted(Server):
-    """A server that another supervisor started: known by pid and start time, its sockets are out of our reach."""
+    """A server that another supervisor started: known by pid and birth, its sockets are out of our reach."""
 
     def __init__(self, order: Order, running: Running, started_at: str) -> None:
         """Watch the process from now on."""
@@ -99,7 +99,7 @@ class Child(Server):
         self._log_offset = log.stat().st_size if log.exists() else 0
         self._cache = None if keep_cache else cache
         pid = spawn.spawn(order.release / "gaia_server", {**order.variables, MARK: str(cache)}, sockets, log)
-        super().__init__(order, Running(pid, processes.created_s(pid)), timestamp(datetime.now(UTC)))
+        super().__init__(order, record.of(pid), timestamp(datetime.now(UTC)))
 
     def reap(self) -> None:
         """Take note if the process has ended; what it started itself is killed."""

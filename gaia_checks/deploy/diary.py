@@ -14,7 +14,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ class Diary:
     def open(self, **facts: str | bool | None) -> None:
         """Begin the journal: deployment, kind, phase, before, database, stop_at."""
         self.here.journals.mkdir(exist_ok=True)
-        me = record.mine()
-        self._write(event="opened", harness={"pid": me.pid, "created_s": me.created_s}, **facts)
+        self._write(event="opened", harness=asdict(record.mine()), **facts)
 
     @contextmanager
     def at(self, point: Point) -> Iterator[None]:
@@ -109,4 +108,4 @@ class Diary:
         found = record.of(int(victim)) if victim.isdecimal() else known_as[victim]
         if found and found.alive:
             os.kill(found.pid, signal.SIGKILL)
-            processes.await_end(found.pid, found.created_s)
+            processes.await_end(found.pid, found.birth)

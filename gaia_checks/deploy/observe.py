@@ -51,7 +51,7 @@ def _state(found: Record) -> str:
 def _process(found: Record, folder: Path) -> Process | None:
     if found.server is None or not found.server.alive:
         return None
-    return Process(found.server.pid, found.server.created_s, folder / "gaia_server")
+    return Process(found.server.pid, found.server.birth, found.server.created_s, folder / "gaia_server")
 
 
 def _previous(link: Path) -> Release | None:

@@ -1,4 +1,4 @@
-"""Processes by pid and start time, so that a reused pid is never mistaken for ours."""
+"""Processes by pid and birth, so that a reused pid is never mistaken for ours."""
 
 import contextlib
 import os
@@ -8,25 +8,17 @@ from pathlib import Path
 
 import psutil
 
+from gaia_checks import identity
+
 TERM_S = 10.0
 """How long a server may take to finish its requests after SIGTERM."""
 
-_CLOCK_TOLERANCE_S = 1.5  # start times are counted from the boot time, which moves when the clock is set
 _POLL_S = 0.02
 
 
-def created_s(pid: int) -> float:
-    """Return when process `pid` started, in seconds since the epoch. Raises psutil.NoSuchProcess."""
-    return float(psutil.Process(pid).create_time())
-
-
-def alive(pid: int, started_s: float) -> bool:
-    """Whether the process that started at `started_s` still runs; one that ended but was not waited for does not."""
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started_s) <= _CLOCK_TOLERANCE_S and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def alive(pid: int, birth: str) -> bool:
+    """Whether the process of that birth still runs; one that ended but was not waited for does not."""
+    return identity.find(pid, birth) is not None
 
 
 def lives(pid: int) -> bool:
@@ -47,23 +39,23 @@ def within(folder: Path) -> list[int]:
     return found
 
 
-def end(pid: int, started_s: float) -> None:
+def end(pid: int, birth: str) -> None:
     """Ask the process to end, kill it after `TERM_S`, and return when it is gone."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if not alive(pid, started_s):
+        if not alive(pid, birth):
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        await_end(pid, started_s)
+        await_end(pid, birth)
 
 
-def marked(name: str, folder: Path) -> list[tuple[int, float]]:
-    """Return (pid, start time) of every process of ours whose variable `name` is a path below `folder`."""
+def marked(name: str, folder: Path) -> list[tuple[int, str]]:
+    """Return (pid, birth) of every process of ours whose variable `name` is a path below `folder`."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if Path(process.environ().get(name, "/")).is_relative_to(folder):
-                found.append((process.pid, process.create_time()))
+                found.append((process.pid, identity.birth(process.pid)))
     return found
 
 
@@ -93,8 +85,8 @@ def listener_pid(port: int) -> int | None:
     return None
 
 
-def await_end(pid: int, started_s: float) -> None:
+def await_end(pid: int, birth: str) -> None:
     """Wait for at most `TERM_S`. Not by psutil's wait: it waits on until a slow parent has taken note."""
     deadline = time.monotonic() + TERM_S
-    while alive(pid, started_s) and time.monotonic() < deadline:
+    while alive(pid, birth) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

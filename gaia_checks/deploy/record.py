@@ -6,25 +6,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from gaia_checks import identity
 from gaia_checks.deploy import processes
 from gaia_checks.errors import DeployError
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process by pid and start time."""
+    """A process by pid and birth."""
 
     pid: int
-    created_s: float
+    birth: str  # as `identity.birth` gives it
+    created_s: float  # seconds since the epoch, by the clock as it was then
 
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
-        return processes.alive(self.pid, self.created_s)
+        return processes.alive(self.pid, self.birth)
 
     def end(self) -> None:
         """End it, politely first."""
-        processes.end(self.pid, self.created_s)
+        processes.end(self.pid, self.birth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +85,4 @@ def mine() -> Running:
 
 def of(pid: int) -> Running:
     """Return the process that has `pid` now. Raises psutil.NoSuchProcess."""
-    return Running(pid, processes.created_s(pid))
+    return Running(pid, identity.birth(pid), psutil.Process(pid).create_time())

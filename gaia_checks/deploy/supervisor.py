@@ -13,7 +13,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Supervisor:
                 return {"release": serving, "beside": self._fits_beside(_order(order))}
             case {"do": "start", "order": order, "candidate": candidate, "known": known}:
                 child = await self._start(_order(order), candidate=candidate, known=known)
-                return {"pid": child.running.pid, "created_s": child.running.created_s, "port": child.port}
+                return {"running": asdict(child.running), "port": child.port}
             case {"do": "make_room"}:
                 await self._make_room()
             case {"do": "commit"}:

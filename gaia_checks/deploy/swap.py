@@ -132,8 +132,8 @@ def end(environment: Environment) -> None:
         found.supervisor.end()
         if found.server:
             found.server.end()
-    for pid, created_s in processes.marked(MARK, here.caches):
-        processes.end(pid, created_s)
+    for pid, birth in processes.marked(MARK, here.caches):
+        processes.end(pid, birth)
     if cluster := embedded.of(environment):
         cluster.stop()
     _sweep(here)
@@ -170,7 +170,7 @@ def _start(
     if database:
         order["variables"]["DATABASE_URL"] = database
     started: dict[str, Any] = supervisor.ask("start", order=order, candidate=candidate, known=known)
-    process = Process(started["pid"], started["created_s"], release / "gaia_server")
+    process = Process(**started["running"], artifact=release / "gaia_server")
     return _target(environment, release, process, f"http://127.0.0.1:{started['port']}")
 
 

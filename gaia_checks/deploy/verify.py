@@ -96,7 +96,7 @@ def _identity(target: Target) -> str | None:
     process, release = target.process, target.release
     if process is None or release is None:
         return "nothing is known of the process"
-    if not processes.alive(process.pid, process.created_s):
+    if not processes.alive(process.pid, process.birth):
         return f"process {process.pid} has ended"
     running = psutil.Process(process.pid)
     if str(process.artifact) not in (running.exe(), *running.cmdline()):

@@ -80,17 +80,19 @@ def _run_of(rule_name: str) -> str | None:
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    """Return the rules that the server lists. One that ignores `offset` tells the same page again and again."""
+    found: dict[int, dict[str, Any]] = {}
     while True:
         response = rules.patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})
         if response.status_code != 200:
             raise TargetUnreachable(
                 f"{target.base_url}: GET {_CONFIG} answered {response.status_code} instead of 200 ({_settings(target)})"
             )
-        page = response.json()["items"]
-        found += page
-        if len(page) < 100:
-            return found
+        page = {rule["id"]: rule for rule in response.json()["items"]}
+        new = page.keys() - found.keys()
+        found |= page
+        if len(page) < 100 or not new:
+            return list(found.values())
 
 
 def _settings(target: Target) -> str:

@@ -6,13 +6,12 @@ from pathlib import Path
 import httpx
 import psutil
 
+from gaia_checks import identity
 from gaia_checks.model import Measurement, Process, Target
 from gaia_checks.probes import health
 from gaia_checks.probes.client import client
 from gaia_checks.probes.tally import Watch
 from gaia_checks.probes.unseen import HERE, USER, unseen
-
-_CLOCK_TOLERANCE_S = 0.02  # create_time() is derived from clock ticks of 10 ms
 
 
 def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurement]:
@@ -30,26 +29,21 @@ def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurem
 
 
 def find(process: Process) -> psutil.Process | None:
-    """Return the running process that `process` names by pid and start time, None when it is gone."""
-    try:
-        found = psutil.Process(process.pid)
-        same = abs(found.create_time() - process.created_s) <= _CLOCK_TOLERANCE_S
-        return found if same and found.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
-        return None
+    """Return the running process that `process` names by pid and birth, None when it is gone."""
+    return identity.find(process.pid, process.birth)
 
 
 def _alive(process: Process, watch: Watch) -> Measurement:
     alive = find(process) is not None
     notes = () if alive else (f"no process {process.pid} that was started then",)
-    return watch.saw("process.alive", alive, "bool", 1, "pid and start time of the recorded process", notes)
+    return watch.saw("process.alive", alive, "bool", 1, "pid and birth of the recorded process", notes)
 
 
 def _restarts(process: Process, first_seen: Process | None, watch: Watch) -> Measurement:
     first = first_seen or process
-    same = first.pid == process.pid and abs(first.created_s - process.created_s) <= _CLOCK_TOLERANCE_S
+    same = (first.pid, first.birth) == (process.pid, process.birth)
     notes = () if same else (f"pid {first.pid} at first, pid {process.pid} now",)
-    return watch.saw("process.restarts", int(not same), "count", 1, "pid and start time, at first and now", notes)
+    return watch.saw("process.restarts", int(not same), "count", 1, "pid and birth, at first and now", notes)
 
 
 def digest(target: Target, process: Process, watch: Watch) -> Measurement:

@@ -7,9 +7,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from gaia_checks.model import Target
+from gaia_checks.model import Process, Target
 from gaia_checks.probes import health
 from gaia_checks.probes.client import async_client
+from gaia_checks.probes.process import find
 from gaia_checks.recorders import metrics
 from gaia_checks.recorders.metrics import Unseen
 
@@ -31,10 +32,16 @@ class Beginning:
 async def of(target: Target) -> Beginning:
     """Return when the target's process began. Raises Unseen when neither this machine nor the server tells."""
     if target.process is not None:
-        created_s = target.process.created_s
-        return Beginning(created_s, time.time() - created_s, "the start of the process by its record")
+        how = "the start of the process by its record"
+        return Beginning(target.process.created_s, _age_s(target.process), how)
     async with async_client(target) as http:
         return await _told(http)
+
+
+def _age_s(process: Process) -> float:
+    """Return how long ago `process` began: its record tells that by a clock that may have been set since."""
+    running = find(process)
+    return time.time() - (running.create_time() if running else process.created_s)
 
 
 async def _told(http: httpx.AsyncClient) -> Beginning:

@@ -67,10 +67,10 @@ async def _client(target: Target, wait_s: float, violated: str, fleet: Fleet, ha
 async def back_after_a_cut(target: Target, within_s: float) -> float:
     """Connect, lose the connection without a goodbye, connect again; return the seconds from the cut to new stats.
 
-    Raises TimeoutError when they do not come `within_s`, and what the connections raise.
+    Raises TimeoutError when a connection does not bring them `within_s`, and what the connections raise.
     """
     loop = asyncio.get_running_loop()
-    async with _connection(target) as connection:
+    async with asyncio.timeout(within_s), _connection(target) as connection:
         await connection.recv()
         connection.transport.abort()
         cut_s = loop.time()

@@ -110,8 +110,10 @@ def _measured(reading: Reading, began: Beginning, age_s: float, missing: str | N
 
 
 def _counted(reading: Reading, age_s: float, notes: tuple[str, ...] = ()) -> list[Measurement]:
-    counts = {"log.errors": reading.errors, "log.tracebacks": reading.tracebacks}
+    said = [*reading.examples, *notes]
+    undecided = reading.undecided_errors()
+    errors_n, errors_said = (0, [undecided, *said]) if undecided else (reading.lines, said)
     return [
-        MEASURES.seen(name, count, n=reading.lines, window_s=age_s, notes=[*reading.examples, *notes])
-        for name, count in counts.items()
+        MEASURES.seen("log.errors", reading.errors, n=errors_n, window_s=age_s, notes=errors_said),
+        MEASURES.seen("log.tracebacks", reading.tracebacks, n=reading.lines, window_s=age_s, notes=said),
     ]

@@ -32,15 +32,19 @@ class Line:
     time_s: float | None  # seconds since the epoch; None where it says none
     error: bool
     traceback: bool
+    levelled: bool | None  # whether its JSON says a level as text; None where it is no JSON
 
 
 def parse(text: str) -> Line:
-    """Read a JSON line `time, level, msg, ...`; anything else is judged by the words in it."""
-    traceback = TRACEBACK in text
+    """Read a JSON line `time, level, msg, ...`; where no text says the level, the line is judged by the words in it."""
+    shouted, traceback = bool(_PLAIN_ERROR.search(text)), TRACEBACK in text
     record = _object(text)
     if record is None:
-        return Line(None, bool(_PLAIN_ERROR.search(text)), traceback)
-    return Line(_time_s(record.get("time")), str(record.get("level")).lower() in ERROR_LEVELS, traceback)
+        return Line(None, shouted, traceback, None)
+    time_s, level = _time_s(record.get("time")), record.get("level")
+    if isinstance(level, str):
+        return Line(time_s, level.lower() in ERROR_LEVELS, traceback, levelled=True)
+    return Line(time_s, shouted, traceback, levelled=False)
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class Reading:
     lines: int = 0
     errors: int = 0
     tracebacks: int = 0
+    levelled: int = 0  # JSON lines that say a level as text
+    unlevelled: int = 0  # JSON lines that do not
     examples: list[str] = field(default_factory=list)  # the first few errors and tracebacks
     older: bool = False  # lines of earlier processes stand before its own
     first_s: float | None = None  # the time of its first line that says one
@@ -97,6 +103,18 @@ class Reading:
         late_s = self.first_s - self.created_s
         return None if late_s <= STARTING_S else f"the log begins {late_s:.0f} s after the process: its start is gone"
 
+    def undecided_errors(self) -> str | None:
+        """Say why it is not known whether a line is an error; None when it is, or when one surely was.
+
+        A server whose JSON never says a level as text tells its errors in a way that we do not read.
+        """
+        if self.errors or self.levelled or not self.unlevelled:
+            return None
+        return (
+            "no JSON line of the log has a `level` that is text, so no error would be seen; "
+            'let the server log "level": "error" (docs/contract.md)'
+        )
+
     def _as_young(self, time_s: float) -> bool:
         return time_s >= self.created_s - _TOLERANCE_S
 
@@ -104,6 +122,8 @@ class Reading:
         self.lines += 1
         self.errors += line.error
         self.tracebacks += line.traceback
+        self.levelled += line.levelled is True
+        self.unlevelled += line.levelled is False
         if self.first_s is None:
             self.first_s = line.time_s
         if (line.error or line.traceback) and len(self.examples) < _EXAMPLES:

@@ -26,8 +26,12 @@ async def read(http: httpx.AsyncClient) -> Exposition:
 
 
 def gauge(said: Exposition, name: str) -> float:
-    """Return the first sample of a gauge. Raises Unseen. Pure."""
+    """Return the one sample of a gauge. Raises Unseen, also for several: which of them would it be? Pure."""
     samples = said.samples.get(name)
     if not samples:
         raise Unseen(f"GET {METRICS}: the gauge {name} is missing")
+    if len(samples) > 1:
+        raise Unseen(
+            f"GET {METRICS}: the gauge {name} is told {len(samples)} times; one series without labels is expected"
+        )
     return samples[0].value

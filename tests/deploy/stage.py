@@ -15,7 +15,7 @@ import psutil
 
 from gaia_checks import environment as environments
 from gaia_checks import journal
-from gaia_checks.deploy import places, processes, record, rollout
+from gaia_checks.deploy import places, record, rollout
 from gaia_checks.deploy.status import Status
 from gaia_checks.environment import Environment
 
@@ -92,9 +92,9 @@ class Stage:
 
     def kill_supervisor(self) -> None:
         """End the supervisor as the kernel does when memory runs out."""
-        pid, created_s = self.supervisor().pid, self.supervisor().create_time()
-        kill(pid)
-        eventually(lambda: not processes.alive(pid, created_s))
+        found = record.of(self.supervisor().pid)
+        kill(found.pid)
+        eventually(lambda: not found.alive)
 
     def processes(self) -> list[psutil.Process]:
         """Every process that runs because of this stage, from its command line or its parents."""

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from gaia_checks import journal
-from gaia_checks.deploy import embedded, places, processes, record, rollout, swap
+from gaia_checks.deploy import adopt, embedded, places, processes, record, rollout, swap
 from gaia_checks.errors import ArtifactError, Busy, MigrationError, NotReady, PortInUse, VerifyError
+from tests import clock
 from tests.deploy.stage import Stage, eventually, kill
 
 DEPLOY = """
@@ -247,6 +248,18 @@ def test_a_killed_supervisor_is_replaced_and_its_server_adopted(stage: Stage) ->
     assert stage.get("/environ")["RATE_LIMIT_ENABLED"] == "false"
 
 
+def test_a_clock_that_is_set_makes_no_process_a_stranger(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs is still ours: status says so, no stray is ended, and the next release takes over."""
+    first = stage.deploy("1")
+    assert first.process is not None
+    clock.step(monkeypatch)
+    assert stage.status() == first
+    assert adopt.survivor(places.of(stage.environment), pytest.fail) is not None
+    stage.deploy("2")
+    assert stage.health()["version"] == "2"
+    assert not processes.alive(first.process.pid, first.process.birth)
+
+
 def test_an_adopted_server_makes_room_for_the_next_release(stage: Stage) -> None:
     """Its socket cannot be taken from it, so this one swap is stop-and-start, with the outage in the ledger."""
     first = stage.deploy("1")
@@ -254,7 +267,7 @@ def test_an_adopted_server_makes_room_for_the_next_release(stage: Stage) -> None
     stage.kill_supervisor()
     stage.deploy("2")
     assert stage.health()["version"] == "2"
-    assert not processes.alive(first.process.pid, first.process.created_s)
+    assert not processes.alive(first.process.pid, first.process.birth)
     outages = [line["outage_ms"] for line in journal.read(places.of(stage.environment).ledger) if "outage_ms" in line]
     assert outages[0] == 0 < outages[1]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from gaia_checks.deploy import record
 from gaia_checks.deploy.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.model import Log, Process, Target
@@ -38,6 +38,12 @@ def target(url: str, **fields: Any) -> Target:
     return Target(environment="test", base_url=url, run=RUN, **fields)
 
 
+def known(pid: int, artifact: Path) -> Process:
+    """The process that has this pid now, as a deployment would have it on record."""
+    found = record.of(pid)
+    return Process(found.pid, found.birth, found.created_s, artifact)
+
+
 @contextmanager
 def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Target]:
     """Run the real server on a database, with other variables if any, and say how it can be looked at."""
@@ -48,7 +54,7 @@ def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Targ
             [sys.executable, str(executable)], env={**os.environ, **variables}, stdout=errors, stderr=errors
         )
     try:
-        found = Process(process.pid, psutil.Process(process.pid).create_time(), executable)
+        found = known(process.pid, executable)
         url = f"http://127.0.0.1:{port}"
         _until_answering(f"{url}/health", log)
         token = variables["ADMIN_TOKEN"] or None

@@ -14,7 +14,8 @@ import pytest
 
 from gaia_checks.model import Measurement, Process, Release, Target
 from gaia_checks.probes import process
-from tests.probes.servers import HEALTHY, answering, serving, target
+from tests import clock
+from tests.probes.servers import HEALTHY, answering, known, serving, target
 
 
 def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:
@@ -30,7 +31,7 @@ def running(*command: str, artifact: Path) -> Iterator[tuple[subprocess.Popen[by
     assert child.stdin is not None
     try:
         child.stdout.read(1)
-        yield child, Process(child.pid, psutil.Process(child.pid).create_time(), artifact)
+        yield child, known(child.pid, artifact)
     finally:
         child.kill()
         child.wait()
@@ -70,7 +71,7 @@ def test_a_native_executable_is_known_by_its_content(tmp_path: Path, *, replaced
     released = sha256(artifact)
     with serving(answering("/health", {**HEALTHY, "digest": f"sha256:{released}"})) as url:
         child = subprocess.Popen([str(artifact)], stdin=subprocess.PIPE)
-        found = Process(child.pid, psutil.Process(child.pid).create_time(), artifact)
+        found = known(child.pid, artifact)
         if replaced:
             artifact.unlink()
             artifact.write_text("something else")
@@ -133,11 +134,18 @@ def test_a_dead_process_is_not_alive(script: Path) -> None:
 
 
 def test_a_reused_pid_is_not_the_process(script: Path) -> None:
-    """The same number with another start time is somebody else."""
+    """The same number with another birth is somebody else."""
     with running(sys.executable, str(script), artifact=script) as (_, found):
-        other = replace(found, created_s=found.created_s - 60)
+        other = replace(found, birth=f"{found.birth}0")
         seen = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
     assert seen["alive"].value is False
+
+
+def test_a_process_is_still_the_same_when_the_clock_is_set(server: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a machine that has slept jumps; its processes were not restarted."""
+    clock.step(monkeypatch)
+    values = {name: (seen.value, seen.n) for name, seen in look(server, server.process).items()}
+    assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1)}
 
 
 def test_a_restart_is_seen(server: Target) -> None:
@@ -145,14 +153,14 @@ def test_a_restart_is_seen(server: Target) -> None:
     assert server.process is not None
     for first in (
         replace(server.process, pid=server.process.pid + 1),
-        replace(server.process, created_s=server.process.created_s - 5),
+        replace(server.process, birth=f"{server.process.birth}0"),
     ):
         assert look(server, first)["restarts"].value == 1
 
 
 def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) -> None:
     """Seen at first and not recorded any more: a failure, not a gap."""
-    first = Process(2**22 - 1, 1.0, Path("/x"))
+    first = Process(2**22 - 1, "long ago", 1.0, Path("/x"))
     seen = look(replace(server, process=None), first)
     assert (seen["alive"].value, seen["alive"].n) == (False, 1)
 

@@ -109,6 +109,10 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_pat
         (answering("/metrics", "other 1\n", media="text/plain"), f"the gauge {IN_USE} is missing"),
         (answering("/metrics", f"{IN_USE} many\n", media="text/plain"), f"{IN_USE} many"),
         (answering("/metrics", metrics(most=0), media="text/plain"), f"{MOST} is 0"),
+        (
+            answering("/metrics", metrics() + f'{IN_USE}{{pool="full"}} 10\n', media="text/plain"),
+            f"the gauge {IN_USE} is told 2 times; one series without labels is expected",
+        ),
     ],
 )
 def test_metrics_that_say_nothing_of_the_pool_decide_nothing(

@@ -1,19 +1,22 @@
 """The look at the log, on real files and a real process's start time."""
 
+import asyncio
 import json
 import os
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from gaia_checks.deploy import logfile
-from gaia_checks.model import Log, Measurement, Process, Target, timestamp
-from gaia_checks.recorders import log
-from tests.probes.servers import target
+from gaia_checks.model import Log, Measurement, Target, timestamp
+from gaia_checks.recorders import beginning, log
+from tests.probes.servers import known, target
 from tests.recorders import stage
 
 
@@ -23,8 +26,9 @@ def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
 
 
 def target_with(path: Path, created_s: float) -> Target:
-    """A server that began then and logs there."""
-    return target("http://127.0.0.1:9", log=Log(str(path)), process=Process(os.getpid(), created_s, path))
+    """A server that began then, logs there and is gone by now."""
+    gone = replace(known(os.getpid(), path), birth="another", created_s=created_s)
+    return target("http://127.0.0.1:9", log=Log(str(path)), process=gone)
 
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
@@ -59,6 +63,15 @@ def test_the_log_of_an_old_process_is_read_up_to_now(tmp_path: Path) -> None:
     assert time.monotonic() - began < 1
     assert values(seen) == (True, 1, 1)
     assert '"critical"' in seen["log.errors"].notes[0]
+
+
+def test_a_process_is_as_old_as_it_is_when_the_clock_is_set(tmp_path: Path) -> None:
+    """Its record says by the clock as it was when it began; nobody waits an hour for it to be so old."""
+    own = known(os.getpid(), tmp_path)
+    recorded = replace(own, created_s=own.created_s + 3600)
+    began = asyncio.run(beginning.of(target("http://127.0.0.1:9", process=recorded)))
+    assert began.created_s == recorded.created_s
+    assert began.age_s == pytest.approx(time.time() - own.created_s, abs=1)
 
 
 def test_an_error_is_found_across_a_rotation(tmp_path: Path) -> None:
@@ -117,6 +130,18 @@ def test_an_empty_log_was_not_really_seen(tmp_path: Path) -> None:
     seen = look(tmp_path, tmp_path / "server.log", time.time() - 10, 1)
     assert [measurement.n for measurement in seen.values()] == [0, 0, 0]
     assert "no line since the process started" in seen["log.errors"].notes[0]
+
+
+def test_a_log_whose_levels_are_numbers_decides_nothing_of_errors(tmp_path: Path) -> None:
+    """With n = 0 and why; a traceback is one in any log."""
+    path, now = tmp_path / "server.log", time.time()
+    path.write_text(
+        json.dumps({"time": timestamp(datetime.fromtimestamp(now, UTC)), "level": 50, "msg": "lost"}) + "\n"
+    )
+    seen = look(tmp_path, path, now, 0.3)
+    assert values(seen) == (True, 0, 0)
+    assert (seen["log.errors"].n, seen["log.tracebacks"].n) == (0, 1)
+    assert "no JSON line of the log has a `level` that is text" in seen["log.errors"].notes[0]
 
 
 def test_a_log_that_is_not_known_or_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:

@@ -40,6 +40,9 @@ def read(*lines: str) -> Reading:
         ("2026-11-23 FATAL: out of memory", True, False),
         ("no errors so far", False, False),
         ('{"level": "error"', False, False),
+        ('{"severity": "ERROR", "msg": "lost"}', True, False),
+        ('{"level": 50, "msg": "FATAL: out of memory"}', True, False),
+        ('{"level": 30, "msg": "serving"}', False, False),
         ('["error"]', False, False),
         ("", False, False),
     ],
@@ -48,6 +51,25 @@ def test_a_line_is_judged_by_its_level_or_else_by_its_words(text: str, error: bo
     """JSON says its level; plain lines shout it; a traceback is one wherever it stands."""
     found = parse(text)
     assert (found.error, found.traceback) == (error, traceback)
+
+
+@pytest.mark.parametrize(
+    ("lines", "known"),
+    [
+        (['{"level": 30}', '{"level": 50}'], False),
+        (["listening on 8080", '{"level": 50}'], False),
+        (['{"severity": "error"}'], False),
+        (['{"severity": "ERROR"}', '{"severity": "info"}'], True),
+        ([line(0), '{"status": 200}'], True),
+        (["listening on 8080"], True),
+        ([], True),
+    ],
+)
+def test_errors_are_not_known_of_json_without_levels(lines: list[str], known: bool) -> None:
+    """A number or a name of its own says nothing that we read, but an error that a line shouts is one."""
+    reading = read(*lines)
+    reading.follow()
+    assert (reading.undecided_errors() is None) == known
 
 
 @pytest.mark.parametrize("time", ["2026-11-23T12:00:00", "yesterday", "", "12"])

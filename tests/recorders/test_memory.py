@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gaia_checks.model import Measurement, Process, Target
+from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders import held, memory
-from tests.probes.servers import serving, target
+from tests.probes.servers import known, serving, target
 from tests.recorders import stage
 
 PARENT = """
@@ -35,8 +34,7 @@ def family() -> Iterator[Target]:
     try:
         assert process.stdout is not None
         process.stdout.readline()  # the child has it now
-        created_s = psutil.Process(process.pid).create_time()
-        yield target("http://127.0.0.1:9", process=Process(process.pid, created_s, Path(sys.executable)))
+        yield target("http://127.0.0.1:9", process=known(process.pid, Path(sys.executable)))
     finally:
         process.communicate(b"\n")
 
@@ -56,10 +54,10 @@ def test_the_whole_process_tree_is_sampled(tmp_path: Path) -> None:
 
 
 def test_another_process_with_the_same_pid_is_not_taken_for_it(tmp_path: Path) -> None:
-    """A process is its pid and its start time."""
+    """A process is its pid and its birth."""
     with family() as parent:
         assert parent.process is not None
-        other = Process(parent.process.pid, parent.process.created_s - 60, parent.process.artifact)
+        other = replace(parent.process, birth=f"{parent.process.birth}0")
         seen = stage.run(memory.record, target("http://127.0.0.1:9", process=other), tmp_path, window_s=9, interval_s=1)
     assert {measurement.n for measurement in seen.values()} == {0}
     assert "was gone after 0 s" in seen["memory.peak"].notes[0]
@@ -69,7 +67,7 @@ def test_a_process_that_ends_leaves_what_was_seen_of_it(tmp_path: Path) -> None:
     """The window says how long it was seen, so that it cannot pass for the whole."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
     try:
-        found = Process(process.pid, psutil.Process(process.pid).create_time(), Path(sys.executable))
+        found = known(process.pid, Path(sys.executable))
         seen = stage.run(memory.record, target("http://x", process=found), tmp_path, window_s=30, interval_s=0.1)
     finally:
         process.wait()

@@ -5,19 +5,19 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
+import pytest
 
-from gaia_checks.model import Process, Release, Target
+from gaia_checks.model import Release, Target
 from gaia_checks.recorders import restarts
-from tests.probes.servers import target
+from tests import clock
+from tests.probes.servers import known, target
 from tests.recorders import stage
 
 
 def sleeping(seconds: float) -> "tuple[subprocess.Popen[bytes], Target]":
     """Start a process that ends by itself, and the target that it stands for."""
     process = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"])
-    created_s = psutil.Process(process.pid).create_time()
-    return process, target("http://127.0.0.1:9", process=Process(process.pid, created_s, Path(sys.executable)))
+    return process, target("http://127.0.0.1:9", process=known(process.pid, Path(sys.executable)))
 
 
 def test_a_process_that_stays_was_not_restarted(tmp_path: Path) -> None:
@@ -30,6 +30,18 @@ def test_a_process_that_stays_was_not_restarted(tmp_path: Path) -> None:
         process.wait()
     assert (seen.value, seen.n) == (0, 3)
     assert seen.window_s >= 1.2
+
+
+def test_a_process_was_not_restarted_when_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same one, whatever time of day its start is now."""
+    process, at = sleeping(30)
+    try:
+        clock.step(monkeypatch)
+        seen = stage.run(restarts.record, at, tmp_path, window_s=0.2)["process.restarts"]
+    finally:
+        process.kill()
+        process.wait()
+    assert (seen.value, seen.notes) == (0, ())
 
 
 def test_a_process_that_is_gone_is_noticed_at_once(tmp_path: Path) -> None:

@@ -100,6 +100,19 @@ def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
     assert found["violation_delivered"] == CLIENTS
 
 
+def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_off() -> None:
+    """Its first connection is not waited for any longer than the second."""
+    silent = Server(beats=lambda _client, _beat: False, deaf=lambda _client: True)
+
+    async def cut(url: str) -> None:
+        async with asyncio.timeout(20):
+            with pytest.raises(TimeoutError):
+                await fleet.back_after_a_cut(target(url), 0.2)
+
+    with serving(*silent.routes) as url:
+        asyncio.run(cut(url))
+
+
 def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
     """An alert that is told to nobody is known after the middle of the window; the look need not last until its end."""
     told = asyncio.Event()
