@@ -1,6 +1,7 @@
 """The process of the recorders, started as the gate starts it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 
 from gaia_checks import journal
 from gaia_checks.judge import criteria
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Log, Measurement, Target
 from gaia_checks.probes.answers import CONFIG
 from gaia_checks.probes.client import client
-from tests.probes.servers import TOKEN, serving, target
+from tests.probes.servers import TOKEN, known, serving, target
 from tests.recorders import stage
 from tests.recorders.stage import Server
 
@@ -124,6 +125,16 @@ def test_it_ends_with_the_gate(tmp_path: Path) -> None:
         until(lambda: not fake.rules)
         process.stdin = None  # communicate() would flush it
     assert measured(tmp_path)["soak.drops"].window_s < 10
+
+
+def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
+    """Also one that is not the server's: a line that is an error is shown to people."""
+    log = tmp_path / "server.log"
+    log.write_text('{"level": "error", "msg": "refused: key sk-canary"}\n')
+    given = target("http://127.0.0.1:9", log=Log(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",))
+    with recorders(tmp_path, {"log": {"window_s": 0.1}}, given) as process:
+        assert process.wait(20) == 0
+    assert "refused: key ***" in measured(tmp_path)["log.errors"].notes[0]
 
 
 def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
