@@ -28,6 +28,7 @@ _CLOCKS_S = 30.0  # a start that is farther away than this, by a worker's clock,
 _WATCH_S = 0.5
 _BEYOND_S = REPLY_LIMIT_S + 20.0  # the last answers, the last reports
 
+_LATE = "a worker joined while the load went on; let --expect-workers say how many there are"
 _UNKNOWN = Plan("", "1", 0.0)  # of a load that ended before it was known
 MakeCollector = Callable[[Plan], Collector]
 
@@ -185,6 +186,9 @@ class Master:
 
     def _prepared(self, msg: Any, **_: Any) -> None:
         parts = self._parts
+        if parts.begun:
+            parts.reason = parts.reason or _LATE
+            return
         parts.order.append(msg.node_id)
         if len(parts.order) < parts.expected:
             return

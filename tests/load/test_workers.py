@@ -2,7 +2,10 @@
 
 import os
 import signal
-from contextlib import ExitStack
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from gaia_checks.deploy.spawn import free_port
 from gaia_checks.judge import statistics
 from gaia_checks.load import recording, run
 from tests.load.processes import believed, locust, requests, result, server, starting, wait_for
+
+Add = Callable[[], "subprocess.Popen[bytes]"]
 
 
 def processes(count: int) -> tuple[str, ...]:
@@ -38,29 +43,48 @@ def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
     assert "Aggregated                                                                       300" in done.stderr
 
 
+@contextmanager
+def one_master(url: str, workers: int, *options: str, folder: Path) -> Iterator["tuple[subprocess.Popen[bytes], Add]"]:
+    """Start a master in `folder` that waits for so many workers; yield it and what adds a worker to it."""
+    port = str(free_port())
+    master = ("--master", "--master-bind-port", port, "--expect-workers", str(workers), "--folder", ".", *options)
+    with ExitStack() as stack:
+
+        def add() -> "subprocess.Popen[bytes]":
+            own = Path(tempfile.mkdtemp(dir=folder))
+            return stack.enter_context(
+                starting("smoke.py", url, "--worker", "--master-port", port, headless=False, cwd=own)
+            )
+
+        yield stack.enter_context(starting("smoke.py", url, *master, cwd=folder)), add
+
+
 def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> None:
     """The master says so, ends the load, and exits with 8 whatever was asked."""
-    port = str(free_port())
-    with server() as url, ExitStack() as stack:
-        master = stack.enter_context(
-            starting("smoke.py", url, "-t", "60s", "--rate", "50", "--master", "--master-bind-port", port,
-                     "--expect-workers", "2", "--success", "1%", "--folder", ".", cwd=tmp_path)
-        )  # fmt: skip
-        workers = []
-        for number in range(2):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            workers.append(
-                stack.enter_context(
-                    starting("smoke.py", url, "--worker", "--master-port", port, headless=False, cwd=folder)
-                )
-            )
+    asked = ("-t", "60s", "--rate", "50", "--success", "1%")
+    with server() as url, one_master(url, 2, *asked, folder=tmp_path) as (master, add):
+        workers = [add(), add()]
         wait_for((tmp_path / recording.TIMELINE).exists, 60)
         os.kill(workers[0].pid, signal.SIGKILL)
         assert master.wait(40) == 8
         assert workers[1].wait(40) in (0, 1)
     assert result(tmp_path) == {"broken": "1 of 2 workers were lost: what they sent is not known"}
     assert "1 of 2 workers were lost" in (tmp_path / "locust.err").read_text()
+
+
+def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_path: Path) -> None:
+    """No part was left for it, and what was seen before it came stays where it is."""
+    asked = ("-t", "60s", "--rate", "50", "--success", "1%")
+    with server() as url, one_master(url, 1, *asked, folder=tmp_path) as (master, add):
+        add()
+        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        add()
+        assert master.wait(40) == 8
+    assert result(tmp_path) == {
+        "broken": "a worker joined while the load went on; let --expect-workers say how many there are"
+    }
+    first = next(iter(journal.read(tmp_path / recording.TIMELINE)))
+    assert first["t"] < 2
 
 
 def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
