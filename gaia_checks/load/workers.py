@@ -6,6 +6,7 @@ encoded without loss; a worker that fails says so (`gaia_broken`), one that is l
 several machines need NTP: a worker's requests are due by its own clock, but its latencies do not depend on it.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -178,6 +179,23 @@ class Master:
         environment.events.test_start.add_listener(self._start)
         environment.events.test_stopping.add_listener(self._stopping)
         environment.events.worker_report.add_listener(self._told)
+        options = environment.parsed_options
+        if options.headless or options.autostart:
+            environment.process_exit_code = Inconclusive.exit_code  # also of a load that never starts
+            self._expect(options)
+
+    def _expect(self, options: Any) -> None:
+        """Give up waiting for workers in locust's place: it would exit with 1, which says that the server is bad."""
+        patience_s, options.expect_workers_max_wait = options.expect_workers_max_wait, 0
+        if patience_s:
+            gevent.spawn_later(patience_s, self._give_up_waiting, options.expect_workers, patience_s)
+
+    def _give_up_waiting(self, expected: int, patience_s: int) -> None:
+        connected = len(self._runner.clients.ready)
+        if self._watcher is None and connected < expected:
+            self._give_up(self._parts, f"{connected} of {expected} workers connected within {patience_s} s")
+            self._runner.quit()
+            sys.exit(Inconclusive.exit_code)
 
     def _start(self, **_: Any) -> None:
         self._environment.process_exit_code = Inconclusive.exit_code

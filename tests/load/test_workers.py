@@ -87,6 +87,34 @@ def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_pa
     assert first["t"] < 2
 
 
+@contextmanager
+def lonely_master(*options: str, folder: Path, page: bool) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a master in `folder` for two workers that never come, with its web page or without."""
+    ours = ("-t", "5s", "--success", "50%", "--master", "--master-bind-port", str(free_port()), "--expect-workers", "2")
+    web = ("--autostart", "--web-host", "127.0.0.1", "--web-port", str(free_port())) if page else ()
+    with starting(
+        "smoke.py", "http://127.0.0.1:9", *ours, *web, "--folder", ".", *options, headless=not page, cwd=folder
+    ) as master:
+        yield master
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_workers_that_never_come_make_the_load_inconclusive(page: bool, tmp_path: Path) -> None:
+    """It was not the server's fault, which is what locust's own exit code would say."""
+    with lonely_master("--expect-workers-max-wait", "1", folder=tmp_path, page=page) as master:
+        assert master.wait(40) == 8
+    assert result(tmp_path) == {"broken": "0 of 2 workers connected within 1 s"}
+    assert "inconclusive: the load was not measured: 0 of 2 workers" in (tmp_path / "locust.err").read_text()
+
+
+def test_a_master_that_is_ended_while_it_waits_has_not_passed(tmp_path: Path) -> None:
+    """Nothing was sent, so nothing holds."""
+    with lonely_master(folder=tmp_path, page=True) as master:
+        wait_for(lambda: "0 of 2 connected" in (tmp_path / "locust.err").read_text())
+        master.terminate()
+        assert master.wait(40) == 8
+
+
 def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
     """Its reason is the load's."""
     with server(status=403) as url:
