@@ -221,8 +221,11 @@ class Master:
         parts = self._parts
         if parts.collector is None or client_id not in parts.order:
             return
-        for document in data.get(_KEY, ()):
-            parts.collector.second(parts.order.index(client_id), Second.from_json(document))
+        try:
+            for document in data.get(_KEY, ()):
+                parts.collector.second(parts.order.index(client_id), Second.from_json(document))
+        except Exception as error:  # noqa: BLE001 - locust would log it, and go on as if nobody had told of these seconds
+            parts.reason = parts.reason or str(error) or repr(error)
 
     def _broken(self, msg: Any, **_: Any) -> None:
         self._parts.reason = self._parts.reason or str(msg.data["reason"])

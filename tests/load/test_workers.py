@@ -19,6 +19,32 @@ from tests.load.processes import believed, locust, requests, result, server, sta
 Add = Callable[[], "subprocess.Popen[bytes]"]
 
 
+LOSING = """
+from locust import events
+from locust.runners import WorkerRunner
+from gaia_checks.load.engine import OpenLoopUser
+from gaia_checks.load.mix import Mix, Request
+
+class Readers(OpenLoopUser):
+    mix = Mix([Request("GET", "/health")])
+
+@events.init.add_listener
+def lose_one_report(environment, **_):
+    if not isinstance(environment.runner, WorkerRunner):
+        return
+    lost, client = [], environment.runner.client
+    send = client.send
+
+    def send_or_lose(message):
+        if not lost and message.type == "stats" and message.data["gaia_load"]:
+            lost.append(message)
+        else:
+            send(message)
+
+    client.send = send_or_lose
+"""
+
+
 def processes(count: int) -> tuple[str, ...]:
     """Return the options that split a load over processes, apart from any other load on this machine."""
     port = str(free_port())
@@ -121,3 +147,25 @@ def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
         done = locust(run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
     assert done.returncode == 8
     assert "status 403 instead of 201" in result(tmp_path)["broken"]
+
+
+def test_a_report_that_is_lost_on_its_way_makes_the_load_inconclusive(tmp_path: Path) -> None:
+    """Its requests might be the ones that failed."""
+    (tmp_path / "losing.py").write_text(LOSING)
+    with server() as url:
+        done = locust(tmp_path / "losing.py", url, "-t", "8s", "--rate", "20", *processes(2), "--success", "50%",
+                      "--folder", ".", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 8
+    assert "told was lost or came twice" in result(tmp_path)["broken"]
+
+
+def test_what_cannot_be_written_makes_the_load_inconclusive(tmp_path: Path) -> None:
+    """The master does not go on without the seconds that it could not keep."""
+    with server() as url, one_master(url, 1, "-t", "60s", "--success", "1%", folder=tmp_path) as (master, add):
+        add()
+        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        kept = (tmp_path / recording.TIMELINE).parent
+        kept.rename(tmp_path / "away")
+        kept.touch()
+        assert master.wait(40) == 8
+    assert "Not a directory" in result(tmp_path)["broken"]
