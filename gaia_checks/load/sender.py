@@ -87,7 +87,7 @@ class Sender:
         self._tally.send(due_s, begun_s)
         try:
             ended = self._act(index)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and is counted as that
+        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, it is ours, and is counted as that
             self._tally.break_down(due_s, repr(error))
             return
         arrival = Arrival(
