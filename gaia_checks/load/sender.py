@@ -68,6 +68,8 @@ class Sender:
                 self._under_way.join()
             finally:
                 ticker.kill()
+        if ticker.exception is not None:  # nobody was told of the seconds since, or watched the generator in them
+            raise ticker.exception
         self._close_second(max(self._now_s(), plan.window_s), last=True)
 
     def interrupt(self) -> None:
