@@ -59,7 +59,7 @@ class Client:
         self._family, _, _, _, self._address = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)[0]
         self._headers = message.common_headers(base_url, headers)
         self._limit_s = limit_s
-        self._prefix = url.path.rstrip("/")
+        self._prefix = message.prefix(base_url)
         self._idle: deque[_Connection] = deque()  # the one that was used last is the last
         self._plain = Plain()
         self.retried = 0  # requests that met a dead connection before a byte was written, and took another

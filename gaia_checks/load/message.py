@@ -11,6 +11,11 @@ def common_headers(base_url: str, headers: Mapping[str, str]) -> dict[str, str]:
     return {"Host": urlsplit(base_url).netloc, "Accept": "application/json", **headers}
 
 
+def prefix(base_url: str) -> str:
+    """Return what every path at a server begins with: `/base` for `http://host/base/`."""
+    return urlsplit(base_url).path.rstrip("/")
+
+
 def render(method: str, target: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> bytes:
     """Return a whole request; `target` is a path with its query, `body` goes as JSON."""
     content = b"" if body is None else json.dumps(body).encode()

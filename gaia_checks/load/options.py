@@ -15,6 +15,7 @@ from gaia_checks.load.collector import Collector
 from gaia_checks.load.plan import Plan
 from gaia_checks.load.workers import Alone, Master, OnePerWorker, Worker
 
+_ARGPARSE_REFUSES = 2  # with this exit code
 _LAST_RESORT_S = 60
 _HOW_LONG = "how long the load lasts is missing; add e.g. -t 60s"
 
@@ -35,6 +36,7 @@ def plan(options: Any, url: str, headers: dict[str, str]) -> Plan:
 
 
 def _add(parser: ArgumentParser) -> None:
+    _refuse_as_we_do(parser)
     group = parser.add_argument_group("open loop")
     group.add_argument("--rate", type=_rate, default="10", help="requests per second of all workers together, sent "
                        "whatever the server does; steps 50x30s,100x30s; a ramp 10..200x1m,200")  # fmt: skip
@@ -54,6 +56,16 @@ def _add(parser: ArgumentParser) -> None:
     group.add_argument("--window-s", type=float, default=0.0, help=argparse.SUPPRESS)  # for workers: -t of the master
 
 
+def _refuse_as_we_do(parser: ArgumentParser) -> None:
+    """Let whatever cannot be read on the command line, locust's own options too, end with our code for wrong usage."""
+    ends = parser.exit
+
+    def end(status: int = 0, message: str | None = None) -> NoReturn:
+        ends(ConfigurationError.exit_code if status == _ARGPARSE_REFUSES else status, message)
+
+    parser.exit = end  # type: ignore[method-assign] # locust makes the parser, we only see this one
+
+
 def _rate(text: str) -> str:
     try:
         schedule.parse(text)
@@ -63,7 +75,10 @@ def _rate(text: str) -> str:
 
 
 def _moments(text: str) -> tuple[float, ...]:
-    return tuple(sorted(float(part) for part in text.split(",") if part))
+    try:
+        return tuple(sorted(float(part) for part in text.split(",") if part))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of seconds; write e.g. 300,1470") from None
 
 
 def _begin(environment: Any, **_: Any) -> None:

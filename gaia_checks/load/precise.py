@@ -46,8 +46,8 @@ class Engine:
         self._tally = Tally(plan.window_s, plan.looks_s)
         self._mix = mix
         self._names = [f"{request.method} {request.label}" for request in mix.requests]
-        common = message.common_headers(plan.url, plan.headers)
-        self._bytes = [message.render(r.method, r.path, {**common, **r.headers}, r.body) for r in mix.requests]
+        common, prefix = message.common_headers(plan.url, plan.headers), message.prefix(plan.url)
+        self._bytes = [message.render(r.method, prefix + r.path, {**common, **r.headers}, r.body) for r in mix.requests]
         self._expectations = Expectations(mix.requests)
         self._under_way: deque[Exchange] = deque()
         self._unended = 0

@@ -68,6 +68,8 @@ class Sender:
                 self._under_way.join()
             finally:
                 ticker.kill()
+        if ticker.exception is not None:  # nobody was told of the seconds since, or watched the generator in them
+            raise ticker.exception
         self._close_second(max(self._now_s(), plan.window_s), last=True)
 
     def interrupt(self) -> None:
@@ -87,7 +89,7 @@ class Sender:
         self._tally.send(due_s, begun_s)
         try:
             ended = self._act(index)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours, and is counted as that
+        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, it is ours, and is counted as that
             self._tally.break_down(due_s, repr(error))
             return
         arrival = Arrival(

@@ -105,7 +105,7 @@ def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
         yield _compare(f"{what} (bounds {lower:.4%} to {upper:.4%}, {limits.success:.4%} asked){note}",
                        good=lower >= limits.success, bad=upper < limits.success)  # fmt: skip
     if limits.p99_ms is not None:
-        latencies = Latencies([statistics.decode(result["latency"])])
+        latencies = Latencies(statistics.decode(text) for text in result["latency_blocks"])
         lower_ms, upper_ms = latencies.bounds_ms(99, (ONLY_ALPHA, ONLY_ALPHA))
         bounds = f"bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms asked"
         yield _compare(f"p99 of {result['done']} ({bounds})",

@@ -21,9 +21,17 @@ class Merge:
     workers: int
     _pending: dict[int, Second] = field(default_factory=dict)
     _told: dict[int, float] = field(default_factory=dict)  # worker -> the last second it told of
+    _until_s: dict[int, float] = field(default_factory=dict)  # worker -> the end of that
 
     def add(self, worker: int, second: Second) -> list[Second]:
-        """Take a second of one worker; return those that are complete by it."""
+        """Take a second of one worker; return those that are complete by it.
+
+        Raises ValueError when it does not begin where the one before it ended: the way from a worker loses reports when
+        its connection breaks, and nobody would miss the requests that were in them.
+        """
+        if second.start_s != self._until_s.get(worker, 0.0):
+            raise ValueError(f"a part of what worker {worker} told was lost or came twice")
+        self._until_s[worker] = float("inf") if second.last else second.end_s
         self._told[worker] = float("inf") if second.last else second.number
         if second.number in self._pending:
             self._pending[second.number].add(second)

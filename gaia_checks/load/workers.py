@@ -6,6 +6,7 @@ encoded without loss; a worker that fails says so (`gaia_broken`), one that is l
 several machines need NTP: a worker's requests are due by its own clock, but its latencies do not depend on it.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ _CLOCKS_S = 30.0  # a start that is farther away than this, by a worker's clock,
 _WATCH_S = 0.5
 _BEYOND_S = REPLY_LIMIT_S + 20.0  # the last answers, the last reports
 
+_LATE = "a worker joined while the load went on; let --expect-workers say how many there are"
 _UNKNOWN = Plan("", "1", 0.0)  # of a load that ended before it was known
 MakeCollector = Callable[[Plan], Collector]
 
@@ -177,6 +179,23 @@ class Master:
         environment.events.test_start.add_listener(self._start)
         environment.events.test_stopping.add_listener(self._stopping)
         environment.events.worker_report.add_listener(self._told)
+        options = environment.parsed_options
+        if options.headless or options.autostart:
+            environment.process_exit_code = Inconclusive.exit_code  # also of a load that never starts
+            self._expect(options)
+
+    def _expect(self, options: Any) -> None:
+        """Give up waiting for workers in locust's place: it would exit with 1, which says that the server is bad."""
+        patience_s, options.expect_workers_max_wait = options.expect_workers_max_wait, 0
+        if patience_s:
+            gevent.spawn_later(patience_s, self._give_up_waiting, options.expect_workers, patience_s)
+
+    def _give_up_waiting(self, expected: int, patience_s: int) -> None:
+        connected = len(self._runner.clients.ready)
+        if self._watcher is None and connected < expected:
+            self._give_up(self._parts, f"{connected} of {expected} workers connected within {patience_s} s")
+            self._runner.quit()
+            sys.exit(Inconclusive.exit_code)
 
     def _start(self, **_: Any) -> None:
         self._environment.process_exit_code = Inconclusive.exit_code
@@ -185,6 +204,9 @@ class Master:
 
     def _prepared(self, msg: Any, **_: Any) -> None:
         parts = self._parts
+        if parts.begun:
+            parts.reason = parts.reason or _LATE
+            return
         parts.order.append(msg.node_id)
         if len(parts.order) < parts.expected:
             return
@@ -199,8 +221,11 @@ class Master:
         parts = self._parts
         if parts.collector is None or client_id not in parts.order:
             return
-        for document in data.get(_KEY, ()):
-            parts.collector.second(parts.order.index(client_id), Second.from_json(document))
+        try:
+            for document in data.get(_KEY, ()):
+                parts.collector.second(parts.order.index(client_id), Second.from_json(document))
+        except Exception as error:  # noqa: BLE001 - locust would log it, and go on as if nobody had told of these seconds
+            parts.reason = parts.reason or str(error) or repr(error)
 
     def _broken(self, msg: Any, **_: Any) -> None:
         self._parts.reason = self._parts.reason or str(msg.data["reason"])

@@ -99,6 +99,20 @@ def test_a_name_that_is_unknown_is_inconclusive(tmp_path: Path) -> None:
     assert "broken" in result(tmp_path)
 
 
+def test_a_load_that_nobody_could_be_told_of_meanwhile_is_not_believed(tmp_path: Path) -> None:
+    """The generator was not watched second by second, also when there is room for the rest again."""
+    kept, away = (tmp_path / recording.TIMELINE).parent, tmp_path / "away"
+    with server() as url, starting("smoke.py", url, "-t", "6s", "--rate", "20", *EASY, cwd=tmp_path) as process:
+        wait_for(lambda: seconds(tmp_path) >= 1)
+        kept.rename(away)
+        kept.touch()
+        wait_for(lambda: "[Errno " in (tmp_path / "locust.err").read_text())
+        kept.unlink()
+        away.rename(kept)
+        assert process.wait(60) == 8
+    assert str(recording.TIMELINE) in result(tmp_path)["broken"]
+
+
 def _pass(seconds_: float) -> None:
     """Let time go by: it is what the test is about, not what it waits for."""
     subprocess.run(["sleep", str(seconds_)], check=True)

@@ -24,6 +24,17 @@ class Visitors(OpenLoopUser):
     def complain(self):
         assert self.exchange("GET", "/health").status == 404, "it was found"
 """
+HASTY = """
+import gevent
+from locust import task
+from gaia_checks.load.engine import OpenLoopUser
+
+class Hasty(OpenLoopUser):
+    @task
+    def hurry(self):
+        with gevent.Timeout(0.01):
+            gevent.sleep(60)
+"""
 TWO = """
 from gaia_checks.load.engine import OpenLoopUser
 
@@ -49,12 +60,15 @@ def test_smoke_runs_by_hand(tmp_path: Path) -> None:
         (("-t", "1s", "--rate", "fast"), "'fast' is no rate; write 100"),
         (("-t", "1s", "--p99", "100"), "'100' is no duration; write e.g. 100ms"),
         (("-t", "1s", "--success", "150%"), "'150%' is no share; write e.g. 99.95%"),
+        (("-t", "9s", "--looks-s", "soon"), "'soon' is no list of seconds; write e.g. 300,1470"),
+        (("-t", "soon"), "argument -t/--run-time"),
+        (("-t", "1s", "--p98", "1s"), "unrecognized arguments: --p98"),
     ],
 )
 def test_a_missing_or_wrong_option_is_said(options: tuple[str, ...], text: str, tmp_path: Path) -> None:
-    """It says what to write and does not run."""
+    """It says what to write and does not run, also where the option is locust's own."""
     done = locust("smoke.py", "http://127.0.0.1:9", *options, cwd=tmp_path)
-    assert done.returncode not in (0, 1, 8)
+    assert done.returncode == 4
     assert text in done.stderr
 
 
@@ -85,6 +99,16 @@ def test_own_tasks_are_done_once_per_arrival(tmp_path: Path) -> None:
         "TASK look": 40 - complaints,
     }
     assert seen["notes"][0].startswith("complain: it was found, due at ")
+
+
+def test_a_task_that_runs_out_of_its_own_time_is_counted(tmp_path: Path) -> None:
+    """As any exception of a task: gevent's time limit is none by its class."""
+    (tmp_path / "hasty.py").write_text(HASTY)
+    with server() as url:
+        done = locust(tmp_path / "hasty.py", url, "-t", "1s", "--rate", "20", "--folder", ".", cwd=tmp_path)
+    seen = result(tmp_path)
+    assert done.returncode == 8
+    assert (seen["intended"], seen["sent"], seen["done"], seen["generator_errors"]) == (20, 0, 0, 20)
 
 
 def test_the_precise_engine_refuses_tasks(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ import uvloop
 from gaia_checks.load import connections, precise
 from gaia_checks.load.answer import Answer
 from gaia_checks.load.connections import Exchange
+from gaia_checks.load.http import Client
 from gaia_checks.load.mix import Mix, Request
 from gaia_checks.load.plan import Plan
 from gaia_checks.load.tally import Second
@@ -196,6 +198,22 @@ def test_what_the_server_does_is_its_own_failure(
         seen = send(plan(url, "10", 0.1))
     assert (seen["sent"], seen["done"], seen["failed"], seen["generator_errors"]) == (1, 1, 1, 0)
     assert text in seen["notes"][0]
+
+
+@pytest.mark.parametrize(("base", "asked"), [("", "GET /a "), ("/", "GET /a "), ("/base/", "GET /base/a ")])
+def test_both_engines_ask_below_the_path_of_the_host(base: str, asked: str) -> None:
+    """The same --host is the same server to both."""
+    heard: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        heard.append(connection.recv(65_536))
+        connection.sendall(ANSWER)
+
+    with talking(listen, listen) as url:
+        assert send(plan(url + base, "10", 0.1))["failed"] == 0
+        with closing(Client(url + base, {}, 5)) as client:
+            assert client.exchange("GET", "/a").status == 200
+    assert [request.decode()[: len(asked)] for request in heard] == [asked] * 2
 
 
 def test_a_limit_is_counted_and_named() -> None:

@@ -151,9 +151,9 @@ def test_what_workers_tell_adds_up_to_what_one_process_would_have_counted(parts:
     assert (whole.service, whole.lateness, whole.routes) == (alone.service, alone.lateness, alone.routes)
 
 
-def second(number: int, *, last: bool = False) -> Second:
-    """Make an empty second."""
-    return Second(number, number, number + 1, last=last)
+def second(number: int, *, since: int | None = None, last: bool = False) -> Second:
+    """Make an empty second; it may have been as long as several."""
+    return Second(number, number if since is None else since, number + 1, last=last)
 
 
 def test_a_second_is_complete_when_every_worker_has_told_of_it_or_of_a_later_one() -> None:
@@ -163,8 +163,27 @@ def test_a_second_is_complete_when_every_worker_has_told_of_it_or_of_a_later_one
     assert [done.number for done in merge.add(1, second(0))] == [0]
     assert merge.add(0, second(1)) == []
     assert merge.add(0, second(2)) == []
-    assert [done.number for done in merge.add(1, second(2))] == [1, 2]
+    assert [done.number for done in merge.add(1, second(2, since=1))] == [1, 2]
     assert [done.number for done in merge.add(1, second(3, last=True))] == []
     assert not merge.finished
-    assert [done.number for done in merge.add(0, second(5, last=True))] == [3, 5]
+    assert [done.number for done in merge.add(0, second(5, since=3, last=True))] == [3, 5]
     assert merge.finished
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (second(1),),
+        (second(0), second(2)),
+        (second(0), second(0)),
+        (second(0, last=True), second(1)),
+    ],
+    ids=["the first is lost", "one between is lost", "one came twice", "one came after the last"],
+)
+def test_a_second_that_was_lost_or_came_twice_is_missed(told: tuple[Second, ...]) -> None:
+    """What a worker tells has no gaps, however long its seconds were."""
+    merge = Merge(2)
+    for one in told[:-1]:
+        merge.add(1, one)
+    with pytest.raises(ValueError, match="a part of what worker 1 told was lost or came twice"):
+        merge.add(1, told[-1])

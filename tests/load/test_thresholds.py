@@ -48,6 +48,20 @@ def test_the_exit_code_says_what_is_certain(seen: dict[str, Any], limits: Limits
     assert judge(seen, limits)[0] == code
 
 
+def test_requests_that_were_slow_together_decide_less() -> None:
+    """A stall of 0.45 s makes 0.6 % of a minute slow: far from 1 %, had they been slow each on its own."""
+    tally, total = Tally(60), Total(60)
+    for index in range(6000):
+        due_s = index / 100
+        tally.intend()
+        tally.send(due_s, due_s)
+        ended_s = 30.45 if 30 <= due_s < 30.45 else due_s + 0.01
+        tally.end(Arrival(due_s, due_s, ended_s, None, answered=True))
+    total.add(tally.close(59, 60, Shares(0.1, 0, 0), last=True))
+    code, findings = judge(total.result(), Limits(p99_ms=100))
+    assert (code, findings[0].text) == (8, "inconclusive: p99 of 6000 (bounds 10.000 ms to 330.240 ms, 100 ms asked)")
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

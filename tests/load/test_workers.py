@@ -2,7 +2,10 @@
 
 import os
 import signal
-from contextlib import ExitStack
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,34 @@ from gaia_checks.deploy.spawn import free_port
 from gaia_checks.judge import statistics
 from gaia_checks.load import recording, run
 from tests.load.processes import believed, locust, requests, result, server, starting, wait_for
+
+Add = Callable[[], "subprocess.Popen[bytes]"]
+
+
+LOSING = """
+from locust import events
+from locust.runners import WorkerRunner
+from gaia_checks.load.engine import OpenLoopUser
+from gaia_checks.load.mix import Mix, Request
+
+class Readers(OpenLoopUser):
+    mix = Mix([Request("GET", "/health")])
+
+@events.init.add_listener
+def lose_one_report(environment, **_):
+    if not isinstance(environment.runner, WorkerRunner):
+        return
+    lost, client = [], environment.runner.client
+    send = client.send
+
+    def send_or_lose(message):
+        if not lost and message.type == "stats" and message.data["gaia_load"]:
+            lost.append(message)
+        else:
+            send(message)
+
+    client.send = send_or_lose
+"""
 
 
 def processes(count: int) -> tuple[str, ...]:
@@ -38,23 +69,27 @@ def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
     assert "Aggregated                                                                       300" in done.stderr
 
 
+@contextmanager
+def one_master(url: str, workers: int, *options: str, folder: Path) -> Iterator["tuple[subprocess.Popen[bytes], Add]"]:
+    """Start a master in `folder` that waits for so many workers; yield it and what adds a worker to it."""
+    port = str(free_port())
+    master = ("--master", "--master-bind-port", port, "--expect-workers", str(workers), "--folder", ".", *options)
+    with ExitStack() as stack:
+
+        def add() -> "subprocess.Popen[bytes]":
+            own = Path(tempfile.mkdtemp(dir=folder))
+            return stack.enter_context(
+                starting("smoke.py", url, "--worker", "--master-port", port, headless=False, cwd=own)
+            )
+
+        yield stack.enter_context(starting("smoke.py", url, *master, cwd=folder)), add
+
+
 def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> None:
     """The master says so, ends the load, and exits with 8 whatever was asked."""
-    port = str(free_port())
-    with server() as url, ExitStack() as stack:
-        master = stack.enter_context(
-            starting("smoke.py", url, "-t", "60s", "--rate", "50", "--master", "--master-bind-port", port,
-                     "--expect-workers", "2", "--success", "1%", "--folder", ".", cwd=tmp_path)
-        )  # fmt: skip
-        workers = []
-        for number in range(2):
-            folder = tmp_path / str(number)
-            folder.mkdir()
-            workers.append(
-                stack.enter_context(
-                    starting("smoke.py", url, "--worker", "--master-port", port, headless=False, cwd=folder)
-                )
-            )
+    asked = ("-t", "60s", "--rate", "50", "--success", "1%")
+    with server() as url, one_master(url, 2, *asked, folder=tmp_path) as (master, add):
+        workers = [add(), add()]
         wait_for((tmp_path / recording.TIMELINE).exists, 60)
         os.kill(workers[0].pid, signal.SIGKILL)
         assert master.wait(40) == 8
@@ -63,9 +98,74 @@ def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> 
     assert "1 of 2 workers were lost" in (tmp_path / "locust.err").read_text()
 
 
+def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_path: Path) -> None:
+    """No part was left for it, and what was seen before it came stays where it is."""
+    asked = ("-t", "60s", "--rate", "50", "--success", "1%")
+    with server() as url, one_master(url, 1, *asked, folder=tmp_path) as (master, add):
+        add()
+        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        add()
+        assert master.wait(40) == 8
+    assert result(tmp_path) == {
+        "broken": "a worker joined while the load went on; let --expect-workers say how many there are"
+    }
+    first = next(iter(journal.read(tmp_path / recording.TIMELINE)))
+    assert first["t"] < 2
+
+
+@contextmanager
+def lonely_master(*options: str, folder: Path, page: bool) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a master in `folder` for two workers that never come, with its web page or without."""
+    ours = ("-t", "5s", "--success", "50%", "--master", "--master-bind-port", str(free_port()), "--expect-workers", "2")
+    web = ("--autostart", "--web-host", "127.0.0.1", "--web-port", str(free_port())) if page else ()
+    with starting(
+        "smoke.py", "http://127.0.0.1:9", *ours, *web, "--folder", ".", *options, headless=not page, cwd=folder
+    ) as master:
+        yield master
+
+
+@pytest.mark.parametrize("page", [False, True])
+def test_workers_that_never_come_make_the_load_inconclusive(page: bool, tmp_path: Path) -> None:
+    """It was not the server's fault, which is what locust's own exit code would say."""
+    with lonely_master("--expect-workers-max-wait", "1", folder=tmp_path, page=page) as master:
+        assert master.wait(40) == 8
+    assert result(tmp_path) == {"broken": "0 of 2 workers connected within 1 s"}
+    assert "inconclusive: the load was not measured: 0 of 2 workers" in (tmp_path / "locust.err").read_text()
+
+
+def test_a_master_that_is_ended_while_it_waits_has_not_passed(tmp_path: Path) -> None:
+    """Nothing was sent, so nothing holds."""
+    with lonely_master(folder=tmp_path, page=True) as master:
+        wait_for(lambda: "0 of 2 connected" in (tmp_path / "locust.err").read_text())
+        master.terminate()
+        assert master.wait(40) == 8
+
+
 def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
     """Its reason is the load's."""
     with server(status=403) as url:
         done = locust(run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
     assert done.returncode == 8
     assert "status 403 instead of 201" in result(tmp_path)["broken"]
+
+
+def test_a_report_that_is_lost_on_its_way_makes_the_load_inconclusive(tmp_path: Path) -> None:
+    """Its requests might be the ones that failed."""
+    (tmp_path / "losing.py").write_text(LOSING)
+    with server() as url:
+        done = locust(tmp_path / "losing.py", url, "-t", "8s", "--rate", "20", *processes(2), "--success", "50%",
+                      "--folder", ".", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 8
+    assert "told was lost or came twice" in result(tmp_path)["broken"]
+
+
+def test_what_cannot_be_written_makes_the_load_inconclusive(tmp_path: Path) -> None:
+    """The master does not go on without the seconds that it could not keep."""
+    with server() as url, one_master(url, 1, "-t", "60s", "--success", "1%", folder=tmp_path) as (master, add):
+        add()
+        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        kept = (tmp_path / recording.TIMELINE).parent
+        kept.rename(tmp_path / "away")
+        kept.touch()
+        assert master.wait(40) == 8
+    assert str(recording.TIMELINE) in result(tmp_path)["broken"]
