@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gaia_server import asking, protocol
-from tests.gaia_server.conftest import Running
+from tests.gaia_server.conftest import Running, Start
 
 HOST = b"Host: localhost\r\n"
 
@@ -106,6 +106,18 @@ def test_bodies_are_bounded(own: Running) -> None:
     full = [b" " * 32 * 1024] * (asking.READ_ON // 32 // 1024)
     (answer,) = talk(own, *post(*full, b" "))
     assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+
+LAST_WITH = b"GET /api/admin/quotas/usage HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n" + HOST
+
+
+def test_trailers_are_no_headers(start: Start) -> None:
+    """What comes behind a body says nothing about who asks, even from a proxy whose word is believed."""
+    server = start(TRUSTED_PROXIES="127.0.0.1")
+    server.rule(scope="user", scope_value="mallory", limit_value=0)
+    claim = b"X-User-ID: mallory\r\n"
+    assert [answer.status for answer in talk(server, LAST_WITH + claim + b"\r\n0\r\n\r\n")] == [429]
+    assert [answer.status for answer in talk(server, LAST_WITH + b"\r\n0\r\n" + claim + b"\r\n")] == [200]
 
 
 def test_slow_heads_and_bodies_are_given_up(own: Running) -> None:
