@@ -123,12 +123,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()  # it asked for nothing: nothing is answered
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer, unless an earlier answer is still on its way, and read no more than it takes to be heard."""
+        """Answer and read no more than it takes to be heard; while answers are still to come, end with the last."""
         self._refused = True
         self._stop_clock()
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(self._bytes(problem))
         self.flow.resume_reading()
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # when it is answered the connection ends
+            return
+        self.transport.write(self._bytes(problem))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
