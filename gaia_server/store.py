@@ -3,7 +3,6 @@
 The caller sees two errors only: `Unavailable` when the database does not answer, `DuplicateName` for a taken name.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -187,11 +186,12 @@ class Store:
     async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
         """Yield (channel, payload) as they come, and ("", "") once listening and whenever `every_s` was quiet.
 
-        Raises psycopg.OperationalError when the connection is lost.
+        Raises psycopg.OperationalError when the connection is lost, Unavailable when it was never heard on.
         """
         async with await AsyncConnection.connect(self._dsn, **connection.arguments()) as listening:
             for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
-                await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                with _told():
+                    await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel))))
             while True:
                 yield "", ""
                 async for notification in listening.notifies(timeout=every_s):
@@ -225,11 +225,7 @@ class Store:
     async def rows(self, query: Query, arguments: Any = ()) -> Rows:
         """Run one statement and return its rows, tried again if nothing came of it. Raises Unavailable."""
         with _told():
-            async with asyncio.timeout(TIMEOUT_S):
-                for _ in range(TRIES - 1):
-                    with suppress(*UNDONE):
-                        return await self._once(query, arguments)
-                return await self._once(query, arguments)
+            return await connection.in_time(self._rows(query, arguments))
 
     @asynccontextmanager
     async def alone(self, lock: int) -> AsyncIterator[Ask | None]:
@@ -251,6 +247,12 @@ class Store:
         finally:
             await self._pool.putconn(pooled)
 
+    async def _rows(self, query: Query, arguments: Any) -> Rows:
+        for _ in range(TRIES - 1):
+            with suppress(*UNDONE):
+                return await self._once(query, arguments)
+        return await self._once(query, arguments)
+
     async def _once(self, query: Query, arguments: Any) -> Rows:
         async with self._pool.connection() as pooled:
             return await _fetched(pooled, query, arguments)
@@ -267,8 +269,7 @@ def _told() -> Iterator[None]:
 
 async def _ask(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
     with _told():
-        async with asyncio.timeout(TIMEOUT_S):
-            return await _fetched(pooled, query, arguments)
+        return await connection.in_time(_fetched(pooled, query, arguments))
 
 
 async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:

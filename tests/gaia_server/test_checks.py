@@ -1,6 +1,9 @@
 """The limiter's connection: what is tried again, what is not, and what a batch gives each of its requests."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import psycopg
@@ -8,7 +11,7 @@ import pytest
 
 from gaia_server.batch import Rejected
 from gaia_server.checks import Checks, Question
-from gaia_server.connection import Unavailable
+from gaia_server.connection import TIMEOUT_S, Unavailable
 from gaia_server.limiter import Decision, Principal
 from tests.gaia_server import asking
 from tests.gaia_server.asking import Connection
@@ -140,6 +143,30 @@ def test_a_database_that_hangs_is_unavailable(schema: str, connection: Connectio
 
     play(schema, scene)
     assert used(connection) == 2
+
+
+def test_a_database_that_is_frozen_holds_nobody(schema: str, connection: Connection) -> None:
+    """One that takes no cancellation either is given up as soon, with its connection; the next batch is decided."""
+    asking.rule(connection, "requests_per_hour", 9)
+
+    async def scene(checks: Checks) -> None:
+        await checks.decide([Question(ADA, "config")])
+        row = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND datname = current_database()"
+        ).fetchone()
+        assert row
+        os.kill(row[0], signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(Unavailable):
+                await checks.decide([Question(ADA, "config")])
+            assert time.monotonic() - started < TIMEOUT_S + 2
+            assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+        finally:
+            os.kill(row[0], signal.SIGCONT)
+
+    play(schema, scene)
+    assert used(connection) in (2, 3)  # thawed, it may find what it was asked
 
 
 def test_a_rule_deleted_meanwhile_is_left_out(schema: str, connection: Connection) -> None:
