@@ -31,6 +31,17 @@ _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
 _FIELDS = tuple(field.name for field in fields(RuleFields))
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
 
+# Counters are locked before their rule, as the limiter does: who holds one may be about to write down a refusal, which
+# waits for the rule by its foreign key.
+_DELETE_RULES = (
+    "WITH gone AS (SELECT id FROM rate_limit_configs WHERE {}), buckets AS MATERIALIZED ("
+    "SELECT FROM rate_limit_buckets WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE"
+    "), quotas AS MATERIALIZED ("
+    "SELECT FROM resource_quotas WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE)"
+    " DELETE FROM rate_limit_configs WHERE id IN (SELECT id FROM gone)"
+    " AND (SELECT count(*) FROM buckets) >= 0 AND (SELECT count(*) FROM quotas) >= 0 RETURNING id"
+)
+
 Query = LiteralString | sql.Composed
 Rows = list[DictRow]
 Ask = Callable[..., Awaitable[Rows]]
@@ -129,7 +140,11 @@ class Store:
 
     async def delete_rule(self, rule_id: int) -> bool:
         """Delete a rule with its buckets, quotas and violations; False if there is none. Raises Unavailable."""
-        return bool(await self.rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
+        return await self.delete_rules("id = %(id)s", {"id": rule_id})
+
+    async def delete_rules(self, condition: LiteralString, arguments: Mapping[str, Any]) -> bool:
+        """Delete the rules that `condition` names, likewise; False if there are none. Raises Unavailable."""
+        return bool(await self.rows(sql.SQL(_DELETE_RULES).format(sql.SQL(condition)), arguments))
 
     # What is told
 
