@@ -18,7 +18,7 @@ from gaia_server.server import Server, executable_digest
 from gaia_server.settings import Settings, SettingsError
 
 FIRST_FD = 3
-GRACE_S = 5  # for running requests; what is then said to the database may take 4 s more
+GRACE_S = 5  # for running requests; what is then said to the database may take 4.5 s more
 BACKLOG = 2048
 
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -41,7 +41,8 @@ class Access:
 
     def matches(self, given: str) -> bool:
         """Whether `given` is the admin token."""
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+        said = given.encode("utf-8", "surrogatepass")  # JSON may hold half a character
+        return self.token is not None and hmac.compare_digest(said, self.token.encode())
 
     def session(self, now: float) -> str:
         """Return the value of a session cookie that holds for SESSION_S from `now`.
@@ -66,7 +67,8 @@ class Access:
         origin = connection.headers.get("origin")
         if origin is None or connection.scope.get("method") in _SAFE_METHODS:  # a WebSocket has no method
             return None
-        if urlsplit(origin).netloc.lower() == connection.headers.get("host", "").lower():
+        site = _split(origin)
+        if site and site.netloc.lower() == connection.headers.get("host", "").lower():
             return None
         return Problem(403, "a page of another site may not ask")
 
@@ -81,9 +83,18 @@ class Access:
         return hmac.new(key, stated.encode(), hashlib.sha256).hexdigest()
 
 
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of what a client calls a URL, None if it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
 def _is_local(connection: HTTPConnection) -> bool:
     peer = connection.client.host if connection.client else None
-    host = urlsplit(f"//{connection.headers.get('host', '')}").hostname
+    named = _split(f"//{connection.headers.get('host', '')}")
+    host = named.hostname if named else None
     named_local = host == "localhost" or address.is_loopback(host)
     return named_local and address.is_loopback(peer) and not _is_forwarded(connection)
 

@@ -1,6 +1,5 @@
 """The limiter's one SQL call: many requests decided and counted in one transaction, on one connection."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ from psycopg import AsyncConnection
 
 from gaia_server import connection
 from gaia_server.batch import Rejected
-from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
+from gaia_server.connection import TRIES, UNDONE, Unavailable
 from gaia_server.limiter import Decision, Principal, Standing
 
 CHECK = (
@@ -47,8 +46,7 @@ class Checks:
             self._learning,
         )
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return decisions(questions, await self._row(asked))
+            return decisions(questions, await connection.in_time(self._row(asked)))
         except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
             await self.close()
             raise Unavailable(f"the database does not answer ({type(error).__name__})") from error

@@ -1,14 +1,18 @@
 """Violations on their way to whoever watches: summed until the next push, never more than a bounded number. Pure."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from gaia_server.limiter import Standing
-from gaia_server.problem import timestamp
+from gaia_server.problem import encode, timestamp
 
 MAX_PENDING = 15
-"""How many violations one push tells apart: they fit into one notification of the database (8,000 bytes)."""
+"""How many violations one push tells apart: as a rule they fit into one notification of the database."""
+
+NOTIFICATION = 8000
+"""Bytes that a notification of the database must stay below."""
 
 
 @dataclass(slots=True)
@@ -57,3 +61,14 @@ class Pending:
         taken = [violation.to_json() for violation in self.violations.values()]
         self.violations.clear()
         return taken
+
+
+def notifications(instance: str, violations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what tells the other processes: one notification, more if names full of quotes make it too long."""
+    payload = encode({"from": instance, "violations": violations})
+    if len(payload) < NOTIFICATION:  # JSON in ASCII: a character is a byte
+        yield payload
+        return
+    half = len(violations) // 2
+    yield from notifications(instance, violations[:half])
+    yield from notifications(instance, violations[half:])

@@ -17,9 +17,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gaia_server import __version__, alert_history, retention
 from gaia_server.connection import Unavailable
+from gaia_server.events import notifications
 from gaia_server.hub import Client, Message
 from gaia_server.metrics import resident_bytes
-from gaia_server.problem import encode
 from gaia_server.server import Server
 from gaia_server.store import EVENTS_CHANNEL, RULES_CHANNEL
 
@@ -108,7 +108,8 @@ async def push_violations(server: Server) -> None:
     if violations := server.pending.take():
         for violation in violations:
             await broadcast(server, "violation", violation)
-        await server.store.notify(encode({"from": server.instance, "violations": violations}))
+        for payload in notifications(server.instance, violations):
+            await server.store.notify(payload)
 
 
 async def watch(server: Server) -> None:

@@ -77,8 +77,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        super().on_header(name, value)
+        """Take a header, or count a trailer: in those nobody says who asks, as a proxy may pass on its client's."""
+        if self._in_head:
+            super().on_header(name, value)
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
@@ -122,12 +123,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()  # it asked for nothing: nothing is answered
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer, unless an earlier answer is still on its way, and read no more than it takes to be heard."""
+        """Answer and read no more than it takes to be heard; while answers are still to come, end with the last."""
         self._refused = True
         self._stop_clock()
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(self._bytes(problem))
         self.flow.resume_reading()
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # when it is answered the connection ends
+            return
+        self.transport.write(self._bytes(problem))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)

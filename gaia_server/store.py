@@ -3,7 +3,6 @@
 The caller sees two errors only: `Unavailable` when the database does not answer, `DuplicateName` for a taken name.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -31,6 +30,17 @@ EVENTS_CHANNEL = "gaia_events"
 _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
 _FIELDS = tuple(field.name for field in fields(RuleFields))
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
+
+# Counters are locked before their rule, as the limiter does: who holds one may be about to write down a refusal, which
+# waits for the rule by its foreign key.
+_DELETE_RULES = (
+    "WITH gone AS (SELECT id FROM rate_limit_configs WHERE {}), buckets AS MATERIALIZED ("
+    "SELECT FROM rate_limit_buckets WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE"
+    "), quotas AS MATERIALIZED ("
+    "SELECT FROM resource_quotas WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE)"
+    " DELETE FROM rate_limit_configs WHERE id IN (SELECT id FROM gone)"
+    " AND (SELECT count(*) FROM buckets) >= 0 AND (SELECT count(*) FROM quotas) >= 0 RETURNING id"
+)
 
 Query = LiteralString | sql.Composed
 Rows = list[DictRow]
@@ -130,7 +140,11 @@ class Store:
 
     async def delete_rule(self, rule_id: int) -> bool:
         """Delete a rule with its buckets, quotas and violations; False if there is none. Raises Unavailable."""
-        return bool(await self.rows("DELETE FROM rate_limit_configs WHERE id = %s RETURNING id", (rule_id,)))
+        return await self.delete_rules("id = %(id)s", {"id": rule_id})
+
+    async def delete_rules(self, condition: LiteralString, arguments: Mapping[str, Any]) -> bool:
+        """Delete the rules that `condition` names, likewise; False if there are none. Raises Unavailable."""
+        return bool(await self.rows(sql.SQL(_DELETE_RULES).format(sql.SQL(condition)), arguments))
 
     # What is told
 
@@ -187,11 +201,12 @@ class Store:
     async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
         """Yield (channel, payload) as they come, and ("", "") once listening and whenever `every_s` was quiet.
 
-        Raises psycopg.OperationalError when the connection is lost.
+        Raises psycopg.OperationalError when the connection is lost, Unavailable when it was never heard on.
         """
         async with await AsyncConnection.connect(self._dsn, **connection.arguments()) as listening:
             for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
-                await listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                with _told():
+                    await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel))))
             while True:
                 yield "", ""
                 async for notification in listening.notifies(timeout=every_s):
@@ -225,11 +240,7 @@ class Store:
     async def rows(self, query: Query, arguments: Any = ()) -> Rows:
         """Run one statement and return its rows, tried again if nothing came of it. Raises Unavailable."""
         with _told():
-            async with asyncio.timeout(TIMEOUT_S):
-                for _ in range(TRIES - 1):
-                    with suppress(*UNDONE):
-                        return await self._once(query, arguments)
-                return await self._once(query, arguments)
+            return await connection.in_time(self._rows(query, arguments))
 
     @asynccontextmanager
     async def alone(self, lock: int) -> AsyncIterator[Ask | None]:
@@ -251,6 +262,12 @@ class Store:
         finally:
             await self._pool.putconn(pooled)
 
+    async def _rows(self, query: Query, arguments: Any) -> Rows:
+        for _ in range(TRIES - 1):
+            with suppress(*UNDONE):
+                return await self._once(query, arguments)
+        return await self._once(query, arguments)
+
     async def _once(self, query: Query, arguments: Any) -> Rows:
         async with self._pool.connection() as pooled:
             return await _fetched(pooled, query, arguments)
@@ -267,8 +284,7 @@ def _told() -> Iterator[None]:
 
 async def _ask(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
     with _told():
-        async with asyncio.timeout(TIMEOUT_S):
-            return await _fetched(pooled, query, arguments)
+        return await connection.in_time(_fetched(pooled, query, arguments))
 
 
 async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:

@@ -136,8 +136,4 @@ async def replace_limits(store: Store, user: str, wanted: Mapping[str, int]) -> 
 
 async def delete_limits(store: Store, user: str) -> bool:
     """Delete a user's own rules with what they counted; False if there are none. Raises Unavailable."""
-    return bool(
-        await store.rows(
-            "DELETE FROM rate_limit_configs WHERE scope = 'user' AND scope_value = %s RETURNING id", (user,)
-        )
-    )
+    return await store.delete_rules("scope = 'user' AND scope_value = %(user)s", {"user": user})

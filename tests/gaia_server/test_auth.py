@@ -49,6 +49,11 @@ def test_token(authorization: str, status: int | None) -> None:
     assert refused(Access(TOKEN), connection(peer="192.0.2.7", authorization=authorization)) == status
 
 
+def test_half_a_character_is_not_the_token() -> None:
+    """JSON can say what no text in UTF-8 holds."""
+    assert not Access(TOKEN).matches("\ud800")
+
+
 @pytest.mark.parametrize(
     ("peer", "host", "status"),
     [
@@ -58,6 +63,7 @@ def test_token(authorization: str, status: int | None) -> None:
         ("127.0.0.1", "evil.example:8711", 403),  # DNS rebinding
         ("192.0.2.7", "localhost", 403),
         ("127.0.0.1", "", 403),
+        ("127.0.0.1", "[", 403),
     ],
 )
 def test_without_token(peer: str, host: str, status: int | None) -> None:
@@ -109,6 +115,8 @@ def test_forged_session(forge: Any) -> None:
         ("http", "POST", "http://localhost:80", None),
         ("http", "POST", "https://evil.example", 403),
         ("http", "POST", "null", 403),
+        ("http", "POST", "http://[", 403),
+        ("websocket", "", "http://[", 403),
         ("http", "GET", "https://evil.example", None),  # it cannot read the answer
         ("websocket", "", "https://evil.example", 403),
         ("websocket", "", "http://localhost:80", None),

@@ -1,6 +1,9 @@
 """The limiter's connection: what is tried again, what is not, and what a batch gives each of its requests."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import psycopg
@@ -8,8 +11,9 @@ import pytest
 
 from gaia_server.batch import Rejected
 from gaia_server.checks import Checks, Question
-from gaia_server.connection import Unavailable
+from gaia_server.connection import TIMEOUT_S, Unavailable
 from gaia_server.limiter import Decision, Principal
+from gaia_server.store import Store
 from tests.gaia_server import asking
 from tests.gaia_server.asking import Connection
 
@@ -142,6 +146,30 @@ def test_a_database_that_hangs_is_unavailable(schema: str, connection: Connectio
     assert used(connection) == 2
 
 
+def test_a_database_that_is_frozen_holds_nobody(schema: str, connection: Connection) -> None:
+    """One that takes no cancellation either is given up as soon, with its connection; the next batch is decided."""
+    asking.rule(connection, "requests_per_hour", 9)
+
+    async def scene(checks: Checks) -> None:
+        await checks.decide([Question(ADA, "config")])
+        row = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND datname = current_database()"
+        ).fetchone()
+        assert row
+        os.kill(row[0], signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(Unavailable):
+                await checks.decide([Question(ADA, "config")])
+            assert time.monotonic() - started < TIMEOUT_S + 2
+            assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+        finally:
+            os.kill(row[0], signal.SIGCONT)
+
+    play(schema, scene)
+    assert used(connection) in (2, 3)  # thawed, it may find what it was asked
+
+
 def test_a_rule_deleted_meanwhile_is_left_out(schema: str, connection: Connection) -> None:
     """A batch that waits for a counter which then goes is decided anew, without it."""
     going = asking.rule(connection, "requests_per_hour", 9)
@@ -159,13 +187,37 @@ def test_a_rule_deleted_meanwhile_is_left_out(schema: str, connection: Connectio
     play(schema, scene)
 
 
-async def _blocked(connection: Connection) -> int:
-    """Return the server's session that waits for a lock, once it does."""
+def test_a_rule_that_refuses_can_be_deleted(schema: str, connection: Connection) -> None:
+    """Who deletes it waits for a batch that is about to write down its refusal, and holds nothing that one needs."""
+    going = asking.rule(connection, "requests_per_hour", 0, value="ada")
+    other = asking.rule(connection, "requests_per_hour", 9, value="bob")
+    connection.execute(f"ALTER DATABASE {connection.info.dbname} SET deadlock_timeout = '60s'")  # nobody is let off
+
+    async def scene(checks: Checks) -> None:
+        await checks.decide([Question(ADA, "config"), Question(BOB, "config")])
+        connection.execute("DELETE FROM rate_limit_violations")  # a second has one row, and this is another
+        store = Store(schema)
+        await store.open()
+        with psycopg.connect(schema) as holder:
+            holder.execute("SELECT FROM rate_limit_buckets WHERE rule_id = %s FOR UPDATE", (other,))
+            deciding = asyncio.create_task(checks.decide([Question(ADA, "config"), Question(BOB, "config")]))
+            await _blocked(connection)
+            deleting = asyncio.create_task(store.delete_rule(going))
+            await _blocked(connection, 2)
+        assert admitted(await deciding) == [False, True]
+        assert await deleting
+        await store.close()
+
+    play(schema, scene)
+
+
+async def _blocked(connection: Connection, count: int = 1) -> int:
+    """Return one of the server's sessions that wait for a lock, once so many do."""
     while True:
-        row = connection.execute(
+        rows = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND wait_event_type = 'Lock'"
             " AND datname = current_database()"
-        ).fetchone()
-        if row:
-            return int(row[0])
+        ).fetchall()
+        if len(rows) >= count:
+            return int(rows[0][0])
         await asyncio.sleep(0.01)

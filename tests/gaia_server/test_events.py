@@ -1,10 +1,10 @@
 """Violations on their way to whoever watches."""
 
+import json
 from datetime import UTC, datetime
 
-from gaia_server.events import MAX_PENDING, Pending
+from gaia_server.events import MAX_PENDING, NOTIFICATION, Pending, notifications
 from gaia_server.limiter import Standing
-from gaia_server.problem import encode
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 
@@ -30,4 +30,16 @@ def test_bounded() -> None:
         pending.add(refusal(f"{number:0>208}"), "config")
     taken = pending.take()
     assert len(taken) == MAX_PENDING
-    assert len(encode({"from": "x" * 100, "violations": taken})) < 8000
+    (payload,) = notifications("x" * 100, taken)
+    assert len(payload) < NOTIFICATION
+
+
+def test_split_when_escaped() -> None:
+    """Names full of what JSON writes in two characters are told by several notifications, none of them too long."""
+    pending = Pending()
+    for number in range(MAX_PENDING):
+        pending.add(refusal(f"session:{number:02}" + '"' * 198), "config")
+    taken = pending.take()
+    payloads = list(notifications("x" * 100, taken))
+    assert max(map(len, payloads)) < NOTIFICATION
+    assert [told for payload in payloads for told in json.loads(payload)["violations"]] == taken

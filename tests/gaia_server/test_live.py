@@ -114,3 +114,16 @@ def test_without_token_only_loopback_names(server: Running) -> None:
         websocket.recv(timeout=5)
     assert caught.value.rcvd
     assert caught.value.rcvd.code == 4403
+
+
+def test_names_full_of_quotes_are_told_everywhere(start: Start) -> None:
+    """What fits into no single notification of the database reaches the other processes, too."""
+    here, there = start(TRUSTED_PROXIES="127.0.0.1"), start()
+    here.rule(scope="session", limit_value=0)
+    names = {f"{number:02}" + '"' * 198 for number in range(15)}
+    with connect(there.websocket_url) as far, httpx.Client() as client:
+        for _ in range(5):
+            for name in names:
+                assert client.get(f"{here.home}/usage", headers={"X-Session-ID": name}).status_code == 429
+        assert {receive(far, "violation")["data"]["key"] for _ in names} <= {f"session:{name}" for name in names}
+    assert {line["level"] for line in here.lines()} <= {"info", "warning"}

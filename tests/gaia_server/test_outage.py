@@ -6,10 +6,12 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
@@ -18,6 +20,7 @@ from benchmarks.limiter.accounts import Balance, balance
 from benchmarks.limiter.racing import ADMITTED, REFUSED, UNDECIDED, Race, Seen, cycle
 from gaia_checks.deploy import database, migrate
 from gaia_checks.deploy.embedded import Cluster
+from gaia_server.connection import TIMEOUT_S
 from tests.gaia_server.conftest import MIGRATIONS, Running, poll, servers, without_rules
 
 RECOVERS_WITHIN_S = 10.0
@@ -160,3 +163,42 @@ def gone(connection: psycopg.Connection) -> bool:
     except psycopg.OperationalError:
         return True
     return False
+
+
+def test_one_that_is_frozen_holds_nobody(cluster: Cluster, pair: Pair, tmp_path: Path) -> None:
+    """PostgreSQL takes connections and bytes and never answers: requests are told so, or pass, and SIGTERM ends."""
+    with servers(pair.denying.dsn, tmp_path) as start:
+        denying, allowing = (start(RATE_LIMIT_ON_DB_DOWN=word) for word in ("deny", "allow"))
+        for server in (denying, allowing):
+            assert (
+                httpx.get(f"{server.base_url}/api/nothing").status_code == 404
+            )  # decided, and soon to be written down
+        with frozen(cluster):
+            started = time.monotonic()
+            denied = httpx.get(f"{denying.home}/usage", timeout=30)
+            passed = httpx.get(f"{allowing.base_url}/api/nothing", timeout=30)
+            took = time.monotonic() - started
+            started = time.monotonic()
+            for server in (denying, allowing):
+                server.process.send_signal(signal.SIGTERM)
+            ended = [server.process.wait(30) for server in (denying, allowing)]
+            left = time.monotonic() - started
+    assert (denied.status_code, passed.status_code, ended) == (UNDECIDED, 404, [0, 0])
+    assert took < 2 * (TIMEOUT_S + 2)
+    assert left < 10
+    assert {line["level"] for server in (denying, allowing) for line in server.lines()} <= {"info", "warning"}
+
+
+@contextmanager
+def frozen(cluster: Cluster) -> Iterator[None]:
+    """Stop all of PostgreSQL's processes for a while, as a machine or a disk that hangs does."""
+    first = psutil.Process(int((cluster.folder / "data" / "postmaster.pid").read_text().partition("\n")[0]))
+    first.suspend()
+    processes = [first, *first.children(recursive=True)]
+    try:
+        for process in processes:
+            process.suspend()
+        yield
+    finally:
+        for process in reversed(processes):
+            process.resume()

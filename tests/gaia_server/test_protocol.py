@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gaia_server import asking, protocol
-from tests.gaia_server.conftest import Running
+from tests.gaia_server.conftest import Running, Start
 
 HOST = b"Host: localhost\r\n"
 
@@ -106,6 +106,35 @@ def test_bodies_are_bounded(own: Running) -> None:
     full = [b" " * 32 * 1024] * (asking.READ_ON // 32 // 1024)
     (answer,) = talk(own, *post(*full, b" "))
     assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+
+def test_what_is_asked_before_a_refusal_is_answered(own: Running) -> None:
+    """Garbage in the packet of good requests ends the connection, but not before their answers."""
+    for count in (1, 3):
+        answers = talk(own, (b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n") * count + b"\x01garbage")
+        assert [answer.status for answer in answers] == [200] * count
+        assert answers[-1].headers["connection"] == "close"
+    assert {line["level"] for line in own.lines()} <= {"info", "warning"}
+
+
+def test_trailers_are_bounded(own: Running) -> None:
+    """Too much behind a body ends the connection, too; the request may have been answered by then or not."""
+    chunked = b"GET /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HOST + b"\r\n0\r\n"
+    answers = talk(own, chunked + b"X-A: " + b"a" * 40_000 + b"\r\n\r\n")
+    assert (answers[0].status, answers[-1].headers["connection"]) == (200, "close")
+    assert {line["level"] for line in own.lines()} <= {"info", "warning"}
+
+
+LAST_WITH = b"GET /api/admin/quotas/usage HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n" + HOST
+
+
+def test_trailers_are_no_headers(start: Start) -> None:
+    """What comes behind a body says nothing about who asks, even from a proxy whose word is believed."""
+    server = start(TRUSTED_PROXIES="127.0.0.1")
+    server.rule(scope="user", scope_value="mallory", limit_value=0)
+    claim = b"X-User-ID: mallory\r\n"
+    assert [answer.status for answer in talk(server, LAST_WITH + claim + b"\r\n0\r\n\r\n")] == [429]
+    assert [answer.status for answer in talk(server, LAST_WITH + b"\r\n0\r\n" + claim + b"\r\n")] == [200]
 
 
 def test_slow_heads_and_bodies_are_given_up(own: Running) -> None:
