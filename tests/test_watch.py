@@ -184,6 +184,7 @@ def test_tags_are_followed_by_name_and_commit_also_when_the_remote_was_away(stag
     origin.tag("deploy/stage/phase-1")
     origin.tag("deploy/nowhere/phase-1")
     origin.tag("deploy/stage/a/b")
+    origin.tag("deploy/stage/worktree")
     origin.tag("deploy/qa/phase-1")
     with watching(stage, origin) as watch:
         eventually(lambda: events(stage, "watch") == [("phase-1", "failed")], GATE_S)
@@ -202,6 +203,7 @@ def test_tags_are_followed_by_name_and_commit_also_when_the_remote_was_away(stag
     refused = sorted(one["why"] for one in ledger(stage, "tag") if one["event"] == "refused")
     assert [why.split(";")[0] for why in refused] == [
         "'deploy/stage/a/b' is no deployment tag",
+        "'deploy/stage/worktree' is no deployment tag: worktree is what was never tagged",
         "deploy/nowhere/phase-1: no such environment",
     ]
     assert [(one["event"], one["commit"]) for one in ledger(stage, "tag") if one["event"] != "refused"] == [

@@ -26,9 +26,6 @@ from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.model import Release
 from gaia_checks.redaction import SECRET_NAMES
 
-WORKTREE = "worktree"
-"""The phase of what was never tagged."""
-
 _EXECUTABLE = "gaia_server"
 
 
@@ -56,7 +53,7 @@ def from_worktree(
         if sha256(source) != sha256(new / _EXECUTABLE):
             raise ArtifactError(f"{source}: changed while it was copied; wait until its build is done, then run again")
         _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
-        return _finish(new, releases, Origin(WORKTREE, head()), handover=handover)
+        return _finish(new, releases, Origin(tag.WORKTREE, head()), handover=handover)
 
 
 def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, handover: bool = True) -> Path:

@@ -8,7 +8,7 @@ from gaia_checks.deploy import artifact, notes, places, record
 from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.record import Record
 from gaia_checks.deploy.status import Status
-from gaia_checks.deploy.tag import Tag
+from gaia_checks.deploy.tag import WORKTREE, Tag
 from gaia_checks.environment import Environment, url_of
 from gaia_checks.model import Log, Process, Release
 
@@ -60,7 +60,7 @@ def _previous(link: Path) -> Release | None:
 
 def _tag_present(ledger: Path, tag: Tag) -> bool | None:
     """Whether the tag is there: on the remote that is watched, else in the project's own repository."""
-    if tag.phase == artifact.WORKTREE:
+    if tag.phase == WORKTREE:
         return None
     seen = notes.tag_seen(ledger, tag.environment, tag.phase)
     return artifact.tag_present(tag) if seen is None else seen
