@@ -269,6 +269,18 @@ def test_after_a_killed_supervisor_a_bad_release_brings_the_old_one_back(stage: 
     assert stage.health()["version"] == "1"
 
 
+def test_what_an_orderly_reboot_ended_is_on_record_and_brought_back(embedded_stage: Stage) -> None:
+    """A supervisor that is told to end takes its servers with it, but not the knowledge of what ran."""
+    first = embedded_stage.deploy()
+    supervisor = embedded_stage.supervisor()
+    supervisor.terminate()
+    supervisor.wait(60)
+    assert embedded_stage.status().state == "crashed"
+    assert embedded_stage.status().release_dir == first.release_dir
+    assert rollout.repair(embedded_stage.environment).release_dir == first.release_dir
+    assert embedded_stage.health()["version"] == "1"
+
+
 def test_stop_leaves_nothing(embedded_stage: Stage) -> None:
     """After stop there is no process, no socket and no PostgreSQL; stopping again is fine."""
     embedded_stage.deploy()
