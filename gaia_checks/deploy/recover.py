@@ -119,8 +119,18 @@ def _undo(environment: Environment, opened: Opened) -> None:
         swap.end(environment)
     else:
         swap.bring_back(environment, opened.before, anew=(Point.TAKE_OVER, Event.BEGUN) in opened.reached)
+    _relink(environment, opened)
     with contextlib.suppress(GaiaError):  # a scratch database that cannot be dropped now is dropped by the next one
         _tidy(environment, opened)
+
+
+def _relink(environment: Environment, opened: Opened) -> None:
+    """Let `current` and `previous` tell what serves now, so that a rollback and a pruning know what was before it."""
+    releases = places.of(environment).releases
+    if _only_forward(opened) and opened.release:
+        links.point(releases, current=opened.release, previous=opened.before)
+    elif (Point.LINK, Event.BEGUN) in opened.reached:
+        links.restore(releases, current=opened.current, previous=opened.previous)
 
 
 def _tidy(environment: Environment, opened: Opened) -> None:
