@@ -10,6 +10,7 @@ The digits are of sha256 over all that a release is, so that two never share a f
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -156,8 +157,11 @@ def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Pat
     if folder.exists():
         folder.rename(releases / f".new-damaged-{identity}")
     _close(new)
+    for path in (*new.rglob("*"), new):
+        _to_disk(path)  # before it has its name: a power cut leaves a whole release or none
     new.rename(folder)
     folder.chmod(0o555)
+    _to_disk(releases)
     return folder
 
 
@@ -172,6 +176,14 @@ def _whole(folder: Path) -> bool:
 def _close(folder: Path) -> None:
     for path in folder.rglob("*"):
         path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy_migrations(source: Path, target: Path) -> None:
