@@ -37,12 +37,12 @@ def deploy(
     ] = None,
 ) -> None:
     """Bring a release up: all of it, or the old one stays."""
-    from gaia_checks.deploy import alert, artifact, rollout
+    from gaia_checks.deploy import alert, rollout, tag
 
     where = environments.load(env)
-    if phase is None and where.database != "embedded":
+    wanted = phase or tag.WORKTREE
+    if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
-    wanted = phase or artifact.WORKTREE
     with alert.told(where, wanted):
         rollout.deploy(where, phase=wanted, say=_saying(where))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gaia_checks import environment as environments
 from gaia_checks import journal, promote
-from gaia_checks.deploy import alert, artifact, lock, logfile, places, record, remote
+from gaia_checks.deploy import alert, lock, logfile, places, record, remote
 from gaia_checks.deploy.asked import Request
 from gaia_checks.deploy.follow import Followed
 from gaia_checks.deploy.remote import Remote
@@ -62,6 +62,7 @@ class Watcher:
         self._tell = say
         self._stopping = stopping
         self._trouble = ""  # said once
+        self._lost: str | None = None  # the phase of what ran until a reboot, and does not yet again
         self._here = places.of(environment)
         self._tags = Followed(environment, source, known, self._say)
 
@@ -71,7 +72,7 @@ class Watcher:
         turn = self._here.state / "watch.lock"
         with lock.hold(turn, environment=self._environment.name, why="watch", since=journal.now()):
             self._say(f"following {self._source.url}")
-            self._bring_back()
+            self._lost = self._gone()
             while not self._stopping.is_set():
                 if not self._step():
                     self._stopping.wait(every_s)
@@ -80,6 +81,9 @@ class Watcher:
     def _step(self) -> bool:
         """Look, and do one thing. Return whether it was done; a full disk or the like is waited for."""
         try:
+            if self._lost and not self._bring_back(self._lost):
+                return False
+            self._lost = None
             self._tags.look()
             request = self._tags.next()
             done = request is not None and self._fulfil(request)
@@ -91,12 +95,29 @@ class Watcher:
         self._trouble = ""
         return done
 
-    def _bring_back(self) -> None:
-        """After a reboot nothing runs and no tag has changed: what ran is deployed again."""
+    def _gone(self) -> str | None:
+        """Return the phase of what is on record while nothing runs, as after a reboot; else None."""
         last = record.read(self._here.record)
-        gone = last and not last.supervisor.alive and not (last.server and last.server.alive)
-        if last and last.release and gone:
-            self._tags.again(artifact.describe(Path(last.release)).phase)
+        if last is None or last.release is None or last.supervisor.alive or (last.server and last.server.alive):
+            return None
+        return Path(last.release).name.rpartition("-")[0]
+
+    def _bring_back(self, phase: str) -> bool:
+        """Let the release on record serve again, wherever its tag is by now. False: try it later."""
+        self._say(f"{phase}: its server is gone; bringing it back")
+        ended = self._run(phase, "status", str(self._environment.path), "--repair")
+        if ended is None:
+            return False
+        code, said = ended
+        state = "is back" if code == 0 else "cannot be brought back"
+        why = f"it serves at {self._environment.local_url}" if code == 0 else said
+        if code:
+            self._tags.note(phase, "watch", "failed", why=said)
+        self._say(f"{phase}: {state}: {why}")
+        alert.tell(
+            self._environment, phase, alert.Message(f"{self._environment.name}: {phase} {state}", why, code == 0)
+        )
+        return True
 
     def _fulfil(self, request: Request) -> bool:
         """Deploy, or gate what was deployed. Return False where it has to be tried again later."""
@@ -105,14 +126,10 @@ class Watcher:
     def _deploy(self, request: Request) -> bool:
         """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
         self._say(f"{request.phase}: deploying {request.commit[:12]}")
-        log = self._here.logs / "deploy.log"
-        command = (sys.executable, "-m", "gaia_checks.cli", "deploy", str(self._environment.path), request.phase)
-        code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
-        said = logfile.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
-        killed = f"gaia deploy was ended by signal {-code}" if code < 0 else None
-        if killed or (code == Busy.exit_code and said.startswith("busy: ")):
-            self._say(f"{request.phase}: trying again: {killed or said}")
+        ended = self._run(request.phase, "deploy", str(self._environment.path), request.phase)
+        if ended is None:
             return False
+        code, said = ended
         if code == 0:
             self._tags.deployed(request)
         else:
@@ -120,6 +137,18 @@ class Watcher:
             self._tags.done(request)
         self._say(f"{request.phase}: {said}")
         return True
+
+    def _run(self, phase: str, word: str, *words: str) -> tuple[int, str] | None:
+        """Run a `gaia` command to its end; return its exit code and last words, None when it has to be tried again."""
+        log = self._here.logs / "deploy.log"
+        command = (sys.executable, "-m", "gaia_checks.cli", word, *words)
+        code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
+        said = logfile.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
+        killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
+        if killed or (code == Busy.exit_code and said.startswith("busy: ")):
+            self._say(f"{phase}: trying again: {killed or said}")
+            return None
+        return code, said
 
     def _gate(self, request: Request) -> bool:
         """Run the gate and record where its evidence is."""

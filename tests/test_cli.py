@@ -49,6 +49,7 @@ def gaia(*words: str) -> subprocess.Popen[str]:
     [
         (("deploy", "nowhere"), "gaia: nowhere: no such environment"),
         (("deploy", "dev"), "gaia: dev: give the phase to deploy, e.g. gaia deploy dev phase-11.4"),
+        (("deploy", "dev", "worktree"), "gaia: dev: give the phase to deploy, e.g. gaia deploy dev phase-11.4"),
         (("status",), "gaia: Missing argument 'ENV'; see: gaia --help"),
         (("sttus",), "gaia: No such command 'sttus'"),
         (("status", "local", "--jsn"), "gaia: No such option"),
@@ -82,7 +83,7 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_missing_variable_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Deploying without a required variable says which and how to set it."""
-    assert cli.run(["deploy", str(file), "worktree"]) == 4
+    assert cli.run(["deploy", str(file), "phase-1"]) == 4
     assert (
         "DATABASE_URL not set; there.toml requires it: export DATABASE_URL=... and run again" in capsys.readouterr().err
     )
@@ -93,7 +94,7 @@ def test_an_unreachable_database_is_said_without_its_password(
 ) -> None:
     """The line says that the database does not answer; the password appears nowhere."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://gaia:canary-1c7@127.0.0.1:1/x")
-    assert cli.run(["deploy", str(file), "worktree"]) == 4
+    assert cli.run(["deploy", str(file), "phase-1"]) == 4
     shown = capsys.readouterr()
     assert shown.err.startswith("gaia: the database does not answer: ")
     assert "canary" not in shown.err + shown.out
@@ -103,7 +104,7 @@ def test_an_unreachable_database_is_said_without_its_password(
 def test_a_folder_that_cannot_be_written_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where nothing can be written, the variable to set is said."""
     (file.parent / "home").write_text("a file stands in the way")
-    assert cli.run(["deploy", str(file), "worktree"]) == 4
+    assert cli.run(["deploy", str(file), "phase-1"]) == 4
     assert "set GAIA_HOME to another folder" in capsys.readouterr().err
 
 

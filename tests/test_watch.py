@@ -109,8 +109,8 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
     kill(server.pid)
     eventually(lambda: stage.status().process is None)  # as after a reboot
     with watching(stage, origin) as again:
-        again.says("phase-1: its server is gone; deploying it again")
-        again.says("phase-1: gating", times=2)
+        again.says("phase-1: its server is gone; bringing it back")
+        again.says("phase-1: is back: it serves at ")
     assert stage.health()["version"] == "1"
     origin.untag("deploy/stage/phase-1")
     with watching(stage, origin) as last:
@@ -127,6 +127,46 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
     verdict = Path(gated[0]["evidence"]) / "verdict.json"
     assert json.loads(verdict.read_text())["release"] is None
     assert gated[0]["verdict_sha256"] == hashlib.sha256(verdict.read_bytes()).hexdigest()
+
+
+def test_after_a_reboot_what_ran_is_back_and_not_what_its_tag_asks_for(stage: Stage, origin: Forge) -> None:
+    """The tag has moved on, but somebody went back since; also a supervisor that was told to end leaves a record."""
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("phase-1: gated: ")
+        origin.tag("deploy/stage/phase-1", origin.fake("2"))
+        watch.says("phase-1: gated: ", times=2)
+        assert stage.health()["version"] == "2"
+    rolled = stage.gaia("rollback", str(stage.file))
+    assert rolled.returncode == 0, rolled.stderr
+    before, supervisor = stage.status().release, stage.supervisor()
+    supervisor.terminate()
+    supervisor.wait(GATE_S)
+    with watching(stage, origin) as again:
+        again.says("phase-1: is back: it serves at ")
+    assert stage.health()["version"] == "1"
+    assert stage.status().release == before
+    assert events(stage, "watch") == [("phase-1", "deployed")] * 2
+
+
+def test_a_release_that_cannot_be_brought_back_is_said_once_and_holds_up_no_tag(stage: Stage, origin: Forge) -> None:
+    """What ran is damaged: the failure is recorded, and the next tag is deployed."""
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("phase-1: gated: ")
+    release, supervisor = stage.status().release_dir, stage.supervisor()
+    assert release is not None
+    supervisor.terminate()
+    supervisor.wait(GATE_S)
+    (release / "gaia_server").chmod(0o755)
+    (release / "gaia_server").write_bytes(b"")
+    origin.tag("deploy/stage/phase-2", origin.fake("2"))
+    with watching(stage, origin) as again:
+        again.says("phase-1: cannot be brought back: ")
+        again.says("phase-2: gating")
+        assert again.said.count("cannot be brought back") == 1
+    assert stage.health()["version"] == "2"
+    assert events(stage, "watch") == [("phase-1", "deployed"), ("phase-1", "failed"), ("phase-2", "deployed")]
 
 
 def test_what_a_killed_watch_began_is_finished_by_the_next(stage: Stage, origin: Forge) -> None:
@@ -184,6 +224,7 @@ def test_tags_are_followed_by_name_and_commit_also_when_the_remote_was_away(stag
     origin.tag("deploy/stage/phase-1")
     origin.tag("deploy/nowhere/phase-1")
     origin.tag("deploy/stage/a/b")
+    origin.tag("deploy/stage/worktree")
     origin.tag("deploy/qa/phase-1")
     with watching(stage, origin) as watch:
         eventually(lambda: events(stage, "watch") == [("phase-1", "failed")], GATE_S)
@@ -202,6 +243,7 @@ def test_tags_are_followed_by_name_and_commit_also_when_the_remote_was_away(stag
     refused = sorted(one["why"] for one in ledger(stage, "tag") if one["event"] == "refused")
     assert [why.split(";")[0] for why in refused] == [
         "'deploy/stage/a/b' is no deployment tag",
+        "'deploy/stage/worktree' is no deployment tag: worktree is what was never tagged",
         "deploy/nowhere/phase-1: no such environment",
     ]
     assert [(one["event"], one["commit"]) for one in ledger(stage, "tag") if one["event"] != "refused"] == [

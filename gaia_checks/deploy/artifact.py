@@ -10,6 +10,7 @@ The digits are of sha256 over all that a release is, so that two never share a f
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -25,9 +26,6 @@ from gaia_checks.environment import ROOT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.model import Release
 from gaia_checks.redaction import SECRET_NAMES
-
-WORKTREE = "worktree"
-"""The phase of what was never tagged."""
 
 _EXECUTABLE = "gaia_server"
 
@@ -56,7 +54,7 @@ def from_worktree(
         if sha256(source) != sha256(new / _EXECUTABLE):
             raise ArtifactError(f"{source}: changed while it was copied; wait until its build is done, then run again")
         _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
-        return _finish(new, releases, Origin(WORKTREE, head()), handover=handover)
+        return _finish(new, releases, Origin(tag.WORKTREE, head()), handover=handover)
 
 
 def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, handover: bool = True) -> Path:
@@ -159,8 +157,11 @@ def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Pat
     if folder.exists():
         folder.rename(releases / f".new-damaged-{identity}")
     _close(new)
+    for path in (*new.rglob("*"), new):
+        _to_disk(path)  # before it has its name: a power cut leaves a whole release or none
     new.rename(folder)
     folder.chmod(0o555)
+    _to_disk(releases)
     return folder
 
 
@@ -175,6 +176,14 @@ def _whole(folder: Path) -> bool:
 def _close(folder: Path) -> None:
     for path in folder.rglob("*"):
         path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy_migrations(source: Path, target: Path) -> None:

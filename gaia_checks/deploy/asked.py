@@ -5,7 +5,6 @@ The memory is a journal; `recall` folds its records: {"event", "phase", "commit"
     began                the first look was taken
     past                 the tag was there before the first look, behind a newer one: known, not asked for
     new, moved           the tag asks for a deployment of this commit
-    again                its server is gone without anybody's wish: the same once more
     deleted              it asks for nothing any more
     deployed             what it asked for runs; its gate is still to come
     done                 nothing more is to be done for it
@@ -52,8 +51,8 @@ def recall(records: Iterable[Mapping[str, Any]]) -> Memory:
         event, phase, commit = record["event"], record.get("phase", ""), record.get("commit", "")
         if event == "began":
             began = True
-        elif event in ("deployed", "again"):
-            wanted[phase] = Request(phase, commit, deployed=event == "deployed")
+        elif event == "deployed":
+            wanted[phase] = Request(phase, commit, deployed=True)
         elif event in ("past", "new", "moved"):
             tags[phase] = commit
             wanted.pop(phase, None)

@@ -33,6 +33,8 @@ class Opened:
     kind: str  # "deploy" or "rollback"
     phase: str
     before: Path | None  # the release that served before; None: nothing did
+    current: Path | None  # where the links pointed before, `current` and
+    previous: Path | None  # `previous`; None: there was none
     release: Path | None  # the release that is to serve; None: it was not made yet
     database: bool  # a rollback that takes the schema along
     reached: frozenset[tuple[str, str]]  # (point, event)
@@ -45,7 +47,7 @@ class Diary:
     here: Places
 
     def open(self, **facts: str | bool | None) -> None:
-        """Begin the journal: deployment, kind, phase, before, database, stop_at."""
+        """Begin the journal: deployment, kind, phase, before, current, previous, database, stop_at."""
         self.here.journals.mkdir(exist_ok=True)
         self._write(event="opened", harness=asdict(record.mine()), **facts)
 
@@ -84,8 +86,10 @@ class Diary:
             deployment=first["deployment"],
             kind=first["kind"],
             phase=first["phase"],
-            before=Path(first["before"]) if first["before"] else None,
-            release=Path(release) if release else None,
+            before=_path(first["before"]),
+            current=_path(first.get("current")),
+            previous=_path(first.get("previous")),
+            release=_path(release),
             database=first["database"],
             reached=frozenset((line["point"], line["event"]) for line in lines if "point" in line),
         )
@@ -109,3 +113,7 @@ class Diary:
         if found and found.alive:
             os.kill(found.pid, signal.SIGKILL)
             processes.await_end(found.pid, found.birth)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

@@ -155,7 +155,7 @@ class _Patient:
                 answer = http.get(path)
         except (httpx.HTTPError, GaiaError) as error:
             what = "nothing is deployed" if self._status.state == "stopped" else f"the server is {self._status.state}"
-            mend = self._deploy if self._status.state == "stopped" else f"gaia logs {self._environment.name}"
+            mend = self._deploy if self._status.release_dir is None else f"gaia logs {self._environment.name}"
             raise Wrong(
                 f"no answer at {self._target.base_url}: {error or type(error).__name__}; {what}", mend
             ) from error

@@ -53,13 +53,6 @@ class Followed:
         self.note(request.phase, "watch", "deployed", commit=request.commit)
         self._remember("deployed", request.phase, request.commit)
 
-    def again(self, phase: str) -> None:
-        """Ask once more for what `phase` asked for, unless that is to be done anyway or its tag is gone."""
-        memory = self._memory()
-        if phase in memory.tags and phase not in {request.phase for request in memory.open}:
-            self._say(f"{phase}: its server is gone; deploying it again")
-            self._remember("again", phase, memory.tags[phase])
-
     def done(self, request: Request) -> None:
         """Remember that nothing more is to be done."""
         self._remember("done", request.phase, request.commit)

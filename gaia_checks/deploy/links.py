@@ -13,6 +13,15 @@ def point(releases: Path, *, current: Path, previous: Path | None) -> None:
     _link(releases / "current", Path(current.name))
 
 
+def restore(releases: Path, *, current: Path | None, previous: Path | None) -> None:
+    """Let both point to what they did before a deployment, to nothing where there was none."""
+    for name, to in (("current", current), ("previous", previous)):
+        if to:
+            _link(releases / name, Path(to.name))
+        else:
+            (releases / name).unlink(missing_ok=True)
+
+
 def target(releases: Path, name: str) -> Path | None:
     """Return the folder that a link points to, None when there is none."""
     link = releases / name

@@ -8,20 +8,24 @@ from gaia_checks.deploy import artifact, notes, places, record
 from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.record import Record
 from gaia_checks.deploy.status import Status
-from gaia_checks.deploy.tag import Tag
+from gaia_checks.deploy.tag import WORKTREE, Tag
 from gaia_checks.environment import Environment, url_of
+from gaia_checks.errors import ArtifactError
 from gaia_checks.model import Log, Process, Release
 
 
 def status(environment: Environment) -> Status:
-    """Return what runs in `environment`. Changes nothing. Raises DeployError when the record is damaged."""
+    """Return what runs in `environment`. Changes nothing. Raises DeployError when the record is damaged.
+
+    A release on record that cannot be read any more is none, so that another one can be deployed in its place.
+    """
     here = places.of(environment)
     log = Log(str(here.server_log)) if here.server_log.exists() else None
     found = record.read(here.record)
     if found is None or found.release is None:
         return Status(environment.name, "stopped", environment.local_url, log=log)
     folder = Path(found.release)
-    release = artifact.describe(folder)
+    release = _readable(folder)
     dsn = database_url(environment)
     return Status(
         environment=environment.name,
@@ -33,10 +37,10 @@ def status(environment: Environment) -> Status:
         started_at=found.started_at,
         restarts=found.restarts,
         release=release,
-        release_dir=folder,
+        release_dir=folder if release else None,
         previous=_previous(here.releases / "previous"),
         log=log,
-        tag_present=_tag_present(here.ledger, Tag(environment.name, release.phase)),
+        tag_present=_tag_present(here.ledger, Tag(environment.name, release.phase)) if release else None,
     )
 
 
@@ -55,12 +59,19 @@ def _process(found: Record, folder: Path) -> Process | None:
 
 
 def _previous(link: Path) -> Release | None:
-    return artifact.describe(link.resolve()) if link.exists() else None
+    return _readable(link.resolve()) if link.exists() else None
+
+
+def _readable(folder: Path) -> Release | None:
+    try:
+        return artifact.describe(folder)
+    except ArtifactError:
+        return None
 
 
 def _tag_present(ledger: Path, tag: Tag) -> bool | None:
     """Whether the tag is there: on the remote that is watched, else in the project's own repository."""
-    if tag.phase == artifact.WORKTREE:
+    if tag.phase == WORKTREE:
         return None
     seen = notes.tag_seen(ledger, tag.environment, tag.phase)
     return artifact.tag_present(tag) if seen is None else seen

@@ -67,6 +67,11 @@ def repair(environment: Environment, say: Say) -> None:
     now = observe.status(environment)
     if now.release_dir:
         swap.bring_back(environment, now.release_dir, anew=False)
+    elif now.state == "crashed":
+        phase = "" if environment.database == "embedded" else " PHASE"
+        raise DeployError(
+            f"{environment.name}: the release on record cannot be read; run: gaia deploy {environment.name}{phase}"
+        )
 
 
 def abandon(environment: Environment) -> None:
@@ -116,11 +121,23 @@ def _undo(environment: Environment, opened: Opened) -> None:
     if _only_forward(opened) and opened.release:
         swap.bring_back(environment, opened.release, anew=False)
     elif opened.before is None:
-        swap.end(environment)
+        taken_over = (Point.TAKE_OVER, Event.BEGUN) in opened.reached
+        if taken_over or observe.status(environment).process is None:  # else it outlives its release, which is gone
+            swap.end(environment)
     else:
         swap.bring_back(environment, opened.before, anew=(Point.TAKE_OVER, Event.BEGUN) in opened.reached)
+    _relink(environment, opened)
     with contextlib.suppress(GaiaError):  # a scratch database that cannot be dropped now is dropped by the next one
         _tidy(environment, opened)
+
+
+def _relink(environment: Environment, opened: Opened) -> None:
+    """Let `current` and `previous` tell what serves now, so that a rollback and a pruning know what was before it."""
+    releases = places.of(environment).releases
+    if _only_forward(opened) and opened.release:
+        links.point(releases, current=opened.release, previous=opened.before)
+    elif (Point.LINK, Event.BEGUN) in opened.reached:
+        links.restore(releases, current=opened.current, previous=opened.previous)
 
 
 def _tidy(environment: Environment, opened: Opened) -> None:
@@ -133,4 +150,4 @@ def _tidy(environment: Environment, opened: Opened) -> None:
 
 
 def _name(release: Path | None) -> str:
-    return release.name if release else "nothing"
+    return release.name if release else "nothing on record"

@@ -27,7 +27,7 @@ status = observe.status
 def deploy(
     environment: Environment,
     *,
-    phase: str = artifacts.WORKTREE,
+    phase: str = tag.WORKTREE,
     artifact: Path | None = None,
     migrations: Path | None = None,
     say: Say = lambda _: None,
@@ -39,7 +39,7 @@ def deploy(
     serves, or nothing where nothing did.
     """
     with _turn(environment, f"deploy {phase}", say):
-        validate(environment, artifact=artifact, migrations=migrations, worktree=phase == artifacts.WORKTREE)
+        validate(environment, artifact=artifact, migrations=migrations, worktree=phase == tag.WORKTREE)
         before = status(environment).release_dir
         told = story.begin(environment, "deploy", phase, before)
         with recover.all_or_nothing(told):
@@ -147,7 +147,7 @@ def _release(environment: Environment, phase: str, artifact: Path | None, migrat
     releases = places.of(environment).releases
     artifacts.sweep(releases)
     server = environment.server
-    if phase == artifacts.WORKTREE:
+    if phase == tag.WORKTREE:
         return artifacts.from_worktree(releases, executable=artifact, migrations=migrations, handover=server.handover)
     wanted = tag.parse(str(tag.Tag(environment.name, phase)))
     return artifacts.from_tag(releases, wanted, template=server.artifact, handover=server.handover)

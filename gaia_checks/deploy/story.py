@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy import artifact, ledger, places
+from gaia_checks.deploy import artifact, ledger, links, places
 from gaia_checks.deploy.diary import Diary
 from gaia_checks.deploy.points import Point
 from gaia_checks.environment import Environment
@@ -58,11 +58,13 @@ class Story:
 def begin(environment: Environment, kind: str, phase: str, before: Path | None, *, database: bool = False) -> Story:
     """Open the journal and the ledger's entry of a new deployment; `before` is the release that serves now."""
     story = Story(environment, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", kind, phase)
+    linked = {name: links.target(places.of(environment).releases, name) for name in ("current", "previous")}
     story.diary.open(
         deployment=story.id,
         kind=kind,
         phase=phase,
         before=str(before) if before else None,
+        **{name: str(to) if to else None for name, to in linked.items()},
         database=database,
         **({"stop_at": environment.stop_at} if environment.stop_at else {}),
     )

@@ -95,8 +95,7 @@ def _run(environment: Environment, here: Places, ready: Callable[[], None]) -> N
             asyncio.run(_serve(supervisor, cluster, ready))
         finally:
             if cluster:
-                cluster.stop()
-            here.record.unlink(missing_ok=True)
+                cluster.stop()  # the record stays: a reboot ends us, too, and what ran is brought back by it
 
 
 async def _serve(supervisor: Supervisor, cluster: Cluster | None, ready: Callable[[], None]) -> None:

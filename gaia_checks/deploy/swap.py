@@ -104,11 +104,12 @@ def verify_alone(environment: Environment, release: Path, *, database: str, ahea
 
 
 def already_serving(environment: Environment, release: Path) -> bool:
-    """Whether a healthy server of the same executable and migrations runs, given the same variables."""
-    now, wanted = observe.status(environment), artifact.describe(release)
-    if now.state != "running" or now.release is None or now.base_url != environment.local_url:
-        return False
-    if (now.release.sha256, now.release.migrations) != (wanted.sha256, wanted.migrations):
+    """Whether a healthy server of this very release runs, given the same variables.
+
+    The same files under another phase or commit are another release: what runs is on record as what it was deployed as.
+    """
+    now = observe.status(environment)
+    if now.state != "running" or now.release_dir != release or now.base_url != environment.local_url:
         return False
     try:
         with Conversation(places.of(environment).control) as supervisor:

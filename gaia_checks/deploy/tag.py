@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from gaia_checks.errors import ConfigurationError
 
+WORKTREE = "worktree"
+"""The phase of what was never tagged: no tag may ask for it."""
+
 _TAG = re.compile(r"deploy/(?P<environment>[a-z][a-z0-9-]*)/(?P<phase>[A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -26,5 +29,9 @@ def parse(text: str) -> Tag:
     if found is None or ".." in text or text.endswith((".", ".lock")):
         raise ConfigurationError(
             f"{text!r} is no deployment tag; write deploy/ENVIRONMENT/PHASE, e.g. deploy/qa/phase-11.4"
+        )
+    if found["phase"] == WORKTREE:
+        raise ConfigurationError(
+            f"{text!r} is no deployment tag: {WORKTREE} is what was never tagged; give it a phase, e.g. phase-11.4"
         )
     return Tag(found["environment"], found["phase"])

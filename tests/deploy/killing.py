@@ -16,7 +16,7 @@ import psycopg
 
 from gaia_checks import environment as environments
 from gaia_checks import journal
-from gaia_checks.deploy import artifact, ledger, migrate, places, processes, record, rollout, swap
+from gaia_checks.deploy import artifact, ledger, links, migrate, places, processes, record, rollout, swap
 from gaia_checks.deploy.child import MARK
 from gaia_checks.deploy.points import Event, Point
 from tests.deploy import stranger
@@ -90,6 +90,8 @@ class KillGround:
         here, now = places.of(environment), rollout.status(environment)
         assert now.release_dir is not None
         assert now.release_dir.name == ledger.served(environment)[-1]
+        assert links.target(here.releases, "current") == now.release_dir
+        assert links.target(here.releases, "previous") not in (None, now.release_dir)
         assert now.process is not None
         assert [pid for pid, _ in processes.marked(MARK, here.caches)] == [now.process.pid]
         assert artifact.describe(now.release_dir).sha256 == artifact.sha256(

@@ -44,6 +44,27 @@ def test_a_release_is_whole_closed_and_named_by_its_content(parts: tuple[Path, P
     assert [path.name for path in releases.iterdir()] == [folder.name]
 
 
+def test_a_release_is_on_the_disk_before_it_has_its_name(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file and folder of it, so that a power cut leaves the whole release or none; then its name."""
+    releases, executable, migrations = parts
+    synced: list[int] = []
+    named: list[bool] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        real(descriptor)
+        synced.append(os.fstat(descriptor).st_ino)
+        named.append(any(not path.name.startswith(".") for path in releases.iterdir()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    assert {path.stat().st_ino for path in (folder, *folder.rglob("*"))} <= set(synced[:-1])
+    assert synced[-1] == releases.stat().st_ino
+    assert named == [False] * (len(named) - 1) + [True]
+
+
 def test_other_migrations_make_another_release(parts: tuple[Path, Path, Path]) -> None:
     """The same executable with other migrations does not change a folder that may be running."""
     releases, executable, migrations = parts

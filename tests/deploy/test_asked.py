@@ -54,12 +54,6 @@ def test_a_tag_that_moved_or_went_before_its_turn_is_asked_for_as_it_is_now() ->
     assert dict(memory.tags) == {"p1": B}
 
 
-def test_what_is_gone_is_asked_for_once_more() -> None:
-    """Deployed and gated like a new tag."""
-    done = [record("new", "p1", A), record("deployed", "p1", A), record("done", "p1", A)]
-    assert recall([*done, record("again", "p1", A)]).open == (Request("p1", A),)
-
-
 def test_a_past_tag_asks_for_nothing_until_it_moves() -> None:
     """It is known, so it is not new the next time."""
     memory = recall([record("past", "p1", A), record("began")])

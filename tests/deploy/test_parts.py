@@ -30,6 +30,14 @@ def test_anything_else_is_no_tag(text: str) -> None:
         tag.parse(text)
 
 
+def test_a_tag_cannot_ask_for_the_working_tree() -> None:
+    """Its phase stands for what was never tagged, so whoever follows tags must not deploy by it."""
+    with pytest.raises(
+        ConfigurationError, match="is no deployment tag: worktree is what was never tagged; give it a phase"
+    ):
+        tag.parse("deploy/prod/worktree")
+
+
 def test_back_off_grows_to_a_limit_and_forgets() -> None:
     """0.1 s, doubling, at most 30 s; a minute of running makes the next crash the first again."""
     assert [restart.delay_s(n) for n in (1, 2, 3, 10, 10_000)] == [0.1, 0.2, 0.4, 30, 30]

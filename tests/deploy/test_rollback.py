@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from gaia_checks import cli, journal
-from gaia_checks.deploy import artifact, places, rollout
+from gaia_checks.deploy import artifact, downgrade, links, migrate, places, rollout
 from gaia_checks.errors import ConfigurationError, MigrationError, VerifyError
 from tests.deploy import stranger
 from tests.deploy.conftest import make_stage
@@ -57,6 +57,11 @@ def query(stage: Stage, text: str) -> list[tuple[object, ...]]:
         return list(connection.execute(text.encode()).fetchall())
 
 
+def refuse(*_: object) -> None:
+    """Fail as a database does that will not have it."""
+    raise MigrationError("refused")
+
+
 def version(stage: Stage) -> str:
     """What the server says it is."""
     return stage.text("/healthz").split()[-1]
@@ -89,6 +94,40 @@ def test_without_a_previous_release_nothing_happens(two: Stage, monkeypatch: pyt
     assert two.status() == before
 
 
+def test_a_deployment_undone_at_its_very_end_leaves_the_way_back(two: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The links go back, too: to the release before the one that serves, and to none where there was none."""
+    releases = places.of(two.environment).releases
+    with monkeypatch.context() as broken:
+        broken.setattr(migrate, "ahead_of", refuse)
+        with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
+            deploy(two, "2", {"001_items": ITEMS})
+    assert version(two) == "1"
+    assert links.target(releases, "current") == two.status().release_dir
+    assert links.target(releases, "previous") is None
+    deploy(two, "3", {"001_items": ITEMS})
+    with monkeypatch.context() as broken:
+        broken.setattr(migrate, "ahead_of", refuse)
+        with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
+            deploy(two, "4", {"001_items": ITEMS})
+    assert version(two) == "3"
+    rollout.rollback(two.environment)
+    assert version(two) == "1"
+
+
+def test_where_only_the_schema_did_not_go_back_there_is_a_way_forward(
+    two: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older release serves by then and stays; what served before it is its previous one."""
+    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
+    with monkeypatch.context() as broken:
+        broken.setattr(downgrade, "run", refuse)
+        with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
+            rollout.rollback(two.environment, database=True, confirm=lambda _: True)
+    assert version(two) == "1"
+    rollout.rollback(two.environment)
+    assert version(two) == "2"
+
+
 def test_rollback_files_take_the_schema_back_once_confirmed(two: Stage) -> None:
     """What would be lost is told with counts; unconfirmed nothing changes, confirmed only that is lost."""
     deploy(two, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
@@ -97,12 +136,12 @@ def test_rollback_files_take_the_schema_back_once_confirmed(two: Stage) -> None:
         connection.execute("UPDATE items SET colour = 'red' WHERE id = 7")
     told: list[str] = []
 
-    def refuse(losses: tuple[str, ...]) -> bool:
+    def decline(losses: tuple[str, ...]) -> bool:
         told.extend(losses)
         return False
 
     with pytest.raises(ConfigurationError, match="not confirmed, nothing was changed"):
-        rollout.rollback(two.environment, database=True, confirm=refuse)
+        rollout.rollback(two.environment, database=True, confirm=decline)
     assert told == ["table extras: 3 rows", "column items.colour: 1 values"]
     assert version(two) == "2"
     rollout.rollback(two.environment, database=True, confirm=lambda _: True)

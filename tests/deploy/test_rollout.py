@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -14,8 +15,9 @@ import psycopg
 import pytest
 
 from gaia_checks import journal
-from gaia_checks.deploy import adopt, embedded, places, processes, record, rollout, swap
-from gaia_checks.errors import ArtifactError, Busy, MigrationError, NotReady, PortInUse, VerifyError
+from gaia_checks.deploy import adopt, artifact, doctor, embedded, places, processes, record, rollout, swap
+from gaia_checks.deploy.prune import prune
+from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests import clock
 from tests.deploy.stage import Stage, eventually, kill
 
@@ -45,6 +47,14 @@ def assert_nothing_runs(stage: Stage) -> None:
     assert stage.status().state == "stopped"
     with pytest.raises(httpx.ConnectError):
         stage.health()
+
+
+def empty(release: Path) -> None:
+    """Leave of every file its name alone, as a power cut does of what was not yet on the disk."""
+    for path in release.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+            path.write_bytes(b"")
 
 
 def test_a_deployed_release_serves_and_status_tells_which(embedded_stage: Stage) -> None:
@@ -280,6 +290,56 @@ def test_after_a_killed_supervisor_a_bad_release_brings_the_old_one_back(stage: 
         stage.deploy("2", "crash")
     eventually(lambda: stage.status().state == "running")
     assert stage.health()["version"] == "1"
+
+
+def test_what_an_orderly_reboot_ended_is_on_record_and_brought_back(embedded_stage: Stage) -> None:
+    """A supervisor that is told to end takes its servers with it, but not the knowledge of what ran."""
+    first = embedded_stage.deploy()
+    supervisor = embedded_stage.supervisor()
+    supervisor.terminate()
+    supervisor.wait(60)
+    assert embedded_stage.status().state == "crashed"
+    assert embedded_stage.status().release_dir == first.release_dir
+    assert rollout.repair(embedded_stage.environment).release_dir == first.release_dir
+    assert embedded_stage.health()["version"] == "1"
+
+
+@pytest.mark.parametrize("damage", [artifact.remove, empty])
+def test_a_release_that_cannot_be_read_after_a_power_cut_is_deployed_over(
+    stage: Stage, damage: Callable[[Path], None]
+) -> None:
+    """Everything that looks at it says that it crashed; a repair names what mends it, and that does."""
+    stage.deploy("0")
+    release = stage.deploy("1").release_dir
+    assert release is not None
+    supervisor = stage.supervisor()
+    supervisor.terminate()
+    supervisor.wait(60)
+    damage(release)
+    now = stage.status()
+    assert (now.state, now.release, now.release_dir, now.process) == ("crashed", None, None, None)
+    assert prune(stage.environment, 5) == ()
+    found = {finding.check: finding for finding in doctor.examine(stage.environment)}
+    assert found["server answers"].mend == "gaia deploy stage PHASE"
+    with pytest.raises(
+        DeployError, match=r"^stage: the release on record cannot be read; run: gaia deploy stage PHASE"
+    ):
+        rollout.repair(stage.environment)
+    assert stage.deploy("1").release_dir == release
+    assert stage.health()["version"] == "1"
+
+
+def test_a_server_that_outlives_its_release_serves_until_another_has_taken_over(stage: Stage) -> None:
+    """Somebody removed the folder of what runs: a deployment that fails leaves it, one that holds replaces it."""
+    first = stage.deploy("1")
+    assert first.release_dir is not None
+    artifact.remove(first.release_dir)
+    assert (stage.status().state, stage.status().process) == ("running", first.process)
+    with pytest.raises(NotReady, match=r"; nothing on record serves$"):
+        stage.deploy("2", "crash")
+    assert stage.health()["version"] == "1"
+    stage.deploy("2")
+    assert stage.health()["version"] == "2"
 
 
 def test_stop_leaves_nothing(embedded_stage: Stage) -> None:

@@ -97,6 +97,25 @@ def test_a_tag_that_moves_during_a_deployment_does_not_move_it(repository: Path,
     assert stage.text("/healthz") == "version 2\n"
 
 
+def test_the_same_files_under_another_tag_are_another_release(repository: Path, stage: Stage) -> None:
+    """What runs is known by the phase and the commit that were asked for last, though not a byte differs."""
+    tag(repository, stage, "1")
+    first = rollout.deploy(stage.environment, phase="phase-1")
+    (repository / "NOTES").write_text("no part of a release\n")
+    tag(repository, stage, "1")
+    moved = rollout.deploy(stage.environment, phase="phase-1")
+    git(repository, "tag", "deploy/stage/phase-2")
+    named = rollout.deploy(stage.environment, phase="phase-2")
+    assert first.release is not None
+    assert moved.release is not None
+    assert named.release is not None
+    assert first.release.sha256 == moved.release.sha256 == named.release.sha256
+    assert first.release.commit != moved.release.commit == named.release.commit
+    assert named.release.phase == "phase-2"
+    assert named.previous == moved.release
+    assert rollout.deploy(stage.environment, phase="phase-2").process == named.process
+
+
 def test_a_binary_comes_from_where_the_environment_says_and_must_be_the_tagged_one(
     repository: Path, stage: Stage
 ) -> None:
