@@ -66,7 +66,7 @@ class Pending:
 def notifications(instance: str, violations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what tells the other processes: one notification, more if names full of quotes make it too long."""
     payload = encode({"from": instance, "violations": violations})
-    if len(payload) < NOTIFICATION:  # JSON in ASCII: a character is a byte
+    if len(payload) < NOTIFICATION or len(violations) == 1:  # JSON in ASCII: a character is a byte
         yield payload
         return
     half = len(violations) // 2
