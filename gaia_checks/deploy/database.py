@@ -13,17 +13,33 @@ Connection = psycopg.Connection
 
 def connect(dsn: str) -> psycopg.Connection:
     """Connect to `dsn` in autocommit mode. Raises ConfigurationError without quoting the DSN."""
+    if whereabouts(dsn) is None:
+        raise ConfigurationError(
+            "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name, "
+            "a / or @ of the password as %2F or %40"
+        )
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="gaia_checks")
-    except psycopg.ProgrammingError:
-        # its text quotes the string, password and all
-        raise ConfigurationError(
-            "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name"
-        ) from None
     except psycopg.OperationalError as error:
         raise ConfigurationError(
             f"the database does not answer: {' '.join(str(error).split())}; check DATABASE_URL and that it runs"
         ) from error
+
+
+def whereabouts(dsn: str) -> str | None:
+    """Return name and host of the database, None where they could be part of a password.
+
+    Behind an unescaped / or @ in a URL's password, the rest of it stands where host, port or name are looked for.
+    """
+    url = dsn if dsn.startswith(("postgresql://", "postgres://")) else ""
+    user, at, place = url.partition("?")[0].partition("://")[2].partition("@")
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:  # its text quotes the string, password and all
+        return None
+    if "@" in place or (at and "/" in user) or not set(str(parts.get("port") or "")) <= set("0123456789,"):
+        return None
+    return f"{parts.get('dbname', '')} on {parts.get('host', 'localhost')}"
 
 
 def ensure_exists(dsn: str) -> bool:

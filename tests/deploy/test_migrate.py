@@ -261,6 +261,7 @@ def test_a_database_is_created_once(postgres: str) -> None:
     [
         ("postgresql://gaia:canary-9d1@127.0.0.1:1/x", "the database does not answer: .*; check DATABASE_URL"),
         ("postgres//gaia:canary-9d1@somewhere/x", "DATABASE_URL: not a connection string; write postgresql://"),
+        ("postgresql://gaia:canary/9d1@somewhere/x", "DATABASE_URL: not a connection string; .* as %2F or %40"),
     ],
 )
 def test_an_unreachable_database_is_said_without_its_password(dsn: str, message: str) -> None:

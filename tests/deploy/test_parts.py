@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import environment, journal
-from gaia_checks.deploy import lock, logfile, places, restart, story, tag
+from gaia_checks.deploy import database, lock, logfile, places, restart, story, tag
 from gaia_checks.deploy.points import Point
 from gaia_checks.errors import Busy, ConfigurationError
 
@@ -100,3 +100,20 @@ def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
     log.write_text("old\nnew\n\n")
     assert logfile.last_line(log, 4) == "new"
     assert logfile.last_line(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://u:p%2Fw%40@h:5432/db", "db on h"),
+        ("host=h dbname=db password=a://b/c@d@e", "db on h"),
+        ("postgres//u:canary@h/db", None),
+        ("postgresql://u:pa/canary@h:5432/db", None),
+        ("postgresql://u:12/canary@h:5432/db", None),
+        ("postgresql://u:pa@canary@h:5432/db", None),
+        ("postgresql://u:canary/db", None),
+    ],
+)
+def test_where_the_database_is_shows_nothing_of_a_password(dsn: str, shown: str | None) -> None:
+    """What could be the rest of a password that was not escaped is not taken for a host, a port or a name."""
+    assert database.whereabouts(dsn) == shown

@@ -63,6 +63,16 @@ def test_a_deployed_release_serves_and_status_tells_which(embedded_stage: Stage)
     assert ledger(embedded_stage)[-1] == ("deployment", "ended")
 
 
+@pytest.mark.parametrize("dsn", ["postgres//u:canary-77c@h/db", "postgresql://u:pa/canary-77c@h:5432/db"])
+def test_status_shows_nothing_of_a_mistyped_database_url(stage: Stage, dsn: str) -> None:
+    """What runs is shown all the same; of the connection string, whose parts could be the password, nothing is."""
+    stage.deploy()
+    done = stage.gaia("status", str(stage.file), DATABASE_URL=dsn)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "state        running" in done.stdout
+    assert "canary" not in done.stdout
+
+
 def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies around in the deploying shell does not reach the server, and no secret reaches a command line."""
     monkeypatch.setenv("SOMETHING_ELSE", "1")
