@@ -230,6 +230,7 @@ SECRETS = {
         "postgres://somebody:other-canary@elsewhere/db",
         "host=db password=canary1 dbname=x",
         "host=db password='canary 2' dbname=x",
+        "host=db sslpassword=canary4 dbname=x",
     ],
 )
 def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
@@ -238,6 +239,26 @@ def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
     assert "canary" not in here.redact(text)
     assert "***" in here.redact(text)
     assert "canary" not in redact(text, SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "secrets"),
+    [
+        ("postgresql://u:canary%21a@h/db", {"canary%21a", "canary!a"}),
+        ("postgresql://u:canary#a?b@h/db", {"canary#a?b"}),
+        ("postgresql://u:canary/a@b@h/db", {"canary/a@b"}),
+        ("postgresql://u:canary@h/db?application_name=a@b", {"canary"}),
+        ("postgresql://u@h/db?password=canary%21a&sslmode=require&sslpassword=canary-b", {"canary!a", "canary-b"}),
+        ("postgresql://u:canary-a@h/db?sslpassword=canary-b", {"canary-a", "canary-b"}),
+        ("host=h password=can'ary-a dbname=x", {"can'ary-a"}),
+        (r"host=h sslpassword = 'can\'ary \\ a' password=can\ ary&b", {r"can'ary \ a", "can ary&b"}),
+        ("password='canary://a' host=h", {"canary://a"}),
+    ],
+)
+def test_passwords_are_found_in_every_form_of_a_connection_string(dsn: str, secrets: set[str]) -> None:
+    """By user, parameter or keyword, quoted or not: what PostgreSQL takes for a password is a secret."""
+    for secret in secrets:
+        assert redact(f"tried {secret}.", {"DATABASE_URL": dsn}) == "tried ***."
 
 
 def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:
