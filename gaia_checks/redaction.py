@@ -10,6 +10,7 @@ SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
 REDACTED = "***"
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
+_HTTP_USER = re.compile(r"(?i)https?://[^/?#]*@")
 _KEYWORD_PASSWORD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('[^']*'|[^\s'\"]+)")
 _OF_URL = (
     re.compile(r"://[^:/@]*:([^/@]*)@"),
@@ -40,8 +41,8 @@ def secrets_among(variables: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def holds_password(url: str) -> bool:
-    """Return whether a URL names a user with a password."""
-    return _URL_PASSWORD.search(url) is not None
+    """Return whether a URL names a user with a password or, for http, any user: there a token may be one."""
+    return _URL_PASSWORD.search(url) is not None or _HTTP_USER.match(url) is not None
 
 
 def _passwords(address: str) -> set[str]:

@@ -73,6 +73,10 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         ),
         (GOOD + "rehearsal_host = 1\n", r"environment\.rehearsal_host: only"),
         (GOOD + "[contract]\npath = 1\n", r"x\.toml: contract\.path: unknown key; known here: paths, fields, metrics"),
+        (
+            GOOD + 'remote = "https://canary-token@git.test/x.git"\n',
+            r"environment\.remote: give a git URL or path without a password or token",
+        ),
         (GOOD + "remote = 1\n", r"environment\.remote: give a git URL or path without a password"),
         (
             GOOD + 'remote = "https://me:secret@git.test/x.git"\n',
