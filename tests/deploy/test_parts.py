@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import environment, journal
-from gaia_checks.deploy import database, lock, logfile, places, restart, story, tag
+from gaia_checks.deploy import database, dump, lock, logfile, places, restart, story, tag
 from gaia_checks.deploy.points import Point
 from gaia_checks.errors import Busy, ConfigurationError
 
@@ -117,3 +117,10 @@ def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
 def test_where_the_database_is_shows_nothing_of_a_password(dsn: str, shown: str | None) -> None:
     """What could be the rest of a password that was not escaped is not taken for a host, a port or a name."""
     assert database.whereabouts(dsn) == shown
+
+
+def test_no_passphrase_of_a_key_becomes_an_argument() -> None:
+    """The arguments of PostgreSQL's programs are everybody's to read, and this has no variable to go by."""
+    with pytest.raises(ConfigurationError, match="pg_dump cannot be given sslpassword in secret; let sslkey") as raised:
+        dump.run("pg_dump", dsn="postgresql://127.0.0.1:1/db?sslpassword=canary-3e0")
+    assert "canary" not in str(raised.value)
