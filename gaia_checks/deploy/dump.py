@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -36,6 +37,10 @@ def write(dsn: str, tables: Sequence[str], target: Path) -> None:
         new.replace(target)
     except OSError as error:
         raise DeployError(f"{target}: the dump cannot be written: {error.strerror}; free some disk space") from error
+    except psycopg.Error as error:
+        raise DeployError(
+            f"the rows to be dumped cannot be counted: {database.why(error)}; let the account of DATABASE_URL read them"
+        ) from error
     finally:
         new.unlink(missing_ok=True)
 
