@@ -209,12 +209,15 @@ class Supervisor:
             self._note("running" if self._active else "stopped")
 
     async def _keep(self) -> None:
-        """Start the active server again whenever it ends by itself."""
+        """Start the active server again whenever it ends by itself.
+
+        One that answers is left alone, also when it says that it is not ready: its database may be away.
+        """
         crashes = 0
         while server := self._active:
             began = asyncio.get_running_loop().time()
             with contextlib.suppress(errors.NotReady):
-                await server.ready()
+                await server.ready(known=True)
                 self._note("running")
                 await server.exited.wait()
             await server.end()

@@ -22,6 +22,7 @@ from gaia_checks.deploy import embedded, places, processes, record, rollout, sup
 from gaia_checks.deploy.child import Order, Server
 from gaia_checks.deploy.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, MigrationError, NotReady, PortInUse, VerifyError
+from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, kill
 
 DEPLOY = """
@@ -217,6 +218,20 @@ def test_a_killed_server_is_started_again_and_counted(stage: Stage) -> None:
     second = stage.status()
     assert second.process is not None
     assert stage.health()["pid"] == second.process.pid != first.process.pid
+
+
+def test_a_server_that_says_it_is_not_ready_is_left_alone(database: str) -> None:
+    """Started again while its database is away it answers 503: it would not be better for being ended."""
+    with make_stage("external", server="[server]\nready_s = 1\n", DATABASE_URL=database) as stage:
+        executable, away = stage.executable(), stage.folder / "away"
+        source = executable.read_text().replace('BEHAVIOUR == "deaf"', f'Path("{away}").exists()')
+        executable.write_text(source)
+        first = rollout.deploy(stage.environment, artifact=executable, migrations=stage.migrations)
+        assert first.process is not None
+        away.touch()
+        kill(first.process.pid)
+        eventually(lambda: (stage.status().state, stage.status().restarts) == ("running", 1))
+        assert httpx.get(f"{stage.url}/readyz", trust_env=False).status_code == 503
 
 
 def test_a_full_disk_ends_nothing_that_the_supervisor_does(stage: Stage) -> None:
