@@ -1,5 +1,6 @@
 """The small parts of a deployment: tags, back-off, lock, ledger, log rotation."""
 
+import errno
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,6 +93,23 @@ def test_rotation_loses_no_line_and_keeps_the_writers_descriptor(tmp_path: Path)
     kept = [(tmp_path / f"server.log.{n}").read_text() for n in range(1, logfile.KEPT + 1)]
     assert kept == [f"line {logfile.KEPT + 2 - n}\n" * 10 for n in range(logfile.KEPT)]
     assert len(list(tmp_path.iterdir())) == logfile.KEPT + 1
+
+
+def test_a_rotation_for_which_the_disk_is_too_full_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again and again: each time an older file would be lost."""
+    log, kept = tmp_path / "server.log", tmp_path / "server.log.1"
+    log.write_text("now\n")
+    kept.write_text("before\n")
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", refused)
+    with pytest.raises(OSError, match="No space left"):
+        logfile.rotate(log, limit_bytes=0)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {log.name: "now\n", kept.name: "before\n"}
 
 
 def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
