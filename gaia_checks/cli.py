@@ -115,7 +115,9 @@ def history(env: Name, as_json: Json = False) -> None:
 def logs(
     env: Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as it grows, until Ctrl-C")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many of the last lines")] = 100,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=sys.maxsize, help="how many of the last lines")
+    ] = 100,
     as_json: Json = False,
 ) -> None:
     """Show the end of the server's log."""
@@ -271,9 +273,19 @@ def run(arguments: list[str]) -> int:
     except typer.exceptions.TyperException as error:
         print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
+    except OSError as error:
+        print(f"gaia: {environments.without_secrets(_refused(error))}", file=sys.stderr)
+        return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     return code if isinstance(code, int) else 0
+
+
+def _refused(error: OSError) -> str:
+    """Say in one line what the system refused (pure)."""
+    place = f"{error.filename}: " if error.filename else ""
+    mend = "run it as the account that owns it" if isinstance(error, PermissionError) else "mend that, then run again"
+    return f"{place}{' '.join(str(error.strerror or error).split())}; {mend}"
 
 
 def main() -> None:

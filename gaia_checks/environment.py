@@ -291,7 +291,8 @@ def _remote(where: str, table: Mapping[str, Any]) -> str | None:
     remote = table.get("remote")
     if remote is not None and (not isinstance(remote, str) or not remote or holds_password(remote)):
         raise EnvironmentFileError(
-            f"{where}: environment.remote: give a git URL or path without a password; git's credential helper has that"
+            f"{where}: environment.remote: give a git URL or path without a password or token; "
+            "git's credential helper has that"
         )
     return remote
 

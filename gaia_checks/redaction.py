@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
 """Variables whose values are secrets."""
@@ -10,7 +10,17 @@ SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
 REDACTED = "***"
 
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@/]+@")
-_KEYWORD_PASSWORD = re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'\"]+)")
+_HTTP_USER = re.compile(r"(?i)https?://[^/?#]*@")
+_KEYWORD_PASSWORD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('[^']*'|[^\s'\"]+)")
+_OF_URL = (
+    re.compile(r"://[^:/@]*:([^/@]*)@"),
+    re.compile(r"://[^:/@]*:(.*)@"),  # where nothing is escaped
+    re.compile(r"[?&](?:ssl)?password=([^&]*)"),
+)
+_OF_KEYWORDS = (
+    re.compile(r"\b(?:ssl)?password\s*=\s*'((?:[^'\\]|\\.)*)'"),
+    re.compile(r"\b(?:ssl)?password\s*=\s*(?!')((?:[^\s\\]|\\.)+)"),
+)
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 
 
@@ -31,14 +41,13 @@ def secrets_among(variables: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def holds_password(url: str) -> bool:
-    """Return whether a URL names a user with a password."""
-    return _URL_PASSWORD.search(url) is not None
+    """Return whether a URL names a user with a password or, for http, any user: there a token may be one."""
+    return _URL_PASSWORD.search(url) is not None or _HTTP_USER.match(url) is not None
 
 
-def _passwords(url: str) -> set[str]:
-    """The password inside a connection string, as it stands there and unquoted."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return set()
-    return {password, unquote(password)} if password else set()
+def _passwords(address: str) -> set[str]:
+    """The passwords inside a connection string, a URL or keywords: as they stand there and unescaped."""
+    url = re.match(r"\w+://", address) is not None
+    found = {text for shape in (_OF_URL if url else _OF_KEYWORDS) for text in shape.findall(address)}
+    plain = {unquote(text) if url else re.sub(r"\\(.)", r"\1", text) for text in found}
+    return (found | plain) - {""}

@@ -1,9 +1,11 @@
 """The `gaia` command: exit codes, one clear line per error, no traceback, no secret."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -22,6 +24,20 @@ host = "127.0.0.1"
 required = ["DATABASE_URL"]
 [environment.defaults]
 PORT = "{port}"
+"""
+
+ANOTHER_ACCOUNT = """
+import os, sys
+from gaia_checks import cli
+command, file, *closed = sys.argv[1:]
+cli.run([command, file])  # imports what it needs: Python's own folders may be closed to others, too
+for folder in closed:
+    os.chmod(folder, 0)
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+sys.exit(cli.run([command, file]))
 """
 
 
@@ -57,6 +73,7 @@ def gaia(*words: str) -> subprocess.Popen[str]:
         (("watch", "--env", "qa"), "gaia: qa: no git remote; give --remote URL, or set remote in qa.toml"),
         (("promote", "phase-1", "--to", "dev"), "gaia: promote: --to dev: not one of qa, prod"),
         (("prune", "local", "--keep", "-1"), "gaia: Invalid value for '--keep'"),
+        (("logs", "local", "-n", "99999999999999999999"), "gaia: Invalid value for '--lines'"),
         (("migrate", "local", "down", "--count", "0"), "gaia: Invalid value for '--count'"),
     ],
 )
@@ -106,6 +123,24 @@ def test_a_folder_that_cannot_be_written_is_named(file: Path, capsys: pytest.Cap
     (file.parent / "home").write_text("a file stands in the way")
     assert cli.run(["deploy", str(file), "phase-1"]) == 4
     assert "set GAIA_HOME to another folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "history", "logs"])
+def test_what_another_account_may_not_read_is_one_line_and_exit_code_4(file: Path, command: str) -> None:
+    """Where the folders are closed to us the line names the file and who may look."""
+    with tempfile.TemporaryDirectory(prefix="gaia-cli-") as made:
+        folder = Path(made)
+        folder.chmod(0o711)  # not below tmp_path, which is closed as a whole
+        (folder / "there.toml").write_text(file.read_text())
+        variables = {name: str(folder / name) for name in ("GAIA_HOME", "GAIA_LOG_DIR")}
+        for closed in variables.values():
+            Path(closed).mkdir()
+        done = subprocess.run(
+            (sys.executable, "-c", ANOTHER_ACCOUNT, command, str(folder / "there.toml"), *variables.values()),
+            env={**os.environ, **variables}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert re.fullmatch(r"gaia: /\S+: Permission denied; run it as the account that owns it\n", done.stderr)
 
 
 def test_migrations_go_up_and_down(

@@ -73,6 +73,10 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         ),
         (GOOD + "rehearsal_host = 1\n", r"environment\.rehearsal_host: only"),
         (GOOD + "[contract]\npath = 1\n", r"x\.toml: contract\.path: unknown key; known here: paths, fields, metrics"),
+        (
+            GOOD + 'remote = "https://canary-token@git.test/x.git"\n',
+            r"environment\.remote: give a git URL or path without a password or token",
+        ),
         (GOOD + "remote = 1\n", r"environment\.remote: give a git URL or path without a password"),
         (
             GOOD + 'remote = "https://me:secret@git.test/x.git"\n',
@@ -230,6 +234,7 @@ SECRETS = {
         "postgres://somebody:other-canary@elsewhere/db",
         "host=db password=canary1 dbname=x",
         "host=db password='canary 2' dbname=x",
+        "host=db sslpassword=canary4 dbname=x",
     ],
 )
 def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
@@ -238,6 +243,26 @@ def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
     assert "canary" not in here.redact(text)
     assert "***" in here.redact(text)
     assert "canary" not in redact(text, SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "secrets"),
+    [
+        ("postgresql://u:canary%21a@h/db", {"canary%21a", "canary!a"}),
+        ("postgresql://u:canary#a?b@h/db", {"canary#a?b"}),
+        ("postgresql://u:canary/a@b@h/db", {"canary/a@b"}),
+        ("postgresql://u:canary@h/db?application_name=a@b", {"canary"}),
+        ("postgresql://u@h/db?password=canary%21a&sslmode=require&sslpassword=canary-b", {"canary!a", "canary-b"}),
+        ("postgresql://u:canary-a@h/db?sslpassword=canary-b", {"canary-a", "canary-b"}),
+        ("host=h password=can'ary-a dbname=x", {"can'ary-a"}),
+        (r"host=h sslpassword = 'can\'ary \\ a' password=can\ ary&b", {r"can'ary \ a", "can ary&b"}),
+        ("password='canary://a' host=h", {"canary://a"}),
+    ],
+)
+def test_passwords_are_found_in_every_form_of_a_connection_string(dsn: str, secrets: set[str]) -> None:
+    """By user, parameter or keyword, quoted or not: what PostgreSQL takes for a password is a secret."""
+    for secret in secrets:
+        assert redact(f"tried {secret}.", {"DATABASE_URL": dsn}) == "tried ***."
 
 
 def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """Tell people how a deployment went, by Apprise. A message that cannot be sent breaks nothing, and is recorded."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gaia_checks import journal
 from gaia_checks.deploy import notes, places
 from gaia_checks.environment import Environment
-from gaia_checks.errors import EvidenceError
+from gaia_checks.errors import Busy, EvidenceError
 
 LOG_LINES = 20
 _LOG_BYTES = 16_384
@@ -45,16 +45,22 @@ def tell(environment: Environment, phase: str, message: Message) -> bool:
     why = _send(environment, message) if environment.alert_urls else f"{environment.alerts} is not set"
     why = environment.redact(why) if why else None
     ledger = places.of(environment).ledger
-    notes.note(ledger, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why)
+    with contextlib.suppress(OSError):  # a full disk: then there is more to do than to read about this
+        notes.note(ledger, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why)
     return why is None
 
 
-@contextmanager
+@contextlib.contextmanager
 def told(environment: Environment, phase: str, done: str = "deployed") -> Iterator[None]:
-    """Tell how the block went, after which `phase` is `done`. Its error goes on its way."""
+    """Tell how the block went, after which `phase` is `done`. Its error goes on its way.
+
+    That another command has its turn tells nobody anything: nothing was tried.
+    """
     since = journal.now()
     try:
         yield
+    except Busy:
+        raise
     except Exception as error:
         step, log = _failed_step(environment, phase, since), _log_end(environment)
         tell(environment, phase, failed(environment.name, phase, step, str(error) or type(error).__name__, log))
@@ -83,13 +89,17 @@ def _send(environment: Environment, message: Message) -> str | None:
 
 
 def _failed_step(environment: Environment, phase: str, since: str) -> str:
-    """Return the step that failed, as the ledger has it. What fails before the ledger is opened is the validation."""
+    """Return the step that failed, as the ledger has it. What fails before the ledger is opened is the validation.
+
+    A rollback is found by its kind: which phase it goes back to may be its own finding.
+    """
     try:
         failures = [
             str(record["step"])
             for record in journal.read(places.of(environment).ledger)
             if record["at"] >= since
-            and (record["environment"], record["phase"], record["event"]) == (environment.name, phase, "failed")
+            and (record["environment"], record["event"]) == (environment.name, "failed")
+            and (record["phase"] == phase or record.get("kind") == "rollback")
             and record["step"] != "deployment"
         ]
     except (EvidenceError, OSError):

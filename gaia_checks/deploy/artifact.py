@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -68,8 +69,8 @@ def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, ha
         raise ArtifactError(f"{wanted}: there is no such tag here; fetch it (git fetch --tags) or cut it")
     with _new(releases) as new:
         if template:
-            named = _git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest").decode()
-            fetch.fetch(template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=named.split()[0])
+            named = _git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
+            fetch.fetch(template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(named, wanted))
         else:
             content = _git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
             (new / _EXECUTABLE).write_bytes(content)
@@ -103,14 +104,20 @@ def takes_sockets(folder: Path) -> bool:
     return bool(json.loads((folder / "release.json").read_text())["handover"])
 
 
-def tag_present(wanted: tag.Tag) -> bool:
-    """Whether the tag is there (still)."""
-    return _commit(str(wanted)) is not None
+def tag_present(wanted: tag.Tag) -> bool | None:
+    """Whether the tag is there (still); None where git does not tell."""
+    try:
+        return _commit(str(wanted)) is not None
+    except (ArtifactError, MissingDependency):
+        return None
 
 
 def head() -> str | None:
     """Return the working tree's commit, None outside git."""
-    return _commit("HEAD")
+    try:
+        return _commit("HEAD")
+    except (ArtifactError, MissingDependency):
+        return None
 
 
 def sweep(releases: Path) -> None:
@@ -223,25 +230,44 @@ def _built() -> Path:
     return ROOT / "build" / _EXECUTABLE
 
 
+def _digest(named: bytes, wanted: tag.Tag) -> str:
+    """Return the digest that a file of the form of sha256sum's begins with."""
+    words = named.decode(errors="replace").split()
+    if not words or not re.fullmatch(r"[0-9a-f]{64}", words[0]):
+        raise ArtifactError(
+            f"{wanted}: build/{_EXECUTABLE}.sha256 does not begin with a sha256; "
+            f"commit what this prints: sha256sum {_EXECUTABLE}"
+        )
+    return words[0]
+
+
 def _commit(revision: str) -> str | None:
-    """Return the commit that a revision names, None outside git or when there is none."""
-    try:
-        name = f"refs/tags/{revision}" if revision != "HEAD" else revision
-        return _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", why=revision).decode().strip()
-    except (ArtifactError, MissingDependency):
-        return None
+    """Return the commit that a revision names, None when there is none. Raises ArtifactError with git's own words."""
+    name = f"refs/tags/{revision}" if revision != "HEAD" else revision
+    done = _run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if done.returncode and done.stderr:  # of what is not there it says nothing
+        raise _refused(done, revision)
+    return done.stdout.decode().strip() or None
 
 
 def _git(*words: str, why: str) -> bytes:
+    done = _run(*words)
+    if done.returncode:
+        raise _refused(done, why)
+    return done.stdout
+
+
+def _refused(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
+    return ArtifactError(f"{why}: git: {' '.join(done.stderr.decode(errors='replace').split())}")
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ("git", *words), cwd=ROOT, env=_without_secrets(LC_ALL="C"), capture_output=True, check=False
         )
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
-    if done.returncode:
-        raise ArtifactError(f"{why}: {' '.join(done.stderr.decode(errors='replace').split())}")
-    return done.stdout
 
 
 def _without_secrets(**changes: str) -> dict[str, str]:

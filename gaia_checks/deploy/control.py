@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from gaia_checks import errors
 
-ANSWER_TIMEOUT_S = 90.0  # above the slowest answer: readiness (30 s), or an old server's last 10 s
+ANSWER_TIMEOUT_S = 90.0  # above what servers that end may take; a start also has what its order gives it
 
 
 class Conversation:
@@ -54,6 +54,7 @@ class Conversation:
     def ask(self, do: str, **details: Any) -> dict[str, Any]:
         """Send one request and return its answer. Raises the error that the supervisor answers with."""
         try:
+            self._socket.settimeout(ANSWER_TIMEOUT_S + (details["order"]["ready_s"] if do == "start" else 0))
             self._socket.sendall(encode({"do": do, **details}))
             line = self._lines.readline()
         except OSError as error:

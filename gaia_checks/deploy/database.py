@@ -13,17 +13,40 @@ Connection = psycopg.Connection
 
 def connect(dsn: str) -> psycopg.Connection:
     """Connect to `dsn` in autocommit mode. Raises ConfigurationError without quoting the DSN."""
+    _check(dsn)
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="gaia_checks")
-    except psycopg.ProgrammingError:
-        # its text quotes the string, password and all
-        raise ConfigurationError(
-            "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name"
-        ) from None
     except psycopg.OperationalError as error:
         raise ConfigurationError(
             f"the database does not answer: {' '.join(str(error).split())}; check DATABASE_URL and that it runs"
         ) from error
+
+
+def administrator(dsn: str) -> psycopg.Connection:
+    """Connect as `connect` does, to the database `postgres` of the same server."""
+    _check(dsn)
+    return connect(make_conninfo(dsn, dbname="postgres"))
+
+
+def why(error: psycopg.Error) -> str:
+    """Return in one line what the server says, or what happened to the connection."""
+    return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
+
+
+def whereabouts(dsn: str) -> str | None:
+    """Return name and host of the database, None where they could be part of a password.
+
+    Behind an unescaped / or @ in a URL's password, the rest of it stands where host, port or name are looked for.
+    """
+    url = dsn if dsn.startswith(("postgresql://", "postgres://")) else ""
+    user, at, place = url.partition("?")[0].partition("://")[2].partition("@")
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:  # its text quotes the string, password and all
+        return None
+    if "@" in place or (at and "/" in user) or not set(str(parts.get("port") or "")) <= set("0123456789,"):
+        return None
+    return f"{parts.get('dbname', '')} on {parts.get('host', 'localhost')}"
 
 
 def ensure_exists(dsn: str) -> bool:
@@ -59,7 +82,7 @@ def _absent(dsn: str, error: ConfigurationError) -> bool:
     if not name:
         return False
     try:
-        with connect(make_conninfo(dsn, dbname="postgres")) as server:
+        with administrator(dsn) as server:
             return server.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None
     except ConfigurationError:
         return False
@@ -67,10 +90,19 @@ def _absent(dsn: str, error: ConfigurationError) -> bool:
 
 def _create(dsn: str) -> None:
     name = conninfo_to_dict(dsn)["dbname"]
-    with connect(make_conninfo(dsn, dbname="postgres")) as server:
+    with administrator(dsn) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(name))))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             return  # somebody was faster
         except psycopg.Error as error:
-            raise ConfigurationError(f"database {name} does not exist and cannot be created: {error}") from error
+            raise ConfigurationError(f"database {name} does not exist and cannot be created: {why(error)}") from error
+
+
+def _check(dsn: str) -> None:
+    """Raise ConfigurationError, without quoting it, for what is no connection string: psycopg's errors would."""
+    if whereabouts(dsn) is None:
+        raise ConfigurationError(
+            "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name, "
+            "a / or @ of the password as %2F or %40"
+        )

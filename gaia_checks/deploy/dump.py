@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -12,7 +13,7 @@ from gaia_checks import journal
 from gaia_checks.deploy import database, embedded
 from gaia_checks.deploy.places import Places
 from gaia_checks.environment import surroundings
-from gaia_checks.errors import DeployError
+from gaia_checks.errors import ConfigurationError, DeployError
 
 _COUNT = sql.SQL("SELECT count(*) FROM public.{}")
 
@@ -36,6 +37,10 @@ def write(dsn: str, tables: Sequence[str], target: Path) -> None:
         new.replace(target)
     except OSError as error:
         raise DeployError(f"{target}: the dump cannot be written: {error.strerror}; free some disk space") from error
+    except psycopg.Error as error:
+        raise DeployError(
+            f"the rows to be dumped cannot be counted: {database.why(error)}; let the account of DATABASE_URL read them"
+        ) from error
     finally:
         new.unlink(missing_ok=True)
 
@@ -49,11 +54,16 @@ def _rows(dsn: str, tables: Sequence[str]) -> dict[str, int]:
 def run(program: str, *words: str, dsn: str | None = None) -> str:
     """Run one of PostgreSQL's programs, the password of `dsn` by its environment alone; return what it printed.
 
-    Raises DeployError with its last words.
+    Raises DeployError with its last words, ConfigurationError where a password would be among its arguments.
     """
     variables, connection = surroundings(), tuple[str, ...]()
     if dsn:
         parts = conninfo_to_dict(dsn)
+        if "sslpassword" in parts:  # there is no variable for it, and arguments are everybody's to read
+            raise ConfigurationError(
+                f"DATABASE_URL: {program} cannot be given sslpassword in secret; "
+                "let sslkey name a key without a passphrase, for our eyes only"
+            )
         variables["PGPASSWORD"] = str(parts.pop("password", "") or "")
         connection = ("--dbname", make_conninfo("", **parts))
     done = subprocess.run(

@@ -42,7 +42,8 @@ def _unfit_script(head: bytes) -> str | None:
     words = head[2:].split(b"\n", 1)[0].decode(errors="replace").split()
     if not words:
         return "names no interpreter behind #!"
-    interpreter = words[1] if Path(words[0]).name == "env" and len(words) > 1 else words[0]
+    named = [word for word in words[1:] if not word.startswith("-") and "=" not in word]  # behind env -S NAME=VALUE
+    interpreter = named[0] if Path(words[0]).name == "env" and named else words[0]
     if shutil.which(interpreter, path=surroundings()["PATH"]) is None:
         return f"its interpreter {interpreter} is not on this machine; install it"
     return None

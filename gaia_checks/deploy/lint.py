@@ -51,10 +51,13 @@ def _findings(folder: Path, versions: Sequence[str]) -> list[dict[str, Any]]:
     argv = command(folder, versions)
     try:
         done = subprocess.run(argv, env=surroundings(), cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise MissingDependency("squawk is not installed; run: make install") from error
+    except OSError as error:
+        raise MissingDependency(f"squawk cannot be started: {error.strerror}; run: make install") from error
     try:
-        found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
-    except ValueError as error:
-        raise MigrationError(f"squawk cannot read the migrations: {(done.stderr or done.stdout).strip()}") from error
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+    except ValueError as error:  # it was killed, say; where it finds nothing it says so
+        said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
+        raise MissingDependency(
+            f"squawk did not read the migrations: {said}; mend that or run: make install"
+        ) from error
     return found

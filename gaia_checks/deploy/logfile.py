@@ -18,16 +18,26 @@ def rotate(log: Path, *, limit_bytes: int = LIMIT_BYTES) -> bool:
             return False
     except FileNotFoundError:
         return False
+    draft = log.with_name(f".{log.name}.1")
+    try:
+        with log.open("r+b") as source, draft.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()  # a full disk is met here, before anything older moves up and out
+            _move_up(log)
+            draft.replace(log.with_name(f"{log.name}.1"))
+            while rest := source.read():  # what was written while we copied
+                copy.write(rest)
+            source.truncate(0)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _move_up(log: Path) -> None:
     for number in range(KEPT - 1, 0, -1):
         older = log.with_name(f"{log.name}.{number}")
         if older.exists():
             older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    with log.open("r+b") as source, log.with_name(f"{log.name}.1").open("wb") as copy:
-        shutil.copyfileobj(source, copy)
-        while rest := source.read():  # what was written while we copied
-            copy.write(rest)
-        source.truncate(0)
-    return True
 
 
 def last_line(log: Path, offset: int = 0) -> str:

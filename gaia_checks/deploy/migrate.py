@@ -101,7 +101,7 @@ def down(
 def status(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> tuple[tuple[str, bool], ...]:
     """Return (version, applied) for every migration in its order. Raises MigrationError as `verify` does."""
     migrations = read(folder)
-    with database.connect(dsn) as connection:
+    with _connection(dsn) as connection:
         pending = _pending(migrations, _applied(connection), ahead)
     return tuple((migration.version, migration not in pending) for migration in migrations)
 
@@ -118,7 +118,7 @@ def verify(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> No
 
 def applied(dsn: str) -> tuple[str, ...]:
     """Return the versions that are applied, oldest first."""
-    with database.connect(dsn) as connection:
+    with _connection(dsn) as connection:
         return tuple(row.version for row in _applied(connection))
 
 
@@ -157,9 +157,26 @@ def _pending(
 
 
 @contextmanager
+def _connection(dsn: str) -> Iterator[psycopg.Connection]:
+    """Give a connection. What the server refuses beside a migration's own statements is a MigrationError."""
+    try:
+        with database.connect(dsn) as connection:
+            yield connection
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise MigrationError(
+            f"public.schema_migrations: {database.why(error)}; let the account of DATABASE_URL own it and "
+            "create tables (GRANT CREATE ON SCHEMA public TO ...)"
+        ) from error
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"public.schema_migrations: {database.why(error)}; check that the database runs, then run again"
+        ) from error
+
+
+@contextmanager
 def _turn(dsn: str) -> Iterator[psycopg.Connection]:
     """Give a connection that holds the runners' lock. The lock goes with the session, also when we are killed."""
-    with database.connect(dsn) as connection:
+    with _connection(dsn) as connection:
         deadline = time.monotonic() + TURN_TIMEOUT_S
         while not _one(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
             if time.monotonic() > deadline:

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
-from gaia_checks.deploy import artifact, notes, places, record
+from gaia_checks.deploy import artifact, database, notes, places, record
 from gaia_checks.deploy.dsn import database_url
 from gaia_checks.deploy.record import Record
 from gaia_checks.deploy.status import Status
@@ -32,7 +30,7 @@ def status(environment: Environment) -> Status:
         state=_state(found),
         base_url=url_of(found.host, found.port) if found.host and found.port else environment.local_url,
         database_url=dsn,
-        database=_without_password(dsn),
+        database=database.whereabouts(dsn) if dsn else None,
         process=_process(found, folder),
         started_at=found.started_at,
         restarts=found.restarts,
@@ -75,11 +73,3 @@ def _tag_present(ledger: Path, tag: Tag) -> bool | None:
         return None
     seen = notes.tag_seen(ledger, tag.environment, tag.phase)
     return artifact.tag_present(tag) if seen is None else seen
-
-
-def _without_password(dsn: str | None) -> str | None:
-    """Return where the database is: host and name, nothing that could be secret."""
-    if dsn is None:
-        return None
-    parts = conninfo_to_dict(dsn)
-    return f"{parts.get('dbname', '')} on {parts.get('host', 'localhost')}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from gaia_checks.deploy.lock import who
 from gaia_checks.environment import Environment, inherited, without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
-from gaia_checks.redaction import SECRET_NAMES
+from gaia_checks.redaction import SECRET_NAMES, holds_password
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 """Stage -> the branch whose commits may be tagged for it."""
@@ -89,6 +89,8 @@ def of(environment: Environment, url: str | None = None) -> Remote:
         raise ConfigurationError(
             f"{environment.name}: no git remote; give --remote URL, or set remote in {environment.path.name}"
         )
+    if holds_password(wanted):  # and it is not quoted
+        raise ConfigurationError("--remote: give a URL without a password or token; git's credential helper has that")
     name = hashlib.sha256(wanted.encode()).hexdigest()[:12]
     return Remote(wanted, environment.home / "remotes" / f"{name}.git")
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from gaia_checks.deploy import database, dsn
 from gaia_checks.environment import Environment
@@ -27,12 +26,12 @@ def scratch(environment: Environment) -> Iterator[str]:
     """Give the connection string of an empty database; it is dropped afterwards. Raises ConfigurationError."""
     drop(environment)
     address = dsn.environment_database(environment)
-    with _administrator(address) as server:
+    with database.administrator(address) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment))))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"no scratch database can be made to try the migrations on: {str(error).splitlines()[0]}; "
+                f"no scratch database can be made to try the migrations on: {database.why(error)}; "
                 "let the account of DATABASE_URL create databases (ALTER ROLE ... CREATEDB)"
             ) from error
     try:
@@ -42,9 +41,16 @@ def scratch(environment: Environment) -> Iterator[str]:
 
 
 def drop(environment: Environment) -> None:
-    """Drop the scratch database, whoever is connected to it. None there is fine."""
-    with _administrator(dsn.environment_database(environment)) as server:
-        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_name(environment))))
+    """Drop the scratch database, whoever is connected to it. None there is fine. Raises ConfigurationError."""
+    name = _name(environment)
+    with database.administrator(dsn.environment_database(environment)) as server:
+        try:
+            server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        except psycopg.Error as error:
+            raise ConfigurationError(
+                f"the scratch database {name} cannot be dropped: {database.why(error)}; "
+                "let the account of DATABASE_URL own it, or drop it by hand"
+            ) from error
 
 
 def tables(address: str) -> tuple[str, ...]:
@@ -62,7 +68,3 @@ def columns(address: str) -> frozenset[tuple[str, str]]:
 def _name(environment: Environment) -> str:
     place = hashlib.sha256(f"{environment.home}\0{environment.name}".encode()).hexdigest()[:12]
     return f"gaia_scratch_{place}"
-
-
-def _administrator(address: str) -> psycopg.Connection:
-    return database.connect(make_conninfo(address, dbname="postgres"))

@@ -23,7 +23,7 @@ class Status:
     release_dir: Path | None = None
     previous: Release | None = None
     log: Log | None = None
-    tag_present: bool | None = None  # None: not deployed from a tag
+    tag_present: bool | None = None  # None: not deployed from a tag, or git does not tell
 
     def to_json(self) -> dict[str, Any]:
         """Return what may be shown: no secret."""

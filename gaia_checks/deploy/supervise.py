@@ -120,5 +120,5 @@ async def _keep(cluster: Cluster) -> None:
         await asyncio.sleep(restart.delay_s(crashes))
         try:
             await asyncio.to_thread(cluster.start)
-        except GaiaError as error:
+        except (GaiaError, OSError) as error:  # with a full disk it cannot start, but later
             say(str(error))

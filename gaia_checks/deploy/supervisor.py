@@ -47,6 +47,7 @@ class Supervisor:
         self._public: dict[tuple[str, int], socket.socket] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._restarts = 0
+        self._unnoted: str | None = None  # the state that could not be written
         self._ending = asyncio.Event()
         self._talking: object = None
         self._leaving = asyncio.Lock()
@@ -95,12 +96,17 @@ class Supervisor:
             return {"ok": True, **(await self._do(request) or {})}
         except GaiaError as error:
             return {"error": str(error), "kind": type(error).__name__}
+        except OSError as error:  # a full disk, above all
+            return {"error": _refused(error), "kind": DeployError.__name__}
 
     async def _do(self, request: dict[str, Any]) -> dict[str, Any] | None:
         match request:
             case {"do": "serving", "order": order}:
-                serving = str(self._active.order.release) if self._active else None
-                return {"release": serving, "beside": self._fits_beside(_order(order))}
+                serving = self._active if self._active and (self._kept() or not self._active.exited.is_set()) else None
+                return {
+                    "release": str(serving.order.release) if serving else None,
+                    "beside": self._fits_beside(_order(order)),
+                }
             case {"do": "start", "order": order, "candidate": candidate, "known": known}:
                 child = await self._start(_order(order), candidate=candidate, known=known)
                 return {"running": asdict(child.running), "port": child.port}
@@ -149,9 +155,9 @@ class Supervisor:
         self._replaced, self._active, self._started = self._active, self._started, None
         await self._cancel_keeper()
         self._restarts, self._fallback = 0, None
+        self._keeper = asyncio.create_task(self._keep())  # first: it is needed whatever cannot be written
         self._note("running")
         self._reach(Point.NOTED)
-        self._keeper = asyncio.create_task(self._keep())
 
     async def _retire(self) -> None:
         """Return when the server that was replaced is gone."""
@@ -203,12 +209,15 @@ class Supervisor:
             self._note("running" if self._active else "stopped")
 
     async def _keep(self) -> None:
-        """Start the active server again whenever it ends by itself."""
+        """Start the active server again whenever it ends by itself.
+
+        One that answers is left alone, also when it says that it is not ready: its database may be away.
+        """
         crashes = 0
         while server := self._active:
             began = asyncio.get_running_loop().time()
             with contextlib.suppress(errors.NotReady):
-                await server.ready()
+                await server.ready(known=True)
                 self._note("running")
                 await server.exited.wait()
             await server.end()
@@ -284,6 +293,10 @@ class Supervisor:
         for address in set(self._public) - used:
             self._public.pop(address).close()
 
+    def _kept(self) -> bool:
+        """Whether the active server is started again when it ends."""
+        return self._keeper is not None and not self._keeper.done()
+
     async def _cancel_keeper(self) -> None:
         if self._keeper:
             self._keeper.cancel()
@@ -301,6 +314,15 @@ class Supervisor:
     # what others may know ------------------------------------------------------------------------
 
     def _note(self, state: str) -> None:
+        """Write what runs for others to see. A full disk keeps no server from being watched: it is tried again."""
+        try:
+            self._write(state)
+            self._unnoted = None
+        except OSError as error:
+            self._unnoted = state
+            say(f"cannot note that the server is {state}: {_refused(error)}")
+
+    def _write(self, state: str) -> None:
         me, server = record.mine(), self._active
         if server is None:
             record.write(self._here.record, Record(me, state))
@@ -329,12 +351,23 @@ class Supervisor:
     async def _rotate(self) -> None:
         while True:
             await asyncio.sleep(_ROTATE_EVERY_S)
-            logfile.rotate(self._here.server_log)
+            if self._unnoted:
+                self._note(self._unnoted)
+            try:
+                logfile.rotate(self._here.server_log)
+            except OSError as error:
+                say(f"cannot rotate the server's log: {_refused(error)}")
 
 
 def say(text: str) -> None:
-    """Write one line to the supervisor's log, which is its stderr."""
-    print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - the supervisor's log
+    """Write one line to the supervisor's log, which is its stderr. A full disk takes none, and ends nothing."""
+    with contextlib.suppress(OSError):
+        print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log
+
+
+def _refused(error: OSError) -> str:
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; free some disk space"
 
 
 def _order(given: dict[str, Any]) -> Order:

@@ -8,13 +8,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from rich.table import Table
 
 from gaia_checks import contract
 from gaia_checks import environment as environments
-from gaia_checks.deploy import places
+from gaia_checks.deploy import database, places
 from gaia_checks.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate import background, terminal
@@ -152,11 +150,8 @@ def ways(environment: Environment) -> list[str]:
 def _database(target: Target) -> str:
     if target.database_url is None:
         return unseen(target, "the database", DATABASE)
-    try:
-        parts = conninfo_to_dict(target.database_url)
-    except psycopg.ProgrammingError:  # its text quotes the connection string, password and all
-        return NO_CONNECTION_STRING
-    return f"{parts.get('dbname', '')} on {parts.get('host', 'localhost')}, read only"
+    found = database.whereabouts(target.database_url)
+    return f"{found}, read only" if found else NO_CONNECTION_STRING
 
 
 def _count(number: float) -> str:

@@ -11,9 +11,10 @@ import pytest
 
 from gaia_checks import environment as environments
 from gaia_checks import journal
-from gaia_checks.deploy import alert, places
+from gaia_checks.deploy import alert, places, story
+from gaia_checks.deploy.points import Point
 from gaia_checks.environment import Environment
-from gaia_checks.errors import NotReady
+from gaia_checks.errors import Busy, NotReady
 from tests.deploy.stage import Stage
 from tests.forge import forge
 
@@ -130,6 +131,40 @@ def test_a_step_that_failed_earlier_is_not_blamed(tmp_path: Path, inbox: Inbox) 
     with pytest.raises(NotReady), alert.told(there, "phase-1"):
         raise NotReady("no")
     assert inbox.messages[0]["message"] == "Step: validate\nCause: no\n\nThe server's log says nothing."
+
+
+def test_the_step_of_a_rollback_that_failed_is_told(tmp_path: Path, inbox: Inbox) -> None:
+    """The ledger knows the phase that it went back to, the command line only that it is the previous one."""
+    there = environment(tmp_path, TELL=inbox.url)
+    places.prepare(places.of(there))
+    with pytest.raises(NotReady), alert.told(there, "the previous release", done="is back"):
+        go_back(there)
+    assert inbox.messages[0]["message"].startswith("Step: deploy\nCause: no\n")
+
+
+def go_back(there: Environment) -> None:
+    """Begin a rollback whose server does not become ready."""
+    told = story.begin(there, "rollback", "phase-1", None)
+    with told.step(Point.DEPLOY):
+        raise NotReady("no")
+
+
+def test_who_waits_for_its_turn_alarms_nobody(tmp_path: Path, inbox: Inbox) -> None:
+    """Nothing was tried while another command held the lock, and the watch asks again every few seconds."""
+    there = environment(tmp_path, TELL=inbox.url)
+    with pytest.raises(Busy), alert.told(there, "phase-1"):
+        raise Busy("there: busy")
+    assert inbox.messages == []
+    assert recorded(there) == []
+
+
+def test_a_ledger_that_cannot_be_written_keeps_nobody_from_being_told(tmp_path: Path, inbox: Inbox) -> None:
+    """The message is sent, and the deployment's own error is not replaced."""
+    there = environment(tmp_path, TELL=inbox.url)
+    (tmp_path / "log").write_text("a file stands in the way")
+    with pytest.raises(NotReady), alert.told(there, "phase-1"):
+        raise NotReady("no")
+    assert [message["title"] for message in inbox.messages] == ["there: phase-1 failed"]
 
 
 @pytest.mark.parametrize(

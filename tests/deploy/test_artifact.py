@@ -117,7 +117,7 @@ def test_a_tag_that_is_not_there_deploys_nothing(
     git(migrations.parent, "init", "--quiet")
     with pytest.raises(ArtifactError, match="deploy/qa/phase-9: there is no such tag here"):
         artifact.from_tag(releases, Tag("qa", "phase-9"))
-    assert not artifact.tag_present(Tag("qa", "phase-9"))
+    assert artifact.tag_present(Tag("qa", "phase-9")) is False
     assert list(releases.iterdir()) == []
 
 
@@ -134,6 +134,39 @@ def test_a_tag_without_an_executable_is_refused(
     with pytest.raises(ArtifactError, match="deploy/qa/phase-1 has no executable"):
         artifact.from_tag(releases, Tag("qa", "phase-1"))
     assert list(releases.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "\n", "gaia_server\n", "c0ffee  gaia_server\n"])
+def test_a_tag_whose_digest_is_none_is_refused(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """The file that should hold it is named, with what writes it."""
+    releases, executable, migrations = parts
+    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
+    git(migrations.parent, "init", "--quiet")
+    executable.with_name("gaia_server.sha256").write_text(text)
+    commit(migrations.parent)
+    git(migrations.parent, "tag", "deploy/qa/phase-1")
+    with pytest.raises(ArtifactError, match=r"phase-1: build/gaia_server\.sha256 does not begin with a sha256; commit"):
+        artifact.from_tag(releases, Tag("qa", "phase-1"), template=str(executable))
+    assert list(releases.iterdir()) == []
+
+
+def test_what_git_refuses_is_not_taken_for_a_tag_that_is_not_there(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In somebody else's repository git says what to do about it; whether the tag is there is then not known."""
+    releases, _, migrations = parts
+    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
+    git(migrations.parent, "init", "--quiet")
+    commit(migrations.parent)
+    git(migrations.parent, "tag", "deploy/qa/phase-1")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(ArtifactError, match=r"deploy/qa/phase-1: git: fatal: detected dubious ownership") as caught:
+        artifact.from_tag(releases, Tag("qa", "phase-1"))
+    assert "\n" not in str(caught.value)
+    assert artifact.tag_present(Tag("qa", "phase-1")) is None
+    assert artifact.head() is None
 
 
 def commit(repository: Path) -> None:

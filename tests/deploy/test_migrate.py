@@ -4,13 +4,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from gaia_checks.deploy import migrate
-from gaia_checks.deploy.database import connect, ensure_exists, reach
+from gaia_checks import environment
+from gaia_checks.deploy import migrate, scratch
+from gaia_checks.deploy.database import administrator, connect, ensure_exists, reach
 from gaia_checks.deploy.migration_files import read
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
@@ -256,15 +258,47 @@ def test_a_database_is_created_once(postgres: str) -> None:
             admin.execute(f"DROP DATABASE IF EXISTS {name}".encode())
 
 
+@pytest.fixture
+def limited(database: str) -> Iterator[str]:
+    """The connection string of an account that may connect, and nothing else."""
+    name = f"limited_{time.monotonic_ns()}"
+    with connect(database) as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN".encode())
+        yield f"{database}&user={name}"
+        admin.execute(f"DROP ROLE {name}".encode())
+
+
+def test_an_account_that_may_not_create_tables_is_told_what_it_needs(limited: str, folder: Path) -> None:
+    """What PostgreSQL says comes with the right to grant."""
+    with pytest.raises(MigrationError, match=r"permission denied for schema public; let the account .*GRANT CREATE ON"):
+        migrate.up(limited, folder)
+
+
+def test_a_scratch_database_of_another_account_is_said(limited: str, tmp_path: Path) -> None:
+    """It cannot be dropped, so nothing is tried in it."""
+    file = tmp_path / "there.toml"
+    file.write_text('[environment]\nstage = "dev"\ndatabase = "external"\nhost = "127.0.0.1"\n')
+    owner, other = (
+        environment.load(str(file), variables={"GAIA_HOME": str(tmp_path), "DATABASE_URL": dsn})
+        for dsn in (limited.partition("&user=")[0], limited)
+    )
+    message = r"the scratch database gaia_scratch_\w+ cannot be dropped: must be owner .*; let the account"
+    with scratch.scratch(owner), pytest.raises(ConfigurationError, match=message):
+        scratch.drop(other)
+
+
 @pytest.mark.parametrize(
     ("dsn", "message"),
     [
         ("postgresql://gaia:canary-9d1@127.0.0.1:1/x", "the database does not answer: .*; check DATABASE_URL"),
         ("postgres//gaia:canary-9d1@somewhere/x", "DATABASE_URL: not a connection string; write postgresql://"),
+        ("postgresql://gaia:canary/9d1@somewhere/x", "DATABASE_URL: not a connection string; .* as %2F or %40"),
     ],
 )
 def test_an_unreachable_database_is_said_without_its_password(dsn: str, message: str) -> None:
     """One line with what to do, and no secret in it or in what it was raised from."""
     with pytest.raises(ConfigurationError, match=message) as caught:
         reach(dsn)
+    with pytest.raises(ConfigurationError, match=message):
+        administrator(dsn)
     assert "canary" not in str(caught.value) + str(caught.value.__cause__)

@@ -1,13 +1,16 @@
 """The small parts of a deployment: tags, back-off, lock, ledger, log rotation."""
 
+import errno
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gaia_checks import environment, journal
-from gaia_checks.deploy import lock, logfile, places, restart, story, tag
+from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
 from gaia_checks.deploy.points import Point
-from gaia_checks.errors import Busy, ConfigurationError
+from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,23 @@ def test_rotation_loses_no_line_and_keeps_the_writers_descriptor(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == logfile.KEPT + 1
 
 
+def test_a_rotation_for_which_the_disk_is_too_full_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again and again: each time an older file would be lost."""
+    log, kept = tmp_path / "server.log", tmp_path / "server.log.1"
+    log.write_text("now\n")
+    kept.write_text("before\n")
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", refused)
+    with pytest.raises(OSError, match="No space left"):
+        logfile.rotate(log, limit_bytes=0)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {log.name: "now\n", kept.name: "before\n"}
+
+
 def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
     """An earlier process's last words are not this one's."""
     log = tmp_path / "server.log"
@@ -108,3 +128,81 @@ def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
     log.write_text("old\nnew\n\n")
     assert logfile.last_line(log, 4) == "new"
     assert logfile.last_line(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://u:p%2Fw%40@h:5432/db", "db on h"),
+        ("host=h dbname=db password=a://b/c@d@e", "db on h"),
+        ("postgres//u:canary@h/db", None),
+        ("postgresql://u:pa/canary@h:5432/db", None),
+        ("postgresql://u:12/canary@h:5432/db", None),
+        ("postgresql://u:pa@canary@h:5432/db", None),
+        ("postgresql://u:canary/db", None),
+    ],
+)
+def test_where_the_database_is_shows_nothing_of_a_password(dsn: str, shown: str | None) -> None:
+    """What could be the rest of a password that was not escaped is not taken for a host, a port or a name."""
+    assert database.whereabouts(dsn) == shown
+
+
+def test_no_passphrase_of_a_key_becomes_an_argument() -> None:
+    """The arguments of PostgreSQL's programs are everybody's to read, and this has no variable to go by."""
+    with pytest.raises(ConfigurationError, match="pg_dump cannot be given sslpassword in secret; let sslkey") as raised:
+        dump.run("pg_dump", dsn="postgresql://127.0.0.1:1/db?sslpassword=canary-3e0")
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        (b"#!/usr/bin/env python3\n", None),
+        (b"#!/usr/bin/env -S python3 -u\n", None),
+        (b"#!/usr/bin/env -S LANG=C python3\n", None),
+        (b"#!/usr/bin/env -S nowhere3 -u\n", "its interpreter nowhere3 is not on this machine; install it"),
+        (b"#!/nowhere/python3 sh\n", "its interpreter /nowhere/python3 is not on this machine; install it"),
+    ],
+)
+def test_the_interpreter_of_a_script_is_found_behind_envs_options(line: bytes, wrong: str | None) -> None:
+    """`env -S` takes options and variables before the program's name."""
+    assert executable.unfit(line, "x86_64") == wrong
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("sh", "-c", "kill -9 $$"), "squawk did not read the migrations: exit code -9; mend that or run: make inst"),
+        (("sh", "-c", "echo no library >&2; exit 127"), "squawk did not read the migrations: no library; mend"),
+        (("/dev/null",), "squawk cannot be started: Permission denied; run: make install"),
+        (("/nowhere/squawk",), "squawk cannot be started: No such file or directory; run: make install"),
+    ],
+)
+def test_migrations_that_squawk_did_not_read_do_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], message: str
+) -> None:
+    """Killed or not started it finds nothing, either; only what it says itself counts as nothing."""
+    (tmp_path / "order.txt").write_text("001_a.sql\n")
+    (tmp_path / "001_a.sql").write_text("CREATE TABLE IF NOT EXISTS a (id bigint);\n")
+    lint.check(tmp_path, ["001_a"], ())
+    monkeypatch.setattr(lint, "command", lambda *_: argv)
+    with pytest.raises(MissingDependency, match=message):
+        lint.check(tmp_path, ["001_a"], ())
+
+
+def test_a_start_may_take_as_long_as_its_order_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for when another request has long been given up."""
+    monkeypatch.setattr(control, "ANSWER_TIMEOUT_S", 0.05)
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as threads:
+        listener.bind(str(path))
+        listener.listen()
+        with control.Conversation(path) as patient, control.Conversation(path) as other:
+            starting = threads.submit(patient.ask, "start", order={"ready_s": 30})
+            supervisor, _ = listener.accept()
+            with supervisor:
+                assert b"start" in supervisor.recv(1000)
+                with pytest.raises(DeployError, match="does not answer to commit: timed out"):
+                    other.ask("commit")
+                supervisor.sendall(control.encode({"pid": 1}))
+                assert starting.result() == {"pid": 1}

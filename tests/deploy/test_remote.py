@@ -99,3 +99,17 @@ def test_the_remote_comes_from_the_option_or_the_file(tmp_path: Path) -> None:
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=r"give --remote URL, or set remote in there\.toml"):
         remote.of(environments.load(str(file), variables={}))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://canary-8c1@git.test/x.git", "HTTP://canary-8c1:@git.test/x.git", "ssh://me:canary-8c1@git.test/x"]
+)
+def test_a_remote_with_a_secret_is_refused(tmp_path: Path, url: str) -> None:
+    """The option's URL goes into git's command line and into messages: it may hold no password and no token."""
+    file = tmp_path / "there.toml"
+    file.write_text('[environment]\nstage = "qa"\ndatabase = "external"\nhost = "127.0.0.1"\n')
+    there = environments.load(str(file), variables={"GAIA_HOME": str(tmp_path)})
+    with pytest.raises(ConfigurationError, match=r"^--remote: give a URL without a password or token; ") as raised:
+        remote.of(there, url)
+    assert "canary" not in str(raised.value)
+    assert remote.of(there, "ssh://git@git.test/x.git").url == "ssh://git@git.test/x.git"

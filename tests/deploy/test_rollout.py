@@ -1,12 +1,16 @@
 """Deployments with real processes, a real PostgreSQL and a server small enough to misbehave on cue."""
 
+import asyncio
+import errno
 import os
+import resource
 import socket
 import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -15,10 +19,13 @@ import psycopg
 import pytest
 
 from gaia_checks import journal
-from gaia_checks.deploy import adopt, artifact, doctor, embedded, places, processes, record, rollout, swap
+from gaia_checks.deploy import adopt, artifact, doctor, embedded, places, processes, record, rollout, supervise, swap
+from gaia_checks.deploy.child import Order, Server
 from gaia_checks.deploy.prune import prune
+from gaia_checks.deploy.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests import clock
+from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, kill
 
 DEPLOY = """
@@ -72,6 +79,16 @@ def test_a_deployed_release_serves_and_status_tells_which(embedded_stage: Stage)
     with psycopg.connect(status.database_url) as connection:
         assert connection.execute("SELECT version FROM schema_migrations").fetchall() == [("001_items",)]
     assert ledger(embedded_stage)[-1] == ("deployment", "ended")
+
+
+@pytest.mark.parametrize("dsn", ["postgres//u:canary-77c@h/db", "postgresql://u:pa/canary-77c@h:5432/db"])
+def test_status_shows_nothing_of_a_mistyped_database_url(stage: Stage, dsn: str) -> None:
+    """What runs is shown all the same; of the connection string, whose parts could be the password, nothing is."""
+    stage.deploy()
+    done = stage.gaia("status", str(stage.file), DATABASE_URL=dsn)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "state        running" in done.stdout
+    assert "canary" not in done.stdout
 
 
 def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,6 +231,63 @@ def test_a_killed_server_is_started_again_and_counted(stage: Stage) -> None:
     assert stage.health()["pid"] == second.process.pid != first.process.pid
 
 
+def test_a_server_that_says_it_is_not_ready_is_left_alone(database: str) -> None:
+    """Started again while its database is away it answers 503: it would not be better for being ended."""
+    with make_stage("external", server="[server]\nready_s = 1\n", DATABASE_URL=database) as stage:
+        executable, away = stage.executable(), stage.folder / "away"
+        source = executable.read_text().replace('BEHAVIOUR == "deaf"', f'Path("{away}").exists()')
+        executable.write_text(source)
+        first = rollout.deploy(stage.environment, artifact=executable, migrations=stage.migrations)
+        assert first.process is not None
+        away.touch()
+        kill(first.process.pid)
+        eventually(lambda: (stage.status().state, stage.status().restarts) == ("running", 1))
+        assert httpx.get(f"{stage.url}/readyz", trust_env=False).status_code == 503
+
+
+def test_a_full_disk_ends_nothing_that_the_supervisor_does(stage: Stage) -> None:
+    """While it can note nothing it starts a killed server again; once there is space, status knows of it."""
+    first = stage.deploy()
+    assert first.process is not None
+    supervisor = stage.supervisor()
+    record_bytes = places.of(stage.environment).record.stat().st_size
+    _, most = resource.prlimit(supervisor.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(supervisor.pid, resource.RLIMIT_FSIZE, (record_bytes // 2, most))
+    kill(first.process.pid)
+    eventually(lambda: answering(stage) not in (None, first.process and first.process.pid))
+    assert stage.status().state == "crashed"
+    resource.prlimit(supervisor.pid, resource.RLIMIT_FSIZE, (most, most))
+    eventually(lambda: stage.status().state == "running" and stage.status().restarts == 1, within_s=30)
+    second = stage.status()
+    assert second.process is not None
+    assert answering(stage) == second.process.pid
+
+
+def answering(stage: Stage) -> int | None:
+    """The pid of the server that answers; None while there is none."""
+    try:
+        return int(stage.health()["pid"])
+    except httpx.HTTPError:
+        return None
+
+
+def test_a_server_that_has_ended_and_is_not_kept_does_not_serve(stage: Stage) -> None:
+    """Who asks which release serves, to repair say, must not be told the one of a dead server."""
+    places.prepare(places.of(stage.environment))
+    order = Order(stage.folder, {}, "127.0.0.1", 1)
+    ask = {"do": "serving", "order": {**asdict(order), "release": str(stage.folder)}}
+
+    async def serving() -> list[str | None]:
+        supervisor, server = Supervisor(places.of(stage.environment)), Server(order, record.mine(), "")
+        supervisor._active = server  # noqa: SLF001 - a keeper that died has no door of its own
+        before = await supervisor._answer(ask)  # noqa: SLF001
+        server.exited.set()
+        after = await supervisor._answer(ask)  # noqa: SLF001
+        return [before["release"], after["release"]]
+
+    assert asyncio.run(serving()) == [str(stage.folder), None]
+
+
 def test_a_killed_embedded_postgresql_is_started_again(embedded_stage: Stage) -> None:
     """The supervisor brings it back, and what was written is there."""
     status = embedded_stage.deploy()
@@ -223,6 +297,33 @@ def test_a_killed_embedded_postgresql_is_started_again(embedded_stage: Stage) ->
     kill(int((cluster.folder / "data" / "postmaster.pid").read_text().split()[0]))
     eventually(lambda: not cluster.alive())
     eventually(lambda: versions(status.database_url or "") == [("001_items",)], within_s=30)
+
+
+def test_postgresql_that_a_full_disk_keeps_down_is_tried_again(
+    embedded_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the system refuses once is no reason to leave the database down."""
+    places.prepare(places.of(embedded_stage.environment))
+    cluster = embedded.of(embedded_stage.environment)
+    assert cluster is not None
+    start = embedded.Cluster.start
+
+    def refused(_: embedded.Cluster) -> None:
+        monkeypatch.setattr(embedded.Cluster, "start", start)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(embedded.Cluster, "start", refused)
+    monkeypatch.setattr(supervise, "_LOOK_EVERY_S", 0.01)
+
+    async def keep() -> None:
+        keeping = asyncio.create_task(supervise._keep(cluster))  # noqa: SLF001 - it belongs to a whole process
+        await asyncio.to_thread(eventually, cluster.alive, within_s=30)
+        keeping.cancel()
+
+    try:
+        asyncio.run(keep())
+    finally:
+        cluster.stop()
 
 
 def versions(dsn: str) -> list[tuple[str]]:
