@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,18 +165,24 @@ def edited(name: str, change: Callable[[str], str]) -> Callable[[Path], None]:
 
 
 def verdict_with(**fields: object) -> Callable[[Path], None]:
-    """Change fields of verdict.json; the files it vouches for are untouched."""
-    return edited("verdict.json", lambda text: json.dumps({**json.loads(text), **fields}))
+    """Change fields of verdict.json, and whatever else says the same, as a forger would."""
+    return _forging(lambda record: {**record, **fields})
 
 
 def release_with(**fields: object) -> Callable[[Path], None]:
-    """Change fields of the release in verdict.json."""
+    """Change fields of the release likewise."""
+    return _forging(lambda record: {**record, "release": {**record["release"], **fields}})
 
-    def change(text: str) -> str:
-        record = json.loads(text)
-        return json.dumps({**record, "release": {**record["release"], **fields}})
 
-    return edited("verdict.json", change)
+def _forging(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Path], None]:
+    def forge_it(folder: Path) -> None:
+        record = change(json.loads((folder / "verdict.json").read_text()))
+        gated = {name: record[name] for name in ("environment", "run", "release")}
+        (folder / "gated.json").write_text(json.dumps(gated))
+        record["files"] = evidence.hashes(folder)
+        (folder / "verdict.json").write_text(json.dumps(record))
+
+    return forge_it
 
 
 def resealed(name: str, change: Callable[[str], str]) -> Callable[[Path], None]:
