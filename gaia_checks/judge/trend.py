@@ -55,15 +55,17 @@ def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
 def project(series: Sequence[Sequence[float]], alpha: float) -> Projection | None:
     """Return where a (seconds, value) series stands in seven days; None when it is too short to say.
 
-    The first 5 minutes are left out, and at least 20 minutes must remain.
+    The first 5 minutes are left out, and at least 20 minutes must remain. What is surely reached must be so by either
+    half alone as well: a single step up, after which nothing rises, is no trend, however small the noise around it.
     """
     warm = [sample for sample in series if sample[0] >= WARM_UP_S]
     if len(warm) < 3 or warm[-1][0] - warm[0][0] < SHORTEST_TREND_S:
         return None
-    line = theil_sen(warm, alpha)
-    lower, expected, upper = (
-        line.level + per_s * HORIZON_S for per_s in (line.lower_per_s, line.per_s, line.upper_per_s)
+    line, middle = theil_sen(warm, alpha), len(warm) // 2
+    lower_per_s = min(
+        part.lower_per_s for part in (line, *(theil_sen(half, alpha) for half in (warm[:middle], warm[middle:])))
     )
+    lower, expected, upper = (line.level + per_s * HORIZON_S for per_s in (lower_per_s, line.per_s, line.upper_per_s))
     return Projection(lower, expected, upper)
 
 

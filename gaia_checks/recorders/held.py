@@ -22,14 +22,16 @@ class Held:
     notes: list[str] = field(default_factory=list)
     peak_mb: float = 0.0
     last_mb: float = 0.0
-    _series: Series = field(default_factory=list)
+    _shared_mb: float = 0.0  # the most of it that other processes may share
+    _series: Series = field(default_factory=list)  # what nobody shares
 
-    def add(self, t_s: float, held_bytes: float) -> None:
-        """Take a sample."""
+    def add(self, t_s: float, held_bytes: float, shared_bytes: float = 0.0) -> None:
+        """Take a sample. `shared_bytes` of what is held are pages of files, which others may have mapped as well."""
         self.coverage.add(t_s)
         self.last_mb = held_bytes / _MB
         self.peak_mb = max(self.peak_mb, self.last_mb)
-        self._series.append((round(t_s, 3), self.last_mb))
+        self._shared_mb = max(self._shared_mb, shared_bytes / _MB)
+        self._series.append((round(t_s, 3), self.last_mb - shared_bytes / _MB))
 
     def __str__(self) -> str:
         return f"{self.last_mb:.1f} MB, at most {self.peak_mb:.1f} MB"
@@ -40,8 +42,13 @@ class Held:
         return self.measures.seen("memory.peak", self.peak_mb, n=n, window_s=window_s, notes=self.notes)
 
     def measured(self) -> list[Measurement]:
-        """Return all that was seen."""
-        points, window_s = thin(self._series), self.coverage.covered_s
+        """Return all that was seen.
+
+        In the series the shared part is always at its most: it shrinks when a stranger maps the same files, and grows
+        when that one ends, which says nothing of where the process is heading.
+        """
+        points = [(t_s, own_mb + self._shared_mb) for t_s, own_mb in thin(self._series)]
+        window_s = self.coverage.covered_s
         series = self.measures.seen("memory.series", points, n=len(points), window_s=window_s, notes=self.notes)
         return [self.peak(), series]
 

@@ -18,7 +18,10 @@ from gaia_checks.recorders.timeline import Timeline
 MEASURES = Measures(
     {
         "memory.peak": ("MB", "highest sample of the server's process tree, shared pages divided by their users (PSS)"),
-        "memory.series": ("MB", "samples of the server's process tree (PSS) over the seconds since the start"),
+        "memory.series": (
+            "MB",
+            "what the server's process tree alone has, plus the most of what it shares, over the seconds of the look",
+        ),
     }
 )
 
@@ -41,7 +44,7 @@ async def record(
         if taken is None:
             held.notes.append(f"process {target.process.pid} was gone after {t:.0f} s")
             break
-        held.add(t, taken.held_bytes)
+        held.add(t, taken.held_bytes, taken.shared_bytes)
         timeline.add(t, str(held), so_far=[held.peak()], tree_mb=held.last_mb, cpu_cores=cpu.since_last(t, taken.cpu_s))
     return held.measured()
 
@@ -51,6 +54,7 @@ class Taken:
     """What a process and its descendants take."""
 
     held_bytes: int
+    shared_bytes: int  # of these, pages of files: others may have mapped them as well
     cpu_s: float  # since they began
 
 
@@ -73,14 +77,15 @@ def tree(process: psutil.Process) -> Taken | None:
     be read (not our process, not Linux) it is the resident set size, which is never less.
     """
     try:
-        held, cpu_s = _bytes(process), _cpu_s(process)
+        (held, shared), cpu_s = _bytes(process), _cpu_s(process)
         children = process.children(recursive=True)
     except psutil.NoSuchProcess:
         return None
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
-            held, cpu_s = held + _bytes(child), cpu_s + _cpu_s(child)
-    return Taken(held, cpu_s)
+            (its, its_shared), its_cpu_s = _bytes(child), _cpu_s(child)
+            held, shared, cpu_s = held + its, shared + its_shared, cpu_s + its_cpu_s
+    return Taken(held, shared, cpu_s)
 
 
 def _cpu_s(process: psutil.Process) -> float:
@@ -88,10 +93,11 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _bytes(process: psutil.Process) -> int:
+def _bytes(process: psutil.Process) -> tuple[int, int]:
+    """Return what a process holds and how much of that are pages of files."""
     try:
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
-        return next(int(line.split()[1]) * _KB for line in lines if line.startswith("Pss:"))
-    except (OSError, StopIteration):
-        resident: int = process.memory_info().rss
-        return resident
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return process.memory_info().rss, 0
+    found = {line.split()[0]: int(line.split()[1]) * _KB for line in text.splitlines() if line.startswith("Pss")}
+    return (found["Pss:"], found.get("Pss_File:", 0)) if "Pss:" in found else (process.memory_info().rss, 0)

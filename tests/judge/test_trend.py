@@ -40,6 +40,16 @@ def test_outliers_do_not_make_a_trend() -> None:
     assert line.level == pytest.approx(120, abs=0.5)
 
 
+def test_a_step_is_no_trend_but_a_leak_is() -> None:
+    """A megabyte more from the middle on, in a series without noise, leads nowhere for sure; a small leak does."""
+    step = trend.project([[t, 42.3 + (t > 1000) * 1.1] for t in range(1800)], 0.03)
+    leak = trend.project(memory(1800, 3.0), 0.03)
+    assert step is not None
+    assert leak is not None
+    assert step.lower < 50
+    assert leak.lower > 500
+
+
 def test_two_samples_have_no_slope() -> None:
     """Less than three samples is an error."""
     with pytest.raises(ValueError, match="2 samples have no trend"):
