@@ -66,12 +66,16 @@ def write(folder: Path) -> Path:
     if not seconds or not intervals:
         raise EvidenceError(f"{folder}: no load was recorded here; give a folder with {LATENCY_LOG} and {TIMELINE}")
     path = folder / CHART
-    path.write_text(html(folder.name, columns(seconds, intervals), marks(folder, began_s)), encoding="utf-8")
+    try:
+        drawn = columns(seconds, intervals)
+    except ValueError as error:
+        raise _no_log(folder / LATENCY_LOG, error) from error
+    path.write_text(html(folder.name, drawn, marks(folder, began_s)), encoding="utf-8")
     return path
 
 
-def columns(seconds: Sequence[Mapping[str, Any]], intervals: Sequence[tuple[float, Any]]) -> list[Column]:
-    """Put seconds and their histograms together, several to a column where there are too many. Pure.
+def columns(seconds: Sequence[Mapping[str, Any]], intervals: Sequence[tuple[float, str]]) -> list[Column]:
+    """Put seconds and their encoded histograms together, several to a column where there are too many. Pure.
 
     Percentiles of a column are those of all its requests, never means of percentiles.
     """
@@ -80,7 +84,7 @@ def columns(seconds: Sequence[Mapping[str, Any]], intervals: Sequence[tuple[floa
     for start in range(0, min(len(seconds), len(intervals)), size):
         counted, recorded = seconds[start : start + size], intervals[start : start + size]
         end_s = recorded[-1][0]
-        latencies, length_s = Latencies([histogram for _, histogram in recorded]), max(end_s - before_s, 1e-3)
+        latencies, length_s = Latencies(decode(text) for _, text in recorded), max(end_s - before_s, 1e-3)
         drawn.append(_column(counted, latencies, end_s, length_s))
         before_s = end_s
     return drawn
@@ -157,8 +161,11 @@ def _summary(drawn: Sequence[Column]) -> str:
     return f"{drawn[-1].t_s:,.0f} s of load; the slowest request took {highest:,.4g} ms"
 
 
-def _intervals(path: Path) -> tuple[float, list[tuple[float, Any]]]:
-    """Read a histogram log: when it began, in seconds since the epoch, and (end in s, histogram) of each interval."""
+def _intervals(path: Path) -> tuple[float, list[tuple[float, str]]]:
+    """Read a histogram log: when it began, in seconds since the epoch, and (end in s, histogram) of each interval.
+
+    Histograms stay encoded: two hours of them would take more than a gigabyte.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -166,6 +173,10 @@ def _intervals(path: Path) -> tuple[float, list[tuple[float, Any]]]:
     try:
         began_s = next(float(line.split()[1]) for line in lines if line.startswith("#[BaseTime:"))
         rows = [line.split(",") for line in lines if line and line[0] not in '#"']
-        return began_s, [(float(start) + float(length), decode(text)) for start, length, _, text in rows]
+        return began_s, [(float(start) + float(length), text) for start, length, _, text in rows]
     except (StopIteration, ValueError) as error:
-        raise EvidenceError(f"{path}: no histogram log of a load ({error}); run the load again") from error
+        raise _no_log(path, error) from error
+
+
+def _no_log(path: Path, error: Exception) -> EvidenceError:
+    return EvidenceError(f"{path}: no histogram log of a load ({error}); run the load again")

@@ -21,12 +21,12 @@ from tests.load.test_run import load
 BEGAN_S = 1_790_000_000
 
 
-def histogram(*milliseconds: float) -> Any:
-    """Record some latencies."""
+def histogram(*milliseconds: float) -> str:
+    """Record some latencies and encode them."""
     made = HdrHistogram(1, 60_000_000, 3)
     for value in milliseconds:
         made.record_value(round(value * 1000))
-    return made
+    return str(made.encode().decode())
 
 
 def second(done: int, failed: int = 0) -> dict[str, Any]:
@@ -34,13 +34,13 @@ def second(done: int, failed: int = 0) -> dict[str, Any]:
     return {"t": 1, "of": 1, "worst": "", "intended": 10, "sent": done, "done": done, "failed": failed, "limited": 0}
 
 
-def recorded(folder: Path, *seconds: tuple[dict[str, Any], Any]) -> Path:
+def recorded(folder: Path, *seconds: tuple[dict[str, Any], str]) -> Path:
     """Write what a load leaves."""
     (folder / "timelines").mkdir()
     lines = [f"#[BaseTime: {BEGAN_S}.000 (seconds since epoch)]", '"StartTimestamp"']
     for number, (record, latencies) in enumerate(seconds):
         journal.append(folder / chart.TIMELINE, record)
-        lines.append(f"{number}.000,1.000,9.9,{latencies.encode().decode()}")
+        lines.append(f"{number}.000,1.000,9.9,{latencies}")
     (folder / chart.LATENCY_LOG).write_text("\n".join(lines) + "\n")
     return folder
 
