@@ -105,16 +105,11 @@ def as_promised(overrides: Looks | None = None, suffix: str = "") -> tuple[Promi
     rate_per_s = loaded.looks["load"]["rate_per_s"]
     found = {criterion.id: criterion for criterion in loaded.criteria}
 
-    def promise(name: str, promised: float) -> Promise:
-        criterion = found[name]
-        burst = rate_per_s * (criterion.checks[-1].burst_s or 0)
-        return Promise(name + suffix, promised, burst, criterion.looks_s, rate_per_s)
+    def promise(name: str) -> Promise:
+        criterion, check = found[name], found[name].checks[-1]
+        return Promise(name + suffix, check.share, rate_per_s * (check.burst_s or 0), criterion.looks_s, rate_per_s)
 
-    success, latency = (found[name].checks[-1] for name in ("prod.success_rate", "prod.latency"))
-    return (
-        promise("prod.success_rate", float(success.threshold)),
-        promise("prod.latency", (latency.percentile or 0) / 100),
-    )
+    return promise("prod.success_rate"), promise("prod.latency")
 
 
 def succeeding(share: float) -> Service:

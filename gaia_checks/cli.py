@@ -13,7 +13,7 @@ import typer.exceptions
 
 from gaia_checks import environment as environments
 from gaia_checks.environment import Environment
-from gaia_checks.errors import ConfigurationError, GaiaError
+from gaia_checks.errors import ConfigurationError, GaiaError, refused
 
 app = typer.Typer(
     name="gaia",
@@ -274,18 +274,14 @@ def run(arguments: list[str]) -> int:
         print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
-        print(f"gaia: {environments.without_secrets(_refused(error))}", file=sys.stderr)
+        mend = (
+            "run it as the account that owns it" if isinstance(error, PermissionError) else "mend that, then run again"
+        )
+        print(f"gaia: {environments.without_secrets(refused(error))}; {mend}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
     return code if isinstance(code, int) else 0
-
-
-def _refused(error: OSError) -> str:
-    """Say in one line what the system refused (pure)."""
-    place = f"{error.filename}: " if error.filename else ""
-    mend = "run it as the account that owns it" if isinstance(error, PermissionError) else "mend that, then run again"
-    return f"{place}{' '.join(str(error.strerror or error).split())}; {mend}"
 
 
 def main() -> None:

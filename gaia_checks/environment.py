@@ -49,7 +49,7 @@ from typing import Any
 from gaia_checks import contract
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, Log, Names
-from gaia_checks.redaction import REDACTED, SECRET_NAMES, holds_password, redact, secrets_among
+from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
@@ -137,9 +137,7 @@ class Environment:
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
-        for url in self.alert_urls:
-            text = text.replace(url, REDACTED)
-        return redact(text, self.values)
+        return redact(text, self.values, self.alert_urls)
 
 
 def url_of(host: str, port: int) -> str:

@@ -30,6 +30,12 @@ class GaiaError(Exception):
     exit_code = 1
 
 
+def refused(error: OSError) -> str:
+    """Return where and what the system refused, in one line. Pure."""
+    place = f"{error.filename}: " if error.filename else ""
+    return place + " ".join(str(error.strerror or error).split())
+
+
 class ConfigurationError(GaiaError):
     """What was asked for cannot be done as written."""
 

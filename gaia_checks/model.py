@@ -71,6 +71,11 @@ class Check:
     )
     excuses: bool = False  # of these one that only makes the server look worse: a pass stands all the same
 
+    @property
+    def share(self) -> float:
+        """Of statistical rules: the share of requests that must be good; for p99 it is 0.99."""
+        return float(self.threshold) if self.percentile is None else self.percentile / 100
+
 
 @dataclass(frozen=True, slots=True)
 class Criterion:

@@ -1,7 +1,7 @@
 """What must appear in nothing that is written, and how it is taken out of a text. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
@@ -24,9 +24,9 @@ _OF_KEYWORDS = (
 _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 
 
-def redact(text: str, variables: Mapping[str, str]) -> str:
-    """Return `text` without the secrets among `variables`, and without what looks like one."""
-    for secret in secrets_among(variables):
+def redact(text: str, variables: Mapping[str, str], more: Iterable[str] = ()) -> str:
+    """Return `text` without the secrets among `variables`, without `more` of them, and without what looks like one."""
+    for secret in (*more, *secrets_among(variables)):
         text = text.replace(secret, REDACTED)
     text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
     text = _KEYWORD_PASSWORD.sub(rf"\1{REDACTED}", text)

@@ -2,7 +2,7 @@
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.errors import ConfigurationError
 
@@ -11,11 +11,16 @@ CONNECT_TIMEOUT_S = 10
 Connection = psycopg.Connection
 
 
-def connect(dsn: str) -> psycopg.Connection:
-    """Connect to `dsn` in autocommit mode. Raises ConfigurationError without quoting the DSN."""
+def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
+    """Connect to `dsn`, or to the database `name` of the same server, in autocommit mode.
+
+    Raises ConfigurationError without quoting the DSN.
+    """
     _check(dsn)
     try:
-        return psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="gaia_checks")
+        return psycopg.connect(
+            dsn, dbname=name, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="gaia_checks"
+        )
     except psycopg.OperationalError as error:
         raise ConfigurationError(
             f"the database does not answer: {' '.join(str(error).split())}; check DATABASE_URL and that it runs"
@@ -24,8 +29,7 @@ def connect(dsn: str) -> psycopg.Connection:
 
 def administrator(dsn: str) -> psycopg.Connection:
     """Connect as `connect` does, to the database `postgres` of the same server."""
-    _check(dsn)
-    return connect(make_conninfo(dsn, dbname="postgres"))
+    return connect(dsn, name="postgres")
 
 
 def why(error: psycopg.Error) -> str:

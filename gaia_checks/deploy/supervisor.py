@@ -29,7 +29,8 @@ from gaia_checks.deploy.record import Record
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
 
-_ROTATE_EVERY_S = 10.0
+_FILES_EVERY_S = 10.0
+_FREE = "free some disk space"
 _REQUEST_BYTES = 1_000_000
 
 
@@ -62,7 +63,7 @@ class Supervisor:
         self._adopt()
         self._here.control.unlink(missing_ok=True)
         control = await asyncio.start_unix_server(self._converse, str(self._here.control), limit=_REQUEST_BYTES)
-        rotation = asyncio.create_task(self._rotate())
+        files = asyncio.create_task(self._look_after_files())
         try:
             ready()
             say("ready")
@@ -71,7 +72,7 @@ class Supervisor:
             # First nobody can ask for more, then nobody starts more, then what runs may finish its requests.
             control.close()
             self._here.control.unlink(missing_ok=True)
-            rotation.cancel()
+            files.cancel()
             await self._end_everything()
             say("stopped")
 
@@ -97,7 +98,7 @@ class Supervisor:
         except GaiaError as error:
             return {"error": str(error), "kind": type(error).__name__}
         except OSError as error:  # a full disk, above all
-            return {"error": _refused(error), "kind": DeployError.__name__}
+            return {"error": f"{errors.refused(error)}; {_FREE}", "kind": DeployError.__name__}
 
     async def _do(self, request: dict[str, Any]) -> dict[str, Any] | None:
         match request:
@@ -320,7 +321,7 @@ class Supervisor:
             self._unnoted = None
         except OSError as error:
             self._unnoted = state
-            say(f"cannot note that the server is {state}: {_refused(error)}")
+            say(f"cannot note that the server is {state}: {errors.refused(error)}; {_FREE}")
 
     def _write(self, state: str) -> None:
         me, server = record.mine(), self._active
@@ -348,26 +349,22 @@ class Supervisor:
         if self._here.journal.exists():
             Diary(self._here).reach(point, Event.ENDED)
 
-    async def _rotate(self) -> None:
+    async def _look_after_files(self) -> None:
+        """Write down what a full disk had kept us from, and keep the server's log from filling it."""
         while True:
-            await asyncio.sleep(_ROTATE_EVERY_S)
+            await asyncio.sleep(_FILES_EVERY_S)
             if self._unnoted:
                 self._note(self._unnoted)
             try:
                 logfile.rotate(self._here.server_log)
             except OSError as error:
-                say(f"cannot rotate the server's log: {_refused(error)}")
+                say(f"cannot rotate the server's log: {errors.refused(error)}; {_FREE}")
 
 
 def say(text: str) -> None:
     """Write one line to the supervisor's log, which is its stderr. A full disk takes none, and ends nothing."""
     with contextlib.suppress(OSError):
         print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log
-
-
-def _refused(error: OSError) -> str:
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}; free some disk space"
 
 
 def _order(given: dict[str, Any]) -> Order:

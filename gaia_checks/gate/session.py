@@ -12,8 +12,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -30,23 +29,11 @@ from gaia_checks.gate.items import FAILED, PLAN
 from gaia_checks.gate.look import Gate
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.judge.criteria import RULES
 from gaia_checks.load import chart
-from gaia_checks.model import (
-    STAGES,
-    Check,
-    Criterion,
-    CriterionVerdict,
-    Finding,
-    Measurement,
-    State,
-    Target,
-    Verdict,
-    timestamp,
-)  # fmt: skip
+from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders import source
-from gaia_checks.redaction import SECRET_NAMES, secrets_among
 from gaia_checks.report import allure, evidence, page
+from gaia_checks.report.redaction import refuse_words
 
 Say = Callable[[str], None]
 
@@ -68,7 +55,7 @@ class Session:
         self.stage = stage or self.environment.stage
         self.criteria = judge_criteria.load(overrides=self.environment.looks, source=self.environment.path.name)
         self.promised = self.criteria.for_stage(self.stage)
-        _refuse_words(self.environment, self.criteria.criteria)
+        refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
         self._began = time.monotonic()
         self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -157,10 +144,7 @@ class Session:
 
     def abandon(self) -> None:
         """Leave nothing behind of a gate that was ended while it opened."""
-        if self._conductor:
-            self._conductor.close()
-        self._clear_copies()
-        self._remove_traces()
+        self._end()
         self.leave_as_found()
 
     def _clear_copies(self) -> None:
@@ -216,10 +200,7 @@ class Session:
 
     def close(self, *, interrupted: bool) -> Verdict:
         """End everything, judge on the files alone, tell and seal. The verdict is on disk when this returns."""
-        if self._conductor:
-            self._conductor.close()
-        self._clear_copies()
-        self._remove_traces()
+        self._end()
         self._keep_log()
         self.leave_as_found()
         if not interrupted:
@@ -232,6 +213,13 @@ class Session:
         evidence.seal(self.folder, verdict, self.environment)
         self._scratch.cleanup()
         return verdict
+
+    def _end(self) -> None:
+        """End what runs beside the tests, and take away what we made."""
+        if self._conductor:
+            self._conductor.close()
+        self._clear_copies()
+        self._remove_traces()
 
     def _judge(self) -> Verdict:
         judged = judge_verdict.judge(self.promised, self.gate.seen(), rehearsal=self.criteria.rehearsal)
@@ -287,22 +275,6 @@ class Session:
         if not self._found_running:
             self._found_running = True
             rollout.stop(self.environment)
-
-
-def _refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> None:
-    """Refuse secrets that are part of the evidence's own words: taking them out would leave none of it."""
-    names = {check.measurement for criterion in criteria for check in criterion.checks}
-    keys = {field.name for kind in (Measurement, Verdict, CriterionVerdict, Finding, Check) for field in fields(kind)}
-    ids = {criterion.id for criterion in criteria}
-    words = "\n".join(
-        {*names, *keys, *ids, *State, *STAGES, *RULES, judge_verdict.FINISHED, "passed", environment.name}
-    )
-    for name in SECRET_NAMES & environment.values.keys():
-        if any(secret in words for secret in secrets_among({name: environment.values[name]})):
-            raise ConfigurationError(
-                f"{environment.name}: {name} holds a secret that is part of a word of every report, so hiding it would "
-                "hide the evidence; choose another"
-            )
 
 
 def worker_gate(record: dict[str, Any]) -> Gate:

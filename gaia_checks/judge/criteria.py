@@ -100,10 +100,9 @@ def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]
     for check in criterion.checks:
         if check.burst_s is None:
             continue
-        promised = check.percentile / 100 if check.percentile else float(check.threshold)
         burst = parameters["rate_per_s"] * check.burst_s
         flawless = Sample(parameters["rate_per_s"] * longest_s, 0, 1, burst, ())
-        more_s = seconds_needed(flawless, longest_s, promised, last.alphas(flawless.n, promised, burst))
+        more_s = seconds_needed(flawless, longest_s, check.share, last.alphas(flawless.n, check.share, burst))
         if more_s:
             raise CriteriaFileError(
                 f"{source}: looks.{criterion.look}: not even a flawless load of {longest_s:g} s passes {criterion.id} "

@@ -91,7 +91,7 @@ def _equals(check: Check, measurement: Measurement, _look: Look) -> Finding:
 
 def _proportion(check: Check, measurement: Measurement, look: Look) -> Finding:
     """`value`: {"failures": int, "blocks": [[requests, failures] per 10 s]}; n = requests."""
-    promised, burst = float(check.threshold), look.burst(check, measurement)
+    promised, burst = check.share, look.burst(check, measurement)
     sample = Sample.of(measurement.value["blocks"], burst)
     alphas = look.alphas(sample.n, promised, burst)
     lower, upper = sample.lower(alphas[0]), sample.upper(alphas[1])
@@ -123,7 +123,7 @@ def _percentile(check: Check, measurement: Measurement, look: Look) -> Finding:
     latencies, limit_ms = Latencies(statistics.decode(text) for text in encoded), float(check.threshold)
     burst = look.burst(check, measurement)
     sample = latencies.below(limit_ms, burst)
-    alphas = look.alphas(sample.n, check.percentile / 100, burst)
+    alphas = look.alphas(sample.n, check.share, burst)
     lower, upper = latencies.bounds_ms(check.percentile, alphas, burst)
     measured = latencies.percentile_ms(check.percentile)
     seen = f"p{check.percentile:g} is {measured:.1f} ms"
@@ -140,7 +140,7 @@ def _percentile(check: Check, measurement: Measurement, look: Look) -> Finding:
         measurement.n,
         measured=measured,
         bound=upper,
-        needs_s=statistics.seconds_needed(sample, measurement.window_s, check.percentile / 100, alphas),
+        needs_s=statistics.seconds_needed(sample, measurement.window_s, check.share, alphas),
     )
 
 

@@ -77,20 +77,24 @@ def tree(process: psutil.Process) -> Taken | None:
     be read (not our process, not Linux) it is the resident set size, which is never less.
     """
     try:
-        (held, shared), cpu_s = _bytes(process), _cpu_s(process)
-        children = process.children(recursive=True)
+        taken, children = [_one(process)], process.children(recursive=True)
     except psutil.NoSuchProcess:
         return None
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
-            (its, its_shared), its_cpu_s = _bytes(child), _cpu_s(child)
-            held, shared, cpu_s = held + its, shared + its_shared, cpu_s + its_cpu_s
-    return Taken(held, shared, cpu_s)
+            taken.append(_one(child))
+    return Taken(
+        sum(each.held_bytes for each in taken),
+        sum(each.shared_bytes for each in taken),
+        sum(each.cpu_s for each in taken),
+    )
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def _one(process: psutil.Process) -> Taken:
+    """Return what a process takes without its descendants."""
+    held, shared = _bytes(process)
     times = process.cpu_times()
-    return float(times.user + times.system)
+    return Taken(held, shared, float(times.user + times.system))
 
 
 def _bytes(process: psutil.Process) -> tuple[int, int]:
@@ -98,6 +102,8 @@ def _bytes(process: psutil.Process) -> tuple[int, int]:
     try:
         text = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return process.memory_info().rss, 0
+        text = ""
     found = {line.split()[0]: int(line.split()[1]) * _KB for line in text.splitlines() if line.startswith("Pss")}
-    return (found["Pss:"], found.get("Pss_File:", 0)) if "Pss:" in found else (process.memory_info().rss, 0)
+    if "Pss:" in found:
+        return found["Pss:"], found.get("Pss_File:", 0)
+    return process.memory_info().rss, 0

@@ -12,7 +12,7 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders import connections, limits, log, memory, restarts, soak
 from gaia_checks.recorders.measures import Measures
 from gaia_checks.recorders.timeline import Timeline
-from gaia_checks.redaction import REDACTED, redact
+from gaia_checks.redaction import redact
 
 Looks = Mapping[str, Mapping[str, float]]
 """look -> its parameters, as criteria.toml names them; each has `window_s`."""
@@ -68,10 +68,4 @@ async def _record_one(
 def _clean(measurement: Measurement, target: Target) -> Measurement:
     """Take the target's secrets out of the notes: they quote what it wrote."""
     known = {"ADMIN_TOKEN": target.admin_token or "", "DATABASE_URL": target.database_url or ""}
-
-    def clean(note: str) -> str:
-        for secret in target.secrets:
-            note = note.replace(secret, REDACTED)
-        return redact(note, known)
-
-    return replace(measurement, notes=tuple(map(clean, measurement.notes)))
+    return replace(measurement, notes=tuple(redact(note, known, target.secrets) for note in measurement.notes))

@@ -1,4 +1,4 @@
-"""Take secrets out of files that are written already: the last line of defence.
+"""Take secrets out of files that are written already, and refuse those that could not be: the last line of defence.
 
 JSON is redacted value by value, so that what comes out is still JSON: a pattern let loose on the text would
 reach over quotes.
@@ -6,17 +6,41 @@ reach over quotes.
 
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from gaia_checks.environment import Environment
-from gaia_checks.redaction import REDACTED
+from gaia_checks.errors import ConfigurationError
+from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge.criteria import RULES
+from gaia_checks.model import STAGES, Check, Criterion, CriterionVerdict, Finding, Measurement, State, Verdict
+from gaia_checks.redaction import REDACTED, SECRET_NAMES, secrets_among
 
 Redact = Callable[[str], str]
 
 _PICTURES = {".jpg", ".png"}  # no text is written into them
+
+
+def refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> None:
+    """Refuse secrets that are part of the evidence's own words: taking them out would leave none of it.
+
+    Raises ConfigurationError.
+    """
+    names = {check.measurement for criterion in criteria for check in criterion.checks}
+    keys = {field.name for kind in (Measurement, Verdict, CriterionVerdict, Finding, Check) for field in fields(kind)}
+    ids = {criterion.id for criterion in criteria}
+    words = "\n".join(
+        {*names, *keys, *ids, *State, *STAGES, *RULES, judge_verdict.FINISHED, "passed", environment.name}
+    )
+    for name in SECRET_NAMES & environment.values.keys():
+        if any(secret in words for secret in secrets_among({name: environment.values[name]})):
+            raise ConfigurationError(
+                f"{environment.name}: {name} holds a secret that is part of a word of every report, so hiding it would "
+                "hide the evidence; choose another"
+            )
 
 
 def redact_files(folder: Path, environment: Environment) -> list[Path]:

@@ -92,10 +92,7 @@ def test_a_tag_decides_everything(parts: tuple[Path, Path, Path], monkeypatch: p
     """Executable and migrations come from the tagged commit, whatever the working tree has since become."""
     releases, executable, migrations = parts
     repository = migrations.parent
-    monkeypatch.setattr(artifact, "ROOT", repository)
-    git(repository, "init", "--quiet")
-    commit(repository)
-    git(repository, "tag", "deploy/qa/phase-1")
+    cut_tag(repository, monkeypatch)
     tagged = artifact.sha256(executable)
     executable.write_text("#!/bin/sh\nexit 1\n")
     (migrations / "001.sql").write_text("SELECT 3;")
@@ -126,11 +123,8 @@ def test_a_tag_without_an_executable_is_refused(
 ) -> None:
     """What the tagged commit lacks is named, and nothing half-made stays."""
     releases, executable, migrations = parts
-    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
-    git(migrations.parent, "init", "--quiet")
     executable.unlink()
-    commit(migrations.parent)
-    git(migrations.parent, "tag", "deploy/qa/phase-1")
+    cut_tag(migrations.parent, monkeypatch)
     with pytest.raises(ArtifactError, match="deploy/qa/phase-1 has no executable"):
         artifact.from_tag(releases, Tag("qa", "phase-1"))
     assert list(releases.iterdir()) == []
@@ -142,11 +136,8 @@ def test_a_tag_whose_digest_is_none_is_refused(
 ) -> None:
     """The file that should hold it is named, with what writes it."""
     releases, executable, migrations = parts
-    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
-    git(migrations.parent, "init", "--quiet")
     executable.with_name("gaia_server.sha256").write_text(text)
-    commit(migrations.parent)
-    git(migrations.parent, "tag", "deploy/qa/phase-1")
+    cut_tag(migrations.parent, monkeypatch)
     with pytest.raises(ArtifactError, match=r"phase-1: build/gaia_server\.sha256 does not begin with a sha256; commit"):
         artifact.from_tag(releases, Tag("qa", "phase-1"), template=str(executable))
     assert list(releases.iterdir()) == []
@@ -157,16 +148,21 @@ def test_what_git_refuses_is_not_taken_for_a_tag_that_is_not_there(
 ) -> None:
     """In somebody else's repository git says what to do about it; whether the tag is there is then not known."""
     releases, _, migrations = parts
-    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
-    git(migrations.parent, "init", "--quiet")
-    commit(migrations.parent)
-    git(migrations.parent, "tag", "deploy/qa/phase-1")
+    cut_tag(migrations.parent, monkeypatch)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(ArtifactError, match=r"deploy/qa/phase-1: git: fatal: detected dubious ownership") as caught:
         artifact.from_tag(releases, Tag("qa", "phase-1"))
     assert "\n" not in str(caught.value)
     assert artifact.tag_present(Tag("qa", "phase-1")) is None
     assert artifact.head() is None
+
+
+def cut_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the folder the project's repository, and tag all that is in it as qa's phase-1."""
+    monkeypatch.setattr(artifact, "ROOT", repository)
+    git(repository, "init", "--quiet")
+    commit(repository)
+    git(repository, "tag", "deploy/qa/phase-1")
 
 
 def commit(repository: Path) -> None:
