@@ -6,7 +6,6 @@ are known. A process that ends leaves a measurement saying how, so that nobody w
 
 import contextlib
 import json
-import math
 import subprocess
 import sys
 import threading
@@ -14,24 +13,14 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from gaia_checks import journal
+from gaia_checks.gate import plan
 from gaia_checks.judge.criteria import Looks
 from gaia_checks.judge.looks import ends_s
 from gaia_checks.load import run as load
 from gaia_checks.model import Measurement, Target
 
-RECORDED = {
-    "log": "recorders", "soak": "recorders", "memory": "recorders", "connections": "recorders", "limits": "limits",
-}  # fmt: skip
-"""Looks that are recorded from the beginning, and the process that does it: one that sends much has its own."""
-
-LOAD = "load"
-PROTECTION = "protection"
-
-LOADS = (PROTECTION, LOAD)
-"""Looks that put a load on the target, in the order in which they are taken: never two at once."""
-
-APART = ("dashboard", "quotas", "rollback")
-"""Looks that start a browser or a rehearsal copy: they end before a load begins, which they would disturb."""
+_PROCESSES = dict.fromkeys(plan.RECORDED, "recorders") | {"limits": "limits"}
+"""Looks that are recorded, and the process that does it: one that sends much has its own."""
 
 KEPT = {"process": ("restarts",)}
 """A test's look -> what is recorded for it until the gate ends."""
@@ -41,7 +30,7 @@ _GRACE_S = 10.0
 
 def process_of(look: str) -> str | None:
     """Return the name of the process that does `look`, or None when a test does it itself."""
-    return RECORDED.get(look) or (look if look in LOADS else None)
+    return _PROCESSES.get(look) or (look if look in plan.LOADS else None)
 
 
 def exit_name(process: str) -> str:
@@ -52,11 +41,11 @@ def exit_name(process: str) -> str:
 def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path) -> dict[str, tuple[str, ...]]:
     """Return the command lines of the processes that record the wanted looks. Pure."""
     recorded: dict[str, dict[str, Mapping[str, float]]] = {}
-    for look, process in RECORDED.items():
+    for look, process in _PROCESSES.items():
         if look in wanted:
             recorded.setdefault(process, {})[look] = dict(looks[look])
     for kept in (name for look, names in KEPT.items() if look in wanted for name in names):
-        recorded.setdefault("recorders", {})[kept] = {"window_s": expected_s(looks, wanted)}
+        recorded.setdefault("recorders", {})[kept] = {"window_s": plan.expected_s(looks, wanted)}
     return {
         process: (
             sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
@@ -75,26 +64,6 @@ def a_load(folder: Path, looks: Looks, look: str, so_far: Path) -> tuple[str, ..
         sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--so-far", str(so_far), "--look", look,
         "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends,
     )  # fmt: skip
-
-
-def expected_s(looks: Looks, wanted: Collection[str]) -> float:
-    """Return about how long a gate of the wanted looks takes when its loads need no extension. Pure."""
-    recorded_s = max((looks[look]["window_s"] for look in RECORDED if look in wanted), default=0.0)
-    return math.ceil(max(recorded_s, apart_s(wanted) + sum(load_s(looks, look) for look in LOADS if look in wanted)))
-
-
-def apart_s(wanted: Collection[str]) -> float:
-    """Return about how long a load has to wait for the looks that stand apart. Pure."""
-    return sum(_APART_S for look in APART if look in wanted)
-
-
-def load_s(looks: Looks, look: str) -> float:
-    """Return about how long a load takes from its start to its end, without extension. Pure."""
-    return looks[look]["window_s"] + _AROUND_A_LOAD_S
-
-
-_APART_S = 15.0
-_AROUND_A_LOAD_S = 6.0
 
 
 class Background:
@@ -134,7 +103,7 @@ class Background:
 
     def enough(self) -> None:
         """Tell the load that no further look at it is needed."""
-        process = self._processes[LOAD]
+        process = self._processes[plan.LOAD]
         assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended by itself
             process.stdin.write(load.ENOUGH)

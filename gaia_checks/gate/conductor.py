@@ -1,14 +1,16 @@
 """Who measures beside the tests, when: the recorders from the beginning, the loads one by one, and the early end.
 
-The loads wait for the looks that start a browser or a rehearsal copy. When a criterion has certainly failed, what still
+The loads wait for all that `plan` puts before them. When a criterion has certainly failed, what still
 runs is ended and the tests that wait are told, so that a gate that is lost does not go on for half an hour.
 """
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 
 from gaia_checks import journal
-from gaia_checks.gate import background, early, extension
+from gaia_checks.gate import background, early, extension, plan
 from gaia_checks.gate.look import BEGUN, CUT, SETTLED, Gate
 from gaia_checks.load import chart
 from gaia_checks.model import Criterion, Measurement, Target
@@ -31,7 +33,7 @@ class Conductor:
         self._over = threading.Event()  # nothing new is begun
         self._cutting = threading.Lock()
         self._ended: set[str] = set()  # criteria whose tests have
-        self._apart_ended = threading.Event()
+        self._tests_ended = threading.Event()
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -45,15 +47,15 @@ class Conductor:
         if failed and not self._complete:
             self._spawn(lambda: self._cut(criterion_id))
             return  # nothing more may begin
-        apart = [each for each in self._planned() or () if each.look in background.APART]
-        if self._ended.issuperset(criterion.id for criterion in apart):
-            self._apart_ended.set()
+        first = [each for each in self._planned() or () if plan.before_loads(each.look)]
+        if self._ended.issuperset(criterion.id for criterion in first):
+            self._tests_ended.set()
 
     def close(self) -> None:
         """End everything and return when it has."""
         with self._cutting:
             self._over.set()
-        self._apart_ended.set()
+        self._tests_ended.set()
         self._background.stop()
         for thread in self._threads:
             thread.join()  # it may have begun what has to be ended
@@ -65,26 +67,38 @@ class Conductor:
         thread.start()
 
     def _begin(self) -> None:
-        """Record from the beginning; once no browser and no copy disturbs any more, flood and load, one by one."""
+        """Record from the beginning; once nothing disturbs a load any more, start them one by one."""
         wanted, looks = {criterion.look for criterion in self._criteria()}, self._gate.criteria.looks
+        started_s = time.monotonic()
         self._background.start(background.recorders(self._gate.folder, looks, wanted, self._gate.channel))
-        loads = [look for look in background.LOADS if look in wanted]
-        if loads and not wanted.isdisjoint(background.APART):
-            self._apart_ended.wait()
+        loads = [look for look in plan.LOADS if look in wanted]
+        if loads:
+            self._until_undisturbed(wanted, started_s)
         for look in loads:
             if self._over.is_set():
                 return
             self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
             (self._gate.channel / (BEGUN + look)).touch()
-            if look == background.LOAD:
+            if look == plan.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
+
+    def _until_undisturbed(self, wanted: Collection[str], started_s: float) -> None:
+        """Wait until all that makes the server or this machine slower has ended, or the gate is over."""
+        if self._gate.target and self._gate.target.process:
+            os.sync()  # what an installation has just written goes to the disk now, not while decisions are committed
+        if any(map(plan.before_loads, wanted)):
+            self._tests_ended.wait()
+        self._background.wait("limits")
+        if "soak" in wanted:
+            events_end_s = started_s + plan.events_end_s(self._gate.criteria.looks)
+            self._over.wait(max(0.0, events_end_s - time.monotonic()))
 
     def _extend_while_undecided(self) -> None:
         """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
         written = journal.Reader(self._gate.measurements)
         extension.watch(
-            [criterion for criterion in self._criteria() if criterion.look == background.LOAD],
+            [criterion for criterion in self._criteria() if criterion.look == plan.LOAD],
             lambda: [Measurement.from_json(record) for record in written.records()],
             self._over,
             rehearsal=self._gate.criteria.rehearsal,
@@ -103,7 +117,7 @@ class Conductor:
         )
         if lost and not self._complete:
             criterion, seen = lost
-            for measurement in seen if criterion.look in background.LOADS else ():
+            for measurement in seen if criterion.look in plan.LOADS else ():
                 gate.record(measurement)  # a load that is ended measures nothing more
             self._cut(criterion.id)
 
@@ -113,7 +127,7 @@ class Conductor:
             if self._over.is_set():
                 return
             self._over.set()
-            self._apart_ended.set()
+            self._tests_ended.set()
             why = f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
             (self._gate.channel / CUT).write_text(why, encoding="utf-8")
             self._background.stop()

@@ -15,8 +15,9 @@ from gaia_checks import environment as environments
 from gaia_checks.deploy import database, places
 from gaia_checks.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
-from gaia_checks.gate import background, terminal
+from gaia_checks.gate import plan as plans
 from gaia_checks.gate import target as targets
+from gaia_checks.gate import terminal
 from gaia_checks.gate.sends import COPY, GATE, SENDS, Parameters, Sends
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge.criteria import Looks
@@ -54,9 +55,12 @@ def main(name: str, stage: str | None) -> int:
     promised = criteria.for_stage(stage)
     rows = plan(promised, criteria.looks, environment.names)
     console = terminal.console(sys.stdout)
+    slots = plans.slots(criteria.looks, [row.look for row in rows[1:]])
     for line in (
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
-        "", table(rows), "", *summary(rows, promised, criteria.looks), *ways(environment), "",
+        "", table(rows), "",
+        "who measures when, from the first look on (░ while a load may be extended):", "", *plans.chart(slots), "",
+        *summary(rows, promised, criteria.looks), *ways(environment), "",
         "nothing was looked at, so this decides nothing: leave --dry-run out to gate",
     ):  # fmt: skip
         console.print(environment.redact(line) if isinstance(line, str) else line, markup=False)
@@ -105,8 +109,7 @@ def table(rows: Iterable[Row]) -> Table:
 def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) -> list[str]:
     """Say how much it is in all, and how long it lasts. Pure."""
     wanted = {criterion.look for criterion in promised}
-    lasts_s = background.expected_s(looks, wanted)
-    longest_s = background.expected_s({look: _longest(table) for look, table in looks.items()}, wanted)
+    lasts_s, longest_s = plans.expected_s(looks, wanted), plans.longest_s(looks, wanted)
     requests, most, sockets, rules = (sum(column) for column in zip(*map(_amounts, rows), strict=True))
     more = f" (at most {_count(most)} in {words.duration(longest_s)}, while undecided)" if most > requests else ""
     in_all = f"in all: about {_count(requests)} requests in {words.duration(lasts_s)}{more}"

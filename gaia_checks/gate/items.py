@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.gate.background import APART, process_of
+from gaia_checks.gate import plan
+from gaia_checks.gate.background import process_of
 from gaia_checks.gate.look import Gate, Look
+from gaia_checks.gate.plan import LAST
 from gaia_checks.model import Criterion, CriterionVerdict
 
 PLAN = "plan.json"
@@ -101,12 +103,11 @@ def _refuse_twice(items: list[pytest.Item]) -> None:
 
 
 def rank(criterion: Criterion) -> tuple[int, float]:
-    """Quick looks first, then those that a load has to wait for, those that wait themselves, the process last.
+    """Tests that look themselves first, then those that wait for what is recorded, the process last.
 
-    Of those that wait the shortest comes first, so that people see early what is decided early.
+    In each of these the shortest comes first, so that people see early what is decided early.
     """
     look = criterion.look
-    kind = (
-        4 if look == "process" else 3 if process_of(look) else 1 if look in APART else 2 if look == "websocket" else 0
-    )
-    return kind, criterion.max_window_s
+    if look != LAST and process_of(look):
+        return 1, criterion.max_window_s
+    return (2 if look == LAST else 0), plan.test_s(look)

@@ -17,7 +17,7 @@ from gaia_checks.deploy import rehearsal_copy, rollout
 from gaia_checks.deploy.rehearsal_copy import Copy
 from gaia_checks.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
-from gaia_checks.gate import background
+from gaia_checks.gate import background, plan
 from gaia_checks.gate import target as targets
 from gaia_checks.judge.criteria import Criteria
 from gaia_checks.judge.verdict import judge_measured, outcome_name
@@ -130,7 +130,7 @@ class Look:
         process = background.process_of(self._criterion.look)
         ended = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its end tells that no further look is to come
-        if self._criterion.look in background.LOADS:
+        if self._criterion.look in plan.LOADS:
             begun = self._gate.channel / (BEGUN + self._criterion.look)
             self._wait(lambda names: begun.exists() or ended in names, _TURN_S)
         self._wait(

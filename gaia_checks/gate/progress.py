@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gaia_checks.gate import background
+from gaia_checks.gate import background, plan
 from gaia_checks.judge.criteria import Looks
 
 _UNTOLD = {"restarts"}
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 def lines(folder: Path, measured: Collection[str] = ()) -> list[Line]:
     """Return the newest line of every timeline of a gate; a look whose process has ended, as `measured`, is over."""
     paths = {path.stem: path for path in sorted((folder / "timelines").glob("*.jsonl"))}
-    paths |= {look: folder / look / "timelines" / "load.jsonl" for look in background.LOADS if look not in paths}
+    paths |= {look: folder / look / "timelines" / "load.jsonl" for look in plan.LOADS if look not in paths}
     found = {look: _last_record(path) for look, path in paths.items() if look not in _UNTOLD}
     return [
         Line(look, record["of"] if _exit(look) in measured else record["t"], record["of"], record["worst"])
@@ -45,17 +45,17 @@ def _exit(look: str) -> str:
 def left_s(seen: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
     """Return about how long a gate of the wanted looks takes from now on. Pure.
 
-    Loads wait for one another and for what stands apart; everything else is recorded beside them.
+    Loads wait for one another and for what would disturb them; everything else is recorded beside them.
     """
     known = {line.look: line.of_s - line.t_s for line in seen}
     recorded_s = max(
-        (known.get(look, looks[look]["window_s"]) for look in background.RECORDED if look in wanted), default=0.0
+        (known.get(look, looks[look]["window_s"]) for look in plan.RECORDED if look in wanted), default=0.0
     )
-    if background.LOADS[0] in known or background.LOAD in known:
+    if plan.LOADS[0] in known or plan.LOAD in known:
         before_s = 0.0
     else:
-        before_s = max(0.0, background.apart_s(wanted) - elapsed_s)
-    loads_s = sum(known.get(look, background.load_s(looks, look)) for look in background.LOADS if look in wanted)
+        before_s = max(0.0, plan.loads_start_s(looks, wanted) - elapsed_s)
+    loads_s = sum(known.get(look, plan.load_s(looks, look)) for look in plan.LOADS if look in wanted)
     return max(0.0, recorded_s, before_s + loads_s)
 
 

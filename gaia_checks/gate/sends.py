@@ -104,7 +104,7 @@ SENDS: Mapping[str, Sends] = {
         rules=lambda _: 3,
     ),
     "soak": Sends(
-        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; in the middle a rule of the run's own "
+        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on a rule of the run's own "
         "is exceeded over 5 s, which makes the server's alert fire",
         requests=lambda _: SOAK_REQUESTS,
         connections=lambda look: look["clients"] + 2,
@@ -127,7 +127,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "protection": Sends(
         "{rate_per_s:g} requests a second for {window_s:g} s, half of them floods at ten times the limit of rules of "
-        "the run's own, to be refused",
+        "the run's own, to be refused; a pass must hold even if requests are slow {slow_burst_s:g} s at a time",
         requests=lambda look: look["rate_per_s"] * look["window_s"],
         rules=lambda look: max(1, min(5, look["rate_per_s"] // 20)),
     ),

@@ -1,15 +1,10 @@
 """What is certain before the end: a criterion that fails even if all that is still to come is as it should be. Pure."""
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 
-from gaia_checks.judge import statistics
+from gaia_checks.judge.growing import at_best
 from gaia_checks.judge.verdict import judge_measured
 from gaia_checks.model import Criterion, Measurement, State
-
-BLOCK_S = 10.0
-"""What is still to come is added in stretches like those that were measured."""
 
 
 def failed(criterion: Criterion, seen: Iterable[Measurement], *, rehearsal: bool) -> bool:
@@ -18,55 +13,5 @@ def failed(criterion: Criterion, seen: Iterable[Measurement], *, rehearsal: bool
     `seen` is what is known while the look goes on. Most of it can only get worse. A sample that grows may get better:
     it is taken to go on flawlessly until it is judged next.
     """
-    at_best = [_at_best(measurement, criterion) for measurement in seen]
-    return judge_measured(criterion, at_best, rehearsal=rehearsal).state is State.FAIL
-
-
-def _at_best(measurement: Measurement, criterion: Criterion) -> Measurement:
-    rule = next((check.rule for check in criterion.checks if check.measurement == measurement.name), None)
-    more_s = _judged_next_s(measurement.window_s, criterion.looks_s) - measurement.window_s
-    if rule not in _GROWN or measurement.n <= 0 or measurement.window_s <= 0 or more_s <= 0:
-        return measurement
-    more = math.ceil(measurement.n * more_s / measurement.window_s)
-    return replace(
-        measurement,
-        value=_GROWN[rule](measurement, more, max(1, round(more_s / BLOCK_S))),
-        n=measurement.n + more,
-        window_s=measurement.window_s + more_s,
-    )
-
-
-def _judged_next_s(window_s: float, looks_s: Sequence[float]) -> float:
-    return next((end_s for end_s in looks_s if end_s >= window_s), window_s)
-
-
-def _better_share(measurement: Measurement, more: int, _: int) -> float:
-    return (measurement.value * measurement.n + more) / (measurement.n + more)  # type: ignore[no-any-return]
-
-
-def _better_outcomes(measurement: Measurement, more: int, blocks: int) -> dict[str, object]:
-    value = measurement.value
-    return {**value, "blocks": [*value["blocks"], *([count, 0] for count in _parts(more, blocks))]}
-
-
-def _better_latencies(measurement: Measurement, more: int, blocks: int) -> list[str]:
-    value = measurement.value
-    known = [value] if isinstance(value, str) else value
-    return [*known, *(_quick(count, like=known[0]) for count in _parts(more, blocks))]
-
-
-_GROWN = {"at_least": _better_share, "proportion": _better_outcomes, "percentile": _better_latencies}
-"""Rules of samples that grow: a share of n requests, outcomes, latencies."""
-
-
-def _parts(whole: int, parts: int) -> list[int]:
-    return [whole // parts + (number < whole % parts) for number in range(parts)]
-
-
-def _quick(count: int, *, like: str) -> str:
-    """Return so many requests that took next to no time, as a histogram of the same kind as `like`."""
-    histogram = statistics.decode(like)
-    histogram.reset()
-    histogram.record_value(1, count)
-    encoded: bytes = histogram.encode()
-    return encoded.decode()
+    finished = [at_best(measurement, criterion) for measurement in seen]
+    return judge_measured(criterion, finished, rehearsal=rehearsal).state is State.FAIL

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
-from scipy import stats
+from scipy import special
 
 ONLY_ALPHA = 0.05
 """Of a sample that is judged once; `judge.looks` says what several looks may spend."""
@@ -33,8 +33,8 @@ def clopper_pearson(failures: float, n: float, alpha: float) -> tuple[float, flo
     if not 0 <= failures <= n or n <= 0:
         raise ValueError(f"{failures} failures of {n} is no proportion")
     good = n - failures
-    lower = float(stats.beta.ppf(alpha, good, failures + 1)) if good > 0 else 0.0
-    upper = float(stats.beta.ppf(1 - alpha, good + 1, failures)) if failures > 0 else 1.0
+    lower = float(special.betaincinv(good, failures + 1, alpha)) if good > 0 else 0.0
+    upper = float(special.betaincinv(good + 1, failures, 1 - alpha)) if failures > 0 else 1.0
     return lower, upper
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 WARM_UP_S = 300.0
 """What a process does in its first minutes (caches, pools, compiled code) is no trend."""
@@ -47,6 +46,8 @@ def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
     """
     if len(series) < 3:
         raise ValueError(f"{len(series)} samples have no trend")
+    from scipy import stats  # noqa: PLC0415 - it takes two seconds, and most processes that judge see no trend
+
     times, values = _medians(np.asarray(series, dtype=float))
     slope, intercept, lower, upper = stats.theilslopes(values, times, 1 - 2 * alpha)
     return Slope(float(slope), float(lower), float(upper), float(intercept + slope * series[-1][0]))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gaia_checks.judge import looks
+from gaia_checks.judge.growing import at_best
 from gaia_checks.judge.rules import RULES, STATISTICAL, Look, found
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
 
@@ -185,6 +186,8 @@ def _judge_one(check: Check, measurement: Measurement, criterion: Criterion, loo
         )
     try:
         finding = RULES[check.rule](check, measurement, look)
+        if finding.state is State.FAIL and not _is_certain(check, measurement, criterion, look):
+            finding = _cut_short(finding, measurement, criterion)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return found(check, State.INCONCLUSIVE, f"{check.measurement} cannot be read: {error!r}", measurement.n)
     if check.generator and finding.state is State.FAIL:
@@ -196,11 +199,21 @@ def _judge_one(check: Check, measurement: Measurement, criterion: Criterion, loo
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} of at least {check.min_n} samples seen")
     # a generator is judged on what it has sent; whether that was enough, the criterion's own checks say
     if finding.state is State.PASS and not check.generator and measurement.window_s < criterion.window_s:
-        missing_s = criterion.window_s - measurement.window_s
-        return replace(
-            finding,
-            state=State.INCONCLUSIVE,
-            why=f"looked for {measurement.window_s:.0f} s of {criterion.window_s:.0f} s",
-            needs_s=missing_s,
-        )
+        return _cut_short(finding, measurement, criterion)
     return finding
+
+
+def _is_certain(check: Check, measurement: Measurement, criterion: Criterion, look: Look) -> bool:
+    """Whether a failure stays one at the next look, however flawless the rest until then."""
+    finished = at_best(measurement, criterion)
+    return finished is measurement or RULES[check.rule](check, finished, look).state is State.FAIL
+
+
+def _cut_short(finding: Finding, measurement: Measurement, criterion: Criterion) -> Finding:
+    end_s = next((end_s for end_s in criterion.looks_s if end_s >= measurement.window_s), criterion.window_s)
+    return replace(
+        finding,
+        state=State.INCONCLUSIVE,
+        why=f"looked for {measurement.window_s:.0f} s of {end_s:.0f} s",
+        needs_s=end_s - measurement.window_s,
+    )

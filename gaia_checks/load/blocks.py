@@ -30,6 +30,11 @@ class Blocks:
             block = self._open.pop(key)
             self._closed[key] = (block.requests, block.failures, block.served, block.latency.encode())
 
+    def ended_until(self, look: int) -> int:
+        """Return how many of the requests that were due until the end of a look have ended."""
+        closed = sum(row[0] for key, row in self._closed.items() if look_of(key) <= look)
+        return closed + sum(block.requests for key, block in self._open.items() if look_of(key) <= look)
+
     def until(self, look: int) -> dict[str, Any]:
         """Return what is known of the requests that were due until the end of a look, as JSON."""
         still = {

@@ -28,7 +28,7 @@ class Collector:
         self._merge = Merge(plan.workers)
         self._total = Total(plan.window_s, plan.workers, tuple(plan.looks_s), floods)
         self._recording = Recording(folder, looks=len(plan.looks_s)) if folder else None
-        self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # by then all was answered
+        self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # by then all have ended
         self._looked = 0
         self._told_s = 0.0
         self.limits = limits
@@ -58,7 +58,9 @@ class Collector:
 
     def _look(self, now_s: float) -> None:
         """Write the looks for which everything is known."""
-        while self._looked < len(self._looks) and now_s >= self._looks[self._looked]:
+        while self._looked < len(self._looks) and (
+            now_s >= self._looks[self._looked] or self._total.is_answered(self._looked)
+        ):
             if self._recording:
                 self._recording.look(self._looked, self._total.look(self._looked))
             self._looked += 1

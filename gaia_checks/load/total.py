@@ -60,6 +60,7 @@ class Total:
     _latency: Histogram = field(default_factory=Histogram)  # of all that is judged
     _failed: int = 0
     _blocks: Blocks = field(default_factory=Blocks)
+    _due: list[int] = field(default_factory=list)  # of each look that is over: how many requests were due by then
     _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
 
     def add(self, second: Second) -> dict[str, Any]:
@@ -72,6 +73,8 @@ class Total:
         self.whole.blocks.clear()
         for kept, share in zip(self._shares, second.shares, strict=True):
             kept.append(share)
+        while len(self._due) < len(self.looks_s) and second.end_s >= self.looks_s[len(self._due)]:
+            self._due.append(self.whole.counts.intended)
         return {
             "t": round(min(second.end_s, self.window_s), 3),
             "of": next((end_s for end_s in self.looks_s if second.end_s < end_s), self.window_s),
@@ -91,6 +94,10 @@ class Total:
     def worst(self) -> str:
         """Return what a person wants to know so far: `p99 12.3 ms, 0 failed`."""
         return f"p99 {self._latency.percentile_ms(99) or 0:.1f} ms, {self._failed} failed"
+
+    def is_answered(self, number: int) -> bool:
+        """Whether every request that was due until the end of a look has ended."""
+        return number < len(self._due) and self._blocks.ended_until(number) >= self._due[number]
 
     def look(self, number: int) -> dict[str, Any]:
         """Return what is known of the requests that were due until the end of a look; of the generator, all so far."""

@@ -21,6 +21,9 @@ ALERT_WITHIN_S = 2.0
 LASTS_S = 10.0
 """About how long it takes in all."""
 
+_STARTS_S = 40.0
+"""When it starts at the latest, in seconds since the soak did: it is over before a load is measured."""
+
 SPACING_S = 0.043
 """Between the requests that set the alert off: 115 in 5 s."""
 
@@ -48,6 +51,11 @@ class NotProvoked(Exception):
 def key(target: Target) -> str:
     """Return the API key whose requests are refused."""
     return f"gaia-soak-{target.run}"
+
+
+def starts_s(window_s: float) -> float:
+    """Return when it starts, in seconds since the soak did: in the middle of a short window. Pure."""
+    return max(0.0, min(window_s / 2, window_s - LASTS_S, _STARTS_S))
 
 
 def rule(target: Target) -> ruled.Body:

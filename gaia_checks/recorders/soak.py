@@ -49,7 +49,7 @@ class Back:
 
 
 Events = tuple[Delivery, Delivery, Back]
-"""What was brought about in the middle of the window: a violation, an alert, a client cut off."""
+"""What was brought about meanwhile: a violation, an alert, a client cut off."""
 
 
 def _nothing(why: str) -> Events:
@@ -59,7 +59,7 @@ def _nothing(why: str) -> Events:
 async def record(
     target: Target, timeline: Timeline, told: asyncio.Event, *, clients: float, window_s: float
 ) -> list[Measurement]:
-    """Keep `clients` clients connected for `window_s`; in the middle a violation, an alert and a reconnect happen."""
+    """Keep `clients` clients connected for `window_s`; meanwhile a violation, an alert and a reconnect happen."""
     loop = asyncio.get_running_loop()
     async with fleet.connected(target, int(clients), provocation.key(target)) as everybody:
         began_s, held_up, events = loop.time(), HeldUp(), _nothing(_NOT_YET)
@@ -87,10 +87,11 @@ async def _beside(work: Coroutine[None, None, Work]) -> AsyncIterator[asyncio.Ta
 
 
 async def _bring_about(target: Target, everybody: Fleet, window_s: float) -> Events:
-    """Wait for the middle of the window, or for as much of it as leaves time enough, and let it happen."""
-    latest_s = max(0.0, window_s - provocation.LASTS_S)
-    await asyncio.sleep(min(window_s / 2, latest_s))
-    provoking = provocation.provoke(target, everybody.listeners, patience_s=max(0.0, latest_s - window_s / 2))
+    """Let the events happen once all clients have listened for a while, and early enough to be delivered."""
+    starts_s, latest_s = provocation.starts_s(window_s), max(0.0, window_s - provocation.LASTS_S)
+    await asyncio.sleep(starts_s)
+    patience_s = min(latest_s - starts_s, provocation.QUIET_WITHIN_S)
+    provoking = provocation.provoke(target, everybody.listeners, patience_s=patience_s)
     (violation, alert), back = await asyncio.gather(provoking, _cut_one_off(target))
     return violation, alert, back
 

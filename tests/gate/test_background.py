@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.gate import background
+from gaia_checks.gate import background, plan
 from gaia_checks.judge import criteria
 from gaia_checks.model import Measurement, Target
 
@@ -33,7 +33,7 @@ def test_a_look_of_the_process_is_recorded_until_the_gate_ends() -> None:
 @pytest.mark.parametrize(
     ("max_window_s", "told"), [(1200, ("1200", "--looks-s", "300,600")), (300, ("300", "--looks-s", ""))]
 )
-@pytest.mark.parametrize("look", background.LOADS)
+@pytest.mark.parametrize("look", plan.LOADS)
 def test_a_load_is_told_its_rate_and_how_long_it_may_last(
     look: str, max_window_s: float, told: tuple[str, ...]
 ) -> None:
@@ -43,22 +43,6 @@ def test_a_load_is_told_its_rate_and_how_long_it_may_last(
         sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--so-far", "notes", "--look", look,
         "--rate-per-s", "100", "--window-s", *told,
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("wanted", "seconds"),
-    [
-        (set(), 0),
-        ({"health"}, 0),
-        ({"soak"}, 1800),
-        ({"load"}, 306),
-        ({"load", "protection", "dashboard", "quotas", "rollback"}, 45 + 66 + 306),
-        ({"load", "protection", "dashboard", "soak"}, 1800),
-    ],
-)
-def test_how_long_a_gate_takes_is_known_before(wanted: set[str], seconds: float) -> None:
-    """What is recorded runs beside everything; loads follow one another, and what stands apart goes before them."""
-    assert background.expected_s(LOOKS, wanted) == seconds
 
 
 def test_what_sends_much_is_recorded_apart() -> None:

@@ -14,4 +14,4 @@ def test_what_is_decided_first_comes_first(longest_s: float, last: list[str]) ->
     loaded = criteria.load(overrides={"load": {"max_window_s": longest_s}})
     in_order = [criterion.look for criterion in sorted(loaded.for_stage("prod"), key=rank)]
     assert in_order[-len(last) :] == last
-    assert in_order.index("health") < in_order.index("rollback") < in_order.index("websocket") < in_order.index("log")
+    assert in_order.index("health") < in_order.index("websocket") < in_order.index("rollback") < in_order.index("log")

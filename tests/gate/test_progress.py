@@ -43,13 +43,13 @@ def test_a_load_that_was_long_enough_is_over(tmp_path: Path) -> None:
     ("seen", "elapsed_s", "left_s"),
     [
         ([], 0, 1800),  # the soak lasts longest
-        ([Line("soak", 1790, 1800, "")], 1795, 66 + 306),  # it is nearly over, and no load has begun
-        ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, "")], 1800, 306),
+        ([Line("soak", 1790, 1800, "")], 1795, 64 + 304),  # it is nearly over, and no load has begun
+        ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, "")], 1800, 304),
         ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, ""), Line("load", 310, 698, "")], 1800, 388),
         ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, ""), Line("load", 698, 698, "")], 1800, 0),
     ],
 )
 def test_how_much_longer_it_takes(seen: list[Line], elapsed_s: float, left_s: float) -> None:
-    """Loads wait for one another and for what stands apart; the longest of all decides."""
+    """Loads wait for one another and for what would disturb them; the longest of all decides."""
     done = [Line("log", 300, 300, "")]
     assert progress.left_s([*done, *seen], LOOKS, PROD, elapsed_s) == left_s

@@ -8,21 +8,29 @@ from gaia_checks.judge.statistics import ONLY_ALPHA
 
 @pytest.mark.parametrize(
     ("window_s", "max_window_s", "ends_s"),
-    [(300, 1200, (300, 600, 1200)), (300, 7200, (300, 1470, 7200)), (60, 60, (60,)), (60, 0, (60,)), (0, 0, (0,))],
+    [
+        (300, 1200, (300, 600, 1200)),
+        (300, 7200, (300, 1470, 7200)),
+        (60, 120, (60, 85, 120)),
+        (60, 119, (60, 119)),
+        (60, 60, (60,)),
+        (60, 0, (60,)),
+        (0, 0, (0,)),
+    ],
 )
 def test_looks_are_at_the_nominal_end_the_longest_and_between(
     window_s: float, max_window_s: float, ends_s: tuple[float, ...]
 ) -> None:
-    """Four times the window gives looks at 1, 2 and 4 times; no longer window gives one."""
+    """Four times the window gives looks at 1, 2 and 4 times, less than twice the window two, no longer window one."""
     assert looks.ends_s(window_s, max_window_s) == ends_s
 
 
-def test_three_looks_err_together_as_often_as_an_only_one() -> None:
+@pytest.mark.parametrize(("count", "alphas"), [(1, (0.05,)), (2, (0.03, 0.02)), (3, (0.03, 0.01, 0.01))])
+def test_several_looks_err_together_as_often_as_an_only_one(count: int, alphas: tuple[float, ...]) -> None:
     """What is spent early is missing later."""
-    spent = [looks.alphas(3, look, lambda *_: True) for look in range(3)]
-    assert spent == [(0.03, 0.03), (0.01, 0.01), (0.01, 0.01)]
-    assert looks.alphas(1, 0, lambda *_: True) == (ONLY_ALPHA, ONLY_ALPHA)
-    assert sum(looks.ALPHAS) == pytest.approx(ONLY_ALPHA)
+    spent = [looks.alphas(count, look, lambda *_: True) for look in range(count)]
+    assert spent == [(alpha, alpha) for alpha in alphas]
+    assert sum(alphas) == pytest.approx(ONLY_ALPHA)
 
 
 @pytest.mark.parametrize(

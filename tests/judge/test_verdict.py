@@ -107,6 +107,34 @@ def test_a_failure_needs_no_window() -> None:
     assert judged(criterion(AT_MOST, window_s=300), seen("look.errors", 1)).state is State.FAIL
 
 
+def slow(share: float, n: int, window_s: float) -> Measurement:
+    """Make a histogram of n latencies, of which this share took 122 ms and the others 8 ms."""
+    histogram = HdrHistogram(1, 60_000_000, 3)
+    histogram.record_value(122_000, round(n * share))
+    histogram.record_value(8_000, n - round(n * share))
+    return seen("load.latency", histogram.encode().decode(), n, window_s)
+
+
+@pytest.mark.parametrize(
+    ("check", "measurement", "state"),
+    [
+        (PERCENTILE, slow(0.03, 600, 6), State.INCONCLUSIVE),  # 3 % of 6 s are 0.3 % of a minute
+        (PERCENTILE, slow(0.03, 6_000, 60), State.FAIL),
+        (PERCENTILE, slow(0.5, 3_000, 30), State.FAIL),  # a quarter of the minute is slow, whatever is to come
+        (PROPORTION, outcomes(6, 600, 6), State.INCONCLUSIVE),
+        (PROPORTION, outcomes(60, 6_000, 60), State.FAIL),
+    ],
+)
+def test_a_sample_that_was_cut_short_fails_only_for_certain(
+    check: Check, measurement: Measurement, state: State
+) -> None:
+    """Its end was not planned: whoever judges at every moment fails a healthy server at its first hiccup."""
+    result = judged(criterion(check, window_s=60), measurement)
+    assert result.state is state
+    if state is State.INCONCLUSIVE:
+        assert (result.why.partition(";")[0], result.needs_s) == ("looked for 6 s of 60 s", 54)
+
+
 def test_a_measurement_that_comes_twice_must_hold_twice() -> None:
     """Running a test again does not turn its first failure into a pass."""
     result = judged(criterion(ALL_GOOD), seen("look.good", 2), seen("look.good", 3))
