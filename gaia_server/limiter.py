@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from gaia_server import address
 from gaia_server.address import Address
@@ -39,9 +40,8 @@ class Principal:
         return f"{self.scope}:{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one rule stands for one key after a check."""
+class Standing(NamedTuple):
+    """Where one rule stands for one key after a check. A tuple: every request makes as many as rules apply."""
 
     rule_id: int
     rule_name: str

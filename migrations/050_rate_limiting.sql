@@ -414,6 +414,9 @@ CREATE FUNCTION rate_limit_lock_quotas(
     keys text[], rule_ids bigint[], OUT used bigint[], OUT times timestamptz[], OUT starts timestamptz[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
+    IF keys = '{}' THEN
+        RETURN;
+    END IF;
     SELECT array_agg(q.used), array_agg(q.last_at), array_agg(q.period_start) INTO used, times, starts
         FROM (
             SELECT q.* FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
@@ -555,8 +558,8 @@ END $$;
 -- Decide requests in their order, each as if it came alone: it is admitted if all its counters have room, and only then
 -- consumes one of each. Touches no table. Standings are given by request; `used` and `hits` (refusals) are by counter.
 CREATE FUNCTION rate_limit_decide(
-    requests bigint[], counters bigint[], maximum bigint[],
-    INOUT used bigint[], INOUT hits bigint[], INOUT first_hit bigint[],
+    requests bigint[], counters bigint[],
+    INOUT maximum bigint[], INOUT used bigint[], INOUT hits bigint[], INOUT first_hit bigint[],
     OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
 ) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
@@ -612,55 +615,38 @@ CREATE FUNCTION rate_limit_check(
     OUT requests bigint[], OUT counters bigint[], OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    a record;  -- what applies
-    b record;  -- buckets as they were locked
-    w record;  -- and at their time
-    q record;  -- quotas as they were locked
-    p record;  -- and at their time
-    d record;  -- what was decided
-    used bigint[];
-    none bigint[];
-    maximum bigint[];
+    a record; d record;  -- what applies, what was decided
+    b record; w record;  -- buckets as they were locked, and at their time
+    q record; p record;  -- quotas, the same
     windows bigint;
+    none bigint[];
 BEGIN
     a := rate_limit_applying(scopes, names, resources);
-    checked_at := coalesce(at, clock_timestamp());
     IF a.requests IS NULL THEN
         RETURN;
     END IF;
     windows := cardinality(array_remove(a.spans, NULL));
+    none := array_fill(0, ARRAY[cardinality(a.keys)]);
     IF a.missing THEN
         PERFORM rate_limit_make(a.keys, a.rule_ids, a.spans);
     END IF;
     b := rate_limit_lock_windows(a.keys[:windows], a.rule_ids[:windows]);
-    IF windows < cardinality(a.keys) THEN
-        q := rate_limit_lock_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:]);
-    END IF;
+    q := rate_limit_lock_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:]);
     checked_at := coalesce(at, clock_timestamp());
     w := rate_limit_weigh_windows(a.keys, a.rule_ids, a.spans, b.heads, b.capacities, b.totals,
         checked_at, b.tails, b.times, b.oldest, b.befores);
-    used := w.used;
-    free_at := w.ends;
-    IF windows < cardinality(a.keys) THEN
-        p := rate_limit_weigh_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:],
-            a.limit_types[windows + 1:], q.starts, checked_at, q.used, q.times);
-        used := used || p.used;
-        free_at := free_at || p.ends;
-    END IF;
-
-    none := array_fill(0, ARRAY[cardinality(a.keys)]);
-    maximum := a.maximum;
+    p := rate_limit_weigh_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:], a.limit_types[windows + 1:],
+        q.starts, checked_at, q.used, q.times);
     IF learning THEN
         d := reputation_decide(scopes, names, a.keys, a.rule_scopes, a.limit_types, checked_at,
-            a.requests, a.counters, a.maximum, used, none, none);
-        maximum := d.maximum;
+            a.requests, a.counters, a.maximum, w.used || p.used, none, none);
     ELSE
-        d := rate_limit_decide(a.requests, a.counters, a.maximum, used, none, none);
+        d := rate_limit_decide(a.requests, a.counters, a.maximum, w.used || p.used, none, none);
     END IF;
     IF NOT true = ALL (d.admitted) THEN
         PERFORM rate_limit_violated(a.keys, a.rule_ids, d.hits, d.first_hit, resources, checked_at);
         blocked_at := rate_limit_blocked(a.keys, a.rule_ids, a.spans, b.heads, w.tails, b.capacities, b.totals,
-            w.times, w.befores, d.used, d.hits, maximum);
+            w.times, w.befores, d.used, d.hits, d.maximum);
     END IF;
     PERFORM rate_limit_consume_windows(a.keys, a.rule_ids, b.heads, w.tails, b.capacities, b.totals, w.times, w.oldest,
         w.befores, d.used);
@@ -668,6 +654,7 @@ BEGIN
         PERFORM rate_limit_consume_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:], p.times, p.used,
             d.used[windows + 1:]);
     END IF;
+    free_at := w.ends || p.ends;
     rule_ids := a.rule_ids;
     rule_names := a.rule_names;
     rule_scopes := a.rule_scopes;
