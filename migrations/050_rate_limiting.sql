@@ -269,8 +269,8 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             + ('1 ' || rate_limit_period(limit_type))::interval) AT TIME ZONE 'UTC'
 $$;
 
--- The oldest run after `cutoff`, with its time and the admissions before it. Somebody has looked already: run `head - 1`
--- is after it. Runs are in the order of time, so most often it is the tail or the one after: gallop, then bisect.
+-- The oldest run after `cutoff`, with its time and the admissions before it; `head` and NULL if there is none. Runs are in
+-- the order of time, so most often it is the tail or the one after: gallop, then bisect.
 CREATE FUNCTION rate_limit_tail(
     of_key text, of_rule_id bigint, INOUT tail bigint, head bigint, capacity bigint, cutoff timestamptz,
     OUT oldest_at timestamptz, OUT oldest_before bigint
