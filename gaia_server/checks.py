@@ -1,6 +1,7 @@
 """The limiter's one SQL call: many requests decided and counted in one transaction, on one connection."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import psycopg
@@ -12,10 +13,19 @@ from gaia_server.connection import TRIES, UNDONE, Unavailable
 from gaia_server.limiter import Decision, Principal, Standing
 
 CHECK = (
-    "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_us, blocked_us,"
+    "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_at, blocked_at,"
     " requests, counters, admitted, limits, remaining"
     " FROM rate_limit_check(%s::text[], %s::text[], %s::text[], %s)"
 )
+PLANS = (
+    "SET plan_cache_mode = force_generic_plan; SET jit = off;"
+    " SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+)
+"""Plans are made once, when tables may be small, and kept: every row is looked up by its key.
+
+Set on the connection, as a function that sets them for itself does so at every call."""
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 class Question(NamedTuple):
@@ -71,24 +81,37 @@ class Checks:
         if self._connection is None or not connection.is_alive(self._connection):
             await self.close()
             self._connection = await AsyncConnection.connect(self._dsn, **connection.arguments())
-            await connection.configure(self._connection)
+            await configure(self._connection)
         async with self._connection.cursor(binary=True) as cursor:
             await cursor.execute(CHECK, asked, prepare=True)
             row: tuple[Any, ...] = await cursor.fetchone() or ()
             return row
 
 
+async def configure(one: AsyncConnection[Any]) -> None:
+    """Prepare a connection for decisions. Raises TimeoutError."""
+    await connection.configure(one)
+    await connection.in_time(one.execute(PLANS))
+
+
 def decisions(questions: Sequence[Question], row: Sequence[Any]) -> list[Decision]:
     """Return the decisions that a row of `rate_limit_check` tells. Pure."""
-    checked_at, *by_counter, requests, counters, admitted, limits, remaining = row
+    checked_at, rule_ids, names, scopes, limit_types, free_at, blocked_at, *standings = row
     found: list[list[Standing]] = [[] for _ in questions]
-    if requests is None:  # no rule applies to any
+    if rule_ids is None:  # no rule applies to any
         return [Decision(standings) for standings in found]
-    rules = list(zip(*by_counter, strict=True))
-    for request, counter, admits, limit, left in zip(requests, counters, admitted, limits, remaining, strict=True):
-        rule_id, name, scope, limit_type, free_us, blocked_us = rules[counter - 1]
+    free_us = [(moment - checked_at) // MICROSECOND for moment in free_at]
+    blocked_us = free_us
+    if blocked_at is not None:
+        blocked_us = [
+            (moment - checked_at) // MICROSECOND if moment else free
+            for moment, free in zip(blocked_at, free_us, strict=True)
+        ]
+    rules = list(zip(rule_ids, names, scopes, limit_types, free_us, blocked_us, strict=True))
+    for request, counter, admits, limit, left in zip(*standings, strict=True):
+        rule_id, name, scope, limit_type, free, blocked = rules[counter - 1]
         key = "global" if scope == "global" else questions[request - 1].principal.key
-        reset_us = free_us if admits else blocked_us
+        reset_us = free if admits else blocked
         found[request - 1].append(
             Standing(rule_id, name, scope, limit_type, limit, key, admits, left, reset_us, checked_at)
         )

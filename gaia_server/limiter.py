@@ -7,6 +7,8 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import NamedTuple
 
 from gaia_server import address
 from gaia_server.address import Address
@@ -39,9 +41,8 @@ class Principal:
         return f"{self.scope}:{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where one rule stands for one key after a check."""
+class Standing(NamedTuple):
+    """Where one rule stands for one key after a check. A tuple: every request makes as many as rules apply."""
 
     rule_id: int
     rule_name: str
@@ -72,13 +73,13 @@ class Standing:
         return month_s(self.checked_at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """The answer to one check: where every rule that applies stands. Without a rule there is no limit."""
 
     standings: Sequence[Standing]
 
-    @property
+    @cached_property
     def admitted(self) -> bool:
         """Whether every rule admits the request."""
         return all(standing.admitted for standing in self.standings)
@@ -148,8 +149,10 @@ def headers(decision: Decision) -> dict[str, str]:
         return {}
     tightest = decision.tightest
     found = {
-        "RateLimit-Policy": ", ".join(f'"{s.rule_name}";q={s.limit_value};w={s.window_s}' for s in decision.standings),
-        "RateLimit": ", ".join(f'"{s.rule_name}";r={s.remaining};t={s.reset_s}' for s in decision.standings),
+        "RateLimit-Policy": ", ".join(
+            [f'"{s.rule_name}";q={s.limit_value};w={s.window_s}' for s in decision.standings]
+        ),
+        "RateLimit": ", ".join([f'"{s.rule_name}";r={s.remaining};t={s.reset_s}' for s in decision.standings]),
         "X-RateLimit-Limit": str(tightest.limit_value),
         "X-RateLimit-Remaining": str(tightest.remaining),
         "X-RateLimit-Reset": str(tightest.reset_epoch),

@@ -11,10 +11,9 @@ from gaia_server.store import DuplicateName, Rows, Store
 
 # How full each limit of each user is, as of the newest admission.
 _SHARES: LiteralString = """
-    SELECT b.key, b.rule_id, (b.admitted - r.before)::float8 / greatest(c.limit_value, 1) AS share
+    SELECT b.key, b.rule_id, (b.admitted - b.oldest_before)::float8 / greatest(c.limit_value, 1) AS share
     FROM rate_limit_configs AS c JOIN rate_limit_buckets AS b ON b.rule_id = c.id AND b.tail < b.head
         AND b.last_at > now() - rate_limit_window(c.limit_type)
-    JOIN rate_limit_ring AS r ON r.key = b.key AND r.rule_id = b.rule_id AND r.slot = b.tail %% b.capacity
     WHERE c.scope = 'user' AND c.enabled
     UNION ALL
     SELECT q.key, q.rule_id, q.used::float8 / greatest(c.limit_value, 1)

@@ -99,6 +99,14 @@ BEGIN
     END IF;
 END $$;
 
+-- What the limits of counters are: those with an owner go by the owner's tier.
+CREATE FUNCTION reputation_limits(base bigint[], owners bigint[], scores bigint[], vips boolean[]) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_agg(CASE WHEN c.owner IS NULL THEN c.base
+        ELSE reputation_limit(c.base, reputation_tier(scores[c.owner], vips[c.owner])) END ORDER BY c.n)
+    FROM unnest(base, owners) WITH ORDINALITY AS c (base, owner, n)
+$$;
+
 -- Write down what a batch taught: the scores as they are now, and each change with its cause.
 CREATE FUNCTION reputation_learn(
     users text[], new_scores bigint[], cleans bigint[],
@@ -112,6 +120,63 @@ CREATE FUNCTION reputation_learn(
         SELECT e.key, CASE WHEN e.severity IS NULL THEN 'clean' ELSE 'violation' END, e.severity, e.change, moment
         FROM unnest(learnt, severities, changes) WITH ORDINALITY AS e (key, severity, change, n) ORDER BY e.n
 $$;
+
+-- The same as rate_limit_decide, but the limits of user rules go by the users' scores, which learn from each request
+-- before the next is decided. Scores are locked after all counters, by everybody.
+CREATE FUNCTION reputation_decide(
+    scopes text[], names text[], keys text[], rule_scopes text[], limit_types text[], moment timestamptz,
+    requests bigint[], counters bigint[],
+    INOUT maximum bigint[], INOUT used bigint[], INOUT hits bigint[], INOUT first_hit bigint[],
+    OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    base bigint[] := maximum;  -- the limits before reputation
+    a record;                  -- who asks
+    r record;                  -- their scores
+    d record;                  -- one request, decided
+    first bigint := 1;
+    after bigint;
+    u bigint;
+    worst bigint;
+    change bigint;
+    learnt text[]; grave bigint[]; changes bigint[];  -- the events, one by one
+BEGIN
+    a := reputation_asked(scopes, names, keys, rule_scopes);
+    r := reputation_lock(a.users);
+    maximum := reputation_limits(base, a.owners, r.scores, r.vips);
+    WHILE first <= cardinality(requests) LOOP
+        after := first;
+        WHILE requests[after] = requests[first] LOOP
+            after := after + 1;
+        END LOOP;
+        d := rate_limit_decide(
+            requests[first:after - 1], counters[first:after - 1], maximum, used, hits, first_hit);
+        used := d.used;
+        hits := d.hits;
+        first_hit := d.first_hit;
+        admitted := admitted || d.admitted;
+        limits := limits || d.limits;
+        remaining := remaining || d.remaining;
+        u := a.asking[requests[first]];
+        IF u IS NOT NULL THEN
+            worst := (SELECT coalesce(max(reputation_severity(limit_types[s.counter])), 0)
+                      FROM unnest(counters[first:after - 1], d.admitted) AS s (counter, admitted)
+                      WHERE a.owners[s.counter] = u AND NOT s.admitted);
+            r.cleans[u] := CASE worst WHEN 0 THEN (r.cleans[u] + 1) % 100 ELSE r.cleans[u] END;
+            change := CASE WHEN worst > 0 THEN -least(3 * worst, r.scores[u])
+                           WHEN r.cleans[u] = 0 THEN least(1, 100 - r.scores[u]) ELSE 0 END;
+            IF change <> 0 THEN
+                r.scores[u] := r.scores[u] + change;
+                learnt := learnt || a.users[u];
+                grave := grave || nullif(worst, 0);
+                changes := changes || change;
+                maximum := reputation_limits(base, a.owners, r.scores, r.vips);
+            END IF;
+        END IF;
+        first := after;
+    END LOOP;
+    PERFORM reputation_learn(a.users, r.scores, r.cleans, learnt, grave, changes, moment);
+END $$;
 
 -- Set a user's reputation by hand, and say why. The row is locked first, so that the event tells the true change.
 CREATE FUNCTION reputation_set(of_key text, new_score bigint, new_vip boolean, because text)

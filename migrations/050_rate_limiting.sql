@@ -36,11 +36,11 @@ CREATE TABLE rate_limit_configs (
 );
 
 -- what a check looks for: the enabled rules of a principal
-CREATE INDEX rate_limit_configs_scope_idx ON rate_limit_configs (scope, scope_value) WHERE enabled;
+CREATE INDEX rate_limit_configs_scope_idx ON rate_limit_configs (scope, coalesce(scope_value, '')) WHERE enabled;
 
 -- Windows ----------------------------------------------------------------------------------------
 
--- One row per key and rule: the lock of that key, and the ring's pointers. Admissions that one batch decides have one
+-- One row per key and rule: the lock of that key, the ring's pointers, and what most decisions need of the ring itself. Admissions that one batch decides have one
 -- time and make one run. Run number r (0, 1, ...) stands in slot r % capacity; those from tail to head - 1 are in the
 -- window, as far as was looked. The ring doubles when all of it is in the window. So it never forgets an admission
 -- that counts, whatever becomes of the limit, and keeps at most twice as many rows as were ever admitted in one window.
@@ -52,6 +52,8 @@ CREATE TABLE rate_limit_buckets (
     capacity bigint NOT NULL DEFAULT 8,
     admitted bigint NOT NULL DEFAULT 0, -- admissions so far
     last_at timestamptz NOT NULL DEFAULT '-infinity',  -- the newest admission
+    oldest_at timestamptz NOT NULL DEFAULT '-infinity',  -- the run at the tail, as the ring has it
+    oldest_before bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (key, rule_id),
     CONSTRAINT rate_limit_buckets_pointers_check CHECK (
         0 <= tail AND tail <= head AND head <= admitted AND capacity >= 1
@@ -235,7 +237,9 @@ CREATE TRIGGER rate_limit_configs_announce AFTER INSERT OR UPDATE OR DELETE OR T
 -- A *counter* is one rule's count for one key: a bucket of a window rule, or a quota. Many requests are decided
 -- by one call, in their order, as if each came alone: the arrays below hold the counters that the batch touches
 -- (numbered 1.. in the order of locks: windows, then quotas, each by key and rule) and its *standings*, one for
--- each request and counter. Rows are read and written a set at a time; only the decisions are a loop.
+-- each request and counter. Rows are read and written a set at a time; what is in between are loops over arrays.
+-- Functions of many statements are PL/pgSQL, which keeps their plans; those of one expression are SQL, which is
+-- inlined into it. None has a SET clause: it would cost every call more than it gains (see `gaia_server/checks.py`).
 
 CREATE FUNCTION rate_limit_window(limit_type text) RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE limit_type
@@ -265,29 +269,32 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             + ('1 ' || rate_limit_period(limit_type))::interval) AT TIME ZONE 'UTC'
 $$;
 
--- The oldest run after `cutoff`, `head` if there is none: most often the tail or the one after it, so gallop, then bisect.
+-- The oldest run after `cutoff`, with its time and the admissions before it; `head` and NULL if there is none. Runs are in
+-- the order of time, so most often it is the tail or the one after: gallop, then bisect.
 CREATE FUNCTION rate_limit_tail(
-    of_key text, of_rule_id bigint, tail bigint, head bigint, capacity bigint, cutoff timestamptz
-) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+    of_key text, of_rule_id bigint, INOUT tail bigint, head bigint, capacity bigint, cutoff timestamptz,
+    OUT oldest_at timestamptz, OUT oldest_before bigint
+) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     expired bigint := tail - 1;  -- all up to here have left the window
-    inside bigint := head;       -- all from here are in it
     step bigint := 1;
     probe bigint;
-    moment timestamptz;
+    found record;
 BEGIN
-    WHILE inside - expired > 1 LOOP
-        probe := least(expired + step, (expired + inside) / 2 + 1, inside - 1);
-        SELECT r.admitted_at INTO moment FROM rate_limit_ring AS r
+    tail := head;                -- all from here are in it
+    WHILE tail - expired > 1 LOOP
+        probe := least(expired + step, (expired + tail) / 2 + 1, tail - 1);
+        SELECT r.admitted_at, r.before INTO found FROM rate_limit_ring AS r
             WHERE r.key = of_key AND r.rule_id = of_rule_id AND r.slot = probe % capacity;
-        IF moment <= cutoff THEN
+        IF found.admitted_at <= cutoff THEN
             expired := probe;
             step := step * 2;
         ELSE
-            inside := probe;
+            tail := probe;
+            oldest_at := found.admitted_at;
+            oldest_before := found.before;
         END IF;
     END LOOP;
-    RETURN inside;
 END $$;
 
 -- When admission `number` (0, 1, ...) was: the time of the last run that begins at or before it.
@@ -295,22 +302,19 @@ CREATE FUNCTION rate_limit_admitted_at(
     of_key text, of_rule_id bigint, tail bigint, head bigint, capacity bigint, number bigint
 ) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    low bigint := tail;
-    high bigint := head;
     probe bigint;
-    first bigint;
-    moment timestamptz;
+    found record;
     found_at timestamptz;
 BEGIN
-    WHILE low < high LOOP
-        probe := (low + high) / 2;
-        SELECT r.before, r.admitted_at INTO first, moment FROM rate_limit_ring AS r
+    WHILE tail < head LOOP
+        probe := (tail + head) / 2;
+        SELECT r.before, r.admitted_at INTO found FROM rate_limit_ring AS r
             WHERE r.key = of_key AND r.rule_id = of_rule_id AND r.slot = probe % capacity;
-        IF first <= number THEN
-            found_at := moment;
-            low := probe + 1;
+        IF found.before <= number THEN
+            found_at := found.admitted_at;
+            tail := probe + 1;
         ELSE
-            high := probe;
+            head := probe;
         END IF;
     END LOOP;
     RETURN found_at;
@@ -331,374 +335,335 @@ END $$;
 -- How many admissions of a window rule's key are in the window now, and when the oldest leaves it. Takes no lock.
 CREATE FUNCTION rate_limit_used(of_key text, of_rule_id bigint, OUT used bigint, OUT resets_at timestamptz)
 LANGUAGE sql STABLE AS $$
-    SELECT coalesce(b.admitted - r.before, 0), r.admitted_at + w.span
+    SELECT coalesce(b.admitted - t.oldest_before, 0), t.oldest_at + w.span
     FROM rate_limit_buckets AS b
         JOIN rate_limit_configs AS c ON c.id = b.rule_id
         CROSS JOIN LATERAL (SELECT rate_limit_window(c.limit_type) AS span) AS w
-        CROSS JOIN LATERAL (
-            SELECT rate_limit_tail(b.key, b.rule_id, b.tail, b.head, b.capacity, clock_timestamp() - w.span) AS tail
-        ) AS t
-        LEFT JOIN rate_limit_ring AS r
-            ON r.key = b.key AND r.rule_id = b.rule_id AND r.slot = t.tail % b.capacity AND t.tail < b.head
+        CROSS JOIN LATERAL rate_limit_tail(b.key, b.rule_id, b.tail, b.head, b.capacity, clock_timestamp() - w.span) AS t
     WHERE b.key = of_key AND b.rule_id = of_rule_id
 $$;
 
--- Which counters each request of a batch touches.
-CREATE FUNCTION rate_limit_applying(scopes text[], names text[], resources text[])
-RETURNS TABLE (request bigint, counter bigint, key text, rule_id bigint, rule_name text, scope text, limit_type text,
-    limit_value bigint)
-LANGUAGE sql STABLE AS $$
-    SELECT a.request, dense_rank() OVER (ORDER BY rate_limit_window(c.limit_type) IS NULL, k.key, c.id), k.key, c.id,
-        c.rule_name, c.scope, c.limit_type, c.limit_value
-    FROM unnest(scopes, names, resources) WITH ORDINALITY AS a (scope, name, resource, request)
-        CROSS JOIN LATERAL (
-            SELECT g.* FROM rate_limit_configs AS g WHERE g.enabled AND g.scope = 'global'
-            UNION ALL
-            SELECT s.* FROM rate_limit_configs AS s WHERE s.enabled AND s.scope = a.scope AND s.scope_value IS NULL
-            UNION ALL
-            SELECT v.* FROM rate_limit_configs AS v WHERE v.enabled AND v.scope = a.scope AND v.scope_value = a.name
-        ) AS c
-        CROSS JOIN LATERAL (
-            SELECT CASE c.scope WHEN 'global' THEN 'global' ELSE a.scope || ':' || a.name END COLLATE "C" AS key
-        ) AS k
-    WHERE c.resource_type IS NULL OR c.resource_type = a.resource
-$$;
+-- Which counters the requests of a batch touch: the enabled rules of everybody, of the principal's scope and of the
+-- principal itself, for this resource or for all. `missing` says whether a counter has no row yet.
+CREATE FUNCTION rate_limit_applying(
+    scopes text[], names text[], resources text[],
+    OUT requests bigint[], OUT counters bigint[], OUT keys text[], OUT rule_ids bigint[], OUT rule_names text[],
+    OUT rule_scopes text[], OUT limit_types text[], OUT maximum bigint[], OUT spans interval[], OUT missing boolean
+) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    WITH applying AS MATERIALIZED (
+        SELECT a.request, c.*, k.key, rate_limit_window(c.limit_type) AS span,
+            dense_rank() OVER (ORDER BY rate_limit_window(c.limit_type) IS NULL, k.key, c.id) AS counter
+        FROM unnest(scopes, names, resources) WITH ORDINALITY AS a (scope, name, resource, request)
+            JOIN rate_limit_configs AS c ON c.enabled AND c.scope = ANY (ARRAY['global', a.scope])
+                AND coalesce(c.scope_value, '') = ANY (ARRAY['', a.name])
+            CROSS JOIN LATERAL (
+                SELECT CASE c.scope WHEN 'global' THEN 'global' ELSE a.scope || ':' || a.name END COLLATE "C" AS key
+            ) AS k
+        WHERE c.resource_type IS NULL OR c.resource_type = a.resource
+    )
+    SELECT s.*, d.* INTO requests, counters, keys, rule_ids, rule_names, rule_scopes, limit_types, maximum, spans, missing
+    FROM (
+        SELECT array_agg(a.request), array_agg(a.counter)
+        FROM (SELECT request, counter FROM applying ORDER BY request, id) AS a
+    ) AS s CROSS JOIN (
+        SELECT array_agg(c.key), array_agg(c.id), array_agg(c.rule_name), array_agg(c.scope),
+            array_agg(c.limit_type), array_agg(c.limit_value), array_agg(c.span),
+            bool_or(CASE WHEN c.span IS NULL
+                THEN NOT EXISTS (SELECT FROM resource_quotas AS q WHERE q.key = c.key AND q.rule_id = c.id)
+                ELSE NOT EXISTS (SELECT FROM rate_limit_buckets AS b WHERE b.key = c.key AND b.rule_id = c.id)
+            END)
+        FROM (SELECT DISTINCT ON (counter) * FROM applying ORDER BY counter) AS c
+    ) AS d;
+END $$;
 
--- Lock the buckets of (key, rule), made if need be, in their order, and read them. Locks are taken in one order by
--- everybody, and rows are made before any is locked, so nobody waits in a circle.
-CREATE FUNCTION rate_limit_lock_windows(
-    keys text[], rule_ids bigint[],
-    OUT heads bigint[], OUT tails bigint[], OUT capacities bigint[], OUT totals bigint[], OUT newest timestamptz[]
-) LANGUAGE plpgsql AS $$
+-- Make the rows that counters lack. Nothing is locked yet, so nobody waits for this in a circle.
+CREATE FUNCTION rate_limit_make(keys text[], rule_ids bigint[], spans interval[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO rate_limit_buckets (key, rule_id)
-        SELECT c.key, c.rule_id FROM unnest(keys, rule_ids) AS c (key, rule_id)
-        WHERE NOT EXISTS (SELECT FROM rate_limit_buckets AS b WHERE b.key = c.key AND b.rule_id = c.rule_id)
+        SELECT c.key, c.rule_id FROM unnest(keys, rule_ids, spans) AS c (key, rule_id, span) WHERE c.span IS NOT NULL
         ON CONFLICT DO NOTHING;
-    SELECT array_agg(b.head ORDER BY b.n), array_agg(b.tail ORDER BY b.n), array_agg(b.capacity ORDER BY b.n),
-            array_agg(b.admitted ORDER BY b.n), array_agg(b.last_at ORDER BY b.n)
-        INTO heads, tails, capacities, totals, newest
+    INSERT INTO resource_quotas (key, rule_id)
+        SELECT c.key, c.rule_id FROM unnest(keys, rule_ids, spans) AS c (key, rule_id, span) WHERE c.span IS NULL
+        ON CONFLICT DO NOTHING;
+END $$;
+
+-- Lock buckets in the order they are given, which is everybody's, and read what they are once they are locked.
+-- A rule that changes its kind or goes takes its counters along: then the whole batch is decided anew.
+CREATE FUNCTION rate_limit_lock_windows(
+    keys text[], rule_ids bigint[], OUT heads bigint[], OUT tails bigint[], OUT capacities bigint[], OUT totals bigint[],
+    OUT times timestamptz[], OUT oldest timestamptz[], OUT befores bigint[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT coalesce(array_agg(b.head), '{}'), coalesce(array_agg(b.tail), '{}'), coalesce(array_agg(b.capacity), '{}'),
+            coalesce(array_agg(b.admitted), '{}'), coalesce(array_agg(b.last_at), '{}'),
+            coalesce(array_agg(b.oldest_at), '{}'), coalesce(array_agg(b.oldest_before), '{}')
+        INTO heads, tails, capacities, totals, times, oldest, befores
         FROM (
-            SELECT c.n, b.head, b.tail, b.capacity, b.admitted, b.last_at
-            FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
+            SELECT b.* FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
                 JOIN rate_limit_buckets AS b ON b.key = c.key AND b.rule_id = c.rule_id
             ORDER BY c.n FOR UPDATE OF b
         ) AS b;
-    PERFORM rate_limit_all_locked(cardinality(keys), cardinality(heads));
-END $$;
-
--- Lock the quotas of (key, rule), made if need be, in their order.
-CREATE FUNCTION rate_limit_lock_quotas(keys text[], rule_ids bigint[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    locked bigint;
-BEGIN
-    INSERT INTO resource_quotas (key, rule_id)
-        SELECT c.key, c.rule_id FROM unnest(keys, rule_ids) AS c (key, rule_id)
-        WHERE NOT EXISTS (SELECT FROM resource_quotas AS q WHERE q.key = c.key AND q.rule_id = c.rule_id)
-        ON CONFLICT DO NOTHING;
-    SELECT count(*) INTO locked FROM (
-        SELECT FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
-            JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id
-        ORDER BY c.n FOR UPDATE OF q
-    ) AS q;
-    PERFORM rate_limit_all_locked(cardinality(keys), locked);
-END $$;
-
--- A rule that changes its kind or goes takes its counters along: then the whole batch is decided anew.
-CREATE FUNCTION rate_limit_all_locked(wanted bigint, locked bigint) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF locked IS DISTINCT FROM wanted THEN
+    IF cardinality(heads) IS DISTINCT FROM cardinality(keys) THEN
         RAISE EXCEPTION 'a rule changed meanwhile' USING ERRCODE = 'serialization_failure';
     END IF;
 END $$;
 
--- How many admissions of each bucket are in its window at its time, and when the oldest was.
-CREATE FUNCTION rate_limit_weigh_windows(
-    keys text[], rule_ids bigint[], spans interval[], heads bigint[], capacities bigint[], totals bigint[],
-    times timestamptz[], INOUT tails bigint[], OUT used bigint[], OUT oldest timestamptz[]
-) LANGUAGE sql STABLE AS $$
-    SELECT array_agg(t.tail ORDER BY c.n), array_agg(coalesce(c.total - f.before, 0) ORDER BY c.n),
-        array_agg(f.admitted_at ORDER BY c.n)
-    FROM unnest(keys, rule_ids, spans, heads, tails, capacities, totals, times) WITH ORDINALITY
-            AS c (key, rule_id, span, head, tail, capacity, total, moment, n)
-        LEFT JOIN rate_limit_ring AS r
-            ON r.key = c.key AND r.rule_id = c.rule_id AND r.slot = c.tail % c.capacity AND c.tail < c.head
-        CROSS JOIN LATERAL (SELECT CASE
-            WHEN r.admitted_at > c.moment - c.span THEN c.tail
-            ELSE rate_limit_tail(c.key, c.rule_id, c.tail, c.head, c.capacity, c.moment - c.span)
-        END AS tail) AS t
-        LEFT JOIN rate_limit_ring AS f
-            ON f.key = c.key AND f.rule_id = c.rule_id AND f.slot = t.tail % c.capacity AND t.tail < c.head
-$$;
-
--- How much of each quota's running period is used, and how long the period lasts. Periods that are over are closed.
-CREATE FUNCTION rate_limit_weigh_quotas(
-    keys text[], rule_ids bigint[], limit_types text[], moment timestamptz,
-    OUT used bigint[], OUT times timestamptz[], OUT ends timestamptz[]
+-- The same for quotas.
+CREATE FUNCTION rate_limit_lock_quotas(
+    keys text[], rule_ids bigint[], OUT used bigint[], OUT times timestamptz[], OUT starts timestamptz[]
 ) LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO resource_consumption AS past (key, rule_id, period_start, used, closed_at)
-        SELECT q.key, q.rule_id, q.period_start, q.used, moment
-        FROM unnest(keys, rule_ids, limit_types) AS c (key, rule_id, limit_type)
-            JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id
-        WHERE q.period_start <> rate_limit_period_start(c.limit_type, greatest(moment, q.last_at)) AND q.used > 0
-        ON CONFLICT (key, rule_id, period_start)
-            DO UPDATE SET used = past.used + excluded.used, closed_at = excluded.closed_at;
-    UPDATE resource_quotas AS q
-        SET period_start = rate_limit_period_start(c.limit_type, greatest(moment, q.last_at)), used = 0
-        FROM unnest(keys, rule_ids, limit_types) AS c (key, rule_id, limit_type)
-        WHERE q.key = c.key AND q.rule_id = c.rule_id
-            AND q.period_start <> rate_limit_period_start(c.limit_type, greatest(moment, q.last_at));
-    SELECT array_agg(q.used ORDER BY c.n), array_agg(greatest(moment, q.last_at) ORDER BY c.n),
-            array_agg(rate_limit_period_end(c.limit_type, greatest(moment, q.last_at)) ORDER BY c.n)
-        INTO used, times, ends
-        FROM unnest(keys, rule_ids, limit_types) WITH ORDINALITY AS c (key, rule_id, limit_type, n)
-            JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id;
+    IF keys = '{}' THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(q.used), array_agg(q.last_at), array_agg(q.period_start) INTO used, times, starts
+        FROM (
+            SELECT q.* FROM unnest(keys, rule_ids) WITH ORDINALITY AS c (key, rule_id, n)
+                JOIN resource_quotas AS q ON q.key = c.key AND q.rule_id = c.rule_id
+            ORDER BY c.n FOR UPDATE OF q
+        ) AS q;
+    IF cardinality(used) IS DISTINCT FROM cardinality(keys) THEN
+        RAISE EXCEPTION 'a rule changed meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
 END $$;
 
--- Count the admissions of a batch in its windows: one run each, as they have one time.
-CREATE FUNCTION rate_limit_consume_windows(
-    keys text[], rule_ids bigint[], heads bigint[], tails bigint[], capacities bigint[], totals bigint[],
-    times timestamptz[], counts bigint[]
-) RETURNS void LANGUAGE plpgsql AS $$
+-- How many admissions of each bucket are in its window at its time, when the oldest was (NULL: none is) and leaves.
+-- The bucket itself knows its newest and its oldest run: the ring is read only when the latter leaves before the former.
+CREATE FUNCTION rate_limit_weigh_windows(
+    keys text[], rule_ids bigint[], spans interval[], heads bigint[], capacities bigint[], totals bigint[],
+    moment timestamptz,
+    INOUT tails bigint[], INOUT times timestamptz[], INOUT oldest timestamptz[], INOUT befores bigint[],
+    OUT used bigint[], OUT ends timestamptz[]
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    newest timestamptz;
+    cutoff timestamptz;
+    t record;
+BEGIN
+    used := totals;
+    ends := times;
+    FOR n IN 1 .. cardinality(heads) LOOP
+        newest := times[n];
+        times[n] := greatest(moment, newest);
+        cutoff := times[n] - spans[n];
+        IF newest <= cutoff THEN
+            tails[n] := heads[n];
+            oldest[n] := NULL;
+            befores[n] := totals[n];
+        ELSIF oldest[n] <= cutoff THEN
+            t := rate_limit_tail(keys[n], rule_ids[n], tails[n], heads[n], capacities[n], cutoff);
+            tails[n] := t.tail;
+            oldest[n] := t.oldest_at;
+            befores[n] := t.oldest_before;
+        END IF;
+        used[n] := totals[n] - befores[n];
+        ends[n] := coalesce(oldest[n], times[n]) + spans[n];
+    END LOOP;
+END $$;
+
+-- When the running period of each quota ends, at its time. A period that is over is closed first.
+CREATE FUNCTION rate_limit_weigh_quotas(
+    keys text[], rule_ids bigint[], limit_types text[], starts timestamptz[], moment timestamptz,
+    INOUT used bigint[], INOUT times timestamptz[], OUT ends timestamptz[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    start timestamptz;
 BEGIN
     FOR n IN 1 .. cardinality(keys) LOOP
-        IF counts[n] > 0 AND heads[n] - tails[n] >= capacities[n] THEN
+        times[n] := greatest(moment, times[n]);
+        start := rate_limit_period_start(limit_types[n], times[n]);
+        ends[n] := rate_limit_period_end(limit_types[n], times[n]);
+        CONTINUE WHEN start = starts[n];
+        INSERT INTO resource_consumption AS past (key, rule_id, period_start, used, closed_at)
+            SELECT keys[n], rule_ids[n], starts[n], used[n], moment WHERE used[n] > 0
+            ON CONFLICT (key, rule_id, period_start)
+                DO UPDATE SET used = past.used + excluded.used, closed_at = excluded.closed_at;
+        UPDATE resource_quotas AS q SET period_start = start, used = 0
+            WHERE q.key = keys[n] AND q.rule_id = rule_ids[n];
+        used[n] := 0;
+    END LOOP;
+END $$;
+
+-- Count the admissions of a batch in its windows: one run each, as they have one time. `used` is what is in the window
+-- then; the rows are the caller's since they were locked.
+CREATE FUNCTION rate_limit_consume_windows(
+    keys text[], rule_ids bigint[], heads bigint[], tails bigint[], capacities bigint[], totals bigint[],
+    times timestamptz[], oldest timestamptz[], befores bigint[], used bigint[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    FOR n IN 1 .. cardinality(heads) LOOP
+        IF heads[n] - tails[n] >= capacities[n] AND befores[n] + used[n] > totals[n] THEN
             PERFORM rate_limit_grow(keys[n], rule_ids[n], heads[n], capacities[n]);
             capacities[n] := 2 * capacities[n];
         END IF;
     END LOOP;
-    INSERT INTO rate_limit_ring AS r (key, rule_id, slot, admitted_at, before)
-        SELECT c.key, c.rule_id, c.head % c.capacity, c.moment, c.total
-        FROM unnest(keys, rule_ids, heads, capacities, totals, times, counts)
-            AS c (key, rule_id, head, capacity, total, moment, count)
-        WHERE c.count > 0
+    WITH counted AS (
+        UPDATE rate_limit_buckets AS b
+        SET head = c.head + 1, tail = c.tail, admitted = c.before + c.used, last_at = c.moment,
+            oldest_at = coalesce(c.oldest, c.moment), oldest_before = c.before
+        FROM unnest(keys, rule_ids, heads, tails, totals, times, oldest, befores, used)
+            AS c (key, rule_id, head, tail, total, moment, oldest, before, used)
+        WHERE c.before + c.used > c.total AND b.key = c.key AND b.rule_id = c.rule_id
+        RETURNING b.key, b.rule_id, c.head % b.capacity AS slot, c.moment, c.total
+    )
+    INSERT INTO rate_limit_ring AS r (key, rule_id, slot, admitted_at, before) SELECT * FROM counted
         ON CONFLICT (key, rule_id, slot) DO UPDATE SET admitted_at = excluded.admitted_at, before = excluded.before;
-    UPDATE rate_limit_buckets AS b
-        SET head = c.head + 1, tail = c.tail, admitted = c.total + c.count, last_at = c.moment
-        FROM unnest(keys, rule_ids, heads, tails, totals, times, counts)
-            AS c (key, rule_id, head, tail, total, moment, count)
-        WHERE c.count > 0 AND b.key = c.key AND b.rule_id = c.rule_id;
+END $$;
+
+-- The same for quotas.
+CREATE FUNCTION rate_limit_consume_quotas(
+    keys text[], rule_ids bigint[], times timestamptz[], used_before bigint[], used_after bigint[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE resource_quotas AS q SET used = n.after, last_at = n.moment
+        FROM unnest(keys, rule_ids, times, used_before, used_after) AS n (key, rule_id, moment, before, after)
+        WHERE n.after > n.before AND q.key = n.key AND q.rule_id = n.rule_id;
 END $$;
 
 -- When a full window admits again: when the admission in the way has left. For those that refused (`hits`).
-CREATE FUNCTION rate_limit_blocked_until(
+CREATE FUNCTION rate_limit_blocked(
     keys text[], rule_ids bigint[], spans interval[], heads bigint[], tails bigint[], capacities bigint[],
-    totals bigint[], times timestamptz[], counts bigint[], hits bigint[], limits bigint[]
-) RETURNS timestamptz[] LANGUAGE sql STABLE AS $$
-    SELECT array_agg(c.span + CASE
-            WHEN c.hits = 0 THEN NULL
-            WHEN c.total + c.count - c.max >= c.total THEN c.moment  -- it was admitted just now, or the limit is 0
-            ELSE rate_limit_admitted_at(
-                c.key, c.rule_id, c.tail, c.head, c.capacity, c.total + c.count - c.max)
-        END ORDER BY c.n)
-    FROM unnest(keys, rule_ids, spans, heads, tails, capacities, totals, times, counts, hits, limits) WITH ORDINALITY
-        AS c (key, rule_id, span, head, tail, capacity, total, moment, count, hits, max, n)
-$$;
+    totals bigint[], times timestamptz[], befores bigint[], used bigint[], hits bigint[], maximum bigint[],
+    OUT blocked timestamptz[]
+) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    number bigint;  -- of the admission in the way
+BEGIN
+    blocked := array_fill(NULL::timestamptz, ARRAY[cardinality(keys)]);
+    FOR n IN 1 .. cardinality(heads) LOOP
+        CONTINUE WHEN hits[n] = 0;
+        number := befores[n] + used[n] - maximum[n];
+        IF number >= totals[n] THEN  -- it was admitted just now, or the limit is 0
+            blocked[n] := times[n] + spans[n];
+        ELSE
+            blocked[n] := spans[n] + rate_limit_admitted_at(
+                keys[n], rule_ids[n], tails[n], heads[n], capacities[n], number);
+        END IF;
+    END LOOP;
+END $$;
 
-CREATE FUNCTION rate_limit_us(span interval) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT (extract(epoch FROM span) * 1000000)::bigint
-$$;
+-- Write down who was refused, summed per key, rule and second.
+CREATE FUNCTION rate_limit_violated(
+    keys text[], rule_ids bigint[], hits bigint[], first_hit bigint[], resources text[], moment timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rate_limit_violations AS v (rule_id, key, resource_type, occurred_at, last_at, hits)
+        SELECT h.rule_id, h.key, resources[h.first_hit], date_trunc('second', moment), moment, h.hits
+        FROM unnest(keys, rule_ids, hits, first_hit) AS h (key, rule_id, hits, first_hit) WHERE h.hits > 0
+        ON CONFLICT (key, rule_id, occurred_at)
+            DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);
+END $$;
+
+-- Decide requests in their order, each as if it came alone: it is admitted if all its counters have room, and only then
+-- consumes one of each. Touches no table. Standings are given by request; `used` and `hits` (refusals) are by counter.
+CREATE FUNCTION rate_limit_decide(
+    requests bigint[], counters bigint[],
+    INOUT maximum bigint[], INOUT used bigint[], INOUT hits bigint[], INOUT first_hit bigint[],
+    OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
+) LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    first bigint := 1;  -- the request's first standing
+    after bigint;       -- the next request's
+    c bigint;
+    admits boolean;
+BEGIN
+    admitted := array_fill(true, ARRAY[cardinality(requests)]);
+    limits := counters;
+    remaining := counters;
+    WHILE first <= cardinality(requests) LOOP
+        admits := true;
+        after := first;
+        WHILE requests[after] = requests[first] LOOP  -- beyond the last one: NULL
+            admits := admits AND used[counters[after]] < maximum[counters[after]];
+            after := after + 1;
+        END LOOP;
+        FOR s IN first .. after - 1 LOOP
+            c := counters[s];
+            limits[s] := maximum[c];
+            IF admits THEN
+                used[c] := used[c] + 1;
+            ELSIF used[c] >= maximum[c] THEN
+                admitted[s] := false;
+                hits[c] := hits[c] + 1;
+                first_hit[c] := coalesce(nullif(first_hit[c], 0), requests[s]);
+            END IF;
+            remaining[s] := greatest(maximum[c] - used[c], 0);
+        END LOOP;
+        first := after;
+    END LOOP;
+END $$;
 
 -- Decide the requests of a batch, in their order, and count them. Request i is of principal scopes[i]:names[i] for
 -- resources[i]. It is admitted if all rules that apply admit it; otherwise nothing is consumed, and each rule that
 -- refuses records a violation. With `learning`, the limits of user rules go by the user's reputation, which learns
 -- from each request before the next is decided: see migration 050_phase2_reputation, without which nobody may ask for it.
 --
--- `at` is the time of decision; NULL, and nothing else on a live server: the clock, read once all locks are held.
--- A key's time never runs backwards: when the clock does, the key waits at its newest admission.
+-- Exact, because all counters are locked before the clock is read and none is released before the commit: what is read
+-- of a counter is the newest, and nobody counts in between. Everybody locks in one order, and makes rows before locking.
+-- `at` is the time of decision; NULL, and nothing else on a live server: the clock. A key's time never runs backwards:
+-- when the clock does, the key waits at its newest admission.
 --
--- Gives the counters (rule_ids to blocked_us) and the standings (requests to remaining), ordered by request and rule:
--- `counters` are places in the former. Times are microseconds after checked_at: free_us when `remaining` grows next,
--- blocked_us when a refused request would be admitted.
+-- Gives the counters (rule_ids to blocked_at) and the standings (requests to remaining), ordered by request and rule:
+-- `counters` are places in the former. free_at is when `remaining` grows next, blocked_at when a refused request would
+-- be admitted (NULL: not refused, or then).
 CREATE FUNCTION rate_limit_check(
     scopes text[], names text[], resources text[], learning boolean DEFAULT false, at timestamptz DEFAULT NULL,
     OUT checked_at timestamptz,
     OUT rule_ids bigint[], OUT rule_names text[], OUT rule_scopes text[], OUT limit_types text[],
-    OUT free_us bigint[], OUT blocked_us bigint[],
+    OUT free_at timestamptz[], OUT blocked_at timestamptz[],
     OUT requests bigint[], OUT counters bigint[], OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
-) LANGUAGE plpgsql
--- its plans are made once, when tables may be small, and kept: every row is looked up by its key
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-AS $$
+) LANGUAGE plpgsql AS $$
 DECLARE
-    -- of counters
-    keys text[]; spans interval[]; maximum bigint[]; used bigint[]; counts bigint[]; hits bigint[]; first_hit bigint[];
-    oldest timestamptz[]; times timestamptz[]; ends timestamptz[]; blocked timestamptz[];
-    -- of windows
-    heads bigint[]; tails bigint[]; capacities bigint[]; totals bigint[];
+    a record; d record;  -- what applies, what was decided
+    b record; w record;  -- buckets as they were locked, and at their time
+    q record; p record;  -- quotas, the same
     windows bigint;
-    quotas bigint;
-    quota_used bigint[]; quota_times timestamptz[];
-    -- of users, numbered 1.. in the order of locks; only with `learning`
-    users text[]; scores bigint[]; vips boolean[]; cleans bigint[];
-    asking bigint[];    -- of requests: their user, NULL for anybody else
-    owners bigint[];    -- of counters of user rules: their user
-    base bigint[];      -- of counters: the limit before reputation
-    learnt text[]; grave bigint[]; changes bigint[];  -- the events, one by one
-    u bigint;
-    worst bigint;
-    change bigint;
-    -- in the loop
-    first bigint := 1;  -- the request's first standing
-    after bigint;       -- the next request's
-    c bigint;
-    admits boolean;
-    refused boolean := false;  -- whether any request was
+    none bigint[];
 BEGIN
-    WITH applying AS MATERIALIZED (SELECT * FROM rate_limit_applying(scopes, names, resources))
-    SELECT s.requests, s.counters, t.keys, t.spans, t.rule_ids, t.rule_names, t.rule_scopes, t.limit_types, t.maximum
-    INTO requests, counters, keys, spans, rule_ids, rule_names, rule_scopes, limit_types, maximum
-    FROM (
-        SELECT array_agg(a.request ORDER BY a.request, a.rule_id) AS requests,
-            array_agg(a.counter ORDER BY a.request, a.rule_id) AS counters
-        FROM applying AS a
-    ) AS s CROSS JOIN (
-        SELECT array_agg(d.key ORDER BY d.counter) AS keys,
-            array_agg(rate_limit_window(d.limit_type) ORDER BY d.counter) AS spans,
-            array_agg(d.rule_id ORDER BY d.counter) AS rule_ids,
-            array_agg(d.rule_name ORDER BY d.counter) AS rule_names,
-            array_agg(d.scope ORDER BY d.counter) AS rule_scopes,
-            array_agg(d.limit_type ORDER BY d.counter) AS limit_types,
-            array_agg(d.limit_value ORDER BY d.counter) AS maximum
-        FROM (SELECT DISTINCT ON (a.counter) a.* FROM applying AS a ORDER BY a.counter) AS d
-    ) AS t;
-    IF requests IS NULL THEN
-        checked_at := coalesce(at, clock_timestamp());
+    a := rate_limit_applying(scopes, names, resources);
+    IF a.requests IS NULL THEN
         RETURN;
     END IF;
-    windows := cardinality(array_remove(spans, NULL));
-    quotas := cardinality(spans) - windows;
-
-    IF windows > 0 THEN
-        SELECT l.* INTO heads, tails, capacities, totals, times
-            FROM rate_limit_lock_windows(keys[:windows], rule_ids[:windows]) AS l;
+    windows := cardinality(array_remove(a.spans, NULL));
+    none := array_fill(0, ARRAY[cardinality(a.keys)]);
+    IF a.missing THEN
+        PERFORM rate_limit_make(a.keys, a.rule_ids, a.spans);
     END IF;
-    IF quotas > 0 THEN
-        PERFORM rate_limit_lock_quotas(keys[windows + 1:], rule_ids[windows + 1:]);
-    END IF;
+    b := rate_limit_lock_windows(a.keys[:windows], a.rule_ids[:windows]);
+    q := rate_limit_lock_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:]);
     checked_at := coalesce(at, clock_timestamp());
-    IF windows > 0 THEN
-        times := (SELECT array_agg(greatest(checked_at, t.newest) ORDER BY t.n)
-                  FROM unnest(times) WITH ORDINALITY AS t (newest, n));
-        SELECT w.* INTO tails, used, oldest FROM rate_limit_weigh_windows(
-            keys[:windows], rule_ids[:windows], spans[:windows], heads, capacities, totals, times, tails) AS w;
-    END IF;
-    IF quotas > 0 THEN
-        SELECT q.* INTO quota_used, quota_times, ends FROM rate_limit_weigh_quotas(
-            keys[windows + 1:], rule_ids[windows + 1:], limit_types[windows + 1:], checked_at) AS q;
-        used := used || quota_used;
-        times := times || quota_times;
-    END IF;
-
+    w := rate_limit_weigh_windows(a.keys, a.rule_ids, a.spans, b.heads, b.capacities, b.totals,
+        checked_at, b.tails, b.times, b.oldest, b.befores);
+    p := rate_limit_weigh_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:], a.limit_types[windows + 1:],
+        q.starts, checked_at, q.used, q.times);
     IF learning THEN
-        SELECT r.* INTO users, asking, owners FROM reputation_asked(scopes, names, keys, rule_scopes) AS r;
-        SELECT r.* INTO scores, vips, cleans FROM reputation_lock(users) AS r;
-        base := maximum;
-        FOR n IN 1 .. cardinality(keys) LOOP
-            u := owners[n];
-            CONTINUE WHEN u IS NULL;
-            maximum[n] := reputation_limit(base[n], reputation_tier(scores[u], vips[u]));
-        END LOOP;
+        d := reputation_decide(scopes, names, a.keys, a.rule_scopes, a.limit_types, checked_at,
+            a.requests, a.counters, a.maximum, w.used || p.used, none, none);
+    ELSE
+        d := rate_limit_decide(a.requests, a.counters, a.maximum, w.used || p.used, none, none);
     END IF;
-
-    counts := array_fill(0, ARRAY[cardinality(keys)]);
-    hits := counts;
-    first_hit := counts;
-    admitted := array_fill(false, ARRAY[cardinality(requests)]);
-    limits := array_fill(0, ARRAY[cardinality(requests)]);
-    remaining := limits;
-    WHILE first <= cardinality(requests) LOOP
-        admits := true;
-        after := first;
-        WHILE requests[after] = requests[first] LOOP  -- beyond the last one: NULL
-            c := counters[after];
-            admitted[after] := used[c] < maximum[c];
-            admits := admits AND admitted[after];
-            after := after + 1;
-        END LOOP;
-        FOR s IN first .. after - 1 LOOP
-            c := counters[s];
-            IF admits THEN
-                used[c] := used[c] + 1;
-                counts[c] := counts[c] + 1;
-            ELSIF NOT admitted[s] THEN
-                hits[c] := hits[c] + 1;
-                IF hits[c] = 1 THEN first_hit[c] := requests[s]; END IF;
-            END IF;
-            limits[s] := maximum[c];
-            remaining[s] := greatest(maximum[c] - used[c], 0);
-        END LOOP;
-        IF learning AND asking[requests[first]] IS NOT NULL THEN
-            u := asking[requests[first]];
-            worst := 0;
-            FOR s IN first .. after - 1 LOOP
-                c := counters[s];
-                IF owners[c] = u AND NOT admitted[s] THEN
-                    worst := greatest(worst, reputation_severity(limit_types[c]));
-                END IF;
-            END LOOP;
-            IF worst = 0 THEN
-                cleans[u] := (cleans[u] + 1) % 100;
-                change := CASE cleans[u] WHEN 0 THEN least(1, 100 - scores[u]) ELSE 0 END;
-            ELSE
-                change := -least(3 * worst, scores[u]);
-            END IF;
-            IF change <> 0 THEN
-                scores[u] := scores[u] + change;
-                learnt := learnt || users[u];
-                grave := grave || nullif(worst, 0);
-                changes := changes || change;
-                FOR n IN 1 .. cardinality(keys) LOOP
-                    IF owners[n] = u THEN
-                        maximum[n] := reputation_limit(base[n], reputation_tier(scores[u], vips[u]));
-                    END IF;
-                END LOOP;
-            END IF;
-        END IF;
-        refused := refused OR NOT admits;
-        first := after;
-    END LOOP;
-
-    IF learning THEN
-        PERFORM reputation_learn(users, scores, cleans, learnt, grave, changes, checked_at);
+    IF NOT true = ALL (d.admitted) THEN
+        PERFORM rate_limit_violated(a.keys, a.rule_ids, d.hits, d.first_hit, resources, checked_at);
+        blocked_at := rate_limit_blocked(a.keys, a.rule_ids, a.spans, b.heads, w.tails, b.capacities, b.totals,
+            w.times, w.befores, d.used, d.hits, d.maximum);
     END IF;
-    IF windows > 0 AND refused THEN
-        blocked := rate_limit_blocked_until(
-            keys[:windows], rule_ids[:windows], spans[:windows], heads, tails, capacities, totals,
-            times[:windows], counts[:windows], hits[:windows], maximum[:windows]);
+    PERFORM rate_limit_consume_windows(a.keys, a.rule_ids, b.heads, w.tails, b.capacities, b.totals, w.times, w.oldest,
+        w.befores, d.used);
+    IF windows < cardinality(a.keys) THEN
+        PERFORM rate_limit_consume_quotas(a.keys[windows + 1:], a.rule_ids[windows + 1:], p.times, p.used,
+            d.used[windows + 1:]);
     END IF;
-    IF windows > 0 THEN
-        PERFORM rate_limit_consume_windows(
-            keys[:windows], rule_ids[:windows], heads, tails, capacities, totals, times[:windows], counts[:windows]);
-    END IF;
-    IF quotas > 0 THEN
-        UPDATE resource_quotas AS q SET used = q.used + n.count, last_at = n.moment
-            FROM unnest(keys[windows + 1:], rule_ids[windows + 1:], counts[windows + 1:], times[windows + 1:])
-                AS n (key, rule_id, count, moment)
-            WHERE n.count > 0 AND q.key = n.key AND q.rule_id = n.rule_id;
-    END IF;
-    IF refused THEN
-        INSERT INTO rate_limit_violations AS v (rule_id, key, resource_type, occurred_at, last_at, hits)
-            SELECT h.rule_id, h.key, resources[h.first_hit], date_trunc('second', checked_at), checked_at, h.hits
-            FROM unnest(keys, rule_ids, hits, first_hit) AS h (key, rule_id, hits, first_hit) WHERE h.hits > 0
-            ON CONFLICT (key, rule_id, occurred_at)
-                DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);
-    END IF;
-
-    SELECT array_agg(t.free ORDER BY t.n), array_agg(coalesce(t.blocked, t.free) ORDER BY t.n)
-        INTO free_us, blocked_us
-        FROM (
-            SELECT u.n, rate_limit_us(coalesce(u.oldest, u.moment) + u.span - checked_at) AS free,
-                rate_limit_us(u.blocked - checked_at) AS blocked
-            FROM unnest(oldest, times[:windows], spans[:windows], blocked) WITH ORDINALITY
-                AS u (oldest, moment, span, blocked, n)
-            WHERE windows > 0
-            UNION ALL
-            SELECT windows + u.n, rate_limit_us(u.period_end - checked_at), NULL
-            FROM unnest(ends) WITH ORDINALITY AS u (period_end, n)
-        ) AS t;
+    free_at := w.ends || p.ends;
+    rule_ids := a.rule_ids;
+    rule_names := a.rule_names;
+    rule_scopes := a.rule_scopes;
+    limit_types := a.limit_types;
+    requests := a.requests;
+    counters := a.counters;
+    admitted := d.admitted;
+    limits := d.limits;
+    remaining := d.remaining;
 END $$;
 
 -- For rehearsals: what was admitted, with times that can be moved. Move all rows of a key and rule by the same
@@ -713,10 +678,13 @@ BEGIN
     IF (NEW.key, NEW.rule_id, NEW.slot) IS DISTINCT FROM (OLD.key, OLD.rule_id, OLD.slot) THEN
         RAISE EXCEPTION 'rate_limit_admissions: only admitted_at can be changed';
     END IF;
+    UPDATE rate_limit_buckets AS b
+        SET last_at = CASE OLD.slot WHEN (b.head - 1) % b.capacity THEN NEW.admitted_at ELSE b.last_at END,
+            oldest_at = CASE OLD.slot WHEN b.tail % b.capacity THEN NEW.admitted_at ELSE b.oldest_at END
+        WHERE b.key = OLD.key AND b.rule_id = OLD.rule_id
+            AND OLD.slot IN ((b.head - 1) % b.capacity, b.tail % b.capacity);
     UPDATE rate_limit_ring AS r SET admitted_at = NEW.admitted_at
         WHERE r.key = OLD.key AND r.rule_id = OLD.rule_id AND r.slot = OLD.slot;
-    UPDATE rate_limit_buckets AS b SET last_at = NEW.admitted_at
-        WHERE b.key = OLD.key AND b.rule_id = OLD.rule_id AND OLD.slot = (b.head - 1) % b.capacity;
     UPDATE resource_quotas AS q
         SET last_at = NEW.admitted_at, period_start = rate_limit_period_start(c.limit_type, NEW.admitted_at)
         FROM rate_limit_configs AS c

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from benchmarks.limiter import exactness, killed, speed, steady
+from benchmarks.limiter import decision, exactness, killed, speed, steady
 from benchmarks.limiter.results import finish
 from gaia_checks.environment import ROOT
 
@@ -15,7 +15,7 @@ def main(
     rounds: int = 5, seconds: float = 5, minutes: float = 10, runs: int = 10, kills: int = 20, out: Path = OUT
 ) -> None:
     """Measure speed, latency, memory, exactness and what a kill loses; about half an hour."""
-    sections = [speed.measure(rounds, seconds, connections=64), steady.measure(minutes)]
+    sections = [decision.measure(500), speed.measure(rounds, seconds, connections=64), steady.measure(minutes)]
     sections += [exactness.measure(runs), killed.measure(kills)]
     finish(sections, out)
 

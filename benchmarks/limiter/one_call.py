@@ -6,7 +6,7 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from gaia_server import connection
+from gaia_server import checks, connection
 from gaia_server.checks import CHECK, Question, decisions
 from gaia_server.limiter import Decision, Standing
 from gaia_server.server import Server
@@ -23,7 +23,7 @@ class Calls:
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn,
             kwargs=connection.arguments(),
-            configure=connection.configure,
+            configure=checks.configure,
             min_size=POOL_SIZE,
             open=False,
         )

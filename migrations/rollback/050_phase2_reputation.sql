@@ -3,7 +3,9 @@
 
 DROP FUNCTION reputation_decay;
 DROP FUNCTION reputation_set;
+DROP FUNCTION reputation_decide;
 DROP FUNCTION reputation_learn;
+DROP FUNCTION reputation_limits;
 DROP FUNCTION reputation_lock;
 DROP FUNCTION reputation_asked;
 DROP FUNCTION reputation_severity;
