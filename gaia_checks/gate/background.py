@@ -33,6 +33,9 @@ LOADS = (PROTECTION, LOAD)
 APART = ("dashboard", "quotas", "rollback")
 """Looks that start a browser or a rehearsal copy: they end before a load begins, which they would disturb."""
 
+OBSERVER = "machine"
+"""The process that observes this machine while a load is sent from it."""
+
 KEPT = {"process": ("restarts",)}
 """A test's look -> what is recorded for it until the gate ends."""
 
@@ -57,7 +60,8 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
             recorded.setdefault(process, {})[look] = dict(looks[look])
     for kept in (name for look, names in KEPT.items() if look in wanted for name in names):
         recorded.setdefault("recorders", {})[kept] = {"window_s": expected_s(looks, wanted)}
-    return {
+    observer = (sys.executable, "-m", "gaia_checks.recorders.machine_stalls", "--folder", str(folder))
+    return ({OBSERVER: observer} if not set(LOADS).isdisjoint(wanted) else {}) | {
         process: (
             sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
             "--looks", json.dumps(parameters),

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from gaia_checks import journal
-from gaia_checks.gate import background, early, extension
+from gaia_checks.gate import background, early, extension, machine_size
 from gaia_checks.gate.look import BEGUN, CUT, SETTLED, Gate
 from gaia_checks.load import chart
 from gaia_checks.model import Criterion, Measurement, Target
@@ -25,6 +25,7 @@ class Conductor:
     def __init__(self, gate: Gate, target: Target, planned: Planned, *, complete: bool) -> None:
         """With `complete`, a gate that is lost goes on to its end."""
         self._gate = gate
+        self._target = target
         self._planned = planned
         self._complete = complete
         self._background = background.Background(gate.folder, target, gate.record)
@@ -38,6 +39,7 @@ class Conductor:
         """Begin as soon as the tests are known, and watch."""
         self._spawn(self._begin)
         self._spawn(self._watch)
+        self._spawn(self._size_up)
 
     def ended(self, criterion_id: str, *, failed: bool) -> None:
         """Take note of a test that has ended."""
@@ -107,14 +109,31 @@ class Conductor:
                 gate.record(measurement)  # a load that is ended measures nothing more
             self._cut(criterion.id)
 
+    def _size_up(self) -> None:
+        """End the gate before its load when this machine is too small for one."""
+        wanted = {criterion.look for criterion in self._criteria()}
+        loads = [look for look in background.LOADS if look in wanted]
+        limits = machine_size.Limits.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
+        if limits is None:
+            return
+        begun = (self._gate.channel / (BEGUN + loads[0])).exists
+        why = machine_size.watch(self._gate.folder, self._target, limits, self._over, begun)
+        if why:
+            self._cut_because(why)
+
     def _cut(self, criterion_id: str) -> None:
-        """End what runs, as a criterion has certainly failed, and tell the tests that wait. Once."""
+        """End what runs, as a criterion has certainly failed."""
+        self._cut_because(
+            f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
+        )
+
+    def _cut_because(self, why: str) -> None:
+        """End what runs, and tell the tests that wait why. Once."""
         with self._cutting:
             if self._over.is_set():
                 return
             self._over.set()
             self._apart_ended.set()
-            why = f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
             (self._gate.channel / CUT).write_text(why, encoding="utf-8")
             self._background.stop()
             (self._gate.channel / SETTLED).touch()

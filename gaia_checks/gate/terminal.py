@@ -150,6 +150,8 @@ def show(on: Console, verdict: Verdict) -> None:
     """Write a verdict: the table, why criteria did not pass, and what it means."""
     on.print()
     on.print(table(verdict))
+    for remark in verdict.remarks:
+        on.print(f"[dim]{escape(remark)}[/]")
     on.print()
     for line in reasons(verdict):
         on.print(line)

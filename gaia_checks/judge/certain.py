@@ -23,8 +23,11 @@ def failed(criterion: Criterion, seen: Iterable[Measurement], *, rehearsal: bool
 
 
 def _at_best(measurement: Measurement, criterion: Criterion) -> Measurement:
-    rule = next((check.rule for check in criterion.checks if check.measurement == measurement.name), None)
     more_s = _judged_next_s(measurement.window_s, criterion.looks_s) - measurement.window_s
+    if any(check.explained_by == measurement.name for check in criterion.checks):
+        # judged with the sample that they explain; what is still to come goes on without a stall
+        return replace(measurement, window_s=measurement.window_s + more_s)
+    rule = next((check.rule for check in criterion.checks if check.measurement == measurement.name), None)
     if rule not in _GROWN or measurement.n <= 0 or measurement.window_s <= 0 or more_s <= 0:
         return measurement
     more = math.ceil(measurement.n * more_s / measurement.window_s)

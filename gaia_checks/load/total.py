@@ -3,6 +3,7 @@
 Several processes may send the load. A second is complete when every one of them has told of it or of a later one.
 """
 
+import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from gaia_checks.load.blocks import Blocks
 from gaia_checks.load.histogram import Histogram
 from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Counts, Route, Second
+from gaia_checks.load.tally import Counts, Route, Second, span_of
 
 
 @dataclass
@@ -94,26 +95,33 @@ class Total:
 
     def look(self, number: int) -> dict[str, Any]:
         """Return what is known of the requests that were due until the end of a look; of the generator, all so far."""
-        due = self._blocks.until(number)
+        due = self._due(number)
         return {**self.result(), "window_s": self.looks_s[number], **due, "served_of": due["done"]}
 
     def so_far(self) -> dict[str, Any]:
         """Return what is known while the load goes on, of the requests that have ended; quick to make."""
-        due = self._blocks.until(len(self.looks_s))
+        due = self._due(len(self.looks_s), self.whole.end_s)
         return {**self._counted(), "window_s": self.whole.end_s, **due, "served_of": due["done"]}
 
     def result(self) -> dict[str, Any]:
         """Return everything that was counted, as JSON."""
-        blocks = self._blocks.until(len(self.looks_s))
+        blocks = self._due(len(self.looks_s))
         return {
             **self._counted(),
             "blocks": blocks["blocks"],
             "latency_blocks": blocks["latency_blocks"],
+            "block_spans": blocks["block_spans"],
             "latency": self._latency.encode(),
             "service": self.whole.service.encode(),
             "lateness": self.whole.lateness.encode(),
             "routes": {label: _route(route) for label, route in sorted(self.whole.routes.items())},
         }
+
+    def _due(self, look: int, now_s: float = math.inf) -> dict[str, Any]:
+        """Return what is known of the requests that were due until the end of a look, and when each block's were."""
+        due = self._blocks.until(look)
+        spans = [span_of(key, (*self.looks_s, self.window_s)) for key in due.pop("block_keys")]
+        return {**due, "block_spans": [[begin, min(end, now_s)] for begin, end in spans]}
 
     def _counted(self) -> dict[str, Any]:
         counts, lateness, notes = self.whole.counts, self.whole.lateness, self.whole.notes
