@@ -84,10 +84,12 @@ def too_small(seen: Observed, limits: Limits) -> str | None:
     if seen.least_lateness_ms > limits.lateness_ms:
         found.append(f"a sleeping process woke {seen.lateness_ms:.0f} ms late (p99; {limits.lateness_ms:g} allowed)")
     if seen.least_steal > limits.steal:
-        found.append(f"other machines took {seen.least_steal:.0%} of its cores ({limits.steal:.0%} allowed)")
+        found.append(
+            f"other machines took {100 * seen.least_steal:.0f} % of its cores ({100 * limits.steal:g} allowed)"
+        )
     if found and seen.busy is not None:
-        found.append(f"{seen.cores} cores {seen.busy:.0%} busy")
-        found += [f"{seen.others:.0%} by other processes"] if seen.others is not None else []
+        found.append(f"{seen.cores} cores {100 * seen.busy:.0f} % busy")
+        found += [f"{100 * seen.others:.0f} % by other processes"] if seen.others is not None else []
     if seen.fsync_ms is not None and seen.fsync_ms > limits.fsync_ms:
         found.append(f"writing 8 kB to its disk took {seen.fsync_ms:.0f} ms (median; {limits.fsync_ms:g} allowed)")
     if not found:

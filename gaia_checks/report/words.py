@@ -45,7 +45,7 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
         look, _, what = name.rpartition(".")
         if what == _GATE:
             taken = [
-                f"{who} {float(newest[f'{look}.{of}'].value):.0%}{' of a core' if of == _GATE else ''}"
+                f"{who} {100 * float(newest[f'{look}.{of}'].value):.0f} %{' of a core' if of == _GATE else ''}"
                 for of, who in _TAKERS.items()
                 if f"{look}.{of}" in newest
             ]

@@ -25,12 +25,12 @@ SMALL = "this machine is too small for a load of 100 requests a second: "
         (Observed(48.0, 9.0, 0.0, 2, 0.97, 0.6), None),  # one stall is no small machine
         (
             Observed(48.2, 12.0, 0.0, 2, 0.97, 0.6),
-            "a sleeping process woke 48 ms late (p99; 10 allowed), 2 cores 97% busy, 60% by other processes",
+            "a sleeping process woke 48 ms late (p99; 10 allowed), 2 cores 97 % busy, 60 % by other processes",
         ),
         (Observed(48.2, 12.0), "a sleeping process woke 48 ms late (p99; 10 allowed)"),
         (
             Observed(0.0, 0.0, 0.2, 4, 0.5),
-            "other machines took 20% of its cores (10% allowed), 4 cores 50% busy",
+            "other machines took 20 % of its cores (10 allowed), 4 cores 50 % busy",
         ),
         (Observed(fsync_ms=80.4), "writing 8 kB to its disk took 80 ms (median; 50 allowed)"),
     ],
