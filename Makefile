@@ -70,7 +70,10 @@ build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
 	$(BIN)/python -m gaia_checks.deploy.build
 
 gate: install build $(BIN)/.browser  ## bring up a server on this machine and gate it
-	$(BIN)/python -m pytest --env=local
+	@$(BIN)/python -m pytest --env=local || { code=$$?; case $$code in \
+		1) word="a criterion failed" ;; 8) word="inconclusive: something was not decided" ;; \
+		4) word="the command or a file is wrong" ;; 2) word="interrupted" ;; *) word="the gate itself broke" ;; esac; \
+		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
 test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long tables of test-killed and test-faults
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py

@@ -70,6 +70,7 @@ class Check:
         False  # about the load generator: on the wrong side it makes the criterion inconclusive, never failed
     )
     excuses: bool = False  # of these one that only makes the server look worse: a pass stands all the same
+    explained_by: str | None = None  # the measurement of stalls that may explain what is bad here
 
     @property
     def share(self) -> float:
@@ -150,6 +151,7 @@ class Verdict:
     rehearsal: bool
     release: Release | None  # None when the target does not say
     criteria: tuple[CriterionVerdict, ...]
+    remarks: tuple[str, ...] = ()  # about the run as a whole, for people; they decide nothing
 
 
 @dataclass(frozen=True, slots=True)

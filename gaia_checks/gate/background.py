@@ -22,6 +22,9 @@ from gaia_checks.model import Measurement, Target
 _PROCESSES = dict.fromkeys(plan.RECORDED, "recorders") | {"limits": "limits"}
 """Looks that are recorded, and the process that does it: one that sends much has its own."""
 
+OBSERVER = "machine"
+"""The process that observes this machine while a load is sent from it."""
+
 KEPT = {"process": ("restarts",)}
 """A test's look -> what is recorded for it until the gate ends."""
 
@@ -46,7 +49,8 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
             recorded.setdefault(process, {})[look] = dict(looks[look])
     for kept in (name for look, names in KEPT.items() if look in wanted for name in names):
         recorded.setdefault("recorders", {})[kept] = {"window_s": plan.expected_s(looks, wanted)}
-    return {
+    observer = (sys.executable, "-m", "gaia_checks.recorders.machine_stalls", "--folder", str(folder))
+    return ({OBSERVER: observer} if not set(plan.LOADS).isdisjoint(wanted) else {}) | {
         process: (
             sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
             "--looks", json.dumps(parameters),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from gaia_checks import journal
-from gaia_checks.gate import background, early, extension, plan
+from gaia_checks.gate import background, early, extension, machine_size, plan
 from gaia_checks.gate.look import BEGUN, CUT, SETTLED, Gate
 from gaia_checks.load import chart
 from gaia_checks.model import Criterion, Measurement, Target
@@ -27,6 +27,7 @@ class Conductor:
     def __init__(self, gate: Gate, target: Target, planned: Planned, *, complete: bool) -> None:
         """With `complete`, a gate that is lost goes on to its end."""
         self._gate = gate
+        self._target = target
         self._planned = planned
         self._complete = complete
         self._background = background.Background(gate.folder, target, gate.record)
@@ -34,12 +35,14 @@ class Conductor:
         self._cutting = threading.Lock()
         self._ended: set[str] = set()  # criteria whose tests have
         self._tests_ended = threading.Event()
+        self._synced = threading.Event()  # nothing that was written before the gate is still on its way to the disk
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begin as soon as the tests are known, and watch."""
         self._spawn(self._begin)
         self._spawn(self._watch)
+        self._spawn(self._size_up)
 
     def ended(self, criterion_id: str, *, failed: bool) -> None:
         """Take note of a test that has ended."""
@@ -56,6 +59,7 @@ class Conductor:
         with self._cutting:
             self._over.set()
         self._tests_ended.set()
+        self._synced.set()
         self._background.stop()
         for thread in self._threads:
             thread.join()  # it may have begun what has to be ended
@@ -71,6 +75,9 @@ class Conductor:
         wanted, looks = {criterion.look for criterion in self._criteria()}, self._gate.criteria.looks
         started_s = time.monotonic()
         self._background.start(background.recorders(self._gate.folder, looks, wanted, self._gate.channel))
+        if self._target.process:
+            os.sync()  # what an installation has just written goes to the disk now, not while decisions are committed
+        self._synced.set()
         loads = [look for look in plan.LOADS if look in wanted]
         if loads:
             self._until_undisturbed(wanted, started_s)
@@ -85,8 +92,6 @@ class Conductor:
 
     def _until_undisturbed(self, wanted: Collection[str], started_s: float) -> None:
         """Wait until all that makes the server or this machine slower has ended, or the gate is over."""
-        if self._gate.target and self._gate.target.process:
-            os.sync()  # what an installation has just written goes to the disk now, not while decisions are committed
         if any(map(plan.before_loads, wanted)):
             self._tests_ended.wait()
         self._background.wait("limits")
@@ -121,14 +126,32 @@ class Conductor:
                 gate.record(measurement)  # a load that is ended measures nothing more
             self._cut(criterion.id)
 
+    def _size_up(self) -> None:
+        """End the gate before its load when this machine is too small for one."""
+        wanted = {criterion.look for criterion in self._criteria()}
+        loads = [look for look in plan.LOADS if look in wanted]
+        limits = machine_size.Limits.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
+        if limits is None:
+            return
+        self._synced.wait()
+        begun = (self._gate.channel / (BEGUN + loads[0])).exists
+        why = machine_size.watch(self._gate.folder, self._target, limits, self._over, begun)
+        if why:
+            self._cut_because(why)
+
     def _cut(self, criterion_id: str) -> None:
-        """End what runs, as a criterion has certainly failed, and tell the tests that wait. Once."""
+        """End what runs, as a criterion has certainly failed."""
+        self._cut_because(
+            f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
+        )
+
+    def _cut_because(self, why: str) -> None:
+        """End what runs, and tell the tests that wait why. Once."""
         with self._cutting:
             if self._over.is_set():
                 return
             self._over.set()
             self._tests_ended.set()
-            why = f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
             (self._gate.channel / CUT).write_text(why, encoding="utf-8")
             self._background.stop()
             (self._gate.channel / SETTLED).touch()

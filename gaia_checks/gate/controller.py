@@ -65,6 +65,7 @@ class Controller:
         self._session = session
         self._terminal = terminal
         self._verdict: Verdict | None = None
+        self._exit_code: int = EXIT_CODES[State.INCONCLUSIVE]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -84,7 +85,10 @@ class Controller:
         node.workerinput["gaia"] = worker_input(self._session.gate)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Count a test as pytest does, but print no letter: the terminal has a line for every criterion."""
+        """Count a test by what became of its criterion; no letter, as the terminal has a line for every criterion."""
+        outcome = outcome_of(report)
+        if outcome is not None and outcome.startswith(UNDECIDED):
+            return State.INCONCLUSIVE, "", State.INCONCLUSIVE.upper()
         if report.when == "call" and report.outcome in ("passed", "failed"):
             return report.outcome, "", report.outcome.upper()
         return None
@@ -115,6 +119,13 @@ class Controller:
             return
         if exitstatus in _OWN_EXITS:
             session.exitstatus = EXIT_CODES[self._verdict.state]
+        self._exit_code = int(session.exitstatus)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Let the verdict be the last line that a person or a CI reads, with the exit code in words."""
+        if self._verdict is not None:
+            self._terminal.last_word(self._verdict, self._exit_code, self._session.folder)
 
     def pytest_terminal_summary(self) -> None:
         """Show the verdict and where its evidence lies."""

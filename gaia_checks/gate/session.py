@@ -32,7 +32,7 @@ from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.load import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders import source
-from gaia_checks.report import allure, evidence, page
+from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.redaction import refuse_words
 
 Say = Callable[[str], None]
@@ -222,7 +222,8 @@ class Session:
         self._remove_traces()
 
     def _judge(self) -> Verdict:
-        judged = judge_verdict.judge(self.promised, self.gate.seen(), rehearsal=self.criteria.rehearsal)
+        seen = self.gate.seen()
+        judged = judge_verdict.judge(self.promised, seen, rehearsal=self.criteria.rehearsal)
         return Verdict(
             environment=self.environment.name,
             stage=self.stage,
@@ -233,6 +234,7 @@ class Session:
             rehearsal=self.criteria.rehearsal,
             release=self._target.release if self._target else None,
             criteria=judged,
+            remarks=words.remarks(seen),
         )
 
     def _tell(self, verdict: Verdict) -> None:

@@ -112,6 +112,11 @@ class Terminal:
         self._console.print(f"evidence  {escape(str(_short(folder)))}")
         self._console.print(f"report    {escape(str(_short(folder / 'report.html')))}")
 
+    def last_word(self, verdict: Verdict, exit_code: int, folder: Path) -> None:
+        """Write the verdict and the exit code in one line: `PASS (exit code 0): 19 of 19 criteria hold; report ...`."""
+        if self._console is not None:
+            self._console.print(escape(f"{decision(verdict, exit_code)}; report {_short(folder / 'report.html')}"))
+
     # progress ------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
@@ -150,6 +155,8 @@ def show(on: Console, verdict: Verdict) -> None:
     """Write a verdict: the table, why criteria did not pass, and what it means."""
     on.print()
     on.print(table(verdict))
+    for remark in verdict.remarks:
+        on.print(f"[dim]{escape(remark)}[/]")
     on.print()
     for line in reasons(verdict):
         on.print(line)
@@ -181,6 +188,15 @@ def reasons(verdict: Verdict) -> list[Text]:
         Text(f"{words.MARKS[state]} {', '.join(ids)}: {reason}", _STYLES[state])
         for (state, reason), ids in grouped.items()
     ]
+
+
+def decision(verdict: Verdict, exit_code: int) -> str:
+    """Say the verdict, its exit code and how many criteria are behind it. Pure."""
+    states = [criterion.state for criterion in verdict.criteria]
+    counted = [f"{states.count(State.PASS)} of {len(states)} criteria hold"]
+    counted += [f"{failed} failed"] if (failed := states.count(State.FAIL)) else []
+    counted += [f"{undecided} undecided"] if (undecided := states.count(State.INCONCLUSIVE)) else []
+    return f"{verdict.state.upper()} (exit code {exit_code}): {', '.join(counted)}"
 
 
 def headline(verdict: Verdict) -> str:

@@ -3,11 +3,12 @@
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gaia_checks.errors import CriteriaFileError
+from gaia_checks.judge import stalls
 from gaia_checks.judge.looks import ends_s
 from gaia_checks.judge.rules import Look
 from gaia_checks.judge.statistics import Sample, seconds_needed
@@ -30,6 +31,7 @@ class Criteria:
     criteria: tuple[Criterion, ...]
     looks: Looks  # with the environment's parameters in place of criteria.toml's
     rehearsal: bool  # a window, rate or count is below criteria.toml's, or an interval above
+    machine: Mapping[str, float] = field(default_factory=dict)  # when a machine is too small for a load
 
     def for_stage(self, stage: str) -> tuple[Criterion, ...]:
         """Return what `stage` promises: its own criteria and those of the stages before it."""
@@ -48,7 +50,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
         raise CriteriaFileError(f"{path}: not found; without criteria nothing can be judged") from error
     except tomllib.TOMLDecodeError as error:
         raise CriteriaFileError(f"{path.name}: not valid TOML: {error}") from error
-    _known(path.name, "", document, {"looks", "honesty", "criteria"})
+    _known(path.name, "", document, {"looks", "machine", "honesty", "criteria"})
     nominal: Looks = document["looks"]
     looks = _override(nominal, overrides or {}, source)
     honesty = {
@@ -60,7 +62,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
     if not rehearsal:  # which reckons with no bursts
         for criterion in criteria:
             _can_pass(source, criterion, looks[criterion.look])
-    return Criteria(criteria, looks, rehearsal)
+    return Criteria(criteria, looks, rehearsal, document.get("machine", {}))
 
 
 def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
@@ -145,10 +147,17 @@ def _checks(
 
 def _check(label: str, table: dict[str, Any], parameters: Mapping[str, float], *, generator: bool) -> Check:
     _known(
-        label, "checks.", table, {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst", "excuses"}
+        label,
+        "checks.",
+        table,
+        {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst", "excuses", "explained_by"},
     )
     if table.get("rule") not in RULES:
         raise CriteriaFileError(f"{label}: rule {table.get('rule')!r} does not exist; known: {', '.join(RULES)}")
+    if table.get("explained_by") and table["rule"] not in stalls.RULES:
+        raise CriteriaFileError(
+            f"{label}: explained_by goes with {' or '.join(stalls.RULES)}, not with {table['rule']}; leave it out"
+        )
     rest = dict(table)
     burst = rest.pop("burst", None)
     if burst is not None and burst not in parameters:

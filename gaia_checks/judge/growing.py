@@ -19,8 +19,11 @@ def at_best(measurement: Measurement, criterion: Criterion) -> Measurement:
 
     It is returned unchanged where its rule judges no growing sample, or no look is to come.
     """
-    rule = next((check.rule for check in criterion.checks if check.measurement == measurement.name), None)
     more_s = _judged_next_s(measurement.window_s, criterion.looks_s) - measurement.window_s
+    if any(check.explained_by == measurement.name for check in criterion.checks):
+        # judged with the sample that they explain; what is still to come goes on without a stall
+        return replace(measurement, window_s=measurement.window_s + more_s)
+    rule = next((check.rule for check in criterion.checks if check.measurement == measurement.name), None)
     if rule not in _GROWN or measurement.n <= 0 or measurement.window_s <= 0 or more_s <= 0:
         return measurement
     more = math.ceil(measurement.n * more_s / measurement.window_s)

@@ -7,10 +7,10 @@ the load generator does not hold, nothing that it measured is held against the s
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gaia_checks.judge import looks
+from gaia_checks.judge import looks, stalls
 from gaia_checks.judge.growing import at_best
 from gaia_checks.judge.rules import RULES, STATISTICAL, Look, found
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
@@ -67,7 +67,7 @@ def _at_each_look(
     criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool
 ) -> list[CriterionVerdict]:
     """Judge every look on its own measurements, from the first to the last that was taken."""
-    wanted = {check.measurement for check in criterion.checks}
+    wanted = {name for check in criterion.checks for name in (check.measurement, check.explained_by)}
     by_look: dict[int, list[Measurement]] = {}
     for measurement in measurements:
         if measurement.name in wanted:
@@ -84,11 +84,7 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
     by_name: dict[str, list[Measurement]] = {}
     for measurement in measurements:
         by_name.setdefault(measurement.name, []).append(measurement)
-    findings = tuple(
-        finding
-        for check in criterion.checks
-        for finding in _find(check, by_name.get(check.measurement, []), criterion, look)
-    )
+    findings = tuple(finding for check in criterion.checks for finding in _find(check, by_name, criterion, look))
     decisive = _decisive(criterion.checks, findings)
     return CriterionVerdict(
         id=criterion.id,
@@ -169,14 +165,19 @@ def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
     return own[0] if worst.state is State.PASS else worst
 
 
-def _find(check: Check, measurements: Sequence[Measurement], criterion: Criterion, look: Look) -> Iterable[Finding]:
+def _find(
+    check: Check, by_name: Mapping[str, Sequence[Measurement]], criterion: Criterion, look: Look
+) -> Iterable[Finding]:
+    measurements = by_name.get(check.measurement, [])
     if not measurements:
         yield found(check, State.INCONCLUSIVE, f"{check.measurement} was not measured")
     for measurement in measurements:
-        yield _judge_one(check, measurement, criterion, look)
+        yield _judge_one(check, measurement, criterion, look, by_name.get(check.explained_by or "", []))
 
 
-def _judge_one(check: Check, measurement: Measurement, criterion: Criterion, look: Look) -> Finding:
+def _judge_one(
+    check: Check, measurement: Measurement, criterion: Criterion, look: Look, explaining: Sequence[Measurement]
+) -> Finding:
     if measurement.n <= 0:
         reason = measurement.notes[0] if measurement.notes else f"{check.measurement} has no samples"
         return found(check, State.INCONCLUSIVE, reason)
@@ -190,6 +191,11 @@ def _judge_one(check: Check, measurement: Measurement, criterion: Criterion, loo
             finding = _cut_short(finding, measurement, criterion)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return found(check, State.INCONCLUSIVE, f"{check.measurement} cannot be read: {error!r}", measurement.n)
+    same = [each for each in explaining if each.window_s == measurement.window_s]
+    if finding.state is State.FAIL and same:
+        return stalls.reconsidered(
+            check, finding, measurement, same[-1], lambda rest: RULES[check.rule](check, rest, look)
+        )
     if check.generator and finding.state is State.FAIL:
         doubt = (
             "this machine was busy with something else" if check.excuses else "the load generator is not to be believed"

@@ -41,8 +41,10 @@ class Blocks:
             key: (block.requests, block.failures, block.served, block.latency.encode())
             for key, block in self._open.items()
         }
-        rows = [row for key, row in sorted({**self._closed, **still}.items()) if look_of(key) <= look]
+        keys = sorted(key for key in {**self._closed, **still} if look_of(key) <= look)
+        rows = [{**self._closed, **still}[key] for key in keys]
         return {
+            "block_keys": keys,
             "blocks": [[requests, failures] for requests, failures, _, _ in rows],
             "latency_blocks": [latency for *_, latency in rows],
             "done": sum(row[0] for row in rows),

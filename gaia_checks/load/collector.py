@@ -32,6 +32,7 @@ class Collector:
         self._looked = 0
         self._told_s = 0.0
         self.limits = limits
+        self.started_s: float | None = None  # on the monotonic clock of this machine, when that is the senders' too
         self._say = say
         self.exit_code: int | None = None  # known at the end
 
@@ -45,11 +46,11 @@ class Collector:
                 self._recording.second(complete, record)
                 if complete.end_s >= self._told_s + max(SO_FAR_S, SO_FAR_SHARE * complete.end_s):
                     self._told_s = complete.end_s
-                    self._recording.so_far(self._total.so_far())
+                    self._recording.so_far(self._dated(self._total.so_far()))
             self._look(complete.end_s)
         if self._merge.finished:
             self._look(float("inf"))
-            self._finish(self._total.result())
+            self._finish(self._dated(self._total.result()))
 
     def give_up(self, reason: str) -> None:
         """End without a result, unless there is one."""
@@ -62,8 +63,12 @@ class Collector:
             now_s >= self._looks[self._looked] or self._total.is_answered(self._looked)
         ):
             if self._recording:
-                self._recording.look(self._looked, self._total.look(self._looked))
+                self._recording.look(self._looked, self._dated(self._total.look(self._looked)))
             self._looked += 1
+
+    def _dated(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Say when the load started, so that what others saw of this machine can be laid beside it."""
+        return {**result, "started_s": self.started_s}
 
     def _finish(self, result: Mapping[str, Any]) -> None:
         if self._recording:

@@ -1,6 +1,7 @@
-"""How much of this machine's CPU others take: neither the target's own processes nor the gate's.
+"""Who takes this machine's CPU while a load runs: the server, the load generator, the gate itself, or others.
 
-Where strangers take the cores, a slow answer says nothing about the server, and a load of it decides nothing.
+Where others take the cores, a slow answer says nothing about the server, and a load of it decides nothing. What the
+gate runs beside a load is kept small for the same reason, and measured.
 """
 
 import os
@@ -13,9 +14,28 @@ import psutil
 from gaia_checks import journal
 from gaia_checks.model import Measurement, Process
 
+SERVER, GENERATOR, GATE, OTHERS = "server", "generator", "gate", "others_mean"
+"""Who: as the measurement `<look>.cpu_of_<who>` calls it. `cpu_of_others` without `mean` is the p95, of all cores."""
+
 _EVERY_S = 1.0
 _FAMILY_EVERY = 5  # samples between two looks at which processes there are
 _POSTGRES = "postgres"  # the target's database, where it is on this machine
+
+_WHO = {
+    SERVER: "the server's processes and PostgreSQL",
+    GENERATOR: "the load generator: locust and what started it",
+    GATE: "what the gate runs beside the load: pytest, recorders, observer, browser, copies",
+    OTHERS: "processes that are neither the target's nor the gate's",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What everybody took between two samples, in seconds of CPU."""
+
+    began_s: float  # on the monotonic clock
+    seconds: float
+    cpu_s: Mapping[str, float]  # who -> how much
 
 
 @dataclass
@@ -24,7 +44,9 @@ class Machine:
 
     target: Process | None
     gate: int = field(default_factory=os.getppid)  # the process that started this one
+    generator: int | None = field(default_factory=os.getpid)
     shares: list[float] = field(default_factory=list)  # of all cores, taken by others, per sample
+    taken: list[Taken] = field(default_factory=list)
     _sampled_s: float = 0.0
     _last: "_Sample | None" = None
 
@@ -35,45 +57,62 @@ class Machine:
             return
         self._sampled_s = now_s
         if self._last is None or len(self.shares) % _FAMILY_EVERY == 0:
-            ours = _family(self.gate, self.target.pid if self.target else None)
+            ours = _family(self.gate, self.generator, self.target.pid if self.target else None)
         else:
             ours = self._last.ours
         sample = _Sample(now_s, _busy_s(), ours, _cpu_s(ours))
         if self._last is not None:
-            self.shares.append(taken_by_others(self._last, sample, psutil.cpu_count() or 1))
+            taken, cores = taken_between(self._last, sample), psutil.cpu_count() or 1
+            self.taken.append(taken)
+            self.shares.append(taken.cpu_s[OTHERS] / taken.seconds / cores)
         self._last = sample
 
-    def measurement(self, look: str, window_s: float) -> Measurement:
-        """Return the p95 of what others took, of all seconds so far."""
+    def measurements(self, look: str, window_s: float, started_s: float | None = None) -> list[Measurement]:
+        """Return what everybody took: others as the p95 of all seconds so far, all as means since `started_s`."""
+        whose = [who for who in _WHO if who != SERVER or self.target is not None]
+        return [self._of_others(look, window_s), *(self._mean(who, look, window_s, started_s) for who in whose)]
+
+    def _of_others(self, look: str, window_s: float) -> Measurement:
         ordered = sorted(self.shares)
         value = round(ordered[int(0.95 * (len(ordered) - 1))], 4) if ordered else None
         how = "p95 of the share of all cores taken by processes that are neither the target's nor the gate's"
         return Measurement(f"{look}.cpu_of_others", value, "ratio", len(ordered), window_s, journal.now(), how)
+
+    def _mean(self, who: str, look: str, window_s: float, started_s: float | None) -> Measurement:
+        during = [each for each in self.taken if started_s is None or each.began_s >= started_s] or self.taken
+        seconds = sum(each.seconds for each in during)
+        value = round(sum(each.cpu_s[who] for each in during) / seconds, 4) if during else None
+        how = f"mean share of one core taken by {_WHO[who]}"
+        return Measurement(f"{look}.cpu_of_{who}", value, "ratio", len(during), window_s, journal.now(), how)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
     now_s: float
     busy_s: float  # of all cores, since the machine started
-    ours: frozenset[int]
+    ours: dict[int, str]  # pid -> whose it is
     cpu_s: Mapping[int, float]  # pid -> what it has used
 
 
-def taken_by_others(before: _Sample, after: _Sample, cores: int) -> float:
-    """Return the share of all cores that neither sample's processes used between them. Pure."""
-    ours_s = sum(used_s - before.cpu_s.get(pid, 0.0) for pid, used_s in after.cpu_s.items())
-    return max(0.0, after.busy_s - before.busy_s - ours_s) / (after.now_s - before.now_s) / cores
+def taken_between(before: _Sample, after: _Sample) -> Taken:
+    """Return what everybody took between two samples. Pure."""
+    cpu_s = dict.fromkeys(_WHO, 0.0)
+    for pid, used_s in after.cpu_s.items():
+        cpu_s[after.ours[pid]] += used_s - before.cpu_s.get(pid, 0.0)
+    cpu_s[OTHERS] = max(0.0, after.busy_s - before.busy_s - sum(cpu_s.values()))
+    return Taken(before.now_s, after.now_s - before.now_s, cpu_s)
 
 
-def _family(*roots: int | None) -> frozenset[int]:
-    """Return the processes below the roots, and PostgreSQL's."""
+def _family(gate: int, generator: int | None, server: int | None) -> dict[int, str]:
+    """Return whose each process is: of the nearest of the roots above it. Every PostgreSQL is the server's."""
+    roots = {gate: GATE, **({generator: GENERATOR} if generator else {}), **({server: SERVER} if server else {})}
     parents: dict[int, int] = {}
-    ours = {root for root in roots if root is not None}
     for process in psutil.process_iter(["ppid", "name"]):
         parents[process.pid] = process.info["ppid"]
         if process.info["name"] == _POSTGRES:
-            ours.add(process.pid)
-    return frozenset(pid for pid in parents if not ours.isdisjoint(_line(pid, parents)))
+            roots[process.pid] = SERVER
+    nearest = ((pid, next((roots[each] for each in _line(pid, parents) if each in roots), None)) for pid in parents)
+    return {pid: who for pid, who in nearest if who}
 
 
 def _line(pid: int, parents: Mapping[int, int]) -> Iterable[int]:

@@ -26,6 +26,9 @@ def look_file(number: int) -> Path:
 SO_FAR = RESULT.with_suffix(".so_far.json")
 """What is known while the load goes on. It is gone when the load has ended."""
 
+SO_FAR_TAKEN = RESULT.with_suffix(".so_far.taken.json")
+"""The same while it is read. Renamed, so that what is written meanwhile is not lost."""
+
 
 class Recording:
     """Writes as the load goes on, so that a kill loses a second at most."""

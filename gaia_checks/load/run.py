@@ -6,12 +6,13 @@ pause, until somebody says that they are enough.
 What locust exits with is not believed: a listener that crashed leaves it 0. Only a complete result counts.
 """
 
+import contextlib
 import json
 import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
 from gaia_checks.load.measurements import looked, measurements, nothing
-from gaia_checks.load.recording import RESULT, SO_FAR, look_file
+from gaia_checks.load.recording import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
+from gaia_checks.load.stalls import Stalls
 from gaia_checks.model import Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
@@ -33,6 +35,7 @@ ENOUGH = "enough\n"
 _POLL_S = 0.1
 _BEYOND_S = 45.0  # start, the last answers and the end take less than this beyond the window
 _GRACE_S = 5.0
+_OBSERVER_POLLS = 30  # the observer writes once a second; one that has ended writes no more
 
 
 def command(
@@ -81,8 +84,9 @@ def run(
     folder, files = folder.resolve(), files_of(folder.resolve(), look)
     files.mkdir(exist_ok=True)
     (files / RESULT).unlink(missing_ok=True)
-    machine = Machine(target.process)
-    looks = Looks(folder, looks_s, machine)
+    machine, stalls = Machine(target.process), Stalls(folder)
+    looks = Looks(folder, looks_s, machine, stalls)
+    telling = SoFar(files, so_far, look, machine, stalls) if so_far else None
     argv = command(
         target.base_url, files, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
         locustfile=locustfile or LOCUSTFILES[look],
@@ -92,15 +96,16 @@ def run(
     def over() -> bool:
         machine.sample()
         looks.measure()
-        if so_far:
-            _tell_so_far(files, so_far, look, machine)
+        if telling:
+            telling.tell()
         return enough() or ended()
 
     try:
         finished = _wait(process, time.monotonic() + window_s + _BEYOND_S, over)
     finally:
         _end(process)
-        (files / SO_FAR).unlink(missing_ok=True)
+        for name in (SO_FAR, SO_FAR_TAKEN):
+            (files / name).unlink(missing_ok=True)
     looks.measure()
     if enough():
         return 0
@@ -110,7 +115,8 @@ def run(
     result = _read(files / RESULT)
     broken = result.get("broken") if finished else "locust did not end in time"
     if not broken:
-        _append(folder, [*measurements(result, look), machine.measurement(look, result["window_s"])])
+        _wait_for_observer(stalls, result)
+        _append(folder, _all(result, look, machine, stalls))
         return 0
     say(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
     if not looks.measured:
@@ -121,10 +127,11 @@ def run(
 class Looks:
     """Turns the looks at a load that goes on into measurements, as they come."""
 
-    def __init__(self, folder: Path, ends_s: Sequence[float], machine: Machine) -> None:
+    def __init__(self, folder: Path, ends_s: Sequence[float], machine: Machine, stalls: Stalls) -> None:
         """Forget what an earlier load in `folder` has left."""
         self._folder = folder
         self._machine = machine
+        self._stalls = stalls
         self._ends_s = ends_s
         self.measured = 0
         for number in range(len(ends_s)):
@@ -135,8 +142,8 @@ class Looks:
         while self.measured < len(self._ends_s) and (self._folder / look_file(self.measured)).exists():
             result, end_s = _read(self._folder / look_file(self.measured)), self._ends_s[self.measured]
             self.measured += 1
-            others = self._machine.measurement("load", end_s)
-            _append(self._folder, [*measurements(result), others, looked(self.measured, end_s)])
+            seen = _all(result, "load", self._machine, self._stalls)
+            _append(self._folder, [*seen, looked(self.measured, end_s)])
 
 
 def _append(folder: Path, seen: Sequence[Measurement]) -> None:
@@ -144,15 +151,45 @@ def _append(folder: Path, seen: Sequence[Measurement]) -> None:
         journal.append(folder / "measurements.jsonl", measurement.to_json())
 
 
-def _tell_so_far(files: Path, so_far: Path, look: str, machine: Machine) -> None:
-    """Put what is new of what was seen so far where the gate looks for it."""
-    try:
-        (files / SO_FAR).replace(taken := so_far / f"{look}.result")
-    except FileNotFoundError:
-        return
-    result = _read(taken)
-    seen = [*measurements(result, look), machine.measurement(look, result["window_s"])]
-    journal.replace(so_far / f"{look}.json", [one.to_json() for one in seen])
+class SoFar:
+    """Puts what was seen so far where the gate looks for it."""
+
+    def __init__(self, files: Path, so_far: Path, look: str, machine: Machine, stalls: Stalls) -> None:
+        self._written, self._told = files / SO_FAR, so_far / f"{look}.json"
+        self._taken = files / SO_FAR_TAKEN  # beside it: `so_far` may be on another filesystem
+        self._look = look
+        self._machine = machine
+        self._stalls = stalls
+        self._kept: dict[str, Any] | None = None  # until the observer has come as far
+        self._polls = 0
+
+    def tell(self) -> None:
+        """Tell what is new, once it is known whether the machine stood still meanwhile."""
+        with contextlib.suppress(FileNotFoundError):
+            self._written.replace(self._taken)
+            self._kept = _read(self._taken)
+        if self._kept is None:
+            return
+        self._polls += 1
+        if self._stalls.behind(self._kept) and self._polls < _OBSERVER_POLLS:
+            return
+        seen = _all(self._kept, self._look, self._machine, self._stalls)
+        journal.replace(self._told, [one.to_json() for one in seen])
+        self._kept, self._polls = None, 0
+
+
+def _all(result: Mapping[str, Any], look: str, machine: Machine, stalls: Stalls) -> list[Measurement]:
+    """Return the measurements of a load's result and of this machine while it ran."""
+    of_machine = machine.measurements(look, result["window_s"], result.get("started_s"))
+    return [*measurements(result, look), *of_machine, stalls.measurement(look, result)]
+
+
+def _wait_for_observer(stalls: Stalls, result: Mapping[str, Any]) -> None:
+    """Wait until the observer has written about the load's last second. Polls are counted, as time may stand still."""
+    for _ in range(_OBSERVER_POLLS):
+        if not stalls.behind(result):
+            return
+        time.sleep(_POLL_S)
 
 
 def _variables(target: Target) -> dict[str, str]:

@@ -104,6 +104,12 @@ def look_of(block: int) -> int:
     return block // _LOOK
 
 
+def span_of(block: int, ends_s: Sequence[float]) -> tuple[float, float]:
+    """Return from when to when a block's requests were due; `ends_s` are the ends of all looks."""
+    look, begins_s = look_of(block), float(block % _LOOK * BLOCK_S)
+    return max(begins_s, ends_s[look - 1] if look else 0.0), min(begins_s + BLOCK_S, ends_s[look])
+
+
 @dataclass(slots=True)
 class Notes:
     """A few examples of what went wrong: failures, refusals by a limit, our own faults."""

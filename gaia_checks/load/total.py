@@ -3,6 +3,7 @@
 Several processes may send the load. A second is complete when every one of them has told of it or of a later one.
 """
 
+import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from gaia_checks.load.blocks import Blocks
 from gaia_checks.load.histogram import Histogram
 from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Counts, Route, Second
+from gaia_checks.load.tally import Counts, Route, Second, span_of
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Total:
     _latency: Histogram = field(default_factory=Histogram)  # of all that is judged
     _failed: int = 0
     _blocks: Blocks = field(default_factory=Blocks)
-    _due: list[int] = field(default_factory=list)  # of each look that is over: how many requests were due by then
+    _due_until: list[int] = field(default_factory=list)  # of each look that is over: how many requests were due by then
     _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
 
     def add(self, second: Second) -> dict[str, Any]:
@@ -73,8 +74,8 @@ class Total:
         self.whole.blocks.clear()
         for kept, share in zip(self._shares, second.shares, strict=True):
             kept.append(share)
-        while len(self._due) < len(self.looks_s) and second.end_s >= self.looks_s[len(self._due)]:
-            self._due.append(self.whole.counts.intended)
+        while len(self._due_until) < len(self.looks_s) and second.end_s >= self.looks_s[len(self._due_until)]:
+            self._due_until.append(self.whole.counts.intended)
         return {
             "t": round(min(second.end_s, self.window_s), 3),
             "of": next((end_s for end_s in self.looks_s if second.end_s < end_s), self.window_s),
@@ -97,30 +98,37 @@ class Total:
 
     def is_answered(self, number: int) -> bool:
         """Whether every request that was due until the end of a look has ended."""
-        return number < len(self._due) and self._blocks.ended_until(number) >= self._due[number]
+        return number < len(self._due_until) and self._blocks.ended_until(number) >= self._due_until[number]
 
     def look(self, number: int) -> dict[str, Any]:
         """Return what is known of the requests that were due until the end of a look; of the generator, all so far."""
-        due = self._blocks.until(number)
+        due = self._due(number)
         return {**self.result(), "window_s": self.looks_s[number], **due, "served_of": due["done"]}
 
     def so_far(self) -> dict[str, Any]:
         """Return what is known while the load goes on, of the requests that have ended; quick to make."""
-        due = self._blocks.until(len(self.looks_s))
+        due = self._due(len(self.looks_s), self.whole.end_s)
         return {**self._counted(), "window_s": self.whole.end_s, **due, "served_of": due["done"]}
 
     def result(self) -> dict[str, Any]:
         """Return everything that was counted, as JSON."""
-        blocks = self._blocks.until(len(self.looks_s))
+        blocks = self._due(len(self.looks_s))
         return {
             **self._counted(),
             "blocks": blocks["blocks"],
             "latency_blocks": blocks["latency_blocks"],
+            "block_spans": blocks["block_spans"],
             "latency": self._latency.encode(),
             "service": self.whole.service.encode(),
             "lateness": self.whole.lateness.encode(),
             "routes": {label: _route(route) for label, route in sorted(self.whole.routes.items())},
         }
+
+    def _due(self, look: int, now_s: float = math.inf) -> dict[str, Any]:
+        """Return what is known of the requests that were due until the end of a look, and when each block's were."""
+        due = self._blocks.until(look)
+        spans = [span_of(key, (*self.looks_s, self.window_s)) for key in due.pop("block_keys")]
+        return {**due, "block_spans": [[begin, min(end, now_s)] for begin, end in spans]}
 
     def _counted(self) -> dict[str, Any]:
         counts, lateness, notes = self.whole.counts, self.whole.lateness, self.whole.notes

@@ -80,7 +80,8 @@ class Alone(Post):
     def meet(self, plan: Plan) -> tuple[Plan, float]:
         """Return the part to send and the moment to begin, of the monotonic clock."""
         self._collector = self._make(plan)
-        return plan, time.monotonic() + _SHORT_LEAD_S
+        started_s = self._collector.started_s = time.monotonic() + _SHORT_LEAD_S
+        return plan, started_s
 
     def second(self, second: Second) -> None:
         """Tell of one second."""

@@ -152,6 +152,7 @@ def _facts(verdict: Verdict) -> Mapping[str, str]:
         "run": verdict.run,
         "started": verdict.started_at,
         "took": words.duration(verdict.duration_s),
+        **dict(remark.split(": ", 1) for remark in verdict.remarks),
     }
 
 

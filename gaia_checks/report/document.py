@@ -34,6 +34,7 @@ def from_json(record: Mapping[str, Any]) -> tuple[Verdict, dict[str, str] | None
             "state": State(fields["state"]),
             "release": Release(**release) if release else None,
             "criteria": tuple(_criterion(criterion) for criterion in fields["criteria"]),
+            "remarks": tuple(fields.get("remarks", ())),
         }
     )
     return verdict, files

@@ -28,7 +28,7 @@ from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
 from gaia_checks.redaction import REDACTED, SECRET_NAMES
-from gaia_checks.report import document
+from gaia_checks.report import document, words
 from gaia_checks.report.redaction import redact_files, redact_json, redactor
 
 MEASUREMENTS = "measurements.jsonl"
@@ -153,7 +153,14 @@ def recompute(folder: Path) -> Verdict:
         measurements = [seen for seen in measurements if seen.name != judge_verdict.FINISHED]
     judged = judge_verdict.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
     state = judge_verdict.overall(judged)
-    return replace(written, stage=stage, state=state, rehearsal=criteria.rehearsal, criteria=judged)
+    return replace(
+        written,
+        stage=stage,
+        state=state,
+        rehearsal=criteria.rehearsal,
+        criteria=judged,
+        remarks=words.remarks(measurements),
+    )
 
 
 def _unseen(

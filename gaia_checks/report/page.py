@@ -26,6 +26,7 @@ def markdown(verdict: Verdict) -> str:
             _identity(verdict),
             "## Criteria",
             _table(verdict.criteria),
+            "\n".join(f"- {remark}" for remark in verdict.remarks),
             _reasons(verdict.criteria),
         )
         if part

@@ -1,6 +1,8 @@
 """How a value is written for people: the same in the terminal, in verdict.md and in the report."""
 
-from gaia_checks.model import CriterionVerdict, Finding, State
+from collections.abc import Iterable
+
+from gaia_checks.model import CriterionVerdict, Finding, Measurement, State
 
 MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?"}
 """One sign per state, beside the word: colour alone does not reach everybody."""
@@ -33,6 +35,31 @@ def duration(seconds: float) -> str:
     """Write a duration: `42 s`, `3 min 05 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
+    """Say who took this machine's CPU while a load ran: one line per load."""
+    newest = {each.name: each for each in measurements if each.n and each.value is not None}
+    lines = []
+    for name in newest:
+        look, _, what = name.rpartition(".")
+        if what == _GATE:
+            taken = [
+                f"{who} {100 * float(newest[f'{look}.{of}'].value):.0f} %{' of a core' if of == _GATE else ''}"
+                for of, who in _TAKERS.items()
+                if f"{look}.{of}" in newest
+            ]
+            lines.append(f"CPU during {look}: {', '.join(taken)}")
+    return tuple(lines)
+
+
+_GATE = "cpu_of_gate"
+_TAKERS = {
+    _GATE: "the gate itself took",
+    "cpu_of_generator": "the load generator",
+    "cpu_of_server": "the server",
+    "cpu_of_others_mean": "others",
+}
 
 
 def _significant(value: float, digits: int) -> str:

@@ -46,6 +46,15 @@ def test_the_reasons_name_what_did_not_pass() -> None:
     ]
 
 
+def test_remarks_stand_below_the_table() -> None:
+    """Who took the CPU is said once, before the reasons."""
+    stream, remark = io.StringIO(), "CPU during load: the gate itself took 11 % of a core"
+    terminal.show(Console(file=stream, width=120), replace(verdict(criterion(State.FAIL, "no")), remarks=(remark,)))
+    written = stream.getvalue()
+    assert written.count(remark) == 1
+    assert written.index("1,234") < written.index(remark) < written.index("dev.health: no")
+
+
 def test_the_headline_says_what_the_verdict_means() -> None:
     """How many criteria hold, of what, where, and whether it promotes."""
     judged = verdict(criterion(State.PASS, "fine"), criterion(State.FAIL, "no"), rehearsal=True)

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
-from gaia_checks.load.machine import Machine
+from gaia_checks.load.machine import GATE, GENERATOR, OTHERS, SERVER, Machine, Taken
+from gaia_checks.model import Process
 
 BUSY = "while True: pass"
 
@@ -25,11 +27,11 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
 
 def taken(gate: int) -> float:
     """Return what others than the processes below `gate` took of all cores, as measured over two seconds."""
-    machine = Machine(None, gate=gate)
+    machine = Machine(None, gate=gate, generator=None)
     while len(machine.shares) < 2:
         machine.sample()
         time.sleep(0.05)
-    measured = machine.measurement("load", 2.0)
+    measured = machine.measurements("load", 2.0)[0]
     assert (measured.name, measured.n) == ("load.cpu_of_others", 2)
     return float(measured.value)
 
@@ -49,6 +51,31 @@ def test_our_own_processes_are_no_strangers(busy: subprocess.Popen[bytes]) -> No
     assert taken(gate=os.getpid()) <= taken(gate=2**22 + 1)
 
 
+@pytest.mark.parametrize("whose", [SERVER, GENERATOR, GATE])
+def test_cpu_is_attributed_to_the_nearest_root(busy: subprocess.Popen[bytes], whose: str) -> None:
+    """The generator and the server run below the gate's process and still are not the gate's."""
+    server = Process(busy.pid, "birth", 0.0, Path("server")) if whose == SERVER else None
+    machine = Machine(server, gate=os.getpid(), generator=busy.pid if whose == GENERATOR else None)
+    while len(machine.taken) < 2:
+        machine.sample()
+        time.sleep(0.05)
+    shares = {seen.name.removeprefix("load.cpu_of_"): seen.value for seen in machine.measurements("load", 2.0)}
+    used = psutil.Process(busy.pid).cpu_times().user
+    assert used > 0.2
+    assert max((SERVER, GENERATOR, GATE), key=lambda who: shares.get(who, 0.0)) == whose, shares
+    assert (SERVER in shares) is (whose == SERVER)
+
+
+def test_a_mean_leaves_out_what_was_before_the_load() -> None:
+    """Importing locust takes a second of CPU, which is no part of the load."""
+    machine = Machine(None)
+    for began_s, cpu_s in ((8.0, 0.9), (9.0, 0.9), (10.0, 0.1), (11.0, 0.3)):
+        machine.taken.append(Taken(began_s, 1.0, {GENERATOR: cpu_s, GATE: 0.0, OTHERS: 0.0}))
+    seen = {each.name: (each.value, each.n) for each in machine.measurements("load", 2.0, started_s=9.5)}
+    assert seen["load.cpu_of_generator"] == (0.2, 2)
+    assert machine.measurements("load", 2.0)[1].n == 4
+
+
 def test_nothing_sampled_is_nothing_measured() -> None:
     """A load that ended at once says nothing about the machine."""
-    assert Machine(None).measurement("load", 0.0).n == 0
+    assert [measured.n for measured in Machine(None).measurements("load", 0.0)] == [0, 0, 0, 0]

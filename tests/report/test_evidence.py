@@ -106,7 +106,7 @@ def test_verdict_json_has_the_promised_fields(folder: Path, environment: Environ
     everything_passes(folder)
     evidence.seal(folder, judged(folder), environment)
     record = json.loads((folder / "verdict.json").read_text())
-    names = "schema environment stage run started_at duration_s state rehearsal release criteria files"
+    names = "schema environment stage run started_at duration_s state rehearsal release criteria remarks files"
     assert list(record) == names.split()
     names = "id claim state why measured bound threshold unit n needs_s checks"
     assert list(record["criteria"][0]) == names.split()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, Release, State, Verdict
-from gaia_checks.report import page
+from gaia_checks.report import page, words
 
 
 def criterion(identity: str, state: State, why: str, *, n: int = 30, needs_s: float | None = None) -> CriterionVerdict:
@@ -103,3 +103,26 @@ def test_the_evidence_shows_measurements_but_no_endless_value(verdict: Verdict) 
     assert "(5002 characters) hdr, n = 6000" in text
     assert "sent to done; looked for 1 min 00 s until 2026-02-26T10:01:00.000Z\n  - a\n  - b" in text
     assert len(text) < 1000
+
+
+def test_who_took_the_cpu_during_a_load_is_said_below_the_table() -> None:
+    """One line per load, by the newest measurement of each; whose share is not known is left out."""
+    at = "2026-02-26T10:00:00.000Z"
+    shares = {
+        "protection.cpu_of_gate": 0.3, "load.cpu_of_gate": 0.114, "load.cpu_of_generator": 0.14,
+        "load.cpu_of_server": 0.31, "load.cpu_of_others_mean": 0.034, "load.cpu_of_others": 0.5,
+    }  # fmt: skip
+    seen = [Measurement(name, share, "ratio", 60, 60.0, at, "sampled") for name, share in shares.items()]
+    remarks = words.remarks([replace(seen[1], value=0.9), replace(seen[0], value=None, n=0), *seen])
+    assert set(remarks) == {
+        "CPU during load: the gate itself took 11 % of a core, the load generator 14 %, the server 31 %, others 3 %",
+        "CPU during protection: the gate itself took 30 % of a core",
+    }
+    assert words.remarks([]) == ()
+
+
+def test_remarks_about_the_run_stand_below_the_table(verdict: Verdict) -> None:
+    """They decide nothing, so they come before the reasons and change none of them."""
+    plain, remarked = page.markdown(verdict), page.markdown(replace(verdict, remarks=("CPU during load: much",)))
+    assert remarked.replace("- CPU during load: much\n\n", "") == plain
+    assert remarked.index("| id |") < remarked.index("- CPU during load: much") < remarked.index("## Not")
