@@ -38,13 +38,6 @@ def append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> N
         os.close(descriptor)
 
 
-def replace(path: Path, value: Any) -> None:
-    """Put `value` as JSON in place of what `path` holds: a reader sees the old or the new, never a part."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-    draft.replace(path)
-
-
 class Reader:
     """Reads a journal that is being written: each time only what is new. Not for several threads at once."""
 

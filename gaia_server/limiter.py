@@ -3,6 +3,10 @@
 Whether a request is admitted is decided by the database, in `checks.Checks.decide`.
 """
 
+from gaia_server.limiting.ratelimit_headers import headers
+
+from gaia_server.limiting.decision import Decision
+
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +23,6 @@ MAX_NAME = 200
 
 _CLAIMS = frozenset((b"x-api-key", b"x-user-id", b"x-session-id", b"x-forwarded-for"))
 
-_WINDOW_S = {
-    "requests_per_second": 1,
-    "requests_per_minute": 60,
-    "requests_per_hour": 3600,
-    "daily_quota": 86_400,
-    "weekly_quota": 604_800,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -39,67 +35,6 @@ class Principal:
     def key(self) -> str:
         """What the limiter counts by: `ip:192.0.2.7`."""
         return f"{self.scope}:{self.value}"
-
-
-class Standing(NamedTuple):
-    """Where one rule stands for one key after a check. A tuple: every request makes as many as rules apply."""
-
-    rule_id: int
-    rule_name: str
-    scope: str
-    limit_type: str
-    limit_value: int
-    key: str
-    admitted: bool
-    remaining: int
-    reset_us: int  # after checked_at; refused: when it would be admitted; else: when `remaining` grows next
-    checked_at: datetime  # the database's clock
-
-    @property
-    def reset_s(self) -> int:
-        """Whole seconds until then, rounded up."""
-        return max(-(-self.reset_us // 1_000_000), 0)
-
-    @property
-    def reset_epoch(self) -> int:
-        """Seconds since the epoch until then, rounded up."""
-        return math.ceil(self.checked_at.timestamp() + self.reset_us / 1_000_000)
-
-    @property
-    def window_s(self) -> int:
-        """The length of the window, or of the running period, in seconds."""
-        if self.limit_type in _WINDOW_S:
-            return _WINDOW_S[self.limit_type]
-        return month_s(self.checked_at)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The answer to one check: where every rule that applies stands. Without a rule there is no limit."""
-
-    standings: Sequence[Standing]
-
-    @cached_property
-    def admitted(self) -> bool:
-        """Whether every rule admits the request."""
-        return all(standing.admitted for standing in self.standings)
-
-    @property
-    def refusals(self) -> list[Standing]:
-        """The rules that refuse it."""
-        return [standing for standing in self.standings if not standing.admitted]
-
-    @property
-    def tightest(self) -> Standing:
-        """The rule that decides when to come back: the one that refuses longest, else the one with least left."""
-        return min(self.standings, key=lambda standing: (standing.admitted, standing.remaining, -standing.reset_s))
-
-
-def month_s(moment: datetime) -> int:
-    """Return the length in seconds of the calendar month (UTC) that `moment` lies in."""
-    start = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    following = (start + timedelta(days=32)).replace(day=1)
-    return int((following - start).total_seconds())
 
 
 def claims(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -138,28 +73,6 @@ def principal(
     forwarded = headers.get("x-forwarded-for", "") if from_proxy else ""
     client = _client_address(forwarded, trusted_proxies) or connected
     return Principal("ip", address.counted(client) if client else "unknown")
-
-
-def headers(decision: Decision) -> dict[str, str]:
-    """Return the headers of a limited answer: draft-ietf-httpapi-ratelimit-headers-10, and the X- ones.
-
-    `X-RateLimit-Reset` is in seconds since the epoch, on the database's clock.
-    """
-    if not decision.standings:
-        return {}
-    tightest = decision.tightest
-    found = {
-        "RateLimit-Policy": ", ".join(
-            [f'"{s.rule_name}";q={s.limit_value};w={s.window_s}' for s in decision.standings]
-        ),
-        "RateLimit": ", ".join([f'"{s.rule_name}";r={s.remaining};t={s.reset_s}' for s in decision.standings]),
-        "X-RateLimit-Limit": str(tightest.limit_value),
-        "X-RateLimit-Remaining": str(tightest.remaining),
-        "X-RateLimit-Reset": str(tightest.reset_epoch),
-    }
-    if not decision.admitted:
-        found["Retry-After"] = str(max(tightest.reset_s, 1))
-    return found
 
 
 def _is_name(text: str) -> bool:

@@ -1,5 +1,7 @@
 """Errors as RFC 9457 problem details: one shape for every answer that is not a success."""
 
+from gaia_server.encoding import encode
+
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -49,22 +51,6 @@ class Json(Response):
     def render(self, content: Any) -> bytes:
         """Return the body."""
         return encode(content).encode()
-
-
-def encode(content: Any) -> str:
-    """Return `content` as compact JSON."""
-    return json.dumps(content, separators=(",", ":"), allow_nan=False, default=_plain)
-
-
-def timestamp(moment: datetime) -> str:
-    """Return `moment` as RFC 3339 UTC with milliseconds: `2026-02-26T10:00:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return timestamp(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 async def on_problem(_request: Request, error: Exception) -> Response:

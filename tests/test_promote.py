@@ -89,6 +89,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     here = places.of(environments.load("dev"))
     places.prepare(here)
     monkeypatch.setattr(artifact, "ROOT", origin.work)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", origin.work)
     release = artifact.from_tag(here.releases, Tag("dev", PHASE))
     return Ground(origin, tmp_path, commit, release)
 

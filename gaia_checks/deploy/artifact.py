@@ -7,6 +7,10 @@
 The digits are of sha256 over all that a release is, so that two never share a folder.
 """
 
+from gaia_checks.deploy.git.git_command import commit_of, git, head, variables_without_secrets
+
+from gaia_checks.files import sha256, to_disk
+
 import hashlib
 import io
 import json
@@ -64,17 +68,17 @@ def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, ha
     Everything is read from the commit that the tag names now, wherever the tag goes meanwhile. With `template`,
     the executable is where that says, and must have the sha256 that the commit holds.
     """
-    commit = _commit(str(wanted))
+    commit = commit_of(str(wanted))
     if commit is None:
         raise ArtifactError(f"{wanted}: there is no such tag here; fetch it (git fetch --tags) or cut it")
     with _new(releases) as new:
         if template:
-            named = _git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
+            named = git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
             fetch.fetch(template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(named, wanted))
         else:
-            content = _git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
+            content = git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
             (new / _EXECUTABLE).write_bytes(content)
-        archive = _git("archive", "--format=tar", commit, "migrations", why=f"{wanted} has no migrations")
+        archive = git("archive", "--format=tar", commit, "migrations", why=f"{wanted} has no migrations")
         _extract_migrations(archive, new)
         return _finish(new, releases, Origin(wanted.phase, commit), handover=handover)
 
@@ -104,32 +108,10 @@ def takes_sockets(folder: Path) -> bool:
     return bool(json.loads((folder / "release.json").read_text())["handover"])
 
 
-def tag_present(wanted: tag.Tag) -> bool | None:
-    """Whether the tag is there (still); None where git does not tell."""
-    try:
-        return _commit(str(wanted)) is not None
-    except (ArtifactError, MissingDependency):
-        return None
-
-
-def head() -> str | None:
-    """Return the working tree's commit, None outside git."""
-    try:
-        return _commit("HEAD")
-    except (ArtifactError, MissingDependency):
-        return None
-
-
 def sweep(releases: Path) -> None:
     """Remove what a killed deployment left half-made."""
     for left in releases.glob(".new-*"):
         remove(left)
-
-
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file, as hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove(folder: Path) -> None:
@@ -165,10 +147,10 @@ def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Pat
         folder.rename(releases / f".new-damaged-{identity}")
     _close(new)
     for path in (*new.rglob("*"), new):
-        _to_disk(path)  # before it has its name: a power cut leaves a whole release or none
+        to_disk(path)  # before it has its name: a power cut leaves a whole release or none
     new.rename(folder)
     folder.chmod(0o555)
-    _to_disk(releases)
+    to_disk(releases)
     return folder
 
 
@@ -183,14 +165,6 @@ def _whole(folder: Path) -> bool:
 def _close(folder: Path) -> None:
     for path in folder.rglob("*"):
         path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_migrations(source: Path, target: Path) -> None:
@@ -220,7 +194,7 @@ def _built() -> Path:
     try:
         done = subprocess.run(
             ("make", "--silent", "build"),
-            cwd=ROOT, env=_without_secrets(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            cwd=ROOT, env=variables_without_secrets(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise MissingDependency("make is not installed; install it, e.g. apt-get install make") from error
@@ -241,34 +215,3 @@ def _digest(named: bytes, wanted: tag.Tag) -> str:
     return words[0]
 
 
-def _commit(revision: str) -> str | None:
-    """Return the commit that a revision names, None when there is none. Raises ArtifactError with git's own words."""
-    name = f"refs/tags/{revision}" if revision != "HEAD" else revision
-    done = _run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    if done.returncode and done.stderr:  # of what is not there it says nothing
-        raise _refused(done, revision)
-    return done.stdout.decode().strip() or None
-
-
-def _git(*words: str, why: str) -> bytes:
-    done = _run(*words)
-    if done.returncode:
-        raise _refused(done, why)
-    return done.stdout
-
-
-def _refused(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
-    return ArtifactError(f"{why}: git: {' '.join(done.stderr.decode(errors='replace').split())}")
-
-
-def _run(*words: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(
-            ("git", *words), cwd=ROOT, env=_without_secrets(LC_ALL="C"), capture_output=True, check=False
-        )
-    except FileNotFoundError as error:
-        raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
-
-
-def _without_secrets(**changes: str) -> dict[str, str]:
-    return {name: value for name, value in inherited(**changes).items() if name not in SECRET_NAMES}

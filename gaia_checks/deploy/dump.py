@@ -1,5 +1,7 @@
 """The tables that are ours, on the disk as they were before a deployment migrated them."""
 
+from gaia_checks.deploy.postgres.programs import run
+
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -51,28 +53,3 @@ def _rows(dsn: str, tables: Sequence[str]) -> dict[str, int]:
         return {table: int(row[0]) if row else 0 for table, row in counts}
 
 
-def run(program: str, *words: str, dsn: str | None = None) -> str:
-    """Run one of PostgreSQL's programs, the password of `dsn` by its environment alone; return what it printed.
-
-    Raises DeployError with its last words, ConfigurationError where a password would be among its arguments.
-    """
-    variables, connection = surroundings(), tuple[str, ...]()
-    if dsn:
-        parts = conninfo_to_dict(dsn)
-        if "sslpassword" in parts:  # there is no variable for it, and arguments are everybody's to read
-            raise ConfigurationError(
-                f"DATABASE_URL: {program} cannot be given sslpassword in secret; "
-                "let sslkey name a key without a passphrase, for our eyes only"
-            )
-        variables["PGPASSWORD"] = str(parts.pop("password", "") or "")
-        connection = ("--dbname", make_conninfo("", **parts))
-    done = subprocess.run(
-        (str(embedded.program(program)), *words, *connection),
-        env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        code = done.returncode
-        ending = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
-        raise DeployError(f"{program}: {said[-1] if said else ending}")
-    return done.stdout

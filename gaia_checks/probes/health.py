@@ -1,5 +1,7 @@
 """Whether /health says healthy, every time it is asked."""
 
+from gaia_checks.target.health_body import PATH, checks, database_connected, read
+
 import time
 from typing import Any
 
@@ -10,7 +12,6 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.client import client
 from gaia_checks.probes.tally import Tally, Watch
 
-PATH = "/health"
 _NO_CACHE = {"Cache-Control": "no-cache"}  # a proxy's memory of health is not health
 _FRUITLESS = 3  # attempts without any answer after which nobody is there
 
@@ -53,25 +54,7 @@ def wrong_with(response: httpx.Response) -> str | None:
         if not isinstance(body.get(name), str) or not body[name]:
             return f"{name} is {body.get(name)!r}, not a text"
     if not database_connected(body):
-        return f"checks.database is {_checks(body).get('database')!r}, not connected"
+        return f"checks.database is {checks(body).get('database')!r}, not connected"
     return None
 
 
-def read(response: httpx.Response) -> dict[str, Any]:
-    """Return the body of an answer of /health; empty when it is no JSON object."""
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def database_connected(body: dict[str, Any]) -> bool:
-    """Whether a body of /health says that the server reaches its database."""
-    check = _checks(body).get("database")
-    return (check.get("status") if isinstance(check, dict) else check) in ("ok", "connected", "healthy")
-
-
-def _checks(body: dict[str, Any]) -> dict[str, Any]:
-    checks = body.get("checks")
-    return checks if isinstance(checks, dict) else {}

@@ -111,6 +111,7 @@ def test_a_tag_that_is_not_there_deploys_nothing(
     """The name of the missing tag is said, and no folder stays."""
     releases, _, migrations = parts
     monkeypatch.setattr(artifact, "ROOT", migrations.parent)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", migrations.parent)
     git(migrations.parent, "init", "--quiet")
     with pytest.raises(ArtifactError, match="deploy/qa/phase-9: there is no such tag here"):
         artifact.from_tag(releases, Tag("qa", "phase-9"))
@@ -160,6 +161,7 @@ def test_what_git_refuses_is_not_taken_for_a_tag_that_is_not_there(
 def cut_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the folder the project's repository, and tag all that is in it as qa's phase-1."""
     monkeypatch.setattr(artifact, "ROOT", repository)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", repository)
     git(repository, "init", "--quiet")
     commit(repository)
     git(repository, "tag", "deploy/qa/phase-1")

@@ -22,6 +22,7 @@ SERVER = '[server]\nhandover = false\npaths = ["/healthz"]\n'
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose tags hold a stranger's binary and no migration."""
     monkeypatch.setattr(artifact, "ROOT", tmp_path)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", tmp_path)
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "order.txt").write_text("# none\n")
     (tmp_path / "build").mkdir()

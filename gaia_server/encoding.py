@@ -1,0 +1,25 @@
+"""JSON and times as the server writes them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+def encode(content: Any) -> str:
+    """Return `content` as compact JSON."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def timestamp(moment: datetime) -> str:
+    """Return `moment` as RFC 3339 UTC with milliseconds: `2026-02-26T10:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

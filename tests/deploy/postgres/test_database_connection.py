@@ -1,0 +1,28 @@
+"""What is shown of a connection string."""
+
+import errno
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import pytest
+from gaia_checks import environment, journal
+from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
+from gaia_checks.deploy.points import Point
+from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://u:p%2Fw%40@h:5432/db", "db on h"),
+        ("host=h dbname=db password=a://b/c@d@e", "db on h"),
+        ("postgres//u:canary@h/db", None),
+        ("postgresql://u:pa/canary@h:5432/db", None),
+        ("postgresql://u:12/canary@h:5432/db", None),
+        ("postgresql://u:pa@canary@h:5432/db", None),
+        ("postgresql://u:canary/db", None),
+    ],
+)
+def test_where_the_database_is_shows_nothing_of_a_password(dsn: str, shown: str | None) -> None:
+    """What could be the rest of a password that was not escaped is not taken for a host, a port or a name."""
+    assert database.whereabouts(dsn) == shown

@@ -1,0 +1,24 @@
+"""The lock of an environment."""
+
+import errno
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import pytest
+from gaia_checks import environment, journal
+from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
+from gaia_checks.deploy.points import Point
+from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+
+def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
+    """The second comer is told who, since when and why; after the first has left it may go."""
+    path = tmp_path / "lock"
+    with (
+        lock.hold(path, environment="qa", why="deploy phase-1", since="2026-02-26T10:00:00.000Z"),
+        pytest.raises(Busy, match=r"qa: busy: deploy phase-1 by \S+@\S+ \(pid \d+\) since 2026-02-26T10:00:00.000Z"),
+        lock.hold(path, environment="qa", why="stop", since=""),
+    ):
+        pass
+    with lock.hold(path, environment="qa", why="stop", since=""):
+        pass

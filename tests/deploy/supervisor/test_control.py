@@ -1,0 +1,29 @@
+"""Conversations with the supervisor."""
+
+import errno
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import pytest
+from gaia_checks import environment, journal
+from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
+from gaia_checks.deploy.points import Point
+from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+
+def test_a_start_may_take_as_long_as_its_order_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for when another request has long been given up."""
+    monkeypatch.setattr(control, "ANSWER_TIMEOUT_S", 0.05)
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor() as threads:
+        listener.bind(str(path))
+        listener.listen()
+        with control.Conversation(path) as patient, control.Conversation(path) as other:
+            starting = threads.submit(patient.ask, "start", order={"ready_s": 30})
+            supervisor, _ = listener.accept()
+            with supervisor:
+                assert b"start" in supervisor.recv(1000)
+                with pytest.raises(DeployError, match="does not answer to commit: timed out"):
+                    other.ask("commit")
+                supervisor.sendall(control.encode({"pid": 1}))
+                assert starting.result() == {"pid": 1}
