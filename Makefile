@@ -8,7 +8,7 @@ SERVER_SOURCES := $(shell find gaia_server -type f -not -name '*.pyc' -not -path
 
 define FORGET
 from gaia_checks import environment
-from gaia_checks.deploy import embedded
+from gaia_checks.deploy.postgres import embedded
 embedded.of(environment.load("local")).remove()
 endef
 export FORGET
@@ -37,7 +37,7 @@ $(ALLURE): $(BIN)/.installed
 	@touch $@
 
 $(BIN)/.browser: $(BIN)/.installed
-	@$(BIN)/python -c 'from gaia_checks.probes import browser; browser.executable()' 2>/dev/null \
+	@$(BIN)/python -c 'from gaia_checks.probes.dashboard import browser; browser.executable()' 2>/dev/null \
 		|| { echo "fetching Chromium for the browser tests"; $(BIN)/python -m playwright install chromium >/dev/null 2>&1; } \
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 		|| { echo "the dashboard's tests need a browser: install Chromium, or let $(BIN)/playwright install chromium do it"; exit 4; }
@@ -67,7 +67,7 @@ $(BIN)/.sshd:
 build: build/gaia_server  ## the server's single executable
 
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
-	$(BIN)/python -m gaia_checks.deploy.build
+	$(BIN)/python -m gaia_checks.deploy.release.build
 
 gate: install build $(BIN)/.browser  ## bring up a server on this machine and gate it
 	@$(BIN)/python -m pytest --env=local || { code=$$?; case $$code in \

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.environment import ROOT
 from gaia_checks.judge import criteria, verdict
 from gaia_checks.load import run
@@ -64,7 +64,7 @@ def judge(delay_s: float, rate_per_s: float, window_s: float) -> CriterionVerdic
         finally:
             server.terminate()
             server.join()
-        seen = [Measurement.from_json(record) for record in journal.read(Path(name) / "measurements.jsonl")]
+        seen = [Measurement.from_json(record) for record in jsonl.read(Path(name) / "measurements.jsonl")]
     latency = next(each for each in criteria.load().criteria if each.id == "prod.latency")
     once = replace(latency, window_s=window_s, max_window_s=window_s, looks_s=(window_s,))
     return verdict.judge_measured(once, seen, rehearsal=True)

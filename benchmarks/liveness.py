@@ -3,8 +3,8 @@
 The locustfile of `benchmarks.swaps`.
 """
 
-from gaia_checks.load.engine import OpenLoopUser
-from gaia_checks.load.mix import Mix, Request
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
+from gaia_checks.load.plan.request_mix import Mix, Request
 
 
 class Callers(OpenLoopUser):

@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
-from gaia_checks.deploy import places, rollout, spawn
+from gaia_checks import jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.supervisor import spawn
 from gaia_checks.environment import Environment
 from gaia_checks.load import run as load
-from gaia_checks.load.histogram import Histogram
-from gaia_checks.load.recording import RESULT
+from gaia_checks.load.results.histogram import Histogram
+from gaia_checks.load.results.result_files import RESULT
 from gaia_checks.model import Target
 
 P99_LIMIT_MS = 100.0
@@ -123,7 +125,7 @@ def _stop_and_start(place: Place) -> list[float]:
     """Swap the same server by stop-and-start; return each outage in ms. The first one leaves the handed-over socket."""
     for flip in range(STOP_AND_STARTS):
         rollout.deploy(place.environment(handover=False, flip=flip))
-    lines = journal.read(places.of(place.environment(handover=False)).ledger)
+    lines = jsonl.read(paths.of(place.environment(handover=False)).ledger)
     return [line["outage_ms"] for line in lines if line.get("outage_ms")]
 
 

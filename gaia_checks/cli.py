@@ -37,13 +37,15 @@ def deploy(
     ] = None,
 ) -> None:
     """Bring a release up: all of it, or the old one stays."""
-    from gaia_checks.deploy import alert, rollout, tag
+    from gaia_checks.deploy import rollout
+    from gaia_checks.deploy.git import tag
+    from gaia_checks.deploy.reporting import notify
 
     where = environments.load(env)
     wanted = phase or tag.WORKTREE
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
-    with alert.told(where, wanted):
+    with notify.told(where, wanted):
         rollout.deploy(where, phase=wanted, say=_saying(where))
 
 
@@ -55,14 +57,15 @@ def rollback(
     yes: Annotated[bool, typer.Option("--yes", help="lose what --database would lose, without a question")] = False,
 ) -> None:
     """Let the previous release serve again; the schema stays unless --database is given."""
-    from gaia_checks.deploy import alert, rollout
+    from gaia_checks.deploy import rollout
+    from gaia_checks.deploy.reporting import notify
 
     def confirm(losses: tuple[str, ...]) -> bool:
         print("this would be lost:", *losses, sep="\n  ")
         return yes or (sys.stdin.isatty() and typer.confirm("go on?"))
 
     where = environments.load(env)
-    with alert.told(where, to or "the previous release", done="is back"):
+    with notify.told(where, to or "the previous release", done="is back"):
         rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
 
 
@@ -97,12 +100,12 @@ def status(
 @app.command()
 def history(env: Name, as_json: Json = False) -> None:
     """Show what was deployed, gated, signed off and promoted, oldest first."""
-    from gaia_checks import journal, tables
-    from gaia_checks.deploy import history as ledgers
-    from gaia_checks.deploy import places
+    from gaia_checks import jsonl, tables
+    from gaia_checks.deploy.reporting import history as ledgers
+    from gaia_checks.deploy.state import paths
 
     where = environments.load(env)
-    told = ledgers.entries(journal.read(places.of(where).ledger), where.name)
+    told = ledgers.entries(jsonl.read(paths.of(where).ledger), where.name)
     if as_json:
         print(json.dumps([asdict(entry) for entry in told], indent=2))
         return
@@ -139,7 +142,7 @@ def logs(
 def doctor(env: Name, as_json: Json = False) -> None:
     """Look for what usually goes wrong, and say what mends it."""
     from gaia_checks import tables
-    from gaia_checks.deploy import doctor as examination
+    from gaia_checks.deploy.reporting import doctor as examination
 
     findings = examination.examine(environments.load(env))
     if as_json:
@@ -241,7 +244,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show two loads side by side, whoever made them."""
-    from gaia_checks.load import compare as comparison
+    from gaia_checks.load.views import compare as comparison
 
     figures = comparison.read(first), comparison.read(second)
     print(json.dumps(comparison.to_json(*figures), indent=2) if as_json else comparison.text(*figures))
@@ -250,7 +253,7 @@ def compare(
 @loads.command()
 def chart(folder: Annotated[Path, typer.Argument(help="files of a load, e.g. reports/local/latest")]) -> None:
     """Draw a load: latency, rate and errors over time, as one HTML file."""
-    from gaia_checks.load import chart as picture
+    from gaia_checks.load.views import chart as picture
 
     print(picture.write(folder))
 
@@ -258,7 +261,7 @@ def chart(folder: Annotated[Path, typer.Argument(help="files of a load, e.g. rep
 @app.command(hidden=True)
 def supervise(env: Name) -> None:
     """Supervise an environment's server, in the background."""
-    from gaia_checks.deploy.supervise import supervise as begin
+    from gaia_checks.deploy.supervisor.daemon import supervise as begin
 
     begin(environments.load(env))
 

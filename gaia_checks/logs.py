@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.text import Text
 
-from gaia_checks.deploy import places
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
-from gaia_checks.recorders.tail import Tail
+from gaia_checks.recorders.log.tail import Tail
 
 _POLL_S = 0.2
 _LEVELS = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
@@ -22,7 +22,7 @@ def read(environment: Environment, count: int, *, follow: bool, warn: Callable[[
 
     A log that is not there yet is waited for. `warn` is told of lines that were lost.
     """
-    tail = Tail(places.of(environment).server_log, lambda first_lines: len(first_lines) > count)
+    tail = Tail(paths.of(environment).server_log, lambda first_lines: len(first_lines) > count)
     newest = deque((line for lines in tail.lines() for line in lines), maxlen=count)
     if not follow:
         newest.extend(tail.last())

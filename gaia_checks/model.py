@@ -156,10 +156,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process by pid *and* birth (`identity.py`), so that a reused pid is never mistaken for it."""
+    """A process by pid *and* birth (`process_identity.py`), so that a reused pid is never mistaken for it."""
 
     pid: int
-    birth: str  # as `identity.birth` gives it
+    birth: str  # as `process_identity.birth` gives it
     created_s: float  # seconds since the epoch, by the clock as it was then: what its log says
     artifact: Path  # the file whose sha256 is the release's: the executable on the recorded command line
 

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import environment as environments
-from gaia_checks.deploy import artifact, migration_files, notes, places, remote
-from gaia_checks.deploy.remote import Remote
-from gaia_checks.deploy.tag import Tag, parse
+from gaia_checks import files
+from gaia_checks.deploy.git import remote as git_remote
+from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.tag import Tag, parse
+from gaia_checks.deploy.migrations import migration_files
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import ledger as deployment_ledger
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, EvidenceError, GaiaError, NotPromoted
 from gaia_checks.judge import criteria as judge_criteria
@@ -98,13 +103,13 @@ def _promotion(phase: str, to: str, url: str | None) -> Promotion:
     parse(str(Tag(to, phase)))
     source = environments.load(STAGES[STAGES.index(to) - 1])
     target = environments.load(to)
-    return Promotion(source, target, phase, remote.of(source, url or source.remote or target.remote))
+    return Promotion(source, target, phase, git_remote.of(source, url or source.remote or target.remote))
 
 
 def _off_branch(promotion: Promotion, commit: str) -> Iterator[str]:
     """A tag must be on its stage's branch: the old one and the one to be cut."""
     for tag, environment in ((promotion.came_by, promotion.source), (promotion.goes_by, promotion.target)):
-        branch = remote.BRANCHES[environment.stage]
+        branch = git_remote.BRANCHES[environment.stage]
         if not promotion.remote.contains(branch, commit):
             yield f"branch {branch} does not contain {commit[:12]}, so {tag} is outside of it: merge it first"
 
@@ -119,7 +124,7 @@ def _lacking(promotion: Promotion, commit: str, folder: Path | None) -> Iterator
     except EvidenceError as error:
         yield str(error)
         return
-    digest = artifact.sha256(folder / evidence.VERDICT)
+    digest = files.sha256(folder / evidence.VERDICT)
     pointers = [record for record in _pointers(source, phase) if Path(record["evidence"]) == folder]
     if any(record["verdict_sha256"] != digest for record in pointers):
         yield f"{folder / evidence.VERDICT}: not the one that the ledger points to: run the gate again"
@@ -128,7 +133,7 @@ def _lacking(promotion: Promotion, commit: str, folder: Path | None) -> Iterator
     yield from _not_passing(verdict)
     if verdict.environment != source.name or STAGES.index(verdict.stage) < STAGES.index(source.stage):
         yield f"{folder}: judged stage {verdict.stage} of {verdict.environment}, not {source.stage} of {source.name}"
-    if artifact.sha256(folder / "criteria.toml") != artifact.sha256(judge_criteria.PATH):
+    if files.sha256(folder / "criteria.toml") != files.sha256(judge_criteria.PATH):
         yield f"{folder}: judged by other criteria than today's: run the gate again"
     yield from _another_release(source, phase, commit, verdict.release)
     if not _signed(pointers, folder):
@@ -151,7 +156,7 @@ def _another_release(source: Environment, phase: str, commit: str, gated: Releas
     if (gated.phase, gated.commit) != (phase, commit):
         yield f"{gated.phase} at {(gated.commit or 'no commit')[:12]} was gated, the tag is at {commit[:12]}"
         return
-    kept = [folder for folder in sorted(places.of(source).releases.glob(f"{phase}-*")) if _describes(folder, gated)]
+    kept = [folder for folder in sorted(paths.of(source).releases.glob(f"{phase}-*")) if _describes(folder, gated)]
     if not kept:
         yield (
             f"executable {gated.sha256[:12]} with the migrations that were gated is none of the releases that "
@@ -163,7 +168,7 @@ def _another_release(source: Environment, phase: str, commit: str, gated: Releas
 
 def _describes(folder: Path, gated: Release) -> bool:
     try:
-        return artifact.describe(folder) == gated
+        return release_folder.describe(folder) == gated
     except ArtifactError:
         return False
 
@@ -171,7 +176,7 @@ def _describes(folder: Path, gated: Release) -> bool:
 def _changed(folder: Path, gated: Release) -> Iterator[str]:
     """A release's files must be what its description says."""
     try:
-        artifact.read(folder)
+        release_folder.read(folder)
         found = {one.version: one.checksum for one in migration_files.read(folder / "migrations")}
     except (GaiaError, OSError) as error:
         yield str(error)
@@ -182,11 +187,11 @@ def _changed(folder: Path, gated: Release) -> Iterator[str]:
 
 def _cut(promotion: Promotion, commit: str, folder: Path) -> str:
     name = _signed(_pointers(promotion.source, promotion.phase), folder)[-1]
-    digest = artifact.sha256(folder / evidence.VERDICT)
+    digest = files.sha256(folder / evidence.VERDICT)
     why = f"{promotion.came_by} passed its gate\n\nRun: {folder.name}\nVerdict: {digest}\nSigned off by: {name}"
     promotion.remote.cut(str(promotion.goes_by), commit, why)
-    ledger = places.of(promotion.target).ledger
-    notes.note(
+    ledger = paths.of(promotion.target).ledger
+    deployment_ledger.note(
         ledger, promotion.target.name, promotion.phase, "promote", "cut",
         commit=commit, evidence=str(folder), verdict_sha256=digest, name=name,
     )  # fmt: skip
@@ -195,16 +200,20 @@ def _cut(promotion: Promotion, commit: str, folder: Path) -> str:
 
 def _point(environment: Environment, phase: str, step: str, verdict: Verdict, folder: Path, **facts: Any) -> None:
     whole = folder.resolve()
-    digest = artifact.sha256(whole / evidence.VERDICT)
-    notes.note(
-        places.of(environment).ledger, environment.name, phase, step, verdict.state,
+    digest = files.sha256(whole / evidence.VERDICT)
+    deployment_ledger.note(
+        paths.of(environment).ledger, environment.name, phase, step, verdict.state,
         evidence=str(whole), verdict_sha256=digest, commit=verdict.release and verdict.release.commit, **facts,
     )  # fmt: skip
 
 
 def _pointers(environment: Environment, phase: str) -> list[dict[str, Any]]:
-    ledger = places.of(environment).ledger
-    return [one for one in notes.read(ledger, environment.name, phase, "gate", "sign-off") if "evidence" in one]
+    ledger = paths.of(environment).ledger
+    return [
+        one
+        for one in deployment_ledger.about_phase(ledger, environment.name, phase, "gate", "sign-off")
+        if "evidence" in one
+    ]
 
 
 def _signed(pointers: list[dict[str, Any]], folder: Path) -> list[str]:

@@ -16,11 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gaia_checks import environment as environments
-from gaia_checks import journal, promote
-from gaia_checks.deploy import alert, lock, logfile, places, record, remote
-from gaia_checks.deploy.asked import Request
-from gaia_checks.deploy.follow import Followed
-from gaia_checks.deploy.remote import Remote
+from gaia_checks import jsonl, promote
+from gaia_checks.deploy.git import remote
+from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.tag_follower import Followed
+from gaia_checks.deploy.git.tag_requests import Request
+from gaia_checks.deploy.reporting import notify
+from gaia_checks.deploy.state import lock, paths, supervisor_state
+from gaia_checks.deploy.supervisor import log_rotation
 from gaia_checks.environment import ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
 
@@ -63,14 +66,14 @@ class Watcher:
         self._stopping = stopping
         self._trouble = ""  # said once
         self._lost: str | None = None  # the phase of what ran until a reboot, and does not yet again
-        self._here = places.of(environment)
+        self._here = paths.of(environment)
         self._tags = Followed(environment, source, known, self._say)
 
     def run(self, every_s: float) -> None:
         """Look, and do what is asked, until told to stop. Raises Busy when somebody else does."""
-        places.prepare(self._here)
+        paths.prepare(self._here)
         turn = self._here.state / "watch.lock"
-        with lock.hold(turn, environment=self._environment.name, why="watch", since=journal.now()):
+        with lock.hold(turn, environment=self._environment.name, why="watch", since=jsonl.now()):
             self._say(f"following {self._source.url}")
             self._lost = self._gone()
             while not self._stopping.is_set():
@@ -97,7 +100,7 @@ class Watcher:
 
     def _gone(self) -> str | None:
         """Return the phase of what is on record while nothing runs, as after a reboot; else None."""
-        last = record.read(self._here.record)
+        last = supervisor_state.read(self._here.record)
         if last is None or last.release is None or last.supervisor.alive or (last.server and last.server.alive):
             return None
         return Path(last.release).name.rpartition("-")[0]
@@ -114,8 +117,8 @@ class Watcher:
         if code:
             self._tags.note(phase, "watch", "failed", why=said)
         self._say(f"{phase}: {state}: {why}")
-        alert.tell(
-            self._environment, phase, alert.Message(f"{self._environment.name}: {phase} {state}", why, code == 0)
+        notify.tell(
+            self._environment, phase, notify.Message(f"{self._environment.name}: {phase} {state}", why, code == 0)
         )
         return True
 
@@ -143,7 +146,7 @@ class Watcher:
         log = self._here.logs / "deploy.log"
         command = (sys.executable, "-m", "gaia_checks.cli", word, *words)
         code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
-        said = logfile.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
+        said = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
         killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
         if killed or (code == Busy.exit_code and said.startswith("busy: ")):
             self._say(f"{phase}: trying again: {killed or said}")
@@ -165,7 +168,7 @@ class Watcher:
         state, why = self._record(request, latest.resolve() if latest.resolve() != before else None, code, log)
         self._say(f"{request.phase}: gated: {state}; {why}")
         title = f"{self._environment.name}: {request.phase} gated: {state}"
-        alert.tell(self._environment, request.phase, alert.Message(title, why, good=code == 0))
+        notify.tell(self._environment, request.phase, notify.Message(title, why, good=code == 0))
         self._tags.done(request)
         return True
 

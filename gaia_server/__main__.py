@@ -12,9 +12,10 @@ from types import FrameType
 
 import uvicorn
 
-from gaia_server import __version__, app, logs, settings
-from gaia_server.protocol import BoundedHttpProtocol
-from gaia_server.server import Server, executable_digest
+from gaia_server import __version__, logs, settings
+from gaia_server.app_state import Server, executable_digest
+from gaia_server.http import app
+from gaia_server.http.bounded_protocol import BoundedHttpProtocol
 from gaia_server.settings import Settings, SettingsError
 
 FIRST_FD = 3

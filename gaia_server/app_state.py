@@ -14,18 +14,20 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from gaia_server import __version__, limiter
-from gaia_server.alerts import Watch
+from gaia_server import __version__
 from gaia_server.auth import Access
-from gaia_server.batch import Batcher, Overloaded
-from gaia_server.checks import Checks, Question
 from gaia_server.connection import TIMEOUT_S, Unavailable
-from gaia_server.events import Pending
-from gaia_server.hub import Hub
-from gaia_server.limiter import Decision, Principal
+from gaia_server.limiting import principal as limiting_principal
+from gaia_server.limiting.decide import Checks, Question
+from gaia_server.limiting.decision import Decision
+from gaia_server.limiting.group_commit import Batcher, Overloaded
+from gaia_server.limiting.principal import Principal
 from gaia_server.metrics import Metrics, resident_bytes
+from gaia_server.push.alerts import Watch
+from gaia_server.push.hub import Hub
+from gaia_server.push.violations import Pending
 from gaia_server.settings import Settings
-from gaia_server.store import Store
+from gaia_server.storage.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +96,9 @@ class Server:
 
     def principal(self, connection: HTTPConnection) -> Principal:
         """Whose request this is."""
-        claims = limiter.claims(connection.scope["headers"])
+        claims = limiting_principal.claims(connection.scope["headers"])
         named = "x-user-id" in claims or "x-session-id" in claims  # only then it matters who says so
-        return limiter.principal(
+        return limiting_principal.principal(
             claims,
             connection.client.host if connection.client else None,
             named_keys=self.named_keys or (),

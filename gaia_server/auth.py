@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
-from gaia_server import address
+from gaia_server.limiting import address
 from gaia_server.problem import Problem
 
 COOKIE = "gaia_session"

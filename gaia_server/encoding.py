@@ -1,13 +1,9 @@
 """JSON and times as the server writes them."""
 
 import json
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+
 
 def encode(content: Any) -> str:
     """Return `content` as compact JSON."""

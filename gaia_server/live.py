@@ -15,13 +15,14 @@ from typing import Any
 import psycopg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gaia_server import __version__, alert_history, retention
+from gaia_server import __version__, retention
+from gaia_server.app_state import Server
 from gaia_server.connection import Unavailable
-from gaia_server.events import notifications
-from gaia_server.hub import Client, Message
 from gaia_server.metrics import resident_bytes
-from gaia_server.server import Server
-from gaia_server.store import EVENTS_CHANNEL, RULES_CHANNEL
+from gaia_server.push.hub import Client, Message
+from gaia_server.push.violations import notifications
+from gaia_server.storage import alert_history
+from gaia_server.storage.store import EVENTS_CHANNEL, RULES_CHANNEL
 
 STATS_S = 5.0
 HEARTBEAT_S = 10.0

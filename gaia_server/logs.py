@@ -8,7 +8,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
-from gaia_server.problem import timestamp
+from gaia_server.encoding import timestamp
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message", "taskName"}
 

@@ -1,16 +1,14 @@
 """Errors as RFC 9457 problem details: one shape for every answer that is not a success."""
 
-from gaia_server.encoding import encode
-
-import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from gaia_server.encoding import encode
 
 
 class Problem(Exception):

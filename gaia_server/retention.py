@@ -8,8 +8,8 @@ import asyncio
 import logging
 from typing import Any, LiteralString
 
-from gaia_server.server import Server
-from gaia_server.store import Ask
+from gaia_server.app_state import Server
+from gaia_server.storage.store import Ask
 
 EVERY_S = 60.0
 BATCH = 1000

@@ -7,9 +7,9 @@ Half of the requests are the floods', each under a key with a rule of its own, m
 are for the good clients; a flood fails the load when more of it is admitted than its rule allows.
 """
 
-from gaia_checks.load.engine import OpenLoopUser
-from gaia_checks.load.mix import Mix, Request
-from gaia_checks.load.rules import API, Rules
+from gaia_checks.load.locust_plugin.target_rules import API, Rules
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
+from gaia_checks.load.plan.request_mix import Mix, Request
 
 LIST = frozenset({"items", "total"})
 TIMES = 10  # a flood comes at so many times its limit

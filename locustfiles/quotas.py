@@ -7,9 +7,9 @@ GAIA_ADMIN_TOKEN, when set, goes with every request, and so does GAIA_API_KEY. W
 of its own, with a rule that does not limit it.
 """
 
-from gaia_checks.load.engine import OpenLoopUser
-from gaia_checks.load.mix import Mix, Request
-from gaia_checks.load.rules import API, Rules
+from gaia_checks.load.locust_plugin.target_rules import API, Rules
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
+from gaia_checks.load.plan.request_mix import Mix, Request
 
 LIST = frozenset({"items", "total"})
 

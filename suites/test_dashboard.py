@@ -3,10 +3,10 @@
 import pytest
 
 from gaia_checks.gate.look import Look
-from gaia_checks.probes import dashboard
+from gaia_checks.probes.dashboard import dashboard_probe
 
 
 @pytest.mark.criterion("qa.dashboard")
 def test_dashboard_works(look: Look) -> None:
     """Six tabs work in a real browser, live, and come back after a cut."""
-    look(dashboard.probe, pictures=look.pictures)
+    look(dashboard_probe.probe, pictures=look.pictures)

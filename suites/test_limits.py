@@ -3,7 +3,7 @@
 import pytest
 
 from gaia_checks.gate.look import Look
-from gaia_checks.probes import quotas
+from gaia_checks.probes.rehearsal import quotas
 
 
 @pytest.mark.criterion("qa.rate_limiting")

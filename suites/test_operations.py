@@ -3,7 +3,8 @@
 import pytest
 
 from gaia_checks.gate.look import Look
-from gaia_checks.probes import monitoring, rollback
+from gaia_checks.probes.monitoring import monitoring_probe
+from gaia_checks.probes.rehearsal import rollback
 
 
 @pytest.mark.criterion("prod.memory")
@@ -15,7 +16,7 @@ def test_memory_stable(look: Look) -> None:
 @pytest.mark.criterion("prod.monitoring")
 def test_monitoring_updated(look: Look) -> None:
     """The metrics move with what is sent, and every shipped query resolves."""
-    look(monitoring.probe)
+    look(monitoring_probe.probe)
 
 
 @pytest.mark.criterion("prod.rollback")

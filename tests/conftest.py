@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from gaia_checks.environment import ROOT
-from tests.postgres import database, postgres
+from tests.support.postgres import database, postgres
 
 __all__ = ["database", "postgres"]
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from gaia_checks import cli
-from gaia_checks.deploy.migrate import LOCK_KEY
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.migrations.runner import LOCK_KEY
+from gaia_checks.deploy.supervisor.spawn import free_port
 from tests.deploy.stage import eventually
 
 EXTERNAL = """

@@ -7,24 +7,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "journal", "contract", "redaction", "identity"}
+GROUND = {"model", "errors", "environment", "jsonl", "files", "contract", "redaction", "process_identity"}
 
 ALLOWED = {
     "model": set(),
     "errors": set(),
-    "journal": {"model", "errors"},
+    "jsonl": {"model", "errors"},
+    "files": set(),
     "contract": {"model", "errors"},
     "redaction": set(),
-    "identity": set(),
+    "process_identity": set(),
     "environment": {"model", "errors", "contract", "redaction"},
     "toml": set(),
-    "probes": GROUND,
-    "recorders": GROUND | {"probes"},
+    "target": GROUND,
+    "probes": GROUND | {"target"},
+    "recorders": GROUND | {"target", "probes"},
     "load": GROUND | {"judge"},
     "judge": {"model", "errors"},
     "report": GROUND | {"judge", "toml"},
-    "deploy": GROUND | {"probes", "toml"},
-    "gate": GROUND | {"probes", "recorders", "load", "judge", "report", "deploy"},
+    "deploy": GROUND | {"target", "toml"},
+    "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy"},
     "promote": GROUND | {"report", "judge", "deploy"},
     "watch": GROUND | {"promote", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
@@ -32,6 +34,45 @@ ALLOWED = {
     "cli": GROUND | {"watch", "promote", "gate", "deploy", "report", "load", "logs", "tables"},
 }
 """Part of gaia_checks -> the parts it may import."""
+
+LAYERS = {
+    "gaia_checks.deploy": (
+        {"state"},
+        {"postgres", "git"},
+        {"migrations", "supervisor"},
+        {"release"},
+        {"reporting"},
+        {"steps"},
+        {"rollout", "prune", "migrate"},
+        {"rehearsal"},
+    ),
+    "gaia_checks.probes": (
+        {"api", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
+        {"rehearsal"},
+    ),
+    "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"run"}, {"__main__"}),
+    "gaia_checks.load": (
+        {"http"},
+        {"plan", "machine"},
+        {"results"},
+        {"engines", "views"},
+        {"locust_plugin"},
+        {"run"},
+        {"__main__"},
+    ),
+    "gaia_server": (
+        {"encoding", "connection", "settings", "metrics", "analytics", "dashboard"},
+        {"problem", "logs", "limiting"},
+        {"push", "auth"},
+        {"storage"},
+        {"app_state"},
+        {"retention"},
+        {"live"},
+        {"http"},
+        {"__main__"},
+    ),
+}
+"""Package -> its rooms, from the ground up: each may import itself and the layers before its own."""
 
 SOURCES = sorted((ROOT / "gaia_checks").rglob("*.py"))
 
@@ -60,9 +101,24 @@ def test_a_part_imports_only_what_it_may(path: Path) -> None:
     assert parts <= ALLOWED.get(own, set()), f"{path.name} imports {parts - ALLOWED.get(own, set())}"
 
 
+@pytest.mark.parametrize("package", LAYERS)
+def test_a_room_imports_only_the_layers_below(package: str) -> None:
+    """Every room of a package has its layer, and imports go down only."""
+    folder = ROOT / package.replace(".", "/")
+    level = {room: number for number, rooms in enumerate(LAYERS[package]) for room in rooms}
+    for path in sorted(folder.rglob("*.py")):
+        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        assert own in level, f"{path.relative_to(ROOT)}: give {own} a layer"
+        rooms = {name.removeprefix(f"{package}.").split(".")[0] for name in imported(path) if name.startswith(package)}
+        above = {room for room in rooms - {own, "__version__"} if level[room] >= level[own]}
+        assert not above, f"{path.relative_to(ROOT)} imports {above}, which {own} may not"
+
+
 def test_only_load_statistics_reach_from_the_load_into_the_judge() -> None:
     """The load may compute as the judge does, but never judges."""
-    names = {name for path in (ROOT / "gaia_checks" / "load").glob("*.py") for name in imported(path)}
+    names = {name for path in (ROOT / "gaia_checks" / "load").rglob("*.py") for name in imported(path)}
     judging = {name for name in names if name.startswith("gaia_checks.judge")}
     assert {name for name in judging if not name.startswith("gaia_checks.judge.statistics")} == set()
 
@@ -85,7 +141,7 @@ def test_the_server_and_the_checks_do_not_know_each_other() -> None:
 def test_only_one_module_reads_the_environment() -> None:
     """Variables come from `environment`; the load's engine alone reads three of its own, inside locust."""
     readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
-    assert readers <= {"gaia_checks/environment.py", "gaia_checks/load/engine.py"}
+    assert readers <= {"gaia_checks/environment.py", "gaia_checks/load/locust_plugin/user.py"}
 
 
 def test_locust_stays_in_its_own_process() -> None:
@@ -95,5 +151,6 @@ def test_locust_stays_in_its_own_process() -> None:
         for path in SOURCES
         if any(n.partition(".")[0] in ("locust", "gevent") for n in imported(path))
     }
-    ours = ("engine", "options", "workers", "sender", "driver", "http", "timing")
-    assert users <= {f"gaia_checks/load/{name}.py" for name in ours}
+    plugin = {f"gaia_checks/load/locust_plugin/{name}.py" for name in ("user", "options", "workers")}
+    engines = ("gevent_client", "gevent_engine", "gevent_timer", "uvloop_process")
+    assert users <= plugin | {f"gaia_checks/load/engines/{name}.py" for name in engines}

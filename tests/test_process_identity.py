@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gaia_checks import identity
-from tests import clock
+from gaia_checks import process_identity
+from tests.support import clock
 
 
 @pytest.fixture
@@ -25,18 +25,18 @@ def test_a_process_stays_itself_when_the_clock_is_set(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its time of day moves then; its birth does not."""
-    born, created_s = identity.birth(process.pid), psutil.Process(process.pid).create_time()
+    born, created_s = process_identity.birth(process.pid), psutil.Process(process.pid).create_time()
     clock.step(monkeypatch)
     assert psutil.Process(process.pid).create_time() == created_s + (2 if psutil.LINUX else 0)
-    assert identity.birth(process.pid) == born
-    found = identity.find(process.pid, born)
+    assert process_identity.birth(process.pid) == born
+    found = process_identity.find(process.pid, born)
     assert found is not None
     assert found.pid == process.pid
 
 
 def test_a_stranger_with_the_same_pid_is_not_found(process: subprocess.Popen[bytes]) -> None:
     """Another birth is another process."""
-    assert identity.find(process.pid, identity.birth(psutil.Process().pid)) is None
+    assert process_identity.find(process.pid, process_identity.birth(psutil.Process().pid)) is None
 
 
 def test_after_a_reboot_the_same_pid_and_ticks_are_a_stranger(
@@ -46,22 +46,22 @@ def test_after_a_reboot_the_same_pid_and_ticks_are_a_stranger(
     before = tmp_path / "boot_id"
     before.write_text("the boot before\n")
     with monkeypatch.context() as patched:
-        patched.setattr(identity, "_BOOT_ID", before)
-        born = identity.birth(process.pid)
-    assert (identity.find(process.pid, born) is None) == psutil.LINUX
+        patched.setattr(process_identity, "_BOOT_ID", before)
+        born = process_identity.birth(process.pid)
+    assert (process_identity.find(process.pid, born) is None) == psutil.LINUX
 
 
 def test_a_process_that_ended_is_not_found(process: subprocess.Popen[bytes]) -> None:
     """Neither while nobody has waited for it nor when it is gone, and then it has no birth."""
-    born = identity.birth(process.pid)
+    born = process_identity.birth(process.pid)
     process.kill()
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         pass
-    assert identity.find(process.pid, born) is None
+    assert process_identity.find(process.pid, born) is None
     process.wait()
-    assert identity.find(process.pid, born) is None
+    assert process_identity.find(process.pid, born) is None
     with pytest.raises(psutil.NoSuchProcess):
-        identity.birth(process.pid)
+        process_identity.birth(process.pid)
 
 
 def test_a_name_with_brackets_does_not_confuse(tmp_path: Path) -> None:
@@ -70,5 +70,5 @@ def test_a_name_with_brackets_does_not_confuse(tmp_path: Path) -> None:
     script.symlink_to("/bin/cat")
     since_s, per_s = (psutil.boot_time(), os.sysconf("SC_CLK_TCK")) if psutil.LINUX else (0.0, 1)
     with subprocess.Popen([script], stdin=subprocess.PIPE) as named:
-        start = float(identity.birth(named.pid).rpartition("+")[2])
+        start = float(process_identity.birth(named.pid).rpartition("+")[2])
         assert start / per_s == pytest.approx(psutil.Process(named.pid).create_time() - since_s, abs=0.01)

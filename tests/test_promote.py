@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import cli, journal, promote
+from gaia_checks import cli, files, jsonl, promote
 from gaia_checks import environment as environments
-from gaia_checks.deploy import artifact, places
-from gaia_checks.deploy.tag import Tag
+from gaia_checks.deploy.git.tag import Tag
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError, EvidenceError, NotPromoted, RemoteAway
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Measurement, State
 from gaia_checks.report import evidence
-from tests.forge import Forge, forge
+from tests.support.forge import Forge, forge
 
 PHASE = "phase-1"
 RUN = "20260226T100000Z-3fa9c1"
@@ -57,7 +58,7 @@ class Ground:
         verdict = replace(
             evidence.read_verdict(folder),
             state=judge_verdict.overall(judged),
-            release=artifact.read(self.release),
+            release=release_folder.read(self.release),
             criteria=judged,
         )
         evidence.seal(folder, verdict, dev)
@@ -86,18 +87,18 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     origin = forge(tmp_path / "forge")
     commit = origin.release("#!/bin/sh\nexec sleep 60\n", "develop", "qa", "main")
     origin.tag(f"deploy/dev/{PHASE}")
-    here = places.of(environments.load("dev"))
-    places.prepare(here)
-    monkeypatch.setattr(artifact, "ROOT", origin.work)
+    here = paths.of(environments.load("dev"))
+    paths.prepare(here)
+    monkeypatch.setattr(release_folder, "ROOT", origin.work)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", origin.work)
-    release = artifact.from_tag(here.releases, Tag("dev", PHASE))
+    release = release_folder.from_tag(here.releases, Tag("dev", PHASE))
     return Ground(origin, tmp_path, commit, release)
 
 
 def measure(folder: Path, name: str, value: object) -> None:
     """Write one measurement over a window that is long enough for anything."""
     seen = Measurement(name, value, "", 30, 1800.0, "2026-02-26T10:30:00.000Z", "seen")
-    journal.append(folder / evidence.MEASUREMENTS, seen.to_json())
+    jsonl.append(folder / evidence.MEASUREMENTS, seen.to_json())
 
 
 def test_a_signed_off_pass_is_promoted_once(ground: Ground) -> None:
@@ -111,10 +112,10 @@ def test_a_signed_off_pass_is_promoted_once(ground: Ground) -> None:
     assert ground.origin.tags()[f"deploy/qa/{PHASE}"] == ground.commit
     ground.origin.git("fetch", "--quiet", "--tags")
     message = ground.origin.git("tag", "--list", "--format=%(contents)", f"deploy/qa/{PHASE}")
-    assert artifact.sha256(folder / "verdict.json") in message
+    assert files.sha256(folder / "verdict.json") in message
     assert message.endswith("Signed off by: Ada Lovelace")
     assert ground.promote() == f"deploy/qa/{PHASE} is on {ground.commit[:12]} already"
-    last = list(journal.read(places.of(ground.dev).ledger))[-1]
+    last = list(jsonl.read(paths.of(ground.dev).ledger))[-1]
     assert (last["environment"], last["step"], last["event"], last["commit"]) == ("qa", "promote", "cut", ground.commit)
 
 

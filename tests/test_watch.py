@@ -15,12 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
-from gaia_checks import journal
-from gaia_checks.deploy import places
+from gaia_checks import jsonl
+from gaia_checks.deploy.state import paths
 from tests.deploy.conftest import stage
 from tests.deploy.stage import Stage, eventually, kill
-from tests.forge import Forge, forge
-from tests.ground import LOOKS
+from tests.support.forge import Forge, forge
+from tests.support.ground import LOOKS
 
 __all__ = ["stage"]
 
@@ -85,7 +85,7 @@ def watching(stage: Stage, origin: Forge) -> Iterator[Watching]:
 
 def ledger(stage: Stage, *steps: str) -> list[dict[str, Any]]:
     """The ledger's records of these steps."""
-    return [one for one in journal.read(places.of(stage.environment).ledger) if one["step"] in steps]
+    return [one for one in jsonl.read(paths.of(stage.environment).ledger) if one["step"] in steps]
 
 
 def events(stage: Stage, *steps: str) -> list[tuple[str | None, str]]:
@@ -195,12 +195,12 @@ def test_what_a_killed_watch_began_is_finished_by_the_next(stage: Stage, origin:
 
 def test_requests_are_done_one_after_another_while_others_wait_their_turn(stage: Stage, origin: Forge) -> None:
     """A release that fails is recorded and does not hold up the next; a second watch of the same is refused."""
-    places.of(stage.environment).ledger.mkdir(parents=True)
+    paths.of(stage.environment).ledger.mkdir(parents=True)
     origin.fake("1", behaviour="crash")
     origin.tag("deploy/stage/phase-1")
     with watching(stage, origin) as watch:
         watch.says("trying again: [Errno 21] Is a directory: ")  # as good as a full disk
-        places.of(stage.environment).ledger.rmdir()
+        paths.of(stage.environment).ledger.rmdir()
         watch.says("phase-1: new")
         origin.fake("2")
         origin.tag("deploy/stage/phase-2")

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from benchmarks.limiter import one_call
 from gaia_server import __main__ as program
-from gaia_server import app
-from gaia_server.server import Server
+from gaia_server.app_state import Server
+from gaia_server.http import app
 
 BUILD = app.build
 HOW = sys.argv.pop().removeprefix("one-call-") if sys.argv[1:] else None

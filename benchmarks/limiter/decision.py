@@ -15,7 +15,7 @@ import typer
 
 from benchmarks.limiter.results import Promise, Section, finish
 from benchmarks.limiter.stack import fsync_ms, stack
-from gaia_server.checks import CHECK, PLANS
+from gaia_server.limiting.decide import CHECK, PLANS
 
 RULES = "UPDATE rate_limit_configs SET enabled = true, limit_value = 1000000000"  # the default rules, never reached
 TABLE = "CREATE TABLE counted AS SELECT 1 AS id, 0::bigint AS n; ALTER TABLE counted ADD PRIMARY KEY (id)"

@@ -6,11 +6,12 @@ from typing import Any, LiteralString
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from gaia_server import checks, connection
-from gaia_server.checks import CHECK, Question, decisions
-from gaia_server.limiter import Decision, Standing
-from gaia_server.server import Server
-from gaia_server.store import POOL_SIZE
+from gaia_server import connection
+from gaia_server.app_state import Server
+from gaia_server.limiting import decide
+from gaia_server.limiting.decide import CHECK, Question, decisions
+from gaia_server.limiting.decision import Decision, Standing
+from gaia_server.storage.store import POOL_SIZE
 
 LIMIT = 1000
 """Of the lean function, per minute and key: as many rows as a key's ring has."""
@@ -23,7 +24,7 @@ class Calls:
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn,
             kwargs=connection.arguments(),
-            configure=checks.configure,
+            configure=decide.configure,
             min_size=POOL_SIZE,
             open=False,
         )

@@ -18,8 +18,9 @@ import httpx
 import psutil
 import psycopg
 
-from gaia_checks.deploy import database, embedded, migrate
-from gaia_checks.deploy.embedded import Cluster
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres import database_connection, embedded
+from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.environment import ROOT
 
 PRODUCT = ("-m", "gaia_server")
@@ -52,8 +53,8 @@ class Stack:
     def database(self, name: str, *, synchronous_commit: bool = True) -> str:
         """Make a database with the product's schema and no rule in force; return its connection string."""
         dsn = self.cluster.dsn(name)
-        database.ensure_exists(dsn)
-        migrate.up(dsn, ROOT / "migrations")
+        database_connection.ensure_exists(dsn)
+        runner.up(dsn, ROOT / "migrations")
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute("UPDATE rate_limit_configs SET enabled = false")
         return dsn if synchronous_commit else f"{dsn}&options={quote('-c synchronous_commit=off')}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.load.truth import PERCENTILES
 from gaia_checks.environment import ROOT, inherited
-from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.results.histogram import Histogram
 
 _STOCK = Path(__file__).with_name("stock.py")
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, lock, observe, places, recover
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.reporting import status
+from gaia_checks.deploy.state import lock, paths
+from gaia_checks.deploy.steps import recover
 from gaia_checks.environment import Environment
-from gaia_checks.journal import now
+from gaia_checks.jsonl import now
 
 
 def prune(environment: Environment, keep: int, say: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
@@ -14,17 +17,17 @@ def prune(environment: Environment, keep: int, say: Callable[[str], None] = lamb
     Raises Busy while another command changes the environment. A pruning that is killed leaves no half release: what is
     removed loses its name first, and the next deployment or pruning removes the rest.
     """
-    here = places.of(environment)
-    places.prepare(here)
+    here = paths.of(environment)
+    paths.prepare(here)
     with lock.hold(here.deploy_lock, environment=environment.name, why="prune", since=now()):
         recover.settle(environment, say)  # what a killed command left open still needs its releases
-        artifact.sweep(here.releases)
+        release_folder.sweep(here.releases)
         spared = {path for path in (*_newest_first(here.releases)[:keep], *_needed(environment)) if path}
         removed = [folder for folder in _newest_first(here.releases) if folder not in spared]
         for folder in removed:
             folder.chmod(0o755)  # closed for writing, and a folder that moves is written to
             folder.rename(folder.with_name(f".new-pruned-{folder.name}"))
-        artifact.sweep(here.releases)
+        release_folder.sweep(here.releases)
     return tuple(folder.name for folder in removed)
 
 
@@ -34,7 +37,7 @@ def _newest_first(releases: Path) -> list[Path]:
 
 
 def _needed(environment: Environment) -> tuple[Path | None, ...]:
-    releases = places.of(environment).releases
+    releases = paths.of(environment).releases
     links = [releases / name for name in ("current", "previous")]
     linked = [releases / link.readlink() for link in links if link.is_symlink()]
-    return (observe.status(environment).release_dir, *linked)
+    return (status.status(environment).release_dir, *linked)

@@ -8,20 +8,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaia_checks import journal
-from gaia_checks.deploy import artifact as artifacts
-from gaia_checks.deploy import downgrade, goal, links, lock, migrate, observe, places, recover, story, swap, tag
-from gaia_checks.deploy.dsn import database_url
-from gaia_checks.deploy.points import Point
-from gaia_checks.deploy.prepare import prepare
-from gaia_checks.deploy.status import Status
-from gaia_checks.deploy.validate import validate, validate_release
+from gaia_checks import jsonl
+from gaia_checks.deploy.git import tag
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres.dsn import database_url
+from gaia_checks.deploy.release import links, release_folder, rollback_target
+from gaia_checks.deploy.reporting import status as reporting_status
+from gaia_checks.deploy.reporting.status import Status
+from gaia_checks.deploy.state import lock, paths
+from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.steps import deployment, downgrade_schema, recover, swap
+from gaia_checks.deploy.steps.preflight import validate, validate_release
+from gaia_checks.deploy.steps.prepare import prepare
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
 Say = Callable[[str], None]
 
-status = observe.status
+status = reporting_status.status
 
 
 def deploy(
@@ -41,7 +45,7 @@ def deploy(
     with _turn(environment, f"deploy {phase}", say):
         validate(environment, artifact=artifact, migrations=migrations, worktree=phase == tag.WORKTREE)
         before = status(environment).release_dir
-        told = story.begin(environment, "deploy", phase, before)
+        told = deployment.begin(environment, "deploy", phase, before)
         with recover.all_or_nothing(told):
             with told.step(Point.VALIDATE), told.at(Point.ARTIFACT):
                 release = _release(environment, phase, artifact, migrations)
@@ -51,7 +55,7 @@ def deploy(
                 prepare(environment, release, before, told, say)
             if swap.already_serving(environment, release):
                 say(f"{environment.name}: {release.name} is running already at {environment.local_url}")
-                story.end(told, "ended", release)
+                deployment.end(told, "ended", release)
                 return status(environment)
             _serve(environment, release, before, told, say)
         return status(environment)
@@ -71,12 +75,14 @@ def rollback(
     Raises ConfigurationError when there is nothing to go back to, and what `deploy` raises.
     """
     with _turn(environment, "rollback", say):
-        release = goal.find(environment, phase)
+        release = rollback_target.find(environment, phase)
         before = status(environment).release_dir
-        plan = downgrade.plan(environment, release) if database else None
+        plan = downgrade_schema.plan(environment, release) if database else None
         if plan and plan.losses and not confirm(plan.losses):
             raise ConfigurationError(f"{environment.name}: not confirmed, nothing was changed")
-        told = story.begin(environment, "rollback", artifacts.describe(release).phase, before, database=database)
+        told = deployment.begin(
+            environment, "rollback", release_folder.describe(release).phase, before, database=database
+        )
         with recover.all_or_nothing(told):
             with told.step(Point.VALIDATE):
                 validate(environment, artifact=release / "gaia_server", migrations=None, worktree=False)
@@ -96,7 +102,7 @@ def repair(environment: Environment, say: Say = lambda _: None) -> Status:
 
 def stop(environment: Environment, say: Say = lambda _: None) -> None:
     """End server, supervisor and embedded PostgreSQL, and return when they are gone. Nothing running is fine too."""
-    if places.of(environment).state.exists():
+    if paths.of(environment).state.exists():
         with _turn(environment, "stop", say, settle=False):
             swap.end(environment)
             recover.abandon(environment)
@@ -106,9 +112,9 @@ def _serve(
     environment: Environment,
     release: Path,
     before: Path | None,
-    told: story.Story,
+    told: deployment.Story,
     say: Say,
-    plan: downgrade.Plan | None = None,
+    plan: downgrade_schema.Plan | None = None,
 ) -> None:
     """Let `release` take over, verify it where everybody sees it, and write down that it serves.
 
@@ -121,11 +127,11 @@ def _serve(
         swap.verify_public(environment)
         if plan:
             with told.at(Point.UNDO_SCHEMA):
-                downgrade.run(environment, release, plan, say)
+                downgrade_schema.run(environment, release, plan, say)
     with told.step(Point.RECORD), told.at(Point.LINK):
-        links.point(places.of(environment).releases, current=release, previous=before)
-    ahead = migrate.ahead_of(database_url(environment), release / "migrations")
-    story.end(told, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
+        links.point(paths.of(environment).releases, current=release, previous=before)
+    ahead = runner.ahead_of(database_url(environment), release / "migrations")
+    deployment.end(told, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
     gap = f", after {outage_ms:.0f} ms without a server" if outage_ms else ""
     say(f"{environment.name}: {release.name} serves at {environment.local_url}{gap}")
     if ahead:
@@ -135,19 +141,21 @@ def _serve(
 @contextmanager
 def _turn(environment: Environment, why: str, say: Say, *, settle: bool = True) -> Iterator[None]:
     """Hold the environment's lock, with nothing left open by a killed command. Raises Busy, naming who holds it."""
-    here = places.of(environment)
-    places.prepare(here)
-    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=journal.now()):
+    here = paths.of(environment)
+    paths.prepare(here)
+    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
         if settle:
             recover.settle(environment, say)
         yield
 
 
 def _release(environment: Environment, phase: str, artifact: Path | None, migrations: Path | None) -> Path:
-    releases = places.of(environment).releases
-    artifacts.sweep(releases)
+    releases = paths.of(environment).releases
+    release_folder.sweep(releases)
     server = environment.server
     if phase == tag.WORKTREE:
-        return artifacts.from_worktree(releases, executable=artifact, migrations=migrations, handover=server.handover)
+        return release_folder.from_worktree(
+            releases, executable=artifact, migrations=migrations, handover=server.handover
+        )
     wanted = tag.parse(str(tag.Tag(environment.name, phase)))
-    return artifacts.from_tag(releases, wanted, template=server.artifact, handover=server.handover)
+    return release_folder.from_tag(releases, wanted, template=server.artifact, handover=server.handover)

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gaia_checks import journal
-from gaia_checks.deploy import artifact, lock, migrate, places
-from gaia_checks.deploy.dsn import reachable
+from gaia_checks import jsonl
+from gaia_checks.deploy.git import git_command
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres.dsn import reachable
+from gaia_checks.deploy.state import lock, paths
 from gaia_checks.environment import ROOT, Environment
 
 Say = Callable[[str], None]
@@ -15,30 +17,30 @@ FOLDER = ROOT / "migrations"
 def up(environment: Environment, say: Say) -> tuple[str, ...]:
     """Apply the working tree's migrations; return the versions applied now."""
     with _turn(environment, "migrate up"), reachable(environment) as dsn:
-        return migrate.up(dsn, FOLDER, git_sha=artifact.head(), say=say)
+        return runner.up(dsn, FOLDER, git_sha=git_command.head(), say=say)
 
 
 def down(environment: Environment, count: int, say: Say) -> tuple[str, ...]:
     """Undo the last `count` migrations; return their versions, newest first."""
     with _turn(environment, "migrate down"), reachable(environment) as dsn:
-        return migrate.down(dsn, FOLDER, count=count, say=say)
+        return runner.down(dsn, FOLDER, count=count, say=say)
 
 
 def status(environment: Environment) -> tuple[tuple[str, bool], ...]:
     """Return (version, applied) for each of the working tree's migrations. Raises MigrationError on contradictions."""
     with _turn(environment, "migrate status"), reachable(environment) as dsn:
-        return migrate.status(dsn, FOLDER)
+        return runner.status(dsn, FOLDER)
 
 
 def verify(environment: Environment) -> None:
     """Return when exactly the working tree's migrations are applied, unchanged. Raises MigrationError otherwise."""
     with _turn(environment, "migrate verify"), reachable(environment) as dsn:
-        migrate.verify(dsn, FOLDER)
+        runner.verify(dsn, FOLDER)
 
 
 @contextmanager
 def _turn(environment: Environment, why: str) -> Iterator[None]:
-    here = places.of(environment)
-    places.prepare(here)
-    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=journal.now()):
+    here = paths.of(environment)
+    paths.prepare(here)
+    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
         yield

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.gate import plan
 from gaia_checks.judge.criteria import Looks
 from gaia_checks.judge.looks import ends_s
@@ -136,7 +136,7 @@ class Background:
                 process.stdin.close()
         how = f"exit code of the {name} process"
         said = () if code == 0 else tuple(_errors(self._folder, name).read_text(errors="replace").splitlines()[-1:])
-        self._record(Measurement(exit_name(name), code, "code", 1, 0.0, journal.now(), how, said))
+        self._record(Measurement(exit_name(name), code, "code", 1, 0.0, jsonl.now(), how, said))
 
 
 def _errors(folder: Path, name: str) -> Path:

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.gate import background, early, extension, machine_size, plan
 from gaia_checks.gate.look import BEGUN, CUT, SETTLED, Gate
-from gaia_checks.load import chart
+from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
 _POLL_S = 0.1
@@ -101,7 +101,7 @@ class Conductor:
 
     def _extend_while_undecided(self) -> None:
         """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
-        written = journal.Reader(self._gate.measurements)
+        written = jsonl.Reader(self._gate.measurements)
         extension.watch(
             [criterion for criterion in self._criteria() if criterion.look == plan.LOAD],
             lambda: [Measurement.from_json(record) for record in written.records()],

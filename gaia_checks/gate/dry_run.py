@@ -12,7 +12,8 @@ from rich.table import Table
 
 from gaia_checks import contract
 from gaia_checks import environment as environments
-from gaia_checks.deploy import database, places
+from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate import plan as plans
@@ -22,9 +23,9 @@ from gaia_checks.gate.sends import COPY, GATE, SENDS, Parameters, Sends
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge.criteria import Looks
 from gaia_checks.model import Criterion, Names, Target
-from gaia_checks.probes.postgres import NO_CONNECTION_STRING
-from gaia_checks.probes.unseen import DATABASE, HERE, LOG, unseen
 from gaia_checks.report import words
+from gaia_checks.target.postgres_session import NO_CONNECTION_STRING
+from gaia_checks.target.unobservable import DATABASE, HERE, LOG, unseen
 
 _PATH = re.compile(r"/[a-z][a-z/-]*")
 
@@ -136,7 +137,7 @@ def ways(environment: Environment) -> list[str]:
         own = (
             f"the working tree, deployed at {environment.local_url} by the gate and stopped at the end if it was not up"
         )
-        return [f"target: {own}", f"log: {places.of(environment).server_log}"]
+        return [f"target: {own}", f"log: {paths.of(environment).server_log}"]
     try:
         target = targets.find(environment, "dry-run")
     except GaiaError as error:
@@ -153,7 +154,7 @@ def ways(environment: Environment) -> list[str]:
 def _database(target: Target) -> str:
     if target.database_url is None:
         return unseen(target, "the database", DATABASE)
-    found = database.whereabouts(target.database_url)
+    found = database_connection.whereabouts(target.database_url)
     return f"{found}, read only" if found else NO_CONNECTION_STRING
 
 

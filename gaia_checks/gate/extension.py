@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from gaia_checks.judge.verdict import undecided
-from gaia_checks.load.measurements import LOOKS
+from gaia_checks.load.results.measurements import LOOKS
 from gaia_checks.model import Criterion, Measurement
 
 _POLL_S = 0.5

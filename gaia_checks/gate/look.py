@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
-from gaia_checks.deploy import rehearsal_copy, rollout
-from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks import jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.rehearsal import rehearsal_copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
 from gaia_checks.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate import background, plan
@@ -65,11 +66,11 @@ class Gate:
     def record(self, measurement: Measurement) -> None:
         """Append one measurement to the evidence, without secrets."""
         clean = replace(measurement, notes=tuple(map(self.environment.redact, measurement.notes)))
-        journal.append(self.measurements, clean.to_json())
+        jsonl.append(self.measurements, clean.to_json())
 
     def seen(self) -> list[Measurement]:
         """Return what was measured so far, by anybody."""
-        return [Measurement.from_json(record) for record in journal.read(self.measurements)]
+        return [Measurement.from_json(record) for record in jsonl.read(self.measurements)]
 
 
 class Look:
@@ -165,7 +166,7 @@ class Look:
         self._decide()
 
     def _wait(self, done: Callable[[set[str]], bool], limit_s: float) -> None:
-        deadline, written = time.monotonic() + limit_s, journal.Reader(self._gate.measurements)
+        deadline, written = time.monotonic() + limit_s, jsonl.Reader(self._gate.measurements)
         while not (self._gate.channel / SETTLED).exists():
             if done({record["name"] for record in written.records()}) and not self._gate.cut_short:
                 return

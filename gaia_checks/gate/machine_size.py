@@ -17,7 +17,7 @@ from typing import Any
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.judge.criteria import Criteria
 from gaia_checks.load.machine import OTHERS, Machine
 from gaia_checks.load.stalls import TIMELINE, lateness_ms
@@ -122,7 +122,7 @@ def watch(folder: Path, target: Target, limits: Limits, over: threading.Event, b
 
     None as well when the gate is `over`, or the load has `begun`, before: then its own honesty checks decide.
     """
-    machine, timeline = Machine(target.process, gate=os.getpid(), generator=None), journal.Reader(folder / TIMELINE)
+    machine, timeline = Machine(target.process, gate=os.getpid(), generator=None), jsonl.Reader(folder / TIMELINE)
     fsync_ms = _fsync_ms(folder.parent, over) if database_is_here(target) else None
     if why := too_small(Observed(fsync_ms=fsync_ms), limits):
         return None if over.is_set() else why

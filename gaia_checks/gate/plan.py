@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from gaia_checks.judge.criteria import Looks
-from gaia_checks.recorders import provocation, salvos
+from gaia_checks.recorders.limits import burst_plan
+from gaia_checks.recorders.soak import trigger_events
 
 RECORDED = ("log", "soak", "memory", "connections", "limits")
 """Looks that are recorded from the beginning, by processes of their own."""
@@ -67,7 +68,7 @@ def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
 
 def events_end_s(looks: Looks) -> float:
     """Return when the events that the soak triggers are over, in seconds since it started."""
-    return provocation.starts_s(looks["soak"]["window_s"]) + provocation.LASTS_S
+    return trigger_events.starts_s(looks["soak"]["window_s"]) + trigger_events.LASTS_S
 
 
 def expected_s(looks: Looks, wanted: Collection[str]) -> float:
@@ -87,7 +88,7 @@ def load_s(looks: Looks, look: str) -> float:
 
 def _recorded(looks: Looks, look: str) -> Slot:
     window_s = looks[look]["window_s"]
-    ends_s = min(window_s, salvos.ENDS_S) if look == "limits" else window_s
+    ends_s = min(window_s, burst_plan.ENDS_S) if look == "limits" else window_s
     return Slot(look, 0.0, ends_s, ends_s)
 
 

@@ -7,9 +7,9 @@ One entry per look of criteria.toml, and one for the gate itself. A sentence nam
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gaia_checks.probes import growth
-from gaia_checks.recorders import salvos
-from gaia_checks.recorders.salvos import Salvo
+from gaia_checks.probes.monitoring import expected_increase
+from gaia_checks.recorders.limits import burst_plan
+from gaia_checks.recorders.limits.burst_plan import Salvo
 
 Parameters = Mapping[str, float]
 Number = Callable[[Parameters], float]
@@ -19,11 +19,11 @@ COPY = "rehearsal copy"
 
 
 def _salvos(look: Parameters) -> Sequence[Salvo]:
-    return salvos.plan(int(look["clients"]), min(look["window_s"], salvos.ENDS_S))
+    return burst_plan.plan(int(look["clients"]), min(look["window_s"], burst_plan.ENDS_S))
 
 
 def _limits(look: Parameters) -> int:
-    return sum(map(len, salvos.rules(int(look["clients"])).values()))
+    return sum(map(len, burst_plan.rules(int(look["clients"])).values()))
 
 
 def _none(_: Parameters) -> float:
@@ -134,7 +134,7 @@ SENDS: Mapping[str, Sends] = {
     "monitoring": Sends(
         "GET /metrics before and after a few requests to /health, /livez and /api/admin/quotas, some of them to be "
         "refused by a rule of the run's own",
-        requests=lambda _: sum(kind.times for kind in growth.SENT) + MONITORING_BESIDE,
+        requests=lambda _: sum(kind.times for kind in expected_increase.SENT) + MONITORING_BESIDE,
         rules=lambda _: 1,
     ),
     "rollback": Sends("deploys the release, goes back to the one before, and takes the schema down and up", COPY),

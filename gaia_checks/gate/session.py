@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
-from gaia_checks.deploy import rehearsal_copy, rollout
+from gaia_checks import jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
 from gaia_checks.gate import target as targets
@@ -29,9 +30,9 @@ from gaia_checks.gate.items import FAILED, PLAN
 from gaia_checks.gate.look import Gate
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.load import chart
+from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
-from gaia_checks.recorders import source
+from gaia_checks.recorders.log import log_source
 from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.redaction import refuse_words
 
@@ -177,7 +178,7 @@ class Session:
         """Write down how a test ended, "passed" or what else happened; return the criterion it is about."""
         criterion_id = (self._plan() or {})[test]
         name = judge_verdict.outcome_name(criterion_id)
-        ended = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, journal.now(), test)
+        ended = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, jsonl.now(), test)
         self.gate.record(ended)
         if self._conductor:
             self._conductor.ended(criterion_id, failed=outcome.startswith(FAILED))
@@ -205,9 +206,7 @@ class Session:
         self.leave_as_found()
         if not interrupted:
             how = "the gate ran to its end"
-            self.gate.record(
-                Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), journal.now(), how)
-            )
+            self.gate.record(Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
         self._tell(verdict)
         evidence.seal(self.folder, verdict, self.environment)
@@ -267,7 +266,7 @@ class Session:
         if self._target is None or self._target.log is None:
             return
         try:
-            (self.folder / "server.log").write_bytes(source.last_bytes(self._target.log, _LOG_TAIL_BYTES))
+            (self.folder / "server.log").write_bytes(log_source.last_bytes(self._target.log, _LOG_TAIL_BYTES))
         except OSError as error:
             self._say(f"{self._target.log}: the log's end could not be kept: {error.strerror or error}")
         evidence.redact(self.folder, self.environment)

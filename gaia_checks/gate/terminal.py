@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.gate import progress
 from gaia_checks.judge.verdict import UNDECIDED
 from gaia_checks.model import CriterionVerdict, State, Verdict
@@ -122,7 +122,7 @@ class Terminal:
     def _watch(self) -> None:
         assert self._session is not None  # noqa: S101 - for the type checker: only started when attached
         began_s = last_plain_s = time.monotonic()
-        written = journal.Reader(self._session.gate.measurements)
+        written = jsonl.Reader(self._session.gate.measurements)
         while not self._done.wait(_REFRESH_S):
             now_s = time.monotonic()
             lines = progress.lines(self._session.folder, {record["name"] for record in written.records()})

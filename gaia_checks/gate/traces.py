@@ -14,8 +14,8 @@ from psycopg import sql
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import client, postgres, rules
-from gaia_checks.probes.tally import Watch
+from gaia_checks.target import client, postgres_session, rules
+from gaia_checks.target.samples import Watch
 
 RULE_PREFIX = "gaia-run-"
 _CONFIG = "/api/admin/quotas/config"
@@ -61,13 +61,13 @@ def rows_left(target: Target) -> Measurement:
     watch, name, how = Watch(), "gate.rows_left", "tables of the target in which a row carries the run id"
     found: list[str] = []
     try:
-        with postgres.session(target) as session:
+        with postgres_session.session(target) as session:
             tables = [table for (table,) in session.execute(_TABLES)]
             for table in tables:
                 query = sql.SQL("SELECT count(*) FROM {} AS t WHERE strpos(t::text, %s) > 0")
                 for (count,) in session.execute(query.format(sql.Identifier(table)), (target.run,)):
                     found += [f"{table}: {count}"] if count else []
-    except (postgres.NoSession, psycopg.Error) as error:
+    except (postgres_session.NoSession, psycopg.Error) as error:
         return watch.saw(name, 0, "tables", 0, how, (f"not looked for: {error}",))
     return watch.saw(name, len(found), "tables", len(tables), how, found)
 

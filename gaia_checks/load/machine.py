@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.model import Measurement, Process
 
 SERVER, GENERATOR, GATE, OTHERS = "server", "generator", "gate", "others_mean"
@@ -76,14 +76,14 @@ class Machine:
         ordered = sorted(self.shares)
         value = round(ordered[int(0.95 * (len(ordered) - 1))], 4) if ordered else None
         how = "p95 of the share of all cores taken by processes that are neither the target's nor the gate's"
-        return Measurement(f"{look}.cpu_of_others", value, "ratio", len(ordered), window_s, journal.now(), how)
+        return Measurement(f"{look}.cpu_of_others", value, "ratio", len(ordered), window_s, jsonl.now(), how)
 
     def _mean(self, who: str, look: str, window_s: float, started_s: float | None) -> Measurement:
         during = [each for each in self.taken if started_s is None or each.began_s >= started_s] or self.taken
         seconds = sum(each.seconds for each in during)
         value = round(sum(each.cpu_s[who] for each in during) / seconds, 4) if during else None
         how = f"mean share of one core taken by {_WHO[who]}"
-        return Measurement(f"{look}.cpu_of_{who}", value, "ratio", len(during), window_s, journal.now(), how)
+        return Measurement(f"{look}.cpu_of_{who}", value, "ratio", len(during), window_s, jsonl.now(), how)
 
 
 @dataclass(frozen=True, slots=True)

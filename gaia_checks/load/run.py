@@ -17,12 +17,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
+from gaia_checks import files as file_tools
+from gaia_checks import jsonl
 from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
-from gaia_checks.load.measurements import looked, measurements, nothing
-from gaia_checks.load.recording import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
+from gaia_checks.load.results.measurements import looked, measurements, nothing
+from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
 from gaia_checks.load.stalls import Stalls
 from gaia_checks.model import Measurement, Names, Target
 
@@ -148,7 +149,7 @@ class Looks:
 
 def _append(folder: Path, seen: Sequence[Measurement]) -> None:
     for measurement in seen:
-        journal.append(folder / "measurements.jsonl", measurement.to_json())
+        jsonl.append(folder / "measurements.jsonl", measurement.to_json())
 
 
 class SoFar:
@@ -174,7 +175,7 @@ class SoFar:
         if self._stalls.behind(self._kept) and self._polls < _OBSERVER_POLLS:
             return
         seen = _all(self._kept, self._look, self._machine, self._stalls)
-        journal.replace(self._told, [one.to_json() for one in seen])
+        file_tools.replace(self._told, [one.to_json() for one in seen])
         self._kept, self._polls = None, 0
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
-from gaia_checks.load.tally import BLOCK_S
+from gaia_checks import jsonl
+from gaia_checks.load.results.per_second import BLOCK_S
 from gaia_checks.model import Measurement
 
 TIMELINE = Path("timelines") / "machine.jsonl"
@@ -30,7 +30,7 @@ class Stalls:
 
     def __init__(self, folder: Path) -> None:
         """Read from an evidence folder; without an observer there is nothing in it."""
-        self._timeline = journal.Reader(folder / TIMELINE)
+        self._timeline = jsonl.Reader(folder / TIMELINE)
 
     def known_until_s(self) -> float | None:
         """Return until when this machine was observed, on the monotonic clock; None when it never was."""
@@ -49,7 +49,7 @@ class Stalls:
         records = self._timeline.records()
         during = [each for each in records if ends_s is not None and _overlaps(each, started_s, ends_s)]
         if not during:
-            return Measurement(name, None, "s", 0, window_s, journal.now(), _HOW, (_WITHOUT,))
+            return Measurement(name, None, "s", 0, window_s, jsonl.now(), _HOW, (_WITHOUT,))
         stalls = [(start - started_s, length) for each in during for start, length in each["stalls"]]
         stalls = [(start, length) for start, length in stalls if start + length > 0 and start < window_s]
         value = {
@@ -58,7 +58,7 @@ class Stalls:
             "stalls": len(stalls),
             "longest_s": max((length for _, length in stalls), default=0.0),
         }
-        return Measurement(name, value, "s", len(during), window_s, journal.now(), _HOW)
+        return Measurement(name, value, "s", len(during), window_s, jsonl.now(), _HOW)
 
 
 def per_block(stalls: Sequence[Stall], spans: Sequence[Sequence[float]]) -> list[float]:

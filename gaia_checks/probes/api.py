@@ -10,8 +10,9 @@ import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import rules
-from gaia_checks.probes.answers import (
+from gaia_checks.target import rules
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import (
     CONFIG,
     Answer,
     location,
@@ -22,8 +23,7 @@ from gaia_checks.probes.answers import (
     wrong_rule,
     wrong_status,
 )
-from gaia_checks.probes.client import client, key
-from gaia_checks.probes.tally import Tally, Watch
+from gaia_checks.target.samples import Tally, Watch
 
 QUOTAS = "/api/admin/quotas"
 LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")

@@ -4,9 +4,9 @@ import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import health, postgres
-from gaia_checks.probes.client import client
-from gaia_checks.probes.tally import Watch
+from gaia_checks.target import health_body, postgres_session
+from gaia_checks.target.client import client
+from gaia_checks.target.samples import Watch
 
 _SESSIONS = """
     SELECT count(*) FROM pg_stat_activity
@@ -26,21 +26,21 @@ def probe(target: Target) -> list[Measurement]:
 def _by_its_own_word(target: Target, watch: Watch) -> Measurement:
     try:
         with client(target) as http:
-            response = http.get(health.PATH)
+            response = http.get(health_body.PATH)
     except httpx.TransportError as error:
         raise TargetUnreachable(
-            f"{target.base_url}: no answer to GET {health.PATH} ({error}); is it running?"
+            f"{target.base_url}: no answer to GET {health_body.PATH} ({error}); is it running?"
         ) from error
-    connected = response.status_code == 200 and health.database_connected(health.read(response))
-    notes = () if connected else (f"GET {health.PATH}: status {response.status_code}, {response.text}",)
+    connected = response.status_code == 200 and health_body.database_connected(health_body.read(response))
+    notes = () if connected else (f"GET {health_body.PATH}: status {response.status_code}, {response.text}",)
     return watch.saw("database.health_says_connected", connected, "bool", 1, "checks.database of GET /health", notes)
 
 
 def _by_postgresql(target: Target, watch: Watch) -> Measurement:
     name, how = "database.server_sessions", "sessions of gaia_server in pg_stat_activity, in the target's database"
     try:
-        with postgres.session(target) as session:
+        with postgres_session.session(target) as session:
             row = session.execute(_SESSIONS).fetchone()
-    except postgres.NoSession as error:
+    except postgres_session.NoSession as error:
         return watch.saw(name, 0, "count", 0, how, (str(error),))
     return watch.saw(name, row[0] if row else 0, "count", 1, how)

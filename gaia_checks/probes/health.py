@@ -1,16 +1,14 @@
 """Whether /health says healthy, every time it is asked."""
 
-from gaia_checks.target.health_body import PATH, checks, database_connected, read
-
 import time
-from typing import Any
 
 import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import client
-from gaia_checks.probes.tally import Tally, Watch
+from gaia_checks.target.client import client
+from gaia_checks.target.health_body import PATH, checks, database_connected, read
+from gaia_checks.target.samples import Tally, Watch
 
 _NO_CACHE = {"Cache-Control": "no-cache"}  # a proxy's memory of health is not health
 _FRUITLESS = 3  # attempts without any answer after which nobody is there
@@ -56,5 +54,3 @@ def wrong_with(response: httpx.Response) -> str | None:
     if not database_connected(body):
         return f"checks.database is {checks(body).get('database')!r}, not connected"
     return None
-
-

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import psycopg
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import postgres
-from gaia_checks.probes.tally import Tally, Watch
-from gaia_checks.probes.unseen import HERE, unseen
+from gaia_checks.target import postgres_session
+from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.unobservable import HERE, unseen
 
 _NAMES = ("applied", "unknown", "tables", "indexes", "invalid_indexes")
 
@@ -32,9 +32,9 @@ def probe(target: Target) -> list[Measurement]:
     """Compare `schema_migrations` with the release, and count tables and indexes of the schema `public`."""
     watch = Watch()
     try:
-        with postgres.session(target) as session:
+        with postgres_session.session(target) as session:
             return [*_migrations(session, target, watch), *_schema(session, watch)]
-    except postgres.NoSession as error:
+    except postgres_session.NoSession as error:
         return [
             watch.saw(f"migrations.{name}", 0, "count", 0, "the target's database", (str(error),)) for name in _NAMES
         ]

@@ -1,19 +1,9 @@
 """Whether the recorded process is alive, and whether it is the release's executable that it runs."""
 
-from gaia_checks.target.server_process import digest, find
-
-import hashlib
-from pathlib import Path
-
-import httpx
-import psutil
-
-from gaia_checks import identity
 from gaia_checks.model import Measurement, Process, Target
-from gaia_checks.probes import health
-from gaia_checks.probes.client import client
-from gaia_checks.probes.tally import Watch
-from gaia_checks.probes.unseen import HERE, USER, unseen
+from gaia_checks.target.samples import Watch
+from gaia_checks.target.server_process import digest, find
+from gaia_checks.target.unobservable import HERE, unseen
 
 
 def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurement]:
@@ -41,5 +31,3 @@ def _restarts(process: Process, first_seen: Process | None, watch: Watch) -> Mea
     same = (first.pid, first.birth) == (process.pid, process.birth)
     notes = () if same else (f"pid {first.pid} at first, pid {process.pid} now",)
     return watch.saw("process.restarts", int(not same), "count", 1, "pid and birth, at first and now", notes)
-
-

@@ -12,9 +12,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import CONNECT_S, message, resolve, websocket_headers, websocket_url
-from gaia_checks.probes.messages import Stream
-from gaia_checks.probes.tally import Watch
+from gaia_checks.target.client import CONNECT_S, message, resolve, websocket_headers, websocket_url
+from gaia_checks.target.samples import Watch
+from gaia_checks.target.ws_messages import Stream
 
 PATH = "/ws/admin/quotas"
 

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.model import Measurement, timestamp
 
 TIMELINE = Path("timelines") / "machine.jsonl"
@@ -53,8 +53,8 @@ def main() -> int:
     threading.Thread(target=_watch_parent, args=(gone, stopped), daemon=True).start()
     gc.disable()  # it makes no cycles, and a collection would be a late wake-up of our own
     (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
-    seen = observe(stopped.is_set, lambda record: journal.append(folder / TIMELINE, record))
-    journal.append(folder / "measurements.jsonl", seen.measurement().to_json())
+    seen = observe(stopped.is_set, lambda record: jsonl.append(folder / TIMELINE, record))
+    jsonl.append(folder / "measurements.jsonl", seen.measurement().to_json())
     return 1 if gone.is_set() else 0
 
 
@@ -91,7 +91,7 @@ class Seen:
         how = f"seconds in {self.stalls} wake-ups more than 10 ms late, of a process that only sleeps"
         notes = tuple(f"{length:.3f} s at {at}" for length, at in self.longest)
         window_s, value = round(self.seconds, 3), round(self.stalled_s, 4)
-        return Measurement("machine.stalled", value, "s", self.wake_ups, window_s, journal.now(), how, notes)
+        return Measurement("machine.stalled", value, "s", self.wake_ups, window_s, jsonl.now(), how, notes)
 
 
 @dataclass
@@ -107,7 +107,7 @@ class _Second:
     def record(self, kernel: "Kernel") -> dict[str, Any]:
         """Return its record in the timeline."""
         return {
-            "at": journal.now(),
+            "at": jsonl.now(),
             "monotonic_s": round(self.now_s, 6),
             "seconds": round(self.now_s - self.began_s, 6),
             "wake_ups": self.wake_ups,

@@ -6,12 +6,15 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.model import Measurement, Target
-from gaia_checks.recorders import connections, limits, log, memory, restarts, soak
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.limits import limits_recorder
+from gaia_checks.recorders.log import log_recorder
+from gaia_checks.recorders.resources import connections, memory, restarts
+from gaia_checks.recorders.soak import soak_recorder
 from gaia_checks.redaction import redact
 
 Looks = Mapping[str, Mapping[str, float]]
@@ -26,11 +29,11 @@ looked at.
 """
 
 RECORDERS: Mapping[str, tuple[Record, Measures]] = {
-    "log": (log.record, log.MEASURES),
-    "soak": (soak.record, soak.MEASURES),
+    "log": (log_recorder.record, log_recorder.MEASURES),
+    "soak": (soak_recorder.record, soak_recorder.MEASURES),
     "memory": (memory.record, memory.MEASURES),
     "connections": (connections.record, connections.MEASURES),
-    "limits": (limits.record, limits.MEASURES),
+    "limits": (limits_recorder.record, limits_recorder.MEASURES),
     "restarts": (restarts.record, restarts.MEASURES),
 }
 
@@ -61,7 +64,7 @@ async def _record_one(
         traceback.print_exc()
         whole, seen = False, measures.unseen(f"the look {look} broke: {error!r}")
     for measurement in seen:
-        journal.append(folder / "measurements.jsonl", _clean(measurement, target).to_json())
+        jsonl.append(folder / "measurements.jsonl", _clean(measurement, target).to_json())
     return whole
 
 

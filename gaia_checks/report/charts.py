@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 
 Points = Sequence[tuple[float, float]]
 
@@ -26,7 +26,7 @@ _NOT_DRAWN = frozenset({"t", "of", "worst"})
 
 def draw(timelines: Path) -> dict[str, dict[str, str]]:
     """Return look -> title -> SVG for every timeline that holds numbers. Raises EvidenceError for a damaged one."""
-    return {path.stem: pictures(path.stem, journal.read(path)) for path in sorted(timelines.glob("*.jsonl"))}
+    return {path.stem: pictures(path.stem, jsonl.read(path)) for path in sorted(timelines.glob("*.jsonl"))}
 
 
 def pictures(look: str, records: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from gaia_checks import journal, toml
+from gaia_checks import jsonl, toml
 from gaia_checks.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
@@ -89,7 +89,7 @@ def read_measurements(folder: Path) -> list[Measurement]:
     """Return what was seen, oldest first. Raises EvidenceError for a line that is no measurement."""
     path = folder / MEASUREMENTS
     try:
-        return [Measurement.from_json(record) for record in journal.read(path)]
+        return [Measurement.from_json(record) for record in jsonl.read(path)]
     except (KeyError, TypeError) as error:
         raise EvidenceError(f"{path}: a line is no measurement ({error}); run the gate again") from error
 

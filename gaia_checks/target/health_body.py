@@ -1,12 +1,8 @@
 """What the body of /health says."""
 
-import time
 from typing import Any
+
 import httpx
-from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import client
-from gaia_checks.probes.tally import Tally, Watch
 
 PATH = "/health"
 
@@ -27,5 +23,6 @@ def database_connected(body: dict[str, Any]) -> bool:
 
 
 def checks(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the checks in a body of /health; empty when there are none."""
     checks = body.get("checks")
     return checks if isinstance(checks, dict) else {}

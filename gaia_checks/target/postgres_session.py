@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import psycopg
 
 from gaia_checks.model import Target
-from gaia_checks.probes.client import CONNECT_S, READ_S
-from gaia_checks.probes.unseen import DATABASE, unseen
+from gaia_checks.target.client import CONNECT_S, READ_S
+from gaia_checks.target.unobservable import DATABASE, unseen
 
 
 class NoSession(Exception):

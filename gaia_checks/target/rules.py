@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from gaia_checks.probes.answers import CONFIG
+from gaia_checks.target.responses import CONFIG
 
 _PATIENCE_S = 10.0
 _SOONEST_S = 0.1

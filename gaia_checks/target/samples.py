@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.model import Measurement
 
 EXAMPLES = 5
@@ -47,7 +47,7 @@ class Watch:
 
     def saw(self, name: str, value: Any, unit: str, n: int, how: str, notes: Iterable[str] = ()) -> Measurement:
         """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
-        return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), journal.now(), how, short(notes))
+        return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), jsonl.now(), how, short(notes))
 
     def counted(self, name: str, tally: Tally, how: str) -> Measurement:
         """Return "good of n" as a measurement."""

@@ -2,18 +2,21 @@
 
 import hashlib
 from pathlib import Path
+
 import httpx
 import psutil
-from gaia_checks import identity
+
+from gaia_checks import process_identity
 from gaia_checks.model import Measurement, Process, Target
-from gaia_checks.probes import health
-from gaia_checks.probes.client import client
-from gaia_checks.probes.tally import Watch
-from gaia_checks.probes.unseen import HERE, USER, unseen
+from gaia_checks.target import health_body
+from gaia_checks.target.client import client
+from gaia_checks.target.samples import Watch
+from gaia_checks.target.unobservable import HERE, USER, unseen
+
 
 def find(process: Process) -> psutil.Process | None:
     """Return the running process that `process` names by pid and birth, None when it is gone."""
-    return identity.find(process.pid, process.birth)
+    return process_identity.find(process.pid, process.birth)
 
 
 def digest(target: Target, process: Process, watch: Watch) -> Measurement:
@@ -60,9 +63,9 @@ def _wrong_word(target: Target, sha256: str) -> str | None:
     """Say how /health contradicts the release, None when it does not."""
     try:
         with client(target) as http:
-            digest = health.read(http.get(health.PATH)).get("digest")
+            digest = health_body.read(http.get(health_body.PATH)).get("digest")
     except httpx.TransportError as error:
-        return f"GET {health.PATH}: no answer: {type(error).__name__} {error}"
+        return f"GET {health_body.PATH}: no answer: {type(error).__name__} {error}"
     return (
         None
         if str(digest).removeprefix("sha256:") == sha256

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from gaia_checks.probes import rules
-from gaia_checks.probes.answers import CONFIG, Answer, location
+from gaia_checks.target import rules
+from gaia_checks.target.responses import CONFIG, Answer, location
 
 Body = Mapping[str, object]
 """A rule as the API takes it."""

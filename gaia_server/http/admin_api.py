@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server import analytics
-from gaia_server.alert_history import ALERTS
-from gaia_server.asking import MAX_ID, boolean, choice, number, parameters, query, read_json, text, time
+from gaia_server.app_state import Server
+from gaia_server.http.request_parsing import MAX_ID, boolean, choice, number, parameters, query, read_json, text, time
+from gaia_server.limiting.rules import SCOPES, InvalidFields, RuleFields, parse
 from gaia_server.problem import Json, Problem
-from gaia_server.rules import SCOPES, InvalidFields, RuleFields, parse
-from gaia_server.server import Server
-from gaia_server.store import DuplicateName, Page
+from gaia_server.storage.alert_history import ALERTS
+from gaia_server.storage.store import DuplicateName, Page
 
 DEFAULT_MINUTES = 60
 MAX_MINUTES = 30 * 24 * 60

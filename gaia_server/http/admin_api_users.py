@@ -5,14 +5,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gaia_server import scores, users
-from gaia_server.api import fields, list_of
-from gaia_server.asking import choice, name, number, query, read_json, time
+from gaia_server.app_state import Server
+from gaia_server.http.admin_api import fields, list_of
+from gaia_server.http.request_parsing import choice, name, number, query, read_json, time
+from gaia_server.http.user_fields import parse_limits, parse_reputation
+from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
 from gaia_server.problem import Json, Problem
-from gaia_server.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
-from gaia_server.server import Server
-from gaia_server.store import DuplicateName
-from gaia_server.user_fields import parse_limits, parse_reputation
+from gaia_server.storage import reputation_scores, users
+from gaia_server.storage.store import DuplicateName
 
 
 async def list_users(request: Request) -> Response:
@@ -54,7 +54,9 @@ async def list_reputations(request: Request) -> Response:
     """GET /reputation: the scores that are known, lowest first."""
     score = number(LOWEST, HIGHEST)
     found, limit, offset = query(request, {"tier": choice(TIERS), "min_score": score, "max_score": score})
-    return list_of(await _server(request).store.page(scores.SCORES, found, limit=limit, offset=offset), limit, offset)
+    return list_of(
+        await _server(request).store.page(reputation_scores.SCORES, found, limit=limit, offset=offset), limit, offset
+    )
 
 
 async def list_events(request: Request) -> Response:
@@ -63,12 +65,14 @@ async def list_events(request: Request) -> Response:
     found, limit, offset = query(request, filters)
     if "user" in found:
         found["key"] = users.key(found.pop("user"))
-    return list_of(await _server(request).store.page(scores.EVENTS, found, limit=limit, offset=offset), limit, offset)
+    return list_of(
+        await _server(request).store.page(reputation_scores.EVENTS, found, limit=limit, offset=offset), limit, offset
+    )
 
 
 async def read_reputation(request: Request) -> Response:
     """GET /reputation/{user}: a user's score and tier."""
-    known = await scores.read(_server(request).store, _user(request))
+    known = await reputation_scores.read(_server(request).store, _user(request))
     if known is None:
         raise Problem(404, "nothing is known of this user")
     return Json(known)
@@ -78,13 +82,13 @@ async def replace_reputation(request: Request) -> Response:
     """PUT /reputation/{user}: a score by hand, and why."""
     store, user = _server(request).store, _user(request)
     wanted = fields(parse_reputation, await read_json(request), "the body tells no reputation")
-    await scores.write(store, user, score=wanted.score, vip=wanted.vip, reason=wanted.reason)
-    return Json(await scores.read(store, user))
+    await reputation_scores.write(store, user, score=wanted.score, vip=wanted.vip, reason=wanted.reason)
+    return Json(await reputation_scores.read(store, user))
 
 
 async def delete_reputation(request: Request) -> Response:
     """DELETE /reputation/{user}: back to the start, with nothing held against the user."""
-    if not await scores.forget(_server(request).store, _user(request)):
+    if not await reputation_scores.forget(_server(request).store, _user(request)):
         raise Problem(404, "nothing is known of this user")
     return Response(status_code=204)
 
@@ -95,7 +99,7 @@ async def _told(request: Request, user: str) -> Response:
     told: dict[str, Any] = {
         "user": user,
         "limits": await users.limits(server.store, user, reputation=in_force),
-        "reputation": await scores.read(server.store, user) or scores.start(user),
+        "reputation": await reputation_scores.read(server.store, user) or reputation_scores.start(user),
         "reputation_in_force": in_force,
     }
     return Json(told)

@@ -12,13 +12,14 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gaia_server import limiter, live
+from gaia_server import live
+from gaia_server.app_state import Server
 from gaia_server.connection import Unavailable
 from gaia_server.dashboard import ASSETS
+from gaia_server.http.routes import Path, routes
+from gaia_server.limiting import ratelimit_headers
+from gaia_server.limiting.rules import RESOURCE_TYPES
 from gaia_server.problem import Problem, on_error, on_http_exception, on_problem
-from gaia_server.routes import Path, routes
-from gaia_server.rules import RESOURCE_TYPES
-from gaia_server.server import Server
 
 _API = "/api/"
 _QUOTAS = "/api/admin/quotas/"
@@ -88,7 +89,7 @@ class Limit:
         except Unavailable:
             await unavailable().response()(scope, receive, send)
             return
-        headers = limiter.headers(decision)
+        headers = ratelimit_headers.headers(decision)
         if decision.admitted:
             await self._app(scope, receive, _adding(headers, send))
             return

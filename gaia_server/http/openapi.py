@@ -6,12 +6,12 @@ from typing import Any
 
 from gaia_server import __version__
 from gaia_server.analytics import PERIODS
-from gaia_server.api import DEFAULT_MINUTES, MAX_MINUTES
-from gaia_server.asking import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
-from gaia_server.asking import NAME_PATTERN as USER_PATTERN
-from gaia_server.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
-from gaia_server.rules import LIMIT_TYPES, MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
-from gaia_server.user_fields import REASON_PATTERN
+from gaia_server.http.admin_api import DEFAULT_MINUTES, MAX_MINUTES
+from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
+from gaia_server.http.request_parsing import NAME_PATTERN as USER_PATTERN
+from gaia_server.http.user_fields import REASON_PATTERN
+from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
+from gaia_server.limiting.rules import LIMIT_TYPES, MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME = {"type": "string", "format": "date-time"}

@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
-from gaia_server import api, api_users, dashboard, live, openapi
-from gaia_server.asking import read_json
+from gaia_server import dashboard, live
+from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S
-from gaia_server.openapi import Operation
+from gaia_server.http import admin_api, admin_api_users, openapi
+from gaia_server.http.openapi import Operation
+from gaia_server.http.request_parsing import read_json
 from gaia_server.problem import Json, Problem
-from gaia_server.server import Server
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -114,35 +115,37 @@ TABLE: tuple[Entry, ...] = (
             "A session for the dashboard", {204: None, 401: "Problem", 403: "Problem"}, body="Login", limited=True
         ),
     ),
-    _admin("GET", "/config", api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
-    _admin("POST", "/config", api.create_rule, {201: "Rule", 409: "Problem"}, "Create a rule", body="RuleFields"),
-    _admin("GET", "/config/{id}", api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
+    _admin("GET", "/config", admin_api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
+    _admin("POST", "/config", admin_api.create_rule, {201: "Rule", 409: "Problem"}, "Create a rule", body="RuleFields"),
+    _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
     _admin(
         "PUT",
         "/config/{id}",
-        api.replace_rule,
+        admin_api.replace_rule,
         {200: "Rule", 404: "Problem", 409: "Problem"},
         "Replace a rule",
         body="RuleFields",
     ),
-    _admin("DELETE", "/config/{id}", api.delete_rule, {204: None, 404: "Problem"}, "Delete a rule and its counts"),
-    _admin("GET", "/usage", api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
+    _admin(
+        "DELETE", "/config/{id}", admin_api.delete_rule, {204: None, 404: "Problem"}, "Delete a rule and its counts"
+    ),
+    _admin("GET", "/usage", admin_api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
     _admin(
         "GET",
         "/violations",
-        api.violations,
+        admin_api.violations,
         {200: "Violations"},
         "Refused requests",
         (*_PAGE, "rule_id", "scope", "key", "since", "until"),
     ),
-    _admin("GET", "/alerts", api.alerts, {200: "Alerts"}, "What fired", (*_PAGE, "state", "since", "until")),
-    _admin("GET", "/analytics", api.analytics_, {200: "Analytics"}, "Numbers of a time", ("minutes", "per")),
-    _admin("GET", "/users", api_users.list_users, {200: "Users"}, "Who is counted, by the fullest limit", _PAGE),
-    _admin("GET", "/users/{user}", api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
+    _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "What fired", (*_PAGE, "state", "since", "until")),
+    _admin("GET", "/analytics", admin_api.analytics_, {200: "Analytics"}, "Numbers of a time", ("minutes", "per")),
+    _admin("GET", "/users", admin_api_users.list_users, {200: "Users"}, "Who is counted, by the fullest limit", _PAGE),
+    _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
     _admin(
         "PUT",
         "/users/{user}",
-        api_users.replace_limits,
+        admin_api_users.replace_limits,
         {200: "User", 404: "Problem", 409: "Problem"},
         "Set one user's own limits",
         body="UserLimits",
@@ -150,14 +153,14 @@ TABLE: tuple[Entry, ...] = (
     _admin(
         "DELETE",
         "/users/{user}",
-        api_users.delete_limits,
+        admin_api_users.delete_limits,
         {204: None, 404: "Problem"},
         "Delete one user's own limits and their counts",
     ),
     _admin(
         "GET",
         "/reputation",
-        api_users.list_reputations,
+        admin_api_users.list_reputations,
         {200: "Reputations"},
         "Known scores, lowest first",
         (*_PAGE, "tier", "min_score", "max_score"),
@@ -165,7 +168,7 @@ TABLE: tuple[Entry, ...] = (
     _admin(
         "GET",
         "/reputation-events",
-        api_users.list_events,
+        admin_api_users.list_events,
         {200: "ReputationEvents"},
         "Why scores changed",
         (*_PAGE, "user", "kind", "since", "until"),
@@ -173,14 +176,14 @@ TABLE: tuple[Entry, ...] = (
     _admin(
         "GET",
         "/reputation/{user}",
-        api_users.read_reputation,
+        admin_api_users.read_reputation,
         {200: "Reputation", 404: "Problem"},
         "One user's reputation",
     ),
     _admin(
         "PUT",
         "/reputation/{user}",
-        api_users.replace_reputation,
+        admin_api_users.replace_reputation,
         {200: "Reputation", 404: "Problem"},
         "Set a reputation by hand",
         body="ReputationFields",
@@ -188,7 +191,7 @@ TABLE: tuple[Entry, ...] = (
     _admin(
         "DELETE",
         "/reputation/{user}",
-        api_users.delete_reputation,
+        admin_api_users.delete_reputation,
         {204: None, 404: "Problem"},
         "Forget a reputation",
     ),

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gaia_server.reputation import HIGHEST, LOWEST
-from gaia_server.rules import LIMIT_TYPES, MAX_LIMIT, FieldError, InvalidFields
+from gaia_server.limiting.reputation import HIGHEST, LOWEST
+from gaia_server.limiting.rules import LIMIT_TYPES, MAX_LIMIT, FieldError, InvalidFields
 
 REASON_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
 """No control characters."""

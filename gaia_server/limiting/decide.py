@@ -8,9 +8,10 @@ import psycopg
 from psycopg import AsyncConnection
 
 from gaia_server import connection
-from gaia_server.batch import Rejected
 from gaia_server.connection import TRIES, UNDONE, Unavailable
-from gaia_server.limiter import Decision, Principal, Standing
+from gaia_server.limiting.decision import Decision, Standing
+from gaia_server.limiting.group_commit import Rejected
+from gaia_server.limiting.principal import Principal
 
 CHECK = (
     "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_at, blocked_at,"

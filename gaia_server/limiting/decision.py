@@ -1,14 +1,11 @@
 """The answer to one check: where every rule stands. Pure: no SQL, no clock, no socket."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
-from gaia_server import address
-from gaia_server.address import Address
-from gaia_server.settings import Network
 
 _WINDOW_S = {
     "requests_per_second": 1,

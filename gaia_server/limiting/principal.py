@@ -1,21 +1,13 @@
 """The limiter's core: who asks, and what the answer's headers say. Pure: no SQL, no clock, no socket.
 
-Whether a request is admitted is decided by the database, in `checks.Checks.decide`.
+Whether a request is admitted is decided by the database, in `decide.Checks.decide`.
 """
 
-from gaia_server.limiting.ratelimit_headers import headers
-
-from gaia_server.limiting.decision import Decision
-
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import NamedTuple
 
-from gaia_server import address
-from gaia_server.address import Address
+from gaia_server.limiting import address
+from gaia_server.limiting.address import Address
 from gaia_server.settings import Network
 
 MAX_NAME = 200

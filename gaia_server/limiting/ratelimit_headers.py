@@ -1,15 +1,7 @@
 """The headers of a limited answer."""
 
 from gaia_server.limiting.decision import Decision
-import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import NamedTuple
-from gaia_server import address
-from gaia_server.address import Address
-from gaia_server.settings import Network
+
 
 def headers(decision: Decision) -> dict[str, str]:
     """Return the headers of a limited answer: draft-ietf-httpapi-ratelimit-headers-10, and the X- ones.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gaia_server import address
+from gaia_server.limiting import address
 
 SCOPES = ("global", "ip", "user", "session", "api_key")
 LIMIT_TYPES = (

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from gaia_server.problem import timestamp
+from gaia_server.encoding import timestamp
 
 
 @dataclass(frozen=True, slots=True)

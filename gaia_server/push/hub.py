@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gaia_server.problem import encode, timestamp
+from gaia_server.encoding import encode, timestamp
 
 OUTBOX_SIZE = 64
 MAX_CLIENTS = 10_000

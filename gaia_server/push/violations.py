@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gaia_server.limiter import Standing
-from gaia_server.problem import encode, timestamp
+from gaia_server.encoding import encode, timestamp
+from gaia_server.limiting.decision import Standing
 
 MAX_PENDING = 15
 """How many violations one push tells apart: as a rule they fit into one notification of the database."""

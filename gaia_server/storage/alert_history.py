@@ -6,9 +6,9 @@ One statement counts, fires and resolves on one snapshot, so processes that look
 from dataclasses import dataclass
 from typing import LiteralString
 
-from gaia_server.alerts import AlertRule, Episode
-from gaia_server.listings import Listing
-from gaia_server.store import Store
+from gaia_server.push.alerts import AlertRule, Episode
+from gaia_server.storage.queries import Listing
+from gaia_server.storage.store import Store
 
 ALERTS = Listing(
     """

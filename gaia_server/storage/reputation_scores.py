@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, LiteralString
 
-from gaia_server.listings import Listing
-from gaia_server.reputation import FACTORS, START, Reputation
-from gaia_server.store import Store
-from gaia_server.users import key
+from gaia_server.limiting.reputation import FACTORS, START, Reputation
+from gaia_server.storage.queries import Listing
+from gaia_server.storage.store import Store
+from gaia_server.storage.users import key
 
 _SCORE: LiteralString = """
     SELECT substr(key, 6) AS "user", score, tier, vip, reputation_factor(tier)::float8 AS factor, clean_requests,

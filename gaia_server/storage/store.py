@@ -16,8 +16,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from gaia_server import connection
 from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
-from gaia_server.listings import ANALYTICS, MAX_COUNTED, RULES, USAGE, VIOLATIONS, Listing
-from gaia_server.rules import Rule, RuleFields
+from gaia_server.limiting.rules import Rule, RuleFields
+from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, RULES, USAGE, VIOLATIONS, Listing
 
 POOL_SIZE = 10
 MAX_WAITING = 1000

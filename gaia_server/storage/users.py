@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, LiteralString
 
-from gaia_server.listings import Listing
-from gaia_server.rules import NAME_PATTERN
-from gaia_server.store import DuplicateName, Rows, Store
+from gaia_server.limiting.rules import NAME_PATTERN
+from gaia_server.storage.queries import Listing
+from gaia_server.storage.store import DuplicateName, Rows, Store
 
 # How full each limit of each user is, as of the newest admission.
 _SHARES: LiteralString = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.deploy import rollout
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from tests.deploy.stage import Stage
 
 MIGRATION = "CREATE TABLE IF NOT EXISTS items (id int PRIMARY KEY);\n"

@@ -1,7 +1,7 @@
 """A ground on which deployments and rollbacks are killed at every point, and what must hold after the next command.
 
 The harness runs in a process forked from a warm one, so that a case is quick; it is killed for real, by the hook
-that `gaia_checks.deploy.diary` documents.
+that `gaia_checks.deploy.state.deployment_journal` documents.
 """
 
 import fcntl
@@ -15,14 +15,19 @@ import httpx
 import psycopg
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
-from gaia_checks.deploy import artifact, ledger, links, migrate, places, processes, record, rollout, swap
-from gaia_checks.deploy.child import MARK
-from gaia_checks.deploy.points import Event, Point
+from gaia_checks import jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.release import links, release_folder
+from gaia_checks.deploy.state import ledger, paths, processes, supervisor_state
+from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.steps import swap
+from gaia_checks.deploy.supervisor.server_process import MARK
+from gaia_checks.files import sha256
 from tests.deploy import stranger
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage
-from tests.postgres import fresh
+from tests.support.postgres import fresh
 
 BASE = "CREATE TABLE IF NOT EXISTS items (id bigint PRIMARY KEY);\n"
 PREPARE = {Point.LINT, Point.REHEARSE, Point.DUMP, Point.MIGRATE}
@@ -78,36 +83,36 @@ class KillGround:
 
     def reached(self, point: Point, event: Event) -> bool:
         """Whether the newest journal has the point."""
-        here = places.of(self.stage.environment)
+        here = paths.of(self.stage.environment)
         newest = (
             here.journal if here.journal.exists() else max(here.journals.iterdir(), key=lambda p: p.stat().st_mtime)
         )
-        return (point, event) in {(line.get("point"), line["event"]) for line in journal.read(newest)}
+        return (point, event) in {(line.get("point"), line["event"]) for line in jsonl.read(newest)}
 
     def assert_one_serves_as_the_ledger_says(self) -> None:
         """One server, the old or the new as the ledger says; it is verified; no lock and nothing half-made is left."""
         environment = self.stage.environment
-        here, now = places.of(environment), rollout.status(environment)
+        here, now = paths.of(environment), rollout.status(environment)
         assert now.release_dir is not None
         assert now.release_dir.name == ledger.served(environment)[-1]
         assert links.target(here.releases, "current") == now.release_dir
         assert links.target(here.releases, "previous") not in (None, now.release_dir)
         assert now.process is not None
         assert [pid for pid, _ in processes.marked(MARK, here.caches)] == [now.process.pid]
-        assert artifact.describe(now.release_dir).sha256 == artifact.sha256(
+        assert release_folder.describe(now.release_dir).sha256 == sha256(
             stranger.build(self.stage.folder, self.serving() or "", *_flags(self.handover))
         )
         swap.verify_public(environment)
         assert not here.journal.exists()
         assert not list(here.releases.glob(".new-*"))
         assert not list(here.dumps.glob("*.new"))
-        found = record.read(here.record)
+        found = supervisor_state.read(here.record)
         assert found is not None
         assert found.supervisor.alive
         with here.deploy_lock.open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with psycopg.connect(self.stage.variables["DATABASE_URL"], autocommit=True) as connection:
-            free = connection.execute("SELECT pg_try_advisory_lock(%s)", (migrate.LOCK_KEY,)).fetchone()
+            free = connection.execute("SELECT pg_try_advisory_lock(%s)", (runner.LOCK_KEY,)).fetchone()
             assert free == (True,)
             scratch = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'gaia_scratch_%'")
             assert scratch.fetchall() == []

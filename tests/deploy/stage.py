@@ -14,9 +14,10 @@ import httpx
 import psutil
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
-from gaia_checks.deploy import places, record, rollout
-from gaia_checks.deploy.status import Status
+from gaia_checks import jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.reporting.status import Status
+from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.environment import Environment
 
 FAKE = Path(__file__).with_name("fake_server.py")
@@ -86,13 +87,13 @@ class Stage:
 
     def supervisor(self) -> psutil.Process:
         """The supervisor's process."""
-        found = record.read(places.of(self.environment).record)
+        found = supervisor_state.read(paths.of(self.environment).record)
         assert found is not None
         return psutil.Process(found.supervisor.pid)
 
     def kill_supervisor(self) -> None:
         """End the supervisor as the kernel does when memory runs out."""
-        found = record.of(self.supervisor().pid)
+        found = supervisor_state.of(self.supervisor().pid)
         kill(found.pid)
         eventually(lambda: not found.alive)
 
@@ -104,7 +105,7 @@ class Stage:
 
 def lines(stage: Stage) -> list[dict[str, Any]]:
     """Return the ledger's lines."""
-    return list(journal.read(places.of(stage.environment).ledger))
+    return list(jsonl.read(paths.of(stage.environment).ledger))
 
 
 def eventually(condition: Callable[[], object], within_s: float = 15) -> None:

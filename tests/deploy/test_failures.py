@@ -12,14 +12,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks.deploy import places, processes, rollout
-from gaia_checks.deploy.child import MARK
-from gaia_checks.deploy.embedded import Cluster
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.postgres.embedded import Cluster
+from gaia_checks.deploy.state import paths, processes
+from gaia_checks.deploy.supervisor.server_process import MARK
 from gaia_checks.errors import ArtifactError, GaiaError, MigrationError, NotReady, NotWritable, VerifyError
 from tests.deploy import stranger
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, lines
-from tests.postgres import fresh
+from tests.support.postgres import fresh
 
 SERVER = '[server]\nhandover = true\npaths = ["/healthz"]\nready_s = 1.5\n'
 HANDOVER = "-DHANDOVER"
@@ -84,7 +85,7 @@ def with_migration(stage: Stage, name: str, text: str) -> Path:
 def assert_old_serves(stage: Stage, why: GaiaError | None = None) -> None:
     """Version 1 answers, alone; the error and the ledger say why and that it serves."""
     assert stage.text("/healthz") == "version 1\n"
-    here, now = places.of(stage.environment), stage.status()
+    here, now = paths.of(stage.environment), stage.status()
     assert now.process is not None
     assert [pid for pid, _ in processes.marked(MARK, here.caches)] == [now.process.pid]
     assert not here.journal.exists()
@@ -225,4 +226,4 @@ def test_an_old_server_that_ignores_sigterm(stage: Stage) -> None:
     stage.deploy("1", "stubborn")
     stage.deploy("2")
     assert stage.health()["version"] == "2"
-    assert len(processes.marked(MARK, places.of(stage.environment).caches)) == 1
+    assert len(processes.marked(MARK, paths.of(stage.environment).caches)) == 1

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gaia_checks.deploy import points
-from gaia_checks.deploy.points import Event, Point
+from gaia_checks.deploy.state import checkpoints
+from gaia_checks.deploy.state.checkpoints import Event, Point
 from tests.deploy.killing import KillGround, kill_ground, killed
 
 VICTIM = pytest.mark.parametrize(
@@ -28,21 +28,21 @@ def alone(postgres: str) -> Iterator[KillGround]:
 
 
 @VICTIM
-@pytest.mark.parametrize(("point", "event"), points.DEPLOY)
+@pytest.mark.parametrize(("point", "event"), checkpoints.DEPLOY)
 def test_a_deployment_is_all_or_nothing(handed: KillGround, victim: str, point: Point, event: Event) -> None:
     """With hand-over."""
     killed(handed, "deploy 2", "1", point, event, victim)
 
 
 @VICTIM
-@pytest.mark.parametrize(("point", "event"), points.ROLLBACK)
+@pytest.mark.parametrize(("point", "event"), checkpoints.ROLLBACK)
 def test_a_rollback_is_all_or_nothing(handed: KillGround, victim: str, point: Point, event: Event) -> None:
     """With hand-over; the schema stays."""
     killed(handed, "rollback", "2", point, event, victim)
 
 
 @VICTIM
-@pytest.mark.parametrize(("point", "event"), points.SCHEMA)
+@pytest.mark.parametrize(("point", "event"), checkpoints.SCHEMA)
 def test_a_rollback_of_the_schema_is_all_or_nothing(
     handed: KillGround, victim: str, point: Point, event: Event
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_rollback_of_the_schema_is_all_or_nothing(
 
 
 @VICTIM
-@pytest.mark.parametrize(("point", "event"), points.STOP_AND_START)
+@pytest.mark.parametrize(("point", "event"), checkpoints.STOP_AND_START)
 def test_a_stop_and_start_is_all_or_nothing(alone: KillGround, victim: str, point: Point, event: Event) -> None:
     """Where the old server has to make room first."""
     killed(alone, "deploy 2", "1", point, event, victim)

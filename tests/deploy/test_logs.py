@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import logs
-from gaia_checks.deploy import logfile, places
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.supervisor import log_rotation
 from tests.deploy.stage import Stage, eventually
 
 
 @pytest.fixture
 def log(stage: Stage) -> Path:
     """A log of three lines, the last of them no JSON."""
-    places.prepare(places.of(stage.environment))
-    path = places.of(stage.environment).server_log
+    paths.prepare(paths.of(stage.environment))
+    path = paths.of(stage.environment).server_log
     path.write_text('{"time":"t1","level":"info","msg":"one","n":1}\n{"level":"error","msg":"two"}\nTraceback\n')
     return path
 
@@ -68,7 +69,7 @@ def test_secrets_are_not_shown(stage: Stage, log: Path) -> None:
 
 def test_the_end_is_found_behind_a_rotation(stage: Stage, log: Path) -> None:
     """What was moved a moment ago still belongs to the last lines."""
-    logfile.rotate(log, limit_bytes=0)
+    log_rotation.rotate(log, limit_bytes=0)
     write(log, "four")
     assert stage.gaia("logs", str(stage.file), "-n", "2").stdout == "Traceback\nfour\n"
 
@@ -76,13 +77,13 @@ def test_the_end_is_found_behind_a_rotation(stage: Stage, log: Path) -> None:
 def test_following_goes_on_across_rotations_and_ends_with_ctrl_c(stage: Stage) -> None:
     """From a log that is not there yet, over two rotations; every line once; Ctrl-C is no failure."""
     with following(stage, "-n", "1000") as (process, output):
-        log = places.of(stage.environment).server_log
-        places.prepare(places.of(stage.environment))
+        log = paths.of(stage.environment).server_log
+        paths.prepare(paths.of(stage.environment))
         write(log, *(f"a{number}" for number in range(200)))
         eventually(lambda: "a199\n" in output.read_text())
         for letter in "bc":
             write(log, f"last before {letter}")
-            logfile.rotate(log, limit_bytes=0)
+            log_rotation.rotate(log, limit_bytes=0)
             write(log, *(f"{letter}{number}" for number in range(300)))
             eventually(lambda wanted=f"{letter}299\n": wanted in output.read_text())  # type: ignore[misc]
         process.send_signal(signal.SIGINT)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy import lock, places
 from gaia_checks.deploy.prune import prune
+from gaia_checks.deploy.state import lock, paths
 from gaia_checks.errors import Busy
 from tests.deploy.stage import Stage
 
 
 def releases(stage: Stage) -> Path:
     """Where they are kept."""
-    return places.of(stage.environment).releases
+    return paths.of(stage.environment).releases
 
 
 def add(stage: Stage, name: str, age_s: int) -> None:
@@ -30,7 +30,7 @@ def add(stage: Stage, name: str, age_s: int) -> None:
 
 def test_the_newest_are_kept_and_so_are_current_and_previous(stage: Stage) -> None:
     """However old current and previous are; what a killed command left goes too."""
-    places.prepare(places.of(stage.environment))
+    paths.prepare(paths.of(stage.environment))
     stage.deploy("1")
     stage.deploy("2")
     used = {path.name for path in releases(stage).iterdir()}
@@ -49,9 +49,9 @@ def test_the_newest_are_kept_and_so_are_current_and_previous(stage: Stage) -> No
 
 def test_nothing_is_removed_under_a_deployment(stage: Stage) -> None:
     """Whoever changes the environment is named."""
-    places.prepare(places.of(stage.environment))
+    paths.prepare(paths.of(stage.environment))
     add(stage, "a", age_s=1)
-    held = places.of(stage.environment).deploy_lock
+    held = paths.of(stage.environment).deploy_lock
     with (
         lock.hold(held, environment="stage", why="deploy phase-9", since=""),
         pytest.raises(Busy, match="stage: busy: deploy phase-9"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from gaia_checks.deploy import embedded
+from gaia_checks.deploy.postgres import embedded
 from tests.deploy.stage import Stage, eventually, kill
 
 

@@ -7,9 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import cli, journal
-from gaia_checks.deploy import artifact, downgrade, links, migrate, places, rollout
+from gaia_checks import cli, jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.release import links
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.steps import downgrade_schema
 from gaia_checks.errors import ConfigurationError, MigrationError, VerifyError
+from gaia_checks.files import sha256
 from tests.deploy import stranger
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, lines
@@ -76,7 +81,7 @@ def test_the_binary_goes_back_in_seconds_and_the_schema_stays(two: Stage) -> Non
     assert time.monotonic() - began < 10
     assert version(two) == "1"
     assert status.previous is not None
-    assert status.previous.sha256 == artifact.sha256(stranger.build(two.folder, "2", "-DHANDOVER"))
+    assert status.previous.sha256 == sha256(stranger.build(two.folder, "2", "-DHANDOVER"))
     assert any("the schema is ahead of it by 002_more" in text for text in said)
     assert query(two, "SELECT count(*) FROM extras") == [(0,)]
     rollout.rollback(two.environment)
@@ -96,9 +101,9 @@ def test_without_a_previous_release_nothing_happens(two: Stage, monkeypatch: pyt
 
 def test_a_deployment_undone_at_its_very_end_leaves_the_way_back(two: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The links go back, too: to the release before the one that serves, and to none where there was none."""
-    releases = places.of(two.environment).releases
+    releases = paths.of(two.environment).releases
     with monkeypatch.context() as broken:
-        broken.setattr(migrate, "ahead_of", refuse)
+        broken.setattr(runner, "ahead_of", refuse)
         with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
             deploy(two, "2", {"001_items": ITEMS})
     assert version(two) == "1"
@@ -106,7 +111,7 @@ def test_a_deployment_undone_at_its_very_end_leaves_the_way_back(two: Stage, mon
     assert links.target(releases, "previous") is None
     deploy(two, "3", {"001_items": ITEMS})
     with monkeypatch.context() as broken:
-        broken.setattr(migrate, "ahead_of", refuse)
+        broken.setattr(runner, "ahead_of", refuse)
         with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
             deploy(two, "4", {"001_items": ITEMS})
     assert version(two) == "3"
@@ -120,7 +125,7 @@ def test_where_only_the_schema_did_not_go_back_there_is_a_way_forward(
     """The older release serves by then and stays; what served before it is its previous one."""
     deploy(two, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
     with monkeypatch.context() as broken:
-        broken.setattr(downgrade, "run", refuse)
+        broken.setattr(downgrade_schema, "run", refuse)
         with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
             rollout.rollback(two.environment, database=True, confirm=lambda _: True)
     assert version(two) == "1"
@@ -177,17 +182,17 @@ def test_without_a_rollback_file_our_tables_come_from_the_dump(two: Stage) -> No
 def test_the_dump_is_for_us_alone(two: Stage) -> None:
     """The owned tables lie on the disk with mode 0600, before anything is migrated."""
     deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    (kept,) = places.of(two.environment).dumps.glob("*.dump")
+    (kept,) = paths.of(two.environment).dumps.glob("*.dump")
     assert kept.stat().st_mode & 0o777 == 0o600
     assert kept.read_bytes().startswith(b"PGDMP")
-    (about,) = journal.read(kept.with_suffix(".json"))
+    (about,) = jsonl.read(kept.with_suffix(".json"))
     assert about["rows"] == {"items": 2, "schema_migrations": 1}
 
 
 def test_neither_file_nor_dump_is_no_way_back(two: Stage) -> None:
     """When the schema cannot be taken back, that is said before anything is touched."""
     deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    for kept in places.of(two.environment).dumps.glob("*.dump"):
+    for kept in paths.of(two.environment).dumps.glob("*.dump"):
         kept.unlink()
     with pytest.raises(MigrationError, match=r"002_more has no rollback/002_more\.sql and there is no dump"):
         rollout.rollback(two.environment, database=True, confirm=lambda _: True)
@@ -216,7 +221,7 @@ def test_a_release_that_no_longer_holds_is_not_gone_back_to(two: Stage) -> None:
 def test_a_damaged_release_is_refused(two: Stage) -> None:
     """A file that is not the released one does not come back."""
     deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    previous = (places.of(two.environment).releases / "previous").resolve()
+    previous = (paths.of(two.environment).releases / "previous").resolve()
     executable: Path = previous / "gaia_server"
     executable.chmod(0o755)
     executable.write_bytes(executable.read_bytes() + b"\0")

@@ -18,15 +18,21 @@ import psutil
 import psycopg
 import pytest
 
-from gaia_checks import journal
-from gaia_checks.deploy import adopt, artifact, doctor, embedded, places, processes, record, rollout, supervise, swap
-from gaia_checks.deploy.child import Order, Server
+from gaia_checks import jsonl
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.prune import prune
-from gaia_checks.deploy.supervisor import Supervisor
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.reporting import doctor
+from gaia_checks.deploy.state import paths, processes, supervisor_state
+from gaia_checks.deploy.steps import swap
+from gaia_checks.deploy.supervisor import adopt, daemon
+from gaia_checks.deploy.supervisor.server_process import Order, Server
+from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
-from tests import clock
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, kill
+from tests.support import clock
 
 DEPLOY = """
 import sys
@@ -39,13 +45,13 @@ rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrat
 
 def ledger(stage: Stage) -> list[tuple[str, str]]:
     """Return the ledger as (step, event)."""
-    path = places.of(stage.environment).ledger
-    return [(line["step"], line["event"]) for line in journal.read(path)]
+    path = paths.of(stage.environment).ledger
+    return [(line["step"], line["event"]) for line in jsonl.read(path)]
 
 
 def assert_nothing_runs(stage: Stage) -> None:
     """No process, no socket and no PostgreSQL of this stage is left."""
-    here = places.of(stage.environment)
+    here = paths.of(stage.environment)
     cluster = embedded.of(stage.environment)
     assert stage.processes() == []
     assert cluster is None or not cluster.running()
@@ -250,7 +256,7 @@ def test_a_full_disk_ends_nothing_that_the_supervisor_does(stage: Stage) -> None
     first = stage.deploy()
     assert first.process is not None
     supervisor = stage.supervisor()
-    record_bytes = places.of(stage.environment).record.stat().st_size
+    record_bytes = paths.of(stage.environment).record.stat().st_size
     _, most = resource.prlimit(supervisor.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(supervisor.pid, resource.RLIMIT_FSIZE, (record_bytes // 2, most))
     kill(first.process.pid)
@@ -273,12 +279,12 @@ def answering(stage: Stage) -> int | None:
 
 def test_a_server_that_has_ended_and_is_not_kept_does_not_serve(stage: Stage) -> None:
     """Who asks which release serves, to repair say, must not be told the one of a dead server."""
-    places.prepare(places.of(stage.environment))
+    paths.prepare(paths.of(stage.environment))
     order = Order(stage.folder, {}, "127.0.0.1", 1)
     ask = {"do": "serving", "order": {**asdict(order), "release": str(stage.folder)}}
 
     async def serving() -> list[str | None]:
-        supervisor, server = Supervisor(places.of(stage.environment)), Server(order, record.mine(), "")
+        supervisor, server = Supervisor(paths.of(stage.environment)), Server(order, supervisor_state.mine(), "")
         supervisor._active = server  # noqa: SLF001 - a keeper that died has no door of its own
         before = await supervisor._answer(ask)  # noqa: SLF001
         server.exited.set()
@@ -303,7 +309,7 @@ def test_postgresql_that_a_full_disk_keeps_down_is_tried_again(
     embedded_stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the system refuses once is no reason to leave the database down."""
-    places.prepare(places.of(embedded_stage.environment))
+    paths.prepare(paths.of(embedded_stage.environment))
     cluster = embedded.of(embedded_stage.environment)
     assert cluster is not None
     start = embedded.Cluster.start
@@ -313,10 +319,10 @@ def test_postgresql_that_a_full_disk_keeps_down_is_tried_again(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(embedded.Cluster, "start", refused)
-    monkeypatch.setattr(supervise, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(daemon, "_LOOK_EVERY_S", 0.01)
 
     async def keep() -> None:
-        keeping = asyncio.create_task(supervise._keep(cluster))  # noqa: SLF001 - it belongs to a whole process
+        keeping = asyncio.create_task(daemon._keep(cluster))  # noqa: SLF001 - it belongs to a whole process
         await asyncio.to_thread(eventually, cluster.alive, within_s=30)
         keeping.cancel()
 
@@ -337,7 +343,7 @@ def versions(dsn: str) -> list[tuple[str]]:
 
 def test_a_server_that_ignores_sigterm_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopping ends also a server that does not want to."""
-    monkeypatch.setattr("gaia_checks.deploy.processes.TERM_S", 0.5)
+    monkeypatch.setattr("gaia_checks.deploy.state.processes.TERM_S", 0.5)
     stage.deploy("1", "stubborn")
     stage.kill_supervisor()
     rollout.stop(stage.environment)
@@ -365,7 +371,7 @@ def test_a_clock_that_is_set_makes_no_process_a_stranger(stage: Stage, monkeypat
     assert first.process is not None
     clock.step(monkeypatch)
     assert stage.status() == first
-    assert adopt.survivor(places.of(stage.environment), pytest.fail) is not None
+    assert adopt.survivor(paths.of(stage.environment), pytest.fail) is not None
     stage.deploy("2")
     assert stage.health()["version"] == "2"
     assert not processes.alive(first.process.pid, first.process.birth)
@@ -379,7 +385,7 @@ def test_an_adopted_server_makes_room_for_the_next_release(stage: Stage) -> None
     stage.deploy("2")
     assert stage.health()["version"] == "2"
     assert not processes.alive(first.process.pid, first.process.birth)
-    outages = [line["outage_ms"] for line in journal.read(places.of(stage.environment).ledger) if "outage_ms" in line]
+    outages = [line["outage_ms"] for line in jsonl.read(paths.of(stage.environment).ledger) if "outage_ms" in line]
     assert outages[0] == 0 < outages[1]
 
 
@@ -405,7 +411,7 @@ def test_what_an_orderly_reboot_ended_is_on_record_and_brought_back(embedded_sta
     assert embedded_stage.health()["version"] == "1"
 
 
-@pytest.mark.parametrize("damage", [artifact.remove, empty])
+@pytest.mark.parametrize("damage", [release_folder.remove, empty])
 def test_a_release_that_cannot_be_read_after_a_power_cut_is_deployed_over(
     stage: Stage, damage: Callable[[Path], None]
 ) -> None:
@@ -434,7 +440,7 @@ def test_a_server_that_outlives_its_release_serves_until_another_has_taken_over(
     """Somebody removed the folder of what runs: a deployment that fails leaves it, one that holds replaces it."""
     first = stage.deploy("1")
     assert first.release_dir is not None
-    artifact.remove(first.release_dir)
+    release_folder.remove(first.release_dir)
     assert (stage.status().state, stage.status().process) == ("running", first.process)
     with pytest.raises(NotReady, match=r"; nothing on record serves$"):
         stage.deploy("2", "crash")
@@ -489,7 +495,7 @@ def test_a_port_in_use_is_named_with_its_owner(stage: Stage) -> None:
             match=rf"stage: port \d+ is in use by .* \(pid {os.getpid()}\); stop it, or set PORT to a free port",
         ):
             stage.deploy()
-    assert not places.of(stage.environment).ledger.exists()
+    assert not paths.of(stage.environment).ledger.exists()
 
 
 def test_a_missing_executable_is_named(stage: Stage) -> None:
@@ -510,7 +516,7 @@ def test_deep_folders_do_not_break_sockets(embedded_stage: Stage) -> None:
     deep = embedded_stage.folder / ("d" * 60) / ("e" * 60)
     embedded_stage.variables["GAIA_HOME"] = str(deep)
     assert embedded_stage.deploy().state == "running"
-    short = places.of(embedded_stage.environment).control.parent
+    short = paths.of(embedded_stage.environment).control.parent
     assert str(short).startswith("/tmp/")
     assert stat.S_IMODE(short.stat().st_mode) == 0o700
     rollout.stop(embedded_stage.environment)
@@ -521,9 +527,9 @@ def test_deep_folders_do_not_break_sockets(embedded_stage: Stage) -> None:
 def test_the_record_is_for_us_alone(stage: Stage) -> None:
     """What the supervisor writes about itself and its socket are closed to others."""
     stage.deploy()
-    here = places.of(stage.environment)
+    here = paths.of(stage.environment)
     for path in (here.record, here.control, here.server_log, here.supervisor_log):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-    found = record.read(here.record)
+    found = supervisor_state.read(here.record)
     assert found is not None
     assert os.getsid(found.supervisor.pid) == found.supervisor.pid

@@ -9,7 +9,9 @@ from threading import Thread
 
 import pytest
 
-from gaia_checks.deploy import artifact, rollout
+from gaia_checks import files
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.release import release_folder
 from gaia_checks.errors import ArtifactError
 from tests.deploy import stranger
 from tests.deploy.conftest import make_stage
@@ -21,7 +23,7 @@ SERVER = '[server]\nhandover = false\npaths = ["/healthz"]\n'
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose tags hold a stranger's binary and no migration."""
-    monkeypatch.setattr(artifact, "ROOT", tmp_path)
+    monkeypatch.setattr(release_folder, "ROOT", tmp_path)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", tmp_path)
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "order.txt").write_text("# none\n")
@@ -49,7 +51,7 @@ def tag(repository: Path, stage: Stage, version: str, *, content: bool = True) -
     if content:
         (repository / "build" / "gaia_server").write_bytes(executable.read_bytes())
     else:
-        (repository / "build" / "gaia_server.sha256").write_text(f"{artifact.sha256(executable)}  gaia_server\n")
+        (repository / "build" / "gaia_server.sha256").write_text(f"{files.sha256(executable)}  gaia_server\n")
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "-m", version)
     git(repository, "tag", "--force", f"deploy/stage/phase-{version}")
@@ -93,7 +95,7 @@ def test_a_tag_that_moves_during_a_deployment_does_not_move_it(repository: Path,
     status = rollout.deploy(stage.environment, phase="phase-1", say=move)
     assert stage.text("/healthz") == "version 1\n"
     assert status.release is not None
-    assert status.release.sha256 == artifact.sha256(first)
+    assert status.release.sha256 == files.sha256(first)
     rollout.deploy(stage.environment, phase="phase-1")
     assert stage.text("/healthz") == "version 2\n"
 
@@ -128,12 +130,12 @@ def test_a_binary_comes_from_where_the_environment_says_and_must_be_the_tagged_o
         Thread(target=server.serve_forever, daemon=True).start()
         for version, place in (("1", str(shelf)), ("2", f"http://127.0.0.1:{server.server_port}")):
             binary = tag(repository, stage, version, content=False)
-            (shelf / artifact.sha256(binary)).write_bytes(binary.read_bytes())
+            (shelf / files.sha256(binary)).write_bytes(binary.read_bytes())
             take_from(stage, f"{place}/{{sha256}}")
             rollout.deploy(stage.environment, phase=f"phase-{version}")
             assert stage.text("/healthz") == f"version {version}\n"
         binary = tag(repository, stage, "3", content=False)
-        (shelf / artifact.sha256(binary)).write_bytes(b"something else")
+        (shelf / files.sha256(binary)).write_bytes(b"something else")
         with pytest.raises(
             ArtifactError, match=r"its sha256 is \w+, but the tag names \w+; put the right file there; "
         ):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 
-from gaia_checks.deploy import migrate
-from gaia_checks.deploy.dsn import renamed
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres.dsn import renamed
 from gaia_checks.environment import ROOT
 from tests.faults.place import Place
 from tests.faults.way import Way
@@ -101,7 +101,7 @@ def another_database(place: Place) -> Iterator[Place]:
     url = renamed(place.database_url, _ANOTHER)
     with place.connect() as session:
         session.execute(f"CREATE DATABASE {_ANOTHER}")
-    migrate.up(url, ROOT / "migrations")
+    runner.up(url, ROOT / "migrations")
     try:
         yield replace(place, ground=replace(place.ground, database="external", extra={"DATABASE_URL": url}))
     finally:

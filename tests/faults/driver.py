@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.place import Place
 from tests.faults.table import FAULTS, Fault
-from tests.ground import Outcome
+from tests.support.ground import Outcome
 
 
 def cases(*criteria: str) -> list[object]:

@@ -14,11 +14,11 @@ import psycopg
 from gaia_checks import environment as environments
 from gaia_checks import toml
 from gaia_checks.deploy import rollout
-from gaia_checks.deploy.status import Status
+from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.environment import ROOT, Environment
 from tests.faults import server
 from tests.faults.server import Switch
-from tests.ground import Ground, Outcome, ground, until
+from tests.support.ground import Ground, Outcome, ground, until
 
 Looks = Mapping[str, Mapping[str, float]]
 """look -> parameter -> value, in place of criteria.toml's."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from tests.faults.place import Place, place
 from tests.faults.table import SHORT
-from tests.ground import ground, until
+from tests.support.ground import ground, until
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from gaia_server import checks
-from gaia_server.checks import Question
-from gaia_server.limiter import Decision
+from gaia_server.limiting import decide
+from gaia_server.limiting.decide import Question
+from gaia_server.limiting.decision import Decision
 
 Connection = psycopg.Connection[Any]
 
@@ -33,8 +33,8 @@ def ask(
         learning,
         at,
     )
-    row = connection.execute(checks.CHECK.removesuffix(")") + ", %s)", arguments).fetchone()
-    return checks.decisions(questions, row or ())
+    row = connection.execute(decide.CHECK.removesuffix(")") + ", %s)", arguments).fetchone()
+    return decide.decisions(questions, row or ())
 
 
 def rule(

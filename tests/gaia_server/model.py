@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from gaia_server.limiter import Principal
+from gaia_server.limiting.principal import Principal
 
 WINDOWS = {
     "requests_per_second": timedelta(seconds=1),

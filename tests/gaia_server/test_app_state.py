@@ -6,7 +6,7 @@ import contextlib
 from starlette.requests import HTTPConnection
 
 from gaia_server import settings
-from gaia_server.server import Server
+from gaia_server.app_state import Server
 from tests.gaia_server import asking
 
 

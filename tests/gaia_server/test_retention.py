@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from gaia_server import retention
-from gaia_server.server import Server
+from gaia_server.app_state import Server
 from gaia_server.settings import Settings
-from gaia_server.store import Ask, Store
+from gaia_server.storage.store import Ask, Store
 from tests.gaia_server.conftest import Start
 
 DAYS = 30

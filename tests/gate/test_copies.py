@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.ground import Ground, ground, until
+from tests.support.ground import Ground, ground, until
 
 LOOKED_AT = ("qa.quotas", "prod.rollback")
 

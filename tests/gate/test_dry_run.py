@@ -15,10 +15,12 @@ from gaia_checks.gate import dry_run
 from gaia_checks.gate.sends import COPY, GATE, SENDS
 from gaia_checks.judge import criteria
 from gaia_checks.model import Names, Target
-from gaia_checks.probes import api, monitoring, quotas
-from tests.ground import Ground, ground
+from gaia_checks.probes import api
+from gaia_checks.probes.monitoring import monitoring_probe
+from gaia_checks.probes.rehearsal import quotas
 from tests.probes.conftest import release, server
 from tests.probes.servers import serving
+from tests.support.ground import Ground, ground
 
 __all__ = ["release", "server"]
 
@@ -78,7 +80,8 @@ def test_what_runs_on_a_copy_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("look", "probe", "more"), [("api", api.probe, 0), ("quotas", quotas.live, 0), ("monitoring", monitoring.probe, 5)]
+    ("look", "probe", "more"),
+    [("api", api.probe, 0), ("quotas", quotas.live, 0), ("monitoring", monitoring_probe.probe, 5)],
 )
 def test_what_was_counted_by_hand_is_what_is_sent(
     server: Target, look: str, probe: Callable[[Target], object], more: int

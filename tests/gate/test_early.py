@@ -9,7 +9,7 @@ from tests.faults import breaking
 from tests.faults.place import Looks, Place, place
 from tests.faults.table import SHORT
 from tests.faults.wrong import Answered
-from tests.ground import Outcome
+from tests.support.ground import Outcome
 
 LONG: Looks = {**SHORT, "soak": {"window_s": 600}, "memory": {"window_s": 600}, "connections": {"window_s": 600}}
 

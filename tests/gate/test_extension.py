@@ -9,10 +9,10 @@ import pytest
 
 from gaia_checks.gate import extension
 from gaia_checks.judge.looks import ends_s
-from gaia_checks.load.measurements import looked
+from gaia_checks.load.results.measurements import looked
 from gaia_checks.model import Check, Criterion, Measurement
 from gaia_checks.report import evidence
-from tests.ground import Ground, ground
+from tests.support.ground import Ground, ground
 
 SUCCESS = Check("load.outcomes", "proportion", 0.9995, "ratio")
 SERVED = Check("load.served_of_sent", "at_least", 0.999, "ratio")

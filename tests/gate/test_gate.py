@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
-from gaia_checks import journal
-from tests.ground import Ground, Outcome, ground, until
+from gaia_checks import jsonl
+from tests.support.ground import Ground, Outcome, ground, until
 
 CANARIES = {
     "ADMIN_TOKEN": "canary-admin-token-7f3a",
@@ -117,7 +117,7 @@ def test_nothing_is_left_in_the_target(passed: tuple[Ground, Outcome]) -> None:
     """No rule carries a run id after the gate, and no row of any table."""
     place, outcome = passed
     assert rules_of_gates(place) == []
-    looked = {seen["name"]: seen for seen in journal.read(outcome.folder / "measurements.jsonl")}["gate.rows_left"]
+    looked = {seen["name"]: seen for seen in jsonl.read(outcome.folder / "measurements.jsonl")}["gate.rows_left"]
     assert (looked["value"], looked["notes"]) == (0, [])
     assert looked["n"] >= 10
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.gate.machine_size import Limits, Observed, database_is_here, median_fsync_ms, summary, too_small, watch
 from gaia_checks.judge import criteria
 from gaia_checks.load.stalls import TIMELINE
@@ -112,8 +112,8 @@ def test_a_small_machine_is_found_from_what_the_observer_wrote(tmp_path: Path) -
     timeline = tmp_path / TIMELINE
     timeline.parent.mkdir()
     for _ in range(19):
-        journal.append(timeline, second(0.5))
+        jsonl.append(timeline, second(0.5))
     assert watched(tmp_path) is None
-    journal.append(timeline, second(0.5))
+    jsonl.append(timeline, second(0.5))
     assert watched(tmp_path, begun=True) is None
     assert (watched(tmp_path) or "").startswith(SMALL + "a sleeping process woke ")

@@ -10,11 +10,11 @@ from gaia_checks import environment
 from gaia_checks.gate import dry_run
 from gaia_checks.judge import criteria
 from gaia_checks.model import Target
-from tests import renamed, sshd
 from tests.gate.test_dry_run import requests_to
 from tests.gate.test_gate import DEV, LONG_LOOKS
-from tests.ground import ROOT, Ground, Outcome, ground
 from tests.probes.conftest import release, server
+from tests.support import renamed, sshd
+from tests.support.ground import ROOT, Ground, Outcome, ground
 
 __all__ = ["release", "server"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from gaia_checks.judge import certain
 from gaia_checks.judge.looks import ends_s
-from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.model import Check, Criterion, Measurement
 
 SERVED = Check("load.served_of_sent", "at_least", 0.999, "ratio")

@@ -9,7 +9,7 @@ from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge import certain, criteria
 from gaia_checks.judge.looks import ends_s
 from gaia_checks.judge.verdict import judge_measured
-from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.model import Check, Criterion, Measurement, State
 
 SUCCESS = Check("load.outcomes", "proportion", 0.9995, "ratio", explained_by="load.machine_stalls")

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import psutil
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment import ROOT
-from gaia_checks.load import thresholds
-from gaia_checks.load.recording import RESULT
+from gaia_checks.load.results import thresholds
+from gaia_checks.load.results.result_files import RESULT
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gaia_checks import journal
-from gaia_checks.deploy.spawn import free_port
-from gaia_checks.load import recording
+from gaia_checks import jsonl
+from gaia_checks.deploy.supervisor.spawn import free_port
+from gaia_checks.load.results import result_files
 from tests.load.processes import locust, result, server, starting, wait_for
 
 EASY = ("--success", "1%", "--p99", "59s", "--folder", ".")
@@ -22,13 +22,13 @@ EASY = ("--success", "1%", "--p99", "59s", "--folder", ".")
 def sender(process: "subprocess.Popen[bytes]") -> psutil.Process:
     """Return the process that sends: locust, or the precise engine that it has started."""
     own = psutil.Process(process.pid)
-    return next((child for child in own.children() if "gaia_checks.load.precise" in child.cmdline()), own)
+    return next((child for child in own.children() if "gaia_checks.load.engines.uvloop_engine" in child.cmdline()), own)
 
 
 def seconds(folder: Path) -> int:
     """Return how many seconds were told so far."""
-    path = folder / recording.TIMELINE
-    return len(list(journal.read(path))) if path.exists() else 0
+    path = folder / result_files.TIMELINE
+    return len(list(jsonl.read(path))) if path.exists() else 0
 
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])
@@ -101,7 +101,7 @@ def test_a_name_that_is_unknown_is_inconclusive(tmp_path: Path) -> None:
 
 def test_a_load_that_nobody_could_be_told_of_meanwhile_is_not_believed(tmp_path: Path) -> None:
     """The generator was not watched second by second, also when there is room for the rest again."""
-    kept, away = (tmp_path / recording.TIMELINE).parent, tmp_path / "away"
+    kept, away = (tmp_path / result_files.TIMELINE).parent, tmp_path / "away"
     with server() as url, starting("smoke.py", url, "-t", "6s", "--rate", "20", *EASY, cwd=tmp_path) as process:
         wait_for(lambda: seconds(tmp_path) >= 1)
         kept.rename(away)
@@ -110,7 +110,7 @@ def test_a_load_that_nobody_could_be_told_of_meanwhile_is_not_believed(tmp_path:
         kept.unlink()
         away.rename(kept)
         assert process.wait(60) == 8
-    assert str(recording.TIMELINE) in result(tmp_path)["broken"]
+    assert str(result_files.TIMELINE) in result(tmp_path)["broken"]
 
 
 def _pass(seconds_: float) -> None:

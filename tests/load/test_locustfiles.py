@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
-from gaia_checks.load.mix import spread
+from gaia_checks.deploy.supervisor.spawn import free_port
+from gaia_checks.load.plan.request_mix import spread
 from tests.load.processes import believed, locust, result, server, starting, wait_for
 
 TASKS = """
 from locust import task
-from gaia_checks.load.engine import OpenLoopUser
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
 
 class Visitors(OpenLoopUser):
     @task(3)
@@ -27,7 +27,7 @@ class Visitors(OpenLoopUser):
 HASTY = """
 import gevent
 from locust import task
-from gaia_checks.load.engine import OpenLoopUser
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
 
 class Hasty(OpenLoopUser):
     @task
@@ -36,7 +36,7 @@ class Hasty(OpenLoopUser):
             gevent.sleep(60)
 """
 TWO = """
-from gaia_checks.load.engine import OpenLoopUser
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
 
 class One(OpenLoopUser): ...
 class Two(OpenLoopUser): ...

@@ -7,8 +7,8 @@ import pytest
 
 from gaia_checks.load import run
 from gaia_checks.model import Target
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client
+from gaia_checks.target.client import client
+from gaia_checks.target.responses import CONFIG
 from tests.load.processes import believed, locust, result
 from tests.load.test_run import measured, percentile_ms
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gaia_checks import journal
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks import jsonl
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.judge import statistics
-from gaia_checks.load import recording, run
+from gaia_checks.load import run
+from gaia_checks.load.results import result_files
 from gaia_checks.model import Measurement, Target
 from tests.load.processes import requests, running, server, wait_for
 
@@ -25,7 +26,7 @@ SMOKE = ROOT / "locustfiles" / "smoke.py"
 
 def measured(folder: Path) -> dict[str, Measurement]:
     """Return the measurements in a folder, by name."""
-    seen = map(Measurement.from_json, journal.read(folder / "measurements.jsonl"))
+    seen = map(Measurement.from_json, jsonl.read(folder / "measurements.jsonl"))
     return {measurement.name.removeprefix("load."): measurement for measurement in seen}
 
 
@@ -82,7 +83,7 @@ def test_a_stall_is_seen_in_full(tmp_path: Path) -> None:
     assert (seen["sent_of_intended"].value, seen["served_of_sent"].value) == (1.0, 1.0)
     assert all(measurement.window_s == 6 for measurement in seen.values())
     assert 0 < seen["generator_cpu"].value < 1
-    seconds = list(journal.read(tmp_path / recording.TIMELINE))
+    seconds = list(jsonl.read(tmp_path / result_files.TIMELINE))
     assert [(second["t"], second["of"]) for second in seconds[-1:]] == [(6, 6)]
     assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 600
 
@@ -101,18 +102,18 @@ def test_a_load_is_looked_at_while_it_goes_on_until_it_is_enough(tmp_path: Path)
     assert [(each["outcomes"].n, each["outcomes"].window_s) for each in (first, second)] == [(100, 2), (200, 4)]
     assert percentile_ms(first["latency"], 100) < 400 < percentile_ms(second["latency"], 100)
     assert [each["served_of_sent"].value for each in (first, second)] == [1.0, 1.0]
-    assert not (tmp_path / recording.RESULT).exists()
+    assert not (tmp_path / result_files.RESULT).exists()
 
 
 def names(folder: Path) -> list[str]:
     """Return the names of all measurements so far."""
-    return [record["name"] for record in journal.read(folder / "measurements.jsonl")]
+    return [record["name"] for record in jsonl.read(folder / "measurements.jsonl")]
 
 
 def looks_measured(folder: Path) -> Iterator[dict[str, Measurement]]:
     """Yield the measurements of every complete look."""
     look: dict[str, Measurement] = {}
-    for measurement in map(Measurement.from_json, journal.read(folder / "measurements.jsonl")):
+    for measurement in map(Measurement.from_json, jsonl.read(folder / "measurements.jsonl")):
         look[measurement.name.removeprefix("load.")] = measurement
         if measurement.name == "load.looks":
             yield look
@@ -123,7 +124,7 @@ def test_looks_that_the_end_overtakes_are_measured_all_the_same(tmp_path: Path) 
     """A load that ends by itself has all its looks, the last one over everything."""
     with server() as url:
         assert load(url, tmp_path, rate_per_s=50, window_s=3, looks_s=(1, 2)) == 0
-    seen = [Measurement.from_json(record) for record in journal.read(tmp_path / "measurements.jsonl")]
+    seen = [Measurement.from_json(record) for record in jsonl.read(tmp_path / "measurements.jsonl")]
     outcomes = [(each.n, each.window_s) for each in seen if each.name == "load.outcomes"]
     assert outcomes == [(50, 1), (100, 2), (150, 3)]
 
@@ -215,7 +216,7 @@ def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -
         process.stdin.write(json.dumps(Target("local", url, "20261123T120102Z-3fa9c1").to_json()) + "\n")
         process.stdin.flush()
         try:
-            wait_for((tmp_path / recording.TIMELINE).exists)
+            wait_for((tmp_path / result_files.TIMELINE).exists)
             children = psutil.Process(process.pid).children(recursive=True)
             if how == "end of input":
                 process.stdin.close()
@@ -230,7 +231,7 @@ def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -
             process.stdin.close()
             process.stderr.close()  # type: ignore[union-attr]
     assert measured(tmp_path) == {}
-    assert not (tmp_path / recording.RESULT).exists()
+    assert not (tmp_path / result_files.RESULT).exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.load.stalls import TIMELINE, Stalls, lateness_ms, per_block
 
 BLOCKS = [[0, 10], [10, 20], [20, 25]]
@@ -39,7 +39,7 @@ def test_a_measurement_says_what_was_observed_of_the_load(tmp_path: Path) -> Non
     (tmp_path / "timelines").mkdir()
     for end_s in range(990, 1040):
         stalls = {1003: [(1002.5, 0.4)], 1012: [(1011.1, 0.1)], 995: [(994.2, 0.6)], 1030: [(1029.0, 0.9)]}
-        journal.append(tmp_path / TIMELINE, second(end_s, *stalls.get(end_s, [])))
+        jsonl.append(tmp_path / TIMELINE, second(end_s, *stalls.get(end_s, [])))
     result = {"started_s": 1000.0, "window_s": 25.0, "block_spans": BLOCKS}
     measured = Stalls(tmp_path).measurement("load", result)
     assert (measured.name, measured.n, measured.window_s) == ("load.machine_stalls", 25, 25.0)
@@ -51,7 +51,7 @@ def test_without_an_observer_or_a_start_nothing_is_measured(tmp_path: Path) -> N
     result = {"started_s": 1000.0, "window_s": 25.0, "block_spans": BLOCKS}
     assert Stalls(tmp_path).measurement("load", result).n == 0
     (tmp_path / "timelines").mkdir()
-    journal.append(tmp_path / TIMELINE, second(1001, (1000.5, 0.4)))
+    jsonl.append(tmp_path / TIMELINE, second(1001, (1000.5, 0.4)))
     assert Stalls(tmp_path).measurement("load", {**result, "started_s": None}).n == 0
     assert Stalls(tmp_path).measurement("load", result).n == 1
 
@@ -62,7 +62,7 @@ def test_a_load_waits_until_the_observer_has_come_as_far(tmp_path: Path, end_s: 
     result = {"started_s": 1000.0, "window_s": 25.0, "block_spans": BLOCKS}
     assert not Stalls(tmp_path).behind(result)
     (tmp_path / "timelines").mkdir()
-    journal.append(tmp_path / TIMELINE, second(end_s))
+    jsonl.append(tmp_path / TIMELINE, second(end_s))
     assert Stalls(tmp_path).behind(result) is behind
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from gaia_checks.load import run
 from gaia_checks.model import Target
-from tests import certificates
 from tests.load.processes import locust, result, server
 from tests.load.test_run import measured
+from tests.support import certificates
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 
 from gaia_checks.environment import ROOT
 from gaia_checks.model import Target
-from gaia_checks.probes import exposition
-from gaia_checks.probes.exposition import Exposition
+from gaia_checks.target import prometheus_text
+from gaia_checks.target.prometheus_text import Exposition
 from tests.monitoring.prometheus import Prometheus, running
 from tests.probes.conftest import release, server
 
@@ -34,7 +34,7 @@ def promised() -> Exposition:
         for name, labels in _METRIC.findall(row):
             lines += [f"# HELP {name} It.", f"# TYPE {name} {kind}"]
             lines += [_sample(name + suffix, labels) for suffix in _SERIES[kind]]
-    return exposition.read("\n".join(lines))
+    return prometheus_text.read("\n".join(lines))
 
 
 def _sample(name: str, labels: str) -> str:

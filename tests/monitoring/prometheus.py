@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.model import Target
-from gaia_checks.probes.monitoring import FOLDER
+from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
 
 _READY_S = 20.0
 

@@ -9,10 +9,10 @@ import pytest
 
 from gaia_checks.environment import ROOT
 from gaia_checks.model import Target
-from gaia_checks.probes import exposition
-from gaia_checks.probes.exposition import Exposition
-from gaia_checks.probes.monitoring import FOLDER
-from gaia_checks.probes.queries import Query, shipped, unresolved
+from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
+from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved
+from gaia_checks.target import prometheus_text
+from gaia_checks.target.prometheus_text import Exposition
 
 QUERIES = shipped(FOLDER)
 
@@ -53,7 +53,7 @@ def test_the_real_server_tells_what_is_promised(server: Target, promised: Exposi
     """Every metric, by the promised type and with the promised labels, where it has a series already."""
     with httpx.Client(base_url=server.base_url) as http:
         http.get("/livez")
-        told = exposition.read(http.get("/metrics").text)
+        told = prometheus_text.read(http.get("/metrics").text)
     assert {name: told.types.get(name) for name in promised.types} == promised.types
     named = {name: told.labels(name) for name in promised.samples if name in told.samples}
     assert named == {name: promised.labels(name) for name in named}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.probes.monitoring import FOLDER
+from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
 
 BOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
 ROWS = [panel for panel in BOARD["panels"] if panel["type"] == "row"]

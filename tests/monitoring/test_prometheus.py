@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from gaia_checks.model import Target
-from gaia_checks.probes import monitoring
-from gaia_checks.probes.queries import DASHBOARD, Query, shipped
+from gaia_checks.probes.monitoring import monitoring_probe
+from gaia_checks.probes.monitoring.shipped_queries import DASHBOARD, Query, shipped
 from tests.monitoring.prometheus import Prometheus
 
-QUERIES = shipped(monitoring.FOLDER)
+QUERIES = shipped(monitoring_probe.FOLDER)
 SHOWN = [query for query in QUERIES if query.where.startswith(DASHBOARD) and "Restarts" not in query.where]
 
 
@@ -32,7 +32,7 @@ def test_every_panel_shows_something(prometheus: Prometheus, server: Target) -> 
 
     def all_show() -> bool:
         nonlocal empty
-        monitoring.probe(server)
+        monitoring_probe.probe(server)
         empty = [query for query in SHOWN if not shows(prometheus.query(asked(query)))]
         return not empty
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gaia_checks.model import Target
-from gaia_checks.probes.monitoring import FOLDER
+from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
 from tests.monitoring.prometheus import promtool
 
 ALERTS = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]

@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks.deploy import migrate
-from gaia_checks.deploy.migration_files import read
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.environment import ROOT
 from gaia_checks.model import Release, Target
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client, key
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG
 from tests.probes import servers
 
 MIGRATIONS = ROOT / "migrations"
@@ -48,7 +48,7 @@ def migrated(postgres: str) -> Iterator[str]:
     dsn = postgres.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name}")
-    migrate.up(dsn, MIGRATIONS)
+    runner.up(dsn, MIGRATIONS)
     yield dsn
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, places, swap
-from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.steps import swap
 from gaia_checks.environment import ROOT, Environment
 from tests.deploy.conftest import make_stage
 from tests.probes.servers import RUN, TOKEN
@@ -18,7 +20,7 @@ MIGRATIONS = ROOT / "migrations"
 def place() -> Iterator[Environment]:
     """An environment with a PostgreSQL of its own, as a copy has it; supervisor and PostgreSQL run."""
     with make_stage("embedded", ADMIN_TOKEN=TOKEN) as stage:
-        places.prepare(places.of(stage.environment))
+        paths.prepare(paths.of(stage.environment))
         swap.ensure_supervisor(stage.environment)
         yield stage.environment
 
@@ -45,6 +47,6 @@ def released(executable: Path, folder: Path, migrations: Path = MIGRATIONS) -> I
     """A release of the given parts, in a folder that goes afterwards."""
     folder.mkdir()
     try:
-        yield artifact.from_worktree(folder, executable=executable, migrations=migrations)
+        yield release_folder.from_worktree(folder, executable=executable, migrations=migrations)
     finally:
-        artifact.remove(folder)
+        release_folder.remove(folder)

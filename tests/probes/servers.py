@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gaia_checks.deploy import record
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.state import supervisor_state
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.model import Log, Process, Target
-from tests.certificates import Certificate
+from tests.support.certificates import Certificate
 
 RUN = "20260226T100000Z-3fa9c1"
 TOKEN = "a-token-for-tests"
@@ -40,7 +40,7 @@ def target(url: str, **fields: Any) -> Target:
 
 def known(pid: int, artifact: Path) -> Process:
     """The process that has this pid now, as a deployment would have it on record."""
-    found = record.of(pid)
+    found = supervisor_state.of(pid)
     return Process(found.pid, found.birth, found.created_s, artifact)
 
 

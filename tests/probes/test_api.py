@@ -11,12 +11,12 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import api
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client, key
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import RUN, Spoil, spoiled, target
 
 USAGE, VIOLATIONS = api.LISTS[1:]

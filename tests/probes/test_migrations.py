@@ -6,8 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks.deploy import migrate
-from gaia_checks.deploy.migration_files import read
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.model import Measurement, Release, Target
 from gaia_checks.probes import migrations
 from tests.probes.conftest import MIGRATIONS
@@ -113,7 +113,7 @@ def test_a_missing_migration_file_is_seen(database: str, tmp_path: Path, release
     (tmp_path / "order.txt").write_text(f"{first.version}.sql\n")
     for name in (f"{first.version}.sql", f"rollback/{first.version}.sql"):
         (tmp_path / name).write_bytes((MIGRATIONS / name).read_bytes())
-    migrate.up(database, tmp_path)
+    runner.up(database, tmp_path)
     applied = look(target("http://127.0.0.1:9", database_url=database, release=release))["applied"]
     assert (applied.value, applied.n) == (1, 1 + len(others))
 

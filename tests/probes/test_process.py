@@ -14,8 +14,8 @@ import pytest
 
 from gaia_checks.model import Measurement, Process, Release, Target
 from gaia_checks.probes import process
-from tests import clock
 from tests.probes.servers import HEALTHY, answering, known, serving, target
+from tests.support import clock
 
 
 def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:

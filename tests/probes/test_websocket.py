@@ -9,7 +9,7 @@ import pytest
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import websocket

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.recorders.limits import PATH
-from gaia_checks.recorders.salvos import Rule
+from gaia_checks.recorders.limits.burst_plan import Rule
+from gaia_checks.recorders.limits.limits_recorder import PATH
+from gaia_checks.target.responses import CONFIG
 from tests.recorders.limiters import Check, Log
 
 Spoil = Callable[[int, dict[str, str]], int]

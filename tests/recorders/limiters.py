@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gaia_checks.recorders.salvos import Rule
+from gaia_checks.recorders.limits.burst_plan import Rule
 
 Check = Callable[[str, Sequence[Rule], float], bool]
 """(key, its rules, now) -> whether the request is admitted; it is counted if so."""

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.answers import CONFIG
 from gaia_checks.probes.websocket import PATH
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.target.responses import CONFIG
 
 Record = Callable[..., Coroutine[Any, Any, list[Measurement]]]
 
@@ -34,7 +34,7 @@ def run(record: Record, target: Target, folder: Path, **parameters: float) -> di
 
 def timeline_of(folder: Path, look: str = "look") -> list[dict[str, Any]]:
     """The records of a timeline."""
-    return list(journal.read(folder / "timelines" / f"{look}.jsonl"))
+    return list(jsonl.read(folder / "timelines" / f"{look}.jsonl"))
 
 
 class Server:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.load import stalls
 from gaia_checks.model import Measurement
 from gaia_checks.recorders import machine_stalls
@@ -34,7 +34,7 @@ def observer(tmp_path: Path) -> Iterator[Observer]:
 
 def timeline(folder: Path) -> list[dict[str, Any]]:
     """What it has written so far."""
-    return list(journal.read(folder / stalls.TIMELINE))
+    return list(jsonl.read(folder / stalls.TIMELINE))
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -60,7 +60,7 @@ def test_a_stall_is_noted_with_its_start_and_length(tmp_path: Path, observer: Ob
     start_s, longest_s = max((each for record in timeline(tmp_path) for each in record["stalls"]), key=lambda s: s[1])
     assert longest_s == pytest.approx(length_s, abs=0.1)
     assert start_s == pytest.approx(stopped_s, abs=0.1)
-    measured = Measurement.from_json(next(journal.read(tmp_path / "measurements.jsonl")))
+    measured = Measurement.from_json(next(jsonl.read(tmp_path / "measurements.jsonl")))
     assert (measured.name, measured.unit) == ("machine.stalled", "s")
     assert measured.value >= longest_s - 0.001
     assert measured.n == sum(record["wake_ups"] for record in timeline(tmp_path))
@@ -85,7 +85,7 @@ def test_the_end_of_standard_input_ends_it(tmp_path: Path, observer: Observer) -
     assert observer.stdin is not None
     observer.stdin.close()
     assert observer.wait(10) == 1
-    assert next(journal.read(tmp_path / "measurements.jsonl"))["name"] == "machine.stalled"
+    assert next(jsonl.read(tmp_path / "measurements.jsonl"))["name"] == "machine.stalled"
     observer.stdin = None
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.judge import criteria
 from gaia_checks.model import Log, Measurement, Target
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client
+from gaia_checks.target.client import client
+from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import TOKEN, known, serving, target
 from tests.recorders import stage
 from tests.recorders.stage import Server
@@ -50,7 +50,7 @@ def recorders(
 
 def measured(folder: Path) -> dict[str, Measurement]:
     """What the process wrote down."""
-    records = journal.read(folder / "measurements.jsonl")
+    records = jsonl.read(folder / "measurements.jsonl")
     return {record["name"]: Measurement.from_json(record) for record in records}
 
 

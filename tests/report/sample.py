@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Measurement, Release, Verdict
@@ -101,9 +101,9 @@ def _measure(folder: Path) -> None:
             "p99_ms": 9 + 3 * wave,
             "failures": 0,
         }
-        journal.append(folder / "timelines" / "load.jsonl", record)
+        jsonl.append(folder / "timelines" / "load.jsonl", record)
         memory = {"t": second, "of": 60, "worst": "81 MB", "resident_mb": 80 + wave}
-        journal.append(folder / "timelines" / "memory.jsonl", memory)
+        jsonl.append(folder / "timelines" / "memory.jsonl", memory)
 
 
 def saw(
@@ -112,4 +112,4 @@ def saw(
     """Write one measurement."""
     notes = (note,) if note else ()
     measurement = Measurement(name, value, "", n, window_s, "2026-02-26T10:01:00.000Z", how, notes)
-    journal.append(folder / "measurements.jsonl", measurement.to_json())
+    jsonl.append(folder / "measurements.jsonl", measurement.to_json())

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Route
 
 from gaia_checks.errors import EvidenceError, MissingDependency
 from gaia_checks.model import State, Verdict
-from gaia_checks.probes import browser
+from gaia_checks.probes.dashboard import browser
 from gaia_checks.report import allure, render
 from tests.report import sample
 

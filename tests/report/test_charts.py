@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.report import charts
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -76,8 +76,8 @@ def test_a_name_cannot_break_the_picture() -> None:
 def test_every_timeline_of_a_folder_is_drawn(tmp_path: Path) -> None:
     """One without numbers gives no picture, a torn last line is left out, and nothing reaches outside."""
     for t in range(3):
-        journal.append(tmp_path / "memory.jsonl", {"t": t, "of": 3, "worst": "80 MB", "resident_mb": 80 + t})
-        journal.append(tmp_path / "log.jsonl", {"t": t, "of": 3, "worst": "none"})
+        jsonl.append(tmp_path / "memory.jsonl", {"t": t, "of": 3, "worst": "80 MB", "resident_mb": 80 + t})
+        jsonl.append(tmp_path / "log.jsonl", {"t": t, "of": 3, "worst": "none"})
     with (tmp_path / "memory.jsonl").open("a") as file:
         file.write('{"t": 4, "resi')
     drawn = charts.draw(tmp_path)

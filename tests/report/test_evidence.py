@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.environment import Environment
 from gaia_checks.errors import EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
@@ -117,7 +117,7 @@ def test_no_secret_survives_the_seal(folder: Path, environment: Environment) -> 
     """Whatever a canary was written into, and however it was escaped there, it is gone."""
     everything_passes(folder)
     leak = " ".join(SECRETS.values())
-    journal.append(folder / "measurements.jsonl", {**measurement("x", 1), "notes": [leak], "how": leak})
+    jsonl.append(folder / "measurements.jsonl", {**measurement("x", 1), "notes": [leak], "how": leak})
     (folder / "allure-results").mkdir()
     (folder / "allure-results" / "a-result.json").write_text(json.dumps({"trace": leak, leak: 1}))
     (folder / "server.log").write_text(json.dumps({"msg": leak}) + "\n" + leak + "\n")
@@ -139,10 +139,10 @@ def test_redaction_leaves_json_readable(environment: Environment, folder: Path) 
     """A pattern that reaches over quotes must not tear JSON apart, nor touch what is no secret."""
     innocent = {"base_url": "http://127.0.0.1:8711", "by": "root@host"}
     guilty = {"a": 'password=other"', "b": innocent}
-    journal.append(folder / "server.log", innocent)
-    journal.append(folder / "server.log", guilty)
+    jsonl.append(folder / "server.log", innocent)
+    jsonl.append(folder / "server.log", guilty)
     assert evidence.redact(folder, environment) == [folder / "server.log"]
-    assert list(journal.read(folder / "server.log")) == [innocent, {"a": 'password=***"', "b": innocent}]
+    assert list(jsonl.read(folder / "server.log")) == [innocent, {"a": 'password=***"', "b": innocent}]
 
 
 def test_redaction_is_not_stopped_by_a_zero_byte(environment: Environment, folder: Path) -> None:
@@ -259,9 +259,9 @@ def everything_passes(folder: Path) -> None:
     path = folder / "measurements.jsonl"
     for criterion in judge_criteria.load().for_stage("dev"):
         for check in criterion.checks:
-            journal.append(path, measurement(check.measurement, 30 if check.rule == "all_good" else check.threshold))
-        journal.append(path, measurement(judge_verdict.outcome_name(criterion.id), "passed"))
-    journal.append(path, measurement(judge_verdict.FINISHED, value=True))
+            jsonl.append(path, measurement(check.measurement, 30 if check.rule == "all_good" else check.threshold))
+        jsonl.append(path, measurement(judge_verdict.outcome_name(criterion.id), "passed"))
+    jsonl.append(path, measurement(judge_verdict.FINISHED, value=True))
 
 
 def judged(folder: Path) -> Verdict:

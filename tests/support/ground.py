@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 DEPLOY = """
 import sys

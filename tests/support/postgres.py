@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gaia_checks.deploy.embedded import Cluster
+from gaia_checks.deploy.postgres.embedded import Cluster
 
 
 @pytest.fixture(scope="session")

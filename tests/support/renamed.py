@@ -33,7 +33,7 @@ METRICS = {"gaia_database_pool_max": "pool_most", "gaia_database_pool_in_use": "
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.renamed import main
+from tests.support.renamed import main
 main()
 """
 

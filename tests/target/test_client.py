@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Mount, Route
 
 from gaia_checks.model import Names
-from gaia_checks.probes import client
-from gaia_checks.probes.answers import CONFIG
+from gaia_checks.target import client
+from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import RUN, serving, target
 
 

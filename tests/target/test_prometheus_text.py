@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gaia_checks.model import Target
-from gaia_checks.probes import exposition
+from gaia_checks.target import prometheus_text
 
 TEXT = """
 # HELP asked_total How often "it" was asked, by \\\\ whom.
@@ -30,7 +30,7 @@ sizes{quantile="0.5"} NaN
 
 def test_values_are_summed_over_the_labels_that_are_not_asked_for() -> None:
     """Quotes, commas and braces within a label's value are a part of it."""
-    said = exposition.read(TEXT)
+    said = prometheus_text.read(TEXT)
     assert said.total("asked_total", {}) == 48
     assert said.total("asked_total", {"by": "ada, the first"}) == 3
     assert said.total("asked_total", {"by": "nobody"}) == said.total("nothing", {}) == 0
@@ -38,21 +38,21 @@ def test_values_are_summed_over_the_labels_that_are_not_asked_for() -> None:
 
 def test_names_are_those_of_series_and_of_families_without_any() -> None:
     """A histogram's name alone names no series; a counter that waits for its first event is there."""
-    names = exposition.read(TEXT).names()
+    names = prometheus_text.read(TEXT).names()
     assert names >= {"asked_total", "took_seconds_bucket", "took_seconds_sum", "later_total", "sizes", "sizes_count"}
     assert not names & {"asked", "took_seconds", "later"}
 
 
 def test_labels_are_those_of_any_series() -> None:
     """One series has it, so it can be asked for."""
-    said = exposition.read(TEXT)
+    said = prometheus_text.read(TEXT)
     assert said.labels("asked_total") == {"by", "how"}
     assert said.labels("later_total") == frozenset()
 
 
 def test_what_is_described_has_no_fault() -> None:
     """Each family counts once, whatever its series are called."""
-    assert list(exposition.read(TEXT).faults()) == [None] * 4
+    assert list(prometheus_text.read(TEXT).faults()) == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_is_described_has_no_fault() -> None:
 )
 def test_a_family_that_cannot_be_understood_is_named(text: str, fault: str | None) -> None:
     """The sentence says which, and what it lacks."""
-    found = [what for what in exposition.read(text).faults() if what]
+    found = [what for what in prometheus_text.read(text).faults() if what]
     assert found == [] if fault is None else found[0].startswith(fault)
 
 
@@ -94,7 +94,7 @@ def test_a_family_that_cannot_be_understood_is_named(text: str, fault: str | Non
 def test_what_prometheus_would_refuse_is_refused(line: str) -> None:
     """The error shows the line."""
     with pytest.raises(ValueError, match=re.escape(line.rpartition("\n")[2])):
-        exposition.read(f"# HELP up Whether.\n# TYPE up gauge\n{line}\n")
+        prometheus_text.read(f"# HELP up Whether.\n# TYPE up gauge\n{line}\n")
 
 
 def test_the_real_metrics_are_read_as_others_read_them(server: Target) -> None:
@@ -105,7 +105,7 @@ def test_the_real_metrics_are_read_as_others_read_them(server: Target) -> None:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    said = exposition.read(text)
+    said = prometheus_text.read(text)
     ours = {
         (name, tuple(sorted(sample.labels.items()))): sample.value
         for name, series in said.samples.items()

@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gaia_checks.probes import rules
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client
+from gaia_checks.target import rules
+from gaia_checks.target.client import client
+from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import serving, target
 
 LISTED = [{"id": 1, "rule_name": "theirs"}, {"id": 7, "rule_name": "gaia-run-x"}]

@@ -1,12 +1,14 @@
 """What cannot be seen is said in one way."""
 
-from gaia_checks.probes import unseen
+from gaia_checks.target import unobservable
 from tests.probes.servers import target
 
 
 def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
     """The setting first, with the environment's own file and name, since what is too long is cut at its end."""
-    note = unseen.unseen(target("http://x"), "the server's log", unseen.LOG, unseen.HERE, why="it is gone")
+    note = unobservable.unseen(
+        target("http://x"), "the server's log", unobservable.LOG, unobservable.HERE, why="it is gone"
+    )
     assert note == (
         'the server\'s log cannot be seen from here: set log = "/file" or log = "ssh://user@host/file" in test.toml, '
         "or run the gate on the machine where `gaia deploy test` started the server (same GAIA_HOME and GAIA_LOG_DIR); "
@@ -16,5 +18,5 @@ def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
 
 def test_braces_in_a_reason_are_no_places_to_fill() -> None:
     """A reason quotes what a server wrote."""
-    assert unseen.unseen(target("http://x"), "it", unseen.DATABASE, why="{name}").endswith("; {name}")
-    assert "tell m1 and m2 (" in unseen.unseen(target("http://x"), "it", unseen.TOLD, metric="m1 and m2")
+    assert unobservable.unseen(target("http://x"), "it", unobservable.DATABASE, why="{name}").endswith("; {name}")
+    assert "tell m1 and m2 (" in unobservable.unseen(target("http://x"), "it", unobservable.TOLD, metric="m1 and m2")

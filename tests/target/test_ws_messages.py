@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.probes.messages import Stream
+from gaia_checks.target.ws_messages import Stream
 
 NOW = "2026-02-26T10:00:00.000Z"
 

@@ -1,25 +1,12 @@
 """git commands in the project's own repository, without this process's secrets in their environment."""
 
-from gaia_checks.files import sha256, to_disk
-import hashlib
-import io
-import json
-import os
-import re
-import shutil
 import subprocess
-import tarfile
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
-from gaia_checks.deploy import fetch, migration_files, tag
+
+from gaia_checks.deploy.git import tag
 from gaia_checks.environment import ROOT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
-from gaia_checks.model import Release
 from gaia_checks.redaction import SECRET_NAMES
+
 
 def tag_present(wanted: tag.Tag) -> bool | None:
     """Whether the tag is there (still); None where git does not tell."""
@@ -47,6 +34,7 @@ def commit_of(revision: str) -> str | None:
 
 
 def git(*words: str, why: str) -> bytes:
+    """Return what git writes. Raises ArtifactError, which begins with `why`."""
     done = _run(*words)
     if done.returncode:
         raise _refused(done, why)
@@ -67,4 +55,5 @@ def _run(*words: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def variables_without_secrets(**changes: str) -> dict[str, str]:
+    """Return this process's environment, with `changes`, without the secrets in it."""
     return {name: value for name, value in inherited(**changes).items() if name not in SECRET_NAMES}

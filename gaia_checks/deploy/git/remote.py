@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks.deploy.lock import who
+from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment import Environment, inherited, without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
 from gaia_checks.redaction import SECRET_NAMES, holds_password

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from gaia_checks import journal
-from gaia_checks.deploy import asked, notes, places
-from gaia_checks.deploy.asked import Change, Request
-from gaia_checks.deploy.remote import BRANCHES, Remote
-from gaia_checks.deploy.tag import Tag, parse
+from gaia_checks import jsonl
+from gaia_checks.deploy.git import tag_requests
+from gaia_checks.deploy.git.remote import BRANCHES, Remote
+from gaia_checks.deploy.git.tag import Tag, parse
+from gaia_checks.deploy.git.tag_requests import Change, Request
+from gaia_checks.deploy.state import ledger as deployment_ledger
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError, RemoteAway
 
@@ -22,7 +24,7 @@ class Followed:
         self._remote = remote
         self._known = known | {environment.name}
         self._say = say
-        self._journal = places.of(environment).state / "watch.jsonl"
+        self._journal = paths.of(environment).state / "watch.jsonl"
         self._refused = environment.home / "remotes" / "refused.jsonl"  # of all environments
         self._away = False
 
@@ -39,7 +41,7 @@ class Followed:
             self._say("the remote is back")
         self._away = False
         memory = self._memory()
-        for change in asked.changes(memory, self._ours(self._remote.tags())):
+        for change in tag_requests.changes(memory, self._ours(self._remote.tags())):
             self._take_note(change)
         if not memory.began:
             self._remember("began")
@@ -59,7 +61,7 @@ class Followed:
 
     def note(self, phase: str, step: str, event: str, **facts: str | None) -> None:
         """Write into the ledger."""
-        notes.note(places.of(self._environment).ledger, self._environment.name, phase, step, event, **facts)
+        deployment_ledger.note(paths.of(self._environment).ledger, self._environment.name, phase, step, event, **facts)
 
     def _ours(self, tags: Mapping[str, str | None]) -> dict[str, str]:
         """Return phase -> commit of this environment's tags; record those that nobody can follow."""
@@ -85,13 +87,13 @@ class Followed:
     def _refuse(self, name: str, commit: str | None, tag: Tag | None, why: str) -> None:
         """Record a tag that is never run: once, however many environments are followed."""
         with self._remote.turn():
-            if any((record["tag"], record["commit"]) == (name, commit) for record in journal.read(self._refused)):
+            if any((record["tag"], record["commit"]) == (name, commit) for record in jsonl.read(self._refused)):
                 return
-            journal.append(self._refused, {"at": journal.now(), "tag": name, "commit": commit})
+            jsonl.append(self._refused, {"at": jsonl.now(), "tag": name, "commit": commit})
         self._say(f"not run: {why}")
         where, phase = (tag.environment, tag.phase) if tag else (None, None)
-        ledger = places.of(self._environment).ledger
-        notes.note(ledger, where, phase, "tag", "refused", tag=name, commit=commit, why=why)
+        ledger = paths.of(self._environment).ledger
+        deployment_ledger.note(ledger, where, phase, "tag", "refused", tag=name, commit=commit, why=why)
 
     def _take_note(self, change: Change) -> None:
         """Record a change for people, and only then as something to act upon."""
@@ -105,9 +107,9 @@ class Followed:
             self._say(why)
         self._remember(change.event, change.phase, change.commit)
 
-    def _memory(self) -> asked.Memory:
-        return asked.recall(journal.read(self._journal))
+    def _memory(self) -> tag_requests.Memory:
+        return tag_requests.recall(jsonl.read(self._journal))
 
     def _remember(self, event: str, phase: str = "", commit: str = "") -> None:
-        record = {"at": journal.now(), "event": event, "phase": phase, "commit": commit}
-        journal.append(self._journal, record, durable=True)
+        record = {"at": jsonl.now(), "event": event, "phase": phase, "commit": commit}
+        jsonl.append(self._journal, record, durable=True)

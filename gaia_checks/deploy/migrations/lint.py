@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy import migration_files
+from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.environment import surroundings
 from gaia_checks.errors import MigrationError, MissingDependency
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks.deploy.sql import transaction_control
+from gaia_checks.deploy.migrations.transaction_control import transaction_control
 from gaia_checks.errors import MigrationError
 
 _CONTRACT = re.compile(rb"^--[ \t]*gaia:[ \t]*contract[ \t]*\r?$", re.MULTILINE)

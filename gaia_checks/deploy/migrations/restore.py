@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaia_checks.deploy import database, dump, migrate, migration_files
+from gaia_checks.deploy.migrations import migration_files, runner
+from gaia_checks.deploy.postgres import database_connection, programs
 
 _OBJECTS = """
     SELECT 'VIEW', format('public.%I', relname), 1 FROM pg_class
@@ -29,7 +30,7 @@ END $$;
 
 def objects(address: str) -> tuple[tuple[str, str], ...]:
     """Return (kind, name) of everything in the schema `public`, in an order in which it can be dropped."""
-    with database.connect(address) as connection:
+    with database_connection.connect(address) as connection:
         return tuple((kind, name) for kind, name, _ in connection.execute(_OBJECTS.encode()))
 
 
@@ -40,10 +41,10 @@ def restore(address: str, ours: Sequence[tuple[str, str]], migrations: Path, kep
     """
     with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
         data = Path(folder) / "data.sql"
-        dump.run("pg_restore", "--data-only", "--file", str(data), str(kept))
+        programs.run("pg_restore", "--data-only", "--file", str(data), str(kept))
         script = Path(folder) / "script.sql"
         script.write_bytes(_script(ours, migrations, data))
-        dump.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
+        programs.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
                  "--file", str(script), dsn=address)  # fmt: skip
 
 
@@ -54,6 +55,6 @@ def _script(ours: Sequence[tuple[str, str]], migrations: Path, data: Path) -> by
     made = [migration.body.decode() for migration in migration_files.read(migrations)]
     return "\n".join((
         "SET client_min_messages = warning;", "SET LOCAL lock_timeout = '3s';", *drops,
-        migrate.CREATE_TABLE, *made, _EMPTY.format(names=tables),
+        runner.CREATE_TABLE, *made, _EMPTY.format(names=tables),
         f"\\i '{data}'",
     )).encode()  # fmt: skip

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gaia_checks.deploy import dsn, dump, migrate, migration_files, scratch
+from gaia_checks.deploy.migrations import migration_files, runner
+from gaia_checks.deploy.postgres import dsn, programs, scratch
 from gaia_checks.environment import Environment
 from gaia_checks.errors import MigrationError
 
@@ -33,15 +34,15 @@ def faults(address: str, migrations: Path) -> tuple[str, ...]:
     Empty: after the rollback files nothing is left, and the second schema equals the first. Raises MigrationError when
     a file cannot be applied to begin with, or has no rollback file.
     """
-    migrate.up(address, migrations, limit=0)  # the runner's own table is no migration's
+    runner.up(address, migrations, limit=0)  # the runner's own table is no migration's
     before = schema(address)
-    migrate.up(address, migrations)
+    runner.up(address, migrations)
     first = schema(address)
-    migrate.down(address, migrations, count=len(migration_files.read(migrations)))
+    runner.down(address, migrations, count=len(migration_files.read(migrations)))
     after = schema(address)
     left = tuple(f"{wrong} by the rollback files" for wrong in _differences(before, after, added="not taken away"))
     try:
-        migrate.up(address, migrations)
+        runner.up(address, migrations)
     except MigrationError as error:
         return (*left, f"applied again: {error}")
     changed = _differences(first, schema(address), added="new")
@@ -50,7 +51,7 @@ def faults(address: str, migrations: Path) -> tuple[str, ...]:
 
 def schema(address: str) -> Schema:
     """Return every object of a database that did not come with PostgreSQL. Raises DeployError."""
-    text = dump.run("pg_dump", "--schema-only", "--no-owner", dsn=address)
+    text = programs.run("pg_dump", "--schema-only", "--no-owner", dsn=address)
     entries = list(_ENTRY.finditer(text))
     starts = [entry.start() for entry in entries] + [text.rfind(_END)]
     return {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psycopg
 
-from gaia_checks.deploy import database
-from gaia_checks.deploy.lock import who
-from gaia_checks.deploy.migration_files import Migration, read
+from gaia_checks.deploy.migrations.migration_files import Migration, read
+from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.state.lock import who
 from gaia_checks.errors import MigrationError
 
 LOCK_KEY = 7_236_150_250_411
@@ -160,16 +160,16 @@ def _pending(
 def _connection(dsn: str) -> Iterator[psycopg.Connection]:
     """Give a connection. What the server refuses beside a migration's own statements is a MigrationError."""
     try:
-        with database.connect(dsn) as connection:
+        with database_connection.connect(dsn) as connection:
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
-            f"public.schema_migrations: {database.why(error)}; let the account of DATABASE_URL own it and "
+            f"public.schema_migrations: {database_connection.why(error)}; let the account of DATABASE_URL own it and "
             "create tables (GRANT CREATE ON SCHEMA public TO ...)"
         ) from error
     except psycopg.Error as error:
         raise MigrationError(
-            f"public.schema_migrations: {database.why(error)}; check that the database runs, then run again"
+            f"public.schema_migrations: {database_connection.why(error)}; check that the database runs, then run again"
         ) from error
 
 

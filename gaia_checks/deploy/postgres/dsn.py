@@ -6,7 +6,7 @@ from urllib.parse import quote, urlsplit
 
 from psycopg.conninfo import make_conninfo
 
-from gaia_checks.deploy import database, embedded
+from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
@@ -45,7 +45,7 @@ def reachable(environment: Environment) -> Iterator[str]:
         return
     try:
         cluster.start()
-        database.ensure_exists(cluster.dsn(DATABASE))
+        database_connection.ensure_exists(cluster.dsn(DATABASE))
         yield cluster.dsn(DATABASE)
     finally:
         cluster.stop()

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from gaia_checks.deploy import places, processes
+from gaia_checks.deploy.state import paths, processes
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, MissingDependency, NotWritable
 
@@ -44,7 +44,7 @@ class Cluster:
     @property
     def socket_folder(self) -> Path:
         """The folder of the Unix socket; a path too long for a socket is replaced by a short one."""
-        return self.folder if len(str(self.folder)) <= places.SOCKET_PATH_LIMIT else places.short_folder(self.folder)
+        return self.folder if len(str(self.folder)) <= paths.SOCKET_PATH_LIMIT else paths.short_folder(self.folder)
 
     def dsn(self, database: str = "gaia") -> str:
         """Return the connection string of `database`. It holds no password: the folder's mode is the lock."""
@@ -152,7 +152,7 @@ class Cluster:
 
 def of(environment: Environment) -> Cluster | None:
     """Return the PostgreSQL that belongs to `environment`, None where the database is somebody else's."""
-    return Cluster(place(places.of(environment).cluster)) if environment.database == "embedded" else None
+    return Cluster(place(paths.of(environment).cluster)) if environment.database == "embedded" else None
 
 
 def program(name: str) -> Path:

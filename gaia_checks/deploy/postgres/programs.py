@@ -2,16 +2,13 @@
 
 import signal
 import subprocess
-from collections.abc import Sequence
-from pathlib import Path
-import psycopg
-from psycopg import sql
+
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from gaia_checks import journal
-from gaia_checks.deploy import database, embedded
-from gaia_checks.deploy.places import Places
+
+from gaia_checks.deploy.postgres import embedded
 from gaia_checks.environment import surroundings
 from gaia_checks.errors import ConfigurationError, DeployError
+
 
 def run(program: str, *words: str, dsn: str | None = None) -> str:
     """Run one of PostgreSQL's programs, the password of `dsn` by its environment alone; return what it printed.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from gaia_checks.deploy import database, dsn
+from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
@@ -26,12 +26,12 @@ def scratch(environment: Environment) -> Iterator[str]:
     """Give the connection string of an empty database; it is dropped afterwards. Raises ConfigurationError."""
     drop(environment)
     address = dsn.environment_database(environment)
-    with database.administrator(address) as server:
+    with database_connection.administrator(address) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment))))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"no scratch database can be made to try the migrations on: {database.why(error)}; "
+                f"no scratch database can be made to try the migrations on: {database_connection.why(error)}; "
                 "let the account of DATABASE_URL create databases (ALTER ROLE ... CREATEDB)"
             ) from error
     try:
@@ -43,25 +43,25 @@ def scratch(environment: Environment) -> Iterator[str]:
 def drop(environment: Environment) -> None:
     """Drop the scratch database, whoever is connected to it. None there is fine. Raises ConfigurationError."""
     name = _name(environment)
-    with database.administrator(dsn.environment_database(environment)) as server:
+    with database_connection.administrator(dsn.environment_database(environment)) as server:
         try:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"the scratch database {name} cannot be dropped: {database.why(error)}; "
+                f"the scratch database {name} cannot be dropped: {database_connection.why(error)}; "
                 "let the account of DATABASE_URL own it, or drop it by hand"
             ) from error
 
 
 def tables(address: str) -> tuple[str, ...]:
     """Return the names of the tables in the schema `public`."""
-    with database.connect(address) as connection:
+    with database_connection.connect(address) as connection:
         return tuple(name for (name,) in connection.execute(_TABLES.encode()))
 
 
 def columns(address: str) -> frozenset[tuple[str, str]]:
     """Return (table, column) of every table in the schema `public`."""
-    with database.connect(address) as connection:
+    with database_connection.connect(address) as connection:
         return frozenset((table, column) for table, column in connection.execute(_COLUMNS.encode()))
 
 

@@ -22,26 +22,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gaia_checks import environment as environments
-from gaia_checks import journal, toml
-from gaia_checks.deploy import (
-    artifact,
-    database,
-    embedded,
-    goal,
-    lock,
-    places,
-    reversible,
-    rollout,
-    spawn,
-    swap,
-)
-from gaia_checks.deploy import twin as twins
-from gaia_checks.deploy.validate import SPARE_BYTES, validate_release
+from gaia_checks import jsonl, toml
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.migrations import round_trip
+from gaia_checks.deploy.postgres import database_connection, embedded
+from gaia_checks.deploy.rehearsal import stand_in_release
+from gaia_checks.deploy.release import release_folder, rollback_target
+from gaia_checks.deploy.state import lock, paths
+from gaia_checks.deploy.steps import swap
+from gaia_checks.deploy.steps.preflight import SPARE_BYTES, validate_release
+from gaia_checks.deploy.supervisor import spawn
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
-from gaia_checks.probes.unseen import HERE, unseen
 from gaia_checks.redaction import SECRET_NAMES
+from gaia_checks.target.unobservable import HERE, unseen
 
 _COPIES = "copies"
 _LOCK = "lock"
@@ -85,11 +80,11 @@ class Copy:
         Raises ConfigurationError or ArtifactError when the target has none, or a damaged one.
         """
         try:
-            return goal.find(self.origin, None), "the previous release"
+            return rollback_target.find(self.origin, None), "the previous release"
         except ConfigurationError:
             if not self.twin:
                 raise
-        made = twins.make(self.current, places.of(self.environment).releases)
+        made = stand_in_release.make(self.current, paths.of(self.environment).releases)
         return made, "a twin of the release (same code, other bytes; there is no previous one yet)"
 
     def deploy(self, release: Path) -> None:
@@ -118,13 +113,13 @@ class Copy:
         if now.state != "running" or now.process in (None, killed) or now.database_url is None:
             return False
         with contextlib.suppress(ConfigurationError):
-            database.reach(now.database_url)
+            database_connection.reach(now.database_url)
             return True
         return False
 
     def irreversible(self) -> tuple[str, ...]:
         """Return what the current release's rollback files do not undo, one sentence each. Raises MigrationError."""
-        return reversible.tried(self.environment, self.current / "migrations")
+        return round_trip.tried(self.environment, self.current / "migrations")
 
 
 @contextmanager
@@ -135,14 +130,14 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
     no copy, and ConfigurationError or DeployError when this machine does not let one be.
     """
     current = _release(target, environment)
-    folder = places.of(environment).state / _COPIES / f"{purpose}-{secrets.token_hex(4)}"
+    folder = paths.of(environment).state / _COPIES / f"{purpose}-{secrets.token_hex(4)}"
     _make(folder, artifact_bytes=(current / "gaia_server").stat().st_size)
-    with lock.hold(folder / _LOCK, environment=folder.name, why=purpose, since=journal.now()):
+    with lock.hold(folder / _LOCK, environment=folder.name, why=purpose, since=jsonl.now()):
         try:
             file = folder / f"{environment.name}-rehearsal-{purpose}.toml"
-            _describe(environment, file, handover=artifact.takes_sockets(current))
+            _describe(environment, file, handover=release_folder.takes_sockets(current))
             own = _load(file, ADMIN_TOKEN=secrets.token_urlsafe())
-            places.prepare(places.of(own))
+            paths.prepare(paths.of(own))
             swap.ensure_supervisor(own)
             yield Copy(own, environment, target.run, current, twin)
         finally:
@@ -151,12 +146,12 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
 
 def clear(environment: Environment) -> tuple[str, ...]:
     """End and remove every copy whose gate was killed; return their names. Raises GaiaError when one stays."""
-    return tuple(folder.name for folder in places.of(environment).state.glob(f"{_COPIES}/*") if _cleared(folder))
+    return tuple(folder.name for folder in paths.of(environment).state.glob(f"{_COPIES}/*") if _cleared(folder))
 
 
 def _cleared(folder: Path) -> bool:
     try:
-        with lock.hold(folder / _LOCK, environment=folder.name, why="clear", since=journal.now()):
+        with lock.hold(folder / _LOCK, environment=folder.name, why="clear", since=jsonl.now()):
             _remove(folder)
     except (Busy, FileNotFoundError):  # its gate lives, or has just removed it
         return False
@@ -221,4 +216,4 @@ def _remove(folder: Path) -> None:
         rollout.stop(own)
         if cluster := embedded.of(own):
             cluster.remove()
-    artifact.remove(folder)
+    release_folder.remove(folder)

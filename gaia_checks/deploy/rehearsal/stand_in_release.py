@@ -5,7 +5,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from gaia_checks.deploy import artifact
+from gaia_checks.deploy.release import release_folder
 from gaia_checks.errors import ArtifactError
 
 _COMMENT = b"a twin, to be gone back to"
@@ -26,9 +26,9 @@ def make(release: Path, releases: Path) -> Path:
         shutil.copyfile(executable, twin)
         with zipfile.ZipFile(twin, "a") as archive:
             archive.comment = _COMMENT
-        return artifact.from_worktree(
+        return release_folder.from_worktree(
             releases,
             executable=twin,
             migrations=release / "migrations",
-            handover=artifact.takes_sockets(release),
+            handover=release_folder.takes_sockets(release),
         )

@@ -1,4 +1,4 @@
-"""Build `build/gaia_server`, the server's single executable: `python -m gaia_checks.deploy.build`.
+"""Build `build/gaia_server`, the server's single executable: `python -m gaia_checks.deploy.release.build`.
 
 The same sources give the same bytes, wherever and whenever they are built with the same Python and zlib: what varies
 in an installation (launchers with a path in them, records, modes) is left out, and times are fixed.

@@ -7,14 +7,9 @@
 The digits are of sha256 over all that a release is, so that two never share a folder.
 """
 
-from gaia_checks.deploy.git.git_command import commit_of, git, head, variables_without_secrets
-
-from gaia_checks.files import sha256, to_disk
-
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -26,11 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy import fetch, migration_files, tag
-from gaia_checks.environment import ROOT, inherited
+from gaia_checks.deploy.git import tag
+from gaia_checks.deploy.git.git_command import commit_of, git, head, variables_without_secrets
+from gaia_checks.deploy.migrations import migration_files
+from gaia_checks.deploy.release import download
+from gaia_checks.environment import ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency
+from gaia_checks.files import sha256, to_disk
 from gaia_checks.model import Release
-from gaia_checks.redaction import SECRET_NAMES
 
 _EXECUTABLE = "gaia_server"
 
@@ -74,7 +72,9 @@ def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, ha
     with _new(releases) as new:
         if template:
             named = git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
-            fetch.fetch(template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(named, wanted))
+            download.fetch(
+                template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(named, wanted)
+            )
         else:
             content = git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
             (new / _EXECUTABLE).write_bytes(content)
@@ -194,8 +194,13 @@ def _built() -> Path:
     try:
         done = subprocess.run(
             ("make", "--silent", "build"),
-            cwd=ROOT, env=variables_without_secrets(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=variables_without_secrets(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise MissingDependency("make is not installed; install it, e.g. apt-get install make") from error
     if done.returncode:
@@ -213,5 +218,3 @@ def _digest(named: bytes, wanted: tag.Tag) -> str:
             f"commit what this prints: sha256sum {_EXECUTABLE}"
         )
     return words[0]
-
-

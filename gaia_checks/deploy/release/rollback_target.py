@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, ledger, links, places
+from gaia_checks.deploy.release import links, release_folder
+from gaia_checks.deploy.state import ledger, paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
@@ -12,20 +13,20 @@ def find(environment: Environment, phase: str | None) -> Path:
 
     Raises ConfigurationError when there is none, and ArtifactError when its files are damaged.
     """
-    releases = places.of(environment).releases
+    releases = paths.of(environment).releases
     found = links.target(releases, "previous") if phase is None else _of_phase(environment, releases, phase)
     if found is None:
         what = "no previous release" if phase is None else f"no release {phase} that has served"
         raise ConfigurationError(
             f"{environment.name}: there is {what} here; deploy one: gaia deploy {environment.name} PHASE"
         )
-    artifact.read(found)
+    release_folder.read(found)
     return found
 
 
 def _of_phase(environment: Environment, releases: Path, phase: str) -> Path | None:
     for name in reversed(ledger.served(environment)):
         folder = releases / name
-        if (folder / "release.json").exists() and artifact.describe(folder).phase == phase:
+        if (folder / "release.json").exists() and release_folder.describe(folder).phase == phase:
             return folder
     return None

@@ -10,12 +10,15 @@ from psycopg.conninfo import conninfo_to_dict
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
-from gaia_checks.deploy import database, embedded, ledger, migrate, observe, places, record
-from gaia_checks.deploy.status import Status
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres import database_connection, embedded
+from gaia_checks.deploy.reporting import status
+from gaia_checks.deploy.reporting.status import Status
+from gaia_checks.deploy.state import ledger, paths, supervisor_state
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
-from gaia_checks.probes.client import client, key, websocket_headers, websocket_url
+from gaia_checks.target.client import client, key, websocket_headers, websocket_url
 
 _NONE = "this server needs no database"
 _ANOTHER_CONTRACT = "this server keeps a contract of its own"
@@ -54,8 +57,8 @@ class _Patient:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._here = places.of(environment)
-        self._status: Status = observe.status(environment)
+        self._here = paths.of(environment)
+        self._status: Status = status.status(environment)
         self._cluster = embedded.of(environment)
         self._dsn = self._cluster.dsn() if self._cluster else environment.values.get("DATABASE_URL")
         self._deploy = f"gaia deploy {environment.name}" + ("" if environment.database == "embedded" else " PHASE")
@@ -105,7 +108,7 @@ class _Patient:
         if self._dsn is None:
             raise Wrong("DATABASE_URL is not set", "export DATABASE_URL=postgresql://user:password@host:5432/name")
         try:
-            database.reach(self._dsn)
+            database_connection.reach(self._dsn)
         except ConfigurationError as error:
             raise Wrong(str(error), 'psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql') from error
         return f"PostgreSQL answers at {self._whereabouts().get('host', 'localhost')}"
@@ -116,7 +119,7 @@ class _Patient:
         where = self._whereabouts()
         name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
         try:
-            database.connect(self._dsn or "").close()
+            database_connection.connect(self._dsn or "").close()
         except ConfigurationError as error:
             options = "".join(f" -{letter} {where[option]}" for letter, option in _CREATEDB if option in where)
             raise Wrong(f"there is no database {name}", f"createdb{options} {name}") from error
@@ -128,7 +131,7 @@ class _Patient:
         release = self._status.release_dir
         folder = (release or ROOT) / "migrations"
         try:
-            migrate.verify(self._dsn or "", folder, ahead=ledger.migrated(self._environment))
+            runner.verify(self._dsn or "", folder, ahead=ledger.migrated(self._environment))
         except GaiaError as error:
             mend = self._deploy if release else f"gaia migrate {self._environment.name} up"
             raise Wrong(str(error).partition("; run:")[0], mend) from error
@@ -214,7 +217,7 @@ class _Patient:
         return {name: str(value) for name, value in conninfo_to_dict(self._dsn or "").items() if value is not None}
 
     def _own_pids(self) -> set[int | None]:
-        found = record.read(self._here.record)
+        found = supervisor_state.read(self._here.record)
         return {one.pid for one in (found.server, found.supervisor) if one and one.alive} if found else set()
 
 

@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gaia_checks import journal
-from gaia_checks.deploy import notes, places
+from gaia_checks import jsonl
+from gaia_checks.deploy.state import ledger as deployment_ledger
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, EvidenceError
 
@@ -44,9 +45,11 @@ def tell(environment: Environment, phase: str, message: Message) -> bool:
         return False
     why = _send(environment, message) if environment.alert_urls else f"{environment.alerts} is not set"
     why = environment.redact(why) if why else None
-    ledger = places.of(environment).ledger
+    ledger = paths.of(environment).ledger
     with contextlib.suppress(OSError):  # a full disk: then there is more to do than to read about this
-        notes.note(ledger, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why)
+        deployment_ledger.note(
+            ledger, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why
+        )
     return why is None
 
 
@@ -56,7 +59,7 @@ def told(environment: Environment, phase: str, done: str = "deployed") -> Iterat
 
     That another command has its turn tells nobody anything: nothing was tried.
     """
-    since = journal.now()
+    since = jsonl.now()
     try:
         yield
     except Busy:
@@ -96,7 +99,7 @@ def _failed_step(environment: Environment, phase: str, since: str) -> str:
     try:
         failures = [
             str(record["step"])
-            for record in journal.read(places.of(environment).ledger)
+            for record in jsonl.read(paths.of(environment).ledger)
             if record["at"] >= since
             and (record["environment"], record["event"]) == (environment.name, "failed")
             and (record["phase"] == phase or record.get("kind") == "rollback")
@@ -109,7 +112,7 @@ def _failed_step(environment: Environment, phase: str, since: str) -> str:
 
 def _log_end(environment: Environment) -> list[str]:
     try:
-        with places.of(environment).server_log.open("rb") as log:
+        with paths.of(environment).server_log.open("rb") as log:
             log.seek(max(0, log.seek(0, 2) - _LOG_BYTES))
             return log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
     except OSError:

@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from gaia_checks.model import Log, Process, Release
 
-from pathlib import Path
-
-from gaia_checks.deploy import artifact, database, notes, places, record
-from gaia_checks.deploy.dsn import database_url
-from gaia_checks.deploy.record import Record
-from gaia_checks.deploy.status import Status
-from gaia_checks.deploy.tag import WORKTREE, Tag
+from gaia_checks.deploy.git import git_command
+from gaia_checks.deploy.git.tag import WORKTREE, Tag
+from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.postgres.dsn import database_url
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import paths, supervisor_state
+from gaia_checks.deploy.state.ledger import tag_seen
+from gaia_checks.deploy.state.supervisor_state import Record
 from gaia_checks.environment import Environment, url_of
 from gaia_checks.errors import ArtifactError
 from gaia_checks.model import Log, Process, Release
@@ -55,16 +55,14 @@ def _short(release: Release | None) -> dict[str, Any] | None:
     return {"phase": release.phase, "commit": release.commit, "sha256": release.sha256} if release else None
 
 
-
-
 def status(environment: Environment) -> Status:
     """Return what runs in `environment`. Changes nothing. Raises DeployError when the record is damaged.
 
     A release on record that cannot be read any more is none, so that another one can be deployed in its place.
     """
-    here = places.of(environment)
+    here = paths.of(environment)
     log = Log(str(here.server_log)) if here.server_log.exists() else None
-    found = record.read(here.record)
+    found = supervisor_state.read(here.record)
     if found is None or found.release is None:
         return Status(environment.name, "stopped", environment.local_url, log=log)
     folder = Path(found.release)
@@ -75,7 +73,7 @@ def status(environment: Environment) -> Status:
         state=_state(found),
         base_url=url_of(found.host, found.port) if found.host and found.port else environment.local_url,
         database_url=dsn,
-        database=database.whereabouts(dsn) if dsn else None,
+        database=database_connection.whereabouts(dsn) if dsn else None,
         process=_process(found, folder),
         started_at=found.started_at,
         restarts=found.restarts,
@@ -107,7 +105,7 @@ def _previous(link: Path) -> Release | None:
 
 def _readable(folder: Path) -> Release | None:
     try:
-        return artifact.describe(folder)
+        return release_folder.describe(folder)
     except ArtifactError:
         return None
 
@@ -116,5 +114,5 @@ def _tag_present(ledger: Path, tag: Tag) -> bool | None:
     """Whether the tag is there: on the remote that is watched, else in the project's own repository."""
     if tag.phase == WORKTREE:
         return None
-    seen = notes.tag_seen(ledger, tag.environment, tag.phase)
-    return artifact.tag_present(tag) if seen is None else seen
+    seen = tag_seen(ledger, tag.environment, tag.phase)
+    return git_command.tag_present(tag) if seen is None else seen

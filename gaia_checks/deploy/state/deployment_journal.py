@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
-from gaia_checks.deploy import processes, record
-from gaia_checks.deploy.places import Places
-from gaia_checks.deploy.points import Event, Point
+from gaia_checks import jsonl
+from gaia_checks.deploy.state import processes, supervisor_state
+from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.state.paths import Places
 from gaia_checks.errors import DeployError
 
 
@@ -49,7 +49,7 @@ class Diary:
     def open(self, **facts: str | bool | None) -> None:
         """Begin the journal: deployment, kind, phase, before, current, previous, database, stop_at."""
         self.here.journals.mkdir(exist_ok=True)
-        self._write(event="opened", harness=asdict(record.mine()), **facts)
+        self._write(event="opened", harness=asdict(supervisor_state.mine()), **facts)
 
     @contextmanager
     def at(self, point: Point) -> Iterator[None]:
@@ -76,7 +76,7 @@ class Diary:
 
         A journal that was killed before its first line was whole has begun nothing, and is removed.
         """
-        lines = list(journal.read(self.here.journal))
+        lines = list(jsonl.read(self.here.journal))
         if not lines:
             self.here.journal.unlink(missing_ok=True)
             return None
@@ -96,20 +96,20 @@ class Diary:
 
     def _write(self, **line: Any) -> None:
         try:
-            journal.append(self.here.journal, {"at": journal.now(), **line}, durable=True)
+            jsonl.append(self.here.journal, {"at": jsonl.now(), **line}, durable=True)
         except OSError as error:
             raise DeployError(f"{self.here.journal}: {error.strerror or error}; free some disk space") from error
 
     def _stop_here(self, point: Point, event: Event) -> None:
-        first, *lines = journal.read(self.here.journal)
+        first, *lines = jsonl.read(self.here.journal)
         victim, _, where = (first.get("stop_at") or "").partition("@")
         times = sum((line.get("point"), line["event"]) == (point, event) for line in lines)
         if where != f"{point}:{event}" or times > 1:
             return
-        known = record.read(self.here.record)
+        known = supervisor_state.read(self.here.record)
         supervisor = known.supervisor if known else None
-        known_as = {"harness": record.Running(**first["harness"]), "supervisor": supervisor}
-        found = record.of(int(victim)) if victim.isdecimal() else known_as[victim]
+        known_as = {"harness": supervisor_state.Running(**first["harness"]), "supervisor": supervisor}
+        found = supervisor_state.of(int(victim)) if victim.isdecimal() else known_as[victim]
         if found and found.alive:
             os.kill(found.pid, signal.SIGKILL)
             processes.await_end(found.pid, found.birth)

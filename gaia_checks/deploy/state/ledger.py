@@ -8,14 +8,10 @@ kill. The line that closes it says under `serves` which release runs then (null:
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from gaia_checks import journal
-from gaia_checks.deploy.lock import who
 
-from collections.abc import Iterator
-from typing import Any
-
-from gaia_checks import journal
-from gaia_checks.deploy import lock, places
+from gaia_checks import jsonl
+from gaia_checks.deploy.state import lock, paths
+from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError
 
@@ -27,7 +23,7 @@ def append(
 ) -> None:
     """Append one record; it is on the disk when this returns. What it tells is redacted."""
     line = {
-        "at": journal.now(),
+        "at": jsonl.now(),
         "environment": environment.name,
         "deployment": deployment,
         "phase": phase,
@@ -37,9 +33,9 @@ def append(
         "by": lock.who(),
         **{name: environment.redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items()},
     }
-    path = places.of(environment).ledger
+    path = paths.of(environment).ledger
     try:
-        journal.append(path, line, durable=True)
+        jsonl.append(path, line, durable=True)
     except OSError as error:
         raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
@@ -70,7 +66,7 @@ def served(environment: Environment) -> tuple[str, ...]:
 
 
 def _of(environment: Environment) -> Iterator[dict[str, Any]]:
-    return (line for line in journal.read(places.of(environment).ledger) if line["environment"] == environment.name)
+    return (line for line in jsonl.read(paths.of(environment).ledger) if line["environment"] == environment.name)
 
 
 PRESENT = ("past", "new", "moved")
@@ -81,13 +77,13 @@ def note(ledger: Path, environment: str | None, phase: str | None, step: str, ev
     """Append one record; it is on the disk when this returns. Facts that are None are left out."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
     known = {name: fact for name, fact in facts.items() if fact is not None}
-    about = {"at": journal.now(), "environment": environment, "deployment": None, "phase": phase}
-    journal.append(ledger, {**about, "step": step, "event": event, "by": who(), **known}, durable=True)
+    about = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
+    jsonl.append(ledger, {**about, "step": step, "event": event, "by": who(), **known}, durable=True)
 
 
 def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:
     """Yield the records of these steps about one phase in one environment, oldest first."""
-    for record in journal.read(ledger):
+    for record in jsonl.read(ledger):
         if (record.get("environment"), record.get("phase")) == (environment, phase) and record.get("step") in steps:
             yield record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from gaia_checks import identity
+from gaia_checks import process_identity
 
 TERM_S = 10.0
 """How long a server may take to finish its requests after SIGTERM."""
@@ -18,7 +18,7 @@ _POLL_S = 0.02
 
 def alive(pid: int, birth: str) -> bool:
     """Whether the process of that birth still runs; one that ended but was not waited for does not."""
-    return identity.find(pid, birth) is not None
+    return process_identity.find(pid, birth) is not None
 
 
 def lives(pid: int) -> bool:
@@ -55,7 +55,7 @@ def marked(name: str, folder: Path) -> list[tuple[int, str]]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if Path(process.environ().get(name, "/")).is_relative_to(folder):
-                found.append((process.pid, identity.birth(process.pid)))
+                found.append((process.pid, process_identity.birth(process.pid)))
     return found
 
 

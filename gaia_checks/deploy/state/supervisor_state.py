@@ -8,8 +8,8 @@ from typing import Any
 
 import psutil
 
-from gaia_checks import identity
-from gaia_checks.deploy import processes
+from gaia_checks import process_identity
+from gaia_checks.deploy.state import processes
 from gaia_checks.errors import DeployError
 
 
@@ -18,7 +18,7 @@ class Running:
     """A process by pid and birth."""
 
     pid: int
-    birth: str  # as `identity.birth` gives it
+    birth: str  # as `process_identity.birth` gives it
     created_s: float  # seconds since the epoch, by the clock as it was then
 
     @property
@@ -85,4 +85,4 @@ def mine() -> Running:
 
 def of(pid: int) -> Running:
     """Return the process that has `pid` now. Raises psutil.NoSuchProcess."""
-    return Running(pid, identity.birth(pid), psutil.Process(pid).create_time())
+    return Running(pid, process_identity.birth(pid), psutil.Process(pid).create_time())

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy import artifact, ledger, links, places
-from gaia_checks.deploy.diary import Diary
-from gaia_checks.deploy.points import Point
+from gaia_checks.deploy.release import links, release_folder
+from gaia_checks.deploy.state import ledger, paths
+from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.state.deployment_journal import Diary
 from gaia_checks.environment import Environment
 
 
@@ -26,7 +27,7 @@ class Story:
     @property
     def diary(self) -> Diary:
         """Its journal."""
-        return Diary(places.of(self.environment))
+        return Diary(paths.of(self.environment))
 
     @contextmanager
     def step(self, point: Point) -> Iterator[None]:
@@ -47,7 +48,7 @@ class Story:
     def decide(self, release: Path) -> None:
         """Tell journal and ledger which release is to serve."""
         self.diary.decide(release)
-        made = artifact.describe(release)
+        made = release_folder.describe(release)
         self.record("artifact", "made", release=release.name, commit=made.commit, sha256=made.sha256)
 
     def record(self, step: str, event: str, **facts: Any) -> None:
@@ -58,7 +59,7 @@ class Story:
 def begin(environment: Environment, kind: str, phase: str, before: Path | None, *, database: bool = False) -> Story:
     """Open the journal and the ledger's entry of a new deployment; `before` is the release that serves now."""
     story = Story(environment, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", kind, phase)
-    linked = {name: links.target(places.of(environment).releases, name) for name in ("current", "previous")}
+    linked = {name: links.target(paths.of(environment).releases, name) for name in ("current", "previous")}
     story.diary.open(
         deployment=story.id,
         kind=kind,

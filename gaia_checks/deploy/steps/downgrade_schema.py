@@ -10,8 +10,12 @@ from pathlib import Path
 
 from psycopg import sql
 
-from gaia_checks import journal
-from gaia_checks.deploy import artifact, database, dsn, dump, ledger, migrate, migration_files, places, restore, scratch
+from gaia_checks import jsonl
+from gaia_checks.deploy.migrations import migration_files, restore, runner
+from gaia_checks.deploy.postgres import database_connection, dsn, scratch
+from gaia_checks.deploy.postgres import dump as postgres_dump
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import ledger, paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import MigrationError
 
@@ -29,7 +33,7 @@ class Plan:
 def plan(environment: Environment, release: Path) -> Plan:
     """Return how to take the schema back to `release`. Changes nothing. Raises MigrationError when there is no way."""
     address = dsn.environment_database(environment)
-    applied, wanted = migrate.applied(address), artifact.describe(release).migrations
+    applied, wanted = runner.applied(address), release_folder.describe(release).migrations
     versions = tuple(version for version in reversed(applied) if version not in wanted)
     if not versions:
         return Plan((), release, None, ())
@@ -48,19 +52,19 @@ def run(environment: Environment, release: Path, found: Plan, say: Callable[[str
         return
     if found.dump is None:
         ahead = ledger.migrated(environment)
-        migrate.down(address, found.knows / "migrations", count=len(found.versions), ahead=ahead, say=say)
+        runner.down(address, found.knows / "migrations", count=len(found.versions), ahead=ahead, say=say)
         return
     say(f"restoring our tables from {found.dump.name}")
     with scratch.scratch(environment) as trial:
-        migrate.up(trial, found.knows / "migrations")
+        runner.up(trial, found.knows / "migrations")
         objects = restore.objects(trial)
     restore.restore(address, objects, release / "migrations", found.dump)
 
 
 def _that_knows(environment: Environment, applied: Sequence[str]) -> Path:
     """Return a release whose folder has the files of every applied version."""
-    for folder in sorted(places.of(environment).releases.glob("*/release.json")):
-        if set(applied) <= set(artifact.describe(folder.parent).migrations):
+    for folder in sorted(paths.of(environment).releases.glob("*/release.json")):
+        if set(applied) <= set(release_folder.describe(folder.parent).migrations):
             return folder.parent
     raise MigrationError(
         f"no release here has the files of {applied[-1]}; deploy the one that brought it, then go back"
@@ -69,8 +73,8 @@ def _that_knows(environment: Environment, applied: Sequence[str]) -> Path:
 
 def _dump_before(environment: Environment, version: str, lacking: str) -> Path:
     """Return the dump that was made before `version` was applied."""
-    here = places.of(environment)
-    found = dump.path(here, ledger.migrated_by(environment, version) or "none")
+    here = paths.of(environment)
+    found = postgres_dump.path(here, ledger.migrated_by(environment, version) or "none")
     if not found.exists():
         raise MigrationError(f"{lacking} has no rollback/{lacking}.sql and there is no dump from before it; write one")
     return found
@@ -79,28 +83,28 @@ def _dump_before(environment: Environment, version: str, lacking: str) -> Path:
 def _lost_by_files(environment: Environment, address: str, knows: Path, versions: Sequence[str]) -> tuple[str, ...]:
     """Tell what the rollback files take away, seen in a scratch database, counted in the real one."""
     with scratch.scratch(environment) as trial:
-        migrate.up(trial, knows / "migrations")
+        runner.up(trial, knows / "migrations")
         before = scratch.columns(trial)
-        migrate.down(trial, knows / "migrations", count=len(versions))
+        runner.down(trial, knows / "migrations", count=len(versions))
         gone = before - scratch.columns(trial)
         left = set(scratch.tables(trial))
     whole = sorted({table for table, _ in gone} - left)
     parts = sorted((table, column) for table, column in gone if table in left)
-    with database.connect(address) as connection:
+    with database_connection.connect(address) as connection:
         tables = [f"table {table}: {_count(connection, table)} rows" for table in whole]
         return (*tables, *(f"column {t}.{c}: {_count(connection, t, c)} values" for t, c in parts))
 
 
 def _lost_by_restoring(address: str, kept: Path) -> tuple[str, ...]:
-    (about,) = journal.read(kept.with_suffix(".json"))
-    with database.connect(address) as connection:
+    (about,) = jsonl.read(kept.with_suffix(".json"))
+    with database_connection.connect(address) as connection:
         return tuple(
             f"table {table}: {_count(connection, table)} rows now, {rows} as of {about['at']}"
             for table, rows in about["rows"].items()
         )
 
 
-def _count(connection: database.Connection, table: str, column: str | None = None) -> int:
+def _count(connection: database_connection.Connection, table: str, column: str | None = None) -> int:
     counted = sql.Identifier(column) if column else sql.SQL("*")
     query = sql.SQL("SELECT count({}) FROM public.{}").format(counted, sql.Identifier(table))
     row = connection.execute(query).fetchone()

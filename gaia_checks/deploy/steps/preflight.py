@@ -3,7 +3,11 @@
 import shutil
 from pathlib import Path
 
-from gaia_checks.deploy import database, executable, migration_files, places, processes, record, spawn
+from gaia_checks.deploy.migrations import migration_files
+from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.release import executable
+from gaia_checks.deploy.state import paths, processes, supervisor_state
+from gaia_checks.deploy.supervisor import spawn
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ArtifactError, NotWritable, PortInUse
 
@@ -14,8 +18,8 @@ SPARE_BYTES = 50_000_000
 def validate(environment: Environment, *, artifact: Path | None, migrations: Path | None, worktree: bool) -> None:
     """Return when the deployment may begin. Raises ConfigurationError, ArtifactError or MigrationError."""
     environment.variables()
-    here = places.of(environment)
-    places.prepare(here)
+    here = paths.of(environment)
+    paths.prepare(here)
     if artifact and not artifact.is_file():
         raise ArtifactError(f"{artifact}: there is no such executable; build it first: make build")
     if worktree:
@@ -23,7 +27,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     _space(here.state, artifact.stat().st_size if artifact else 0)
     _port(environment)
     if environment.database == "external":
-        database.reach(environment.values["DATABASE_URL"])
+        database_connection.reach(environment.values["DATABASE_URL"])
 
 
 def validate_release(release: Path) -> None:
@@ -42,7 +46,7 @@ def _space(folder: Path, executable_bytes: int) -> None:
 
 def _port(environment: Environment) -> None:
     """The port must be free, or ours: held by the server that is to be replaced."""
-    found = record.read(places.of(environment).record)
+    found = supervisor_state.read(paths.of(environment).record)
     if found and found.server and found.server.alive and found.port == environment.port:
         return
     try:

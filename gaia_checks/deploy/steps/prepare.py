@@ -7,10 +7,14 @@ database, and the tables that are ours lie on the disk as they were.
 from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, database, dump, ledger, lint, migrate, places, rehearse, swap
-from gaia_checks.deploy.dsn import database_url
-from gaia_checks.deploy.points import Point
-from gaia_checks.deploy.story import Story
+from gaia_checks.deploy.migrations import lint, runner
+from gaia_checks.deploy.postgres import database_connection, dump
+from gaia_checks.deploy.postgres.dsn import database_url
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import ledger, paths
+from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.steps import rehearse_migrations, swap
+from gaia_checks.deploy.steps.deployment import Story
 from gaia_checks.environment import Environment
 
 
@@ -27,19 +31,19 @@ def prepare(
     if dsn is None:
         return
     with story.at(Point.DATABASE):
-        if database.ensure_exists(dsn):
+        if database_connection.ensure_exists(dsn):
             say("created the database")
     migrations, ahead = release / "migrations", ledger.migrated(environment)
-    pending = [version for version, applied in migrate.status(dsn, migrations, ahead=ahead) if not applied]
+    pending = [version for version, applied in runner.status(dsn, migrations, ahead=ahead) if not applied]
     if not pending:
         return
     story.record("prepare", "migrating", migrating=pending)
     with story.at(Point.LINT):
         lint.check(migrations, pending, environment.allowed)
     with story.at(Point.REHEARSE):
-        owned = rehearse.rehearse(environment, release, before, pending)
+        owned = rehearse_migrations.rehearse(environment, release, before, pending)
     with story.at(Point.DUMP):
         if owned:
-            dump.write(dsn, owned, dump.path(places.of(environment), story.id))
+            dump.write(dsn, owned, dump.path(paths.of(environment), story.id))
     with story.at(Point.MIGRATE):
-        migrate.up(dsn, migrations, git_sha=artifact.describe(release).commit, ahead=ahead, say=say)
+        runner.up(dsn, migrations, git_sha=release_folder.describe(release).commit, ahead=ahead, say=say)

@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, downgrade, ledger, links, observe, places, scratch, story, swap
-from gaia_checks.deploy.diary import Diary, Opened
-from gaia_checks.deploy.points import Event, Point
-from gaia_checks.deploy.story import Story
+from gaia_checks.deploy.postgres import scratch
+from gaia_checks.deploy.release import links, release_folder
+from gaia_checks.deploy.reporting import status
+from gaia_checks.deploy.state import ledger, paths
+from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.state.deployment_journal import Diary, Opened
+from gaia_checks.deploy.steps import deployment, downgrade_schema, swap
+from gaia_checks.deploy.steps.deployment import Story
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, GaiaError
 
@@ -21,7 +25,7 @@ def all_or_nothing(told: Story) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        opened = Diary(places.of(told.environment)).unfinished()
+        opened = Diary(paths.of(told.environment)).unfinished()
         if opened is None:
             raise
         why = told.environment.redact(str(error) or type(error).__name__)
@@ -33,7 +37,7 @@ def all_or_nothing(told: Story) -> Iterator[None]:
                 f"run: gaia status {told.environment.name} --repair"
             ) from error
         serves = opened.release if _only_forward(opened) else opened.before
-        story.end(told, "failed", serves, why=why)
+        deployment.end(told, "failed", serves, why=why)
         if isinstance(error, GaiaError):
             raise type(error)(f"{error}; {_name(serves)} serves") from error
         if isinstance(error, OSError):  # a full disk, above all
@@ -44,7 +48,7 @@ def all_or_nothing(told: Story) -> Iterator[None]:
 
 def settle(environment: Environment, say: Say) -> None:
     """Finish or undo what a killed command left open; nothing open is fine. Raises DeployError when neither can be."""
-    opened = Diary(places.of(environment)).unfinished()
+    opened = Diary(paths.of(environment)).unfinished()
     if opened is None:
         return
     told = Story(environment, opened.deployment, opened.kind, opened.phase)
@@ -53,18 +57,18 @@ def settle(environment: Environment, say: Say) -> None:
         return
     if finished := _finish(environment, opened, say):
         say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; finished it: {finished.name} serves")
-        story.end(told, "finished", finished)
+        deployment.end(told, "finished", finished)
         return
     _undo(environment, opened)
     serves = opened.release if _only_forward(opened) else opened.before
     say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; undid it: {_name(serves)} serves")
-    story.end(told, "undone", serves)
+    deployment.end(told, "undone", serves)
 
 
 def repair(environment: Environment, say: Say) -> None:
     """Settle what is open; then let what is on record be supervised, and serve again if it does not."""
     settle(environment, say)
-    now = observe.status(environment)
+    now = status.status(environment)
     if now.release_dir:
         swap.bring_back(environment, now.release_dir, anew=False)
     elif now.state == "crashed":
@@ -76,11 +80,11 @@ def repair(environment: Environment, say: Say) -> None:
 
 def abandon(environment: Environment) -> None:
     """Close what a killed command left open, now that nothing runs."""
-    opened = Diary(places.of(environment)).unfinished()
+    opened = Diary(paths.of(environment)).unfinished()
     if opened:
         with contextlib.suppress(GaiaError):  # as in _undo
             _tidy(environment, opened)
-        story.end(Story(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
+        deployment.end(Story(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
 
 
 def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
@@ -91,14 +95,14 @@ def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
         return None
     try:
         swap.ensure_supervisor(environment)
-        if observe.status(environment).release_dir != release:
+        if status.status(environment).release_dir != release:
             return None
         swap.verify_public(environment)
     except GaiaError:
         return None
     if opened.database:
         _take_schema_back(environment, release, say)
-    links.point(places.of(environment).releases, current=release, previous=opened.before)
+    links.point(paths.of(environment).releases, current=release, previous=opened.before)
     _tidy(environment, opened)
     return release
 
@@ -106,7 +110,7 @@ def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
 def _take_schema_back(environment: Environment, release: Path, say: Say) -> None:
     """Go on with what was confirmed before the kill. Where it cannot be, the schema stays ahead, which is safe."""
     try:
-        downgrade.run(environment, release, downgrade.plan(environment, release), say)
+        downgrade_schema.run(environment, release, downgrade_schema.plan(environment, release), say)
     except GaiaError as error:
         say(f"the schema stays ahead of {release.name}: {error}")
 
@@ -122,7 +126,7 @@ def _undo(environment: Environment, opened: Opened) -> None:
         swap.bring_back(environment, opened.release, anew=False)
     elif opened.before is None:
         taken_over = (Point.TAKE_OVER, Event.BEGUN) in opened.reached
-        if taken_over or observe.status(environment).process is None:  # else it outlives its release, which is gone
+        if taken_over or status.status(environment).process is None:  # else it outlives its release, which is gone
             swap.end(environment)
     else:
         swap.bring_back(environment, opened.before, anew=(Point.TAKE_OVER, Event.BEGUN) in opened.reached)
@@ -133,7 +137,7 @@ def _undo(environment: Environment, opened: Opened) -> None:
 
 def _relink(environment: Environment, opened: Opened) -> None:
     """Let `current` and `previous` tell what serves now, so that a rollback and a pruning know what was before it."""
-    releases = places.of(environment).releases
+    releases = paths.of(environment).releases
     if _only_forward(opened) and opened.release:
         links.point(releases, current=opened.release, previous=opened.before)
     elif (Point.LINK, Event.BEGUN) in opened.reached:
@@ -141,8 +145,8 @@ def _relink(environment: Environment, opened: Opened) -> None:
 
 
 def _tidy(environment: Environment, opened: Opened) -> None:
-    here = places.of(environment)
-    artifact.sweep(here.releases)
+    here = paths.of(environment)
+    release_folder.sweep(here.releases)
     for half in here.dumps.glob("*.new"):
         half.unlink(missing_ok=True)
     if (Point.REHEARSE, Event.BEGUN) in opened.reached:

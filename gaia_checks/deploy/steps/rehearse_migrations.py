@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, migrate, migration_files, scratch, swap
+from gaia_checks.deploy.migrations import migration_files, runner
+from gaia_checks.deploy.postgres import scratch
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.steps import swap
 from gaia_checks.environment import Environment
 from gaia_checks.errors import MigrationError, NotReady, VerifyError
 
@@ -18,9 +21,9 @@ def rehearse(environment: Environment, release: Path, before: Path | None, pendi
     _refuse_early_contract(migrations, before, pending)
     with scratch.scratch(environment) as address:
         applied = len(migrations) - len(pending)
-        migrate.up(address, release / "migrations", limit=applied)
+        runner.up(address, release / "migrations", limit=applied)
         owned = scratch.tables(address) if applied else ()
-        migrate.up(address, release / "migrations")
+        runner.up(address, release / "migrations")
         if before:
             _hold(environment, before, address, frozenset(m.version for m in migrations))
     return owned
@@ -42,7 +45,7 @@ def _refuse_early_contract(
     """A migration that takes away needs a running release that knows all before it: one that no longer needs it."""
     if before is None:
         return
-    known = artifact.describe(before).migrations
+    known = release_folder.describe(before).migrations
     for index, migration in enumerate(migrations):
         if migration.contract and migration.version in pending:
             missing = [earlier.version for earlier in migrations[:index] if earlier.version not in known]

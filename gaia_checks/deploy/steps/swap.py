@@ -12,13 +12,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy import artifact, embedded, ledger, observe, places, processes, record, verify
-from gaia_checks.deploy.child import MARK, Order
-from gaia_checks.deploy.control import Conversation
-from gaia_checks.deploy.dsn import database_url
-from gaia_checks.deploy.places import Places
-from gaia_checks.deploy.points import Point
-from gaia_checks.deploy.story import Story
+from gaia_checks.deploy.postgres import embedded
+from gaia_checks.deploy.postgres.dsn import database_url
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.reporting import status
+from gaia_checks.deploy.state import ledger, paths, processes, supervisor_state
+from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.steps import verify
+from gaia_checks.deploy.steps.deployment import Story
+from gaia_checks.deploy.supervisor.control import Conversation
+from gaia_checks.deploy.supervisor.server_process import MARK, Order
 from gaia_checks.environment import ROOT, Environment, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Names, Process, Target
@@ -76,7 +80,7 @@ def bring_back(environment: Environment, release: Path, *, anew: bool) -> None:
 
 def ensure_supervisor(environment: Environment) -> None:
     """Return when a supervisor accepts commands; a new one adopts the server that it finds. Raises what kept it."""
-    here = places.of(environment)
+    here = paths.of(environment)
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), Conversation(here.control):
@@ -90,7 +94,7 @@ def ensure_supervisor(environment: Environment) -> None:
 
 def verify_public(environment: Environment) -> None:
     """Return when the public address is served, as promised, by the release on record. Raises VerifyError."""
-    now = observe.status(environment)
+    now = status.status(environment)
     if now.process is None or now.release_dir is None:
         raise VerifyError("identity: the server has ended; its log says why")
     _verify(environment, _target(environment, now.release_dir, now.process, now.base_url))
@@ -108,11 +112,11 @@ def already_serving(environment: Environment, release: Path) -> bool:
 
     The same files under another phase or commit are another release: what runs is on record as what it was deployed as.
     """
-    now = observe.status(environment)
+    now = status.status(environment)
     if now.state != "running" or now.release_dir != release or now.base_url != environment.local_url:
         return False
     try:
-        with Conversation(places.of(environment).control) as supervisor:
+        with Conversation(paths.of(environment).control) as supervisor:
             if not supervisor.ask("holds", variables=variables(environment))["holds"]:
                 return False
         verify_public(environment)
@@ -123,13 +127,13 @@ def already_serving(environment: Environment, release: Path) -> bool:
 
 def end(environment: Environment) -> None:
     """End server, supervisor and embedded PostgreSQL, also those that a killed supervisor left; wait for it."""
-    here = places.of(environment)
+    here = paths.of(environment)
     with contextlib.suppress(OSError, DeployError), Conversation(here.control) as supervisor:
         supervisor.ask("stop")
     deadline = time.monotonic() + _PATIENCE_S
     while _held(here.supervise_lock) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    if found := record.read(here.record):
+    if found := supervisor_state.read(here.record):
         found.supervisor.end()
         if found.server:
             found.server.end()
@@ -150,7 +154,7 @@ def variables(environment: Environment) -> dict[str, str]:
 @contextmanager
 def _conversation(environment: Environment) -> Iterator[Conversation]:
     try:
-        conversation = Conversation(places.of(environment).control)
+        conversation = Conversation(paths.of(environment).control)
     except OSError as error:
         raise DeployError(f"{environment.name}: the supervisor has died; run the command again") from error
     with conversation:
@@ -179,7 +183,7 @@ def _order(environment: Environment, release: Path) -> dict[str, Any]:
     server = environment.server
     order = Order(
         *(release, variables(environment), environment.host, environment.port),
-        *(artifact.takes_sockets(release), server.paths or _renamed(environment.names), server.ready_s),
+        *(release_folder.takes_sockets(release), server.paths or _renamed(environment.names), server.ready_s),
     )
     return {**asdict(order), "release": str(release)}
 
@@ -199,7 +203,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
         base_url=url,
         run="deploy",
         names=environment.names,
-        release=artifact.read(release),
+        release=release_folder.read(release),
         process=process,
         admin_token=environment.values.get("ADMIN_TOKEN"),
         database_url=database_url(environment),

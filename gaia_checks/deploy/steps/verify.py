@@ -9,12 +9,14 @@ import psutil
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from gaia_checks.deploy import artifact, migrate, processes
+from gaia_checks import files
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.state import processes
 from gaia_checks.environment import Server
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
-from gaia_checks.probes import rules
-from gaia_checks.probes.client import client, message, websocket_headers, websocket_url
+from gaia_checks.target import rules
+from gaia_checks.target.client import client, message, websocket_headers, websocket_url
 
 PATIENCE_S = 10.0
 """How long one promise may take to be kept: a rule may hold us back for a moment, stats come every 5 s."""
@@ -38,7 +40,7 @@ def verify(target: Target, server: Server, *, ahead: frozenset[str] = frozenset(
         _step("WebSocket", lambda: _websocket(target))
     if target.database_url and target.process:
         migrations, dsn = target.process.artifact.parent / "migrations", target.database_url
-        _step("database", lambda: migrate.verify(dsn, migrations, ahead=ahead))
+        _step("database", lambda: runner.verify(dsn, migrations, ahead=ahead))
 
 
 def _step(name: str, check: Callable[[], str | None]) -> None:
@@ -101,6 +103,6 @@ def _identity(target: Target) -> str | None:
     running = psutil.Process(process.pid)
     if str(process.artifact) not in (running.exe(), *running.cmdline()):
         return f"process {process.pid} runs {running.cmdline()[:2]}, not {process.artifact}"
-    if artifact.sha256(process.artifact) != release.sha256:
+    if files.sha256(process.artifact) != release.sha256:
         return f"{process.artifact} is not the file that was released"
     return None

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks.deploy import processes, record
-from gaia_checks.deploy.child import MARK, Order
-from gaia_checks.deploy.places import Places
-from gaia_checks.deploy.record import Record
+from gaia_checks.deploy.state import processes, supervisor_state
+from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.supervisor_state import Record
+from gaia_checks.deploy.supervisor.server_process import MARK, Order
 
 _NOT_THE_SERVERS = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
@@ -16,7 +16,7 @@ def survivor(here: Places, say: Callable[[str], None]) -> Record | None:
 
     Servers are recognised by a variable that no other process has: their folder for what they unpack.
     """
-    found = record.read(here.record)
+    found = supervisor_state.read(here.record)
     alive = found if found and found.server and found.server.alive and found.release else None
     mine = alive.server.pid if alive and alive.server else None
     for pid, birth in processes.marked(MARK, here.caches):

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks import errors
-from gaia_checks.deploy import embedded, places, restart
-from gaia_checks.deploy.control import encode
-from gaia_checks.deploy.embedded import Cluster
-from gaia_checks.deploy.places import Places
-from gaia_checks.deploy.supervisor import Supervisor, say
+from gaia_checks.deploy.postgres import embedded
+from gaia_checks.deploy.postgres.embedded import Cluster
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.supervisor import backoff
+from gaia_checks.deploy.supervisor.control import encode
+from gaia_checks.deploy.supervisor.supervisor import Supervisor, say
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, DeployError, GaiaError
 
@@ -30,8 +32,8 @@ def supervise(environment: Environment) -> None:
 
     Raises what kept the supervisor from starting.
     """
-    here = places.of(environment)
-    places.prepare(here)
+    here = paths.of(environment)
+    paths.prepare(here)
     read_end, write_end = os.pipe()
     if os.fork():
         os.close(write_end)
@@ -116,8 +118,8 @@ async def _keep(cluster: Cluster) -> None:
         if cluster.alive():
             continue
         crashes += 1
-        say(f"PostgreSQL has ended; starting it again in {restart.delay_s(crashes):g} s")
-        await asyncio.sleep(restart.delay_s(crashes))
+        say(f"PostgreSQL has ended; starting it again in {backoff.delay_s(crashes):g} s")
+        await asyncio.sleep(backoff.delay_s(crashes))
         try:
             await asyncio.to_thread(cluster.start)
         except (GaiaError, OSError) as error:  # with a full disk it cannot start, but later

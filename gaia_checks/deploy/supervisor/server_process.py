@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gaia_checks.deploy import logfile, processes, record, spawn
-from gaia_checks.deploy.record import Running
+from gaia_checks.deploy.state import processes, supervisor_state
+from gaia_checks.deploy.state.supervisor_state import Running
+from gaia_checks.deploy.supervisor import log_rotation, spawn
 from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
 
@@ -99,7 +100,7 @@ class Child(Server):
         self._log_offset = log.stat().st_size if log.exists() else 0
         self._cache = None if keep_cache else cache
         pid = spawn.spawn(order.release / "gaia_server", {**order.variables, MARK: str(cache)}, sockets, log)
-        super().__init__(order, record.of(pid), timestamp(datetime.now(UTC)))
+        super().__init__(order, supervisor_state.of(pid), timestamp(datetime.now(UTC)))
 
     def reap(self) -> None:
         """Take note if the process has ended; what it started itself is killed."""
@@ -142,7 +143,7 @@ class Child(Server):
 
     @property
     def _last_words(self) -> str:
-        said = logfile.last_line(self.log, self._log_offset)
+        said = log_rotation.last_line(self.log, self._log_offset)
         return f"; its last words: {said[:300]}" if said else f"; it wrote nothing to {self.log}"
 
 

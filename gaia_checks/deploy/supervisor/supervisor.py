@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import errors
-from gaia_checks.deploy import adopt, logfile, places, record, restart, spawn
-from gaia_checks.deploy.child import Adopted, Child, Order, Server
-from gaia_checks.deploy.control import encode
-from gaia_checks.deploy.diary import Diary
-from gaia_checks.deploy.places import Places
-from gaia_checks.deploy.points import Event, Point
-from gaia_checks.deploy.record import Record
+from gaia_checks.deploy.state import paths, supervisor_state
+from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.state.deployment_journal import Diary
+from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.supervisor_state import Record
+from gaia_checks.deploy.supervisor import adopt, backoff, log_rotation, spawn
+from gaia_checks.deploy.supervisor.control import encode
+from gaia_checks.deploy.supervisor.server_process import Adopted, Child, Order, Server
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
 
@@ -195,7 +196,7 @@ class Supervisor:
 
     def _adopt(self) -> None:
         """Make the server that a dead supervisor left ours; what died together with it stays on record."""
-        before, found = record.read(self._here.record), adopt.survivor(self._here, say)
+        before, found = supervisor_state.read(self._here.record), adopt.survivor(self._here, say)
         if found and found.server:
             self._active = Adopted(adopt.order(found), found.server, found.started_at or "")
             self._restarts = found.restarts
@@ -203,9 +204,11 @@ class Supervisor:
             say(f"adopted pid {found.server.pid}, whose supervisor had died")
         else:
             shutil.rmtree(self._here.caches, ignore_errors=True)
-        places.private(self._here.caches)
+        paths.private(self._here.caches)
         if before and before.release and not self._active:
-            record.write(self._here.record, replace(before, supervisor=record.mine(), state="crashed"))
+            supervisor_state.write(
+                self._here.record, replace(before, supervisor=supervisor_state.mine(), state="crashed")
+            )
         else:
             self._note("running" if self._active else "stopped")
 
@@ -222,8 +225,8 @@ class Supervisor:
                 self._note("running")
                 await server.exited.wait()
             await server.end()
-            crashes = restart.crashes_in_a_row(crashes, asyncio.get_running_loop().time() - began)
-            delay_s = restart.delay_s(crashes)
+            crashes = backoff.crashes_in_a_row(crashes, asyncio.get_running_loop().time() - began)
+            delay_s = backoff.delay_s(crashes)
             self._restarts += 1
             self._note("crashed")
             say(f"{server.order.release.name} (pid {server.running.pid}) ended; starting it again in {delay_s:g} s")
@@ -324,9 +327,9 @@ class Supervisor:
             say(f"cannot note that the server is {state}: {errors.refused(error)}; {_FREE}")
 
     def _write(self, state: str) -> None:
-        me, server = record.mine(), self._active
+        me, server = supervisor_state.mine(), self._active
         if server is None:
-            record.write(self._here.record, Record(me, state))
+            supervisor_state.write(self._here.record, Record(me, state))
             return
         order = server.order
         now = Record(
@@ -342,7 +345,7 @@ class Supervisor:
             paths=order.paths,
             ready_s=order.ready_s,
         )
-        record.write(self._here.record, now)
+        supervisor_state.write(self._here.record, now)
 
     def _reach(self, point: Point) -> None:
         """Write a point that only the supervisor sees into the open deployment's journal."""
@@ -356,7 +359,7 @@ class Supervisor:
             if self._unnoted:
                 self._note(self._unnoted)
             try:
-                logfile.rotate(self._here.server_log)
+                log_rotation.rotate(self._here.server_log)
             except OSError as error:
                 say(f"cannot rotate the server's log: {errors.refused(error)}; {_FREE}")
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import gevent
 from gevent import monkey, socket
 
-from gaia_checks.load import message
-from gaia_checks.load.answer import Answer, NotHttp, Parser, Plain
+from gaia_checks.load.http import request_bytes
+from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
 
 _IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not cross with that
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -57,9 +57,9 @@ class Client:
         self._host = url.hostname or ""
         port = url.port or (443 if self._tls else 80)
         self._family, _, _, _, self._address = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)[0]
-        self._headers = message.common_headers(base_url, headers)
+        self._headers = request_bytes.common_headers(base_url, headers)
         self._limit_s = limit_s
-        self._prefix = message.prefix(base_url)
+        self._prefix = request_bytes.prefix(base_url)
         self._idle: deque[_Connection] = deque()  # the one that was used last is the last
         self._plain = Plain()
         self.retried = 0  # requests that met a dead connection before a byte was written, and took another
@@ -72,7 +72,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return a request to this server as it is sent."""
-        return message.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
+        return request_bytes.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
 
     def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Send one request and return the whole answer. Raises NoReply; OSError where the fault is ours."""

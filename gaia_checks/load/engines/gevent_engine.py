@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.pool import Group
 
-from gaia_checks.load.http import Client, NoReply
-from gaia_checks.load.mix import Expectations, spread
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.resources import Usage
-from gaia_checks.load.tally import Arrival, Listener, Tally
-from gaia_checks.load.timing import Alarm
+from gaia_checks.load.engines.gevent_client import Client, NoReply
+from gaia_checks.load.engines.gevent_timer import Alarm
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.request_mix import Expectations, spread
+from gaia_checks.load.results.generator_usage import Usage
+from gaia_checks.load.results.per_second import Arrival, Listener, Tally
 
 _TURN = 64  # so many overdue requests are started before others get the processor
 

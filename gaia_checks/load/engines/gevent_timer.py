@@ -10,7 +10,7 @@ from typing import Self
 
 import gevent
 
-from gaia_checks.load.timerfd import Timer
+from gaia_checks.load.engines.timerfd import Timer
 
 
 class Alarm:

@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gaia_checks.load.answer import Answer, NotHttp, Parser, Plain
+from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
 
 IDLE_LIMIT_S = 2.0
 """uvicorn and Node close after 5 s of idleness; a request must not cross with that."""

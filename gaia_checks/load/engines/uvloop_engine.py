@@ -1,8 +1,8 @@
 """The precise engine: sends its part of a load from a process of its own, over uvloop, without locust.
 
-`python -m gaia_checks.load.precise` says `ready` on standard output, reads one JSON line, `{"plan": ..., "started_s":
-...}`, from standard input, and then writes every second as one JSON line (`Second.to_json`). When its input ends,
-nobody is left to read, and it ends, too.
+`python -m gaia_checks.load.engines.uvloop_engine` says `ready` on standard output, reads one JSON line,
+`{"plan": ..., "started_s": ...}`, from standard input, and then writes every second as one JSON line
+(`Second.to_json`). When its input ends, nobody is left to read, and it ends, too.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from typing import Any
 
 import uvloop
 
-from gaia_checks.load import message
-from gaia_checks.load.answer import Answer
-from gaia_checks.load.connections import Exchange, Pool, resolve
-from gaia_checks.load.mix import Expectations
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.resources import Usage
-from gaia_checks.load.tally import REPLY_LIMIT_S, Arrival, Listener, Tally
-from gaia_checks.load.timerfd import Timer
+from gaia_checks.load.engines.timerfd import Timer
+from gaia_checks.load.engines.uvloop_connections import Exchange, Pool, resolve
+from gaia_checks.load.http import request_bytes
+from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.request_mix import Expectations
+from gaia_checks.load.results.generator_usage import Usage
+from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival, Listener, Tally
 
 _APART_S = 0.0001  # two wake-ups are at least so far apart: what is due between them leaves together, that much late
 _SWEEP_S = 0.02  # how often it is looked for requests without an answer
@@ -46,8 +46,10 @@ class Engine:
         self._tally = Tally(plan.window_s, plan.looks_s)
         self._mix = mix
         self._names = [f"{request.method} {request.label}" for request in mix.requests]
-        common, prefix = message.common_headers(plan.url, plan.headers), message.prefix(plan.url)
-        self._bytes = [message.render(r.method, prefix + r.path, {**common, **r.headers}, r.body) for r in mix.requests]
+        common, prefix = request_bytes.common_headers(plan.url, plan.headers), request_bytes.prefix(plan.url)
+        self._bytes = [
+            request_bytes.render(r.method, prefix + r.path, {**common, **r.headers}, r.body) for r in mix.requests
+        ]
         self._expectations = Expectations(mix.requests)
         self._under_way: deque[Exchange] = deque()
         self._unended = 0

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from locust.stats import StatsEntry, StatsError, bucket_response_time
 
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.tally import Listener, Route, Second
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.results.per_second import Listener, Route, Second
 
 
 class Driver:
@@ -23,7 +23,7 @@ class Driver:
         """Start the process, so that it is there when the schedule starts."""
         self._listener = listener
         self._environment = environment
-        argv = [sys.executable, "-m", "gaia_checks.load.precise"]
+        argv = [sys.executable, "-m", "gaia_checks.load.engines.uvloop_engine"]
         pipe = subprocess.PIPE
         self._process = cast("Any", subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True))
         if self._process.stdout.readline() != "ready\n":

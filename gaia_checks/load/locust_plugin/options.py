@@ -10,10 +10,11 @@ from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.load import schedule, thresholds
-from gaia_checks.load.collector import Collector
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.workers import Alone, Master, OnePerWorker, Worker
+from gaia_checks.load.locust_plugin.workers import Alone, Master, OnePerWorker, Worker
+from gaia_checks.load.plan import arrival_schedule
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.results import thresholds
+from gaia_checks.load.results.collector import Collector
 
 _ARGPARSE_REFUSES = 2  # with this exit code
 _LAST_RESORT_S = 60
@@ -40,7 +41,9 @@ def _add(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("open loop")
     group.add_argument("--rate", type=_rate, default="10", help="requests per second of all workers together, sent "
                        "whatever the server does; steps 50x30s,100x30s; a ramp 10..200x1m,200")  # fmt: skip
-    group.add_argument("--arrivals", choices=schedule.ARRIVALS, default="constant", help="how requests are spaced")
+    group.add_argument(
+        "--arrivals", choices=arrival_schedule.ARRIVALS, default="constant", help="how requests are spaced"
+    )
     group.add_argument("--seed", type=int, default=0, help="of poisson arrivals: the same seed, the same arrivals")
     group.add_argument("--engine", choices=("locust", "precise"), default="locust",
                        help="precise: a process of its own, for high rates; sends a mix, no tasks")  # fmt: skip
@@ -68,7 +71,7 @@ def _refuse_as_we_do(parser: ArgumentParser) -> None:
 
 def _rate(text: str) -> str:
     try:
-        schedule.parse(text)
+        arrival_schedule.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

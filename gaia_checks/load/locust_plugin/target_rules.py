@@ -3,8 +3,8 @@
 import json
 from typing import Any, Protocol
 
-from gaia_checks.load.answer import Answer
-from gaia_checks.load.http import NoReply
+from gaia_checks.load.engines.gevent_client import NoReply
+from gaia_checks.load.http.response_parser import Answer
 
 API = "/api/admin/quotas"
 

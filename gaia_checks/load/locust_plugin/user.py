@@ -28,14 +28,15 @@ from locust import User
 from locust.exception import StopUser
 
 from gaia_checks import contract
-from gaia_checks.load import options, schedule, workers
-from gaia_checks.load.answer import Answer
-from gaia_checks.load.driver import Driver
-from gaia_checks.load.http import Client
-from gaia_checks.load.mix import Mix
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.sender import Act, Ended, MixAct, Sender, TaskAct
-from gaia_checks.load.tally import REPLY_LIMIT_S, Arrival
+from gaia_checks.load.engines.gevent_client import Client
+from gaia_checks.load.engines.gevent_engine import Act, Ended, MixAct, Sender, TaskAct
+from gaia_checks.load.engines.uvloop_process import Driver
+from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.locust_plugin import options, workers
+from gaia_checks.load.plan import arrival_schedule
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.request_mix import Mix
+from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival
 from gaia_checks.model import Names
 
 _logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class OpenLoopUser(User):
         given = os.environ.get("GAIA_API_KEY")
         self.worker, self.own_key = post.worker, not given
         self.key = given or f"gaia-load-{secrets.token_hex(4)}-{self.worker}"
-        self.rate_per_s = schedule.parse(chosen.rate).peak_per_s / post.workers
+        self.rate_per_s = arrival_schedule.parse(chosen.rate).peak_per_s / post.workers
         self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         post.user = self

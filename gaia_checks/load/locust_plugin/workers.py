@@ -18,9 +18,9 @@ from locust.dispatch import UsersDispatcher
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.load.collector import Collector
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.tally import REPLY_LIMIT_S, Second
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.results.collector import Collector
+from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Second
 
 _KEY = "gaia_load"  # of our part in locust's reports
 _LEAD_S = 0.5  # from the master's word to the start

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from gaia_checks.load import schedule
-from gaia_checks.load.mix import Mix
+from gaia_checks.load.plan import arrival_schedule
+from gaia_checks.load.plan.request_mix import Mix
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Plan:
 
     def due(self) -> Iterator[tuple[int, float]]:
         """Yield (index in the whole load, seconds after the start) of every arrival of this part."""
-        times = schedule.due(schedule.parse(self.rate), self.arrivals, self.seed)
-        return schedule.until(schedule.part(times, self.worker, self.workers), self.window_s)
+        times = arrival_schedule.due(arrival_schedule.parse(self.rate), self.arrivals, self.seed)
+        return arrival_schedule.until(arrival_schedule.part(times, self.worker, self.workers), self.window_s)
 
     def quiet_s(self) -> float:
         """Return how far behind a full second there is no arrival, if they are evenly spaced: work is done there."""
-        return min(0.5, 0.5 / schedule.parse(self.rate).peak_per_s)
+        return min(0.5, 0.5 / arrival_schedule.parse(self.rate).peak_per_s)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON."""

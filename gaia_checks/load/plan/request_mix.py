@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
-from gaia_checks.load.answer import Answer
+from gaia_checks.load.http.response_parser import Answer
 from gaia_checks.model import Names
 
 _GOLDEN = 0.6180339887498949

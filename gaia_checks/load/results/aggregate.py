@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gaia_checks.load.blocks import Blocks
-from gaia_checks.load.histogram import Histogram
-from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Counts, Route, Second, span_of
+from gaia_checks.load.results.blocks import Blocks
+from gaia_checks.load.results.generator_usage import Shares
+from gaia_checks.load.results.histogram import Histogram
+from gaia_checks.load.results.per_second import Counts, Route, Second, span_of
 
 
 @dataclass

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gaia_checks.load.histogram import Histogram
-from gaia_checks.load.tally import BLOCK_S, REPLY_LIMIT_S, Block, look_of
+from gaia_checks.load.results.histogram import Histogram
+from gaia_checks.load.results.per_second import BLOCK_S, REPLY_LIMIT_S, Block, look_of
 
 _OPEN_BLOCKS = 2 + int(REPLY_LIMIT_S / BLOCK_S)  # behind the newest, answers may still come
 

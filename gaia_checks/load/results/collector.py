@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.load import thresholds
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.recording import Recording
-from gaia_checks.load.tally import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
-from gaia_checks.load.thresholds import Limits
-from gaia_checks.load.total import Merge, Total
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.results import thresholds
+from gaia_checks.load.results.aggregate import Merge, Total
+from gaia_checks.load.results.per_second import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
+from gaia_checks.load.results.result_files import Recording
+from gaia_checks.load.results.thresholds import Limits
 
 SO_FAR_S, SO_FAR_SHARE = 2.0, 0.05
 """After so long, or such a share of the time until then, is told again what is known so far: judging it takes longer

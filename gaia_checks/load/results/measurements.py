@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.model import Measurement
 
 LOOKS = "load.looks"
@@ -15,7 +15,7 @@ def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurem
     intended, sent, done, seconds = result["intended"], result["sent"], result["done"], result["seconds"]
 
     def saw(name: str, value: Any, unit: str, n: int, how: str, notes: Sequence[str] = ()) -> Measurement:
-        return Measurement(f"{look}.{name}", value, unit, n, result["window_s"], journal.now(), how, tuple(notes))
+        return Measurement(f"{look}.{name}", value, unit, n, result["window_s"], jsonl.now(), how, tuple(notes))
 
     blocks = {"failures": result["failed"], "blocks": result["blocks"]}
     return [
@@ -59,7 +59,7 @@ def _admitted(result: Mapping[str, Any], saw: Callable[..., Measurement]) -> Mea
 def looked(number: int, window_s: float) -> Measurement:
     """Return the measurement that follows those of one look at a load that goes on: they are complete."""
     how = "looks at the load so far; it goes on until the gate has seen enough"
-    return Measurement(LOOKS, number, "count", number, window_s, journal.now(), how)
+    return Measurement(LOOKS, number, "count", number, window_s, jsonl.now(), how)
 
 
 def nothing(why: str, look: str = "load") -> list[Measurement]:
@@ -73,7 +73,7 @@ def nothing(why: str, look: str = "load") -> list[Measurement]:
         "latency": "hdr",
     }
     return [
-        Measurement(f"{look}.{name}", None, unit, 0, 0.0, journal.now(), "the load did not take place", (why,))
+        Measurement(f"{look}.{name}", None, unit, 0, 0.0, jsonl.now(), "the load did not take place", (why,))
         for name, unit in names.items()
     ]
 

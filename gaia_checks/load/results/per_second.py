@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
-from gaia_checks.load.histogram import Histogram
-from gaia_checks.load.resources import Shares
+from gaia_checks.load.results.generator_usage import Shares
+from gaia_checks.load.results.histogram import Histogram
 
 REPLY_LIMIT_S = 10.0
 """No reply within this is a failure of the server."""

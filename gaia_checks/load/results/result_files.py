@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
-from gaia_checks.load.histogram import Log
-from gaia_checks.load.tally import Second
+from gaia_checks import jsonl
+from gaia_checks.load.results.histogram import Log
+from gaia_checks.load.results.per_second import Second
 
 TIMELINE = Path("timelines") / "load.jsonl"
 LATENCY_LOG = Path("latency.hlog")
@@ -45,7 +45,7 @@ class Recording:
 
     def second(self, second: Second, record: Mapping[str, Any]) -> None:
         """Write one second and its record."""
-        journal.append(self._folder / TIMELINE, record)
+        jsonl.append(self._folder / TIMELINE, record)
         start_s, length_s = second.start_s, second.end_s - second.start_s
         self._all.append(start_s, length_s, second.judged().latency)
         for label, route in sorted(second.routes.items()):

@@ -14,7 +14,7 @@ from typing import Any
 from gaia_checks.errors import Inconclusive
 from gaia_checks.judge import statistics
 from gaia_checks.judge.statistics import ONLY_ALPHA, Latencies, Sample
-from gaia_checks.load.measurements import measurements
+from gaia_checks.load.results.measurements import measurements
 
 _CRITERIA = Path(statistics.__file__).with_name("criteria.toml")
 _UNITS_MS = {"ms": 1.0, "s": 1000.0}

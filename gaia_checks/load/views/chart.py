@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.errors import EvidenceError
 from gaia_checks.judge.statistics import Latencies, decode
-from gaia_checks.load.chart_page import Panel, Series, page, panel
+from gaia_checks.load.views.chart_svg import Panel, Series, page, panel
 
 LATENCY_LOG = Path("latency.hlog")
 TIMELINE = Path("timelines") / "load.jsonl"
@@ -56,13 +56,13 @@ class Column:
 
 def mark(folder: Path, label: str) -> None:
     """Note a moment beside a load that is under way, for its picture."""
-    journal.append(folder / MARKS, {"at": journal.now(), "label": label})
+    jsonl.append(folder / MARKS, {"at": jsonl.now(), "label": label})
 
 
 def write(folder: Path) -> Path:
     """Draw the load whose files are in `folder`; return the picture. Raises EvidenceError when there are none."""
     began_s, intervals = _intervals(folder / LATENCY_LOG)
-    seconds = list(journal.read(folder / TIMELINE))
+    seconds = list(jsonl.read(folder / TIMELINE))
     if not seconds or not intervals:
         raise EvidenceError(f"{folder}: no load was recorded here; give a folder with {LATENCY_LOG} and {TIMELINE}")
     path = folder / CHART
@@ -114,7 +114,7 @@ def marks(folder: Path, began_s: float) -> list[Mark]:
     try:
         return [
             Mark(datetime.fromisoformat(record["at"]).timestamp() - began_s, str(record["label"]))
-            for record in journal.read(folder / MARKS)
+            for record in jsonl.read(folder / MARKS)
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise EvidenceError(f"{folder / MARKS}: a line is no mark ({error!r}); remove it") from error

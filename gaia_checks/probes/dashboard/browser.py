@@ -48,7 +48,7 @@ def reaching(host: str, port: int, through: int) -> tuple[str, ...]:
 
 
 def believing(key: str) -> tuple[str, ...]:
-    """Return the arguments of a browser that believes certificates with this key (`certificate.fingerprint`). Pure."""
+    """Return the arguments of a browser that believes certificates with this key (`tls_pin.fingerprint`). Pure."""
     return (f"--ignore-certificate-errors-spki-list={key}",)
 
 

@@ -15,13 +15,14 @@ from playwright.sync_api import Error
 
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import browser, certificate, cut, health
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.behaviour import Behaviour
-from gaia_checks.probes.client import client, key
-from gaia_checks.probes.ownrule import own_rule
-from gaia_checks.probes.page import Page
-from gaia_checks.probes.visit import Visit
+from gaia_checks.probes.dashboard import browser, tcp_proxy, tls_pin
+from gaia_checks.probes.dashboard.page_events import Behaviour
+from gaia_checks.probes.dashboard.page_object import Page
+from gaia_checks.probes.dashboard.probe_rule import own_rule
+from gaia_checks.probes.dashboard.walkthrough import Visit
+from gaia_checks.target import health_body
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG
 
 
 def probe(
@@ -50,13 +51,13 @@ def probe(
 
 def _version(target: Target, http: httpx.Client) -> str:
     """Return what the server says it is. Raises Inconclusive when it is not well."""
-    answer = http.get(health.PATH)
+    answer = http.get(health_body.PATH)
     if answer.status_code != 200:
         raise Inconclusive(
-            f"{target.base_url}: GET {health.PATH} answered {answer.status_code}; "
+            f"{target.base_url}: GET {health_body.PATH} answered {answer.status_code}; "
             "what its dashboard shows meanwhile decides nothing"
         )
-    return str(health.read(answer).get("version", ""))
+    return str(health_body.read(answer).get("version", ""))
 
 
 def _token(target: Target) -> str | None:
@@ -69,14 +70,14 @@ def _token(target: Target) -> str | None:
 
 
 @contextlib.contextmanager
-def _opened(target: Target, ready_within_s: float) -> Iterator[tuple[Page, Behaviour, cut.Line]]:
+def _opened(target: Target, ready_within_s: float) -> Iterator[tuple[Page, Behaviour, tcp_proxy.Line]]:
     """Have an empty page of a browser that reaches the target alone, by a line that can be cut."""
     url = urlsplit(target.base_url)
     secure = url.scheme == "https"
     host, port = url.hostname or "", url.port or (443 if secure else 80)
-    trust = browser.believing(certificate.verified_key(host, port)) if secure else ()
+    trust = browser.believing(tls_pin.verified_key(host, port)) if secure else ()
     with (
-        cut.line(host, port) as line,
+        tcp_proxy.line(host, port) as line,
         browser.launched(*browser.reaching(host, port, line.port), *trust) as chromium,
     ):
         opened = chromium.new_page(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 
 from gaia_checks.model import Target
-from gaia_checks.probes import client, rules
-from gaia_checks.probes.answers import CONFIG
+from gaia_checks.target import client, rules
+from gaia_checks.target.responses import CONFIG
 
 _REFUSED_WITHIN_S = 3.0  # by then a rule is in force on all processes of the server
 _ASK_AGAIN_S = 0.1

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from gaia_checks.probes.client import CONNECT_S
+from gaia_checks.target.client import CONNECT_S
 
 _CHUNK = 65_536
 

@@ -6,7 +6,7 @@ import socket
 import ssl
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.probes.client import CONNECT_S
+from gaia_checks.target.client import CONNECT_S
 
 _VERSION = 0xA0
 _KEY_AT = 5  # after serial number, algorithm, issuer, validity and subject (RFC 5280, 4.1)

@@ -9,12 +9,12 @@ from typing import Any
 
 from gaia_checks import contract
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.behaviour import Behaviour
-from gaia_checks.probes.cut import Line
-from gaia_checks.probes.ownrule import OwnRule
-from gaia_checks.probes.page import PATH, TABS, Page, Wrong
-from gaia_checks.probes.tally import Tally, Watch
+from gaia_checks.probes.dashboard.page_events import Behaviour
+from gaia_checks.probes.dashboard.page_object import PATH, TABS, Page, Wrong
+from gaia_checks.probes.dashboard.probe_rule import OwnRule
+from gaia_checks.probes.dashboard.tcp_proxy import Line
 from gaia_checks.redaction import REDACTED
+from gaia_checks.target.samples import Tally, Watch
 
 _BEYOND_S = 0.5  # we wait this much longer than allowed, so that what never came is surely too late
 _QUIET_S = 0.3

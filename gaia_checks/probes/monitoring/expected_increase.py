@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.exposition import Exposition
+from gaia_checks.target.prometheus_text import Exposition
+from gaia_checks.target.responses import CONFIG
 
 _QUOTAS = "/api/admin/quotas"
 _BLUR_S = 0.02  # by which a server's clock and ours may differ meanwhile, and a rounded figure be wrong

@@ -15,12 +15,12 @@ import httpx
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import exposition, rules
-from gaia_checks.probes.answers import CONFIG, Answer, wrong_status
-from gaia_checks.probes.client import client, key
-from gaia_checks.probes.growth import SENT, Growth, Kind, Scrape, expected, wrong_time
-from gaia_checks.probes.queries import shipped, unresolved
-from gaia_checks.probes.tally import Tally, Watch
+from gaia_checks.probes.monitoring.expected_increase import SENT, Growth, Kind, Scrape, expected, wrong_time
+from gaia_checks.probes.monitoring.shipped_queries import shipped, unresolved
+from gaia_checks.target import prometheus_text, rules
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG, Answer, wrong_status
+from gaia_checks.target.samples import Tally, Watch
 
 PATH = "/metrics"
 FOLDER = ROOT / "docs" / "monitoring"
@@ -84,7 +84,7 @@ class _Asking:
         if wrong := wrong_status(answer, 200) or _wrong_media(answer):
             return Scrape(began_s, ended_s, wrong=wrong)
         try:
-            return Scrape(began_s, ended_s, exposition.read(answer.text))
+            return Scrape(began_s, ended_s, prometheus_text.read(answer.text))
         except ValueError as error:
             return Scrape(began_s, ended_s, wrong=answer.says(str(error)))
 

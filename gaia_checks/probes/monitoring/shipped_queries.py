@@ -11,7 +11,7 @@ import promql_parser
 import yaml
 
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.probes.exposition import Exposition
+from gaia_checks.target.prometheus_text import Exposition
 
 ALERTS, DASHBOARD = "alerts.yml", "dashboard.json"
 

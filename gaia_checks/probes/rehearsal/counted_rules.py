@@ -17,9 +17,9 @@ import httpx
 
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Target
-from gaia_checks.probes import rules
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client, key
+from gaia_checks.target import rules
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG
 
 USAGE = "/api/admin/quotas/usage"
 

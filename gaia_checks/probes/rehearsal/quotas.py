@@ -10,11 +10,11 @@ import psycopg
 
 from gaia_checks.errors import GaiaError, Inconclusive, NotReady
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import CONNECT_S
-from gaia_checks.probes.counting import Counting, Rule, counting, wrong_headers, wrong_split, wrong_usage
-from gaia_checks.probes.postgres import APPLICATION_NAME
-from gaia_checks.probes.rehearsal import Copy
-from gaia_checks.probes.tally import Tally, Watch
+from gaia_checks.probes.rehearsal.copy_protocol import Copy
+from gaia_checks.probes.rehearsal.counted_rules import Counting, Rule, counting, wrong_headers, wrong_split, wrong_usage
+from gaia_checks.target.client import CONNECT_S
+from gaia_checks.target.postgres_session import APPLICATION_NAME
+from gaia_checks.target.samples import Tally, Watch
 
 QUOTAS = ("daily_quota", "weekly_quota", "monthly_quota")
 HOUR = "requests_per_hour"

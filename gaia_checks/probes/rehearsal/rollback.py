@@ -9,9 +9,9 @@ from pathlib import Path
 from gaia_checks.errors import DeployError, GaiaError, MigrationError
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import process
-from gaia_checks.probes.counting import Counting, Rule, counting, wrong_split, wrong_usage
-from gaia_checks.probes.rehearsal import Copy
-from gaia_checks.probes.tally import Watch
+from gaia_checks.probes.rehearsal.copy_protocol import Copy
+from gaia_checks.probes.rehearsal.counted_rules import Counting, Rule, counting, wrong_split, wrong_usage
+from gaia_checks.target.samples import Watch
 
 _KINDS = ("daily_quota", "requests_per_hour")
 _LIMIT = 100

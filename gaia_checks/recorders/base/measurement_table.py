@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gaia_checks import journal
+from gaia_checks import jsonl
 from gaia_checks.model import Measurement
-from gaia_checks.probes.tally import short
+from gaia_checks.target.samples import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Measures:
     def seen(self, name: str, value: Any, *, n: int, window_s: float, notes: Iterable[str] = ()) -> Measurement:
         """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
         unit, how = self.table[name]
-        return Measurement(name, value, unit, n, round(window_s, 3), journal.now(), how, short(notes))
+        return Measurement(name, value, unit, n, round(window_s, 3), jsonl.now(), how, short(notes))
 
     def unseen(self, why: str) -> list[Measurement]:
         """Return all of them as not seen."""

@@ -2,8 +2,8 @@
 
 import httpx
 
-from gaia_checks.probes import exposition
-from gaia_checks.probes.exposition import Exposition
+from gaia_checks.target import prometheus_text
+from gaia_checks.target.prometheus_text import Exposition
 
 METRICS = "/metrics"
 
@@ -18,7 +18,7 @@ async def read(http: httpx.AsyncClient) -> Exposition:
         response = await http.get(METRICS)
         if response.status_code != 200:
             raise Unseen(f"GET {METRICS}: status {response.status_code} instead of 200")
-        return exposition.read(response.text)
+        return prometheus_text.read(response.text)
     except httpx.HTTPError as error:
         raise Unseen(f"GET {METRICS}: no answer: {type(error).__name__} {error}") from error
     except ValueError as error:

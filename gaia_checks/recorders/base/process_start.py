@@ -8,11 +8,11 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from gaia_checks.model import Process, Target
-from gaia_checks.probes import health
-from gaia_checks.probes.client import async_client
-from gaia_checks.probes.process import find
-from gaia_checks.recorders import metrics
-from gaia_checks.recorders.metrics import Unseen
+from gaia_checks.recorders.base import metrics_client
+from gaia_checks.recorders.base.metrics_client import Unseen
+from gaia_checks.target import health_body
+from gaia_checks.target.client import async_client
+from gaia_checks.target.server_process import find
 
 STARTED = "process_start_time_seconds"
 
@@ -46,15 +46,17 @@ def _age_s(process: Process) -> float:
 
 async def _told(http: httpx.AsyncClient) -> Beginning:
     try:
-        response = await http.get(health.PATH)
-        there_s, body = _clock_s(response.headers), health.read(response)
+        response = await http.get(health_body.PATH)
+        there_s, body = _clock_s(response.headers), health_body.read(response)
     except httpx.HTTPError as error:
-        raise Unseen(f"GET {health.PATH}: no answer: {type(error).__name__} {error}") from error
+        raise Unseen(f"GET {health_body.PATH}: no answer: {type(error).__name__} {error}") from error
     if isinstance(uptime_s := body.get("uptime_s"), int | float):
-        how = f"the start of the process by uptime_s of GET {health.PATH}, and {EARLIER_S:g} s more"
+        how = f"the start of the process by uptime_s of GET {health_body.PATH}, and {EARLIER_S:g} s more"
         return Beginning(there_s - uptime_s - EARLIER_S, uptime_s, how)
-    created_s = metrics.gauge(await metrics.read(http), STARTED)
-    return Beginning(created_s, there_s - created_s, f"the start of the process by {STARTED} of GET {metrics.METRICS}")
+    created_s = metrics_client.gauge(await metrics_client.read(http), STARTED)
+    return Beginning(
+        created_s, there_s - created_s, f"the start of the process by {STARTED} of GET {metrics_client.METRICS}"
+    )
 
 
 def _clock_s(headers: Mapping[str, str]) -> float:

@@ -6,7 +6,7 @@ Beside it, for the gate that is watching, what was seen so far: it ends the gate
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaia_checks import journal
+from gaia_checks import files, jsonl
 from gaia_checks.model import Measurement
 
 
@@ -29,6 +29,6 @@ class Timeline:
         `so_far` are measurements of the look that can only get worse until it ends.
         """
         rounded = {name: round(value, 3) for name, value in numbers.items()}
-        journal.append(self._path, {"t": round(t_s, 3), "of": self._of_s, "worst": worst, **rounded})
+        jsonl.append(self._path, {"t": round(t_s, 3), "of": self._of_s, "worst": worst, **rounded})
         if self._so_far:
-            journal.replace(self._so_far, [seen.to_json() for seen in so_far])
+            files.replace(self._so_far, [seen.to_json() for seen in so_far])

@@ -5,11 +5,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gaia_checks.recorders.headers import Told
-from gaia_checks.recorders.question import Door, Question
-from gaia_checks.recorders.salvos import Salvo
-from gaia_checks.recorders.sampling import Coverage, ticks, told_within
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.sampling import Coverage, ticks, told_within
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.limits.burst_plan import Salvo
+from gaia_checks.recorders.limits.header_checks import Told
+from gaia_checks.recorders.limits.request import Door, Question
 
 ADMITTED, REFUSED = 404, 429
 """What a request to nothing is answered."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from gaia_checks.recorders.salvos import Rule
+from gaia_checks.recorders.limits.burst_plan import Rule
 
 POLICY, LIMITS, RETRY = "RateLimit-Policy", "RateLimit", "Retry-After"
 X_LIMIT, X_REMAINING, X_RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"

@@ -15,16 +15,16 @@ from typing import Any
 import httpx
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import client
-from gaia_checks.probes import rules as own
 from gaia_checks.probes.api import QUOTAS
-from gaia_checks.recorders import headers, ruled, salvos
-from gaia_checks.recorders.asking import ADMITTED, REFUSED, Asking, Seen
-from gaia_checks.recorders.headers import Told
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.question import Door
-from gaia_checks.recorders.salvos import Rule
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.limits import burst_plan, header_checks
+from gaia_checks.recorders.limits.burst_plan import Rule
+from gaia_checks.recorders.limits.burst_sender import ADMITTED, REFUSED, Asking, Seen
+from gaia_checks.recorders.limits.header_checks import Told
+from gaia_checks.recorders.limits.request import Door
+from gaia_checks.target import client, temporary_rules
+from gaia_checks.target import rules as own
 
 MEASURES = Measures(
     {
@@ -52,7 +52,7 @@ def keys(target: Target, clients: int) -> dict[str, Key]:
     run = client.key(target)
     return {
         purpose: Key(f"{run}-limits-{purpose}", {f"{run}-limits-{purpose}-{rule.window_s}s": rule for rule in each})
-        for purpose, each in salvos.rules(clients).items()
+        for purpose, each in burst_plan.rules(clients).items()
     }
 
 
@@ -60,7 +60,7 @@ async def record(
     target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, clients: float
 ) -> list[Measurement]:
     """Ask for `window_s`, as far as there is something to ask, with `clients` requests at once."""
-    window_s = min(window_s, salvos.ENDS_S)
+    window_s = min(window_s, burst_plan.ENDS_S)
     ours = keys(target, int(clients))
     bodies = [
         own.for_one_key(name, rule.limit_type, rule.limit, key=key.name)
@@ -69,9 +69,9 @@ async def record(
     ]
     asking = Asking(Door(target, PATH), {purpose: key.name for purpose, key in ours.items()}, told)
     try:
-        async with client.async_client(target) as http, ruled.in_force(http, bodies):
-            looked_s = await asking.everything(salvos.plan(int(clients), window_s), timeline, window_s)
-    except (ruled.NotTaken, httpx.HTTPError) as error:
+        async with client.async_client(target) as http, temporary_rules.in_force(http, bodies):
+            looked_s = await asking.everything(burst_plan.plan(int(clients), window_s), timeline, window_s)
+    except (temporary_rules.NotTaken, httpx.HTTPError) as error:
         return MEASURES.unseen(str(error) or type(error).__name__)
     epoch_s = time.time() - asyncio.get_running_loop().time()
     return measured(asking.seen(), ours, epoch_s, looked_s)
@@ -125,7 +125,7 @@ def _answers(by_purpose: Mapping[str, Sequence[Told]], ours: Mapping[str, Key]) 
 
 def _others(one: Told, key: Key) -> str:
     """Return by whose rules a request was refused that ours did not refuse; nothing was counted then."""
-    refusing = headers.refused_by(one.headers) if one.admitted is False else set()
+    refusing = header_checks.refused_by(one.headers) if one.admitted is False else set()
     return ", ".join(sorted(refusing)) if refusing.isdisjoint(key.rules) else ""
 
 
@@ -135,7 +135,7 @@ def _headers(
     """Return how many answers told something, and what is wrong with some of them."""
     told, wrong = 0, []
     for purpose, each in by_purpose.items():
-        for one, what in zip(each, headers.wrong(each, ours[purpose].rules, epoch_s), strict=True):
+        for one, what in zip(each, header_checks.wrong(each, ours[purpose].rules, epoch_s), strict=True):
             told += one.admitted is not None
             wrong += [f"{ADMITTED if one.admitted else REFUSED} of {purpose}: {what}"] if what else []
     return told, wrong

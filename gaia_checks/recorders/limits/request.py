@@ -14,7 +14,7 @@ import httpx
 
 from gaia_checks import contract
 from gaia_checks.model import Target
-from gaia_checks.probes.client import CONNECT_S, READ_S, websocket_headers
+from gaia_checks.target.client import CONNECT_S, READ_S, websocket_headers
 
 
 @dataclass(frozen=True, slots=True)

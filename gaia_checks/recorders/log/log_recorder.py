@@ -5,15 +5,16 @@ import contextlib
 from dataclasses import replace
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.unseen import HERE, LOG, unseen
-from gaia_checks.recorders import beginning, source
-from gaia_checks.recorders.beginning import Beginning
-from gaia_checks.recorders.loglines import Reading
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.metrics import Unseen
-from gaia_checks.recorders.sampling import told_within
-from gaia_checks.recorders.source import Source
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base import process_start
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.metrics_client import Unseen
+from gaia_checks.recorders.base.process_start import Beginning
+from gaia_checks.recorders.base.sampling import told_within
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.log import log_source
+from gaia_checks.recorders.log.log_source import Source
+from gaia_checks.recorders.log.parser import Reading
+from gaia_checks.target.unobservable import HERE, LOG, unseen
 
 MEASURES = Measures(
     {
@@ -35,12 +36,12 @@ async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, win
     if target.log is None:
         return MEASURES.unseen(_unseen(target))
     try:
-        began = await beginning.of(target)
+        began = await process_start.of(target)
     except Unseen as why:
         return MEASURES.unseen(_unseen(target, f"when the process began is not told: {why}"))
     reading = Reading(began.created_s)
     try:
-        with contextlib.closing(source.of(target.log, reading.begins_before)) as lines:
+        with contextlib.closing(log_source.of(target.log, reading.begins_before)) as lines:
             age_s = await _follow(began.age_s, window_s, lines, reading, timeline, told)
     except OSError as error:
         return MEASURES.unseen(_unseen(target, f"{target.log}: cannot be read: {error.strerror or error}"))

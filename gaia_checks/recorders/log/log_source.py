@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from gaia_checks.model import Log
-from gaia_checks.recorders import remote
-from gaia_checks.recorders.tail import Tail
+from gaia_checks.recorders.log import ssh_tail
+from gaia_checks.recorders.log.tail import Tail
 
 _END_WITHIN_S = 30.0
 
@@ -33,13 +33,13 @@ class Source(Protocol):
 
 def of(log: Log, begins_before: Callable[[list[str]], bool]) -> Source:
     """Return the source of a log; `begins_before` is for `tail.Tail`. Raises OSError when there is no way to it."""
-    return remote.Remote(log) if log.host else Tail(Path(log.path), begins_before)
+    return ssh_tail.Remote(log) if log.host else Tail(Path(log.path), begins_before)
 
 
 def last_bytes(log: Log, count: int) -> bytes:
     """Return the last `count` bytes of a log. Raises OSError with the reason when it cannot be read."""
     if log.host:
-        return remote.last_bytes(log, count, _END_WITHIN_S)
+        return ssh_tail.last_bytes(log, count, _END_WITHIN_S)
     with Path(log.path).open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - count))
         return file.read()

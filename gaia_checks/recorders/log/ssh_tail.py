@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO, cast
 
 from gaia_checks.model import Log
-from gaia_checks.recorders.tail import Pieces
+from gaia_checks.recorders.log.tail import Pieces
 
 _CONNECT_S = 10
 _ALIVE_S = 15  # a connection that is silently gone is noticed after three times as long

@@ -16,15 +16,15 @@ import httpx
 import psycopg
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import CONNECT_S, async_client
-from gaia_checks.probes.exposition import Exposition
-from gaia_checks.probes.postgres import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
-from gaia_checks.probes.unseen import DATABASE, TOLD, unseen
-from gaia_checks.recorders import metrics
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.metrics import METRICS, Unseen
-from gaia_checks.recorders.sampling import Coverage, ticks
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base import metrics_client
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.metrics_client import METRICS, Unseen
+from gaia_checks.recorders.base.sampling import Coverage, ticks
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.target.client import CONNECT_S, async_client
+from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
+from gaia_checks.target.prometheus_text import Exposition
+from gaia_checks.target.unobservable import DATABASE, TOLD, unseen
 
 MEASURES = Measures(
     {
@@ -175,12 +175,12 @@ def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:
 
 
 async def _pool(http: httpx.AsyncClient) -> Pool:
-    return pool_of(await metrics.read(http))
+    return pool_of(await metrics_client.read(http))
 
 
 def pool_of(said: Exposition) -> Pool:
     """Return what the metrics say about the pool. Raises Unseen. Pure."""
-    in_use, waiting, most = (metrics.gauge(said, name) for name in (IN_USE, WAITING, MOST))
+    in_use, waiting, most = (metrics_client.gauge(said, name) for name in (IN_USE, WAITING, MOST))
     if not most > 0:
         raise Unseen(f"GET {METRICS}: {MOST} is {most:g}, so nothing is known of the pool's size")
     return Pool(in_use, waiting, most)

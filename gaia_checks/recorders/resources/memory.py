@@ -8,12 +8,12 @@ from pathlib import Path
 import psutil
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.process import find
-from gaia_checks.recorders import resident
-from gaia_checks.recorders.held import Held
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.sampling import Coverage, ticks
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.sampling import Coverage, ticks
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.resources import memory_from_metrics
+from gaia_checks.recorders.resources.memory_samples import Held
+from gaia_checks.target.server_process import find
 
 MEASURES = Measures(
     {
@@ -36,7 +36,7 @@ async def record(
     Of a process that is not on this machine, what the server tells itself is taken.
     """
     if target.process is None:
-        return await resident.record(target, timeline, told, window_s=window_s, interval_s=interval_s)
+        return await memory_from_metrics.record(target, timeline, told, window_s=window_s, interval_s=interval_s)
     held, cpu = Held(MEASURES, Coverage(interval_s)), Cpu()
     async for t in ticks(interval_s, window_s, told):
         process = find(target.process)

@@ -6,16 +6,16 @@ import time
 from functools import partial
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.client import async_client
-from gaia_checks.probes.exposition import Exposition
-from gaia_checks.probes.unseen import HERE, TOLD, unseen
-from gaia_checks.recorders import metrics
-from gaia_checks.recorders.beginning import STARTED
-from gaia_checks.recorders.held import Held
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.metrics import Unseen
-from gaia_checks.recorders.sampling import Coverage, ticks
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base import metrics_client
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.metrics_client import Unseen
+from gaia_checks.recorders.base.process_start import STARTED
+from gaia_checks.recorders.base.sampling import Coverage, ticks
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.resources.memory_samples import Held
+from gaia_checks.target.client import async_client
+from gaia_checks.target.prometheus_text import Exposition
+from gaia_checks.target.unobservable import HERE, TOLD, unseen
 
 MEASURES = Measures(
     {
@@ -45,8 +45,8 @@ async def record(
     async with async_client(target) as http:
         async for t in ticks(interval_s, window_s, told):
             try:
-                said = await metrics.read(http)
-                held.add(t, metrics.gauge(said, RESIDENT))
+                said = await metrics_client.read(http)
+                held.add(t, metrics_client.gauge(said, RESIDENT))
             except Unseen as why:
                 note = cannot(why=str(why))
                 held.notes += [note] if note not in held.notes else []
@@ -62,7 +62,7 @@ async def record(
 def _began_s(said: Exposition, now_s: float) -> float | None:
     """Return when the process that tells began; None when it does not say. Pure."""
     with contextlib.suppress(Unseen):
-        return metrics.gauge(said, STARTED)
+        return metrics_client.gauge(said, STARTED)
     with contextlib.suppress(Unseen):
-        return now_s - metrics.gauge(said, UPTIME)
+        return now_s - metrics_client.gauge(said, UPTIME)
     return None

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from gaia_checks.model import Measurement
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.sampling import Coverage
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.sampling import Coverage
 
 MOST_POINTS = 2000
 _MB = 1e6

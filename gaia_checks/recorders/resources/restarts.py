@@ -6,12 +6,12 @@ The gate itself looks at both again when all else has ended.
 import asyncio
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.process import digest, find
-from gaia_checks.probes.tally import Watch
-from gaia_checks.probes.unseen import HERE, unseen
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.sampling import ticks
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.sampling import ticks
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.target.samples import Watch
+from gaia_checks.target.server_process import digest, find
+from gaia_checks.target.unobservable import HERE, unseen
 
 MEASURES = Measures(
     {"process.restarts": ("count", "whether the process seen at the beginning was gone when looked for every second")}

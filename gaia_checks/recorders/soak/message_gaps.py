@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from gaia_checks.probes.messages import Stream
+from gaia_checks.target.ws_messages import Stream
 
 REGULAR = ("stats", "heartbeat")
 

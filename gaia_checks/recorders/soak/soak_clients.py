@@ -9,10 +9,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import Target
-from gaia_checks.probes.client import READ_S, message, websocket_headers, websocket_url
-from gaia_checks.probes.messages import Stream
 from gaia_checks.probes.websocket import PATH
-from gaia_checks.recorders.listening import Listener
+from gaia_checks.recorders.soak.message_gaps import Listener
+from gaia_checks.target.client import READ_S, message, websocket_headers, websocket_url
+from gaia_checks.target.ws_messages import Stream
 
 CONNECTING_S = 1.0
 _CLOSE_S = 2.0

@@ -9,12 +9,12 @@ from typing import TypeVar
 from websockets.exceptions import WebSocketException
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.recorders import fleet, listening, provocation
-from gaia_checks.recorders.fleet import Fleet
-from gaia_checks.recorders.measures import Measures
-from gaia_checks.recorders.provocation import Delivery
-from gaia_checks.recorders.sampling import HeldUp, ticks
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.measurement_table import Measures
+from gaia_checks.recorders.base.sampling import HeldUp, ticks
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.soak import message_gaps, soak_clients, trigger_events
+from gaia_checks.recorders.soak.soak_clients import Fleet
+from gaia_checks.recorders.soak.trigger_events import Delivery
 
 Work = TypeVar("Work")
 
@@ -61,7 +61,7 @@ async def record(
 ) -> list[Measurement]:
     """Keep `clients` clients connected for `window_s`; meanwhile a violation, an alert and a reconnect happen."""
     loop = asyncio.get_running_loop()
-    async with fleet.connected(target, int(clients), provocation.key(target)) as everybody:
+    async with soak_clients.connected(target, int(clients), trigger_events.key(target)) as everybody:
         began_s, held_up, events = loop.time(), HeldUp(), _nothing(_NOT_YET)
         if not everybody.listeners:
             window_s, events = 0.0, _nothing(_NOBODY)
@@ -88,25 +88,25 @@ async def _beside(work: Coroutine[None, None, Work]) -> AsyncIterator[asyncio.Ta
 
 async def _bring_about(target: Target, everybody: Fleet, window_s: float) -> Events:
     """Let the events happen once all clients have listened for a while, and early enough to be delivered."""
-    starts_s, latest_s = provocation.starts_s(window_s), max(0.0, window_s - provocation.LASTS_S)
+    starts_s, latest_s = trigger_events.starts_s(window_s), max(0.0, window_s - trigger_events.LASTS_S)
     await asyncio.sleep(starts_s)
-    patience_s = min(latest_s - starts_s, provocation.QUIET_WITHIN_S)
-    provoking = provocation.provoke(target, everybody.listeners, patience_s=patience_s)
+    patience_s = min(latest_s - starts_s, trigger_events.QUIET_WITHIN_S)
+    provoking = trigger_events.provoke(target, everybody.listeners, patience_s=patience_s)
     (violation, alert), back = await asyncio.gather(provoking, _cut_one_off(target))
     return violation, alert, back
 
 
 async def _cut_one_off(target: Target) -> Back:
     try:
-        return Back(round(await fleet.back_after_a_cut(target, _BACK_WITHIN_S), 3), 1)
+        return Back(round(await soak_clients.back_after_a_cut(target, _BACK_WITHIN_S), 3), 1)
     except (WebSocketException, OSError, EOFError, TimeoutError) as error:
         return Back(_BACK_WITHIN_S, 1, (f"not back within {_BACK_WITHIN_S:g} s: {error or type(error).__name__}",))
 
 
 def _record(timeline: Timeline, t_s: float, everybody: Fleet, clients: int, began_s: float, events: Events) -> None:
     heard, now_s = everybody.listeners, asyncio.get_running_loop().time()
-    stats_s, heartbeat_s = (listening.longest_s(heard, kind, now_s) for kind in listening.REGULAR)
-    dropped = len(listening.drops(heard))
+    stats_s, heartbeat_s = (message_gaps.longest_s(heard, kind, now_s) for kind in message_gaps.REGULAR)
+    dropped = len(message_gaps.drops(heard))
     timeline.add(
         t_s,
         f"{len(heard)} clients, worst stats gap {stats_s:.2f} s, {dropped} drops",
@@ -122,7 +122,7 @@ def _measured(
     everybody: Fleet, clients: int, began_s: float, ended_s: float, events: Events, held_up: HeldUp
 ) -> list[Measurement]:
     heard, window_s = everybody.listeners, ended_s - began_s
-    gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in listening.REGULAR] for one in heard]
+    gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in message_gaps.REGULAR] for one in heard]
     return [
         *_listened(everybody, clients, began_s, ended_s, _excuse(held_up)),
         *_happened(events, window_s),
@@ -149,7 +149,7 @@ def _listened(
 ) -> list[Measurement]:
     """Return what the clients have heard so far; it can only get worse."""
     heard, window_s = everybody.listeners, now_s - began_s
-    dropped, wrong = listening.drops(heard), listening.wrong(heard)
+    dropped, wrong = message_gaps.drops(heard), message_gaps.wrong(heard)
     messages = sum(listener.stream.count for listener in heard)
     nobody = () if heard else (_NOBODY,)
     return [
@@ -158,12 +158,12 @@ def _listened(
         *(
             MEASURES.seen(
                 f"soak.{kind}_gap",
-                round(listening.longest_s(heard, kind, now_s), 3),
+                round(message_gaps.longest_s(heard, kind, now_s), 3),
                 n=len(heard),
                 window_s=window_s,
                 notes=nobody or excuse,
             )
-            for kind in listening.REGULAR
+            for kind in message_gaps.REGULAR
         ),
         MEASURES.seen("soak.bad_messages", len(wrong), n=messages, window_s=window_s, notes=wrong or nobody),
     ]

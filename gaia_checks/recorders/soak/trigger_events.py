@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import httpx
 
 from gaia_checks.model import Target
-from gaia_checks.probes import client, rules
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.recorders import ruled
-from gaia_checks.recorders.listening import Listener
+from gaia_checks.recorders.soak.message_gaps import Listener
+from gaia_checks.target import client, rules, temporary_rules
+from gaia_checks.target.responses import CONFIG
 
 VIOLATION_WITHIN_S = 1.5  # promised is 1 s after the event; the rest is the way there and back
 ALERT_WITHIN_S = 2.0
@@ -58,7 +57,7 @@ def starts_s(window_s: float) -> float:
     return max(0.0, min(window_s / 2, window_s - LASTS_S, _STARTS_S))
 
 
-def rule(target: Target) -> ruled.Body:
+def rule(target: Target) -> temporary_rules.Body:
     """Return the rule that refuses them. Pure."""
     return rules.for_one_key(f"{client.key(target)}-soak", "requests_per_minute", 1, key=key(target))
 
@@ -72,10 +71,10 @@ async def provoke(
     """
     violation = None
     try:
-        async with client.async_client(target) as http, ruled.in_force(http, [rule(target)]):
+        async with client.async_client(target) as http, temporary_rules.in_force(http, [rule(target)]):
             violation = await _violation(http, target, listeners)
             return violation, await _alert(http, target, listeners, min(patience_s, QUIET_WITHIN_S))
-    except (NotProvoked, ruled.NotTaken, httpx.HTTPError) as error:
+    except (NotProvoked, temporary_rules.NotTaken, httpx.HTTPError) as error:
         unseen = Delivery(0, 0, (str(error) or type(error).__name__,))
         return violation or unseen, unseen
 

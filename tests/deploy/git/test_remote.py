@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import environment as environments
-from gaia_checks.deploy import remote
-from gaia_checks.deploy.remote import Remote
+from gaia_checks.deploy.git import remote
+from gaia_checks.deploy.git.remote import Remote
 from gaia_checks.errors import ConfigurationError, RemoteAway
-from tests.forge import Forge, forge
+from tests.support.forge import Forge, forge
 
 
 @pytest.fixture

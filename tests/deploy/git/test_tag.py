@@ -1,14 +1,9 @@
 """Deployment tags."""
 
-import errno
-import socket
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 import pytest
-from gaia_checks import environment, journal
-from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
-from gaia_checks.deploy.points import Point
-from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+from gaia_checks.deploy.git import tag
+from gaia_checks.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.deploy.asked import Change, Memory, Request, changes, recall
+from gaia_checks.deploy.git.tag_requests import Change, Memory, Request, changes, recall
 
 A, B = "a" * 40, "b" * 40
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy import reversible
+from gaia_checks.deploy.migrations import round_trip
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import MigrationError
 
@@ -30,12 +30,12 @@ def migrations(folder: Path, up: str, down: str | None) -> Path:
 
 def test_our_own_migrations_can_be_undone(database: str) -> None:
     """Nothing is left of them, and applied again they make the same schema."""
-    assert reversible.faults(database, ROOT / "migrations") == ()
+    assert round_trip.faults(database, ROOT / "migrations") == ()
 
 
 def test_a_whole_rollback_file_leaves_nothing(database: str, tmp_path: Path) -> None:
     """Every kind of object is gone, and comes again."""
-    assert reversible.faults(database, migrations(tmp_path, UP, DOWN)) == ()
+    assert round_trip.faults(database, migrations(tmp_path, UP, DOWN)) == ()
 
 
 COLOUR = "CREATE TYPE colour AS ENUM ('red'); EXCEPTION WHEN duplicate_object THEN NULL;"
@@ -53,7 +53,7 @@ COLOUR = "CREATE TYPE colour AS ENUM ('red'); EXCEPTION WHEN duplicate_object TH
 )
 def test_what_a_rollback_file_leaves_behind_is_named(database: str, tmp_path: Path, up: str, named: str) -> None:
     """Any kind of object, also one over which the migration can be applied again."""
-    found = reversible.faults(database, migrations(tmp_path, up, "SELECT 1;"))
+    found = round_trip.faults(database, migrations(tmp_path, up, "SELECT 1;"))
     assert found == (f"{named}: not taken away by the rollback files",)
 
 
@@ -61,7 +61,7 @@ def test_a_migration_that_cannot_be_applied_again_is_named_with_what_is_in_its_w
     database: str, tmp_path: Path
 ) -> None:
     """The table that stayed comes first, then what PostgreSQL says of the second time."""
-    left, failed = reversible.faults(database, migrations(tmp_path, "CREATE TABLE items (id bigint);", "SELECT 1;"))
+    left, failed = round_trip.faults(database, migrations(tmp_path, "CREATE TABLE items (id bigint);", "SELECT 1;"))
     assert left == "TABLE public.items: not taken away by the rollback files"
     assert failed.startswith('applied again: 001_items.sql: relation "items" already exists')
 
@@ -75,7 +75,7 @@ def test_a_schema_that_comes_back_otherwise_is_seen(database: str, tmp_path: Pat
     END $$;
     CREATE TABLE IF NOT EXISTS seen (id bigint);
     """
-    assert reversible.faults(database, migrations(tmp_path, up, "DROP TABLE items;")) == (
+    assert round_trip.faults(database, migrations(tmp_path, up, "DROP TABLE items;")) == (
         "TABLE public.seen: not taken away by the rollback files",
         "TABLE public.items: different when applied again",
     )
@@ -84,4 +84,4 @@ def test_a_schema_that_comes_back_otherwise_is_seen(database: str, tmp_path: Pat
 def test_without_a_rollback_file_there_is_no_way_back(database: str, tmp_path: Path) -> None:
     """The file that is missing is named."""
     with pytest.raises(MigrationError, match=r"001_items has no rollback/001_items\.sql"):
-        reversible.faults(database, migrations(tmp_path, UP, None))
+        round_trip.faults(database, migrations(tmp_path, UP, None))

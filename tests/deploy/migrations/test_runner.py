@@ -11,16 +11,17 @@ import psycopg
 import pytest
 
 from gaia_checks import environment
-from gaia_checks.deploy import migrate, scratch
-from gaia_checks.deploy.database import administrator, connect, ensure_exists, reach
-from gaia_checks.deploy.migration_files import read
+from gaia_checks.deploy.migrations import runner as migration_runner
+from gaia_checks.deploy.migrations.migration_files import read
+from gaia_checks.deploy.postgres import scratch
+from gaia_checks.deploy.postgres.database_connection import administrator, connect, ensure_exists, reach
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
 from tests.deploy.stage import eventually
 
 UP = (
-    "import sys; from pathlib import Path; from gaia_checks.deploy import migrate;"
-    "print(','.join(migrate.up(sys.argv[1], Path(sys.argv[2]))))"
+    "import sys; from pathlib import Path; from gaia_checks.deploy.migrations import runner;"
+    "print(','.join(runner.up(sys.argv[1], Path(sys.argv[2]))))"
 )
 
 
@@ -57,8 +58,8 @@ def tables(dsn: str) -> set[str]:
 
 def test_up_applies_in_order_and_once(database: str, folder: Path) -> None:
     """The order is order.txt's; a second run finds nothing to do."""
-    assert migrate.up(database, folder, git_sha="c0ffee") == ("010_b", "010_a")
-    assert migrate.up(database, folder) == ()
+    assert migration_runner.up(database, folder, git_sha="c0ffee") == ("010_b", "010_a")
+    assert migration_runner.up(database, folder) == ()
     assert tables(database) == {"a", "b"}
     with connect(database) as connection:
         row = connection.execute(
@@ -73,20 +74,20 @@ def test_up_applies_in_order_and_once(database: str, folder: Path) -> None:
 
 def test_status_and_verify_tell_what_is_missing(database: str, folder: Path) -> None:
     """Before up everything is pending, afterwards nothing."""
-    assert migrate.status(database, folder) == (("010_b", False), ("010_a", False))
+    assert migration_runner.status(database, folder) == (("010_b", False), ("010_a", False))
     with pytest.raises(MigrationError, match="not applied: 010_b, 010_a; run: gaia migrate ENV up"):
-        migrate.verify(database, folder)
-    migrate.up(database, folder)
-    migrate.verify(database, folder)
+        migration_runner.verify(database, folder)
+    migration_runner.up(database, folder)
+    migration_runner.verify(database, folder)
 
 
 def test_down_undoes_the_newest_first(database: str, folder: Path) -> None:
     """One by one, or as many as asked for; then up works again."""
-    migrate.up(database, folder)
-    assert migrate.down(database, folder) == ("010_a",)
+    migration_runner.up(database, folder)
+    assert migration_runner.down(database, folder) == ("010_a",)
     assert tables(database) == {"b"}
-    migrate.up(database, folder)
-    assert migrate.down(database, folder, count=5) == ("010_a", "010_b")
+    migration_runner.up(database, folder)
+    assert migration_runner.down(database, folder, count=5) == ("010_a", "010_b")
     assert tables(database) == set()
 
 
@@ -94,18 +95,18 @@ def test_a_failing_file_leaves_nothing_of_itself(database: str, folder: Path) ->
     """What came before stays, what failed left no table and no row; the place of a syntax error is named."""
     add(folder, "020_bad", "CREATE TABLE c (id int);\nSELEKT 1;")
     with pytest.raises(MigrationError, match=r'020_bad.sql:2: syntax error at or near "SELEKT"; nothing of this file'):
-        migrate.up(database, folder)
+        migration_runner.up(database, folder)
     assert tables(database) == {"a", "b"}
-    assert migrate.status(database, folder)[-1] == ("020_bad", False)
+    assert migration_runner.status(database, folder)[-1] == ("020_bad", False)
 
 
 def test_a_rollback_that_is_missing_is_said(database: str, folder: Path) -> None:
     """Down refuses what cannot be undone and leaves it applied."""
     add(folder, "020_c", "CREATE TABLE c (id int);")
-    migrate.up(database, folder)
+    migration_runner.up(database, folder)
     with pytest.raises(MigrationError, match=r"020_c has no rollback/020_c.sql"):
-        migrate.down(database, folder)
-    migrate.verify(database, folder)
+        migration_runner.down(database, folder)
+    migration_runner.verify(database, folder)
 
 
 CONTRADICTIONS: dict[str, dict[str, str | None]] = {
@@ -119,13 +120,13 @@ CONTRADICTIONS: dict[str, dict[str, str | None]] = {
 @pytest.mark.parametrize("message", CONTRADICTIONS)
 def test_a_contradiction_between_rows_and_files_is_refused(database: str, folder: Path, message: str) -> None:
     """Edited, unknown or overtaken migrations stop every command."""
-    migrate.up(database, folder)
+    migration_runner.up(database, folder)
     for name, text in CONTRADICTIONS[message].items():
         if text is None:
             (folder / name).unlink()
         else:
             (folder / name).write_text(text)
-    for command in (migrate.up, migrate.down, migrate.verify):
+    for command in (migration_runner.up, migration_runner.down, migration_runner.verify):
         with pytest.raises(MigrationError, match=message):
             command(database, folder)
     assert tables(database) == {"a", "b"}
@@ -153,7 +154,7 @@ def test_transaction_control_is_refused_before_anything_runs(database: str, fold
     """A COMMIT in a file would leak its tables although the file fails."""
     add(folder, "020_leak", "CREATE TABLE c (id int);\nCOMMIT;\nSELEKT 1;")
     with pytest.raises(MigrationError, match=r"020_leak\.sql:2: COMMIT: remove it"):
-        migrate.up(database, folder)
+        migration_runner.up(database, folder)
     assert tables(database) == set()
 
 
@@ -162,7 +163,7 @@ def test_another_tools_table_is_refused(database: str, folder: Path) -> None:
     with connect(database) as connection:
         connection.execute("CREATE TABLE schema_migrations (version bigint, dirty boolean)")
     with pytest.raises(MigrationError, match=r"another tool's \(columns dirty, version\)"):
-        migrate.up(database, folder)
+        migration_runner.up(database, folder)
     assert tables(database) == set()
 
 
@@ -170,7 +171,7 @@ def test_a_setting_of_one_file_does_not_reach_the_next(database: str, folder: Pa
     """SET in a file ends with the file."""
     write(folder, "010_b", "CREATE SCHEMA other; SET search_path = other; CREATE TABLE b (id int);")
     write(folder, "010_a", "CREATE TABLE a (id int);")
-    migrate.up(database, folder)
+    migration_runner.up(database, folder)
     assert tables(database) == {"a"}
 
 
@@ -197,7 +198,7 @@ def test_a_runner_killed_in_the_middle_leaves_nothing_half_done(database: str, f
     eventually(lambda: not sleeping(database))  # the server sees that its client is lost
     assert tables(database) == {"a", "b"}
     write(folder, "020_slow", "CREATE TABLE c (id int); CREATE TABLE d (id int);")
-    assert migrate.up(database, folder) == ("020_slow",)
+    assert migration_runner.up(database, folder) == ("020_slow",)
     assert tables(database) == {"a", "b", "c", "d"}
 
 
@@ -212,37 +213,37 @@ def test_a_table_lock_is_waited_for_in_small_steps(
     database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a long transaction the runner gives way and tries again, and succeeds when the lock is free."""
-    migrate.up(database, folder)
+    migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
-    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "100ms")
     with psycopg.connect(database) as holder:
         holder.execute("SELECT * FROM b")  # an open transaction: ALTER must wait
         freeing = threading.Timer(0.3, holder.rollback)
         freeing.start()
-        assert migrate.up(database, folder) == ("020_alter",)
+        assert migration_runner.up(database, folder) == ("020_alter",)
         freeing.join()
 
 
 def test_a_table_lock_that_is_never_free_is_said(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the last attempt the message says what to do."""
-    migrate.up(database, folder)
+    migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
-    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "50ms")
-    monkeypatch.setattr(migrate, "ATTEMPTS", 2)
+    monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(migration_runner, "ATTEMPTS", 2)
     with psycopg.connect(database) as holder:
         holder.execute("SELECT * FROM b")
         with pytest.raises(MigrationError, match="020_alter: no lock within 2 attempts of 50ms; end long transactions"):
-            migrate.up(database, folder)
+            migration_runner.up(database, folder)
 
 
 def test_the_projects_own_migrations_go_up_down_and_up(database: str) -> None:
     """What the project ships is valid, undoes itself completely, and can be applied again."""
     ours = ROOT / "migrations"
-    count = len(migrate.up(database, ours))
+    count = len(migration_runner.up(database, ours))
     assert len(tables(database)) >= 7
-    migrate.down(database, ours, count=count)
+    migration_runner.down(database, ours, count=count)
     assert tables(database) == set()
-    assert len(migrate.up(database, ours)) == count
+    assert len(migration_runner.up(database, ours)) == count
 
 
 def test_a_database_is_created_once(postgres: str) -> None:
@@ -271,7 +272,7 @@ def limited(database: str) -> Iterator[str]:
 def test_an_account_that_may_not_create_tables_is_told_what_it_needs(limited: str, folder: Path) -> None:
     """What PostgreSQL says comes with the right to grant."""
     with pytest.raises(MigrationError, match=r"permission denied for schema public; let the account .*GRANT CREATE ON"):
-        migrate.up(limited, folder)
+        migration_runner.up(limited, folder)
 
 
 def test_a_scratch_database_of_another_account_is_said(limited: str, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.deploy.sql import transaction_control
+from gaia_checks.deploy.migrations.transaction_control import transaction_control
 
 ACTS = [
     ("BEGIN;", (1, "BEGIN")),

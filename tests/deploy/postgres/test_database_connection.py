@@ -1,14 +1,8 @@
 """What is shown of a connection string."""
 
-import errno
-import socket
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 import pytest
-from gaia_checks import environment, journal
-from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
-from gaia_checks.deploy.points import Point
-from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+from gaia_checks.deploy.postgres import database_connection
 
 
 @pytest.mark.parametrize(
@@ -25,4 +19,4 @@ from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDep
 )
 def test_where_the_database_is_shows_nothing_of_a_password(dsn: str, shown: str | None) -> None:
     """What could be the rest of a password that was not escaped is not taken for a host, a port or a name."""
-    assert database.whereabouts(dsn) == shown
+    assert database_connection.whereabouts(dsn) == shown

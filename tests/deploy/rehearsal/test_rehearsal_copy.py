@@ -14,15 +14,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from gaia_checks.deploy import places, rehearsal_copy
-from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal import rehearsal_copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, Inconclusive
 from gaia_checks.model import Target
-from gaia_checks.probes import rehearsal
+from gaia_checks.probes.rehearsal import copy_protocol
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, lines
-from tests.postgres import fresh
+from tests.support.postgres import fresh
 
 RUN = "20260226T100000Z-3fa9c1"
 PASSWORD = "canary-database-password"
@@ -32,7 +33,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from gaia_checks import environment
-from gaia_checks.deploy import rehearsal_copy, rollout
+from gaia_checks.deploy.rehearsal import rehearsal_copy
+from gaia_checks.deploy import rollout
 from gaia_checks.model import Target
 here = environment.load(sys.argv[1])
 now = rollout.status(here)
@@ -66,7 +68,7 @@ def beside(stage: Stage, purpose: str = "test") -> AbstractContextManager[Copy]:
 
 def copies(stage: Stage) -> list[Path]:
     """The folders of copies that are there."""
-    return list(places.of(stage.environment).state.glob("copies/*"))
+    return list(paths.of(stage.environment).state.glob("copies/*"))
 
 
 def traces(stage: Stage) -> list[str]:
@@ -154,7 +156,7 @@ def test_nothing_is_left_when_a_look_breaks(stage: Stage, error: type[BaseExcept
 
 def test_what_a_killed_gate_left_is_cleared(stage: Stage) -> None:
     """The copy of a killed process goes, whatever runs of it; one whose gate lives stays."""
-    folder = places.of(stage.environment).state / "copies" / "half-made"
+    folder = paths.of(stage.environment).state / "copies" / "half-made"
     folder.mkdir(parents=True)
     with beside(stage, "alive") as alive:
         gate = subprocess.Popen(
@@ -243,7 +245,7 @@ def test_a_release_for_another_machine_has_no_copy(postgres: str) -> None:
 def test_the_copy_is_what_looks_ask_for() -> None:
     """What `probes` ask of a copy, `deploy` has: the type checker holds this."""
 
-    def as_asked_for(copy: Copy) -> rehearsal.Copy:
+    def as_asked_for(copy: Copy) -> copy_protocol.Copy:
         return copy
 
     assert callable(as_asked_for)

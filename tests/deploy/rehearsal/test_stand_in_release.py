@@ -4,19 +4,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gaia_checks.deploy import artifact, twin
+from gaia_checks.deploy.rehearsal import stand_in_release
+from gaia_checks.deploy.release import release_folder
 
 
 def test_a_twin_runs_the_same_code_from_other_bytes(executable: Path, tmp_path: Path) -> None:
     """It is a release of its own with the same migrations, and says the same of itself."""
-    release = artifact.from_worktree(tmp_path, executable=executable)
-    made = twin.make(release, tmp_path)
-    one, other = artifact.read(release), artifact.read(made)
+    release = release_folder.from_worktree(tmp_path, executable=executable)
+    made = stand_in_release.make(release, tmp_path)
+    one, other = release_folder.read(release), release_folder.read(made)
     assert (one.migrations, one.sha256 == other.sha256) == (other.migrations, False)
     assert [version(folder / "gaia_server") for folder in (release, made)] == [version(executable)] * 2
-    assert twin.make(release, tmp_path) == made
+    assert stand_in_release.make(release, tmp_path) == made
     for folder in (release, made):
-        artifact.remove(folder)
+        release_folder.remove(folder)
 
 
 def version(executable: Path) -> str:

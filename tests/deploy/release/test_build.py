@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy.build import NAME, archive_command, build, install_command
+from gaia_checks.deploy.release.build import NAME, archive_command, build, install_command
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ArtifactError
 

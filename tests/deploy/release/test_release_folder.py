@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy import artifact
-from gaia_checks.deploy.tag import Tag
+from gaia_checks.deploy.git import git_command
+from gaia_checks.deploy.git.tag import Tag
+from gaia_checks.deploy.release import release_folder
 from gaia_checks.errors import ArtifactError
+from gaia_checks.files import sha256
 
 
 @pytest.fixture
@@ -30,9 +32,9 @@ def parts(tmp_path: Path) -> tuple[Path, Path, Path]:
 def test_a_release_is_whole_closed_and_named_by_its_content(parts: tuple[Path, Path, Path]) -> None:
     """The folder holds executable, migrations and description, and nobody may write to it."""
     releases, executable, migrations = parts
-    folder = artifact.from_worktree(releases, executable=executable, migrations=migrations)
-    release = artifact.read(folder)
-    assert release.sha256 == artifact.sha256(executable)
+    folder = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
+    release = release_folder.read(folder)
+    assert release.sha256 == sha256(executable)
     assert list(release.migrations) == ["001"]
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert files == {
@@ -40,7 +42,7 @@ def test_a_release_is_whole_closed_and_named_by_its_content(parts: tuple[Path, P
     }  # fmt: skip
     assert {stat.S_IMODE(path.stat().st_mode) & 0o222 for path in (folder, *folder.rglob("*"))} == {0}
     assert os.access(folder / "gaia_server", os.X_OK)
-    assert artifact.from_worktree(releases, executable=executable, migrations=migrations) == folder
+    assert release_folder.from_worktree(releases, executable=executable, migrations=migrations) == folder
     assert [path.name for path in releases.iterdir()] == [folder.name]
 
 
@@ -59,7 +61,7 @@ def test_a_release_is_on_the_disk_before_it_has_its_name(
         named.append(any(not path.name.startswith(".") for path in releases.iterdir()))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    folder = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    folder = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     assert {path.stat().st_ino for path in (folder, *folder.rglob("*"))} <= set(synced[:-1])
     assert synced[-1] == releases.stat().st_ino
     assert named == [False] * (len(named) - 1) + [True]
@@ -68,23 +70,23 @@ def test_a_release_is_on_the_disk_before_it_has_its_name(
 def test_other_migrations_make_another_release(parts: tuple[Path, Path, Path]) -> None:
     """The same executable with other migrations does not change a folder that may be running."""
     releases, executable, migrations = parts
-    first = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    first = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     (migrations / "001.sql").write_text("SELECT 3;")
-    assert artifact.from_worktree(releases, executable=executable, migrations=migrations) != first
-    artifact.read(first)
+    assert release_folder.from_worktree(releases, executable=executable, migrations=migrations) != first
+    release_folder.read(first)
 
 
 def test_a_damaged_release_is_noticed_and_made_again(parts: tuple[Path, Path, Path]) -> None:
     """An executable that is not the released one is refused; the same release can be made anew."""
     releases, executable, migrations = parts
-    folder = artifact.from_worktree(releases, executable=executable, migrations=migrations)
+    folder = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     (folder / "gaia_server").chmod(0o755)
     (folder / "gaia_server").write_text("#!/bin/false\n")
     with pytest.raises(ArtifactError, match="is not the one that was released"):
-        artifact.read(folder)
-    assert artifact.from_worktree(releases, executable=executable, migrations=migrations) == folder
-    assert artifact.read(folder).sha256 == artifact.sha256(executable)
-    artifact.sweep(releases)
+        release_folder.read(folder)
+    assert release_folder.from_worktree(releases, executable=executable, migrations=migrations) == folder
+    assert release_folder.read(folder).sha256 == sha256(executable)
+    release_folder.sweep(releases)
     assert [path.name for path in releases.iterdir()] == [folder.name]
 
 
@@ -93,16 +95,16 @@ def test_a_tag_decides_everything(parts: tuple[Path, Path, Path], monkeypatch: p
     releases, executable, migrations = parts
     repository = migrations.parent
     cut_tag(repository, monkeypatch)
-    tagged = artifact.sha256(executable)
+    tagged = sha256(executable)
     executable.write_text("#!/bin/sh\nexit 1\n")
     (migrations / "001.sql").write_text("SELECT 3;")
     commit(repository)
-    folder = artifact.from_tag(releases, Tag("qa", "phase-1"))
-    release = artifact.read(folder)
+    folder = release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    release = release_folder.read(folder)
     assert (release.phase, release.sha256) == ("phase-1", tagged)
     assert release.commit == git(repository, "rev-parse", "deploy/qa/phase-1")
     assert (folder / "migrations" / "001.sql").read_text() == "SELECT 1;"
-    assert artifact.tag_present(Tag("qa", "phase-1"))
+    assert git_command.tag_present(Tag("qa", "phase-1"))
 
 
 def test_a_tag_that_is_not_there_deploys_nothing(
@@ -110,12 +112,12 @@ def test_a_tag_that_is_not_there_deploys_nothing(
 ) -> None:
     """The name of the missing tag is said, and no folder stays."""
     releases, _, migrations = parts
-    monkeypatch.setattr(artifact, "ROOT", migrations.parent)
+    monkeypatch.setattr(release_folder, "ROOT", migrations.parent)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", migrations.parent)
     git(migrations.parent, "init", "--quiet")
     with pytest.raises(ArtifactError, match="deploy/qa/phase-9: there is no such tag here"):
-        artifact.from_tag(releases, Tag("qa", "phase-9"))
-    assert artifact.tag_present(Tag("qa", "phase-9")) is False
+        release_folder.from_tag(releases, Tag("qa", "phase-9"))
+    assert git_command.tag_present(Tag("qa", "phase-9")) is False
     assert list(releases.iterdir()) == []
 
 
@@ -127,7 +129,7 @@ def test_a_tag_without_an_executable_is_refused(
     executable.unlink()
     cut_tag(migrations.parent, monkeypatch)
     with pytest.raises(ArtifactError, match="deploy/qa/phase-1 has no executable"):
-        artifact.from_tag(releases, Tag("qa", "phase-1"))
+        release_folder.from_tag(releases, Tag("qa", "phase-1"))
     assert list(releases.iterdir()) == []
 
 
@@ -140,7 +142,7 @@ def test_a_tag_whose_digest_is_none_is_refused(
     executable.with_name("gaia_server.sha256").write_text(text)
     cut_tag(migrations.parent, monkeypatch)
     with pytest.raises(ArtifactError, match=r"phase-1: build/gaia_server\.sha256 does not begin with a sha256; commit"):
-        artifact.from_tag(releases, Tag("qa", "phase-1"), template=str(executable))
+        release_folder.from_tag(releases, Tag("qa", "phase-1"), template=str(executable))
     assert list(releases.iterdir()) == []
 
 
@@ -152,15 +154,15 @@ def test_what_git_refuses_is_not_taken_for_a_tag_that_is_not_there(
     cut_tag(migrations.parent, monkeypatch)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(ArtifactError, match=r"deploy/qa/phase-1: git: fatal: detected dubious ownership") as caught:
-        artifact.from_tag(releases, Tag("qa", "phase-1"))
+        release_folder.from_tag(releases, Tag("qa", "phase-1"))
     assert "\n" not in str(caught.value)
-    assert artifact.tag_present(Tag("qa", "phase-1")) is None
-    assert artifact.head() is None
+    assert git_command.tag_present(Tag("qa", "phase-1")) is None
+    assert git_command.head() is None
 
 
 def cut_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the folder the project's repository, and tag all that is in it as qa's phase-1."""
-    monkeypatch.setattr(artifact, "ROOT", repository)
+    monkeypatch.setattr(release_folder, "ROOT", repository)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", repository)
     git(repository, "init", "--quiet")
     commit(repository)

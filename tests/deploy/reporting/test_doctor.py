@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from gaia_checks.deploy import doctor, rollout
-from gaia_checks.deploy.doctor import Finding
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy import rollout
+from gaia_checks.deploy.reporting import doctor
+from gaia_checks.deploy.reporting.doctor import Finding
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment import ROOT
 from tests.deploy.stage import Stage
 

@@ -2,9 +2,11 @@
 
 import json
 
-from gaia_checks import journal
-from gaia_checks.deploy import history, notes, places
-from gaia_checks.deploy.history import Entry
+from gaia_checks import jsonl
+from gaia_checks.deploy.reporting import history
+from gaia_checks.deploy.reporting.history import Entry
+from gaia_checks.deploy.state import ledger as deployment_ledger
+from gaia_checks.deploy.state import paths
 from tests.deploy.stage import Stage
 
 BY = "gaia@host"
@@ -71,7 +73,9 @@ def test_the_command_shows_what_happened(stage: Stage) -> None:
     """A real deployment, for people as columns and for programs as JSON; no ledger is no history."""
     assert json.loads(stage.gaia("history", str(stage.file), "--json").stdout) == []
     stage.deploy()
-    notes.note(places.of(stage.environment).ledger, "stage", "worktree", "gate", "fail", evidence="/reports/1")
+    deployment_ledger.note(
+        paths.of(stage.environment).ledger, "stage", "worktree", "gate", "fail", evidence="/reports/1"
+    )
     [deployed, gated] = json.loads(stage.gaia("history", str(stage.file), "--json").stdout)
     assert (deployed["phase"], deployed["outcome"]) == ("worktree", "ended")
     assert deployed["took_s"] > 0
@@ -84,9 +88,9 @@ def test_the_command_shows_what_happened(stage: Stage) -> None:
 
 def test_the_last_word_on_a_tag_counts(stage: Stage) -> None:
     """New, deleted, new again: it is there; of a tag that nobody watches nothing is known."""
-    ledger = places.of(stage.environment).ledger
-    assert notes.tag_seen(ledger, "stage", "phase-1") is None
+    ledger = paths.of(stage.environment).ledger
+    assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is None
     for event, there in (("new", True), ("deleted", False), ("new", True), ("warning", True)):
-        notes.note(ledger, "stage", "phase-1", "tag", event)
-        assert notes.tag_seen(ledger, "stage", "phase-1") is there
-    assert [record["event"] for record in journal.read(ledger)] == ["new", "deleted", "new", "warning"]
+        deployment_ledger.note(ledger, "stage", "phase-1", "tag", event)
+        assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is there
+    assert [record["event"] for record in jsonl.read(ledger)] == ["new", "deleted", "new", "warning"]

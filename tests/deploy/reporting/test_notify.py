@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import environment as environments
-from gaia_checks import journal
-from gaia_checks.deploy import alert, places, story
-from gaia_checks.deploy.points import Point
+from gaia_checks import jsonl
+from gaia_checks.deploy.reporting import notify
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.steps import deployment
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, NotReady
 from tests.deploy.stage import Stage
-from tests.forge import forge
+from tests.support.forge import forge
 
 # one of Apprise's hundred services imports what Python 3.13 no longer has
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -66,16 +68,16 @@ def environment(folder: Path, **variables: str) -> Environment:
 
 def recorded(there: Environment) -> list[tuple[str, str | None]]:
     """The ledger's records of alerts as (event, why)."""
-    lines = journal.read(places.of(there).ledger)
+    lines = jsonl.read(paths.of(there).ledger)
     return [(line["event"], line.get("why")) for line in lines if line["step"] == "alert"]
 
 
 def test_what_people_are_told_is_short_and_complete() -> None:
     """Success says where it serves; failure says step and cause, and ends with the log."""
-    assert alert.succeeded("qa", "phase-1", "http://127.0.0.1:8080") == alert.Message(
+    assert notify.succeeded("qa", "phase-1", "http://127.0.0.1:8080") == notify.Message(
         "qa: phase-1 deployed", "phase-1 serves at http://127.0.0.1:8080", good=True
     )
-    assert alert.failed("qa", "phase-1", "verify", "health: no", ["one", "two"]) == alert.Message(
+    assert notify.failed("qa", "phase-1", "verify", "health: no", ["one", "two"]) == notify.Message(
         "qa: phase-1 failed", "Step: verify\nCause: health: no\n\nThe server's log ends:\none\ntwo", good=False
     )
 
@@ -98,7 +100,7 @@ def test_a_failed_deployment_is_told_with_step_cause_and_log(stage: Stage, inbox
     assert "the *** is not to my liking" in cause
     assert (log[1], log[-1]) == ("The server's log ends:", "the *** is not to my liking")
     assert recorded(stage.environment) == [("sent", None)]
-    assert not [path for path in places.of(stage.environment).ledger.parent.glob("*.log") if TOKEN in path.read_text()]
+    assert not [path for path in paths.of(stage.environment).ledger.parent.glob("*.log") if TOKEN in path.read_text()]
 
 
 def test_a_rollback_is_told(stage: Stage, inbox: Inbox) -> None:
@@ -114,7 +116,7 @@ def test_a_rollback_is_told(stage: Stage, inbox: Inbox) -> None:
 def test_a_deployment_that_went_well_is_told(tmp_path: Path, inbox: Inbox) -> None:
     """Several URLs stand in the variable, apart by spaces; each gets the message."""
     there = environment(tmp_path, TELL=f"{inbox.url} {inbox.url}/second", PORT="8123")
-    with alert.told(there, "phase-1"):
+    with notify.told(there, "phase-1"):
         pass
     expected = ("there: phase-1 deployed", "phase-1 serves at http://127.0.0.1:8123", "success")
     assert [(m["title"], m["message"], m["type"]) for m in inbox.messages] == [expected, expected]
@@ -124,11 +126,11 @@ def test_a_deployment_that_went_well_is_told(tmp_path: Path, inbox: Inbox) -> No
 def test_a_step_that_failed_earlier_is_not_blamed(tmp_path: Path, inbox: Inbox) -> None:
     """What fails before the ledger is opened is the validation, whatever stands there from before."""
     there = environment(tmp_path, TELL=inbox.url)
-    ledger = places.of(there).ledger
+    ledger = paths.of(there).ledger
     ledger.parent.mkdir(parents=True)
     old = {"at": "2026-01-01T00:00:00.000Z", "environment": "there", "phase": "phase-1", "step": "deploy"}
-    journal.append(ledger, {**old, "event": "failed"})
-    with pytest.raises(NotReady), alert.told(there, "phase-1"):
+    jsonl.append(ledger, {**old, "event": "failed"})
+    with pytest.raises(NotReady), notify.told(there, "phase-1"):
         raise NotReady("no")
     assert inbox.messages[0]["message"] == "Step: validate\nCause: no\n\nThe server's log says nothing."
 
@@ -136,15 +138,15 @@ def test_a_step_that_failed_earlier_is_not_blamed(tmp_path: Path, inbox: Inbox) 
 def test_the_step_of_a_rollback_that_failed_is_told(tmp_path: Path, inbox: Inbox) -> None:
     """The ledger knows the phase that it went back to, the command line only that it is the previous one."""
     there = environment(tmp_path, TELL=inbox.url)
-    places.prepare(places.of(there))
-    with pytest.raises(NotReady), alert.told(there, "the previous release", done="is back"):
+    paths.prepare(paths.of(there))
+    with pytest.raises(NotReady), notify.told(there, "the previous release", done="is back"):
         go_back(there)
     assert inbox.messages[0]["message"].startswith("Step: deploy\nCause: no\n")
 
 
 def go_back(there: Environment) -> None:
     """Begin a rollback whose server does not become ready."""
-    told = story.begin(there, "rollback", "phase-1", None)
+    told = deployment.begin(there, "rollback", "phase-1", None)
     with told.step(Point.DEPLOY):
         raise NotReady("no")
 
@@ -152,7 +154,7 @@ def go_back(there: Environment) -> None:
 def test_who_waits_for_its_turn_alarms_nobody(tmp_path: Path, inbox: Inbox) -> None:
     """Nothing was tried while another command held the lock, and the watch asks again every few seconds."""
     there = environment(tmp_path, TELL=inbox.url)
-    with pytest.raises(Busy), alert.told(there, "phase-1"):
+    with pytest.raises(Busy), notify.told(there, "phase-1"):
         raise Busy("there: busy")
     assert inbox.messages == []
     assert recorded(there) == []
@@ -162,7 +164,7 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_being_told(tmp_path: 
     """The message is sent, and the deployment's own error is not replaced."""
     there = environment(tmp_path, TELL=inbox.url)
     (tmp_path / "log").write_text("a file stands in the way")
-    with pytest.raises(NotReady), alert.told(there, "phase-1"):
+    with pytest.raises(NotReady), notify.told(there, "phase-1"):
         raise NotReady("no")
     assert [message["title"] for message in inbox.messages] == ["there: phase-1 failed"]
 
@@ -178,16 +180,16 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_being_told(tmp_path: 
 def test_a_message_that_cannot_be_sent_is_recorded_and_breaks_nothing(tmp_path: Path, urls: str, why: str) -> None:
     """The deployment goes on; the ledger says why nobody was told, without the URL's token."""
     there = environment(tmp_path, TELL=urls)
-    with alert.told(there, "phase-1"):
+    with notify.told(there, "phase-1"):
         pass
     [(event, reason)] = recorded(there)
     assert event == "failed"
     assert why in str(reason)
-    assert TOKEN not in places.of(there).ledger.read_text()
+    assert TOKEN not in paths.of(there).ledger.read_text()
 
 
 def test_without_the_key_nobody_is_told(tmp_path: Path) -> None:
     """An environment that names no variable sends nothing and records nothing."""
     there = environments.load("qa", variables={"GAIA_LOG_DIR": str(tmp_path)})
-    assert not alert.tell(there, "phase-1", alert.succeeded("qa", "phase-1", ""))
+    assert not notify.tell(there, "phase-1", notify.succeeded("qa", "phase-1", ""))
     assert not list(tmp_path.iterdir())

@@ -1,14 +1,11 @@
 """The lock of an environment."""
 
-import errno
-import socket
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
 import pytest
-from gaia_checks import environment, journal
-from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
-from gaia_checks.deploy.points import Point
-from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+from gaia_checks.deploy.state import lock
+from gaia_checks.errors import Busy
 
 
 def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 """Conversations with the supervisor."""
 
-import errno
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
 import pytest
-from gaia_checks import environment, journal
-from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
-from gaia_checks.deploy.points import Point
-from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+from gaia_checks.deploy.supervisor import control
+from gaia_checks.errors import DeployError
 
 
 def test_a_start_may_take_as_long_as_its_order_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,31 +1,28 @@
 """The rotation of the server's log."""
 
 import errno
-import socket
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
 import pytest
-from gaia_checks import environment, journal
-from gaia_checks.deploy import control, database, dump, executable, lint, lock, logfile, places, restart, story, tag
-from gaia_checks.deploy.points import Point
-from gaia_checks.errors import Busy, ConfigurationError, DeployError, MissingDependency
+
+from gaia_checks.deploy.supervisor import log_rotation
 
 
 def test_rotation_loses_no_line_and_keeps_the_writers_descriptor(tmp_path: Path) -> None:
     """What was written moves to .1, what is written afterwards starts the file anew, older files move up."""
     log = tmp_path / "server.log"
     with log.open("a") as writer:
-        for number in range(logfile.KEPT + 3):
+        for number in range(log_rotation.KEPT + 3):
             writer.write(f"line {number}\n" * 10)
             writer.flush()
-            assert logfile.rotate(log, limit_bytes=50)
+            assert log_rotation.rotate(log, limit_bytes=50)
         writer.write("now\n")
         writer.flush()
-        assert not logfile.rotate(log, limit_bytes=50)
+        assert not log_rotation.rotate(log, limit_bytes=50)
     assert log.read_text() == "now\n"
-    kept = [(tmp_path / f"server.log.{n}").read_text() for n in range(1, logfile.KEPT + 1)]
-    assert kept == [f"line {logfile.KEPT + 2 - n}\n" * 10 for n in range(logfile.KEPT)]
-    assert len(list(tmp_path.iterdir())) == logfile.KEPT + 1
+    kept = [(tmp_path / f"server.log.{n}").read_text() for n in range(1, log_rotation.KEPT + 1)]
+    assert kept == [f"line {log_rotation.KEPT + 2 - n}\n" * 10 for n in range(log_rotation.KEPT)]
+    assert len(list(tmp_path.iterdir())) == log_rotation.KEPT + 1
 
 
 def test_a_rotation_for_which_the_disk_is_too_full_moves_nothing(
@@ -41,7 +38,7 @@ def test_a_rotation_for_which_the_disk_is_too_full_moves_nothing(
 
     monkeypatch.setattr("shutil.copyfileobj", refused)
     with pytest.raises(OSError, match="No space left"):
-        logfile.rotate(log, limit_bytes=0)
+        log_rotation.rotate(log, limit_bytes=0)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {log.name: "now\n", kept.name: "before\n"}
 
 
@@ -49,7 +46,7 @@ def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
     """An earlier process's last words are not this one's."""
     log = tmp_path / "server.log"
     log.write_text("old\n")
-    assert logfile.last_line(log, 4) == ""
+    assert log_rotation.last_line(log, 4) == ""
     log.write_text("old\nnew\n\n")
-    assert logfile.last_line(log, 4) == "new"
-    assert logfile.last_line(tmp_path / "none") == ""
+    assert log_rotation.last_line(log, 4) == "new"
+    assert log_rotation.last_line(tmp_path / "none") == ""

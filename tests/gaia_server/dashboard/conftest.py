@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from gaia_checks.probes.browser import launched
+from gaia_checks.probes.dashboard.browser import launched
 from tests.gaia_server.conftest import Running, fresh_database, poll, servers
 
 TABS = ("overview", "users", "analytics", "violations", "alerts", "health")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
-from gaia_checks.probes import cut
+from gaia_checks.probes.dashboard import tcp_proxy
 from tests.gaia_server.conftest import Running
 from tests.gaia_server.dashboard.conftest import Visit, connected
 
@@ -16,7 +16,7 @@ CUT = r"net::ERR_|WebSocket connection to .* failed"  # the browser itself notes
 
 def test_comes_back_after_its_connection_was_cut(server: Running, visit: Visit) -> None:
     """A page that lost its connection says so, and is live again once the server is there again."""
-    with cut.line("127.0.0.1", server.port) as line:
+    with tcp_proxy.line("127.0.0.1", server.port) as line:
         page = visit(f"http://127.0.0.1:{line.port}", noted=CUT)
         connected(page)
         line.cut()

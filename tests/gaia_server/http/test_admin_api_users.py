@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gaia_server.users import rule_name
+from gaia_server.storage.users import rule_name
 from tests.gaia_server.conftest import Running, fresh_database, servers, unique
 
 

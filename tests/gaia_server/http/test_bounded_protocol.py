@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from gaia_server import asking, protocol
+from gaia_server.http import bounded_protocol, request_parsing
 from tests.gaia_server.conftest import Running, Start
 
 HOST = b"Host: localhost\r\n"
@@ -103,7 +103,7 @@ def test_bodies_are_bounded(own: Running) -> None:
     end = b"0\r\n\r\nGET /livez HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     answers = talk(own, *post(*[b" " * 10_000] * 8), end)
     assert [answer.status for answer in answers] == [413, 200]
-    full = [b" " * 32 * 1024] * (asking.READ_ON // 32 // 1024)
+    full = [b" " * 32 * 1024] * (request_parsing.READ_ON // 32 // 1024)
     (answer,) = talk(own, *post(*full, b" "))
     assert (answer.status, answer.headers["connection"]) == (413, "close")
 
@@ -152,7 +152,7 @@ def test_slow_heads_and_bodies_are_given_up(own: Running) -> None:
             received = b"".join(iter(lambda connection=connection: connection.recv(65536), b""))  # type: ignore[misc]
             found.append([answer.status for answer in parsed(received)])
     assert found == [[], [408], [408]]
-    assert time.monotonic() - started > protocol.HEAD_S - 1
+    assert time.monotonic() - started > bounded_protocol.HEAD_S - 1
 
 
 HOSTILE = ('\r\n{"level": "error"}', "\x1b[31m", "\u2028", "\x00", "\x9b")

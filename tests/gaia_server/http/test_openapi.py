@@ -9,8 +9,8 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from gaia_server import openapi
-from gaia_server.routes import TABLE
+from gaia_server.http import openapi
+from gaia_server.http.routes import TABLE
 from tests.gaia_server.conftest import Running, Start, unique
 
 RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}

@@ -6,7 +6,7 @@ import httpx
 import psycopg
 import pytest
 
-from gaia_server.reputation import Reputation, after_idle
+from gaia_server.limiting.reputation import Reputation, after_idle
 from tests.gaia_server.conftest import Running, Start, unique
 
 

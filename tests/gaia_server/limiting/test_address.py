@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_server import address
+from gaia_server.limiting import address
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator
 import psycopg
 import pytest
 
-from gaia_server.batch import Rejected
-from gaia_server.checks import Checks, Question
 from gaia_server.connection import TIMEOUT_S, Unavailable
-from gaia_server.limiter import Decision, Principal
-from gaia_server.store import Store
+from gaia_server.limiting.decide import Checks, Question
+from gaia_server.limiting.decision import Decision
+from gaia_server.limiting.group_commit import Rejected
+from gaia_server.limiting.principal import Principal
+from gaia_server.storage.store import Store
 from tests.gaia_server import asking
 from tests.gaia_server.asking import Connection
 

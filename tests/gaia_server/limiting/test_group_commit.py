@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from gaia_server import batch
-from gaia_server.batch import Batcher, Overloaded, Rejected
+from gaia_server.limiting import group_commit
+from gaia_server.limiting.group_commit import Batcher, Overloaded, Rejected
 
 Answering = Callable[[Sequence[int]], Awaitable[Sequence[str]]]
 
@@ -76,7 +76,7 @@ def test_what_waits_is_the_next_batch() -> None:
 
 def test_a_batch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crowd is answered in several batches, in its order."""
-    monkeypatch.setattr(batch, "MAX_BATCH", 2)
+    monkeypatch.setattr(group_commit, "MAX_BATCH", 2)
 
     async def play(oracle: Oracle, batcher: Batcher[int, str]) -> None:
         oracle.free.set()
@@ -148,7 +148,7 @@ def test_a_lost_batch_is_told_to_all_and_never_asked_again() -> None:
 
 def test_a_crowd_too_large_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue does not grow without bound."""
-    monkeypatch.setattr(batch, "MAX_WAITING", 2)
+    monkeypatch.setattr(group_commit, "MAX_WAITING", 2)
 
     async def play(oracle: Oracle, batcher: Batcher[int, str]) -> None:
         first = await begun(oracle, batcher)

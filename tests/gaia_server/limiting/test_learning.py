@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gaia_server import reputation
-from gaia_server.checks import Question
-from gaia_server.limiter import Principal
-from gaia_server.reputation import Reputation
+from gaia_server.limiting import reputation
+from gaia_server.limiting.decide import Question
+from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.reputation import Reputation
 from tests.gaia_server import asking, model
 from tests.gaia_server.asking import Connection
 

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from gaia_server.checks import Question
-from gaia_server.limiter import Principal
-from gaia_server.rules import LIMIT_TYPES
+from gaia_server.limiting.decide import Question
+from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.rules import LIMIT_TYPES
 from tests.gaia_server import asking, model
 from tests.gaia_server.asking import Connection
 from tests.gaia_server.model import Expected

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gaia_server import limiter
-from gaia_server.limiter import Decision, Principal, Standing
+from gaia_server.limiting import principal as limiting_principal
+from gaia_server.limiting import ratelimit_headers
+from gaia_server.limiting.decision import Decision, Standing, month_s
+from gaia_server.limiting.principal import Principal
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 PROXY = "10.0.0.7"
@@ -14,7 +16,7 @@ PROXY = "10.0.0.7"
 
 def principal(peer: str | None = "192.0.2.7", *, is_admin: bool = False, **headers: str) -> str:
     """The key of whose request it is; `x_user_id="u"` stands for a header."""
-    return limiter.principal(
+    return limiting_principal.principal(
         {name.replace("_", "-"): value for name, value in headers.items()},
         peer,
         named_keys={"named"},
@@ -83,7 +85,7 @@ def standing(
 def test_headers() -> None:
     """All rules are named; the X- headers tell the tightest; times are rounded up."""
     decision = Decision([standing("a", remaining=9, reset_s=59.2), standing("b", remaining=2, kind="daily_quota")])
-    assert limiter.headers(decision) == {
+    assert ratelimit_headers.headers(decision) == {
         "RateLimit-Policy": '"a";q=10;w=60, "b";q=10;w=86400',
         "RateLimit": '"a";r=9;t=60, "b";r=2;t=1',
         "X-RateLimit-Limit": "10",
@@ -99,18 +101,20 @@ def test_retry_after_is_the_longest_wait() -> None:
     decision = Decision(refusing)
     assert not decision.admitted
     assert [refusal.rule_name for refusal in decision.refusals] == ["a", "b"]
-    assert limiter.headers(decision)["Retry-After"] == "31"
+    assert ratelimit_headers.headers(decision)["Retry-After"] == "31"
 
 
 def test_retry_after_is_at_least_a_second() -> None:
     """A wait of nothing would be no wait."""
-    assert limiter.headers(Decision([standing(admitted=False, remaining=0, reset_s=-0.1)]))["Retry-After"] == "1"
+    assert (
+        ratelimit_headers.headers(Decision([standing(admitted=False, remaining=0, reset_s=-0.1)]))["Retry-After"] == "1"
+    )
 
 
 def test_no_rule_no_limit() -> None:
     """Where no rule applies the request passes and nothing is said."""
     assert Decision([]).admitted
-    assert limiter.headers(Decision([])) == {}
+    assert ratelimit_headers.headers(Decision([])) == {}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_no_rule_no_limit() -> None:
 )
 def test_month(moment: datetime, days: int) -> None:
     """A monthly quota's window is as long as its month."""
-    assert limiter.month_s(moment) == days * 86_400
+    assert month_s(moment) == days * 86_400
 
 
 def test_principal_key() -> None:
@@ -130,8 +134,8 @@ def test_principal_key() -> None:
 def test_lines_of_one_header_are_one_list() -> None:
     """A proxy that adds a line of its own is heard: what a client wrote into an earlier line does not hide it."""
     raw = [(b"host", b"x"), (b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-for", b"192.0.2.7, 10.0.0.9")]
-    claims = limiter.claims(raw)
+    claims = limiting_principal.claims(raw)
     assert claims == {"x-forwarded-for": "198.51.100.1, 192.0.2.7, 10.0.0.9"}
     trusted = (ipaddress.ip_network("10.0.0.0/8"),)
-    found = limiter.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=False)
+    found = limiting_principal.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=False)
     assert found == Principal("ip", "192.0.2.7")

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from gaia_server.checks import Question
-from gaia_server.limiter import Principal, Standing
+from gaia_server.limiting.decide import Question
+from gaia_server.limiting.decision import Standing
+from gaia_server.limiting.principal import Principal
 from tests.gaia_server.asking import Connection, age, ask, connect, rule
 
 

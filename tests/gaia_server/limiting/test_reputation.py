@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_server.reputation import (
+from gaia_server.limiting.reputation import (
     FACTORS,
     TIERS,
     WEEK,

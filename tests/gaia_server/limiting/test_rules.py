@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gaia_server.rules import InvalidFields, RuleFields, parse
+from gaia_server.limiting.rules import InvalidFields, RuleFields, parse
 
 GOOD = {"rule_name": "a", "scope": "ip", "limit_type": "requests_per_second", "limit_value": 5}
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gaia_server.checks import Question
-from gaia_server.limiter import Principal
+from gaia_server.limiting.decide import Question
+from gaia_server.limiting.principal import Principal
 from tests.gaia_server import asking, model
 from tests.gaia_server.asking import Connection
 from tests.gaia_server.conftest import fresh_database

@@ -18,8 +18,9 @@ import pytest
 from benchmarks.limiter import contract
 from benchmarks.limiter.accounts import Balance, balance
 from benchmarks.limiter.racing import ADMITTED, REFUSED, UNDECIDED, Race, Seen, cycle
-from gaia_checks.deploy import database, migrate
-from gaia_checks.deploy.embedded import Cluster
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_server.connection import TIMEOUT_S
 from tests.gaia_server.conftest import MIGRATIONS, Running, poll, servers, without_rules
 
@@ -54,8 +55,8 @@ class Pair:
 def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     """One server for each answer to what becomes of a request while the database is away."""
     dsn = cluster.dsn("outage")
-    database.ensure_exists(dsn)
-    migrate.up(dsn, MIGRATIONS)
+    database_connection.ensure_exists(dsn)
+    runner.up(dsn, MIGRATIONS)
     without_rules(dsn)
     with servers(dsn, tmp_path_factory.mktemp("outage")) as start:
         denying, allowing = (start(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_ON_DB_DOWN=w) for w in ("deny", "allow"))

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from gaia_server.alert_history import Look, look
-from gaia_server.alerts import VIOLATIONS_RULE, Episode, Watch
-from gaia_server.store import Store
+from gaia_server.push.alerts import VIOLATIONS_RULE, Episode, Watch
+from gaia_server.storage.alert_history import Look, look
+from gaia_server.storage.store import Store
 
 START = datetime(2026, 2, 26, 10, tzinfo=UTC)
 

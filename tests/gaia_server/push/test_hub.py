@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gaia_server import hub
-from gaia_server.hub import CHUNK, OUTBOX_SIZE, Client, Hub, Message
+from gaia_server.push import hub
+from gaia_server.push.hub import CHUNK, OUTBOX_SIZE, Client, Hub, Message
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 

@@ -3,8 +3,8 @@
 import json
 from datetime import UTC, datetime
 
-from gaia_server.events import MAX_PENDING, NOTIFICATION, Pending, notifications
-from gaia_server.limiter import Standing
+from gaia_server.limiting.decision import Standing
+from gaia_server.push.violations import MAX_PENDING, NOTIFICATION, Pending, notifications
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import gevent
 import pytest
 
-from gaia_checks.load import http
-from gaia_checks.load.answer import Answer
-from gaia_checks.load.http import Client, NoReply
+from gaia_checks.load.engines import gevent_client
+from gaia_checks.load.engines.gevent_client import Client, NoReply
+from gaia_checks.load.http.response_parser import Answer
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -153,7 +153,7 @@ def test_a_connection_is_used_again_while_it_lives() -> None:
 
 def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waiting for the end of the load: the server would hold hundreds open for nothing."""
-    monkeypatch.setattr(http, "_IDLE_LIMIT_S", 0.0)
+    monkeypatch.setattr(gevent_client, "_IDLE_LIMIT_S", 0.0)
     with two_at_once(ANSWER) as (url, hung_up), gevent.Timeout(5):
         client = Client(url, {}, 5)
         gevent.joinall([gevent.spawn(client.exchange, "GET", "/") for _ in range(2)], raise_error=True)

@@ -4,7 +4,7 @@ import time
 
 import gevent
 
-from gaia_checks.load.timing import Alarm
+from gaia_checks.load.engines.gevent_timer import Alarm
 
 
 def test_an_alarm_is_never_early_and_lets_others_run() -> None:

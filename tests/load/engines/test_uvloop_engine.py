@@ -17,16 +17,16 @@ from typing import Any
 import pytest
 import uvloop
 
-from gaia_checks.load import connections, precise
-from gaia_checks.load.answer import Answer
-from gaia_checks.load.connections import Exchange
-from gaia_checks.load.http import Client
-from gaia_checks.load.mix import Mix, Request
-from gaia_checks.load.plan import Plan
-from gaia_checks.load.tally import Second
-from gaia_checks.load.total import Total
+from gaia_checks.load.engines import uvloop_connections, uvloop_engine
+from gaia_checks.load.engines.gevent_client import Client
+from gaia_checks.load.engines.uvloop_connections import Exchange
+from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.request_mix import Mix, Request
+from gaia_checks.load.results.aggregate import Total
+from gaia_checks.load.results.per_second import Second
+from tests.load.engines.test_gevent_client import saying, silent, talking, two_at_once
 from tests.load.processes import server
-from tests.load.test_http import saying, silent, talking, two_at_once
 
 BODY = b'{"a": 1}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + BODY
@@ -48,7 +48,7 @@ def send(made: Plan) -> dict[str, Any]:
     def listen(second: Second) -> None:
         total.add(Second.from_json(second.to_json()))
 
-    uvloop.run(precise.Engine(made, time.monotonic() + 0.05, listen).run())
+    uvloop.run(uvloop_engine.Engine(made, time.monotonic() + 0.05, listen).run())
     return total.result()
 
 
@@ -75,7 +75,7 @@ def ask(
 
     async def run() -> tuple[list[Answer | str], set[int], int]:
         told = Told()
-        pool = connections.Pool(told, *await connections.resolve(url))
+        pool = uvloop_connections.Pool(told, *await uvloop_connections.resolve(url))
         seen, used = [], set()
         for number in range(times):
             before(number)
@@ -121,7 +121,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_written_to() -> None:
         if number == 1:
             may_close.set()
             assert closed.wait(5)
-            time.sleep(connections.FRESH_S * 2)
+            time.sleep(uvloop_connections.FRESH_S * 2)
 
     with talking(once, saying(ANSWER)) as url:
         seen, _, retried = ask(url, 2, wait)
@@ -131,7 +131,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_written_to() -> None:
 
 def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server may close it at any moment."""
-    monkeypatch.setattr(connections, "IDLE_LIMIT_S", 0.0)
+    monkeypatch.setattr(uvloop_connections, "IDLE_LIMIT_S", 0.0)
     with talking(saying(ANSWER), saying(ANSWER)) as url:
         seen, _, retried = ask(url, 2, lambda _: time.sleep(0.01))
     assert [what.body for what in seen if isinstance(what, Answer)] == [BODY] * 2
@@ -140,11 +140,11 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pyte
 
 def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without waiting for the end of the load: the server would hold hundreds open for nothing."""
-    monkeypatch.setattr(connections, "IDLE_LIMIT_S", 0.0)
+    monkeypatch.setattr(uvloop_connections, "IDLE_LIMIT_S", 0.0)
 
     async def run(url: str, hung_up: threading.Event) -> bool:
         told = Told()
-        pool = connections.Pool(told, *await connections.resolve(url))
+        pool = uvloop_connections.Pool(told, *await uvloop_connections.resolve(url))
         for _ in range(2):
             pool.send(Exchange(0, 0.0, 0.0), "GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
         for _ in range(2):
@@ -193,7 +193,7 @@ def test_what_the_server_does_is_its_own_failure(
     conversation: Callable[[socket.socket], None], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is counted as failed, is described, and is not asked again."""
-    monkeypatch.setattr(precise, "REPLY_LIMIT_S", 0.3)
+    monkeypatch.setattr(uvloop_engine, "REPLY_LIMIT_S", 0.3)
     with talking(conversation) as url:
         seen = send(plan(url, "10", 0.1))
     assert (seen["sent"], seen["done"], seen["failed"], seen["generator_errors"]) == (1, 1, 1, 0)
@@ -228,7 +228,10 @@ def test_a_limit_is_counted_and_named() -> None:
 def test_it_ends_when_nobody_reads_any_more() -> None:
     """Its input ends with the process that started it."""
     with subprocess.Popen(
-        [sys.executable, "-m", "gaia_checks.load.precise"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "gaia_checks.load.engines.uvloop_engine"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdin
         assert process.stdout
@@ -242,7 +245,8 @@ def test_it_ends_when_nobody_reads_any_more() -> None:
 def test_it_does_not_know_locust() -> None:
     """Importing locust patches sockets; what is precise must not run on them."""
     said = subprocess.run(
-        [sys.executable, "-c", "import sys, gaia_checks.load.precise; print({'locust', 'gevent'} & set(sys.modules))"],
+        [sys.executable, "-c", ("import sys, gaia_checks.load.engines.uvloop_engine;"
+                               " print({'locust', 'gevent'} & set(sys.modules))")],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout == "set()\n"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import journal
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks import jsonl
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.judge import statistics
-from gaia_checks.load import recording, run
+from gaia_checks.load import run
+from gaia_checks.load.results import result_files
 from tests.load.processes import believed, locust, requests, result, server, starting, wait_for
 
 Add = Callable[[], "subprocess.Popen[bytes]"]
@@ -22,8 +23,9 @@ Add = Callable[[], "subprocess.Popen[bytes]"]
 LOSING = """
 from locust import events
 from locust.runners import WorkerRunner
-from gaia_checks.load.engine import OpenLoopUser
-from gaia_checks.load.mix import Mix, Request
+from gaia_checks.load.locust_plugin.user import OpenLoopUser
+from gaia_checks.load.plan.request_mix import Mix
+from gaia_checks.load.plan.request_mix import Request
 
 class Readers(OpenLoopUser):
     mix = Mix([Request("GET", "/health")])
@@ -63,7 +65,7 @@ def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
     assert counts == {"POST": 6, "GET": 297, "PUT": 3, "DELETE": 6}
     assert (seen["workers"], seen["intended"], seen["done"], seen["unsent"]) == (3, 300, 300, 0)
     assert statistics.decode(seen["latency"]).get_total_count() == sum(n for n, _ in seen["blocks"]) == 300
-    seconds = list(journal.read(tmp_path / recording.TIMELINE))
+    seconds = list(jsonl.read(tmp_path / result_files.TIMELINE))
     assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 300
     assert [second["t"] for second in seconds] == sorted(second["t"] for second in seconds)
     assert "Aggregated                                                                       300" in done.stderr
@@ -90,7 +92,7 @@ def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> 
     asked = ("-t", "60s", "--rate", "50", "--success", "1%")
     with server() as url, one_master(url, 2, *asked, folder=tmp_path) as (master, add):
         workers = [add(), add()]
-        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
         os.kill(workers[0].pid, signal.SIGKILL)
         assert master.wait(40) == 8
         assert workers[1].wait(40) in (0, 1)
@@ -103,13 +105,13 @@ def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_pa
     asked = ("-t", "60s", "--rate", "50", "--success", "1%")
     with server() as url, one_master(url, 1, *asked, folder=tmp_path) as (master, add):
         add()
-        wait_for((tmp_path / recording.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
         add()
         assert master.wait(40) == 8
     assert result(tmp_path) == {
         "broken": "a worker joined while the load went on; let --expect-workers say how many there are"
     }
-    first = next(iter(journal.read(tmp_path / recording.TIMELINE)))
+    first = next(iter(jsonl.read(tmp_path / result_files.TIMELINE)))
     assert first["t"] < 2
 
 
@@ -163,9 +165,9 @@ def test_what_cannot_be_written_makes_the_load_inconclusive(tmp_path: Path) -> N
     """The master does not go on without the seconds that it could not keep."""
     with server() as url, one_master(url, 1, "-t", "60s", "--success", "1%", folder=tmp_path) as (master, add):
         add()
-        wait_for((tmp_path / recording.TIMELINE).exists, 60)
-        kept = (tmp_path / recording.TIMELINE).parent
+        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
+        kept = (tmp_path / result_files.TIMELINE).parent
         kept.rename(tmp_path / "away")
         kept.touch()
         assert master.wait(40) == 8
-    assert str(recording.TIMELINE) in result(tmp_path)["broken"]
+    assert str(result_files.TIMELINE) in result(tmp_path)["broken"]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_checks.load import schedule
-from gaia_checks.load.schedule import Phase, Profile, parse
+from gaia_checks.load.plan import arrival_schedule
+from gaia_checks.load.plan.arrival_schedule import Phase, Profile, parse
 
 RATES = st.floats(0.5, 300)
 PHASES = st.builds(Phase, RATES, RATES, st.floats(0.1, 5))
@@ -17,12 +17,15 @@ PROFILES = st.builds(lambda phases: Profile(tuple(phases)), st.lists(PHASES, min
 
 def times(text: str, window_s: float) -> list[float]:
     """Return when the requests of a constant load are due."""
-    return [due_s for _, due_s in schedule.until(schedule.part(schedule.due(parse(text)), 0, 1), window_s)]
+    return [
+        due_s
+        for _, due_s in arrival_schedule.until(arrival_schedule.part(arrival_schedule.due(parse(text)), 0, 1), window_s)
+    ]
 
 
 def test_constant_arrivals_do_not_drift() -> None:
     """The millionth arrival is due at exactly a million times the interval."""
-    assert next(itertools.islice(schedule.due(parse("30")), 1_000_000, None)) == 1_000_000 / 30
+    assert next(itertools.islice(arrival_schedule.due(parse("30")), 1_000_000, None)) == 1_000_000 / 30
 
 
 @pytest.mark.parametrize(
@@ -54,22 +57,22 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         parse(text)
 
 
-@given(PROFILES, st.sampled_from(schedule.ARRIVALS), st.integers(0, 9), st.integers(1, 7))
+@given(PROFILES, st.sampled_from(arrival_schedule.ARRIVALS), st.integers(0, 9), st.integers(1, 7))
 def test_workers_share_every_arrival_once(profile: Profile, arrivals: str, seed: int, workers: int) -> None:
     """Together they send what one would, at the same times; no two parts differ by more than one arrival."""
-    whole = list(itertools.islice(schedule.part(schedule.due(profile, arrivals, seed), 0, 1), 200))
+    whole = list(itertools.islice(arrival_schedule.part(arrival_schedule.due(profile, arrivals, seed), 0, 1), 200))
     parts = [
-        list(itertools.takewhile(lambda arrival: arrival[0] < 200, schedule.part(due, worker, workers)))
-        for worker, due in enumerate(schedule.due(profile, arrivals, seed) for _ in range(workers))
+        list(itertools.takewhile(lambda arrival: arrival[0] < 200, arrival_schedule.part(due, worker, workers)))
+        for worker, due in enumerate(arrival_schedule.due(profile, arrivals, seed) for _ in range(workers))
     ]
     assert sorted(itertools.chain(*parts)) == whole
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-@given(PROFILES, st.sampled_from(schedule.ARRIVALS))
+@given(PROFILES, st.sampled_from(arrival_schedule.ARRIVALS))
 def test_time_never_goes_back(profile: Profile, arrivals: str) -> None:
     """Whatever steps and ramps: a later arrival is not due earlier."""
-    some = list(itertools.islice(schedule.due(profile, arrivals, 1), 300))
+    some = list(itertools.islice(arrival_schedule.due(profile, arrivals, 1), 300))
     assert some == sorted(some)
     assert some[0] >= 0
 
@@ -88,7 +91,9 @@ def test_a_due_time_is_when_so_many_were_expected(profile: Profile, count: float
 
 def test_poisson_arrivals_have_the_rate_and_the_spread_of_independent_users() -> None:
     """Counts per second have the rate as their mean and as their variance."""
-    arrivals = schedule.until(schedule.part(schedule.due(parse("100"), "poisson", 3), 0, 1), 400)
+    arrivals = arrival_schedule.until(
+        arrival_schedule.part(arrival_schedule.due(parse("100"), "poisson", 3), 0, 1), 400
+    )
     counts = [0] * 400
     for _, due_s in arrivals:
         counts[int(due_s)] += 1
@@ -100,5 +105,7 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_independent_users() ->
 
 def test_a_seed_gives_the_same_arrivals_again() -> None:
     """A run can be repeated; another seed is another run."""
-    first, again, other = (list(itertools.islice(schedule.due(parse("10"), "poisson", s), 5)) for s in (1, 1, 2))
+    first, again, other = (
+        list(itertools.islice(arrival_schedule.due(parse("10"), "poisson", s), 5)) for s in (1, 1, 2)
+    )
     assert first == again != other

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from gaia_checks.load.mix import Mix, Request, problem
+from gaia_checks.load.plan.request_mix import Mix, Request, problem
 from gaia_checks.model import Names
 
 READ = Request("GET", "/usage?limit=20", keys=frozenset({"items", "total"}))

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaia_checks.load.blocks import Blocks
-from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Arrival, Tally
-from gaia_checks.load.total import Total
+from gaia_checks.load.results.aggregate import Total
+from gaia_checks.load.results.blocks import Blocks
+from gaia_checks.load.results.generator_usage import Shares
+from gaia_checks.load.results.per_second import Arrival, Tally
 
 CALM = Shares(0.05, 0.0, 0.01)
 LOOKS_S = (25, 60)

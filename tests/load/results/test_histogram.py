@@ -10,8 +10,8 @@ from hdrh.log import HistogramLogReader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaia_checks.load import histogram
-from gaia_checks.load.histogram import Histogram
+from gaia_checks.load.results import histogram
+from gaia_checks.load.results.histogram import Histogram
 
 SECONDS = st.lists(st.floats(1e-6, 59.9), min_size=1, max_size=200)
 

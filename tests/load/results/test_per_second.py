@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaia_checks.judge import statistics
-from gaia_checks.load.histogram import Histogram
-from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Arrival, Second, Tally
-from gaia_checks.load.total import Merge, Total
+from gaia_checks.load.results.aggregate import Merge, Total
+from gaia_checks.load.results.generator_usage import Shares
+from gaia_checks.load.results.histogram import Histogram
+from gaia_checks.load.results.per_second import Arrival, Second, Tally
 
 CALM = Shares(0.05, 0.0, 0.01)
 

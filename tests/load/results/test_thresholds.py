@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.load.histogram import Histogram
-from gaia_checks.load.resources import Shares
-from gaia_checks.load.tally import Arrival, Tally
-from gaia_checks.load.thresholds import Limits, duration_ms, judge, share
-from gaia_checks.load.total import Total
+from gaia_checks.load.results.aggregate import Total
+from gaia_checks.load.results.generator_usage import Shares
+from gaia_checks.load.results.histogram import Histogram
+from gaia_checks.load.results.per_second import Arrival, Tally
+from gaia_checks.load.results.thresholds import Limits, duration_ms, judge, share
 
 
 def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.1, **changes: Any) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from gaia_checks import cli, journal
+from gaia_checks import cli, jsonl
 from gaia_checks.errors import EvidenceError
-from gaia_checks.load import chart, chart_page
-from gaia_checks.load.chart import Mark
-from gaia_checks.load.chart_page import Panel, Series
+from gaia_checks.load.views import chart, chart_svg
+from gaia_checks.load.views.chart import Mark
+from gaia_checks.load.views.chart_svg import Panel, Series
 from gaia_checks.model import timestamp
 from tests.load.processes import server
 from tests.load.test_run import load
@@ -39,7 +39,7 @@ def recorded(folder: Path, *seconds: tuple[dict[str, Any], str]) -> Path:
     (folder / "timelines").mkdir()
     lines = [f"#[BaseTime: {BEGAN_S}.000 (seconds since epoch)]", '"StartTimestamp"']
     for number, (record, latencies) in enumerate(seconds):
-        journal.append(folder / chart.TIMELINE, record)
+        jsonl.append(folder / chart.TIMELINE, record)
         lines.append(f"{number}.000,1.000,9.9,{latencies}")
     (folder / chart.LATENCY_LOG).write_text("\n".join(lines) + "\n")
     return folder
@@ -89,7 +89,7 @@ def test_a_second_without_an_answer_is_a_gap() -> None:
     )
     assert [column.latency_ms["p99"] is None for column in columns] == [False, True, False, True]
     series = Series("p99", "ms", "#000", [column.latency_ms["p99"] for column in columns])
-    drawn = chart_page.panel(Panel("x", "ms", [series], 100), [1, 2, 3, 4], [], first=True, last=True)
+    drawn = chart_svg.panel(Panel("x", "ms", [series], 100), [1, 2, 3, 4], [], first=True, last=True)
     assert drawn.count("<polyline") == 2
 
 
@@ -98,7 +98,7 @@ def test_marks_stand_where_they_happened(tmp_path: Path) -> None:
     folder = recorded(tmp_path, *[(second(1), histogram(1))] * 10)
     for after_s, label in ((4.5, "swap"), (99, "later")):
         at = timestamp(datetime.fromtimestamp(BEGAN_S + after_s, UTC))
-        journal.append(folder / chart.MARKS, {"at": at, "label": label})
+        jsonl.append(folder / chart.MARKS, {"at": at, "label": label})
     assert chart.marks(folder, BEGAN_S) == [Mark(4.5, "swap"), Mark(99, "later")]
     page = chart.write(folder).read_text()
     assert page.count('class="mark"') == 3
@@ -118,13 +118,13 @@ def test_marks_stand_where_they_happened(tmp_path: Path) -> None:
 )
 def test_latencies_are_drawn_over_powers_of_ten(values: list[float], expected: list[float]) -> None:
     """A stall of seconds and a median of a millisecond are both seen."""
-    assert chart_page.decades(values) == pytest.approx(expected)
+    assert chart_svg.decades(values) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("highest", "expected"), [(0, [0, 1]), (100, [0, 50, 100]), (7, [0, 2, 4, 6, 8])])
 def test_rates_are_drawn_from_zero(highest: float, expected: list[float]) -> None:
     """In round steps to the first that is not below the highest."""
-    assert chart_page.ticks(highest) == expected
+    assert chart_svg.ticks(highest) == expected
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "no base time", "torn histogram", "bad mark"])
@@ -138,7 +138,7 @@ def test_a_folder_without_a_load_is_one_clear_line(wrong: str, tmp_path: Path) -
     if wrong == "torn histogram":
         log.write_text(log.read_text()[:-20])
     if wrong == "bad mark":
-        journal.append(tmp_path / chart.MARKS, {"when": "now"})
+        jsonl.append(tmp_path / chart.MARKS, {"when": "now"})
     with pytest.raises(EvidenceError) as error:
         chart.write(tmp_path)
     assert str(error.value).startswith(str(tmp_path))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.errors import MissingDependency
-from gaia_checks.probes import browser
+from gaia_checks.probes.dashboard import browser
 
 
 def test_it_reaches_one_server_under_its_own_name() -> None:

@@ -16,22 +16,22 @@ from typing import Any
 import psutil
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.judge import criteria
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import dashboard
-from gaia_checks.probes.client import client, key
-from gaia_checks.probes.ownrule import own_rule
-from gaia_checks.probes.page import TABS
-from tests import certificates
+from gaia_checks.probes.dashboard import dashboard_probe
+from gaia_checks.probes.dashboard.page_object import TABS
+from gaia_checks.probes.dashboard.probe_rule import own_rule
+from gaia_checks.target.client import client, key
 from tests.faults import server as faults
 from tests.faults.way import Way
 from tests.faults.wrong import Answered, Changed
 from tests.probes import servers
 from tests.probes.conftest import announce, migrated
 from tests.probes.servers import TOKEN, answering, serving, target
+from tests.support import certificates
 
 FILES = ROOT / "gaia_server" / "dashboard"
 WELL = {"tabs_working": 6, "live_update_seen": True, "reconnected": True, "rule_edited": True, "errors": 0}
@@ -86,7 +86,7 @@ def decided(at: Target) -> int:
 def look(at: Target, **changes: Any) -> dict[str, Measurement]:
     """Take a look and return its measurements without the look's name."""
     patience = {"ready_within_s": 4, "live_within_s": 5, "reconnect_within_s": 31, **changes}
-    return {seen.name.removeprefix("dashboard."): seen for seen in dashboard.probe(at, **patience)}
+    return {seen.name.removeprefix("dashboard."): seen for seen in dashboard_probe.probe(at, **patience)}
 
 
 def wrong(seen: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:
@@ -252,9 +252,9 @@ def test_nobody_there_is_no_data() -> None:
 LOOK = """
 import json, sys
 from gaia_checks.model import Target
-from gaia_checks.probes import dashboard
+from gaia_checks.probes.dashboard import dashboard_probe
 target = Target.from_json(json.load(sys.stdin))
-dashboard.probe(target, ready_within_s=4, live_within_s=5, reconnect_within_s=31)
+dashboard_probe.probe(target, ready_within_s=4, live_within_s=5, reconnect_within_s=31)
 """
 
 

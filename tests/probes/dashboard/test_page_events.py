@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gaia_checks.probes import browser
-from gaia_checks.probes.behaviour import Behaviour
+from gaia_checks.probes.dashboard import browser
+from gaia_checks.probes.dashboard.page_events import Behaviour
 from tests.probes.servers import TOKEN, answering, serving
 
 

@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from gaia_checks.model import Target
-from gaia_checks.probes import ownrule
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client, key
-from gaia_checks.probes.ownrule import OwnRule, own_rule
+from gaia_checks.probes.dashboard import probe_rule
+from gaia_checks.probes.dashboard.probe_rule import OwnRule, own_rule
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import answering, serving, target
 
 
@@ -43,7 +43,7 @@ def test_it_goes_when_the_look_breaks(server: Target) -> None:
 
 def test_a_limiter_that_refuses_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then there is nothing to see because of us, and it is said what to look after."""
-    monkeypatch.setattr(ownrule, "_REFUSED_WITHIN_S", 0.3)
+    monkeypatch.setattr(probe_rule, "_REFUSED_WITHIN_S", 0.3)
     empty = answering(CONFIG, {"items": [], "total": 0, "limit": 1, "offset": 0})
     with serving(empty) as url, client(target(url)) as http, own_rule(target(url), http, "test") as rule:
         assert rule.be_refused() == (

@@ -8,8 +8,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
-from gaia_checks.probes import cut
+from gaia_checks.deploy.supervisor.spawn import free_port
+from gaia_checks.probes.dashboard import tcp_proxy
 
 LARGE = bytes(range(256)) * 20_000  # more than any buffer on the way holds
 
@@ -25,7 +25,7 @@ class Echo(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
-def line(request: pytest.FixtureRequest) -> Iterator[cut.Line]:
+def line(request: pytest.FixtureRequest) -> Iterator[tcp_proxy.Line]:
     """A line to a server that echoes, over either family of addresses."""
     kind = type("Server", (socketserver.ThreadingTCPServer,), {
         "address_family": socket.AF_INET6 if ":" in request.param else socket.AF_INET,
@@ -33,12 +33,12 @@ def line(request: pytest.FixtureRequest) -> Iterator[cut.Line]:
     })  # fmt: skip
     with kind((request.param, 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with cut.line(request.param, server.server_address[1]) as line:
+        with tcp_proxy.line(request.param, server.server_address[1]) as line:
             yield line
         server.shutdown()
 
 
-def connect(line: cut.Line) -> socket.socket:
+def connect(line: tcp_proxy.Line) -> socket.socket:
     """Connect through a line."""
     return socket.create_connection(("127.0.0.1", line.port), timeout=5)
 
@@ -59,14 +59,14 @@ def is_over(connection: socket.socket) -> bool:
     return True
 
 
-def test_carries_every_byte(line: cut.Line) -> None:
+def test_carries_every_byte(line: tcp_proxy.Line) -> None:
     """Several connections at once, much at once, in order and whole."""
     with closing(connect(line)) as one, closing(connect(line)) as other:
         assert echoed(one, LARGE) == LARGE
         assert echoed(other, b"hello") == b"hello"
 
 
-def test_a_cut_ends_every_connection_and_lets_nobody_through(line: cut.Line) -> None:
+def test_a_cut_ends_every_connection_and_lets_nobody_through(line: tcp_proxy.Line) -> None:
     """Until it is mended; then new connections get through."""
     with closing(connect(line)) as one, closing(connect(line)) as other:
         assert echoed(one, b"hello") + echoed(other, b"hello") == b"hellohello"
@@ -84,7 +84,7 @@ def test_the_far_side_sees_a_client_that_left() -> None:
     """A cut reaches the server as an end, not as silence."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         server.settimeout(5)
-        with cut.line("127.0.0.1", server.getsockname()[1]) as line, closing(connect(line)) as near:
+        with tcp_proxy.line("127.0.0.1", server.getsockname()[1]) as line, closing(connect(line)) as near:
             far, _ = server.accept()
             far.settimeout(5)
             with closing(far):
@@ -94,9 +94,9 @@ def test_the_far_side_sees_a_client_that_left() -> None:
                 assert is_over(far)
 
 
-def test_the_end_leaves_nobody_connected(line: cut.Line) -> None:
+def test_the_end_leaves_nobody_connected(line: tcp_proxy.Line) -> None:
     """A line that is no longer needed is cut; its port is free."""
-    with cut.line("127.0.0.1", line.port) as outer:
+    with tcp_proxy.line("127.0.0.1", line.port) as outer:
         connection = connect(outer)
         assert echoed(connection, b"hello") == b"hello"
     with closing(connection):
@@ -107,7 +107,7 @@ def test_the_end_leaves_nobody_connected(line: cut.Line) -> None:
 
 def test_a_server_that_is_not_there_ends_the_connection() -> None:
     """Whoever connects learns it at once, and the line goes on."""
-    with cut.line("127.0.0.1", free_port()) as line:
+    with tcp_proxy.line("127.0.0.1", free_port()) as line:
         for _ in range(2):
             with closing(connect(line)) as connection:
                 assert is_over(connection)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.probes import certificate
-from tests import certificates
-from tests.certificates import Certificate
+from gaia_checks.probes.dashboard import tls_pin
 from tests.probes import servers
 from tests.probes.servers import target
+from tests.support import certificates
+from tests.support.certificates import Certificate
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def _as_certificate(public_key: bytes) -> str:
 def test_the_fingerprint_is_that_of_the_public_key(made: Certificate) -> None:
     """As openssl finds it, for the authority's certificate, too, which has extensions of another kind."""
     for pem in (made.own, made.authority):
-        assert certificate.fingerprint(ssl.PEM_cert_to_DER_cert(Path(pem).read_text())) == of_key(pem)
+        assert tls_pin.fingerprint(ssl.PEM_cert_to_DER_cert(Path(pem).read_text())) == of_key(pem)
 
 
 def test_a_certificate_is_verified_first(made: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +44,13 @@ def test_a_certificate_is_verified_first(made: Certificate, monkeypatch: pytest.
     with servers.secured(target("http://127.0.0.1:1"), made) as secured:
         port = int(secured.base_url.rpartition(":")[2])
         with pytest.raises(TargetUnreachable, match=r"certificate verify failed.*SSL_CERT_FILE"):
-            certificate.verified_key("::1", port)
+            tls_pin.verified_key("::1", port)
         monkeypatch.setenv("SSL_CERT_FILE", made.authority)
-        assert certificate.verified_key("::1", port) == of_key(made.own)
+        assert tls_pin.verified_key("::1", port) == of_key(made.own)
 
 
 def test_nobody_there_has_no_certificate() -> None:
     """The message names the address."""
     port = free_port()
     with pytest.raises(TargetUnreachable, match=f"https://127.0.0.1:{port}"):
-        certificate.verified_key("127.0.0.1", port)
+        tls_pin.verified_key("127.0.0.1", port)

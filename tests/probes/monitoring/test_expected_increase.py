@@ -2,13 +2,13 @@
 
 import pytest
 
-from gaia_checks.probes import exposition
-from gaia_checks.probes.growth import REFUSED, SENT, Growth, Kind, Scrape, expected, wrong_time
+from gaia_checks.probes.monitoring.expected_increase import REFUSED, SENT, Growth, Kind, Scrape, expected, wrong_time
+from gaia_checks.target import prometheus_text
 
 
 def scrape(text: str, began_s: float = 0.0, ended_s: float = 0.0) -> Scrape:
     """A scrape that says this."""
-    return Scrape(began_s, ended_s, exposition.read(text))
+    return Scrape(began_s, ended_s, prometheus_text.read(text))
 
 
 def by(growths: list[Growth], name: str, **labels: str) -> float:

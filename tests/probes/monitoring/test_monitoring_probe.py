@@ -15,14 +15,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import ConfigurationError, TargetUnreachable
 from gaia_checks.judge import criteria
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import monitoring
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client, key
-from gaia_checks.probes.monitoring import FOLDER
+from gaia_checks.probes.monitoring import monitoring_probe
+from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
+from gaia_checks.target.client import client, key
+from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import HEALTHY, RUN, Spoil, answering, serving, spoiled, target
 
 MEASURED = ("readable", "moving", "resolving")
@@ -30,13 +30,13 @@ MEASURED = ("readable", "moving", "resolving")
 
 def look(at: Target, folder: Path = FOLDER) -> dict[str, Measurement]:
     """Take the look and return its measurements by the last word of their names."""
-    return {seen.name.rpartition("_")[2]: seen for seen in monitoring.probe(at, folder)}
+    return {seen.name.rpartition("_")[2]: seen for seen in monitoring_probe.probe(at, folder)}
 
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a fault keeps from moving is not waited for as long as in earnest."""
-    monkeypatch.setattr(monitoring, "WITHIN_S", 0.4)
+    monkeypatch.setattr(monitoring_probe, "WITHIN_S", 0.4)
 
 
 def faulty(seen: dict[str, Measurement]) -> list[str]:
@@ -102,7 +102,7 @@ def test_the_real_monitoring_holds(server: Target) -> None:
 def test_it_is_enough_for_its_criterion(server: Target) -> None:
     """The criterion asks for these measurements, and for no more samples than there are."""
     (criterion,) = (one for one in criteria.load().criteria if one.id == "prod.monitoring")
-    seen = {one.name: one for one in monitoring.probe(server)}
+    seen = {one.name: one for one in monitoring_probe.probe(server)}
     assert {check.measurement: seen[check.measurement].n >= check.min_n for check in criterion.checks} == dict.fromkeys(
         seen, True
     )

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.probes import exposition
-from gaia_checks.probes.queries import Query, shipped, unresolved
+from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved
+from gaia_checks.target import prometheus_text
 
-SAID = exposition.read(
+SAID = prometheus_text.read(
     """
 # TYPE asked_total counter
 asked_total{route="/",status="200"} 3

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gaia_checks.deploy import migrate
-from gaia_checks.deploy.rehearsal_copy import Copy
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes import quotas
-from gaia_checks.probes.answers import CONFIG
-from gaia_checks.probes.client import client
-from gaia_checks.probes.counting import USAGE
+from gaia_checks.probes.rehearsal import quotas
+from gaia_checks.probes.rehearsal.counted_rules import USAGE
+from gaia_checks.target.client import client
+from gaia_checks.target.responses import CONFIG
 from tests.probes import copies, servers
 from tests.probes.servers import Spoil, spoiled, target
 
@@ -109,7 +109,7 @@ FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_count_that_is_off_by_one_is_seen(server: Target, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it is told: as many samples are wrong as tell it, and the first says what was told instead."""
-    monkeypatch.setattr("gaia_checks.probes.counting._SETTLE_S", 0)  # this server is one process
+    monkeypatch.setattr("gaia_checks.probes.rehearsal.counted_rules._SETTLE_S", 0)  # this server is one process
     spoil, good, note = FAULTS[fault]
     with spoiled(server, spoil()) as wrong:
         seen = quotas.live(wrong)
@@ -119,7 +119,7 @@ def test_a_count_that_is_off_by_one_is_seen(server: Target, fault: str, monkeypa
 
 def test_a_server_that_limits_nothing_counts_nothing(executable: Path, database: str, tmp_path: Path) -> None:
     """With rate limiting off no sample of it is good, but that what should be admitted is."""
-    migrate.up(database, copies.MIGRATIONS)
+    runner.up(database, copies.MIGRATIONS)
     with servers.real(executable, database, tmp_path / "log", RATE_LIMIT_ENABLED="false") as lax:
         seen = quotas.live(lax)
     assert (seen.value, seen.n) == (3, 24)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy import artifact, links, places, twin
-from gaia_checks.deploy.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal import stand_in_release
+from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.release import links, release_folder
+from gaia_checks.deploy.state import paths
 from gaia_checks.model import Measurement
-from gaia_checks.probes import rollback
+from gaia_checks.probes.rehearsal import rollback
 from tests.deploy.stage import FAKE
 from tests.probes import copies
 from tests.probes.servers import RUN, target
@@ -21,17 +23,19 @@ def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS
     """A copy of a release beside a target that has no release before it."""
     with copies.place() as here:
         origin = replace(here, home=folder / "target")
-        places.prepare(places.of(origin))
+        paths.prepare(paths.of(origin))
         try:
-            current = artifact.from_worktree(places.of(origin).releases, executable=executable, migrations=migrations)
+            current = release_folder.from_worktree(
+                paths.of(origin).releases, executable=executable, migrations=migrations
+            )
             yield Copy(here, origin, RUN, current, twin=False)
         finally:
-            artifact.remove(origin.home)
+            release_folder.remove(origin.home)
 
 
 def precede(copy: Copy, before: Path) -> None:
     """Let a release be the one before."""
-    links.point(places.of(copy.origin).releases, current=copy.current, previous=before)
+    links.point(paths.of(copy.origin).releases, current=copy.current, previous=before)
 
 
 def look(copy: Copy) -> dict[str, Measurement]:
@@ -50,7 +54,7 @@ def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_m
     with (migrations / "order.txt").open("a") as order:
         order.write("051_forget.sql\n")
     with copy_of(executable, tmp_path, migrations) as copy:
-        precede(copy, artifact.from_worktree(places.of(copy.origin).releases, executable=executable))
+        precede(copy, release_folder.from_worktree(paths.of(copy.origin).releases, executable=executable))
         seen = look(copy)
     restored = seen["previous_restored"]
     assert restored.how.startswith("the previous release, then the current one deployed over it")
@@ -77,7 +81,7 @@ def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named
     crashing = tmp_path / "crashing"
     crashing.write_text(FAKE.read_text().replace('BEHAVIOUR = "serve"', 'BEHAVIOUR = "crash"'))
     with copy_of(executable, tmp_path, migrations) as copy:
-        precede(copy, artifact.from_worktree(places.of(copy.origin).releases, executable=crashing))
+        precede(copy, release_folder.from_worktree(paths.of(copy.origin).releases, executable=crashing))
         seen = look(copy)
     restored, schema = seen["previous_restored"], seen["schema_equal"]
     assert (restored.value, restored.n, seen["seconds"].n) == (False, 1, 0)
@@ -92,7 +96,7 @@ def test_without_a_whole_release_before_nothing_is_decided(executable: Path, tmp
     """There is none, or it is not the one that was released: no sample, and the reason; the schema is looked at."""
     with copy_of(executable, tmp_path) as copy:
         if damaged:
-            before = twin.make(copy.current, places.of(copy.origin).releases)
+            before = stand_in_release.make(copy.current, paths.of(copy.origin).releases)
             precede(copy, before)
             (before / "gaia_server").chmod(0o755)
             (before / "gaia_server").write_bytes(b"#!/bin/sh\n")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gaia_checks.recorders.sampling import Coverage, HeldUp, next_due, ticks
+from gaia_checks.recorders.base.sampling import Coverage, HeldUp, next_due, ticks
 
 
 def taken(interval_s: float, window_s: float, busy_s: float = 0.0) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gaia_checks.judge.kept import Kept, kept
-from gaia_checks.recorders import salvos
+from gaia_checks.recorders.limits import burst_plan
 from tests.recorders.limiters import FAULTS, LONG_FAULTS, Check, Log
 
 CLIENTS = 32
@@ -17,9 +17,9 @@ SHORT_S, FULL_S = 5.0, 125.0
 
 def asked(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[dict[str, Any]]:
     """What the look would record of a limiter: each request is decided and answered after up to `slow_s` each."""
-    chance, rules = random.Random(seed), salvos.rules(CLIENTS)
+    chance, rules = random.Random(seed), burst_plan.rules(CLIENTS)
     requests = []
-    for salvo in salvos.plan(CLIENTS, window_s):
+    for salvo in burst_plan.plan(CLIENTS, window_s):
         for place, key in enumerate(salvo.keys):
             sent = salvo.at_s + place * 2e-5 + chance.random() * 0.002
             requests.append((sent + chance.random() * slow_s, sent, chance.random() * slow_s, key))
@@ -57,11 +57,11 @@ def test_a_right_limiter_is_never_accused_and_a_fault_would_show(window_s: float
 
 def test_it_disturbs_nobody() -> None:
     """Never more than the clients at once, few requests in all, and too few refusals to set off the server's alert."""
-    plan = salvos.plan(CLIENTS, FULL_S)
+    plan = burst_plan.plan(CLIENTS, FULL_S)
     assert max(len(salvo.keys) for salvo in plan) == CLIENTS
     assert 500 < sum(len(salvo.keys) for salvo in plan) < 10 * FULL_S
-    assert plan[-1].at_s < FULL_S <= salvos.ENDS_S
-    assert salvos.plan(CLIENTS, 10 * FULL_S) == plan
+    assert plan[-1].at_s < FULL_S <= burst_plan.ENDS_S
+    assert burst_plan.plan(CLIENTS, 10 * FULL_S) == plan
     refused = sorted(
         sent_us / 1e6 for one in asked(Log(), FULL_S, seed=0) for sent_us, _, admitted in one["answers"] if not admitted
     )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_checks.recorders.headers import Span, Told, refused_by, standing, wrong
-from gaia_checks.recorders.salvos import Rule
+from gaia_checks.recorders.limits.burst_plan import Rule
+from gaia_checks.recorders.limits.header_checks import Span, Told, refused_by, standing, wrong
 from tests.recorders.limiters import Log
 
 MINUTE = {"ours": Rule("requests_per_minute", 2)}

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.judge import criteria
 from gaia_checks.judge.verdict import judge_measured
 from gaia_checks.model import CriterionVerdict, Measurement, State, Target
-from gaia_checks.recorders import limits, ruled
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.limits import limits_recorder
+from gaia_checks.target import temporary_rules
 from tests.probes.servers import RUN, TOKEN, serving, target
 from tests.recorders import stage
 from tests.recorders.limited import Limited, Spoil
@@ -30,12 +31,12 @@ SHORT_S = 1.7
 @pytest.fixture(autouse=True)
 def in_force_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process is all that the servers here have."""
-    monkeypatch.setattr(ruled, "SETTLE_S", 0.0)
+    monkeypatch.setattr(temporary_rules, "SETTLE_S", 0.0)
 
 
 def look(at: Target, folder: Path, window_s: float) -> dict[str, Measurement]:
     """Look at a server."""
-    return stage.run(limits.record, at, folder, clients=CLIENTS, window_s=window_s)
+    return stage.run(limits_recorder.record, at, folder, clients=CLIENTS, window_s=window_s)
 
 
 def judged(seen: dict[str, Measurement], window_s: float) -> CriterionVerdict:
@@ -173,7 +174,7 @@ def test_told_to_end_it_says_how_long_it_looked(tmp_path: Path) -> None:
         told = asyncio.Event()
         asyncio.get_running_loop().call_later(0.7, told.set)
         began = time.monotonic()
-        seen = await limits.record(at, Timeline(tmp_path, "look", 60), told, window_s=60, clients=CLIENTS)
+        seen = await limits_recorder.record(at, Timeline(tmp_path, "look", 60), told, window_s=60, clients=CLIENTS)
         return seen, time.monotonic() - began
 
     with serving(*server.routes) as url:
@@ -185,7 +186,7 @@ def test_told_to_end_it_says_how_long_it_looked(tmp_path: Path) -> None:
 
 def test_all_rules_are_ones_that_the_gate_would_remove() -> None:
     """They are named after the run, and so are the keys that they limit."""
-    ours = limits.keys(target("http://x"), CLIENTS)
+    ours = limits_recorder.keys(target("http://x"), CLIENTS)
     names = [name for key in ours.values() for name in (key.name, *key.rules)]
     assert all(name.startswith(f"gaia-run-{RUN}-limits-") for name in names)
     assert len(set(names)) == len(names)

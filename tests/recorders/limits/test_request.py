@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
-from gaia_checks.recorders import question
-from gaia_checks.recorders.question import Door, Reply
+from gaia_checks.deploy.supervisor.spawn import free_port
+from gaia_checks.recorders.limits import request
+from gaia_checks.recorders.limits.request import Door, Reply
 from tests.probes.servers import target
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -99,7 +99,7 @@ def test_no_answer_says_why(answer: Answer | None, why: str) -> None:
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer within the time that every look allows is none."""
-    monkeypatch.setattr(question, "READ_S", 0.1)
+    monkeypatch.setattr(request, "READ_S", 0.1)
 
     async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()

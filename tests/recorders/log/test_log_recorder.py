@@ -13,9 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
-from gaia_checks.deploy import logfile
+from gaia_checks.deploy.supervisor import log_rotation
 from gaia_checks.model import Log, Measurement, Target, timestamp
-from gaia_checks.recorders import beginning, log
+from gaia_checks.recorders.base import process_start
+from gaia_checks.recorders.log import log_recorder
 from tests.probes.servers import known, target
 from tests.recorders import stage
 
@@ -33,7 +34,7 @@ def target_with(path: Path, created_s: float) -> Target:
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
     """Look at a log until the process is so old."""
-    return stage.run(log.record, target_with(path, created_s), folder, window_s=window_s)
+    return stage.run(log_recorder.record, target_with(path, created_s), folder, window_s=window_s)
 
 
 def values(seen: dict[str, Measurement]) -> tuple[Any, Any, Any]:
@@ -69,7 +70,7 @@ def test_a_process_is_as_old_as_it_is_when_the_clock_is_set(tmp_path: Path) -> N
     """Its record says by the clock as it was when it began; nobody waits an hour for it to be so old."""
     own = known(os.getpid(), tmp_path)
     recorded = replace(own, created_s=own.created_s + 3600)
-    began = asyncio.run(beginning.of(target("http://127.0.0.1:9", process=recorded)))
+    began = asyncio.run(process_start.of(target("http://127.0.0.1:9", process=recorded)))
     assert began.created_s == recorded.created_s
     assert began.age_s == pytest.approx(time.time() - own.created_s, abs=1)
 
@@ -85,7 +86,7 @@ def test_an_error_is_found_across_a_rotation(tmp_path: Path) -> None:
         for number in range(3):
             with path.open("a") as file:
                 file.write(line(time.time(), "error", f"number {number}"))
-            logfile.rotate(path, limit_bytes=0)
+            log_rotation.rotate(path, limit_bytes=0)
         with path.open("a") as file:
             file.write(line(time.time(), "error", "without its end").rstrip("\n"))
 
@@ -146,7 +147,7 @@ def test_a_log_whose_levels_are_numbers_decides_nothing_of_errors(tmp_path: Path
 
 def test_a_log_that_is_not_known_or_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
     """Every measurement is there, without samples and with what to do."""
-    unknown = stage.run(log.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)
+    unknown = stage.run(log_recorder.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)
     folder = look(tmp_path, tmp_path, time.time() - 10, 1)
     absent = look(tmp_path, tmp_path / "none.log", time.time() - 10, 1)
     for seen, why in ((unknown, "gaia deploy test"), (folder, "cannot be read"), (absent, "no line")):

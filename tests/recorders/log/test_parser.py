@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gaia_checks.model import timestamp
-from gaia_checks.recorders.loglines import Reading, parse
+from gaia_checks.recorders.log.parser import Reading, parse
 
 BORN_S = 1_790_000_000.0
 

@@ -11,14 +11,13 @@ import psutil
 import pytest
 
 from gaia_checks.model import Log, Measurement
-from gaia_checks.recorders import log as log_look
-from gaia_checks.recorders import remote, source
-from gaia_checks.recorders.remote import Remote
-from tests import sshd
+from gaia_checks.recorders.log import log_recorder, log_source, ssh_tail
+from gaia_checks.recorders.log.ssh_tail import Remote
 from tests.probes.servers import HEALTHY, answering, serving, target
 from tests.recorders import stage
-from tests.recorders.test_log import line, values
+from tests.recorders.log.test_log_recorder import line, values
 from tests.recorders.test_main import recorders, until
+from tests.support import sshd
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +60,11 @@ def tails(log: Log) -> list[int]:
 
 def test_the_command_line_holds_no_secret_and_quotes_what_a_shell_would_read() -> None:
     """It asks for nothing, logs in by the user's own ways, and gives the file's name as one word."""
-    assert remote.end(Log("/var/log/a b", "me@qa"), 100) == (
+    assert ssh_tail.end(Log("/var/log/a b", "me@qa"), 100) == (
         *("ssh", "-T", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"),
         *("-o", "ServerAliveInterval=15", "--", "me@qa", """exec sh -c 'tail -c 100 -- '"'"'/var/log/a b'"'"''"""),
     )
-    argv = remote.follow(Log("/var/log/x", "qa", 2222))
+    argv = ssh_tail.follow(Log("/var/log/x", "qa", 2222))
     assert argv[10:] == (
         *("-p", "2222", "--", "qa"),
         "exec sh -c 'wc -c < /var/log/x || exit; tail -n +1 -F -- /var/log/x & cat > /dev/null; kill $!'",
@@ -128,14 +127,14 @@ def test_what_ssh_or_the_other_machine_complains_of_is_the_reason(
     lines.close()
     assert why in str(lines.lost)
     with pytest.raises(OSError, match=why):
-        source.last_bytes(wrong, 10)
+        log_source.last_bytes(wrong, 10)
 
 
 def test_the_end_of_a_log_is_all_that_is_asked_for(log: Log) -> None:
     """So many bytes and no more, from here as from there."""
     Path(log.path).write_text("x" * 100 + "\nthe end\n")
-    assert source.last_bytes(log, 8) == source.last_bytes(Log(log.path), 8) == b"the end\n"
-    assert len(source.last_bytes(log, 1000)) == 109
+    assert log_source.last_bytes(log, 8) == log_source.last_bytes(Log(log.path), 8) == b"the end\n"
+    assert len(log_source.last_bytes(log, 1000)) == 109
 
 
 def test_without_ssh_the_command_that_installs_it_is_named(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +150,7 @@ def test_without_ssh_the_command_that_installs_it_is_named(log: Log, monkeypatch
 def look(folder: Path, log: Log, health: object, window_s: float) -> dict[str, Measurement]:
     """Look at a log behind ssh, of a server of which nothing is known but what it tells."""
     with serving(answering("/health", health)) as url:
-        return stage.run(log_look.record, target(url, log=log), folder, window_s=window_s)
+        return stage.run(log_recorder.record, target(url, log=log), folder, window_s=window_s)
 
 
 def test_a_log_behind_ssh_is_read_from_the_start_that_the_server_tells(tmp_path: Path, log: Log) -> None:
@@ -170,7 +169,7 @@ def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, l
     Path(log.path).write_text(line(now - 900) + line(now - 60) + line(now - 60, "critical"))
     metrics = answering("/metrics", f"process_start_time_seconds {now - 60}\n", media="text/plain")
     with serving(answering("/health", HEALTHY), metrics) as url:
-        seen = stage.run(log_look.record, target(url, log=log), tmp_path, window_s=1)
+        seen = stage.run(log_recorder.record, target(url, log=log), tmp_path, window_s=1)
     assert values(seen) == (True, 1, 0)
     assert "process_start_time_seconds" in seen["log.errors"].how
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy import logfile
-from gaia_checks.recorders.tail import Tail
+from gaia_checks.deploy.supervisor import log_rotation
+from gaia_checks.recorders.log.tail import Tail
 
 
 def everything(tail: Tail) -> list[str]:
@@ -23,7 +23,7 @@ def append(log: Path, text: str) -> None:
 
 def by_copying(log: Path) -> None:
     """Rotate as the supervisor does."""
-    assert logfile.rotate(log, limit_bytes=0)
+    assert log_rotation.rotate(log, limit_bytes=0)
 
 
 def by_renaming(log: Path) -> None:

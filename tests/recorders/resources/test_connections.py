@@ -11,9 +11,9 @@ import pytest
 from starlette.routing import Route
 
 from gaia_checks.model import Measurement
-from gaia_checks.probes import exposition
-from gaia_checks.recorders import connections
-from gaia_checks.recorders.connections import IN_USE, MOST, WAITING, Pool, Sessions, Worst, pool_of
+from gaia_checks.recorders.resources import connections
+from gaia_checks.recorders.resources.connections import IN_USE, MOST, WAITING, Pool, Sessions, Worst, pool_of
+from gaia_checks.target import prometheus_text
 from tests.probes.servers import answering, serving, target
 from tests.recorders import stage
 
@@ -154,7 +154,7 @@ def test_a_session_that_was_lost_is_opened_again(tmp_path: Path, postgres: str, 
 def test_gauges_are_read_with_or_without_labels() -> None:
     """Prometheus text, as any server writes it."""
     text = f'{IN_USE}{{pool="a"}} 2.0 1395066363000\n{IN_USE}_total 9\n{WAITING}\t1e0\n{MOST} 4\n'
-    assert pool_of(exposition.read(text)) == Pool(2.0, 1.0, 4.0)
+    assert pool_of(prometheus_text.read(text)) == Pool(2.0, 1.0, 4.0)
 
 
 def test_too_few_samples_to_see_anything_last_decide_nothing(tmp_path: Path, database: str) -> None:

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.recorders import held, memory
-from gaia_checks.recorders.sampling import Coverage
+from gaia_checks.recorders.base.sampling import Coverage
+from gaia_checks.recorders.resources import memory, memory_samples
 from tests.probes.servers import known, serving, target
 from tests.recorders import stage
 
@@ -146,14 +146,14 @@ def test_the_real_server_tells_its_memory(tmp_path: Path, server: Target) -> Non
 @pytest.mark.parametrize(("points", "kept"), [(0, 0), (1, 1), (2000, 2000), (2001, 1001), (10_000, 2000)])
 def test_a_long_series_is_thinned_evenly(points: int, kept: int) -> None:
     """At most 2,000 points, the first among them, all equally far apart."""
-    thinned = held.thin([(float(t), 1.0) for t in range(points)])
+    thinned = memory_samples.thin([(float(t), 1.0) for t in range(points)])
     assert len(thinned) == kept
     assert len({later[0] - earlier[0] for earlier, later in itertools.pairwise(thinned)}) <= 1
 
 
 def test_a_stranger_that_maps_the_same_files_moves_no_trend() -> None:
     """While it runs, less of what is shared counts for the server; the series does not fall, nor rise at its end."""
-    seen = held.Held(memory.MEASURES, Coverage(1))
+    seen = memory_samples.Held(memory.MEASURES, Coverage(1))
     for t_s, held_mb, shared_mb in ((0, 50, 10), (1, 45, 5), (2, 51, 10)):
         seen.add(t_s, held_mb * 1e6, shared_mb * 1e6)
     peak, series = seen.measured()

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.model import Release, Target
-from gaia_checks.recorders import restarts
-from tests import clock
+from gaia_checks.recorders.resources import restarts
 from tests.probes.servers import known, target
 from tests.recorders import stage
+from tests.support import clock
 
 
 def sleeping(seconds: float) -> "tuple[subprocess.Popen[bytes], Target]":

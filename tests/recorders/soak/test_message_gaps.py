@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.recorders import listening
-from gaia_checks.recorders.listening import Listener
+from gaia_checks.recorders.soak import message_gaps
+from gaia_checks.recorders.soak.message_gaps import Listener
 
 KEY = "gaia-soak-1"
 
@@ -77,17 +77,17 @@ def test_an_alert_that_resolves_is_no_alert() -> None:
 @pytest.mark.parametrize("frame", ["{", b"\xff", "[]", '{"type": "alert"}', '{"type": "stats", "data": 3}'])
 def test_nothing_that_comes_breaks_the_client(frame: str | bytes) -> None:
     """What has another shape is counted, and listening goes on."""
-    assert len(listening.wrong([listener((101, frame))])) == 1
+    assert len(message_gaps.wrong([listener((101, frame))])) == 1
 
 
 def test_a_gap_in_the_numbers_is_seen() -> None:
     """A message that was lost on the way leaves a gap in seq."""
     found = listener((101, message("stats", 1)), (102, message("stats", 3)))
-    assert listening.wrong([found]) == ["message 2: seq 3 instead of 2"]
+    assert message_gaps.wrong([found]) == ["message 2: seq 3 instead of 2"]
 
 
 def test_the_worst_client_speaks_for_all() -> None:
     """And without clients there is nothing to say."""
     both = [listener((105, message("stats", 1))), listener((108, message("stats", 1)))]
-    assert listening.longest_s(both, "stats", 108) == 8
-    assert listening.longest_s([], "stats", 108) == 0
+    assert message_gaps.longest_s(both, "stats", 108) == 8
+    assert message_gaps.longest_s([], "stats", 108) == 0

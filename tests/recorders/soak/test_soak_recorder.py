@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.deploy.spawn import free_port
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.model import Measurement
-from gaia_checks.probes.client import key as run_key
-from gaia_checks.recorders import fleet, provocation, ruled, soak
-from gaia_checks.recorders.timeline import Timeline
+from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.soak import soak_clients, soak_recorder, trigger_events
+from gaia_checks.target import temporary_rules
+from gaia_checks.target.client import key as run_key
 from tests.probes.servers import RUN, serving, target
 from tests.recorders import stage
 from tests.recorders.stage import Server
@@ -23,19 +24,19 @@ WINDOW_S = 1.0
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything follow quickly; what is done is as in a real soak."""
-    monkeypatch.setattr(fleet, "CONNECTING_S", 0.1)
-    monkeypatch.setattr(provocation, "SPACING_S", 0.002)
-    monkeypatch.setattr(ruled, "SETTLE_S", 0.0)
-    monkeypatch.setattr(provocation, "QUIET_WITHIN_S", 0.7)
-    monkeypatch.setattr(provocation, "LASTS_S", 0.5)
-    monkeypatch.setattr(provocation, "VIOLATION_WITHIN_S", 0.7)
-    monkeypatch.setattr(provocation, "ALERT_WITHIN_S", 0.7)
+    monkeypatch.setattr(soak_clients, "CONNECTING_S", 0.1)
+    monkeypatch.setattr(trigger_events, "SPACING_S", 0.002)
+    monkeypatch.setattr(temporary_rules, "SETTLE_S", 0.0)
+    monkeypatch.setattr(trigger_events, "QUIET_WITHIN_S", 0.7)
+    monkeypatch.setattr(trigger_events, "LASTS_S", 0.5)
+    monkeypatch.setattr(trigger_events, "VIOLATION_WITHIN_S", 0.7)
+    monkeypatch.setattr(trigger_events, "ALERT_WITHIN_S", 0.7)
 
 
 def look(server: Server, folder: Path, window_s: float = WINDOW_S) -> dict[str, Measurement]:
     """Soak a server."""
     with serving(*server.routes) as url:
-        return stage.run(soak.record, target(url), folder, clients=CLIENTS, window_s=window_s)
+        return stage.run(soak_recorder.record, target(url), folder, clients=CLIENTS, window_s=window_s)
 
 
 def values(seen: dict[str, Measurement]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_o
     async def cut(url: str) -> None:
         async with asyncio.timeout(20):
             with pytest.raises(TimeoutError):
-                await fleet.back_after_a_cut(target(url), 0.2)
+                await soak_clients.back_after_a_cut(target(url), 0.2)
 
     with serving(*silent.routes) as url:
         asyncio.run(cut(url))
@@ -123,7 +124,7 @@ def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
 
     async def ended_when_known(url: str) -> list[Measurement]:
         timeline = Timeline(tmp_path, "look", 6, tmp_path)
-        recording = asyncio.create_task(soak.record(target(url), timeline, told, clients=CLIENTS, window_s=6))
+        recording = asyncio.create_task(soak_recorder.record(target(url), timeline, told, clients=CLIENTS, window_s=6))
         while not known() and not recording.done():  # noqa: ASYNC110 - a file is all that there is to wait for
             await asyncio.sleep(0.02)
         told.set()
@@ -167,7 +168,7 @@ def test_events_that_could_not_be_provoked_decide_nothing(tmp_path: Path, server
 def test_nobody_listening_is_seen_at_once(tmp_path: Path) -> None:
     """No client connects: that is certain, and nothing else was seen."""
     nowhere = target(f"http://127.0.0.1:{free_port()}")
-    seen = stage.run(soak.record, nowhere, tmp_path, clients=CLIENTS, window_s=600)
+    seen = stage.run(soak_recorder.record, nowhere, tmp_path, clients=CLIENTS, window_s=600)
     assert (seen["soak.clients_connected"].value, seen["soak.clients_connected"].n) == (0, CLIENTS)
     assert "the handshake failed" in seen["soak.clients_connected"].notes[0]
     assert {measurement.n for name, measurement in seen.items() if name != "soak.clients_connected"} == {0}
@@ -175,6 +176,6 @@ def test_nobody_listening_is_seen_at_once(tmp_path: Path) -> None:
 
 def test_the_rule_of_the_soak_is_one_that_the_gate_would_remove() -> None:
     """It is named after the run, and limits a key that nobody else sends."""
-    rule = provocation.rule(target("http://x"))
+    rule = trigger_events.rule(target("http://x"))
     assert str(rule["rule_name"]).startswith(f"gaia-run-{RUN}-")
     assert rule["scope_value"] == f"gaia-soak-{RUN}"

@@ -1,0 +1,1 @@
+"""Tags, the working tree's repository, and a remote."""

@@ -1,0 +1,1 @@
+"""Migrations: files, checks of them, and the runner that applies them."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, the embedded cluster, dumps, scratch databases."""

@@ -1,0 +1,1 @@
+"""The rehearsal copy: the target's release deployed once more beside it."""

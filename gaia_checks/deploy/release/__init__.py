@@ -1,0 +1,1 @@
+"""Releases: built or downloaded, described, linked, and rolled back to."""

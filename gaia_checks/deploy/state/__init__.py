@@ -1,0 +1,1 @@
+"""What a deployment leaves on the disk: paths, lock, ledger, journal, the supervisor's state."""

@@ -1,0 +1,1 @@
+"""What locust loads: the user, its options, its workers."""

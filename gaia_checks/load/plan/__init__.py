@@ -1,0 +1,1 @@
+"""What is sent and when: the mix and the arrival schedule."""

@@ -1,0 +1,1 @@
+"""What came of a load: counts per second, histograms, files, measurements."""

@@ -1,0 +1,1 @@
+"""A load as a chart, and two loads compared."""

@@ -1,0 +1,1 @@
+"""The metrics, and the queries that are shipped for them."""

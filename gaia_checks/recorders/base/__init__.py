@@ -1,0 +1,1 @@
+"""What recorders share: sampling, timelines, the metrics client."""

@@ -1,0 +1,1 @@
+"""The recorders of memory, connections and restarts."""

@@ -1,0 +1,1 @@
+"""The recorder of many WebSocket clients over a long time."""

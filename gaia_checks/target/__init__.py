@@ -1,0 +1,1 @@
+"""How anybody talks to the server under test."""

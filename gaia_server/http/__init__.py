@@ -1,0 +1,1 @@
+"""The HTTP side: application, routes, admin API, OpenAPI document."""

@@ -1,0 +1,1 @@
+"""Server processes as a whole: killed, several at once, without their database."""

@@ -1,0 +1,1 @@
+"""What tests of several parts need: servers, databases, certificates, a place to gate on."""

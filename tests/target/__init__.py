@@ -1,0 +1,1 @@
+"""Tests of how the target is talked to."""

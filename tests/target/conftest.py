@@ -1,0 +1,5 @@
+"""The real server, as the probes have it."""
+
+from tests.probes.conftest import release, server
+
+__all__ = ["release", "server"]
