@@ -168,19 +168,19 @@ def migrate(
     count: Annotated[int, typer.Option(min=1, help="how many to undo")] = 1,
 ) -> None:
     """Apply or undo the working tree's migrations, or compare them with the database."""
-    from gaia_checks.deploy import schema
+    from gaia_checks.deploy import migrate as deploy_migrate
 
     where = environments.load(env)
     match action:
         case "up":
-            print(f"applied: {', '.join(schema.up(where, _saying(where))) or 'nothing was pending'}")
+            print(f"applied: {', '.join(deploy_migrate.up(where, _saying(where))) or 'nothing was pending'}")
         case "down":
-            print(f"undone: {', '.join(schema.down(where, count, _saying(where))) or 'nothing was applied'}")
+            print(f"undone: {', '.join(deploy_migrate.down(where, count, _saying(where))) or 'nothing was applied'}")
         case "status":
-            for version, applied in schema.status(where):
+            for version, applied in deploy_migrate.status(where):
                 print(f"{'applied' if applied else 'pending'}  {version}")
         case "verify":
-            schema.verify(where)
+            deploy_migrate.verify(where)
             print(f"{where.name}: exactly the migrations of the working tree are applied")
         case _:
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
