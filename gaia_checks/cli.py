@@ -189,8 +189,8 @@ def migrate(
 @app.command()
 def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
-    from gaia_checks.gate import terminal
-    from gaia_checks.gate.session import EXIT_CODES
+    from gaia_checks.gate.display import terminal
+    from gaia_checks.gate.run.session import EXIT_CODES
     from gaia_checks.report import evidence
 
     judged = evidence.recompute(folder)

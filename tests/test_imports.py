@@ -46,6 +46,7 @@ LAYERS = {
         {"rollout", "prune", "migrate"},
         {"rehearsal"},
     ),
+    "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (
         {"api", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
         {"rehearsal"},

@@ -16,7 +16,7 @@ from gaia_checks.deploy.release import links, release_folder, rollback_target
 from gaia_checks.deploy.reporting import status as reporting_status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import lock, paths
-from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment, downgrade_schema, recover, swap
 from gaia_checks.deploy.steps.preflight import validate, validate_release
 from gaia_checks.deploy.steps.prepare import prepare
@@ -47,11 +47,11 @@ def deploy(
         before = status(environment).release_dir
         told = deployment.begin(environment, "deploy", phase, before)
         with recover.all_or_nothing(told):
-            with told.step(Point.VALIDATE), told.at(Point.ARTIFACT):
+            with told.step(Checkpoint.VALIDATE), told.at(Checkpoint.ARTIFACT):
                 release = _release(environment, phase, artifact, migrations)
                 validate_release(release)
                 told.decide(release)
-            with told.step(Point.PREPARE):
+            with told.step(Checkpoint.PREPARE):
                 prepare(environment, release, before, told, say)
             if swap.already_serving(environment, release):
                 say(f"{environment.name}: {release.name} is running already at {environment.local_url}")
@@ -84,10 +84,10 @@ def rollback(
             environment, "rollback", release_folder.describe(release).phase, before, database=database
         )
         with recover.all_or_nothing(told):
-            with told.step(Point.VALIDATE):
+            with told.step(Checkpoint.VALIDATE):
                 validate(environment, artifact=release / "gaia_server", migrations=None, worktree=False)
                 told.decide(release)
-            with told.at(Point.SUPERVISOR):
+            with told.at(Checkpoint.SUPERVISOR):
                 swap.ensure_supervisor(environment)
             _serve(environment, release, before, told, say, plan)
         return status(environment)
@@ -112,7 +112,7 @@ def _serve(
     environment: Environment,
     release: Path,
     before: Path | None,
-    told: deployment.Story,
+    told: deployment.Deployment,
     say: Say,
     plan: downgrade_schema.Plan | None = None,
 ) -> None:
@@ -120,15 +120,15 @@ def _serve(
 
     With `plan` the schema then goes back, too: the release that serves by now needs no more than it knows.
     """
-    with told.step(Point.DEPLOY):
+    with told.step(Checkpoint.DEPLOY):
         say(f"{environment.name}: starting {release.name}")
         outage_ms = swap.swap(environment, release, told)
-    with told.step(Point.VERIFY):
+    with told.step(Checkpoint.VERIFY):
         swap.verify_public(environment)
         if plan:
-            with told.at(Point.UNDO_SCHEMA):
+            with told.at(Checkpoint.UNDO_SCHEMA):
                 downgrade_schema.run(environment, release, plan, say)
-    with told.step(Point.RECORD), told.at(Point.LINK):
+    with told.step(Checkpoint.RECORD), told.at(Checkpoint.LINK):
         links.point(paths.of(environment).releases, current=release, previous=before)
     ahead = runner.ahead_of(database_url(environment), release / "migrations")
     deployment.end(told, "ended", release, outage_ms=round(outage_ms), ahead=ahead)

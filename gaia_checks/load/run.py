@@ -22,9 +22,9 @@ from gaia_checks import jsonl
 from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
+from gaia_checks.load.results.machine_stalls import Stalls
 from gaia_checks.load.results.measurements import looked, measurements, nothing
 from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
-from gaia_checks.load.stalls import Stalls
 from gaia_checks.model import Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}

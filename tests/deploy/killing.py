@@ -20,7 +20,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import ledger, paths, processes, supervisor_state
-from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor.server_process import MARK
 from gaia_checks.files import sha256
@@ -30,7 +30,7 @@ from tests.deploy.stage import Stage
 from tests.support.postgres import fresh
 
 BASE = "CREATE TABLE IF NOT EXISTS items (id bigint PRIMARY KEY);\n"
-PREPARE = {Point.LINT, Point.REHEARSE, Point.DUMP, Point.MIGRATE}
+PREPARE = {Checkpoint.LINT, Checkpoint.REHEARSE, Checkpoint.DUMP, Checkpoint.MIGRATE}
 """Points that are passed only when a migration is pending, the slow ones."""
 
 MORE = "CREATE TABLE extras (id bigint PRIMARY KEY);\n"
@@ -81,7 +81,7 @@ class KillGround:
             return None
         return answer.text.split()[-1]
 
-    def reached(self, point: Point, event: Event) -> bool:
+    def reached(self, point: Checkpoint, event: Event) -> bool:
         """Whether the newest journal has the point."""
         here = paths.of(self.stage.environment)
         newest = (
@@ -144,7 +144,7 @@ def kill_ground(postgres: str, *, handover: bool) -> Iterator[KillGround]:
         yield ground
 
 
-def killed(ground: KillGround, kind: str, start: str, point: Point, event: Event, victim: str) -> None:
+def killed(ground: KillGround, kind: str, start: str, point: Checkpoint, event: Event, victim: str) -> None:
     """Kill `victim` at the point of a command, run the next command, and see that everything holds."""
     ground.settled_on(start, pending=point in PREPARE)
     code = ground.run(kind, f"{victim}@{point}:{event}")

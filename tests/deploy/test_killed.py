@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gaia_checks.deploy.state import checkpoints
-from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from tests.deploy.killing import KillGround, kill_ground, killed
 
 VICTIM = pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def alone(postgres: str) -> Iterator[KillGround]:
 
 @VICTIM
 @pytest.mark.parametrize(("point", "event"), checkpoints.DEPLOY)
-def test_a_deployment_is_all_or_nothing(handed: KillGround, victim: str, point: Point, event: Event) -> None:
+def test_a_deployment_is_all_or_nothing(handed: KillGround, victim: str, point: Checkpoint, event: Event) -> None:
     """With hand-over."""
     killed(handed, "deploy 2", "1", point, event, victim)
 
 
 @VICTIM
 @pytest.mark.parametrize(("point", "event"), checkpoints.ROLLBACK)
-def test_a_rollback_is_all_or_nothing(handed: KillGround, victim: str, point: Point, event: Event) -> None:
+def test_a_rollback_is_all_or_nothing(handed: KillGround, victim: str, point: Checkpoint, event: Event) -> None:
     """With hand-over; the schema stays."""
     killed(handed, "rollback", "2", point, event, victim)
 
@@ -44,7 +44,7 @@ def test_a_rollback_is_all_or_nothing(handed: KillGround, victim: str, point: Po
 @VICTIM
 @pytest.mark.parametrize(("point", "event"), checkpoints.SCHEMA)
 def test_a_rollback_of_the_schema_is_all_or_nothing(
-    handed: KillGround, victim: str, point: Point, event: Event
+    handed: KillGround, victim: str, point: Checkpoint, event: Event
 ) -> None:
     """With hand-over; the schema is taken back once the old release serves."""
     handed.deploy_with_its_migration("2")
@@ -54,6 +54,6 @@ def test_a_rollback_of_the_schema_is_all_or_nothing(
 
 @VICTIM
 @pytest.mark.parametrize(("point", "event"), checkpoints.STOP_AND_START)
-def test_a_stop_and_start_is_all_or_nothing(alone: KillGround, victim: str, point: Point, event: Event) -> None:
+def test_a_stop_and_start_is_all_or_nothing(alone: KillGround, victim: str, point: Checkpoint, event: Event) -> None:
     """Where the old server has to make room first."""
     killed(alone, "deploy 2", "1", point, event, victim)

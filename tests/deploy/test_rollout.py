@@ -27,7 +27,7 @@ from gaia_checks.deploy.reporting import doctor
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import adopt, daemon
-from gaia_checks.deploy.supervisor.server_process import Order, Server
+from gaia_checks.deploy.supervisor.server_process import Server, ServerSpec
 from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests.deploy.conftest import make_stage
@@ -280,7 +280,7 @@ def answering(stage: Stage) -> int | None:
 def test_a_server_that_has_ended_and_is_not_kept_does_not_serve(stage: Stage) -> None:
     """Who asks which release serves, to repair say, must not be told the one of a dead server."""
     paths.prepare(paths.of(stage.environment))
-    order = Order(stage.folder, {}, "127.0.0.1", 1)
+    order = ServerSpec(stage.folder, {}, "127.0.0.1", 1)
     ask = {"do": "serving", "order": {**asdict(order), "release": str(stage.folder)}}
 
     async def serving() -> list[str | None]:

@@ -11,7 +11,7 @@ from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.state.ledger import tag_seen
-from gaia_checks.deploy.state.supervisor_state import Record
+from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.environment import Environment, url_of
 from gaia_checks.errors import ArtifactError
 from gaia_checks.model import Log, Process, Release
@@ -85,7 +85,7 @@ def status(environment: Environment) -> Status:
     )
 
 
-def _state(found: Record) -> str:
+def _state(found: SupervisorState) -> str:
     """A server whose supervisor died may still serve; a record that says "running" of a dead one is out of date."""
     serving = found.server is not None and found.server.alive
     if found.supervisor.alive:
@@ -93,7 +93,7 @@ def _state(found: Record) -> str:
     return "running" if serving else "crashed"
 
 
-def _process(found: Record, folder: Path) -> Process | None:
+def _process(found: SupervisorState, folder: Path) -> Process | None:
     if found.server is None or not found.server.alive:
         return None
     return Process(found.server.pid, found.server.birth, found.server.created_s, folder / "gaia_server")

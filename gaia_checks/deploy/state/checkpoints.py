@@ -6,7 +6,7 @@ A process may be killed at any of them; `recover` finishes or undoes what was be
 from enum import StrEnum
 
 
-class Point(StrEnum):
+class Checkpoint(StrEnum):
     """One thing that is done. Steps of the story first, what they consist of behind them."""
 
     VALIDATE = "validate"
@@ -45,27 +45,52 @@ class Event(StrEnum):
     ENDED = "ended"
 
 
-_ONCE = frozenset({Point.CANDIDATE_SPAWNED, Point.SPAWNED, Point.NOTED, Point.OLD_ENDED})
+_ONCE = frozenset({Checkpoint.CANDIDATE_SPAWNED, Checkpoint.SPAWNED, Checkpoint.NOTED, Checkpoint.OLD_ENDED})
 _SWAP = (
-    *(Point.DEPLOY, Point.CANDIDATE, Point.CANDIDATE_VERIFY, Point.CANDIDATE_END, Point.START, Point.CHECK),
-    *(Point.TAKE_OVER, Point.RETIRE, Point.CANDIDATE_SPAWNED, Point.SPAWNED, Point.NOTED, Point.OLD_ENDED),
-    Point.VERIFY,
+    Checkpoint.DEPLOY,
+    Checkpoint.CANDIDATE,
+    Checkpoint.CANDIDATE_VERIFY,
+    Checkpoint.CANDIDATE_END,
+    Checkpoint.START,
+    Checkpoint.CHECK,
+    Checkpoint.TAKE_OVER,
+    Checkpoint.RETIRE,
+    Checkpoint.CANDIDATE_SPAWNED,
+    Checkpoint.SPAWNED,
+    Checkpoint.NOTED,
+    Checkpoint.OLD_ENDED,
+    Checkpoint.VERIFY,
 )
-_PREPARE = (*(Point.PREPARE, Point.SUPERVISOR, Point.DATABASE, Point.LINT, Point.REHEARSE, Point.DUMP, Point.MIGRATE),)
+_PREPARE = (
+    Checkpoint.PREPARE,
+    Checkpoint.SUPERVISOR,
+    Checkpoint.DATABASE,
+    Checkpoint.LINT,
+    Checkpoint.REHEARSE,
+    Checkpoint.DUMP,
+    Checkpoint.MIGRATE,
+)
 
 
-def _both(*points: Point) -> tuple[tuple[Point, Event], ...]:
+def _both(*points: Checkpoint) -> tuple[tuple[Checkpoint, Event], ...]:
     return tuple((point, event) for point in points for event in Event if not (point in _ONCE and event == Event.BEGUN))
 
 
-DEPLOY = _both(Point.VALIDATE, Point.ARTIFACT, *_PREPARE, *_SWAP, Point.RECORD, Point.LINK)
+DEPLOY = _both(Checkpoint.VALIDATE, Checkpoint.ARTIFACT, *_PREPARE, *_SWAP, Checkpoint.RECORD, Checkpoint.LINK)
 """What a deployment with hand-over and a pending migration passes."""
 
-ROLLBACK = _both(Point.VALIDATE, Point.SUPERVISOR, *_SWAP, Point.RECORD, Point.LINK)
+ROLLBACK = _both(Checkpoint.VALIDATE, Checkpoint.SUPERVISOR, *_SWAP, Checkpoint.RECORD, Checkpoint.LINK)
 """What a rollback passes."""
 
-SCHEMA = _both(Point.UNDO_SCHEMA)
+SCHEMA = _both(Checkpoint.UNDO_SCHEMA)
 """What it passes beside them with --database."""
 
-STOP_AND_START = _both(Point.MAKE_ROOM, Point.START, Point.CHECK, Point.TAKE_OVER, Point.SPAWNED, Point.OLD_ENDED)
+STOP_AND_START = _both(
+    Checkpoint.MAKE_ROOM,
+    Checkpoint.START,
+    Checkpoint.CHECK,
+    Checkpoint.TAKE_OVER,
+    Checkpoint.SPAWNED,
+    Checkpoint.OLD_ENDED,
+)
 """Where a server that takes no sockets is swapped otherwise."""

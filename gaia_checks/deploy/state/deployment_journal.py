@@ -20,7 +20,7 @@ from typing import Any
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import processes, supervisor_state
-from gaia_checks.deploy.state.checkpoints import Event, Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.paths import Places
 from gaia_checks.errors import DeployError
 
@@ -41,7 +41,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Diary:
+class DeploymentJournal:
     """The open journal of the environment at `here`."""
 
     here: Places
@@ -52,13 +52,13 @@ class Diary:
         self._write(event="opened", harness=asdict(supervisor_state.mine()), **facts)
 
     @contextmanager
-    def at(self, point: Point) -> Iterator[None]:
+    def at(self, point: Checkpoint) -> Iterator[None]:
         """Write that the point is begun, run the block, write that it ended."""
         self.reach(point, Event.BEGUN)
         yield
         self.reach(point, Event.ENDED)
 
-    def reach(self, point: Point, event: Event) -> None:
+    def reach(self, point: Checkpoint, event: Event) -> None:
         """Write one line. It is on the disk when this returns."""
         self._write(point=point, event=event)
         self._stop_here(point, event)
@@ -100,7 +100,7 @@ class Diary:
         except OSError as error:
             raise DeployError(f"{self.here.journal}: {error.strerror or error}; free some disk space") from error
 
-    def _stop_here(self, point: Point, event: Event) -> None:
+    def _stop_here(self, point: Checkpoint, event: Event) -> None:
         first, *lines = jsonl.read(self.here.journal)
         victim, _, where = (first.get("stop_at") or "").partition("@")
         times = sum((line.get("point"), line["event"]) == (point, event) for line in lines)

@@ -32,7 +32,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SupervisorState:
     """One supervisor and what it supervises. It holds no secret."""
 
     supervisor: Running
@@ -48,7 +48,7 @@ class Record:
     ready_s: float = 30.0  # how long it may take until it is ready
 
 
-def write(path: Path, record: Record) -> None:
+def write(path: Path, record: SupervisorState) -> None:
     """Replace the file as a whole."""
     new = path.with_suffix(".new")
     with new.open("w") as file:
@@ -59,12 +59,12 @@ def write(path: Path, record: Record) -> None:
     new.replace(path)
 
 
-def read(path: Path) -> Record | None:
+def read(path: Path) -> SupervisorState | None:
     """Return what the file says, None when there is none. Raises DeployError when it is damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         server = found["server"]
-        return Record(
+        return SupervisorState(
             **{
                 **found,
                 "supervisor": Running(**found["supervisor"]),

@@ -10,13 +10,13 @@ from typing import Any
 
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import ledger, paths
-from gaia_checks.deploy.state.checkpoints import Point
-from gaia_checks.deploy.state.deployment_journal import Diary
+from gaia_checks.deploy.state.checkpoints import Checkpoint
+from gaia_checks.deploy.state.deployment_journal import DeploymentJournal
 from gaia_checks.environment import Environment
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Deployment:
     """One deployment or rollback."""
 
     environment: Environment
@@ -25,12 +25,12 @@ class Story:
     phase: str
 
     @property
-    def diary(self) -> Diary:
+    def diary(self) -> DeploymentJournal:
         """Its journal."""
-        return Diary(paths.of(self.environment))
+        return DeploymentJournal(paths.of(self.environment))
 
     @contextmanager
-    def step(self, point: Point) -> Iterator[None]:
+    def step(self, point: Checkpoint) -> Iterator[None]:
         """Tell the ledger that a step began, and that it ended or why it failed."""
         self.record(point, "begun")
         try:
@@ -41,7 +41,7 @@ class Story:
             raise
         self.record(point, "ended")
 
-    def at(self, point: Point) -> AbstractContextManager[None]:
+    def at(self, point: Checkpoint) -> AbstractContextManager[None]:
         """Tell the journal that something within a step is begun, and that it ended."""
         return self.diary.at(point)
 
@@ -56,12 +56,14 @@ class Story:
         ledger.append(self.environment, self.id, self.kind, self.phase, step, event, **facts)
 
 
-def begin(environment: Environment, kind: str, phase: str, before: Path | None, *, database: bool = False) -> Story:
+def begin(
+    environment: Environment, kind: str, phase: str, before: Path | None, *, database: bool = False
+) -> Deployment:
     """Open the journal and the ledger's entry of a new deployment; `before` is the release that serves now."""
-    story = Story(environment, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", kind, phase)
+    deployment = Deployment(environment, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", kind, phase)
     linked = {name: links.target(paths.of(environment).releases, name) for name in ("current", "previous")}
-    story.diary.open(
-        deployment=story.id,
+    deployment.diary.open(
+        deployment=deployment.id,
         kind=kind,
         phase=phase,
         before=str(before) if before else None,
@@ -69,12 +71,12 @@ def begin(environment: Environment, kind: str, phase: str, before: Path | None, 
         database=database,
         **({"stop_at": environment.stop_at} if environment.stop_at else {}),
     )
-    story.record(ledger.WHOLE, "begun")
-    return story
+    deployment.record(ledger.WHOLE, "begun")
+    return deployment
 
 
-def end(story: Story, event: str, serves: Path | None, **facts: Any) -> None:
+def end(deployment: Deployment, event: str, serves: Path | None, **facts: Any) -> None:
     """Tell the ledger how it went, unless it knows, and close the journal."""
-    if not ledger.closed(story.environment, story.id):
-        story.record(ledger.WHOLE, event, serves=serves.name if serves else None, **facts)
-    story.diary.close(story.id)
+    if not ledger.closed(deployment.environment, deployment.id):
+        deployment.record(ledger.WHOLE, event, serves=serves.name if serves else None, **facts)
+    deployment.diary.close(deployment.id)

@@ -9,10 +9,10 @@ from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import ledger, paths
-from gaia_checks.deploy.state.checkpoints import Event, Point
-from gaia_checks.deploy.state.deployment_journal import Diary, Opened
+from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
+from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, Opened
 from gaia_checks.deploy.steps import deployment, downgrade_schema, swap
-from gaia_checks.deploy.steps.deployment import Story
+from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, GaiaError
 
@@ -20,12 +20,12 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def all_or_nothing(told: Story) -> Iterator[None]:
+def all_or_nothing(told: Deployment) -> Iterator[None]:
     """When the block fails, bring back what served before and say so; the ledger is told either way."""
     try:
         yield
     except BaseException as error:
-        opened = Diary(paths.of(told.environment)).unfinished()
+        opened = DeploymentJournal(paths.of(told.environment)).unfinished()
         if opened is None:
             raise
         why = told.environment.redact(str(error) or type(error).__name__)
@@ -48,10 +48,10 @@ def all_or_nothing(told: Story) -> Iterator[None]:
 
 def settle(environment: Environment, say: Say) -> None:
     """Finish or undo what a killed command left open; nothing open is fine. Raises DeployError when neither can be."""
-    opened = Diary(paths.of(environment)).unfinished()
+    opened = DeploymentJournal(paths.of(environment)).unfinished()
     if opened is None:
         return
-    told = Story(environment, opened.deployment, opened.kind, opened.phase)
+    told = Deployment(environment, opened.deployment, opened.kind, opened.phase)
     if ledger.closed(environment, opened.deployment):
         told.diary.close(told.id)
         return
@@ -80,16 +80,16 @@ def repair(environment: Environment, say: Say) -> None:
 
 def abandon(environment: Environment) -> None:
     """Close what a killed command left open, now that nothing runs."""
-    opened = Diary(paths.of(environment)).unfinished()
+    opened = DeploymentJournal(paths.of(environment)).unfinished()
     if opened:
         with contextlib.suppress(GaiaError):  # as in _undo
             _tidy(environment, opened)
-        deployment.end(Story(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
+        deployment.end(Deployment(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
 
 
 def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
     """Return the new release when it has taken over and keeps its promises, with everything tidied up; else None."""
-    taken = {(Point.TAKE_OVER, Event.BEGUN)} & opened.reached
+    taken = {(Checkpoint.TAKE_OVER, Event.BEGUN)} & opened.reached
     release = opened.release
     if not taken or release is None:
         return None
@@ -117,7 +117,7 @@ def _take_schema_back(environment: Environment, release: Path, say: Say) -> None
 
 def _only_forward(opened: Opened) -> bool:
     """Whether the schema has begun to go back: the release that serves by now may be the only one that fits."""
-    return (Point.UNDO_SCHEMA, Event.BEGUN) in opened.reached
+    return (Checkpoint.UNDO_SCHEMA, Event.BEGUN) in opened.reached
 
 
 def _undo(environment: Environment, opened: Opened) -> None:
@@ -125,11 +125,11 @@ def _undo(environment: Environment, opened: Opened) -> None:
     if _only_forward(opened) and opened.release:
         swap.bring_back(environment, opened.release, anew=False)
     elif opened.before is None:
-        taken_over = (Point.TAKE_OVER, Event.BEGUN) in opened.reached
+        taken_over = (Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached
         if taken_over or status.status(environment).process is None:  # else it outlives its release, which is gone
             swap.end(environment)
     else:
-        swap.bring_back(environment, opened.before, anew=(Point.TAKE_OVER, Event.BEGUN) in opened.reached)
+        swap.bring_back(environment, opened.before, anew=(Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached)
     _relink(environment, opened)
     with contextlib.suppress(GaiaError):  # a scratch database that cannot be dropped now is dropped by the next one
         _tidy(environment, opened)
@@ -140,7 +140,7 @@ def _relink(environment: Environment, opened: Opened) -> None:
     releases = paths.of(environment).releases
     if _only_forward(opened) and opened.release:
         links.point(releases, current=opened.release, previous=opened.before)
-    elif (Point.LINK, Event.BEGUN) in opened.reached:
+    elif (Checkpoint.LINK, Event.BEGUN) in opened.reached:
         links.restore(releases, current=opened.current, previous=opened.previous)
 
 
@@ -149,7 +149,7 @@ def _tidy(environment: Environment, opened: Opened) -> None:
     release_folder.sweep(here.releases)
     for half in here.dumps.glob("*.new"):
         half.unlink(missing_ok=True)
-    if (Point.REHEARSE, Event.BEGUN) in opened.reached:
+    if (Checkpoint.REHEARSE, Event.BEGUN) in opened.reached:
         scratch.drop(environment)
 
 

@@ -17,12 +17,12 @@ from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import ledger, paths, processes, supervisor_state
-from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.paths import Places
 from gaia_checks.deploy.steps import verify
-from gaia_checks.deploy.steps.deployment import Story
+from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.deploy.supervisor.control import Conversation
-from gaia_checks.deploy.supervisor.server_process import MARK, Order
+from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
 from gaia_checks.environment import ROOT, Environment, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Names, Process, Target
@@ -31,31 +31,31 @@ _PATIENCE_S = 60.0
 _POLL_S = 0.05
 
 
-def swap(environment: Environment, release: Path, story: Story) -> float:
+def swap(environment: Environment, release: Path, story: Deployment) -> float:
     """Let `release` take over from what runs; return for how many milliseconds nobody served, 0.0 with hand-over.
 
     It is verified twice before: alone on a loopback port, and where only we see it. Raises NotReady or VerifyError.
     """
     with _conversation(environment) as supervisor:
-        with story.at(Point.CANDIDATE):
+        with story.at(Checkpoint.CANDIDATE):
             candidate = _start(supervisor, environment, release, candidate=True)
-        with story.at(Point.CANDIDATE_VERIFY):
+        with story.at(Checkpoint.CANDIDATE_VERIFY):
             _verify(environment, candidate)
-        with story.at(Point.CANDIDATE_END):
+        with story.at(Checkpoint.CANDIDATE_END):
             supervisor.ask("abort")
         beside = supervisor.ask("serving", order=_order(environment, release))["beside"]
         gone = time.monotonic()
         if not beside:
-            with story.at(Point.MAKE_ROOM):
+            with story.at(Checkpoint.MAKE_ROOM):
                 supervisor.ask("make_room")
-        with story.at(Point.START):
+        with story.at(Checkpoint.START):
             started = _start(supervisor, environment, release)
         outage_ms = 0.0 if beside else (time.monotonic() - gone) * 1000
-        with story.at(Point.CHECK):
+        with story.at(Checkpoint.CHECK):
             _verify(environment, started)
-        with story.at(Point.TAKE_OVER):
+        with story.at(Checkpoint.TAKE_OVER):
             supervisor.ask("commit")
-        with story.at(Point.RETIRE):
+        with story.at(Checkpoint.RETIRE):
             supervisor.ask("retire")
     return outage_ms
 
@@ -181,7 +181,7 @@ def _start(
 
 def _order(environment: Environment, release: Path) -> dict[str, Any]:
     server = environment.server
-    order = Order(
+    order = ServerSpec(
         *(release, variables(environment), environment.host, environment.port),
         *(release_folder.takes_sockets(release), server.paths or _renamed(environment.names), server.ready_s),
     )

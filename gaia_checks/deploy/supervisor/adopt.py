@@ -5,13 +5,13 @@ from pathlib import Path
 
 from gaia_checks.deploy.state import processes, supervisor_state
 from gaia_checks.deploy.state.paths import Places
-from gaia_checks.deploy.state.supervisor_state import Record
-from gaia_checks.deploy.supervisor.server_process import MARK, Order
+from gaia_checks.deploy.state.supervisor_state import SupervisorState
+from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
 
 _NOT_THE_SERVERS = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
 
-def survivor(here: Places, say: Callable[[str], None]) -> Record | None:
+def survivor(here: Places, say: Callable[[str], None]) -> SupervisorState | None:
     """Return the record of a server that still runs, None without one; every other server is ended.
 
     Servers are recognised by a variable that no other process has: their folder for what they unpack.
@@ -26,11 +26,11 @@ def survivor(here: Places, say: Callable[[str], None]) -> Record | None:
     return alive
 
 
-def order(found: Record) -> Order:
+def order(found: SupervisorState) -> ServerSpec:
     """Return what the surviving server was ordered to be; its variables are those that it was started with."""
     pid = found.server.pid if found.server else 0
     given = {name: value for name, value in processes.variables(pid).items() if name not in _NOT_THE_SERVERS}
-    return Order(
+    return ServerSpec(
         release=Path(found.release or ""),
         variables=given,
         host=found.host or "",

@@ -26,7 +26,7 @@ _ANSWERS_IN_A_ROW = 2  # once could be luck on the way to a crash
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ServerSpec:
     """What is to run: a release folder, its variables, where the public socket listens, and how it is talked to."""
 
     release: Path
@@ -41,7 +41,7 @@ class Order:
 class Server:
     """A server that runs. `exited` is set when it has ended."""
 
-    def __init__(self, order: Order, running: Running, started_at: str) -> None:
+    def __init__(self, order: ServerSpec, running: Running, started_at: str) -> None:
         """Hold a process that is there."""
         self.order = order
         self.running = running
@@ -69,7 +69,7 @@ class Server:
 class Adopted(Server):
     """A server that another supervisor started: known by pid and birth, its sockets are out of our reach."""
 
-    def __init__(self, order: Order, running: Running, started_at: str) -> None:
+    def __init__(self, order: ServerSpec, running: Running, started_at: str) -> None:
         """Watch the process from now on."""
         super().__init__(order, running, started_at)
         self._watching = asyncio.create_task(self._watch())
@@ -85,7 +85,7 @@ class Child(Server):
 
     def __init__(
         self,
-        order: Order,
+        order: ServerSpec,
         sockets: Sequence[socket.socket],
         port: int,
         log: Path,

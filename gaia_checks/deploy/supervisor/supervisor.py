@@ -20,13 +20,13 @@ from typing import Any
 
 from gaia_checks import errors
 from gaia_checks.deploy.state import paths, supervisor_state
-from gaia_checks.deploy.state.checkpoints import Event, Point
-from gaia_checks.deploy.state.deployment_journal import Diary
+from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
+from gaia_checks.deploy.state.deployment_journal import DeploymentJournal
 from gaia_checks.deploy.state.paths import Places
-from gaia_checks.deploy.state.supervisor_state import Record
+from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor import adopt, backoff, log_rotation, spawn
 from gaia_checks.deploy.supervisor.control import encode
-from gaia_checks.deploy.supervisor.server_process import Adopted, Child, Order, Server
+from gaia_checks.deploy.supervisor.server_process import Adopted, Child, Server, ServerSpec
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
 
@@ -45,7 +45,7 @@ class Supervisor:
         self._active: Server | None = None
         self._started: Child | None = None  # and not committed
         self._replaced: Server | None = None  # and not ended
-        self._fallback: Order | None = None  # what had to make room
+        self._fallback: ServerSpec | None = None  # what had to make room
         self._public: dict[tuple[str, int], socket.socket] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._restarts = 0
@@ -118,7 +118,7 @@ class Supervisor:
                 await self._commit()
             case {"do": "retire"}:
                 await self._retire()
-                self._reach(Point.OLD_ENDED)
+                self._reach(Checkpoint.OLD_ENDED)
             case {"do": "abort"}:
                 await self._end_started()
             case {"do": "holds", "variables": variables}:
@@ -129,12 +129,12 @@ class Supervisor:
                 raise DeployError(f"the supervisor does not understand {request.get('do')!r}; run: gaia stop ENV")
         return None
 
-    async def _start(self, order: Order, *, candidate: bool, known: bool) -> Child:
+    async def _start(self, order: ServerSpec, *, candidate: bool, known: bool) -> Child:
         """Start a server and return it when it is ready. Raises NotReady or PortInUse, with nothing left of it."""
         started = None
         try:
             self._started = started = self._spawn(order, candidate=candidate)
-            self._reach(Point.CANDIDATE_SPAWNED if candidate else Point.SPAWNED)
+            self._reach(Checkpoint.CANDIDATE_SPAWNED if candidate else Checkpoint.SPAWNED)
             await started.ready(known=known)
         except BaseException:
             if self._started is started:  # else the next command has ended this one, and has its own by now
@@ -148,7 +148,7 @@ class Supervisor:
         if active := self._active:
             self._replaced, self._active, self._fallback = active, None, active.order
         await self._retire()
-        self._reach(Point.OLD_ENDED)
+        self._reach(Checkpoint.OLD_ENDED)
 
     async def _commit(self) -> None:
         """Let the started server be the active one."""
@@ -159,7 +159,7 @@ class Supervisor:
         self._restarts, self._fallback = 0, None
         self._keeper = asyncio.create_task(self._keep())  # first: it is needed whatever cannot be written
         self._note("running")
-        self._reach(Point.NOTED)
+        self._reach(Checkpoint.NOTED)
 
     async def _retire(self) -> None:
         """Return when the server that was replaced is gone."""
@@ -238,7 +238,7 @@ class Supervisor:
                 continue
             self._note("starting")
 
-    def _fits_beside(self, order: Order) -> bool:
+    def _fits_beside(self, order: ServerSpec) -> bool:
         """Whether `order` can start while the active server runs: another port, or the socket is passed on."""
         active = self._active
         if active is None or active.order.port != order.port:
@@ -246,7 +246,7 @@ class Supervisor:
         handed = isinstance(active, Child) and active.order.handover and order.handover
         return handed and active.order.host == order.host
 
-    def _spawn(self, order: Order, *, candidate: bool = False) -> Child:
+    def _spawn(self, order: ServerSpec, *, candidate: bool = False) -> Child:
         """Start a process: a candidate on a free loopback port, else one for the public."""
         log, cache = self._here.server_log, self._cache(order, candidate=candidate)
         if not order.handover:
@@ -260,7 +260,7 @@ class Supervisor:
             sockets = (private,) if candidate else (self._listen(order), private)
             return self._spawned(Child(order, sockets, port, log, cache, keep_cache=candidate))
 
-    def _cache(self, order: Order, *, candidate: bool) -> Path:
+    def _cache(self, order: ServerSpec, *, candidate: bool) -> Path:
         """Return the folder for what the server unpacks: its candidate's, so that it starts quickly, else a new one."""
         if not candidate and self._warm and self._warm[0] == order.release:
             (_, cache), self._warm = self._warm, None
@@ -281,7 +281,7 @@ class Supervisor:
         say(f"started {child.order.release.name} as pid {child.running.pid}")
         return child
 
-    def _listen(self, order: Order) -> socket.socket:
+    def _listen(self, order: ServerSpec) -> socket.socket:
         address = (order.host, order.port)
         if address not in self._public:
             self._public[address] = spawn.listen(*address)
@@ -329,10 +329,10 @@ class Supervisor:
     def _write(self, state: str) -> None:
         me, server = supervisor_state.mine(), self._active
         if server is None:
-            supervisor_state.write(self._here.record, Record(me, state))
+            supervisor_state.write(self._here.record, SupervisorState(me, state))
             return
         order = server.order
-        now = Record(
+        now = SupervisorState(
             supervisor=me,
             state=state,
             server=server.running,
@@ -347,10 +347,10 @@ class Supervisor:
         )
         supervisor_state.write(self._here.record, now)
 
-    def _reach(self, point: Point) -> None:
+    def _reach(self, point: Checkpoint) -> None:
         """Write a point that only the supervisor sees into the open deployment's journal."""
         if self._here.journal.exists():
-            Diary(self._here).reach(point, Event.ENDED)
+            DeploymentJournal(self._here).reach(point, Event.ENDED)
 
     async def _look_after_files(self) -> None:
         """Write down what a full disk had kept us from, and keep the server's log from filling it."""
@@ -370,5 +370,5 @@ def say(text: str) -> None:
         print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log
 
 
-def _order(given: dict[str, Any]) -> Order:
-    return Order(**{**given, "release": Path(given["release"]), "paths": tuple(given["paths"])})
+def _order(given: dict[str, Any]) -> ServerSpec:
+    return ServerSpec(**{**given, "release": Path(given["release"]), "paths": tuple(given["paths"])})

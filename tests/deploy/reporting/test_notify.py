@@ -13,7 +13,7 @@ from gaia_checks import environment as environments
 from gaia_checks import jsonl
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import paths
-from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, NotReady
@@ -147,7 +147,7 @@ def test_the_step_of_a_rollback_that_failed_is_told(tmp_path: Path, inbox: Inbox
 def go_back(there: Environment) -> None:
     """Begin a rollback whose server does not become ready."""
     told = deployment.begin(there, "rollback", "phase-1", None)
-    with told.step(Point.DEPLOY):
+    with told.step(Checkpoint.DEPLOY):
         raise NotReady("no")
 
 

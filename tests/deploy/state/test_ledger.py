@@ -6,16 +6,16 @@ import pytest
 
 from gaia_checks import environment, jsonl
 from gaia_checks.deploy.state import paths
-from gaia_checks.deploy.state.checkpoints import Point
+from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
 
 
 def tell(here: environment.Environment) -> None:
     """Tell a story that goes wrong in its second step."""
     told = deployment.begin(here, "deploy", "phase-1", None)
-    with told.step(Point.PREPARE):
+    with told.step(Checkpoint.PREPARE):
         pass
-    with told.step(Point.DEPLOY):
+    with told.step(Checkpoint.DEPLOY):
         raise ValueError("token canary-5e0 was refused")
 
 

@@ -1,0 +1,1 @@
+"""What people read of a gate: progress, the verdict, and what a gate would do."""

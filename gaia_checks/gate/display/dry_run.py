@@ -1,0 +1,162 @@
+"""`pytest --env=NAME --dry-run`: what a gate would send where. Nothing is sent, no folder is made, no lock is taken.
+
+It ends as a gate that has looked at nothing does: inconclusive.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from gaia_checks import contract
+from gaia_checks import environment as environments
+from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.state import paths
+from gaia_checks.environment import Environment
+from gaia_checks.errors import GaiaError, Inconclusive
+from gaia_checks.gate.display import terminal
+from gaia_checks.gate.display.sends import COPY, GATE, SENDS, Parameters, Sends
+from gaia_checks.gate.run import plan as plans
+from gaia_checks.gate.run import target as targets
+from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge.criteria import Looks
+from gaia_checks.model import Criterion, Names, Target
+from gaia_checks.report import words
+from gaia_checks.target.postgres_session import NO_CONNECTION_STRING
+from gaia_checks.target.unobservable import DATABASE, HERE, LOG, unseen
+
+_PATH = re.compile(r"/[a-z][a-z/-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One look of the plan."""
+
+    look: str
+    criteria: tuple[str, ...]
+    where: str
+    what: str
+    requests: float
+    most_requests: float  # where it goes on as long as it may
+    connections: float
+    rules: float
+    lasts_s: float
+
+
+def main(name: str, stage: str | None) -> int:
+    """Write what a gate of `name` would do to standard output; return the exit code of having looked at nothing.
+
+    Raises ConfigurationError for what a gate would refuse as well.
+    """
+    environment = environments.load(name)
+    criteria = judge_criteria.load(overrides=environment.looks, source=environment.path.name)
+    stage = stage or environment.stage
+    promised = criteria.for_stage(stage)
+    rows = plan(promised, criteria.looks, environment.names)
+    console = terminal.console(sys.stdout)
+    slots = plans.slots(criteria.looks, [row.look for row in rows[1:]])
+    for line in (
+        f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
+        "", table(rows), "",
+        "who measures when, from the first look on (░ while a load may be extended):", "", *plans.chart(slots), "",
+        *summary(rows, promised, criteria.looks), *ways(environment), "",
+        "nothing was looked at, so this decides nothing: leave --dry-run out to gate",
+    ):  # fmt: skip
+        console.print(environment.redact(line) if isinstance(line, str) else line, markup=False)
+    return Inconclusive.exit_code
+
+
+def plan(promised: Sequence[Criterion], looks: Looks, names: Names) -> list[Row]:
+    """Return what each look of the promised criteria would do, and the gate itself before them. Pure."""
+    wanted = dict.fromkeys(criterion.look for criterion in promised)
+    ours = {look: tuple(each.id for each in promised if each.look == look) for look in wanted}
+    return [
+        _row("gate", GATE, {}, names),
+        *(_row(look, SENDS[look], looks[look], names, ours[look]) for look in wanted),
+    ]
+
+
+def _row(look: str, sends: Sends, parameters: Parameters, names: Names, criteria: tuple[str, ...] = ()) -> Row:
+    return Row(
+        look=look,
+        criteria=criteria,
+        where=sends.where,
+        what=_PATH.sub(lambda path: contract.path(names, path[0]), sends.what.format(**parameters)),
+        requests=sends.requests(parameters),
+        most_requests=sends.requests(_longest(parameters)),
+        connections=sends.connections(parameters),
+        rules=sends.rules(parameters),
+        lasts_s=sends.lasts_s(parameters),
+    )
+
+
+def table(rows: Iterable[Row]) -> Table:
+    """Build the table: look, criteria, where, what is done and how much of it."""
+    grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
+    for name in ("look", "criteria", "where", "what is done"):
+        grid.add_column(name, overflow="fold", no_wrap=name == "look")
+    for name in ("requests", "WebSockets", "rules", "lasts"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        numbers = (row.requests, row.connections, row.rules)
+        lasts = words.duration(row.lasts_s) if row.lasts_s >= 1 else "–"
+        criteria = "\n".join(row.criteria) or "–"
+        grid.add_row(row.look, criteria, row.where, row.what, *(_count(number) for number in numbers), lasts)
+    return grid
+
+
+def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) -> list[str]:
+    """Say how much it is in all, and how long it lasts. Pure."""
+    wanted = {criterion.look for criterion in promised}
+    lasts_s, longest_s = plans.expected_s(looks, wanted), plans.longest_s(looks, wanted)
+    requests, most, sockets, rules = (sum(column) for column in zip(*map(_amounts, rows), strict=True))
+    more = f" (at most {_count(most)} in {words.duration(longest_s)}, while undecided)" if most > requests else ""
+    in_all = f"in all: about {_count(requests)} requests in {words.duration(lasts_s)}{more}"
+    copies = [row.look for row in rows if COPY in row.where]
+    return [
+        f"{in_all}, {_count(sockets)} WebSockets, {_count(rules)} rules, which are removed at the end",
+        "all of it carries the run id, gaia-run-...",
+        *([f"on a copy beside the target, with a database of its own: {', '.join(copies)}"] if copies else []),
+    ]
+
+
+def _amounts(row: Row) -> tuple[float, float, float, float]:
+    return row.requests, row.most_requests, row.connections, row.rules
+
+
+def _longest(parameters: Parameters) -> Parameters:
+    """Return the parameters of a look that goes on as long as it may."""
+    return {**parameters, "window_s": parameters.get("max_window_s", parameters.get("window_s", 0))}
+
+
+def ways(environment: Environment) -> list[str]:
+    """Say which server it is, and which of its log, database and process are read; nothing of it is asked."""
+    if targets.brought_by_gate(environment):
+        own = (
+            f"the working tree, deployed at {environment.local_url} by the gate and stopped at the end if it was not up"
+        )
+        return [f"target: {own}", f"log: {paths.of(environment).server_log}"]
+    try:
+        target = targets.find(environment, "dry-run")
+    except GaiaError as error:
+        return [f"target: none: {error}"]
+    process = f"pid {target.process.pid}" if target.process else unseen(target, "the server's process", HERE)
+    return [
+        f"target: {target.base_url}, {'with' if target.admin_token else 'without'} an ADMIN_TOKEN",
+        f"log: {target.log or unseen(target, 'the log', LOG, HERE)}",
+        f"database: {_database(target)}",
+        f"process: {process}",
+    ]
+
+
+def _database(target: Target) -> str:
+    if target.database_url is None:
+        return unseen(target, "the database", DATABASE)
+    found = database_connection.whereabouts(target.database_url)
+    return f"{found}, read only" if found else NO_CONNECTION_STRING
+
+
+def _count(number: float) -> str:
+    return f"{round(number):,}" if number else "–"

@@ -1,0 +1,71 @@
+"""How far a gate is: what its timelines say, and how much longer it takes if nothing has to be looked at for longer."""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gaia_checks.gate.run import background, plan
+from gaia_checks.judge.criteria import Looks
+
+_UNTOLD = {"restarts"}
+"""Recorded to the very end, so it says nothing about when that is."""
+
+
+class Line(NamedTuple):
+    """The newest word of one look."""
+
+    look: str
+    t_s: float
+    of_s: float
+    worst: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on."""
+        return self.t_s < self.of_s
+
+
+def lines(folder: Path, measured: Collection[str] = ()) -> list[Line]:
+    """Return the newest line of every timeline of a gate; a look whose process has ended, as `measured`, is over."""
+    paths = {path.stem: path for path in sorted((folder / "timelines").glob("*.jsonl"))}
+    paths |= {look: folder / look / "timelines" / "load.jsonl" for look in plan.LOADS if look not in paths}
+    found = {look: _last_record(path) for look, path in paths.items() if look not in _UNTOLD}
+    return [
+        Line(look, record["of"] if _exit(look) in measured else record["t"], record["of"], record["worst"])
+        for look, record in found.items()
+        if record
+    ]
+
+
+def _exit(look: str) -> str:
+    return background.exit_name(background.process_of(look) or "")
+
+
+def left_s(seen: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
+    """Return about how long a gate of the wanted looks takes from now on. Pure.
+
+    Loads wait for one another and for what would disturb them; everything else is recorded beside them.
+    """
+    known = {line.look: line.of_s - line.t_s for line in seen}
+    recorded_s = max(
+        (known.get(look, looks[look]["window_s"]) for look in plan.RECORDED if look in wanted), default=0.0
+    )
+    if plan.LOADS[0] in known or plan.LOAD in known:
+        before_s = 0.0
+    else:
+        before_s = max(0.0, plan.loads_start_s(looks, wanted) - elapsed_s)
+    loads_s = sum(known.get(look, plan.load_s(looks, look)) for look in plan.LOADS if look in wanted)
+    return max(0.0, recorded_s, before_s + loads_s)
+
+
+def _last_record(timeline: Path) -> dict[str, Any] | None:
+    """Return the last whole record of a file that is being written."""
+    try:
+        with timeline.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            written = file.read().split(b"\n")
+        record = json.loads(written[-2]) if len(written) > 1 else None
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and {"t", "of", "worst"} <= record.keys() else None

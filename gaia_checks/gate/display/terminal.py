@@ -1,0 +1,230 @@
+"""What a person sees while a gate runs, and the table at its end.
+
+On a terminal a live line per background look says what is measured, how far it is and the worst value so far, and one
+below them how long it still takes and how much is decided. Elsewhere the same is written as one plain line a minute.
+"""
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pytest
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gaia_checks import jsonl
+from gaia_checks.gate.display import progress
+from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.model import CriterionVerdict, State, Verdict
+from gaia_checks.report import words
+
+if TYPE_CHECKING:
+    from gaia_checks.gate.run.session import Session
+
+_STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow"}
+_PLAIN_EVERY_S = 60.0
+_REFRESH_S = 0.5
+_WIDTH = 140  # of the table where there is no terminal to measure
+
+
+class Terminal:
+    """The gate's voice. Silent until it is attached to pytest's own terminal."""
+
+    def __init__(self) -> None:
+        self._console: Console | None = None
+        self._live: Live | None = None
+        self._done = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._session: Session | None = None
+        self._running = ""
+        self._states: list[State] = []  # of the criteria that are decided
+        self._reporter: pytest.TerminalReporter | None = None
+
+    def attach(self, config: pytest.Config, session: "Session") -> None:
+        """Take over the terminal that pytest writes to, and say what is about to be done."""
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
+        reporter.showfspath = False  # our lines name the criterion
+        reporter._show_progress_info = False  # noqa: SLF001 - and say how far it is
+        self._reporter = reporter
+        reporter.flush()
+        descriptor = os.dup(reporter._tw._file.fileno())  # noqa: SLF001 - while a test runs, pytest captures the original
+        self._console = console(os.fdopen(descriptor, "w", buffering=1))
+        self._session = session
+        rehearsal = "  [yellow]rehearsal: promotes nothing[/]" if session.criteria.rehearsal else ""
+        self._console.print(
+            f"gate [bold]{escape(session.environment.name)}[/], stage [bold]{session.stage}[/]: "
+            f"{len(session.promised)} criteria, run {session.run}{rehearsal}"
+        )
+
+    def say(self, text: str) -> None:
+        """Write one line of what is being done."""
+        if self._console is not None:
+            self._console.print(f"  [dim]{escape(text)}[/]")
+
+    def started(self, nodeid: str) -> None:
+        """Note which test runs now; the first one starts the display."""
+        self._running = nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        if self._watcher is None and self._console is not None:
+            if self._console.is_terminal:
+                self._live = Live(
+                    console=self._console,
+                    transient=True,
+                    auto_refresh=False,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                self._live.start()
+            self._watcher = threading.Thread(target=self._watch, daemon=True)
+            self._watcher.start()
+
+    def ended(self, criterion_id: str, properties: dict[str, object], outcome: str) -> None:
+        """Write the line of one criterion."""
+        if self._console is None or self._reporter is None:
+            return
+        self._reporter.flush()  # two buffers, one terminal: what pytest wrote before comes before
+        state = State(str(properties.get("state", State.INCONCLUSIVE)))
+        why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
+        self._states.append(state)
+        self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<12}[/] {criterion_id:<20} {escape(why)}")
+
+    def stop(self) -> None:
+        """Take the live display down."""
+        self._done.set()
+        if self._watcher is not None:
+            self._watcher.join()
+        if self._live is not None:
+            self._live.stop()
+
+    def verdict(self, verdict: Verdict, folder: Path) -> None:
+        """Write the verdict table and where the evidence is."""
+        if self._console is None or self._reporter is None:
+            return
+        self._reporter.flush()
+        show(self._console, verdict)
+        self._console.print(f"evidence  {escape(str(_short(folder)))}")
+        self._console.print(f"report    {escape(str(_short(folder / 'report.html')))}")
+
+    def last_word(self, verdict: Verdict, exit_code: int, folder: Path) -> None:
+        """Write the verdict and the exit code in one line: `PASS (exit code 0): 19 of 19 criteria hold; report ...`."""
+        if self._console is not None:
+            self._console.print(escape(f"{decision(verdict, exit_code)}; report {_short(folder / 'report.html')}"))
+
+    # progress ------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        assert self._session is not None  # noqa: S101 - for the type checker: only started when attached
+        began_s = last_plain_s = time.monotonic()
+        written = jsonl.Reader(self._session.gate.measurements)
+        while not self._done.wait(_REFRESH_S):
+            now_s = time.monotonic()
+            lines = progress.lines(self._session.folder, {record["name"] for record in written.records()})
+            if self._live is not None:
+                running = Text(f"  looking at: {self._running}", "dim")
+                summary = Text(f"  {self._summary(lines, now_s - began_s)}", "bold")
+                self._live.update(Group(*(_bar(line) for line in lines if line.runs), running, summary), refresh=True)
+            elif self._console is not None and now_s - last_plain_s >= _PLAIN_EVERY_S:
+                last_plain_s = now_s
+                told = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
+                self._console.print(f"  … {escape(self._summary(lines, now_s - began_s))}; {escape(told)}")
+
+    def _summary(self, lines: list[progress.Line], elapsed_s: float) -> str:
+        """Say how long it takes, and how much is decided: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""
+        assert self._session is not None  # noqa: S101 - for the type checker: only called when attached
+        looked_at = self._session.looked_at() or []
+        left_s = progress.left_s(lines, self._session.criteria.looks, {each.look for each in looked_at}, elapsed_s)
+        counted = ", ".join(f"{self._states.count(state)} {state}" for state in State if state in self._states)
+        decided = f"{len(self._states)} of {len(looked_at)} decided" + (f": {counted}" if counted else "")
+        return f"{words.duration(elapsed_s)}, about {words.duration(left_s)} left; {decided}"
+
+
+def console(stream: IO[str]) -> Console:
+    """Return a console as wide as the terminal, or wide enough for the table where there is none."""
+    terminal = stream.isatty()
+    return Console(file=stream, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
+
+
+def show(on: Console, verdict: Verdict) -> None:
+    """Write a verdict: the table, why criteria did not pass, and what it means."""
+    on.print()
+    on.print(table(verdict))
+    for remark in verdict.remarks:
+        on.print(f"[dim]{escape(remark)}[/]")
+    on.print()
+    for line in reasons(verdict):
+        on.print(line)
+    mark = f"[{_STYLES[verdict.state]}]{words.MARKS[verdict.state]} {verdict.state.upper()}[/]"
+    on.print(f"{mark}  {escape(headline(verdict))}")
+
+
+def table(verdict: Verdict) -> Table:
+    """Build the verdict table: criterion, claim, measured, bound, threshold, n, state."""
+    grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
+    grid.add_column("criterion", no_wrap=True)
+    grid.add_column("claim", overflow="fold")
+    for name in ("measured", "bound", "threshold", "n"):
+        grid.add_column(name, justify="right", overflow="fold")
+    grid.add_column("state", no_wrap=True)
+    for criterion in verdict.criteria:
+        state = Text(f"{words.MARKS[criterion.state]} {criterion.state}", _STYLES[criterion.state])
+        grid.add_row(criterion.id, criterion.claim, *words.columns(criterion), state)
+    return grid
+
+
+def reasons(verdict: Verdict) -> list[Text]:
+    """Return why criteria did not pass, and how much more would decide; those with one reason share a line."""
+    grouped: dict[tuple[State, str], list[str]] = {}
+    for criterion in verdict.criteria:
+        if criterion.state is not State.PASS:
+            grouped.setdefault((criterion.state, _reason(criterion)), []).append(criterion.id)
+    return [
+        Text(f"{words.MARKS[state]} {', '.join(ids)}: {reason}", _STYLES[state])
+        for (state, reason), ids in grouped.items()
+    ]
+
+
+def decision(verdict: Verdict, exit_code: int) -> str:
+    """Say the verdict, its exit code and how many criteria are behind it. Pure."""
+    states = [criterion.state for criterion in verdict.criteria]
+    counted = [f"{states.count(State.PASS)} of {len(states)} criteria hold"]
+    counted += [f"{failed} failed"] if (failed := states.count(State.FAIL)) else []
+    counted += [f"{undecided} undecided"] if (undecided := states.count(State.INCONCLUSIVE)) else []
+    return f"{verdict.state.upper()} (exit code {exit_code}): {', '.join(counted)}"
+
+
+def headline(verdict: Verdict) -> str:
+    """Say in one sentence what the verdict means."""
+    passed = sum(criterion.state is State.PASS for criterion in verdict.criteria)
+    release = f" of {verdict.release.phase} ({verdict.release.sha256[:12]})" if verdict.release else ""
+    text = (
+        f"{passed} of {len(verdict.criteria)} criteria of stage {verdict.stage} hold on {verdict.environment}{release}"
+        f" after {words.duration(verdict.duration_s)}"
+    )
+    return text + ("; a rehearsal promotes nothing" if verdict.rehearsal else "")
+
+
+def _reason(criterion: CriterionVerdict) -> str:
+    more = f" (about {words.duration(criterion.needs_s)} more would decide)" if criterion.needs_s else ""
+    return criterion.why + more
+
+
+def _bar(line: progress.Line) -> Table:
+    row = Table.grid(padding=(0, 1))
+    row.add_row(
+        f"  {line.look:<12}",
+        ProgressBar(total=line.of_s, completed=min(line.t_s, line.of_s), width=24),
+        f"{line.t_s:.0f}/{line.of_s:.0f} s",
+        escape(line.worst),
+    )
+    return row
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,152 @@
+"""The hooks of the process that leads a gate, and how the xdist workers join it."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from gaia_checks.errors import ConfigurationError
+from gaia_checks.gate.display.terminal import Terminal
+from gaia_checks.gate.pytest_hooks.items import Items
+from gaia_checks.gate.run.look import FAILED
+from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
+from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.model import STAGES, State, Verdict
+
+_OWN_EXITS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+
+
+def join(config: pytest.Config, record: dict[str, Any]) -> None:
+    """Take part in a gate as an xdist worker; `record` is what `session.worker_input` made."""
+    gate = worker_gate(record)
+    config.pluginmanager.register(Items(lambda: gate, gate.channel), "gaia-items")
+    _aim(config)
+
+
+def lead(config: pytest.Config) -> None:
+    """Begin a gate in this process."""
+    option = config.option
+    refuse_unknown_stage(option.stage)
+    if getattr(option, "dist", "no") not in ("no", "load"):
+        raise pytest.UsageError(f"--dist={option.dist}: looks wait for one another in their own order; leave it out")
+    terminal = Terminal()
+    try:
+        session = Session(option.env, option.stage, terminal.say, complete=option.complete)
+        session.prepare()
+    except ConfigurationError as error:
+        raise pytest.UsageError(str(error)) from None
+    option.reportchars = ""  # the verdict gives the reasons, once
+    if option.tbstyle == "auto":
+        option.tbstyle = "no"
+    option.xmlpath = str(session.folder / "junit.xml")
+    option.allure_report_dir = str(session.folder / "allure-results")
+    config.pluginmanager.register(Items(lambda: session.gate, session.channel), "gaia-items")
+    config.pluginmanager.register(Controller(session, terminal), "gaia-controller")
+    _aim(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job closes the gate as Ctrl-C does
+
+
+def refuse_unknown_stage(stage: str | None) -> None:
+    """Raise UsageError for what --stage cannot be."""
+    if stage is not None and stage not in STAGES:
+        raise pytest.UsageError(f"--stage: {stage!r} is not a stage; choose from {', '.join(STAGES)}")
+
+
+def _aim(config: pytest.Config) -> None:
+    """Collect the suites unless a path was given, and let warnings be warnings."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        config.args = [str(config.rootpath / "suites")]
+    config.addinivalue_line("filterwarnings", "default")  # a library's deprecation decides nothing about a release
+
+
+class Controller:
+    """The hooks of the one process that starts, judges and tells."""
+
+    def __init__(self, session: Session, terminal: Terminal) -> None:
+        self._session = session
+        self._terminal = terminal
+        self._verdict: Verdict | None = None
+        self._exit_code: int = EXIT_CODES[State.INCONCLUSIVE]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Bring the target up before any worker starts."""
+        self._terminal.attach(session.config, self._session)
+        try:
+            self._session.open()
+        except ConfigurationError as error:
+            raise pytest.UsageError(self._session.environment.redact(str(error))) from None
+        except BaseException:  # pytest ends no session that did not start, also when it was Ctrl-C
+            self._session.abandon()
+            raise
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the gate to an xdist worker, by its pipe."""
+        node.workerinput["gaia"] = worker_input(self._session.gate)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Count a test by what became of its criterion; no letter, as the terminal has a line for every criterion."""
+        outcome = outcome_of(report)
+        if outcome is not None and outcome.startswith(UNDECIDED):
+            return State.INCONCLUSIVE, "", State.INCONCLUSIVE.upper()
+        if report.when == "call" and report.outcome in ("passed", "failed"):
+            return report.outcome, "", report.outcome.upper()
+        return None
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say what is being looked at."""
+        self._terminal.started(nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write down how each test ended: the verdict depends on it."""
+        outcome = outcome_of(report)
+        if outcome is None:
+            return
+        properties = dict(report.user_properties)
+        criterion = self._session.record_outcome(report.nodeid, outcome, report.duration)
+        self._terminal.ended(criterion, properties, outcome)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Judge, tell, and take the exit code from the verdict; pytest's own 2, 3, 4 and 5 stay."""
+        self._terminal.stop()
+        try:
+            self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        except Exception as error:  # noqa: BLE001 - without a verdict on disk there is none, whatever the reason
+            self._terminal.say(self._session.environment.redact(f"the evidence could not be completed: {error}"))
+            session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
+            return
+        if exitstatus in _OWN_EXITS:
+            session.exitstatus = EXIT_CODES[self._verdict.state]
+        self._exit_code = int(session.exitstatus)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Let the verdict be the last line that a person or a CI reads, with the exit code in words."""
+        if self._verdict is not None:
+            self._terminal.last_word(self._verdict, self._exit_code, self._session.folder)
+
+    def pytest_terminal_summary(self) -> None:
+        """Show the verdict and where its evidence lies."""
+        if self._verdict is not None:
+            self._terminal.verdict(self._verdict, self._session.folder)
+
+
+def outcome_of(report: pytest.TestReport) -> str | None:
+    """Return how a test ended; None while it goes on."""
+    said = report.longrepr  # a text as `items` leaves it; longreprtext would put the worker's name before it
+    text = (said if isinstance(said, str) else getattr(report, "longreprtext", "")).strip()
+    last_line = text.splitlines()[-1] if text else ""
+    if hasattr(report, "wasxfail"):
+        return f"expected to fail (xfail): {report.wasxfail}"
+    if report.skipped:
+        return f"skipped: {report.longrepr[2] if isinstance(report.longrepr, tuple) else last_line}"
+    if report.failed and text.startswith("Inconclusive: "):
+        return UNDECIDED + " ".join(text.removeprefix("Inconclusive: ").split())
+    if report.failed and dict(report.user_properties).get("state") == State.FAIL:
+        return FAILED + " ".join(text.split())
+    if report.failed:
+        return f"broke in {report.when}: {last_line}"
+    return "passed" if report.when == "call" else None

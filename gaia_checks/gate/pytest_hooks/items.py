@@ -1,0 +1,107 @@
+"""The tests of a gate: one per criterion, in the right order, each with its `look`.
+
+The same hooks run in the controller without xdist and in every worker with it.
+"""
+
+import json
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from gaia_checks.errors import Inconclusive
+from gaia_checks.gate.run import plan
+from gaia_checks.gate.run.background import process_of
+from gaia_checks.gate.run.look import PLAN, Gate, Look
+from gaia_checks.gate.run.plan import LAST
+from gaia_checks.model import Criterion, CriterionVerdict
+
+
+class Items:
+    """Arranges the collected tests and gives each of them its look."""
+
+    def __init__(self, gate: Callable[[], Gate], channel: Path) -> None:
+        self._gate = gate  # called late: in the controller there is no target before the session starts
+        self._channel = channel
+        self._chosen: list[str] = []
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep one test per criterion of the stage, in the order of their looks."""
+        gate = self._gate()
+        known = {criterion.id: criterion for criterion in gate.criteria.criteria}
+        promised = {criterion.id for criterion in gate.criteria.for_stage(gate.stage)}
+        for item in items:
+            if criterion_of(item) not in known:
+                raise pytest.UsageError(
+                    f"{item.nodeid}: {criterion_of(item)!r} is not in criteria.toml; "
+                    "mark the test with @pytest.mark.criterion(id)"
+                )
+        chosen = [item for item in items if criterion_of(item) in promised]
+        _refuse_twice(chosen)
+        chosen.sort(key=lambda item: rank(known[criterion_of(item)]))
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+        for item in items:
+            item.user_properties.append(("criterion", criterion_of(item)))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell the controller which tests will run, so that it can start what they wait for."""
+        plan = {item.nodeid: criterion_of(item) for item in session.items}
+        self._chosen = list(plan.values())
+        if plan:
+            draft = self._channel / f"plan.{os.getpid()}"
+            draft.write_text(json.dumps(plan))
+            draft.rename(self._channel / PLAN)
+
+    @pytest.fixture
+    def look(self, request: pytest.FixtureRequest) -> Look:
+        """One look at the target, for the criterion of this test."""
+        gate, own = self._gate(), criterion_of(request.node)
+        criterion = next(criterion for criterion in gate.criteria.criteria if criterion.id == own)
+        others = [other for other in self._chosen if other != own]
+        properties = request.node.user_properties
+
+        def tell(verdict: CriterionVerdict) -> None:
+            properties.extend((("state", str(verdict.state)), ("why", gate.environment.redact(verdict.why))))
+
+        return Look(gate, criterion, others, tell)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let a decided criterion speak with one line instead of a traceback; no report holds a secret."""
+        report = yield
+        if call.excinfo is not None and report.failed:
+            decided = "why" in dict(item.user_properties) or call.excinfo.errisinstance(Inconclusive)
+            text = f"{call.excinfo.typename}: {call.excinfo.value}" if decided else str(report.longrepr)
+            report.longrepr = self._gate().environment.redact(text)
+        return report
+
+
+def criterion_of(item: pytest.Item) -> str:
+    """Return the id that a test is marked with, or an empty text."""
+    mark = item.get_closest_marker("criterion")
+    return str(mark.args[0]) if mark and mark.args else ""
+
+
+def _refuse_twice(items: list[pytest.Item]) -> None:
+    first: dict[str, str] = {}
+    for item in items:
+        other = first.setdefault(criterion_of(item), item.nodeid)
+        if other != item.nodeid:
+            raise pytest.UsageError(
+                f"{item.nodeid}: {other} judges {criterion_of(item)} already; one test per criterion"
+            )
+
+
+def rank(criterion: Criterion) -> tuple[int, float]:
+    """Tests that look themselves first, then those that wait for what is recorded, the process last.
+
+    In each of these the shortest comes first, so that people see early what is decided early.
+    """
+    look = criterion.look
+    if look != LAST and process_of(look):
+        return 1, criterion.max_window_s
+    return (2 if look == LAST else 0), plan.test_s(look)

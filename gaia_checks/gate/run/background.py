@@ -1,0 +1,144 @@
+"""The processes that measure beside the tests: the recorders and the loads.
+
+A test says which looks it will wait for; the controller starts them, in their own processes, once all
+are known. A process that ends leaves a measurement saying how, so that nobody waits for a dead one.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from gaia_checks import jsonl
+from gaia_checks.gate.run import plan
+from gaia_checks.judge.criteria import Looks
+from gaia_checks.judge.looks import ends_s
+from gaia_checks.load import run as load
+from gaia_checks.model import Measurement, Target
+
+_PROCESSES = dict.fromkeys(plan.RECORDED, "recorders") | {"limits": "limits"}
+"""Looks that are recorded, and the process that does it: one that sends much has its own."""
+
+OBSERVER = "machine"
+"""The process that observes this machine while a load is sent from it."""
+
+KEPT = {"process": ("restarts",)}
+"""A test's look -> what is recorded for it until the gate ends."""
+
+_GRACE_S = 10.0
+
+
+def process_of(look: str) -> str | None:
+    """Return the name of the process that does `look`, or None when a test does it itself."""
+    return _PROCESSES.get(look) or (look if look in plan.LOADS else None)
+
+
+def exit_name(process: str) -> str:
+    """Return the name of the measurement that says how a background process ended."""
+    return f"gate.exit.{process}"
+
+
+def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path) -> dict[str, tuple[str, ...]]:
+    """Return the command lines of the processes that record the wanted looks. Pure."""
+    recorded: dict[str, dict[str, Mapping[str, float]]] = {}
+    for look, process in _PROCESSES.items():
+        if look in wanted:
+            recorded.setdefault(process, {})[look] = dict(looks[look])
+    for kept in (name for look, names in KEPT.items() if look in wanted for name in names):
+        recorded.setdefault("recorders", {})[kept] = {"window_s": plan.expected_s(looks, wanted)}
+    observer = (sys.executable, "-m", "gaia_checks.recorders.resources.machine_stalls", "--folder", str(folder))
+    return ({OBSERVER: observer} if not set(plan.LOADS).isdisjoint(wanted) else {}) | {
+        process: (
+            sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
+            "--looks", json.dumps(parameters),
+        )
+        for process, parameters in recorded.items()
+    }  # fmt: skip
+
+
+def a_load(folder: Path, looks: Looks, look: str, so_far: Path) -> tuple[str, ...]:
+    """Return the command line of the load of `look`, for as long as it may last. Pure."""
+    rate_per_s, window_s = looks[look]["rate_per_s"], looks[look]["window_s"]
+    *looks_s, longest_s = ends_s(window_s, looks[look].get("max_window_s", window_s))
+    ends = ",".join(f"{look_s:g}" for look_s in looks_s)
+    return (
+        sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--so-far", str(so_far), "--look", look,
+        "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends,
+    )  # fmt: skip
+
+
+class Background:
+    """The running processes of one gate."""
+
+    def __init__(self, folder: Path, target: Target, record: Callable[[Measurement], None]) -> None:
+        self._folder = folder
+        self._target = target
+        self._record = record
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._watchers: dict[str, threading.Thread] = {}
+        self._starting = threading.Lock()
+        self._stopped = False
+
+    def start(self, argv: Mapping[str, tuple[str, ...]]) -> None:
+        """Start every command, unless `stop` was called; the target, with its secrets, goes in by standard input."""
+        for name, command in argv.items():
+            with self._starting:
+                if not self._stopped:
+                    self._start_one(name, command)
+
+    def _start_one(self, name: str, command: tuple[str, ...]) -> None:
+        with _errors(self._folder, name).open("wb") as errors:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
+        self._processes[name] = process
+        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+        process.stdin.write(json.dumps(self._target.to_json()) + "\n")
+        process.stdin.flush()  # it stays open: its end tells the process that the gate is gone
+        watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
+        watcher.start()
+        self._watchers[name] = watcher
+
+    def wait(self, name: str) -> None:
+        """Wait until a process has ended and its end is recorded, if it was started."""
+        if watcher := self._watchers.get(name):
+            watcher.join()
+
+    def enough(self) -> None:
+        """Tell the load that no further look at it is needed."""
+        process = self._processes[plan.LOAD]
+        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended by itself
+            process.stdin.write(load.ENOUGH)
+            process.stdin.flush()
+
+    def stop(self) -> None:
+        """End what still runs and wait until every end is recorded. Nothing is started any more."""
+        with self._starting:
+            self._stopped = True
+        for process in list(self._processes.values()):
+            if process.poll() is None:
+                process.terminate()
+        for process in list(self._processes.values()):
+            try:
+                process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for watcher in list(self._watchers.values()):
+            watcher.join()
+
+    def _watch(self, name: str, process: subprocess.Popen[str]) -> None:
+        """Record how a process ended, with its last words when it did not end well."""
+        code = process.wait()
+        if process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        how = f"exit code of the {name} process"
+        said = () if code == 0 else tuple(_errors(self._folder, name).read_text(errors="replace").splitlines()[-1:])
+        self._record(Measurement(exit_name(name), code, "code", 1, 0.0, jsonl.now(), how, said))
+
+
+def _errors(folder: Path, name: str) -> Path:
+    """Return the file that a process's own output goes to."""
+    return folder / f"{name}.log"

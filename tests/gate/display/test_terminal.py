@@ -1,0 +1,86 @@
+"""What a person reads."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from gaia_checks.gate.display import terminal
+from gaia_checks.model import CriterionVerdict, Release, State, Verdict
+from gaia_checks.report import words
+
+
+def verdict(*criteria: CriterionVerdict, rehearsal: bool = False) -> Verdict:
+    """Make a verdict."""
+    release = Release("phase-11.4", None, "ab" * 32, {})
+    return Verdict("qa", "dev", "run-1", "2026-02-26T10:00:00.000Z", 65.2, State.FAIL, rehearsal, release, criteria)
+
+
+def criterion(state: State, why: str, needs_s: float | None = None) -> CriterionVerdict:
+    """Make a criterion's verdict."""
+    return CriterionVerdict("dev.health", "Health", state, why, 0.9667, None, 1, "ratio", 1234, needs_s)
+
+
+def printed(judged: Verdict) -> str:
+    """Print the table as a terminal would."""
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(terminal.table(judged))
+    return stream.getvalue()
+
+
+def test_a_row_holds_claim_measured_bound_threshold_n_and_state() -> None:
+    """In this order, with units."""
+    row = printed(verdict(criterion(State.PASS, "fine"))).splitlines()[1]
+    assert row.split() == ["dev.health", "Health", "96.67", "%", "–", "100", "%", "1,234", "✓", "pass"]
+
+
+def test_the_reasons_name_what_did_not_pass() -> None:
+    """With how much more evidence would decide, where that is the question."""
+    undecided = criterion(State.INCONCLUSIVE, "60 s of 300 s", needs_s=240)
+    other = replace(undecided, id="dev.log")
+    judged = verdict(undecided, criterion(State.PASS, "fine"), other, criterion(State.FAIL, "no"))
+    assert [line.plain for line in terminal.reasons(judged)] == [
+        "? dev.health, dev.log: 60 s of 300 s (about 4 min 00 s more would decide)",
+        "✗ dev.health: no",
+    ]
+
+
+def test_remarks_stand_below_the_table() -> None:
+    """Who took the CPU is said once, before the reasons."""
+    stream, remark = io.StringIO(), "CPU during load: the gate itself took 11 % of a core"
+    terminal.show(Console(file=stream, width=120), replace(verdict(criterion(State.FAIL, "no")), remarks=(remark,)))
+    written = stream.getvalue()
+    assert written.count(remark) == 1
+    assert written.index("1,234") < written.index(remark) < written.index("dev.health: no")
+
+
+def test_the_headline_says_what_the_verdict_means() -> None:
+    """How many criteria hold, of what, where, and whether it promotes."""
+    judged = verdict(criterion(State.PASS, "fine"), criterion(State.FAIL, "no"), rehearsal=True)
+    assert terminal.headline(judged) == (
+        "1 of 2 criteria of stage dev hold on qa of phase-11.4 (abababababab) after 1 min 05 s; "
+        "a rehearsal promotes nothing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "ms", "–"),
+        (True, "bool", "yes"),
+        (False, "bool", "no"),
+        (30, "count", "30"),
+        (6000, "count", "6,000"),
+        (0.9995, "ratio", "99.95 %"),
+        (0.99983, "ratio", "99.983 %"),
+        (1, "ratio", "100 %"),
+        (12.3456, "ms", "12.35 ms"),
+        (99.96, "ms", "99.96 ms"),
+        (0.0, "s", "0 s"),
+        ("050_x", "text", "050_x"),
+    ],
+)
+def test_values_are_written_with_their_unit(value: float | str | bool | None, unit: str, text: str) -> None:
+    """Enough digits to see on which side of a threshold a value is."""
+    assert words.amount(value, unit) == text

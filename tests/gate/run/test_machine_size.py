@@ -1,0 +1,127 @@
+"""Whether a machine is too small for a load, decided before it starts."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gaia_checks import jsonl
+from gaia_checks.gate.run.machine_size import (
+    Limits,
+    Observed,
+    database_is_here,
+    median_fsync_ms,
+    summary,
+    too_small,
+    watch,
+)
+from gaia_checks.judge import criteria
+from gaia_checks.load.results.machine_stalls import TIMELINE
+from gaia_checks.model import Target
+
+LIMITS = Limits(rate_per_s=100, observed_s=20, lateness_ms=10, steal=0.1, fsync_ms=50)
+HELP = "; close other programs, give it more cores, or run the gate elsewhere; --complete measures all the same"
+SMALL = "this machine is too small for a load of 100 requests a second: "
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        (Observed(), None),
+        (Observed(9.0, 9.0, 0.09, 2, 1.0, 0.9, 49.0), None),  # busy alone says nothing
+        (Observed(48.0, 9.0, 0.0, 2, 0.97, 0.6), None),  # one stall is no small machine
+        (
+            Observed(48.2, 12.0, 0.0, 2, 0.97, 0.6),
+            "a sleeping process woke 48 ms late (p99; 10 allowed), 2 cores 97 % busy, 60 % by other processes",
+        ),
+        (Observed(48.2, 12.0), "a sleeping process woke 48 ms late (p99; 10 allowed)"),
+        (
+            Observed(0.0, 0.0, 0.2, 4, 0.5),
+            "other machines took 20 % of its cores (10 allowed), 4 cores 50 % busy",
+        ),
+        (Observed(fsync_ms=80.4), "writing 8 kB to its disk took 80 ms (median; 50 allowed)"),
+    ],
+)  # fmt: skip
+def test_a_machine_is_too_small_for_what_would_be_undecided_anyway(seen: Observed, why: str | None) -> None:
+    """What was observed, what is allowed, and what would help, in one line."""
+    assert too_small(seen, LIMITS) == (why and SMALL + why + HELP)
+
+
+def test_the_limits_are_those_of_the_loads_honesty() -> None:
+    """Nothing stands twice: lateness and steal come from the load's own checks."""
+    found = criteria.load()
+    checks = {check.measurement: check.threshold for each in found.criteria for check in each.checks}
+    for look in ("load", "protection"):
+        limits = Limits.of(found, look)
+        assert limits is not None
+        assert limits.lateness_ms == checks[f"{look}.send_lateness_p99"]
+        assert limits.steal == checks[f"{look}.cpu_steal"]
+        assert (limits.observed_s, limits.fsync_ms) == (20, 50)
+    assert Limits.of(found, "health") is None
+
+
+def second(stalled_s: float, steal: float | None = 0.0) -> dict[str, Any]:
+    """A record of the observer."""
+    stalls = [[0.0, stalled_s]] if stalled_s else []
+    return {"monotonic_s": 1.0, "seconds": 1.0, "stalls": stalls, "busy": 0.5, "steal": steal}
+
+
+@pytest.mark.parametrize(
+    ("records", "small"),
+    [
+        ([second(0)] * 20, False),
+        ([second(0.5)] * 20, True),
+        ([second(0.5)] * 15 + [second(0)] * 5, False),  # a browser started
+        ([second(0)] * 10 + [second(0.9)] + [second(0)] * 9, False),
+        ([second(0, steal=0.3)] * 20, True),
+        ([second(0, steal=0.9)] * 15 + [second(0)] * 5, False),
+        ([second(0, steal=None)] * 20, False),
+        ([], False),
+    ],
+)
+def test_each_quarter_of_the_time_must_say_so(records: list[dict[str, Any]], *, small: bool) -> None:
+    """What passes says nothing about the load, which comes later."""
+    assert (too_small(summary(records), LIMITS) is not None) is small
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        (None, False),
+        ("postgresql://gaia@127.0.0.1:5432/gaia", True),
+        ("postgresql://gaia@localhost/gaia", True),
+        ("postgresql:///gaia?host=/run/postgresql", True),
+        ("postgresql://gaia@db.example/gaia", False),
+        ("host=::1 dbname=gaia", True),
+        ("nonsense", False),
+    ],
+)
+def test_only_a_database_of_this_machine_depends_on_its_disk(url: str | None, *, here: bool) -> None:
+    """Of one elsewhere the disk is not measured."""
+    assert database_is_here(Target("qa", "http://127.0.0.1:9", "run", database_url=url)) is here
+
+
+def test_the_disk_is_really_written_to(tmp_path: Path) -> None:
+    """It takes some time, less than a second, and leaves nothing."""
+    assert 0 < median_fsync_ms(tmp_path, threading.Event()) < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def watched(folder: Path, *, begun: bool = False) -> str | None:
+    """Watch a machine of which so much was observed."""
+    over = threading.Event()
+    threading.Timer(4.0, over.set).start()
+    return watch(folder, Target("qa", "http://127.0.0.1:9", "run"), LIMITS, over, lambda: begun)
+
+
+def test_a_small_machine_is_found_from_what_the_observer_wrote(tmp_path: Path) -> None:
+    """Twenty seconds suffice; less decides nothing, nor does anything once the load has begun."""
+    timeline = tmp_path / TIMELINE
+    timeline.parent.mkdir()
+    for _ in range(19):
+        jsonl.append(timeline, second(0.5))
+    assert watched(tmp_path) is None
+    jsonl.append(timeline, second(0.5))
+    assert watched(tmp_path, begun=True) is None
+    assert (watched(tmp_path) or "").startswith(SMALL + "a sleeping process woke ")

@@ -1,0 +1,126 @@
+"""Gates of servers that are not ours: reached by their address alone, or under names of their own."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gaia_checks import environment
+from gaia_checks.gate.display import dry_run
+from gaia_checks.judge import criteria
+from gaia_checks.model import Target
+from tests.gate.display.test_dry_run import requests_to
+from tests.gate.test_gate import DEV, LONG_LOOKS
+from tests.probes.conftest import release, server
+from tests.support import renamed, sshd
+from tests.support.ground import ROOT, Ground, Outcome, ground
+
+__all__ = ["release", "server"]
+
+UNSEEN = {
+    "dev.process": "run the gate on the machine where `gaia deploy ground` started the server",
+    "dev.database": "export DATABASE_URL",
+    "dev.migrations": "export DATABASE_URL",
+    "dev.log": 'set log = "/file" or log = "ssh://user@host/file" in ground.toml',
+    "prod.connections": "export DATABASE_URL",
+    "qa.quotas": "run the gate on the machine where `gaia deploy ground` started the server",
+    "prod.rollback": "run the gate on the machine where `gaia deploy ground` started the server",
+}
+"""What cannot be seen of a server that is known by its URL alone -> the setting that would make it visible."""
+
+
+@pytest.fixture
+def elsewhere(server: Target) -> Iterator[Ground]:
+    """A machine that has deployed nothing, and knows of a server no more than its address and its token."""
+    assert server.admin_token is not None
+    with ground(database="external", ADMIN_TOKEN=server.admin_token) as made:
+        yield made
+
+
+def why(outcome: Outcome, criterion: str) -> str:
+    """What is said of a criterion that did not pass."""
+    return outcome.not_passed()[criterion]
+
+
+def test_of_a_server_elsewhere_all_is_judged_that_can_be_seen(elsewhere: Ground, server: Target) -> None:
+    """Over HTTP and WebSocket as always; what cannot be seen says which setting would show it. Exit code 8."""
+    outcome = elsewhere.gate(elsewhere.environment_file(base_url=server.base_url), "--stage=prod", "-n", "2")
+    assert outcome.code == 8, outcome.output
+    assert {name for name, state in outcome.states.items() if state == "fail"} == set(), outcome.not_passed()
+    assert {"dev.health", "dev.api", "dev.websocket", "prod.monitoring"} <= passed(outcome), outcome.not_passed()
+    measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
+    assert measured >= LONG_LOOKS - set(UNSEEN), outcome.not_passed()
+    assert "(RSS)" in (outcome.folder / "measurements.jsonl").read_text()
+    for criterion, setting in UNSEEN.items():
+        assert re.search(rf"cannot be seen from here: .*{re.escape(setting)}", why(outcome, criterion))
+        assert setting in outcome.output
+
+
+def test_more_settings_show_more(elsewhere: Ground, server: Target, tmp_path: Path) -> None:
+    """The log through ssh and the database by its URL: only what hangs on the deployment remains unseen."""
+    assert server.log is not None
+    assert server.database_url is not None
+    with sshd.running(tmp_path) as machine:
+        log = f'log = "{machine.log(Path(server.log.path))}"\n'
+        file = elsewhere.environment_file(base_url=server.base_url, keys=log)
+        before = requests_to(server)
+        outcome = elsewhere.gate(file, PATH=machine.path, DATABASE_URL=server.database_url)
+    assert outcome.code == 8, outcome.output
+    assert {f"dev.{name}" for name in DEV} - passed(outcome) == {"dev.process", "dev.migrations"}
+    assert "which migrations the release has cannot be seen" in why(outcome, "dev.migrations")
+    assert '"msg"' in (outcome.folder / "server.log").read_text()
+    assert f'log = "{machine.log(Path(server.log.path))}"' in (outcome.folder / "environment.toml").read_text()
+    assert planned_requests(file) == requests_to(server) - before
+
+
+def planned_requests(file: Path) -> int:
+    """What a dry run says of the requests of this stage, but for the look at a process that is not known."""
+    where = environment.load(str(file))
+    loaded = criteria.load(overrides=where.looks)
+    rows = dry_run.plan(loaded.for_stage(where.stage), loaded.looks, where.names)
+    return sum(int(row.requests) for row in rows if row.look != "process")
+
+
+# other names -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Ground]:
+    """The real server under other names, deployed from here."""
+    with ground() as made:
+        made.deploy(renamed.write(made.folder, ROOT), made.environment_file(tables=renamed.table()))
+        yield made
+
+
+def test_with_its_names_a_renamed_server_is_gated_as_any(place: Ground) -> None:
+    """Every look speaks to it in its words: probes, recorders, the load, and the gate's own rules."""
+    file = place.environment_file(base_url=place.url, tables=renamed.table())
+    outcome = place.gate(file, "--stage=prod", "-n", "2", "-k", "not dashboard")  # whose scripts know the old names
+    assert outcome.code == 8, outcome.output
+    assert passed(outcome) >= {"qa.quotas", "prod.monitoring", *(f"dev.{name}" for name in DEV)}, outcome.not_passed()
+    assert "fail" not in outcome.states.values(), outcome.not_passed()
+    measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
+    assert measured >= LONG_LOOKS, outcome.not_passed()
+    assert '[contract.paths]\n"/health" = "/healthz"' in (outcome.folder / "environment.toml").read_text()
+
+
+def test_without_its_names_a_renamed_server_passes_nothing(place: Ground) -> None:
+    """Its answers are no contract's, and the reason says where names are mapped."""
+    outcome = place.gate(place.environment_file(base_url=place.url))
+    assert outcome.code == 8, outcome.output
+    assert passed(outcome) == set()
+    assert "[contract.paths]" in why(outcome, "dev.health")
+
+
+def test_with_half_of_its_names_a_renamed_server_passes_nothing(place: Ground) -> None:
+    """Fields count as much as paths."""
+    half = renamed.table().partition("[contract.fields]")[0]
+    outcome = place.gate(place.environment_file(base_url=place.url, tables=half))
+    assert outcome.code in (1, 8), outcome.output
+    assert not passed(outcome) & {"dev.health", "dev.api", "dev.websocket"}
+
+
+def passed(outcome: Outcome) -> set[str]:
+    """The criteria that passed."""
+    return {criterion for criterion, state in outcome.states.items() if state == "pass"}
