@@ -73,6 +73,14 @@ def test_the_table_says_what_was_measured(passed: tuple[Ground, Outcome]) -> Non
     assert re.search(r"dev\.health\s+Health endpoint returns 200\s+100 %\s+–\s+100 %\s+10\s+✓ pass", row), row
 
 
+def test_the_last_line_is_the_verdict(passed: tuple[Ground, Outcome]) -> None:
+    """What a person and a CI read last: the state, the exit code in words and where the report is."""
+    _, outcome = passed
+    *_, summary, last = outcome.output.strip().splitlines()
+    assert f"{len(DEV)} passed" in summary
+    assert last.startswith(f"PASS (exit code 0): {len(DEV)} of {len(DEV)} criteria hold; report ")
+
+
 def test_all_files_of_the_evidence_agree(passed: tuple[Ground, Outcome]) -> None:
     """JUnit, Allure and the verdict say the same of every criterion; the report is one file without requests."""
     _, outcome = passed
@@ -145,6 +153,7 @@ def test_skipped_tests_pass_nothing(place: Ground, running: Path) -> None:
     assert outcome.code == 8, outcome.output
     assert set(outcome.not_passed()) == {f"dev.{name}" for name in DEV}
     assert "not today" in outcome.not_passed()["dev.health"]
+    assert f"INCONCLUSIVE (exit code 8): 0 of {len(DEV)} criteria hold, {len(DEV)} undecided" in outcome.output
 
 
 def test_a_killed_gate_passes_nothing_and_the_next_one_cleans_up(place: Ground, running: Path) -> None:
@@ -207,6 +216,10 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     outcome = place.gate(running, "--stage=prod", "-n", "4")
     assert outcome.code == 8, outcome.output
     assert len(outcome.states) == 19
+    *_, summary, last = outcome.output.strip().splitlines()
+    assert " inconclusive" in summary
+    assert " failed" not in summary
+    assert last.startswith("INCONCLUSIVE (exit code 8): ")
     assert "fail" not in outcome.states.values(), outcome.not_passed()
     measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
     assert measured >= {f"dev.{name}" for name in DEV} | LONG_LOOKS | {"prod.monitoring"}, outcome.not_passed()

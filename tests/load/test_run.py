@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,28 @@ def test_a_load_is_looked_at_while_it_goes_on_until_it_is_enough(tmp_path: Path)
     assert percentile_ms(first["latency"], 100) < 400 < percentile_ms(second["latency"], 100)
     assert [each["served_of_sent"].value for each in (first, second)] == [1.0, 1.0]
     assert not (tmp_path / result_files.RESULT).exists()
+
+
+def on_another_filesystem(path: Path) -> Path:
+    """Return a folder that files of `path` cannot be renamed into."""
+    return next(folder for folder in (Path("/dev/shm"), ROOT) if folder.stat().st_dev != path.stat().st_dev)
+
+
+def test_what_is_known_so_far_reaches_another_filesystem(tmp_path: Path) -> None:
+    """Reports may be on a volume and temporary files on a tmpfs; the evidence keeps no file of the way there."""
+    with (
+        tempfile.TemporaryDirectory(dir=on_another_filesystem(tmp_path)) as folder,
+        server() as url,
+    ):
+        channel = Path(folder)
+        code = run.run(
+            Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=20, say=print,
+            ended=lambda: False, locustfile=SMOKE, so_far=channel, enough=(channel / "load.json").exists,
+        )  # fmt: skip
+        known = [each["name"] for each in json.loads((channel / "load.json").read_text())]
+    assert code == 0
+    assert "load.outcomes" in known
+    assert not list(tmp_path.glob("*so_far*"))
 
 
 def names(folder: Path) -> list[str]:

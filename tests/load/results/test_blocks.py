@@ -55,6 +55,19 @@ def test_served_means_within_a_second_of_the_looks_end() -> None:
     assert (first["done"], first["served"], first["served_of"], first["window_s"]) == (3, 2, 3, 25)
 
 
+def test_a_look_is_answered_once_all_that_was_due_has_ended() -> None:
+    """Nobody waits for a time limit that no request needs; a request still out is waited for."""
+    total, waiting = Total(100, looks_s=LOOKS_S), tally(5, 20)
+    waiting.intend()
+    total.add(waiting.close(0, 25, CALM))
+    assert not total.is_answered(0)
+    late = Tally(100, LOOKS_S)
+    late.end(Arrival(24.9, 24.9, 25.5, None, answered=True))
+    total.add(late.close(1, 26, CALM))
+    assert total.is_answered(0)
+    assert not total.is_answered(1)
+
+
 def test_the_progress_is_told_towards_the_next_look() -> None:
     """Nobody waits for two hours where five minutes may do."""
     total = Total(100, looks_s=LOOKS_S)
