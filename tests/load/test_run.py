@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +69,33 @@ def test_the_command_line_is_a_value() -> None:
         "--loglevel", "WARNING", "--host", "http://h:1", "--rate", "2.5", "--run-time", "60s", "--folder", "/r",
         "--end-with-parent",
     )  # fmt: skip
+
+
+def test_stalls_of_the_machine_stand_beside_the_blocks(tmp_path: Path) -> None:
+    """The observer and the load share a clock: what held the observer up in the load is in one of its blocks."""
+    argv = [sys.executable, "-m", "gaia_checks.recorders.resources.machine_stalls", "--folder", str(tmp_path)]
+    observer = subprocess.Popen(argv, stdin=subprocess.PIPE)
+    timeline = tmp_path / "timelines" / "load.jsonl"
+
+    def hold_up() -> None:
+        wait_for(timeline.exists)  # the load's first second is over
+        os.kill(observer.pid, signal.SIGSTOP)
+        time.sleep(0.4)  # the stall itself
+        os.kill(observer.pid, signal.SIGCONT)
+
+    holding = threading.Thread(target=hold_up)
+    try:
+        holding.start()
+        with server() as base_url:
+            assert load(base_url, tmp_path, window_s=4) == 0
+        holding.join()
+    finally:
+        observer.kill()
+        observer.communicate()
+    stalls, outcomes = measured(tmp_path)["machine_stalls"], measured(tmp_path)["outcomes"]
+    assert len(stalls.value["stalled_s"]) == len(outcomes.value["blocks"]) == 1
+    assert stalls.window_s == outcomes.window_s
+    assert 0.35 <= stalls.value["longest_s"] <= stalls.value["stalled_s"][0] + 0.001
 
 
 def test_a_stall_is_seen_in_full(tmp_path: Path) -> None:
