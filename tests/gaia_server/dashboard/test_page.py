@@ -61,8 +61,8 @@ def test_requires_the_admin_token(start: Start, visit: Visit) -> None:
     storage = page.evaluate(
         "document.cookie + location.href + JSON.stringify([{...localStorage}, {...sessionStorage}])"
     )
-    assert "gaia_session" not in kept
-    assert TOKEN not in kept + page.content()
+    assert "gaia_session" not in storage
+    assert TOKEN not in storage + page.content()
     page.reload()
     connected(page)
 
