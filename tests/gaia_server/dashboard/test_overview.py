@@ -42,7 +42,7 @@ def test_rules_are_created_changed_and_deleted(server: Running, visit: Visit) ->
     form.get_by_label("Name").fill("from the page")
     form.get_by_label("At most").fill("1200")
     form.get_by_label("Only for").fill("192.0.2.7")
-    expect(page.locator("#rule-says")).to_have_text("At most 1,200 requests per minute for the address 192.0.2.7.")
+    expect(page.locator("#rule-summary")).to_have_text("At most 1,200 requests per minute for the address 192.0.2.7.")
     form.get_by_role("button", name="Save rule").click()
     edit = page.get_by_role("button", name="Edit from the page")
     expect(edit).to_be_focused()

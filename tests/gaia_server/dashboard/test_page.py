@@ -75,7 +75,7 @@ def test_respects_its_own_rate_limit(server: Running, visit: Visit) -> None:
     page.on("request", lambda request: requests.append(urlsplit(request.url).path))
     rule = server.rule(scope="ip", limit_type="requests_per_minute", limit_value=0, resource_type="usage")
     page.locator("[data-tab=users]").click()
-    expect(page.locator("#notice")).to_contain_text("Asking again in 60 s")
+    expect(page.locator("#notice")).to_contain_text("Retrying in 60 s")
     page.clock.run_for(50_000)
     assert requests.count("/api/admin/quotas/usage") == 1
     changed = {name: rule[name] for name in rule if name not in ("id", "created_at", "updated_at")}
