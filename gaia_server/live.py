@@ -94,7 +94,7 @@ async def repeat(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
             log.exception("background work failed")
 
 
-# Telling
+# Pushing
 
 
 async def broadcast(server: Server, kind: str, data: Any) -> None:
@@ -141,7 +141,7 @@ class RequestRate:
             observed.requests_per_second = 0.0
 
 
-# Writing down
+# Storing
 
 
 async def write_stats(server: Server) -> None:
@@ -178,7 +178,7 @@ class LoadSampler:
         )
 
 
-# Hearing
+# Listening
 
 
 async def listen(server: Server) -> None:

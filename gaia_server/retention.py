@@ -68,7 +68,7 @@ _OLD: dict[str, LiteralString] = {
 }
 """Table -> the statement that deletes rows older than `days`."""
 
-# A period that is over is closed for keys that did not come back. The row is locked before its count is read.
+# Close finished periods of keys that sent no further request. The row is locked before its count is read.
 _CLOSE: LiteralString = """
     WITH over AS (
         SELECT found.key, found.rule_id FROM rate_limit_configs AS c
@@ -88,7 +88,7 @@ _CLOSE: LiteralString = """
     SELECT count(*) AS changed FROM closed
 """
 _DECAY: LiteralString = "SELECT reputation_decay(%(batch)s) AS changed"
-# A stretch of buckets in the order of their key, and which of them are idle: looked at again once they are locked.
+# A range of buckets in key order, and the idle ones among them: idleness is checked on the locked rows.
 _IDLE: LiteralString = """
     WITH stretch AS MATERIALIZED (
         SELECT b.key, b.rule_id FROM rate_limit_buckets AS b
@@ -102,7 +102,7 @@ _IDLE: LiteralString = """
     ), gone AS (
         DELETE FROM rate_limit_buckets AS b USING idle AS i WHERE b.key = i.key AND b.rule_id = i.rule_id RETURNING 1
     )
-    SELECT (SELECT count(*) FROM stretch) AS looked, (SELECT count(*) FROM gone) AS changed, last.key, last.rule_id
+    SELECT (SELECT count(*) FROM stretch) AS examined, (SELECT count(*) FROM gone) AS changed, last.key, last.rule_id
     FROM (VALUES (1)) AS one LEFT JOIN (SELECT * FROM stretch ORDER BY key DESC, rule_id DESC LIMIT 1) AS last ON true
 """
 
@@ -146,7 +146,7 @@ async def delete_idle(run: Run, grace_s: float = GRACE_S) -> int:
     while True:
         (row,) = await run(_IDLE, {**position, "batch": BUCKETS, "grace_s": grace_s})
         deleted += row["changed"]
-        if row["looked"] < BUCKETS:
+        if row["examined"] < BUCKETS:
             return deleted
         position = {"after_key": row["key"], "after_rule_id": row["rule_id"]}
         await asyncio.sleep(PAUSE_S)

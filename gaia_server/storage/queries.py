@@ -21,7 +21,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "min_score": "score >= %(min_score)s",
     "max_score": "score <= %(max_score)s",
 }
-# An array and no join: the index that has the list's order is read in that order, and no further than the page.
+# An array instead of a join: the index with the list's order is read in that order, only as far as the page.
 _OF_SCOPE: LiteralString = "rule_id = ANY(ARRAY(SELECT id FROM rate_limit_configs WHERE scope = %(scope)s))"
 
 
@@ -57,7 +57,7 @@ VIOLATIONS = Listing(
     },
 )
 
-# What is used is looked up for the rows of the page only. Also takes `reputation`: whether it is in force.
+# The use is computed for the rows of the page only. Also takes `reputation`: whether it is enabled.
 USAGE = Listing(
     "SELECT rule_id, key FROM rate_limit_buckets UNION ALL SELECT rule_id, key FROM resource_quotas",
     "rule_id, key",

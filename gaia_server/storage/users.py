@@ -9,7 +9,7 @@ from gaia_server.limiting.rules import NAME_PATTERN
 from gaia_server.storage.queries import Listing
 from gaia_server.storage.store import DuplicateName, Rows, Store
 
-# How full each limit of each user is, as of the newest admission.
+# The used share of each limit of each user, as of the newest admission.
 _SHARES: LiteralString = """
     SELECT b.key, b.rule_id, (b.admitted - b.oldest_before)::float8 / greatest(c.limit_value, 1) AS share
     FROM rate_limit_configs AS c JOIN rate_limit_buckets AS b ON b.rule_id = c.id AND b.tail < b.head
@@ -22,8 +22,8 @@ _SHARES: LiteralString = """
     WHERE c.scope = 'user' AND c.enabled
 """
 
-# Only the order needs to look at everybody; which limit it is, and what is used of it now, is looked up for the page.
-# Also takes `reputation`: whether it is in force.
+# Only the order reads all users; the limit and its current use are looked up for the page.
+# Also takes `reputation`: whether it is enabled.
 USERS = Listing(
     f"SELECT key, max(share) AS share FROM ({_SHARES}) AS counted GROUP BY key",  # noqa: S608 - constants
     "share DESC, key",
@@ -74,7 +74,7 @@ _LIMITS: LiteralString = """
     WHERE c.scope = 'user' AND (c.scope_value = %(user)s OR (c.scope_value IS NULL AND c.enabled)) ORDER BY c.id
 """
 
-# What stays keeps what was counted. Of several rules of one type the oldest stays.
+# Rules that stay keep their counts. Of several rules of one type the oldest stays.
 _REPLACE: LiteralString = """
     WITH wanted AS (
         SELECT * FROM unnest(%(types)s::text[], %(values)s::bigint[], %(names)s::text[])

@@ -9,7 +9,7 @@ export const SCOPES = {
   api_key: { one: "API key", all: "each API key", example: "the key" },
   user: { one: "user", all: "each user", example: "the user's id" },
   session: { one: "session", all: "each session", example: "the session's id" },
-  global: { one: "everybody", all: "everybody together", example: "" },
+  global: { one: "all requests", all: "all requests together", example: "" },
 };
 const RESOURCES = [["", "all"], ...[
   "config", "usage", "violations", "analytics", "users", "reputation", "reputation-events", "alerts", "login", "other",
@@ -94,8 +94,8 @@ function summary(rule, before) {
   const whom = rule.scope_value ? `the ${SCOPES[rule.scope].one} ${rule.scope_value}` : SCOPES[rule.scope].all;
   const what = rule.resource_type ? ` to ${rule.resource_type}` : "";
   const most = rule.limit_value ? `At most ${number(rule.limit_value)} requests${what} per ${unit(rule.limit_type)}` : `No request${what} at all`;
-  const notes = [rule.enabled ? "" : "Not enforced.", restartsCount(rule, before) ? "Counting restarts from zero." : "", locksOut(rule) ? "This page is locked out as well." : ""];
-  return [`${most} for ${whom}.`, ...notes].filter(Boolean).join(" ");
+  const hints = [rule.enabled ? "" : "Not enforced.", restartsCount(rule, before) ? "Counting restarts from zero." : "", locksOut(rule) ? "This page is locked out as well." : ""];
+  return [`${most} for ${whom}.`, ...hints].filter(Boolean).join(" ");
 }
 
 const restartsCount = (rule, before) => before && ["scope", "scope_value", "limit_type", "resource_type"].some((name) => rule[name] !== before[name]);

@@ -40,8 +40,8 @@ def test_life_of_a_rule(client: httpx.Client, rule: dict[str, Any]) -> None:
     replaced = client.put(f"/config/{stored['id']}", json={**rule, "limit_value": 6, "enabled": False})
     assert (replaced.status_code, replaced.json()["limit_value"], replaced.json()["enabled"]) == (200, 6, False)
     assert client.delete(f"/config/{stored['id']}").status_code == 204
-    for ask in (client.get, client.delete):
-        assert is_problem(ask(f"/config/{stored['id']}"), 404)
+    for method in (client.get, client.delete):
+        assert is_problem(method(f"/config/{stored['id']}"), 404)
 
 
 def test_duplicate(client: httpx.Client, rule: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def test_life_of_a_users_limits(server: Running, client: httpx.Client, user: str
 def test_rules_for_all_users_are_listed_too(server: Running, client: httpx.Client) -> None:
     """All applicable limits are listed, own or not; limits for one resource stay when the others are set."""
     user = unique("user")
-    everybody = server.rule(scope="user", limit_value=70)
+    for_all_users = server.rule(scope="user", limit_value=70)
     for_one_resource = server.rule(scope="user", scope_value=user, limit_value=7, resource_type="usage")
     found = client.put(path_of(user), json={"limits": {"monthly_quota": 9}}).json()["limits"]
     assert [(one["limit_value"], one["own"], one["resource_type"]) for one in found] == [
@@ -69,7 +69,7 @@ def test_rules_for_all_users_are_listed_too(server: Running, client: httpx.Clien
         (7, True, "usage"),
         (9, True, None),
     ]
-    client.delete(f"/config/{everybody['id']}")
+    client.delete(f"/config/{for_all_users['id']}")
     client.delete(path_of(user))
     assert client.get(f"/config/{for_one_resource['id']}").status_code == 404
 

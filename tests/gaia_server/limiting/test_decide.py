@@ -57,7 +57,7 @@ def used(connection: Connection) -> int:
 def test_each_request_gets_its_own_standings(schema: str, connection: Connection) -> None:
     """Requests of one batch are decided in order, each under the rules that apply to it."""
     per_user = sql_limiter.rule(connection, "requests_per_hour", 2)
-    everybody = sql_limiter.rule(connection, "requests_per_hour", 4, scope="global", resource="usage")
+    global_rule = sql_limiter.rule(connection, "requests_per_hour", 4, scope="global", resource="usage")
 
     async def steps(limiter: LimiterConnection) -> None:
         batch = [Question(ADA, "config"), Question(PEER, "config"), Question(ADA, "usage"), Question(BOB, "usage")]
@@ -66,8 +66,8 @@ def test_each_request_gets_its_own_standings(schema: str, connection: Connection
         assert stand == [
             [(per_user, "user:ada", 1)],
             [],
-            [(per_user, "user:ada", 0), (everybody, "global", 3)],
-            [(per_user, "user:bob", 1), (everybody, "global", 2)],
+            [(per_user, "user:ada", 0), (global_rule, "global", 3)],
+            [(per_user, "user:bob", 1), (global_rule, "global", 2)],
         ]
         assert admitted(await limiter.decide([Question(ADA, "usage"), Question(BOB, "usage")])) == [False, True]
 

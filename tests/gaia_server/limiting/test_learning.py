@@ -80,9 +80,9 @@ batches: st.SearchStrategy[list[tuple[float, Requests]]] = st.lists(
 )
 
 ADA = PRINCIPALS[0]
-# The second violation makes a flagged user of a standard one in the middle of a batch, and halves what is left.
+# The second violation turns a standard user into a flagged one within a batch, which halves the limits.
 FALLING = [(1.0, [(ADA, 25), (PRINCIPALS[1], 3), (ADA, 25)]), (60.0, [(ADA, 25)])]
-# The hundredth clean request makes a trusted user, who may go on where others are refused.
+# The hundredth clean request makes the user trusted, which raises the limits.
 RISING = [(1.0, [(ADA, 25)]), (60.0, [(ADA, 25)])]
 
 

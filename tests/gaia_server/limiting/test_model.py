@@ -47,7 +47,7 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
             self.model = model.Limiter()
 
         @initialize(kind=st.sampled_from(LIMIT_TYPES), limit=limits)
-        def begin(self, kind: str, limit: int) -> None:
+        def add_first_rule(self, kind: str, limit: int) -> None:
             self.add(("user", None), kind, limit, None)
 
         @precondition(lambda self: len(self.model.rules) < 5)
@@ -63,13 +63,13 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
             self.model.rules[made] = model.Rule(made, scope, value, kind, limit, resource)
 
         @rule(batch=st.lists(questions, min_size=1, max_size=30))
-        def ask(self, batch: list[Question]) -> None:
+        def decide(self, batch: list[Question]) -> None:
             expected = [self.model.decide(*question, self.now) for question in batch]
             assert standings(connection, batch, self.now) == expected
 
         @rule(question=questions, times=st.integers(2, 60))
-        def ask_again_and_again(self, question: Question, times: int) -> None:
-            self.ask([question] * times)
+        def decide_repeatedly(self, question: Question, times: int) -> None:
+            self.decide([question] * times)
 
         @rule(seconds=st.sampled_from(SPANS_S))
         def wait(self, seconds: float) -> None:
@@ -86,13 +86,13 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
             connection.execute("UPDATE rate_limit_configs SET limit_value = %s WHERE id = %s", (limit, chosen.id))
 
         @rule(data=st.data())
-        def switch_a_rule(self, data: st.DataObject) -> None:
+        def enable_or_disable_a_rule(self, data: st.DataObject) -> None:
             chosen = self._one(data)
             chosen.enabled = not chosen.enabled
             connection.execute("UPDATE rate_limit_configs SET enabled = NOT enabled WHERE id = %s", (chosen.id,))
 
         @rule(data=st.data(), kind=st.sampled_from(LIMIT_TYPES))
-        def change_a_kind(self, data: st.DataObject, kind: str) -> None:
+        def change_the_limit_type(self, data: st.DataObject, kind: str) -> None:
             chosen = self._one(data)
             if kind != chosen.kind:
                 self.model.forget(chosen.id)

@@ -19,15 +19,15 @@ def connection(schema: str) -> Iterator[Connection]:
         yield connection
 
 
-def check(connection: Connection, who: str = "u", resource: str = "config") -> Sequence[Standing]:
+def check(connection: Connection, user: str = "u", resource: str = "config") -> Sequence[Standing]:
     """Return the standings of all rules after one request."""
-    (decision,) = decide_batch(connection, [Question(Principal("user", who), resource)])
+    (decision,) = decide_batch(connection, [Question(Principal("user", user), resource)])
     return decision.standings
 
 
-def admits(connection: Connection, who: str = "u") -> bool:
+def admits(connection: Connection, user: str = "u") -> bool:
     """Return whether one request passes."""
-    return all(standing.admitted for standing in check(connection, who))
+    return all(standing.admitted for standing in check(connection, user))
 
 
 def test_ring_is_bounded(connection: Connection) -> None:
@@ -54,12 +54,12 @@ def test_race(schema: str, connection: Connection) -> None:
     rule(connection, "requests_per_minute", 100)
     rule(connection, "monthly_quota", 100)
 
-    def ask(_: int) -> int:
+    def admitted_of(_: int) -> int:
         with psycopg.connect(schema, autocommit=True) as one:
             return sum(admits(one) for _ in range(25))
 
     with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(ask, range(16))) == 100
+        assert sum(pool.map(admitted_of, range(16))) == 100
 
 
 def test_opposite_locks_do_not_deadlock(schema: str, connection: Connection) -> None:
@@ -67,12 +67,12 @@ def test_opposite_locks_do_not_deadlock(schema: str, connection: Connection) -> 
     for scope in ("user", "global", "user", "global"):
         rule(connection, "requests_per_minute", 1_000_000, scope=scope)
 
-    def ask(number: int) -> int:
+    def admitted_of(number: int) -> int:
         with psycopg.connect(schema, autocommit=True) as one:
             return sum(admits(one, f"u{(number + turn) % 3}") for turn in range(40))
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(ask, range(8))) == 320
+        assert sum(pool.map(admitted_of, range(8))) == 320
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_violations_are_summed_per_second(connection: Connection) -> None:
 
 def test_deleting_a_key_rule_leaves_no_trace(connection: Connection) -> None:
     """When no rule names an API key any more, its counts under other rules are deleted too."""
-    everybody = rule(connection, "daily_quota", 1, scope="api_key")
+    for_all_keys = rule(connection, "daily_quota", 1, scope="api_key")
     rule(connection, "requests_per_hour", 1, scope="api_key")
     named = rule(connection, "requests_per_second", 5, scope="api_key", value="run-7")
     for _ in range(3):
@@ -172,7 +172,7 @@ def test_deleting_a_key_rule_leaves_no_trace(connection: Connection) -> None:
     )
     for table in tables:
         assert connection.execute(f"SELECT * FROM {table} WHERE key ~ 'run-7'").fetchall() == [], table
-    kept = connection.execute("SELECT key FROM resource_quotas WHERE rule_id = %s", (everybody,)).fetchall()
+    kept = connection.execute("SELECT key FROM resource_quotas WHERE rule_id = %s", (for_all_keys,)).fetchall()
     assert kept == [("api_key:other",)]
 
 
