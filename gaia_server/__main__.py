@@ -1,6 +1,6 @@
-"""`gaia_server`: read the settings, take the sockets, serve until SIGTERM.
+"""`gaia_server`: reads the settings, opens or inherits the sockets, serves until SIGTERM.
 
-Exit code 0 after SIGTERM or Ctrl-C, 4 when a setting is no good or the port is taken.
+Exit code 0 after SIGTERM or Ctrl-C, 4 when a setting is invalid or the port is in use.
 """
 
 import os
@@ -19,7 +19,7 @@ from gaia_server.http.bounded_protocol import BoundedHttpProtocol
 from gaia_server.settings import Settings, SettingsError
 
 FIRST_FD = 3
-GRACE_S = 5  # for running requests; what is then said to the database may take 4.5 s more
+GRACE_S = 5  # for running requests; their database statements may take 4.5 s more
 BACKLOG = 2048
 
 
@@ -29,8 +29,8 @@ def main() -> None:
         print(f"gaia_server {__version__}")
         return
     if sys.argv[1:]:
-        _refuse(f"{sys.argv[1]}: unknown argument; the one flag is --version, settings are environment variables")
-    signal.signal(signal.SIGTERM, _leave)
+        _refuse(f"{sys.argv[1]}: unknown argument; the only option is --version, settings are environment variables")
+    signal.signal(signal.SIGTERM, _exit)
     try:
         chosen = settings.read(os.environ)
         sockets = handed_over(os.environ, os.getpid()) or [_listen(chosen)]
@@ -41,7 +41,7 @@ def main() -> None:
     try:
         uvicorn.Server(_config(server)).run(sockets=sockets)
     except KeyboardInterrupt:
-        _leave(signal.SIGINT, None)
+        _exit(signal.SIGINT, None)
 
 
 def _config(server: Server) -> uvicorn.Config:
@@ -49,13 +49,13 @@ def _config(server: Server) -> uvicorn.Config:
         app.build(server),
         http=BoundedHttpProtocol,
         ws="websockets-sansio",
-        ws_max_size=4096,  # clients have nothing to say
+        ws_max_size=4096,  # messages of clients are ignored
         ws_per_message_deflate=False,
         loop="uvloop",
         lifespan="on",
         access_log=False,
         log_config=None,
-        proxy_headers=False,  # whom to believe is decided by limiter.principal
+        proxy_headers=False,  # limiting.principal decides which proxies are trusted
         server_header=False,
         timeout_keep_alive=75,  # longer than a proxy or a client pool keeps an idle connection
         timeout_graceful_shutdown=GRACE_S,
@@ -63,19 +63,19 @@ def _config(server: Server) -> uvicorn.Config:
 
 
 def handed_over(variables: Mapping[str, str], pid: int) -> list[socket.socket]:
-    """Return the listening sockets that our parent gave us (the protocol of systemd's LISTEN_FDS).
+    """Return the listening sockets that the parent process handed over (systemd's LISTEN_FDS protocol).
 
-    None when there are none, or when they are meant for another process. Raises SettingsError.
+    Empty when there are none, or when they are for another process. Raises SettingsError.
     """
     count = variables.get("LISTEN_FDS", "0")
     if variables.get("LISTEN_PID", str(pid)) != str(pid) or count == "0":
         return []
     if count not in ("1", "2"):
-        raise SettingsError(f"LISTEN_FDS: {count!r} is not 1 (the public socket) or 2 (and a private one)")
+        raise SettingsError(f"LISTEN_FDS: {count!r} must be 1 (the public socket) or 2 (a private socket as well)")
     try:
         return [socket.socket(fileno=FIRST_FD + index) for index in range(int(count))]
     except OSError as error:
-        raise SettingsError(f"LISTEN_FDS: file descriptor {FIRST_FD} and on are not sockets: {error}") from error
+        raise SettingsError(f"LISTEN_FDS: file descriptors from {FIRST_FD} on are not sockets: {error}") from error
 
 
 def _listen(chosen: Settings) -> socket.socket:
@@ -90,7 +90,7 @@ def _listen(chosen: Settings) -> socket.socket:
     return listener
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
+def _exit(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 

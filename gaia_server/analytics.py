@@ -1,18 +1,18 @@
-"""What `/analytics` says: every number computed from stored rows, none assumed. Pure."""
+"""The body of `/analytics`: every number is computed from stored rows, none is assumed. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 PERIODS = ("minute", "hour", "day")
-"""What decisions and load are summed up by, UTC."""
+"""The periods (UTC) that decisions and load are grouped by."""
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def summary(rows: Mapping[str, Rows], minutes: int, per: str) -> dict[str, Any]:
-    """Return the answer from the rows of `store.Store.analytics`.
+    """Return the response body from the rows of `store.Store.analytics`.
 
-    Ratios are of what was decided (0 to 1), None where nothing was; a rule's share is of all hits.
+    Ratios are parts of all decisions (0 to 1), None without decisions; a rule's share is its part of all hits.
     """
     counted = _counted(rows["decisions"])
     hits = sum(row["hits"] for row in rows["by_rule"])

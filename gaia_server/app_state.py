@@ -1,4 +1,4 @@
-"""What one server process holds, and the questions its routes and background work ask of it."""
+"""The state of one server process, shared by its routes and its background tasks."""
 
 import asyncio
 import hashlib
@@ -18,12 +18,12 @@ from gaia_server import __version__
 from gaia_server.auth import Access
 from gaia_server.connection import TIMEOUT_S, Unavailable
 from gaia_server.limiting import principal as limiting_principal
-from gaia_server.limiting.decide import Checks, Question
+from gaia_server.limiting.decide import LimiterConnection, Question
 from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.group_commit import Batcher, Overloaded
 from gaia_server.limiting.principal import Principal
 from gaia_server.metrics import Metrics, resident_bytes
-from gaia_server.push.alerts import Watch
+from gaia_server.push.alerts import AlertWatch
 from gaia_server.push.hub import Hub
 from gaia_server.push.violations import Pending
 from gaia_server.settings import Settings
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Seen:
-    """What the background work saw last."""
+class Observed:
+    """The latest observations of the background tasks."""
 
     violations_per_minute: int = 0
     requests_per_second: float = 0.0
@@ -44,60 +44,60 @@ class Seen:
 
 @dataclass
 class Server:
-    """One process: its settings, its database, its clients."""
+    """One server process: its settings, its database, its clients."""
 
     settings: Settings
-    digest: str | None  # sha256 of the executable it was started from; None if it was not started from one
+    digest: str | None  # sha256 of the executable file; None if the process runs from source
     store: Store = field(init=False)
-    checks: Checks = field(init=False)
+    limiter: LimiterConnection = field(init=False)
     batcher: Batcher[Question, Decision] = field(init=False)
     access: Access = field(init=False)
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
-    watch: Watch = field(default_factory=Watch)
+    watch: AlertWatch = field(default_factory=AlertWatch)
     pending: Pending = field(default_factory=Pending)
-    counts: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # decisions not yet written down
-    seen: Seen = field(default_factory=Seen)
-    named_keys: frozenset[str] | None = None  # API keys that enabled rules name; None: not read yet
+    counts: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # decisions not yet stored
+    observed: Observed = field(default_factory=Observed)
+    named_keys: frozenset[str] | None = None  # API keys named by enabled rules; None: rules not read yet
     requests: int = 0
     started: float = field(default_factory=time.monotonic)
     instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _ping: asyncio.Task[bool] | None = None
-    _reading: asyncio.Task[None] | None = None
+    _rules_read: asyncio.Task[None] | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
-        self.checks = Checks(self.settings.database_url, learning=self.settings.reputation_enabled)
+        self.limiter = LimiterConnection(self.settings.database_url, learning=self.settings.reputation_enabled)
         self.access = Access(self.settings.admin_token)
         self.metrics = Metrics(self.gauges, self.digest)
-        self.batcher = Batcher(self.checks.decide, self.metrics.batch_size.observe)
+        self.batcher = Batcher(self.limiter.decide, self.metrics.batch_size.observe)
 
     # Rules
 
     async def read_rules(self) -> None:
-        """Take over what the database says about rules. Raises Unavailable."""
+        """Read the rules from the database. Raises Unavailable."""
         rules = await self.store.rules()
         self.named_keys = frozenset(
             rule.scope_value for rule in rules if rule.enabled and rule.scope == "api_key" and rule.scope_value
         )
-        self.seen.rules = sum(rule.enabled for rule in rules)
+        self.observed.rules = sum(rule.enabled for rule in rules)
         self.metrics.keep_rules({rule.id for rule in rules})
 
     async def _first_rules(self) -> None:
-        """Read the rules before the first decision; many who ask at once share one reading. Raises Unavailable.
+        """Read the rules before the first decision; concurrent requests share one read. Raises Unavailable.
 
-        Without them a key that a rule names would be taken for anybody's address.
+        Without the rules an API key that a rule names would be counted by its client's address.
         """
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self.read_rules())
-        await asyncio.shield(self._reading)  # somebody else waits for it, too
+        if self._rules_read is None or self._rules_read.done():
+            self._rules_read = asyncio.create_task(self.read_rules())
+        await asyncio.shield(self._rules_read)  # other requests wait for it, too
 
     # Limiting
 
     def principal(self, connection: HTTPConnection) -> Principal:
-        """Whose request this is."""
+        """Return the principal of a request."""
         claims = limiting_principal.claims(connection.scope["headers"])
-        named = "x-user-id" in claims or "x-session-id" in claims  # only then it matters who says so
+        named = "x-user-id" in claims or "x-session-id" in claims  # only these need the admin token
         return limiting_principal.principal(
             claims,
             connection.client.host if connection.client else None,
@@ -107,9 +107,9 @@ class Server:
         )
 
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
-        """Decide one request, count it and remember what was refused.
+        """Decide one request, count it and record refusals.
 
-        While the database is away a request passes unlimited if the settings say so. Raises Unavailable.
+        While the database is unavailable, a request passes unlimited if the settings allow it. Raises Unavailable.
         """
         principal, started = self.principal(connection), time.perf_counter()
         try:
@@ -139,15 +139,15 @@ class Server:
     # Health
 
     async def database_answers(self) -> bool:
-        """Whether the database answers within TIMEOUT_S. Many who ask at once share one question."""
+        """Whether the database answers within TIMEOUT_S. Concurrent callers share one ping."""
         if self._ping is None or self._ping.done():
-            self._ping = asyncio.create_task(self._ask())
-        ping = self._ping  # somebody may ask anew while we wait
+            self._ping = asyncio.create_task(self._ping_database())
+        ping = self._ping  # another caller may start a new ping during the wait
         done, _ = await asyncio.wait({ping}, timeout=TIMEOUT_S)
-        self.seen.database = bool(done) and ping.result()
-        return self.seen.database
+        self.observed.database = bool(done) and ping.result()
+        return self.observed.database
 
-    async def _ask(self) -> bool:
+    async def _ping_database(self) -> bool:
         try:
             await self.store.ping()
         except Unavailable:
@@ -155,7 +155,7 @@ class Server:
         return True
 
     def health(self, *, connected: bool) -> dict[str, Any]:
-        """Return what /health says."""
+        """Return the body of /health."""
         use = self.store.pool_use
         return {
             "status": "healthy" if connected else "unhealthy",
@@ -176,41 +176,44 @@ class Server:
     def _limiting(self, *, connected: bool) -> dict[str, str]:
         if not self.settings.rate_limit_enabled:
             return {"status": "disabled"}
-        away = "allowing" if self.settings.on_db_down == "allow" else "denying"
-        return {"status": "enabled" if connected else away, "on_db_down": self.settings.on_db_down}
+        without_database = "allowing" if self.settings.on_db_down == "allow" else "denying"
+        return {"status": "enabled" if connected else without_database, "on_db_down": self.settings.on_db_down}
 
     @property
     def uptime_s(self) -> float:
-        """Seconds since this process was ready to begin."""
+        """Seconds since this process was ready to serve."""
         return time.monotonic() - self.started
 
     def gauges(self) -> dict[str, tuple[str, float]]:
-        """Return the gauges of /metrics."""
+        """Return the gauges of /metrics: name -> (help, value)."""
         use = self.store.pool_use
         return {
             "gaia_websocket_clients": ("Connected WebSocket clients.", len(self.hub.clients)),
-            "gaia_database_up": ("Whether the database answered last.", float(self.seen.database)),
-            "gaia_database_pool_connections": ("Connections of the pool.", use.size),
+            "gaia_database_up": ("Whether the last database ping succeeded.", float(self.observed.database)),
+            "gaia_database_pool_connections": ("Connections in the pool.", use.size),
             "gaia_database_pool_in_use": ("Connections in use.", use.in_use),
             "gaia_database_pool_waiting": ("Requests waiting for a connection.", use.waiting),
-            "gaia_database_pool_max": ("Most connections the pool may have.", use.maximum),
-            "gaia_rate_limit_rules": ("Enabled rules.", self.seen.rules),
-            "gaia_violations_last_minute": ("Requests refused in the last minute.", self.seen.violations_per_minute),
-            "gaia_alerts_firing": ("Alerts that fire now.", float(self.watch.firing is not None)),
-            "gaia_uptime_seconds": ("Since this process was ready to begin.", self.uptime_s),
+            "gaia_database_pool_max": ("Maximum size of the pool.", use.maximum),
+            "gaia_rate_limit_rules": ("Enabled rules.", self.observed.rules),
+            "gaia_violations_last_minute": (
+                "Requests refused in the last minute.",
+                self.observed.violations_per_minute,
+            ),
+            "gaia_alerts_firing": ("Alerts that are firing.", float(self.watch.firing is not None)),
+            "gaia_uptime_seconds": ("Seconds since this process was ready to serve.", self.uptime_s),
         }
 
     def stats(self) -> dict[str, Any]:
-        """Return what a `stats` message says."""
+        """Return the data of a `stats` message."""
         use = self.store.pool_use
         return {
-            "requests_per_second": round(self.seen.requests_per_second, 2),
+            "requests_per_second": round(self.observed.requests_per_second, 2),
             "requests": self.requests,
-            "violations_last_minute": self.seen.violations_per_minute,
-            "rules": self.seen.rules,
+            "violations_last_minute": self.observed.violations_per_minute,
+            "rules": self.observed.rules,
             "websocket_clients": len(self.hub.clients),
             "database": {
-                "status": "connected" if self.seen.database else "disconnected",
+                "status": "connected" if self.observed.database else "disconnected",
                 "pool": {"size": use.size, "in_use": use.in_use, "waiting": use.waiting, "max": use.maximum},
             },
             "memory_bytes": resident_bytes(),
@@ -220,13 +223,13 @@ class Server:
             "instance": self.instance,
             "alerts": {
                 "firing": [self.watch.firing.to_json()] if self.watch.firing else [],
-                "watched": [self.watch.rule.to_json(self.seen.violations_per_minute)],
+                "watched": [self.watch.rule.to_json(self.observed.violations_per_minute)],
             },
         }
 
 
 def executable_digest(program: str) -> str | None:
-    """Return the sha256 of the single-file executable that `program` is; None if it is none."""
+    """Return the sha256 of `program` if it is a single-file executable, else None."""
     path = Path(program)
     if not path.is_file() or not zipfile.is_zipfile(path):
         return None

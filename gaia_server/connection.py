@@ -1,4 +1,4 @@
-"""How this server speaks to PostgreSQL: who it says it is, and whether a connection is still worth using."""
+"""PostgreSQL connections: their arguments, timeouts, and the check that an idle connection is usable."""
 
 import asyncio
 import select
@@ -13,19 +13,19 @@ TIMEOUT_S = 2.0
 """How long a request waits for the database before it is answered 503."""
 
 CANCEL_S = 0.25
-"""How long the database may then take to give up what it was asked: what waits for a lock does, and counts nothing."""
+"""How long the database may take to cancel a statement: one that waits for a lock is cancelled and counts nothing."""
 
 UNDONE = (
     psycopg.errors.ForeignKeyViolation,  # a rule was deleted meanwhile
-    psycopg.errors.SerializationFailure,  # or changed its kind
+    psycopg.errors.SerializationFailure,  # or changed its limit type
     psycopg.errors.DeadlockDetected,
-    psycopg.errors.AdminShutdown,  # said in place of an answer: the session was ended before it could commit
+    psycopg.errors.AdminShutdown,  # the session was terminated before it could commit
 )
-"""Errors after which nothing came of a statement, for what others did: it may be tried again."""
+"""Errors that other sessions cause and after which a statement had no effect: it may be retried."""
 
 TRIES = 3
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Unavailable(Exception):
@@ -37,13 +37,13 @@ def arguments() -> dict[str, Any]:
     return {"application_name": APPLICATION_NAME, "autocommit": True, "connect_timeout": 2, "tcp_user_timeout": 3000}
 
 
-async def in_time(asking: Coroutine[Any, Any, Answer]) -> Answer:
-    """Return what the database answers within TIMEOUT_S. Raises TimeoutError.
+async def in_time(call: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of a database call if it comes within TIMEOUT_S. Raises TimeoutError.
 
-    A cancelled statement waits up to 10 s for the database to give it up, and one that is frozen never does.
-    Cancelled once more, psycopg closes the connection instead, so nobody else is held up and nothing is left behind.
+    psycopg waits up to 10 s for the database to confirm a cancelled statement, and a frozen database never does.
+    When cancelled a second time, psycopg closes the connection instead, so no other request is blocked.
     """
-    task = asyncio.create_task(asking)
+    task = asyncio.create_task(call)
     try:
         done, _ = await asyncio.wait({task}, timeout=TIMEOUT_S)
         if not done:
@@ -54,18 +54,18 @@ async def in_time(asking: Coroutine[Any, Any, Answer]) -> Answer:
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_S)
         if not task.cancelled():
-            task.exception()  # seen, also if we are cancelled: else asyncio would log it as lost
+            task.exception()  # retrieve it even when cancelled, else asyncio logs it as never retrieved
 
 
 async def configure(connection: AsyncConnection[Any]) -> None:
-    """Set what no connection string can: after this the database itself gives up a statement. Raises TimeoutError."""
+    """Set the session parameters: the database itself cancels a statement after 3 s. Raises TimeoutError."""
     await in_time(
         connection.execute("SELECT set_config('statement_timeout', '3s', false), set_config('TimeZone', 'UTC', false)")
     )
 
 
 def is_alive(connection: AsyncConnection[Any]) -> bool:
-    """Whether an idle connection is still worth using: nobody has anything to say on it, not even goodbye."""
+    """Whether an idle connection is usable: open, with nothing to read, not even its end."""
     if connection.closed:
         return False
     poll = select.poll()
@@ -74,7 +74,7 @@ def is_alive(connection: AsyncConnection[Any]) -> bool:
 
 
 async def check(connection: AsyncConnection[Any]) -> None:
-    """Refuse a connection that was lost while it was idle, before anything is said on it. Raises OperationalError."""
+    """Reject a connection that was lost while idle, before it is used. Raises OperationalError."""
     if not is_alive(connection):
-        await connection.close()  # it has not noticed itself, and the pool would hand it out again
+        await connection.close()  # psycopg has not noticed the loss, and the pool would reuse the connection
         raise psycopg.OperationalError("the connection was lost while idle")

@@ -1,4 +1,4 @@
-"""JSON and times as the server writes them."""
+"""The server's encoding of JSON and times."""
 
 import json
 from datetime import UTC, datetime

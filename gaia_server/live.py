@@ -1,6 +1,6 @@
-"""Background work and the WebSocket: what happens without being asked.
+"""Background tasks and the WebSocket.
 
-Each piece of work repeats on its own; one that fails because the database is away says so once and goes on.
+Each task repeats independently; one that fails because the database is unavailable logs that once and continues.
 """
 
 import asyncio
@@ -28,29 +28,29 @@ STATS_S = 5.0
 HEARTBEAT_S = 10.0
 PUSH_S = 0.25
 WATCH_S = 0.5
-RULES_S = 2.0  # without a notification rules are read again after this
+RULES_S = 2.0  # without a notification rules are read again after so long
 STATS_FLUSH_S = 2.0
 LOAD_S = 60.0
 
 UNAUTHORISED, FORBIDDEN, TRY_LATER = 4401, 4403, 1013
-SLOW_S = 10.0  # a client that takes no message for so long is given up
-GOODBYE_S = 1.0  # and may take so long to be told
+SLOW_S = 10.0  # a client that takes no message for so long is closed
+CLOSE_S = 1.0  # timeout of that close handshake
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def running(server: Server) -> AsyncIterator[None]:
-    """Keep the pool open and the background work going."""
+    """Keep the pool open and run the background tasks."""
     await server.store.open()
     work = (
         repeat(STATS_S, lambda: broadcast(server, "stats", server.stats())),
         repeat(HEARTBEAT_S, lambda: broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
         repeat(PUSH_S, lambda: push_violations(server)),
-        repeat(WATCH_S, Rate(server).see),
+        repeat(WATCH_S, RequestRate(server).update),
         repeat(WATCH_S, lambda: watch(server)),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
-        repeat(LOAD_S, Load(server).write),
+        repeat(LOAD_S, LoadSampler(server).write),
         repeat(retention.EVERY_S, lambda: retention.upkeep(server)),
         listen(server),
         server.batcher.run(),
@@ -64,12 +64,12 @@ async def running(server: Server) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await _last_words(server)
-        await server.checks.close()
+        await _flush_stats(server)
+        await server.limiter.close()
         await server.store.close()
 
 
-async def _last_words(server: Server) -> None:
+async def _flush_stats(server: Server) -> None:
     try:
         await write_stats(server)
     except Unavailable as error:
@@ -94,18 +94,18 @@ async def repeat(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
             log.exception("background work failed")
 
 
-# Telling
+# Pushing
 
 
 async def broadcast(server: Server, kind: str, data: Any) -> None:
-    """Tell all clients, a chunk at a time, so that requests are answered in between."""
+    """Send a message to all clients, in chunks, so that requests are answered in between."""
     for _ in server.hub.publish(Message.of(kind, data, datetime.now(UTC))):
         await asyncio.sleep(0)
     server.metrics.pushed.labels(kind).inc()
 
 
 async def push_violations(server: Server) -> None:
-    """Tell what was refused since the last time, here and to the other processes."""
+    """Push the refusals since the last call to this process's clients and to the other processes."""
     if violations := server.pending.take():
         for violation in violations:
             await broadcast(server, "violation", violation)
@@ -114,38 +114,38 @@ async def push_violations(server: Server) -> None:
 
 
 async def watch(server: Server) -> None:
-    """Look at the violations of the last minute; tell when an alert fires or resolves, whichever process saw it."""
-    look = await alert_history.look(server.store, server.watch.rule)
-    server.seen.violations_per_minute = look.counted
-    server.seen.database = True
-    if alert := server.watch.see(look.newest):
-        if look.changed:
-            log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": look.counted})
+    """Evaluate the alert on the last minute's violations; push each change, whichever process made it."""
+    evaluation = await alert_history.evaluate(server.store, server.watch.rule)
+    server.observed.violations_per_minute = evaluation.counted
+    server.observed.database = True
+    if alert := server.watch.update(evaluation.newest):
+        if evaluation.changed:
+            log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": evaluation.counted})
         await broadcast(server, "alert", alert.to_json())
 
 
-class Rate:
+class RequestRate:
     """Requests per second, smoothed over about 5 s."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._then, self._requests = time.monotonic(), 0
 
-    async def see(self) -> None:
-        """Look at how many requests came since the last time."""
-        now, seen = time.monotonic(), self._server.seen
+    async def update(self) -> None:
+        """Add the requests since the last call to the average."""
+        now, observed = time.monotonic(), self._server.observed
         current = (self._server.requests - self._requests) / max(now - self._then, 1e-3)
         self._then, self._requests = now, self._server.requests
-        seen.requests_per_second += (current - seen.requests_per_second) * 0.2
-        if seen.requests_per_second < 0.01:
-            seen.requests_per_second = 0.0
+        observed.requests_per_second += (current - observed.requests_per_second) * 0.2
+        if observed.requests_per_second < 0.01:
+            observed.requests_per_second = 0.0
 
 
-# Writing down
+# Storing
 
 
 async def write_stats(server: Server) -> None:
-    """Add the decisions since the last time to the minute's; keep them if the database is away."""
+    """Add the decisions since the last call to the current minute; keep them if the database is unavailable."""
     if taken := dict(server.counts):
         await server.store.add_stats(taken)
         server.counts.subtract(taken)
@@ -153,15 +153,15 @@ async def write_stats(server: Server) -> None:
             del server.counts[key]
 
 
-class Load:
-    """How this process feels, about once a minute."""
+class LoadSampler:
+    """Samples the load of this process, about once a minute."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._then, self._cpu = time.monotonic(), time.process_time()
 
     async def write(self) -> None:
-        """Write down the load since the last time."""
+        """Store the load since the last call."""
         now, cpu = time.monotonic(), time.process_time()
         busy = (cpu - self._cpu) / max(now - self._then, 1e-3)
         self._then, self._cpu = now, cpu
@@ -171,18 +171,18 @@ class Load:
                 "instance": server.instance,
                 "cpu_percent": 100 * busy,
                 "memory_bytes": resident_bytes(),
-                "requests_per_second": server.seen.requests_per_second,
+                "requests_per_second": server.observed.requests_per_second,
                 "websocket_clients": len(server.hub.clients),
                 "pool_in_use": server.store.pool_use.in_use,
             }
         )
 
 
-# Hearing
+# Listening
 
 
 async def listen(server: Server) -> None:
-    """Hear of changed rules and of other processes' violations, as long as the server runs."""
+    """Receive notifications of changed rules and of other processes' violations while the server runs."""
     failing = False
     while True:
         try:
@@ -191,19 +191,19 @@ async def listen(server: Server) -> None:
                 if channel in ("", RULES_CHANNEL):
                     await server.read_rules()
                 elif channel == EVENTS_CHANNEL:
-                    await _hear(server, payload)
+                    await _receive_event(server, payload)
         except (Unavailable, psycopg.Error) as error:
-            server.seen.database = False
+            server.observed.database = False
             if not failing:
-                log.warning("lost the database's notifications", extra={"cause": type(error).__name__})
+                log.warning("lost the connection for database notifications", extra={"cause": type(error).__name__})
             failing = True
             await asyncio.sleep(0.5)
         except Exception:
-            log.exception("hearing notifications failed")
+            log.exception("processing a notification failed")
             await asyncio.sleep(0.5)
 
 
-async def _hear(server: Server, payload: str) -> None:
+async def _receive_event(server: Server, payload: str) -> None:
     event = json.loads(payload)
     if event["from"] != server.instance:
         for violation in event["violations"]:
@@ -214,9 +214,9 @@ async def _hear(server: Server, payload: str) -> None:
 
 
 async def quotas(websocket: WebSocket) -> None:
-    """Serve one client of /ws/admin/quotas until it leaves, does not read, or the server stops."""
+    """Serve one client of /ws/admin/quotas until it disconnects, stops reading, or the server stops."""
     server: Server = websocket.app.state.server
-    await websocket.accept()  # refused before, a browser would not learn the code
+    await websocket.accept()  # without it a browser would not learn the close code
     if refusal := server.access.refusal(websocket, time.time()):
         await websocket.close(UNAUTHORISED if refusal.status == 401 else FORBIDDEN, refusal.detail)
         return
@@ -234,12 +234,12 @@ async def quotas(websocket: WebSocket) -> None:
         reading.cancel()
         writing.cancel()
         _, written = await asyncio.gather(reading, writing, return_exceptions=True)
-    if client.overflown or isinstance(written, TimeoutError):
-        await _give_up(websocket)
+    if client.overflowed or isinstance(written, TimeoutError):
+        await _close_slow_client(websocket)
 
 
 async def _write(websocket: WebSocket, client: Client) -> None:
-    while not client.overflown:
+    while not client.overflowed:
         await client.ready.wait()
         for text in client.take():
             async with asyncio.timeout(SLOW_S):
@@ -247,13 +247,13 @@ async def _write(websocket: WebSocket, client: Client) -> None:
 
 
 async def _read(websocket: WebSocket) -> None:
-    """Wait until the client leaves. What it says is ignored: silence is as good."""
+    """Wait until the client disconnects; its messages are ignored."""
     while (await websocket.receive())["type"] != "websocket.disconnect":
         pass
 
 
-async def _give_up(websocket: WebSocket) -> None:
-    log.info("a client that does not read is given up")
+async def _close_slow_client(websocket: WebSocket) -> None:
+    log.info("closing a WebSocket client that does not read")
     with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-        async with asyncio.timeout(GOODBYE_S):
+        async with asyncio.timeout(CLOSE_S):
             await websocket.close(TRY_LATER, "too slow")

@@ -1,6 +1,6 @@
-"""The log: JSON lines `time, level, msg, ...` on stderr, ours and our libraries' alike.
+"""The log: JSON lines `time, level, msg, ...` on stderr, for the server and its libraries.
 
-JSON escapes control characters, so that nothing a client sends can forge a line.
+JSON escapes control characters, so no client can forge a line.
 """
 
 import json
@@ -14,10 +14,10 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "color_message",
 
 
 class JsonLines(logging.Formatter):
-    """One record, one line."""
+    """Formats one record as one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as a JSON object: fields given as `extra` are kept, a traceback is one field."""
+        """Return the record as a JSON object: fields of `extra` are kept, a traceback is one field."""
         line = {
             "time": timestamp(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -35,5 +35,5 @@ def configure() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it tells each connection's address and query
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it logs the address and query of each connection
     logging.captureWarnings(capture=True)

@@ -1,4 +1,4 @@
-"""Prometheus metrics, in a registry of their own. Labels are bounded: no client can invent one."""
+"""Prometheus metrics, in a separate registry. Labels are bounded: no client can invent one."""
 
 import resource
 import sys
@@ -20,11 +20,11 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 1
 _OUTCOMES = {True: "admitted", False: "denied"}
 
 Gauges = Callable[[], dict[str, tuple[str, float]]]
-"""Name -> (help, value), asked at each scrape."""
+"""Name -> (help, value), read at each scrape."""
 
 
-class _Now(Collector):
-    """Gauges read when they are asked for."""
+class _LiveGauges(Collector):
+    """Gauges that are read at each scrape."""
 
     def __init__(self, gauges: Gauges) -> None:
         self._gauges = gauges
@@ -36,7 +36,7 @@ class _Now(Collector):
 
 
 class Metrics:
-    """Everything that is counted."""
+    """The server's metrics."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -47,7 +47,7 @@ class Metrics:
         )
         self.duration = Histogram(
             "gaia_http_request_duration_seconds",
-            "From the request's head to the answer's end.",
+            "From the end of the request's head to the end of the response.",
             ("route",),
             buckets=_BUCKETS_S,
             registry=registry,
@@ -57,55 +57,55 @@ class Metrics:
         )
         self.rule_decisions = Counter(
             "gaia_rate_limit_rule_decisions",
-            "What each rule that applied said; a request passes if all admit it.",
+            "Decisions of each applicable rule; a request passes if all admit it.",
             ("rule_id", "decision"),
             registry=registry,
         )
         self.decision_seconds = Histogram(
             "gaia_rate_limit_decision_duration_seconds",
-            "From asking the limiter to its answer, waiting for the batch included.",
+            "Time of a limiter decision, including the wait for the batch.",
             buckets=_DECISION_BUCKETS_S,
             registry=registry,
         )
         self.batch_size = Histogram(
             "gaia_rate_limit_batch_size",
-            "Requests decided by one call of the database.",
+            "Requests decided by one database call.",
             buckets=_BATCH_BUCKETS,
             registry=registry,
         )
         self._by_rule: dict[tuple[int, bool], Counter] = {}
-        # finding a child by its labels costs more than counting
+        # looking up a child by its labels costs more than counting
         self.request = lru_cache(maxsize=1024)(self.requests.labels)
         self.route = lru_cache(maxsize=128)(self.duration.labels)
         self.decision = lru_cache(maxsize=128)(self.decisions.labels)
         self.violations = Counter(
             "gaia_rate_limit_violations",
-            "Refusals, one for each rule that refuses.",
+            "Refusals, one per refusing rule.",
             ("scope", "limit_type"),
             registry=registry,
         )
         self.pushed = Counter(
             "gaia_websocket_messages", "Messages pushed to all clients.", ("type",), registry=registry
         )
-        build = GaugeMetricFamily("gaia_build_info", "What runs.", labels=("version", "digest"))
+        build = GaugeMetricFamily("gaia_build_info", "Version and executable digest.", labels=("version", "digest"))
         build.add_metric((__version__, digest or ""), 1)
         registry.register(_Constant(build))
-        registry.register(_Now(gauges))
+        registry.register(_LiveGauges(gauges))
         if Path("/proc/self/stat").exists():
             ProcessCollector(registry=registry)
         else:
             registry.register(_ThisProcess())
 
     def decided(self, rule_id: int, *, admitted: bool) -> None:
-        """Count what one rule said."""
+        """Count one rule's decision."""
         child = self._by_rule.get((rule_id, admitted))
-        if child is None:  # finding a child by its labels costs more than counting
+        if child is None:  # looking up a child by its labels costs more than counting
             child = self._by_rule[rule_id, admitted] = self.rule_decisions.labels(rule_id, _OUTCOMES[admitted])
         child.inc()
 
     def keep_rules(self, rule_ids: Collection[int]) -> None:
-        """Forget the counts of all other rules, so that labels do not pile up."""
-        for rule_id, admitted in [place for place in self._by_rule if place[0] not in rule_ids]:
+        """Remove the counts of all other rules, so that labels do not accumulate."""
+        for rule_id, admitted in [known for known in self._by_rule if known[0] not in rule_ids]:
             del self._by_rule[rule_id, admitted]
             self.rule_decisions.remove(rule_id, _OUTCOMES[admitted])
 
@@ -121,21 +121,21 @@ class _Constant(Collector):
         self._family = family
 
     def collect(self) -> Iterator[Metric]:
-        """Yield it."""
+        """Yield the family."""
         yield self._family
 
 
 class _ThisProcess(Collector):
-    """What ProcessCollector reads from /proc, where there is none."""
+    """Replaces ProcessCollector on systems without /proc."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield memory and processor time, by the usual names."""
+        """Yield memory and CPU time under the standard names."""
         yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory.", value=resident_bytes())
         yield CounterMetricFamily("process_cpu_seconds", "User and system CPU time spent.", value=time.process_time())
 
 
 def resident_bytes() -> int:
-    """Return the memory this process holds now (Linux), or held at most (elsewhere)."""
+    """Return the resident memory of this process: current (Linux) or peak (elsewhere)."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: one shape for every answer that is not a success."""
+"""Errors as RFC 9457 problem details: one format for every error response."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from gaia_server.encoding import encode
 
 
 class Problem(Exception):
-    """An answer that is no success. `errors` names the fields at fault."""
+    """An error response. `errors` names the invalid fields."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """Return the answer itself."""
+        """Return the response."""
         body: dict[str, Any] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -42,7 +42,7 @@ class Problem(Exception):
 
 
 class Json(Response):
-    """A JSON answer; times in it become RFC 3339 UTC with milliseconds."""
+    """A JSON response; times in it become RFC 3339 UTC with milliseconds."""
 
     media_type = "application/json"
 
@@ -52,18 +52,18 @@ class Json(Response):
 
 
 async def on_problem(_request: Request, error: Exception) -> Response:
-    """Answer a Problem that a handler raised."""
+    """Answer with the Problem that a handler raised."""
     assert isinstance(error, Problem)  # noqa: S101 - registered for this class only
     return error.response()
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses: an unknown path, a method the path has not."""
+    """Answer a refusal of the router: an unknown path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    details = {404: "there is nothing at this path", 405: f"{request.method} is not what this path takes"}
+    details = {404: "no such path", 405: f"this path does not support {request.method}"}
     return Problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers).response()
 
 
 async def on_error(_request: Request, _error: Exception) -> Response:
-    """Answer a fault of ours, which the log tells; its text is not for clients."""
-    return Problem(500, "the server made a mistake; its log says which").response()
+    """Answer an internal error; the exception is in the log and is not shown to clients."""
+    return Problem(500, "internal server error; the server's log has the details").response()

@@ -1,7 +1,7 @@
-"""Upkeep: what is old is deleted and what is over is closed, a little at a time.
+"""The retention job: deletes old rows and closes finished quota periods, in small batches.
 
-One process does it at a time. Every statement touches at most BATCH rows and skips those that somebody holds; so no
-request ever waits long for it, and it never waits for a request.
+One process runs it at a time. Every statement touches at most BATCH rows and skips locked rows, so no request waits
+long for it, and it never waits for a request.
 """
 
 import asyncio
@@ -9,21 +9,21 @@ import logging
 from typing import Any, LiteralString
 
 from gaia_server.app_state import Server
-from gaia_server.storage.store import Ask
+from gaia_server.storage.store import Run
 
 EVERY_S = 60.0
 BATCH = 1000
 BUCKETS = 200
-"""How many buckets are looked at in one statement: it holds those that it deletes until it ends."""
+"""Buckets examined by one statement: those it deletes stay locked until it ends."""
 
 GRACE_S = 600.0
-"""How long a key may be idle, beyond the window, before its bucket goes: one that comes back soon keeps it."""
+"""How long a key may be idle, beyond the window, before its bucket is deleted: a key that returns soon keeps it."""
 
 PAUSE_S = 0.02
-"""Between two statements, so that upkeep never takes all of the database."""
+"""The pause between two statements, so that the job never saturates the database."""
 
 LOCK = 0x6761_6961
-"""The advisory lock of who does the upkeep: "gaia"."""
+"""The advisory lock of the process that runs the job: "gaia"."""
 
 _OLD: dict[str, LiteralString] = {
     "rate_limit_violations": """
@@ -58,7 +58,7 @@ _OLD: dict[str, LiteralString] = {
             SELECT id FROM reputation_events WHERE occurred_at < now() - make_interval(days => %(days)s)
             ORDER BY occurred_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
     """,
-    # at the start again, and as long ago: as if never seen
+    # back at the starting score for as long: equivalent to an unknown user
     "reputation_scores": """
         DELETE FROM reputation_scores WHERE key IN (
             SELECT key FROM reputation_scores WHERE tier = 'standard' AND score = 50
@@ -66,9 +66,9 @@ _OLD: dict[str, LiteralString] = {
             LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
     """,
 }
-"""What is deleted after so many `days`, by table."""
+"""Table -> the statement that deletes rows older than `days`."""
 
-# A period that is over is closed for keys that did not come back. The row is locked before its count is read.
+# Close finished periods of keys that sent no further request. The row is locked before its count is read.
 _CLOSE: LiteralString = """
     WITH over AS (
         SELECT found.key, found.rule_id FROM rate_limit_configs AS c
@@ -88,7 +88,7 @@ _CLOSE: LiteralString = """
     SELECT count(*) AS changed FROM closed
 """
 _DECAY: LiteralString = "SELECT reputation_decay(%(batch)s) AS changed"
-# A stretch of buckets in the order of their key, and which of them are idle: looked at again once they are locked.
+# A range of buckets in key order, and the idle ones among them: idleness is checked on the locked rows.
 _IDLE: LiteralString = """
     WITH stretch AS MATERIALIZED (
         SELECT b.key, b.rule_id FROM rate_limit_buckets AS b
@@ -102,7 +102,7 @@ _IDLE: LiteralString = """
     ), gone AS (
         DELETE FROM rate_limit_buckets AS b USING idle AS i WHERE b.key = i.key AND b.rule_id = i.rule_id RETURNING 1
     )
-    SELECT (SELECT count(*) FROM stretch) AS looked, (SELECT count(*) FROM gone) AS changed, last.key, last.rule_id
+    SELECT (SELECT count(*) FROM stretch) AS examined, (SELECT count(*) FROM gone) AS changed, last.key, last.rule_id
     FROM (VALUES (1)) AS one LEFT JOIN (SELECT * FROM stretch ORDER BY key DESC, rule_id DESC LIMIT 1) AS last ON true
 """
 
@@ -110,52 +110,52 @@ log = logging.getLogger(__name__)
 
 
 async def upkeep(server: Server) -> None:
-    """Do what is to be done, if no other process is at it. Raises Unavailable."""
-    async with server.store.alone(LOCK) as ask:
-        if ask is None:
+    """Run the job once, unless another process runs it. Raises Unavailable."""
+    async with server.store.advisory_lock(LOCK) as run:
+        if run is None:
             return
-        changed = {table: await delete_old(ask, table, server.settings.retention_days) for table in _OLD}
-        changed["resource_quotas"] = await close_periods(ask)
-        changed["rate_limit_buckets"] = await forget_idle(ask)
+        changed = {table: await delete_old(run, table, server.settings.retention_days) for table in _OLD}
+        changed["resource_quotas"] = await close_periods(run)
+        changed["rate_limit_buckets"] = await delete_idle(run)
         if server.settings.reputation_enabled:
-            changed["decayed scores"] = await decay(ask)
+            changed["decayed scores"] = await decay(run)
     if done := {name: count for name, count in changed.items() if count}:
-        log.info("upkeep", extra={"changed": done})
+        log.info("retention", extra={"changed": done})
 
 
-async def delete_old(ask: Ask, table: str, days: int) -> int:
-    """Delete what is older than so many days; return how many rows. Raises Unavailable."""
+async def delete_old(run: Run, table: str, days: int) -> int:
+    """Delete a table's rows older than `days`; return the number of rows. Raises Unavailable."""
     counted: LiteralString = "WITH gone AS ({} RETURNING 1) SELECT count(*) AS changed FROM gone"
-    return await _until_done(ask, counted.replace("{}", _OLD[table]), days=days)
+    return await _until_done(run, counted.replace("{}", _OLD[table]), days=days)
 
 
-async def close_periods(ask: Ask) -> int:
-    """Close the quota periods that are over; return how many. Raises Unavailable."""
-    return await _until_done(ask, _CLOSE)
+async def close_periods(run: Run) -> int:
+    """Close finished quota periods; return their number. Raises Unavailable."""
+    return await _until_done(run, _CLOSE)
 
 
-async def decay(ask: Ask) -> int:
-    """Let whole weeks that passed count; return how many scores moved. Raises Unavailable."""
-    return await _until_done(ask, _DECAY)
+async def decay(run: Run) -> int:
+    """Apply the decay of whole weeks to scores; return the number of changed scores. Raises Unavailable."""
+    return await _until_done(run, _DECAY)
 
 
-async def forget_idle(ask: Ask, grace_s: float = GRACE_S) -> int:
-    """Look once at every bucket and delete those of idle keys; return how many. Raises Unavailable."""
-    forgotten: int = 0
-    place: dict[str, Any] = {"after_key": "", "after_rule_id": 0}
+async def delete_idle(run: Run, grace_s: float = GRACE_S) -> int:
+    """Examine every bucket once and delete those of idle keys; return their number. Raises Unavailable."""
+    deleted: int = 0
+    position: dict[str, Any] = {"after_key": "", "after_rule_id": 0}
     while True:
-        (row,) = await ask(_IDLE, {**place, "batch": BUCKETS, "grace_s": grace_s})
-        forgotten += row["changed"]
-        if row["looked"] < BUCKETS:
-            return forgotten
-        place = {"after_key": row["key"], "after_rule_id": row["rule_id"]}
+        (row,) = await run(_IDLE, {**position, "batch": BUCKETS, "grace_s": grace_s})
+        deleted += row["changed"]
+        if row["examined"] < BUCKETS:
+            return deleted
+        position = {"after_key": row["key"], "after_rule_id": row["rule_id"]}
         await asyncio.sleep(PAUSE_S)
 
 
-async def _until_done(ask: Ask, query: LiteralString, **given: int) -> int:
+async def _until_done(run: Run, query: LiteralString, **given: int) -> int:
     total: int = 0
     while True:
-        (row,) = await ask(query, {"batch": BATCH, **given})
+        (row,) = await run(query, {"batch": BATCH, **given})
         total += row["changed"]
         if row["changed"] < BATCH:
             return total

@@ -1,4 +1,4 @@
-"""What the server is told, from environment variables. A bad value is refused before anything starts."""
+"""The server's settings, from environment variables. An invalid value is refused before anything starts."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ MINIMUM_TOKEN_LENGTH = 8
 DEFAULT_RETENTION_DAYS = 30
 MAX_RETENTION_DAYS = 3650
 FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
-"""Switches of other features: checked and reported here, used elsewhere."""
+"""Switches of other features: validated and reported here, used elsewhere."""
 
 ON_DB_DOWN = ("deny", "allow")
-"""What becomes of a request that cannot be decided because the database is away."""
+"""How to treat a request that cannot be decided because the database is unavailable."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingsError(Exception):
-    """A variable is missing or its value is no good; the message says which and what to write, never a secret."""
+    """A variable is missing or invalid; the message names it and the expected value, never a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The server's settings, all checked."""
+    """The server's settings, all validated."""
 
     database_url: str = field(repr=False)
     port: int = DEFAULT_PORT
@@ -41,12 +41,12 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """Where to listen when no socket was handed over: everywhere only if admin routes need a token."""
+        """The address to listen on without handed-over sockets: all interfaces only if admin routes require a token."""
         return "0.0.0.0" if self.admin_token else "127.0.0.1"  # noqa: S104 - only with a token
 
 
 def read(variables: Mapping[str, str]) -> Settings:
-    """Read the settings; an empty value counts as not set. Raises SettingsError."""
+    """Read the settings; an empty value counts as unset. Raises SettingsError."""
     given = {name: value for name, value in variables.items() if value}
     return Settings(
         database_url=_database_url(given),
@@ -69,7 +69,7 @@ def _database_url(given: Mapping[str, str]) -> str:
     try:
         conninfo_to_dict(given["DATABASE_URL"])
     except psycopg.ProgrammingError:
-        # without the cause: it quotes the value, which holds a password
+        # without the cause: it quotes the value, which contains a password
         raise SettingsError(f"DATABASE_URL: not a PostgreSQL connection string; write {example}") from None
     return given["DATABASE_URL"]
 

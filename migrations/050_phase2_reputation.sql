@@ -1,10 +1,10 @@
--- Reputation: how well a user has behaved, and why. The limiter uses it only if it is told to.
+-- Reputation: a score per user, and the events that changed it. The limiter uses it only on request (`learning`).
 --
--- A score runs from 0 to 100 and starts at 50. Below 20 a user is flagged and has half the limits of user rules;
--- from 80 trusted, with 1.5 times; a VIP, made so by hand, has twice. A violation costs 3, 6 or 9 points by
--- severity, 100 clean requests earn one, and each week without either moves the score 5 points towards 50.
+-- A score is 0 to 100 and starts at 50. Below 20 a user is flagged and has half the limits of user rules; from 80
+-- trusted, with 1.5 times the limits; a VIP, set manually, has twice the limits. A violation costs 3, 6 or 9 points by
+-- severity, 100 clean requests earn one, and each week without a change moves the score 5 points towards 50.
 --
--- The runner applies each file in one transaction with a lock timeout, and every index is on a table made here:
+-- The runner applies each file in one transaction with a lock timeout, and every index is on a new table:
 -- squawk-ignore-file prefer-robust-stmts, require-concurrent-index-creation, require-lock-timeout, require-statement-timeout
 
 CREATE FUNCTION reputation_tier(score bigint, vip boolean) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -16,24 +16,24 @@ CREATE TABLE reputation_scores (
     score bigint NOT NULL DEFAULT 50,
     vip boolean NOT NULL DEFAULT false,
     tier text NOT NULL GENERATED ALWAYS AS (reputation_tier(score, vip)) STORED,
-    clean_requests bigint NOT NULL DEFAULT 0,  -- since the last point that they earned
+    clean_requests bigint NOT NULL DEFAULT 0,  -- since the last point earned
     created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),  -- when the score last changed: weeks of decay count from here
+    updated_at timestamptz NOT NULL DEFAULT now(),  -- when the score last changed: weekly decay counts from this time
     CONSTRAINT reputation_scores_score_check CHECK (score BETWEEN 0 AND 100),
     CONSTRAINT reputation_scores_clean_requests_check CHECK (clean_requests >= 0)
 );
 
 CREATE INDEX reputation_scores_score_idx ON reputation_scores (score, key);
 CREATE INDEX reputation_scores_tier_idx ON reputation_scores (tier, score, key);
-CREATE INDEX reputation_scores_updated_at_idx ON reputation_scores (updated_at) WHERE score <> 50;  -- what decays
+CREATE INDEX reputation_scores_updated_at_idx ON reputation_scores (updated_at) WHERE score <> 50;  -- scores that decay
 
 CREATE TABLE reputation_events (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     key text COLLATE "C" NOT NULL REFERENCES reputation_scores (key) ON DELETE CASCADE,
     kind text NOT NULL,
     severity bigint,                  -- of a violation: 1 to 3, costing 3 points each
-    change bigint NOT NULL,           -- of the score, as it was applied
-    reason text,                      -- of a change by hand
+    change bigint NOT NULL,           -- of the score, as applied
+    reason text,                      -- of a manual change
     occurred_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT reputation_events_kind_check CHECK (kind IN ('violation', 'clean', 'decay', 'manual')),
     CONSTRAINT reputation_events_severity_check CHECK ((kind = 'violation') = (severity IS NOT NULL)),
@@ -44,32 +44,32 @@ CREATE TABLE reputation_events (
 CREATE INDEX reputation_events_key_idx ON reputation_events (key, occurred_at DESC, id DESC);
 CREATE INDEX reputation_events_occurred_at_idx ON reputation_events (occurred_at DESC, id DESC);
 
--- What a tier multiplies a limit by.
+-- The factor by which a tier multiplies a limit.
 CREATE FUNCTION reputation_factor(tier text) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE tier WHEN 'flagged' THEN 0.5 WHEN 'trusted' THEN 1.5 WHEN 'vip' THEN 2 ELSE 1 END
 $$;
 
--- The limit that a rule of scope user is for a user of this tier: rounded down, but 1 stays 1, as 0 refuses everything.
+-- The limit of a user rule for this tier: rounded down, but 1 stays 1, because 0 refuses everything.
 CREATE FUNCTION reputation_limit(limit_value bigint, tier text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT greatest(floor(limit_value * reputation_factor(tier))::bigint, least(limit_value, 1))
 $$;
 
--- How grave it is to be refused by a limit of this type.
+-- The severity of a refusal by a limit of this type.
 CREATE FUNCTION reputation_severity(limit_type text) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE limit_type WHEN 'requests_per_second' THEN 1 WHEN 'requests_per_minute' THEN 2 ELSE 3 END
 $$;
 
--- The users of a batch that the limiter decides: their keys, who asks in each request, whom each counter is about.
-CREATE FUNCTION reputation_asked(
+-- The users of a batch: their keys, the user of each request (`requesters`), the user of each counter (`owners`).
+CREATE FUNCTION reputation_users(
     scopes text[], names text[], keys text[], rule_scopes text[],
-    OUT users text[], OUT asking bigint[], OUT owners bigint[]
+    OUT users text[], OUT requesters bigint[], OUT owners bigint[]
 ) LANGUAGE plpgsql STABLE AS $$
 BEGIN
     users := array(
         SELECT DISTINCT 'user:' || a.name COLLATE "C" FROM unnest(scopes, names) AS a (scope, name)
         WHERE a.scope = 'user' ORDER BY 1
     );
-    asking := array(
+    requesters := array(
         SELECT CASE a.scope WHEN 'user' THEN array_position(users, 'user:' || a.name) END
         FROM unnest(scopes, names) WITH ORDINALITY AS a (scope, name, n) ORDER BY a.n
     );
@@ -79,7 +79,7 @@ BEGIN
     );
 END $$;
 
--- Lock users' scores, made if need be, in their order, and read them.
+-- Insert missing scores, lock the users' scores in order, and read them.
 CREATE FUNCTION reputation_lock(users text[], OUT scores bigint[], OUT vips boolean[], OUT cleans bigint[])
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -99,7 +99,7 @@ BEGIN
     END IF;
 END $$;
 
--- What the limits of counters are: those with an owner go by the owner's tier.
+-- The limits of counters: those with an owner depend on the owner's tier.
 CREATE FUNCTION reputation_limits(base bigint[], owners bigint[], scores bigint[], vips boolean[]) RETURNS bigint[]
 LANGUAGE sql IMMUTABLE AS $$
     SELECT array_agg(CASE WHEN c.owner IS NULL THEN c.base
@@ -107,7 +107,7 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM unnest(base, owners) WITH ORDINALITY AS c (base, owner, n)
 $$;
 
--- Write down what a batch taught: the scores as they are now, and each change with its cause.
+-- Store the results of a batch: the new scores, and each change with its cause.
 CREATE FUNCTION reputation_learn(
     users text[], new_scores bigint[], cleans bigint[],
     learnt text[], severities bigint[], changes bigint[], moment timestamptz
@@ -121,8 +121,8 @@ CREATE FUNCTION reputation_learn(
         FROM unnest(learnt, severities, changes) WITH ORDINALITY AS e (key, severity, change, n) ORDER BY e.n
 $$;
 
--- The same as rate_limit_decide, but the limits of user rules go by the users' scores, which learn from each request
--- before the next is decided. Scores are locked after all counters, by everybody.
+-- The same as rate_limit_decide, but the limits of user rules depend on the users' scores, which each request updates
+-- before the next is decided. Every session locks scores after all counters.
 CREATE FUNCTION reputation_decide(
     scopes text[], names text[], keys text[], rule_scopes text[], limit_types text[], moment timestamptz,
     requests bigint[], counters bigint[],
@@ -131,7 +131,7 @@ CREATE FUNCTION reputation_decide(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     base bigint[] := maximum;  -- the limits before reputation
-    a record;                  -- who asks
+    a record;                  -- the users of the batch
     r record;                  -- their scores
     d record;                  -- one request, decided
     first bigint := 1;
@@ -139,9 +139,9 @@ DECLARE
     u bigint;
     worst bigint;
     change bigint;
-    learnt text[]; grave bigint[]; changes bigint[];  -- the events, one by one
+    learnt text[]; severities bigint[]; changes bigint[];  -- the events: user, severity, change
 BEGIN
-    a := reputation_asked(scopes, names, keys, rule_scopes);
+    a := reputation_users(scopes, names, keys, rule_scopes);
     r := reputation_lock(a.users);
     maximum := reputation_limits(base, a.owners, r.scores, r.vips);
     WHILE first <= cardinality(requests) LOOP
@@ -157,7 +157,7 @@ BEGIN
         admitted := admitted || d.admitted;
         limits := limits || d.limits;
         remaining := remaining || d.remaining;
-        u := a.asking[requests[first]];
+        u := a.requesters[requests[first]];
         IF u IS NOT NULL THEN
             worst := (SELECT coalesce(max(reputation_severity(limit_types[s.counter])), 0)
                       FROM unnest(counters[first:after - 1], d.admitted) AS s (counter, admitted)
@@ -168,18 +168,18 @@ BEGIN
             IF change <> 0 THEN
                 r.scores[u] := r.scores[u] + change;
                 learnt := learnt || a.users[u];
-                grave := grave || nullif(worst, 0);
+                severities := severities || nullif(worst, 0);
                 changes := changes || change;
                 maximum := reputation_limits(base, a.owners, r.scores, r.vips);
             END IF;
         END IF;
         first := after;
     END LOOP;
-    PERFORM reputation_learn(a.users, r.scores, r.cleans, learnt, grave, changes, moment);
+    PERFORM reputation_learn(a.users, r.scores, r.cleans, learnt, severities, changes, moment);
 END $$;
 
--- Set a user's reputation by hand, and say why. The row is locked first, so that the event tells the true change.
-CREATE FUNCTION reputation_set(of_key text, new_score bigint, new_vip boolean, because text)
+-- Set a user's reputation manually, with a reason. The row is locked first, so that the event has the actual change.
+CREATE FUNCTION reputation_set(of_key text, new_score bigint, new_vip boolean, new_reason text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     old_score bigint;
@@ -189,11 +189,11 @@ BEGIN
     UPDATE reputation_scores AS r SET score = new_score, vip = new_vip, updated_at = clock_timestamp()
         WHERE r.key = of_key;
     INSERT INTO reputation_events (key, kind, change, reason, occurred_at)
-        VALUES (of_key, 'manual', new_score - old_score, because, clock_timestamp());
+        VALUES (of_key, 'manual', new_score - old_score, new_reason, clock_timestamp());
 END $$;
 
 -- Move scores that have not changed for whole weeks towards 50, five points for each, at most `batch` of them.
--- What is left of the time counts for the next week; so it makes no difference who asks this, and how often.
+-- The remaining time counts for the next week, so the result does not depend on who calls this and how often.
 CREATE FUNCTION reputation_decay(batch bigint) RETURNS bigint LANGUAGE sql AS $$
     WITH due AS (
         SELECT r.key, r.score, floor(extract(epoch FROM now() - r.updated_at) / 604800)::bigint AS weeks
@@ -205,8 +205,8 @@ CREATE FUNCTION reputation_decay(batch bigint) RETURNS bigint LANGUAGE sql AS $$
             updated_at = r.updated_at + due.weeks * interval '168 hours'
         FROM due WHERE r.key = due.key
         RETURNING r.key, r.score - due.score AS change
-    ), told AS (
+    ), recorded AS (
         INSERT INTO reputation_events (key, kind, change) SELECT key, 'decay', change FROM moved RETURNING 1
     )
-    SELECT count(*) FROM told
+    SELECT count(*) FROM recorded
 $$;

@@ -1,10 +1,10 @@
--- Rate limiting: rules, the exact sliding windows and quotas that enforce them, and what is told about it.
+-- Rate limiting: rules, the exact sliding windows and quotas that enforce them, and the records of decisions.
 --
--- A rule applies to a key: 'global', or '<scope>:<value>' of whoever asks ('ip:192.0.2.7').
+-- A rule applies to a key: 'global', or '<scope>:<value>' of the request's principal ('ip:192.0.2.7').
 -- Window rules count admissions in a ring per (key, rule); quota rules count per calendar period (UTC).
 -- Every table about a key leads with it, so that the tables can be sharded by key.
 --
--- The runner applies each file in one transaction with a lock timeout, and every index is on a table made here:
+-- The runner applies each file in one transaction with a lock timeout, and every index is on a new table:
 -- squawk-ignore-file prefer-robust-stmts, require-concurrent-index-creation, require-lock-timeout, require-statement-timeout
 
 -- Rules ------------------------------------------------------------------------------------------
@@ -21,7 +21,7 @@ CREATE TABLE rate_limit_configs (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT rate_limit_configs_rule_name_key UNIQUE (rule_name),
-    -- it is written into HTTP headers as a quoted string, so printable ASCII without quote and backslash
+    -- HTTP headers contain it as a quoted string, so printable ASCII without quote and backslash
     CONSTRAINT rate_limit_configs_rule_name_check CHECK (rule_name ~ '^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,99}$'),
     CONSTRAINT rate_limit_configs_scope_check CHECK (scope IN ('global', 'ip', 'user', 'session', 'api_key')),
     CONSTRAINT rate_limit_configs_scope_value_check CHECK (
@@ -35,15 +35,16 @@ CREATE TABLE rate_limit_configs (
     CONSTRAINT rate_limit_configs_resource_type_check CHECK (length(resource_type) BETWEEN 1 AND 50)
 );
 
--- what a check looks for: the enabled rules of a principal
+-- the lookup of a check: the enabled rules of a principal
 CREATE INDEX rate_limit_configs_scope_idx ON rate_limit_configs (scope, coalesce(scope_value, '')) WHERE enabled;
 
 -- Windows ----------------------------------------------------------------------------------------
 
--- One row per key and rule: the lock of that key, the ring's pointers, and what most decisions need of the ring itself. Admissions that one batch decides have one
--- time and make one run. Run number r (0, 1, ...) stands in slot r % capacity; those from tail to head - 1 are in the
--- window, as far as was looked. The ring doubles when all of it is in the window. So it never forgets an admission
--- that counts, whatever becomes of the limit, and keeps at most twice as many rows as were ever admitted in one window.
+-- One row per key and rule: the lock of that key, the ring's pointers, and the parts of the ring that most decisions
+-- need. The admissions of one batch have one time and form one run. Run number r (0, 1, ...) is in slot r % capacity;
+-- runs from tail to head - 1 were in the window when it was last examined. The ring doubles when all of it is in the
+-- window. So it never loses an admission that counts, even if the limit changes, and keeps at most twice as many rows
+-- as were ever admitted in one window.
 CREATE TABLE rate_limit_buckets (
     key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -52,7 +53,7 @@ CREATE TABLE rate_limit_buckets (
     capacity bigint NOT NULL DEFAULT 8,
     admitted bigint NOT NULL DEFAULT 0, -- admissions so far
     last_at timestamptz NOT NULL DEFAULT '-infinity',  -- the newest admission
-    oldest_at timestamptz NOT NULL DEFAULT '-infinity',  -- the run at the tail, as the ring has it
+    oldest_at timestamptz NOT NULL DEFAULT '-infinity',  -- the run at the tail, copied from the ring
     oldest_before bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (key, rule_id),
     CONSTRAINT rate_limit_buckets_pointers_check CHECK (
@@ -72,8 +73,8 @@ CREATE TABLE rate_limit_ring (
     PRIMARY KEY (key, rule_id, slot)
 ) WITH (fillfactor = 70);
 
--- A ring goes with its bucket. No foreign key: it would look the bucket up at every admission, and who writes to a ring
--- holds its bucket's lock anyway.
+-- A ring is deleted with its bucket. A foreign key would look the bucket up at every admission, and every writer of a
+-- ring has its bucket's lock anyway.
 CREATE FUNCTION rate_limit_buckets_deleted() RETURNS trigger LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -87,7 +88,7 @@ CREATE TRIGGER rate_limit_buckets_deleted AFTER DELETE ON rate_limit_buckets
 
 -- Quotas -----------------------------------------------------------------------------------------
 
--- The running period of each key and quota rule, and the lock of that key.
+-- The current period of each key and quota rule, and the lock of that key.
 CREATE TABLE resource_quotas (
     key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -101,7 +102,7 @@ CREATE TABLE resource_quotas (
 CREATE INDEX resource_quotas_rule_id_idx ON resource_quotas (rule_id, key);
 CREATE INDEX resource_quotas_period_start_idx ON resource_quotas (rule_id, period_start);  -- periods to be closed
 
--- The periods that are over: written when the key asks again or by the upkeep, whichever comes first.
+-- Finished periods: written at the key's next request or by the retention job, whichever comes first.
 CREATE TABLE resource_consumption (
     key text COLLATE "C" NOT NULL,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -115,9 +116,9 @@ CREATE TABLE resource_consumption (
 CREATE INDEX resource_consumption_rule_id_idx ON resource_consumption (rule_id, period_start);
 CREATE INDEX resource_consumption_closed_at_idx ON resource_consumption (closed_at);
 
--- What is told -----------------------------------------------------------------------------------
+-- Records ----------------------------------------------------------------------------------------
 
--- Refused requests, one row per key, rule and second: a flood costs one row a second, not one per request.
+-- Refused requests, one row per key, rule and second: a flood inserts one row a second, not one per request.
 CREATE TABLE rate_limit_violations (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule_id bigint NOT NULL REFERENCES rate_limit_configs (id) ON DELETE CASCADE,
@@ -147,7 +148,7 @@ CREATE TABLE rate_limit_stats (
 
 CREATE INDEX rate_limit_stats_resource_type_idx ON rate_limit_stats (resource_type, minute DESC);
 
--- How each server process felt, about once a minute.
+-- The load of each server process, about once a minute.
 CREATE TABLE system_load_history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     sampled_at timestamptz NOT NULL DEFAULT now(),
@@ -166,7 +167,7 @@ CREATE TABLE system_load_history (
 CREATE INDEX system_load_history_sampled_at_idx ON system_load_history (sampled_at DESC);
 CREATE INDEX system_load_history_instance_idx ON system_load_history (instance, sampled_at DESC);
 
--- Alerts, one row from firing to resolving. All server processes share them: each reads what is here and tells it.
+-- Alerts, one row from firing to resolving. All server processes share them: each reads and pushes the changes.
 CREATE TABLE rate_limit_alerts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
@@ -182,13 +183,13 @@ CREATE TABLE rate_limit_alerts (
     )
 );
 
--- an alert fires once, however many processes see that it should
+-- an alert fires once, whatever the number of processes that evaluate it
 CREATE UNIQUE INDEX rate_limit_alerts_firing_idx ON rate_limit_alerts (name) WHERE resolved_at IS NULL;
 CREATE INDEX rate_limit_alerts_fired_at_idx ON rate_limit_alerts (fired_at DESC, id DESC);
 
--- A rule that changes ----------------------------------------------------------------------------
+-- Changes of rules -------------------------------------------------------------------------------
 
--- A new limit_value keeps what was counted. Any other change makes it a different limit, which starts empty.
+-- A new limit_value keeps the counts. Changes of scope, value, type or resource make a new limit, which starts empty.
 CREATE FUNCTION rate_limit_config_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.updated_at := clock_timestamp();
@@ -205,7 +206,7 @@ END $$;
 CREATE TRIGGER rate_limit_config_changed BEFORE UPDATE ON rate_limit_configs
     FOR EACH ROW EXECUTE FUNCTION rate_limit_config_changed();
 
--- An API key that no rule names any more is nobody: what other rules counted for it goes with its last rule.
+-- An API key that no rule names any more is no principal: its counts under other rules are deleted with its last rule.
 CREATE FUNCTION rate_limit_config_deleted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.scope = 'api_key' AND NOT EXISTS (
@@ -222,7 +223,7 @@ END $$;
 CREATE TRIGGER rate_limit_config_deleted AFTER DELETE ON rate_limit_configs
     FOR EACH ROW EXECUTE FUNCTION rate_limit_config_deleted();
 
--- Every server process listens: whoever changes a rule, and however, all read the rules again.
+-- Every server process listens: after any change of a rule, by any program, all read the rules again.
 CREATE FUNCTION rate_limit_configs_announce() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('gaia_rules', '');
@@ -234,12 +235,12 @@ CREATE TRIGGER rate_limit_configs_announce AFTER INSERT OR UPDATE OR DELETE OR T
 
 -- The limiter ------------------------------------------------------------------------------------
 --
--- A *counter* is one rule's count for one key: a bucket of a window rule, or a quota. Many requests are decided
--- by one call, in their order, as if each came alone: the arrays below hold the counters that the batch touches
+-- A *counter* is one rule's count for one key: a bucket of a window rule, or a quota. One call decides many requests,
+-- in their order, as if each came alone: the arrays below contain the counters that the batch touches
 -- (numbered 1.. in the order of locks: windows, then quotas, each by key and rule) and its *standings*, one for
--- each request and counter. Rows are read and written a set at a time; what is in between are loops over arrays.
--- Functions of many statements are PL/pgSQL, which keeps their plans; those of one expression are SQL, which is
--- inlined into it. None has a SET clause: it would cost every call more than it gains (see `gaia_server/checks.py`).
+-- each request and counter. Rows are read and written in sets; the steps in between are loops over arrays.
+-- Functions of many statements are PL/pgSQL, which caches their plans; those of one expression are SQL, which is
+-- inlined. None has a SET clause: it would cost every call more than it gains (see `gaia_server/limiting/decide.py`).
 
 CREATE FUNCTION rate_limit_window(limit_type text) RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE limit_type
@@ -257,7 +258,7 @@ CREATE FUNCTION rate_limit_period(limit_type text) RETURNS text LANGUAGE sql IMM
     END
 $$;
 
--- A period begins at midnight UTC; a week on Monday, as ISO 8601 has it.
+-- A period starts at midnight UTC; a week starts on Monday, as in ISO 8601.
 CREATE FUNCTION rate_limit_period_start(limit_type text, moment timestamptz) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT date_trunc(rate_limit_period(limit_type), moment, 'UTC')
@@ -269,19 +270,19 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             + ('1 ' || rate_limit_period(limit_type))::interval) AT TIME ZONE 'UTC'
 $$;
 
--- The oldest run after `cutoff`, with its time and the admissions before it; `head` and NULL if there is none. Runs are in
--- the order of time, so most often it is the tail or the one after: gallop, then bisect.
+-- The oldest run after `cutoff`, with its time and the admissions before it; `head` and NULL if there is none. Runs are
+-- in the order of time, so most often it is the tail or the next run: an exponential search, then a binary search.
 CREATE FUNCTION rate_limit_tail(
     of_key text, of_rule_id bigint, INOUT tail bigint, head bigint, capacity bigint, cutoff timestamptz,
     OUT oldest_at timestamptz, OUT oldest_before bigint
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    expired bigint := tail - 1;  -- all up to here have left the window
+    expired bigint := tail - 1;  -- all runs up to this one have left the window
     step bigint := 1;
     probe bigint;
     found record;
 BEGIN
-    tail := head;                -- all from here are in it
+    tail := head;                -- all runs from this one on are in it
     WHILE tail - expired > 1 LOOP
         probe := least(expired + step, (expired + tail) / 2 + 1, tail - 1);
         SELECT r.admitted_at, r.before INTO found FROM rate_limit_ring AS r
@@ -297,7 +298,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- When admission `number` (0, 1, ...) was: the time of the last run that begins at or before it.
+-- The time of admission `number` (0, 1, ...): that of the last run that starts at or before it.
 CREATE FUNCTION rate_limit_admitted_at(
     of_key text, of_rule_id bigint, tail bigint, head bigint, capacity bigint, number bigint
 ) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
@@ -320,7 +321,7 @@ BEGIN
     RETURN found_at;
 END $$;
 
--- Double the ring: a run stays in its slot or moves up by the old capacity, as its number has it.
+-- Double the ring: a run stays in its slot or moves up by the old capacity, depending on its number.
 CREATE FUNCTION rate_limit_grow(of_key text, of_rule_id bigint, head bigint, old bigint) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -332,7 +333,7 @@ BEGIN
     UPDATE rate_limit_buckets AS b SET capacity = 2 * old WHERE b.key = of_key AND b.rule_id = of_rule_id;
 END $$;
 
--- How many admissions of a window rule's key are in the window now, and when the oldest leaves it. Takes no lock.
+-- The number of a key's admissions in a rule's window now, and the time when the oldest leaves it. Takes no lock.
 CREATE FUNCTION rate_limit_used(of_key text, of_rule_id bigint, OUT used bigint, OUT resets_at timestamptz)
 LANGUAGE sql STABLE AS $$
     SELECT coalesce(b.admitted - t.oldest_before, 0), t.oldest_at + w.span
@@ -343,8 +344,8 @@ LANGUAGE sql STABLE AS $$
     WHERE b.key = of_key AND b.rule_id = of_rule_id
 $$;
 
--- Which counters the requests of a batch touch: the enabled rules of everybody, of the principal's scope and of the
--- principal itself, for this resource or for all. `missing` says whether a counter has no row yet.
+-- The counters that the requests of a batch touch: the enabled rules of scope global, of the principal's scope and of
+-- the principal itself, for this resource or for all. `missing`: whether a counter has no row yet.
 CREATE FUNCTION rate_limit_applying(
     scopes text[], names text[], resources text[],
     OUT requests bigint[], OUT counters bigint[], OUT keys text[], OUT rule_ids bigint[], OUT rule_names text[],
@@ -377,7 +378,7 @@ BEGIN
     ) AS d;
 END $$;
 
--- Make the rows that counters lack. Nothing is locked yet, so nobody waits for this in a circle.
+-- Insert the missing rows of counters. Nothing is locked yet, so this cannot deadlock.
 CREATE FUNCTION rate_limit_make(keys text[], rule_ids bigint[], spans interval[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO rate_limit_buckets (key, rule_id)
@@ -388,8 +389,8 @@ BEGIN
         ON CONFLICT DO NOTHING;
 END $$;
 
--- Lock buckets in the order they are given, which is everybody's, and read what they are once they are locked.
--- A rule that changes its kind or goes takes its counters along: then the whole batch is decided anew.
+-- Lock buckets in the given order, which every session uses, and read the locked rows.
+-- A changed limit type or a deleted rule deletes its counters: then the whole batch is decided again.
 CREATE FUNCTION rate_limit_lock_windows(
     keys text[], rule_ids bigint[], OUT heads bigint[], OUT tails bigint[], OUT capacities bigint[], OUT totals bigint[],
     OUT times timestamptz[], OUT oldest timestamptz[], OUT befores bigint[]
@@ -428,8 +429,8 @@ BEGIN
     END IF;
 END $$;
 
--- How many admissions of each bucket are in its window at its time, when the oldest was (NULL: none is) and leaves.
--- The bucket itself knows its newest and its oldest run: the ring is read only when the latter leaves before the former.
+-- For each bucket: the number of admissions in its window at its time, the time of the oldest (NULL: none) and when it
+-- leaves. The bucket has its newest and oldest run: the ring is read only when the oldest leaves before the newest.
 CREATE FUNCTION rate_limit_weigh_windows(
     keys text[], rule_ids bigint[], spans interval[], heads bigint[], capacities bigint[], totals bigint[],
     moment timestamptz,
@@ -462,7 +463,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- When the running period of each quota ends, at its time. A period that is over is closed first.
+-- The end of the current period of each quota, at its time. A finished period is closed first.
 CREATE FUNCTION rate_limit_weigh_quotas(
     keys text[], rule_ids bigint[], limit_types text[], starts timestamptz[], moment timestamptz,
     INOUT used bigint[], INOUT times timestamptz[], OUT ends timestamptz[]
@@ -485,8 +486,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Count the admissions of a batch in its windows: one run each, as they have one time. `used` is what is in the window
--- then; the rows are the caller's since they were locked.
+-- Count the admissions of a batch in its windows: one run per window, because they have one time. `used` is the number
+-- of admissions in the window afterwards; the caller has locked the rows.
 CREATE FUNCTION rate_limit_consume_windows(
     keys text[], rule_ids bigint[], heads bigint[], tails bigint[], capacities bigint[], totals bigint[],
     times timestamptz[], oldest timestamptz[], befores bigint[], used bigint[]
@@ -521,20 +522,20 @@ BEGIN
         WHERE n.after > n.before AND q.key = n.key AND q.rule_id = n.rule_id;
 END $$;
 
--- When a full window admits again: when the admission in the way has left. For those that refused (`hits`).
+-- When a full window admits again: when the blocking admission has left. For counters that refused (`hits`).
 CREATE FUNCTION rate_limit_blocked(
     keys text[], rule_ids bigint[], spans interval[], heads bigint[], tails bigint[], capacities bigint[],
     totals bigint[], times timestamptz[], befores bigint[], used bigint[], hits bigint[], maximum bigint[],
     OUT blocked timestamptz[]
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    number bigint;  -- of the admission in the way
+    number bigint;  -- of the blocking admission
 BEGIN
     blocked := array_fill(NULL::timestamptz, ARRAY[cardinality(keys)]);
     FOR n IN 1 .. cardinality(heads) LOOP
         CONTINUE WHEN hits[n] = 0;
         number := befores[n] + used[n] - maximum[n];
-        IF number >= totals[n] THEN  -- it was admitted just now, or the limit is 0
+        IF number >= totals[n] THEN  -- it was admitted in this batch, or the limit is 0
             blocked[n] := times[n] + spans[n];
         ELSE
             blocked[n] := spans[n] + rate_limit_admitted_at(
@@ -543,7 +544,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Write down who was refused, summed per key, rule and second.
+-- Store the refusals, summed per key, rule and second.
 CREATE FUNCTION rate_limit_violated(
     keys text[], rule_ids bigint[], hits bigint[], first_hit bigint[], resources text[], moment timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -556,7 +557,7 @@ BEGIN
 END $$;
 
 -- Decide requests in their order, each as if it came alone: it is admitted if all its counters have room, and only then
--- consumes one of each. Touches no table. Standings are given by request; `used` and `hits` (refusals) are by counter.
+-- consumes one of each. Touches no table. Standings are per request; `used` and `hits` (refusals) are per counter.
 CREATE FUNCTION rate_limit_decide(
     requests bigint[], counters bigint[],
     INOUT maximum bigint[], INOUT used bigint[], INOUT hits bigint[], INOUT first_hit bigint[],
@@ -564,7 +565,7 @@ CREATE FUNCTION rate_limit_decide(
 ) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     first bigint := 1;  -- the request's first standing
-    after bigint;       -- the next request's
+    after bigint;       -- the next request's first standing
     c bigint;
     admits boolean;
 BEGIN
@@ -596,17 +597,17 @@ END $$;
 
 -- Decide the requests of a batch, in their order, and count them. Request i is of principal scopes[i]:names[i] for
 -- resources[i]. It is admitted if all rules that apply admit it; otherwise nothing is consumed, and each rule that
--- refuses records a violation. With `learning`, the limits of user rules go by the user's reputation, which learns
--- from each request before the next is decided: see migration 050_phase2_reputation, without which nobody may ask for it.
+-- refuses records a violation. With `learning`, the limits of user rules depend on the user's reputation, which each
+-- request updates before the next is decided; this requires migration 050_phase2_reputation.
 --
--- Exact, because all counters are locked before the clock is read and none is released before the commit: what is read
--- of a counter is the newest, and nobody counts in between. Everybody locks in one order, and makes rows before locking.
--- `at` is the time of decision; NULL, and nothing else on a live server: the clock. A key's time never runs backwards:
--- when the clock does, the key waits at its newest admission.
+-- Exact, because all counters are locked before the clock is read and released only by the commit: the values read are
+-- the newest, and no other session counts in between. Every session locks in the same order, and inserts missing rows
+-- before it locks. `at` is the time of decision; NULL, the only value on a live server: the clock. A key's time never
+-- runs backwards: when the clock does, the key stays at its newest admission.
 --
--- Gives the counters (rule_ids to blocked_at) and the standings (requests to remaining), ordered by request and rule:
--- `counters` are places in the former. free_at is when `remaining` grows next, blocked_at when a refused request would
--- be admitted (NULL: not refused, or then).
+-- Returns the counters (rule_ids to blocked_at) and the standings (requests to remaining), ordered by request and rule:
+-- `counters` are indexes into the former. free_at is when `remaining` next increases, blocked_at when a refused request
+-- would be admitted (NULL: not refused, or at free_at).
 CREATE FUNCTION rate_limit_check(
     scopes text[], names text[], resources text[], learning boolean DEFAULT false, at timestamptz DEFAULT NULL,
     OUT checked_at timestamptz,
@@ -615,8 +616,8 @@ CREATE FUNCTION rate_limit_check(
     OUT requests bigint[], OUT counters bigint[], OUT admitted boolean[], OUT limits bigint[], OUT remaining bigint[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    a record; d record;  -- what applies, what was decided
-    b record; w record;  -- buckets as they were locked, and at their time
+    a record; d record;  -- the applicable counters, the decisions
+    b record; w record;  -- buckets as locked, and at their time
     q record; p record;  -- quotas, the same
     windows bigint;
     none bigint[];
@@ -666,8 +667,8 @@ BEGIN
     remaining := d.remaining;
 END $$;
 
--- For rehearsals: what was admitted, with times that can be moved. Move all rows of a key and rule by the same
--- interval. A quota has one row, its newest admission: moving that moves the period it was counted in.
+-- For rehearsals: the admissions, with times that can be changed. Move all rows of a key and rule by the same
+-- interval. A quota has one row, its newest admission: moving it moves the period it was counted in.
 CREATE VIEW rate_limit_admissions (key, rule_id, admitted_at, slot) AS
     SELECT r.key, r.rule_id, r.admitted_at, r.slot FROM rate_limit_ring AS r
     UNION ALL
@@ -696,7 +697,7 @@ CREATE TRIGGER rate_limit_admission_moved INSTEAD OF UPDATE ON rate_limit_admiss
     FOR EACH ROW EXECUTE FUNCTION rate_limit_admission_moved();
 
 -- Default rules ----------------------------------------------------------------------------------
--- Fifty anonymous requests in a burst meet the first; a person clicking meets none.
+-- A burst of fifty anonymous requests reaches the first limit; a person who clicks reaches none.
 
 INSERT INTO rate_limit_configs (rule_name, scope, limit_type, limit_value) VALUES
     ('default-ip-second', 'ip', 'requests_per_second', 10),

@@ -1,4 +1,4 @@
-"""The dashboard: plain files, served as they are. The page is public, its data is not."""
+"""The dashboard: static files. The page is public, its data is not."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ PAGE = "/admin/quotas"
 ASSETS = "/admin/assets"
 
 HEADERS = {
-    "Cache-Control": "no-cache",  # asked each time, answered 304: a new release is seen at once
+    "Cache-Control": "no-cache",  # revalidated each time (304), so a new release is visible at once
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -24,7 +24,7 @@ _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".
 
 
 def handlers() -> dict[str, Callable[[Request], Awaitable[Response]]]:
-    """Return a handler for each path: the page and what it loads."""
+    """Return a handler for each path: the page and the files it loads."""
     files = [file for file in sorted(FOLDER.rglob("*")) if file.suffix in _TYPES]
     return {_path(file): _handler(file) for file in files}
 

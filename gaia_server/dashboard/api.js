@@ -1,4 +1,4 @@
-// Requests to the API. A refusal becomes a Refusal with what the server said.
+// Requests to the API. An error response becomes a Refusal with its problem details.
 
 const HOME = "/api/admin/quotas";
 
@@ -12,16 +12,16 @@ export class Refusal extends Error {
 
   get sentence() {
     const fields = this.errors.map((error) => `${error.field} ${error.detail}`);
-    const said = [this.message, ...fields].join("; ");
-    const again = this.status === 429 ? `; try again in ${this.retryAfter} s` : "";
-    return `${said[0].toUpperCase()}${said.slice(1)}${again}.`;
+    const text = [this.message, ...fields].join("; ");
+    const retry = this.status === 429 ? `; try again in ${this.retryAfter} s` : "";
+    return `${text[0].toUpperCase()}${text.slice(1)}${retry}.`;
   }
 }
 
 export const explain = (error) =>
   (error instanceof Refusal ? error.sentence : error instanceof TypeError ? "The server does not answer." : String(error));
 
-async function ask(method, path, body) {
+async function send(method, path, body) {
   const options = { method, credentials: "same-origin", cache: "no-store", headers: {} };
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
@@ -29,7 +29,7 @@ async function ask(method, path, body) {
   }
   const response = await fetch(path, options);
   const answer = parse(await response.text());
-  if (response.ok || (path === "/health" && answer)) return answer;  // an unhealthy server says so with 503
+  if (response.ok || (path === "/health" && answer)) return answer;  // an unhealthy server answers 503 with a body
   throw new Refusal(response.status, answer, Math.max(Number(response.headers.get("Retry-After")) || 1, 1));
 }
 
@@ -46,9 +46,9 @@ function query(parameters) {
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-export const get = (path, parameters = {}) => ask("GET", `${HOME}${path}${query(parameters)}`);
-export const create = (path, body) => ask("POST", `${HOME}${path}`, body);
-export const replace = (path, body) => ask("PUT", `${HOME}${path}`, body);
-export const remove = (path) => ask("DELETE", `${HOME}${path}`);
-export const health = () => ask("GET", "/health");
-export const login = (token) => ask("POST", "/admin/login", { token });
+export const get = (path, parameters = {}) => send("GET", `${HOME}${path}${query(parameters)}`);
+export const create = (path, body) => send("POST", `${HOME}${path}`, body);
+export const replace = (path, body) => send("PUT", `${HOME}${path}`, body);
+export const remove = (path) => send("DELETE", `${HOME}${path}`);
+export const health = () => send("GET", "/health");
+export const login = (token) => send("POST", "/admin/login", { token });

@@ -1,4 +1,4 @@
-// Charts over time, drawn by uPlot in the page's colours. The legend tells the totals, and what is under the cursor.
+// Charts over time, drawn by uPlot in the page's colours. The legend shows the totals, or the values under the cursor.
 /* global uPlot */
 
 import { h } from "./dom.js";
@@ -9,7 +9,7 @@ const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((zeros) => [1, 2, 5].map((digi
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// series: [{name, colour, format(value), sum(values)}], bottom first; `stacked`: bars on each other instead of lines.
+// series: [{name, colour, format(value), sum(values)}], bottom first; `stacked`: stacked bars instead of lines.
 // show(times, ...values): times in seconds since the epoch, one array per series.
 export function chart(label, series, { stacked = false } = {}) {
   const place = h("div", { class: "plot", role: "img", "aria-label": label });
@@ -22,9 +22,9 @@ export function chart(label, series, { stacked = false } = {}) {
 
   function draw() {
     plot?.destroy();
-    plot = new uPlot(options(place.clientWidth, series, stacked, tell), drawn(shown, stacked), place);
+    plot = new uPlot(options(place.clientWidth, series, stacked, updateLegend), drawn(shown, stacked), place);
   }
-  function tell(index) {
+  function updateLegend(index) {
     moment.textContent = index == null ? "" : tick(shown[0][index], 1);
     series.forEach((one, row) => {
       const found = index == null ? one.sum(shown[row + 1]) : shown[row + 1][index];
@@ -34,7 +34,7 @@ export function chart(label, series, { stacked = false } = {}) {
   function show(...columns) {
     shown = columns;
     plot?.setData(drawn(shown, stacked));
-    tell(plot?.cursor.idx ?? null);
+    updateLegend(plot?.cursor.idx ?? null);
     place.setAttribute("aria-label", `${label}: ${series.map((one, row) => `${one.name} ${values[row].textContent}`).join(", ")}`);
   }
   new ResizeObserver(() => {
@@ -49,18 +49,18 @@ export function chart(label, series, { stacked = false } = {}) {
 export const total = (values) => (values.length ? values.reduce((sum, value) => sum + value) : null);
 export const newest = (values) => values.at(-1);
 
-// Bars on each other: the tallest is drawn first, each next one hides its lower part.
+// Stacked bars: the tallest is drawn first, each next one covers its lower part.
 function drawn([times, ...values], stacked) {
   if (!stacked) return [times, ...values];
   const sums = values.map((_, row) => times.map((__, index) => total(values.slice(0, row + 1).map((one) => one[index]))));
   return [times, ...sums.reverse()];
 }
 
-// What a time axis shows: all, and a minute at least, so that a line has somewhere to begin.
+// The range of a time axis: all times, at least a minute, so that a line has a start.
 export const span = (times, more = 0) => (times.length ? [Math.min(times[0], times.at(-1) - 60), times.at(-1) + more] : [null, null]);
 const step = (times) => (times.length > 1 ? times[1] - times[0] : 60);
 
-function options(width, series, stacked, tell) {
+function options(width, series, stacked, onCursor) {
   const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   const axis = { stroke: colour("muted"), font, ticks: { show: false } };
   const bars = uPlot.paths.bars({ size: [0.72, 22], align: 1 });
@@ -75,9 +75,9 @@ function options(width, series, stacked, tell) {
       { ...axis, grid: { stroke: colour("line"), width: 1 }, size: 46, incrs: WHOLE, values: (_, ticks) => ticks.map(series[0].format) },
     ],
     series: [{}, ...order.map((one) => ({
-      stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: (plot) => !stacked && plot.data[0].length === 1 },  // one is no line yet
+      stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: (plot) => !stacked && plot.data[0].length === 1 },  // a single value is not a line
       fill: stacked ? colour(one.colour) : undefined, paths: stacked ? bars : undefined,
     }))],
-    hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
+    hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx)] },
   };
 }

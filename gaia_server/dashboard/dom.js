@@ -1,4 +1,4 @@
-// Elements. Everything a client could have named goes in as text, never as markup.
+// Elements. Every value that a client can choose is inserted as text, never as markup.
 
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -16,7 +16,7 @@ export const mono = (text) => h("span", { class: "mono" }, text);
 export const mark = (text, kind) => h("span", { class: `mark ${kind}` }, text[0].toUpperCase() + text.slice(1));
 export const empty = (what, why) => h("div", { class: "empty" }, h("strong", {}, what), why);
 
-// A part of a panel: a heading with its tools, and what belongs under it.
+// A part of a panel: a heading with its tools, and the content below.
 export function section(title, tools, ...body) {
   return h("section", {}, h("div", { class: "head" }, h("h2", {}, title), tools && h("div", { class: "tools" }, tools)), ...body);
 }
@@ -37,7 +37,7 @@ export function meter(used, most, text) {
   return h("progress", { max: Math.max(most, 1), value: Math.min(used, most), class: used >= most ? "full" : "", "aria-label": text });
 }
 
-// One number of a strip of figures. With `history` its past is drawn under it.
+// One number of a row of figures. With `history` a sparkline is drawn below it.
 export function figure(name, { history = 0, colour = "allowed" } = {}) {
   const value = h("dd", { class: "value" }, "–");
   const detail = h("dd", { class: "detail" });

@@ -1,11 +1,11 @@
-// What lists may be narrowed to: the keys of one kind, or one key.
+// The filters of lists: the keys of one kind, or one key.
 
 import { h, select } from "./dom.js";
 
 const KINDS = [["", "Every kind"], ["ip", "Addresses"], ["api_key", "API keys"], ["user", "Users"], ["session", "Sessions"], ["global", "Global"]];
 const ADDRESS = /^(\d+\.){3}\d+$|:.*:/;
 
-// The key that a person means who writes only its value: an address, else one of the chosen kind.
+// Completes a key from its value alone: an address, else a key of the selected kind.
 export function keyOf(text, kind) {
   if (!text || text === "global" || KINDS.some(([name]) => name && text.startsWith(`${name}:`))) return text;
   return `${kind || (ADDRESS.test(text) ? "ip" : "api_key")}:${text}`;
@@ -21,6 +21,6 @@ export function keyFilter(changed) {
   return {
     element: [kind, text],
     parameters: () => ({ key: key(), scope: kind.value }),
-    says: () => (key() ? `for ${key()}` : kind.value ? `for ${kind.selectedOptions[0].textContent.toLowerCase()}` : ""),
+    summary: () => (key() ? `for ${key()}` : kind.value ? `for ${kind.selectedOptions[0].textContent.toLowerCase()}` : ""),
   };
 }

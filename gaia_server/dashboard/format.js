@@ -1,4 +1,4 @@
-// Values as people read them. Times in local time, UTC on hover.
+// Human-readable values. Times are in local time, with UTC on hover.
 
 import { h } from "./dom.js";
 

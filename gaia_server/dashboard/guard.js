@@ -1,11 +1,11 @@
-// Runs work that asks the server. What goes wrong is said once, in one place; the limiter's wish to wait is kept.
+// Runs work that queries the server. Errors are shown in one place; after a 429 nothing is sent until Retry-After.
 
 import { Refusal, explain } from "./api.js";
 
-const LONGEST_WAIT_S = 60;  // a rule may have been changed meanwhile
+const LONGEST_WAIT_S = 60;  // a rule may change meanwhile
 
-// say(text), "" for nothing; signIn(): a token is needed; again(): what was left out may be asked now.
-export function makeGuard({ say, signIn, again }) {
+// notify(text), "" for no error; signIn(): a token is required; retry(): called when requests are allowed again.
+export function makeGuard({ notify, signIn, retry }) {
   let waiting = null;
   let signedOut = false;
 
@@ -13,7 +13,7 @@ export function makeGuard({ say, signIn, again }) {
     if (waiting || signedOut) return;
     try {
       await work();
-      say("");
+      notify("");
     } catch (error) {
       refused(error);
     }
@@ -26,15 +26,15 @@ export function makeGuard({ say, signIn, again }) {
     } else if (error instanceof Refusal && error.status === 429) {
       wait(error);
     } else {
-      say(explain(error));
-      if (!(error instanceof Refusal || error instanceof TypeError)) throw error;  // ours: let the console tell
+      notify(explain(error));
+      if (!(error instanceof Refusal || error instanceof TypeError)) throw error;  // a bug of the page: let the console show it
     }
   }
 
   function wait(error) {
     const seconds = Math.min(error.retryAfter, LONGEST_WAIT_S);
-    say(`This page is limited as well: ${error.message}. Asking again in ${seconds} s.`);
-    waiting ??= setTimeout(() => { waiting = null; again(); }, seconds * 1000);
+    notify(`This page is rate limited as well: ${error.message}. Retrying in ${seconds} s.`);
+    waiting ??= setTimeout(() => { waiting = null; retry(); }, seconds * 1000);
   }
 
   guard.signedIn = () => { signedOut = false; };

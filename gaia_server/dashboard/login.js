@@ -1,14 +1,14 @@
-// The login form: the token becomes a session cookie that scripts cannot read.
+// The login form: exchanges the token for a session cookie that scripts cannot read.
 
 import * as api from "./api.js";
 import { byId } from "./dom.js";
 
-// Returns signIn(), which asks for the token unless it already does; done() follows a login.
+// Returns signIn(), which opens the form unless it is open; calls done() after a login.
 export function makeLogin(done) {
   const dialog = byId("login");
   const form = dialog.querySelector("form");
   const problem = byId("login-problem");
-  dialog.addEventListener("cancel", (event) => event.preventDefault());  // there is nothing to see behind it
+  dialog.addEventListener("cancel", (event) => event.preventDefault());  // there is no data behind the form
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     problem.textContent = "";

@@ -1,4 +1,4 @@
-// The page: tabs, the live connection, signing in. Each panel looks after itself.
+// The page: tabs, the live connection, the login. Each panel manages its own content.
 
 import { byId } from "./dom.js";
 import { duration } from "./format.js";
@@ -17,9 +17,9 @@ const tabs = [...document.querySelectorAll("[role=tab]")];
 let current = "overview";
 
 const signIn = makeLogin(() => { guard.signedIn(); live.connect(); refresh(); });
-const guard = makeGuard({ say: notice, signIn, again: refresh });
+const guard = makeGuard({ notify: notice, signIn, retry: refresh });
 
-// All hear the live messages from the start; refresh() asks the API, for the one that is shown.
+// All panels receive the live messages from the start; refresh() queries the API for the visible one.
 const panels = Object.fromEntries(Object.entries({ overview, users, analytics, violations, alerts, health }).map(([name, make]) =>
   [name, make({ root: byId(`panel-${name}`), live, guard, signIn, visible: () => current === name && !document.hidden })]));
 
@@ -27,7 +27,7 @@ function refresh() {
   const name = current;
   guard(async () => {
     await panels[name].refresh();
-    byId(`panel-${name}`).setAttribute("aria-busy", "false");  // it shows data
+    byId(`panel-${name}`).setAttribute("aria-busy", "false");  // the panel shows data
   });
 }
 
@@ -53,7 +53,7 @@ function show(name) {
 const wanted = () => (location.hash.slice(1) in panels ? location.hash.slice(1) : "overview");
 
 function choose(tab) {
-  if (tab.dataset.tab !== wanted()) location.hash = tab.dataset.tab;  // hashchange shows it: the back button works
+  if (tab.dataset.tab !== wanted()) location.hash = tab.dataset.tab;  // hashchange shows it, so the back button works
   else show(tab.dataset.tab);
 }
 
@@ -73,8 +73,8 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden) refr
 
 // The live connection
 
-let due = null;  // when the next try is, ms since the epoch
-let missed = 0;  // losses that were made up for
+let due = null;  // the time of the next attempt, ms since the epoch
+let recovered = 0;  // lost connections after which the page was refreshed
 
 live.addEventListener("state", ({ detail: { state, text, until } }) => {
   due = until;
@@ -85,8 +85,8 @@ live.addEventListener("state", ({ detail: { state, text, until } }) => {
   byId("connection-seq").hidden = state !== "connected";
   byId("connection-now").hidden = state === "connected" || text === "Connecting";
   countDown();
-  if (state === "connected" && live.losses > missed) {
-    missed = live.losses;
+  if (state === "connected" && live.losses > recovered) {
+    recovered = live.losses;
     refresh();
   }
 });

@@ -1,7 +1,7 @@
-// The API's rows per minute, hour or day as columns for a chart. Pure but for the clock's default.
+// The API's rows per minute, hour or day as columns for a chart. Pure except for the default of `now`.
 
-// A step without a row is one in which nothing was decided. Returns [times in s, values per name], oldest first,
-// summed over `step` minutes; a step begins at a multiple of its length since the epoch.
+// A step without a row has no decisions. Returns [times in s, values per name], oldest first,
+// summed over `step` minutes; a step starts at a multiple of its length since the epoch.
 export function perStep(rows, minutes, names, step = 1, now = Date.now()) {
   const length = step * 60;
   const end = Math.floor(now / 1000 / length) * length;

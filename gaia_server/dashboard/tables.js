@@ -1,12 +1,12 @@
-// Tables, and lists of the API that are read page by page.
+// Tables, and paged lists of the API.
 
 import { h } from "./dom.js";
 import { number } from "./format.js";
 
 const PAGE = 25;
-const COUNTED = 10_000;  // the server counts no further
+const COUNTED = 10_000;  // the server counts rows up to this number
 
-// columns: [{name, kind?, cell(row)}]; on a narrow screen each cell stands under the name of its column.
+// columns: [{name, kind?, cell(row)}]; on a narrow screen each cell is below the name of its column.
 export function table(label, columns, rows = []) {
   const body = h("tbody", {}, rows.map((row) => line(columns, row)));
   const head = h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.kind }, column.name)));
@@ -17,10 +17,10 @@ export function table(label, columns, rows = []) {
 const line = (columns, row) => h("tr", { "data-id": row.id },
   columns.map((column) => h("td", { class: column.kind, "data-label": column.name || null }, h("span", {}, column.cell(row)))));
 
-// load({limit, offset}) -> a page; nothing() -> what to show when there is none. Only what changed is drawn again.
+// load({limit, offset}) -> a page; nothing() -> the element for an empty list. Unchanged pages are not redrawn.
 export function pagedList({ label, columns, guard, load, nothing }) {
   let offset = 0;
-  let asked = 0;
+  let requested = 0;
   let shown = null;
   const { element: grid, body } = table(label, columns);
   const instead = h("div", { class: "empty" }, "Loading…");
@@ -32,9 +32,9 @@ export function pagedList({ label, columns, guard, load, nothing }) {
   grid.hidden = pager.hidden = true;
 
   async function refresh() {
-    const ticket = ++asked;
+    const ticket = ++requested;
     const page = await load({ limit: PAGE, offset });
-    if (ticket !== asked) return;  // another question came after this one
+    if (ticket !== requested) return;  // a newer request was sent
     if (page.total && !page.items.length) {
       offset = PAGE * Math.floor((page.total - 1) / PAGE);
       await refresh();

@@ -1,4 +1,4 @@
-"""The admin API: `/api/admin/quotas/...`. Handlers only read the request, ask the store and shape the answer."""
+"""The admin API: `/api/admin/quotas/...`. Handlers only read the request, query the store and build the response."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -29,7 +29,7 @@ async def list_rules(request: Request) -> Response:
 
 
 async def create_rule(request: Request) -> Response:
-    """POST /config: a new rule, in force here when the answer is sent."""
+    """POST /config: a new rule, in force in this process when the response is sent."""
     server = _server(request)
     try:
         rule = await server.store.create_rule(await _rule(request))
@@ -45,7 +45,7 @@ async def read_rule(request: Request) -> Response:
 
 
 async def replace_rule(request: Request) -> Response:
-    """PUT /config/{id}: the rule as the body has it, in force here when the answer is sent."""
+    """PUT /config/{id}: replace the rule by the body, in force in this process when the response is sent."""
     server, rule_id = _server(request), _id(request)
     try:
         rule = _found(await server.store.replace_rule(rule_id, await _rule(request)))
@@ -56,7 +56,7 @@ async def replace_rule(request: Request) -> Response:
 
 
 async def delete_rule(request: Request) -> Response:
-    """DELETE /config/{id}: the rule and all that was counted for it."""
+    """DELETE /config/{id}: the rule and all its counts."""
     server = _server(request)
     if not await server.store.delete_rule(_id(request)):
         raise Problem(404, "there is no rule with this id")
@@ -65,7 +65,7 @@ async def delete_rule(request: Request) -> Response:
 
 
 async def usage(request: Request) -> Response:
-    """GET /usage: how much of each limit each key has used."""
+    """GET /usage: the use of each limit by each key."""
     server = _server(request)
     found, limit, offset = query(request, {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text})
     in_force = server.settings.reputation_enabled
@@ -73,14 +73,14 @@ async def usage(request: Request) -> Response:
 
 
 async def violations(request: Request) -> Response:
-    """GET /violations: what was refused, newest first."""
+    """GET /violations: refused requests, newest first."""
     filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "since": time, "until": time}
     found, limit, offset = query(request, filters)
     return list_of(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
 
 
 async def alerts(request: Request) -> Response:
-    """GET /alerts: what fired, newest first, whichever server process saw it."""
+    """GET /alerts: alerts of all server processes, newest first."""
     found, limit, offset = query(request, {"state": choice(("firing", "resolved")), "since": time, "until": time})
     return list_of(await _server(request).store.page(ALERTS, found, limit=limit, offset=offset), limit, offset)
 
@@ -98,12 +98,12 @@ def _server(request: Request) -> Server:
 
 
 def list_of(page: Page, limit: int, offset: int) -> Response:
-    """Return the answer that a list gives."""
+    """Return the response of a list."""
     return Json({"items": page.items, "total": page.total, "limit": limit, "offset": offset})
 
 
 def fields(parsed: Callable[[Any], _Fields], body: Any, otherwise: str) -> _Fields:
-    """Return what a body says. Raises Problem 422, which says `otherwise` and what is wrong where."""
+    """Return the fields of a body. Raises Problem 422 with the detail `otherwise` and the invalid fields."""
     try:
         return parsed(body)
     except InvalidFields as error:
@@ -128,4 +128,4 @@ def _id(request: Request) -> int:
 
 
 async def _rule(request: Request) -> RuleFields:
-    return fields(parse, await read_json(request), "the body is no rule")
+    return fields(parse, await read_json(request), "the body is not a valid rule")

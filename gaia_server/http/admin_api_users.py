@@ -16,7 +16,7 @@ from gaia_server.storage.store import DuplicateName
 
 
 async def list_users(request: Request) -> Response:
-    """GET /users: who is counted, by the fullest of his limits."""
+    """GET /users: the counted users, by the most used of their limits."""
     server = _server(request)
     _, limit, offset = query(request, {})
     in_force = server.settings.reputation_enabled
@@ -25,33 +25,33 @@ async def list_users(request: Request) -> Response:
 
 
 async def read_user(request: Request) -> Response:
-    """GET /users/{user}: the limits that apply to a user, how much of each is used, and the reputation."""
-    return await _told(request, _user(request))
+    """GET /users/{user}: the limits that apply to a user, the use of each, and the reputation."""
+    return await _user_response(request, _user(request))
 
 
 async def replace_limits(request: Request) -> Response:
-    """PUT /users/{user}: the user's own limits as the body has them, in force here when the answer is sent."""
+    """PUT /users/{user}: replace the user's own limits, in force in this process when the response is sent."""
     server, user = _server(request), _user(request)
-    wanted = fields(parse_limits, await read_json(request), "the body tells no limits")
+    wanted = fields(parse_limits, await read_json(request), "the body has no valid limits")
     try:
         await users.replace_limits(server.store, user, wanted)
     except DuplicateName as error:
         raise Problem(409, f"a rule of another kind has the name of a limit of {error}") from error
     await server.read_rules()
-    return await _told(request, user)
+    return await _user_response(request, user)
 
 
 async def delete_limits(request: Request) -> Response:
-    """DELETE /users/{user}: the user's own limits, and what was counted for them."""
+    """DELETE /users/{user}: the user's own limits and their counts."""
     server = _server(request)
     if not await users.delete_limits(server.store, _user(request)):
-        raise Problem(404, "this user has no limits of his own")
+        raise Problem(404, "this user has no limits of their own")
     await server.read_rules()
     return Response(status_code=204)
 
 
 async def list_reputations(request: Request) -> Response:
-    """GET /reputation: the scores that are known, lowest first."""
+    """GET /reputation: all known scores, lowest first."""
     score = number(LOWEST, HIGHEST)
     found, limit, offset = query(request, {"tier": choice(TIERS), "min_score": score, "max_score": score})
     return list_of(
@@ -60,7 +60,7 @@ async def list_reputations(request: Request) -> Response:
 
 
 async def list_events(request: Request) -> Response:
-    """GET /reputation-events: why scores changed, newest first."""
+    """GET /reputation-events: the changes of scores with their causes, newest first."""
     filters = {"user": name, "kind": choice(EVENT_KINDS), "since": time, "until": time}
     found, limit, offset = query(request, filters)
     if "user" in found:
@@ -74,35 +74,35 @@ async def read_reputation(request: Request) -> Response:
     """GET /reputation/{user}: a user's score and tier."""
     known = await reputation_scores.read(_server(request).store, _user(request))
     if known is None:
-        raise Problem(404, "nothing is known of this user")
+        raise Problem(404, "this user has no recorded reputation")
     return Json(known)
 
 
 async def replace_reputation(request: Request) -> Response:
-    """PUT /reputation/{user}: a score by hand, and why."""
+    """PUT /reputation/{user}: set a score manually, with a reason."""
     store, user = _server(request).store, _user(request)
-    wanted = fields(parse_reputation, await read_json(request), "the body tells no reputation")
+    wanted = fields(parse_reputation, await read_json(request), "the body is not a valid reputation")
     await reputation_scores.write(store, user, score=wanted.score, vip=wanted.vip, reason=wanted.reason)
     return Json(await reputation_scores.read(store, user))
 
 
 async def delete_reputation(request: Request) -> Response:
-    """DELETE /reputation/{user}: back to the start, with nothing held against the user."""
+    """DELETE /reputation/{user}: back to the starting score, without events."""
     if not await reputation_scores.forget(_server(request).store, _user(request)):
-        raise Problem(404, "nothing is known of this user")
+        raise Problem(404, "this user has no recorded reputation")
     return Response(status_code=204)
 
 
-async def _told(request: Request, user: str) -> Response:
+async def _user_response(request: Request, user: str) -> Response:
     server = _server(request)
     in_force = server.settings.reputation_enabled
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "user": user,
         "limits": await users.limits(server.store, user, reputation=in_force),
         "reputation": await reputation_scores.read(server.store, user) or reputation_scores.start(user),
         "reputation_in_force": in_force,
     }
-    return Json(told)
+    return Json(body)
 
 
 def _user(request: Request) -> str:

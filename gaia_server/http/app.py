@@ -1,4 +1,4 @@
-"""The application: routes, with limits in front of them and counting around everything."""
+"""The ASGI application: the routes, rate limits in front of them, metrics around everything."""
 
 import time
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ def build(server: Server) -> Starlette:
 
 
 def unavailable() -> Problem:
-    """Return the answer while the database is away: nothing passes unlimited."""
+    """Return the response while the database is unavailable: no request passes unlimited."""
     return Problem(503, "the database does not answer", headers={"Retry-After": "1"})
 
 
@@ -62,7 +62,7 @@ async def on_unavailable(_request: Request, _error: Exception) -> Response:
 
 
 def resource_type(path: str) -> str | None:
-    """Return what a path is limited as, None if it is not limited."""
+    """Return the resource type that a path is limited as, None if it is not limited."""
     if path == _LOGIN:
         return "login"
     if not path.startswith(_API):
@@ -72,7 +72,7 @@ def resource_type(path: str) -> str | None:
 
 
 class Limit:
-    """Lets a request pass if all rules admit it, and says in the headers where they stand."""
+    """Admits a request if all rules admit it, and adds the rate limit headers."""
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self._app = app
@@ -109,7 +109,7 @@ def _adding(headers: dict[str, str], send: Send) -> Send:
 
 
 class Observe:
-    """Counts and times every request, by the path's template: no client can invent a label."""
+    """Counts and times every request by the path's template: no client can invent a label."""
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self._app = app
@@ -142,7 +142,7 @@ class Observe:
 
 
 def _label(scope: Scope) -> str:
-    """Return the template of the path; a refused request was not routed and counts by what it was limited as."""
+    """Return the template of the path; a refused request was not routed and counts by its resource type."""
     endpoint = scope.get("endpoint")
     if isinstance(endpoint, Path):
         return ASSETS if endpoint.path.startswith(ASSETS) else endpoint.path

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the same table as the routes. Pure."""
+"""The OpenAPI document, generated from the same table as the routes. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from gaia_server.http.admin_api import DEFAULT_MINUTES, MAX_MINUTES
 from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
 from gaia_server.http.request_parsing import NAME_PATTERN as USER_PATTERN
 from gaia_server.http.user_fields import REASON_PATTERN
+from gaia_server.limiting.limit_types import LIMIT_TYPES
 from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
-from gaia_server.limiting.rules import LIMIT_TYPES, MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
+from gaia_server.limiting.rules import MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME = {"type": "string", "format": "date-time"}
@@ -28,7 +29,7 @@ _RULE_FIELDS: dict[str, Any] = {
     "scope_value": {
         "type": ["string", "null"],
         "pattern": VALUE_PATTERN,
-        "description": "null: every principal of the scope, each on its own; ip: an address, or an IPv6 /64",
+        "description": "null: every principal of the scope, each counted separately; ip: an address, or an IPv6 /64",
     },
     "limit_type": {"type": "string", "enum": list(LIMIT_TYPES)},
     "limit_value": {"type": "integer", "minimum": 0, "maximum": MAX_LIMIT},
@@ -53,7 +54,7 @@ def _list(item: str) -> dict[str, Any]:
 
 _OF_RULE = {name: {k: v for k, v in _RULE_FIELDS[name].items() if k != "default"} for name in _RULE_FIELDS}
 _COUNTED = {"admitted": _COUNT, "denied": _COUNT}
-_EFFECTIVE = {**_COUNT, "description": "what the user's tier makes of the limit, if reputation is in force"}
+_EFFECTIVE = {**_COUNT, "description": "the limit after the user's tier is applied, if reputation is enabled"}
 _DECIDED = {**_COUNTED, "denied_ratio": _RATIO}
 _NUMBER = {"type": "number", "minimum": 0}
 
@@ -96,7 +97,7 @@ SCHEMAS: dict[str, Any] = {
             "resource_type": {"type": "string"},
             "occurred_at": {**_TIME, "description": "the second in which requests were refused"},
             "last_at": _TIME,
-            "hits": {**_COUNT, "description": "how many were refused in that second"},
+            "hits": {**_COUNT, "description": "number of requests refused in that second"},
         }
     ),
     "Violations": _list("Violation"),
@@ -108,9 +109,9 @@ SCHEMAS: dict[str, Any] = {
             "severity": {"type": "string"},
             "says": {"type": "string"},
             "threshold": _COUNT,
-            "value": {**_COUNT, "description": "when it fired"},
+            "value": {**_COUNT, "description": "value when it fired"},
             "fired_at": _TIME,
-            "resolved_value": {"type": ["integer", "null"], "minimum": 0, "description": "when it was resolved"},
+            "resolved_value": {"type": ["integer", "null"], "minimum": 0, "description": "value when it was resolved"},
             "resolved_at": _TIME_OR_NULL,
         }
     ),
@@ -181,7 +182,7 @@ SCHEMAS: dict[str, Any] = {
                             k: _OF_RULE[k]
                             for k in ("rule_name", "limit_type", "resource_type", "limit_value", "enabled")
                         },
-                        "own": {"type": "boolean", "description": "for this user alone"},
+                        "own": {"type": "boolean", "description": "a rule of this user only"},
                         "effective_limit": _EFFECTIVE,
                         "used": _COUNT,
                         "remaining": _COUNT,
@@ -207,12 +208,12 @@ SCHEMAS: dict[str, Any] = {
             "score": _SCORE,
             "tier": _TIER,
             "vip": {"type": "boolean"},
-            "factor": {"type": "number", "description": "what the tier multiplies the limits of user rules by"},
-            "clean_requests": {**_COUNT, "description": "since the last point that they earned"},
+            "factor": {"type": "number", "description": "factor by which the tier multiplies the limits of user rules"},
+            "clean_requests": {**_COUNT, "description": "since the last point earned"},
             "created_at": _TIME_OR_NULL,
             "updated_at": {
                 **_TIME_OR_NULL,
-                "description": "when the score last changed; weeks of decay count from here",
+                "description": "when the score last changed; weekly decay counts from this time",
             },
         }
     ),
@@ -270,7 +271,7 @@ _IN_PATH = {"id": _ID, "user": _USER}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the document says about one method of one path."""
+    """The documentation of one method of one path."""
 
     summary: str
     answers: Mapping[int, str | None]  # status -> schema of its JSON body, None for no body
@@ -283,21 +284,21 @@ class Operation:
 
 _REASONS = {
     400: "The body is not JSON",
-    401: "The admin token is needed",
-    403: "Only loopback, or only this site, may ask",
-    404: "There is no such thing",
-    408: "The body did not come in time",
+    401: "The admin token is required",
+    403: "Not a loopback client, or a cross-origin request",
+    404: "Not found",
+    408: "The body did not arrive in time",
     409: "The name is taken",
     413: "The body is too large",
     415: "The body must be application/json",
-    422: "Something in the request is not right; `errors` says what",
-    429: "A rule refuses; Retry-After says when to come back",
+    422: "The request is invalid; `errors` lists the fields",
+    429: "A rule refuses the request; retry after `Retry-After` seconds",
     503: "The database does not answer",
 }
 
 
 def document(operations: Mapping[tuple[str, str], Operation]) -> dict[str, Any]:
-    """Return the document for operations by (path, method)."""
+    """Return the document for operations keyed by (path, method)."""
     paths: dict[str, Any] = {}
     for (path, method), operation in operations.items():
         paths.setdefault(path, {})[method.lower()] = _operation(path, operation)
@@ -316,7 +317,7 @@ def document(operations: Mapping[tuple[str, str], Operation]) -> dict[str, Any]:
 
 
 def problems(operation: Operation) -> set[int]:
-    """Return the statuses that come as problem details."""
+    """Return the statuses that are answered with problem details."""
     found = {422} if operation.parameters or operation.limited else set()
     found |= {400, 408, 413, 415, 422} if operation.body else set()
     found |= {401, 403} if operation.admin else set()

@@ -1,4 +1,4 @@
-"""What a request says: its body, its parameters. What cannot be understood is answered, never guessed."""
+"""Parsing of request bodies and query parameters. Invalid input is refused, never guessed."""
 
 import asyncio
 import json
@@ -13,10 +13,10 @@ from gaia_server.problem import Problem
 
 MAX_BODY = 64 * 1024
 READ_ON = 1024 * 1024
-"""How far a body that is too large is read and thrown away: closed before, its sender would not see the answer."""
+"""How much of a body that is too large is discarded: an immediate close could lose the response."""
 
 BODY_S = 10.0
-"""How long a body may take to come."""
+"""The time limit for a body."""
 
 MAX_ID = 2**63 - 1
 MAX_PAGE = 200
@@ -53,9 +53,9 @@ async def _body(request: Request) -> bytes:
                 elif size > READ_ON:
                     raise _too_large(Connection="close")
     except TimeoutError:
-        raise Problem(408, f"the body did not come within {BODY_S:g} s", headers={"Connection": "close"}) from None
+        raise Problem(408, f"the body did not arrive within {BODY_S:g} s", headers={"Connection": "close"}) from None
     except ClientDisconnect:
-        raise Problem(400, "the body is not complete") from None
+        raise Problem(400, "the body is incomplete") from None
     if size > MAX_BODY:
         raise _too_large()
     return bytes(body)
@@ -84,21 +84,21 @@ def parameters(request: Request, known: Mapping[str, Converter]) -> dict[str, An
     found, errors = {}, []
     for field, given in request.query_params.multi_items():
         if field not in known:
-            errors.append({"field": field[:100], "detail": f"is no parameter; known: {', '.join(known)}"})
+            errors.append({"field": field[:100], "detail": f"is not a parameter; known: {', '.join(known)}"})
         elif field in found:
-            errors.append({"field": field, "detail": "is given twice"})
+            errors.append({"field": field, "detail": "is given more than once"})
         else:
             try:
                 found[field] = known[field](given)
             except ValueError as error:
                 errors.append({"field": field, "detail": str(error)})
     if errors:
-        raise Problem(422, "the query is not right", errors=errors)
+        raise Problem(422, "the query parameters are invalid", errors=errors)
     return found
 
 
 def number(low: int, high: int) -> Converter:
-    """Take a whole number within bounds."""
+    """Return a converter to a whole number within bounds."""
 
     def convert(given: str) -> int:
         if not (given.isascii() and given.isdecimal() and len(given) <= 19 and low <= int(given) <= high):
@@ -109,7 +109,7 @@ def number(low: int, high: int) -> Converter:
 
 
 def choice(among: Sequence[str]) -> Converter:
-    """Take one of some words."""
+    """Return a converter to one of several words."""
 
     def convert(given: str) -> str:
         if given not in among:
@@ -120,28 +120,28 @@ def choice(among: Sequence[str]) -> Converter:
 
 
 def boolean(given: str) -> bool:
-    """Take true or false."""
+    """Convert true or false."""
     if given not in ("true", "false"):
         raise ValueError("is not true or false")
     return given == "true"
 
 
 def name(given: str) -> str:
-    """Take the name of a user, as a request could bear it."""
+    """Convert a user name, in the form that a header can carry."""
     if not re.fullmatch(NAME_PATTERN, given):
         raise ValueError("is not 1 to 200 printable ASCII characters without spaces")
     return given
 
 
 def text(given: str) -> str:
-    """Take printable ASCII."""
+    """Convert printable ASCII text."""
     if not re.fullmatch(TEXT_PATTERN, given):
         raise ValueError("is not 1 to 300 printable ASCII characters")
     return given
 
 
 def time(given: str) -> datetime:
-    """Take a moment with its zone."""
+    """Convert a time with a zone."""
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:

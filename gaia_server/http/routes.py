@@ -1,4 +1,4 @@
-"""Every route, in one table: the application and its OpenAPI document are made from it."""
+"""Every route, in one table: the application and its OpenAPI document are built from it."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -48,19 +48,19 @@ def _admin(
 
 
 async def health(request: Request) -> Response:
-    """Say whether this server and its database are well."""
+    """Report the health of this server and its database."""
     server = _server(request)
     connected = await server.database_answers()
     return Json(server.health(connected=connected), status_code=200 if connected else 503)
 
 
 async def livez(_request: Request) -> Response:
-    """Say that the process answers."""
+    """Report that the process answers."""
     return Json({"status": "alive"})
 
 
 async def readyz(request: Request) -> Response:
-    """Say whether requests can be decided."""
+    """Report whether requests can be decided."""
     if not await _server(request).database_answers():
         passes = _server(request).settings.on_db_down == "allow"
         raise Problem(503, f"the database does not answer: requests {'pass unlimited' if passes else 'are refused'}")
@@ -68,25 +68,27 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """Tell the metrics to Prometheus."""
+    """Return the metrics for Prometheus."""
     found = _server(request).metrics
     return Response(found.text(), media_type=found.content_type)
 
 
 async def openapi_json(_request: Request) -> Response:
-    """Tell what there is."""
+    """Return the OpenAPI document."""
     return Json(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE}))
 
 
 async def login(request: Request) -> Response:
     """Exchange the admin token for a session cookie."""
     access, now = _server(request).access, time.time()
-    if foreign := access.foreign_origin(request):
-        raise foreign
+    if cross_origin := access.cross_origin_refusal(request):
+        raise cross_origin
     body = await read_json(request)
     token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
     if not isinstance(token, str):
-        raise Problem(422, "the body is no login", errors=[{"field": "token", "detail": "is the one field, a text"}])
+        raise Problem(
+            422, "the body is not a login", errors=[{"field": "token", "detail": "must be the only field, a string"}]
+        )
     if not access.matches(token):
         raise Problem(401, "this is not the admin token")
     response = Response(status_code=204)
@@ -102,7 +104,7 @@ async def login(request: Request) -> Response:
 
 
 TABLE: tuple[Entry, ...] = (
-    Entry("GET", "/health", health, Operation("Whether the server is well", {200: "Health", 503: "Health"})),
+    Entry("GET", "/health", health, Operation("Health of the server", {200: "Health", 503: "Health"})),
     Entry("GET", "/livez", livez, Operation("Whether the process answers", {200: None})),
     Entry("GET", "/readyz", readyz, Operation("Whether requests can be decided", {200: None, 503: "Problem"})),
     Entry("GET", "/metrics", metrics, Operation("Prometheus metrics", {200: None}, media_type="text/plain")),
@@ -112,7 +114,10 @@ TABLE: tuple[Entry, ...] = (
         "/admin/login",
         login,
         Operation(
-            "A session for the dashboard", {204: None, 401: "Problem", 403: "Problem"}, body="Login", limited=True
+            "Create a session for the dashboard",
+            {204: None, 401: "Problem", 403: "Problem"},
+            body="Login",
+            limited=True,
         ),
     ),
     _admin("GET", "/config", admin_api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
@@ -138,9 +143,18 @@ TABLE: tuple[Entry, ...] = (
         "Refused requests",
         (*_PAGE, "rule_id", "scope", "key", "since", "until"),
     ),
-    _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "What fired", (*_PAGE, "state", "since", "until")),
-    _admin("GET", "/analytics", admin_api.analytics_, {200: "Analytics"}, "Numbers of a time", ("minutes", "per")),
-    _admin("GET", "/users", admin_api_users.list_users, {200: "Users"}, "Who is counted, by the fullest limit", _PAGE),
+    _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "Alerts", (*_PAGE, "state", "since", "until")),
+    _admin(
+        "GET",
+        "/analytics",
+        admin_api.analytics_,
+        {200: "Analytics"},
+        "Analytics of the last minutes",
+        ("minutes", "per"),
+    ),
+    _admin(
+        "GET", "/users", admin_api_users.list_users, {200: "Users"}, "Counted users, by their most used limit", _PAGE
+    ),
     _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
     _admin(
         "PUT",
@@ -170,7 +184,7 @@ TABLE: tuple[Entry, ...] = (
         "/reputation-events",
         admin_api_users.list_events,
         {200: "ReputationEvents"},
-        "Why scores changed",
+        "Changes of scores",
         (*_PAGE, "user", "kind", "since", "until"),
     ),
     _admin(
@@ -185,7 +199,7 @@ TABLE: tuple[Entry, ...] = (
         "/reputation/{user}",
         admin_api_users.replace_reputation,
         {200: "Reputation", 404: "Problem"},
-        "Set a reputation by hand",
+        "Set a reputation manually",
         body="ReputationFields",
     ),
     _admin(
@@ -193,7 +207,7 @@ TABLE: tuple[Entry, ...] = (
         "/reputation/{user}",
         admin_api_users.delete_reputation,
         {204: None, 404: "Problem"},
-        "Forget a reputation",
+        "Delete a reputation",
     ),
 )
 
@@ -205,14 +219,14 @@ def routes() -> list[BaseRoute]:
         by_path.setdefault(entry.path, {})[entry.method] = _guarded(entry) if entry.operation.admin else entry.handler
     by_path |= {path: {"GET": handler} for path, handler in dashboard.handlers().items()}
     return [
-        # a user's name may hold a slash
+        # a user's name may contain a slash
         *(Route(path.replace("{user}", "{user:path}"), Path(path, handlers)) for path, handlers in by_path.items()),
         WebSocketRoute("/ws/admin/quotas", live.quotas),
     ]
 
 
 class Path:
-    """One path: hands a request to its method's handler, as an ASGI application."""
+    """One path as an ASGI application: dispatches a request to the handler of its method."""
 
     def __init__(self, path: str, handlers: Mapping[str, Handler]) -> None:
         self.path = path
@@ -238,7 +252,7 @@ def _guarded(entry: Entry) -> Handler:
         if refusal := _server(request).access.refusal(request, time.time()):
             raise refusal
         if request.query_params and not entry.operation.parameters:
-            raise Problem(422, "this takes no query parameters")
+            raise Problem(422, "this route takes no query parameters")
         return await entry.handler(request)
 
     return handler

@@ -1,12 +1,13 @@
-"""What of a request body may become a user's limits or reputation. Pure."""
+"""Validation of a user's limits and reputation from request bodies. Pure."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gaia_server.limiting.limit_types import LIMIT_TYPES
 from gaia_server.limiting.reputation import HIGHEST, LOWEST
-from gaia_server.limiting.rules import LIMIT_TYPES, MAX_LIMIT, FieldError, InvalidFields
+from gaia_server.limiting.rules import MAX_LIMIT, FieldError, InvalidFields
 
 REASON_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]{1,200}$"
 """No control characters."""
@@ -16,7 +17,7 @@ _REASON = re.compile(REASON_PATTERN.rstrip("$"))
 
 @dataclass(frozen=True, slots=True)
 class ReputationFields:
-    """What a client says about a reputation."""
+    """The fields of a reputation that a client sets."""
 
     score: int
     vip: bool
@@ -49,26 +50,26 @@ def parse_reputation(body: Any) -> ReputationFields:
         errors.append(FieldError("vip", "is not true or false"))
     reason = given.get("reason")
     if not (isinstance(reason, str) and _REASON.fullmatch(reason) and _is_unicode(reason)):
-        errors.append(FieldError("reason", "is not 1 to 200 characters without control characters; say why"))
+        errors.append(FieldError("reason", "must be 1 to 200 characters without control characters"))
     if errors:
         raise InvalidFields(errors)
     return ReputationFields(int(given["score"]), given.get("vip", False), given["reason"])
 
 
 def is_whole(value: Any, highest: int) -> bool:
-    """Whether a JSON value is a whole number from 0 to `highest`; as JSON Schema has it, 5.0 is one."""
-    # the bound comes first: infinity has no int()
+    """Whether a JSON value is a whole number from 0 to `highest`; 5.0 is one, as in JSON Schema."""
+    # the bound is checked first, because int() fails on infinity
     return type(value) in (int, float) and 0 <= value <= highest and value == int(value)
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it can be stored: JSON can name halves of a surrogate pair, which are no characters."""
+    """Whether it can be stored: JSON can contain half of a surrogate pair, which is no character."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _object(body: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(body, dict):
         raise InvalidFields([FieldError("", "is not a JSON object")])
-    if errors := [FieldError(name[:100], "is not known here") for name in body if name not in known]:
+    if errors := [FieldError(name[:100], "is not a known field") for name in body if name not in known]:
         raise InvalidFields(errors)
     return body

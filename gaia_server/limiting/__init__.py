@@ -1,1 +1,1 @@
-"""The limiter: whose request it is, what the rules say, one call for all who wait."""
+"""The limiter: the principal of a request, the rules, and one database call per batch of waiting requests."""

@@ -1,4 +1,4 @@
-"""Addresses of clients, as limits count them. Pure."""
+"""Client addresses in the form that limits count them by. Pure."""
 
 import ipaddress
 from functools import lru_cache
@@ -6,9 +6,9 @@ from functools import lru_cache
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@lru_cache(maxsize=4096)  # the same clients come again and again
+@lru_cache(maxsize=4096)  # the same clients return again and again
 def parse(text: str | None) -> Address | None:
-    """Return the address that `text` is, IPv4 in IPv6 clothes undressed; None if it is none."""
+    """Return `text` as an address, an IPv4-mapped IPv6 address as IPv4; None if it is no address."""
     try:
         address = ipaddress.ip_address(text or "")
     except ValueError:
@@ -18,14 +18,14 @@ def parse(text: str | None) -> Address | None:
 
 @lru_cache(maxsize=4096)
 def counted(address: Address) -> str:
-    """Return what a limit counts `address` as: an IPv6 one as its /64, all of which one client can have."""
+    """Return the form that limits count `address` by: IPv6 as its /64, because one client can own all of it."""
     if address.version == 4 or address.is_loopback:
         return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def counted_text(text: str) -> str | None:
-    """Return what a limit counts an address or IPv6 /64 as; None if `text` is neither."""
+    """Return the form that limits count an address or IPv6 /64 by; None if `text` is neither."""
     if text.endswith("/64"):
         address = parse(text.removesuffix("/64"))
         return counted(address) if address and address.version == 6 else None
@@ -34,6 +34,6 @@ def counted_text(text: str) -> str | None:
 
 
 def is_loopback(text: str | None) -> bool:
-    """Whether `text` is an address of this machine itself."""
+    """Whether `text` is a loopback address."""
     address = parse(text)
     return address is not None and address.is_loopback

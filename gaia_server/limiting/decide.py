@@ -1,4 +1,4 @@
-"""The limiter's one SQL call: many requests decided and counted in one transaction, on one connection."""
+"""The limiter's SQL call: many requests decided and counted in one transaction, on one connection."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -22,42 +22,42 @@ PLANS = (
     "SET plan_cache_mode = force_generic_plan; SET jit = off;"
     " SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 )
-"""Plans are made once, when tables may be small, and kept: every row is looked up by its key.
+"""Planner settings: plans are cached while tables may still be small, so every row must be looked up by its key.
 
-Set on the connection, as a function that sets them for itself does so at every call."""
+Set on the connection, because a SET clause of the function would run at every call."""
 
 MICROSECOND = timedelta(microseconds=1)
 
 
 class Question(NamedTuple):
-    """May this request pass."""
+    """One request to decide."""
 
     principal: Principal
     resource_type: str
 
 
-class Checks:
-    """Asks the database. One batch at a time, on a connection of its own that is made when it is needed."""
+class LimiterConnection:
+    """Calls the database: one batch at a time, on a dedicated connection that is opened on demand."""
 
     def __init__(self, dsn: str, *, learning: bool) -> None:
         self._dsn = dsn
-        self._learning = learning  # users' limits go by their reputation
+        self._learning = learning  # whether reputation changes users' limits
         self._connection: AsyncConnection[Any] | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
         """Decide and count requests in their order, as if each came alone.
 
-        Raises Rejected when nothing was counted and a question is to blame. Raises Unavailable when the database does
-        not answer: then they may have been counted, so they are never asked again.
+        Raises Rejected when nothing was counted because of an invalid request. Raises Unavailable when the database
+        does not answer: the requests may have been counted then, so they are never retried.
         """
-        asked = (
+        arguments = (
             [question.principal.scope for question in questions],
             [question.principal.value for question in questions],
             [question.resource_type for question in questions],
             self._learning,
         )
         try:
-            return decisions(questions, await connection.in_time(self._row(asked)))
+            return decisions(questions, await connection.in_time(self._with_retries(arguments)))
         except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
             await self.close()
             raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
@@ -65,26 +65,26 @@ class Checks:
             raise Rejected(type(error).__name__) from error
 
     async def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
 
-    async def _row(self, asked: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
+    async def _with_retries(self, arguments: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
         for _ in range(TRIES - 1):
             try:
-                return await self._once(asked)
+                return await self._once(arguments)
             except UNDONE:
                 continue  # nothing was counted
-        return await self._once(asked)
+        return await self._once(arguments)
 
-    async def _once(self, asked: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
+    async def _once(self, arguments: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
         if self._connection is None or not connection.is_alive(self._connection):
             await self.close()
             self._connection = await AsyncConnection.connect(self._dsn, **connection.arguments())
             await configure(self._connection)
         async with self._connection.cursor(binary=True) as cursor:
-            await cursor.execute(CHECK, asked, prepare=True)
+            await cursor.execute(CHECK, arguments, prepare=True)
             row: tuple[Any, ...] = await cursor.fetchone() or ()
             return row
 
@@ -96,10 +96,10 @@ async def configure(one: AsyncConnection[Any]) -> None:
 
 
 def decisions(questions: Sequence[Question], row: Sequence[Any]) -> list[Decision]:
-    """Return the decisions that a row of `rate_limit_check` tells. Pure."""
+    """Convert a row of `rate_limit_check` to decisions. Pure."""
     checked_at, rule_ids, names, scopes, limit_types, free_at, blocked_at, *standings = row
     found: list[list[Standing]] = [[] for _ in questions]
-    if rule_ids is None:  # no rule applies to any
+    if rule_ids is None:  # no rule applies to any request
         return [Decision(standings) for standings in found]
     free_us = [(moment - checked_at) // MICROSECOND for moment in free_at]
     blocked_us = free_us

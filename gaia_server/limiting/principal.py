@@ -1,6 +1,6 @@
-"""The limiter's core: who asks, and what the answer's headers say. Pure: no SQL, no clock, no socket.
+"""The principal of a request: which API key, user, session or address it counts for. Pure: no SQL, no clock, no socket.
 
-Whether a request is admitted is decided by the database, in `decide.Checks.decide`.
+The database decides whether a request is admitted, in `decide.LimiterConnection.decide`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,31 +11,31 @@ from gaia_server.limiting.address import Address
 from gaia_server.settings import Network
 
 MAX_NAME = 200
-"""No API key, user or session is longer than a rule's scope_value may be."""
+"""The longest name of an API key, user or session, as in a rule's scope_value."""
 
 _CLAIMS = frozenset((b"x-api-key", b"x-user-id", b"x-session-id", b"x-forwarded-for"))
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whose request it is: one scope, one value."""
+    """The principal of a request: one scope, one value."""
 
     scope: str
     value: str
 
     @property
     def key(self) -> str:
-        """What the limiter counts by: `ip:192.0.2.7`."""
+        """The key that the limiter counts by: `ip:192.0.2.7`."""
         return f"{self.scope}:{self.value}"
 
 
 def claims(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return what headers say of who asks, by lower-case name; lines of one name are joined (RFC 9110)."""
+    """Return the headers that identify the client, by lower-case name; lines of one name are joined (RFC 9110)."""
     found: dict[str, str] = {}
     for name, value in headers:
         if name in _CLAIMS:
-            said, text = name.decode("latin-1"), value.decode("latin-1")
-            found[said] = f"{found[said]}, {text}" if said in found else text
+            field, text = name.decode("latin-1"), value.decode("latin-1")
+            found[field] = f"{found[field]}, {text}" if field in found else text
     return found
 
 
@@ -47,11 +47,11 @@ def principal(
     trusted_proxies: Sequence[Network],
     is_admin: bool,
 ) -> Principal:
-    """Return whose request this is.
+    """Return the principal of a request.
 
     `headers` are its `claims`; `named_keys` are the API keys that rules name; `peer` is the connection's
-    address (None for a socket without addresses). Names that anybody could invent are believed only from a
-    trusted proxy or with the admin token, so nobody escapes a limit by inventing one.
+    address (None for a socket without addresses). User and session names are accepted only from a trusted
+    proxy or with the admin token, so no client escapes a limit by inventing a name.
     """
     connected = address.parse(peer)
     from_proxy = _is_trusted(connected, trusted_proxies)
@@ -72,7 +72,7 @@ def _is_name(text: str) -> bool:
 
 
 def _client_address(forwarded: str, trusted_proxies: Sequence[Network]) -> Address | None:
-    """Return the last address of X-Forwarded-For that is no trusted proxy: those before it are only claimed."""
+    """Return the last address of X-Forwarded-For that is no trusted proxy; earlier ones are unverified claims."""
     for part in reversed(forwarded.split(",")):
         found = address.parse(part.strip())
         if found is None or not _is_trusted(found, trusted_proxies):

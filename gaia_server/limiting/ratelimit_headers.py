@@ -1,10 +1,10 @@
-"""The headers of a limited answer."""
+"""The rate limit headers of a response."""
 
 from gaia_server.limiting.decision import Decision
 
 
 def headers(decision: Decision) -> dict[str, str]:
-    """Return the headers of a limited answer: draft-ietf-httpapi-ratelimit-headers-10, and the X- ones.
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers-10, and the X-RateLimit ones.
 
     `X-RateLimit-Reset` is in seconds since the epoch, on the database's clock.
     """

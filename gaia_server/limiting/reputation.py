@@ -1,8 +1,8 @@
-"""Reputation of users: what an event does to a score, and what a score does to a limit. Pure: time is an argument.
+"""Reputation of users: how events change a score, and how a score changes limits. Pure: time is an argument.
 
-Scores are whole numbers from 0 to 100 and start at 50. Only what a user's own limits (rules of scope `user`) say
-counts: a request that they admit is clean, one that they refuse is a violation, whatever other rules say of it.
-The limiter and the upkeep do the same in SQL; tests hold both to this module.
+Scores are whole numbers from 0 to 100 and start at 50. Only the user's own limits (rules of scope `user`) count:
+a request that they admit is clean, one that they refuse is a violation, whatever other rules decide.
+The limiter and the retention job do the same in SQL; tests compare both with this module.
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,12 @@ from datetime import timedelta
 from fractions import Fraction
 from math import floor
 
+from gaia_server.limiting.limit_types import limit_type
+
 LOWEST, START, HIGHEST = 0, 50, 100
 FLAGGED_BELOW, TRUSTED_FROM = 20, 80
 FACTORS = {"flagged": Fraction(1, 2), "standard": Fraction(1), "trusted": Fraction(3, 2), "vip": Fraction(2)}
-"""Tier -> what it multiplies a limit by."""
+"""Tier -> factor by which it multiplies a limit."""
 
 TIERS = tuple(FACTORS)
 EVENT_KINDS = ("violation", "clean", "decay", "manual")
@@ -24,16 +26,16 @@ POINTS_PER_WEEK = 5
 WEEK = timedelta(weeks=1)
 
 _SEVERITIES = {"requests_per_second": 1, "requests_per_minute": 2}
-_GRAVEST = 3  # an hour's limit, and quotas
+_HIGHEST_SEVERITY = 3  # a limit per hour, and quotas
 
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
-    """How well one user has behaved."""
+    """One user's reputation."""
 
     score: int = START
-    clean_requests: int = 0  # since the last point that they earned
-    vip: bool = False  # made so by hand
+    clean_requests: int = 0  # since the last point earned
+    vip: bool = False  # set manually
 
     @property
     def tier(self) -> str:
@@ -46,26 +48,34 @@ class Reputation:
 
 
 def severity(limit_types: Iterable[str]) -> int:
-    """Return how grave one refused request is, 1 to 3: as the gravest of the limits that refused it (one or more)."""
-    return max(_SEVERITIES.get(limit_type, _GRAVEST) for limit_type in limit_types)
+    """Return the severity of one refused request, 1 to 3: the highest of the limits (one or more) that refused it.
+
+    Raises UnknownLimitType.
+    """
+    return max(_severity(name) for name in limit_types)
+
+
+def _severity(name: str) -> int:
+    limit_type(name)  # an unknown name must not count as the highest severity
+    return _SEVERITIES.get(name, _HIGHEST_SEVERITY)
 
 
 def after_violations(known: Reputation, severities: Iterable[int]) -> Reputation:
-    """Return the reputation after refused requests, each of its severity."""
+    """Return the reputation after refused requests with these severities."""
     return _moved(known, -POINTS_PER_SEVERITY * sum(severities))
 
 
 def after_clean(known: Reputation, requests: int) -> Reputation:
-    """Return the reputation after admitted requests: every hundredth earns a point."""
+    """Return the reputation after admitted requests: every hundredth request earns a point."""
     points, left = divmod(known.clean_requests + requests, CLEAN_REQUESTS_PER_POINT)
     return replace(_moved(known, points), clean_requests=left)
 
 
 def after_idle(known: Reputation, idle: timedelta) -> tuple[Reputation, timedelta]:
-    """Return the reputation after a time without a change of the score, and how much of that time was used up.
+    """Return the reputation after a time without a change of the score, and the part of that time that was applied.
 
-    Each whole week moves the score towards the start; what is left of the time counts for the next week. So it
-    makes no difference how often this is asked.
+    Each whole week moves the score towards the start; the remaining time counts for the next week, so the result
+    does not depend on how often this is called.
     """
     weeks = max(idle // WEEK, 0)
     distance = START - known.score
@@ -74,7 +84,7 @@ def after_idle(known: Reputation, idle: timedelta) -> tuple[Reputation, timedelt
 
 
 def effective_limit(limit_value: int, tier: str) -> int:
-    """Return the limit for a user of this tier: rounded down, but 1 stays 1, as 0 refuses everything."""
+    """Return the limit for a user of this tier: rounded down, but 1 stays 1, because 0 refuses everything."""
     return max(floor(limit_value * FACTORS[tier]), min(limit_value, 1))
 
 

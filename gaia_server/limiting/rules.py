@@ -1,4 +1,4 @@
-"""Rules: what they are, and what of a request body may become one. Pure."""
+"""Rules, and their validation from request bodies. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,16 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from gaia_server.limiting import address
+from gaia_server.limiting.limit_types import LIMIT_TYPES
 
 SCOPES = ("global", "ip", "user", "session", "api_key")
-LIMIT_TYPES = (
-    "requests_per_second",
-    "requests_per_minute",
-    "requests_per_hour",
-    "daily_quota",
-    "weekly_quota",
-    "monthly_quota",
-)
 RESOURCE_TYPES = (
     "config",
     "usage",
@@ -29,7 +22,7 @@ RESOURCE_TYPES = (
     "login",
     "other",
 )
-"""What the server's own routes count as; a rule may name one of them."""
+"""The resource types of the server's own routes; a rule may name one of them."""
 
 MAX_LIMIT = 1_000_000_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,99}$"
@@ -41,7 +34,7 @@ _VALUE = re.compile(VALUE_PATTERN.rstrip("$"))
 
 @dataclass(frozen=True, slots=True)
 class RuleFields:
-    """What a client says about a rule."""
+    """The fields of a rule that a client sets."""
 
     rule_name: str
     scope: str
@@ -54,7 +47,7 @@ class RuleFields:
 
 @dataclass(frozen=True, slots=True)
 class Rule(RuleFields):
-    """A rule as it is stored."""
+    """A stored rule."""
 
     id: int
     created_at: datetime
@@ -63,14 +56,14 @@ class Rule(RuleFields):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that is wrong with a body: where, and what to write instead."""
+    """One error in a request body: the field, and what it must contain."""
 
     field: str
     detail: str
 
 
 class InvalidFields(Exception):
-    """A body that is not what it should be, with everything that is wrong with it."""
+    """An invalid request body, with all its errors."""
 
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field}: {error.detail}" for error in errors))
@@ -86,15 +79,15 @@ def parse(body: Any) -> RuleFields:
         for name in body
         if name not in RuleFields.__dataclass_fields__
     ]
-    errors += [error for name in RuleFields.__dataclass_fields__ if (error := _wrong(name, body))]
-    if not errors and (error := _wrong_scope_value(body)):
+    errors += [error for name in RuleFields.__dataclass_fields__ if (error := _field_error(name, body))]
+    if not errors and (error := _scope_value_error(body)):
         errors.append(error)
     if errors:
         raise InvalidFields(errors)
     return RuleFields(
         rule_name=body["rule_name"],
         scope=body["scope"],
-        scope_value=_normal_value(body["scope"], body.get("scope_value")),
+        scope_value=_normalized_value(body["scope"], body.get("scope_value")),
         limit_type=body["limit_type"],
         limit_value=int(body["limit_value"]),
         resource_type=body.get("resource_type"),
@@ -114,13 +107,13 @@ _EXPECTED = {
 }
 
 
-def _wrong(name: str, body: Mapping[str, Any]) -> FieldError | None:
+def _field_error(name: str, body: Mapping[str, Any]) -> FieldError | None:
     if name not in body:
         return FieldError(name, f"is missing; give {_EXPECTED[name]}") if name in _REQUIRED else None
-    return None if _fits(name, body[name]) else FieldError(name, f"is not {_EXPECTED[name]}")
+    return None if _is_valid(name, body[name]) else FieldError(name, f"is not {_EXPECTED[name]}")
 
 
-def _fits(name: str, value: Any) -> bool:
+def _is_valid(name: str, value: Any) -> bool:
     match name:
         case "rule_name":
             return isinstance(value, str) and _NAME.fullmatch(value) is not None
@@ -131,7 +124,7 @@ def _fits(name: str, value: Any) -> bool:
         case "limit_type":
             return value in LIMIT_TYPES
         case "limit_value":
-            # as JSON Schema has it, 5.0 is an integer; the bound comes first, infinity has no int()
+            # 5.0 is an integer in JSON Schema; the bound is checked first, because int() fails on infinity
             return type(value) in (int, float) and 0 <= value <= MAX_LIMIT and value == int(value)
         case "resource_type":
             return value is None or value in RESOURCE_TYPES
@@ -139,17 +132,17 @@ def _fits(name: str, value: Any) -> bool:
             return isinstance(value, bool)
 
 
-def _wrong_scope_value(body: Mapping[str, Any]) -> FieldError | None:
-    """What is wrong with a scope_value that would be right for another scope."""
+def _scope_value_error(body: Mapping[str, Any]) -> FieldError | None:
+    """Return the error of a scope_value that is valid for another scope only."""
     value = body.get("scope_value")
     if value is None:
         return None
     if body["scope"] == "global":
-        return FieldError("scope_value", "is not null, as the scope global needs")
+        return FieldError("scope_value", "must be null for the scope global")
     if body["scope"] == "ip" and address.counted_text(value) is None:
-        return FieldError("scope_value", "is not an IP address, as the scope ip needs")
+        return FieldError("scope_value", "must be an IP address for the scope ip")
     return None
 
 
-def _normal_value(scope: str, value: str | None) -> str | None:
+def _normalized_value(scope: str, value: str | None) -> str | None:
     return address.counted_text(value) if value is not None and scope == "ip" else value

@@ -1,1 +1,1 @@
-"""What is pushed to WebSocket clients."""
+"""Messages pushed to WebSocket clients."""

@@ -1,4 +1,4 @@
-"""Alerts: rules over what the server sees, each firing once and resolving once. Pure."""
+"""Alerts: threshold rules, each of which fires once and resolves once. Pure."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from gaia_server.encoding import timestamp
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """Fires while a number is above its threshold."""
+    """A rule that fires while a number is above its threshold."""
 
     name: str
     says: str
@@ -18,7 +18,7 @@ class AlertRule:
     severity: str
 
     def to_json(self, value: int) -> dict[str, Any]:
-        """Return a JSON object: the rule, and what it sees now."""
+        """Return a JSON object: the rule and its current value."""
         return {**asdict(self), "value": value}
 
 
@@ -47,11 +47,11 @@ class Episode:
 
     @property
     def state(self) -> str:
-        """Firing or resolved."""
+        """`firing` or `resolved`."""
         return "resolved" if self.resolved_at else "firing"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the data of an `alert` message: the state that it is in now, and since when."""
+        """Return the data of an `alert` message: the current state, and since when."""
         return {
             "name": self.name,
             "state": self.state,
@@ -65,21 +65,21 @@ class Episode:
 
 
 @dataclass(slots=True)
-class Watch:
-    """What one server process knows of a rule's alert: it tells each change once, whoever made it."""
+class AlertWatch:
+    """One server process's view of a rule's alert: it reports each change once, whichever process made it."""
 
     rule: AlertRule = VIOLATIONS_RULE
     newest: Episode | None = None
 
     @property
     def firing(self) -> Episode | None:
-        """The alert if it fires."""
+        """The alert if it is firing, else None."""
         return self.newest if self.newest and self.newest.state == "firing" else None
 
-    def see(self, newest: Episode | None) -> Episode | None:
-        """Take the newest episode that is stored; return it if that is news.
+    def update(self, newest: Episode | None) -> Episode | None:
+        """Set the newest stored episode; return it if it is a change.
 
-        One that was over before this process looked for the first time is none.
+        An episode that was resolved before the first update is not a change.
         """
         known, self.newest = self.newest, newest
         if newest is None or (known and (known.id, known.state) == (newest.id, newest.state)):

@@ -1,7 +1,7 @@
 """WebSocket fan-out. A pure core: messages in, texts per client out; no socket, no clock.
 
-Every client has its own sequence of numbers from 1, so that it can tell that it missed nothing, and its own
-bounded outbox. One that does not read loses its place, never the server's memory.
+Every client has its own sequence numbers from 1, so that it can detect a lost message, and its own bounded outbox.
+A client that does not read is disconnected, so memory stays bounded.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from gaia_server.encoding import encode, timestamp
 OUTBOX_SIZE = 64
 MAX_CLIENTS = 10_000
 CHUNK = 200
-"""How many clients are served before others get their turn on the event loop."""
+"""How many clients are served before the event loop runs other tasks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told to all clients, encoded once; only `seq` differs."""
+    """A message to all clients, encoded once; only `seq` differs."""
 
     kind: str  # stats, heartbeat, violation, alert
     head: str
@@ -38,25 +38,25 @@ class Message:
 
 @dataclass(eq=False, slots=True)
 class Client:
-    """One connection's place in the hub."""
+    """One connected client."""
 
     outbox: deque[str] = field(default_factory=deque)
     seq: int = 0
-    overflown: bool = False  # it did not read in time: give it up
-    ready: asyncio.Event = field(default_factory=asyncio.Event)  # set while something waits to be sent
+    overflowed: bool = False  # it did not read in time: close it
+    ready: asyncio.Event = field(default_factory=asyncio.Event)  # set while the outbox is not empty
 
     def put(self, message: Message) -> None:
-        """Queue a message, or give the client up if too many wait."""
+        """Queue a message; mark the client as overflowed if too many are queued."""
         if len(self.outbox) >= OUTBOX_SIZE:
-            self.overflown = True
+            self.overflowed = True
             self.outbox.clear()
-        if not self.overflown:
+        if not self.overflowed:
             self.seq += 1
             self.outbox.append(message.text(self.seq))
         self.ready.set()
 
     def take(self) -> Iterator[str]:
-        """Yield what is to be sent, in order."""
+        """Yield the queued texts in order."""
         self.ready.clear()
         while self.outbox:
             yield self.outbox.popleft()
@@ -64,12 +64,12 @@ class Client:
 
 @dataclass(slots=True)
 class Hub:
-    """All clients."""
+    """All connected clients."""
 
     clients: set[Client] = field(default_factory=set)
 
     def join(self) -> Client | None:
-        """Give a place to a new connection; None if there is none left."""
+        """Add a client; None if there are already MAX_CLIENTS."""
         if len(self.clients) >= MAX_CLIENTS:
             return None
         client = Client()
@@ -77,14 +77,14 @@ class Hub:
         return client
 
     def leave(self, client: Client) -> None:
-        """Give the place up."""
+        """Remove a client."""
         self.clients.discard(client)
 
     def publish(self, message: Message) -> Iterator[int]:
-        """Queue a message for everybody; yields after each chunk, with its size, so that others get their turn."""
-        everybody = list(self.clients)
-        for start in range(0, len(everybody), CHUNK):
-            chunk = everybody[start : start + CHUNK]
+        """Queue a message for all clients; yield the size of each chunk, so that other tasks can run in between."""
+        clients = list(self.clients)
+        for start in range(0, len(clients), CHUNK):
+            chunk = clients[start : start + CHUNK]
             for client in chunk:
                 client.put(message)
             yield len(chunk)

@@ -1,4 +1,4 @@
-"""Violations on their way to whoever watches: summed until the next push, never more than a bounded number. Pure."""
+"""Violations to push to WebSocket clients: summed until the next push, a bounded number of them. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from gaia_server.encoding import encode, timestamp
 from gaia_server.limiting.decision import Standing
 
 MAX_PENDING = 15
-"""How many violations one push tells apart: as a rule they fit into one notification of the database."""
+"""The number of distinct violations in one push: usually they fit into one database notification."""
 
 NOTIFICATION = 8000
-"""Bytes that a notification of the database must stay below."""
+"""A database notification must be shorter than this, in bytes."""
 
 
 @dataclass(slots=True)
@@ -42,29 +42,29 @@ class Violation:
 
 @dataclass(slots=True)
 class Pending:
-    """What is to be pushed next."""
+    """Violations since the last push."""
 
     violations: dict[tuple[int, str], Violation] = field(default_factory=dict)
 
     def add(self, standing: Standing, resource_type: str) -> None:
-        """Count one refusal; one more key than MAX_PENDING is told by the list of violations only."""
-        place = (standing.rule_id, standing.key)
-        found = self.violations.get(place)
+        """Count one refusal; keys beyond MAX_PENDING appear in the list of violations only."""
+        counter = (standing.rule_id, standing.key)
+        found = self.violations.get(counter)
         if found is None:
             if len(self.violations) >= MAX_PENDING:
                 return
-            found = self.violations[place] = Violation(standing, resource_type, standing.checked_at)
+            found = self.violations[counter] = Violation(standing, resource_type, standing.checked_at)
         found.hits += 1
 
     def take(self) -> list[dict[str, Any]]:
-        """Return what was pending, and begin anew."""
+        """Return the pending violations and clear them."""
         taken = [violation.to_json() for violation in self.violations.values()]
         self.violations.clear()
         return taken
 
 
 def notifications(instance: str, violations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what tells the other processes: one notification, more if names full of quotes make it too long."""
+    """Yield the notifications for the other processes: one, or more if names full of quotes make it too long."""
     payload = encode({"from": instance, "violations": violations})
     if len(payload) < NOTIFICATION or len(violations) == 1:  # JSON in ASCII: a character is a byte
         yield payload

@@ -1,1 +1,1 @@
-"""The SQL."""
+"""Database access: all SQL but the limiter's call."""

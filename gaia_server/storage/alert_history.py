@@ -1,6 +1,6 @@
-"""Alerts as the database keeps them, for all server processes: it decides what fires, each process tells it.
+"""Stored alerts, shared by all server processes: the database decides what fires, each process pushes it.
 
-One statement counts, fires and resolves on one snapshot, so processes that look at different moments agree.
+One statement counts, fires and resolves on one snapshot, so processes that evaluate at different times agree.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ ALERTS = Listing(
     },
 )
 
-_LOOK: LiteralString = """
+_EVALUATE: LiteralString = """
     WITH counted AS MATERIALIZED (
         SELECT coalesce(sum(hits), 0)::bigint AS value FROM rate_limit_violations
         WHERE occurred_at > clock_timestamp() - make_interval(secs => %(window_s)s)
@@ -51,18 +51,18 @@ _LOOK: LiteralString = """
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen."""
+class Evaluation:
+    """The result of one evaluation of an alert rule."""
 
     counted: int  # requests refused within the rule's window
     newest: Episode | None
-    changed: bool  # it was this look that made it fire, or resolved it
+    changed: bool  # this evaluation fired or resolved the alert
 
 
-async def look(store: Store, rule: AlertRule) -> Look:
-    """Count what the rule watches; make its alert fire or resolve it if need be. Raises Unavailable."""
+async def evaluate(store: Store, rule: AlertRule) -> Evaluation:
+    """Count the violations in the rule's window; fire or resolve its alert if necessary. Raises Unavailable."""
     (row,) = await store.rows(
-        _LOOK,
+        _EVALUATE,
         {
             "name": rule.name,
             "severity": rule.severity,
@@ -72,4 +72,4 @@ async def look(store: Store, rule: AlertRule) -> Look:
         },
     )
     counted, changed = row.pop("counted"), row.pop("changed")
-    return Look(counted, Episode(**row) if row["id"] is not None else None, bool(changed))
+    return Evaluation(counted, Episode(**row) if row["id"] is not None else None, bool(changed))

@@ -1,11 +1,11 @@
-"""The SQL behind the lists and numbers that the API tells. Text only: `store` runs it."""
+"""The SQL behind the lists and analytics of the API. Text only: `store` runs it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import LiteralString
 
 MAX_COUNTED = 10_000
-"""A list is counted up to here: a longer one says that it has so many at least, and is not read to its end for it."""
+"""Rows of a list are counted up to this number: a longer list reports it as its minimum length."""
 
 _CONDITIONS: dict[str, LiteralString] = {
     "rule_id": "rule_id = %(rule_id)s",
@@ -21,22 +21,22 @@ _CONDITIONS: dict[str, LiteralString] = {
     "min_score": "score >= %(min_score)s",
     "max_score": "score <= %(max_score)s",
 }
-# An array and no join: the index that has the list's order is read in that order, and no further than the page.
+# An array instead of a join: the index with the list's order is read in that order, only as far as the page.
 _OF_SCOPE: LiteralString = "rule_id = ANY(ARRAY(SELECT id FROM rate_limit_configs WHERE scope = %(scope)s))"
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list: what is filtered, counted and paged, and what is then added to the rows of one page."""
+    """A list: the query that is filtered, counted and paged, and the columns that are joined to one page."""
 
     query: LiteralString
-    order: LiteralString  # of columns of `query`, ending with what makes it unambiguous
+    order: LiteralString  # columns of `query`, the last of which make it unambiguous
     select: LiteralString = "SELECT page.*"
     join: LiteralString = ""
-    conditions: Mapping[str, LiteralString] = field(default_factory=dict)  # where they differ from the usual ones
+    conditions: Mapping[str, LiteralString] = field(default_factory=dict)  # where they differ from _CONDITIONS
 
     def condition(self, name: str) -> LiteralString:
-        """Return the condition behind a parameter."""
+        """Return the SQL condition of a parameter."""
         return self.conditions.get(name, _CONDITIONS[name])
 
 
@@ -52,12 +52,12 @@ VIOLATIONS = Listing(
     "JOIN rate_limit_configs AS c ON c.id = page.rule_id",
     {
         "scope": _OF_SCOPE,
-        # a row is about one second, and the index knows its beginning
+        # a row covers one second, and the index has its start
         "since": "last_at >= %(since)s AND occurred_at > %(since)s - interval '1 second'",
     },
 )
 
-# What is used is looked up for the rows of the page only. Also takes `reputation`: whether it is in force.
+# The use is computed for the rows of the page only. Also takes `reputation`: whether it is enabled.
 USAGE = Listing(
     "SELECT rule_id, key FROM rate_limit_buckets UNION ALL SELECT rule_id, key FROM resource_quotas",
     "rule_id, key",
@@ -127,6 +127,6 @@ ANALYTICS: dict[str, LiteralString] = {
 }
 """The rows behind `/analytics`, by name; each takes `minutes` and `per`.
 
-Load is summed over the processes that sampled within a minute, then over the period: its mean, of clients and
-connections the most.
+Load is summed over the processes that sampled within a minute, then averaged over the period; of clients and
+connections the maximum is taken.
 """

@@ -1,4 +1,4 @@
-"""Reputation as the database keeps it. What an event does to a score is said in `reputation`."""
+"""Stored reputation scores and events. `limiting.reputation` defines how events change a score."""
 
 from collections.abc import Mapping
 from typing import Any, LiteralString
@@ -26,23 +26,23 @@ EVENTS = Listing(
 
 
 async def read(store: Store, user: str) -> Mapping[str, Any] | None:
-    """Return a user's reputation, None if nothing is known. Raises Unavailable."""
+    """Return a user's reputation, None if none is stored. Raises Unavailable."""
     rows = await store.rows(f"{_SHOWN} FROM ({_SCORE} WHERE key = %s) AS known", (key(user),))
     return rows[0] if rows else None
 
 
 async def write(store: Store, user: str, *, score: int, vip: bool, reason: str) -> None:
-    """Set a user's reputation by hand. Raises Unavailable."""
+    """Set a user's reputation manually. Raises Unavailable."""
     await store.rows("SELECT reputation_set(%s, %s, %s, %s)", (key(user), score, vip, reason))
 
 
 async def forget(store: Store, user: str) -> bool:
-    """Forget a user's reputation and its events; False if none is known. Raises Unavailable."""
+    """Delete a user's reputation and its events; False if none is stored. Raises Unavailable."""
     return bool(await store.rows("DELETE FROM reputation_scores WHERE key = %s RETURNING key", (key(user),)))
 
 
 def start(user: str) -> Mapping[str, Any]:
-    """Return the reputation of a user of whom nothing is known."""
+    """Return the initial reputation of a user."""
     tier = Reputation().tier
     known = {"user": user, "score": START, "tier": tier, "vip": False, "factor": float(FACTORS[tier])}
     return {**known, "clean_requests": 0, "created_at": None, "updated_at": None}

@@ -1,6 +1,6 @@
-"""All SQL but the limiter's (`checks`). Every method is one statement, so one transaction and one round trip.
+"""All SQL but the limiter's (`limiting.decide`). Every method is one statement: one transaction and one round trip.
 
-The caller sees two errors only: `Unavailable` when the database does not answer, `DuplicateName` for a taken name.
+Methods raise two errors only: `Unavailable` when the database does not answer, `DuplicateName` for a taken name.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, RULES, USAGE, VI
 POOL_SIZE = 10
 MAX_WAITING = 1000
 RECONNECT_S = 2.0
-"""After so long a lost connection is given up; the next request for one begins anew, without a growing pause."""
+"""After so long the pool gives up a lost connection; the next request reconnects without a growing back-off."""
 
 RULES_CHANNEL = "gaia_rules"
 EVENTS_CHANNEL = "gaia_events"
@@ -31,8 +31,8 @@ _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
 _FIELDS = tuple(field.name for field in fields(RuleFields))
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
 
-# Counters are locked before their rule, as the limiter does: who holds one may be about to write down a refusal, which
-# waits for the rule by its foreign key.
+# Counters are locked before their rule, as in the limiter: the owner of a counter's lock may be about to insert a
+# violation, which waits for the rule by its foreign key.
 _DELETE_RULES = (
     "WITH gone AS (SELECT id FROM rate_limit_configs WHERE {}), buckets AS MATERIALIZED ("
     "SELECT FROM rate_limit_buckets WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE"
@@ -44,7 +44,7 @@ _DELETE_RULES = (
 
 Query = LiteralString | sql.Composed
 Rows = list[DictRow]
-Ask = Callable[..., Awaitable[Rows]]
+Run = Callable[..., Awaitable[Rows]]
 
 
 class DuplicateName(Exception):
@@ -53,7 +53,7 @@ class DuplicateName(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list, and how long the whole list is; from MAX_COUNTED on, it is so long at least."""
+    """A part of a list, and the length of the whole list; MAX_COUNTED or more is a minimum."""
 
     items: Sequence[Mapping[str, Any]]
     total: int
@@ -61,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """How the connections are used right now."""
+    """The current use of the pool's connections."""
 
     size: int
     in_use: int
@@ -89,16 +89,16 @@ class Store:
         )
 
     async def open(self) -> None:
-        """Begin to connect; does not wait, so that the server can say that the database is away."""
+        """Start to connect without waiting, so that the server can report an unavailable database."""
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         await self._pool.close(timeout=2)
 
     @property
     def pool_use(self) -> PoolUse:
-        """How the connections are used right now."""
+        """The current use of the pool's connections."""
         found = self._pool.get_stats()
         size = found.get("pool_size", 0)
         return PoolUse(size, size - found.get("pool_available", 0), found.get("requests_waiting", 0), POOL_SIZE)
@@ -110,11 +110,11 @@ class Store:
         return [Rule(**row) for row in await self.rows(_RULES + sql.SQL(" ORDER BY id"))]
 
     async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return rules by id; `filters` may hold scope, enabled and rule_name. Raises Unavailable."""
+        """Return rules by id; `filters` may contain scope, enabled and rule_name. Raises Unavailable."""
         return await self.page(RULES, filters, limit=limit, offset=offset)
 
     async def rule(self, rule_id: int) -> Rule | None:
-        """Return one rule, None if there is none. Raises Unavailable."""
+        """Return one rule, None if it does not exist. Raises Unavailable."""
         rows = await self.rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
         return Rule(**rows[0]) if rows else None
 
@@ -129,7 +129,7 @@ class Store:
         return Rule(**row)
 
     async def replace_rule(self, rule_id: int, rule: RuleFields) -> Rule | None:
-        """Overwrite a rule; None if there is none. Raises DuplicateName, Unavailable."""
+        """Overwrite a rule; None if it does not exist. Raises DuplicateName, Unavailable."""
         query = sql.SQL("UPDATE rate_limit_configs SET {} WHERE id = {} RETURNING {}").format(
             sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in _FIELDS),
             sql.Placeholder("id"),
@@ -139,17 +139,17 @@ class Store:
         return Rule(**rows[0]) if rows else None
 
     async def delete_rule(self, rule_id: int) -> bool:
-        """Delete a rule with its buckets, quotas and violations; False if there is none. Raises Unavailable."""
+        """Delete a rule with its buckets, quotas and violations; False if it does not exist. Raises Unavailable."""
         return await self.delete_rules("id = %(id)s", {"id": rule_id})
 
     async def delete_rules(self, condition: LiteralString, arguments: Mapping[str, Any]) -> bool:
-        """Delete the rules that `condition` names, likewise; False if there are none. Raises Unavailable."""
+        """Delete the rules that match `condition`, likewise; False if there are none. Raises Unavailable."""
         return bool(await self.rows(sql.SQL(_DELETE_RULES).format(sql.SQL(condition)), arguments))
 
-    # What is told
+    # Reports
 
     async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int, reputation: bool) -> Page:
-        """Return how much of each limit is used right now, by rule and key. Raises Unavailable."""
+        """Return the current use of each limit, by rule and key. Raises Unavailable."""
         return await self.page(USAGE, filters, limit=limit, offset=offset, reputation=reputation)
 
     async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
@@ -158,13 +158,13 @@ class Store:
 
     async def analytics(self, minutes: int, per: str) -> dict[str, Rows]:
         """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
-        asked = {"minutes": minutes, "per": per}
-        return {name: await self.rows(query, asked) for name, query in ANALYTICS.items()}
+        arguments = {"minutes": minutes, "per": per}
+        return {name: await self.rows(query, arguments) for name, query in ANALYTICS.items()}
 
-    # What the server writes down
+    # Statistics
 
     async def add_stats(self, counts: Mapping[tuple[str, str, bool], int]) -> None:
-        """Add decisions, counted by (scope, resource_type, admitted), to the running minute. Raises Unavailable."""
+        """Add decisions, counted by (scope, resource_type, admitted), to the current minute. Raises Unavailable."""
         keys = sorted({(scope, resource) for scope, resource, _ in counts})
         await self.rows(
             "INSERT INTO rate_limit_stats AS s (minute, scope, resource_type, admitted, denied)"
@@ -180,7 +180,7 @@ class Store:
         )
 
     async def add_load(self, sample: Mapping[str, Any]) -> None:
-        """Write down how this process feels. Raises Unavailable."""
+        """Store a sample of this process's load. Raises Unavailable."""
         await self.rows(
             "INSERT INTO system_load_history (instance, cpu_percent, memory_bytes, requests_per_second,"
             " websocket_clients, pool_in_use) VALUES (%(instance)s, %(cpu_percent)s, %(memory_bytes)s,"
@@ -188,31 +188,31 @@ class Store:
             sample,
         )
 
-    # Between processes, and whether the database is there
+    # Health, and notifications between processes
 
     async def ping(self) -> None:
-        """Ask the database for nothing. Raises Unavailable."""
+        """Run an empty statement. Raises Unavailable."""
         await self.rows("SELECT 1")
 
     async def notify(self, payload: str) -> None:
-        """Tell the other server processes. Raises Unavailable."""
+        """Notify the other server processes. Raises Unavailable."""
         await self.rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
 
     async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
-        """Yield (channel, payload) as they come, and ("", "") once listening and whenever `every_s` was quiet.
+        """Yield each (channel, payload), and ("", "") when listening starts and after each `every_s` without any.
 
-        Raises psycopg.OperationalError when the connection is lost, Unavailable when it was never heard on.
+        Raises psycopg.OperationalError when the connection is lost, Unavailable when listening could not start.
         """
         async with await AsyncConnection.connect(self._dsn, **connection.arguments()) as listening:
             for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
-                with _told():
+                with _translated_errors():
                     await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel))))
             while True:
                 yield "", ""
                 async for notification in listening.notifies(timeout=every_s):
                     yield notification.channel, notification.payload
 
-    # How
+    # Statements
 
     async def page(
         self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int, **given: Any
@@ -238,26 +238,26 @@ class Store:
             raise DuplicateName(name) from error
 
     async def rows(self, query: Query, arguments: Any = ()) -> Rows:
-        """Run one statement and return its rows, tried again if nothing came of it. Raises Unavailable."""
-        with _told():
+        """Run one statement and return its rows; retry it if it had no effect. Raises Unavailable."""
+        with _translated_errors():
             return await connection.in_time(self._rows(query, arguments))
 
     @asynccontextmanager
-    async def alone(self, lock: int) -> AsyncIterator[Ask | None]:
-        """Give what runs statements on one connection that alone holds the advisory lock; None if another has it.
+    async def advisory_lock(self, lock: int) -> AsyncIterator[Run | None]:
+        """Yield a function that runs statements on the connection that owns the lock; None if another session owns it.
 
-        Raises Unavailable. A connection that is lost gives up its lock.
+        Raises Unavailable. A lost connection releases its lock.
         """
-        with _told():
+        with _translated_errors():
             pooled = await self._pool.getconn()
-        ask = partial(_ask, pooled)
+        run = partial(_run, pooled)
         try:
-            (row,) = await ask("SELECT pg_try_advisory_lock(%s) AS got", (lock,))
-            yield ask if row["got"] else None
+            (row,) = await run("SELECT pg_try_advisory_lock(%s) AS got", (lock,))
+            yield run if row["got"] else None
             if row["got"]:
-                await ask("SELECT pg_advisory_unlock(%s)", (lock,))
+                await run("SELECT pg_advisory_unlock(%s)", (lock,))
         except BaseException:
-            await pooled.close()  # whatever it was doing: with it, the lock is gone
+            await pooled.close()  # closing the session releases the lock, whatever it was doing
             raise
         finally:
             await self._pool.putconn(pooled)
@@ -274,16 +274,16 @@ class Store:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Say in our words that the database does not answer."""
+def _translated_errors() -> Iterator[None]:
+    """Raise Unavailable for every error that means that the database does not answer."""
     try:
         yield
     except (TimeoutError, PoolTimeout, TooManyRequests, psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise Unavailable(f"the database does not answer ({type(error).__name__})") from error
 
 
-async def _ask(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
-    with _told():
+async def _run(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
+    with _translated_errors():
         return await connection.in_time(_fetched(pooled, query, arguments))
 
 

@@ -1,4 +1,4 @@
-"""One user's limits: rules of scope `user`, those of all users and those of one, and how much of each is used."""
+"""One user's limits: rules of scope `user`, for all users and for this one, and the use of each."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ from gaia_server.limiting.rules import NAME_PATTERN
 from gaia_server.storage.queries import Listing
 from gaia_server.storage.store import DuplicateName, Rows, Store
 
-# How full each limit of each user is, as of the newest admission.
+# The used share of each limit of each user, as of the newest admission.
 _SHARES: LiteralString = """
     SELECT b.key, b.rule_id, (b.admitted - b.oldest_before)::float8 / greatest(c.limit_value, 1) AS share
     FROM rate_limit_configs AS c JOIN rate_limit_buckets AS b ON b.rule_id = c.id AND b.tail < b.head
@@ -22,8 +22,8 @@ _SHARES: LiteralString = """
     WHERE c.scope = 'user' AND c.enabled
 """
 
-# Only the order needs to look at everybody; which limit it is, and what is used of it now, is looked up for the page.
-# Also takes `reputation`: whether it is in force.
+# Only the order reads all users; the limit and its current use are looked up for the page.
+# Also takes `reputation`: whether it is enabled.
 USERS = Listing(
     f"SELECT key, max(share) AS share FROM ({_SHARES}) AS counted GROUP BY key",  # noqa: S608 - constants
     "share DESC, key",
@@ -74,7 +74,7 @@ _LIMITS: LiteralString = """
     WHERE c.scope = 'user' AND (c.scope_value = %(user)s OR (c.scope_value IS NULL AND c.enabled)) ORDER BY c.id
 """
 
-# What stays keeps what was counted. Of several rules of one type the oldest stays.
+# Rules that stay keep their counts. Of several rules of one type the oldest stays.
 _REPLACE: LiteralString = """
     WITH wanted AS (
         SELECT * FROM unnest(%(types)s::text[], %(values)s::bigint[], %(names)s::text[])
@@ -99,12 +99,12 @@ _REPLACE: LiteralString = """
 
 
 def key(user: str) -> str:
-    """Return what the limiter counts a user by."""
+    """Return the key that the limiter counts a user by."""
     return f"user:{user}"
 
 
 def rule_name(user: str, limit_type: str) -> str:
-    """Return the name of the rule that is one user's own limit; a user whose name fits no rule is named by a digest."""
+    """Return the rule name of a user's own limit; a user name that no rule name may contain is replaced by a digest."""
     name = f"user:{user}:{limit_type}"
     if re.fullmatch(NAME_PATTERN.rstrip("$"), name):
         return name
@@ -119,7 +119,7 @@ async def limits(store: Store, user: str, *, reputation: bool) -> Rows:
 async def replace_limits(store: Store, user: str, wanted: Mapping[str, int]) -> None:
     """Make `wanted` (limit type -> value) the user's own limits over all resources.
 
-    Raises DuplicateName if a rule of another kind bears the name of one of them, Unavailable.
+    Raises DuplicateName if another rule has the name of one of them, Unavailable.
     """
     arguments: dict[str, Any] = {
         "user": user,
@@ -129,10 +129,10 @@ async def replace_limits(store: Store, user: str, wanted: Mapping[str, int]) -> 
     }
     try:
         await store.named(_REPLACE, arguments, user)
-    except DuplicateName:  # most likely somebody else who set this user's limits at the same moment: now they are seen
+    except DuplicateName:  # probably a concurrent update of the same user, whose rules are visible now
         await store.named(_REPLACE, arguments, user)
 
 
 async def delete_limits(store: Store, user: str) -> bool:
-    """Delete a user's own rules with what they counted; False if there are none. Raises Unavailable."""
+    """Delete a user's own rules with their counts; False if there are none. Raises Unavailable."""
     return await store.delete_rules("scope = 'user' AND scope_value = %(user)s", {"user": user})

@@ -1,4 +1,4 @@
--- Drops exactly what 050_phase2_reputation.sql made, with every score in it.
+-- Drops exactly the objects of 050_phase2_reputation.sql, with all scores.
 -- squawk-ignore-file ban-drop-table, ban-drop-view, ban-drop-function, ban-drop-type, prefer-robust-stmts, require-lock-timeout, require-statement-timeout
 
 DROP FUNCTION reputation_decay;
@@ -7,7 +7,7 @@ DROP FUNCTION reputation_decide;
 DROP FUNCTION reputation_learn;
 DROP FUNCTION reputation_limits;
 DROP FUNCTION reputation_lock;
-DROP FUNCTION reputation_asked;
+DROP FUNCTION reputation_users;
 DROP FUNCTION reputation_severity;
 DROP FUNCTION reputation_limit;
 DROP FUNCTION reputation_factor;

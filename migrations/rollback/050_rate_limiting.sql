@@ -1,4 +1,4 @@
--- Drops exactly what 050_rate_limiting.sql made, with every rule and count in it.
+-- Drops exactly the objects of 050_rate_limiting.sql, with all rules and counts.
 -- squawk-ignore-file ban-drop-table, ban-drop-view, ban-drop-function, prefer-robust-stmts, require-lock-timeout, require-statement-timeout
 
 DROP VIEW rate_limit_admissions;

@@ -1,4 +1,4 @@
-"""A database with the server's schema, and server processes on it."""
+"""Databases with the server's schema, and server processes on them."""
 
 import json
 import os
@@ -25,23 +25,23 @@ TOKEN = "canary-admin-token"
 
 
 def migration_files() -> list[str]:
-    """The names of the migrations in their order."""
+    """Return the names of the migrations in their order."""
     lines = (MIGRATIONS / "order.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def unique(word: str) -> str:
-    """A name that no other test has."""
+    """Return a name that no other test uses."""
     return f"{word}-{uuid.uuid4().hex[:12]}"
 
 
-def poll(look: Callable[[], Any], *, within_s: float = 10.0, every_s: float = 0.02) -> Any:
-    """Look until there is something, or fail."""
+def poll(probe: Callable[[], Any], *, within_s: float = 10.0, every_s: float = 0.02) -> Any:
+    """Call `probe` until it returns something true, and return that; fail after a time."""
     deadline = time.monotonic() + within_s
     while True:
-        if found := look():
+        if found := probe():
             return found
-        assert time.monotonic() < deadline, f"nothing came of {look} within {within_s} s"
+        assert time.monotonic() < deadline, f"{probe} returned nothing within {within_s} s"
         time.sleep(every_s)
 
 
@@ -53,34 +53,34 @@ class Running:
     base_url: str
     log: Path
     dsn: str
-    key: str | None = None  # an API key that is limited by nothing
+    key: str | None = None  # an API key without an effective limit
 
     @property
     def port(self) -> int:
-        """The port of this machine that it listens on."""
+        """The port that it listens on."""
         return int(self.base_url.rpartition(":")[2])
 
     @property
     def headers(self) -> dict[str, str]:
-        """What makes a request limited by nothing, if there is such a key."""
+        """The headers that make a request unlimited, if there is such a key."""
         return {"X-API-Key": self.key} if self.key else {}
 
     @property
     def home(self) -> str:
-        """Where the API begins."""
+        """The base URL of the admin API."""
         return f"{self.base_url}/api/admin/quotas"
 
     @property
     def websocket_url(self) -> str:
-        """Where the WebSocket is."""
+        """The URL of the WebSocket."""
         return f"ws{self.base_url.removeprefix('http')}/ws/admin/quotas"
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far."""
+        """Return the log so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def rule(self, **fields: Any) -> dict[str, Any]:
-        """A new rule, by default for an API key of its own."""
+        """Create a rule, by default of scope `api_key`."""
         body = {"rule_name": unique("rule"), "scope": "api_key", "limit_type": "requests_per_hour"}
         answer = httpx.post(f"{self.home}/config", json={**body, **fields}, headers=self.headers)
         assert answer.status_code == 201, answer.text
@@ -88,7 +88,7 @@ class Running:
         return found
 
     def unlimited(self) -> str:
-        """An API key whose requests are limited by nothing that a test could meet."""
+        """Create an API key whose limit no test can reach."""
         return str(self.rule(scope_value=unique("key"), limit_value=1_000_000)["scope_value"])
 
 
@@ -97,7 +97,7 @@ Start = Callable[..., Running]
 
 @contextmanager
 def fresh_database(postgres: str, template: str | None = None) -> Iterator[str]:
-    """A database of its own, a copy of another if one is named."""
+    """Create a database, as a copy of `template` if given, and drop it at the end."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     copied = f"TEMPLATE {conninfo_to_dict(template)['dbname']} STRATEGY file_copy" if template else ""
     with psycopg.connect(postgres, autocommit=True) as admin:
@@ -119,20 +119,20 @@ def template(postgres: str) -> Iterator[str]:
 
 @pytest.fixture
 def schema(postgres: str, template: str) -> Iterator[str]:
-    """A database of the test's own with all migrations applied."""
+    """A separate database for each test, with all migrations applied."""
     with fresh_database(postgres, template) as dsn:
         yield dsn
 
 
 def without_rules(dsn: str) -> None:
-    """Switch the default rules of a database off."""
+    """Disable the default rules of a database."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("UPDATE rate_limit_configs SET enabled = false")
 
 
 @contextmanager
 def servers(dsn: str, folder: Path) -> Iterator[Start]:
-    """Start server processes; all are ended at the end."""
+    """Start server processes; all are stopped at the end."""
     running: list[Running] = []
 
     def start(**variables: str) -> Running:
@@ -169,20 +169,20 @@ def _ready(server: Running) -> bool:
 
 @pytest.fixture
 def start(schema: str, tmp_path: Path) -> Iterator[Start]:
-    """Start server processes on a database of the test's own."""
+    """Start server processes on the test's own database."""
     with servers(schema, tmp_path) as start:
         yield start
 
 
 @pytest.fixture
 def own(start: Start) -> Running:
-    """A server process of the test's own, with default settings."""
+    """A separate server process for each test, with default settings."""
     return start()
 
 
 @pytest.fixture(scope="session")
 def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server process that tests share: what one makes bears names of its own."""
+    """A server process that tests share: each test uses unique names."""
     with fresh_database(postgres, template) as dsn, servers(dsn, tmp_path_factory.mktemp("shared")) as start:
         shared = start()
         shared.key = shared.unlimited()
@@ -191,6 +191,6 @@ def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def client(server: Running) -> Iterator[httpx.Client]:
-    """A client of the shared server whose requests are limited by nothing."""
+    """A client of the shared server whose requests are unlimited."""
     with httpx.Client(base_url=server.home, headers=server.headers) as client:
         yield client

@@ -1,6 +1,6 @@
-"""What the limiter must do, in the plainest way: keep every admission for ever and count. Pure.
+"""A reference model of the limiter: keep every admission for ever and count. Pure.
 
-A request is decided at a time that the caller gives. A key's time never runs backwards: when it would, the key waits at
+A request is decided at a given time. A key's time never runs backwards: when the clock does, the key stays at
 its newest admission.
 """
 
@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from gaia_server.limiting.limit_types import LIMIT_TYPES, limit_type
 from gaia_server.limiting.principal import Principal
 
 WINDOWS = {
-    "requests_per_second": timedelta(seconds=1),
-    "requests_per_minute": timedelta(minutes=1),
-    "requests_per_hour": timedelta(hours=1),
+    name: timedelta(seconds=known.seconds)
+    for name in LIMIT_TYPES
+    if (known := limit_type(name)).period is None and known.seconds
 }
 
 
 @dataclass
 class Rule:
-    """A rule, as far as it limits."""
+    """The fields of a rule that matter for decisions."""
 
     id: int
     scope: str
@@ -30,14 +31,14 @@ class Rule:
     enabled: bool = True
 
     def applies(self, principal: Principal, resource: str) -> bool:
-        """Whether it limits such a request."""
+        """Whether the rule applies to such a request."""
         fits = self.scope == "global" or (self.scope == principal.scope and self.value in (None, principal.value))
         return self.enabled and fits and self.resource in (None, resource)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Where one rule must stand after a request."""
+    """The expected standing of one rule after a request."""
 
     rule_id: int
     admitted: bool
@@ -61,7 +62,7 @@ class Limiter:
             for rule in rules:
                 now = self._now(rule, principal, at)
                 inside[rule.id].append(now)
-                self.admissions.setdefault(_place(rule, principal), []).append(now)
+                self.admissions.setdefault(_counter(rule, principal), []).append(now)
         return [
             Expected(
                 rule.id,
@@ -75,19 +76,19 @@ class Limiter:
         ]
 
     def forget(self, rule_id: int) -> None:
-        """Begin anew for a rule."""
-        self.admissions = {place: seen for place, seen in self.admissions.items() if place[0] != rule_id}
+        """Delete a rule's admissions."""
+        self.admissions = {counter: times for counter, times in self.admissions.items() if counter[0] != rule_id}
 
     def _now(self, rule: Rule, principal: Principal, at: datetime) -> datetime:
-        seen = self.admissions.get(_place(rule, principal), [])
-        return max(at, seen[-1]) if seen else at
+        times = self.admissions.get(_counter(rule, principal), [])
+        return max(at, times[-1]) if times else at
 
     def _inside(self, rule: Rule, principal: Principal, at: datetime) -> list[datetime]:
-        now, seen = self._now(rule, principal, at), self.admissions.get(_place(rule, principal), [])
+        now, times = self._now(rule, principal, at), self.admissions.get(_counter(rule, principal), [])
         if rule.kind in WINDOWS:
-            return [moment for moment in seen if moment > now - WINDOWS[rule.kind]]
+            return [moment for moment in times if moment > now - WINDOWS[rule.kind]]
         start, _ = period(rule.kind, now)
-        return [moment for moment in seen if moment >= start]
+        return [moment for moment in times if moment >= start]
 
     def _reset(
         self, rule: Rule, principal: Principal, inside: Sequence[datetime], fits: bool, at: datetime
@@ -101,7 +102,7 @@ class Limiter:
 
 
 def period(kind: str, moment: datetime) -> tuple[datetime, datetime]:
-    """Return the start and the end of the calendar period (UTC, weeks from Monday) that a moment lies in."""
+    """Return the start and the end of the calendar period (UTC, weeks from Monday) that contains a moment."""
     midnight = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if kind == "daily_quota":
         return midnight, midnight + timedelta(days=1)
@@ -112,5 +113,5 @@ def period(kind: str, moment: datetime) -> tuple[datetime, datetime]:
     return first, (first + timedelta(days=32)).replace(day=1)
 
 
-def _place(rule: Rule, principal: Principal) -> tuple[int, str]:
+def _counter(rule: Rule, principal: Principal) -> tuple[int, str]:
     return rule.id, "global" if rule.scope == "global" else principal.key

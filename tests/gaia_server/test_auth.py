@@ -1,4 +1,4 @@
-"""Who is let in."""
+"""Access to the admin routes."""
 
 from typing import Any
 
@@ -26,9 +26,9 @@ def connection(
     return HTTPConnection({**scope, "method": method} if kind == "http" else scope)
 
 
-def refused(access: Access, asking: HTTPConnection, now: float = NOW) -> int | None:
+def refusal_status(access: Access, request: HTTPConnection, now: float = NOW) -> int | None:
     """The status of the refusal, None if there is none."""
-    problem = access.refusal(asking, now)
+    problem = access.refusal(request, now)
     return problem.status if problem else None
 
 
@@ -45,12 +45,12 @@ def refused(access: Access, asking: HTTPConnection, now: float = NOW) -> int | N
     ],
 )
 def test_token(authorization: str, status: int | None) -> None:
-    """With a token set, only the token lets in, from wherever."""
-    assert refused(Access(TOKEN), connection(peer="192.0.2.7", authorization=authorization)) == status
+    """With a token set, only the token grants access, from any address."""
+    assert refusal_status(Access(TOKEN), connection(peer="192.0.2.7", authorization=authorization)) == status
 
 
 def test_half_a_character_is_not_the_token() -> None:
-    """JSON can say what no text in UTF-8 holds."""
+    """Half of a surrogate pair, which JSON can contain, is not the token."""
     assert not Access(TOKEN).matches("\ud800")
 
 
@@ -67,8 +67,8 @@ def test_half_a_character_is_not_the_token() -> None:
     ],
 )
 def test_without_token(peer: str, host: str, status: int | None) -> None:
-    """Without a token only this machine asks, under its own name."""
-    assert refused(Access(None), connection(peer=peer, host=host)) == status
+    """Without a token only loopback clients have access, under a loopback name."""
+    assert refusal_status(Access(None), connection(peer=peer, host=host)) == status
 
 
 @pytest.mark.parametrize(
@@ -85,18 +85,18 @@ def test_without_token(peer: str, host: str, status: int | None) -> None:
     ],
 )
 def test_without_token_what_is_forwarded(headers: dict[str, str], status: int | None) -> None:
-    """A proxy on this machine lets nobody else in; and no header makes anybody local."""
-    assert refused(Access(None), connection(**headers)) == status
-    assert refused(Access(None), connection(peer="192.0.2.7", **headers)) == 403
-    assert refused(Access(TOKEN), connection(authorization=f"Bearer {TOKEN}", **headers)) is None
+    """A local proxy gives remote clients no access, and no header makes a client local."""
+    assert refusal_status(Access(None), connection(**headers)) == status
+    assert refusal_status(Access(None), connection(peer="192.0.2.7", **headers)) == 403
+    assert refusal_status(Access(TOKEN), connection(authorization=f"Bearer {TOKEN}", **headers)) is None
 
 
 def test_session() -> None:
-    """A session's cookie lets in until it runs out, on any process with the same token."""
+    """A session cookie grants access until it expires, on any process with the same token."""
     cookie = f"{COOKIE}={Access(TOKEN).session(NOW)}"
-    assert refused(Access(TOKEN), connection(cookie=cookie)) is None
-    assert refused(Access(TOKEN), connection(cookie=cookie), NOW + SESSION_S) == 401
-    assert refused(Access("another-canary-token"), connection(cookie=cookie)) == 401
+    assert refusal_status(Access(TOKEN), connection(cookie=cookie)) is None
+    assert refusal_status(Access(TOKEN), connection(cookie=cookie), NOW + SESSION_S) == 401
+    assert refusal_status(Access("another-canary-token"), connection(cookie=cookie)) == 401
     assert TOKEN not in cookie
 
 
@@ -104,9 +104,9 @@ def test_session() -> None:
     "forge", [lambda c: "9" + c, lambda c: c[:-1] + "x", lambda _: "", lambda _: "..", lambda _: "\u00e9."]
 )
 def test_forged_session(forge: Any) -> None:
-    """A cookie that was not signed here lets nobody in."""
+    """A forged cookie grants no access."""
     cookie = f"{COOKIE}={forge(Access(TOKEN).session(NOW))}"
-    assert refused(Access(TOKEN), connection(cookie=cookie)) == 401
+    assert refusal_status(Access(TOKEN), connection(cookie=cookie)) == 401
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_forged_session(forge: Any) -> None:
         ("http", "POST", "null", 403),
         ("http", "POST", "http://[", 403),
         ("websocket", "", "http://[", 403),
-        ("http", "GET", "https://evil.example", None),  # it cannot read the answer
+        ("http", "GET", "https://evil.example", None),  # the browser does not let it read the response
         ("websocket", "", "https://evil.example", 403),
         ("websocket", "", "http://localhost:80", None),
     ],
 )
 def test_origin(kind: str, method: str, origin: str, status: int | None) -> None:
-    """A page of another site changes nothing and listens to nothing, even with a cookie."""
-    asking = connection(kind=kind, method=method, origin=origin, authorization=f"Bearer {TOKEN}")
-    assert refused(Access(TOKEN), asking) == status
+    """A page of another site can change nothing and open no WebSocket, even with valid credentials."""
+    request = connection(kind=kind, method=method, origin=origin, authorization=f"Bearer {TOKEN}")
+    assert refusal_status(Access(TOKEN), request) == status

@@ -15,7 +15,7 @@ from tests.gaia_server.conftest import TOKEN, Running, Start
 
 
 def receive(websocket: ClientConnection, kind: str, *, within_s: float = 11.0) -> dict[str, Any]:
-    """The next message of a type."""
+    """Return the next message of a type."""
     deadline = time.monotonic() + within_s
     while True:
         message: dict[str, Any] = json.loads(websocket.recv(timeout=max(deadline - time.monotonic(), 0)))
@@ -24,59 +24,59 @@ def receive(websocket: ClientConnection, kind: str, *, within_s: float = 11.0) -
 
 
 def refuse(server: Running, count: int, key: str = "refused") -> dict[str, Any]:
-    """Make a rule refuse `count` requests; return the rule."""
+    """Create a rule and let it refuse `count` requests; return the rule."""
     rule = server.rule(scope_value=key, limit_value=0)
     for _ in range(count):
         assert httpx.get(f"{server.home}/usage", headers={"X-API-Key": key}).status_code == 429
     return rule
 
 
-def test_rhythm(server: Running) -> None:
-    """Stats come at once and every 5 s, a heartbeat within 10 s; numbers have no gap; what a client says is ignored."""
+def test_message_intervals(server: Running) -> None:
+    """Stats come at once and every 5 s, a heartbeat within 10 s, without a gap; messages of clients are ignored."""
     with connect(server.websocket_url) as websocket:
-        for said in ("ping", b"\x00", "{"):
-            websocket.send(said)
+        for text in ("ping", b"\x00", "{"):
+            websocket.send(text)
         started = time.monotonic()
-        seen: list[str] = []
+        types: list[str] = []
         sequence: list[int] = []
-        while "heartbeat" not in seen or seen.count("stats") < 2:
+        while "heartbeat" not in types or types.count("stats") < 2:
             message = json.loads(websocket.recv(timeout=6))
-            seen.append(message["type"])
+            types.append(message["type"])
             sequence.append(message["seq"])
             assert set(message) == {"type", "timestamp", "seq", "data"}
         assert time.monotonic() - started < 12
-        assert seen[0] == "stats"
+        assert types[0] == "stats"
         assert sequence == list(range(1, len(sequence) + 1))
 
 
 def test_violations_and_alerts_are_pushed(start: Start) -> None:
-    """Refusals arrive within a second, on every process; more than 100 a minute raise one alert."""
+    """Refusals arrive within a second from every process; more than 100 a minute raise one alert."""
     here, there = start(), start()
     with connect(here.websocket_url) as near, connect(there.websocket_url) as far:
         rule = refuse(here, 5)
         for websocket in (near, far):
-            told = receive(websocket, "violation", within_s=1)["data"]
-            assert (told["rule_id"], told["rule_name"], told["key"]) == (
+            violation = receive(websocket, "violation", within_s=1)["data"]
+            assert (violation["rule_id"], violation["rule_name"], violation["key"]) == (
                 rule["id"],
                 rule["rule_name"],
                 "api_key:refused",
             )
-            assert told["hits"] >= 1
+            assert violation["hits"] >= 1
         refuse(here, 100, "more")
         for websocket in (near, far):
             alert = receive(websocket, "alert", within_s=1)["data"]
             assert (alert["name"], alert["state"], alert["threshold"]) == ("violations_per_minute", "firing", 100)
             assert alert["value"] > 100
-            told = receive(websocket, "stats")["data"]["alerts"]
-            assert told["firing"] == [alert]
-            assert [(rule["name"], rule["threshold"]) for rule in told["watched"]] == [("violations_per_minute", 100)]
+            alerts = receive(websocket, "stats")["data"]["alerts"]
+            assert alerts["firing"] == [alert]
+            assert [(rule["name"], rule["threshold"]) for rule in alerts["watched"]] == [("violations_per_minute", 100)]
     (stored,) = httpx.get(f"{here.home}/alerts").json()["items"]
     assert (stored["state"], stored["fired_at"], stored["resolved_at"]) == ("firing", alert["since"], None)
     assert [line["msg"] for one in (here, there) for line in one.lines()].count("alert firing") == 1
 
 
-def test_many_listen(server: Running) -> None:
-    """Fifty clients all hear the same violation."""
+def test_many_clients(server: Running) -> None:
+    """Fifty clients all receive the same violation."""
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(server.websocket_url)) for _ in range(50)]
         refuse(server, 1)
@@ -84,15 +84,15 @@ def test_many_listen(server: Running) -> None:
 
 
 def closed(url: str, **headers: str) -> int:
-    """The code that a connection is closed with at once."""
+    """Return the close code of a connection that the server closes at once."""
     with connect(url, additional_headers=headers) as websocket, pytest.raises(ConnectionClosed) as caught:
         websocket.recv(timeout=5)
     assert caught.value.rcvd
     return caught.value.rcvd.code
 
 
-def test_who_may_listen(start: Start) -> None:
-    """With a token, nobody without it; never a page of another site."""
+def test_access(start: Start) -> None:
+    """With ADMIN_TOKEN set, only clients with the token connect, and never a page of another site."""
     server = start(ADMIN_TOKEN=TOKEN)
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     assert closed(server.websocket_url) == 4401
@@ -104,7 +104,7 @@ def test_who_may_listen(start: Start) -> None:
 
 
 def test_without_token_only_loopback_names(server: Running) -> None:
-    """A foreign name for this machine is refused."""
+    """Without a token, a Host name that is not loopback is refused."""
     host, port = server.websocket_url.removeprefix("ws://").partition("/")[0].split(":")
     url = server.websocket_url.replace(f"{host}:{port}", f"evil.example:{port}")
     with (
@@ -116,8 +116,8 @@ def test_without_token_only_loopback_names(server: Running) -> None:
     assert caught.value.rcvd.code == 4403
 
 
-def test_names_full_of_quotes_are_told_everywhere(start: Start) -> None:
-    """What fits into no single notification of the database reaches the other processes, too."""
+def test_names_full_of_quotes_reach_every_process(start: Start) -> None:
+    """Violations that do not fit into one database notification reach the other processes, too."""
     here, there = start(TRUSTED_PROXIES="127.0.0.1"), start()
     here.rule(scope="session", limit_value=0)
     names = {f"{number:02}" + '"' * 198 for number in range(15)}

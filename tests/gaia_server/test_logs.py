@@ -7,7 +7,7 @@ from gaia_server.logs import JsonLines
 
 
 def line(message: str, *arguments: object, **extra: object) -> dict[str, object]:
-    """What the formatter makes of a record."""
+    """Return the formatted record, parsed."""
     record = logging.LogRecord("gaia", logging.WARNING, __file__, 1, message, arguments, None)
     vars(record).update(extra)
     text = JsonLines().format(record)
@@ -17,14 +17,14 @@ def line(message: str, *arguments: object, **extra: object) -> dict[str, object]
 
 
 def test_fields() -> None:
-    """A line has time, level, msg, and what was given beside."""
+    """A line has time, level, msg and the extra fields."""
     found = line("%s came", "he", alert="x")
     assert (found["level"], found["msg"], found["alert"]) == ("warning", "he came", "x")
     assert str(found["time"]).endswith("Z")
 
 
 def test_control_characters_are_escaped() -> None:
-    """Nothing that a client sends can begin a line of its own."""
+    """No text of a client can start a new line."""
     assert line('x\n{"level": "error"}\x1b[31m\u2028')["msg"] == 'x\n{"level": "error"}\x1b[31m\u2028'
 
 

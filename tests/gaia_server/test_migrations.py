@@ -1,4 +1,4 @@
-"""The schema: what it makes, refuses and takes back."""
+"""The schema: its objects, its constraints and its rollback."""
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ _OBJECTS = """
 
 
 def test_rollback_leaves_nothing(schema: str) -> None:
-    """Each rollback drops exactly what its migration made."""
+    """Each rollback drops exactly the objects of its migration."""
     with psycopg.connect(schema) as connection:
         for name in reversed(migration_files()):
             connection.execute((MIGRATIONS / "rollback" / name).read_bytes())
@@ -47,7 +47,7 @@ def test_indexes(schema: str) -> None:
     ],
 )
 def test_constraints(schema: str, columns: str, constraint: str) -> None:
-    """What is no rule cannot be stored, whoever writes it."""
+    """The database refuses an invalid rule, whichever program inserts it."""
     with psycopg.connect(schema) as connection, pytest.raises(psycopg.errors.IntegrityError) as caught:
         connection.execute(
             "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value)"
@@ -69,7 +69,7 @@ def test_constraints(schema: str, columns: str, constraint: str) -> None:
     ],
 )
 def test_tiers(schema: str, score: int, vip: bool, tier: str, factor: float) -> None:
-    """A score has a tier, and a tier a factor."""
+    """A score determines the tier, and the tier the factor."""
     with psycopg.connect(schema) as connection:
         row = connection.execute(
             "INSERT INTO reputation_scores (key, score, vip) VALUES ('ip:x', %s, %s)"

@@ -1,4 +1,4 @@
-"""Upkeep on real tables: what goes, what stays, and that nobody is disturbed."""
+"""The retention job on real tables: what it deletes, what it keeps, and that it blocks no request."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ import pytest
 from gaia_server import retention
 from gaia_server.app_state import Server
 from gaia_server.settings import Settings
-from gaia_server.storage.store import Ask, Store
+from gaia_server.storage.store import Run, Store
 from tests.gaia_server.conftest import Start
 
 DAYS = 30
@@ -20,25 +20,25 @@ DAYS = 30
 
 @pytest.fixture
 def connection(schema: str) -> Iterator[psycopg.Connection]:
-    """A connection beside the server's."""
+    """A connection of the test, beside the server's."""
     with psycopg.connect(schema, autocommit=True) as connection:
         yield connection
 
 
-def run(dsn: str, work: Callable[[Ask], Awaitable[Any]]) -> Any:
-    """Do one piece of the upkeep."""
+def run(dsn: str, work: Callable[[Run], Awaitable[Any]]) -> Any:
+    """Run one step of the retention job."""
 
-    async def alone() -> Any:
+    async def locked() -> Any:
         store = Store(dsn)
         await store.open()
         try:
-            async with store.alone(1) as ask:
-                assert ask
-                return await work(ask)
+            async with store.advisory_lock(1) as run_statement:
+                assert run_statement
+                return await work(run_statement)
         finally:
             await store.close()
 
-    return asyncio.run(alone())
+    return asyncio.run(locked())
 
 
 ROWS = {
@@ -56,19 +56,19 @@ ROWS = {
 
 
 @pytest.mark.parametrize("table", list(ROWS))
-def test_what_is_old_goes(schema: str, connection: psycopg.Connection, table: str) -> None:
-    """All that is older than the retention goes, in batches; what is younger stays."""
+def test_old_rows_are_deleted(schema: str, connection: psycopg.Connection, table: str) -> None:
+    """All rows older than the retention are deleted, in batches; younger rows stay."""
     connection.execute("ALTER TABLE reputation_events DROP CONSTRAINT reputation_events_key_fkey")
     for first, last, at in ((1, 2500, "now() - interval '31 days'"), (5001, 5007, "now() - interval '29 days'")):
         connection.execute(
             f"INSERT INTO {table} {ROWS[table].format(at=at)} FROM generate_series({first}, {last}) AS n"
         )
-    assert run(schema, lambda ask: retention.delete_old(ask, table, DAYS)) == 2500
+    assert run(schema, lambda run: retention.delete_old(run, table, DAYS)) == 2500
     assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (7,)
 
 
-def test_what_still_matters_stays(schema: str, connection: psycopg.Connection) -> None:
-    """However old: an alert that fires, a VIP, a score that is not the start's."""
+def test_rows_still_in_use_stay(schema: str, connection: psycopg.Connection) -> None:
+    """A firing alert, a VIP and a score other than the starting score stay, whatever their age."""
     connection.execute(
         "INSERT INTO rate_limit_alerts (name, severity, says, threshold, value, fired_at)"
         " VALUES ('a', 's', 's', 1, 2, now() - interval '90 days')"
@@ -77,12 +77,12 @@ def test_what_still_matters_stays(schema: str, connection: psycopg.Connection) -
         "INSERT INTO reputation_scores (key, score, vip, updated_at)"
         " VALUES ('user:v', 50, true, '2020-01-01'), ('user:s', 51, false, '2020-01-01')"
     )
-    assert run(schema, lambda ask: retention.delete_old(ask, "rate_limit_alerts", DAYS)) == 0
-    assert run(schema, lambda ask: retention.delete_old(ask, "reputation_scores", DAYS)) == 0
+    assert run(schema, lambda run: retention.delete_old(run, "rate_limit_alerts", DAYS)) == 0
+    assert run(schema, lambda run: retention.delete_old(run, "reputation_scores", DAYS)) == 0
 
 
 def bucket(connection: psycopg.Connection, key: str, *ages_s: float) -> None:
-    """Make a bucket of the per-second rule with admissions so long ago, the oldest first."""
+    """Insert a bucket of the per-second rule with admissions of these ages, the oldest first."""
     last = f"now() - interval '{ages_s[-1]} seconds'" if ages_s else "'-infinity'"
     connection.execute(
         f"INSERT INTO rate_limit_buckets (key, rule_id, head, admitted, last_at) VALUES (%s, 1, %s, %s, {last})",
@@ -96,12 +96,12 @@ def bucket(connection: psycopg.Connection, key: str, *ages_s: float) -> None:
 
 
 def keys(connection: psycopg.Connection) -> list[str]:
-    """Whose buckets there are."""
+    """Return the keys of all buckets."""
     return [key for (key,) in connection.execute("SELECT key FROM rate_limit_buckets ORDER BY key").fetchall()]
 
 
-def test_idle_buckets_go(schema: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that was not seen for its window and the grace leaves nothing behind; others keep all."""
+def test_idle_buckets_are_deleted(schema: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key idle for its window and the grace period leaves no rows; other keys keep theirs."""
     monkeypatch.setattr(retention, "BUCKETS", 2)
     bucket(connection, "ip:busy", 5000, 0)
     bucket(connection, "ip:graced", 5000, 590)
@@ -109,35 +109,35 @@ def test_idle_buckets_go(schema: str, connection: psycopg.Connection, monkeypatc
     bucket(connection, "ip:never")
     for number in range(5):
         bucket(connection, f"ip:x{number}", 700)
-    assert run(schema, retention.forget_idle) == 7
+    assert run(schema, retention.delete_idle) == 7
     assert keys(connection) == ["ip:busy", "ip:graced"]
     assert connection.execute("SELECT count(*) FROM rate_limit_ring").fetchone() == (4,)
 
 
-def test_a_bucket_in_use_is_left_alone(schema: str, connection: psycopg.Connection) -> None:
-    """One that a check holds is skipped, without waiting; one that was used since the look is kept."""
+def test_a_bucket_in_use_is_kept(schema: str, connection: psycopg.Connection) -> None:
+    """A locked bucket is skipped without waiting; one that was used meanwhile is kept."""
     for key in ("ip:a", "ip:b"):
         bucket(connection, key, 5000)
     with psycopg.connect(schema) as check:
         check.execute("SELECT FROM rate_limit_buckets WHERE key = 'ip:a' FOR UPDATE")
-        assert run(schema, retention.forget_idle) == 1
+        assert run(schema, retention.delete_idle) == 1
         check.execute("UPDATE rate_limit_buckets SET last_at = now() WHERE key = 'ip:a'")
-    assert run(schema, retention.forget_idle) == 0
+    assert run(schema, retention.delete_idle) == 0
     assert keys(connection) == ["ip:a"]
 
 
-def test_upkeep_never_forgets_an_admission(start: Start) -> None:
-    """While idle buckets are being deleted without any grace, a limit is still exact."""
+def test_retention_never_loses_an_admission(start: Start) -> None:
+    """A limit stays exact while idle buckets are deleted without a grace period."""
     server = start(TRUSTED_PROXIES="127.0.0.1")
     server.rule(scope="user", limit_value=3)
     stop = threading.Event()
 
-    async def forget(ask: Ask) -> None:
+    async def delete(run_statement: Run) -> None:
         while not stop.is_set():
-            await retention.forget_idle(ask, 0)
+            await retention.delete_idle(run_statement, 0)
 
-    upkeep = threading.Thread(target=run, args=(server.dsn, forget))
-    upkeep.start()
+    job = threading.Thread(target=run, args=(server.dsn, delete))
+    job.start()
     try:
         with httpx.Client(base_url=server.base_url) as client:
             for number in range(40):
@@ -146,11 +146,11 @@ def test_upkeep_never_forgets_an_admission(start: Start) -> None:
                 assert statuses == [404, 404, 404, 429]
     finally:
         stop.set()
-        upkeep.join()
+        job.join()
 
 
-def test_periods_that_are_over_are_closed(schema: str, connection: psycopg.Connection) -> None:
-    """The count of a key that never came back moves to the past; the running period stays."""
+def test_finished_periods_are_closed(schema: str, connection: psycopg.Connection) -> None:
+    """The count of a key without further requests moves to the closed periods; the current period stays."""
     connection.execute(
         "INSERT INTO rate_limit_configs (rule_name, scope, limit_type, limit_value)"
         " VALUES ('d', 'ip', 'daily_quota', 9)"
@@ -168,16 +168,16 @@ def test_periods_that_are_over_are_closed(schema: str, connection: psycopg.Conne
 
 
 def test_one_process_at_a_time(schema: str, connection: psycopg.Connection) -> None:
-    """Whoever holds the lock does it all; when he is gone, the next does."""
+    """Only the process with the lock runs the job; when the lock is free, another process does."""
     old = ROWS["system_load_history"].format(at="timestamptz '2020-01-01'")
     connection.execute(f"INSERT INTO system_load_history {old} FROM generate_series(1, 5) AS n")
 
-    async def story() -> None:
+    async def both_run() -> None:
         here, there = (Server(Settings(schema), None) for _ in range(2))
         for server in (here, there):
             await server.store.open()
-        async with there.store.alone(retention.LOCK) as ask:
-            assert ask
+        async with there.store.advisory_lock(retention.LOCK) as run_statement:
+            assert run_statement
             await retention.upkeep(here)
             assert connection.execute("SELECT count(*) FROM system_load_history").fetchone() == (5,)
         await retention.upkeep(here)
@@ -185,4 +185,4 @@ def test_one_process_at_a_time(schema: str, connection: psycopg.Connection) -> N
         for server in (here, there):
             await server.store.close()
 
-    asyncio.run(story())
+    asyncio.run(both_run())

@@ -1,4 +1,4 @@
-"""Settings: good ones are taken, bad ones refused with what to write."""
+"""Settings: valid ones are read, invalid ones refused with the expected value."""
 
 import ipaddress
 
@@ -10,7 +10,7 @@ DSN = "postgresql://gaia:canary-password@db:5432/gaia"
 
 
 def test_defaults() -> None:
-    """Only the database must be named."""
+    """Only the database is required."""
     assert read({"DATABASE_URL": DSN, "PORT": "", "ADMIN_TOKEN": ""}) == Settings(
         DSN,
         features={"claude_confirm_ai_enabled": False, "enable_pattern_learning": False, "enable_ai_fallback": False},
@@ -18,7 +18,7 @@ def test_defaults() -> None:
 
 
 def test_all_given() -> None:
-    """Each variable ends up in its setting."""
+    """Each variable sets its setting."""
     found = read(
         {
             "DATABASE_URL": DSN,
@@ -41,7 +41,7 @@ def test_all_given() -> None:
 
 @pytest.mark.parametrize(("token", "host"), [("", "127.0.0.1"), ("canary-token", "0.0.0.0")])
 def test_host(token: str, host: str) -> None:
-    """Only a server that asks for a token listens beyond this machine."""
+    """Only a server that requires a token listens on all interfaces."""
     assert read({"DATABASE_URL": DSN, "ADMIN_TOKEN": token}).host == host
 
 
@@ -64,7 +64,7 @@ def test_host(token: str, host: str) -> None:
     ],
 )
 def test_refused(name: str, value: str, message: str) -> None:
-    """A refusal says which variable and what to write, and no secret."""
+    """A refusal names the variable and the expected value, and no secret."""
     with pytest.raises(SettingsError) as caught:
         read({"DATABASE_URL": DSN, name: value})
     assert message in str(caught.value)
@@ -72,5 +72,5 @@ def test_refused(name: str, value: str, message: str) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """The representation holds no secret."""
+    """The representation contains no secret."""
     assert "canary" not in repr(read({"DATABASE_URL": DSN, "ADMIN_TOKEN": "canary-token"}))

@@ -1,4 +1,4 @@
-// Alerts: what fires now, how near the others are, and what fired before, whichever server process saw it.
+// Alerts of all server processes: the firing ones, the watched rules with their values, and the history.
 
 import * as api from "../api.js";
 import { empty, h, mark, meter, section } from "../dom.js";
@@ -6,14 +6,14 @@ import { duration, number, when } from "../format.js";
 import { pagedList, table } from "../tables.js";
 
 export function alerts({ root, live, guard, visible }) {
-  const firing = h("div", {}, empty("Waiting for the live connection", "It tells which alerts fire."));
+  const firing = h("div", {}, empty("Waiting for the live connection", "It reports firing alerts."));
   const watched = h("div");
   const history = pagedList({
     label: "History", columns: past, guard,
     load: (page) => api.get("/alerts", page),
     nothing: () => empty("No alert has fired", "One appears here within a second."),
   });
-  const told = new Promise((resolve) => { live.addEventListener("stats", resolve, { once: true }); });
+  const firstStats = new Promise((resolve) => { live.addEventListener("stats", resolve, { once: true }); });
   root.append(section("Firing now", null, firing), section("Watched", null, watched), section("History", null, history.element));
 
   live.addEventListener("stats", ({ detail: { data } }) => {
@@ -28,7 +28,7 @@ export function alerts({ root, live, guard, visible }) {
   function fires(rows) {
     firing.replaceChildren(rows.length ? table("Firing now", now, rows).element : empty("All quiet", "No alert is firing."));
   }
-  return { refresh: () => Promise.all([told, history.refresh()]) };
+  return { refresh: () => Promise.all([firstStats, history.refresh()]) };
 }
 
 const rules = [

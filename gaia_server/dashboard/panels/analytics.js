@@ -1,4 +1,4 @@
-// Analytics: what was decided over time, by what, and against whom.
+// Analytics: decisions over time, by rule, client, resource and kind of client.
 
 import * as api from "../api.js";
 import { chart, newest, total } from "../charts.js";
@@ -7,7 +7,7 @@ import { decimal, number, percent, when } from "../format.js";
 import { perStep } from "../series.js";
 import { table } from "../tables.js";
 
-// minutes -> [what it is called, ...what it may be summed up by, the usual first]
+// minutes -> [label, ...periods to group by, the default first]
 const SPANS = {
   15: ["Last 15 minutes", "minute"], 60: ["Last hour", "minute"], 1440: ["Last day", "hour", "minute"],
   10080: ["Last week", "hour", "day"], 43200: ["Last 30 days", "day", "hour"],
@@ -16,7 +16,7 @@ const STEPS = { minute: 1, hour: 60, day: 1440 };  // minutes
 const EVERY_MS = 10_000;
 
 export function analytics({ root, guard, visible }) {
-  const span = select("Time", Object.entries(SPANS).map(([minutes, [name]]) => [minutes, name]), "60", () => { offer(); guard(refresh); });
+  const span = select("Time", Object.entries(SPANS).map(([minutes, [name]]) => [minutes, name]), "60", () => { updatePeriods(); guard(refresh); });
   const per = select("Summed up", [], "", () => guard(refresh));
   const sums = { denial: figure("Denial rate"), denied: figure("Denied"), allowed: figure("Allowed"), rate: figure("Decisions per minute") };
   const decisions = chart("Decisions", [
@@ -31,18 +31,18 @@ export function analytics({ root, guard, visible }) {
     h("div", { class: "columns" }, section("Rules that denied most", null, lists.rules), section("Clients denied most", null, lists.keys)),
     h("div", { class: "columns" }, section("By resource", null, lists.resources), section("By kind of client", null, lists.scopes)),
     h("div", { class: "columns" }, section("Processor", null, load.element), section("Memory", null, memory.element)));
-  offer();
+  updatePeriods();
   setInterval(() => { if (visible()) guard(refresh); }, EVERY_MS);
 
-  function offer() {
+  function updatePeriods() {
     per.replaceChildren(...choices(SPANS[span.value].slice(1).map((name) => [name, `per ${name}`])));
   }
 
   async function refresh() {
     const [minutes, period] = [Number(span.value), per.value];
     const found = await api.get("/analytics", { minutes, per: period });
-    if (minutes !== Number(span.value) || period !== per.value) return;  // something else was chosen meanwhile
-    tell(sums, found.totals, minutes);
+    if (minutes !== Number(span.value) || period !== per.value) return;  // the selection changed meanwhile
+    showTotals(sums, found.totals, minutes);
     decisions.show(...perStep(found.decisions, minutes, ["admitted", "denied"], STEPS[period]));
     const times = found.load.map((row) => Date.parse(row.start) / 1000);
     load.show(times, found.load.map((row) => row.cpu_percent));
@@ -58,8 +58,8 @@ export function analytics({ root, guard, visible }) {
   return { refresh };
 }
 
-function tell(sums, { admitted, denied, denied_ratio: ratio }, minutes) {
-  sums.denial.set(percent(ratio), ratio == null ? "nothing was decided" : "", "");
+function showTotals(sums, { admitted, denied, denied_ratio: ratio }, minutes) {
+  sums.denial.set(percent(ratio), ratio == null ? "no decisions" : "", "");
   sums.denied.set(number(denied), "requests");
   sums.allowed.set(number(admitted), "requests");
   sums.rate.set(decimal((admitted + denied) / minutes), "on average");
@@ -73,5 +73,5 @@ const counts = [
 ];
 
 function fill(place, label, rows, columns) {
-  place.replaceChildren(rows.length ? table(label, columns, rows).element : empty("Nothing", "in this time"));
+  place.replaceChildren(rows.length ? table(label, columns, rows).element : empty("No data", "in this time span"));
 }

@@ -1,4 +1,4 @@
-// Health: what the server says about itself, and how its memory and connections go.
+// Health: the server's health report, and its memory and connections over time.
 
 import * as api from "../api.js";
 import { chart, newest } from "../charts.js";
@@ -21,8 +21,8 @@ export function health({ root, live, guard, visible }) {
     h("div", { class: "columns three" }, section("Server", null, checks), section("This page's connection", null, connection), section("Release", null, build)),
     h("div", { class: "columns" }, section("Memory", null, memory.element), section("Database connections", null, pool.element)));
   setInterval(() => { if (visible()) guard(refresh); }, EVERY_MS);
-  setInterval(() => { if (visible()) tellConnection(); }, 1_000);
-  live.addEventListener("state", tellConnection);
+  setInterval(() => { if (visible()) showConnection(); }, 1_000);
+  live.addEventListener("state", showConnection);
   live.addEventListener("stats", ({ detail: { data, timestamp } }) => {
     const use = data.database.pool;
     [Date.parse(timestamp) / 1000, data.memory_bytes / 1e6, use.in_use, use.waiting].forEach((value, index) => {
@@ -33,7 +33,7 @@ export function health({ root, live, guard, visible }) {
     pool.show(points[0], points[2], points[3]);
   });
 
-  function tellConnection() {
+  function showConnection() {
     connection.replaceChildren(facts([
       ["WebSocket", mark(...CONNECTION[live.state])],
       ["Messages", `${number(live.seq)}, none missing`],
@@ -65,7 +65,7 @@ function state({ status, uptime_s: uptime, checks: { database, rate_limiting: li
 function release({ version, digest, features }) {
   return [
     ["Version", version],
-    ["Executable, sha256", digest ? mono(digest) : "none: not one file"],
+    ["Executable, sha256", digest ? mono(digest) : "none: runs from source"],
     ...Object.entries(features).map(([name, on]) => [mono(name.toUpperCase()), on ? "yes" : "no"]),
   ];
 }

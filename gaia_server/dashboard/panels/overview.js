@@ -1,4 +1,4 @@
-// Overview: what happens right now, and the rules.
+// Overview: current activity, and the rules.
 
 import * as api from "../api.js";
 import { chart, total } from "../charts.js";
@@ -30,7 +30,7 @@ export function overview({ root, live, guard, signIn, visible }) {
     configuration.element);
 
   live.addEventListener("stats", ({ detail: { data } }) => {
-    tell(now, data);
+    showStats(now, data);
     if (visible()) guard(history);
   });
   live.addEventListener("violation", ({ detail: { data } }) => {
@@ -51,13 +51,13 @@ export function overview({ root, live, guard, signIn, visible }) {
   }
 
   function list() {
-    feed.replaceChildren(events.length ? h("ol", {}, events.map(item)) : empty("Nothing was denied", "Denials appear here within a second."));
+    feed.replaceChildren(events.length ? h("ol", {}, events.map(item)) : empty("No denied requests", "Denials appear here within a second."));
     events.forEach((event) => { event.fresh = false; });
   }
   return { refresh: () => Promise.all([configuration.refresh(), history(), past()]) };
 }
 
-function tell(now, data) {
+function showStats(now, data) {
   const pool = data.database.pool;
   const up = data.database.status === "connected";
   now.rate.set(decimal(data.requests_per_second), `${number(data.requests)} in ${duration(data.uptime_s)}`);
@@ -65,7 +65,7 @@ function tell(now, data) {
   now.denied.set(number(data.violations_last_minute), data.alerts.firing.length ? "alert firing" : "", data.alerts.firing.length ? "bad" : "");
   now.denied.push(data.violations_last_minute);
   now.rules.set(number(data.rules), data.rate_limiting === "enabled" ? "enforced" : "limiting is off", data.rate_limiting === "enabled" ? "" : "bad");
-  now.database.set(up ? "Up" : "Away", `${pool.in_use} of ${pool.max} busy`, up ? "" : "bad");
+  now.database.set(up ? "Up" : "Unavailable", `${pool.in_use} of ${pool.max} busy`, up ? "" : "bad");
   now.memory.set(megabytes(data.memory_bytes), `${number(data.websocket_clients)} live ${data.websocket_clients === 1 ? "client" : "clients"}`);
   now.memory.push(data.memory_bytes);
 }

@@ -1,4 +1,4 @@
-// The form of a rule: says in a sentence what the rule would do, and beside each field what is wrong with it.
+// The form of a rule: describes the rule in a sentence, and shows errors beside their fields.
 
 import * as api from "../api.js";
 import { byId, choices } from "../dom.js";
@@ -9,14 +9,14 @@ export const SCOPES = {
   api_key: { one: "API key", all: "each API key", example: "the key" },
   user: { one: "user", all: "each user", example: "the user's id" },
   session: { one: "session", all: "each session", example: "the session's id" },
-  global: { one: "everybody", all: "everybody together", example: "" },
+  global: { one: "all requests", all: "all requests together", example: "" },
 };
 const RESOURCES = [["", "all"], ...[
   "config", "usage", "violations", "analytics", "users", "reputation", "reputation-events", "alerts", "login", "other",
 ].map((name) => [name, name])];
 const NEW = { rule_name: "", scope: "ip", scope_value: null, limit_type: "requests_per_minute", limit_value: 60, resource_type: null, enabled: true };
 
-// Returns edit(rule), null for a new one; saved(id) follows.
+// Returns edit(rule), null for a new rule; calls saved(id) afterwards.
 export function makeRuleForm({ signIn, saved }) {
   const dialog = byId("rule");
   const form = dialog.querySelector("form");
@@ -25,7 +25,7 @@ export function makeRuleForm({ signIn, saved }) {
   fields.limit_type.replaceChildren(...choices(LIMIT_TYPES));
   fields.scope.replaceChildren(...choices(Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])));
   fields.resource_type.replaceChildren(...choices(RESOURCES));
-  form.addEventListener("input", tell);
+  form.addEventListener("input", summarize);
   form.addEventListener("submit", (event) => { event.preventDefault(); save(); });
   form.querySelector(".cancel").addEventListener("click", () => dialog.close());
 
@@ -37,41 +37,41 @@ export function makeRuleForm({ signIn, saved }) {
     fields.scope_value.value = shown.scope_value ?? "";
     fields.resource_type.value = shown.resource_type ?? "";
     fields.enabled.checked = shown.enabled;
-    complain([]);
-    tell();
+    showErrors([]);
+    summarize();
     dialog.showModal();
     fields.rule_name.focus();
   }
 
-  function tell() {
+  function summarize() {
     const rule = read(fields);
     fields.scope_value.disabled = rule.scope === "global";
     fields.scope_value.placeholder = SCOPES[rule.scope].example && `any, or ${SCOPES[rule.scope].example}`;
-    byId("rule-says").textContent = says(rule, edited);
+    byId("rule-summary").textContent = summary(rule, edited);
   }
 
   async function save() {
     const body = read(fields);
-    complain([]);
+    showErrors([]);
     try {
       const { id } = await (edited ? api.replace(`/config/${edited.id}`, body) : api.create("/config", body));
       dialog.close();
       saved(id);
     } catch (error) {
       if (error.status === 401) signIn();
-      complain(error.errors ?? [], api.explain(error));
+      showErrors(error.errors ?? [], api.explain(error));
     }
   }
 
-  // Beside the fields what is wrong with them; below all what belongs to none of them.
-  function complain(errors, sentence = "") {
-    const placed = errors.filter(({ field }) => byId(`wrong-${field}`));
+  // Errors of a field are shown beside it; all others below the form.
+  function showErrors(errors, sentence = "") {
+    const fieldErrors = errors.filter(({ field }) => byId(`wrong-${field}`));
     for (const name of ["rule_name", "limit_value", "scope_value"]) {
-      const wrong = placed.find(({ field }) => field === name);
+      const wrong = fieldErrors.find(({ field }) => field === name);
       byId(`wrong-${name}`).textContent = wrong ? `This ${wrong.detail}.` : "";
       fields[name].toggleAttribute("aria-invalid", Boolean(wrong));
     }
-    byId("rule-problem").textContent = placed.length && placed.length === errors.length ? "" : sentence;
+    byId("rule-problem").textContent = fieldErrors.length && fieldErrors.length === errors.length ? "" : sentence;
     form.querySelector("[aria-invalid]")?.focus();
   }
   return edit;
@@ -90,13 +90,13 @@ function read(fields) {
   };
 }
 
-function says(rule, before) {
+function summary(rule, before) {
   const whom = rule.scope_value ? `the ${SCOPES[rule.scope].one} ${rule.scope_value}` : SCOPES[rule.scope].all;
   const what = rule.resource_type ? ` to ${rule.resource_type}` : "";
   const most = rule.limit_value ? `At most ${number(rule.limit_value)} requests${what} per ${unit(rule.limit_type)}` : `No request${what} at all`;
-  const notes = [rule.enabled ? "" : "Not enforced.", startsAnew(rule, before) ? "Counting starts anew." : "", locksOut(rule) ? "This page is locked out as well." : ""];
-  return [`${most} for ${whom}.`, ...notes].filter(Boolean).join(" ");
+  const hints = [rule.enabled ? "" : "Not enforced.", restartsCount(rule, before) ? "Counting restarts from zero." : "", locksOut(rule) ? "This page is locked out as well." : ""];
+  return [`${most} for ${whom}.`, ...hints].filter(Boolean).join(" ");
 }
 
-const startsAnew = (rule, before) => before && ["scope", "scope_value", "limit_type", "resource_type"].some((name) => rule[name] !== before[name]);
+const restartsCount = (rule, before) => before && ["scope", "scope_value", "limit_type", "resource_type"].some((name) => rule[name] !== before[name]);
 const locksOut = (rule) => rule.enabled && !rule.limit_value && !rule.scope_value && !rule.resource_type && ["ip", "global"].includes(rule.scope);

@@ -1,4 +1,4 @@
-// Rate limit configuration: see, create, change, delete rules.
+// Rate limit configuration: list, create, change and delete rules.
 
 import * as api from "../api.js";
 import { byId, empty, h, mark, mono, section } from "../dom.js";
@@ -6,7 +6,7 @@ import { limit } from "../format.js";
 import { pagedList } from "../tables.js";
 import { SCOPES, makeRuleForm } from "./ruleform.js";
 
-const LAST = 1_000_000;  // beyond every rule: the list then shows its last page
+const LAST = 1_000_000;  // an offset beyond all rules: the list then shows its last page
 
 export function rules({ guard, signIn }) {
   const add = h("button", { type: "button", class: "primary", onclick: () => edit(null) }, "New rule");
@@ -18,26 +18,26 @@ export function rules({ guard, signIn }) {
     { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
     { name: "", kind: "actions", cell: (rule) => [
       h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => edit(rule) }, "Edit"),
-      h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => ask(rule) }, "Delete")] },
+      h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => confirmDeletion(rule) }, "Delete")] },
   ];
   const list = pagedList({
     label: "Rate limit configuration", columns, guard,
     load: (page) => api.get("/config", page),
-    nothing: () => empty("There is no rule", "Without a rule nothing is limited."),
+    nothing: () => empty("No rules", "Without a rule nothing is limited."),
   });
   const element = section("Rate limit configuration", add, list.element);
   const edit = makeRuleForm({ signIn, saved });
 
   async function saved(id) {
     await guard(list.refresh);
-    if (!editOf(id)) await list.turn(LAST);  // rules stand by id: a new one is the last
+    if (!editOf(id)) await list.turn(LAST);  // rules are sorted by id: a new one is the last
     (editOf(id) ?? add).focus();
   }
   const editOf = (id) => element.querySelector(`[data-id="${Number(id)}"] .edit`);
 
-  function ask(rule) {
+  function confirmDeletion(rule) {
     const dialog = byId("confirm");
-    byId("confirm-text").textContent = `“${rule.rule_name}” and everything counted for it will be gone: usage, quotas and violations.`;
+    byId("confirm-text").textContent = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations.`;
     dialog.returnValue = "";
     dialog.onclose = () => { if (dialog.returnValue === "delete") remove(rule); };
     dialog.showModal();

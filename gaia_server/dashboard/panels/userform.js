@@ -1,11 +1,11 @@
-// One user: the limits that apply, limits of his own, and his reputation. Each part is saved by itself.
+// One user: the limits that apply, the user's own limits, and the reputation. Each part is saved separately.
 
 import * as api from "../api.js";
 import { byId, h, meter } from "../dom.js";
 import { LIMIT_TYPES, limit, number, until, when } from "../format.js";
 import { table } from "../tables.js";
 
-// Returns open(user); saved() follows each change.
+// Returns open(user); calls saved() after each change.
 export function makeUserForm({ signIn, saved }) {
   const dialog = byId("user");
   const [limits, reputation] = [byId("user-limits"), byId("user-reputation")];
@@ -29,8 +29,8 @@ export function makeUserForm({ signIn, saved }) {
   async function show() {
     const found = await api.get(path("users"));
     const events = await api.get("/reputation-events", { user, limit: 5 });
-    tellLimits(limits.elements, found.limits);
-    tellReputation(reputation.elements, found, events.items);
+    showLimits(limits.elements, found.limits);
+    showReputation(reputation.elements, found, events.items);
   }
 
   async function save(part, work) {
@@ -51,15 +51,15 @@ export function makeUserForm({ signIn, saved }) {
   return open;
 }
 
-function tellLimits(fields, found) {
-  byId("user-applies").replaceChildren(found.length ? table("Limits that apply", applies, found).element : h("p", { class: "muted" }, "No rule for users applies."));
-  const ours = Object.fromEntries(found.filter((one) => one.own && one.enabled && !one.resource_type).map((one) => [one.limit_type, one.limit_value]));
-  for (const [type] of LIMIT_TYPES) fields[type].value = ours[type] ?? "";
+function showLimits(fields, found) {
+  byId("user-applies").replaceChildren(found.length ? table("Limits that apply", applies, found).element : h("p", { class: "muted" }, "No user rule applies."));
+  const ownLimits = Object.fromEntries(found.filter((one) => one.own && one.enabled && !one.resource_type).map((one) => [one.limit_type, one.limit_value]));
+  for (const [type] of LIMIT_TYPES) fields[type].value = ownLimits[type] ?? "";
 }
 
-function tellReputation(fields, { reputation, reputation_in_force: inForce }, events) {
+function showReputation(fields, { reputation, reputation_in_force: inForce }, events) {
   byId("user-standing").textContent =
-    `${reputation.score} points: ${reputation.tier}, limits ×${reputation.factor}${inForce ? "" : " once reputation is in force; it is off now"}.`;
+    `${reputation.score} points: ${reputation.tier}, limits ×${reputation.factor}${inForce ? "" : " once reputation is enabled; it is disabled now"}.`;
   fields.score.value = reputation.score;
   fields.vip.checked = reputation.vip;
   fields.reason.value = "";

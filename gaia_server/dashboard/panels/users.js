@@ -1,4 +1,4 @@
-// Users: who is nearest to a limit, one user's limits and reputation, and what every key has used.
+// Users: users by their most used limit, one user's limits and reputation, and the use of each limit by each key.
 
 import * as api from "../api.js";
 import { empty, h, mark, meter, mono, section } from "../dom.js";
@@ -8,7 +8,7 @@ import { pagedList } from "../tables.js";
 import { makeUserForm } from "./userform.js";
 
 const EVERY_MS = 5_000;
-const NEAREST_EVERY_MS = 30_000;  // it looks at everybody
+const NEAREST_EVERY_MS = 30_000;  // its query reads all users
 
 export function users({ root, guard, signIn, visible }) {
   const open = makeUserForm({ signIn, saved: () => guard(refresh) });
@@ -16,12 +16,12 @@ export function users({ root, guard, signIn, visible }) {
   const nearest = pagedList({
     label: "Users by their fullest limit", columns: of(open), guard,
     load: (page) => api.get("/users", page),
-    nothing: () => empty("No user is counted yet", "One appears with a request of a user to which a rule for users applies."),
+    nothing: () => empty("No users yet", "A user appears with the first request that a user rule applies to."),
   });
   const used = pagedList({
     label: "Use of each limit", columns, guard,
     load: (page) => api.get("/usage", { ...page, ...filter.parameters() }),
-    nothing: () => (filter.says() ? empty("No use counted", filter.says()) : empty("Nobody is counted yet", "A key appears with its first request that a rule applies to.")),
+    nothing: () => (filter.summary() ? empty("No use counted", filter.summary()) : empty("No keys yet", "A key appears with its first request that a rule applies to.")),
   });
   root.append(
     section("Users by their fullest limit", finder(open), nearest.element),
@@ -33,7 +33,7 @@ export function users({ root, guard, signIn, visible }) {
   return { refresh };
 }
 
-// Opens any user, seen or not.
+// Opens any user, with or without requests.
 function finder(open) {
   const name = h("input", { type: "search", "aria-label": "User", placeholder: "user's id", spellcheck: "false", maxlength: 200, autocomplete: "off", required: true });
   return h("form", { class: "finder", onsubmit: (event) => { event.preventDefault(); open(name.value.trim()); } }, name, h("button", {}, "Open user"));

@@ -1,4 +1,4 @@
-// Violations: what was denied, newest first. A denial refreshes the first page; a later page only tells of it.
+// Violations: denied requests, newest first. A denial refreshes the first page; a later page shows a button instead.
 
 import * as api from "../api.js";
 import { choices, empty, h, mono, section, select } from "../dom.js";
@@ -14,18 +14,18 @@ export function violations({ root, live, guard, visible }) {
   const filter = keyFilter(() => list.turn(0));
   const span = select("Time", SPANS, "", () => list.turn(0));
   const rule = select("Rule", [["", "Every rule"]], "", () => list.turn(0));
-  const more = h("button", { type: "button", class: "more", hidden: true, onclick: newest }, "There are newer ones: show them");
+  const more = h("button", { type: "button", class: "more", hidden: true, onclick: newest }, "Show newer violations");
   const list = pagedList({
     label: "Denied requests", columns, guard,
     load: (page) => api.get("/violations", { ...page, ...filter.parameters(), rule_id: rule.value, since: since(span.value) }),
-    nothing: () => empty("Nothing was denied", filter.says() || rule.value || span.value ? "that this filter shows" : "Each key, rule and second with denials becomes one line here."),
+    nothing: () => empty("No denied requests", filter.summary() || rule.value || span.value ? "match this filter" : "Each key, rule and second with denials becomes one line here."),
   });
   root.append(section("Denied requests", [span, rule, ...filter.element], more, list.element));
 
   live.addEventListener("violation", () => {
-    due ??= setTimeout(() => { due = null; heard(); }, AT_MOST_EVERY_MS);
+    due ??= setTimeout(() => { due = null; onViolation(); }, AT_MOST_EVERY_MS);
   });
-  function heard() {
+  function onViolation() {
     if (!visible()) return;
     more.hidden = list.first;
     if (list.first) guard(list.refresh);

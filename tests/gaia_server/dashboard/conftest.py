@@ -1,4 +1,4 @@
-"""A browser, a server with something to show, and pages that must make no error."""
+"""A browser, a server with data to show, and pages that must cause no error."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ from tests.gaia_server.conftest import Running, fresh_database, poll, servers
 
 TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
 HOSTILE = "<img/src=x/onerror=document.title='owned'>"
-NOTED = r"status of (401|422|429)"  # the browser itself notes each such answer
+NOTED = r"status of (401|422|429)"  # the browser logs each such response itself
 
 
 @dataclass
-class Seen:
-    """What a page did besides being looked at."""
+class PageLog:
+    """A page's errors and its requests to other origins."""
 
     origin: str
     noted: re.Pattern[str]
@@ -29,30 +29,30 @@ class Seen:
     errors: list[str] = field(default_factory=list)
 
     def watch(self, page: Page) -> None:
-        """Begin to listen: a violated policy is a console error, too."""
-        page.on("request", lambda request: self._asked(request.url))
-        page.on("websocket", lambda websocket: self._asked(websocket.url))
-        page.on("console", lambda message: self._said(message.type, message.text))
+        """Start recording: a policy violation is a console error, too."""
+        page.on("request", lambda request: self._on_request(request.url))
+        page.on("websocket", lambda websocket: self._on_request(websocket.url))
+        page.on("console", lambda message: self._on_console(message.type, message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _asked(self, url: str) -> None:
+    def _on_request(self, url: str) -> None:
         if urlsplit(url).netloc != urlsplit(self.origin).netloc:
             self.elsewhere.append(url)
 
-    def _said(self, kind: str, text: str) -> None:
+    def _on_console(self, kind: str, text: str) -> None:
         if kind == "error" and not self.noted.search(text):
             self.errors.append(text)
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests here; it ends with them, because a process can drive one at a time."""
+    """One browser for all tests of this package; it is closed with them, because a process can drive one at a time."""
     with launched() as browser:
         yield browser
 
 
 def roomy(dsn: str) -> str:
-    """Raise the default limits, so that a fast visitor does not meet them."""
+    """Raise the default limits, so that a fast browser does not reach them."""
     with psycopg.connect(dsn) as connection:
         connection.execute("UPDATE rate_limit_configs SET limit_value = 100000")
     return dsn
@@ -68,14 +68,14 @@ def flood(server: Running, requests: int, key: str) -> None:
 
 @pytest.fixture(scope="package")
 def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server that has refused a client with a hostile name, shared by the tests here."""
+    """A server that has refused a client with a hostile name, shared by the tests of this package."""
     with (
         fresh_database(postgres, template) as dsn,
         servers(roomy(dsn), tmp_path_factory.mktemp("dashboard")) as start,
     ):
         running = start()
         flood(running, 4, HOSTILE)
-        poll(lambda: httpx.get(f"{running.home}/analytics").json()["totals"]["denied"])  # written down every 2 s
+        poll(lambda: httpx.get(f"{running.home}/analytics").json()["totals"]["denied"])  # stored every 2 s
         yield running
 
 
@@ -84,15 +84,15 @@ Visit = Callable[..., Page]
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Visit]:
-    """Open the dashboard of a server; in the end it must have made no error and asked nobody else."""
-    seen: list[Seen] = []
+    """Open the dashboard of a server; at the end it must have no error and no request to another origin."""
+    logs: list[PageLog] = []
     pages: list[Page] = []
 
     def visit(url: str, *, noted: str = NOTED, clock: bool = False) -> Page:
         page = chromium.new_page()
         pages.append(page)
-        seen.append(Seen(url, re.compile(noted)))
-        seen[-1].watch(page)
+        logs.append(PageLog(url, re.compile(noted)))
+        logs[-1].watch(page)
         if clock:
             page.clock.install()
         page.goto(f"{url}/admin/quotas")
@@ -101,11 +101,11 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     yield visit
     for page in pages:
         page.close()
-    for one in seen:
+    for one in logs:
         assert one.errors == []
         assert one.elsewhere == []
 
 
 def connected(page: Page, **options: Any) -> None:
-    """Wait until the page is live."""
+    """Wait until the page is connected."""
     expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "connected", **options)

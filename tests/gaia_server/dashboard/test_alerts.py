@@ -1,4 +1,4 @@
-"""The Alerts tab: what fires, what is watched, and what the database remembers."""
+"""The Alerts tab: firing alerts, watched rules, and the stored history."""
 
 import psycopg
 from playwright.sync_api import expect
@@ -8,7 +8,7 @@ from tests.gaia_server.dashboard.conftest import Visit
 
 
 def test_history_outlives_the_process(server: Running, visit: Visit) -> None:
-    """An alert of another process, days ago, stands in the history with how long it lasted."""
+    """A past alert of another process is in the history with its duration."""
     with psycopg.connect(server.dsn) as connection:
         connection.execute(
             "INSERT INTO rate_limit_alerts"

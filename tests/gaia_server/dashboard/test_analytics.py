@@ -1,4 +1,4 @@
-"""The Analytics tab: the time, and what it is summed up by."""
+"""The Analytics tab: its time span and its period."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.gaia_server.dashboard.conftest import Visit
 
 
 def test_time_and_period_are_chosen(server: Running, visit: Visit) -> None:
-    """Each time has its usual period, which can be changed; the numbers are those of the server."""
+    """Each time span has a default period, which can be changed; the numbers are the server's."""
     page = visit(server.base_url)
     page.locator("[data-tab=analytics]").click()
     panel = page.locator("#panel-analytics")
@@ -18,9 +18,9 @@ def test_time_and_period_are_chosen(server: Running, visit: Visit) -> None:
         panel.get_by_label("Time").select_option(span)
         expect(panel.get_by_label("Summed up")).to_have_value(periods[0])
         for period in periods:
-            with page.expect_response(re.compile(rf"minutes={span}&per={period}$")) as asked:
+            with page.expect_response(re.compile(rf"minutes={span}&per={period}$")) as response:
                 panel.get_by_label("Summed up").select_option(period)
                 panel.get_by_label("Summed up").dispatch_event("change")
-            assert asked.value.status == 200
+            assert response.value.status == 200
             expect(panel.get_by_role("img", name=re.compile(r"Allowed \d+, Denied [1-9]")).first).to_be_visible()
     expect(panel.get_by_role("table", name="Rules that denied most")).to_contain_text(re.compile(r"\d\.\d\d %"))

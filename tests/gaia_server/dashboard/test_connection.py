@@ -1,4 +1,4 @@
-"""The live connection: lost, silent, refused and regained."""
+"""The live connection: lost, silent, refused and restored."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from gaia_checks.probes.dashboard import tcp_proxy
 from tests.gaia_server.conftest import Running
 from tests.gaia_server.dashboard.conftest import Visit, connected
 
-CUT = r"net::ERR_|WebSocket connection to .* failed"  # the browser itself notes each request without a connection
+CUT = r"net::ERR_|WebSocket connection to .* failed"  # the browser logs each failed request itself
 
 
-def test_comes_back_after_its_connection_was_cut(server: Running, visit: Visit) -> None:
-    """A page that lost its connection says so, and is live again once the server is there again."""
+def test_reconnects_after_its_connection_was_cut(server: Running, visit: Visit) -> None:
+    """A page that lost its connection shows it, and reconnects once the server is reachable again."""
     with tcp_proxy.line("127.0.0.1", server.port) as line:
         page = visit(f"http://127.0.0.1:{line.port}", noted=CUT)
         connected(page)
@@ -31,7 +31,7 @@ def test_comes_back_after_its_connection_was_cut(server: Running, visit: Visit) 
 
 @pytest.fixture
 def scripted(chromium: Browser, server: Running) -> Iterator[Callable[[list[Any]], tuple[Page, list[str]]]]:
-    """Open the page on a WebSocket that says what it is told to, and tell how often the page connected."""
+    """Open the page on a scripted WebSocket; return the page and its connections."""
     pages: list[Page] = []
 
     def scripted(script: list[Any]) -> tuple[Page, list[str]]:
@@ -59,12 +59,12 @@ def scripted(chromium: Browser, server: Running) -> Iterator[Callable[[list[Any]
 
 
 def heartbeat(seq: int) -> str:
-    """A message."""
+    """Return a heartbeat message."""
     return f'{{"type":"heartbeat","timestamp":"2026-02-26T10:00:00.000Z","data":{{"uptime_s":1}},"seq":{seq}}}'
 
 
 def test_a_silent_connection_counts_as_lost(scripted: Any) -> None:
-    """After 2.5 heartbeats of silence the page connects anew, not before."""
+    """After 2.5 heartbeats of silence the page reconnects, not before."""
     page, connections = scripted([heartbeat(1)])
     connected(page)
     page.clock.run_for(20_000)
@@ -76,15 +76,15 @@ def test_a_silent_connection_counts_as_lost(scripted: Any) -> None:
 
 
 def test_a_missing_message_counts_as_lost(scripted: Any) -> None:
-    """A gap in the numbers makes the page connect anew."""
+    """A gap in the sequence numbers makes the page reconnect."""
     page, connections = scripted([heartbeat(1), heartbeat(3)])
     expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "reconnecting")
     page.clock.run_for(1_100)
     assert len(connections) == 2
 
 
-def test_a_refused_page_does_not_come_back(scripted: Any) -> None:
-    """After a close code 44xx nobody connects until somebody asks to."""
+def test_a_refused_page_does_not_reconnect(scripted: Any) -> None:
+    """After a close code 44xx the page reconnects only on request."""
     page, connections = scripted([4403])
     expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "offline")
     page.clock.run_for(120_000)
@@ -95,8 +95,8 @@ def test_a_refused_page_does_not_come_back(scripted: Any) -> None:
 
 
 @pytest.mark.parametrize("code", [1001, 1012])
-def test_a_server_that_leaves_is_back_soon(scripted: Any, code: int) -> None:
-    """However often a server leaves, the page tries again within a second each time."""
+def test_reconnects_soon_after_a_server_stops(scripted: Any, code: int) -> None:
+    """Each time a server stops, the page retries within a second."""
     page, connections = scripted([code])
     for expected in (2, 3, 4):
         page.clock.run_for(1_100)

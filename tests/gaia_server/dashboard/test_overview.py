@@ -1,4 +1,4 @@
-"""The Overview tab: what happens now, and the rules."""
+"""The Overview tab: current activity, and the rules."""
 
 import re
 
@@ -9,14 +9,14 @@ from tests.gaia_server.dashboard.conftest import Visit, connected, flood, roomy
 
 
 def test_decisions_are_drawn(server: Running, visit: Visit) -> None:
-    """The chart's label tells the numbers that its bars draw."""
+    """The chart's label contains the numbers that its bars show."""
     page = visit(server.base_url)
     expect(page.get_by_role("img", name=re.compile(r"Allowed \d+, Denied [1-9]"))).to_be_visible()
     assert page.locator("#panel-overview canvas").count() == 1
 
 
-def test_what_happens_is_seen_at_once(schema: str, start: Start, visit: Visit) -> None:
-    """A denial and an alert appear by themselves, and the number of messages grows."""
+def test_events_appear_at_once(schema: str, start: Start, visit: Visit) -> None:
+    """A denial and an alert appear without a reload, and the number of messages increases."""
     roomy(schema)
     own = start()
     page = visit(own.base_url)
@@ -31,8 +31,8 @@ def test_what_happens_is_seen_at_once(schema: str, start: Start, visit: Visit) -
     assert int(page.locator("[data-live=seq]").inner_text()) > before
 
 
-def test_rules_are_made_changed_and_removed(server: Running, visit: Visit) -> None:
-    """The form says beside a field what is wrong with it, and in a sentence what the rule would do."""
+def test_rules_are_created_changed_and_deleted(server: Running, visit: Visit) -> None:
+    """The form shows errors beside their fields, and describes the rule in a sentence."""
     page = visit(server.base_url)
     page.get_by_role("button", name="New rule").click()
     form = page.locator("#rule")
@@ -42,7 +42,7 @@ def test_rules_are_made_changed_and_removed(server: Running, visit: Visit) -> No
     form.get_by_label("Name").fill("from the page")
     form.get_by_label("At most").fill("1200")
     form.get_by_label("Only for").fill("192.0.2.7")
-    expect(page.locator("#rule-says")).to_have_text("At most 1,200 requests per minute for the address 192.0.2.7.")
+    expect(page.locator("#rule-summary")).to_have_text("At most 1,200 requests per minute for the address 192.0.2.7.")
     form.get_by_role("button", name="Save rule").click()
     edit = page.get_by_role("button", name="Edit from the page")
     expect(edit).to_be_focused()
@@ -57,8 +57,8 @@ def test_rules_are_made_changed_and_removed(server: Running, visit: Visit) -> No
     expect(row).to_have_count(0)
 
 
-def test_a_new_rule_is_in_sight(start: Start, schema: str, visit: Visit) -> None:
-    """Where rules fill more than a page, the list turns to the new one; it stays there when another is removed."""
+def test_a_new_rule_is_visible(start: Start, schema: str, visit: Visit) -> None:
+    """With more than a page of rules, the list turns to the new rule; it stays there when one is deleted."""
     roomy(schema)
     own = start()
     for _ in range(30):

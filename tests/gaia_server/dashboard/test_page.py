@@ -1,4 +1,4 @@
-"""The page: its tabs, its manners, its files."""
+"""The page: its tabs, its login, its rate limiting, its files."""
 
 import hashlib
 from typing import Any
@@ -13,7 +13,7 @@ from tests.gaia_server.dashboard.conftest import HOSTILE, TABS, Visit, connected
 
 
 def test_six_tabs_show_data_on_a_desk_and_on_a_phone(server: Running, visit: Visit) -> None:
-    """Every tab shows what happened, at any width, by mouse and by keyboard; what a client sent stays text."""
+    """Every tab shows its data, at any width, by mouse and by keyboard; text of clients is never markup."""
     page = visit(server.base_url)
     connected(page)
     panels = {name: page.locator(f"#panel-{name}") for name in TABS}
@@ -45,8 +45,8 @@ def test_six_tabs_show_data_on_a_desk_and_on_a_phone(server: Running, visit: Vis
         assert page.evaluate("document.documentElement.scrollWidth") == 360, name
 
 
-def test_asks_for_the_admin_token(start: Start, visit: Visit) -> None:
-    """Without a session there is a login form and nothing else; the token ends up in no place a script can read."""
+def test_requires_the_admin_token(start: Start, visit: Visit) -> None:
+    """Without a session the page shows only a login form; no script can read the token afterwards."""
     page = visit(start(ADMIN_TOKEN=TOKEN).base_url)
     expect(page.locator("#login")).to_be_visible()
     expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "offline")
@@ -58,24 +58,26 @@ def test_asks_for_the_admin_token(start: Start, visit: Visit) -> None:
     connected(page)
     expect(page.locator("#login")).to_be_hidden()
     expect(page.get_by_text("default-ip-second").first).to_be_visible()
-    held = page.evaluate("document.cookie + location.href + JSON.stringify([{...localStorage}, {...sessionStorage}])")
-    assert "gaia_session" not in held
-    assert TOKEN not in held + page.content()
+    storage = page.evaluate(
+        "document.cookie + location.href + JSON.stringify([{...localStorage}, {...sessionStorage}])"
+    )
+    assert "gaia_session" not in storage
+    assert TOKEN not in storage + page.content()
     page.reload()
     connected(page)
 
 
-def test_is_limited_politely(server: Running, visit: Visit) -> None:
-    """A page that is refused says how long it waits, asks nothing meanwhile, and then shows its data."""
+def test_respects_its_own_rate_limit(server: Running, visit: Visit) -> None:
+    """A page that is refused shows the wait, sends nothing meanwhile, and then shows its data."""
     page = visit(server.base_url, clock=True)
     connected(page)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(urlsplit(request.url).path))
     rule = server.rule(scope="ip", limit_type="requests_per_minute", limit_value=0, resource_type="usage")
     page.locator("[data-tab=users]").click()
-    expect(page.locator("#notice")).to_contain_text("Asking again in 60 s")
+    expect(page.locator("#notice")).to_contain_text("Retrying in 60 s")
     page.clock.run_for(50_000)
-    assert asked.count("/api/admin/quotas/usage") == 1
+    assert requests.count("/api/admin/quotas/usage") == 1
     changed = {name: rule[name] for name in rule if name not in ("id", "created_at", "updated_at")}
     answer = httpx.put(f"{server.home}/config/{rule['id']}", json={**changed, "enabled": False})
     assert answer.status_code == 200
@@ -85,7 +87,7 @@ def test_is_limited_politely(server: Running, visit: Visit) -> None:
 
 
 def test_pure_parts(server: Running, visit: Visit) -> None:
-    """Keys are understood, minutes without a row are zeros, time axes are long enough, and waits grow to 30 s."""
+    """Keys are parsed, minutes without a row are zeros, time axes have a minimum, and waits grow to 30 s."""
     page = visit(server.base_url)
     assert _call(page, "filters", "keyOf", "192.0.2.7", "") == "ip:192.0.2.7"
     assert _call(page, "filters", "keyOf", "2001:db8::/64", "") == "ip:2001:db8::/64"
@@ -107,21 +109,21 @@ def _call(page: Page, module: str, name: str, *arguments: Any) -> Any:
     return page.evaluate(script, list(arguments))
 
 
-def test_vendored_files_are_what_they_say() -> None:
-    """Every vendored script and style has the checksum that stands beside it."""
+def test_vendored_files_match_their_checksums() -> None:
+    """Every vendored script and style has the checksum in README.txt."""
     vendor = FOLDER / "vendor"
-    said = dict(
+    documented = dict(
         line.split("  ")[::-1] for line in (vendor / "README.txt").read_text().splitlines() if "  uPlot" in line
     )
-    assert said == {
+    assert documented == {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in vendor.iterdir()
         if path.suffix in (".js", ".css")
     }
 
 
-def test_a_file_is_asked_for_again_but_not_sent_again(server: Running) -> None:
-    """An unchanged file answers 304; every file forbids scripts and styles that are not the server's."""
+def test_an_unchanged_file_is_not_sent_again(server: Running) -> None:
+    """An unchanged file is answered with 304; every file's policy allows only the server's scripts and styles."""
     with httpx.Client(base_url=server.base_url) as client:
         for path in handlers():
             answer = client.get(path)

@@ -1,4 +1,4 @@
-"""The Users tab: who is nearest to a limit, and one user's limits and reputation."""
+"""The Users tab: users by their most used limit, and one user's limits and reputation."""
 
 import httpx
 import psycopg
@@ -9,7 +9,7 @@ from tests.gaia_server.dashboard.conftest import Visit, connected, roomy
 
 
 def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit: Visit) -> None:
-    """A user is found by the fullest limit, gets a limit and a score, and what is wrong is said beside it."""
+    """A user is listed, gets a limit and a score, and errors are shown beside their form."""
     roomy(schema)
     own = start(TRUSTED_PROXIES="127.0.0.1", REPUTATION_ENABLED="true")
     own.rule(scope="user", limit_type="daily_quota", limit_value=8)

@@ -16,13 +16,13 @@ from tests.gaia_server.conftest import TOKEN, Running, Start, poll, unique
 
 @pytest.fixture
 def rule() -> dict[str, Any]:
-    """A body for a new rule."""
+    """The body of a new rule."""
     fields = {"scope": "ip", "scope_value": "192.0.2.7", "limit_type": "daily_quota", "limit_value": 5}
     return {"rule_name": unique("rule"), **fields}
 
 
 def is_problem(answer: httpx.Response, status: int) -> bool:
-    """Whether an answer is a problem detail of this status."""
+    """Return whether a response has problem details and this status."""
     assert answer.status_code == status, answer.text
     return answer.headers["content-type"] == "application/problem+json" and answer.json()["status"] == status
 
@@ -40,12 +40,12 @@ def test_life_of_a_rule(client: httpx.Client, rule: dict[str, Any]) -> None:
     replaced = client.put(f"/config/{stored['id']}", json={**rule, "limit_value": 6, "enabled": False})
     assert (replaced.status_code, replaced.json()["limit_value"], replaced.json()["enabled"]) == (200, 6, False)
     assert client.delete(f"/config/{stored['id']}").status_code == 204
-    for ask in (client.get, client.delete):
-        assert is_problem(ask(f"/config/{stored['id']}"), 404)
+    for method in (client.get, client.delete):
+        assert is_problem(method(f"/config/{stored['id']}"), 404)
 
 
 def test_duplicate(client: httpx.Client, rule: dict[str, Any]) -> None:
-    """A name is taken once, for creating and for renaming."""
+    """A name is unique, for creating and for renaming."""
     client.post("/config", json=rule)
     assert is_problem(client.post("/config", json=rule), 409)
     other = client.post("/config", json={**rule, "rule_name": unique("other")}).json()
@@ -69,7 +69,7 @@ BAD_BODIES: list[tuple[bytes, str, int]] = [
 
 
 def test_bad_bodies(client: httpx.Client) -> None:
-    """What is no rule is the client's mistake, never the server's."""
+    """An invalid body is a client error, never a server error."""
     for content, kind, status in BAD_BODIES:
         answer = client.post("/config", content=content, headers={"Content-Type": kind})
         assert is_problem(answer, status), content[:50]
@@ -97,7 +97,7 @@ BAD_REQUESTS = [
 
 
 def test_bad_requests(client: httpx.Client) -> None:
-    """A wrong path, method or parameter is answered by a problem detail."""
+    """A wrong path, method or parameter is answered with problem details."""
     for method, path, status in BAD_REQUESTS:
         answer = client.request(method, path)
         assert is_problem(answer, status), (method, path)
@@ -105,7 +105,7 @@ def test_bad_requests(client: httpx.Client) -> None:
 
 
 def test_paging(own: Running) -> None:
-    """Pages neither overlap nor leave out, and tell the total beyond the end, too."""
+    """Pages neither overlap nor omit rows, and report the total beyond the end, too."""
     own.key = own.unlimited()
     for number in range(5):
         own.rule(scope_value=f"paged-{number}", limit_value=1)
@@ -117,7 +117,7 @@ def test_paging(own: Running) -> None:
 
 
 def test_fifty_quick_requests_meet_a_limit(server: Running, client: httpx.Client) -> None:
-    """The default rules stop an anonymous burst; a 429 says when to come back; the refusals are listed."""
+    """The default rules refuse part of an anonymous burst; a 429 has Retry-After; the refusals are listed."""
     with httpx.Client(base_url=server.base_url) as anonymous:
         answers = [anonymous.get("/api/nothing") for _ in range(50)]
     refused = [answer for answer in answers if answer.status_code == 429]
@@ -132,7 +132,7 @@ def test_fifty_quick_requests_meet_a_limit(server: Running, client: httpx.Client
 
 
 def test_headers_count_down(server: Running) -> None:
-    """Every limited answer says where its rule stands, success or not."""
+    """Every limited response, successful or not, has the headers of its rule."""
     key = unique("key")
     name = server.rule(scope_value=key, limit_value=3)["rule_name"]
     for remaining, path in ((2, "/usage"), (1, "/nothing"), (0, "/usage"), (0, "/usage")):
@@ -151,7 +151,7 @@ def test_headers_count_down(server: Running) -> None:
 
 
 def test_64_clients_racing_for_100(server: Running) -> None:
-    """Exactly the limit is admitted, however many ask at once."""
+    """Exactly the limit is admitted, whatever the number of concurrent clients."""
     key = server.rule(scope_value="race", limit_value=100)["scope_value"]
 
     async def race() -> list[int]:
@@ -168,7 +168,7 @@ def test_64_clients_racing_for_100(server: Running) -> None:
 
 
 def test_a_rule_is_in_force_when_its_answer_arrives(start: Start) -> None:
-    """On the answering process with the 201, on another within a second; gone in the same way."""
+    """A rule applies on the answering process with the 201, on another within a second; so does its deletion."""
     here, there = start(), start()
     rule = here.rule(scope_value="new", limit_value=0)
     headers = {"X-API-Key": "new"}
@@ -180,7 +180,7 @@ def test_a_rule_is_in_force_when_its_answer_arrives(start: Start) -> None:
 
 
 def test_usage_and_deletion(server: Running, client: httpx.Client) -> None:
-    """Usage counts what was sent; deleting the rule removes buckets, quotas and violations."""
+    """Usage counts the sent requests; deleting the rule removes buckets, quotas and violations."""
     rules = [
         server.rule(scope_value="u1", limit_type=kind, limit_value=4)
         for kind in ("requests_per_hour", "daily_quota", "weekly_quota", "monthly_quota")
@@ -198,7 +198,7 @@ def test_usage_and_deletion(server: Running, client: httpx.Client) -> None:
 
 
 def test_analytics_are_counted(own: Running) -> None:
-    """Totals are what was decided; nothing is assumed."""
+    """Totals are the sums of actual decisions."""
     key = own.rule(scope_value="counted", limit_value=3)["scope_value"]
     for _ in range(5):
         httpx.get(f"{own.home}/violations", headers={"X-API-Key": key})
@@ -217,7 +217,7 @@ def test_analytics_are_counted(own: Running) -> None:
 
 
 def test_token(start: Start) -> None:
-    """With a token, the API wants it; a login gives a cookie that does as well."""
+    """With ADMIN_TOKEN set, the API requires it; the cookie of a login is accepted as well."""
     server = start(ADMIN_TOKEN=TOKEN)
     refused = httpx.get(f"{server.home}/config")
     assert is_problem(refused, 401)
@@ -235,12 +235,12 @@ def test_token(start: Start) -> None:
 
 
 def test_dns_rebinding(server: Running) -> None:
-    """Without a token a foreign name for this machine is refused."""
+    """Without a token, a Host name that is not loopback is refused."""
     assert is_problem(httpx.get(f"{server.home}/config", headers={"Host": "evil.example"}), 403)
 
 
 def test_limiting_can_be_switched_off(start: Start) -> None:
-    """Then nothing is limited, and /health says so."""
+    """With RATE_LIMIT_ENABLED=false nothing is limited, and /health reports it."""
     server = start(RATE_LIMIT_ENABLED="false")
     answers = [httpx.get(f"{server.home}/config") for _ in range(30)]
     assert {answer.status_code for answer in answers} == {200}
@@ -249,7 +249,7 @@ def test_limiting_can_be_switched_off(start: Start) -> None:
 
 
 def test_without_the_database_nothing_passes(own: Running, postgres: str) -> None:
-    """503 while the database is away, healthy again when it is back, and no error in the log."""
+    """503 while the database is unavailable, healthy again afterwards, and no error in the log."""
     name = psycopg.conninfo.conninfo_to_dict(own.dsn)["dbname"]
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -271,7 +271,7 @@ def test_without_the_database_nothing_passes(own: Running, postgres: str) -> Non
 
 
 def test_a_restarted_database_is_not_noticed(own: Running, postgres: str) -> None:
-    """Dead connections of the pool are replaced before a client sees them."""
+    """Lost connections of the pool are replaced before a request fails."""
     name = psycopg.conninfo.conninfo_to_dict(own.dsn)["dbname"]
     with psycopg.connect(postgres, autocommit=True) as admin:
         for _ in range(3):
@@ -280,7 +280,7 @@ def test_a_restarted_database_is_not_noticed(own: Running, postgres: str) -> Non
 
 
 def test_metrics(server: Running, client: httpx.Client) -> None:
-    """What happens is counted; clients cannot invent labels."""
+    """Requests and decisions are counted; clients cannot invent labels."""
     client.get("/config")
     httpx.request("BREW", f"{server.base_url}/invented")
     text = httpx.get(f"{server.base_url}/metrics").text

@@ -15,31 +15,31 @@ from tests.gaia_server.conftest import Running, fresh_database, servers, unique
 
 @pytest.fixture(scope="module")
 def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server that believes the names of users."""
+    """A server that accepts user names from its clients."""
     with fresh_database(postgres, template) as dsn, servers(dsn, tmp_path_factory.mktemp("users")) as start:
         running = start(TRUSTED_PROXIES="127.0.0.1")
         running.key = running.unlimited()
         yield running
 
 
-def ask(server: Running, user: str, times: int = 1) -> list[int]:
+def send(server: Running, user: str, times: int = 1) -> list[int]:
     """Send requests as a user; return the statuses."""
     return [httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": user}).status_code for _ in range(times)]
 
 
 def path_of(user: str) -> str:
-    """Where a user's limits are."""
+    """Return the path of a user's limits."""
     return f"/users/{quote(user, safe='').replace('.', '%2E')}"
 
 
 @pytest.mark.parametrize("user", ["ada", "a/b", "..", '"quoted"?#%2F', "x" * 200])
 def test_life_of_a_users_limits(server: Running, client: httpx.Client, user: str) -> None:
-    """Whatever a user is called, limits are set, enforced, counted, changed and removed."""
+    """For any user name, limits are set, enforced, counted, changed and removed."""
     path = path_of(user)
     answer = client.put(path, json={"limits": {"daily_quota": 3, "requests_per_hour": 50}})
     assert answer.status_code == 200, answer.text
     assert answer.json()["user"] == user
-    assert ask(server, user, 4) == [404, 404, 404, 429]
+    assert send(server, user, 4) == [404, 404, 404, 429]
     found = {limit["limit_type"]: limit for limit in client.get(path).json()["limits"]}
     daily, hourly = found["daily_quota"], found["requests_per_hour"]
     assert (daily["used"], daily["remaining"], daily["rule_name"]) == (3, 0, rule_name(user, "daily_quota"))
@@ -52,16 +52,16 @@ def test_life_of_a_users_limits(server: Running, client: httpx.Client, user: str
         ("daily_quota", 3, True),
         ("weekly_quota", 0, False),
     ]
-    assert ask(server, user, 2) == [404, 429]
+    assert send(server, user, 2) == [404, 429]
     assert [client.delete(path).status_code for _ in range(2)] == [204, 404]
     assert client.get(path).json()["limits"] == []
-    assert ask(server, user) == [404]
+    assert send(server, user) == [404]
 
 
-def test_rules_of_all_users_are_told_too(server: Running, client: httpx.Client) -> None:
-    """A user sees what applies, his own or not; limits for one resource stay when the others are set."""
+def test_rules_for_all_users_are_listed_too(server: Running, client: httpx.Client) -> None:
+    """All applicable limits are listed, own or not; limits for one resource stay when the others are set."""
     user = unique("user")
-    everybody = server.rule(scope="user", limit_value=70)
+    for_all_users = server.rule(scope="user", limit_value=70)
     for_one_resource = server.rule(scope="user", scope_value=user, limit_value=7, resource_type="usage")
     found = client.put(path_of(user), json={"limits": {"monthly_quota": 9}}).json()["limits"]
     assert [(one["limit_value"], one["own"], one["resource_type"]) for one in found] == [
@@ -69,13 +69,13 @@ def test_rules_of_all_users_are_told_too(server: Running, client: httpx.Client) 
         (7, True, "usage"),
         (9, True, None),
     ]
-    client.delete(f"/config/{everybody['id']}")
+    client.delete(f"/config/{for_all_users['id']}")
     client.delete(path_of(user))
     assert client.get(f"/config/{for_one_resource['id']}").status_code == 404
 
 
-def test_two_who_set_the_same_limits_at_once(client: httpx.Client) -> None:
-    """Both are told that it is so, and it is so once."""
+def test_concurrent_updates_of_the_same_limits(client: httpx.Client) -> None:
+    """All updates succeed, and the limits exist once."""
     body = {"limits": {"daily_quota": 5, "monthly_quota": 50}}
     with ThreadPoolExecutor(8) as pool:
         for path in (path_of(unique("user")) for _ in range(5)):
@@ -86,19 +86,19 @@ def test_two_who_set_the_same_limits_at_once(client: httpx.Client) -> None:
 
 
 def test_a_name_that_is_taken(server: Running, client: httpx.Client) -> None:
-    """A rule of another kind with the name of a user's limit is not overwritten."""
+    """Another rule with the name of a user's limit is not overwritten."""
     user = unique("user")
     server.rule(rule_name=rule_name(user, "daily_quota"), limit_value=1, scope_value="x")
     answer = client.put(path_of(user), json={"limits": {"daily_quota": 5}})
     assert (answer.status_code, client.get(path_of(user)).json()["limits"]) == (409, [])
 
 
-def test_who_is_nearest_to_a_limit_stands_first(server: Running, client: httpx.Client) -> None:
-    """Users are listed by the fullest of their limits."""
+def test_users_are_sorted_by_their_most_used_limit(server: Running, client: httpx.Client) -> None:
+    """Users are listed by the most used of their limits."""
     half, full, little = (unique(word) for word in ("half", "full", "little"))
     for user, kind, times in ((half, "requests_per_hour", 2), (full, "daily_quota", 4), (little, "weekly_quota", 1)):
         client.put(path_of(user), json={"limits": {kind: 4, "monthly_quota": 1000}})
-        ask(server, user, times)
+        send(server, user, times)
     listed = {one["user"]: one for one in client.get("/users").json()["items"]}
     assert [user for user in listed if user in (half, full, little)] == [full, half, little]
     assert (listed[half]["limit_type"], listed[half]["used"], listed[half]["limit_value"]) == (
@@ -142,9 +142,11 @@ BAD: list[tuple[str, str, Any, int]] = [
 
 
 def test_bad_requests(client: httpx.Client) -> None:
-    """A mistake of the client's is answered by a problem detail that says which."""
-    for method, path, body, status in BAD:
-        content = None if body is None else json.dumps(body)  # as ASCII: also what is no character
+    """A client error is answered with problem details that name the error."""
+    for method, path, sent, status in BAD:
+        content = None if sent is None else json.dumps(sent)  # as ASCII, which can carry half of a surrogate pair
         answer = client.request(method, path, content=content, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), path
-        assert status != 422 or answer.json().get("errors") or answer.json()["detail"].startswith("this takes no"), path
+        assert (
+            status != 422 or answer.json().get("errors") or answer.json()["detail"].startswith("this route takes no")
+        ), path

@@ -1,4 +1,4 @@
-"""What raw sockets send: too much, too slowly, not HTTP at all."""
+"""Input on raw sockets: too long, too slow, or not HTTP."""
 
 import json
 import socket
@@ -19,7 +19,7 @@ HOST = b"Host: localhost\r\n"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back before the connection ended."""
+    """One response before the connection closed."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +27,7 @@ class Answer:
 
 
 def talk(server: Running, *parts: bytes) -> list[Answer]:
-    """Send all parts, whatever is answered meanwhile; return the answers until the server ends the connection."""
+    """Send all parts, regardless of responses; return the responses until the server closes the connection."""
     address = urlsplit(server.base_url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         for part in parts:
@@ -39,7 +39,7 @@ def talk(server: Running, *parts: bytes) -> list[Answer]:
 
 
 def parsed(received: bytes) -> Iterator[Answer]:
-    """The answers in a stream."""
+    """Yield the responses of a stream."""
     while received:
         head, _, rest = received.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
@@ -62,7 +62,7 @@ TOO_MUCH = [
 
 @pytest.mark.parametrize(("parts", "status"), TOO_MUCH, ids=[f"{status}-{n}" for n, (_, status) in enumerate(TOO_MUCH)])
 def test_heads_are_bounded(server: Running, parts: list[bytes], status: int) -> None:
-    """A head that is too long is refused by a problem that its sender sees, however it comes in."""
+    """A head that is too long is refused with problem details that reach the client, in any fragmentation."""
     (answer,) = talk(server, *parts)
     assert (answer.status, answer.body["status"]) == (status, status)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -79,27 +79,27 @@ NO_HTTP = [
 
 @pytest.mark.parametrize("sent", NO_HTTP)
 def test_what_is_not_http_is_a_problem(server: Running, sent: bytes) -> None:
-    """Below the application an error has the same shape as above it."""
+    """An error below the application has the same format as one of the application."""
     (answer,) = talk(server, sent)
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     assert answer.body["title"] == "Bad Request"
 
 
 def test_a_bound_is_per_request(server: Running) -> None:
-    """Many requests that fit, sent at once, are all answered; their heads together are no head."""
+    """Many pipelined requests within the bound are all answered; the bound applies to each head separately."""
     one = b"GET /livez HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 3000 + b"\r\n\r\n"
     last = b"GET /livez HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     assert [answer.status for answer in talk(server, one * 30 + last)] == [200] * 31
 
 
 def post(*chunks: bytes) -> list[bytes]:
-    """A chunked request with a body."""
+    """Return a chunked request with a body, in parts."""
     head = b"POST /admin/login HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n" + HOST
     return [head + b"\r\n", *(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n" for chunk in chunks)]
 
 
 def test_bodies_are_bounded(own: Running) -> None:
-    """A chunked body beyond the limit is refused, whether it ends or not, and its sender sees it."""
+    """A chunked body beyond the limit is refused, whether it ends or not, and the client receives the response."""
     end = b"0\r\n\r\nGET /livez HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
     answers = talk(own, *post(*[b" " * 10_000] * 8), end)
     assert [answer.status for answer in answers] == [413, 200]
@@ -108,8 +108,8 @@ def test_bodies_are_bounded(own: Running) -> None:
     assert (answer.status, answer.headers["connection"]) == (413, "close")
 
 
-def test_what_is_asked_before_a_refusal_is_answered(own: Running) -> None:
-    """Garbage in the packet of good requests ends the connection, but not before their answers."""
+def test_requests_before_a_refusal_are_answered(own: Running) -> None:
+    """Garbage after good requests in one packet closes the connection, but only after their responses."""
     for count in (1, 3):
         answers = talk(own, (b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n") * count + b"\x01garbage")
         assert [answer.status for answer in answers] == [200] * count
@@ -118,7 +118,7 @@ def test_what_is_asked_before_a_refusal_is_answered(own: Running) -> None:
 
 
 def test_trailers_are_bounded(own: Running) -> None:
-    """Too much behind a body ends the connection, too; the request may have been answered by then or not."""
+    """Trailers that are too long close the connection; the request may be answered before."""
     chunked = b"GET /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HOST + b"\r\n0\r\n"
     answers = talk(own, chunked + b"X-A: " + b"a" * 40_000 + b"\r\n\r\n")
     assert (answers[0].status, answers[-1].headers["connection"]) == (200, "close")
@@ -129,7 +129,7 @@ LAST_WITH = b"GET /api/admin/quotas/usage HTTP/1.1\r\nTransfer-Encoding: chunked
 
 
 def test_trailers_are_no_headers(start: Start) -> None:
-    """What comes behind a body says nothing about who asks, even from a proxy whose word is believed."""
+    """Trailers do not identify the client, even from a trusted proxy."""
     server = start(TRUSTED_PROXIES="127.0.0.1")
     server.rule(scope="user", scope_value="mallory", limit_value=0)
     claim = b"X-User-ID: mallory\r\n"
@@ -137,8 +137,8 @@ def test_trailers_are_no_headers(start: Start) -> None:
     assert [answer.status for answer in talk(server, LAST_WITH + b"\r\n0\r\n" + claim + b"\r\n")] == [200]
 
 
-def test_slow_heads_and_bodies_are_given_up(own: Running) -> None:
-    """Who sends nothing, half a head or half a body is gone after a while; others are served meanwhile."""
+def test_slow_heads_and_bodies_time_out(own: Running) -> None:
+    """A connection with nothing, half a head or half a body is closed after a time; others are served meanwhile."""
     address = urlsplit(own.base_url)
     half = (b"", b"GET /livez HTTP/1.1\r\nX-A: ", post(b" ")[0])
     connections = [socket.create_connection((address.hostname, address.port), timeout=30) for _ in half]
@@ -159,7 +159,7 @@ HOSTILE = ('\r\n{"level": "error"}', "\x1b[31m", "\u2028", "\x00", "\x9b")
 
 
 def test_nothing_a_client_sends_begins_a_line_of_the_log(own: Running) -> None:
-    """Paths, names, values and bodies with control characters leave the log as it is: one object a line."""
+    """Control characters in paths, names, values and bodies do not break the log: one object per line."""
     for text in HOSTILE:
         raw = text.encode()
         quoted = "".join(f"%{byte:02x}" for byte in raw).encode()

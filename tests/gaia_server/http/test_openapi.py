@@ -1,4 +1,4 @@
-"""The OpenAPI document tells what there is, and only that."""
+"""The OpenAPI document describes exactly the existing routes."""
 
 import subprocess
 import sys
@@ -18,21 +18,21 @@ RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota
 
 @pytest.fixture
 def document(server: Running) -> dict[str, Any]:
-    """The document as served."""
+    """The served document."""
     found: dict[str, Any] = httpx.get(f"{server.base_url}/openapi.json").json()
     return found
 
 
-def test_every_route_is_told() -> None:
+def test_every_route_is_documented() -> None:
     """The document and the table of routes name the same methods of the same paths."""
-    told = openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})["paths"]
-    assert {(path, method.upper()) for path, methods in told.items() for method in methods} == {
+    documented = openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})["paths"]
+    assert {(path, method.upper()) for path, methods in documented.items() for method in methods} == {
         (entry.path, entry.method) for entry in TABLE
     }
 
 
 def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) -> None:
-    """What the routes answer is what the document says they do."""
+    """The responses of the routes match the document's schemas."""
     for method, path, template, body in (
         ("POST", "/config", "/config", RULE),
         ("POST", "/config", "/config", RULE),
@@ -57,18 +57,18 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         *[("GET", "/usage", "/usage", None)] * 12,  # until the burst is refused: that answer has a schema as well
     ):
         answer = httpx.request(method, f"{server.home}{path}", json=body)
-        told = document["paths"][f"/api/admin/quotas{template}"][method.lower()]["responses"]
-        content = told[str(answer.status_code)]["content"]
+        responses = document["paths"][f"/api/admin/quotas{template}"][method.lower()]["responses"]
+        content = responses[str(answer.status_code)]["content"]
         schema = content[answer.headers["content-type"]]["schema"]
         jsonschema_rs.validate({**schema, "components": document["components"]}, answer.json())
 
 
-def test_made_up_requests_are_answered_as_told(start: Start, tmp_path: Path) -> None:
-    """The cases that schemathesis derives from the document, right and wrong ones, find no fault."""
+def test_generated_requests_are_answered_as_documented(start: Start, tmp_path: Path) -> None:
+    """The valid and invalid requests that schemathesis generates from the document find no error."""
     server = start(RATE_LIMIT_ENABLED="false")
     program = str(Path(sys.executable).parent / "schemathesis")
     bounds = ("--phases", "coverage", "--seed", "1", "--max-time", "60", "--no-color")
-    asked = subprocess.run(
+    done = subprocess.run(
         (program, "run", f"{server.base_url}/openapi.json", *bounds),
         cwd=tmp_path,
         capture_output=True,
@@ -76,10 +76,10 @@ def test_made_up_requests_are_answered_as_told(start: Start, tmp_path: Path) -> 
         timeout=150,
         check=False,
     )
-    assert asked.returncode == 0, asked.stdout
+    assert done.returncode == 0, done.stdout
     assert {line["level"] for line in server.lines()} <= {"info", "warning"}
 
 
 def test_document_is_public(document: dict[str, Any]) -> None:
-    """Anybody may read what there is."""
+    """The document needs no token."""
     assert document["openapi"].startswith("3.1")

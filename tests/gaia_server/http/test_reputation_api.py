@@ -11,11 +11,11 @@ from tests.gaia_server.conftest import Running, Start, unique
 
 
 def test_life_of_a_reputation(client: httpx.Client) -> None:
-    """A user begins in the middle; a score by hand is kept with its reason; forgetting it begins anew."""
+    """A user starts with 50; a manual score is stored with its reason; deleting it returns to the start."""
     user = unique("user")
     assert client.get(f"/reputation/{user}").status_code == 404
-    begun = client.get(f"/users/{user}").json()["reputation"]
-    assert begun == {
+    initial = client.get(f"/users/{user}").json()["reputation"]
+    assert initial == {
         "user": user,
         "score": 50,
         "tier": "standard",
@@ -36,18 +36,18 @@ def test_life_of_a_reputation(client: httpx.Client) -> None:
     ]
     assert client.delete(f"/reputation/{user}").status_code == 204
     assert client.get(f"/reputation/{user}").status_code == 404
-    assert client.get(f"/users/{user}").json()["reputation"] == begun
+    assert client.get(f"/users/{user}").json()["reputation"] == initial
     assert client.get("/reputation-events", params={"user": user}).json()["total"] == 0
 
 
 def test_filters(client: httpx.Client) -> None:
-    """Scores are listed from the lowest, by tier or between bounds."""
+    """Scores are listed from the lowest, filtered by tier or bounds."""
     users = {unique("user"): score for score in (95, 5, 60, 19)}
     for user, score in users.items():
         client.put(f"/reputation/{user}", json={"score": score, "reason": "test"})
 
-    def found(**asked: str | int) -> list[int]:
-        listed = client.get("/reputation", params={"limit": 200, **asked}).json()["items"]
+    def found(**filters: str | int) -> list[int]:
+        listed = client.get("/reputation", params={"limit": 200, **filters}).json()["items"]
         return [one["score"] for one in listed if one["user"] in users]
 
     assert found() == [5, 19, 60, 95]
@@ -60,14 +60,14 @@ def test_filters(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(("enabled", "effective"), [("true", 5), ("false", 10)])
 def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
-    """A user's limits are told as the tier makes them, if reputation is in force."""
+    """A user's effective limits depend on the tier, if reputation is enabled."""
     server = start(REPUTATION_ENABLED=enabled, TRUSTED_PROXIES="127.0.0.1")
     server.rule(scope="user", limit_value=10, limit_type="daily_quota")
     httpx.put(f"{server.home}/reputation/ada", json={"score": 3, "reason": "test"})
-    told = httpx.get(f"{server.home}/users/ada").json()
-    assert told["reputation_in_force"] == (enabled == "true")
-    assert told["reputation"]["tier"] == "flagged"
-    (limit,) = told["limits"]
+    user = httpx.get(f"{server.home}/users/ada").json()
+    assert user["reputation_in_force"] == (enabled == "true")
+    assert user["reputation"]["tier"] == "flagged"
+    (limit,) = user["limits"]
     assert (limit["limit_value"], limit["effective_limit"], limit["remaining"]) == (10, effective, effective)
     assert httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
     for path in ("/usage?scope=user", "/users"):
@@ -79,8 +79,8 @@ SCORES = (0, 2, 20, 46, 49, 51, 53, 77, 100)
 IDLE_DAYS = (0.1, 6.9, 7.1, 13.9, 14.1, 70.5, 365.5)
 
 
-def test_decay_is_what_the_pure_core_says(schema: str) -> None:
-    """For every score and time the database comes to the same score, and leaves the same time over."""
+def test_decay_matches_the_pure_core(schema: str) -> None:
+    """For every score and time the database has the core's score and the core's remaining time."""
     now = datetime.now(UTC)
     with psycopg.connect(schema, autocommit=True) as connection:
         for score in SCORES:
@@ -103,20 +103,20 @@ def test_decay_is_what_the_pure_core_says(schema: str) -> None:
                 assert events == ([(expected.score - score,)] if expected.score != score else []), key
 
 
-def test_decay_by_many_at_once(schema: str) -> None:
-    """However many processes do it at the same time, each week counts once."""
+def test_concurrent_decay(schema: str) -> None:
+    """When several processes decay scores at the same time, each week counts once."""
     with psycopg.connect(schema, autocommit=True) as first, psycopg.connect(schema) as second:
         first.execute(
             "INSERT INTO reputation_scores (key, score, updated_at)"
             " SELECT 'user:' || n, 90, now() - interval '8 days' FROM generate_series(1, 50) AS n"
         )
-        assert second.execute("SELECT reputation_decay(20)").fetchone() == (20,)  # and holds its locks
+        assert second.execute("SELECT reputation_decay(20)").fetchone() == (20,)  # and keeps its locks
         assert first.execute("SELECT reputation_decay(100)").fetchone() == (30,)
         second.commit()
         assert first.execute("SELECT reputation_decay(100)").fetchone() == (0,)
         assert first.execute("SELECT DISTINCT score FROM reputation_scores").fetchall() == [(85,)]
 
 
-def test_server_is_told_when_it_is_off(server: Running) -> None:
-    """Without the setting a reputation is kept and changes no limit."""
+def test_reputation_is_reported_as_disabled(server: Running) -> None:
+    """Without the setting a reputation is stored and changes no limit."""
     assert httpx.get(f"{server.home}/users/ada", headers=server.headers).json()["reputation_in_force"] is False

@@ -1,4 +1,4 @@
-"""Addresses as limits count them."""
+"""Client addresses in the form that limits count them by."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from gaia_server.limiting import address
     ],
 )
 def test_counted(text: str, counted: str | None) -> None:
-    """One IPv6 client has a whole /64; everybody else is one address."""
+    """An IPv6 client counts as its whole /64, any other client as one address."""
     assert address.counted_text(text) == counted
 
 
@@ -35,5 +35,5 @@ def test_counted(text: str, counted: str | None) -> None:
     ],
 )
 def test_is_loopback(text: str | None, loopback: bool) -> None:
-    """Only addresses of this machine are loopback, names are not."""
+    """Only loopback addresses count as loopback, names do not."""
     assert address.is_loopback(text) is loopback

@@ -1,4 +1,4 @@
-"""The limiter's connection: what is tried again, what is not, and what a batch gives each of its requests."""
+"""The limiter's connection: which failures are retried, which are not, and the results of a batch's requests."""
 
 import asyncio
 import os
@@ -10,149 +10,149 @@ import psycopg
 import pytest
 
 from gaia_server.connection import TIMEOUT_S, Unavailable
-from gaia_server.limiting.decide import Checks, Question
+from gaia_server.limiting.decide import LimiterConnection, Question
 from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.group_commit import Rejected
 from gaia_server.limiting.principal import Principal
 from gaia_server.storage.store import Store
-from tests.gaia_server import asking
-from tests.gaia_server.asking import Connection
+from tests.gaia_server import sql_limiter
+from tests.gaia_server.sql_limiter import Connection
 
 ADA, BOB, PEER = Principal("user", "ada"), Principal("user", "bob"), Principal("ip", "192.0.2.7")
 
 
 @pytest.fixture
 def connection(schema: str) -> Iterator[Connection]:
-    """A connection to a database whose default rules are off."""
-    with asking.connect(schema) as connection:
+    """A connection to a database whose default rules are disabled."""
+    with sql_limiter.connect(schema) as connection:
         yield connection
 
 
-def play(schema: str, scene: Callable[[Checks], Awaitable[None]]) -> None:
-    """Play a scene with the limiter of a database."""
+def run(schema: str, steps: Callable[[LimiterConnection], Awaitable[None]]) -> None:
+    """Run steps with the limiter of a database."""
 
-    async def playing() -> None:
-        checks = Checks(schema, learning=False)
+    async def running() -> None:
+        limiter = LimiterConnection(schema, learning=False)
         try:
             async with asyncio.timeout(20):
-                await scene(checks)
+                await steps(limiter)
         finally:
-            await checks.close()
+            await limiter.close()
 
-    asyncio.run(playing())
+    asyncio.run(running())
 
 
 def admitted(decisions: list[Decision]) -> list[bool]:
-    """Who passes."""
+    """Return whether each decision admits its request."""
     return [decision.admitted for decision in decisions]
 
 
 def used(connection: Connection) -> int:
-    """How many admissions the database counts, over all keys."""
+    """Return the number of admissions that the database counts, over all keys."""
     row = connection.execute("SELECT coalesce(sum(admitted), 0) FROM rate_limit_buckets").fetchone()
     assert row
     return int(row[0])
 
 
 def test_each_request_gets_its_own_standings(schema: str, connection: Connection) -> None:
-    """Requests of one batch are decided in their order, each under the rules that apply to it."""
-    per_user = asking.rule(connection, "requests_per_hour", 2)
-    everybody = asking.rule(connection, "requests_per_hour", 4, scope="global", resource="usage")
+    """Requests of one batch are decided in order, each under the rules that apply to it."""
+    per_user = sql_limiter.rule(connection, "requests_per_hour", 2)
+    global_rule = sql_limiter.rule(connection, "requests_per_hour", 4, scope="global", resource="usage")
 
-    async def scene(checks: Checks) -> None:
+    async def steps(limiter: LimiterConnection) -> None:
         batch = [Question(ADA, "config"), Question(PEER, "config"), Question(ADA, "usage"), Question(BOB, "usage")]
-        found = await checks.decide(batch)
+        found = await limiter.decide(batch)
         stand = [[(s.rule_id, s.key, s.remaining) for s in decision.standings] for decision in found]
         assert stand == [
             [(per_user, "user:ada", 1)],
             [],
-            [(per_user, "user:ada", 0), (everybody, "global", 3)],
-            [(per_user, "user:bob", 1), (everybody, "global", 2)],
+            [(per_user, "user:ada", 0), (global_rule, "global", 3)],
+            [(per_user, "user:bob", 1), (global_rule, "global", 2)],
         ]
-        assert admitted(await checks.decide([Question(ADA, "usage"), Question(BOB, "usage")])) == [False, True]
+        assert admitted(await limiter.decide([Question(ADA, "usage"), Question(BOB, "usage")])) == [False, True]
 
-    play(schema, scene)
+    run(schema, steps)
 
 
 def test_a_batch_without_rules_passes(schema: str, connection: Connection) -> None:
-    """Where no rule applies there is no limit, and nothing is counted."""
+    """Without an applicable rule there is no limit, and nothing is counted."""
 
-    async def scene(checks: Checks) -> None:
-        found = await checks.decide([Question(ADA, "config")] * 3)
+    async def steps(limiter: LimiterConnection) -> None:
+        found = await limiter.decide([Question(ADA, "config")] * 3)
         assert [list(decision.standings) for decision in found] == [[], [], []]
 
-    play(schema, scene)
+    run(schema, steps)
     assert used(connection) == 0
 
 
-def test_a_question_that_the_database_refuses_is_named(schema: str, connection: Connection) -> None:
-    """A name that PostgreSQL cannot store is rejected, and the connection goes on."""
-    asking.rule(connection, "requests_per_hour", 9)
+def test_a_request_that_the_database_refuses_is_rejected(schema: str, connection: Connection) -> None:
+    """A name that PostgreSQL cannot store is rejected, and the connection stays usable."""
+    sql_limiter.rule(connection, "requests_per_hour", 9)
 
-    async def scene(checks: Checks) -> None:
+    async def steps(limiter: LimiterConnection) -> None:
         with pytest.raises(Rejected):
-            await checks.decide([Question(ADA, "config"), Question(Principal("user", "\0"), "config")])
-        assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+            await limiter.decide([Question(ADA, "config"), Question(Principal("user", "\0"), "config")])
+        assert admitted(await limiter.decide([Question(ADA, "config")])) == [True]
 
-    play(schema, scene)
+    run(schema, steps)
     assert used(connection) == 1
 
 
-def test_an_ended_session_is_not_noticed(schema: str, connection: Connection) -> None:
-    """A connection that died while idle is replaced before anything is said on it."""
-    asking.rule(connection, "requests_per_hour", 9)
+def test_a_terminated_idle_session_is_replaced(schema: str, connection: Connection) -> None:
+    """A connection that was lost while idle is replaced before it is used."""
+    sql_limiter.rule(connection, "requests_per_hour", 9)
 
-    async def scene(checks: Checks) -> None:
+    async def steps(limiter: LimiterConnection) -> None:
         for number in range(3):
-            assert admitted(await checks.decide([Question(ADA, "config")])) == [True], number
+            assert admitted(await limiter.decide([Question(ADA, "config")])) == [True], number
             connection.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE application_name = 'gaia_server' AND datname = current_database()"
             )
 
-    play(schema, scene)
+    run(schema, steps)
     assert used(connection) == 3
 
 
-def test_a_session_that_ends_in_the_middle_counts_once(schema: str, connection: Connection) -> None:
-    """A batch whose session is ended before it could commit is decided again, and counted once."""
-    rule = asking.rule(connection, "requests_per_hour", 9)
+def test_a_session_terminated_during_a_batch_counts_once(schema: str, connection: Connection) -> None:
+    """A batch whose session is terminated before the commit is decided again, and counted once."""
+    rule = sql_limiter.rule(connection, "requests_per_hour", 9)
 
-    async def scene(checks: Checks) -> None:
-        await checks.decide([Question(ADA, "config")])
+    async def steps(limiter: LimiterConnection) -> None:
+        await limiter.decide([Question(ADA, "config")])
         with psycopg.connect(schema) as holder:
             holder.execute("SELECT FROM rate_limit_buckets WHERE rule_id = %s FOR UPDATE", (rule,))
-            waiting = asyncio.create_task(checks.decide([Question(ADA, "config"), Question(ADA, "config")]))
+            waiting = asyncio.create_task(limiter.decide([Question(ADA, "config"), Question(ADA, "config")]))
             pid = await _blocked(connection)
             connection.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
         assert admitted(await waiting) == [True, True]
 
-    play(schema, scene)
+    run(schema, steps)
     assert used(connection) == 3
 
 
 def test_a_database_that_hangs_is_unavailable(schema: str, connection: Connection) -> None:
-    """A batch that gets no answer in time is given up and counts nothing; the next one is decided."""
-    rule = asking.rule(connection, "requests_per_hour", 9)
+    """A batch without a result in time is cancelled and counts nothing; the next one is decided."""
+    rule = sql_limiter.rule(connection, "requests_per_hour", 9)
 
-    async def scene(checks: Checks) -> None:
-        await checks.decide([Question(ADA, "config")])
+    async def steps(limiter: LimiterConnection) -> None:
+        await limiter.decide([Question(ADA, "config")])
         with psycopg.connect(schema) as holder:
             holder.execute("SELECT FROM rate_limit_buckets WHERE rule_id = %s FOR UPDATE", (rule,))
             with pytest.raises(Unavailable):
-                await checks.decide([Question(ADA, "config")])
-        assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+                await limiter.decide([Question(ADA, "config")])
+        assert admitted(await limiter.decide([Question(ADA, "config")])) == [True]
 
-    play(schema, scene)
+    run(schema, steps)
     assert used(connection) == 2
 
 
-def test_a_database_that_is_frozen_holds_nobody(schema: str, connection: Connection) -> None:
-    """One that takes no cancellation either is given up as soon, with its connection; the next batch is decided."""
-    asking.rule(connection, "requests_per_hour", 9)
+def test_a_frozen_database_blocks_no_request(schema: str, connection: Connection) -> None:
+    """With a database that ignores cancellation the connection is closed in time; the next batch is decided."""
+    sql_limiter.rule(connection, "requests_per_hour", 9)
 
-    async def scene(checks: Checks) -> None:
-        await checks.decide([Question(ADA, "config")])
+    async def steps(limiter: LimiterConnection) -> None:
+        await limiter.decide([Question(ADA, "config")])
         row = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND datname = current_database()"
         ).fetchone()
@@ -161,47 +161,49 @@ def test_a_database_that_is_frozen_holds_nobody(schema: str, connection: Connect
         try:
             started = time.monotonic()
             with pytest.raises(Unavailable):
-                await checks.decide([Question(ADA, "config")])
+                await limiter.decide([Question(ADA, "config")])
             assert time.monotonic() - started < TIMEOUT_S + 2
-            assert admitted(await checks.decide([Question(ADA, "config")])) == [True]
+            assert admitted(await limiter.decide([Question(ADA, "config")])) == [True]
         finally:
             os.kill(row[0], signal.SIGCONT)
 
-    play(schema, scene)
-    assert used(connection) in (2, 3)  # thawed, it may find what it was asked
+    run(schema, steps)
+    assert used(connection) in (2, 3)  # resumed, it may execute the statement
 
 
-def test_a_rule_deleted_meanwhile_is_left_out(schema: str, connection: Connection) -> None:
-    """A batch that waits for a counter which then goes is decided anew, without it."""
-    going = asking.rule(connection, "requests_per_hour", 9)
-    staying = asking.rule(connection, "requests_per_minute", 9)
+def test_a_rule_deleted_meanwhile_is_ignored(schema: str, connection: Connection) -> None:
+    """A batch that waits for a counter which is then deleted is decided again, without it."""
+    going = sql_limiter.rule(connection, "requests_per_hour", 9)
+    staying = sql_limiter.rule(connection, "requests_per_minute", 9)
 
-    async def scene(checks: Checks) -> None:
-        await checks.decide([Question(ADA, "config")])
+    async def steps(limiter: LimiterConnection) -> None:
+        await limiter.decide([Question(ADA, "config")])
         with psycopg.connect(schema) as holder:
             holder.execute("DELETE FROM rate_limit_configs WHERE id = %s", (going,))
-            waiting = asyncio.create_task(checks.decide([Question(ADA, "config")]))
+            waiting = asyncio.create_task(limiter.decide([Question(ADA, "config")]))
             await _blocked(connection)
         (decision,) = await waiting
         assert [(standing.rule_id, standing.remaining) for standing in decision.standings] == [(staying, 7)]
 
-    play(schema, scene)
+    run(schema, steps)
 
 
 def test_a_rule_that_refuses_can_be_deleted(schema: str, connection: Connection) -> None:
-    """Who deletes it waits for a batch that is about to write down its refusal, and holds nothing that one needs."""
-    going = asking.rule(connection, "requests_per_hour", 0, value="ada")
-    other = asking.rule(connection, "requests_per_hour", 9, value="bob")
-    connection.execute(f"ALTER DATABASE {connection.info.dbname} SET deadlock_timeout = '60s'")  # nobody is let off
+    """The deletion waits for a batch that is about to store its refusal, and locks nothing that the batch needs."""
+    going = sql_limiter.rule(connection, "requests_per_hour", 0, value="ada")
+    other = sql_limiter.rule(connection, "requests_per_hour", 9, value="bob")
+    connection.execute(
+        f"ALTER DATABASE {connection.info.dbname} SET deadlock_timeout = '60s'"
+    )  # no deadlock is resolved
 
-    async def scene(checks: Checks) -> None:
-        await checks.decide([Question(ADA, "config"), Question(BOB, "config")])
-        connection.execute("DELETE FROM rate_limit_violations")  # a second has one row, and this is another
+    async def steps(limiter: LimiterConnection) -> None:
+        await limiter.decide([Question(ADA, "config"), Question(BOB, "config")])
+        connection.execute("DELETE FROM rate_limit_violations")  # the next refusal inserts a row
         store = Store(schema)
         await store.open()
         with psycopg.connect(schema) as holder:
             holder.execute("SELECT FROM rate_limit_buckets WHERE rule_id = %s FOR UPDATE", (other,))
-            deciding = asyncio.create_task(checks.decide([Question(ADA, "config"), Question(BOB, "config")]))
+            deciding = asyncio.create_task(limiter.decide([Question(ADA, "config"), Question(BOB, "config")]))
             await _blocked(connection)
             deleting = asyncio.create_task(store.delete_rule(going))
             await _blocked(connection, 2)
@@ -209,11 +211,11 @@ def test_a_rule_that_refuses_can_be_deleted(schema: str, connection: Connection)
         assert await deleting
         await store.close()
 
-    play(schema, scene)
+    run(schema, steps)
 
 
 async def _blocked(connection: Connection, count: int = 1) -> int:
-    """Return one of the server's sessions that wait for a lock, once so many do."""
+    """Wait until `count` of the server's sessions wait for a lock; return the pid of one."""
     while True:
         rows = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND wait_event_type = 'Lock'"

@@ -1,4 +1,4 @@
-"""Exactness seen from outside: racing clients, two processes, the edge of a window, and not one wrong decision."""
+"""Exactness observed by clients: races, two processes, the edges of windows, and not one wrong decision."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def ports(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_not_one_too_many_and_not_one_too_few(ports: list[int], case: Case) -> None:
-    """Whatever was decided, some order of decisions explains it that keeps the rule."""
+    """Some order of the decisions that respects the rule explains all of them."""
     found = run(case, ports)
     assert (found.false_allows, found.false_denies) == (0, 0), found
     assert found.admitted + found.undecided >= case.limit * case.keys, found
@@ -39,8 +39,8 @@ def test_not_one_too_many_and_not_one_too_few(ports: list[int], case: Case) -> N
 
 
 @pytest.mark.parametrize(("admitted", "expected"), [(99, (0, 1)), (100, (0, 0)), (126, (26, 0))])
-def test_what_a_wrong_limiter_would_show(admitted: int, expected: tuple[int, int]) -> None:
-    """The counts that a race without locks comes to do not pass, nor does one refusal too early."""
+def test_a_wrong_limiter_is_detected(admitted: int, expected: tuple[int, int]) -> None:
+    """The counts of a race without locks do not pass, nor does one refusal too early."""
     seen = [Seen("user-0", 0.0, 0.2, 404) for _ in range(admitted)] + [Seen("user-0", 0.3, 0.4, 429)]
     found = judge(Case("race", "requests_per_minute", limit=100), seen)
     assert (found.false_allows, found.false_denies) == expected

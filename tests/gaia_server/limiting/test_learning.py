@@ -1,4 +1,4 @@
-"""The limiter with reputation, against the pure core: exactly predictable, whatever comes in one batch."""
+"""The limiter with reputation against the pure core: the same results for any batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,38 +12,38 @@ from gaia_server.limiting import reputation
 from gaia_server.limiting.decide import Question
 from gaia_server.limiting.principal import Principal
 from gaia_server.limiting.reputation import Reputation
-from tests.gaia_server import asking, model
-from tests.gaia_server.asking import Connection
+from tests.gaia_server import model, sql_limiter
+from tests.gaia_server.sql_limiter import Connection
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PRINCIPALS = [Principal("user", "ada"), Principal("user", "bob"), Principal("ip", "192.0.2.7")]
 
 Requests = list[tuple[Principal, int]]
-"""Who asks how often, one after the other in one batch."""
+"""Principals and their numbers of consecutive requests in one batch."""
 
 
 @pytest.fixture
 def connection(schema: str) -> Iterator[Connection]:
-    """A connection to a database whose default rules are off."""
-    with asking.connect(schema) as connection:
+    """A connection to a database whose default rules are disabled."""
+    with sql_limiter.connect(schema) as connection:
         yield connection
 
 
 @dataclass
 class Learner:
-    """The limiter's model, with limits that go by what the core says of a user."""
+    """The limiter's model, with limits that depend on the core's reputation of a user."""
 
     limiter: model.Limiter = field(default_factory=model.Limiter)
     limits: dict[int, int] = field(default_factory=dict)
     known: dict[str, Reputation] = field(default_factory=dict)
 
     def add(self, rule: model.Rule) -> None:
-        """Take over a rule."""
+        """Add a rule."""
         self.limiter.rules[rule.id] = rule
         self.limits[rule.id] = rule.limit
 
     def decide(self, principal: Principal, at: datetime) -> list[tuple[int, bool, int]]:
-        """Decide one request and learn from it: (rule, admitted, remaining) for each rule."""
+        """Decide one request and update the reputation: return (rule, admitted, remaining) for each rule."""
         own = [rule for rule in self.limiter.rules.values() if rule.scope == principal.scope == "user"]
         known = self.known.get(principal.key, Reputation())
         for rule in own:
@@ -62,7 +62,7 @@ class Learner:
 
 
 def reputations(connection: Connection) -> dict[str, Reputation]:
-    """What the database knows."""
+    """Return the stored reputations by key."""
     rows = connection.execute("SELECT key, score, clean_requests, vip FROM reputation_scores").fetchall()
     return {key: Reputation(score, clean, vip) for key, score, clean, vip in rows}
 
@@ -80,9 +80,9 @@ batches: st.SearchStrategy[list[tuple[float, Requests]]] = st.lists(
 )
 
 ADA = PRINCIPALS[0]
-# The second violation makes a flagged user of a standard one in the middle of a batch, and halves what is left.
+# The second violation turns a standard user into a flagged one within a batch, which halves the limits.
 FALLING = [(1.0, [(ADA, 25), (PRINCIPALS[1], 3), (ADA, 25)]), (60.0, [(ADA, 25)])]
-# The hundredth clean request makes a trusted user, who may go on where others are refused.
+# The hundredth clean request makes the user trusted, which raises the limits.
 RISING = [(1.0, [(ADA, 25)]), (60.0, [(ADA, 25)])]
 
 
@@ -93,7 +93,7 @@ RISING = [(1.0, [(ADA, 25)]), (60.0, [(ADA, 25)])]
 def test_the_database_learns_as_the_core_does(
     connection: Connection, start: Reputation, limits: tuple[int, int, int], script: list[tuple[float, Requests]]
 ) -> None:
-    """Decisions, remaining counts, scores and clean requests are the core's after every batch."""
+    """Decisions, remaining counts, scores and clean requests match the core after every batch."""
     learner = Learner(known={ADA.key: start})
     for scope, kind, limit in zip(
         ("user", "user", "global"),
@@ -101,7 +101,7 @@ def test_the_database_learns_as_the_core_does(
         limits,
         strict=True,
     ):
-        learner.add(model.Rule(asking.rule(connection, kind, limit, scope=scope), scope, None, kind, limit))
+        learner.add(model.Rule(sql_limiter.rule(connection, kind, limit, scope=scope), scope, None, kind, limit))
     connection.execute(
         "INSERT INTO reputation_scores (key, score, clean_requests, vip) VALUES (%s, %s, %s, %s)",
         (ADA.key, start.score, start.clean_requests, start.vip),
@@ -110,7 +110,7 @@ def test_the_database_learns_as_the_core_does(
     for pause_s, batch in script:
         at += timedelta(seconds=pause_s)
         questions = [Question(principal, "config") for principal, times in batch for _ in range(times)]
-        decided = asking.ask(connection, questions, at, learning=True)
+        decided = sql_limiter.decide_batch(connection, questions, at, learning=True)
         found = [[(s.rule_id, s.admitted, s.remaining) for s in decision.standings] for decision in decided]
         assert found == [learner.decide(question.principal, at) for question in questions]
         assert reputations(connection) == learner.known
@@ -121,18 +121,18 @@ def test_the_database_learns_as_the_core_does(
 
 
 def test_without_learning_nobody_has_a_reputation(connection: Connection) -> None:
-    """Off, limits are as they stand, and nothing is learnt."""
-    asking.rule(connection, "requests_per_hour", 2)
+    """With reputation disabled, limits are unchanged and no score changes."""
+    sql_limiter.rule(connection, "requests_per_hour", 2)
     connection.execute("INSERT INTO reputation_scores (key, vip) VALUES ('user:ada', true)")
-    decided = asking.ask(connection, [Question(ADA, "config")] * 4, NOON)
+    decided = sql_limiter.decide_batch(connection, [Question(ADA, "config")] * 4, NOON)
     assert [decision.admitted for decision in decided] == [True, True, False, False]
     assert reputations(connection) == {ADA.key: Reputation(vip=True)}
 
 
 def test_a_flood_of_refusals_costs_no_rows(connection: Connection) -> None:
-    """At the lowest score nothing more can be lost, so nothing more is written down."""
-    asking.rule(connection, "requests_per_hour", 0)
+    """At the lowest score no further events are stored."""
+    sql_limiter.rule(connection, "requests_per_hour", 0)
     for _ in range(3):
-        asking.ask(connection, [Question(ADA, "config")] * 100, NOON, learning=True)
+        sql_limiter.decide_batch(connection, [Question(ADA, "config")] * 100, NOON, learning=True)
     row = connection.execute("SELECT count(*), sum(change) FROM reputation_events").fetchone()
     assert row == (6, -50)

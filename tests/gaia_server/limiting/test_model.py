@@ -1,4 +1,4 @@
-"""The SQL limiter against the plainest possible model of it: any course of batches, times and changed rules."""
+"""The SQL limiter against a reference model: any sequence of batches, times and rule changes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from gaia_server.limiting.decide import Question
+from gaia_server.limiting.limit_types import LIMIT_TYPES
 from gaia_server.limiting.principal import Principal
-from gaia_server.limiting.rules import LIMIT_TYPES
-from tests.gaia_server import asking, model
-from tests.gaia_server.asking import Connection
+from tests.gaia_server import model, sql_limiter
 from tests.gaia_server.model import Expected
+from tests.gaia_server.sql_limiter import Connection
 
 START = datetime(2026, 12, 31, 23, 59, 58, tzinfo=UTC)  # a Thursday: day, month and year end in two seconds
 
@@ -30,15 +30,15 @@ limits = st.one_of(st.integers(0, 4), st.integers(5, 40))
 
 
 def standings(connection: Connection, batch: Sequence[Question], at: datetime) -> list[list[Expected]]:
-    """What the database decides."""
+    """Return the database's standings for each request."""
     return [
         [Expected(s.rule_id, s.admitted, s.remaining, s.reset_us) for s in decision.standings]
-        for decision in asking.ask(connection, batch, at)
+        for decision in sql_limiter.decide_batch(connection, batch, at)
     ]
 
 
 def machine(connection: Connection) -> type[RuleBasedStateMachine]:
-    """A machine whose every step is taken by the database and by the model alike."""
+    """Return a state machine that runs every step on the database and on the model."""
 
     class Limiting(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -47,7 +47,7 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
             self.model = model.Limiter()
 
         @initialize(kind=st.sampled_from(LIMIT_TYPES), limit=limits)
-        def begin(self, kind: str, limit: int) -> None:
+        def add_first_rule(self, kind: str, limit: int) -> None:
             self.add(("user", None), kind, limit, None)
 
         @precondition(lambda self: len(self.model.rules) < 5)
@@ -59,17 +59,17 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
         )
         def add(self, whom: tuple[str, str | None], kind: str, limit: int, resource: str | None) -> None:
             scope, value = whom
-            made = asking.rule(connection, kind, limit, scope=scope, value=value, resource=resource)
+            made = sql_limiter.rule(connection, kind, limit, scope=scope, value=value, resource=resource)
             self.model.rules[made] = model.Rule(made, scope, value, kind, limit, resource)
 
         @rule(batch=st.lists(questions, min_size=1, max_size=30))
-        def ask(self, batch: list[Question]) -> None:
+        def decide(self, batch: list[Question]) -> None:
             expected = [self.model.decide(*question, self.now) for question in batch]
             assert standings(connection, batch, self.now) == expected
 
         @rule(question=questions, times=st.integers(2, 60))
-        def ask_again_and_again(self, question: Question, times: int) -> None:
-            self.ask([question] * times)
+        def decide_repeatedly(self, question: Question, times: int) -> None:
+            self.decide([question] * times)
 
         @rule(seconds=st.sampled_from(SPANS_S))
         def wait(self, seconds: float) -> None:
@@ -86,13 +86,13 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
             connection.execute("UPDATE rate_limit_configs SET limit_value = %s WHERE id = %s", (limit, chosen.id))
 
         @rule(data=st.data())
-        def switch_a_rule(self, data: st.DataObject) -> None:
+        def enable_or_disable_a_rule(self, data: st.DataObject) -> None:
             chosen = self._one(data)
             chosen.enabled = not chosen.enabled
             connection.execute("UPDATE rate_limit_configs SET enabled = NOT enabled WHERE id = %s", (chosen.id,))
 
         @rule(data=st.data(), kind=st.sampled_from(LIMIT_TYPES))
-        def change_a_kind(self, data: st.DataObject, kind: str) -> None:
+        def change_the_limit_type(self, data: st.DataObject, kind: str) -> None:
             chosen = self._one(data)
             if kind != chosen.kind:
                 self.model.forget(chosen.id)
@@ -117,8 +117,8 @@ def machine(connection: Connection) -> type[RuleBasedStateMachine]:
 
 
 def test_the_database_decides_as_the_model_does(schema: str) -> None:
-    """Every standing of every request is the model's: admitted, remaining and the microsecond of the reset."""
-    with asking.connect(schema) as connection:
+    """Every standing of every request matches the model: admitted, remaining and the microsecond of the reset."""
+    with sql_limiter.connect(schema) as connection:
         run_state_machine_as_test(
             machine(connection),
             settings=settings(

@@ -1,4 +1,4 @@
-"""The limiter's core: whose request it is, and what the headers say."""
+"""The principal of a request, and the rate limit headers."""
 
 import ipaddress
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ import pytest
 
 from gaia_server.limiting import principal as limiting_principal
 from gaia_server.limiting import ratelimit_headers
-from gaia_server.limiting.decision import Decision, Standing, month_s
+from gaia_server.limiting.decision import Decision, Standing
 from gaia_server.limiting.principal import Principal
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
@@ -15,7 +15,7 @@ PROXY = "10.0.0.7"
 
 
 def principal(peer: str | None = "192.0.2.7", *, is_admin: bool = False, **headers: str) -> str:
-    """The key of whose request it is; `x_user_id="u"` stands for a header."""
+    """Return the key of a request's principal; `x_user_id="u"` stands for a header."""
     return limiting_principal.principal(
         {name.replace("_", "-"): value for name, value in headers.items()},
         peer,
@@ -25,19 +25,19 @@ def principal(peer: str | None = "192.0.2.7", *, is_admin: bool = False, **heade
     ).key
 
 
-def test_names_nobody_vouches_for_are_not_believed() -> None:
-    """Whoever invents a key, a user, a session or an address is still counted by their own address."""
+def test_unverified_names_are_ignored() -> None:
+    """A client that invents a key, a user, a session or an address still counts by its own address."""
     invented = {"x_api_key": "invented", "x_user_id": "u", "x_session_id": "s", "x_forwarded_for": "203.0.113.9"}
     assert principal(is_admin=False, **invented) == "ip:192.0.2.7"
 
 
 def test_named_key() -> None:
-    """A key that a rule names goes before everything."""
+    """An API key that a rule names takes precedence."""
     assert principal(x_api_key="named", x_user_id="u", is_admin=True) == "api_key:named"
 
 
 @pytest.mark.parametrize(("peer", "is_admin"), [(PROXY, False), ("192.0.2.7", True)])
-def test_vouched_names(peer: str, is_admin: bool) -> None:
+def test_verified_names(peer: str, is_admin: bool) -> None:
     """A trusted proxy or the admin may name users and sessions."""
     assert principal(peer, is_admin=is_admin, x_user_id="u", x_session_id="s") == "user:u"
     assert principal(peer, is_admin=is_admin, x_session_id="s") == "session:s"
@@ -45,7 +45,7 @@ def test_vouched_names(peer: str, is_admin: bool) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "\x00", "\u00e9", "x" * 201])
 def test_unusable_names(name: str) -> None:
-    """A name that could not stand in a rule is none."""
+    """A name that is invalid in a rule is ignored."""
     assert principal(is_admin=True, x_user_id=name) == "ip:192.0.2.7"
 
 
@@ -54,14 +54,14 @@ def test_unusable_names(name: str) -> None:
     [
         ("203.0.113.9", "ip:203.0.113.9"),
         ("1.2.3.4, 203.0.113.9", "ip:203.0.113.9"),  # the first is only claimed
-        ("203.0.113.9, 10.1.1.1", "ip:203.0.113.9"),  # a second proxy of ours
+        ("203.0.113.9, 10.1.1.1", "ip:203.0.113.9"),  # a second trusted proxy
         ("2001:db8::7", "ip:2001:db8::/64"),
         ("203.0.113.9, nonsense", f"ip:{PROXY}"),
         ("", f"ip:{PROXY}"),
     ],
 )
 def test_forwarded(forwarded: str, key: str) -> None:
-    """Behind a trusted proxy the client is the last address that is no proxy."""
+    """Behind a trusted proxy the client is the last address that is no trusted proxy."""
     assert principal(PROXY, x_forwarded_for=forwarded) == key
 
 
@@ -78,12 +78,12 @@ def standing(
     reset_s: float = 0.5,
     kind: str = "requests_per_minute",
 ) -> Standing:
-    """Where a rule stands."""
+    """Return the standing of a rule."""
     return Standing(1, name, "ip", kind, 10, "ip:x", admitted, remaining, round(reset_s * 1_000_000), NOW)
 
 
 def test_headers() -> None:
-    """All rules are named; the X- headers tell the tightest; times are rounded up."""
+    """All rules are listed; the X- headers are the tightest rule's; times are rounded up."""
     decision = Decision([standing("a", remaining=9, reset_s=59.2), standing("b", remaining=2, kind="daily_quota")])
     assert ratelimit_headers.headers(decision) == {
         "RateLimit-Policy": '"a";q=10;w=60, "b";q=10;w=86400',
@@ -95,7 +95,7 @@ def test_headers() -> None:
 
 
 def test_retry_after_is_the_longest_wait() -> None:
-    """Coming back when the first refusing rule admits would be too early."""
+    """Retry-After is the wait of the rule that refuses longest."""
     refusing = [standing("a", admitted=False, remaining=0, reset_s=0.2)]
     refusing += [standing("b", admitted=False, remaining=0, reset_s=30.1), standing("c", remaining=1, reset_s=99)]
     decision = Decision(refusing)
@@ -105,34 +105,25 @@ def test_retry_after_is_the_longest_wait() -> None:
 
 
 def test_retry_after_is_at_least_a_second() -> None:
-    """A wait of nothing would be no wait."""
+    """Retry-After is never below 1 s."""
     assert (
         ratelimit_headers.headers(Decision([standing(admitted=False, remaining=0, reset_s=-0.1)]))["Retry-After"] == "1"
     )
 
 
 def test_no_rule_no_limit() -> None:
-    """Where no rule applies the request passes and nothing is said."""
+    """Without an applicable rule the request passes without headers."""
     assert Decision([]).admitted
     assert ratelimit_headers.headers(Decision([])) == {}
 
 
-@pytest.mark.parametrize(
-    ("moment", "days"),
-    [(NOW, 28), (datetime(2028, 2, 29, tzinfo=UTC), 29), (datetime(2026, 12, 31, 23, 59, tzinfo=UTC), 31)],
-)
-def test_month(moment: datetime, days: int) -> None:
-    """A monthly quota's window is as long as its month."""
-    assert month_s(moment) == days * 86_400
-
-
 def test_principal_key() -> None:
-    """A key says its scope."""
+    """A key starts with its scope."""
     assert Principal("ip", "192.0.2.7").key == "ip:192.0.2.7"
 
 
 def test_lines_of_one_header_are_one_list() -> None:
-    """A proxy that adds a line of its own is heard: what a client wrote into an earlier line does not hide it."""
+    """A header line that a proxy adds is used: an earlier line of the client does not hide it."""
     raw = [(b"host", b"x"), (b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-for", b"192.0.2.7, 10.0.0.9")]
     claims = limiting_principal.claims(raw)
     assert claims == {"x-forwarded-for": "198.51.100.1, 192.0.2.7, 10.0.0.9"}

@@ -9,39 +9,39 @@ import pytest
 from gaia_server.limiting.decide import Question
 from gaia_server.limiting.decision import Standing
 from gaia_server.limiting.principal import Principal
-from tests.gaia_server.asking import Connection, age, ask, connect, rule
+from tests.gaia_server.sql_limiter import Connection, advance_time, connect, decide_batch, rule
 
 
 @pytest.fixture
 def connection(schema: str) -> Iterator[Connection]:
-    """A connection to a database whose default rules are off."""
+    """A connection to a database whose default rules are disabled."""
     with connect(schema) as connection:
         yield connection
 
 
-def check(connection: Connection, who: str = "u", resource: str = "config") -> Sequence[Standing]:
-    """Where every rule stands after one request."""
-    (decision,) = ask(connection, [Question(Principal("user", who), resource)])
+def check(connection: Connection, user: str = "u", resource: str = "config") -> Sequence[Standing]:
+    """Return the standings of all rules after one request."""
+    (decision,) = decide_batch(connection, [Question(Principal("user", user), resource)])
     return decision.standings
 
 
-def admits(connection: Connection, who: str = "u") -> bool:
-    """Whether one request passes."""
-    return all(standing.admitted for standing in check(connection, who))
+def admits(connection: Connection, user: str = "u") -> bool:
+    """Return whether one request passes."""
+    return all(standing.admitted for standing in check(connection, user))
 
 
 def test_ring_is_bounded(connection: Connection) -> None:
-    """However long a key is used and however high its limit, it keeps few more rows than are in the window."""
+    """Whatever its limit and however long it is used, a key keeps few more rows than admissions in the window."""
     rule_id = rule(connection, "requests_per_second", 1_000_000)
     for _ in range(60):
         admits(connection)
-        age(connection, rule_id, 0.2)
+        advance_time(connection, rule_id, 0.2)
     row = connection.execute("SELECT count(*) FROM rate_limit_ring WHERE rule_id = %s", (rule_id,)).fetchone()
     assert row == (8,)
 
 
 def test_all_or_nothing(connection: Connection) -> None:
-    """A request that one rule refuses consumes nothing of the others."""
+    """A request that one rule refuses consumes nothing of the other rules."""
     wide, narrow = rule(connection, "requests_per_hour", 100), rule(connection, "daily_quota", 2)
     for _ in range(5):
         check(connection)
@@ -54,32 +54,32 @@ def test_race(schema: str, connection: Connection) -> None:
     rule(connection, "requests_per_minute", 100)
     rule(connection, "monthly_quota", 100)
 
-    def ask(_: int) -> int:
+    def admitted_of(_: int) -> int:
         with psycopg.connect(schema, autocommit=True) as one:
             return sum(admits(one) for _ in range(25))
 
     with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(ask, range(16))) == 100
+        assert sum(pool.map(admitted_of, range(16))) == 100
 
 
 def test_opposite_locks_do_not_deadlock(schema: str, connection: Connection) -> None:
-    """Principals that share a global rule never wait for each other in a circle."""
+    """Principals that share a global rule never deadlock."""
     for scope in ("user", "global", "user", "global"):
         rule(connection, "requests_per_minute", 1_000_000, scope=scope)
 
-    def ask(number: int) -> int:
+    def admitted_of(number: int) -> int:
         with psycopg.connect(schema, autocommit=True) as one:
             return sum(admits(one, f"u{(number + turn) % 3}") for turn in range(40))
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(ask, range(8))) == 320
+        assert sum(pool.map(admitted_of, range(8))) == 320
 
 
 @pytest.mark.parametrize(
     ("kind", "unit"), [("daily_quota", "day"), ("weekly_quota", "week"), ("monthly_quota", "month")]
 )
 def test_quota_period(connection: Connection, kind: str, unit: str) -> None:
-    """A quota counts until its period's end in UTC, and begins anew in the next; the old count is kept."""
+    """A quota counts until its period's end in UTC and restarts in the next; the old count is kept."""
     rule_id = rule(connection, kind, 2)
     assert [admits(connection) for _ in range(3)] == [True, True, False]
     (standing,) = check(connection)
@@ -108,7 +108,7 @@ def test_quota_period(connection: Connection, kind: str, unit: str) -> None:
     ],
 )
 def test_periods(connection: Connection, kind: str, moment: str, start: str, end: str) -> None:
-    """Periods begin at midnight UTC, weeks on Monday, whatever the session's time zone."""
+    """Periods start at midnight UTC, weeks on Monday, whatever the session's time zone."""
     connection.execute("SET TimeZone = 'Pacific/Auckland'")
     row = connection.execute(
         "SELECT rate_limit_period_start(%(kind)s, %(moment)s) = %(start)s::timestamp AT TIME ZONE 'UTC',"
@@ -119,7 +119,7 @@ def test_periods(connection: Connection, kind: str, moment: str, start: str, end
 
 
 def test_which_rules_apply(connection: Connection) -> None:
-    """Its own scope's and global rules apply, by value and by resource; those switched off do not."""
+    """Rules of the principal's scope and global rules apply, by value and resource; disabled rules do not."""
     applying = {
         rule(connection, "daily_quota", 9),
         rule(connection, "daily_quota", 9, value="u"),
@@ -136,7 +136,7 @@ def test_which_rules_apply(connection: Connection) -> None:
 
 
 def test_another_kind_of_limit_starts_empty(connection: Connection) -> None:
-    """What was counted for seconds says nothing about hours."""
+    """A rule whose limit type changes starts with an empty count."""
     rule_id = rule(connection, "requests_per_second", 1)
     assert admits(connection)
     connection.execute("UPDATE rate_limit_configs SET limit_type = 'requests_per_hour' WHERE id = %s", (rule_id,))
@@ -144,7 +144,7 @@ def test_another_kind_of_limit_starts_empty(connection: Connection) -> None:
 
 
 def test_violations_are_summed_per_second(connection: Connection) -> None:
-    """A flood costs a row a second, not one per request."""
+    """Many refusals insert one row per second, not one per request."""
     rule(connection, "requests_per_hour", 0)
     for _ in range(30):
         check(connection)
@@ -155,13 +155,13 @@ def test_violations_are_summed_per_second(connection: Connection) -> None:
 
 
 def test_deleting_a_key_rule_leaves_no_trace(connection: Connection) -> None:
-    """When no rule names an API key any more, rules for all keys forget it too."""
-    everybody = rule(connection, "daily_quota", 1, scope="api_key")
+    """When no rule names an API key any more, its counts under other rules are deleted too."""
+    for_all_keys = rule(connection, "daily_quota", 1, scope="api_key")
     rule(connection, "requests_per_hour", 1, scope="api_key")
     named = rule(connection, "requests_per_second", 5, scope="api_key", value="run-7")
     for _ in range(3):
-        ask(connection, [Question(Principal("api_key", "run-7"), "config")])
-    ask(connection, [Question(Principal("api_key", "other"), "config")])
+        decide_batch(connection, [Question(Principal("api_key", "run-7"), "config")])
+    decide_batch(connection, [Question(Principal("api_key", "other"), "config")])
     connection.execute("DELETE FROM rate_limit_configs WHERE id = %s", (named,))
     tables = (
         "rate_limit_buckets",
@@ -172,12 +172,12 @@ def test_deleting_a_key_rule_leaves_no_trace(connection: Connection) -> None:
     )
     for table in tables:
         assert connection.execute(f"SELECT * FROM {table} WHERE key ~ 'run-7'").fetchall() == [], table
-    kept = connection.execute("SELECT key FROM resource_quotas WHERE rule_id = %s", (everybody,)).fetchall()
+    kept = connection.execute("SELECT key FROM resource_quotas WHERE rule_id = %s", (for_all_keys,)).fetchall()
     assert kept == [("api_key:other",)]
 
 
 def test_only_times_can_be_moved(connection: Connection) -> None:
-    """The view changes nothing but times."""
+    """The view allows changes of times only."""
     rule(connection, "requests_per_hour", 1)
     check(connection)
     with pytest.raises(psycopg.errors.RaiseException, match="only admitted_at can be changed"):

@@ -1,4 +1,4 @@
-"""Reputation: tables of what an event does, properties that always hold, and the same in SQL."""
+"""Reputation: tables of events and their effects, invariants, and the SQL equivalents."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ reputations = st.builds(Reputation, score=st.integers(0, 100), clean_requests=st
     ],
 )
 def test_severity(limit_types: list[str], expected: int) -> None:
-    """A refused request is as grave as the gravest of the limits that refused it."""
+    """A refused request has the highest severity of the limits that refused it."""
     assert severity(limit_types) == expected
 
 
@@ -45,7 +45,7 @@ def test_severity(limit_types: list[str], expected: int) -> None:
     [(50, [1], 47), (50, [2], 44), (50, [3], 41), (50, [1, 2, 3], 32), (2, [1], 0), (0, [3], 0), (50, [], 50)],
 )
 def test_violations(score: int, severities: list[int], expected: int) -> None:
-    """A violation costs three points for each degree of severity, down to 0."""
+    """A violation costs three points per degree of severity, down to 0."""
     assert after_violations(Reputation(score), severities).score == expected
 
 
@@ -108,7 +108,7 @@ def test_effective_limit(limit_value: int, tier: str, expected: int) -> None:
 
 @given(reputations, st.lists(st.integers(1, 3), max_size=50), st.integers(0, 20_000), st.integers(0, 5000))
 def test_a_score_stays_within_its_bounds(known: Reputation, severities: list[int], clean: int, days: int) -> None:
-    """Whatever happens, a score is from 0 to 100 and a VIP stays one."""
+    """After any events a score is from 0 to 100, and a VIP stays one."""
     found, _ = after_idle(after_clean(after_violations(known, severities), clean), timedelta(days=days))
     assert 0 <= found.score <= 100
     assert 0 <= found.clean_requests < 100
@@ -117,7 +117,7 @@ def test_a_score_stays_within_its_bounds(known: Reputation, severities: list[int
 
 @given(reputations, st.lists(st.integers(0, 700), max_size=20))
 def test_clean_requests_may_come_in_any_portions(known: Reputation, portions: list[int]) -> None:
-    """Counting requests one batch at a time gives what counting them at once gives."""
+    """Counting requests in several batches gives the same result as counting them at once."""
     found = known
     for portion in portions:
         found = after_clean(found, portion)
@@ -125,8 +125,8 @@ def test_clean_requests_may_come_in_any_portions(known: Reputation, portions: li
 
 
 @given(reputations, st.lists(st.integers(0, 40), max_size=20))
-def test_decay_may_be_asked_at_any_time(known: Reputation, days: list[int]) -> None:
-    """However often and whenever the weeks are looked at, the score ends up the same."""
+def test_decay_may_run_at_any_time(known: Reputation, days: list[int]) -> None:
+    """The score does not depend on how often and when the decay is applied."""
     found, left = known, timedelta()
     for passed in days:
         left += timedelta(days=passed)
@@ -136,15 +136,15 @@ def test_decay_may_be_asked_at_any_time(known: Reputation, days: list[int]) -> N
 
 
 @given(reputations, st.integers(0, 5000))
-def test_decay_only_comes_nearer(known: Reputation, days: int) -> None:
+def test_decay_only_approaches_the_start(known: Reputation, days: int) -> None:
     """Decay never moves a score away from 50 or across it."""
     found, _ = after_idle(known, timedelta(days=days))
     assert abs(found.score - 50) <= abs(known.score - 50)
     assert (found.score - 50) * (known.score - 50) >= 0
 
 
-def test_sql_says_the_same(schema: str) -> None:
-    """Tiers, factors and limits in SQL are those of the pure core."""
+def test_sql_matches(schema: str) -> None:
+    """Tiers, factors and limits in SQL match the pure core."""
     with psycopg.connect(schema) as connection:
         for score in range(101):
             for vip in (False, True):

@@ -1,4 +1,4 @@
-"""Rules from request bodies."""
+"""Validation of rules from request bodies."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ GOOD = {"rule_name": "a", "scope": "ip", "limit_type": "requests_per_second", "l
 
 
 def test_defaults() -> None:
-    """What may be left out has a default."""
+    """Optional fields have defaults."""
     assert parse(GOOD) == RuleFields("a", "ip", None, "requests_per_second", 5, None, enabled=True)
 
 
 def test_whole_number_with_a_point() -> None:
-    """JSON has one kind of number: 5.0 is 5."""
+    """JSON has one number type: 5.0 is 5."""
     assert str(parse({**GOOD, "limit_value": 5.0}).limit_value) == "5"
 
 
@@ -24,7 +24,7 @@ def test_whole_number_with_a_point() -> None:
     [("ip", "::ffff:192.0.2.7", "192.0.2.7"), ("ip", "2001:db8::7", "2001:db8::/64"), ("api_key", "K-1", "K-1")],
 )
 def test_scope_value_is_normal(scope: str, value: str, stored: str) -> None:
-    """An address is stored as it is counted, so that the rule finds it."""
+    """An address is stored in the form that limits count by, so that the rule applies to it."""
     assert parse({**GOOD, "scope": scope, "scope_value": value}).scope_value == stored
 
 
@@ -58,14 +58,14 @@ def test_scope_value_is_normal(scope: str, value: str, stored: str) -> None:
     ],
 )
 def test_refused(change: dict[str, Any], field: str) -> None:
-    """A wrong field is named."""
+    """An invalid field is named."""
     with pytest.raises(InvalidFields) as caught:
         parse({**GOOD, **change})
     assert [error.field for error in caught.value.errors] == [field]
 
 
 def test_missing() -> None:
-    """All that is missing is named at once."""
+    """All missing fields are named at once."""
     with pytest.raises(InvalidFields) as caught:
         parse({})
     assert [error.field for error in caught.value.errors] == ["rule_name", "scope", "limit_type", "limit_value"]

@@ -1,4 +1,4 @@
-"""What limiters are known to get wrong, as tables: the database and the model both answer each line."""
+"""Known mistakes of rate limiters, as tables: the database and the model must both give each result."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import pytest
 
 from gaia_server.limiting.decide import Question
 from gaia_server.limiting.principal import Principal
-from tests.gaia_server import asking, model
-from tests.gaia_server.asking import Connection
+from tests.gaia_server import model, sql_limiter
 from tests.gaia_server.conftest import fresh_database
+from tests.gaia_server.sql_limiter import Connection
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 ADA, BOB = Principal("user", "ada"), Principal("user", "bob")
@@ -18,30 +18,30 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True)
-class Ask:
-    """So many requests at once at a time (seconds after a Monday's midnight): so many pass, the next has to wait."""
+class Burst:
+    """Simultaneous requests at a time (seconds after a Monday's midnight): how many pass, and the next one's wait."""
 
     at_s: float
     requests: int
     admitted: int
     wait_s: float | None = None
-    who: Principal = ADA
+    principal: Principal = ADA
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The first rule's limit becomes this."""
+    """A new limit for the first rule."""
 
     value: int
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Rules (kind and limit) and what happens under them."""
+    """Rules (kind and limit) and steps under them."""
 
     name: str
     rules: list[tuple[str, int]]
-    steps: list[Ask | Limit]
+    steps: list[Burst | Limit]
 
 
 MINUTE, SECOND, HOUR = "requests_per_minute", "requests_per_second", "requests_per_hour"
@@ -51,115 +51,124 @@ SCENARIOS = [
     Scenario(
         "a burst on both sides of a minute's edge is one burst",
         [(MINUTE, 10)],
-        [Ask(59.9, 10, 10), Ask(60.1, 10, 0, 59.8), Ask(119.899999, 1, 0, 0.000001), Ask(119.9, 11, 10, 60)],
+        [Burst(59.9, 10, 10), Burst(60.1, 10, 0, 59.8), Burst(119.899999, 1, 0, 0.000001), Burst(119.9, 11, 10, 60)],
     ),
     Scenario(
         "a window ends to the microsecond",
         [(SECOND, 1)],
-        [Ask(0, 1, 1), Ask(0.999999, 1, 0, 0.000001), Ask(1, 2, 1, 1)],
+        [Burst(0, 1, 1), Burst(0.999999, 1, 0, 0.000001), Burst(1, 2, 1, 1)],
     ),
     Scenario(
-        "room comes back as it was taken, not all at once",
+        "room is freed as it was taken, not all at once",
         [(MINUTE, 4)],
-        [Ask(0, 1, 1), Ask(10, 2, 2), Ask(20, 2, 1, 40), Ask(60, 4, 1, 10), Ask(70, 4, 2, 10), Ask(80, 4, 1, 40)],
+        [
+            Burst(0, 1, 1),
+            Burst(10, 2, 2),
+            Burst(20, 2, 1, 40),
+            Burst(60, 4, 1, 10),
+            Burst(70, 4, 2, 10),
+            Burst(80, 4, 1, 40),
+        ],
     ),
     Scenario(
         "a limit raised while in use gives the difference at once",
         [(MINUTE, 5)],
-        [Ask(0, 6, 5, 60), Limit(8), Ask(1, 6, 3, 59)],
+        [Burst(0, 6, 5, 60), Limit(8), Burst(1, 6, 3, 59)],
     ),
     Scenario(
-        "a limit lowered below what is used waits for the admission in the way, not for the oldest",
+        "a limit lowered below the used count waits for the blocking admission, not for the oldest",
         [(MINUTE, 8)],
-        [Ask(0, 4, 4), Ask(20, 4, 4), Limit(3), Ask(30, 1, 0, 50), Ask(60, 1, 0, 20), Ask(80, 4, 3, 60)],
+        [Burst(0, 4, 4), Burst(20, 4, 4), Limit(3), Burst(30, 1, 0, 50), Burst(60, 1, 0, 20), Burst(80, 4, 3, 60)],
     ),
     Scenario(
-        "the admission in the way is found among single ones",
+        "the blocking admission is found among single ones",
         [(MINUTE, 9)],
         [
-            *(Ask(second, 1, 1) for second in range(6)),
+            *(Burst(second, 1, 1) for second in range(6)),
             Limit(2),
-            Ask(10, 1, 0, 54),
-            Ask(63.5, 1, 0, 0.5),
-            Ask(64, 2, 1, 1),
+            Burst(10, 1, 0, 54),
+            Burst(63.5, 1, 0, 0.5),
+            Burst(64, 2, 1, 1),
         ],
     ),
     Scenario(
-        "a limit lowered to zero admits nobody, whoever leaves",
+        "a limit lowered to zero admits no request, whatever leaves the window",
         [(MINUTE, 2)],
-        [Ask(0, 2, 2), Limit(0), Ask(9, 1, 0, 60)],
+        [Burst(0, 2, 2), Limit(0), Burst(9, 1, 0, 60)],
     ),
     Scenario(
-        "what came after the clock went back stays as long as what came before",
+        "admissions after the clock went back stay as long as those before",
         [(MINUTE, 3)],
-        [Ask(100, 2, 2), Ask(40, 2, 1), Limit(1), Ask(101, 1, 0, 59)],
+        [Burst(100, 2, 2), Burst(40, 2, 1), Limit(1), Burst(101, 1, 0, 59)],
     ),
-    Scenario("nothing passes a limit of zero", [(HOUR, 0)], [Ask(0, 3, 0, 3600), Ask(3600, 1, 0, 3600)]),
-    Scenario("no call passes a quota of zero", [(DAILY, 0)], [Ask(0, 3, 0, DAY_S), Ask(DAY_S, 1, 0, DAY_S)]),
-    Scenario("one passes a limit of one", [(HOUR, 1)], [Ask(0, 9, 1, 3600), Ask(3599, 9, 0, 1), Ask(3600, 9, 1, 3600)]),
+    Scenario("nothing passes a limit of zero", [(HOUR, 0)], [Burst(0, 3, 0, 3600), Burst(3600, 1, 0, 3600)]),
+    Scenario("no call passes a quota of zero", [(DAILY, 0)], [Burst(0, 3, 0, DAY_S), Burst(DAY_S, 1, 0, DAY_S)]),
     Scenario(
-        "of more requests than are left, as many pass as are left",
+        "one passes a limit of one", [(HOUR, 1)], [Burst(0, 9, 1, 3600), Burst(3599, 9, 0, 1), Burst(3600, 9, 1, 3600)]
+    ),
+    Scenario(
+        "of more requests than remain, as many pass as remain",
         [(MINUTE, 10)],
-        [Ask(0, 7, 7), Ask(1, 100, 3, 59)],
+        [Burst(0, 7, 7), Burst(1, 100, 3, 59)],
     ),
     Scenario(
-        "a clock that goes back neither forgets nor gives anew",
+        "a clock that goes back neither removes nor adds room",
         [(MINUTE, 3)],
-        [Ask(100, 2, 2), Ask(40, 2, 1, 120), Ask(101, 1, 0, 59), Ask(160, 4, 3, 60)],
+        [Burst(100, 2, 2), Burst(40, 2, 1, 120), Burst(101, 1, 0, 59), Burst(160, 4, 3, 60)],
     ),
     Scenario(
-        "a clock that goes back over midnight does not begin the day before anew",
+        "a clock that goes back over midnight does not restart the previous day",
         [(DAILY, 3)],
-        [Ask(DAY_S + 1, 2, 2), Ask(DAY_S - 1, 2, 1, DAY_S + 1), Ask(DAY_S + 2, 1, 0, DAY_S - 2)],
+        [Burst(DAY_S + 1, 2, 2), Burst(DAY_S - 1, 2, 1, DAY_S + 1), Burst(DAY_S + 2, 1, 0, DAY_S - 2)],
     ),
     Scenario(
-        "a ring that has gone round grows without forgetting",
+        "a ring that has wrapped around grows without losing an admission",
         [(MINUTE, 40)],
         [
-            *(Ask(second, 1, 1) for second in range(5)),
-            *(Ask(60 + second, 1, 1) for second in range(13)),
-            *(Ask(80 + second / 2, 2, 2) for second in range(13)),
-            Ask(90, 9, 1, 30),
-            Ask(120, 9, 1, 1),
+            *(Burst(second, 1, 1) for second in range(5)),
+            *(Burst(60 + second, 1, 1) for second in range(13)),
+            *(Burst(80 + second / 2, 2, 2) for second in range(13)),
+            Burst(90, 9, 1, 30),
+            Burst(120, 9, 1, 1),
         ],
     ),
     Scenario(
-        "the tightest rule decides, and the others are not charged for what it refuses",
+        "the tightest rule decides, and its refusals consume nothing of the others",
         [(MINUTE, 5), (SECOND, 2)],
-        [Ask(0, 9, 2, 1), Ask(1, 9, 2, 1), Ask(2, 9, 1, 58), Ask(60, 9, 2, 1)],
+        [Burst(0, 9, 2, 1), Burst(1, 9, 2, 1), Burst(2, 9, 1, 58), Burst(60, 9, 2, 1)],
     ),
-    Scenario("a day ends at midnight", [(DAILY, 2)], [Ask(DAY_S - 1, 3, 2, 1), Ask(DAY_S, 3, 2, DAY_S)]),
+    Scenario("a day ends at midnight", [(DAILY, 2)], [Burst(DAY_S - 1, 3, 2, 1), Burst(DAY_S, 3, 2, DAY_S)]),
     Scenario(
         "a week ends on Monday",
         [(WEEKLY, 2)],
-        [Ask(0, 3, 2, 7 * DAY_S), Ask(7 * DAY_S - 1, 1, 0, 1), Ask(7 * DAY_S, 3, 2, 7 * DAY_S)],
+        [Burst(0, 3, 2, 7 * DAY_S), Burst(7 * DAY_S - 1, 1, 0, 1), Burst(7 * DAY_S, 3, 2, 7 * DAY_S)],
     ),
     Scenario(
         "a month ends with its last day",
         [(MONTHLY, 2)],
-        [Ask(0, 3, 2, 30 * DAY_S), Ask(30 * DAY_S - 1, 1, 0, 1), Ask(30 * DAY_S, 3, 2, 30 * DAY_S)],
+        [Burst(0, 3, 2, 30 * DAY_S), Burst(30 * DAY_S - 1, 1, 0, 1), Burst(30 * DAY_S, 3, 2, 30 * DAY_S)],
     ),
     Scenario(
-        "nobody uses up what is another's",
+        "users have separate counts",
         [(MINUTE, 2)],
-        [Ask(0, 3, 2, 60), Ask(0, 3, 2, 60, who=BOB), Ask(60, 1, 1), Ask(60, 1, 1, who=BOB)],
+        [Burst(0, 3, 2, 60), Burst(0, 3, 2, 60, principal=BOB), Burst(60, 1, 1), Burst(60, 1, 1, principal=BOB)],
     ),
 ]
 
 
 @pytest.fixture(scope="module")
 def connection(postgres: str, template: str) -> Iterator[Connection]:
-    """A connection to a database of this module's own."""
-    with fresh_database(postgres, template) as dsn, asking.connect(dsn) as connection:
+    """A connection to a separate database for this module."""
+    with fresh_database(postgres, template) as dsn, sql_limiter.connect(dsn) as connection:
         yield connection
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_scenario(connection: Connection, scenario: Scenario) -> None:
-    """As many requests pass as the table says, and the first that does not is told how long to wait."""
+    """The number of admitted requests and the wait of the first refused one match the table."""
     reference = model.Limiter()
     for kind, limit in scenario.rules:
-        made = asking.rule(connection, kind, limit)
+        made = sql_limiter.rule(connection, kind, limit)
         reference.rules[made] = model.Rule(made, "user", None, kind, limit)
     first = next(iter(reference.rules.values()))
     for step in scenario.steps:
@@ -168,8 +177,8 @@ def test_scenario(connection: Connection, scenario: Scenario) -> None:
             connection.execute("UPDATE rate_limit_configs SET limit_value = %s WHERE id = %s", (step.value, first.id))
             continue
         at = MONDAY + timedelta(seconds=step.at_s)
-        decided = asking.ask(connection, [Question(step.who, "config")] * step.requests, at)
-        expected = [reference.decide(step.who, "config", at) for _ in range(step.requests)]
+        decided = sql_limiter.decide_batch(connection, [Question(step.principal, "config")] * step.requests, at)
+        expected = [reference.decide(step.principal, "config", at) for _ in range(step.requests)]
         assert [decision.admitted for decision in decided] == [n < step.admitted for n in range(step.requests)], step
         assert [all(one.admitted for one in standings) for standings in expected] == [
             n < step.admitted for n in range(step.requests)

@@ -1,1 +1,1 @@
-"""Server processes as a whole: killed, several at once, without their database."""
+"""Whole server processes: killed, several at once, without their database."""

@@ -1,4 +1,4 @@
-"""kill -9 under load: what clients were told is in the database."""
+"""SIGKILL under load: every admission that a client received is in the database."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.gaia_server.conftest import Start, poll, without_rules
 
 
 def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
-    """Three kills, each in the middle of answers: every admission is counted, none twice, under both rules alike."""
+    """After three kills during responses every admission is counted once, equally under both rules."""
     without_rules(schema)
     server = start(TRUSTED_PROXIES="127.0.0.1")
     rules = [contract.create_rule(server.port, limit_type="requests_per_hour", limit_value=10**6) for _ in range(2)]
@@ -18,7 +18,7 @@ def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
             poll(lambda race=race: race.admitted() >= 150, within_s=30)  # type: ignore[misc]
             server.process.kill()
             server.process.wait()
-        assert any(one.status is None for one in race.seen), "nothing was under way when it was killed"
+        assert any(one.status is None for one in race.seen), "no request was in progress when the server was killed"
         server = start(TRUSTED_PROXIES="127.0.0.1")
         used, alike = (contract.used(server.port, rule["id"], name) for rule in rules)
         assert balance(race.seen, used) == Balance(lost=0, invented=0)
@@ -38,10 +38,10 @@ def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
     ],
 )
 def test_the_balance(statuses: list[int | None], used: dict[str, int], expected: Balance) -> None:
-    """What was admitted must be in the count; what had no answer may be; what was refused must not."""
+    """Admitted requests must be counted; requests without a response may be; refused requests must not."""
     assert balance([Seen("a", 0, 1, status) for status in statuses], used) == expected
 
 
-def test_one_key_does_not_make_up_for_another() -> None:
-    """The balance is per key: one too few here and one too many there are two mistakes."""
+def test_one_key_does_not_compensate_for_another() -> None:
+    """The balance is per key: one too few for one and one too many for another are two errors."""
     assert balance([Seen("a", 0, 1, 404), Seen("b", 0, 1, 404)], {"a": 2}) == Balance(lost=1, invented=1)

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back under load: the server says so, does as it is told, and recovers by itself."""
+"""PostgreSQL stops and restarts under load: the server reports it, behaves as configured, and recovers by itself."""
 
 import os
 import shutil
@@ -25,12 +25,12 @@ from gaia_server.connection import TIMEOUT_S
 from tests.gaia_server.conftest import MIGRATIONS, Running, poll, servers, without_rules
 
 RECOVERS_WITHIN_S = 10.0
-"""It is promised within 5 s; the rest is for a machine that does other work meanwhile."""
+"""5 s are specified; the rest is a margin for a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL of these tests' own: nobody else may notice."""
+    """A separate PostgreSQL, so that no other test is affected."""
     folder = Path(tempfile.mkdtemp(prefix="gaia-pg-"))
     folder.chmod(0o711)
     cluster = Cluster(folder / "pg", settings={"fsync": "off", "full_page_writes": "off"})
@@ -44,7 +44,7 @@ def cluster() -> Iterator[Cluster]:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two servers on that PostgreSQL; one rule counts everybody and is never reached, another refuses `nobody-0`."""
+    """Two servers on that PostgreSQL; one rule counts all users and is never reached, another refuses `nobody-0`."""
 
     denying: Running
     allowing: Running
@@ -53,7 +53,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """One server for each answer to what becomes of a request while the database is away."""
+    """One server for each value of RATE_LIMIT_ON_DB_DOWN."""
     dsn = cluster.dsn("outage")
     database_connection.ensure_exists(dsn)
     runner.up(dsn, MIGRATIONS)
@@ -67,7 +67,7 @@ def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @dataclass(frozen=True)
 class Outage:
-    """What was seen of a restart, by clients and on /health."""
+    """Observations of a restart, by clients and on /health."""
 
     denied: list[Seen]  # by the clients of the one server
     allowed: list[Seen]  # by `nobody-0` at the other
@@ -77,7 +77,7 @@ class Outage:
 
 @pytest.fixture(scope="module")
 def outage(cluster: Cluster, pair: Pair) -> Outage:
-    """Stop PostgreSQL under load, look around, and start it again."""
+    """Stop PostgreSQL under load, read the health routes, and start it again."""
     one, other = pair.denying, pair.allowing
     with (
         Race([one.port], cycle("restart", 5), clients=8) as denied,
@@ -97,36 +97,36 @@ def outage(cluster: Cluster, pair: Pair) -> Outage:
 
 
 def answered(race: Race, status: int, since_s: float = 0.0) -> bool:
-    """Whether a request that was sent after `since_s` was answered so, of the last ones."""
+    """Return whether one of the last requests, sent after `since_s`, was answered with this status."""
     return any(one.status == status and one.sent_s > since_s for one in race.seen[-50:])
 
 
-def test_no_request_is_left_without_an_answer(outage: Outage) -> None:
-    """Each is admitted or told to come later, and when; the server never drops a connection."""
+def test_every_request_is_answered(outage: Outage) -> None:
+    """Each request is admitted or answered with Retry-After; the server never drops a connection."""
     assert {one.status for one in outage.denied} == {ADMITTED, UNDECIDED}
     assert all((one.retry_after or "").isdecimal() for one in outage.denied if one.status == UNDECIDED)
 
 
-def test_requests_pass_if_the_server_is_told_so(outage: Outage) -> None:
-    """Somebody whom a rule refuses is refused before and after, and passes meanwhile."""
+def test_requests_pass_if_so_configured(outage: Outage) -> None:
+    """A user whom a rule refuses is refused before and after the outage, and passes during it."""
     assert {one.status for one in outage.allowed} == {REFUSED, ADMITTED}
 
 
-def test_health_says_so(outage: Outage) -> None:
-    """Whether requests can be decided, and what becomes of them when not; the process itself is alive."""
+def test_health_reports_the_outage(outage: Outage) -> None:
+    """/health and /readyz report the outage and the configured behaviour; /livez still answers."""
     assert {path: answer.status_code for path, answer in outage.health.items()} == {
         "/health": 503,
         "/readyz": 503,
         "/livez": 200,
     }
-    for answer, does in ((outage.health["/health"], "denying"), (outage.health_allowing, "allowing")):
+    for answer, status in ((outage.health["/health"], "denying"), (outage.health_allowing, "allowing")):
         checks = answer.json()["checks"]
-        assert (checks["database"]["status"], checks["rate_limiting"]["status"]) == ("disconnected", does)
+        assert (checks["database"]["status"], checks["rate_limiting"]["status"]) == ("disconnected", status)
 
 
 @pytest.mark.usefixtures("outage")
 def test_it_recovers_by_itself(pair: Pair) -> None:
-    """Requests are decided again as before (else `outage` had failed), in the same process, and health says so."""
+    """Requests are decided again (else `outage` had failed), in the same process, and health reports it."""
     for server in (pair.denying, pair.allowing):
         for path in ("/health", "/readyz"):
             poll(lambda url=server.base_url + path: httpx.get(url).status_code == 200)  # type: ignore[misc]
@@ -135,20 +135,20 @@ def test_it_recovers_by_itself(pair: Pair) -> None:
 
 
 def test_nothing_is_lost_or_counted_twice(outage: Outage, pair: Pair) -> None:
-    """What was told to come later may have been counted once, no more."""
+    """A request that was answered with 503 is counted at most once."""
     used = contract.used(pair.denying.port, pair.rule_id, "restart")
     assert balance(outage.denied, used) == Balance(lost=0, invented=0)
 
 
 @pytest.mark.usefixtures("outage")
-def test_nor_when_it_crashes(cluster: Cluster, pair: Pair) -> None:
-    """A backend that is killed takes all of PostgreSQL's sessions along, in the middle of whatever they do."""
+def test_nothing_is_lost_when_postgresql_crashes(cluster: Cluster, pair: Pair) -> None:
+    """A killed backend terminates all sessions of PostgreSQL; still no count is lost or doubled."""
     server = pair.denying
     with Race([server.port], cycle("crash", 5), clients=8) as race:
         poll(lambda: race.admitted() >= 100, within_s=30)
         victim, witness = (psycopg.connect(cluster.dsn("outage"), autocommit=True) for _ in range(2))
         os.kill(victim.info.backend_pid, signal.SIGKILL)
-        poll(lambda: gone(witness), within_s=30)
+        poll(lambda: terminated(witness), within_s=30)
         victim.close()
         crashed = time.monotonic()
         poll(lambda: answered(race, ADMITTED, crashed), within_s=RECOVERS_WITHIN_S)
@@ -157,8 +157,8 @@ def test_nor_when_it_crashes(cluster: Cluster, pair: Pair) -> None:
     assert balance(race.seen, used) == Balance(lost=0, invented=0)
 
 
-def gone(connection: psycopg.Connection) -> bool:
-    """Whether PostgreSQL has ended a session."""
+def terminated(connection: psycopg.Connection) -> bool:
+    """Return whether PostgreSQL has terminated a session."""
     try:
         connection.execute("SELECT")
     except psycopg.OperationalError:
@@ -166,14 +166,14 @@ def gone(connection: psycopg.Connection) -> bool:
     return False
 
 
-def test_one_that_is_frozen_holds_nobody(cluster: Cluster, pair: Pair, tmp_path: Path) -> None:
-    """PostgreSQL takes connections and bytes and never answers: requests are told so, or pass, and SIGTERM ends."""
+def test_a_frozen_database_blocks_no_request(cluster: Cluster, pair: Pair, tmp_path: Path) -> None:
+    """When PostgreSQL accepts connections but never answers, requests get 503 or pass, and SIGTERM stops the server."""
     with servers(pair.denying.dsn, tmp_path) as start:
         denying, allowing = (start(RATE_LIMIT_ON_DB_DOWN=word) for word in ("deny", "allow"))
         for server in (denying, allowing):
             assert (
                 httpx.get(f"{server.base_url}/api/nothing").status_code == 404
-            )  # decided, and soon to be written down
+            )  # decided; its statistics are stored soon
         with frozen(cluster):
             started = time.monotonic()
             denied = httpx.get(f"{denying.home}/usage", timeout=30)
@@ -182,17 +182,17 @@ def test_one_that_is_frozen_holds_nobody(cluster: Cluster, pair: Pair, tmp_path:
             started = time.monotonic()
             for server in (denying, allowing):
                 server.process.send_signal(signal.SIGTERM)
-            ended = [server.process.wait(30) for server in (denying, allowing)]
-            left = time.monotonic() - started
-    assert (denied.status_code, passed.status_code, ended) == (UNDECIDED, 404, [0, 0])
+            exit_codes = [server.process.wait(30) for server in (denying, allowing)]
+            stopped_after = time.monotonic() - started
+    assert (denied.status_code, passed.status_code, exit_codes) == (UNDECIDED, 404, [0, 0])
     assert took < 2 * (TIMEOUT_S + 2)
-    assert left < 10
+    assert stopped_after < 10
     assert {line["level"] for server in (denying, allowing) for line in server.lines()} <= {"info", "warning"}
 
 
 @contextmanager
 def frozen(cluster: Cluster) -> Iterator[None]:
-    """Stop all of PostgreSQL's processes for a while, as a machine or a disk that hangs does."""
+    """Suspend all processes of PostgreSQL, as when a machine or a disk hangs."""
     first = psutil.Process(int((cluster.folder / "data" / "postmaster.pid").read_text().partition("\n")[0]))
     first.suspend()
     processes = [first, *first.children(recursive=True)]

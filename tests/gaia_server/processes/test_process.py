@@ -23,7 +23,7 @@ DSN = "postgresql://gaia:canary-password@127.0.0.1:1/gaia"
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the server until it ends by itself."""
+    """Run the server until it exits by itself."""
     environment = {"PATH": os.environ["PATH"], **variables}
     return subprocess.run(
         (*COMMAND, *arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False
@@ -31,28 +31,28 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_version() -> None:
-    """The version needs no settings."""
+    """`--version` needs no settings."""
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, "gaia_server 0.1.0\n")
 
 
 def test_bad_input() -> None:
-    """Each mistake is one line that says what to do, and exit code 4."""
+    """Each error is one line with the expected value, and exit code 4."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         for arguments, variables, message in (
             ((), {}, "DATABASE_URL: not set"),
-            (("--port", "1"), {}, "--port: unknown argument; the one flag is --version"),
+            (("--port", "1"), {}, "--port: unknown argument; the only option is --version"),
             ((), {"DATABASE_URL": DSN, "PORT": "x"}, "PORT: 'x' is not a port"),
             (
                 (),
                 {"DATABASE_URL": DSN, "PORT": port},
                 f"PORT: cannot listen on 127.0.0.1:{port}: Address already in use",
             ),
-            ((), {"DATABASE_URL": DSN, "LISTEN_FDS": "3"}, "LISTEN_FDS: '3' is not 1"),
-            ((), {"DATABASE_URL": DSN, "LISTEN_FDS": "1"}, "LISTEN_FDS: file descriptor 3 and on are not sockets"),
+            ((), {"DATABASE_URL": DSN, "LISTEN_FDS": "3"}, "LISTEN_FDS: '3' must be 1"),
+            ((), {"DATABASE_URL": DSN, "LISTEN_FDS": "1"}, "LISTEN_FDS: file descriptors from 3 on are not sockets"),
         ):
             done = run(*arguments, **variables)
             assert done.returncode == 4
@@ -62,7 +62,7 @@ def test_bad_input() -> None:
 
 
 def test_sigterm(own: Running) -> None:
-    """WebSockets are closed with 1012, the process ends with 0 and without an error line."""
+    """SIGTERM closes WebSockets with 1012; the process exits with 0 and logs no error."""
     with connect(own.websocket_url) as websocket:
         websocket.recv(timeout=5)
         started = time.monotonic()
@@ -79,7 +79,7 @@ def test_sigterm(own: Running) -> None:
 
 
 def test_without_database(tmp_path: Path) -> None:
-    """The server starts, says that it is unhealthy, and writes neither an error nor the password."""
+    """Without a database the server starts, reports itself unhealthy, and logs neither an error nor the password."""
     log = tmp_path / "log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -116,9 +116,9 @@ def sockets() -> list[socket.socket]:
 def test_executable_with_handed_over_sockets(
     executable: Path, schema: str, sockets: list[socket.socket], tmp_path: Path
 ) -> None:
-    """The built file serves on both sockets, and tells its own sha256."""
+    """The built file serves on both sockets, and reports its own sha256."""
     ports = [one.getsockname()[1] for one in sockets]
-    # The descriptors must be 3 and 4 and LISTEN_PID the server's own: a shell puts both right and becomes the server.
+    # The descriptors must be 3 and 4 and LISTEN_PID the server's pid: a shell sets both and becomes the server.
     script = f'exec 3<&{sockets[0].fileno()} 4<&{sockets[1].fileno()}; LISTEN_PID=$$ exec "$0" "$1"'
     variables = {"DATABASE_URL": schema, "LISTEN_FDS": "2", "SHIV_ROOT": str(tmp_path)}
     process = subprocess.Popen(
@@ -137,7 +137,7 @@ def test_executable_with_handed_over_sockets(
     assert {health["digest"] for health in found} == {hashlib.sha256(executable.read_bytes()).hexdigest()}
 
 
-def test_sockets_for_another_process_are_left_alone() -> None:
-    """LISTEN_PID names whom the sockets are for."""
+def test_sockets_for_another_process_are_ignored() -> None:
+    """Sockets are used only when LISTEN_PID is the server's pid."""
     done = run(DATABASE_URL=DSN, LISTEN_FDS="2", LISTEN_PID="1", PORT="0")
     assert "PORT: '0' is not a port" in done.stderr

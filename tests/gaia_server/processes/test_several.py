@@ -1,4 +1,4 @@
-"""Several processes on one database: one set of rules, wherever they are changed."""
+"""Several processes on one database share one set of rules."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ from tests.gaia_server.conftest import Running, Start, poll, unique, without_rul
 
 PROMISED_S = 1.0
 PROMISED_AFTER_A_LOSS_S = 5.0
-MARGIN_S = 5.0  # for a machine that does other work meanwhile
+MARGIN_S = 5.0  # for a busy machine
 
 
 @pytest.fixture
@@ -25,27 +25,27 @@ def pair(schema: str, start: Start) -> tuple[Running, Running]:
 
 
 def refused_key(server: Running) -> str:
-    """A new API key for which a rule was made here that refuses everything."""
+    """Create a rule on this server that refuses everything; return its API key."""
     return str(server.rule(scope_value=unique("key"), limit_value=0)["scope_value"])
 
 
 def seconds_until(server: Running, key: str, status: int, within_s: float) -> float:
-    """How long it takes until requests with this key are answered so."""
+    """Return the seconds until requests with this key are answered with a status."""
     began = time.monotonic()
-    asked = {"X-API-Key": key}
-    poll(lambda: httpx.get(f"{server.base_url}/api/nothing", headers=asked).status_code == status, within_s=within_s)
+    headers = {"X-API-Key": key}
+    poll(lambda: httpx.get(f"{server.base_url}/api/nothing", headers=headers).status_code == status, within_s=within_s)
     return time.monotonic() - began
 
 
 def test_a_new_rule_is_in_force_on_all(pair: tuple[Running, Running]) -> None:
-    """Typically at once, and never later than rules are read again anyway."""
+    """A new rule applies on all processes, typically at once, at the latest with the next periodic read."""
     here, there = pair
     took = [seconds_until(there, refused_key(here), 429, PROMISED_S + MARGIN_S) for _ in range(7)]
     assert statistics.median(took) <= PROMISED_S, took
 
 
 def test_a_changed_and_a_deleted_rule_too(pair: tuple[Running, Running]) -> None:
-    """A limit that is raised or gone does not go on refusing elsewhere."""
+    """A raised limit and a deleted rule take effect on the other process."""
     here, there = pair
     rule = here.rule(scope_value=unique("key"), limit_value=0)
     key, url = rule["scope_value"], f"{here.home}/config/{rule['id']}"
@@ -53,30 +53,30 @@ def test_a_changed_and_a_deleted_rule_too(pair: tuple[Running, Running]) -> None
     fields = {name: rule[name] for name in ("rule_name", "scope", "scope_value", "limit_type")}
     assert httpx.put(url, json={**fields, "limit_value": 1}).status_code == 200
     seconds_until(there, key, 404, PROMISED_S + MARGIN_S)
-    seconds_until(here, key, 429, PROMISED_S)  # that one was all, for both
+    seconds_until(here, key, 429, PROMISED_S)  # one request uses up the limit for both
     assert httpx.delete(url).status_code == 204
     seconds_until(there, key, 404, PROMISED_S + MARGIN_S)
 
 
 def test_a_lost_notification(schema: str, pair: tuple[Running, Running]) -> None:
-    """A process that could not hear of a rule while it was made takes it over all the same."""
+    """A process that misses the notification of a rule still reads the rule."""
     here, there = pair
     refused_key(here)  # both have their connections
-    with nobody_listening(schema):
+    with no_listeners(schema):
         key = refused_key(here)
     seconds_until(there, key, 429, PROMISED_AFTER_A_LOSS_S + MARGIN_S)
 
 
 @contextmanager
-def nobody_listening(dsn: str) -> Iterator[None]:
-    """End all sessions that listen, and let none be made anew while the block runs."""
+def no_listeners(dsn: str) -> Iterator[None]:
+    """Terminate all listening sessions, and prevent new ones during the block."""
     name = conninfo_to_dict(dsn)["dbname"]
     with psycopg.connect(dsn.replace(f"/{name}?", "/postgres?"), autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
             listening = "FROM pg_stat_activity WHERE datname = %s AND query LIKE 'LISTEN %%'"
-            ended = admin.execute(f"SELECT pg_terminate_backend(pid) {listening}", (name,)).fetchall()
-            assert len(ended) == 2, "each process listens"
+            terminated = admin.execute(f"SELECT pg_terminate_backend(pid) {listening}", (name,)).fetchall()
+            assert len(terminated) == 2, "each process listens"
             poll(lambda: not admin.execute(f"SELECT {listening}", (name,)).fetchall())
             yield
         finally:

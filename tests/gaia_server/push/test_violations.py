@@ -1,4 +1,4 @@
-"""Violations on their way to whoever watches."""
+"""Violations to push to WebSocket clients."""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 
 
 def refusal(key: str) -> Standing:
-    """One refusal."""
+    """Return one refusal."""
     return Standing(1, "r" * 100, "ip", "requests_per_second", 5, key, False, 0, 1_000_000, NOW)
 
 
@@ -24,7 +24,7 @@ def test_summed_per_key() -> None:
 
 
 def test_bounded() -> None:
-    """However many keys are refused, a push fits into one notification of the database."""
+    """Whatever the number of refused keys, a push fits into one database notification."""
     pending = Pending()
     for number in range(1000):
         pending.add(refusal(f"{number:0>208}"), "config")
@@ -35,11 +35,11 @@ def test_bounded() -> None:
 
 
 def test_split_when_escaped() -> None:
-    """Names full of what JSON writes in two characters are told by several notifications, none of them too long."""
+    """Names full of characters that JSON escapes are split over several notifications, none of them too long."""
     pending = Pending()
     for number in range(MAX_PENDING):
         pending.add(refusal(f"session:{number:02}" + '"' * 198), "config")
     taken = pending.take()
     payloads = list(notifications("x" * 100, taken))
     assert max(map(len, payloads)) < NOTIFICATION
-    assert [told for payload in payloads for told in json.loads(payload)["violations"]] == taken
+    assert [violation for payload in payloads for violation in json.loads(payload)["violations"]] == taken

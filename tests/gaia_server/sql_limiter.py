@@ -1,4 +1,4 @@
-"""Asking the limiter's SQL function directly, at the database's time or at one of the test's own."""
+"""Direct calls of the limiter's SQL function, at the database's time or at a given time."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ Connection = psycopg.Connection[Any]
 
 @contextmanager
 def connect(dsn: str) -> Iterator[Connection]:
-    """Connect to a database, and switch its default rules off."""
+    """Connect to a database and disable its default rules."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("UPDATE rate_limit_configs SET enabled = false")
         yield connection
 
 
-def ask(
+def decide_batch(
     connection: Connection, questions: Sequence[Question], at: datetime | None = None, *, learning: bool = False
 ) -> list[Decision]:
     """Decide a batch."""
@@ -46,7 +46,7 @@ def rule(
     value: str | None = None,
     resource: str | None = None,
 ) -> int:
-    """Make a rule and return its id."""
+    """Create a rule and return its id."""
     row = connection.execute(
         "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value, resource_type)"
         " VALUES ('r' || gen_random_uuid(), %s, %s, %s, %s, %s) RETURNING id",
@@ -56,7 +56,7 @@ def rule(
     return int(row[0])
 
 
-def age(connection: Connection, rule_id: int, seconds: float) -> None:
+def advance_time(connection: Connection, rule_id: int, seconds: float) -> None:
     """Let `seconds` pass for a rule."""
     connection.execute(
         "UPDATE rate_limit_admissions SET admitted_at = admitted_at - make_interval(secs => %s) WHERE rule_id = %s",
