@@ -1,4 +1,4 @@
-"""How well limits were kept, of all that was asked of some keys; and how much of it could have shown a fault. Pure.
+"""How well limits were kept, of all requests for some keys, and how many answers could have shown a fault. Pure.
 
 A look that sees no fault says little if none could have been seen: answers that take longer than a window leave
 every order of decisions open. So it is also counted which answers would have been certainly wrong the other way round.

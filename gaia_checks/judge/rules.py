@@ -64,7 +64,7 @@ def _exact(check: Check, measurement: Measurement, *, holds: bool, why: str) -> 
 
 def _all_good(check: Check, measurement: Measurement, _look: Look) -> Finding:
     good, n = int(measurement.value), measurement.n
-    finding = _exact(check, measurement, holds=good == n, why=f"{good} of {n} as they should be ({measurement.how})")
+    finding = _exact(check, measurement, holds=good == n, why=f"{good} of {n} correct ({measurement.how})")
     return replace(finding, measured=good / n)
 
 
@@ -80,12 +80,12 @@ def _at_most(check: Check, measurement: Measurement, _look: Look) -> Finding:
 
 def _compared(check: Check, measurement: Measurement, relation: str) -> str:
     unit = "" if check.unit in ("count", "ratio") else f" {check.unit}"
-    return f"{check.measurement} is {measurement.value:.6g}{unit}, promised is {relation} {check.threshold:.6g}{unit}"
+    return f"{check.measurement} is {measurement.value:.6g}{unit}, required is {relation} {check.threshold:.6g}{unit}"
 
 
 def _equals(check: Check, measurement: Measurement, _look: Look) -> Finding:
     holds = type(measurement.value) is type(check.threshold) and measurement.value == check.threshold
-    why = f"{check.measurement} is {str(measurement.value).lower()}, promised is {str(check.threshold).lower()}"
+    why = f"{check.measurement} is {str(measurement.value).lower()}, required is {str(check.threshold).lower()}"
     return _exact(check, measurement, holds=holds, why=why)
 
 

@@ -58,11 +58,11 @@ def design_effect(blocks: Sequence[Sequence[int]]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Requests of which some failed, and how much they tell. Counts need not be whole."""
+    """Requests of which some failed, and how much information they carry. Counts need not be whole."""
 
     n: float
     failures: float
-    effect: float  # the design effect: n / effect requests would tell as much if they were independent
+    effect: float  # the design effect: n / effect independent requests would carry as much information
     burst: float  # so many requests may fail together; 1: each on its own
     bursts: tuple[tuple[float, float], ...]  # (size as a share of `burst`, how many of them), largest first
 
@@ -109,9 +109,9 @@ class Sample:
 
 
 def seconds_needed(sample: Sample, window_s: float, promised: float, alphas: tuple[float, float]) -> float | None:
-    """Return how many more seconds like those seen would decide, 0 if they do; None if they never would.
+    """Return how many more seconds like those observed would decide, 0 if they do; None if they never would.
 
-    `sample` was seen in `window_s` seconds; `promised` is the proportion that must succeed; `alphas` are those of
+    `sample` was observed in `window_s` seconds; `promised` is the proportion that must succeed; `alphas` are those of
     passing and of failing.
     """
     to_pass, to_fail = alphas

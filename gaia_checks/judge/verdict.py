@@ -1,6 +1,6 @@
 """Criteria x measurements -> verdict. Pure: opens no file, reads no clock.
 
-Three rules stand above all others. What was not seen decides nothing: without samples, over too short a
+Three rules stand above all others. What was not observed decides nothing: without samples, over too short a
 window, or when the test did not run to its end, a criterion is inconclusive, never passed. What was seen to
 be wrong stays wrong: a failure needs no full window. And the generator is judged first: while a check of
 the load generator does not hold, nothing that it measured is held against the server, or for it.
@@ -43,7 +43,7 @@ def judge(
 def judge_measured(criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool) -> CriterionVerdict:
     """Judge one criterion on its measurements alone, at every look at the growing sample that was taken.
 
-    The first look that decides is the verdict; but what any look has seen to be wrong stays wrong.
+    The first look that decides is the verdict; but what any analysis has found wrong stays wrong.
     """
     verdicts = _at_each_look(criterion, measurements, rehearsal=rehearsal)
     for state in (State.FAIL, State.PASS):
@@ -123,7 +123,7 @@ def _complete(verdict: CriterionVerdict, measurements: Sequence[Measurement], *,
         return verdict
     if not outcomes:
         return _inconclusive(
-            verdict, "not looked at: its test did not run (deselected, missing, or the gate ended before)"
+            verdict, "not measured: its test did not run (deselected, missing, or the gate ended before)"
         )
     if other := [outcome for outcome in outcomes if outcome != "passed"]:
         return _inconclusive(verdict, _said(other[0]))
@@ -197,12 +197,12 @@ def _judge_one(
             check, finding, measurement, same[-1], lambda rest: RULES[check.rule](check, rest, look)
         )
     if check.generator and finding.state is State.FAIL:
-        doubt = (
-            "this machine was busy with something else" if check.excuses else "the load generator is not to be believed"
-        )
+        doubt = "this machine was busy with something else" if check.excuses else "the load generator is unreliable"
         return replace(finding, state=State.INCONCLUSIVE, why=f"{doubt}: {finding.why}")
     if finding.state is State.PASS and measurement.n < check.min_n:
-        return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} of at least {check.min_n} samples seen")
+        return replace(
+            finding, state=State.INCONCLUSIVE, why=f"{measurement.n} of at least {check.min_n} samples observed"
+        )
     # a generator is judged on what it has sent; whether that was enough, the criterion's own checks say
     if finding.state is State.PASS and not check.generator and measurement.window_s < criterion.window_s:
         return _cut_short(finding, measurement, criterion)

@@ -2,7 +2,7 @@
 
     verdict.json        the judgement; inconclusive from the start, so that a gate that is killed never passes
     criteria.toml       what was promised            environment.toml    where, and how hard was looked
-    measurements.jsonl  what was seen                timelines/*.jsonl   the same, second by second
+    measurements.jsonl  what was observed            timelines/*.jsonl   the same, second by second
     pictures/*/*.jpg    what a look saw of a page    gated.json          which release of what environment
 
 `recompute` judges these files again, without a new look.
@@ -38,7 +38,7 @@ REPORT = "report.html"
 RESULTS = "allure-results"
 PICTURES = "pictures"
 
-_NOT_YET = "not looked at yet"
+_NOT_YET = "not measured yet"
 
 
 def create(

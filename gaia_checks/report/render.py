@@ -1,4 +1,4 @@
-"""Allure 3, run by Node: `allure-results/` in, one HTML file out that asks the network for nothing."""
+"""Allure 3, run by Node: `allure-results/` in, one HTML file out that loads nothing from the network."""
 
 import json
 import re

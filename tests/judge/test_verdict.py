@@ -83,7 +83,7 @@ def test_each_rule_decides_on_both_sides(check: Check, measurement: Measurement,
         ([], "look.good was not measured"),
         ([seen("look.good", 0, n=0)], "look.good has no samples"),
         ([seen("look.good", 0, n=0, notes=("no log file: set log in qa.toml",))], "no log file: set log in qa.toml"),
-        ([seen("look.good", 2, n=2)], "2 of at least 3 samples seen"),
+        ([seen("look.good", 2, n=2)], "2 of at least 3 samples observed"),
         ([seen("look.good", math.nan)], "look.good is nan, not a number"),
         ([seen("look.good", "three")], "look.good cannot be read: "),
         ([seen("look.good", None)], "look.good cannot be read: "),
@@ -145,7 +145,7 @@ def test_all_checks_must_hold() -> None:
     """The worst check speaks for the criterion, and all findings are kept."""
     result = judged(criterion(ALL_GOOD, AT_MOST), seen("look.good", 3), seen("look.errors", 2, notes=("boom",)))
     assert result.state is State.FAIL
-    assert result.why == "look.errors is 2, promised is at most 0; boom"
+    assert result.why == "look.errors is 2, required is at most 0; boom"
     assert [finding.state for finding in result.checks] == [State.PASS, State.FAIL]
 
 
@@ -154,7 +154,7 @@ def test_a_generator_that_was_late_decides_nothing(failures: int) -> None:
     """Neither a pass nor a failure is believed while the generator did not do its part."""
     result = judged(criterion(HONEST, PROPORTION), seen("load.sent", 0.98), outcomes(failures, 6_000))
     assert result.state is State.INCONCLUSIVE
-    assert result.why.startswith("the load generator is not to be believed: load.sent is 0.98")
+    assert result.why.startswith("the load generator is unreliable: load.sent is 0.98")
 
 
 @pytest.mark.parametrize("outcome", ["skipped: no reason", "expected to fail (xfail): ", "failed in setup: boom"])
@@ -178,7 +178,7 @@ def test_a_criterion_whose_test_did_not_run_is_not_looked_at() -> None:
         0
     ]
     assert result.state is State.INCONCLUSIVE
-    assert result.why.startswith("not looked at")
+    assert result.why.startswith("not measured")
 
 
 def test_a_killed_gate_passes_nothing() -> None:
@@ -315,7 +315,7 @@ def test_a_busy_machine_excuses_a_failure_and_takes_back_no_pass(failures: int, 
     assert found.state is state
     if failures == 500 and state is State.INCONCLUSIVE:
         assert found.why == (
-            "this machine was busy with something else: load.cpu_of_others is 0.9, promised is at most 0.4"
+            "this machine was busy with something else: load.cpu_of_others is 0.9, required is at most 0.4"
         )
 
 

@@ -53,7 +53,7 @@ def test_a_gate_that_begins_is_inconclusive(folder: Path, promised: tuple[Criter
     verdict = evidence.read_verdict(folder)
     assert verdict.state is State.INCONCLUSIVE
     assert [criterion.id for criterion in verdict.criteria] == [criterion.id for criterion in promised]
-    assert {criterion.why for criterion in verdict.criteria} == {"not looked at yet"}
+    assert {criterion.why for criterion in verdict.criteria} == {"not measured yet"}
     assert verdict.rehearsal
 
 
@@ -190,7 +190,7 @@ def test_a_gate_killed_at_once_is_inconclusive_when_judged_again(folder: Path) -
     """Not one measurement: every criterion says that it was not looked at."""
     verdict = evidence.recompute(folder)
     assert verdict.state is State.INCONCLUSIVE
-    assert all("not looked at" in criterion.why for criterion in verdict.criteria)
+    assert all("not measured" in criterion.why for criterion in verdict.criteria)
 
 
 @pytest.mark.parametrize(

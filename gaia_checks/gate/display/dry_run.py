@@ -132,7 +132,7 @@ def _longest(parameters: Parameters) -> Parameters:
 
 
 def ways(environment: Environment) -> list[str]:
-    """Say which server it is, and which of its log, database and process are read; nothing of it is asked."""
+    """Say which server it is, and which of its log, database and process would be read; sends nothing."""
     if targets.brought_by_gate(environment):
         own = (
             f"the working tree, deployed at {environment.local_url} by the gate and stopped at the end if it was not up"

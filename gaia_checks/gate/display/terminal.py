@@ -132,8 +132,8 @@ class Terminal:
                 self._live.update(Group(*(_bar(line) for line in lines if line.runs), running, summary), refresh=True)
             elif self._console is not None and now_s - last_plain_s >= _PLAIN_EVERY_S:
                 last_plain_s = now_s
-                told = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
-                self._console.print(f"  … {escape(self._summary(lines, now_s - began_s))}; {escape(told)}")
+                progressing = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
+                self._console.print(f"  … {escape(self._summary(lines, now_s - began_s))}; {escape(progressing)}")
 
     def _summary(self, lines: list[progress.Line], elapsed_s: float) -> str:
         """Say how long it takes, and how much is decided: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""

@@ -60,7 +60,7 @@ def _aim(config: pytest.Config) -> None:
 
 
 class Controller:
-    """The hooks of the one process that starts, judges and tells."""
+    """The hooks of the one process that starts, judges and reports."""
 
     def __init__(self, session: Session, terminal: Terminal) -> None:
         self._session = session
@@ -110,7 +110,7 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Judge, tell, and take the exit code from the verdict; pytest's own 2, 3, 4 and 5 stay."""
+        """Judge, report, and take the exit code from the verdict; pytest's own 2, 3, 4 and 5 stay."""
         self._terminal.stop()
         try:
             self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)

@@ -62,10 +62,10 @@ class Items:
         others = [other for other in self._chosen if other != own]
         properties = request.node.user_properties
 
-        def tell(verdict: CriterionVerdict) -> None:
+        def report(verdict: CriterionVerdict) -> None:
             properties.extend((("state", str(verdict.state)), ("why", gate.environment.redact(verdict.why))))
 
-        return Look(gate, criterion, others, tell)
+        return Look(gate, criterion, others, report)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

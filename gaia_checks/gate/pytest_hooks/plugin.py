@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Refuse, before pytest acts on them, options that end green without a look; tell what a gate would do."""
+    """Refuse options that would end green without measuring, before pytest acts on them; run the dry run."""
     for option, flag in _LOOKS_GREEN.items():
         if config.option.env is not None and getattr(config.option, option, False):
             raise pytest.UsageError(
@@ -70,6 +70,6 @@ class SuitesNeedAnEnvironment:
     """Without `--env` there is no server to look at."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse suite tests that were asked for by path."""
+        """Refuse suite tests that were given by path."""
         if any(item.get_closest_marker("criterion") for item in items):
             raise pytest.UsageError("the suites look at a running server; say which: pytest --env=local")

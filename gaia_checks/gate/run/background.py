@@ -93,9 +93,9 @@ class Background:
         with _errors(self._folder, name).open("wb") as errors:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
         self._processes[name] = process
-        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was requested
         process.stdin.write(json.dumps(self._target.to_json()) + "\n")
-        process.stdin.flush()  # it stays open: its end tells the process that the gate is gone
+        process.stdin.flush()  # it stays open: its end informs the process that the gate is gone
         watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
         watcher.start()
         self._watchers[name] = watcher
@@ -108,7 +108,7 @@ class Background:
     def enough(self) -> None:
         """Tell the load that no further look at it is needed."""
         process = self._processes[plan.LOAD]
-        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was asked for
+        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was requested
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended by itself
             process.stdin.write(load.ENOUGH)
             process.stdin.flush()

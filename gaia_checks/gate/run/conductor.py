@@ -1,7 +1,7 @@
 """Who measures beside the tests, when: the recorders from the beginning, the loads one by one, and the early end.
 
-The loads wait for all that `plan` puts before them. When a criterion has certainly failed, what still
-runs is ended and the tests that wait are told, so that a gate that is lost does not go on for half an hour.
+The loads wait for all that `plan` puts before them. When a criterion has certainly failed, what still runs is stopped
+and the waiting tests are informed, so that a gate that can no longer pass does not go on for half an hour.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from gaia_checks import jsonl
 from gaia_checks.gate.run import background, early, extension, machine_size, plan
-from gaia_checks.gate.run.look import BEGUN, CUT, SETTLED, Gate
+from gaia_checks.gate.run.look import CUT, SETTLED, STARTED, Gate
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
@@ -25,13 +25,13 @@ class Conductor:
     """The controller's hand over everything that runs in the background of one gate."""
 
     def __init__(self, gate: Gate, target: Target, planned: Planned, *, complete: bool) -> None:
-        """With `complete`, a gate that is lost goes on to its end."""
+        """With `complete`, a gate that can no longer pass goes on to its end."""
         self._gate = gate
         self._target = target
         self._planned = planned
         self._complete = complete
         self._background = background.Background(gate.folder, target, gate.record)
-        self._over = threading.Event()  # nothing new is begun
+        self._over = threading.Event()  # nothing new is started
         self._cutting = threading.Lock()
         self._ended: set[str] = set()  # criteria whose tests have
         self._tests_ended = threading.Event()
@@ -62,7 +62,7 @@ class Conductor:
         self._synced.set()
         self._background.stop()
         for thread in self._threads:
-            thread.join()  # it may have begun what has to be ended
+            thread.join()  # it may have started what has to be stopped
         self._background.stop()
 
     def _spawn(self, work: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Conductor:
             if self._over.is_set():
                 return
             self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
-            (self._gate.channel / (BEGUN + look)).touch()
+            (self._gate.channel / (STARTED + look)).touch()
             if look == plan.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
@@ -112,16 +112,16 @@ class Conductor:
         )
 
     def _watch(self) -> None:
-        """Judge what was seen so far until a criterion has certainly failed."""
+        """Judge what was measured so far until a criterion has certainly failed."""
         gate = self._gate
-        lost = early.watch(
+        failed = early.watch(
             self._criteria(),
             lambda look: early.so_far(gate.channel, look),
             self._over,
             rehearsal=gate.criteria.rehearsal,
         )
-        if lost and not self._complete:
-            criterion, seen = lost
+        if failed and not self._complete:
+            criterion, seen = failed
             for measurement in seen if criterion.look in plan.LOADS else ():
                 gate.record(measurement)  # a load that is ended measures nothing more
             self._cut(criterion.id)
@@ -134,19 +134,19 @@ class Conductor:
         if limits is None:
             return
         self._synced.wait()
-        begun = (self._gate.channel / (BEGUN + loads[0])).exists
-        why = machine_size.watch(self._gate.folder, self._target, limits, self._over, begun)
+        started = (self._gate.channel / (STARTED + loads[0])).exists
+        why = machine_size.watch(self._gate.folder, self._target, limits, self._over, started)
         if why:
             self._cut_because(why)
 
     def _cut(self, criterion_id: str) -> None:
-        """End what runs, as a criterion has certainly failed."""
+        """Stop what runs, as a criterion has certainly failed."""
         self._cut_because(
-            f"cut short, as {criterion_id} has certainly failed; --complete looks at everything all the same"
+            f"cut short, as {criterion_id} has certainly failed; --complete measures everything all the same"
         )
 
     def _cut_because(self, why: str) -> None:
-        """End what runs, and tell the tests that wait why. Once."""
+        """Stop what runs, and inform the waiting tests why. Once."""
         with self._cutting:
             if self._over.is_set():
                 return

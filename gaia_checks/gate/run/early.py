@@ -1,4 +1,4 @@
-"""The end of a gate that is lost: what is seen so far is judged while looks go on, and a certain failure is enough."""
+"""Stop a gate that can no longer pass: judge what was measured so far while looks continue."""
 
 import json
 import threading
@@ -26,17 +26,17 @@ def watch(
     """
     judged: dict[str, Sequence[Measurement]] = {}
     while not over.wait(_POLL_S):
-        told = {look: so_far(look) for look in {criterion.look for criterion in criteria}}
+        reported = {look: so_far(look) for look in {criterion.look for criterion in criteria}}
         for criterion in criteria:
-            seen = told[criterion.look]
+            seen = reported[criterion.look]
             if seen != judged.get(criterion.look, []) and certain.failed(criterion, seen, rehearsal=rehearsal):
                 return criterion, seen
-        judged = told
+        judged = reported
     return None
 
 
 def so_far(channel: Path, look: str) -> list[Measurement]:
-    """Return what was seen so far in a background look that goes on; empty when nothing was told."""
+    """Return what was measured so far in a background look that continues; empty when nothing was reported."""
     return [
         Measurement.from_json(record)
         for name in (look, *background.KEPT.get(look, ()))
@@ -46,7 +46,7 @@ def so_far(channel: Path, look: str) -> list[Measurement]:
 
 def _read(path: Path) -> list[Any]:
     try:
-        told: list[Any] = json.loads(path.read_text(encoding="utf-8"))
+        reported: list[Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    return told
+    return reported

@@ -34,10 +34,10 @@ PLAN = "plan.json"
 """The note that says which tests there are: test -> criterion."""
 
 FAILED = "failed: "
-"""How the outcome of a test begins that has seen its criterion fail."""
+"""The prefix of a test's outcome whose criterion has failed."""
 
-BEGUN = "begun."
-"""How the note begins that a load has begun; its look follows."""
+STARTED = "started."
+"""The prefix of the note that a load has started; the name of its look follows."""
 
 _POLL_S = 0.2
 _GRACE_S = 120.0  # what a background look may take beyond its window: starting, connecting, writing
@@ -83,12 +83,12 @@ class Look:
     """One test's look at the target, for one criterion."""
 
     def __init__(
-        self, gate: Gate, criterion: Criterion, others: Iterable[str], tell: Callable[[CriterionVerdict], None]
+        self, gate: Gate, criterion: Criterion, others: Iterable[str], report: Callable[[CriterionVerdict], None]
     ) -> None:
         self._gate = gate
         self._criterion = criterion
         self._others = tuple(others)
-        self._tell = tell
+        self._report = report
 
     @property
     def target(self) -> Target:
@@ -136,10 +136,10 @@ class Look:
         needed = {check.measurement for check in self._criterion.checks}
         process = background.process_of(self._criterion.look)
         ended = background.exit_name(process) if process else ""
-        grows = len(self._criterion.looks_s) > 1  # then only its end tells that no further look is to come
+        grows = len(self._criterion.looks_s) > 1  # then only its end says that no further analysis follows
         if self._criterion.look in plan.LOADS:
-            begun = self._gate.channel / (BEGUN + self._criterion.look)
-            self._wait(lambda names: begun.exists() or ended in names, _TURN_S)
+            started = self._gate.channel / (STARTED + self._criterion.look)
+            self._wait(lambda names: started.exists() or ended in names, _TURN_S)
         self._wait(
             lambda names: (needed <= names and not grows) or ended in names, self._criterion.max_window_s + _GRACE_S
         )
@@ -162,7 +162,7 @@ class Look:
         return replace(before, process=status.process, release=status.release)
 
     def _go_on(self) -> None:
-        """Do not go on when the gate is cut short: decide on what was seen until then, of which a failure stays one."""
+        """Stop when the gate is cut short: decide on what was measured until then; a failure remains one."""
         __tracebackhide__ = True
         if not (why := self._gate.cut_short):
             return
@@ -183,7 +183,7 @@ class Look:
     def _decide(self) -> None:
         __tracebackhide__ = True
         verdict = judge_measured(self._criterion, self._gate.seen(), rehearsal=self._gate.criteria.rehearsal)
-        self._tell(verdict)
+        self._report(verdict)
         if verdict.state is State.FAIL:
             raise AssertionError(verdict.why)
         if verdict.state is State.INCONCLUSIVE:

@@ -117,16 +117,18 @@ def _mean(records: Sequence[Mapping[str, Any]], name: str) -> float | None:
     return statistics.fmean(values) if values else None
 
 
-def watch(folder: Path, target: Target, limits: Limits, over: threading.Event, begun: Callable[[], bool]) -> str | None:
+def watch(
+    folder: Path, target: Target, limits: Limits, over: threading.Event, started: Callable[[], bool]
+) -> str | None:
     """Observe for as long as `limits` say; return why this machine is too small, None when it may do.
 
-    None as well when the gate is `over`, or the load has `begun`, before: then its own honesty checks decide.
+    None as well when the gate is `over`, or the load has `started`, before that: then its own honesty checks decide.
     """
     machine, timeline = Machine(target.process, gate=os.getpid(), generator=None), jsonl.Reader(folder / TIMELINE)
     fsync_ms = _fsync_ms(folder.parent, over) if database_is_here(target) else None
     if why := too_small(Observed(fsync_ms=fsync_ms), limits):
         return None if over.is_set() else why
-    while not begun() and not over.wait(_POLL_S):
+    while not started() and not over.wait(_POLL_S):
         machine.sample()
         records = timeline.records()
         if sum(float(each["seconds"]) for each in records) >= limits.observed_s:

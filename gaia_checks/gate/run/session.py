@@ -3,7 +3,7 @@
 prepare   lock, evidence folder with an inconclusive verdict, `latest`      nothing was touched yet
 open      target up, our key announced, what an earlier gate left cleared
 record    how each test ended; meanwhile `conductor` lets recorders and loads run
-close     processes ended, our traces removed, judged, told, sealed; the target left as it was found
+close     processes stopped, temporary rules removed, judged, reported, sealed; the target left as it was found
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class Session:
     def __init__(self, name: str, stage: str | None, say: Say, *, complete: bool = False) -> None:
         """Read everything that can be wrong on paper. Raises ConfigurationError; touches nothing.
 
-        With `complete`, a gate that is lost goes on to its end.
+        With `complete`, a gate that can no longer pass goes on to its end.
         """
         self.environment = environments.load(name)
         self.stage = stage or self.environment.stage
@@ -199,7 +199,7 @@ class Session:
     # close ---------------------------------------------------------------------------------------
 
     def close(self, *, interrupted: bool) -> Verdict:
-        """End everything, judge on the files alone, tell and seal. The verdict is on disk when this returns."""
+        """Stop everything, judge on the files alone, report and seal. The verdict is on disk when this returns."""
         self._end()
         self._keep_log()
         self.leave_as_found()
@@ -207,7 +207,7 @@ class Session:
             how = "the gate ran to its end"
             self.gate.record(Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
-        self._tell(verdict)
+        self._report(verdict)
         evidence.seal(self.folder, verdict, self.environment)
         self._scratch.cleanup()
         return verdict
@@ -235,7 +235,7 @@ class Session:
             remarks=words.remarks(seen),
         )
 
-    def _tell(self, verdict: Verdict) -> None:
+    def _report(self, verdict: Verdict) -> None:
         (self.folder / "verdict.md").write_text(page.markdown(verdict), encoding="utf-8")
         with contextlib.suppress(EvidenceError):  # there was no load, or it was ended before its first second
             chart.write(self.folder)

@@ -27,7 +27,7 @@ _TABLES = """
 
 
 def announce(target: Target) -> None:
-    """Create the rule that makes the server believe this run's key.
+    """Create the temporary rule that makes the server recognise this run's key.
 
     Raises TargetUnreachable when the server does not take it.
     """
@@ -80,7 +80,7 @@ def _run_of(rule_name: str) -> str | None:
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
-    """Return the rules that the server lists. One that ignores `offset` tells the same page again and again."""
+    """Return the rules that the server lists. A server that ignores `offset` returns the same page every time."""
     found: dict[int, dict[str, Any]] = {}
     while True:
         response = rules.patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})

@@ -38,7 +38,7 @@ def test_a_certain_failure_ends_the_gate(lost: Place, workers: tuple[str, ...]) 
     assert outcome.states["dev.log"] == "fail"
     why = outcome.not_passed()["qa.websocket_soak"]
     assert why == (
-        "inconclusive: cut short, as dev.log has certainly failed; --complete looks at everything all the same"
+        "inconclusive: cut short, as dev.log has certainly failed; --complete measures everything all the same"
     )
     assert "qa.websocket_soak: cut short, as dev.log" in outcome.output
 

@@ -9,7 +9,7 @@ import pytest
 from gaia_checks import environment
 from gaia_checks.errors import Inconclusive
 from gaia_checks.gate.run import look
-from gaia_checks.gate.run.look import BEGUN, Gate, Look
+from gaia_checks.gate.run.look import STARTED, Gate, Look
 from gaia_checks.judge import criteria
 from gaia_checks.model import Target
 
@@ -33,6 +33,6 @@ def test_a_load_is_waited_for_from_its_beginning(tmp_path: Path, monkeypatch: py
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive()
-    (tmp_path / f"{BEGUN}protection").touch()
+    (tmp_path / f"{STARTED}protection").touch()
     waiting.join(10)
     assert said == ["the look protection did not end within 0 s"]
