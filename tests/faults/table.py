@@ -254,7 +254,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault(
             "the release before forgets what was counted",
             wrong_before(Forgetting(statement="UPDATE resource_quotas SET used = 0")),
-            "going back: daily_quota",
+            "rolling back: daily_quota",
         ),
         Fault(
             "a rollback file leaves a table",

@@ -13,6 +13,7 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import websocket
+from gaia_checks.target.ws_messages import PATH
 from tests.probes.servers import answering, serving, target
 
 NOW = "2026-02-26T10:00:00.000Z"
@@ -37,7 +38,7 @@ def talking(talk: Callable[[WebSocket], Awaitable[None]]) -> WebSocketRoute:
         await talk(socket)
         await socket.receive()
 
-    return WebSocketRoute(websocket.PATH, handle)
+    return WebSocketRoute(PATH, handle)
 
 
 def saying(*messages: Any) -> WebSocketRoute:
@@ -125,7 +126,7 @@ def test_a_flood_does_not_prolong_the_look() -> None:
 
 def test_a_path_that_is_no_websocket_is_not_connected() -> None:
     """A plain HTTP answer to the handshake is a failure of the server."""
-    with serving(answering(websocket.PATH, {})) as url:
+    with serving(answering(PATH, {})) as url:
         seen = look(target(url))
     assert [*seen] == ["connected"]
     assert seen["connected"].value is False

@@ -15,9 +15,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gaia_checks import jsonl
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.websocket import PATH
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.ws_messages import PATH
 
 Record = Callable[..., Coroutine[Any, Any, list[Measurement]]]
 

@@ -10,7 +10,8 @@ def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
         target("http://x"), "the server's log", unobservable.LOG, unobservable.HERE, why="it is gone"
     )
     assert note == (
-        'the server\'s log cannot be seen from here: set log = "/file" or log = "ssh://user@host/file" in test.toml, '
+        'the server\'s log cannot be observed from here: set log = "/file" or '
+        'log = "ssh://user@host/file" in test.toml, '
         "or run the gate on the machine where `gaia deploy test` started the server (same GAIA_HOME and GAIA_LOG_DIR); "
         "it is gone"
     )
@@ -19,4 +20,6 @@ def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
 def test_braces_in_a_reason_are_no_places_to_fill() -> None:
     """A reason quotes what a server wrote."""
     assert unobservable.unseen(target("http://x"), "it", unobservable.DATABASE, why="{name}").endswith("; {name}")
-    assert "tell m1 and m2 (" in unobservable.unseen(target("http://x"), "it", unobservable.TOLD, metric="m1 and m2")
+    assert "expose m1 and m2 in GET /metrics (" in unobservable.unseen(
+        target("http://x"), "it", unobservable.METRIC, metric="m1 and m2"
+    )

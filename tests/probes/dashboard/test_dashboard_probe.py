@@ -165,7 +165,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         {
             "tabs_working": (
                 "Overview: not reached by the arrow key within 1 s",
-                "Alerts: does not tell the alert violations_per_minute within 3 s",
+                "Alerts: does not show the alert violations_per_minute within 3 s",
                 "Health: the panel stayed busy within 1.5 s",
             ),
             "rule_edited": ("a rule is not removed by its button within 1 s",),
@@ -226,13 +226,13 @@ def test_a_token_that_is_not_taken_leads_nowhere(place: Place) -> None:
     seen = look(replace(place.target, admin_token="another-token"), ready_within_s=2)
     assert wrong(seen).keys() == WELL.keys() - {"errors"}
     assert wrong(seen)["rule_edited"] == (
-        "signing in with the admin token leads nowhere within 2 s; it says: This is not the admin token.",
+        "sign-in with the admin token has no effect within 2 s; it says: This is not the admin token.",
     )
 
 
 def test_a_page_that_asks_for_a_token_that_we_do_not_have_decides_nothing(place: Place) -> None:
     """The message says what to set."""
-    with pytest.raises(Inconclusive, match="asks for the admin token, and the gate has none: set ADMIN_TOKEN"):
+    with pytest.raises(Inconclusive, match="requires the admin token, and the gate has none; set ADMIN_TOKEN"):
         look(replace(place.target, admin_token=None))
 
 

@@ -47,5 +47,5 @@ def test_a_limiter_that_refuses_nothing_is_named(monkeypatch: pytest.MonkeyPatch
     empty = answering(CONFIG, {"items": [], "total": 0, "limit": 1, "offset": 0})
     with serving(empty) as url, client(target(url)) as http, own_rule(target(url), http, "test") as rule:
         assert rule.be_refused() == (
-            "a key that may ask once a minute was not refused, but answered 200; is RATE_LIMIT_ENABLED true?"
+            "a key limited to one request a minute was not refused, but answered 200; is RATE_LIMIT_ENABLED true?"
         )

@@ -2,18 +2,26 @@
 
 import pytest
 
-from gaia_checks.probes.monitoring.expected_increase import REFUSED, SENT, Growth, Kind, Scrape, expected, wrong_time
+from gaia_checks.probes.monitoring.expected_increase import (
+    REFUSED,
+    SENT,
+    ExpectedIncrease,
+    Kind,
+    Scrape,
+    expected,
+    wrong_time,
+)
 from gaia_checks.target import prometheus_text
 
 
-def scrape(text: str, began_s: float = 0.0, ended_s: float = 0.0) -> Scrape:
+def scrape(text: str, started_s: float = 0.0, finished_s: float = 0.0) -> Scrape:
     """A scrape that says this."""
-    return Scrape(began_s, ended_s, prometheus_text.read(text))
+    return Scrape(started_s, finished_s, prometheus_text.read(text))
 
 
-def by(growths: list[Growth], name: str, **labels: str) -> float:
+def by(increases: list[ExpectedIncrease], name: str, **labels: str) -> float:
     """Return by how much a series must grow."""
-    (found,) = (growth.by for growth in growths if (growth.name, growth.labels) == (name, labels))
+    (found,) = (increase.by for increase in increases if (increase.name, increase.labels) == (name, labels))
     return found
 
 
@@ -57,14 +65,14 @@ def test_what_was_not_answered_need_not_be_counted() -> None:
 )
 def test_a_counter_that_did_not_grow_is_missed(before: str, after: str, missed: bool) -> None:
     """Others may be counted too; a counter that began anew, is gone or is no number did not grow."""
-    found = Growth("a", 3, {"b": "c"}).missed(scrape(before), scrape(after))
+    found = ExpectedIncrease("a", 3, {"b": "c"}).missed(scrape(before), scrape(after))
     assert (found is not None) == missed
 
 
 def test_the_sentence_names_the_series() -> None:
     """With its labels, and by how much it grew and should have."""
-    said = Growth("a", 3, {"b": "c", "d": "e"}).missed(scrape(""), scrape('a{b="c",d="e"} 2'))
-    assert said == "a b=c d=e: grew by 2 instead of 3 or more"
+    fault = ExpectedIncrease("a", 3, {"b": "c", "d": "e"}).missed(scrape(""), scrape('a{b="c",d="e"} 2'))
+    assert fault == "a b=c d=e: grew by 2 instead of 3 or more"
 
 
 @pytest.mark.parametrize(

@@ -117,13 +117,13 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
     """Series may grow by more than was sent."""
     stop = threading.Event()
 
-    def ask() -> None:
+    def send() -> None:
         with httpx.Client(base_url=server.base_url) as http:
             while not stop.is_set():
                 http.get("/health")
                 http.get(CONFIG)
 
-    other = threading.Thread(target=ask)
+    other = threading.Thread(target=send)
     other.start()
     try:
         assert faulty(look(server)) == []
@@ -133,7 +133,7 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "found", "said"),
+    ("spoil", "found", "expected"),
     [
         (remembered(1000), "moving", "gaia_uptime_seconds: moved by 0.000 s between scrapes"),
         (remembered(2), "moving", "gaia_uptime_seconds: moved by 0.000 s between scrapes"),
@@ -148,12 +148,12 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
         (lines("^(gaia_database_up .*)$", r"\1 1772100001000"), "readable", "gaia_database_up has times of its own"),
     ],
 )
-def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, said: str) -> None:
+def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, expected: str) -> None:
     """By that measurement alone, and its note names it."""
     with spoiled(server, spoil) as at:
         seen = look(at)
     assert faulty(seen) == [found]
-    assert any(note.startswith(said) for note in seen[found].notes), seen[found].notes
+    assert any(note.startswith(expected) for note in seen[found].notes), seen[found].notes
     assert left_behind(server) == []
 
 
@@ -172,22 +172,22 @@ def html(request: Request, response: Response) -> Response:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (status(404), "GET /metrics: status 404 instead of 200"),
         (status(401), "GET /metrics: status 401 instead of 200"),
         (html, "GET /metrics: content type 'text/html' instead of text/plain"),
-        (metrics(lambda _: "<html>"), "GET /metrics: no sample of the Prometheus text format: <html>"),
+        (metrics(lambda _: "<html>"), "GET /metrics: not a sample of the Prometheus text format: <html>"),
         (metrics(lambda _: ""), "gaia_uptime_seconds"),
     ],
 )
-def test_metrics_that_cannot_be_read_are_wrong(server: Target, spoil: Spoil, said: str) -> None:
+def test_metrics_that_cannot_be_read_are_wrong(server: Target, spoil: Spoil, expected: str) -> None:
     """Nothing moves and nothing resolves then; it is measured, and the first sentence says why."""
     with spoiled(server, spoil) as at:
         seen = look(at)
     assert set(faulty(seen)) >= {"moving", "resolving"}
     assert seen["resolving"].value < seen["resolving"].n / 10
-    assert said in " ".join((*seen["readable"].notes, *seen["moving"].notes))
+    assert expected in " ".join((*seen["readable"].notes, *seen["moving"].notes))
 
 
 def test_a_limiter_that_refuses_nobody_is_found(server: Target) -> None:
@@ -251,11 +251,11 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
 def test_a_server_that_falls_silent_does_not_hold_the_gate() -> None:
     """After one request without an answer no more are sent; what was promised is not kept."""
     with serving(answering("/health", HEALTHY)) as url:
-        began_s = time.monotonic()
+        started_s = time.monotonic()
         seen = look(target(url))
     assert faulty(seen) == list(MEASURED)
     assert seen["readable"].notes == ("GET /metrics: status 404 instead of 200",)
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - started_s < 5
 
 
 def test_nobody_there_is_no_data() -> None:

@@ -73,7 +73,7 @@ def test_every_query_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alerts", "dashboard", "said"),
+    ("alerts", "dashboard", "expected_note"),
     [
         ("groups: [", json.dumps(DASHBOARD), "alerts.yml: cannot be read (ParserError"),
         ("groups: 7", json.dumps(DASHBOARD), "alerts.yml: cannot be read (TypeError"),
@@ -82,11 +82,11 @@ def test_every_query_is_found(tmp_path: Path) -> None:
         (ALERTS, "[]", "dashboard.json: cannot be read (TypeError"),
     ],
 )
-def test_a_file_that_is_none_is_named(tmp_path: Path, alerts: str, dashboard: str, said: str) -> None:
+def test_a_file_that_is_none_is_named(tmp_path: Path, alerts: str, dashboard: str, expected_note: str) -> None:
     """Nothing can be looked for then: that is no finding about the server."""
     with pytest.raises(ConfigurationError) as caught:
         shipped(folder(tmp_path, alerts, dashboard))
-    assert said in str(caught.value)
+    assert expected_note in str(caught.value)
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_is_there_resolves(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "expected_note"),
     [
         ("asked", "there is no metric asked"),
         ("took_seconds", "there is no metric took_seconds"),
@@ -136,9 +136,9 @@ def test_what_is_there_resolves(expression: str) -> None:
         ("", "no PromQL: "),
     ],
 )
-def test_what_is_not_there_is_named(expression: str, said: str) -> None:
+def test_what_is_not_there_is_named(expression: str, expected_note: str) -> None:
     """The sentence says where the query stands, what it misses, and the query."""
     found = unresolved(Query("dashboard.json: Two", expression), SAID)
     assert found is not None
-    assert found.startswith(f"dashboard.json: Two: {said}")
+    assert found.startswith(f"dashboard.json: Two: {expected_note}")
     assert found.endswith(f", in {expression}")

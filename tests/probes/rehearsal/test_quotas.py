@@ -84,16 +84,16 @@ def failing(request: Request, response: Response) -> Response:
 FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
     "usage tells one too few": (
         lambda: lambda request, response: changed(request, response, "used", -1),
-        15, "daily_quota: GET /api/admin/quotas/usage tells 11 used and 8 left, should be 12 used and 8 left",
+        15, "daily_quota: GET /api/admin/quotas/usage reports 11 used and 8 left, should be 12 used and 8 left",
     ),
     "usage tells too many left": (
         lambda: lambda request, response: changed(request, response, "remaining", 1),
-        15, "daily_quota: GET /api/admin/quotas/usage tells 12 used and 9 left, should be 12 used and 8 left",
+        15, "daily_quota: GET /api/admin/quotas/usage reports 12 used and 9 left, should be 12 used and 8 left",
     ),
     "usage fails": (lambda: failing, 15, "daily_quota: GET /api/admin/quotas/usage answers 500"),
-    "RateLimit tells one too many": (
+    "RateLimit reports one too many": (
         lambda: lambda request, response: header(request, response, "RateLimit", 1),
-        18, "daily_quota: RateLimit tells r=9 of the rule, should be 8",
+        18, "daily_quota: RateLimit reports r=9 of the rule, should be 8",
     ),
     "X-RateLimit-Remaining tells one too many": (
         lambda: lambda request, response: header(request, response, "X-RateLimit-Remaining", 1),
@@ -169,7 +169,9 @@ def test_counts_that_a_crash_loses_and_weeks_from_sunday_are_seen(executable: Pa
         seen = by_name(quotas.on_copy(copies.copy_of(release)))
     kept = seen["kept_across_restart"]
     assert kept.value is False
-    assert kept.notes[0].startswith("after the crash: daily_quota: GET /api/admin/quotas/usage tells 0 used and 8 left")
+    assert kept.notes[0].startswith(
+        "after the crash: daily_quota: GET /api/admin/quotas/usage reports 0 used and 8 left"
+    )
     assert not [note for note in kept.notes if "requests_per_hour" in note]
     edges = seen["reset_at_period_edges"]
     assert (edges.value, edges.n) == (11, 12)

@@ -60,12 +60,12 @@ def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_m
     assert restored.how.startswith("the previous release, then the current one deployed over it")
     assert restored.value is False
     assert restored.notes[0] == (
-        "deploying the current release over it: daily_quota: GET /api/admin/quotas/usage tells 0 used and 100 left, "
+        "deploying the current release over it: daily_quota: GET /api/admin/quotas/usage reports 0 used and 100 left, "
         "should be 3 used and 97 left"
     )
     assert [note.partition(": GET ")[0] for note in restored.notes[1:]] == [
-        "going back: daily_quota",
-        "going forward again: daily_quota",
+        "rolling back: daily_quota",
+        "deploying the current release again: daily_quota",
     ]
     assert seen["seconds"].value > 0
     assert (seen["schema_equal"].value, seen["schema_equal"].n) == (True, 1)
@@ -85,7 +85,7 @@ def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named
         seen = look(copy)
     restored, schema = seen["previous_restored"], seen["schema_equal"]
     assert (restored.value, restored.n, seen["seconds"].n) == (False, 1, 0)
-    assert "deploying the release before: worktree-" in restored.notes[0]
+    assert "deploying the previous release: worktree-" in restored.notes[0]
     assert "ended with exit code 1 before it was ready" in restored.notes[0]
     assert (schema.value, schema.n) == (False, 1)
     assert schema.notes[0] == "TABLE public.rate_limit_stats: not taken away by the rollback files"

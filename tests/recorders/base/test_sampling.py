@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gaia_checks.recorders.base.sampling import Coverage, HeldUp, next_due, ticks
+from gaia_checks.recorders.base.sampling import Coverage, EventLoopDelay, next_due, ticks
 
 
 def taken(interval_s: float, window_s: float, busy_s: float = 0.0) -> list[float]:
@@ -88,12 +88,12 @@ def test_being_held_up_is_noticed() -> None:
     """Whatever keeps our own process from running is seen by it afterwards."""
 
     async def block() -> float:
-        held_up = HeldUp()
-        watching = asyncio.create_task(held_up.watch())
+        own_delay = EventLoopDelay()
+        watching = asyncio.create_task(own_delay.watch())
         await asyncio.sleep(0)
         time.sleep(0.4)  # noqa: ASYNC251 - to hold the loop up is what is wanted
         await asyncio.sleep(0.01)
         watching.cancel()
-        return held_up.longest_s
+        return own_delay.longest_s
 
     assert asyncio.run(block()) > 0.25

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaia_checks.recorders.limits.burst_plan import Rule
-from gaia_checks.recorders.limits.header_checks import Span, Told, refused_by, standing, wrong
+from gaia_checks.recorders.limits.header_checks import Exchange, Span, refused_by, standing, wrong
 from tests.recorders.limiters import Log
 
 MINUTE = {"ours": Rule("requests_per_minute", 2)}
@@ -20,7 +20,7 @@ def lower(**headers: str) -> dict[str, str]:
     return {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
 
-def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Told:
+def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Exchange:
     """An answer within 10 ms from a rule of 2 a minute, right but for `headers`; an empty text leaves one out."""
     right = {
         "RateLimit_Policy": '"ours";q=2;w=60',
@@ -31,7 +31,7 @@ def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Told:
         **({} if admitted else {"Retry_After": str(t)}),
     }
     kept = {name: value for name, value in (right | headers).items() if value}
-    return Told(now_s, now_s + 0.01, admitted, lower(**kept))
+    return Exchange(now_s, now_s + 0.01, admitted, lower(**kept))
 
 
 FIRST = (at(0, True, 1, 60), at(10, True, 0, 51))
@@ -76,13 +76,13 @@ def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
     """One admitted before counts, one under way may, one that has left does not; one without an answer may."""
     rule = Rule("requests_per_second", 5)
     told = [
-        Told(0.0, 0.1, True, {}),  # it has left
-        Told(1.5, 1.6, True, {}),
-        Told(1.5, 1.6, False, {}),
-        Told(1.7, 2.1, True, {}),  # under way
-        Told(1.8, math.inf, None, {}),
-        Told(2.0, 2.2, True, {}),
-        Told(2.3, 2.4, True, {}),  # later
+        Exchange(0.0, 0.1, True, {}),  # it has left
+        Exchange(1.5, 1.6, True, {}),
+        Exchange(1.5, 1.6, False, {}),
+        Exchange(1.7, 2.1, True, {}),  # under way
+        Exchange(1.8, math.inf, None, {}),
+        Exchange(2.0, 2.2, True, {}),
+        Exchange(2.3, 2.4, True, {}),  # later
     ]
     found = standing(told[5], told, rule)
     assert found.remaining == Span(5 - 4, 5 - 2)
@@ -113,7 +113,7 @@ RULES = {"second": Rule("requests_per_second", 3), "minute": Rule("requests_per_
 
 
 @st.composite
-def seen(draw: st.DrawFn) -> list[Told]:
+def seen(draw: st.DrawFn) -> list[Exchange]:
     """What clients see of a right limiter under two rules, at any pace and with any delays."""
     log, told = Log(), []
     for moment in sorted(draw(st.lists(st.floats(0, 90), max_size=40))):
@@ -132,14 +132,14 @@ def seen(draw: st.DrawFn) -> list[Told]:
         )
         before, after, lost = draw(st.floats(0, 2)), draw(st.floats(0, 2)), draw(st.integers(0, 9)) == 0
         told.append(
-            Told(moment - before, math.inf, None, {})
+            Exchange(moment - before, math.inf, None, {})
             if lost
-            else Told(moment - before, moment + after, admitted, headers)
+            else Exchange(moment - before, moment + after, admitted, headers)
         )
     return sorted(told, key=lambda one: one.sent_s)
 
 
 @given(seen())
-def test_a_right_limiter_is_never_called_wrong(told: list[Told]) -> None:
+def test_a_right_limiter_is_never_called_wrong(told: list[Exchange]) -> None:
     """However slow its answers are, and whichever are lost."""
     assert wrong(told, RULES, EPOCH_S) == [None] * len(told)

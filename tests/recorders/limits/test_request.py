@@ -8,7 +8,7 @@ import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.recorders.limits import request
-from gaia_checks.recorders.limits.request import Door, Reply
+from gaia_checks.recorders.limits.request import Endpoint, Reply
 from tests.probes.servers import target
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -27,8 +27,8 @@ def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> t
     async def asked() -> tuple[float, Reply]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0) if answer else None
         port = server.sockets[0].getsockname()[1] if server else free_port()
-        door = Door(target(f"http://127.0.0.1:{port}{base}", admin_token=token), "/api/nothing")
-        one = await door.open("key-1")
+        endpoint = Endpoint(target(f"http://127.0.0.1:{port}{base}", admin_token=token), "/api/nothing")
+        one = await endpoint.open("key-1")
         one.send()
         await one.wait()
         one.close()
@@ -86,7 +86,7 @@ def test_a_request_says_who_asks() -> None:
         (None, "cannot connect: "),
         (saying(), "the connection was closed without an answer"),
         (saying(b"HTTP/1.1 404 N\r\nContent-Length: 10\r\n\r\nno"), "the connection was closed without an answer"),
-        (saying(b"SSH-2.0\r\n\r\n"), "what came is no HTTP answer: "),
+        (saying(b"SSH-2.0\r\n\r\n"), "invalid HTTP response: "),
     ],
     ids=["nobody listens", "nothing", "half an answer", "not HTTP"],
 )

@@ -179,7 +179,7 @@ def test_a_server_that_does_not_tell_when_it_began_decides_nothing(tmp_path: Pat
     Path(log.path).write_text(line(time.time()))
     seen = look(tmp_path, log, HEALTHY, 1)
     assert {measurement.n for measurement in seen.values()} == {0}
-    assert "when the process began is not told: GET /metrics: status 404" in seen["log.errors"].notes[0]
+    assert "the process start is not reported: GET /metrics: status 404" in seen["log.errors"].notes[0]
 
 
 def test_a_log_that_cannot_be_reached_is_said_at_once(tmp_path: Path, log: Log) -> None:

@@ -111,7 +111,7 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_pat
         (answering("/metrics", metrics(most=0), media="text/plain"), f"{MOST} is 0"),
         (
             answering("/metrics", metrics() + f'{IN_USE}{{pool="full"}} 10\n', media="text/plain"),
-            f"the gauge {IN_USE} is told 2 times; one series without labels is expected",
+            f"the gauge {IN_USE} has 2 series; one without labels is expected",
         ),
     ],
 )

@@ -153,7 +153,7 @@ def test_a_long_series_is_thinned_evenly(points: int, kept: int) -> None:
 
 def test_a_stranger_that_maps_the_same_files_moves_no_trend() -> None:
     """While it runs, less of what is shared counts for the server; the series does not fall, nor rise at its end."""
-    seen = memory_samples.Held(memory.MEASURES, Coverage(1))
+    seen = memory_samples.MemorySamples(memory.MEASURES, Coverage(1))
     for t_s, held_mb, shared_mb in ((0, 50, 10), (1, 45, 5), (2, 51, 10)):
         seen.add(t_s, held_mb * 1e6, shared_mb * 1e6)
     peak, series = seen.measured()

@@ -71,4 +71,4 @@ def test_a_process_elsewhere_is_not_seen(tmp_path: Path) -> None:
     """Nothing is counted, and it says why."""
     seen = stage.run(restarts.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)["process.restarts"]
     assert seen.n == 0
-    assert "cannot be seen from here: run the gate on the machine where `gaia deploy test`" in seen.notes[0]
+    assert "cannot be observed from here: run the gate on the machine where `gaia deploy test`" in seen.notes[0]

@@ -116,7 +116,7 @@ def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_o
 
 def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
     """An alert that is told to nobody is known after the middle of the window; the look need not last until its end."""
-    told = asyncio.Event()
+    stop = asyncio.Event()
 
     def known() -> bool:
         seen = json.loads((tmp_path / "look.json").read_text()) if (tmp_path / "look.json").exists() else []
@@ -124,10 +124,10 @@ def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
 
     async def ended_when_known(url: str) -> list[Measurement]:
         timeline = Timeline(tmp_path, "look", 6, tmp_path)
-        recording = asyncio.create_task(soak_recorder.record(target(url), timeline, told, clients=CLIENTS, window_s=6))
+        recording = asyncio.create_task(soak_recorder.record(target(url), timeline, stop, clients=CLIENTS, window_s=6))
         while not known() and not recording.done():  # noqa: ASYNC110 - a file is all that there is to wait for
             await asyncio.sleep(0.02)
-        told.set()
+        stop.set()
         return await recording
 
     with serving(*Server(alerts=False).routes) as url:
