@@ -1,4 +1,4 @@
-"""Which faults turn which criterion red: small changes outside the product, each of which turns no other one red."""
+"""The faults of each criterion: small changes outside the product, each of which fails no other criterion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,13 +31,13 @@ SHORT: Looks = {
     "connections": {"window_s": 5},
     "protection": {"rate_per_s": 60, "window_s": 4},
 }
-"""Windows in which what the faults do shows."""
+"""Windows that are long enough for the faults to show."""
 
 BUSY: Looks = {**SHORT, "load": {"rate_per_s": 320, "window_s": 50, "max_window_s": 50}}
-"""16,000 requests, of which 15 fail: 99.95 % are not kept, 99.9 % are."""
+"""16,000 requests, of which 15 fail: below 99.95 %, above 99.9 %."""
 
 FLOODED: Looks = {**SHORT, "protection": {"window_s": 6}}
-"""At the rate that criteria.toml names, floods have limits that can be told apart from nothing."""
+"""At the rate of criteria.toml, floods have limits that differ measurably from none."""
 
 
 @dataclass(frozen=True)

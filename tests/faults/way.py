@@ -1,4 +1,4 @@
-"""A way to be wrong: it spoils one thing of an ASGI application that is right. `wrong` has them all.
+"""A fault: it breaks one property of a correct ASGI application. `wrong` has all of them.
 
 Whom it spoils is told by `asks`, a regular expression that is searched for in the head of a request:
 
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(kw_only=True)
 class Way:
-    """What all of them have in common."""
+    """The base class of all faults."""
 
     asks: str = ""  # everybody
     spared: int = 0  # so many are served well before
@@ -28,7 +28,7 @@ class Way:
         """Spoil the start of the server."""
 
     def end(self) -> None:
-        """Let go of what is held."""
+        """Release resources."""
 
     async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""
@@ -54,7 +54,7 @@ class Way:
 
 
 def head(scope: Any) -> str:
-    """Return what was asked, as HTTP/1.1 writes it; the handshake of a WebSocket is a GET as well."""
+    """Return the request line, as in HTTP/1.1; a WebSocket handshake is a GET as well."""
     if scope["type"] == "lifespan":
         return ""
     query = f"?{scope['query_string'].decode()}" if scope["query_string"] else ""

@@ -1,4 +1,4 @@
-"""Every way to be wrong that the faults are made of."""
+"""The building blocks of the seeded faults."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ def from_json(record: Mapping[str, Any]) -> Way:
 
 @dataclass(kw_only=True)
 class Answered(Way):
-    """Another answer, whatever is asked."""
+    """A fixed answer to every request."""
 
     status: int
     body: str = _PROBLEM
@@ -44,7 +44,7 @@ class Answered(Way):
 
 @dataclass(kw_only=True)
 class Changed(Way):
-    """What is answered, or told by WebSocket, with another status, in other words, or without a header."""
+    """Changes answers and WebSocket messages: another status, other text, or without a header."""
 
     of: int = 0  # only answers of this status
     status: int = 0
@@ -95,7 +95,7 @@ class Slow(Way):
     _beside_s: float = field(default=0.0, init=False)
 
     async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """See who else asks."""
+        """Count the concurrent requests."""
         if re.search(self.beside, head(scope), re.DOTALL):
             self._beside_s = time.monotonic()
         await super().serve(app, scope, receive, send)
@@ -109,12 +109,12 @@ class Slow(Way):
 
 @dataclass(kw_only=True)
 class Remembered(Way):
-    """The first answer for ever, as a cache gives it that nobody empties."""
+    """Repeats the first answer for ever, like a cache that never expires."""
 
     _kept: list[Any] = field(default_factory=list, init=False)
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Ask once, then repeat."""
+        """Send one request, then repeat its answer."""
         if not self._kept:
 
             async def keep(message: Any) -> None:
@@ -127,7 +127,7 @@ class Remembered(Way):
 
 @dataclass(kw_only=True)
 class Unlimited(Way):
-    """A request counted by the run's own key, which may ask a thousand times a second, in place of its own."""
+    """Counts a request by the run's own key, limited to 1000 a second, instead of its own key."""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Shorten the key `gaia-run-<run>-<purpose>`."""
@@ -159,7 +159,7 @@ class Muted(Way):
 
 @dataclass(kw_only=True)
 class Late(Way):
-    """Some messages are sent late, and with them what comes behind."""
+    """Delays some messages, and those after them."""
 
     says: str  # a regular expression
     seconds: float
@@ -177,12 +177,12 @@ class Late(Way):
 
 @dataclass(kw_only=True)
 class Dropped(Way):
-    """A connection that the server ends; after no time it is refused."""
+    """The server closes the connection; with no delay it refuses it."""
 
     after_s: float
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Close it with 1011, as a server does that cannot go on."""
+        """Close it with 1011, like a server with an internal error."""
         try:
             async with asyncio.timeout(self.after_s):
                 await app(scope, receive, send)
@@ -200,7 +200,7 @@ class Saying(Way):
     line: str
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Write it when the first one asks."""
+        """Write it at the first request."""
         if self._seen == 1:
             sys.stderr.write(self.line + "\n")
             sys.stderr.flush()
@@ -209,7 +209,7 @@ class Saying(Way):
 
 @dataclass(kw_only=True)
 class Holding(Way):
-    """Memory, taken when the first one asks."""
+    """Allocates memory at the first request."""
 
     megabytes: int
     by_a_child: bool = False
@@ -217,13 +217,13 @@ class Holding(Way):
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Take it once."""
+        """Allocate it once."""
         if self._seen == 1:
             self._take()
         await app(scope, receive, send)
 
     def _take(self) -> None:
-        """Fill every page: one that is empty would not be there."""
+        """Write to every page, so that it becomes resident."""
         if self.by_a_child:
             hold = f"import sys; held = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
             self._child = subprocess.Popen((sys.executable, "-c", hold), stdin=subprocess.PIPE)
@@ -231,7 +231,7 @@ class Holding(Way):
             self._held = b"x" * self.megabytes * 1_000_000
 
     def end(self) -> None:
-        """Give it back."""
+        """Free it."""
         self._held = b""
         if self._child is not None and self._child.stdin is not None:
             self._child.stdin.close()
@@ -240,10 +240,10 @@ class Holding(Way):
 
 @dataclass(kw_only=True)
 class Crashing(Way):
-    """The end of the process, when somebody has been served."""
+    """Kills the process after a request has been served."""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Serve, and end as the kernel ends a process when memory runs out."""
+        """Serve, then exit by SIGKILL, as on memory exhaustion."""
         await app(scope, receive, send)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -259,7 +259,7 @@ class Unable(Way):
 
 @dataclass(kw_only=True)
 class Forgetting(Way):
-    """A server that begins with a statement to its database."""
+    """A server that executes a statement in its database at its start."""
 
     statement: str
 

@@ -1,4 +1,4 @@
-"""The look at the admin API: the real one keeps its contract; every fault is seen, counted and named."""
+"""The API probe: the real server keeps its contract; every fault is detected, counted and named."""
 
 import json
 import os
@@ -23,12 +23,12 @@ USAGE, VIOLATIONS = api.LISTS[1:]
 
 
 def look(at: Target) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
+    """Run the probe and return its measurements, without the prefix of their names."""
     return {seen.name.removeprefix("api."): seen for seen in api.probe(at)}
 
 
 def left_behind(server: Target) -> list[str]:
-    """Return the rules of this run that are still there."""
+    """Return the left-over rules of this run."""
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
     names = {rule["rule_name"] for rule in rules}
@@ -98,7 +98,7 @@ def test_the_real_api_keeps_its_contract(server: Target) -> None:
     ],
 )
 def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
-    """An API that no longer has one of its routes is found out, whichever it is."""
+    """Any missing route is detected."""
     with spoiled(server, on(method, path, status(404))) as at:
         seen = look(at)
     assert seen["contract_kept"].value < seen["contract_kept"].n
@@ -106,7 +106,7 @@ def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
 
 
 def test_a_server_error_is_counted_and_named(server: Target) -> None:
-    """A 500 on one route is a server error and a broken promise."""
+    """A 500 on one route is a server error and a contract fault."""
     with spoiled(server, on("GET", USAGE, status(500))) as at:
         seen = look(at)
     assert seen["server_errors"].value == 1
@@ -132,7 +132,7 @@ def test_a_server_error_is_counted_and_named(server: Target) -> None:
     ],
 )
 def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> None:
-    """A 200 with the wrong body or headers is no kept promise."""
+    """A 200 with the wrong body or headers is a contract fault."""
     with spoiled(server, spoil) as at:
         seen = look(at)
     assert seen["contract_kept"].value < seen["contract_kept"].n
@@ -140,7 +140,7 @@ def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> Non
 
 
 def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None:
-    """An API that takes rules it should refuse is found out, and what it took is gone afterwards."""
+    """Accepted invalid rules are detected, and removed afterwards."""
 
     def lenient(request: Request, response: Response) -> Response:
         if request.method != "POST" or response.status_code != 422:
@@ -174,7 +174,7 @@ def test_an_api_that_is_open_to_all_is_found_out(server: Target) -> None:
 
 
 def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
-    """Ctrl-C in the middle of a rule's life: the rule is removed."""
+    """An interrupt while a rule exists removes the rule."""
     interrupted: list[list[str]] = []
 
     def interrupting(request: Request, response: Response) -> Response:
@@ -189,8 +189,8 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
     assert left_behind(server) == []
 
 
-def test_a_limited_look_waits_as_it_is_told(server: Target) -> None:
-    """The server's own limits are no broken promise: a 429 is tried again after its Retry-After."""
+def test_a_rate_limited_probe_waits_for_retry_after(server: Target) -> None:
+    """The server's own limits are no fault: a 429 is retried after its Retry-After."""
     refused: list[Request] = []
 
     def busy(request: Request, response: Response) -> Response:
@@ -206,7 +206,7 @@ def test_a_limited_look_waits_as_it_is_told(server: Target) -> None:
 
 
 def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
-    """The token must not travel to another host because the server says so."""
+    """A Location with another host never receives the token."""
 
     def away(_: Request, response: Response) -> Response:
         if "Location" in response.headers:
@@ -218,8 +218,8 @@ def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
     assert seen["contract_kept"].value == seen["contract_kept"].n
 
 
-def test_an_api_that_falls_silent_does_not_hold_the_gate() -> None:
-    """After a few requests without any answer no more are sent; what was promised is not kept."""
+def test_an_api_that_falls_silent_does_not_delay_the_gate() -> None:
+    """After a few requests without an answer no more are sent, and the measurements fail."""
     asked: list[bytes] = []
 
     class Once(socketserver.StreamRequestHandler):
@@ -241,7 +241,7 @@ def test_an_api_that_falls_silent_does_not_hold_the_gate() -> None:
     assert "no answer" in seen["contract_kept"].notes[0]
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to measure."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))

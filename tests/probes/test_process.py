@@ -1,4 +1,4 @@
-"""The look at the server's process: alive, the release's executable, and still the same one."""
+"""The process probe: alive, the release's executable, and still the same process."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ from tests.support import clock
 
 
 def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
+    """Run the probe and return its measurements, without the prefix of their names."""
     return {seen.name.removeprefix("process."): seen for seen in process.probe(at, first_seen=first_seen)}
 
 
@@ -58,14 +58,14 @@ def script(tmp_path: Path) -> Path:
 
 
 def test_the_real_server_is_what_was_released(server: Target) -> None:
-    """It is alive, runs the release's executable, and says so itself."""
+    """It is alive, runs the release's executable, and reports its digest."""
     values = {name: (seen.value, seen.n, seen.notes) for name, seen in look(server, server.process).items()}
     assert values == {"alive": (True, 1, ()), "digest_matches": (True, 1, ()), "restarts": (0, 1, ())}
 
 
 @pytest.mark.parametrize("replaced", sorted({False, Path("/proc/self/exe").exists()}))
 def test_a_native_executable_is_known_by_its_content(tmp_path: Path, *, replaced: bool) -> None:
-    """What runs is what counts: on Linux also when its file was replaced after the start."""
+    """The running executable counts: on Linux also when its file was replaced after the start."""
     artifact = tmp_path / "server"
     shutil.copy(shutil.which("cat") or "", artifact)
     released = sha256(artifact)
@@ -83,7 +83,7 @@ def test_a_native_executable_is_known_by_its_content(tmp_path: Path, *, replaced
 
 
 def test_a_python_file_is_known_by_the_command_line(script: Path) -> None:
-    """The interpreter's own file says nothing; its script's content does."""
+    """For a Python server the script is compared, not the interpreter."""
     digest = sha256(script)
     with (
         serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
@@ -96,7 +96,7 @@ def test_a_python_file_is_known_by_the_command_line(script: Path) -> None:
 
 
 def test_a_file_that_is_only_mentioned_does_not_run(script: Path) -> None:
-    """An artifact among the arguments of something else is not what runs."""
+    """An artifact among the arguments of another program does not match."""
     digest, code = sha256(script), "import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
     with (
         serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
@@ -108,7 +108,7 @@ def test_a_file_that_is_only_mentioned_does_not_run(script: Path) -> None:
 
 
 def test_a_server_that_claims_another_digest_is_not_the_release(script: Path) -> None:
-    """The right file with the wrong word does not match."""
+    """The right file with the wrong digest in /health does not match."""
     digest = sha256(script)
     with (
         serving(answering("/health", HEALTHY)) as url,
@@ -120,7 +120,7 @@ def test_a_server_that_claims_another_digest_is_not_the_release(script: Path) ->
 
 
 def test_a_dead_process_is_not_alive(script: Path) -> None:
-    """Neither once it is gone nor while it is a zombie; nothing runs the release then."""
+    """A dead or zombie process is not alive and does not run the release."""
     with running(sys.executable, str(script), artifact=script) as (child, found):
         at = deployed(found, sha256(script), "http://127.0.0.1:9")
         child.kill()
@@ -134,7 +134,7 @@ def test_a_dead_process_is_not_alive(script: Path) -> None:
 
 
 def test_a_reused_pid_is_not_the_process(script: Path) -> None:
-    """The same number with another birth is somebody else."""
+    """The same pid with another birth is another process."""
     with running(sys.executable, str(script), artifact=script) as (_, found):
         other = replace(found, birth=f"{found.birth}0")
         seen = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
@@ -142,14 +142,14 @@ def test_a_reused_pid_is_not_the_process(script: Path) -> None:
 
 
 def test_a_process_is_still_the_same_when_the_clock_is_set(server: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of a machine that has slept jumps; its processes were not restarted."""
+    """A clock jump after a suspend is no restart."""
     clock.step(monkeypatch)
     values = {name: (seen.value, seen.n) for name, seen in look(server, server.process).items()}
     assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1)}
 
 
-def test_a_restart_is_seen(server: Target) -> None:
-    """Another pid, or the same one started later, than at the beginning of the gate."""
+def test_a_restart_is_detected(server: Target) -> None:
+    """Another pid, or a later start of the same one, since the start of the gate is a restart."""
     assert server.process is not None
     for first in (
         replace(server.process, pid=server.process.pid + 1),
@@ -159,21 +159,21 @@ def test_a_restart_is_seen(server: Target) -> None:
 
 
 def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) -> None:
-    """Seen at first and not recorded any more: a failure, not a gap."""
+    """A process observed at first and no longer recorded is a failure."""
     first = Process(2**22 - 1, "long ago", 1.0, Path("/x"))
     seen = look(replace(server, process=None), first)
     assert (seen["alive"].value, seen["alive"].n) == (False, 1)
 
 
-def test_a_process_that_we_never_saw_is_not_judged(server: Target) -> None:
-    """A server somewhere else has a process, but not one that we can look at."""
+def test_an_unobservable_process_is_not_judged(server: Target) -> None:
+    """The process of a remote server is unobservable."""
     seen = look(replace(server, process=None))
     assert set(seen) == {"alive", "digest_matches", "restarts"}
     assert {measurement.n for measurement in seen.values()} == {0}
 
 
 def test_an_unknown_release_is_not_judged(server: Target) -> None:
-    """Without a release there is nothing to compare with; the process can still be seen."""
+    """Without a release the digest has no sample; the process is still observed."""
     seen = look(replace(server, release=None))
     assert seen["digest_matches"].n == 0
     assert seen["alive"].value is True

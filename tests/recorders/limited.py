@@ -60,7 +60,7 @@ class Limited:
         return JSONResponse({"id": number}, self._created)
 
     async def remove(self, request: Request) -> Response:
-        """Take a rule away."""
+        """Delete a rule."""
         del self.rules[request.path_params["id"]]
         return Response(status_code=204)
 

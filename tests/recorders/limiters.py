@@ -14,7 +14,7 @@ Check = Callable[[str, Sequence[Rule], float], bool]
 
 @dataclass
 class Log:
-    """Exact: every rule remembers when it admitted. What is wrong with it is said by its fields."""
+    """An exact limiter: every rule stores its admission times. Its fields introduce faults."""
 
     lower_by: int = 0  # the limit is that much lower than it should be
     stretch: float = 1.0  # the window is that much longer

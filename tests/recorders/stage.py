@@ -1,4 +1,4 @@
-"""Running one recorder in a test, and the server that it looks at."""
+"""Runs one recorder in a test, and its server."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ def timeline_of(folder: Path, look: str = "look") -> list[dict[str, Any]]:
 
 
 class Server:
-    """The live WebSocket and the rules of a server, right unless told otherwise. Time runs faster: a beat is 0.1 s."""
+    """A server's live WebSocket and rules, correct by default. Time runs faster: a beat is 0.1 s."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Server:
         alerts: bool = True,
         firing_until_beat: int = 0,
     ) -> None:
-        """Say at which (client, beat) stats are sent or the client is dropped, and who is not told of events."""
+        """Set at which (client, beat) stats are sent or the client is dropped, and which clients get no events."""
         self.beats, self.drops, self.deaf = beats, drops, deaf
         self.created, self.enforced, self.alerts, self.firing_until_beat = created, enforced, alerts, firing_until_beat
         self.clients: list[asyncio.Queue[str]] = []
@@ -69,7 +69,7 @@ class Server:
         ]
 
     async def live(self, websocket: WebSocket) -> None:
-        """Beat, and tell what happens, until the client leaves."""
+        """Send beats and events until the client disconnects."""
         await websocket.accept()
         beating = asyncio.create_task(self._beat(websocket))
         with contextlib.suppress(WebSocketDisconnect):
@@ -92,7 +92,7 @@ class Server:
                 return
 
     async def config(self, request: Request) -> Response:
-        """Take a rule, or answer a request by the rules there are."""
+        """Create a rule, or answer a request by the existing rules."""
         if request.method == "POST":
             rule = await request.json()
             self.asked.append(f"POST {rule['rule_name']}")
@@ -110,7 +110,7 @@ class Server:
         return JSONResponse({"items": [], "total": 0})
 
     async def remove(self, request: Request) -> Response:
-        """Take a rule away."""
+        """Delete a rule."""
         self.asked.append("DELETE")
         self.rules.pop(request.path_params["id"])
         return Response(status_code=204)

@@ -49,13 +49,13 @@ def recorders(
 
 
 def measured(folder: Path) -> dict[str, Measurement]:
-    """What the process wrote down."""
+    """The measurements of the process."""
     records = jsonl.read(folder / "measurements.jsonl")
     return {record["name"]: Measurement.from_json(record) for record in records}
 
 
 def until(done: Callable[[], bool]) -> None:
-    """Wait, but not for ever."""
+    """Wait with a time limit."""
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
@@ -69,7 +69,7 @@ def rules(at: Target) -> list[str]:
 
 
 def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Target) -> None:
-    """Every measurement of every recorded criterion is there, over the whole window, and right."""
+    """Every measurement of every recorded criterion exists, over the whole window, and is correct."""
     before = rules(server)
     with recorders(tmp_path, LOOKS, server) as process:
         assert process.wait(40) == 0, (tmp_path / "recorders.err").read_text()
@@ -93,10 +93,8 @@ def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Targe
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_told_to_stop_it_takes_its_rule_away_and_says_how_long_it_looked(
-    tmp_path: Path, number: int, code: int
-) -> None:
-    """What was seen until then is kept, and its window cannot pass for the whole; the target is left as it was."""
+def test_a_stop_removes_the_rule_and_keeps_the_window(tmp_path: Path, number: int, code: int) -> None:
+    """A stop keeps the measurements, with their short window, and leaves no rule in the target."""
     fake = Server()
     with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
         until(lambda: bool(fake.rules))
@@ -115,7 +113,7 @@ def test_told_to_stop_it_takes_its_rule_away_and_says_how_long_it_looked(
 
 
 def test_it_ends_with_the_gate(tmp_path: Path) -> None:
-    """The end of standard input means that the gate is gone: the rule is taken away here as well."""
+    """The end of standard input stops the recorders and removes the rule."""
     fake = Server()
     with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
         until(lambda: bool(fake.rules))
@@ -128,7 +126,7 @@ def test_it_ends_with_the_gate(tmp_path: Path) -> None:
 
 
 def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
-    """Also one that is not the server's: a line that is an error is shown to people."""
+    """Secrets are redacted, also foreign ones, as notes quote log lines."""
     log = tmp_path / "server.log"
     log.write_text('{"level": "error", "msg": "refused: key sk-canary"}\n')
     given = target("http://127.0.0.1:9", log=Log(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",))
@@ -138,7 +136,7 @@ def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
 
 
 def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
-    """It says what broke, without samples, and the exit code says that not all is well."""
+    """A broken recorder reports its error, without samples, and the exit code is 1."""
     looks = {"connections": {"window_s": 0.1}, "memory": {"window_s": 0.1, "interval_s": 0.1}}  # without its interval
     with recorders(tmp_path, looks, target("http://127.0.0.1:9")) as process:
         assert process.wait(20) == 1
@@ -156,10 +154,10 @@ def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
         (target("http://127.0.0.1:9"), {"log": {"window_s": 1}, "moon": {"window_s": 1}}, "moon unknown; known: log"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_a_bad_argument_gives_one_line(
     tmp_path: Path, given: Target | None, looks: dict[str, dict[str, float]], why: str
 ) -> None:
-    """Exit code 4 and no traceback."""
+    """Bad arguments give exit code 4 without a traceback."""
     argv = [sys.executable, "-m", "gaia_checks.recorders", "--folder", str(tmp_path), "--looks", json.dumps(looks)]
     line = (json.dumps(given.to_json()) if given else "nonsense") + "\n"
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""The look at the dashboard: the real page does everything; each fault is found by the measurement it belongs to."""
+"""The dashboard probe: the real page passes; each fault shows in its own measurement."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Place:
         self.switch = switch
 
     def traces(self) -> list[str]:
-        """Where the rule of the look, or what was counted for it, still is."""
+        """Where the probe's rule, or its counts, are left over."""
         name = f"{key(self.target)}-dashboard"
         asked = {
             "config": {"rule_name": name},
@@ -59,7 +59,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A server with an admin token that has told already what it decided, as every server under a gate has."""
+    """A server with an admin token whose analytics already have decisions, as under a gate."""
     folder = tmp_path_factory.mktemp("dashboard")
     executable, switch = faults.write(folder)
     with migrated(postgres) as dsn, servers.real(executable, dsn, folder / "server.log") as target:
@@ -77,25 +77,25 @@ def until(happened: Callable[[], bool], within_s: float = 15) -> None:
 
 
 def decided(at: Target) -> int:
-    """How many requests the server says to have admitted."""
+    """How many admitted requests the server reports."""
     with client(at) as http:
         admitted: int = http.get("/api/admin/quotas/analytics").json()["totals"]["admitted"]
     return admitted
 
 
 def look(at: Target, **changes: Any) -> dict[str, Measurement]:
-    """Take a look and return its measurements without the look's name."""
+    """Run the probe and return its measurements, without the prefix of their names."""
     patience = {"ready_within_s": 4, "live_within_s": 5, "reconnect_within_s": 31, **changes}
     return {seen.name.removeprefix("dashboard."): seen for seen in dashboard_probe.probe(at, **patience)}
 
 
 def wrong(seen: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:
-    """What is not well, and the notes on it."""
+    """The failed measurements, with their notes."""
     return {name: seen[name].notes for name, well in WELL.items() if seen[name].value != well}
 
 
 def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
-    """It gives all that the criterion asks for, pictures of each tab, and leaves nothing behind."""
+    """It gives all required measurements and a screenshot of each tab, and leaves nothing behind."""
     seen = look(place.target, pictures=tmp_path)
     assert wrong(seen) == {}
     assert seen["tabs_working"].n == 6
@@ -110,7 +110,7 @@ def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
 
 
 def scripts(*changes: tuple[str, str, str]) -> tuple[Way, ...]:
-    """A fault: texts in scripts of the page are others."""
+    """A fault that replaces texts in the page's scripts."""
     for file, old, _ in changes:
         assert old in (FILES / file).read_text(), old
     return tuple(Changed(asks=f"GET /admin/assets/{file}", old=re.escape(old), new=new) for file, old, new in changes)
@@ -190,7 +190,7 @@ NO_PICTURES = {"all but live", "there is no page"}
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: str) -> None:
-    """The measurement says in a note what was wrong; all others hold, nothing is left, no picture tells the token."""
+    """Only this measurement fails, with a note; nothing is left over, no screenshot shows the token."""
     ways, expected = FAULTS[fault]
     with place.switch.on(*ways):
         seen = look(place.target, ready_within_s=3, live_within_s=4, reconnect_within_s=5, pictures=tmp_path)
@@ -208,7 +208,7 @@ def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: 
 def test_a_page_behind_tls_is_used_under_its_own_name(
     postgres: str, executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also at an IPv6 address, with the certificate of an authority that only SSL_CERT_FILE knows, and no token."""
+    """Works at an IPv6 address, with an authority of SSL_CERT_FILE, and without a token."""
     certificate = certificates.make(tmp_path, "IP:::1")
     monkeypatch.setenv("SSL_CERT_FILE", certificate.authority)
     with (
@@ -222,7 +222,7 @@ def test_a_page_behind_tls_is_used_under_its_own_name(
 
 
 def test_a_token_that_is_not_taken_leads_nowhere(place: Place) -> None:
-    """The page says so, and the note repeats it."""
+    """The note quotes the page's alert about the wrong token."""
     seen = look(replace(place.target, admin_token="another-token"), ready_within_s=2)
     assert wrong(seen).keys() == WELL.keys() - {"errors"}
     assert wrong(seen)["rule_edited"] == (
@@ -230,21 +230,21 @@ def test_a_token_that_is_not_taken_leads_nowhere(place: Place) -> None:
     )
 
 
-def test_a_page_that_asks_for_a_token_that_we_do_not_have_decides_nothing(place: Place) -> None:
-    """The message says what to set."""
+def test_a_required_token_that_is_missing_decides_nothing(place: Place) -> None:
+    """The message names the variable to set."""
     with pytest.raises(Inconclusive, match="requires the admin token, and the gate has none; set ADMIN_TOKEN"):
         look(replace(place.target, admin_token=None))
 
 
-def test_a_server_that_is_not_well_has_no_dashboard_to_judge() -> None:
-    """Its health says that already."""
+def test_an_unhealthy_server_is_inconclusive() -> None:
+    """An unhealthy server makes the probe inconclusive."""
     unwell = answering("/health", {"status": "unhealthy"}, 503)
     with serving(unwell) as url, pytest.raises(Inconclusive, match="GET /health answered 503"):
         look(target(url))
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to look at."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))
 
@@ -260,7 +260,7 @@ dashboard_probe.probe(target, ready_within_s=4, live_within_s=5, reconnect_withi
 
 @contextmanager
 def looking(place: Place, folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """A look in a process of its own, in the middle of its work, and the processes that it has started."""
+    """A probe in its own process, in the middle of its work, with its child processes."""
     (folder / "target.json").write_text(json.dumps(place.target.to_json()))
     with (folder / "target.json").open() as record:
         process = subprocess.Popen(
@@ -276,7 +276,7 @@ def looking(place: Place, folder: Path) -> Iterator[tuple[subprocess.Popen[str],
 
 
 def test_an_interrupted_look_leaves_nothing(place: Place, tmp_path: Path) -> None:
-    """Ctrl-C reaches browser and look at once: both end, the rule is gone, and nothing but the interrupt is said."""
+    """An interrupt stops browser and probe, removes the rule, and prints only the interrupt."""
     with looking(place, tmp_path) as (process, started):
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=10)
@@ -287,7 +287,7 @@ def test_an_interrupted_look_leaves_nothing(place: Place, tmp_path: Path) -> Non
 
 
 def test_a_killed_look_leaves_no_browser(place: Place, tmp_path: Path) -> None:
-    """Its rule is left to the next gate."""
+    """After a kill only the rule is left, for the next gate to remove."""
     with looking(place, tmp_path) as (process, started):
         assert any("chrom" in one.name() for one in started)
         process.kill()

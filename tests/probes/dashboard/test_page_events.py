@@ -1,4 +1,4 @@
-"""What a page should not do is noticed, each thing by its name; what is provoked on purpose is not."""
+"""A page's faults are recorded and named; deliberate outages are not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ from tests.probes.servers import TOKEN, answering, serving
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser, for which only this machine exists."""
+    """One browser that reaches only this machine."""
     with browser.launched("--host-resolver-rules=MAP *.example ~NOTFOUND") as chromium:
         yield chromium
 
 
 @contextmanager
 def visited(chromium: Browser, script: str) -> Iterator[tuple[PageEvents, Page]]:
-    """Load a page with this script, watched from the beginning, and wait until the script says that it has ended."""
+    """Load a page with this script, record its events, and wait until the script has finished."""
     html = f"<script type=module>try {{ {script} }} finally {{ document.title = 'ended' }}</script>"
     served = (answering("/", html, media="text/html"), answering("/secret", {}, 401), answering("/right", {}))
     with serving(*served) as url:
@@ -56,14 +56,14 @@ def visited(chromium: Browser, script: str) -> Iterator[tuple[PageEvents, Page]]
     ],
 )
 def test_what_is_wrong_is_named(chromium: Browser, script: str, wrong: list[str]) -> None:
-    """Errors of scripts, refusals, other hosts and the token in an address; nothing else."""
+    """Script errors, failed answers, other hosts and the token in a URL are faults; nothing else."""
     with visited(chromium, script) as (events, _):
         assert events.wrong == wrong
         assert events.requests >= 1
 
 
 def test_a_401_is_how_a_page_learns_that_it_must_sign_in(chromium: Browser) -> None:
-    """Signed in, it is a refusal like any other."""
+    """After the sign-in a 401 is a fault."""
     with visited(chromium, "await fetch('/secret')") as (events, page):
         assert events.wrong == []
         events.signed_out = False
@@ -72,7 +72,7 @@ def test_a_401_is_how_a_page_learns_that_it_must_sign_in(chromium: Browser) -> N
 
 
 def test_a_page_stays_loaded_once_it_is_entered(chromium: Browser) -> None:
-    """What is seen on it has come without a reload."""
+    """A reload after the sign-in is a fault."""
     with visited(chromium, "") as (events, page):
         page.reload()
         page.evaluate("location.hash = 'elsewhere'")
@@ -83,7 +83,7 @@ def test_a_page_stays_loaded_once_it_is_entered(chromium: Browser) -> None:
 
 
 def test_a_page_is_quiet_when_nothing_is_on_its_way(chromium: Browser) -> None:
-    """Neither what it just asked nor what it waits for."""
+    """A page is not quiet after a recent request or with a pending one."""
     with visited(chromium, "") as (events, page):
         page.wait_for_timeout(250)
         assert events.quiet(0.2)
@@ -97,7 +97,7 @@ def test_a_page_is_quiet_when_nothing_is_on_its_way(chromium: Browser) -> None:
 
 
 def test_nothing_is_reached_during_an_outage(chromium: Browser) -> None:
-    """Requests that fail meanwhile are no faults of the page."""
+    """Requests that fail during an outage are no faults."""
     with visited(chromium, "") as (events, page):
         with events.outage():
             page.evaluate("fetch('http://127.0.0.1:1').catch(() => 0)")
@@ -105,7 +105,7 @@ def test_nothing_is_reached_during_an_outage(chromium: Browser) -> None:
 
 
 def test_a_token_that_can_be_read_is_wrong(chromium: Browser) -> None:
-    """Then no picture may be taken, either."""
+    """A visible token is a fault, and prevents the screenshot."""
     with visited(chromium, "") as (events, _):
         assert not events.shows_secret("nothing")
         assert events.wrong == []

@@ -1,4 +1,4 @@
-"""One can go back to the release before, with what was stored; where one cannot, it is said."""
+"""Rollback to the previous release keeps stored data; a failed rollback is reported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,7 +20,7 @@ from tests.probes.servers import RUN, target
 
 @contextmanager
 def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS) -> Iterator[Copy]:
-    """A copy of a release beside a target that has no release before it."""
+    """A rehearsal copy beside a target without a previous release."""
     with copies.place() as here:
         origin = replace(here, home=folder / "target")
         paths.prepare(paths.of(origin))
@@ -34,12 +34,12 @@ def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS
 
 
 def precede(copy: Copy, before: Path) -> None:
-    """Let a release be the one before."""
+    """Make a release the previous one."""
     links.point(paths.of(copy.origin).releases, current=copy.current, previous=before)
 
 
 def look(copy: Copy) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
+    """Run the probe and return its measurements, without the prefix of their names."""
     seen = rollback.probe(target("http://127.0.0.1:1"), copy=nullcontext(copy))
     return {each.name.removeprefix("rollback."): each for each in seen}
 
@@ -47,7 +47,7 @@ def look(copy: Copy) -> dict[str, Measurement]:
 def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_missed(
     executable: Path, tmp_path: Path
 ) -> None:
-    """Deleted quotas are named after every step; the release, its rules and its windows come back, and the schema."""
+    """Deleted quotas are named after every step; the rest of the rollback works."""
     migrations = copies.variant(tmp_path / "migrations")
     (migrations / "051_forget.sql").write_text("DELETE FROM resource_quotas;\n")
     (migrations / "rollback" / "051_forget.sql").write_text("SELECT 1;\n")
@@ -74,7 +74,7 @@ def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_m
 def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named(
     executable: Path, tmp_path: Path
 ) -> None:
-    """Both are failures, each with its own reason."""
+    """Both fail, each with its own reason."""
     migrations = copies.variant(
         tmp_path / "migrations", ("DROP TABLE rate_limit_stats;\n", ""), file="rollback/050_rate_limiting.sql"
     )
@@ -93,7 +93,7 @@ def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_without_a_whole_release_before_nothing_is_decided(executable: Path, tmp_path: Path, damaged: bool) -> None:
-    """There is none, or it is not the one that was released: no sample, and the reason; the schema is looked at."""
+    """Without the released previous build there is no sample but a reason; the schema is still checked."""
     with copy_of(executable, tmp_path) as copy:
         if damaged:
             before = stand_in_release.make(copy.current, paths.of(copy.origin).releases)

@@ -1,4 +1,4 @@
-"""What headers must tell: right ones are never called wrong, wrong ones always."""
+"""Header checks: correct headers are never rejected, wrong ones always."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ EPOCH_S = 1_772_000_000.4  # at the zero of our clock
 
 
 def lower(**headers: str) -> dict[str, str]:
-    """Headers as they come: `RateLimit_Policy="..."`."""
+    """Headers by lower-case name: `RateLimit_Policy="..."`."""
     return {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
 
@@ -38,7 +38,7 @@ FIRST = (at(0, True, 1, 60), at(10, True, 0, 51))
 
 
 def test_right_headers_are_right() -> None:
-    """Whether the request is admitted or not."""
+    """Correct headers pass, of admitted and refused requests."""
     assert wrong([*FIRST, at(20.5, False, 0, 40)], MINUTE, EPOCH_S) == [None, None, None]
 
 
@@ -66,14 +66,14 @@ def test_right_headers_are_right() -> None:
     ],
 )
 def test_wrong_headers_are_wrong(headers: Mapping[str, str], why: str) -> None:
-    """One that is missing, cannot be read, or says what cannot be."""
+    """A missing, unreadable or impossible header is named."""
     first, second, third = wrong([*FIRST, at(20.5, False, 0, 40, **headers)], MINUTE, EPOCH_S)
     assert (first, second) == (None, None)
     assert str(third).startswith(why)
 
 
 def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
-    """One admitted before counts, one under way may, one that has left does not; one without an answer may."""
+    """Earlier admissions count, pending and unanswered ones may, expired ones do not."""
     rule = Rule("requests_per_second", 5)
     told = [
         Exchange(0.0, 0.1, True, {}),  # it has left
@@ -90,13 +90,13 @@ def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
 
 
 def test_a_wrong_clock_is_wrong() -> None:
-    """A Reset that is consistent with itself is of no use when it is an hour away."""
+    """A consistent Reset is wrong when it is an hour off."""
     answer = at(0, True, 1, 60, X_RateLimit_Reset=str(math.ceil(EPOCH_S + 3660.005)))
     assert "X-RateLimit-Reset is +3600 s away" in str(wrong([answer], MINUTE, EPOCH_S)[0])
 
 
 def test_rules_of_others_may_refuse() -> None:
-    """Then ours has some left, and when to come back is not ours to say."""
+    """With another rule refusing, the gate's rule has some left, and Retry-After is not checked."""
     headers = {
         "RateLimit_Policy": '"everybody";q=1000;w=1, "ours";q=2;w=60',
         "RateLimit": '"everybody";r=0;t=1, "ours";r=1;t=50',
@@ -114,7 +114,7 @@ RULES = {"second": Rule("requests_per_second", 3), "minute": Rule("requests_per_
 
 @st.composite
 def seen(draw: st.DrawFn) -> list[Exchange]:
-    """What clients see of a right limiter under two rules, at any pace and with any delays."""
+    """A client's view of a correct limiter with two rules, at any pace and with any delays."""
     log, told = Log(), []
     for moment in sorted(draw(st.lists(st.floats(0, 90), max_size=40))):
         admitted = log("key", tuple(RULES.values()), moment)
@@ -141,5 +141,5 @@ def seen(draw: st.DrawFn) -> list[Exchange]:
 
 @given(seen())
 def test_a_right_limiter_is_never_called_wrong(told: list[Exchange]) -> None:
-    """However slow its answers are, and whichever are lost."""
+    """Slow and lost answers never make a correct limiter wrong."""
     assert wrong(told, RULES, EPOCH_S) == [None] * len(told)

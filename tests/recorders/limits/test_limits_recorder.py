@@ -1,4 +1,4 @@
-"""The look at limits: the real server passes, and whatever is wrong with a limiter fails with its reason."""
+"""The limits recorder: the real server passes, and every fault of a limiter fails with its reason."""
 
 import asyncio
 import random
@@ -22,15 +22,15 @@ from tests.recorders.limiters import FAULTS, Log
 
 CLIENTS = 32
 WHOLE_S = 4.6
-"""So much of the look has enough of everything."""
+"""This window has enough samples of everything."""
 
 SHORT_S = 1.7
-"""So much shows most of what is wrong."""
+"""This window detects most faults."""
 
 
 @pytest.fixture(autouse=True)
 def in_force_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process is all that the servers here have."""
+    """Shorten the settling time: these servers have a single process."""
     monkeypatch.setattr(temporary_rules, "SETTLE_S", 0.0)
 
 
@@ -40,7 +40,7 @@ def look(at: Target, folder: Path, window_s: float) -> dict[str, Measurement]:
 
 
 def judged(seen: dict[str, Measurement], window_s: float) -> CriterionVerdict:
-    """The verdict about what is on file."""
+    """The verdict on the recorded measurements."""
     loaded = criteria.load(overrides={"limits": {"window_s": window_s}})
     criterion = next(criterion for criterion in loaded.criteria if criterion.id == "qa.rate_limiting")
     files = [Measurement.from_json(measurement.to_json()) for measurement in seen.values()]
@@ -48,7 +48,7 @@ def judged(seen: dict[str, Measurement], window_s: float) -> CriterionVerdict:
 
 
 def verdict(server: Limited, folder: Path, window_s: float = SHORT_S) -> CriterionVerdict:
-    """Look at a small server, and judge."""
+    """Record a small server, and judge."""
     with serving(*server.routes) as url:
         seen = look(target(url), folder, window_s)
     assert not server.rules  # they were taken away
@@ -56,7 +56,7 @@ def verdict(server: Limited, folder: Path, window_s: float = SHORT_S) -> Criteri
 
 
 def test_the_real_server_is_right(tmp_path: Path, server: Target) -> None:
-    """Nothing is wrong with its decisions and its headers, and much would have shown it."""
+    """Its decisions and headers are correct, with many samples."""
     seen = look(server, tmp_path, WHOLE_S)
     result = judged(seen, WHOLE_S)
     assert result.state is State.PASS, [finding.why for finding in result.checks]
@@ -69,7 +69,7 @@ def test_the_real_server_is_right(tmp_path: Path, server: Target) -> None:
 
 
 def test_a_small_right_server_is_right(tmp_path: Path) -> None:
-    """What is done to it below is all that is wrong with it."""
+    """The small server passes without a fault."""
     result = verdict(Limited(), tmp_path, WHOLE_S)
     assert result.state is State.PASS, [finding.why for finding in result.checks]
 
@@ -90,7 +90,7 @@ DENIES = "refusals within a limit at least, most of them by gaia-run-"
     ids=["checks, then counts", "fixed windows", "an error admits", "one too few", "keys are mixed up"],
 )
 def test_a_wrong_limiter_fails(tmp_path: Path, server: Callable[[], Limited], why: str) -> None:
-    """The verdict says how many decisions were wrong and by which limit."""
+    """The verdict has the number of wrong decisions and the limit."""
     result = verdict(server(), tmp_path)
     assert result.state is State.FAIL, [finding.why for finding in result.checks]
     assert any(why in finding.why and finding.state is State.FAIL for finding in result.checks)
@@ -135,15 +135,15 @@ def failing(every: int) -> Spoil:
     ids=["no Retry-After", "no RateLimit", "a later Retry-After", "another Reset", "errors"],
 )
 def test_a_wrong_answer_fails(tmp_path: Path, spoil: Spoil, why: str) -> None:
-    """Decisions are right, and what is told of them is not; nobody is accused of a wrong decision."""
+    """Wrong headers fail alone; correct decisions stay correct."""
     result = verdict(Limited(spoil=spoil), tmp_path)
     assert result.state is State.FAIL
     assert why in result.why
     assert all(finding.state is not State.FAIL for finding in result.checks[1:3])
 
 
-def test_what_rules_of_others_refuse_is_nobodys_fault(tmp_path: Path) -> None:
-    """Too much of it, and nothing is decided: the verdict names the rule."""
+def test_refusals_by_other_rules_are_inconclusive(tmp_path: Path) -> None:
+    """Too many refusals by another rule are inconclusive: the verdict names the rule."""
     result = verdict(Limited(others=5), tmp_path)
     assert result.state is State.INCONCLUSIVE
     assert "limits.refused_by_others is 0." in result.why
@@ -155,7 +155,7 @@ def test_what_rules_of_others_refuse_is_nobodys_fault(tmp_path: Path) -> None:
     ("created", "why"), [(503, "answered 503 instead of 201"), (None, "All connection attempts failed")]
 )
 def test_a_server_without_our_rules_is_not_judged(tmp_path: Path, created: int | None, why: str) -> None:
-    """There was nothing to look at: every measurement says why."""
+    """Without the rules every measurement has no samples, but a reason."""
     if created:
         with serving(*Limited(created=created).routes) as url:
             seen = look(target(url), tmp_path, SHORT_S)
@@ -166,8 +166,8 @@ def test_a_server_without_our_rules_is_not_judged(tmp_path: Path, created: int |
     assert judged(seen, SHORT_S).state is State.INCONCLUSIVE
 
 
-def test_told_to_end_it_says_how_long_it_looked(tmp_path: Path) -> None:
-    """It ends within a second, takes its rules away, and what it saw cannot pass for the whole."""
+def test_a_stopped_recorder_reports_its_window(tmp_path: Path) -> None:
+    """A stop ends it within a second, removes its rules, and its short window cannot pass."""
     server = Limited()
 
     async def record(at: Target) -> tuple[list[Measurement], float]:
@@ -185,7 +185,7 @@ def test_told_to_end_it_says_how_long_it_looked(tmp_path: Path) -> None:
 
 
 def test_all_rules_are_ones_that_the_gate_would_remove() -> None:
-    """They are named after the run, and so are the keys that they limit."""
+    """Rules and keys carry the run's name."""
     ours = limits_recorder.keys(target("http://x"), CLIENTS)
     names = [name for key in ours.values() for name in (key.name, *key.rules)]
     assert all(name.startswith(f"gaia-run-{RUN}-limits-") for name in names)

@@ -1,4 +1,4 @@
-"""One request on a connection of its own, to servers that answer in every way there is."""
+"""One request on its own connection, to servers with all kinds of answers."""
 
 import asyncio
 import math
@@ -15,7 +15,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, Reply, str]:
-    """Ask once; return when it was sent, the reply, and the request as it came."""
+    """Send once; return the send time, the reply, and the request as received."""
     came: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ def saying(*pieces: bytes) -> Answer:
     ids=["whole", "in pieces", "in chunks", "after an interim one"],
 )
 def test_an_answer_is_read_whatever_its_framing(pieces: tuple[bytes, ...], headers: dict[str, str]) -> None:
-    """Its status, its headers, and when it was whole."""
+    """A reply has its status, its headers, and the time when it was complete."""
     sent_s, reply, _ = ask(saying(*pieces))
     assert (reply.status, reply.why) == (404, "")
     assert sent_s < reply.received_s < sent_s + 5
@@ -72,8 +72,8 @@ def test_an_answer_is_read_whatever_its_framing(pieces: tuple[bytes, ...], heade
     assert "x-early" not in reply.headers
 
 
-def test_a_request_says_who_asks() -> None:
-    """The key, the token, and the path below the target's own."""
+def test_a_request_carries_key_and_token() -> None:
+    """A request carries the key, the token, and the path below the target's."""
     _, _, came = ask(saying(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"), base="/gaia", token="secret-token")
     lines = came.split("\r\n")
     assert lines[0] == "GET /gaia/api/nothing HTTP/1.1"
@@ -90,15 +90,15 @@ def test_a_request_says_who_asks() -> None:
     ],
     ids=["nobody listens", "nothing", "half an answer", "not HTTP"],
 )
-def test_no_answer_says_why(answer: Answer | None, why: str) -> None:
-    """It may have been counted at any time."""
+def test_no_answer_has_a_reason(answer: Answer | None, why: str) -> None:
+    """A request without an answer has a reason and no receive time."""
     _, reply, _ = ask(answer)
     assert (reply.status, reply.received_s) == (None, math.inf)
     assert reply.why.startswith(why)
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer within the time that every look allows is none."""
+    """No answer within the time limit is a failure."""
     monkeypatch.setattr(request, "READ_S", 0.1)
 
     async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:

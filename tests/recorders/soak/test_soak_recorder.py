@@ -23,7 +23,7 @@ WINDOW_S = 1.0
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let everything follow quickly; what is done is as in a real soak."""
+    """Shorten all times; the steps are those of a real soak."""
     monkeypatch.setattr(soak_clients, "CONNECTING_S", 0.1)
     monkeypatch.setattr(trigger_events, "SPACING_S", 0.002)
     monkeypatch.setattr(temporary_rules, "SETTLE_S", 0.0)
@@ -44,8 +44,8 @@ def values(seen: dict[str, Measurement]) -> dict[str, Any]:
     return {name.removeprefix("soak."): measurement.value for name, measurement in seen.items()}
 
 
-def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
-    """All connected, none dropped, no silence, both events told to all; the rule came and went."""
+def test_a_correct_server_passes(tmp_path: Path) -> None:
+    """All connected, none dropped, no gap, both events delivered to all; the rule was created and removed."""
     server = Server()
     seen = look(server, tmp_path)
     found = values(seen)
@@ -70,8 +70,8 @@ def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
     assert last["worst"].startswith(f"{CLIENTS} clients, worst stats gap 0.")
 
 
-def test_what_happens_to_one_of_many_is_seen(tmp_path: Path) -> None:
-    """One is dropped and stays so, one hears nothing for six beats, two are not told of events."""
+def test_a_fault_of_one_client_is_detected(tmp_path: Path) -> None:
+    """One client is dropped, one receives nothing for six beats, two receive no events."""
     server = Server(
         drops=lambda client, beat: client == 0 and beat == 4,
         beats=lambda client, beat: client != 1 or not 3 <= beat < 9,
@@ -92,7 +92,7 @@ def test_what_happens_to_one_of_many_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
-    """Without a beat the gap is as long as the soak; an alert that never fires is told to nobody."""
+    """Without messages the gap is the whole soak; an alert that never fires is delivered to none."""
     seen = look(Server(beats=lambda _client, _beat: False, alerts=False), tmp_path)
     found = values(seen)
     assert found["stats_gap"] >= WINDOW_S
@@ -102,7 +102,7 @@ def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
 
 
 def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_off() -> None:
-    """Its first connection is not waited for any longer than the second."""
+    """The time limit applies to the first connection as well."""
     silent = Server(beats=lambda _client, _beat: False, deaf=lambda _client: True)
 
     async def cut(url: str) -> None:
@@ -114,8 +114,8 @@ def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_o
         asyncio.run(cut(url))
 
 
-def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
-    """An alert that is told to nobody is known after the middle of the window; the look need not last until its end."""
+def test_the_events_are_measured_before_the_end(tmp_path: Path) -> None:
+    """An undelivered alert is measured after the middle of the window, before the end."""
     stop = asyncio.Event()
 
     def known() -> bool:
@@ -138,7 +138,7 @@ def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
 
 
 def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
-    """It would not be told again; when it ends in time, ours is told, else nothing is decided."""
+    """A firing alert is not sent again; the own one is measured if it resolves in time, else inconclusive."""
     late = look(Server(firing_until_beat=18), tmp_path, window_s=3)  # in the middle, at 1.5 s, it still fires
     assert values(late)["alert_delivered"] == CLIENTS
     seen = look(Server(firing_until_beat=10_000), tmp_path)
@@ -155,8 +155,8 @@ def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
     ],
     ids=["no rule", "not limited"],
 )
-def test_events_that_could_not_be_provoked_decide_nothing(tmp_path: Path, server: Server, why: str) -> None:
-    """There was nothing to tell; the rest of the soak counts."""
+def test_events_that_cannot_be_triggered_decide_nothing(tmp_path: Path, server: Server, why: str) -> None:
+    """Events that cannot be triggered give n = 0; the rest of the soak counts."""
     seen = look(server, tmp_path)
     for name in ("soak.violation_delivered", "soak.alert_delivered"):
         assert seen[name].n == 0
@@ -165,8 +165,8 @@ def test_events_that_could_not_be_provoked_decide_nothing(tmp_path: Path, server
     assert not server.rules
 
 
-def test_nobody_listening_is_seen_at_once(tmp_path: Path) -> None:
-    """No client connects: that is certain, and nothing else was seen."""
+def test_a_soak_without_clients_stops_at_once(tmp_path: Path) -> None:
+    """Without a connected client, only that number is measured."""
     nowhere = target(f"http://127.0.0.1:{free_port()}")
     seen = stage.run(soak_recorder.record, nowhere, tmp_path, clients=CLIENTS, window_s=600)
     assert (seen["soak.clients_connected"].value, seen["soak.clients_connected"].n) == (0, CLIENTS)
@@ -175,7 +175,7 @@ def test_nobody_listening_is_seen_at_once(tmp_path: Path) -> None:
 
 
 def test_the_rule_of_the_soak_is_one_that_the_gate_would_remove() -> None:
-    """It is named after the run, and limits a key that nobody else sends."""
+    """The rule carries the run's name, and limits a key of this run alone."""
     rule = trigger_events.rule(target("http://x"))
     assert str(rule["rule_name"]).startswith(f"gaia-run-{RUN}-")
     assert rule["scope_value"] == f"gaia-soak-{RUN}"
