@@ -57,7 +57,7 @@ def saying(line: str) -> Break:
 def crashing_after_the_websocket(place: Place) -> Iterator[Place]:
     """Kill the server after a WebSocket has closed: no client is connected then, and the supervisor restarts it."""
     try:
-        with place.switch.on(Crashing(asks="GET /ws/")):
+        with place.switch.on(Crashing(request="GET /ws/")):
             yield place
     finally:
         place.until_it_serves()

@@ -28,6 +28,6 @@ def expect_red(outcome: Outcome, criterion: str, fault: Fault) -> None:
     """Check that verdict, exit code and terminal name only this criterion, with the reason."""
     failed = {name: why for name, why in outcome.not_passed().items() if outcome.states[name] == "fail"}
     assert set(failed) == {criterion}, outcome.output
-    assert fault.seen in failed[criterion], failed[criterion]
+    assert fault.reason in failed[criterion], failed[criterion]
     assert outcome.code == 1, outcome.output
     assert re.findall(r"✗ fail +(\S+)", outcome.output) == [criterion], outcome.output

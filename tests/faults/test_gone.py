@@ -39,7 +39,7 @@ def test_a_stopped_database_is_named(here: Place) -> None:
             "SELECT pg_read_file('postmaster.pid', 0, 20), current_setting('data_directory')"
         ).fetchone()
     assert row is not None
-    (Path(row[1]) / "global" / "pg_control").rename(Path(row[1]) / "pg_control.away")  # nobody can start it again
+    (Path(row[1]) / "global" / "pg_control").rename(Path(row[1]) / "pg_control.away")  # it cannot be restarted
     os.kill(int(str(row[0]).split()[0]), signal.SIGINT)
     outcome = here.gate(SHORT)
     assert outcome.code in (1, 8), outcome.output

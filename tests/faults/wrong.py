@@ -34,7 +34,7 @@ class Answered(Way):
     status: int
     body: str = _PROBLEM
 
-    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - nobody is asked
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - answers itself
         """Answer at once."""
         media = b"application/problem+json" if self.status >= 400 else b"application/json"
         headers = [(b"content-type", media), (b"content-length", str(len(self.body)).encode())]
@@ -53,19 +53,19 @@ class Changed(Way):
     new: str = ""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Hold an answer back until it is whole, and change it."""
-        begun: dict[str, Any] = {}
+        """Collect an answer until it is complete, and change it."""
+        start_message: dict[str, Any] = {}
         body = b""
 
         async def sent(message: Any) -> None:
             nonlocal body
             if message["type"] == "http.response.start" and self.of in (0, message["status"]):
-                begun.update(message)
-            elif message["type"] == "http.response.body" and begun:
+                start_message.update(message)
+            elif message["type"] == "http.response.body" and start_message:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
                     changed = self._in_other_words(body)
-                    await send(self._begun(begun, len(changed)))
+                    await send(self._start(start_message, len(changed)))
                     await send({"type": "http.response.body", "body": changed})
             elif message["type"] == "websocket.send":
                 await send({**message, "text": self._in_other_words(message["text"].encode()).decode()})
@@ -74,7 +74,7 @@ class Changed(Way):
 
         await app(scope, receive, sent)
 
-    def _begun(self, start: Mapping[str, Any], length: int) -> dict[str, Any]:
+    def _start(self, start: Mapping[str, Any], length: int) -> dict[str, Any]:
         kept = [
             (name, str(length).encode() if name == b"content-length" else value)
             for name, value in start["headers"]
@@ -91,7 +91,7 @@ class Slow(Way):
     """An answer that takes its time."""
 
     seconds: float
-    beside: str = ""  # only as long as somebody asks this, once a second at least
+    beside: str = ""  # only while such requests arrive, at least once a second
     _beside_s: float = field(default=0.0, init=False)
 
     async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -108,7 +108,7 @@ class Slow(Way):
 
 
 @dataclass(kw_only=True)
-class Remembered(Way):
+class Cached(Way):
     """Repeats the first answer for ever, like a cache that never expires."""
 
     _kept: list[Any] = field(default_factory=list, init=False)
@@ -145,13 +145,13 @@ class Unlimited(Way):
 class Muted(Way):
     """Some messages are never sent."""
 
-    says: str  # a regular expression
+    text: str  # a regular expression
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Drop them."""
 
         async def sent(message: Any) -> None:
-            if not re.search(self.says, message.get("text", "")):
+            if not re.search(self.text, message.get("text", "")):
                 await send(message)
 
         await app(scope, receive, sent)
@@ -161,14 +161,14 @@ class Muted(Way):
 class Late(Way):
     """Delays some messages, and those after them."""
 
-    says: str  # a regular expression
+    text: str  # a regular expression
     seconds: float
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Hold them back."""
+        """Delay them."""
 
         async def sent(message: Any) -> None:
-            if re.search(self.says, message.get("text", "")):
+            if re.search(self.text, message.get("text", "")):
                 await asyncio.sleep(self.seconds)
             await send(message)
 
@@ -201,14 +201,14 @@ class Saying(Way):
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Write it at the first request."""
-        if self._seen == 1:
+        if self._matched == 1:
             sys.stderr.write(self.line + "\n")
             sys.stderr.flush()
         await app(scope, receive, send)
 
 
 @dataclass(kw_only=True)
-class Holding(Way):
+class Allocating(Way):
     """Allocates memory at the first request."""
 
     megabytes: int
@@ -218,15 +218,15 @@ class Holding(Way):
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Allocate it once."""
-        if self._seen == 1:
+        if self._matched == 1:
             self._take()
         await app(scope, receive, send)
 
     def _take(self) -> None:
         """Write to every page, so that it becomes resident."""
         if self.by_a_child:
-            hold = f"import sys; held = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
-            self._child = subprocess.Popen((sys.executable, "-c", hold), stdin=subprocess.PIPE)
+            child_code = f"import sys; data = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
+            self._child = subprocess.Popen((sys.executable, "-c", child_code), stdin=subprocess.PIPE)
         else:
             self._held = b"x" * self.megabytes * 1_000_000
 

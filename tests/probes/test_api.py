@@ -24,7 +24,7 @@ USAGE, VIOLATIONS = api.LISTS[1:]
 
 def look(at: Target) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {seen.name.removeprefix("api."): seen for seen in api.probe(at)}
+    return {observed.name.removeprefix("api."): observed for observed in api.probe(at)}
 
 
 def left_behind(server: Target) -> list[str]:
@@ -76,12 +76,12 @@ def without(header: str) -> Callable[[Response], Response]:
 
 def test_the_real_api_keeps_its_contract(server: Target) -> None:
     """Every route and behaviour, every kind of bad input, no server error, and nothing is left behind."""
-    seen = look(server)
-    assert seen["contract_kept"].notes == ()
-    assert seen["contract_kept"].value == seen["contract_kept"].n >= 5
-    assert seen["bad_input_rejected"].notes == ()
-    assert seen["bad_input_rejected"].value == seen["bad_input_rejected"].n >= 20
-    assert (seen["server_errors"].value, seen["server_errors"].notes) == (0, ())
+    observed = look(server)
+    assert observed["contract_kept"].notes == ()
+    assert observed["contract_kept"].value == observed["contract_kept"].n >= 5
+    assert observed["bad_input_rejected"].notes == ()
+    assert observed["bad_input_rejected"].value == observed["bad_input_rejected"].n >= 20
+    assert (observed["server_errors"].value, observed["server_errors"].notes) == (0, ())
     assert left_behind(server) == []
 
 
@@ -100,18 +100,18 @@ def test_the_real_api_keeps_its_contract(server: Target) -> None:
 def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
     """Any missing route is detected."""
     with spoiled(server, on(method, path, status(404))) as at:
-        seen = look(at)
-    assert seen["contract_kept"].value < seen["contract_kept"].n
-    assert any(note.startswith(f"{method} {path}") for note in seen["contract_kept"].notes)
+        observed = look(at)
+    assert observed["contract_kept"].value < observed["contract_kept"].n
+    assert any(note.startswith(f"{method} {path}") for note in observed["contract_kept"].notes)
 
 
 def test_a_server_error_is_counted_and_named(server: Target) -> None:
     """A 500 on one route is a server error and a contract fault."""
     with spoiled(server, on("GET", USAGE, status(500))) as at:
-        seen = look(at)
-    assert seen["server_errors"].value == 1
-    assert seen["server_errors"].notes == (f"GET {USAGE}: status 500",)
-    assert f"GET {USAGE}: status 500 instead of 200" in seen["contract_kept"].notes
+        observed = look(at)
+    assert observed["server_errors"].value == 1
+    assert observed["server_errors"].notes == (f"GET {USAGE}: status 500",)
+    assert f"GET {USAGE}: status 500 instead of 200" in observed["contract_kept"].notes
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_server_error_is_counted_and_named(server: Target) -> None:
         (on("GET", USAGE, body(items=None)), "items is no list of objects"),
         (on("GET", VIOLATIONS, body(items=[7])), "items is no list of objects"),
         (on("GET", VIOLATIONS, body(total=-1)), "total is -1"),
-        (on("GET", VIOLATIONS, body(items=[{}] * 9, total=9)), "9 items, asked for 5"),
+        (on("GET", VIOLATIONS, body(items=[{}] * 9, total=9)), "9 items, requested 5"),
         (on("GET", api.ANALYTICS, lambda _: Response("[]", media_type="application/json")), "no JSON object"),
         (on("GET", api.ANALYTICS, lambda _: Response("{", media_type="application/json")), "no JSON object"),
         (on("GET", api.ANALYTICS, lambda _: Response("{}", media_type="text/html")), "content type 'text/html'"),
@@ -134,9 +134,9 @@ def test_a_server_error_is_counted_and_named(server: Target) -> None:
 def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> None:
     """A 200 with the wrong body or headers is a contract fault."""
     with spoiled(server, spoil) as at:
-        seen = look(at)
-    assert seen["contract_kept"].value < seen["contract_kept"].n
-    assert any(said in note for note in seen["contract_kept"].notes)
+        observed = look(at)
+    assert observed["contract_kept"].value < observed["contract_kept"].n
+    assert any(said in note for note in observed["contract_kept"].notes)
 
 
 def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None:
@@ -151,9 +151,9 @@ def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None
         return Response(made.content, made.status_code, {"Content-Type": "application/json"})
 
     with spoiled(server, lenient) as at:
-        seen = look(at)
-    assert seen["bad_input_rejected"].n - seen["bad_input_rejected"].value > 10
-    assert "status 201 instead of 422" in seen["bad_input_rejected"].notes[0]
+        observed = look(at)
+    assert observed["bad_input_rejected"].n - observed["bad_input_rejected"].value > 10
+    assert "status 201 instead of 422" in observed["bad_input_rejected"].notes[0]
     assert left_behind(server) == []
 
 
@@ -168,9 +168,9 @@ def test_an_api_that_is_open_to_all_is_found_out(server: Target) -> None:
         return Response(answer.content, answer.status_code, {"Content-Type": "application/json"})
 
     with spoiled(server, open_to_all) as at:
-        seen = look(at)["bad_input_rejected"]
-    assert seen.n - seen.value == 2
-    assert "status 200 instead of 401 or 403" in seen.notes[0]
+        observed = look(at)["bad_input_rejected"]
+    assert observed.n - observed.value == 2
+    assert "status 200 instead of 401 or 403" in observed.notes[0]
 
 
 def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
@@ -200,9 +200,9 @@ def test_a_rate_limited_probe_waits_for_retry_after(server: Target) -> None:
         return response
 
     with spoiled(server, busy) as at:
-        seen = look(at)
+        observed = look(at)
     assert refused
-    assert seen["contract_kept"].notes == ()
+    assert observed["contract_kept"].notes == ()
 
 
 def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
@@ -214,31 +214,31 @@ def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
         return response
 
     with spoiled(server, away) as at:
-        seen = look(at)
-    assert seen["contract_kept"].value == seen["contract_kept"].n
+        observed = look(at)
+    assert observed["contract_kept"].value == observed["contract_kept"].n
 
 
 def test_an_api_that_falls_silent_does_not_delay_the_gate() -> None:
     """After a few requests without an answer no more are sent, and the measurements fail."""
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     class Once(socketserver.StreamRequestHandler):
         """Answers the first request only."""
 
         def handle(self) -> None:
-            asked.append(self.rfile.readline())
-            if len(asked) == 1:
+            requests.append(self.rfile.readline())
+            if len(requests) == 1:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 
     with socketserver.TCPServer(("127.0.0.1", 0), Once) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        seen = look(target(f"http://127.0.0.1:{server.server_address[1]}"))
+        observed = look(target(f"http://127.0.0.1:{server.server_address[1]}"))
         server.shutdown()
         thread.join()
-    assert seen["contract_kept"].value == seen["bad_input_rejected"].value == 0
-    assert len(asked) == 4
-    assert "no answer" in seen["contract_kept"].notes[0]
+    assert observed["contract_kept"].value == observed["bad_input_rejected"].value == 0
+    assert len(requests) == 4
+    assert "no answer" in observed["contract_kept"].notes[0]
 
 
 def test_no_listener_is_no_data() -> None:

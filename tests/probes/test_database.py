@@ -21,24 +21,24 @@ from tests.probes.servers import HEALTHY, answering, serving, target
 
 def look(at: Target) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {seen.name.removeprefix("database."): seen for seen in look_at_database.probe(at)}
+    return {observed.name.removeprefix("database."): observed for observed in look_at_database.probe(at)}
 
 
 def test_the_real_server_is_connected(server: Target) -> None:
     """/health reports the connection, and PostgreSQL lists its sessions."""
-    seen = look(server)
-    assert seen["health_says_connected"].value is True
-    assert seen["server_sessions"].value >= 1
-    assert seen["server_sessions"].n == 1
+    observed = look(server)
+    assert observed["health_says_connected"].value is True
+    assert observed["server_sessions"].value >= 1
+    assert observed["server_sessions"].n == 1
 
 
 def test_a_server_that_says_it_is_disconnected_is_not_connected() -> None:
     """A 503 of /health counts as not connected."""
     body = {**HEALTHY, "status": "unhealthy", "checks": {"database": {"status": "disconnected"}}}
     with serving(answering("/health", body, 503)) as url:
-        seen = look(target(url))
-    assert (seen["health_says_connected"].value, seen["health_says_connected"].n) == (False, 1)
-    assert "503" in seen["health_says_connected"].notes[0]
+        observed = look(target(url))
+    assert (observed["health_says_connected"].value, observed["health_says_connected"].n) == (False, 1)
+    assert "503" in observed["health_says_connected"].notes[0]
 
 
 def test_connected_with_a_503_is_not_connected() -> None:
@@ -78,8 +78,8 @@ def test_an_unobservable_database_is_not_judged(server: Target, dsn: str | None,
     assert "canary" not in str(sessions)
 
 
-@pytest.mark.parametrize(("sslmode", "seen"), [("prefer", 1), ("require", 0)])
-def test_a_remote_database_is_queried_with_the_required_encryption(server: Target, sslmode: str, seen: int) -> None:
+@pytest.mark.parametrize(("sslmode", "observed"), [("prefer", 1), ("require", 0)])
+def test_a_remote_database_is_queried_with_the_required_encryption(server: Target, sslmode: str, observed: int) -> None:
     """Works over TCP for a server known by its URL alone; required TLS refuses a server without it."""
     assert server.database_url is not None
     name = urlsplit(server.database_url).path
@@ -87,7 +87,7 @@ def test_a_remote_database_is_queried_with_the_required_encryption(server: Targe
         dsn = f"postgresql://postgres:canary@127.0.0.1:{port}{name}?sslmode={sslmode}"
         at = target(server.base_url, admin_token=server.admin_token, database_url=dsn)
         sessions = look(at)["server_sessions"]
-    assert sessions.n == seen
+    assert sessions.n == observed
     assert "SSL was required" in str(sessions.notes) or sslmode == "prefer"
     assert "canary" not in str(sessions)
 

@@ -18,23 +18,23 @@ from tests.probes.servers import HEALTHY, answering, serving, target
 
 def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
     """Run the probe and return its one measurement."""
-    (seen,) = health.probe(at, requests=requests, spacing_s=spacing_s)
-    assert seen.name == "health.good"
-    return seen
+    (observed,) = health.probe(at, requests=requests, spacing_s=spacing_s)
+    assert observed.name == "health.good"
+    return observed
 
 
 def test_the_real_server_is_healthy_every_time(server: Target) -> None:
     """All answers of the real server are good, without notes."""
-    seen = look(server, requests=10)
-    assert (seen.value, seen.n, seen.notes) == (10, 10, ())
+    observed = look(server, requests=10)
+    assert (observed.value, observed.n, observed.notes) == (10, 10, ())
 
 
 def test_requests_are_spaced(server: Target) -> None:
     """The requests are spaced: a fifth of a second in total takes that long."""
-    began = time.monotonic()
-    seen = look(server, requests=5, spacing_s=0.05)
-    assert time.monotonic() - began >= 0.2
-    assert seen.window_s >= 0.2
+    started = time.monotonic()
+    observed = look(server, requests=5, spacing_s=0.05)
+    assert time.monotonic() - started >= 0.2
+    assert observed.window_s >= 0.2
 
 
 @pytest.mark.parametrize(
@@ -56,42 +56,42 @@ def test_requests_are_spaced(server: Target) -> None:
 def test_a_wrong_answer_is_not_good(body: Any, status: int, media: str, said: str) -> None:
     """A faulty answer counts as tried, not as good, and the note names the fault."""
     with serving(answering("/health", body, status, media)) as url:
-        seen = look(target(url))
-    assert (seen.value, seen.n) == (0, 4)
-    assert said in seen.notes[0]
+        observed = look(target(url))
+    assert (observed.value, observed.n) == (0, 4)
+    assert said in observed.notes[0]
 
 
 def test_one_wrong_answer_among_many_is_counted() -> None:
     """It is counted, and the note has its number."""
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     async def handle(request: Request) -> Response:
-        asked.append(request)
-        return JSONResponse(HEALTHY, 500 if len(asked) == 7 else 200)
+        requests.append(request)
+        return JSONResponse(HEALTHY, 500 if len(requests) == 7 else 200)
 
     with serving(Route("/health", handle)) as url:
-        seen = look(target(url), requests=10)
-    assert (seen.value, seen.n) == (9, 10)
-    assert seen.notes == ("request 7: status 500 instead of 200",)
+        observed = look(target(url), requests=10)
+    assert (observed.value, observed.n) == (9, 10)
+    assert observed.notes == ("request 7: status 500 instead of 200",)
 
 
 def test_a_server_that_goes_silent_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer within the time limit is a fault, and the probe continues."""
     monkeypatch.setattr(client, "READ_S", 0.2)
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     async def handle(request: Request) -> Response:
-        asked.append(request)
-        if len(asked) == 2:
+        requests.append(request)
+        if len(requests) == 2:
             import asyncio
 
             await asyncio.sleep(1)
         return JSONResponse(HEALTHY)
 
     with serving(Route("/health", handle)) as url:
-        seen = look(target(url))
-    assert (seen.value, seen.n) == (3, 4)
-    assert "no answer: ReadTimeout" in seen.notes[0]
+        observed = look(target(url))
+    assert (observed.value, observed.n) == (3, 4)
+    assert "no answer: ReadTimeout" in observed.notes[0]
 
 
 def test_no_listener_is_no_data() -> None:

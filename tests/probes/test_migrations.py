@@ -27,7 +27,7 @@ SCHEMA = """
 
 def look(at: Target) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {seen.name.removeprefix("migrations."): seen for seen in migrations.probe(at)}
+    return {observed.name.removeprefix("migrations."): observed for observed in migrations.probe(at)}
 
 
 @pytest.fixture
@@ -47,17 +47,17 @@ def looked_at(dsn: str | None) -> dict[str, Measurement]:
 
 def test_the_real_schema_is_complete(server: Target) -> None:
     """All of the release's migrations, enough tables and indexes, nothing unknown or invalid."""
-    seen = look(server)
-    assert seen["applied"].value == seen["applied"].n == len(read(MIGRATIONS)) >= 2
-    assert seen["unknown"].value == seen["invalid_indexes"].value == 0
-    assert seen["tables"].value >= 7
-    assert seen["indexes"].value >= 18
+    observed = look(server)
+    assert observed["applied"].value == observed["applied"].n == len(read(MIGRATIONS)) >= 2
+    assert observed["unknown"].value == observed["invalid_indexes"].value == 0
+    assert observed["tables"].value >= 7
+    assert observed["indexes"].value >= 18
 
 
 def test_what_is_counted(schema: str) -> None:
     """Tables and indexes of the schema count; views, partitions, other schemas and schema_migrations do not."""
-    seen = looked_at(schema)
-    assert {name: measurement.value for name, measurement in seen.items()} == {
+    observed = looked_at(schema)
+    assert {name: measurement.value for name, measurement in observed.items()} == {
         "applied": 2,
         "unknown": 0,
         "tables": 2,
@@ -94,16 +94,16 @@ def test_an_invalid_index_is_no_index(schema: str) -> None:
     """An invalid index of a failed concurrent build is named, and not counted."""
     with psycopg.connect(schema) as connection:
         connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one_name_key'::regclass")
-    seen = looked_at(schema)
-    assert seen["indexes"].value == 2
-    assert (seen["invalid_indexes"].value, seen["invalid_indexes"].notes) == (1, ("one_name_key",))
+    observed = looked_at(schema)
+    assert observed["indexes"].value == 2
+    assert (observed["invalid_indexes"].value, observed["invalid_indexes"].notes) == (1, ("one_name_key",))
 
 
 def test_an_empty_database_has_nothing_applied(database: str) -> None:
     """Without schema_migrations, no migration counts as applied: a failure."""
-    seen = looked_at(database)
-    assert (seen["applied"].value, seen["applied"].n) == (0, 2)
-    assert (seen["tables"].value, seen["indexes"].value) == (0, 0)
+    observed = looked_at(database)
+    assert (observed["applied"].value, observed["applied"].n) == (0, 2)
+    assert (observed["tables"].value, observed["indexes"].value) == (0, 0)
 
 
 def test_a_missing_migration_file_is_detected(database: str, tmp_path: Path, release: Release) -> None:
@@ -121,15 +121,15 @@ def test_a_missing_migration_file_is_detected(database: str, tmp_path: Path, rel
 @pytest.mark.parametrize("dsn", [None, "postgresql://gaia:canary@127.0.0.1:9/gaia"])
 def test_an_unobservable_database_is_not_judged(dsn: str | None) -> None:
     """Without a session there are no samples, but a reason, without the password."""
-    seen = looked_at(dsn)
-    assert set(seen) == {"applied", "unknown", "tables", "indexes", "invalid_indexes"}
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert all(measurement.notes for measurement in seen.values())
-    assert "canary" not in str(seen)
+    observed = looked_at(dsn)
+    assert set(observed) == {"applied", "unknown", "tables", "indexes", "invalid_indexes"}
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert all(measurement.notes for measurement in observed.values())
+    assert "canary" not in str(observed)
 
 
 def test_an_unknown_release_is_not_judged(server: Target) -> None:
     """Without a known release, tables and indexes are still counted."""
-    seen = look(replace(server, release=None))
-    assert (seen["applied"].n, seen["unknown"].n) == (0, 0)
-    assert seen["tables"].value >= 7
+    observed = look(replace(server, release=None))
+    assert (observed["applied"].n, observed["unknown"].n) == (0, 0)
+    assert observed["tables"].value >= 7

@@ -51,7 +51,7 @@ def sha256(path: Path) -> str:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """A single-file Python server, as far as its process can tell."""
+    """A single-file Python server, as its process looks."""
     path = tmp_path / "server"
     path.write_text("import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()\n")
     return path

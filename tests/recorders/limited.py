@@ -20,7 +20,7 @@ Spoil = Callable[[int, dict[str, str]], int]
 
 
 class Limited:
-    """Rules, and who is admitted by them. Its headers always tell what it has counted."""
+    """Rules and their decisions. Its headers always report its own counts."""
 
     def __init__(
         self,

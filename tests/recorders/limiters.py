@@ -20,7 +20,7 @@ class Log:
     stretch: float = 1.0  # the window is that much longer
     counts_refusals: bool = False
     counts_each: bool = False  # a rule that would admit counts, whatever the others say
-    mixes_keys: bool = False  # whoever asks is counted with everybody else
+    mixes_keys: bool = False  # counts all keys together
     opens: float = 0.0  # this share of requests is admitted uncounted, come what may
     closes: float = 0.0  # this share is refused, come what may
     chance: random.Random = field(default_factory=lambda: random.Random(1))

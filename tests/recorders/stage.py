@@ -29,7 +29,7 @@ def run(record: Record, target: Target, folder: Path, **parameters: float) -> di
     async def recorded() -> list[Measurement]:
         return await record(target, timeline, asyncio.Event(), **parameters)
 
-    return {seen.name: seen for seen in asyncio.run(recorded())}
+    return {observed.name: observed for observed in asyncio.run(recorded())}
 
 
 def timeline_of(folder: Path, look: str = "look") -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class Server:
         self.created, self.enforced, self.alerts, self.firing_until_beat = created, enforced, alerts, firing_until_beat
         self.clients: list[asyncio.Queue[str]] = []
         self.rules: dict[int, dict[str, Any]] = {}
-        self.asked: list[str] = []  # what was done to the rules
+        self.rule_requests: list[str] = []  # requests that changed rules
         self.admitted = self.refused = 0
 
     @property
@@ -95,7 +95,7 @@ class Server:
         """Create a rule, or answer a request by the existing rules."""
         if request.method == "POST":
             rule = await request.json()
-            self.asked.append(f"POST {rule['rule_name']}")
+            self.rule_requests.append(f"POST {rule['rule_name']}")
             if self.created == 201:
                 self.rules[7] = rule
             return JSONResponse({"id": 7, **rule}, self.created)
@@ -111,7 +111,7 @@ class Server:
 
     async def remove(self, request: Request) -> Response:
         """Delete a rule."""
-        self.asked.append("DELETE")
+        self.rule_requests.append("DELETE")
         self.rules.pop(request.path_params["id"])
         return Response(status_code=204)
 

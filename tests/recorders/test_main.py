@@ -73,20 +73,20 @@ def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Targe
     before = rules(server)
     with recorders(tmp_path, LOOKS, server) as process:
         assert process.wait(40) == 0, (tmp_path / "recorders.err").read_text()
-    seen = measured(tmp_path)
+    observed = measured(tmp_path)
     promised = [criterion for criterion in criteria.load().criteria if criterion.look in LOOKS]
-    assert {check.measurement for criterion in promised for check in criterion.checks} <= seen.keys()
-    for name, measurement in seen.items():
+    assert {check.measurement for criterion in promised for check in criterion.checks} <= observed.keys()
+    for name, measurement in observed.items():
         assert measurement.n > 0, measurement
         assert measurement.window_s >= LOOKS[name.partition(".")[0]]["window_s"], measurement
-    told = {
-        name: seen[f"soak.{name}"].value for name in ("clients_connected", "violation_delivered", "alert_delivered")
+    clients = {
+        name: observed[f"soak.{name}"].value for name in ("clients_connected", "violation_delivered", "alert_delivered")
     }
-    assert set(told.values()) == {50}, seen
-    assert (seen["soak.drops"].value, seen["soak.bad_messages"].value) == (0, 0)
-    assert 2.9 < seen["soak.stats_gap"].value < 6  # every 5 s, in a window of 6 s
-    assert 20 < seen["memory.peak"].value < 300
-    assert seen["log.read_from_start"].value is True
+    assert set(clients.values()) == {50}, observed
+    assert (observed["soak.drops"].value, observed["soak.bad_messages"].value) == (0, 0)
+    assert 2.9 < observed["soak.stats_gap"].value < 6  # every 5 s, in a window of 6 s
+    assert 20 < observed["memory.peak"].value < 300
+    assert observed["log.read_from_start"].value is True
     assert rules(server) == before
     assert {path.stem for path in (tmp_path / "timelines").iterdir()} == LOOKS.keys()
     assert TOKEN not in "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
@@ -103,12 +103,12 @@ def test_a_stop_removes_the_rule_and_keeps_the_window(tmp_path: Path, number: in
         assert process.wait(10) == code
         assert time.monotonic() - began < 5
         until(lambda: not fake.rules)
-    assert fake.asked[-1] == "DELETE"
-    seen = measured(tmp_path)
-    assert (seen["soak.clients_connected"].value, seen["soak.drops"].value) == (3, 0)
-    assert all(measurement.window_s < 10 for measurement in seen.values())
-    assert (seen["soak.alert_delivered"].n, seen["soak.reconnect"].n) == (0, 0)
-    assert "before it came to that" in seen["soak.reconnect"].notes[0]
+    assert fake.rule_requests[-1] == "DELETE"
+    observed = measured(tmp_path)
+    assert (observed["soak.clients_connected"].value, observed["soak.drops"].value) == (3, 0)
+    assert all(measurement.window_s < 10 for measurement in observed.values())
+    assert (observed["soak.alert_delivered"].n, observed["soak.reconnect"].n) == (0, 0)
+    assert "before it came to that" in observed["soak.reconnect"].notes[0]
     assert stage.timeline_of(tmp_path, "soak")
 
 
@@ -140,11 +140,11 @@ def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
     looks = {"connections": {"window_s": 0.1}, "memory": {"window_s": 0.1, "interval_s": 0.1}}  # without its interval
     with recorders(tmp_path, looks, target("http://127.0.0.1:9")) as process:
         assert process.wait(20) == 1
-    seen = measured(tmp_path)
-    assert seen.keys() == {*(f"connections.{name}" for name in ("peak_of_pool", "idle_in_transaction", "waiters")),
+    observed = measured(tmp_path)
+    assert observed.keys() == {*(f"connections.{name}" for name in ("peak_of_pool", "idle_in_transaction", "waiters")),
                            "memory.peak", "memory.series"}  # fmt: skip
-    assert "the look connections broke" in seen["connections.waiters"].notes[0]
-    assert {measurement.n for measurement in seen.values()} == {0}
+    assert "the look connections broke" in observed["connections.waiters"].notes[0]
+    assert {measurement.n for measurement in observed.values()} == {0}
 
 
 @pytest.mark.parametrize(

@@ -69,24 +69,24 @@ NAMES = Names(
 
 async def create(request: Request) -> Response:
     """Echo the request, as a server that knows only its own names."""
-    asked = {"asked": request.url.path, "query": request.url.query, "sent": await request.json()}
+    received = {"path": request.url.path, "query": request.url.query, "sent": await request.json()}
     location = str(request.url.replace(query="")) + "/7"
     return JSONResponse(
-        {"name": "x", "length": request.headers["Content-Length"], **asked}, 201, {"Location": location}
+        {"name": "x", "length": request.headers["Content-Length"], **received}, 201, {"Location": location}
     )
 
 
-async def tell(_: Request) -> Response:
+async def metrics(_: Request) -> Response:
     """Answer with metrics."""
     return PlainTextResponse("pool_max 10\n")
 
 
-SERVER = Mount("/gaia", routes=[Route("/limits", create, methods=["POST"]), Route("/prom", tell)])
+SERVER = Mount("/gaia", routes=[Route("/limits", create, methods=["POST"]), Route("/prom", metrics)])
 
 EXPECTED = {
     "rule_name": "x",
     "name": "x",
-    "asked": "/gaia/limits",
+    "path": "/gaia/limits",
     "query": "page_size=5",
     "sent": {"rule_name": "n", "name": "n", "nested": [{"rule_name": 1, "name": 1}]},
 }

@@ -40,15 +40,15 @@ def test_how_long_to_wait_is_read_from_a_refusal(header: str | None, seconds: fl
 
 def test_a_refusal_is_waited_out() -> None:
     """A 429 is retried after its Retry-After."""
-    asked = []
+    requests = []
 
     def refuse_twice(_: Request) -> Response:
-        asked.append(1)
-        return Response(status_code=429 if len(asked) <= 2 else 204, headers={"Retry-After": "0.1"})
+        requests.append(1)
+        return Response(status_code=429 if len(requests) <= 2 else 204, headers={"Retry-After": "0.1"})
 
     with serving(Route(CONFIG, refuse_twice, methods=["DELETE"])) as url, client(target(url)) as http:
         assert rules.patiently(http, "DELETE", CONFIG).status_code == 204
-    assert len(asked) == 3
+    assert len(requests) == 3
 
 
 def test_a_refusal_that_lasts_is_the_answer() -> None:

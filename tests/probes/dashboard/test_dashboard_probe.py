@@ -47,13 +47,13 @@ class Place:
     def traces(self) -> list[str]:
         """Where the probe's rule, or its counts, are left over."""
         name = f"{key(self.target)}-dashboard"
-        asked = {
+        queries = {
             "config": {"rule_name": name},
             "usage": {"key": f"api_key:{name}"},
             "violations": {"key": f"api_key:{name}"},
         }
         with client(self.target) as http:
-            answers = {kind: http.get(f"/api/admin/quotas/{kind}", params=given) for kind, given in asked.items()}
+            answers = {kind: http.get(f"/api/admin/quotas/{kind}", params=given) for kind, given in queries.items()}
         return [kind for kind, answer in answers.items() if answer.json()["total"]]
 
 
@@ -86,22 +86,22 @@ def decided(at: Target) -> int:
 def look(at: Target, **changes: Any) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
     patience = {"ready_within_s": 4, "live_within_s": 5, "reconnect_within_s": 31, **changes}
-    return {seen.name.removeprefix("dashboard."): seen for seen in dashboard_probe.probe(at, **patience)}
+    return {observed.name.removeprefix("dashboard."): observed for observed in dashboard_probe.probe(at, **patience)}
 
 
-def wrong(seen: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:
+def wrong(observed: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:
     """The failed measurements, with their notes."""
-    return {name: seen[name].notes for name, well in WELL.items() if seen[name].value != well}
+    return {name: observed[name].notes for name, well in WELL.items() if observed[name].value != well}
 
 
 def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
     """It gives all required measurements and a screenshot of each tab, and leaves nothing behind."""
-    seen = look(place.target, pictures=tmp_path)
-    assert wrong(seen) == {}
-    assert seen["tabs_working"].n == 6
-    assert 0 < seen["reconnect"].value < 31
+    observed = look(place.target, pictures=tmp_path)
+    assert wrong(observed) == {}
+    assert observed["tabs_working"].n == 6
+    assert 0 < observed["reconnect"].value < 31
     promised = next(one for one in criteria.load().criteria if one.id == "qa.dashboard")
-    assert {f"dashboard.{name}" for name in seen} == {check.measurement for check in promised.checks}
+    assert {f"dashboard.{name}" for name in observed} == {check.measurement for check in promised.checks}
     names = ["1-overview", "2-users", "3-analytics", "4-violations", "5-alerts", "6-health", "7-cut"]
     pictures = sorted(tmp_path.iterdir())
     assert [path.name for path in pictures] == [f"{name}.jpg" for name in names]
@@ -113,12 +113,14 @@ def scripts(*changes: tuple[str, str, str]) -> tuple[Way, ...]:
     """A fault that replaces texts in the page's scripts."""
     for file, old, _ in changes:
         assert old in (FILES / file).read_text(), old
-    return tuple(Changed(asks=f"GET /admin/assets/{file}", old=re.escape(old), new=new) for file, old, new in changes)
+    return tuple(
+        Changed(request=f"GET /admin/assets/{file}", old=re.escape(old), new=new) for file, old, new in changes
+    )
 
 
 FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "a tab's data answers 500": (
-        (Answered(asks="GET /api/admin/quotas/alerts", status=500),),
+        (Answered(request="GET /api/admin/quotas/alerts", status=500),),
         {
             "tabs_working": ("Alerts: the panel stayed busy within 3 s; it says: The server answered 500.",),
             "errors": ("GET /api/admin/quotas/alerts answered 500",),
@@ -134,7 +136,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
             "reconnected": ("says 'connected' 5 s after its connection was cut",),
         },
     ),
-    "violations are not told": (
+    "violations are not sent": (
         scripts(("panels/violations.js", 'addEventListener("violation"', 'addEventListener("nothing"')),
         {"live_update_seen": ("Violations did not show it within 4 s after a request was refused",)},
     ),
@@ -174,7 +176,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         },
     ),
     "there is no page": (
-        (Answered(asks=r"GET /admin/quotas\n", status=404),),
+        (Answered(request=r"GET /admin/quotas\n", status=404),),
         {
             **dict.fromkeys(("live_update_seen", "reconnected", "rule_edited"), ("GET /admin/quotas answered 404",)),
             "tabs_working": tuple(f"{tab.title()}: GET /admin/quotas answered 404" for tab in TABS[:5]),
@@ -193,14 +195,14 @@ def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: 
     """Only this measurement fails, with a note; nothing is left over, no screenshot shows the token."""
     ways, expected = FAULTS[fault]
     with place.switch.on(*ways):
-        seen = look(place.target, ready_within_s=3, live_within_s=4, reconnect_within_s=5, pictures=tmp_path)
-    found = wrong(seen)
+        observed = look(place.target, ready_within_s=3, live_within_s=4, reconnect_within_s=5, pictures=tmp_path)
+    found = wrong(observed)
     assert found.keys() == expected.keys(), found
     for name, notes in expected.items():
         assert len(found[name]) == len(notes)
         assert all(map(str.startswith, found[name], notes)), found
-    assert (seen["reconnect"].value <= 5) is (fault in BACK_IN_TIME)
-    assert TOKEN not in repr(seen)
+    assert (observed["reconnect"].value <= 5) is (fault in BACK_IN_TIME)
+    assert TOKEN not in repr(observed)
     assert (list(tmp_path.iterdir()) == []) is (fault in NO_PICTURES)
     assert place.traces() == []
 
@@ -223,9 +225,9 @@ def test_a_page_behind_tls_is_used_under_its_own_name(
 
 def test_a_token_that_is_not_taken_leads_nowhere(place: Place) -> None:
     """The note quotes the page's alert about the wrong token."""
-    seen = look(replace(place.target, admin_token="another-token"), ready_within_s=2)
-    assert wrong(seen).keys() == WELL.keys() - {"errors"}
-    assert wrong(seen)["rule_edited"] == (
+    observed = look(replace(place.target, admin_token="another-token"), ready_within_s=2)
+    assert wrong(observed).keys() == WELL.keys() - {"errors"}
+    assert wrong(observed)["rule_edited"] == (
         "sign-in with the admin token has no effect within 2 s; it says: This is not the admin token.",
     )
 

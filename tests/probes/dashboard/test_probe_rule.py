@@ -15,9 +15,11 @@ from tests.probes.servers import answering, serving, target
 
 def rows(http: httpx.Client, rule: OwnRule) -> dict[str, int]:
     """Count what the server stores for the rule."""
-    asked = {"config": {"rule_name": rule.name}, "usage": {"key": f"api_key:{rule.name}"}}
-    asked["violations"] = asked["usage"]
-    return {kind: http.get(f"/api/admin/quotas/{kind}", params=given).json()["total"] for kind, given in asked.items()}
+    queries = {"config": {"rule_name": rule.name}, "usage": {"key": f"api_key:{rule.name}"}}
+    queries["violations"] = queries["usage"]
+    return {
+        kind: http.get(f"/api/admin/quotas/{kind}", params=given).json()["total"] for kind, given in queries.items()
+    }
 
 
 def test_each_refusal_is_a_violation_of_its_own(server: Target) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.probes.dashboard import tcp_proxy
 
-LARGE = bytes(range(256)) * 20_000  # more than any buffer on the way holds
+LARGE = bytes(range(256)) * 20_000  # larger than any buffer on the way
 
 
 class Echo(socketserver.BaseRequestHandler):

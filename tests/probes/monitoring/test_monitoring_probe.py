@@ -30,7 +30,7 @@ MEASURED = ("readable", "moving", "resolving")
 
 def look(at: Target, folder: Path = FOLDER) -> dict[str, Measurement]:
     """Run the probe and return its measurements by the last word of their names."""
-    return {seen.name.rpartition("_")[2]: seen for seen in monitoring_probe.probe(at, folder)}
+    return {observed.name.rpartition("_")[2]: observed for observed in monitoring_probe.probe(at, folder)}
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +39,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring_probe, "WITHIN_S", 0.4)
 
 
-def faulty(seen: dict[str, Measurement]) -> list[str]:
+def faulty(observed: dict[str, Measurement]) -> list[str]:
     """Return which measurements found a fault."""
-    assert tuple(seen) == MEASURED
-    return [name for name in MEASURED if seen[name].value < seen[name].n]
+    assert tuple(observed) == MEASURED
+    return [name for name in MEASURED if observed[name].value < observed[name].n]
 
 
 def left_behind(server: Target) -> list[str]:
@@ -92,20 +92,20 @@ def stuck(series: str) -> Spoil:
 
 def test_the_real_monitoring_passes(server: Target) -> None:
     """Every counter increases, every query resolves, within a few seconds, and no rule is left."""
-    seen = look(server)
-    assert [seen[name].notes for name in MEASURED] == [(), (), ()]
-    assert [seen[name].value for name in MEASURED] == [seen[name].n for name in MEASURED]
-    assert seen["resolving"].window_s < 5
+    observed = look(server)
+    assert [observed[name].notes for name in MEASURED] == [(), (), ()]
+    assert [observed[name].value for name in MEASURED] == [observed[name].n for name in MEASURED]
+    assert observed["resolving"].window_s < 5
     assert left_behind(server) == []
 
 
 def test_it_is_enough_for_its_criterion(server: Target) -> None:
     """The criterion requires these measurements, and no more samples than there are."""
     (criterion,) = (one for one in criteria.load().criteria if one.id == "prod.monitoring")
-    seen = {one.name: one for one in monitoring_probe.probe(server)}
-    assert {check.measurement: seen[check.measurement].n >= check.min_n for check in criterion.checks} == dict.fromkeys(
-        seen, True
-    )
+    observed = {one.name: one for one in monitoring_probe.probe(server)}
+    assert {
+        check.measurement: observed[check.measurement].n >= check.min_n for check in criterion.checks
+    } == dict.fromkeys(observed, True)
 
 
 def test_two_runs_pass_twice(server: Target) -> None:
@@ -151,9 +151,9 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
 def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, expected: str) -> None:
     """Only the measurement concerned fails, and its note names the fault."""
     with spoiled(server, spoil) as at:
-        seen = look(at)
-    assert faulty(seen) == [found]
-    assert any(note.startswith(expected) for note in seen[found].notes), seen[found].notes
+        observed = look(at)
+    assert faulty(observed) == [found]
+    assert any(note.startswith(expected) for note in observed[found].notes), observed[found].notes
     assert left_behind(server) == []
 
 
@@ -184,10 +184,10 @@ def html(request: Request, response: Response) -> Response:
 def test_metrics_that_cannot_be_read_are_wrong(server: Target, spoil: Spoil, expected: str) -> None:
     """Unreadable metrics fail every measurement, and the first note has the reason."""
     with spoiled(server, spoil) as at:
-        seen = look(at)
-    assert set(faulty(seen)) >= {"moving", "resolving"}
-    assert seen["resolving"].value < seen["resolving"].n / 10
-    assert expected in " ".join((*seen["readable"].notes, *seen["moving"].notes))
+        observed = look(at)
+    assert set(faulty(observed)) >= {"moving", "resolving"}
+    assert observed["resolving"].value < observed["resolving"].n / 10
+    assert expected in " ".join((*observed["readable"].notes, *observed["moving"].notes))
 
 
 def test_a_limiter_that_refuses_nobody_is_found(server: Target) -> None:
@@ -197,9 +197,9 @@ def test_a_limiter_that_refuses_nobody_is_found(server: Target) -> None:
         return Response("{}", media_type="application/json") if response.status_code == 429 else response
 
     with spoiled(server, lenient) as at:
-        seen = look(at)
-    assert faulty(seen) == ["moving"]
-    assert seen["moving"].notes == (f"GET {CONFIG}: status 200 instead of 429",)
+        observed = look(at)
+    assert faulty(observed) == ["moving"]
+    assert observed["moving"].notes == (f"GET {CONFIG}: status 200 instead of 429",)
 
 
 def test_a_rule_that_is_not_taken_is_found(server: Target) -> None:
@@ -209,9 +209,9 @@ def test_a_rule_that_is_not_taken_is_found(server: Target) -> None:
         return Response(json.dumps({"status": 503}), 503) if request.method == "POST" else response
 
     with spoiled(server, refusing) as at:
-        seen = look(at)
-    assert "moving" in faulty(seen)
-    assert seen["moving"].notes[0] == f"POST {CONFIG}: status 503 instead of 201"
+        observed = look(at)
+    assert "moving" in faulty(observed)
+    assert observed["moving"].notes[0] == f"POST {CONFIG}: status 503 instead of 201"
 
 
 def test_files_that_ask_for_what_is_not_there_are_named(server: Target, tmp_path: Path) -> None:
@@ -219,9 +219,9 @@ def test_files_that_ask_for_what_is_not_there_are_named(server: Target, tmp_path
     folder = shutil.copytree(FOLDER, tmp_path / "monitoring")
     alerts = folder / "alerts.yml"
     alerts.write_text(alerts.read_text().replace("gaia_database_up == 0", "gaia_databse_up == 0"))
-    seen = look(server, folder)
-    assert faulty(seen) == ["resolving"]
-    assert seen["resolving"].notes == (
+    observed = look(server, folder)
+    assert faulty(observed) == ["resolving"]
+    assert observed["resolving"].notes == (
         "alerts.yml: GaiaDatabaseDown: there is no metric gaia_databse_up, in gaia_databse_up == 0",
     )
 
@@ -252,9 +252,9 @@ def test_a_server_that_falls_silent_does_not_delay_the_gate() -> None:
     """After one request without an answer no more are sent, and the measurements fail."""
     with serving(answering("/health", HEALTHY)) as url:
         started_s = time.monotonic()
-        seen = look(target(url))
-    assert faulty(seen) == list(MEASURED)
-    assert seen["readable"].notes == ("GET /metrics: status 404 instead of 200",)
+        observed = look(target(url))
+    assert faulty(observed) == list(MEASURED)
+    assert observed["readable"].notes == ("GET /metrics: status 404 instead of 200",)
     assert time.monotonic() - started_s < 5
 
 

@@ -28,8 +28,8 @@ from tests.probes.servers import Spoil, spoiled, target
 
 def test_the_real_server_counts_exactly(server: Target) -> None:
     """Answers, headers and listed usage match the sent requests, and no rule is left."""
-    seen = quotas.live(server)
-    assert (seen.name, seen.value, seen.n, seen.notes) == ("quotas.counts_equal", 24, 24, ())
+    observed = quotas.live(server)
+    assert (observed.name, observed.value, observed.n, observed.notes) == ("quotas.counts_equal", 24, 24, ())
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).json()["items"]
     assert [rule["rule_name"] for rule in rules if "quotas" in rule["rule_name"]] == []
@@ -82,11 +82,11 @@ def failing(request: Request, response: Response) -> Response:
 
 
 FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
-    "usage tells one too few": (
+    "usage reports one too few": (
         lambda: lambda request, response: changed(request, response, "used", -1),
         15, "daily_quota: GET /api/admin/quotas/usage reports 11 used and 8 left, should be 12 used and 8 left",
     ),
-    "usage tells too many left": (
+    "usage reports too many left": (
         lambda: lambda request, response: changed(request, response, "remaining", 1),
         15, "daily_quota: GET /api/admin/quotas/usage reports 12 used and 9 left, should be 12 used and 8 left",
     ),
@@ -95,9 +95,9 @@ FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
         lambda: lambda request, response: header(request, response, "RateLimit", 1),
         18, "daily_quota: RateLimit reports r=9 of the rule, should be 8",
     ),
-    "X-RateLimit-Remaining tells one too many": (
+    "X-RateLimit-Remaining reports one too many": (
         lambda: lambda request, response: header(request, response, "X-RateLimit-Remaining", 1),
-        18, "daily_quota: X-RateLimit-Remaining is 9, RateLimit tells",
+        18, "daily_quota: X-RateLimit-Remaining is 9, RateLimit reports",
     ),
     "one request too many is admitted": (
         admits_one_more,
@@ -112,17 +112,17 @@ def test_a_count_that_is_off_by_one_is_detected(server: Target, fault: str, monk
     monkeypatch.setattr("gaia_checks.probes.rehearsal.counted_rules._SETTLE_S", 0)  # this server is one process
     spoil, good, note = FAULTS[fault]
     with spoiled(server, spoil()) as wrong:
-        seen = quotas.live(wrong)
-    assert (seen.value, seen.n) == (good, 24)
-    assert seen.notes[0].startswith(note)
+        observed = quotas.live(wrong)
+    assert (observed.value, observed.n) == (good, 24)
+    assert observed.notes[0].startswith(note)
 
 
 def test_a_server_that_limits_nothing_counts_nothing(executable: Path, database: str, tmp_path: Path) -> None:
     """With rate limiting off, only the samples of admitted requests are good."""
     runner.up(database, copies.MIGRATIONS)
     with servers.real(executable, database, tmp_path / "log", RATE_LIMIT_ENABLED="false") as lax:
-        seen = quotas.live(lax)
-    assert (seen.value, seen.n) == (3, 24)
+        observed = quotas.live(lax)
+    assert (observed.value, observed.n) == (3, 24)
 
 
 def test_a_rule_that_is_not_ours_decides_nothing(server: Target) -> None:
@@ -150,8 +150,8 @@ def test_no_listener_is_unreachable() -> None:
 def test_the_real_server_keeps_its_counts_and_knows_its_periods(executable: Path, tmp_path: Path) -> None:
     """Counts are exact after a crash of server and database, at period edges, and after an hour."""
     with copies.released(executable, tmp_path / "releases") as release:
-        seen = by_name(quotas.on_copy(copies.copy_of(release)))
-    assert {name: (each.value, each.n, each.notes) for name, each in seen.items()} == {
+        observed = by_name(quotas.on_copy(copies.copy_of(release)))
+    assert {name: (each.value, each.n, each.notes) for name, each in observed.items()} == {
         "kept_across_restart": (True, 4, ()),
         "reset_at_period_edges": (12, 12, ()),
         "hour_window_expires": (4, 4, ()),
@@ -166,17 +166,17 @@ def test_counts_lost_in_a_crash_and_weeks_from_sunday_are_detected(executable: P
         (PERIOD_START, f"CASE limit_type WHEN 'weekly_quota' THEN {SUNDAY} ELSE {PERIOD_START} END"),
     )
     with copies.released(executable, tmp_path / "releases", migrations) as release:
-        seen = by_name(quotas.on_copy(copies.copy_of(release)))
-    kept = seen["kept_across_restart"]
+        observed = by_name(quotas.on_copy(copies.copy_of(release)))
+    kept = observed["kept_across_restart"]
     assert kept.value is False
     assert kept.notes[0].startswith(
         "after the crash: daily_quota: GET /api/admin/quotas/usage reports 0 used and 8 left"
     )
     assert not [note for note in kept.notes if "requests_per_hour" in note]
-    edges = seen["reset_at_period_edges"]
+    edges = observed["reset_at_period_edges"]
     assert (edges.value, edges.n) == (11, 12)
     assert "weekly_quota: of " in edges.notes[0]
-    assert seen["hour_window_expires"].value == 4
+    assert observed["hour_window_expires"].value == 4
 
 
 def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
@@ -187,14 +187,14 @@ def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
         raise Inconclusive("there can be no rehearsal copy: the disk is full")
         yield
 
-    seen = quotas.on_copy(none())
-    assert [each.n for each in seen] == [0, 0, 0]
-    assert {each.notes for each in seen} == {("there can be no rehearsal copy: the disk is full",)}
+    observed = quotas.on_copy(none())
+    assert [each.n for each in observed] == [0, 0, 0]
+    assert {each.notes for each in observed} == {("there can be no rehearsal copy: the disk is full",)}
 
 
-def by_name(seen: list[Measurement]) -> dict[str, Measurement]:
+def by_name(observed: list[Measurement]) -> dict[str, Measurement]:
     """The measurements by name, without the prefix."""
-    return {each.name.removeprefix("quotas."): each for each in seen}
+    return {each.name.removeprefix("quotas."): each for each in observed}
 
 
 # periods -------------------------------------------------------------------------------------------

@@ -40,8 +40,8 @@ def precede(copy: Copy, before: Path) -> None:
 
 def look(copy: Copy) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    seen = rollback.probe(target("http://127.0.0.1:1"), copy=nullcontext(copy))
-    return {each.name.removeprefix("rollback."): each for each in seen}
+    observed = rollback.probe(target("http://127.0.0.1:1"), copy=nullcontext(copy))
+    return {each.name.removeprefix("rollback."): each for each in observed}
 
 
 def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_missed(
@@ -55,8 +55,8 @@ def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_m
         order.write("051_forget.sql\n")
     with copy_of(executable, tmp_path, migrations) as copy:
         precede(copy, release_folder.from_worktree(paths.of(copy.origin).releases, executable=executable))
-        seen = look(copy)
-    restored = seen["previous_restored"]
+        observed = look(copy)
+    restored = observed["previous_restored"]
     assert restored.how.startswith("the previous release, then the current one deployed over it")
     assert restored.value is False
     assert restored.notes[0] == (
@@ -67,8 +67,8 @@ def test_the_release_before_comes_back_and_what_the_current_one_has_deleted_is_m
         "rolling back: daily_quota",
         "deploying the current release again: daily_quota",
     ]
-    assert seen["seconds"].value > 0
-    assert (seen["schema_equal"].value, seen["schema_equal"].n) == (True, 1)
+    assert observed["seconds"].value > 0
+    assert (observed["schema_equal"].value, observed["schema_equal"].n) == (True, 1)
 
 
 def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named(
@@ -82,9 +82,9 @@ def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named
     crashing.write_text(FAKE.read_text().replace('BEHAVIOUR = "serve"', 'BEHAVIOUR = "crash"'))
     with copy_of(executable, tmp_path, migrations) as copy:
         precede(copy, release_folder.from_worktree(paths.of(copy.origin).releases, executable=crashing))
-        seen = look(copy)
-    restored, schema = seen["previous_restored"], seen["schema_equal"]
-    assert (restored.value, restored.n, seen["seconds"].n) == (False, 1, 0)
+        observed = look(copy)
+    restored, schema = observed["previous_restored"], observed["schema_equal"]
+    assert (restored.value, restored.n, observed["seconds"].n) == (False, 1, 0)
     assert "deploying the previous release: worktree-" in restored.notes[0]
     assert "ended with exit code 1 before it was ready" in restored.notes[0]
     assert (schema.value, schema.n) == (False, 1)
@@ -100,9 +100,9 @@ def test_without_a_whole_release_before_nothing_is_decided(executable: Path, tmp
             precede(copy, before)
             (before / "gaia_server").chmod(0o755)
             (before / "gaia_server").write_bytes(b"#!/bin/sh\n")
-        seen = look(copy)
+        observed = look(copy)
     reason = "gaia_server is not the one that was released" if damaged else "there is no previous release here; deploy"
     for name in ("previous_restored", "seconds"):
-        assert seen[name].n == 0
-        assert reason in seen[name].notes[0]
-    assert seen["schema_equal"].value is True
+        assert observed[name].n == 0
+        assert reason in observed[name].notes[0]
+    assert observed["schema_equal"].value is True

@@ -35,13 +35,13 @@ def test_a_stop_ends_the_wait_for_a_tick() -> None:
     """A stop in the middle of a long interval takes effect at once."""
 
     async def take() -> list[float]:
-        told = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.05, told.set)
-        return [t async for t in ticks(60, 600, told)]
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        return [t async for t in ticks(60, 600, stop)]
 
-    began = time.monotonic()
+    started = time.monotonic()
     assert asyncio.run(take()) == [0.0]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started < 5
 
 
 def test_ticks_that_were_missed_are_not_made_up_for() -> None:
@@ -91,7 +91,7 @@ def test_the_own_delay_is_measured() -> None:
         own_delay = EventLoopDelay()
         watching = asyncio.create_task(own_delay.watch())
         await asyncio.sleep(0)
-        time.sleep(0.4)  # noqa: ASYNC251 - to hold the loop up is what is wanted
+        time.sleep(0.4)  # noqa: ASYNC251 - the test must block the loop
         await asyncio.sleep(0.01)
         watching.cancel()
         return own_delay.longest_s

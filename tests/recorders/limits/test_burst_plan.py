@@ -15,7 +15,7 @@ CLIENTS = 32
 SHORT_S, FULL_S = 5.0, 125.0
 
 
-def asked(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[dict[str, Any]]:
+def recorded(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[dict[str, Any]]:
     """The recording of a limiter: each request is decided and answered after up to `slow_s` each."""
     chance, rules = random.Random(seed), burst_plan.rules(CLIENTS)
     requests = []
@@ -36,7 +36,7 @@ def asked(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> li
 
 def judged(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[Kept]:
     """The judge's result."""
-    return kept(asked(check, window_s, seed, slow_s))
+    return kept(recorded(check, window_s, seed, slow_s))
 
 
 def wrong(found: list[Kept]) -> int:
@@ -63,7 +63,10 @@ def test_it_disturbs_nobody() -> None:
     assert plan[-1].at_s < FULL_S <= burst_plan.ENDS_S
     assert burst_plan.plan(CLIENTS, 10 * FULL_S) == plan
     refused = sorted(
-        sent_us / 1e6 for one in asked(Log(), FULL_S, seed=0) for sent_us, _, admitted in one["answers"] if not admitted
+        sent_us / 1e6
+        for one in recorded(Log(), FULL_S, seed=0)
+        for sent_us, _, admitted in one["answers"]
+        if not admitted
     )
     busiest = max(sum(start <= other < start + 60 for other in refused) for start in refused)
     assert 50 < busiest < 80

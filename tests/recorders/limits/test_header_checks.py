@@ -75,7 +75,7 @@ def test_wrong_headers_are_wrong(headers: Mapping[str, str], why: str) -> None:
 def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
     """Earlier admissions count, pending and unanswered ones may, expired ones do not."""
     rule = Rule("requests_per_second", 5)
-    told = [
+    exchanges = [
         Exchange(0.0, 0.1, True, {}),  # it has left
         Exchange(1.5, 1.6, True, {}),
         Exchange(1.5, 1.6, False, {}),
@@ -84,7 +84,7 @@ def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
         Exchange(2.0, 2.2, True, {}),
         Exchange(2.3, 2.4, True, {}),  # later
     ]
-    found = standing(told[5], told, rule)
+    found = standing(exchanges[5], exchanges, rule)
     assert found.remaining == Span(5 - 4, 5 - 2)
     assert found.grows_after_s == Span(1, 1)
 
@@ -113,9 +113,9 @@ RULES = {"second": Rule("requests_per_second", 3), "minute": Rule("requests_per_
 
 
 @st.composite
-def seen(draw: st.DrawFn) -> list[Exchange]:
+def observed(draw: st.DrawFn) -> list[Exchange]:
     """A client's view of a correct limiter with two rules, at any pace and with any delays."""
-    log, told = Log(), []
+    log, exchanges = Log(), []
     for moment in sorted(draw(st.lists(st.floats(0, 90), max_size=40))):
         admitted = log("key", tuple(RULES.values()), moment)
         left = {name: rule.limit - log.used("key", rule, moment) for name, rule in RULES.items()}
@@ -131,15 +131,15 @@ def seen(draw: st.DrawFn) -> list[Exchange]:
             Retry_After=str(max(1, math.ceil(retry_s))),
         )
         before, after, lost = draw(st.floats(0, 2)), draw(st.floats(0, 2)), draw(st.integers(0, 9)) == 0
-        told.append(
+        exchanges.append(
             Exchange(moment - before, math.inf, None, {})
             if lost
             else Exchange(moment - before, moment + after, admitted, headers)
         )
-    return sorted(told, key=lambda one: one.sent_s)
+    return sorted(exchanges, key=lambda one: one.sent_s)
 
 
-@given(seen())
-def test_a_right_limiter_is_never_called_wrong(told: list[Exchange]) -> None:
+@given(observed())
+def test_a_right_limiter_is_never_called_wrong(exchanges: list[Exchange]) -> None:
     """Slow and lost answers never make a correct limiter wrong."""
-    assert wrong(told, RULES, EPOCH_S) == [None] * len(told)
+    assert wrong(exchanges, RULES, EPOCH_S) == [None] * len(exchanges)

@@ -39,33 +39,33 @@ def look(at: Target, folder: Path, window_s: float) -> dict[str, Measurement]:
     return stage.run(limits_recorder.record, at, folder, clients=CLIENTS, window_s=window_s)
 
 
-def judged(seen: dict[str, Measurement], window_s: float) -> CriterionVerdict:
+def judged(observed: dict[str, Measurement], window_s: float) -> CriterionVerdict:
     """The verdict on the recorded measurements."""
     loaded = criteria.load(overrides={"limits": {"window_s": window_s}})
     criterion = next(criterion for criterion in loaded.criteria if criterion.id == "qa.rate_limiting")
-    files = [Measurement.from_json(measurement.to_json()) for measurement in seen.values()]
+    files = [Measurement.from_json(measurement.to_json()) for measurement in observed.values()]
     return judge_measured(criterion, files, rehearsal=True)
 
 
 def verdict(server: Limited, folder: Path, window_s: float = SHORT_S) -> CriterionVerdict:
     """Record a small server, and judge."""
     with serving(*server.routes) as url:
-        seen = look(target(url), folder, window_s)
+        observed = look(target(url), folder, window_s)
     assert not server.rules  # they were taken away
-    return judged(seen, window_s)
+    return judged(observed, window_s)
 
 
 def test_the_real_server_is_right(tmp_path: Path, server: Target) -> None:
     """Its decisions and headers are correct, with many samples."""
-    seen = look(server, tmp_path, WHOLE_S)
-    result = judged(seen, WHOLE_S)
+    observed = look(server, tmp_path, WHOLE_S)
+    result = judged(observed, WHOLE_S)
     assert result.state is State.PASS, [finding.why for finding in result.checks]
     assert [finding.measured for finding in result.checks] == [0, 0, 0, 1, 1]
     assert result.n > 20
-    assert all(measurement.window_s >= WHOLE_S for measurement in seen.values())
-    assert TOKEN not in repr(seen)
+    assert all(measurement.window_s >= WHOLE_S for measurement in observed.values())
+    assert TOKEN not in repr(observed)
     last = stage.timeline_of(tmp_path)[-1]
-    assert last["asked"] == seen["limits.answers"].n == last["admitted"] + last["refused"]
+    assert last["asked"] == observed["limits.answers"].n == last["admitted"] + last["refused"]
 
 
 def test_a_small_right_server_is_right(tmp_path: Path) -> None:
@@ -158,12 +158,12 @@ def test_a_server_without_our_rules_is_not_judged(tmp_path: Path, created: int |
     """Without the rules every measurement has no samples, but a reason."""
     if created:
         with serving(*Limited(created=created).routes) as url:
-            seen = look(target(url), tmp_path, SHORT_S)
+            observed = look(target(url), tmp_path, SHORT_S)
     else:
-        seen = look(target(f"http://127.0.0.1:{free_port()}"), tmp_path, SHORT_S)
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert all(why in measurement.notes[0] for measurement in seen.values())
-    assert judged(seen, SHORT_S).state is State.INCONCLUSIVE
+        observed = look(target(f"http://127.0.0.1:{free_port()}"), tmp_path, SHORT_S)
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert all(why in measurement.notes[0] for measurement in observed.values())
+    assert judged(observed, SHORT_S).state is State.INCONCLUSIVE
 
 
 def test_a_stopped_recorder_reports_its_window(tmp_path: Path) -> None:
@@ -171,17 +171,17 @@ def test_a_stopped_recorder_reports_its_window(tmp_path: Path) -> None:
     server = Limited()
 
     async def record(at: Target) -> tuple[list[Measurement], float]:
-        told = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.7, told.set)
-        began = time.monotonic()
-        seen = await limits_recorder.record(at, Timeline(tmp_path, "look", 60), told, window_s=60, clients=CLIENTS)
-        return seen, time.monotonic() - began
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.7, stop.set)
+        started = time.monotonic()
+        observed = await limits_recorder.record(at, Timeline(tmp_path, "look", 60), stop, window_s=60, clients=CLIENTS)
+        return observed, time.monotonic() - started
 
     with serving(*server.routes) as url:
-        seen, took_s = asyncio.run(record(target(url)))
+        observed, took_s = asyncio.run(record(target(url)))
     assert took_s < 2
     assert not server.rules
-    assert {measurement.n > 0 and measurement.window_s < 1 for measurement in seen} == {True}
+    assert {measurement.n > 0 and measurement.window_s < 1 for measurement in observed} == {True}
 
 
 def test_all_rules_are_ones_that_the_gate_would_remove() -> None:

@@ -24,7 +24,7 @@ def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> t
         await answer(reader, writer)
         writer.close()
 
-    async def asked() -> tuple[float, Reply]:
+    async def sent() -> tuple[float, Reply]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0) if answer else None
         port = server.sockets[0].getsockname()[1] if server else free_port()
         endpoint = Endpoint(target(f"http://127.0.0.1:{port}{base}", admin_token=token), "/api/nothing")
@@ -38,7 +38,7 @@ def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> t
         assert one.reply is not None
         return one.sent_s, one.reply
 
-    sent_s, reply = asyncio.run(asked())
+    sent_s, reply = asyncio.run(sent())
     return sent_s, reply, b"".join(came).decode()
 
 
@@ -88,7 +88,7 @@ def test_a_request_carries_key_and_token() -> None:
         (saying(b"HTTP/1.1 404 N\r\nContent-Length: 10\r\n\r\nno"), "the connection was closed without an answer"),
         (saying(b"SSH-2.0\r\n\r\n"), "invalid HTTP response: "),
     ],
-    ids=["nobody listens", "nothing", "half an answer", "not HTTP"],
+    ids=["no listener", "nothing", "half an answer", "not HTTP"],
 )
 def test_no_answer_has_a_reason(answer: Answer | None, why: str) -> None:
     """A request without an answer has a reason and no receive time."""

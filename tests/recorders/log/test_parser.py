@@ -12,7 +12,7 @@ BORN_S = 1_790_000_000.0
 
 
 def line(after_s: float, level: str = "info", msg: str = "serving", **more: str) -> str:
-    """A line of the server that was written so many seconds after the process began."""
+    """A line of the server, written this many seconds after the process started."""
     time = timestamp(datetime.fromtimestamp(BORN_S + after_s, UTC))
     return json.dumps({"time": time, "level": level, "msg": msg, **more})
 

@@ -36,14 +36,14 @@ def log(machine: sshd.Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def read(lines: Remote) -> list[str]:
     """Read all lines."""
-    seen: list[str] = []
-    until(lambda: take(lines, seen) and bool(lines.up_to_now or lines.lost))
-    return seen
+    observed: list[str] = []
+    until(lambda: take(lines, observed) and bool(lines.up_to_now or lines.lost))
+    return observed
 
 
-def take(lines: Remote, seen: list[str]) -> bool:
+def take(lines: Remote, observed: list[str]) -> bool:
     """Append the lines since the last call."""
-    seen += [text for some in lines.lines() for text in some]
+    observed += [text for some in lines.lines() for text in some]
     return True
 
 
@@ -75,12 +75,12 @@ def test_lines_come_from_the_first_on_and_as_they_are_written(log: Log) -> None:
     """Existing lines come first, then new ones; an unfinished line waits for its end."""
     Path(log.path).write_text("one\n\ntw")
     lines = Remote(log)
-    seen = read(lines)
-    assert (seen, lines.up_to_now, lines.lost) == (["one"], True, None)
+    observed = read(lines)
+    assert (observed, lines.up_to_now, lines.lost) == (["one"], True, None)
     with Path(log.path).open("a") as file:
         file.write("o\nthree")
-    until(lambda: take(lines, seen) and len(seen) == 2)
-    assert seen == ["one", "two"]
+    until(lambda: take(lines, observed) and len(observed) == 2)
+    assert observed == ["one", "two"]
     assert lines.last() == ["three"]
     lines.close()
     until(lambda: not tails(log))
@@ -157,10 +157,10 @@ def test_a_log_behind_ssh_is_read_from_the_reported_start(tmp_path: Path, log: L
     """Lines of the previous process do not count; the source of the start time is named."""
     now = time.time()
     Path(log.path).write_text(line(now - 900, "error") + line(now - 60) + line(now - 50, "error"))
-    seen = look(tmp_path, log, {**HEALTHY, "uptime_s": 60}, 30)
-    assert values(seen) == (True, 1, 0)
-    assert all(60 <= measurement.window_s < 70 for measurement in seen.values())
-    assert "uptime_s of GET /health" in seen["log.errors"].how
+    observed = look(tmp_path, log, {**HEALTHY, "uptime_s": 60}, 30)
+    assert values(observed) == (True, 1, 0)
+    assert all(60 <= measurement.window_s < 70 for measurement in observed.values())
+    assert "uptime_s of GET /health" in observed["log.errors"].how
 
 
 def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, log: Log) -> None:
@@ -169,26 +169,26 @@ def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, l
     Path(log.path).write_text(line(now - 900) + line(now - 60) + line(now - 60, "critical"))
     metrics = answering("/metrics", f"process_start_time_seconds {now - 60}\n", media="text/plain")
     with serving(answering("/health", HEALTHY), metrics) as url:
-        seen = stage.run(log_recorder.record, target(url, log=log), tmp_path, window_s=1)
-    assert values(seen) == (True, 1, 0)
-    assert "process_start_time_seconds" in seen["log.errors"].how
+        observed = stage.run(log_recorder.record, target(url, log=log), tmp_path, window_s=1)
+    assert values(observed) == (True, 1, 0)
+    assert "process_start_time_seconds" in observed["log.errors"].how
 
 
 def test_a_server_without_a_start_time_decides_nothing(tmp_path: Path, log: Log) -> None:
     """Without a start time in /health or /metrics nothing is measured."""
     Path(log.path).write_text(line(time.time()))
-    seen = look(tmp_path, log, HEALTHY, 1)
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert "the process start is not reported: GET /metrics: status 404" in seen["log.errors"].notes[0]
+    observed = look(tmp_path, log, HEALTHY, 1)
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert "the process start is not reported: GET /metrics: status 404" in observed["log.errors"].notes[0]
 
 
 def test_an_unreachable_log_is_reported_at_once(tmp_path: Path, log: Log) -> None:
     """An unreadable log stops the recorder at once, with the setting and the reason."""
-    began = time.monotonic()
-    seen = look(tmp_path, Log(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
-    assert time.monotonic() - began < 30
-    assert {measurement.n for measurement in seen.values()} == {0}
-    for measurement in seen.values():
+    started = time.monotonic()
+    observed = look(tmp_path, Log(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
+    assert time.monotonic() - started < 30
+    assert {measurement.n for measurement in observed.values()} == {0}
+    for measurement in observed.values():
         assert 'log = "ssh://user@host/file" in test.toml' in measurement.notes[0]
         assert "Permission denied" in measurement.notes[0]
 

@@ -67,14 +67,14 @@ def test_a_rotation_loses_and_repeats_nothing(log: Path, rotate: Rotate) -> None
     """Across rotations each line is read once, in order."""
     tail = tail_of(log)
     append(log, "one\ntw")
-    seen = everything(tail)
+    observed = everything(tail)
     append(log, "o\nthree\n")
     rotate(log)
     append(log, "four\n")
-    seen += everything(tail)
+    observed += everything(tail)
     append(log, "five\n")
-    seen += everything(tail)
-    assert seen == ["one", "two", "three", "four", "five"]
+    observed += everything(tail)
+    assert observed == ["one", "two", "three", "four", "five"]
     assert tail.lost is None
 
 
@@ -83,14 +83,14 @@ def test_two_rotations_between_two_looks_lose_nothing(log: Path, rotate: Rotate)
     """The last part read is recognised by its first bytes, whatever its name."""
     tail = tail_of(log)
     append(log, "one\n")
-    seen = everything(tail)
+    observed = everything(tail)
     append(log, "two\n")
     rotate(log)
     append(log, "three\n")
     rotate(log)
     append(log, "four, which makes this part longer than the place we had reached in the first\n")
-    seen += everything(tail)
-    assert [line[:5] for line in seen] == ["one", "two", "three", "four,"]
+    observed += everything(tail)
+    assert [line[:5] for line in observed] == ["one", "two", "three", "four,"]
 
 
 @ROTATIONS

@@ -31,8 +31,8 @@ def look(
     """Look at a server with these routes; return share of the pool, idle in transaction, waiters."""
     with serving(*routes) as url:
         looked_at = target(url, database_url=database)
-        seen = stage.run(connections.record, looked_at, folder, window_s=window_s, interval_s=0.2)
-    return seen[NAMES[0]], seen[NAMES[1]], seen[NAMES[2]]
+        observed = stage.run(connections.record, looked_at, folder, window_s=window_s, interval_s=0.2)
+    return observed[NAMES[0]], observed[NAMES[1]], observed[NAMES[2]]
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def test_a_healthy_server_is_observed_for_the_whole_window(tmp_path: Path, datab
     with session(database):
         pool, idle, waiters = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"))
     assert (pool.value, idle.value, waiters.value) == (0.4, 0, 0)
-    assert all(seen.n >= 4 and seen.window_s >= 1 and not seen.notes for seen in (pool, idle, waiters))
+    assert all(observed.n >= 4 and observed.window_s >= 1 and not observed.notes for observed in (pool, idle, waiters))
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["pool_in_use"], last["sessions"]) == (4, 1)
     assert last["worst"] == "at most 40% of the pool in use, 0 waiting, 0 idle in a transaction"

@@ -99,9 +99,9 @@ def test_it_takes_next_to_nothing(tmp_path: Path, observer: Observer) -> None:
     if not Path("/proc/stat").exists():
         pytest.skip("there is no /proc to read the CPU time from")
     until(lambda: len(timeline(tmp_path)) >= 1)
-    began_s, before_s = time.monotonic(), used_s()
+    started_s, before_s = time.monotonic(), used_s()
     until(lambda: len(timeline(tmp_path)) >= 6)
-    assert (used_s() - before_s) / (time.monotonic() - began_s) < 0.03
+    assert (used_s() - before_s) / (time.monotonic() - started_s) < 0.03
 
 
 def test_a_kernel_without_counters_says_nothing() -> None:

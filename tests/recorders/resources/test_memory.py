@@ -30,7 +30,7 @@ child.communicate(b"\\n")
 
 @contextmanager
 def family() -> Iterator[Target]:
-    """A small process whose child holds 60 MB."""
+    """A small process whose child uses 60 MB."""
     process = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -43,8 +43,8 @@ def family() -> Iterator[Target]:
 def test_the_whole_process_tree_is_sampled(tmp_path: Path) -> None:
     """A child's memory counts; MB are 10^6 bytes; the whole window is covered."""
     with family() as parent:
-        seen = stage.run(memory.record, parent, tmp_path, window_s=0.5, interval_s=0.2)
-    peak, series = seen["memory.peak"], seen["memory.series"]
+        observed = stage.run(memory.record, parent, tmp_path, window_s=0.5, interval_s=0.2)
+    peak, series = observed["memory.peak"], observed["memory.series"]
     assert 60 < peak.value < 120
     assert peak.n == series.n == len(series.value) >= 3
     assert peak.value <= max(mb for _, mb in series.value)  # which has the shared part at its most
@@ -59,9 +59,11 @@ def test_another_process_with_the_same_pid_is_not_taken_for_it(tmp_path: Path) -
     with family() as parent:
         assert parent.process is not None
         other = replace(parent.process, birth=f"{parent.process.birth}0")
-        seen = stage.run(memory.record, target("http://127.0.0.1:9", process=other), tmp_path, window_s=9, interval_s=1)
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert "was gone after 0 s" in seen["memory.peak"].notes[0]
+        observed = stage.run(
+            memory.record, target("http://127.0.0.1:9", process=other), tmp_path, window_s=9, interval_s=1
+        )
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert "was gone after 0 s" in observed["memory.peak"].notes[0]
 
 
 def test_a_process_that_exits_keeps_its_samples(tmp_path: Path) -> None:
@@ -69,36 +71,36 @@ def test_a_process_that_exits_keeps_its_samples(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
     try:
         found = known(process.pid, Path(sys.executable))
-        seen = stage.run(memory.record, target("http://x", process=found), tmp_path, window_s=30, interval_s=0.1)
+        observed = stage.run(memory.record, target("http://x", process=found), tmp_path, window_s=30, interval_s=0.1)
     finally:
         process.wait()
-    assert seen["memory.peak"].n > 0
-    assert seen["memory.peak"].window_s < 1
-    assert f"process {process.pid} was gone" in seen["memory.peak"].notes[0]
+    assert observed["memory.peak"].n > 0
+    assert observed["memory.peak"].window_s < 1
+    assert f"process {process.pid} was gone" in observed["memory.peak"].notes[0]
 
 
 # without a process on this machine ---------------------------------------------------------------------
 
 
-def told(folder: Path, *texts: str) -> dict[str, Measurement]:
+def record_metrics(folder: Path, *texts: str) -> dict[str, Measurement]:
     """Record a server known only by its metrics; each text is answered once, the last one repeatedly."""
     left = list(texts)
 
-    async def tell(_: Request) -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(left.pop(0) if len(left) > 1 else left[0], media_type="text/plain")
 
-    with serving(Route("/metrics", tell)) as url:
+    with serving(Route("/metrics", metrics)) as url:
         return stage.run(memory.record, target(url), folder, window_s=0.5, interval_s=0.1)
 
 
 def test_a_remote_server_reports_its_own_memory(tmp_path: Path) -> None:
     """A remote server's memory is its resident set size, and the method names it."""
     resident = "process_resident_memory_bytes"
-    seen = told(tmp_path, f"# HELP {resident} x\n{resident} 1.5e+08\n", f"{resident} 120000000\n")
-    assert seen["memory.peak"].value == 150
-    assert seen["memory.series"].value[-1][1] == 120
-    assert min(seen["memory.peak"].window_s, seen["memory.series"].window_s) >= 0.5
-    assert all("(RSS)" in measurement.how and "GET /metrics" in measurement.how for measurement in seen.values())
+    observed = record_metrics(tmp_path, f"# HELP {resident} x\n{resident} 1.5e+08\n", f"{resident} 120000000\n")
+    assert observed["memory.peak"].value == 150
+    assert observed["memory.series"].value[-1][1] == 120
+    assert min(observed["memory.peak"].window_s, observed["memory.series"].window_s) >= 0.5
+    assert all("(RSS)" in measurement.how and "GET /metrics" in measurement.how for measurement in observed.values())
     assert stage.timeline_of(tmp_path)[-1]["worst"] == "120.0 MB, at most 150.0 MB"
 
 
@@ -111,10 +113,10 @@ def test_a_remote_server_reports_its_own_memory(tmp_path: Path) -> None:
 )
 def test_answers_of_several_processes_are_unreliable(tmp_path: Path, first: str, second: str) -> None:
     """Answers of several processes give no samples: the total is unknown."""
-    held = "process_resident_memory_bytes 1000000\n"
-    seen = told(tmp_path, held + first, held + second)
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert "it was restarted, or is one of several" in seen["memory.peak"].notes[0]
+    resident_line = "process_resident_memory_bytes 1000000\n"
+    observed = record_metrics(tmp_path, resident_line + first, resident_line + second)
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert "it was restarted, or is one of several" in observed["memory.peak"].notes[0]
 
 
 @pytest.mark.parametrize(
@@ -122,16 +124,16 @@ def test_answers_of_several_processes_are_unreliable(tmp_path: Path, first: str,
 )
 def test_missing_memory_metrics_are_unobservable(tmp_path: Path, text: str, why: str) -> None:
     """Missing memory metrics give no samples, but the setting and the reason."""
-    seen = told(tmp_path, text)
-    assert set(seen) == {"memory.peak", "memory.series"}
-    assert {measurement.n for measurement in seen.values()} == {0}
+    observed = record_metrics(tmp_path, text)
+    assert set(observed) == {"memory.peak", "memory.series"}
+    assert {measurement.n for measurement in observed.values()} == {0}
     for setting in (
-        "let GET /metrics tell process_resident_memory_bytes",
+        "expose process_resident_memory_bytes in GET /metrics",
         "[contract.metrics] in test.toml",
         "`gaia deploy",
     ):
-        assert setting in seen["memory.peak"].notes[0]
-    assert why in seen["memory.peak"].notes[0]
+        assert setting in observed["memory.peak"].notes[0]
+    assert why in observed["memory.peak"].notes[0]
 
 
 def test_the_real_server_reports_its_memory(tmp_path: Path, server: Target) -> None:
@@ -153,9 +155,9 @@ def test_a_long_series_is_thinned_evenly(points: int, kept: int) -> None:
 
 def test_another_process_with_the_same_files_moves_no_trend() -> None:
     """Another process changes the server's share of shared memory; the series stays level."""
-    seen = memory_samples.MemorySamples(memory.MEASURES, Coverage(1))
+    observed = memory_samples.MemorySamples(memory.MEASURES, Coverage(1))
     for t_s, held_mb, shared_mb in ((0, 50, 10), (1, 45, 5), (2, 51, 10)):
-        seen.add(t_s, held_mb * 1e6, shared_mb * 1e6)
-    peak, series = seen.measured()
+        observed.add(t_s, held_mb * 1e6, shared_mb * 1e6)
+    peak, series = observed.measured()
     assert peak.value == 51
     assert series.value == [(0, 50), (1, 50), (2, 51)]
