@@ -77,18 +77,18 @@ def _dial(target: Target, host: str, port: int) -> socket.socket:
 
 def _listen(target: Target, connection: ClientConnection, patience_s: float, observed: _Observed) -> None:
     """Take messages until all awaited ones have arrived, the connection closes or the time is over."""
-    began = time.monotonic()
+    start = time.monotonic()
     while not observed.first_s.keys() >= set(_AWAITED):
         try:
-            frame = connection.recv(timeout=max(0.0, began + patience_s - time.monotonic()))
+            frame = connection.recv(timeout=max(0.0, start + patience_s - time.monotonic()))
         except TimeoutError:
             return
         except ConnectionClosed as closed:
-            observed.closed = f"the server closed the connection after {time.monotonic() - began:.1f} s: {closed}"
+            observed.closed = f"the server closed the connection after {time.monotonic() - start:.1f} s: {closed}"
             return
         kind = observed.stream.take(message(target, frame))
         if kind is not None:
-            observed.first_s.setdefault(kind, round(time.monotonic() - began, 3))
+            observed.first_s.setdefault(kind, round(time.monotonic() - start, 3))
 
 
 def _first(watch: Watch, observed: _Observed, kind: str, patience_s: float) -> Measurement:

@@ -41,7 +41,7 @@ def _target(line: str) -> Target:
     try:
         return Target.from_json(json.loads(line))
     except (ValueError, KeyError, TypeError):
-        # neither the line nor the cause: both may hold secrets
+        # neither the line nor the cause: both may contain secrets
         raise ConfigurationError("standard input: no target; write Target.to_json() there as one line") from None
 
 

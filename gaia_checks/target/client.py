@@ -125,10 +125,10 @@ def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
     """Return the request in the target's names; unchanged without differing names."""
     if target.names == Names():
         return request
-    prefix, ours = _split(target, request.url.raw_path.decode("ascii"))
+    prefix, path = _split(target, request.url.raw_path.decode("ascii"))
     return httpx.Request(
         request.method,
-        request.url.copy_with(raw_path=(prefix + contract.path(target.names, ours)).encode("ascii")),
+        request.url.copy_with(raw_path=(prefix + contract.path(target.names, path)).encode("ascii")),
         headers=_without_framing(request.headers),
         content=contract.their_text(target.names, request.content) or None,
         extensions=request.extensions,

@@ -108,7 +108,7 @@ def test_a_stop_removes_the_rule_and_keeps_the_window(tmp_path: Path, number: in
     assert (observed["soak.clients_connected"].value, observed["soak.drops"].value) == (3, 0)
     assert all(measurement.window_s < 10 for measurement in observed.values())
     assert (observed["soak.alert_delivered"].n, observed["soak.reconnect"].n) == (0, 0)
-    assert "before it came to that" in observed["soak.reconnect"].notes[0]
+    assert "stopped before this event" in observed["soak.reconnect"].notes[0]
     assert stage.timeline_of(tmp_path, "soak")
 
 

@@ -64,7 +64,7 @@ def test_what_is_described_has_no_fault() -> None:
         ("# HELP a_count Many.\n# TYPE a_count gauge\na_count 1\n# TYPE a gauge\n# HELP a One.", None),
         (
             "# HELP up Whether.\n# TYPE up gauge\nup 1 1772100001000",
-            "up has times of its own: Prometheus would believe",
+            "up has its own timestamps: Prometheus would use them",
         ),
     ],
 )

@@ -55,7 +55,7 @@ class Page:
     def sign_in(self, token: str) -> None:
         """Enter the token in the page's sign-in form."""
         field = self._page.get_by_label("Admin token")
-        with self._in_time("the page does not ask for the admin token"):
+        with self._in_time("the page does not request the admin token"):
             field.fill(token)
         with self._in_time("sign-in with the admin token has no effect"):
             self._button("Sign in").click()

@@ -27,7 +27,7 @@ _HOW = {
     "live_update_seen": "a refusal appeared in Violations without a reload",
     "reconnected": "its connection cut, the page showed it, reconnected by itself and received messages",
     "reconnect": "from the restored network to the reconnected page",
-    "rule_edited": "a rule made by the form, seen in the table, removed by its button",
+    "rule_edited": "a rule made by the form, shown in the table, removed by its button",
     "errors": "script errors, failed requests, requests to other hosts, the admin token shown",
 }
 

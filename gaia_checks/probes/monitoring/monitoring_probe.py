@@ -48,9 +48,7 @@ def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
     return [
         watch.counted("monitoring.metrics_readable", readable, f"families of GET {PATH} with TYPE and HELP"),
         watch.counted("monitoring.metrics_moving", moving, "answers, and series that moved by what was sent or more"),
-        watch.counted(
-            "monitoring.queries_resolving", resolving, "queries of alerts and dashboard that find what is asked"
-        ),
+        watch.counted("monitoring.queries_resolving", resolving, "queries of alerts and dashboard that resolve"),
     ]
 
 

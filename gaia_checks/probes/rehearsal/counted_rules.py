@@ -111,10 +111,10 @@ class Counting:
         """Return the listed usage of the rule's key."""
         answer = self._request("GET", USAGE, params={"key": f"api_key:{rule.key}"})
         body = answer.json() if answer.status_code == 200 else {}
-        ours = [item for item in body.get("items", ()) if item.get("rule_id") == rule.id]
-        if not ours:
+        listed = [item for item in body.get("items", ()) if item.get("rule_id") == rule.id]
+        if not listed:
             return Usage(answer.status_code, 0, rule.limit)
-        return Usage(answer.status_code, ours[0].get("used"), ours[0].get("remaining"))
+        return Usage(answer.status_code, listed[0].get("used"), listed[0].get("remaining"))
 
     def lost(self, rule: Rule) -> str | None:
         """Return which part of the rule the server has lost or changed; None when it is complete."""

@@ -89,9 +89,9 @@ def within_a_day(
     while True:
         sleep(wait_s(now()))
         day = now().date()
-        seen = look()
+        result = look()
         if now().date() == day:
-            return seen
+            return result
 
 
 def wait_s(now: datetime) -> float:
@@ -134,7 +134,7 @@ def _on_copy(place: Copy) -> list[Measurement]:
 
 
 def _or_unobservable(name: str, look: Callable[[], Measurement]) -> Measurement:
-    """Return one measurement, or none with samples on an error, so that the others remain."""
+    """Return one measurement; on an error one without samples, so that the others remain."""
     watch = Watch()
     try:
         return look()
@@ -173,7 +173,7 @@ def _edges(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurem
     for quota in QUOTAS:
         for sample in _edge(place, counts, rules[quota], period_start(quota, now)):
             tally.add(sample)
-    how = "used-up quotas, moved to the beginning of their period (still used up) and to just before it (free)"
+    how = "used-up quotas, moved to the start of their period (still used up) and to just before it (free)"
     return watch.counted("quotas.reset_at_period_edges", tally, how)
 
 

@@ -84,9 +84,9 @@ def _roll_back_and_forward(place: Copy, before: Path, progress: _Progress) -> No
         new = place.target
         _count(counts, rules, progress, used=_EACH_TIME)
         progress.doing = "rolling back"
-        began = time.monotonic()
+        start = time.monotonic()
         place.rollback()
-        progress.seconds = round(time.monotonic() - began, 3)
+        progress.seconds = round(time.monotonic() - start, 3)
         progress.note(_wrong_identity(place.target, old))
         _count(counts, rules, progress, used=2 * _EACH_TIME)
         progress.doing = "deploying the current release again"

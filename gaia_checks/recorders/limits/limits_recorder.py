@@ -61,24 +61,24 @@ async def record(
 ) -> list[Measurement]:
     """Send the planned bursts for `window_s`, with at most `clients` requests at once."""
     window_s = min(window_s, burst_plan.ENDS_S)
-    ours = keys(target, int(clients))
+    run_keys = keys(target, int(clients))
     bodies = [
         own.for_one_key(name, rule.limit_type, rule.limit, key=key.name)
-        for key in ours.values()
+        for key in run_keys.values()
         for name, rule in key.rules.items()
     ]
-    sender = BurstSender(Endpoint(target, PATH), {purpose: key.name for purpose, key in ours.items()}, stop)
+    sender = BurstSender(Endpoint(target, PATH), {purpose: key.name for purpose, key in run_keys.items()}, stop)
     try:
         async with client.async_client(target) as http, temporary_rules.in_force(http, bodies):
             observed_s = await sender.send_all(burst_plan.plan(int(clients), window_s), timeline, window_s)
     except (temporary_rules.RuleRefused, httpx.HTTPError) as error:
         return MEASURES.unobservable(str(error) or type(error).__name__)
     epoch_s = time.time() - asyncio.get_running_loop().time()
-    return measured(sender.outcomes(), ours, epoch_s, observed_s)
+    return measured(sender.outcomes(), run_keys, epoch_s, observed_s)
 
 
 def measured(
-    outcomes: Sequence[Outcome], ours: Mapping[str, Key], epoch_s: float, observed_s: float
+    outcomes: Sequence[Outcome], run_keys: Mapping[str, Key], epoch_s: float, observed_s: float
 ) -> list[Measurement]:
     """Return the measurements of `observed_s`; `epoch_s` is the epoch time at the zero of the monotonic clock."""
     finished = [one for one in outcomes if one.status or one.why]
@@ -90,10 +90,10 @@ def measured(
     unanswered = [
         f"GET {PATH}: {one.why or f'status {one.status}'}" for one in finished if one.exchange.admitted is None
     ]
-    others = Counter(filter(None, (_others(one.exchange, ours[one.purpose]) for one in finished)))
-    checked, wrong = _headers(by_purpose, ours, epoch_s)
+    others = Counter(filter(None, (_others(one.exchange, run_keys[one.purpose]) for one in finished)))
+    checked, wrong = _headers(by_purpose, run_keys, epoch_s)
     return [
-        MEASURES.measurement("limits.answers", _answers(by_purpose, ours), n=len(outcomes), window_s=observed_s),
+        MEASURES.measurement("limits.answers", _answers(by_purpose, run_keys), n=len(outcomes), window_s=observed_s),
         MEASURES.measurement("limits.headers_right", checked - len(wrong), n=checked, window_s=observed_s, notes=wrong),
         MEASURES.measurement(
             "limits.answered",
@@ -112,7 +112,7 @@ def measured(
     ]
 
 
-def _answers(by_purpose: Mapping[str, Sequence[Exchange]], ours: Mapping[str, Key]) -> list[dict[str, Any]]:
+def _answers(by_purpose: Mapping[str, Sequence[Exchange]], run_keys: Mapping[str, Key]) -> list[dict[str, Any]]:
     """Return the input of `judge.kept`: times in whole microseconds, rounded so that each event lies within."""
     start_s = min(one.sent_s for each in by_purpose.values() for one in each)
 
@@ -123,9 +123,9 @@ def _answers(by_purpose: Mapping[str, Sequence[Exchange]], ours: Mapping[str, Ke
 
     return [
         {
-            "key": ours[purpose].name,
-            "rules": [(rule.limit, rule.window_s) for rule in ours[purpose].rules.values()],
-            "answers": [answer(one) for one in each if not _others(one, ours[purpose])],
+            "key": run_keys[purpose].name,
+            "rules": [(rule.limit, rule.window_s) for rule in run_keys[purpose].rules.values()],
+            "answers": [answer(one) for one in each if not _others(one, run_keys[purpose])],
         }
         for purpose, each in by_purpose.items()
     ]
@@ -138,12 +138,12 @@ def _others(one: Exchange, key: Key) -> str:
 
 
 def _headers(
-    by_purpose: Mapping[str, Sequence[Exchange]], ours: Mapping[str, Key], epoch_s: float
+    by_purpose: Mapping[str, Sequence[Exchange]], run_keys: Mapping[str, Key], epoch_s: float
 ) -> tuple[int, list[str]]:
     """Return how many answers were checked, and what is wrong with some of them."""
     checked, wrong = 0, []
     for purpose, each in by_purpose.items():
-        for one, what in zip(each, header_checks.wrong(each, ours[purpose].rules, epoch_s), strict=True):
+        for one, what in zip(each, header_checks.wrong(each, run_keys[purpose].rules, epoch_s), strict=True):
             checked += one.admitted is not None
             wrong += [f"{ADMITTED if one.admitted else REFUSED} of {purpose}: {what}"] if what else []
     return checked, wrong

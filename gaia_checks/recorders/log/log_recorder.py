@@ -36,17 +36,17 @@ async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, win
     if target.log is None:
         return MEASURES.unobservable(_unobservable(target))
     try:
-        began = await process_start.of(target)
+        start = await process_start.of(target)
     except NoSample as why:
         return MEASURES.unobservable(_unobservable(target, f"the process start is not reported: {why}"))
-    reading = Reading(began.created_s)
+    reading = Reading(start.created_s)
     try:
         with contextlib.closing(log_source.of(target.log, reading.begins_before)) as lines:
-            age_s = await _follow(began.age_s, window_s, lines, reading, timeline, stop)
+            age_s = await _follow(start.age_s, window_s, lines, reading, timeline, stop)
     except OSError as error:
         return MEASURES.unobservable(_unobservable(target, f"{target.log}: cannot be read: {error.strerror or error}"))
     missing = lines.lost or reading.missing_start()
-    return _measured(reading, began, age_s, _unobservable(target, f"{target.log}: {missing}") if missing else None)
+    return _measured(reading, start, age_s, _unobservable(target, f"{target.log}: {missing}") if missing else None)
 
 
 def _unobservable(target: Target, why: str = "") -> str:
@@ -101,22 +101,22 @@ def _record(timeline: Timeline, t_s: float, reading: Reading) -> None:
     )
 
 
-def _measured(reading: Reading, began: ProcessStart, age_s: float, missing: str | None) -> list[Measurement]:
+def _measured(reading: Reading, start: ProcessStart, age_s: float, missing: str | None) -> list[Measurement]:
     notes = () if missing is None else (missing,)
-    seen = [
+    measurements = [
         MEASURES.measurement(
             "log.read_from_start", missing is None, n=int(missing is None), window_s=age_s, notes=notes
         ),
         *_counted(reading, age_s, notes),
     ]
-    return [replace(measurement, how=f"{measurement.how}; {began.how}") for measurement in seen]
+    return [replace(measurement, how=f"{measurement.how}; {start.how}") for measurement in measurements]
 
 
 def _counted(reading: Reading, age_s: float, notes: tuple[str, ...] = ()) -> list[Measurement]:
-    said = [*reading.examples, *notes]
+    examples = [*reading.examples, *notes]
     undecided = reading.undecided_errors()
-    errors_n, errors_said = (0, [undecided, *said]) if undecided else (reading.lines, said)
+    errors_n, error_notes = (0, [undecided, *examples]) if undecided else (reading.lines, examples)
     return [
-        MEASURES.measurement("log.errors", reading.errors, n=errors_n, window_s=age_s, notes=errors_said),
-        MEASURES.measurement("log.tracebacks", reading.tracebacks, n=reading.lines, window_s=age_s, notes=said),
+        MEASURES.measurement("log.errors", reading.errors, n=errors_n, window_s=age_s, notes=error_notes),
+        MEASURES.measurement("log.tracebacks", reading.tracebacks, n=reading.lines, window_s=age_s, notes=examples),
     ]

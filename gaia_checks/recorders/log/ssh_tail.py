@@ -46,9 +46,9 @@ def last_bytes(log: Log, count: int, within_s: float) -> bytes:
             end(log, count), stdin=subprocess.DEVNULL, capture_output=True, timeout=within_s, check=False
         )
     except subprocess.TimeoutExpired:
-        raise TimeoutError(f"ssh did not end within {within_s:g} s") from None
+        raise TimeoutError(f"ssh did not finish within {within_s:g} s") from None
     if done.returncode:
-        raise ConnectionError(_first_line(done.stderr) or f"ssh ended with {done.returncode}")
+        raise ConnectionError(_first_line(done.stderr) or f"ssh exited with {done.returncode}")
     return done.stdout
 
 
@@ -111,7 +111,7 @@ class Remote:
         if error := _first_line(self._errors.read(_BLOCK) or b""):
             return error
         if (code := self._process.poll()) is not None:
-            return f"ssh ended with {code}"
+            return f"ssh exited with {code}"
         late = not self.up_to_now and time.monotonic() > self._began_s + _READ_WITHIN_S
         return f"the log was not read up to now within {_READ_WITHIN_S:g} s" if late else None
 

@@ -67,7 +67,7 @@ class Cpu:
     _last: tuple[float, float] | None = None
 
     def since_last(self, t_s: float, cpu_s: float) -> float:
-        """Return how many cores were busy since the last sample; 0 at the first, or when a descendant has ended."""
+        """Return how many cores were busy since the last sample; 0 at the first, or when a descendant has exited."""
         last, self._last = self._last, (t_s, cpu_s)
         return max(0.0, cpu_s - last[1]) / (t_s - last[0]) if last and t_s > last[0] else 0.0
 

@@ -145,7 +145,7 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
         (lines("^(gaia_build_info.*)digest=", r"\1sha256="), "resolving", "alerts.yml: GaiaVersionsDiffer: gaia_bui"),
         (lines("^# HELP gaia_uptime_seconds.*$", ""), "readable", "gaia_uptime_seconds has no HELP"),
         (lines("^# TYPE gaia_uptime_seconds.*$", ""), "readable", "gaia_uptime_seconds has no TYPE"),
-        (lines("^(gaia_database_up .*)$", r"\1 1772100001000"), "readable", "gaia_database_up has times of its own"),
+        (lines("^(gaia_database_up .*)$", r"\1 1772100001000"), "readable", "gaia_database_up has its own timestamps"),
     ],
 )
 def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, expected: str) -> None:

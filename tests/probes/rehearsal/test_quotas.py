@@ -134,7 +134,10 @@ def test_a_rule_that_is_not_ours_decides_nothing(server: Target) -> None:
             response.headers["RateLimit"] = f'"{request.headers["X-API-Key"]}";r=7;t=60, "strict";r=0;t=1'
         return response
 
-    with spoiled(server, refuse) as wrong, pytest.raises(Inconclusive, match="the rule strict refuses what this gate"):
+    with (
+        spoiled(server, refuse) as wrong,
+        pytest.raises(Inconclusive, match="the rule strict refuses requests of this gate"),
+    ):
         quotas.live(wrong)
 
 

@@ -161,7 +161,7 @@ def test_too_few_samples_decide_nothing(tmp_path: Path, database: str) -> None:
     with session(database):
         pool, idle, waiters = look(tmp_path, database, route, window_s=0.3)
     assert (pool.n, idle.n > 0, waiters.n) == (0, True, 0)
-    assert "fewer than 4" in pool.notes[0]
+    assert "at least 4 are required" in pool.notes[0]
 
 
 def test_the_worst_that_lasted_is_kept() -> None:

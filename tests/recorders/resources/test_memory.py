@@ -116,7 +116,7 @@ def test_answers_of_several_processes_are_unreliable(tmp_path: Path, first: str,
     resident_line = "process_resident_memory_bytes 1000000\n"
     observed = record_metrics(tmp_path, resident_line + first, resident_line + second)
     assert {measurement.n for measurement in observed.values()} == {0}
-    assert "it was restarted, or is one of several" in observed["memory.peak"].notes[0]
+    assert "the server was restarted, or has several processes" in observed["memory.peak"].notes[0]
 
 
 @pytest.mark.parametrize(

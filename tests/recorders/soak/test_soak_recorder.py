@@ -143,7 +143,7 @@ def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
     assert values(late)["alert_delivered"] == CLIENTS
     observed = look(Server(firing_until_beat=10_000), tmp_path)
     assert observed["soak.alert_delivered"].n == 0
-    assert "an alert was firing already" in observed["soak.alert_delivered"].notes[0]
+    assert "an alert was already firing" in observed["soak.alert_delivered"].notes[0]
     assert observed["soak.violation_delivered"].value == CLIENTS
 
 
