@@ -20,7 +20,7 @@ from tests.support import clock
 
 def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {seen.name.removeprefix("process."): seen for seen in process.probe(at, first_seen=first_seen)}
+    return {measured.name.removeprefix("process."): measured for measured in process.probe(at, first_seen=first_seen)}
 
 
 @contextmanager
@@ -59,7 +59,9 @@ def script(tmp_path: Path) -> Path:
 
 def test_the_real_server_is_what_was_released(server: Target) -> None:
     """It is alive, runs the release's executable, and reports its digest."""
-    values = {name: (seen.value, seen.n, seen.notes) for name, seen in look(server, server.process).items()}
+    values = {
+        name: (measured.value, measured.n, measured.notes) for name, measured in look(server, server.process).items()
+    }
     assert values == {"alive": (True, 1, ()), "digest_matches": (True, 1, ()), "restarts": (0, 1, ())}
 
 
@@ -90,9 +92,9 @@ def test_a_python_file_is_known_by_the_command_line(script: Path) -> None:
         running(sys.executable, str(script), artifact=script) as (_, found),
     ):
         assert look(deployed(found, digest, url))["digest_matches"].value is True
-        seen = look(deployed(found, "f" * 64, url))["digest_matches"]
-    assert (seen.value, seen.n) == (False, 1)
-    assert "released was fff" in seen.notes[0]
+        measured = look(deployed(found, "f" * 64, url))["digest_matches"]
+    assert (measured.value, measured.n) == (False, 1)
+    assert "released was fff" in measured.notes[0]
 
 
 def test_a_file_that_is_only_mentioned_does_not_run(script: Path) -> None:
@@ -102,9 +104,9 @@ def test_a_file_that_is_only_mentioned_does_not_run(script: Path) -> None:
         serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
         running(sys.executable, "-c", code, str(script), artifact=script) as (_, found),
     ):
-        seen = look(deployed(found, digest, url))["digest_matches"]
-    assert seen.value is False
-    assert "runs neither" in seen.notes[0]
+        measured = look(deployed(found, digest, url))["digest_matches"]
+    assert measured.value is False
+    assert "runs neither" in measured.notes[0]
 
 
 def test_a_server_that_claims_another_digest_is_not_the_release(script: Path) -> None:
@@ -114,9 +116,9 @@ def test_a_server_that_claims_another_digest_is_not_the_release(script: Path) ->
         serving(answering("/health", HEALTHY)) as url,
         running(sys.executable, str(script), artifact=script) as (_, found),
     ):
-        seen = look(deployed(found, digest, url))["digest_matches"]
-    assert seen.value is False
-    assert "/health says digest '000" in seen.notes[0]
+        measured = look(deployed(found, digest, url))["digest_matches"]
+    assert measured.value is False
+    assert "/health says digest '000" in measured.notes[0]
 
 
 def test_a_dead_process_is_not_alive(script: Path) -> None:
@@ -128,23 +130,23 @@ def test_a_dead_process_is_not_alive(script: Path) -> None:
             pass
         zombie = look(at)
     gone = look(at)
-    for seen in (zombie, gone):
-        assert (seen["alive"].value, seen["alive"].n) == (False, 1)
-        assert seen["digest_matches"].value is False
+    for measured in (zombie, gone):
+        assert (measured["alive"].value, measured["alive"].n) == (False, 1)
+        assert measured["digest_matches"].value is False
 
 
 def test_a_reused_pid_is_not_the_process(script: Path) -> None:
     """The same pid with another birth is another process."""
     with running(sys.executable, str(script), artifact=script) as (_, found):
         other = replace(found, birth=f"{found.birth}0")
-        seen = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
-    assert seen["alive"].value is False
+        measured = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
+    assert measured["alive"].value is False
 
 
 def test_a_process_is_still_the_same_when_the_clock_is_set(server: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock jump after a suspend is no restart."""
     clock.step(monkeypatch)
-    values = {name: (seen.value, seen.n) for name, seen in look(server, server.process).items()}
+    values = {name: (measured.value, measured.n) for name, measured in look(server, server.process).items()}
     assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1)}
 
 
@@ -161,19 +163,19 @@ def test_a_restart_is_detected(server: Target) -> None:
 def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) -> None:
     """A process observed at first and no longer recorded is a failure."""
     first = Process(2**22 - 1, "long ago", 1.0, Path("/x"))
-    seen = look(replace(server, process=None), first)
-    assert (seen["alive"].value, seen["alive"].n) == (False, 1)
+    measured = look(replace(server, process=None), first)
+    assert (measured["alive"].value, measured["alive"].n) == (False, 1)
 
 
 def test_an_unobservable_process_is_not_judged(server: Target) -> None:
     """The process of a remote server is unobservable."""
-    seen = look(replace(server, process=None))
-    assert set(seen) == {"alive", "digest_matches", "restarts"}
-    assert {measurement.n for measurement in seen.values()} == {0}
+    measured = look(replace(server, process=None))
+    assert set(measured) == {"alive", "digest_matches", "restarts"}
+    assert {measurement.n for measurement in measured.values()} == {0}
 
 
 def test_an_unknown_release_is_not_judged(server: Target) -> None:
     """Without a release the digest has no sample; the process is still observed."""
-    seen = look(replace(server, release=None))
-    assert seen["digest_matches"].n == 0
-    assert seen["alive"].value is True
+    measured = look(replace(server, release=None))
+    assert measured["digest_matches"].n == 0
+    assert measured["alive"].value is True

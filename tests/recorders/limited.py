@@ -80,7 +80,7 @@ class Limited:
             self._book.count(key, rule, now)
         headers = self._headers(key, rules, now)
         if others_refuse:
-            headers |= {name: f'{headers[name]}, "everybody"{said}' for name, said in _OTHERS.items()}
+            headers |= {name: f'{headers[name]}, "other-rule"{said}' for name, said in _OTHERS.items()}
         if not admits:
             headers["Retry-After"] = str(self._retry_after_s(key, rules, now))
         return Response(status_code=self._spoil(404 if admits else 429, headers), headers=headers)

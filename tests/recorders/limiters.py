@@ -55,7 +55,7 @@ class Log:
 
 @dataclass
 class Fixed:
-    """Counts within windows that begin at fixed moments, or with the first request after one has ended."""
+    """Counts within windows that begin at fixed moments, or with the first request after one is over."""
 
     phase: float | None = 0.0  # None: with a request
     counts: dict[tuple[str, Rule], tuple[float, int]] = field(default_factory=dict)  # begin, count

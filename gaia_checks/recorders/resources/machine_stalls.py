@@ -4,7 +4,7 @@ A separate process that only sleeps. It wakes up late for one reason only: it go
 depend on the server, the load generator or the rest of the gate. Once a second it writes its observations, and what
 the kernel reports, to `timelines/machine.jsonl`:
 
-    monotonic_s  when the second ended, on the clock that all processes of this machine share; at: the same, wall clock
+    monotonic_s  end of the second, on the clock that all processes of this machine share; at: the same, wall clock
     seconds      how long it was               wake_ups  how often it woke up, in time or late
     stalls       [[start, length], ...] in s, of wake-ups more than 10 ms late; start is on the monotonic clock
     busy, steal  shares of all cores: used by processes of this machine, taken by other machines

@@ -19,9 +19,9 @@ def recorded(check: Check, window_s: float, seed: int, slow_s: float = 0.005) ->
     """The recording of a limiter: each request is decided and answered after up to `slow_s` each."""
     chance, rules = random.Random(seed), burst_plan.rules(CLIENTS)
     requests = []
-    for salvo in burst_plan.plan(CLIENTS, window_s):
-        for place, key in enumerate(salvo.keys):
-            sent = salvo.at_s + place * 2e-5 + chance.random() * 0.002
+    for burst in burst_plan.plan(CLIENTS, window_s):
+        for place, key in enumerate(burst.keys):
+            sent = burst.at_s + place * 2e-5 + chance.random() * 0.002
             requests.append((sent + chance.random() * slow_s, sent, chance.random() * slow_s, key))
     found = defaultdict(list)
     for decided, sent, back, key in sorted(requests):
@@ -58,8 +58,8 @@ def test_a_right_limiter_is_never_accused_and_a_fault_would_show(window_s: float
 def test_it_disturbs_nobody() -> None:
     """At most `clients` requests at once, few in total, and too few refusals to trigger the server's alert."""
     plan = burst_plan.plan(CLIENTS, FULL_S)
-    assert max(len(salvo.keys) for salvo in plan) == CLIENTS
-    assert 500 < sum(len(salvo.keys) for salvo in plan) < 10 * FULL_S
+    assert max(len(burst.keys) for burst in plan) == CLIENTS
+    assert 500 < sum(len(burst.keys) for burst in plan) < 10 * FULL_S
     assert plan[-1].at_s < FULL_S <= burst_plan.ENDS_S
     assert burst_plan.plan(CLIENTS, 10 * FULL_S) == plan
     refused = sorted(

@@ -98,12 +98,12 @@ def test_a_wrong_clock_is_wrong() -> None:
 def test_rules_of_others_may_refuse() -> None:
     """With another rule refusing, the gate's rule has some left, and Retry-After is not checked."""
     headers = {
-        "RateLimit_Policy": '"everybody";q=1000;w=1, "ours";q=2;w=60',
-        "RateLimit": '"everybody";r=0;t=1, "ours";r=1;t=50',
+        "RateLimit_Policy": '"other-rule";q=1000;w=1, "ours";q=2;w=60',
+        "RateLimit": '"other-rule";r=0;t=1, "ours";r=1;t=50',
         "X_RateLimit_Limit": "1000",
     }
     refused = at(10.5, False, 0, 1, **headers)
-    assert refused_by(refused.headers) == {"everybody"}
+    assert refused_by(refused.headers) == {"other-rule"}
     assert wrong([FIRST[0], refused], MINUTE, EPOCH_S) == [None, None]
     assert "says that every rule has some left" in str(wrong([FIRST[0], at(10.5, False, 1, 50)], MINUTE, EPOCH_S)[1])
     assert refused_by({"ratelimit": "r=0"}) == set()

@@ -147,7 +147,7 @@ def test_refusals_by_other_rules_are_inconclusive(tmp_path: Path) -> None:
     result = verdict(Limited(others=5), tmp_path)
     assert result.state is State.INCONCLUSIVE
     assert "limits.refused_by_others is 0." in result.why
-    assert "by everybody" in result.why
+    assert "by other-rule" in result.why
     assert {finding.measured for finding in result.checks[1:3]} == {0}
 
 

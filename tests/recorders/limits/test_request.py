@@ -14,7 +14,7 @@ from tests.probes.servers import target
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, Reply, str]:
+def send_once(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, Reply, str]:
     """Send once; return the send time, the reply, and the request as received."""
     came: list[bytes] = []
 
@@ -65,7 +65,7 @@ def saying(*pieces: bytes) -> Answer:
 )
 def test_an_answer_is_read_whatever_its_framing(pieces: tuple[bytes, ...], headers: dict[str, str]) -> None:
     """A reply has its status, its headers, and the time when it was complete."""
-    sent_s, reply, _ = ask(saying(*pieces))
+    sent_s, reply, _ = send_once(saying(*pieces))
     assert (reply.status, reply.why) == (404, "")
     assert sent_s < reply.received_s < sent_s + 5
     assert headers.items() <= reply.headers.items()
@@ -74,7 +74,7 @@ def test_an_answer_is_read_whatever_its_framing(pieces: tuple[bytes, ...], heade
 
 def test_a_request_carries_key_and_token() -> None:
     """A request carries the key, the token, and the path below the target's."""
-    _, _, came = ask(saying(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"), base="/gaia", token="secret-token")
+    _, _, came = send_once(saying(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"), base="/gaia", token="secret-token")
     lines = came.split("\r\n")
     assert lines[0] == "GET /gaia/api/nothing HTTP/1.1"
     assert {"X-API-Key: key-1", "Authorization: Bearer secret-token", "Connection: close"} <= set(lines)
@@ -92,7 +92,7 @@ def test_a_request_carries_key_and_token() -> None:
 )
 def test_no_answer_has_a_reason(answer: Answer | None, why: str) -> None:
     """A request without an answer has a reason and no receive time."""
-    _, reply, _ = ask(answer)
+    _, reply, _ = send_once(answer)
     assert (reply.status, reply.received_s) == (None, math.inf)
     assert reply.why.startswith(why)
 
@@ -104,5 +104,5 @@ def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.Monkey
     async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    _, reply, _ = ask(silence)
+    _, reply, _ = send_once(silence)
     assert reply.why == "no answer within 0.1 s"
