@@ -21,7 +21,7 @@ ALLOWED = {
     "toml": set(),
     "target": GROUND,
     "probes": GROUND | {"target"},
-    "recorders": GROUND | {"target", "probes"},
+    "recorders": GROUND | {"target"},
     "load": GROUND | {"judge"},
     "judge": {"model", "errors"},
     "report": GROUND | {"judge", "toml"},

@@ -1,1 +1,1 @@
-"""Look: one file per thing we look at; measurements out, no thresholds in."""
+"""Probes: one file per subject; each returns measurements and knows no thresholds."""

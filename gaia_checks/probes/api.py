@@ -1,4 +1,4 @@
-"""Whether the admin API keeps its contract, and rejects what it must."""
+"""Whether the admin API keeps its contract, and rejects bad input."""
 
 import json
 import time
@@ -14,6 +14,7 @@ from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import (
     CONFIG,
+    QUOTAS,
     Answer,
     location,
     wrong_limit_headers,
@@ -25,29 +26,28 @@ from gaia_checks.target.responses import (
 )
 from gaia_checks.target.samples import Tally, Watch
 
-QUOTAS = "/api/admin/quotas"
 LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")
 ANALYTICS = f"{QUOTAS}/analytics"
 
 _PAGE = 5
-_PATIENCE_S = 30.0  # in all, for "later" (429): the server's own limits hold for us as for anybody
-_FRUITLESS = 3  # requests without any answer after which no more are sent
-_NOBODY = f"{CONFIG}/9223372036854775807"
+_PATIENCE_S = 30.0  # in total, for 429 answers: the server's own limits apply to the gate as well
+_MOST_UNANSWERED = 3  # consecutive requests without an answer, after which no more are sent
+_NO_RULE = f"{CONFIG}/9223372036854775807"
 _JSON = {"Content-Type": "application/json"}
 
-Sample = str | None  # what was wrong, None when nothing was
+Sample = str | None  # the fault; None for a good sample
 
 
 def probe(target: Target) -> list[Measurement]:
     """Measure `api.contract_kept`, `api.bad_input_rejected` and `api.server_errors`.
 
-    What it creates carries the run id and is removed. Raises TargetUnreachable when nothing answers at all.
+    Its rules carry the run id and are removed. Raises TargetUnreachable when nothing answers.
     """
     watch, kept, rejected = Watch(), Tally(), Tally()
     with client(target) as http:
         api = _Api(http)
         if not (first := api("GET", CONFIG)).status:
-            raise TargetUnreachable(f"{target.base_url}: {first.says(first.text)}; is it running?")
+            raise TargetUnreachable(f"{target.base_url}: {first.fault(first.text)}; is it running?")
         try:
             for sample in _contract(api, target):
                 kept.add(sample)
@@ -65,7 +65,7 @@ def probe(target: Target) -> list[Measurement]:
 
 @dataclass
 class _Api:
-    """Sends requests and remembers what they did to the target."""
+    """Sends requests and records their effects on the target."""
 
     http: httpx.Client
     sent: int = 0
@@ -75,27 +75,27 @@ class _Api:
     created: list[str] = field(default_factory=list)
 
     def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
-        """Send one request, again while the server says "later" and our patience lasts."""
+        """Send one request; retry it on 429 until the total waiting time is used up."""
         answer = self._send(method, path, **arguments)
         while answer.status == 429 and (wait_s := rules.later_s(answer)) <= self.patience_s:
             self.patience_s -= wait_s
             time.sleep(wait_s)
             answer = self._send(method, path, **arguments)
         if answer.status >= 500:
-            self.server_errors.append(answer.says(f"status {answer.status}"))
+            self.server_errors.append(answer.fault(f"status {answer.status}"))
         if method == "POST" and answer.status == 201 and (made := location(answer)):
             self.created.append(made)
         return answer
 
     def remove_created(self) -> None:
-        """Delete every rule that a request of ours brought into being, also one that should have been refused."""
+        """Delete every rule that a request created, also one that should have been rejected."""
         for path in self.created:
             self("DELETE", path)
 
     def _send(self, method: str, path: str, **arguments: Any) -> Answer:
         request = f"{method} {path}"
-        if self.unanswered == _FRUITLESS:
-            return Answer(request, 0, text=f"not sent: {_FRUITLESS} requests before it got none")
+        if self.unanswered == _MOST_UNANSWERED:
+            return Answer(request, 0, text=f"not sent: {_MOST_UNANSWERED} earlier requests got no answer")
         self.sent += 1
         try:
             response = self.http.request(method, path, **arguments)
@@ -117,13 +117,13 @@ def _contract(api: _Api, target: Target) -> Iterator[Sample]:
     created, analytics = api("POST", CONFIG, json=rule), api("GET", ANALYTICS)
     yield from (wrong_list(answer, _PAGE) for answer in first)
     yield wrong_rule(created, rule, 201) or _wrong_location(created)
-    yield wrong_object(analytics) or (None if analytics.body else analytics.says("it is empty"))
+    yield wrong_object(analytics) or (None if analytics.body else analytics.fault("it is empty"))
     yield from (wrong_limit_headers(answer) for answer in (*first, created, analytics))
-    yield from _life_of_a_rule(api, location(created) or _NOBODY, rule)
+    yield from _rule_life_cycle(api, location(created) or _NO_RULE, rule)
     yield _wrong_openapi(api("GET", "/openapi.json"))
 
 
-def _life_of_a_rule(api: _Api, path: str, rule: Mapping[str, Any]) -> Iterator[Sample]:
+def _rule_life_cycle(api: _Api, path: str, rule: Mapping[str, Any]) -> Iterator[Sample]:
     changed = {**rule, "limit_value": rule["limit_value"] - 1, "enabled": False}
     yield wrong_rule(api("GET", path), rule)
     yield wrong_problem(api("POST", CONFIG, json=rule), 409)
@@ -134,14 +134,14 @@ def _life_of_a_rule(api: _Api, path: str, rule: Mapping[str, Any]) -> Iterator[S
 
 
 def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:
-    """Yield one sample per kind of bad input: a 4xx that says why, and nothing else, is right."""
+    """Yield one sample per kind of bad input: only a 4xx with a problem body is right."""
     rule = _rule(target, "bad")
     yield wrong_problem(api("POST", CONFIG, content=b'{"rule_name": ', headers=_JSON), 400, 422)
     for body in _bad_bodies(rule):
         yield wrong_problem(api("POST", CONFIG, json=body), 422)
     yield wrong_problem(api("POST", CONFIG, content=_lone_surrogate(rule), headers=_JSON), 400, 422)
     for method, body in (("GET", None), ("PUT", rule), ("DELETE", None)):
-        yield wrong_problem(api(method, _NOBODY, json=body), 404)
+        yield wrong_problem(api(method, _NO_RULE, json=body), 404)
     for path in (f"{CONFIG}/none", f"{CONFIG}/{10**30}"):
         yield wrong_problem(api("GET", path), 404, 422)
     for limit in ("-1", "many"):
@@ -175,19 +175,19 @@ def _bad_bodies(rule: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _lone_surrogate(rule: Mapping[str, Any]) -> bytes:
-    """Valid JSON whose text is no Unicode: what cannot be stored must not be a server error."""
+    """Return valid JSON with a lone surrogate: text that cannot be stored must not cause a server error."""
     return json.dumps({**rule, "rule_name": rule["rule_name"] + "\ud800"}).encode()
 
 
 def _rule(target: Target, purpose: str) -> dict[str, Any]:
-    """A rule that carries the run id and limits nobody: no other request has its key."""
+    """Return a rule with the run id that affects no other client: no other request has its key."""
     return rules.for_one_key(f"{key(target)}-api-{purpose}", "requests_per_hour", 1_000_000, key=f"{key(target)}-api")
 
 
 def _wrong_location(created: Answer) -> Sample:
     header = created.headers.get("Location", "")
     right = location(created) == f"{CONFIG}/{created.body['id']}" and header
-    return None if right else created.says(f"Location {header!r} does not name rule {created.body['id']}")
+    return None if right else created.fault(f"Location {header!r} does not name rule {created.body['id']}")
 
 
 def _wrong_openapi(answer: Answer) -> Sample:
@@ -195,4 +195,4 @@ def _wrong_openapi(answer: Answer) -> Sample:
         return wrong
     described = answer.body.get("paths")
     missing = [path for path in (*LISTS, ANALYTICS) if not isinstance(described, dict) or path not in described]
-    return answer.says(f"does not describe {', '.join(missing)}") if missing else None
+    return answer.fault(f"does not describe {', '.join(missing)}") if missing else None

@@ -1,4 +1,4 @@
-"""Whether the server is connected to its database, by its own word and by PostgreSQL's."""
+"""Whether the server is connected to its database, by its /health and by PostgreSQL."""
 
 import httpx
 
@@ -20,10 +20,10 @@ def probe(target: Target) -> list[Measurement]:
     Raises TargetUnreachable when the server does not answer.
     """
     watch = Watch()
-    return [_by_its_own_word(target, watch), _by_postgresql(target, watch)]
+    return [_reported_by_server(target, watch), _sessions_in_postgresql(target, watch)]
 
 
-def _by_its_own_word(target: Target, watch: Watch) -> Measurement:
+def _reported_by_server(target: Target, watch: Watch) -> Measurement:
     try:
         with client(target) as http:
             response = http.get(health_body.PATH)
@@ -36,7 +36,7 @@ def _by_its_own_word(target: Target, watch: Watch) -> Measurement:
     return watch.saw("database.health_says_connected", connected, "bool", 1, "checks.database of GET /health", notes)
 
 
-def _by_postgresql(target: Target, watch: Watch) -> Measurement:
+def _sessions_in_postgresql(target: Target, watch: Watch) -> Measurement:
     name, how = "database.server_sessions", "sessions of gaia_server in pg_stat_activity, in the target's database"
     try:
         with postgres_session.session(target) as session:

@@ -1,4 +1,4 @@
-"""Whether /health says healthy, every time it is asked."""
+"""Whether every request for /health is answered healthy."""
 
 import time
 
@@ -10,14 +10,14 @@ from gaia_checks.target.client import client
 from gaia_checks.target.health_body import PATH, checks, database_connected, read
 from gaia_checks.target.samples import Tally, Watch
 
-_NO_CACHE = {"Cache-Control": "no-cache"}  # a proxy's memory of health is not health
-_FRUITLESS = 3  # attempts without any answer after which nobody is there
+_NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says nothing about the server
+_MOST_UNANSWERED = 3  # first attempts without an answer, after which the target counts as unreachable
 
 
 def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurement]:
-    """Ask `requests` times, `spacing_s` apart, and count the right answers: `health.good`.
+    """Send `requests` requests, `spacing_s` apart, and count the right answers: `health.good`.
 
-    Raises TargetUnreachable when the first attempts all get no answer.
+    Raises TargetUnreachable when none of the first attempts gets an answer.
     """
     watch, tally, answered = Watch(), Tally(), False
     with client(target) as http:
@@ -27,7 +27,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
                 response = http.get(PATH, headers=_NO_CACHE)
             except httpx.TransportError as error:
                 tally.add(f"request {number + 1}: no answer: {type(error).__name__} {error}")
-                if not answered and tally.tried == min(_FRUITLESS, requests):
+                if not answered and tally.tried == min(_MOST_UNANSWERED, requests):
                     raise TargetUnreachable(
                         f"{target.base_url}: no answer to GET {PATH} ({error}); is it running?"
                     ) from error
@@ -39,7 +39,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
 
 
 def wrong_with(response: httpx.Response) -> str | None:
-    """Say what is wrong with an answer of /health, None when it is as promised."""
+    """Return the fault of an answer of /health; None when it keeps the contract."""
     if response.status_code != 200:
         return f"status {response.status_code} instead of 200"
     content_type = response.headers.get("Content-Type", "")

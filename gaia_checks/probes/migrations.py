@@ -1,4 +1,4 @@
-"""Whether the schema is the one that the release's migrations make."""
+"""Whether the schema matches the release's migrations."""
 
 from collections.abc import Mapping
 
@@ -67,7 +67,7 @@ def _applied(released: Mapping[str, str], rows: Mapping[str, str]) -> Tally:
 
 
 def _rows(session: psycopg.Connection) -> dict[str, str]:
-    """Return version -> checksum; without the table nothing was applied."""
+    """Return version -> checksum; empty without the table."""
     try:
         return dict(session.execute(_ROWS).fetchall())
     except psycopg.errors.UndefinedTable:

@@ -1,4 +1,4 @@
-"""Whether the recorded process is alive, and whether it is the release's executable that it runs."""
+"""Whether the recorded process is alive and runs the release's executable."""
 
 from gaia_checks.model import Measurement, Process, Target
 from gaia_checks.target.samples import Watch
@@ -9,7 +9,7 @@ from gaia_checks.target.unobservable import HERE, unseen
 def probe(target: Target, *, first_seen: Process | None = None) -> list[Measurement]:
     """Measure `process.alive`, `process.digest_matches` and `process.restarts`.
 
-    `first_seen` is the process at the beginning of the gate; without it the target's own counts as that.
+    `first_seen` is the process at the start of the gate; by default the target's recorded one.
     """
     watch = Watch()
     process = target.process or first_seen

@@ -1,4 +1,4 @@
-"""Whether the live WebSocket connects, and sends what it promises in time."""
+"""Whether the live WebSocket connects, and sends its promised messages in time."""
 
 import contextlib
 import socket
@@ -14,42 +14,41 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.target.client import CONNECT_S, message, resolve, websocket_headers, websocket_url
 from gaia_checks.target.samples import Watch
-from gaia_checks.target.ws_messages import Stream
+from gaia_checks.target.ws_messages import PATH, Stream
 
-PATH = "/ws/admin/quotas"
-
-_BEYOND_S = 0.5  # we wait this much longer than allowed, so that what never came is surely too late
+_BEYOND_S = 0.5  # the wait beyond the limit, so that a missing message is certainly too late
 _AWAITED = ("stats", "heartbeat")
 
 
 @dataclass
-class _Seen:
-    """One connection."""
+class _Observed:
+    """The observations of one connection."""
 
-    ended: str | None = None  # why it was over before we left
-    first_s: dict[str, float] = field(default_factory=dict)  # type -> seconds after the connection stood
+    closed: str | None = None  # why the server closed it; None while open
+    first_s: dict[str, float] = field(default_factory=dict)  # type -> seconds after the handshake
     stream: Stream = field(default_factory=Stream)
 
 
 def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, tolerance_s: float) -> list[Measurement]:
-    """Connect and wait for the first stats and heartbeat. What never comes is measured as longer than allowed.
+    """Connect and wait for the first stats and heartbeat. A missing one is measured as longer than allowed.
 
     Raises TargetUnreachable when nothing listens.
     """
-    watch, seen = Watch(), _Seen()
+    watch, observed = Watch(), _Observed()
     patience_s = max(stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
     try:
         with _connection(target) as connection:
-            _listen(target, connection, patience_s, seen)
+            _listen(target, connection, patience_s, observed)
     except (InvalidHandshake, OSError, EOFError) as error:
         return [_not_connected(watch, f"{PATH}: the handshake failed: {error or type(error).__name__}")]
-    notes = (seen.ended,) if seen.ended else ()
+    notes = (observed.closed,) if observed.closed else ()
+    still_open = observed.closed is None
     return [
-        watch.saw("websocket.connected", seen.ended is None, "bool", 1, "handshake, and still open at the end", notes),
-        *(_first(watch, seen, kind, patience_s) for kind in _AWAITED),
+        watch.saw("websocket.connected", still_open, "bool", 1, "handshake, and still open at the end", notes),
+        *(_first(watch, observed, kind, patience_s) for kind in _AWAITED),
         watch.saw(
-            "websocket.bad_messages", len(seen.stream.wrong), "count", seen.stream.count,
-            "messages of another shape, or whose seq is not one more than the last", seen.stream.wrong,
+            "websocket.bad_messages", len(observed.stream.wrong), "count", observed.stream.count,
+            "messages of another shape, or whose seq is not one more than the last", observed.stream.wrong,
         ),
     ]  # fmt: skip
 
@@ -76,26 +75,26 @@ def _dial(target: Target, host: str, port: int) -> socket.socket:
         raise TargetUnreachable(f"{target.base_url}: nothing listens there ({error}); is it running?") from error
 
 
-def _listen(target: Target, connection: ClientConnection, patience_s: float, seen: _Seen) -> None:
-    """Take messages until all that is awaited has come, the connection ends or patience does."""
-    began = time.monotonic()
-    while not seen.first_s.keys() >= set(_AWAITED):
+def _listen(target: Target, connection: ClientConnection, patience_s: float, observed: _Observed) -> None:
+    """Take messages until all awaited ones have arrived, the connection closes or the time is over."""
+    start = time.monotonic()
+    while not observed.first_s.keys() >= set(_AWAITED):
         try:
-            frame = connection.recv(timeout=max(0.0, began + patience_s - time.monotonic()))
+            frame = connection.recv(timeout=max(0.0, start + patience_s - time.monotonic()))
         except TimeoutError:
             return
         except ConnectionClosed as closed:
-            seen.ended = f"the server ended the connection after {time.monotonic() - began:.1f} s: {closed}"
+            observed.closed = f"the server closed the connection after {time.monotonic() - start:.1f} s: {closed}"
             return
-        kind = seen.stream.take(message(target, frame))
+        kind = observed.stream.take(message(target, frame))
         if kind is not None:
-            seen.first_s.setdefault(kind, round(time.monotonic() - began, 3))
+            observed.first_s.setdefault(kind, round(time.monotonic() - start, 3))
 
 
-def _first(watch: Watch, seen: _Seen, kind: str, patience_s: float) -> Measurement:
-    notes = () if kind in seen.first_s else (seen.ended or f"no {kind} came within {patience_s:g} s",)
+def _first(watch: Watch, observed: _Observed, kind: str, patience_s: float) -> Measurement:
+    notes = () if kind in observed.first_s else (observed.closed or f"no {kind} came within {patience_s:g} s",)
     how = f"from the handshake to the first {kind}"
-    return watch.saw(f"websocket.first_{kind}", seen.first_s.get(kind, patience_s), "s", 1, how, notes)
+    return watch.saw(f"websocket.first_{kind}", observed.first_s.get(kind, patience_s), "s", 1, how, notes)
 
 
 def _not_connected(watch: Watch, why: str) -> Measurement:

@@ -1,1 +1,1 @@
-"""Look: what goes on in the background during a whole gate. One process, a timeline per look."""
+"""Recorders: measurements in the background of a whole gate. One process, one timeline per recorder."""

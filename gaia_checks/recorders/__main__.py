@@ -1,8 +1,8 @@
-"""`python -m gaia_checks.recorders`: record all asked looks at once, and end when the last one has.
+"""`python -m gaia_checks.recorders`: run all requested recorders at once, and exit after the last one.
 
-The target comes in as one JSON line on standard input, which stays open: its end means that the gate is gone.
-Exit code 0 when every look came to its end, 1 when one broke or the gate is gone, 4 for bad arguments,
-128 + the signal's number when told to stop. A look that is cut short says how long it has looked.
+The target is one JSON line on standard input, which stays open: its end means that the gate is gone.
+Exit code 0 when every recorder finished, 1 when one broke or the gate is gone, 4 for bad arguments,
+128 + the signal's number when stopped by a signal. A recorder that is cut short reports the window that it observed.
 """
 
 import argparse
@@ -19,19 +19,19 @@ from gaia_checks.recorders.run import Looks, record
 
 _STDIN = 0
 _GRACE_S = 8.0
-"""So long may the looks take to end when told to: a rule of ours is taken away within 5 s."""
+"""How long the recorders may take to stop: a temporary rule of the gate is removed within 5 s."""
 
 
 def main() -> int:
-    """Read what is asked, record it, and return the exit code."""
+    """Run the requested recorders and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gaia_checks.recorders", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the run's evidence folder")
     parser.add_argument("--looks", type=json.loads, required=True, help='JSON: {"log": {"window_s": 60}, ...}')
-    parser.add_argument("--so-far", type=Path, help="a folder for what was seen so far, while the looks go on")
+    parser.add_argument("--so-far", type=Path, help="a folder for the measurements so far, while the recorders run")
     arguments = parser.parse_args()
     try:
         target = _target(sys.stdin.readline())
-        return asyncio.run(_until_told(arguments.folder, arguments.looks, target, arguments.so_far))
+        return asyncio.run(_record_until_stopped(arguments.folder, arguments.looks, target, arguments.so_far))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -41,40 +41,40 @@ def _target(line: str) -> Target:
     try:
         return Target.from_json(json.loads(line))
     except (ValueError, KeyError, TypeError):
-        # neither the line nor the cause: both may hold secrets
+        # neither the line nor the cause: both may contain secrets
         raise ConfigurationError("standard input: no target; write Target.to_json() there as one line") from None
 
 
-async def _until_told(folder: Path, looks: Looks, target: Target, so_far: Path | None) -> int:
-    """Record until all is done, or until a signal or the end of standard input ends it early."""
+async def _record_until_stopped(folder: Path, looks: Looks, target: Target, so_far: Path | None) -> int:
+    """Record until all recorders finish, or until a signal or the end of standard input stops them."""
     loop = asyncio.get_running_loop()
-    told, codes = asyncio.Event(), list[int]()
+    stop, codes = asyncio.Event(), list[int]()
 
-    def stop(code: int) -> None:
+    def stop_with(code: int) -> None:
         codes.append(code)
-        told.set()
+        stop.set()
 
-    def read() -> None:
+    def read_stdin() -> None:
         if not os.read(_STDIN, 4096):
             loop.remove_reader(_STDIN)
-            stop(1)
+            stop_with(1)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, 128 + number)
-    loop.add_reader(_STDIN, read)
-    recording = asyncio.create_task(record(folder, looks, target, told, so_far))
-    telling = asyncio.create_task(told.wait())
+        loop.add_signal_handler(number, stop_with, 128 + number)
+    loop.add_reader(_STDIN, read_stdin)
+    recording = asyncio.create_task(record(folder, looks, target, stop, so_far))
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait((recording, telling), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((recording, stopping), return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait((recording,), timeout=_GRACE_S)
         if not recording.done():
             recording.cancel()
             await asyncio.wait((recording,))
             return codes[0]
-        whole = recording.result()
-        return codes[0] if codes else 0 if whole else 1
+        unbroken = recording.result()
+        return codes[0] if codes else 0 if unbroken else 1
     finally:
-        telling.cancel()
+        stopping.cancel()
         loop.remove_reader(_STDIN)
 
 

@@ -1,4 +1,4 @@
-"""All asked recorders at once: each writes its measurements at its own end; one that breaks says so, alone."""
+"""Runs all requested recorders at once: each writes its measurements when it finishes; one that breaks reports it."""
 
 import asyncio
 import traceback
@@ -20,12 +20,11 @@ from gaia_checks.redaction import redact
 Looks = Mapping[str, Mapping[str, float]]
 """look -> its parameters, as criteria.toml names them; each has `window_s`."""
 
-
 Record = Callable[..., Coroutine[None, None, list[Measurement]]]
-"""`record(target, timeline, told, **parameters)`: look for as long as the window is, return what was seen.
+"""`record(target, timeline, stop, **parameters)`: observe for the whole window, return the measurements.
 
-`told` is set when the gate ends early: the look ends within a second, and what it returns is about the time that was
-looked at.
+`stop` is set when the gate stops early: the recorder stops within a second, and returns measurements of the observed
+time.
 """
 
 RECORDERS: Mapping[str, tuple[Record, Measures]] = {
@@ -38,37 +37,36 @@ RECORDERS: Mapping[str, tuple[Record, Measures]] = {
 }
 
 
-async def record(folder: Path, looks: Looks, target: Target, told: asyncio.Event, so_far: Path | None = None) -> bool:
-    """Record `looks` of `target` into the evidence folder, until `told`; return whether none of them broke.
+async def record(folder: Path, looks: Looks, target: Target, stop: asyncio.Event, so_far: Path | None = None) -> bool:
+    """Record `looks` of `target` into the evidence folder, until `stop`; return whether none of them broke.
 
-    What was seen meanwhile is put into the folder `so_far`. Raises ConfigurationError for a look that is not recorded
-    here.
+    Measurements so far go into the folder `so_far`. Raises ConfigurationError for a look without a recorder.
     """
     if unknown := looks.keys() - RECORDERS.keys():
         raise ConfigurationError(f"--looks: {', '.join(sorted(unknown))} unknown; known: {', '.join(RECORDERS)}")
-    # A group, since it waits for all of them to clean up when it is cancelled, and cancels each only once.
+    # A TaskGroup, because on cancellation it waits for all clean-ups and cancels each task only once.
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_record_one(folder, look, looks[look], target, told, so_far)) for look in looks]
+        tasks = [group.create_task(_record_one(folder, look, looks[look], target, stop, so_far)) for look in looks]
     return all(task.result() for task in tasks)
 
 
 async def _record_one(
-    folder: Path, look: str, parameters: Mapping[str, float], target: Target, told: asyncio.Event, so_far: Path | None
+    folder: Path, look: str, parameters: Mapping[str, float], target: Target, stop: asyncio.Event, so_far: Path | None
 ) -> bool:
     recorder, measures = RECORDERS[look]
-    whole = True
+    unbroken = True
     try:
         timeline = Timeline(folder, look, parameters["window_s"], so_far)
-        seen = await recorder(target, timeline, told, **parameters)
+        measurements = await recorder(target, timeline, stop, **parameters)
     except Exception as error:  # noqa: BLE001 - a recorder that breaks must not end the others
         traceback.print_exc()
-        whole, seen = False, measures.unseen(f"the look {look} broke: {error!r}")
-    for measurement in seen:
+        unbroken, measurements = False, measures.unobservable(f"the look {look} broke: {error!r}")
+    for measurement in measurements:
         jsonl.append(folder / "measurements.jsonl", _clean(measurement, target).to_json())
-    return whole
+    return unbroken
 
 
 def _clean(measurement: Measurement, target: Target) -> Measurement:
-    """Take the target's secrets out of the notes: they quote what it wrote."""
+    """Redact the target's secrets in the notes, which quote its output."""
     known = {"ADMIN_TOKEN": target.admin_token or "", "DATABASE_URL": target.database_url or ""}
     return replace(measurement, notes=tuple(redact(note, known, target.secrets) for note in measurement.notes))

@@ -1,1 +1,1 @@
-"""How anybody talks to the server under test."""
+"""Access to the server under test: client, response checks, temporary rules, PostgreSQL."""

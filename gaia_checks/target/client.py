@@ -1,7 +1,7 @@
-"""How every look reaches the target: one place for time limits, identity, the admin token and the target's own names.
+"""HTTP and WebSocket access to the target: time limits, identity, the admin token and the target's own names.
 
-Looks speak the contract's words. Where the target calls things otherwise, requests are put into its words on their way
-out, and answers and messages into ours on their way in.
+Callers use the contract's names. Where the target's names differ, outgoing requests are translated into its names,
+and incoming answers and messages into the contract's.
 """
 
 import ipaddress
@@ -21,18 +21,18 @@ CONNECT_S = 5.0
 READ_S = 10.0
 
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
-"""Headers that say how a body was sent; a body that is put into other words is sent otherwise."""
+"""Headers about the body's framing, which a translated body changes."""
 
 
 def key(target: Target) -> str:
-    """Return the API key under which everything this run sends is counted."""
+    """Return the API key under which the server counts this run's requests."""
     return f"gaia-run-{target.run}"
 
 
 def client(target: Target, *, keyed: bool = True) -> httpx.Client:
-    """Return a client for paths below the target's address; with `keyed`, it is counted as this run.
+    """Return a client for paths below the target's address; with `keyed`, it counts as this run.
 
-    It follows no redirect and asks no proxy: what answers must be the target, and the token goes nowhere else.
+    It follows no redirect and uses no proxy: only the target may answer, and receive the token.
     Raises TargetUnreachable when the host name cannot be resolved in time.
     """
     resolve(target.base_url)
@@ -40,24 +40,24 @@ def client(target: Target, *, keyed: bool = True) -> httpx.Client:
 
 
 def async_client(target: Target, *, keyed: bool = True) -> httpx.AsyncClient:
-    """Return the same as `client`, for looks that do many things at once. The host name is not resolved first."""
+    """Return the same as `client`, for concurrent requests. The host name is not resolved first."""
     return _AsyncClient(target, keyed=keyed)
 
 
 def websocket_url(target: Target, path: str) -> str:
-    """Return where a WebSocket of the contract is at the target."""
+    """Return the target's URL of a WebSocket of the contract."""
     return target.websocket_url + contract.path(target.names, path)
 
 
 def message(target: Target, frame: str | bytes) -> str | bytes:
-    """Return what came over a WebSocket, in the contract's words."""
+    """Return a WebSocket frame, translated into the contract's names."""
     if isinstance(frame, str):
         return contract.our_text(target.names, frame)
     return frame
 
 
 def trust(base_url: str) -> ssl.SSLContext | bool:
-    """Return who vouches for certificates: whom the system trusts, or SSL_CERT_FILE names; without TLS nobody."""
+    """Return the trusted authorities: the system's, or those of SSL_CERT_FILE; False without TLS."""
     return base_url.startswith("https") and ssl.create_default_context()
 
 
@@ -67,7 +67,7 @@ def websocket_headers(target: Target) -> dict[str, str]:
 
 
 def resolve(base_url: str) -> None:
-    """Look the host name up with a limit, which the system's own resolver does not have.
+    """Resolve the host name with a time limit, which the system's own resolver lacks.
 
     Raises TargetUnreachable when it does not resolve in time.
     """
@@ -94,9 +94,9 @@ class _Client(httpx.Client):
         self._target = target
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request in the target's words and return the answer in ours."""
-        response = super().send(_asked(self._target, request), **options)
-        return _answered(self._target, request, response)
+        """Send a request in the target's names and return the answer in the contract's."""
+        response = super().send(_outgoing(self._target, request), **options)
+        return _incoming(self._target, request, response)
 
 
 class _AsyncClient(httpx.AsyncClient):
@@ -105,9 +105,9 @@ class _AsyncClient(httpx.AsyncClient):
         self._target = target
 
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """Send a request in the target's words and return the answer in ours."""
-        response = await super().send(_asked(self._target, request), **options)
-        return _answered(self._target, request, response)
+        """Send a request in the target's names and return the answer in the contract's."""
+        response = await super().send(_outgoing(self._target, request), **options)
+        return _incoming(self._target, request, response)
 
 
 def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
@@ -121,22 +121,22 @@ def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
     }
 
 
-def _asked(target: Target, request: httpx.Request) -> httpx.Request:
-    """Return the request in the target's words; itself, if it has no words of its own."""
+def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
+    """Return the request in the target's names; unchanged without differing names."""
     if target.names == Names():
         return request
-    prefix, ours = _split(target, request.url.raw_path.decode("ascii"))
+    prefix, path = _split(target, request.url.raw_path.decode("ascii"))
     return httpx.Request(
         request.method,
-        request.url.copy_with(raw_path=(prefix + contract.path(target.names, ours)).encode("ascii")),
+        request.url.copy_with(raw_path=(prefix + contract.path(target.names, path)).encode("ascii")),
         headers=_without_framing(request.headers),
         content=contract.their_text(target.names, request.content) or None,
         extensions=request.extensions,
     )
 
 
-def _answered(target: Target, asked: httpx.Request, response: httpx.Response) -> httpx.Response:
-    """Return the answer in the contract's words; itself, if the target has no words of its own."""
+def _incoming(target: Target, sent: httpx.Request, response: httpx.Response) -> httpx.Response:
+    """Return the answer in the contract's names; unchanged without differing names."""
     if target.names == Names():
         return response
     headers = _without_framing(response.headers)
@@ -144,7 +144,7 @@ def _answered(target: Target, asked: httpx.Request, response: httpx.Response) ->
         url = urlsplit(location)
         prefix, theirs = _split(target, url.path)
         headers["Location"] = url._replace(path=prefix + contract.our_path(target.names, theirs)).geturl()
-    return httpx.Response(response.status_code, headers=headers, content=_body(target, response), request=asked)
+    return httpx.Response(response.status_code, headers=headers, content=_body(target, response), request=sent)
 
 
 def _body(target: Target, response: httpx.Response) -> bytes:

@@ -1,4 +1,4 @@
-"""What the body of /health says."""
+"""Reads the body of /health."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def read(response: httpx.Response) -> dict[str, Any]:
 
 
 def database_connected(body: dict[str, Any]) -> bool:
-    """Whether a body of /health says that the server reaches its database."""
+    """Whether a body of /health reports a connected database."""
     check = checks(body).get("database")
     return (check.get("status") if isinstance(check, dict) else check) in ("ok", "connected", "healthy")
 

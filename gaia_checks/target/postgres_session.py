@@ -1,4 +1,4 @@
-"""Our own session in the target's database, or the reason why there is none."""
+"""The gate's own session in the target's database, or the reason for none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,32 +11,32 @@ from gaia_checks.target.unobservable import DATABASE, unseen
 
 
 class NoSession(Exception):
-    """Why we cannot look into the database ourselves. Its text holds no secret."""
+    """Why the gate cannot open a database session. Its text contains no secret."""
 
 
 APPLICATION_NAME = "gaia_checks"
-"""How our own sessions show in pg_stat_activity."""
+"""The gate's own sessions in pg_stat_activity."""
 
 OPTIONS = f"-c default_transaction_read_only=on -c statement_timeout={int(READ_S * 1000)}"
-"""What every session that looks is limited to."""
+"""The limits of every session of the gate."""
 
 NO_CONNECTION_STRING = "DATABASE_URL is no connection string; write postgresql://user:password@host:5432/name"
-"""Said in place of psycopg's own text, which quotes the connection string, password and all."""
+"""Replaces psycopg's own text, which quotes the connection string with the password."""
 
 
 @contextmanager
 def session(target: Target) -> Iterator[psycopg.Connection]:
-    """Open a read-only session with a limit on every statement. Raises NoSession, also for what fails within."""
+    """Open a read-only session with a time limit on every statement. Raises NoSession, also for errors within."""
     with _connected(target) as connection:
         try:
             yield connection
         except psycopg.Error as error:
-            raise NoSession(_unseen(target, _one_line(error))) from error
+            raise NoSession(_unobservable(target, _one_line(error))) from error
 
 
 def _connected(target: Target) -> psycopg.Connection:
     if target.database_url is None:
-        raise NoSession(_unseen(target, "the gate was given no DATABASE_URL"))
+        raise NoSession(_unobservable(target, "the gate was given no DATABASE_URL"))
     try:
         return psycopg.connect(
             target.database_url,
@@ -45,13 +45,13 @@ def _connected(target: Target) -> psycopg.Connection:
             application_name=APPLICATION_NAME,
             options=OPTIONS,
         )
-    except psycopg.ProgrammingError:  # its text quotes the connection string, password and all
-        raise NoSession(_unseen(target, NO_CONNECTION_STRING)) from None
+    except psycopg.ProgrammingError:  # its text quotes the connection string with the password
+        raise NoSession(_unobservable(target, NO_CONNECTION_STRING)) from None
     except psycopg.OperationalError as error:
-        raise NoSession(_unseen(target, f"the gate itself cannot connect: {_one_line(error)}")) from error
+        raise NoSession(_unobservable(target, f"the gate itself cannot connect: {_one_line(error)}")) from error
 
 
-def _unseen(target: Target, why: str) -> str:
+def _unobservable(target: Target, why: str) -> str:
     return unseen(target, "the target's database", DATABASE, why=why)
 
 

@@ -1,4 +1,4 @@
-"""What /metrics says: the Prometheus text format 0.0.4, read as strictly as Prometheus does. Pure."""
+"""Parses /metrics: the Prometheus text format 0.0.4, as strictly as Prometheus does. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum",
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series and its value now."""
+    """One series and its current value."""
 
     name: str
-    labels: Mapping[str, str]  # values as they are written, escapes and all
+    labels: Mapping[str, str]  # values as written, with escapes
     value: float
-    timed: bool = False  # it carries a time of its own, which Prometheus believes more than its own clock
+    timed: bool = False  # it has its own timestamp, which overrides Prometheus' clock
 
     def has(self, labels: Mapping[str, str]) -> bool:
         """Whether it carries all these labels."""
@@ -25,7 +25,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Exposition:
-    """One answer of /metrics; an empty one is what an answer that cannot be read says."""
+    """One answer of /metrics; empty for an unreadable one."""
 
     samples: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)  # by name
     types: Mapping[str, str] = field(default_factory=dict)  # family -> "counter"
@@ -36,18 +36,20 @@ class Exposition:
         return sum(sample.value for sample in self.samples.get(name, ()) if sample.has(labels))
 
     def names(self) -> frozenset[str]:
-        """Return every metric that there is, also those whose first event is to come: their TYPE is told already."""
-        told = {family + suffix for family, kind in self.types.items() for suffix in _SUFFIXES.get(kind, ("",))}
-        return frozenset(told | self.samples.keys())
+        """Return every metric, also those without an event yet, whose TYPE is already declared."""
+        declared = {family + suffix for family, kind in self.types.items() for suffix in _SUFFIXES.get(kind, ("",))}
+        return frozenset(declared | self.samples.keys())
 
     def labels(self, name: str) -> frozenset[str]:
         """Return every label that a series of that name carries."""
         return frozenset(label for sample in self.samples.get(name, ()) for label in sample.labels)
 
     def faults(self) -> Iterator[str | None]:
-        """Yield for each family what keeps it from being understood, None when nothing does."""
+        """Yield the fault of each family, None for a good one."""
         for family in sorted(self.types.keys() | self.helps | set(map(self._family, self.samples))):
-            lacking = [word for word, told in (("TYPE", self.types), ("HELP", self.helps)) if family not in told]
+            lacking = [
+                word for word, declared in (("TYPE", self.types), ("HELP", self.helps)) if family not in declared
+            ]
             yield f"{family} has no {' and no '.join(lacking)}" if lacking else self._wrong_time(family)
 
     def _family(self, name: str) -> str:
@@ -60,7 +62,7 @@ class Exposition:
     def _wrong_time(self, family: str) -> str | None:
         of_family = (series for name, series in self.samples.items() if self._family(name) == family)
         timed = any(sample.timed for series in of_family for sample in series)
-        return f"{family} has times of its own: Prometheus would believe them, however old" if timed else None
+        return f"{family} has its own timestamps: Prometheus would use them, however old" if timed else None
 
 
 def read(text: str) -> Exposition:
@@ -80,14 +82,14 @@ def read(text: str) -> Exposition:
                 sample = _sample(line)
                 series = samples.setdefault(sample.name, {})
                 if series.setdefault(tuple(sorted(sample.labels.items())), sample) is not sample:
-                    raise ValueError(f"this series is told twice: {line}")
+                    raise ValueError(f"duplicate series: {line}")
     return Exposition({name: tuple(series.values()) for name, series in samples.items()}, types, frozenset(helps))
 
 
 def _sample(line: str) -> Sample:
     found = _SAMPLE.fullmatch(line)
     if found is None:
-        raise ValueError(f"no sample of the Prometheus text format: {line}")
+        raise ValueError(f"not a sample of the Prometheus text format: {line}")
     name, labels, value, time = found.groups()
     try:
         return Sample(name, dict(_labels(labels or "")), float(value), timed=time is not None)
@@ -100,6 +102,6 @@ def _labels(text: str) -> Iterator[tuple[str, str]]:
     while at < len(text):
         found = _LABEL.match(text, at)
         if found is None:
-            raise ValueError(f"no label: {text[at:]!r}")
+            raise ValueError(f"invalid label: {text[at:]!r}")
         yield found[1], found[2]
         at = found.end()

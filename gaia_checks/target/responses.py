@@ -1,4 +1,4 @@
-"""What an answer of the admin API must look like. Pure: an answer in, a sentence about what is wrong out."""
+"""Checks answers of the admin API. Pure: each check takes an answer and returns a fault, or None."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-CONFIG = "/api/admin/quotas/config"
+QUOTAS = "/api/admin/quotas"
+CONFIG = f"{QUOTAS}/config"
 
 _LIMIT_HEADERS = {
     "RateLimit-Policy": re.compile(r'"[^"]+"\s*;.*\bq=\d+'),
@@ -19,79 +20,79 @@ _LIMIT_HEADERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back on one request; `status` 0 and a reason in `text` when nothing did."""
+    """The answer to one request; `status` 0 and a reason in `text` without one."""
 
     request: str  # "GET /api/admin/quotas/config"
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)  # httpx.Headers: names in any case
     text: str = ""
-    body: Any = None  # the JSON value; None when it is none
+    body: Any = None  # the JSON value; None when it is no JSON
 
-    def says(self, what: str) -> str:
-        """Return a sentence about this answer."""
+    def fault(self, what: str) -> str:
+        """Return a fault of this answer as a sentence."""
         return f"{self.request}: {what}"
 
 
 def wrong_status(answer: Answer, *expected: int) -> str | None:
-    """Say so when the status is not an expected one."""
+    """Return the fault of an unexpected status."""
     if answer.status in expected:
         return None
     found = f"status {answer.status}" if answer.status else f"no answer ({answer.text})"
-    return answer.says(f"{found} instead of {' or '.join(map(str, expected))}")
+    return answer.fault(f"{found} instead of {' or '.join(map(str, expected))}")
 
 
 def wrong_object(answer: Answer, status: int = 200) -> str | None:
-    """Say what keeps the answer from being a JSON object with that status."""
+    """Return the fault unless the answer is a JSON object with that status."""
     return wrong_status(answer, status) or _wrong_type(answer, "application/json")
 
 
 def wrong_list(answer: Answer, at_most: int) -> str | None:
-    """Say what keeps the answer from being one page of a list: `{"items": [...], "total": n}`."""
+    """Return the fault unless the answer is one page of a list: `{"items": [...], "total": n}`."""
     if wrong := wrong_object(answer):
         return wrong
     items, total = answer.body.get("items"), answer.body.get("total")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        return answer.says("items is no list of objects")
+        return answer.fault("items is no list of objects")
     if type(total) is not int or total < len(items):
-        return answer.says(f"total is {total!r} with {len(items)} items")
-    return answer.says(f"{len(items)} items, asked for {at_most}") if len(items) > at_most else None
+        return answer.fault(f"total is {total!r} with {len(items)} items")
+    return answer.fault(f"{len(items)} items, requested {at_most}") if len(items) > at_most else None
 
 
 def wrong_rule(answer: Answer, sent: Mapping[str, Any], status: int = 200) -> str | None:
-    """Say what keeps the answer from being the rule that was sent, with an id."""
+    """Return the fault unless the answer is the rule as sent, with an id."""
     if wrong := wrong_object(answer, status):
         return wrong
     if type(answer.body.get("id")) is not int:
-        return answer.says(f"id is {answer.body.get('id')!r}, no whole number")
+        return answer.fault(f"id is {answer.body.get('id')!r}, no whole number")
     for name, value in sent.items():
         if answer.body.get(name) != value:
-            return answer.says(f"{name} is {answer.body.get(name)!r} instead of {value!r}")
+            return answer.fault(f"{name} is {answer.body.get(name)!r} instead of {value!r}")
     return None
 
 
 def wrong_problem(answer: Answer, *statuses: int) -> str | None:
-    """Say what keeps the answer from being a problem (RFC 9457) with one of those statuses."""
+    """Return the fault unless the answer is a problem (RFC 9457) with one of those statuses."""
     if wrong := wrong_status(answer, *statuses) or _wrong_type(answer, "application/problem+json"):
         return wrong
     if answer.body.get("status", answer.status) != answer.status:
-        return answer.says(f"status {answer.status}, but its problem says {answer.body['status']!r}")
+        return answer.fault(f"status {answer.status}, but its problem says {answer.body['status']!r}")
     title = answer.body.get("title")
-    return None if isinstance(title, str) and title else answer.says("its problem has no title")
+    return None if isinstance(title, str) and title else answer.fault("its problem has no title")
 
 
 def wrong_limit_headers(answer: Answer) -> str | None:
-    """Say which header of a limited answer is missing or cannot be read."""
+    """Return the fault of a missing or unreadable rate-limit header."""
     for name, pattern in _LIMIT_HEADERS.items():
         value = answer.headers.get(name)
         if value is None:
-            return answer.says(f"header {name} is missing")
+            return answer.fault(f"header {name} is missing")
         if not pattern.match(value):
-            return answer.says(f"header {name} is {value!r}")
+            return answer.fault(f"header {name} is {value!r}")
     return None
 
 
 def location(answer: Answer) -> str | None:
-    """Return the path of the rule that an answer created, None when it names none of ours.
+    """Return the path of the rule that an answer created, None when it names none.
 
     Only the path counts: the token must never follow a location to another host.
     """
@@ -105,5 +106,5 @@ def location(answer: Answer) -> str | None:
 def _wrong_type(answer: Answer, expected: str) -> str | None:
     found = answer.headers.get("Content-Type", "").partition(";")[0].strip()
     if found != expected:
-        return answer.says(f"content type {found!r} instead of {expected}")
-    return None if isinstance(answer.body, dict) else answer.says("its body is no JSON object")
+        return answer.fault(f"content type {found!r} instead of {expected}")
+    return None if isinstance(answer.body, dict) else answer.fault("its body is no JSON object")

@@ -1,6 +1,6 @@
-"""Rules of a run's own in the target: what they look like, which are there, and the server's word "later".
+"""Temporary rules of a run in the target: their bodies, their ids, and retries after 429.
 
-A rule is for one API key, so nobody but us is limited by it. The gate removes what a look could not, by the name.
+A rule applies to one API key, so it limits only the gate. The gate removes left-over rules by their names.
 """
 
 import time
@@ -10,20 +10,20 @@ import httpx
 
 from gaia_checks.target.responses import CONFIG
 
-_PATIENCE_S = 10.0
-_SOONEST_S = 0.1
+_RETRY_WITHIN_S = 10.0
+_LEAST_WAIT_S = 0.1
 
 
 class _Headed(Protocol):
-    """An answer."""
+    """An answer with headers."""
 
     @property
     def headers(self) -> Any:
-        """Its headers, by names in any case."""
+        """Its headers, with case-insensitive names."""
 
 
 def for_one_key(name: str, limit_type: str, limit_value: int, *, key: str | None = None) -> dict[str, Any]:
-    """Return a rule for one API key, `name` if no other, as the API takes it. Pure."""
+    """Return the API's body of a rule for one API key, `name` by default. Pure."""
     return {
         "rule_name": name,
         "scope": "api_key",
@@ -37,7 +37,7 @@ def for_one_key(name: str, limit_type: str, limit_value: int, *, key: str | None
 def named(http: httpx.Client, name: str) -> list[int]:
     """Return the ids of the rules of that name: none or one. Raises httpx.HTTPError, and ValueError for no list.
 
-    A server that ignores the filter gives others' rules as well: they are not ours to touch.
+    A server that ignores the filter also returns rules of other owners: they are left out.
     """
     answer = http.get(CONFIG, params={"rule_name": name})
     try:
@@ -47,19 +47,19 @@ def named(http: httpx.Client, name: str) -> list[int]:
 
 
 def later_s(answer: _Headed) -> float:
-    """Return how long a refusal asks us to wait: a second where it does not say."""
+    """Return the waiting time of a refusal: a second by default."""
     try:
-        return max(_SOONEST_S, float(answer.headers.get("Retry-After", "1")))
+        return max(_LEAST_WAIT_S, float(answer.headers.get("Retry-After", "1")))
     except ValueError:
         return 1.0
 
 
 def patiently(http: httpx.Client, method: str, path: str, **arguments: Any) -> httpx.Response:
-    """Send a request, again while the server says "later": its own limits hold for us as for anybody.
+    """Send a request; retry it on 429, as the server's limits apply to the gate as well.
 
-    After 10 s a refusal is the answer. Raises httpx.HTTPError.
+    After 10 s return the refusal. Raises httpx.HTTPError.
     """
-    deadline_s = time.monotonic() + _PATIENCE_S
+    deadline_s = time.monotonic() + _RETRY_WITHIN_S
     while True:
         answer = http.request(method, path, **arguments)
         if answer.status_code != 429 or time.monotonic() + later_s(answer) > deadline_s:

@@ -1,4 +1,4 @@
-"""Counting what was as it should be, with the first few examples of what was not."""
+"""Counts good samples, and keeps the first few faults as examples."""
 
 import time
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from gaia_checks import jsonl
 from gaia_checks.model import Measurement
 
 EXAMPLES = 5
-"""How many wrong things are described; the rest is counted."""
+"""How many faults are described; the rest is only counted."""
 
 _LONGEST_NOTE = 500
 
 
 def short(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return the first few notes, each in one line that is not too long."""
+    """Return the first few notes, each in one line of limited length."""
     return tuple(" ".join(note.split())[:_LONGEST_NOTE] for note in list(notes)[:EXAMPLES])
 
 
@@ -28,7 +28,7 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
     def add(self, wrong: str | None) -> None:
-        """Count one trial: None when it was good, else a sentence saying what was wrong."""
+        """Count one trial: None for a good one, else its fault in one sentence."""
         self.tried += 1
         self.good += wrong is None
         if wrong is not None:
@@ -37,7 +37,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Watch:
-    """A stopwatch that was started when it was made; it turns what was seen into measurements."""
+    """A stopwatch that starts at its creation; it makes measurements."""
 
     began: float = field(default_factory=time.monotonic)
 
@@ -46,7 +46,7 @@ class Watch:
         return time.monotonic() - self.began
 
     def saw(self, name: str, value: Any, unit: str, n: int, how: str, notes: Iterable[str] = ()) -> Measurement:
-        """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
+        """Return a measurement that ends now. With n = 0 the first note has the reason for no samples."""
         return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), jsonl.now(), how, short(notes))
 
     def counted(self, name: str, tally: Tally, how: str) -> Measurement:

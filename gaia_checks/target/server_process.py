@@ -1,4 +1,4 @@
-"""The server's process: found by pid and birth, and whether it runs the release's executable."""
+"""Finds the server's process by pid and birth, and checks that it runs the release's executable."""
 
 import hashlib
 from pathlib import Path
@@ -20,20 +20,25 @@ def find(process: Process) -> psutil.Process | None:
 
 
 def digest(target: Target, process: Process, watch: Watch) -> Measurement:
-    """Measure `process.digest_matches`: whether what was released is what runs."""
-    name, how = "process.digest_matches", "sha256 of what runs, and the digest in /health, against the release's"
+    """Measure `process.digest_matches`: whether the process runs the released executable."""
+    name, how = (
+        "process.digest_matches",
+        "sha256 of the running executable, and the digest in /health, against the release's",
+    )
     if target.release is None:
         return watch.saw(name, False, "bool", 0, how, (unseen(target, "which release runs", HERE),))
     try:
-        wrong = _wrong_executable(process, target.release.sha256) or _wrong_word(target, target.release.sha256)
+        wrong = _wrong_executable(process, target.release.sha256) or _wrong_reported_digest(
+            target, target.release.sha256
+        )
     except (PermissionError, psutil.AccessDenied) as error:
-        why = f"process {process.pid} belongs to somebody else: {error}"
-        return watch.saw(name, False, "bool", 0, how, (unseen(target, "what the process runs", USER, why=why),))
+        why = f"process {process.pid} belongs to another user: {error}"
+        return watch.saw(name, False, "bool", 0, how, (unseen(target, "the executable of the process", USER, why=why),))
     return watch.saw(name, wrong is None, "bool", 1, how, (wrong,) if wrong else ())
 
 
 def _wrong_executable(process: Process, sha256: str) -> str | None:
-    """Say why `process` does not run the file with that sha256, None when it does."""
+    """Return why `process` does not run the file with that sha256; None when it does."""
     running = find(process)
     if running is None:
         return f"process {process.pid} is gone"
@@ -44,7 +49,7 @@ def _wrong_executable(process: Process, sha256: str) -> str | None:
             return f"process {process.pid} runs neither a file with sha256 {sha256} nor, by Python, {process.artifact}"
         found = _sha256(process.artifact)
     except (FileNotFoundError, psutil.NoSuchProcess) as error:
-        return f"what process {process.pid} runs is gone: {error}"
+        return f"the executable of process {process.pid} is gone: {error}"
     return None if found == sha256 else f"{process.artifact} has sha256 {found}, released was {sha256}"
 
 
@@ -54,13 +59,13 @@ def _executable_sha256(running: psutil.Process) -> str:
 
 
 def _interprets(running: psutil.Process, artifact: Path) -> bool:
-    """Whether `running` is a Python that was given `artifact` as its script."""
+    """Whether `running` is a Python interpreter with `artifact` as its script."""
     script = next((argument for argument in running.cmdline()[1:] if not argument.startswith("-")), None)
     return "python" in Path(running.exe()).name.lower() and script == str(artifact)
 
 
-def _wrong_word(target: Target, sha256: str) -> str | None:
-    """Say how /health contradicts the release, None when it does not."""
+def _wrong_reported_digest(target: Target, sha256: str) -> str | None:
+    """Return how /health contradicts the release; None when it does not."""
     try:
         with client(target) as http:
             digest = health_body.read(http.get(health_body.PATH)).get("digest")

@@ -1,7 +1,7 @@
-"""Rules of this run's own in the target, for as long as a look needs them.
+"""Temporary rules of this run in the target, for the duration of a recorder.
 
-They are taken away at the end, also when we are told to stop; should that fail, the gate does it, which knows them
-by their names. What was counted and refused because of them goes with them.
+They are removed at the end, also on a stop; when that fails, the gate removes them by their names. Their counts and
+refusals are deleted with them.
 """
 
 import asyncio
@@ -15,57 +15,57 @@ from gaia_checks.target import rules
 from gaia_checks.target.responses import CONFIG, Answer, location
 
 Body = Mapping[str, object]
-"""A rule as the API takes it."""
+"""The API's body of a rule."""
 
 SETTLE_S = 1.0
-"""By then a new rule is in force on all processes of the server."""
+"""After this time a new rule is in force on all server processes."""
 
-_PATIENCE_S = 10.0
+_RETRY_WITHIN_S = 10.0
 _REMOVE_WITHIN_S = 5.0
 
 
-class NotTaken(Exception):
-    """Why the server has no rule of ours. Its text holds no secret."""
+class RuleRefused(Exception):
+    """Why the server has no temporary rule. Its text contains no secret."""
 
 
 @asynccontextmanager
 async def in_force(http: httpx.AsyncClient, bodies: Sequence[Body]) -> AsyncIterator[None]:
-    """Have rules in force. Raises NotTaken when the server refuses one, httpx.HTTPError when it does not answer."""
-    made: list[str] = []
-    creating = asyncio.create_task(_create(http, bodies, made))
+    """Keep rules in force. Raises RuleRefused when the server refuses one, httpx.HTTPError when it does not answer."""
+    created_paths: list[str] = []
+    creating = asyncio.create_task(_create(http, bodies, created_paths))
     try:
-        await asyncio.shield(creating)  # told to stop meanwhile, we still learn what to remove
+        await asyncio.shield(creating)  # a stop meanwhile must not lose the paths to remove
         await asyncio.sleep(SETTLE_S)
         yield
     finally:
         try:
             async with asyncio.timeout(_REMOVE_WITHIN_S):
                 await asyncio.gather(creating, return_exceptions=True)
-                for path in made:
+                for path in created_paths:
                     await _remove(http, path)
         except (TimeoutError, httpx.HTTPError) as error:
-            _say(f"rules of ours could not be removed: {error or type(error).__name__}; the gate will do it")
+            _log(f"temporary rules could not be removed: {error or type(error).__name__}; the gate will remove them")
 
 
-async def _create(http: httpx.AsyncClient, bodies: Sequence[Body], made: list[str]) -> None:
+async def _create(http: httpx.AsyncClient, bodies: Sequence[Body], created_paths: list[str]) -> None:
     for body in bodies:
         created = await _patiently(http, "POST", CONFIG, json=body)
         if created.status_code != 201:
-            raise NotTaken(f"POST {CONFIG} answered {created.status_code} instead of 201: there is no rule of ours")
+            raise RuleRefused(f"POST {CONFIG} answered {created.status_code} instead of 201: no temporary rule exists")
         answer = Answer(f"POST {CONFIG}", created.status_code, created.headers, created.text, _json(created))
         if path := location(answer):
-            made.append(path)
+            created_paths.append(path)
 
 
 async def _remove(http: httpx.AsyncClient, path: str) -> None:
     removed = await _patiently(http, "DELETE", path)
     if removed.status_code not in (204, 404):
-        _say(f"DELETE {path} answered {removed.status_code}; the gate will remove the rule")
+        _log(f"DELETE {path} answered {removed.status_code}; the gate will remove the rule")
 
 
 async def _patiently(http: httpx.AsyncClient, method: str, path: str, **arguments: object) -> httpx.Response:
-    """Send a request, again while the server says "later": its limits hold for us as for anybody."""
-    deadline_s = _now() + _PATIENCE_S
+    """Send a request; retry it on 429, as the server's limits apply to the gate as well."""
+    deadline_s = _now() + _RETRY_WITHIN_S
     while True:
         response = await http.request(method, path, **arguments)  # type: ignore[arg-type] # httpx's own keywords
         wait_s = rules.later_s(response)
@@ -86,5 +86,5 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201 - the process's own error file is part of the evidence

@@ -1,23 +1,24 @@
-"""What a message of the live WebSocket looks like. Pure; the long-running look uses it too."""
+"""Checks messages of the live WebSocket. Pure; the probe and the soak recorder use it."""
 
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+PATH = "/ws/admin/quotas"
 TYPES = frozenset({"stats", "heartbeat", "violation", "alert"})
 
 
 @dataclass
 class Stream:
-    """The messages of one connection, in the order in which they came."""
+    """The messages of one connection, in the order of arrival."""
 
     last_seq: int = 0  # the first message is number 1
     count: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def take(self, frame: str | bytes) -> str | None:
-        """Check one frame and return its type, None when it is not one of ours; `wrong` says what was wrong."""
+        """Check one frame and return its type, None for an unknown type; `wrong` lists the faults."""
         self.count += 1
         message = _parse(frame)
         wrong = _wrong_shape(message) or self._wrong_seq(message["seq"])

@@ -1,4 +1,4 @@
-"""Ways to bring a fault about: each breaks something for as long as its block lasts, and gives the place to gate."""
+"""Context managers that seed a fault for the duration of their block, and yield the deployment to gate."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -18,7 +18,7 @@ _ANOTHER = "another"
 
 
 def wrong(*ways: Way) -> Break:
-    """Let the server be wrong."""
+    """Switch on faults of the server."""
 
     @contextmanager
     def breaking(place: Place) -> Iterator[Place]:
@@ -29,7 +29,7 @@ def wrong(*ways: Way) -> Break:
 
 
 def wrong_before(*ways: Way) -> Break:
-    """Let the release before be wrong, which is started on the rehearsal copy alone."""
+    """Switch on faults of the previous release, which runs only on the rehearsal copy."""
 
     @contextmanager
     def breaking(place: Place) -> Iterator[Place]:
@@ -40,7 +40,7 @@ def wrong_before(*ways: Way) -> Break:
 
 
 def saying(line: str) -> Break:
-    """Let the server write a line into its log; it stays there until another process begins."""
+    """Make the server write a log line; it counts until another process starts."""
 
     @contextmanager
     def breaking(place: Place) -> Iterator[Place]:
@@ -55,9 +55,9 @@ def saying(line: str) -> Break:
 
 @contextmanager
 def crashing_after_the_websocket(place: Place) -> Iterator[Place]:
-    """Let the server be killed when a WebSocket has ended: nobody is connected then, and it comes back by itself."""
+    """Kill the server after a WebSocket has closed: no client is connected then, and the supervisor restarts it."""
     try:
-        with place.switch.on(Crashing(asks="GET /ws/")):
+        with place.switch.on(Crashing(request="GET /ws/")):
             yield place
     finally:
         place.until_it_serves()
@@ -81,14 +81,14 @@ def done(statements: str, *, undone: str) -> Break:
 
 @contextmanager
 def idle_in_a_transaction(place: Place) -> Iterator[Place]:
-    """Have a session of the server begin something and never end it."""
+    """Leave a session of the server idle in a transaction."""
     with place.connect("gaia_server") as session, session.transaction():
         yield place
 
 
 @contextmanager
 def waiting_for_a_lock(place: Place) -> Iterator[Place]:
-    """Have a session of the server wait for what somebody else holds."""
+    """Make a session of the server wait for a lock."""
     with closing(place.connect("gaia_server")) as waiter, place.connect() as holder:
         holder.execute(f"SELECT pg_advisory_lock({_LOCK})")
         waiter.pgconn.send_query(b"SELECT pg_advisory_lock(%d)" % _LOCK)
@@ -97,7 +97,7 @@ def waiting_for_a_lock(place: Place) -> Iterator[Place]:
 
 @contextmanager
 def another_database(place: Place) -> Iterator[Place]:
-    """Give the place as somebody sees it who was told another database: it has the same schema, and no server."""
+    """Yield the deployment with another DATABASE_URL: the same schema, and no server session."""
     url = renamed(place.database_url, _ANOTHER)
     with place.connect() as session:
         session.execute(f"CREATE DATABASE {_ANOTHER}")
@@ -112,7 +112,7 @@ def another_database(place: Place) -> Iterator[Place]:
 
 @contextmanager
 def other_bytes_on_disk(place: Place) -> Iterator[Place]:
-    """Change the executable that runs, as somebody does who copies a new build over it."""
+    """Replace the running executable, as a copy of a new build over it does."""
     process = place.status.process
     assert process is not None
     file, released = process.artifact, process.artifact.read_bytes()
@@ -127,5 +127,5 @@ def other_bytes_on_disk(place: Place) -> Iterator[Place]:
 
 @contextmanager
 def nothing(place: Place) -> Iterator[Place]:
-    """Break nothing: what is deployed is wrong already."""
+    """Break nothing: the deployed migrations are already faulty."""
     yield place

@@ -1,4 +1,4 @@
-"""One faulty server for all faults of a file that need the same migrations."""
+"""One faulty server for all faults of a file with the same migrations."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from tests.faults.place import Changes, Place, place
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Callable[..., Place]]:
-    """Where a server is deployed, with changes in its migrations if they are given."""
+    """A deployed server, with changed migrations if given."""
     with ExitStack() as stack:
 
         @cache

@@ -1,4 +1,4 @@
-"""Brings a fault about, gates, and sees that exactly its criterion is red."""
+"""Seeds a fault, gates, and checks that exactly its criterion fails."""
 
 import re
 
@@ -25,9 +25,9 @@ def gate(place: Place, criterion: str, fault: Fault, *options: str) -> Outcome:
 
 
 def expect_red(outcome: Outcome, criterion: str, fault: Fault) -> None:
-    """See that the verdict, the exit code and the terminal name this criterion and no other, and the reason."""
+    """Check that verdict, exit code and terminal name only this criterion, with the reason."""
     failed = {name: why for name, why in outcome.not_passed().items() if outcome.states[name] == "fail"}
     assert set(failed) == {criterion}, outcome.output
-    assert fault.seen in failed[criterion], failed[criterion]
+    assert fault.reason in failed[criterion], failed[criterion]
     assert outcome.code == 1, outcome.output
     assert re.findall(r"✗ fail +(\S+)", outcome.output) == [criterion], outcome.output

@@ -1,4 +1,4 @@
-"""Where a faulty server is deployed and gated, and what is there to be broken: switches, database, process."""
+"""The deployment of a faulty server, with its switches, database and process."""
 
 import os
 import shutil
@@ -24,12 +24,12 @@ Looks = Mapping[str, Mapping[str, float]]
 """look -> parameter -> value, in place of criteria.toml's."""
 
 Changes = tuple[str, str, str]
-"""A file of the migrations, words in it, and other words."""
+"""A migration file, a text in it, and its replacement."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A faulty server that is deployed, and another release of it before; both are right while no switch is on."""
+    """A deployed faulty server, and its previous release; both are correct while no switch is on."""
 
     ground: Ground
     environment: Environment
@@ -37,11 +37,11 @@ class Place:
     switch_before: Switch  # of the release before
 
     def gate(self, looks: Looks, *options: str) -> Outcome:
-        """Gate what runs here."""
+        """Gate the running server."""
         return self.ground.gate(self._file(looks), *options)
 
     def start(self, looks: Looks) -> "subprocess.Popen[str]":
-        """Begin to gate what runs here."""
+        """Start a gate of the running server."""
         return self.ground.start("pytest", f"--env={self._file(looks)}")
 
     def _file(self, looks: Looks) -> Path:
@@ -52,12 +52,12 @@ class Place:
 
     @property
     def status(self) -> Status:
-        """What runs."""
+        """The running server."""
         return rollout.status(self.environment)
 
     @property
     def database_url(self) -> str:
-        """Where the server's database is."""
+        """The URL of the server's database."""
         url = self.status.database_url
         assert url is not None
         return url
@@ -67,7 +67,7 @@ class Place:
         return psycopg.connect(self.database_url, application_name=application, autocommit=True)
 
     def crash(self) -> None:
-        """End the server's process; return when another serves."""
+        """Kill the server's process; return when another serves."""
         process = self.status.process
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)

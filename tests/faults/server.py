@@ -1,4 +1,4 @@
-"""A gaia_server with a switch: a file says in which ways it is wrong from now on.
+"""A gaia_server with a switch: a file lists its active faults.
 
 The product is untouched: what spoils it is an ASGI layer around its application, put there where uvicorn takes the
 application. An empty switch lets everything be right.
@@ -29,13 +29,13 @@ main({switch!r})
 
 @dataclass(frozen=True)
 class Switch:
-    """The file that says what is wrong."""
+    """The file of the active faults."""
 
     path: Path
 
     @contextmanager
     def on(self, *ways: Way) -> Iterator[None]:
-        """Let the server be wrong in these ways, each around those before it."""
+        """Activate these faults, each wrapped around the previous ones."""
         self._write(json.dumps([way.to_json() for way in ways]))
         try:
             yield
@@ -43,18 +43,18 @@ class Switch:
             self._write("")
 
     def _write(self, text: str) -> None:
-        """Write it whole: a server may be reading."""
+        """Write the file atomically: a server may be reading."""
         draft = self.path.with_suffix(".draft")
         draft.write_text(text)
         draft.rename(self.path)
 
     def read(self) -> str:
-        """Return what is written."""
+        """Return the file's content."""
         return self.path.read_text() if self.path.exists() else ""
 
 
 def write(folder: Path, name: str = "faulty_server") -> tuple[Path, Switch]:
-    """Write the executable, one file as the real one is; return it and its switch. Another name is another release."""
+    """Write the executable, a single file; return it and its switch. Another name is another release."""
     executable, switch = folder / name, Switch(folder / f"{name}.switch")
     source = folder / f"{name}.source"
     source.mkdir()
@@ -64,7 +64,7 @@ def write(folder: Path, name: str = "faulty_server") -> tuple[Path, Switch]:
 
 
 class Layer:
-    """Stands before an application, and is wrong as the switch says."""
+    """Wraps an application, and applies the switch's faults."""
 
     def __init__(self, app: Any, switch: Switch) -> None:
         self._app = app
@@ -81,7 +81,7 @@ class Layer:
         await app(scope, receive, send)
 
     def _look(self) -> None:
-        """See whether the switch says something else than before."""
+        """Reload the switch if it has changed."""
         if (text := self._switch.read()) != self._text:
             for way in self._ways:
                 way.end()

@@ -1,4 +1,4 @@
-"""What the stage dev promises, broken."""
+"""Faults of the criteria of stage dev."""
 
 from collections.abc import Callable
 
@@ -15,13 +15,13 @@ CRITERIA = (
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
 def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
-    """It alone fails, for the reason that is the fault; all others hold when the gate is made to look at them."""
+    """Only this criterion fails, for the seeded reason; all others pass when the gate checks them."""
     outcome = gate(deployed(*fault.changes), criterion, fault, "--complete")
     expect_red(outcome, criterion, fault)
     assert outcome.not_passed().keys() == {criterion}, outcome.output
 
 
 def test_without_a_fault_everything_holds(deployed: Callable[..., Place]) -> None:
-    """What stands around the server, and what the faults before have left, breaks nothing."""
+    """The layer around the server and earlier faults break nothing."""
     outcome = deployed().gate(SHORT, "--stage=dev")
     assert outcome.code == 0, outcome.output

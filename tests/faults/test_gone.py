@@ -1,4 +1,4 @@
-"""What is suddenly gone: the process, its database, the whole target."""
+"""Sudden failures: the process, its database, the whole target."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from tests.support.ground import ground, until
 
 @pytest.fixture
 def here() -> Iterator[Place]:
-    """A place that may be left in pieces."""
+    """A deployment that a test may destroy."""
     with place() as made:
         yield made
 
 
-def test_a_server_that_is_killed_at_any_time_is_seen(here: Place) -> None:
-    """One that comes back by itself is not the one that was looked at before."""
+def test_a_server_that_is_killed_at_any_time_is_detected(here: Place) -> None:
+    """A restarted process is not the one observed before."""
     process = here.status.process
     assert process is not None
     gate = here.start(SHORT)
@@ -33,13 +33,13 @@ def test_a_server_that_is_killed_at_any_time_is_seen(here: Place) -> None:
 
 
 def test_a_stopped_database_is_named(here: Place) -> None:
-    """Without it nothing passes that needs it, first of all the criterion of its name."""
+    """Without the database no criterion that needs it passes, first of all its own."""
     with here.connect() as database:
         row = database.execute(
             "SELECT pg_read_file('postmaster.pid', 0, 20), current_setting('data_directory')"
         ).fetchone()
     assert row is not None
-    (Path(row[1]) / "global" / "pg_control").rename(Path(row[1]) / "pg_control.away")  # nobody can start it again
+    (Path(row[1]) / "global" / "pg_control").rename(Path(row[1]) / "pg_control.away")  # it cannot be restarted
     os.kill(int(str(row[0]).split()[0]), signal.SIGINT)
     outcome = here.gate(SHORT)
     assert outcome.code in (1, 8), outcome.output
@@ -48,7 +48,7 @@ def test_a_stopped_database_is_named(here: Place) -> None:
 
 
 def test_an_unreachable_target_is_inconclusive() -> None:
-    """Nobody listens: nothing passes, nothing fails, every criterion says why."""
+    """Without a listener no criterion passes or fails, and each has a reason."""
     with ground() as made:
         outcome = made.gate(made.environment_file(base_url=f"http://127.0.0.1:{free_port()}"))
     assert outcome.code == 8, outcome.output

@@ -1,4 +1,4 @@
-"""What the stages promise of the server under load, broken. Busy strangers would excuse it."""
+"""Faults of the criteria under load. CPU contention would make them inconclusive."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ from tests.faults.table import Fault
 CRITERIA = ("qa.load", "prod.latency", "prod.protection", "prod.success_rate")
 
 AT_ONCE = ("-k", "not dashboard and not quotas and not rollback")
-"""A load waits until no browser and no rehearsal copy runs any more: without them it begins at once."""
+"""A load waits for browsers and rehearsal copies to finish: without them it starts at once."""
 
 pytestmark = pytest.mark.alone
 
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
 def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
-    """It alone fails, for the reason that is the fault."""
+    """Only this criterion fails, for the seeded reason."""
     expect_red(gate(deployed(*fault.changes), criterion, fault, *AT_ONCE), criterion, fault)

@@ -1,4 +1,4 @@
-"""What the stage qa promises beyond dev, broken; its load is in test_load."""
+"""Faults of the criteria that stage qa adds to dev; those of the load are in test_load."""
 
 from collections.abc import Callable
 
@@ -13,5 +13,5 @@ CRITERIA = ("qa.dashboard", "qa.quotas", "qa.rate_limiting", "qa.websocket_soak"
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))
 def test_a_fault_turns_its_criterion_red(deployed: Callable[..., Place], criterion: str, fault: Fault) -> None:
-    """It alone fails, for the reason that is the fault."""
+    """Only this criterion fails, for the seeded reason."""
     expect_red(gate(deployed(*fault.changes), criterion, fault), criterion, fault)

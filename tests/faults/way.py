@@ -1,13 +1,13 @@
-"""A way to be wrong: it spoils one thing of an ASGI application that is right. `wrong` has them all.
+"""A fault: it breaks one property of a correct ASGI application. `wrong` has all of them.
 
-Whom it spoils is told by `asks`, a regular expression that is searched for in the head of a request:
+`request` selects the requests it breaks: a regular expression that is searched for in a request's head:
 
     GET /api/admin/quotas/usage?limit=5
     host: 127.0.0.1:8080
     x-api-key: gaia-run-20260226T100000Z-3fa9c1
 
-A way travels from a test to the server by a file, so it has plain fields only. What it remembers begins anew whenever
-it is switched on.
+A fault passes from a test to the server through a file, so it has plain fields only. Its state resets whenever it is
+switched on.
 """
 
 import re
@@ -17,18 +17,18 @@ from typing import Any
 
 @dataclass(kw_only=True)
 class Way:
-    """What all of them have in common."""
+    """The base class of all faults."""
 
-    asks: str = ""  # everybody
-    spared: int = 0  # so many are served well before
-    every: int = 1  # of the others, one in so many is spoiled
-    _seen: int = field(default=0, init=False)
+    request: str = ""  # all requests
+    spared: int = 0  # this many are served correctly before
+    every: int = 1  # of the others, one in this many is broken
+    _matched: int = field(default=0, init=False)
 
     def begin(self) -> None:
         """Spoil the start of the server."""
 
     def end(self) -> None:
-        """Let go of what is held."""
+        """Release resources."""
 
     async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection."""
@@ -42,10 +42,10 @@ class Way:
         await app(scope, receive, send)
 
     def _chooses(self, scope: Any) -> bool:
-        if not re.search(self.asks, head(scope), re.DOTALL):
+        if not re.search(self.request, head(scope), re.DOTALL):
             return False
-        self._seen += 1
-        return self._seen > self.spared and (self._seen - self.spared) % self.every == 0
+        self._matched += 1
+        return self._matched > self.spared and (self._matched - self.spared) % self.every == 0
 
     def to_json(self) -> dict[str, Any]:
         """Return its name and fields."""
@@ -54,7 +54,7 @@ class Way:
 
 
 def head(scope: Any) -> str:
-    """Return what was asked, as HTTP/1.1 writes it; the handshake of a WebSocket is a GET as well."""
+    """Return the request line, as in HTTP/1.1; a WebSocket handshake is a GET as well."""
     if scope["type"] == "lifespan":
         return ""
     query = f"?{scope['query_string'].decode()}" if scope["query_string"] else ""

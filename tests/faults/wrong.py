@@ -1,4 +1,4 @@
-"""Every way to be wrong that the faults are made of."""
+"""The building blocks of the seeded faults."""
 
 import asyncio
 import os
@@ -29,12 +29,12 @@ def from_json(record: Mapping[str, Any]) -> Way:
 
 @dataclass(kw_only=True)
 class Answered(Way):
-    """Another answer, whatever is asked."""
+    """A fixed answer to every request."""
 
     status: int
     body: str = _PROBLEM
 
-    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - nobody is asked
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 - answers itself
         """Answer at once."""
         media = b"application/problem+json" if self.status >= 400 else b"application/json"
         headers = [(b"content-type", media), (b"content-length", str(len(self.body)).encode())]
@@ -44,7 +44,7 @@ class Answered(Way):
 
 @dataclass(kw_only=True)
 class Changed(Way):
-    """What is answered, or told by WebSocket, with another status, in other words, or without a header."""
+    """Changes answers and WebSocket messages: another status, other text, or without a header."""
 
     of: int = 0  # only answers of this status
     status: int = 0
@@ -53,19 +53,19 @@ class Changed(Way):
     new: str = ""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Hold an answer back until it is whole, and change it."""
-        begun: dict[str, Any] = {}
+        """Collect an answer until it is complete, and change it."""
+        start_message: dict[str, Any] = {}
         body = b""
 
         async def sent(message: Any) -> None:
             nonlocal body
             if message["type"] == "http.response.start" and self.of in (0, message["status"]):
-                begun.update(message)
-            elif message["type"] == "http.response.body" and begun:
+                start_message.update(message)
+            elif message["type"] == "http.response.body" and start_message:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
                     changed = self._in_other_words(body)
-                    await send(self._begun(begun, len(changed)))
+                    await send(self._start(start_message, len(changed)))
                     await send({"type": "http.response.body", "body": changed})
             elif message["type"] == "websocket.send":
                 await send({**message, "text": self._in_other_words(message["text"].encode()).decode()})
@@ -74,7 +74,7 @@ class Changed(Way):
 
         await app(scope, receive, sent)
 
-    def _begun(self, start: Mapping[str, Any], length: int) -> dict[str, Any]:
+    def _start(self, start: Mapping[str, Any], length: int) -> dict[str, Any]:
         kept = [
             (name, str(length).encode() if name == b"content-length" else value)
             for name, value in start["headers"]
@@ -91,11 +91,11 @@ class Slow(Way):
     """An answer that takes its time."""
 
     seconds: float
-    beside: str = ""  # only as long as somebody asks this, once a second at least
+    beside: str = ""  # only while such requests arrive, at least once a second
     _beside_s: float = field(default=0.0, init=False)
 
     async def serve(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """See who else asks."""
+        """Count the concurrent requests."""
         if re.search(self.beside, head(scope), re.DOTALL):
             self._beside_s = time.monotonic()
         await super().serve(app, scope, receive, send)
@@ -108,13 +108,13 @@ class Slow(Way):
 
 
 @dataclass(kw_only=True)
-class Remembered(Way):
-    """The first answer for ever, as a cache gives it that nobody empties."""
+class Cached(Way):
+    """Repeats the first answer for ever, like a cache that never expires."""
 
     _kept: list[Any] = field(default_factory=list, init=False)
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Ask once, then repeat."""
+        """Send one request, then repeat its answer."""
         if not self._kept:
 
             async def keep(message: Any) -> None:
@@ -127,7 +127,7 @@ class Remembered(Way):
 
 @dataclass(kw_only=True)
 class Unlimited(Way):
-    """A request counted by the run's own key, which may ask a thousand times a second, in place of its own."""
+    """Counts a request by the run's own key, limited to 1000 a second, instead of its own key."""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Shorten the key `gaia-run-<run>-<purpose>`."""
@@ -145,13 +145,13 @@ class Unlimited(Way):
 class Muted(Way):
     """Some messages are never sent."""
 
-    says: str  # a regular expression
+    text: str  # a regular expression
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
         """Drop them."""
 
         async def sent(message: Any) -> None:
-            if not re.search(self.says, message.get("text", "")):
+            if not re.search(self.text, message.get("text", "")):
                 await send(message)
 
         await app(scope, receive, sent)
@@ -159,16 +159,16 @@ class Muted(Way):
 
 @dataclass(kw_only=True)
 class Late(Way):
-    """Some messages are sent late, and with them what comes behind."""
+    """Delays some messages, and those after them."""
 
-    says: str  # a regular expression
+    text: str  # a regular expression
     seconds: float
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Hold them back."""
+        """Delay them."""
 
         async def sent(message: Any) -> None:
-            if re.search(self.says, message.get("text", "")):
+            if re.search(self.text, message.get("text", "")):
                 await asyncio.sleep(self.seconds)
             await send(message)
 
@@ -177,12 +177,12 @@ class Late(Way):
 
 @dataclass(kw_only=True)
 class Dropped(Way):
-    """A connection that the server ends; after no time it is refused."""
+    """The server closes the connection; with no delay it refuses it."""
 
     after_s: float
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Close it with 1011, as a server does that cannot go on."""
+        """Close it with 1011, like a server with an internal error."""
         try:
             async with asyncio.timeout(self.after_s):
                 await app(scope, receive, send)
@@ -200,16 +200,16 @@ class Saying(Way):
     line: str
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Write it when the first one asks."""
-        if self._seen == 1:
+        """Write it at the first request."""
+        if self._matched == 1:
             sys.stderr.write(self.line + "\n")
             sys.stderr.flush()
         await app(scope, receive, send)
 
 
 @dataclass(kw_only=True)
-class Holding(Way):
-    """Memory, taken when the first one asks."""
+class Allocating(Way):
+    """Allocates memory at the first request."""
 
     megabytes: int
     by_a_child: bool = False
@@ -217,21 +217,21 @@ class Holding(Way):
     _child: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Take it once."""
-        if self._seen == 1:
+        """Allocate it once."""
+        if self._matched == 1:
             self._take()
         await app(scope, receive, send)
 
     def _take(self) -> None:
-        """Fill every page: one that is empty would not be there."""
+        """Write to every page, so that it becomes resident."""
         if self.by_a_child:
-            hold = f"import sys; held = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
-            self._child = subprocess.Popen((sys.executable, "-c", hold), stdin=subprocess.PIPE)
+            child_code = f"import sys; data = b'x' * {self.megabytes}_000_000; sys.stdin.read()"
+            self._child = subprocess.Popen((sys.executable, "-c", child_code), stdin=subprocess.PIPE)
         else:
             self._held = b"x" * self.megabytes * 1_000_000
 
     def end(self) -> None:
-        """Give it back."""
+        """Free it."""
         self._held = b""
         if self._child is not None and self._child.stdin is not None:
             self._child.stdin.close()
@@ -240,10 +240,10 @@ class Holding(Way):
 
 @dataclass(kw_only=True)
 class Crashing(Way):
-    """The end of the process, when somebody has been served."""
+    """Kills the process after a request has been served."""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Serve, and end as the kernel ends a process when memory runs out."""
+        """Serve, then exit by SIGKILL, as on memory exhaustion."""
         await app(scope, receive, send)
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -259,7 +259,7 @@ class Unable(Way):
 
 @dataclass(kw_only=True)
 class Forgetting(Way):
-    """A server that begins with a statement to its database."""
+    """A server that executes a statement in its database at its start."""
 
     statement: str
 

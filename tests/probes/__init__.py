@@ -1,1 +1,1 @@
-"""Tests of the short looks."""
+"""Tests of the probes."""

@@ -1,4 +1,4 @@
-"""A real server on a real database, for looks at what is right."""
+"""Fixtures: a correct server on a real database."""
 
 import hashlib
 import uuid
@@ -23,7 +23,7 @@ MIGRATIONS = ROOT / "migrations"
 
 @pytest.fixture(scope="session")
 def release(executable: Path) -> Release:
-    """What the working tree would be deployed as."""
+    """The release of the working tree."""
     checksums = {migration.version: migration.checksum for migration in read(MIGRATIONS)}
     return Release("worktree", None, hashlib.sha256(executable.read_bytes()).hexdigest(), checksums)
 
@@ -55,7 +55,7 @@ def migrated(postgres: str) -> Iterator[str]:
 
 
 def announce(target: Target) -> None:
-    """Do what the gate does first: make the server believe our key, and limit it generously."""
+    """Do the gate's first step: create a generous rule for the run's key."""
     rule = {"rule_name": key(target), "scope": "api_key", "scope_value": key(target)}
     with client(target, keyed=False) as http:
         limit = {"limit_type": "requests_per_second", "limit_value": 1000}

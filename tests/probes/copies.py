@@ -1,4 +1,4 @@
-"""Rehearsal copies of releases that a test makes up, without a target beside them."""
+"""Rehearsal copies of releases made by a test, without a target."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MIGRATIONS = ROOT / "migrations"
 
 @contextmanager
 def place() -> Iterator[Environment]:
-    """An environment with a PostgreSQL of its own, as a copy has it; supervisor and PostgreSQL run."""
+    """An environment with its own PostgreSQL, like a rehearsal copy; supervisor and PostgreSQL run."""
     with make_stage("embedded", ADMIN_TOKEN=TOKEN) as stage:
         paths.prepare(paths.of(stage.environment))
         swap.ensure_supervisor(stage.environment)
@@ -27,13 +27,13 @@ def place() -> Iterator[Environment]:
 
 @contextmanager
 def copy_of(release: Path, origin: Environment | None = None) -> Iterator[Copy]:
-    """A copy of a release; `origin` is where the release before it is looked for."""
+    """A rehearsal copy of a release; `origin` is the repository of the previous release."""
     with place() as here:
         yield Copy(here, origin or here, RUN, release, twin=False)
 
 
 def variant(folder: Path, *changes: tuple[str, str], file: str = "050_rate_limiting.sql") -> Path:
-    """Write the project's migrations with other words in one file: (old, new)."""
+    """Write the project's migrations with a replacement in one file: (old, new)."""
     shutil.copytree(MIGRATIONS, folder)
     for old, new in changes:
         text = (folder / file).read_text()
@@ -44,7 +44,7 @@ def variant(folder: Path, *changes: tuple[str, str], file: str = "050_rate_limit
 
 @contextmanager
 def released(executable: Path, folder: Path, migrations: Path = MIGRATIONS) -> Iterator[Path]:
-    """A release of the given parts, in a folder that goes afterwards."""
+    """A release of the given parts, in a temporary folder."""
     folder.mkdir()
     try:
         yield release_folder.from_worktree(folder, executable=executable, migrations=migrations)

@@ -1,4 +1,4 @@
-"""Servers to look at: the real one, anything that speaks ASGI, and the real one with a fault in between."""
+"""Servers under test: the real one, any ASGI application, and the real one behind a fault."""
 
 import json
 import os
@@ -34,19 +34,19 @@ Spoil = Callable[[Request, Response], Response]
 
 
 def target(url: str, **fields: Any) -> Target:
-    """A target at `url` that we know nothing else about."""
+    """A target of which only `url` is known."""
     return Target(environment="test", base_url=url, run=RUN, **fields)
 
 
 def known(pid: int, artifact: Path) -> Process:
-    """The process that has this pid now, as a deployment would have it on record."""
+    """The process with this pid, as a deployment would record it."""
     found = supervisor_state.of(pid)
     return Process(found.pid, found.birth, found.created_s, artifact)
 
 
 @contextmanager
 def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Target]:
-    """Run the real server on a database, with other variables if any, and say how it can be looked at."""
+    """Run the real server on a database, with further variables if any, and yield it as a target."""
     port = free_port()
     variables = {"DATABASE_URL": dsn, "PORT": str(port), "RATE_LIMIT_ENABLED": "true", "ADMIN_TOKEN": TOKEN, **changes}
     with log.open("wb") as errors:
@@ -97,7 +97,7 @@ def serving(*routes: BaseRoute) -> Iterator[str]:
 
 @contextmanager
 def spoiled(behind: Target, spoil: Spoil) -> Iterator[Target]:
-    """Stand before a real server and change what it answers."""
+    """Run a real server behind a layer that changes its answers."""
     with httpx.Client(base_url=behind.base_url, trust_env=False) as http:
 
         def forward(request: Request, body: bytes) -> Response:
@@ -117,7 +117,7 @@ def spoiled(behind: Target, spoil: Spoil) -> Iterator[Target]:
 
 @contextmanager
 def secured(behind: Target, certificate: Certificate) -> Iterator[Target]:
-    """Stand before a real server with TLS, at the IPv6 address of this machine."""
+    """Run a TLS terminator before a real server, at the IPv6 address of this machine."""
     port = free_port()
     command = ("tests.probes.terminator", str(port), certificate.own, certificate.key, behind.base_url)
     process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE)

@@ -1,4 +1,4 @@
-"""Speaks TLS at the IPv6 address of this machine and passes on what it hears: port, certificate, key, address."""
+"""A TLS terminator at the IPv6 address of this machine: port, certificate, key, address."""
 
 import asyncio
 import ssl
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on everything."""
+    """Forward everything."""
     with suppress(OSError):
         while chunk := await reader.read(65_536):
             writer.write(chunk)

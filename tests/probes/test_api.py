@@ -1,4 +1,4 @@
-"""The look at the admin API: the real one keeps its contract; every fault is seen, counted and named."""
+"""The API probe: the real server keeps its contract; every fault is detected, counted and named."""
 
 import json
 import os
@@ -23,12 +23,12 @@ USAGE, VIOLATIONS = api.LISTS[1:]
 
 
 def look(at: Target) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
-    return {seen.name.removeprefix("api."): seen for seen in api.probe(at)}
+    """Run the probe and return its measurements, without the prefix of their names."""
+    return {observed.name.removeprefix("api."): observed for observed in api.probe(at)}
 
 
 def left_behind(server: Target) -> list[str]:
-    """Return the rules of this run that are still there."""
+    """Return the left-over rules of this run."""
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
     names = {rule["rule_name"] for rule in rules}
@@ -76,12 +76,12 @@ def without(header: str) -> Callable[[Response], Response]:
 
 def test_the_real_api_keeps_its_contract(server: Target) -> None:
     """Every route and behaviour, every kind of bad input, no server error, and nothing is left behind."""
-    seen = look(server)
-    assert seen["contract_kept"].notes == ()
-    assert seen["contract_kept"].value == seen["contract_kept"].n >= 5
-    assert seen["bad_input_rejected"].notes == ()
-    assert seen["bad_input_rejected"].value == seen["bad_input_rejected"].n >= 20
-    assert (seen["server_errors"].value, seen["server_errors"].notes) == (0, ())
+    observed = look(server)
+    assert observed["contract_kept"].notes == ()
+    assert observed["contract_kept"].value == observed["contract_kept"].n >= 5
+    assert observed["bad_input_rejected"].notes == ()
+    assert observed["bad_input_rejected"].value == observed["bad_input_rejected"].n >= 20
+    assert (observed["server_errors"].value, observed["server_errors"].notes) == (0, ())
     assert left_behind(server) == []
 
 
@@ -98,20 +98,20 @@ def test_the_real_api_keeps_its_contract(server: Target) -> None:
     ],
 )
 def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
-    """An API that no longer has one of its routes is found out, whichever it is."""
+    """Any missing route is detected."""
     with spoiled(server, on(method, path, status(404))) as at:
-        seen = look(at)
-    assert seen["contract_kept"].value < seen["contract_kept"].n
-    assert any(note.startswith(f"{method} {path}") for note in seen["contract_kept"].notes)
+        observed = look(at)
+    assert observed["contract_kept"].value < observed["contract_kept"].n
+    assert any(note.startswith(f"{method} {path}") for note in observed["contract_kept"].notes)
 
 
 def test_a_server_error_is_counted_and_named(server: Target) -> None:
-    """A 500 on one route is a server error and a broken promise."""
+    """A 500 on one route is a server error and a contract fault."""
     with spoiled(server, on("GET", USAGE, status(500))) as at:
-        seen = look(at)
-    assert seen["server_errors"].value == 1
-    assert seen["server_errors"].notes == (f"GET {USAGE}: status 500",)
-    assert f"GET {USAGE}: status 500 instead of 200" in seen["contract_kept"].notes
+        observed = look(at)
+    assert observed["server_errors"].value == 1
+    assert observed["server_errors"].notes == (f"GET {USAGE}: status 500",)
+    assert f"GET {USAGE}: status 500 instead of 200" in observed["contract_kept"].notes
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_server_error_is_counted_and_named(server: Target) -> None:
         (on("GET", USAGE, body(items=None)), "items is no list of objects"),
         (on("GET", VIOLATIONS, body(items=[7])), "items is no list of objects"),
         (on("GET", VIOLATIONS, body(total=-1)), "total is -1"),
-        (on("GET", VIOLATIONS, body(items=[{}] * 9, total=9)), "9 items, asked for 5"),
+        (on("GET", VIOLATIONS, body(items=[{}] * 9, total=9)), "9 items, requested 5"),
         (on("GET", api.ANALYTICS, lambda _: Response("[]", media_type="application/json")), "no JSON object"),
         (on("GET", api.ANALYTICS, lambda _: Response("{", media_type="application/json")), "no JSON object"),
         (on("GET", api.ANALYTICS, lambda _: Response("{}", media_type="text/html")), "content type 'text/html'"),
@@ -132,15 +132,15 @@ def test_a_server_error_is_counted_and_named(server: Target) -> None:
     ],
 )
 def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> None:
-    """A 200 with the wrong body or headers is no kept promise."""
+    """A 200 with the wrong body or headers is a contract fault."""
     with spoiled(server, spoil) as at:
-        seen = look(at)
-    assert seen["contract_kept"].value < seen["contract_kept"].n
-    assert any(said in note for note in seen["contract_kept"].notes)
+        observed = look(at)
+    assert observed["contract_kept"].value < observed["contract_kept"].n
+    assert any(said in note for note in observed["contract_kept"].notes)
 
 
 def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None:
-    """An API that takes rules it should refuse is found out, and what it took is gone afterwards."""
+    """Accepted invalid rules are detected, and removed afterwards."""
 
     def lenient(request: Request, response: Response) -> Response:
         if request.method != "POST" or response.status_code != 422:
@@ -151,9 +151,9 @@ def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None
         return Response(made.content, made.status_code, {"Content-Type": "application/json"})
 
     with spoiled(server, lenient) as at:
-        seen = look(at)
-    assert seen["bad_input_rejected"].n - seen["bad_input_rejected"].value > 10
-    assert "status 201 instead of 422" in seen["bad_input_rejected"].notes[0]
+        observed = look(at)
+    assert observed["bad_input_rejected"].n - observed["bad_input_rejected"].value > 10
+    assert "status 201 instead of 422" in observed["bad_input_rejected"].notes[0]
     assert left_behind(server) == []
 
 
@@ -168,13 +168,13 @@ def test_an_api_that_is_open_to_all_is_found_out(server: Target) -> None:
         return Response(answer.content, answer.status_code, {"Content-Type": "application/json"})
 
     with spoiled(server, open_to_all) as at:
-        seen = look(at)["bad_input_rejected"]
-    assert seen.n - seen.value == 2
-    assert "status 200 instead of 401 or 403" in seen.notes[0]
+        observed = look(at)["bad_input_rejected"]
+    assert observed.n - observed.value == 2
+    assert "status 200 instead of 401 or 403" in observed.notes[0]
 
 
 def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
-    """Ctrl-C in the middle of a rule's life: the rule is removed."""
+    """An interrupt while a rule exists removes the rule."""
     interrupted: list[list[str]] = []
 
     def interrupting(request: Request, response: Response) -> Response:
@@ -189,8 +189,8 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
     assert left_behind(server) == []
 
 
-def test_a_limited_look_waits_as_it_is_told(server: Target) -> None:
-    """The server's own limits are no broken promise: a 429 is tried again after its Retry-After."""
+def test_a_rate_limited_probe_waits_for_retry_after(server: Target) -> None:
+    """The server's own limits are no fault: a 429 is retried after its Retry-After."""
     refused: list[Request] = []
 
     def busy(request: Request, response: Response) -> Response:
@@ -200,13 +200,13 @@ def test_a_limited_look_waits_as_it_is_told(server: Target) -> None:
         return response
 
     with spoiled(server, busy) as at:
-        seen = look(at)
+        observed = look(at)
     assert refused
-    assert seen["contract_kept"].notes == ()
+    assert observed["contract_kept"].notes == ()
 
 
 def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
-    """The token must not travel to another host because the server says so."""
+    """A Location with another host never receives the token."""
 
     def away(_: Request, response: Response) -> Response:
         if "Location" in response.headers:
@@ -214,34 +214,34 @@ def test_a_location_elsewhere_is_not_followed(server: Target) -> None:
         return response
 
     with spoiled(server, away) as at:
-        seen = look(at)
-    assert seen["contract_kept"].value == seen["contract_kept"].n
+        observed = look(at)
+    assert observed["contract_kept"].value == observed["contract_kept"].n
 
 
-def test_an_api_that_falls_silent_does_not_hold_the_gate() -> None:
-    """After a few requests without any answer no more are sent; what was promised is not kept."""
-    asked: list[bytes] = []
+def test_an_api_that_falls_silent_does_not_delay_the_gate() -> None:
+    """After a few requests without an answer no more are sent, and the measurements fail."""
+    requests: list[bytes] = []
 
     class Once(socketserver.StreamRequestHandler):
         """Answers the first request only."""
 
         def handle(self) -> None:
-            asked.append(self.rfile.readline())
-            if len(asked) == 1:
+            requests.append(self.rfile.readline())
+            if len(requests) == 1:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 
     with socketserver.TCPServer(("127.0.0.1", 0), Once) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        seen = look(target(f"http://127.0.0.1:{server.server_address[1]}"))
+        observed = look(target(f"http://127.0.0.1:{server.server_address[1]}"))
         server.shutdown()
         thread.join()
-    assert seen["contract_kept"].value == seen["bad_input_rejected"].value == 0
-    assert len(asked) == 4
-    assert "no answer" in seen["contract_kept"].notes[0]
+    assert observed["contract_kept"].value == observed["bad_input_rejected"].value == 0
+    assert len(requests) == 4
+    assert "no answer" in observed["contract_kept"].notes[0]
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to measure."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))

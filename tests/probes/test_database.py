@@ -1,4 +1,4 @@
-"""The look at the server's connection to its database."""
+"""The database probe."""
 
 import contextlib
 import socket
@@ -20,25 +20,25 @@ from tests.probes.servers import HEALTHY, answering, serving, target
 
 
 def look(at: Target) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
-    return {seen.name.removeprefix("database."): seen for seen in look_at_database.probe(at)}
+    """Run the probe and return its measurements, without the prefix of their names."""
+    return {observed.name.removeprefix("database."): observed for observed in look_at_database.probe(at)}
 
 
 def test_the_real_server_is_connected(server: Target) -> None:
-    """By its own word, and PostgreSQL sees its sessions."""
-    seen = look(server)
-    assert seen["health_says_connected"].value is True
-    assert seen["server_sessions"].value >= 1
-    assert seen["server_sessions"].n == 1
+    """/health reports the connection, and PostgreSQL lists its sessions."""
+    observed = look(server)
+    assert observed["health_says_connected"].value is True
+    assert observed["server_sessions"].value >= 1
+    assert observed["server_sessions"].n == 1
 
 
 def test_a_server_that_says_it_is_disconnected_is_not_connected() -> None:
-    """A 503 of /health is the server's own word."""
+    """A 503 of /health counts as not connected."""
     body = {**HEALTHY, "status": "unhealthy", "checks": {"database": {"status": "disconnected"}}}
     with serving(answering("/health", body, 503)) as url:
-        seen = look(target(url))
-    assert (seen["health_says_connected"].value, seen["health_says_connected"].n) == (False, 1)
-    assert "503" in seen["health_says_connected"].notes[0]
+        observed = look(target(url))
+    assert (observed["health_says_connected"].value, observed["health_says_connected"].n) == (False, 1)
+    assert "503" in observed["health_says_connected"].notes[0]
 
 
 def test_connected_with_a_503_is_not_connected() -> None:
@@ -48,7 +48,7 @@ def test_connected_with_a_503_is_not_connected() -> None:
 
 
 def test_only_sessions_of_the_server_in_that_database_count(database: str, postgres: str) -> None:
-    """Somebody else's session there, or the server's somewhere else, is none."""
+    """Sessions of other applications or in other databases do not count."""
     with serving(answering("/health", HEALTHY)) as url:
         at = target(url, database_url=database)
         with (
@@ -69,8 +69,8 @@ def test_only_sessions_of_the_server_in_that_database_count(database: str, postg
         ("canary", "no connection string"),
     ],
 )
-def test_a_database_that_we_cannot_see_is_not_judged(server: Target, dsn: str | None, said: str) -> None:
-    """What we could not look at has no samples and a reason, without the password."""
+def test_an_unobservable_database_is_not_judged(server: Target, dsn: str | None, said: str) -> None:
+    """Without a session there are no samples, but a reason, without the password."""
     sessions = look(replace(server, database_url=dsn))["server_sessions"]
     assert sessions.n == 0
     assert said in sessions.notes[0]
@@ -78,18 +78,16 @@ def test_a_database_that_we_cannot_see_is_not_judged(server: Target, dsn: str | 
     assert "canary" not in str(sessions)
 
 
-@pytest.mark.parametrize(("sslmode", "seen"), [("prefer", 1), ("require", 0)])
-def test_a_database_elsewhere_is_asked_with_the_encryption_that_is_asked_for(
-    server: Target, sslmode: str, seen: int
-) -> None:
-    """Over TCP, of a server that is known by its URL alone; one without TLS is not asked when TLS is required."""
+@pytest.mark.parametrize(("sslmode", "observed"), [("prefer", 1), ("require", 0)])
+def test_a_remote_database_is_queried_with_the_required_encryption(server: Target, sslmode: str, observed: int) -> None:
+    """Works over TCP for a server known by its URL alone; required TLS refuses a server without it."""
     assert server.database_url is not None
     name = urlsplit(server.database_url).path
     with relay(parse_qs(urlsplit(server.database_url).query)["host"][0]) as port:
         dsn = f"postgresql://postgres:canary@127.0.0.1:{port}{name}?sslmode={sslmode}"
         at = target(server.base_url, admin_token=server.admin_token, database_url=dsn)
         sessions = look(at)["server_sessions"]
-    assert sessions.n == seen
+    assert sessions.n == observed
     assert "SSL was required" in str(sessions.notes) or sslmode == "prefer"
     assert "canary" not in str(sessions)
 
@@ -123,7 +121,7 @@ def relay(folder: str) -> Iterator[int]:
             thread.join()
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to measure."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))

@@ -1,4 +1,4 @@
-"""The look at /health cannot be fooled by a 200."""
+"""The health probe checks the body, not only the status 200."""
 
 import time
 from typing import Any
@@ -17,24 +17,24 @@ from tests.probes.servers import HEALTHY, answering, serving, target
 
 
 def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
-    """Take the look and return its one measurement."""
-    (seen,) = health.probe(at, requests=requests, spacing_s=spacing_s)
-    assert seen.name == "health.good"
-    return seen
+    """Run the probe and return its one measurement."""
+    (observed,) = health.probe(at, requests=requests, spacing_s=spacing_s)
+    assert observed.name == "health.good"
+    return observed
 
 
 def test_the_real_server_is_healthy_every_time(server: Target) -> None:
-    """All answers are good, and none had to be excused."""
-    seen = look(server, requests=10)
-    assert (seen.value, seen.n, seen.notes) == (10, 10, ())
+    """All answers of the real server are good, without notes."""
+    observed = look(server, requests=10)
+    assert (observed.value, observed.n, observed.notes) == (10, 10, ())
 
 
 def test_requests_are_spaced(server: Target) -> None:
-    """A look over a fifth of a second takes a fifth of a second."""
-    began = time.monotonic()
-    seen = look(server, requests=5, spacing_s=0.05)
-    assert time.monotonic() - began >= 0.2
-    assert seen.window_s >= 0.2
+    """The requests are spaced: a fifth of a second in total takes that long."""
+    started = time.monotonic()
+    observed = look(server, requests=5, spacing_s=0.05)
+    assert time.monotonic() - started >= 0.2
+    assert observed.window_s >= 0.2
 
 
 @pytest.mark.parametrize(
@@ -54,53 +54,53 @@ def test_requests_are_spaced(server: Target) -> None:
     ],
 )
 def test_a_wrong_answer_is_not_good(body: Any, status: int, media: str, said: str) -> None:
-    """Whatever is wrong with it, it counts as tried, not as good, and the note says what."""
+    """A faulty answer counts as tried, not as good, and the note names the fault."""
     with serving(answering("/health", body, status, media)) as url:
-        seen = look(target(url))
-    assert (seen.value, seen.n) == (0, 4)
-    assert said in seen.notes[0]
+        observed = look(target(url))
+    assert (observed.value, observed.n) == (0, 4)
+    assert said in observed.notes[0]
 
 
-def test_one_wrong_answer_among_many_is_seen() -> None:
-    """It is counted, and the note says which."""
-    asked: list[Request] = []
+def test_one_wrong_answer_among_many_is_counted() -> None:
+    """It is counted, and the note has its number."""
+    requests: list[Request] = []
 
     async def handle(request: Request) -> Response:
-        asked.append(request)
-        return JSONResponse(HEALTHY, 500 if len(asked) == 7 else 200)
+        requests.append(request)
+        return JSONResponse(HEALTHY, 500 if len(requests) == 7 else 200)
 
     with serving(Route("/health", handle)) as url:
-        seen = look(target(url), requests=10)
-    assert (seen.value, seen.n) == (9, 10)
-    assert seen.notes == ("request 7: status 500 instead of 200",)
+        observed = look(target(url), requests=10)
+    assert (observed.value, observed.n) == (9, 10)
+    assert observed.notes == ("request 7: status 500 instead of 200",)
 
 
 def test_a_server_that_goes_silent_is_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer within the limit is a failure of the server, not the end of the look."""
+    """No answer within the time limit is a fault, and the probe continues."""
     monkeypatch.setattr(client, "READ_S", 0.2)
-    asked: list[Request] = []
+    requests: list[Request] = []
 
     async def handle(request: Request) -> Response:
-        asked.append(request)
-        if len(asked) == 2:
+        requests.append(request)
+        if len(requests) == 2:
             import asyncio
 
             await asyncio.sleep(1)
         return JSONResponse(HEALTHY)
 
     with serving(Route("/health", handle)) as url:
-        seen = look(target(url))
-    assert (seen.value, seen.n) == (3, 4)
-    assert "no answer: ReadTimeout" in seen.notes[0]
+        observed = look(target(url))
+    assert (observed.value, observed.n) == (3, 4)
+    assert "no answer: ReadTimeout" in observed.notes[0]
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to measure, and it is found out at once."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises at once."""
     with pytest.raises(TargetUnreachable, match="no answer to GET /health"):
         look(target(f"http://127.0.0.1:{free_port()}"), requests=30, spacing_s=0.01)
 
 
 def test_a_name_that_does_not_resolve_is_no_data() -> None:
-    """The message says that it is the name."""
+    """The message names the host name as the cause."""
     with pytest.raises(TargetUnreachable, match="host name does not resolve"):
         look(target("http://no-such-host.invalid:8711"))

@@ -1,4 +1,4 @@
-"""The look at the schema."""
+"""The migrations probe."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +26,8 @@ SCHEMA = """
 
 
 def look(at: Target) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
-    return {seen.name.removeprefix("migrations."): seen for seen in migrations.probe(at)}
+    """Run the probe and return its measurements, without the prefix of their names."""
+    return {observed.name.removeprefix("migrations."): observed for observed in migrations.probe(at)}
 
 
 @pytest.fixture
@@ -41,23 +41,23 @@ def schema(database: str) -> str:
 
 
 def looked_at(dsn: str | None) -> dict[str, Measurement]:
-    """Look at a database as the release's."""
+    """Probe a database as the release's."""
     return look(target("http://127.0.0.1:9", database_url=dsn, release=RELEASE))
 
 
 def test_the_real_schema_is_complete(server: Target) -> None:
     """All of the release's migrations, enough tables and indexes, nothing unknown or invalid."""
-    seen = look(server)
-    assert seen["applied"].value == seen["applied"].n == len(read(MIGRATIONS)) >= 2
-    assert seen["unknown"].value == seen["invalid_indexes"].value == 0
-    assert seen["tables"].value >= 7
-    assert seen["indexes"].value >= 18
+    observed = look(server)
+    assert observed["applied"].value == observed["applied"].n == len(read(MIGRATIONS)) >= 2
+    assert observed["unknown"].value == observed["invalid_indexes"].value == 0
+    assert observed["tables"].value >= 7
+    assert observed["indexes"].value >= 18
 
 
 def test_what_is_counted(schema: str) -> None:
-    """Tables and indexes of our schema; no views, partitions, other schemas or the bookkeeping itself."""
-    seen = looked_at(schema)
-    assert {name: measurement.value for name, measurement in seen.items()} == {
+    """Tables and indexes of the schema count; views, partitions, other schemas and schema_migrations do not."""
+    observed = looked_at(schema)
+    assert {name: measurement.value for name, measurement in observed.items()} == {
         "applied": 2,
         "unknown": 0,
         "tables": 2,
@@ -74,7 +74,7 @@ def test_what_is_counted(schema: str) -> None:
     ],
 )
 def test_a_migration_that_is_not_the_release_s_is_named(schema: str, sql: str, said: str) -> None:
-    """Missing or edited, it is tried and not good."""
+    """A missing or edited migration counts as tried, not as good."""
     with psycopg.connect(schema) as connection:
         connection.execute(sql.encode())
     applied = looked_at(schema)["applied"]
@@ -91,23 +91,23 @@ def test_a_migration_without_a_file_is_named(schema: str) -> None:
 
 
 def test_an_invalid_index_is_no_index(schema: str) -> None:
-    """What a failed concurrent build leaves behind is named, and not counted as an index."""
+    """An invalid index of a failed concurrent build is named, and not counted."""
     with psycopg.connect(schema) as connection:
         connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'one_name_key'::regclass")
-    seen = looked_at(schema)
-    assert seen["indexes"].value == 2
-    assert (seen["invalid_indexes"].value, seen["invalid_indexes"].notes) == (1, ("one_name_key",))
+    observed = looked_at(schema)
+    assert observed["indexes"].value == 2
+    assert (observed["invalid_indexes"].value, observed["invalid_indexes"].notes) == (1, ("one_name_key",))
 
 
 def test_an_empty_database_has_nothing_applied(database: str) -> None:
-    """Without the bookkeeping, none of the release's files is applied: a failure, not a riddle."""
-    seen = looked_at(database)
-    assert (seen["applied"].value, seen["applied"].n) == (0, 2)
-    assert (seen["tables"].value, seen["indexes"].value) == (0, 0)
+    """Without schema_migrations, no migration counts as applied: a failure."""
+    observed = looked_at(database)
+    assert (observed["applied"].value, observed["applied"].n) == (0, 2)
+    assert (observed["tables"].value, observed["indexes"].value) == (0, 0)
 
 
-def test_a_missing_migration_file_is_seen(database: str, tmp_path: Path, release: Release) -> None:
-    """A database migrated from a folder in which one file is missing is not complete."""
+def test_a_missing_migration_file_is_detected(database: str, tmp_path: Path, release: Release) -> None:
+    """A database migrated without one of the files is incomplete."""
     first, *others = read(MIGRATIONS)
     (tmp_path / "rollback").mkdir()
     (tmp_path / "order.txt").write_text(f"{first.version}.sql\n")
@@ -119,17 +119,17 @@ def test_a_missing_migration_file_is_seen(database: str, tmp_path: Path, release
 
 
 @pytest.mark.parametrize("dsn", [None, "postgresql://gaia:canary@127.0.0.1:9/gaia"])
-def test_a_database_that_we_cannot_see_is_not_judged(dsn: str | None) -> None:
-    """What we could not look at has no samples and a reason, without the password."""
-    seen = looked_at(dsn)
-    assert set(seen) == {"applied", "unknown", "tables", "indexes", "invalid_indexes"}
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert all(measurement.notes for measurement in seen.values())
-    assert "canary" not in str(seen)
+def test_an_unobservable_database_is_not_judged(dsn: str | None) -> None:
+    """Without a session there are no samples, but a reason, without the password."""
+    observed = looked_at(dsn)
+    assert set(observed) == {"applied", "unknown", "tables", "indexes", "invalid_indexes"}
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert all(measurement.notes for measurement in observed.values())
+    assert "canary" not in str(observed)
 
 
 def test_an_unknown_release_is_not_judged(server: Target) -> None:
-    """Where it is not known what should be applied, the schema's size can still be seen."""
-    seen = look(replace(server, release=None))
-    assert (seen["applied"].n, seen["unknown"].n) == (0, 0)
-    assert seen["tables"].value >= 7
+    """Without a known release, tables and indexes are still counted."""
+    observed = look(replace(server, release=None))
+    assert (observed["applied"].n, observed["unknown"].n) == (0, 0)
+    assert observed["tables"].value >= 7

@@ -1,4 +1,4 @@
-"""The look at the server's process: alive, the release's executable, and still the same one."""
+"""The process probe: alive, the release's executable, and still the same process."""
 
 import hashlib
 import shutil
@@ -19,8 +19,8 @@ from tests.support import clock
 
 
 def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:
-    """Take the look and return its measurements without the look's name."""
-    return {seen.name.removeprefix("process."): seen for seen in process.probe(at, first_seen=first_seen)}
+    """Run the probe and return its measurements, without the prefix of their names."""
+    return {measured.name.removeprefix("process."): measured for measured in process.probe(at, first_seen=first_seen)}
 
 
 @contextmanager
@@ -51,21 +51,23 @@ def sha256(path: Path) -> str:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """A single-file Python server, as far as its process can tell."""
+    """A single-file Python server, as its process looks."""
     path = tmp_path / "server"
     path.write_text("import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()\n")
     return path
 
 
 def test_the_real_server_is_what_was_released(server: Target) -> None:
-    """It is alive, runs the release's executable, and says so itself."""
-    values = {name: (seen.value, seen.n, seen.notes) for name, seen in look(server, server.process).items()}
+    """It is alive, runs the release's executable, and reports its digest."""
+    values = {
+        name: (measured.value, measured.n, measured.notes) for name, measured in look(server, server.process).items()
+    }
     assert values == {"alive": (True, 1, ()), "digest_matches": (True, 1, ()), "restarts": (0, 1, ())}
 
 
 @pytest.mark.parametrize("replaced", sorted({False, Path("/proc/self/exe").exists()}))
 def test_a_native_executable_is_known_by_its_content(tmp_path: Path, *, replaced: bool) -> None:
-    """What runs is what counts: on Linux also when its file was replaced after the start."""
+    """The running executable counts: on Linux also when its file was replaced after the start."""
     artifact = tmp_path / "server"
     shutil.copy(shutil.which("cat") or "", artifact)
     released = sha256(artifact)
@@ -83,44 +85,44 @@ def test_a_native_executable_is_known_by_its_content(tmp_path: Path, *, replaced
 
 
 def test_a_python_file_is_known_by_the_command_line(script: Path) -> None:
-    """The interpreter's own file says nothing; its script's content does."""
+    """For a Python server the script is compared, not the interpreter."""
     digest = sha256(script)
     with (
         serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
         running(sys.executable, str(script), artifact=script) as (_, found),
     ):
         assert look(deployed(found, digest, url))["digest_matches"].value is True
-        seen = look(deployed(found, "f" * 64, url))["digest_matches"]
-    assert (seen.value, seen.n) == (False, 1)
-    assert "released was fff" in seen.notes[0]
+        measured = look(deployed(found, "f" * 64, url))["digest_matches"]
+    assert (measured.value, measured.n) == (False, 1)
+    assert "released was fff" in measured.notes[0]
 
 
 def test_a_file_that_is_only_mentioned_does_not_run(script: Path) -> None:
-    """An artifact among the arguments of something else is not what runs."""
+    """An artifact among the arguments of another program does not match."""
     digest, code = sha256(script), "import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"
     with (
         serving(answering("/health", {**HEALTHY, "digest": digest})) as url,
         running(sys.executable, "-c", code, str(script), artifact=script) as (_, found),
     ):
-        seen = look(deployed(found, digest, url))["digest_matches"]
-    assert seen.value is False
-    assert "runs neither" in seen.notes[0]
+        measured = look(deployed(found, digest, url))["digest_matches"]
+    assert measured.value is False
+    assert "runs neither" in measured.notes[0]
 
 
 def test_a_server_that_claims_another_digest_is_not_the_release(script: Path) -> None:
-    """The right file with the wrong word does not match."""
+    """The right file with the wrong digest in /health does not match."""
     digest = sha256(script)
     with (
         serving(answering("/health", HEALTHY)) as url,
         running(sys.executable, str(script), artifact=script) as (_, found),
     ):
-        seen = look(deployed(found, digest, url))["digest_matches"]
-    assert seen.value is False
-    assert "/health says digest '000" in seen.notes[0]
+        measured = look(deployed(found, digest, url))["digest_matches"]
+    assert measured.value is False
+    assert "/health says digest '000" in measured.notes[0]
 
 
 def test_a_dead_process_is_not_alive(script: Path) -> None:
-    """Neither once it is gone nor while it is a zombie; nothing runs the release then."""
+    """A dead or zombie process is not alive and does not run the release."""
     with running(sys.executable, str(script), artifact=script) as (child, found):
         at = deployed(found, sha256(script), "http://127.0.0.1:9")
         child.kill()
@@ -128,28 +130,28 @@ def test_a_dead_process_is_not_alive(script: Path) -> None:
             pass
         zombie = look(at)
     gone = look(at)
-    for seen in (zombie, gone):
-        assert (seen["alive"].value, seen["alive"].n) == (False, 1)
-        assert seen["digest_matches"].value is False
+    for measured in (zombie, gone):
+        assert (measured["alive"].value, measured["alive"].n) == (False, 1)
+        assert measured["digest_matches"].value is False
 
 
 def test_a_reused_pid_is_not_the_process(script: Path) -> None:
-    """The same number with another birth is somebody else."""
+    """The same pid with another birth is another process."""
     with running(sys.executable, str(script), artifact=script) as (_, found):
         other = replace(found, birth=f"{found.birth}0")
-        seen = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
-    assert seen["alive"].value is False
+        measured = look(deployed(other, sha256(script), "http://127.0.0.1:9"))
+    assert measured["alive"].value is False
 
 
 def test_a_process_is_still_the_same_when_the_clock_is_set(server: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of a machine that has slept jumps; its processes were not restarted."""
+    """A clock jump after a suspend is no restart."""
     clock.step(monkeypatch)
-    values = {name: (seen.value, seen.n) for name, seen in look(server, server.process).items()}
+    values = {name: (measured.value, measured.n) for name, measured in look(server, server.process).items()}
     assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1)}
 
 
-def test_a_restart_is_seen(server: Target) -> None:
-    """Another pid, or the same one started later, than at the beginning of the gate."""
+def test_a_restart_is_detected(server: Target) -> None:
+    """Another pid, or a later start of the same one, since the start of the gate is a restart."""
     assert server.process is not None
     for first in (
         replace(server.process, pid=server.process.pid + 1),
@@ -159,21 +161,21 @@ def test_a_restart_is_seen(server: Target) -> None:
 
 
 def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) -> None:
-    """Seen at first and not recorded any more: a failure, not a gap."""
+    """A process observed at first and no longer recorded is a failure."""
     first = Process(2**22 - 1, "long ago", 1.0, Path("/x"))
-    seen = look(replace(server, process=None), first)
-    assert (seen["alive"].value, seen["alive"].n) == (False, 1)
+    measured = look(replace(server, process=None), first)
+    assert (measured["alive"].value, measured["alive"].n) == (False, 1)
 
 
-def test_a_process_that_we_never_saw_is_not_judged(server: Target) -> None:
-    """A server somewhere else has a process, but not one that we can look at."""
-    seen = look(replace(server, process=None))
-    assert set(seen) == {"alive", "digest_matches", "restarts"}
-    assert {measurement.n for measurement in seen.values()} == {0}
+def test_an_unobservable_process_is_not_judged(server: Target) -> None:
+    """The process of a remote server is unobservable."""
+    measured = look(replace(server, process=None))
+    assert set(measured) == {"alive", "digest_matches", "restarts"}
+    assert {measurement.n for measurement in measured.values()} == {0}
 
 
 def test_an_unknown_release_is_not_judged(server: Target) -> None:
-    """Without a release there is nothing to compare with; the process can still be seen."""
-    seen = look(replace(server, release=None))
-    assert seen["digest_matches"].n == 0
-    assert seen["alive"].value is True
+    """Without a release the digest has no sample; the process is still observed."""
+    measured = look(replace(server, release=None))
+    assert measured["digest_matches"].n == 0
+    assert measured["alive"].value is True

@@ -1,4 +1,4 @@
-"""The look at the live WebSocket: the real one is in time; what never comes counts as too late."""
+"""The WebSocket probe: the real server is in time; a missing message counts as too late."""
 
 import asyncio
 import itertools
@@ -13,31 +13,32 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import websocket
+from gaia_checks.target.ws_messages import PATH
 from tests.probes.servers import answering, serving, target
 
 NOW = "2026-02-26T10:00:00.000Z"
 
 
 def look(at: Target, within_s: float = 0.4) -> dict[str, Measurement]:
-    """Take a short look and return its measurements without the look's name."""
-    seen = websocket.probe(at, stats_within_s=within_s, heartbeat_within_s=within_s, tolerance_s=0.1)
-    return {measurement.name.removeprefix("websocket."): measurement for measurement in seen}
+    """Run a short probe and return its measurements, without the prefix of their names."""
+    observed = websocket.probe(at, stats_within_s=within_s, heartbeat_within_s=within_s, tolerance_s=0.1)
+    return {measurement.name.removeprefix("websocket."): measurement for measurement in observed}
 
 
 def message(kind: str, seq: Any, **changes: Any) -> dict[str, Any]:
-    """A message as it should be, with changes."""
+    """A correct message, with changes."""
     return {"type": kind, "timestamp": NOW, "seq": seq, "data": {}, **changes}
 
 
 def talking(talk: Callable[[WebSocket], Awaitable[None]]) -> WebSocketRoute:
-    """A WebSocket that says what `talk` says and then nothing, until the client leaves."""
+    """A WebSocket that sends the messages of `talk`, then nothing until the client disconnects."""
 
     async def handle(socket: WebSocket) -> None:
         await socket.accept()
         await talk(socket)
         await socket.receive()
 
-    return WebSocketRoute(websocket.PATH, handle)
+    return WebSocketRoute(PATH, handle)
 
 
 def saying(*messages: Any) -> WebSocketRoute:
@@ -51,9 +52,9 @@ def saying(*messages: Any) -> WebSocketRoute:
 
 
 def test_the_real_server_is_in_time(server: Target) -> None:
-    """Stats within 5 s, a heartbeat within 10 s, every message as it should be."""
-    seen = websocket.probe(server, stats_within_s=5, heartbeat_within_s=10, tolerance_s=1)
-    values = {measurement.name: measurement.value for measurement in seen}
+    """Stats within 5 s, a heartbeat within 10 s, every message correct."""
+    observed = websocket.probe(server, stats_within_s=5, heartbeat_within_s=10, tolerance_s=1)
+    values = {measurement.name: measurement.value for measurement in observed}
     assert values["websocket.connected"] is True
     assert 0 <= values["websocket.first_stats"] <= 6
     assert 0 <= values["websocket.first_heartbeat"] <= 11
@@ -62,55 +63,55 @@ def test_the_real_server_is_in_time(server: Target) -> None:
 
 def test_without_the_token_the_real_server_refuses(server: Target) -> None:
     """A refused connection is a failure with its reason."""
-    seen = look(target(server.base_url))
-    assert (seen["connected"].value, seen["connected"].n) == (False, 1)
-    assert "4401" in seen["connected"].notes[0]
+    observed = look(target(server.base_url))
+    assert (observed["connected"].value, observed["connected"].n) == (False, 1)
+    assert "4401" in observed["connected"].notes[0]
 
 
 def test_both_messages_end_the_look_at_once() -> None:
-    """There is nothing to wait for when all has come."""
+    """The probe finishes once all awaited messages have arrived."""
     with serving(saying(message("stats", 1), message("heartbeat", 2))) as url:
-        seen = look(target(url), within_s=30)
-    assert seen["connected"].value is True
-    assert seen["first_stats"].value < 5
-    assert seen["bad_messages"].n == 2
+        observed = look(target(url), within_s=30)
+    assert observed["connected"].value is True
+    assert observed["first_stats"].value < 5
+    assert observed["bad_messages"].n == 2
 
 
 @pytest.mark.parametrize(("comes", "missing"), [("stats", "heartbeat"), ("heartbeat", "stats")])
 def test_what_never_comes_is_too_late(comes: str, missing: str) -> None:
-    """It is measured as longer than allowed, so that it fails and is not merely unknown."""
+    """A missing message is measured as longer than allowed, so that it fails."""
     with serving(saying(message(comes, 1))) as url:
-        seen = look(target(url))
-    assert seen[f"first_{comes}"].value < 0.4
-    assert seen[f"first_{missing}"].value > 0.5
-    assert seen[f"first_{missing}"].n == 1
-    assert f"no {missing} came within" in seen[f"first_{missing}"].notes[0]
+        observed = look(target(url))
+    assert observed[f"first_{comes}"].value < 0.4
+    assert observed[f"first_{missing}"].value > 0.5
+    assert observed[f"first_{missing}"].n == 1
+    assert f"no {missing} came within" in observed[f"first_{missing}"].notes[0]
 
 
 def test_a_connection_that_ends_early_is_no_connection() -> None:
-    """A server that hangs up has not connected us, and what had not come counts as too late."""
+    """A server that closes the connection fails, and missing messages count as too late."""
 
     async def hang_up(socket: WebSocket) -> None:
         await socket.send_json(message("stats", 1))
         await socket.close(1011)
 
     with serving(talking(hang_up)) as url:
-        seen = look(target(url))
-    assert seen["connected"].value is False
-    assert "1011" in seen["connected"].notes[0]
-    assert seen["first_heartbeat"].value > 0.5
+        observed = look(target(url))
+    assert observed["connected"].value is False
+    assert "1011" in observed["connected"].notes[0]
+    assert observed["first_heartbeat"].value > 0.5
 
 
 def test_a_bad_message_is_counted_and_named() -> None:
-    """Shape and sequence are promised of every message."""
+    """Every message is checked for shape and sequence."""
     with serving(saying(message("stats", 1), "{", message("heartbeat", 2))) as url:
-        seen = look(target(url))
-    assert (seen["bad_messages"].value, seen["bad_messages"].n) == (1, 3)
-    assert seen["bad_messages"].notes == ("message 2: no JSON object in a text frame",)
+        observed = look(target(url))
+    assert (observed["bad_messages"].value, observed["bad_messages"].n) == (1, 3)
+    assert observed["bad_messages"].notes == ("message 2: no JSON object in a text frame",)
 
 
 def test_a_flood_does_not_prolong_the_look() -> None:
-    """A server that talks without end, but never of what is awaited, does not hold us."""
+    """Endless messages of other types do not prolong the probe."""
 
     async def chatter(socket: WebSocket) -> None:
         for seq in itertools.count(1):
@@ -118,20 +119,20 @@ def test_a_flood_does_not_prolong_the_look() -> None:
             await asyncio.sleep(0.005)
 
     with serving(talking(chatter)) as url:
-        seen = look(target(url))
-    assert seen["first_stats"].value > 0.5
-    assert seen["bad_messages"].value == 0
+        observed = look(target(url))
+    assert observed["first_stats"].value > 0.5
+    assert observed["bad_messages"].value == 0
 
 
 def test_a_path_that_is_no_websocket_is_not_connected() -> None:
     """A plain HTTP answer to the handshake is a failure of the server."""
-    with serving(answering(websocket.PATH, {})) as url:
-        seen = look(target(url))
-    assert [*seen] == ["connected"]
-    assert seen["connected"].value is False
+    with serving(answering(PATH, {})) as url:
+        observed = look(target(url))
+    assert [*observed] == ["connected"]
+    assert observed["connected"].value is False
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to measure."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="nothing listens there"):
         look(target(f"http://127.0.0.1:{free_port()}"))

@@ -20,7 +20,7 @@ Spoil = Callable[[int, dict[str, str]], int]
 
 
 class Limited:
-    """Rules, and who is admitted by them. Its headers always tell what it has counted."""
+    """Rules and their decisions. Its headers always report its own counts."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Limited:
         return JSONResponse({"id": number}, self._created)
 
     async def remove(self, request: Request) -> Response:
-        """Take a rule away."""
+        """Delete a rule."""
         del self.rules[request.path_params["id"]]
         return Response(status_code=204)
 
@@ -80,7 +80,7 @@ class Limited:
             self._book.count(key, rule, now)
         headers = self._headers(key, rules, now)
         if others_refuse:
-            headers |= {name: f'{headers[name]}, "everybody"{said}' for name, said in _OTHERS.items()}
+            headers |= {name: f'{headers[name]}, "other-rule"{said}' for name, said in _OTHERS.items()}
         if not admits:
             headers["Retry-After"] = str(self._retry_after_s(key, rules, now))
         return Response(status_code=self._spoil(404 if admits else 429, headers), headers=headers)

@@ -14,13 +14,13 @@ Check = Callable[[str, Sequence[Rule], float], bool]
 
 @dataclass
 class Log:
-    """Exact: every rule remembers when it admitted. What is wrong with it is said by its fields."""
+    """An exact limiter: every rule stores its admission times. Its fields introduce faults."""
 
     lower_by: int = 0  # the limit is that much lower than it should be
     stretch: float = 1.0  # the window is that much longer
     counts_refusals: bool = False
     counts_each: bool = False  # a rule that would admit counts, whatever the others say
-    mixes_keys: bool = False  # whoever asks is counted with everybody else
+    mixes_keys: bool = False  # counts all keys together
     opens: float = 0.0  # this share of requests is admitted uncounted, come what may
     closes: float = 0.0  # this share is refused, come what may
     chance: random.Random = field(default_factory=lambda: random.Random(1))
@@ -55,7 +55,7 @@ class Log:
 
 @dataclass
 class Fixed:
-    """Counts within windows that begin at fixed moments, or with the first request after one has ended."""
+    """Counts within windows that begin at fixed moments, or with the first request after one is over."""
 
     phase: float | None = 0.0  # None: with a request
     counts: dict[tuple[str, Rule], tuple[float, int]] = field(default_factory=dict)  # begin, count

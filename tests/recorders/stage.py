@@ -1,4 +1,4 @@
-"""Running one recorder in a test, and the server that it looks at."""
+"""Runs one recorder in a test, and its server."""
 
 import asyncio
 import contextlib
@@ -15,9 +15,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gaia_checks import jsonl
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.websocket import PATH
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.ws_messages import PATH
 
 Record = Callable[..., Coroutine[Any, Any, list[Measurement]]]
 
@@ -29,7 +29,7 @@ def run(record: Record, target: Target, folder: Path, **parameters: float) -> di
     async def recorded() -> list[Measurement]:
         return await record(target, timeline, asyncio.Event(), **parameters)
 
-    return {seen.name: seen for seen in asyncio.run(recorded())}
+    return {observed.name: observed for observed in asyncio.run(recorded())}
 
 
 def timeline_of(folder: Path, look: str = "look") -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def timeline_of(folder: Path, look: str = "look") -> list[dict[str, Any]]:
 
 
 class Server:
-    """The live WebSocket and the rules of a server, right unless told otherwise. Time runs faster: a beat is 0.1 s."""
+    """A server's live WebSocket and rules, correct by default. Time runs faster: a beat is 0.1 s."""
 
     def __init__(
         self,
@@ -51,12 +51,12 @@ class Server:
         alerts: bool = True,
         firing_until_beat: int = 0,
     ) -> None:
-        """Say at which (client, beat) stats are sent or the client is dropped, and who is not told of events."""
+        """Set at which (client, beat) stats are sent or the client is dropped, and which clients get no events."""
         self.beats, self.drops, self.deaf = beats, drops, deaf
         self.created, self.enforced, self.alerts, self.firing_until_beat = created, enforced, alerts, firing_until_beat
         self.clients: list[asyncio.Queue[str]] = []
         self.rules: dict[int, dict[str, Any]] = {}
-        self.asked: list[str] = []  # what was done to the rules
+        self.rule_requests: list[str] = []  # requests that changed rules
         self.admitted = self.refused = 0
 
     @property
@@ -69,7 +69,7 @@ class Server:
         ]
 
     async def live(self, websocket: WebSocket) -> None:
-        """Beat, and tell what happens, until the client leaves."""
+        """Send beats and events until the client disconnects."""
         await websocket.accept()
         beating = asyncio.create_task(self._beat(websocket))
         with contextlib.suppress(WebSocketDisconnect):
@@ -92,10 +92,10 @@ class Server:
                 return
 
     async def config(self, request: Request) -> Response:
-        """Take a rule, or answer a request by the rules there are."""
+        """Create a rule, or answer a request by the existing rules."""
         if request.method == "POST":
             rule = await request.json()
-            self.asked.append(f"POST {rule['rule_name']}")
+            self.rule_requests.append(f"POST {rule['rule_name']}")
             if self.created == 201:
                 self.rules[7] = rule
             return JSONResponse({"id": 7, **rule}, self.created)
@@ -110,8 +110,8 @@ class Server:
         return JSONResponse({"items": [], "total": 0})
 
     async def remove(self, request: Request) -> Response:
-        """Take a rule away."""
-        self.asked.append("DELETE")
+        """Delete a rule."""
+        self.rule_requests.append("DELETE")
         self.rules.pop(request.path_params["id"])
         return Response(status_code=204)
 

@@ -49,13 +49,13 @@ def recorders(
 
 
 def measured(folder: Path) -> dict[str, Measurement]:
-    """What the process wrote down."""
+    """The measurements of the process."""
     records = jsonl.read(folder / "measurements.jsonl")
     return {record["name"]: Measurement.from_json(record) for record in records}
 
 
 def until(done: Callable[[], bool]) -> None:
-    """Wait, but not for ever."""
+    """Wait with a time limit."""
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
@@ -69,34 +69,32 @@ def rules(at: Target) -> list[str]:
 
 
 def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Target) -> None:
-    """Every measurement of every recorded criterion is there, over the whole window, and right."""
+    """Every measurement of every recorded criterion exists, over the whole window, and is correct."""
     before = rules(server)
     with recorders(tmp_path, LOOKS, server) as process:
         assert process.wait(40) == 0, (tmp_path / "recorders.err").read_text()
-    seen = measured(tmp_path)
+    observed = measured(tmp_path)
     promised = [criterion for criterion in criteria.load().criteria if criterion.look in LOOKS]
-    assert {check.measurement for criterion in promised for check in criterion.checks} <= seen.keys()
-    for name, measurement in seen.items():
+    assert {check.measurement for criterion in promised for check in criterion.checks} <= observed.keys()
+    for name, measurement in observed.items():
         assert measurement.n > 0, measurement
         assert measurement.window_s >= LOOKS[name.partition(".")[0]]["window_s"], measurement
-    told = {
-        name: seen[f"soak.{name}"].value for name in ("clients_connected", "violation_delivered", "alert_delivered")
+    clients = {
+        name: observed[f"soak.{name}"].value for name in ("clients_connected", "violation_delivered", "alert_delivered")
     }
-    assert set(told.values()) == {50}, seen
-    assert (seen["soak.drops"].value, seen["soak.bad_messages"].value) == (0, 0)
-    assert 2.9 < seen["soak.stats_gap"].value < 6  # every 5 s, in a window of 6 s
-    assert 20 < seen["memory.peak"].value < 300
-    assert seen["log.read_from_start"].value is True
+    assert set(clients.values()) == {50}, observed
+    assert (observed["soak.drops"].value, observed["soak.bad_messages"].value) == (0, 0)
+    assert 2.9 < observed["soak.stats_gap"].value < 6  # every 5 s, in a window of 6 s
+    assert 20 < observed["memory.peak"].value < 300
+    assert observed["log.read_from_start"].value is True
     assert rules(server) == before
     assert {path.stem for path in (tmp_path / "timelines").iterdir()} == LOOKS.keys()
     assert TOKEN not in "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_told_to_stop_it_takes_its_rule_away_and_says_how_long_it_looked(
-    tmp_path: Path, number: int, code: int
-) -> None:
-    """What was seen until then is kept, and its window cannot pass for the whole; the target is left as it was."""
+def test_a_stop_removes_the_rule_and_keeps_the_window(tmp_path: Path, number: int, code: int) -> None:
+    """A stop keeps the measurements, with their short window, and leaves no rule in the target."""
     fake = Server()
     with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
         until(lambda: bool(fake.rules))
@@ -105,17 +103,17 @@ def test_told_to_stop_it_takes_its_rule_away_and_says_how_long_it_looked(
         assert process.wait(10) == code
         assert time.monotonic() - began < 5
         until(lambda: not fake.rules)
-    assert fake.asked[-1] == "DELETE"
-    seen = measured(tmp_path)
-    assert (seen["soak.clients_connected"].value, seen["soak.drops"].value) == (3, 0)
-    assert all(measurement.window_s < 10 for measurement in seen.values())
-    assert (seen["soak.alert_delivered"].n, seen["soak.reconnect"].n) == (0, 0)
-    assert "before it came to that" in seen["soak.reconnect"].notes[0]
+    assert fake.rule_requests[-1] == "DELETE"
+    observed = measured(tmp_path)
+    assert (observed["soak.clients_connected"].value, observed["soak.drops"].value) == (3, 0)
+    assert all(measurement.window_s < 10 for measurement in observed.values())
+    assert (observed["soak.alert_delivered"].n, observed["soak.reconnect"].n) == (0, 0)
+    assert "stopped before this event" in observed["soak.reconnect"].notes[0]
     assert stage.timeline_of(tmp_path, "soak")
 
 
 def test_it_ends_with_the_gate(tmp_path: Path) -> None:
-    """The end of standard input means that the gate is gone: the rule is taken away here as well."""
+    """The end of standard input stops the recorders and removes the rule."""
     fake = Server()
     with serving(*fake.routes) as url, recorders(tmp_path, _long(), target(url)) as process:
         until(lambda: bool(fake.rules))
@@ -128,7 +126,7 @@ def test_it_ends_with_the_gate(tmp_path: Path) -> None:
 
 
 def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
-    """Also one that is not the server's: a line that is an error is shown to people."""
+    """Secrets are redacted, also foreign ones, as notes quote log lines."""
     log = tmp_path / "server.log"
     log.write_text('{"level": "error", "msg": "refused: key sk-canary"}\n')
     given = target("http://127.0.0.1:9", log=Log(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",))
@@ -138,15 +136,15 @@ def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
 
 
 def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
-    """It says what broke, without samples, and the exit code says that not all is well."""
+    """A broken recorder reports its error, without samples, and the exit code is 1."""
     looks = {"connections": {"window_s": 0.1}, "memory": {"window_s": 0.1, "interval_s": 0.1}}  # without its interval
     with recorders(tmp_path, looks, target("http://127.0.0.1:9")) as process:
         assert process.wait(20) == 1
-    seen = measured(tmp_path)
-    assert seen.keys() == {*(f"connections.{name}" for name in ("peak_of_pool", "idle_in_transaction", "waiters")),
+    observed = measured(tmp_path)
+    assert observed.keys() == {*(f"connections.{name}" for name in ("peak_of_pool", "idle_in_transaction", "waiters")),
                            "memory.peak", "memory.series"}  # fmt: skip
-    assert "the look connections broke" in seen["connections.waiters"].notes[0]
-    assert {measurement.n for measurement in seen.values()} == {0}
+    assert "the look connections broke" in observed["connections.waiters"].notes[0]
+    assert {measurement.n for measurement in observed.values()} == {0}
 
 
 @pytest.mark.parametrize(
@@ -156,10 +154,10 @@ def test_a_look_that_breaks_does_not_break_the_others(tmp_path: Path) -> None:
         (target("http://127.0.0.1:9"), {"log": {"window_s": 1}, "moon": {"window_s": 1}}, "moon unknown; known: log"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(
+def test_a_bad_argument_gives_one_line(
     tmp_path: Path, given: Target | None, looks: dict[str, dict[str, float]], why: str
 ) -> None:
-    """Exit code 4 and no traceback."""
+    """Bad arguments give exit code 4 without a traceback."""
     argv = [sys.executable, "-m", "gaia_checks.recorders", "--folder", str(tmp_path), "--looks", json.dumps(looks)]
     line = (json.dumps(given.to_json()) if given else "nonsense") + "\n"
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

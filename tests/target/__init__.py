@@ -1,1 +1,1 @@
-"""Tests of how the target is talked to."""
+"""Tests of gaia_checks.target."""

@@ -1,4 +1,4 @@
-"""The real server, as the probes have it."""
+"""The real server, from the probes' fixtures."""
 
 from tests.probes.conftest import release, server
 

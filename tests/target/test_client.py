@@ -1,4 +1,4 @@
-"""What travels with every request, and where it does not go."""
+"""Headers of every request, and hosts that never receive them."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ async def echo(request: Request) -> Response:
 
 
 def test_a_request_carries_run_and_token() -> None:
-    """The server counts it as this run, and knows who asks."""
+    """A keyed client sends the run's API key and the token."""
     with serving(Route("/", echo)) as url, client.client(target(url, admin_token="t0ken")) as http:
         headers = http.get("/").json()
     assert headers["x-api-key"] == f"gaia-run-{RUN}"
@@ -36,7 +36,7 @@ def test_without_a_key_it_is_nobody() -> None:
 
 
 def test_no_redirect_is_followed() -> None:
-    """What answers is the target; the token goes nowhere else."""
+    """Redirects are not followed, so the token goes to no other host."""
 
     async def away(_: Request) -> Response:
         return RedirectResponse("/elsewhere")
@@ -45,15 +45,15 @@ def test_no_redirect_is_followed() -> None:
         assert http.get("/").status_code == 307
 
 
-def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy in the environment must not stand between us and the target."""
+def test_no_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxy variables of the environment are ignored."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with serving(Route("/", echo)) as url, client.client(target(url)) as http:
         assert http.get("/").status_code == 200
 
 
 def test_a_websocket_carries_the_token() -> None:
-    """In the handshake's headers, never in the address."""
+    """The token is in the handshake's headers, never in the URL."""
     assert client.websocket_headers(target("http://x", admin_token="t")) == {"Authorization": "Bearer t"}
     assert client.websocket_headers(target("http://x")) == {}
 
@@ -68,25 +68,25 @@ NAMES = Names(
 
 
 async def create(request: Request) -> Response:
-    """Answer with what was asked for, as a server does that knows only its own words."""
-    asked = {"asked": request.url.path, "query": request.url.query, "sent": await request.json()}
+    """Echo the request, as a server that knows only its own names."""
+    received = {"path": request.url.path, "query": request.url.query, "sent": await request.json()}
     location = str(request.url.replace(query="")) + "/7"
     return JSONResponse(
-        {"name": "x", "length": request.headers["Content-Length"], **asked}, 201, {"Location": location}
+        {"name": "x", "length": request.headers["Content-Length"], **received}, 201, {"Location": location}
     )
 
 
-async def tell(_: Request) -> Response:
+async def metrics(_: Request) -> Response:
     """Answer with metrics."""
     return PlainTextResponse("pool_max 10\n")
 
 
-SERVER = Mount("/gaia", routes=[Route("/limits", create, methods=["POST"]), Route("/prom", tell)])
+SERVER = Mount("/gaia", routes=[Route("/limits", create, methods=["POST"]), Route("/prom", metrics)])
 
 EXPECTED = {
     "rule_name": "x",
     "name": "x",
-    "asked": "/gaia/limits",
+    "path": "/gaia/limits",
     "query": "page_size=5",
     "sent": {"rule_name": "n", "name": "n", "nested": [{"rule_name": 1, "name": 1}]},
 }
@@ -119,7 +119,7 @@ def test_looks_that_do_many_things_at_once_speak_the_same_words() -> None:
 
 
 def test_what_is_no_json_is_sent_as_it_is() -> None:
-    """Bad input stays bad in the same way."""
+    """Invalid input is translated without being repaired."""
 
     async def back(request: Request) -> Response:
         return Response(await request.body(), media_type="application/json")
@@ -129,7 +129,7 @@ def test_what_is_no_json_is_sent_as_it_is() -> None:
 
 
 def test_a_websocket_is_where_the_server_has_it_and_says_our_words() -> None:
-    """Below the address; a frame that is no text is nobody's words."""
+    """WebSocket paths are below the target's address; binary frames are not translated."""
     there = target("https://qa/gaia", names=Names({"/ws/admin/quotas": "/live"}, {"seq": "number"}))
     assert client.websocket_url(there, "/ws/admin/quotas") == "wss://qa/gaia/live"
     assert client.message(there, '{"number": 1}') == '{"seq": 1}'

@@ -1,4 +1,4 @@
-"""Reading /metrics: what Prometheus would read, and nothing that it would refuse."""
+"""Parsing /metrics: accepts and refuses the same as Prometheus."""
 
 import re
 
@@ -28,8 +28,8 @@ sizes{quantile="0.5"} NaN
 """
 
 
-def test_values_are_summed_over_the_labels_that_are_not_asked_for() -> None:
-    """Quotes, commas and braces within a label's value are a part of it."""
+def test_values_are_summed_over_the_other_labels() -> None:
+    """Quotes, commas and braces within a label value belong to it."""
     said = prometheus_text.read(TEXT)
     assert said.total("asked_total", {}) == 48
     assert said.total("asked_total", {"by": "ada, the first"}) == 3
@@ -37,14 +37,14 @@ def test_values_are_summed_over_the_labels_that_are_not_asked_for() -> None:
 
 
 def test_names_are_those_of_series_and_of_families_without_any() -> None:
-    """A histogram's name alone names no series; a counter that waits for its first event is there."""
+    """A bare histogram name is no metric; a counter without an event is one."""
     names = prometheus_text.read(TEXT).names()
     assert names >= {"asked_total", "took_seconds_bucket", "took_seconds_sum", "later_total", "sizes", "sizes_count"}
     assert not names & {"asked", "took_seconds", "later"}
 
 
 def test_labels_are_those_of_any_series() -> None:
-    """One series has it, so it can be asked for."""
+    """A label that one series has is known."""
     said = prometheus_text.read(TEXT)
     assert said.labels("asked_total") == {"by", "how"}
     assert said.labels("later_total") == frozenset()
@@ -64,12 +64,12 @@ def test_what_is_described_has_no_fault() -> None:
         ("# HELP a_count Many.\n# TYPE a_count gauge\na_count 1\n# TYPE a gauge\n# HELP a One.", None),
         (
             "# HELP up Whether.\n# TYPE up gauge\nup 1 1772100001000",
-            "up has times of its own: Prometheus would believe",
+            "up has its own timestamps: Prometheus would use them",
         ),
     ],
 )
 def test_a_family_that_cannot_be_understood_is_named(text: str, fault: str | None) -> None:
-    """The sentence says which, and what it lacks."""
+    """The fault names the family and what it lacks."""
     found = [what for what in prometheus_text.read(text).faults() if what]
     assert found == [] if fault is None else found[0].startswith(fault)
 
@@ -92,7 +92,7 @@ def test_a_family_that_cannot_be_understood_is_named(text: str, fault: str | Non
     ],
 )
 def test_what_prometheus_would_refuse_is_refused(line: str) -> None:
-    """The error shows the line."""
+    """The error quotes the line."""
     with pytest.raises(ValueError, match=re.escape(line.rpartition("\n")[2])):
         prometheus_text.read(f"# HELP up Whether.\n# TYPE up gauge\n{line}\n")
 

@@ -1,22 +1,25 @@
-"""What cannot be seen is said in one way."""
+"""Notes on unobservable subjects have one wording."""
 
 from gaia_checks.target import unobservable
 from tests.probes.servers import target
 
 
 def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
-    """The setting first, with the environment's own file and name, since what is too long is cut at its end."""
+    """The setting comes first, with the environment's file and name, since long notes are cut at the end."""
     note = unobservable.unseen(
         target("http://x"), "the server's log", unobservable.LOG, unobservable.HERE, why="it is gone"
     )
     assert note == (
-        'the server\'s log cannot be seen from here: set log = "/file" or log = "ssh://user@host/file" in test.toml, '
+        'the server\'s log cannot be observed from here: set log = "/file" or '
+        'log = "ssh://user@host/file" in test.toml, '
         "or run the gate on the machine where `gaia deploy test` started the server (same GAIA_HOME and GAIA_LOG_DIR); "
         "it is gone"
     )
 
 
 def test_braces_in_a_reason_are_no_places_to_fill() -> None:
-    """A reason quotes what a server wrote."""
+    """Braces in a reason, which quotes the server, are not expanded."""
     assert unobservable.unseen(target("http://x"), "it", unobservable.DATABASE, why="{name}").endswith("; {name}")
-    assert "tell m1 and m2 (" in unobservable.unseen(target("http://x"), "it", unobservable.TOLD, metric="m1 and m2")
+    assert "expose m1 and m2 in GET /metrics (" in unobservable.unseen(
+        target("http://x"), "it", unobservable.METRIC, metric="m1 and m2"
+    )

@@ -1,4 +1,4 @@
-"""What a message of the live WebSocket must look like."""
+"""Checks of live WebSocket messages."""
 
 import json
 from typing import Any
@@ -11,13 +11,13 @@ NOW = "2026-02-26T10:00:00.000Z"
 
 
 def message(kind: str, seq: Any, **changes: Any) -> dict[str, Any]:
-    """A message as it should be, with changes."""
+    """A correct message, with changes."""
     return {"type": kind, "timestamp": NOW, "seq": seq, "data": {}, **changes}
 
 
 @pytest.mark.parametrize("kind", ["stats", "heartbeat", "violation", "alert"])
 def test_a_good_message_is_taken_by_its_type(kind: str) -> None:
-    """The four types are all there is."""
+    """The contract has exactly four types."""
     stream = Stream()
     assert stream.take(json.dumps(message(kind, 1))) == kind
     assert stream.take(json.dumps(message(kind, 2))) == kind
@@ -43,7 +43,7 @@ def test_a_good_message_is_taken_by_its_type(kind: str) -> None:
     ],
 )
 def test_a_bad_message_is_named(bad: Any, said: str) -> None:
-    """What comes is text of a fixed shape, numbered without a gap."""
+    """Frames are text of a fixed shape, numbered without gaps."""
     stream = Stream()
     stream.take(json.dumps(message("stats", 1)))
     stream.take(bad if isinstance(bad, str | bytes) else json.dumps(bad))
@@ -54,7 +54,7 @@ def test_a_bad_message_is_named(bad: Any, said: str) -> None:
 
 
 def test_a_lost_message_is_named_once() -> None:
-    """After a gap the count goes on from what came."""
+    """After a gap the sequence continues from the received number."""
     stream = Stream()
     for seq in (1, 2, 5, 6):
         stream.take(json.dumps(message("stats", seq)))
@@ -62,7 +62,7 @@ def test_a_lost_message_is_named_once() -> None:
 
 
 def test_the_first_message_is_number_one() -> None:
-    """What was lost before the first is seen too."""
+    """Messages lost before the first one are detected too."""
     stream = Stream()
     stream.take(json.dumps(message("stats", 2)))
     assert stream.wrong == ["message 1: seq 2 instead of 1"]

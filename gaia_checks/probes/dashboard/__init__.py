@@ -1,1 +1,1 @@
-"""The dashboard, used in a real browser."""
+"""The dashboard probe, in a real browser."""

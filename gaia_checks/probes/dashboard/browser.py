@@ -1,4 +1,4 @@
-"""The browser: where it is, how it is started and what it may reach."""
+"""Finds and starts the browser, and limits what it can reach."""
 
 import contextlib
 import shutil
@@ -17,14 +17,14 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""What a browser that only looks at one page is started with: it asks nobody else for anything."""
+"""Arguments that keep the browser from sending requests of its own."""
 
 _INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _INSTALL = "run `apt-get install -y chromium`, or `.venv/bin/playwright install chromium`"
 
 
 def executable() -> Path:
-    """Return the Chromium that is installed, else the one that Playwright downloaded. Raises MissingDependency."""
+    """Return the installed Chromium, else the one that Playwright downloaded. Raises MissingDependency."""
     for name in _INSTALLED:
         if found := shutil.which(name):
             return Path(found)
@@ -36,9 +36,9 @@ def executable() -> Path:
 
 
 def reaching(host: str, port: int, through: int) -> tuple[str, ...]:
-    """Return the arguments of a browser that reaches one server alone, by a port of this machine. Pure.
+    """Return the arguments of a browser that reaches only one server, through a port of this machine. Pure.
 
-    The server keeps its name: in the address, as origin, for its cookies and on its certificate.
+    The server keeps its name in the address, as origin, for its cookies and on its certificate.
     """
     name = f"[{host}]" if ":" in host else host
     return (
@@ -47,16 +47,16 @@ def reaching(host: str, port: int, through: int) -> tuple[str, ...]:
     )
 
 
-def believing(key: str) -> tuple[str, ...]:
-    """Return the arguments of a browser that believes certificates with this key (`tls_pin.fingerprint`). Pure."""
+def trusting(key: str) -> tuple[str, ...]:
+    """Return the arguments of a browser that trusts certificates with this key (`tls_pin.fingerprint`). Pure."""
     return (f"--ignore-certificate-errors-spki-list={key}",)
 
 
 @contextlib.contextmanager
 def launched(*arguments: str) -> Iterator[Browser]:
-    """Run a browser with further arguments. It ends with the context, and with this process however that ends.
+    """Run a browser with further arguments. It exits with the context, and with this process however that exits.
 
-    Raises MissingDependency when there is none, or none that starts.
+    Raises MissingDependency when none is installed, or when it does not start.
     """
     path = executable()
     with sync_playwright() as playwright:
@@ -64,7 +64,7 @@ def launched(*arguments: str) -> Iterator[Browser]:
             browser = playwright.chromium.launch(
                 executable_path=path,
                 args=[*ARGUMENTS, *arguments],
-                handle_sigint=False,  # who is interrupted closes it: not both at once
+                handle_sigint=False,  # the interrupted process closes the browser
                 handle_sigterm=False,
                 handle_sighup=False,
             )
@@ -78,5 +78,5 @@ def launched(*arguments: str) -> Iterator[Browser]:
 
 
 def first_line(error: Error) -> str:
-    """Return what happened. The rest of such an error tells what was typed where: it may hold a secret."""
+    """Return the error's first line. The rest quotes typed text, which may contain a secret."""
     return error.message.partition("\n")[0]

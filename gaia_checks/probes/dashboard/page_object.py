@@ -1,6 +1,6 @@
-"""The dashboard as a person uses it, by mouse and keyboard. It knows of the page what docs/contract.md promises.
+"""Page object of the dashboard: operates it by mouse and keyboard, and relies only on docs/contract.md.
 
-Each way of using it raises Wrong when the page does not do as promised in time.
+Each operation raises Wrong when the page does not respond as promised in time.
 """
 
 import contextlib
@@ -18,21 +18,21 @@ TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
 """In their order on the page."""
 
 _POLL_MS = 50
-_GLANCE_MS = 200  # for what may not be there
-_QUALITY = 70  # of a picture: small, and every letter can be read
+_GLANCE_MS = 200  # for elements that may be absent
+_QUALITY = 70  # of a screenshot: small, with legible text
 
 
 _LEAST_S = 1.0
 
 
 class Wrong(Exception):
-    """What the page does not do as promised, as the end of a sentence about it."""
+    """The page breaks a promise. The text is the end of a sentence about the page."""
 
 
 class Page:
-    """An opened browser page. What it is waited for may take `within_s` seconds; half of that after each time in vain.
+    """An opened browser page. Each wait takes at most `within_s` seconds; every timeout halves that.
 
-    A page that lacks one thing mostly lacks others, and a gate is not to wait minutes for all of them.
+    A page that lacks one element mostly lacks others, and a gate must not wait minutes for all of them.
     """
 
     def __init__(self, page: Browsed, within_s: float) -> None:
@@ -43,21 +43,21 @@ class Page:
         self._within_s = within_s
         self._page.set_default_timeout(within_s * 1000)
 
-    # Coming in -----------------------------------------------------------------------------------
+    # Sign-in ----------------------------------------------------------------------------------------
 
     def open(self, url: str) -> None:
-        """Load the page, wherever the target has it."""
+        """Load the page from its URL at the target."""
         with self._in_time(f"GET {PATH} is not loaded"):
             response = self._page.goto(url)
         if response is None or response.status != 200:
             raise Wrong(f"GET {PATH} answered {response.status if response else 'nothing'}")
 
     def sign_in(self, token: str) -> None:
-        """Give the token to the page, which must ask for it."""
+        """Enter the token in the page's sign-in form."""
         field = self._page.get_by_label("Admin token")
-        with self._in_time("the page does not ask for the admin token"):
+        with self._in_time("the page does not request the admin token"):
             field.fill(token)
-        with self._in_time("signing in with the admin token leads nowhere"):
+        with self._in_time("sign-in with the admin token has no effect"):
             self._button("Sign in").click()
             field.wait_for(state="hidden")
 
@@ -65,19 +65,19 @@ class Page:
 
     def choose(self, tab: str) -> None:
         """Click a tab and wait for its data."""
-        with self._in_time("there is no such tab to click"):
+        with self._in_time("the tab does not exist"):
             self._tab(tab).click()
         self._settle(tab)
 
     def walk(self, tab: str) -> None:
-        """Go on to a tab from the one before it by the arrow key."""
+        """Move to a tab from the previous one by the arrow key."""
         with self._in_time("not reached by the arrow key"):
             self._tab(TABS[TABS.index(tab) - 1]).press("ArrowRight")
             self._page.locator(f"{_named(tab)}:focus").wait_for()
         self._settle(tab)
 
     def narrow(self, tab: str, key: str) -> None:
-        """Let a tab show one key only."""
+        """Filter a tab to one key."""
         with self._in_time('has no field "Key" that narrows it to one key'):
             field = self._panel(tab).get_by_label("Key", exact=True)
             field.fill(key)
@@ -89,7 +89,7 @@ class Page:
             self._rows(tab, text).first.wait_for()
 
     def expect_only(self, tab: str, text: str) -> None:
-        """Wait until the table of a tab that has such a row has no other."""
+        """Wait until the table with this row has no other row."""
         self.expect_row(tab, text)
         table = self._panel(tab).get_by_role("table").filter(has_text=text).first
         with self._in_time(f"shows more than rows with {text}"):
@@ -97,8 +97,8 @@ class Page:
             heading_and_others.nth(1).wait_for(state="hidden")
 
     def expect(self, tab: str, what: str, pattern: str) -> None:
-        """Wait until a tab tells `what`, which the pattern finds in its text."""
-        with self._in_time(f"does not tell {what}"):
+        """Wait until the pattern matches a tab's text; `what` names it in the fault."""
+        with self._in_time(f"does not show {what}"):
             self._panel(tab).filter(has_text=re.compile(pattern)).wait_for()
 
     def count(self, tab: str, text: str) -> int:
@@ -107,20 +107,20 @@ class Page:
 
     def _settle(self, tab: str) -> None:
         """Wait until a tab is chosen and shows its data."""
-        with self._in_time("it is not chosen, or its panel is not shown"):
+        with self._in_time("it is not selected, or its panel is hidden"):
             self._page.locator(f'{_named(tab)}[aria-selected="true"]').wait_for()
             self._panel(tab).wait_for()
         with self._in_time("the panel stayed busy"):
             self._panel(tab).and_(self._page.locator('[aria-busy="false"]')).wait_for()
         if self._alert.count():
-            raise Wrong(f"the page says: {self._said()}")
+            raise Wrong(f"the page says: {self._alert_text()}")
 
     # Rules ---------------------------------------------------------------------------------------
 
     def create_rule(self, name: str) -> None:
-        """Fill in the form: one request of the key of this name passes a minute."""
+        """Create a rule in the form: one request a minute for the key of this name."""
         form = self._page.get_by_role("dialog")
-        with self._dialog_left(), self._in_time("the form for a new rule does not make one"):
+        with self._dialog_left(), self._in_time("the form for a new rule creates none"):
             self._button("New rule").click()
             form.get_by_label("Name").fill(name)
             form.get_by_label("At most").fill("1")
@@ -132,7 +132,7 @@ class Page:
         self.expect_row("overview", name)
 
     def delete_rule(self, name: str) -> None:
-        """Press its button, and confirm."""
+        """Press the rule's delete button, and confirm."""
         with self._dialog_left(), self._in_time("a rule is not removed by its button"):
             self._rows("overview", name).first.get_by_role("button", name="Delete").click()
             self._page.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -140,7 +140,7 @@ class Page:
 
     @contextlib.contextmanager
     def _dialog_left(self) -> Iterator[None]:
-        """Leave no dialog open that would be in the way of everything else."""
+        """Close the dialog after a fault, so that it does not block later steps."""
         try:
             yield
         except Wrong:
@@ -151,7 +151,7 @@ class Page:
 
     @property
     def connection(self) -> str:
-        """What the page says of its connection: connected, reconnecting, offline, or nothing at all."""
+        """The connection state that the page shows: connected, reconnecting, offline, or empty."""
         try:
             return self._page.locator("[data-connection]").first.get_attribute("data-connection") or ""
         except TooLate:
@@ -166,7 +166,7 @@ class Page:
             return 0
 
     def until(self, happened: Callable[[], bool], within_s: float) -> bool:
-        """Wait until something has happened; return whether it has."""
+        """Wait until `happened` returns true; return whether it did."""
         deadline_s = time.monotonic() + within_s
         while not happened():
             if time.monotonic() > deadline_s:
@@ -174,14 +174,14 @@ class Page:
             self._page.wait_for_timeout(_POLL_MS)
         return True
 
-    # Pictures ------------------------------------------------------------------------------------
+    # Screenshots ------------------------------------------------------------------------------------
 
     def text(self) -> str:
-        """Return all that can be read on the page."""
+        """Return all visible text of the page."""
         return self._page.locator("body").inner_text()
 
     def picture(self, path: Path) -> None:
-        """Save what the page looks like."""
+        """Save a screenshot."""
         self._page.screenshot(path=path, type="jpeg", quality=_QUALITY, animations="disabled")
 
     # Parts ---------------------------------------------------------------------------------------
@@ -202,8 +202,8 @@ class Page:
     def _alert(self) -> Locator:
         return self._page.get_by_role("alert").filter(has_text=re.compile(r"\S"))
 
-    def _said(self) -> str:
-        """Return what the page says has gone wrong; empty when it says nothing."""
+    def _alert_text(self) -> str:
+        """Return the page's alert text; empty without an alert."""
         try:
             return self._alert.first.inner_text(timeout=_GLANCE_MS)
         except TooLate:
@@ -214,9 +214,9 @@ class Page:
         try:
             yield
         except TooLate:
-            said, waited_s = self._said(), self._within_s
+            alert, waited_s = self._alert_text(), self._within_s
             self._wait_no_longer_than(max(_LEAST_S, waited_s / 2))
-            raise Wrong(f"{otherwise} within {waited_s:g} s" + (f"; it says: {said}" if said else "")) from None
+            raise Wrong(f"{otherwise} within {waited_s:g} s" + (f"; it says: {alert}" if alert else "")) from None
 
 
 def _named(tab: str) -> str:

@@ -1,6 +1,6 @@
-"""A line to a server that can be cut: a proxy on this machine that forwards bytes and understands none of them.
+"""A TCP proxy on this machine that can drop all connections; it forwards bytes without parsing them.
 
-A browser that is sent through it loses its connections when the line is cut; the server sees a client that left.
+A browser behind it loses its connections when the proxy is cut; the server sees a client that disconnected.
 """
 
 import asyncio
@@ -15,58 +15,58 @@ _CHUNK = 65_536
 
 
 class Line:
-    """Carries connections from a port of this machine to one host and port. Nobody gets through while it is cut."""
+    """Forwards connections from a port of this machine to one host and port; none while it is cut."""
 
     def __init__(self, host: str, port: int) -> None:
         self._to = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._whole = True
+        self._connected = True
         self._connections: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        self._left = asyncio.Event()
+        self._stop = asyncio.Event()
 
     def cut(self) -> None:
-        """End every connection, and let nobody through until `mend`. None is left when this returns."""
+        """Close every connection, and forward none until `mend`. All are closed when this returns."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
 
     def mend(self) -> None:
-        """Let connections through again."""
-        self._whole = True
+        """Forward connections again."""
+        self._connected = True
 
     def run(self) -> None:
-        """Carry connections until `leave`."""
+        """Forward connections until `leave`."""
         with contextlib.closing(self._loop):
             self._loop.run_until_complete(self._serve())
 
     def leave(self) -> None:
-        """Let `run` end, from another thread."""
-        self._loop.call_soon_threadsafe(self._left.set)
+        """Stop `run` from another thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._accept, sock=self._listener)
-        await self._left.wait()
+        await self._stop.wait()
         server.close()
         await self._cut()
 
     async def _cut(self) -> None:
-        self._whole = False
+        self._connected = False
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = self._loop.create_task(self._carry(reader, writer))
+        connection = self._loop.create_task(self._forward(reader, writer))
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
         connection.add_done_callback(lambda _: writer.transport.abort())
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one connection until either side ends it."""
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Forward one connection until either side closes it."""
         try:
-            if self._whole:
+            if self._connected:
                 await self._join(reader, writer)
-        except* OSError:  # a side that is gone ends this connection, and nothing else
+        except* OSError:  # a disconnected side closes only this connection
             pass
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +81,7 @@ class Line:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes until nothing more does, and then that nothing more does."""
+    """Forward data until the end of the stream, then the end."""
     while chunk := await reader.read(_CHUNK):
         writer.write(chunk)
         await writer.drain()
@@ -90,7 +90,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextlib.contextmanager
 def line(host: str, port: int) -> Iterator[Line]:
-    """Have a line to `host` and `port`."""
+    """Run a proxy to `host` and `port`."""
     made = Line(host, port)
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""A server's certificate: verified as every look verifies it, then named so that a browser believes this one."""
+"""Verifies a server's certificate like every other client, then pins its key for the browser."""
 
 import base64
 import hashlib
@@ -13,9 +13,9 @@ _KEY_AT = 5  # after serial number, algorithm, issuer, validity and subject (RFC
 
 
 def verified_key(host: str, port: int) -> str:
-    """Return the fingerprint of the key that a trusted certificate of `host` holds: SHA-256 in base64.
+    """Return the fingerprint of the key in the trusted certificate of `host`: SHA-256 in base64.
 
-    Trusted is what the system trusts, or the authority that SSL_CERT_FILE names. Raises TargetUnreachable.
+    Trusted are the system's authorities, or the one that SSL_CERT_FILE names. Raises TargetUnreachable.
     """
     try:
         with (
@@ -39,11 +39,11 @@ def fingerprint(certificate: bytes) -> str:
 
 
 def _elements(data: bytes) -> list[tuple[int, bytes, bytes]]:
-    """Return what DER holds one after the other: tag, the element as a whole, and what is in it."""
+    """Return the DER elements in order: tag, the whole element, and its content."""
     found, at = [], 0
     while at < len(data):
         size, begin = data[at + 1], at + 2
-        if size & 0x80:  # then it says how many bytes hold the size
+        if size & 0x80:  # long form: the number of bytes of the size
             begin += size & 0x7F
             size = int.from_bytes(data[at + 2 : begin])
         found.append((data[at], data[at : begin + size], data[begin : begin + size]))

@@ -1,4 +1,4 @@
-"""One visit to the dashboard, step by step: what a person does with it, and what was seen meanwhile."""
+"""One walkthrough of the dashboard, step by step, and its measurements."""
 
 import re
 import time
@@ -9,48 +9,48 @@ from typing import Any
 
 from gaia_checks import contract
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.dashboard.page_events import Behaviour
+from gaia_checks.probes.dashboard.page_events import PageEvents
 from gaia_checks.probes.dashboard.page_object import PATH, TABS, Page, Wrong
 from gaia_checks.probes.dashboard.probe_rule import OwnRule
 from gaia_checks.probes.dashboard.tcp_proxy import Line
 from gaia_checks.redaction import REDACTED
 from gaia_checks.target.samples import Tally, Watch
 
-_BEYOND_S = 0.5  # we wait this much longer than allowed, so that what never came is surely too late
+_BEYOND_S = 0.5  # the wait beyond the limit, so that a missing event is certainly too late
 _QUIET_S = 0.3
-_QUIET_WITHIN_S = 2.0  # a page that asks all the time is never quiet
-_NOTICED_WITHIN_S = 5.0  # a browser knows at once that a connection was cut
+_QUIET_WITHIN_S = 2.0  # a page that polls continuously is never quiet
+_NOTICED_WITHIN_S = 5.0  # a browser detects a dropped connection at once
 _MESSAGE_WITHIN_S = 6.0  # stats come every 5 s
 
 _HOW = {
     "tabs_working": "each tab by mouse and by keyboard, with what must be in it",
     "live_update_seen": "a refusal appeared in Violations without a reload",
-    "reconnected": "its connection cut, the page said so, came back by itself and got messages",
-    "reconnect": "from when it could connect again until it was connected",
-    "rule_edited": "a rule made by the form, seen in the table, removed by its button",
-    "errors": "script errors, requests that failed, other hosts asked, the admin token shown",
+    "reconnected": "its connection cut, the page showed it, reconnected by itself and received messages",
+    "reconnect": "from the restored network to the reconnected page",
+    "rule_edited": "a rule made by the form, shown in the table, removed by its button",
+    "errors": "script errors, failed requests, requests to other hosts, the admin token shown",
 }
 
 
 @dataclass(frozen=True)
-class Visit:
-    """A page that is about to be used, all that happens to it, and where pictures of it go."""
+class Walkthrough:
+    """A page to operate, its events, and the folder of its screenshots."""
 
     target: Target
     token: str | None  # to sign in with
     version: str  # of the server
     page: Page
-    behaviour: Behaviour
+    events: PageEvents
     line: Line
     rule: OwnRule
     pictures: Path | None
     watch: Watch = field(default_factory=Watch)
 
     def all(self, live_within_s: float, reconnect_within_s: float) -> Iterator[Measurement]:
-        """Do all of it, from signing in to removing what was made, and yield what was seen."""
+        """Run all steps, from the sign-in to the removal of the rule, and yield the measurements."""
         never_s = reconnect_within_s + _BEYOND_S
-        if shut := _wrong(self._come_in):
-            yield from self._nothing_works(shut, never_s)
+        if blocked := _wrong(self._sign_in):
+            yield from self._all_failed(blocked, never_s)
             return
         made = _wrong(self.page.create_rule, self.rule.name)
         self.rule.make()
@@ -59,22 +59,22 @@ class Visit:
         yield self._live(live_within_s)
         yield from self._reconnect(never_s)
         removed = _wrong(self._remove_rule)
-        yield self._held("rule_edited", made or removed)
+        yield self._boolean("rule_edited", made or removed)
         yield self._errors()
 
-    # Coming in ------------------------------------------------------------------------------------
+    # Sign-in --------------------------------------------------------------------------------------
 
-    def _come_in(self) -> None:
+    def _sign_in(self) -> None:
         self.page.open(self.target.base_url + contract.path(self.target.names, PATH))
         if self.token:
             self.page.sign_in(self.token)
-        self.behaviour.signed_out = False
+        self.events.signed_out = False
 
-    def _nothing_works(self, shut: str, never_s: float) -> Iterator[Measurement]:
-        """Tell of a page that nobody can enter."""
-        yield self._tabs_working(dict.fromkeys(TABS, shut))
+    def _all_failed(self, blocked: str, never_s: float) -> Iterator[Measurement]:
+        """Yield the measurements of a page without a working sign-in."""
+        yield self._tabs_working(dict.fromkeys(TABS, blocked))
         for name in ("live_update_seen", "reconnected", "rule_edited"):
-            yield self._held(name, shut)
+            yield self._boolean(name, blocked)
         yield self._took(never_s)
         yield self._errors()
 
@@ -89,7 +89,7 @@ class Visit:
         return self._tabs_working({tab: wrong[tab] or _wrong(self.page.walk, tab) for tab in TABS})
 
     def _use(self, tab: str, refused: bool) -> None:
-        """Open a tab and find in it what must be there: of its subject, and what was decided because of us."""
+        """Open a tab and check its required content, with the effects of this run's rule."""
         self.page.choose(tab)
         match tab:
             case "overview":
@@ -109,7 +109,7 @@ class Visit:
         tally = Tally()
         for tab, why in wrong.items():
             tally.add(f"{tab.title()}: {why}" if why else None)
-        return self._saw("tabs_working", tally.good, "count", tally.tried, tally.wrong)
+        return self._measurement("tabs_working", tally.good, "count", tally.tried, tally.wrong)
 
     def _remove_rule(self) -> None:
         self.page.choose("overview")
@@ -118,18 +118,18 @@ class Visit:
     # Live -----------------------------------------------------------------------------------------
 
     def _live(self, within_s: float) -> Measurement:
-        """See a refusal appear in Violations, where nobody does anything meanwhile."""
-        if shut := _wrong(self.page.choose, "violations"):
-            return self._held("live_update_seen", f"Violations: {shut}")
-        self.page.until(lambda: self.behaviour.quiet(_QUIET_S), _QUIET_WITHIN_S)  # what choosing it asked is shown
+        """Wait for a refusal to appear in Violations without any interaction."""
+        if blocked := _wrong(self.page.choose, "violations"):
+            return self._boolean("live_update_seen", f"Violations: {blocked}")
+        self.page.until(lambda: self.events.quiet(_QUIET_S), _QUIET_WITHIN_S)  # its requests are answered and shown
         rows, seq = self._refusals(), self.page.seq
         if unrefused := self.rule.be_refused():
-            return self._held("live_update_seen", unrefused, n=0)
+            return self._boolean("live_update_seen", unrefused, n=0)
         refused_s = time.monotonic()
         if self.page.until(lambda: self._refusals() > rows and self.page.seq > seq, within_s):
-            return self._held("live_update_seen", None, f"{time.monotonic() - refused_s:.1f} s after it was refused")
+            return self._boolean("live_update_seen", None, f"{time.monotonic() - refused_s:.1f} s after it was refused")
         missing = "Violations did not show it" if self.page.seq > seq else "the page got no message"
-        return self._held("live_update_seen", f"{missing} within {within_s:g} s after a request was refused")
+        return self._boolean("live_update_seen", f"{missing} within {within_s:g} s after a request was refused")
 
     def _refusals(self) -> int:
         return self.page.count("violations", self.rule.name)
@@ -137,22 +137,22 @@ class Visit:
     # Connection -----------------------------------------------------------------------------------
 
     def _reconnect(self, never_s: float) -> Iterator[Measurement]:
-        took_s, why = self._come_back(never_s)
-        yield self._held("reconnected", why, f"{took_s:.1f} s after it could")
+        took_s, why = self._time_to_reconnect(never_s)
+        yield self._boolean("reconnected", why, f"{took_s:.1f} s after it could")
         yield self._took(took_s)
 
-    def _come_back(self, never_s: float) -> tuple[float, str | None]:
-        """Cut the connection until the page says so; return how long it then took, and what was wrong."""
+    def _time_to_reconnect(self, never_s: float) -> tuple[float, str | None]:
+        """Cut the connection until the page shows it; return the time to reconnect, and the fault."""
         if not self.page.until(self._connected, _NOTICED_WITHIN_S):
             return never_s, f"says {self.page.connection!r} before its connection was cut"
-        with self.behaviour.outage():
+        with self.events.outage():
             self.line.cut()
             noticed = self.page.until(lambda: not self._connected(), _NOTICED_WITHIN_S)
             self._picture("7-cut")
             self.line.mend()
-            mended_s = time.monotonic()
+            restored_s = time.monotonic()
             self.page.until(lambda: self.page.connection in ("connected", "offline"), never_s)
-            took_s = time.monotonic() - mended_s
+            took_s = time.monotonic() - restored_s
         if not noticed:
             return never_s, f"says 'connected' {_NOTICED_WITHIN_S:g} s after its connection was cut"
         if not self._connected():
@@ -166,35 +166,35 @@ class Visit:
         return self.page.connection == "connected"
 
     def _took(self, took_s: float) -> Measurement:
-        return self._saw("reconnect", round(took_s, 3), "s")
+        return self._measurement("reconnect", round(took_s, 3), "s")
 
-    # What was seen --------------------------------------------------------------------------------
+    # Measurements ---------------------------------------------------------------------------------
 
-    def _held(self, name: str, wrong: str | None, otherwise: str = "", n: int = 1) -> Measurement:
+    def _boolean(self, name: str, wrong: str | None, otherwise: str = "", n: int = 1) -> Measurement:
         note = wrong or otherwise
-        return self._saw(name, wrong is None, "bool", n, [note] if note else [])
+        return self._measurement(name, wrong is None, "bool", n, [note] if note else [])
 
     def _errors(self) -> Measurement:
-        """Tell what the page should not have done, each thing once."""
-        wrong = list(dict.fromkeys(self.behaviour.wrong))
-        return self._saw("errors", len(wrong), "count", self.behaviour.asked, wrong)
+        """Return the page's faults, each once."""
+        wrong = list(dict.fromkeys(self.events.wrong))
+        return self._measurement("errors", len(wrong), "count", self.events.requests, wrong)
 
-    def _saw(self, name: str, value: Any, unit: str, n: int = 1, notes: Iterable[str] = ()) -> Measurement:
-        """Return a measurement without the admin token, should the page have said it."""
+    def _measurement(self, name: str, value: Any, unit: str, n: int = 1, notes: Iterable[str] = ()) -> Measurement:
+        """Return a measurement; redact the admin token in its notes."""
         secret = self.target.admin_token
         clean = [note.replace(secret, REDACTED) if secret else note for note in notes]
         return self.watch.saw(f"dashboard.{name}", value, unit, n, _HOW[name], clean)
 
     def _picture(self, name: str) -> None:
-        """Save what the page looks like, unless the admin token could be read in it."""
-        if self.behaviour.shows_secret(self.page.text()):
+        """Save a screenshot, unless it shows the admin token."""
+        if self.events.shows_secret(self.page.text()):
             return
         if self.pictures:
             self.page.picture(self.pictures / f"{name}.jpg")
 
 
 def _wrong(use: Callable[..., None], *arguments: Any) -> str | None:
-    """Use the page; return what it does wrong."""
+    """Operate the page; return its fault."""
     try:
         use(*arguments)
     except Wrong as wrong:

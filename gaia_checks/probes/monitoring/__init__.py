@@ -1,1 +1,1 @@
-"""The metrics, and the queries that are shipped for them."""
+"""The monitoring probe: the metrics and the shipped queries."""

@@ -1,6 +1,6 @@
-"""Whether /metrics moves with what happens, and has what the monitoring that we ship asks for.
+"""Whether /metrics changes with the traffic, and has all metrics of the shipped monitoring.
 
-Everything is sent over one connection, so that of several server processes, which count each for itself, one answers.
+All requests use one connection, so that one of several server processes answers, as each counts for itself.
 """
 
 import time
@@ -15,7 +15,7 @@ import httpx
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.monitoring.expected_increase import SENT, Growth, Kind, Scrape, expected, wrong_time
+from gaia_checks.probes.monitoring.expected_increase import SENT, ExpectedIncrease, Kind, Scrape, expected, wrong_time
 from gaia_checks.probes.monitoring.shipped_queries import shipped, unresolved
 from gaia_checks.target import prometheus_text, rules
 from gaia_checks.target.client import client, key
@@ -26,7 +26,7 @@ PATH = "/metrics"
 FOLDER = ROOT / "docs" / "monitoring"
 
 WITHIN_S = 2.0
-"""What is counted later than that does not move with what happens."""
+"""A counter that increases later than that does not follow the traffic."""
 
 _POLL_S = 0.05
 
@@ -34,42 +34,40 @@ _POLL_S = 0.05
 def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
     """Measure `monitoring.metrics_readable`, `monitoring.metrics_moving` and `monitoring.queries_resolving`.
 
-    What it creates carries the run id and is removed. Raises TargetUnreachable when nothing answers, and
+    Its rule carries the run id and is removed. Raises TargetUnreachable when nothing answers, and
     ConfigurationError when a file of `folder` cannot be read.
     """
     watch, queries = Watch(), shipped(folder)
     readable, moving, resolving = Tally(), Tally(), Tally()
     with client(target) as http:
-        last = _move(http, target, moving)
-    for wrong in (last.wrong,) if last.wrong else last.said.faults():
+        last = _measure_increases(http, target, moving)
+    for wrong in (last.wrong,) if last.wrong else last.exposition.faults():
         readable.add(wrong)
     for query in queries:
-        resolving.add(unresolved(query, last.said))
+        resolving.add(unresolved(query, last.exposition))
     return [
         watch.counted("monitoring.metrics_readable", readable, f"families of GET {PATH} with TYPE and HELP"),
         watch.counted("monitoring.metrics_moving", moving, "answers, and series that moved by what was sent or more"),
-        watch.counted(
-            "monitoring.queries_resolving", resolving, "queries of alerts and dashboard that find what is asked"
-        ),
+        watch.counted("monitoring.queries_resolving", resolving, "queries of alerts and dashboard that resolve"),
     ]
 
 
-class _Asking:
-    """Sends requests over one connection. Once one gets no answer, no more are sent."""
+class _Connection:
+    """Sends requests over one connection. After one without an answer it sends no more."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
-        self._silent = ""
+        self._no_answer = ""
 
     def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
         """Send one request."""
         request = f"{method} {path}"
-        if self._silent:
-            return Answer(request, 0, text=f"not sent: {self._silent}")
+        if self._no_answer:
+            return Answer(request, 0, text=f"not sent: {self._no_answer}")
         try:
             response = self._http.request(method, path, **arguments)
         except httpx.TransportError as error:
-            self._silent = f"{request} got no answer: {type(error).__name__} {error}"
+            self._no_answer = f"{request} got no answer: {type(error).__name__} {error}"
             return Answer(request, 0, text=f"{type(error).__name__} {error}")
         body = None
         with suppress(ValueError, RecursionError):
@@ -78,72 +76,72 @@ class _Asking:
 
     def scrape(self) -> Scrape:
         """Read the metrics."""
-        began_s = time.monotonic()
+        started_s = time.monotonic()
         answer = self("GET", PATH)
-        ended_s = time.monotonic()
+        finished_s = time.monotonic()
         if wrong := wrong_status(answer, 200) or _wrong_media(answer):
-            return Scrape(began_s, ended_s, wrong=wrong)
+            return Scrape(started_s, finished_s, wrong=wrong)
         try:
-            return Scrape(began_s, ended_s, prometheus_text.read(answer.text))
+            return Scrape(started_s, finished_s, prometheus_text.read(answer.text))
         except ValueError as error:
-            return Scrape(began_s, ended_s, wrong=answer.says(str(error)))
+            return Scrape(started_s, finished_s, wrong=answer.fault(str(error)))
 
 
 def _wrong_media(answer: Answer) -> str | None:
     media = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-    return None if media == "text/plain" else answer.says(f"content type {media!r} instead of text/plain")
+    return None if media == "text/plain" else answer.fault(f"content type {media!r} instead of text/plain")
 
 
-def _move(http: httpx.Client, target: Target, moving: Tally) -> Scrape:
-    """Send requests, count what moved with them, and return the last scrape. Raises TargetUnreachable."""
-    ask = _Asking(http)
-    if not (health := ask("GET", "/health")).status:
-        raise TargetUnreachable(f"{target.base_url}: {health.says(health.text)}; is it running?")
-    with _ruled(http, ask, target) as made:
+def _measure_increases(http: httpx.Client, target: Target, moving: Tally) -> Scrape:
+    """Send requests, count the increases, and return the last scrape. Raises TargetUnreachable."""
+    connection = _Connection(http)
+    if not (health := connection("GET", "/health")).status:
+        raise TargetUnreachable(f"{target.base_url}: {health.fault(health.text)}; is it running?")
+    with _rule_in_force(http, connection, target) as made:
         moving.add(wrong_status(made, 201))
-        before = ask.scrape()
-        right = _send(ask, target, moving)
-        first = ask.scrape()
-        growths = expected(right, str(made.body.get("id")) if isinstance(made.body, dict) else "")
-        last = _settled(ask, growths, before, first)
+        before = connection.scrape()
+        right = _send(connection, target, moving)
+        first = connection.scrape()
+        increases = expected(right, str(made.body.get("id")) if isinstance(made.body, dict) else "")
+        last = _settled(connection, increases, before, first)
     moving.add(wrong_time(before, first))
-    for growth in growths:
-        moving.add(growth.missed(before, last))
+    for increase in increases:
+        moving.add(increase.missed(before, last))
     return last
 
 
-def _send(ask: _Asking, target: Target, moving: Tally) -> Counter[Kind]:
-    """Send what is to be counted; return how many of each kind were answered as they should be."""
+def _send(connection: _Connection, target: Target, moving: Tally) -> Counter[Kind]:
+    """Send the requests to count; return how many of each kind were answered correctly."""
     right: Counter[Kind] = Counter()
     for kind in SENT:
         headers = {"X-API-Key": _strict_key(target)} if kind.strictly else {}
-        answers = [ask("GET", kind.path, headers=headers) for _ in range(kind.times)]
+        answers = [connection("GET", kind.path, headers=headers) for _ in range(kind.times)]
         wrong = [what for answer in answers if (what := wrong_status(answer, kind.status))]
         right[kind] = kind.times - len(wrong)
         moving.add(wrong[0] if wrong else None)
     return right
 
 
-def _settled(ask: _Asking, growths: Sequence[Growth], before: Scrape, scrape: Scrape) -> Scrape:
-    """Scrape until everything has grown, as a counter may lag a little; return the last scrape."""
-    deadline_s = scrape.ended_s + WITHIN_S
-    while not scrape.wrong and scrape.ended_s < deadline_s and any(one.missed(before, scrape) for one in growths):
+def _settled(connection: _Connection, increases: Sequence[ExpectedIncrease], before: Scrape, scrape: Scrape) -> Scrape:
+    """Scrape until every counter has increased, as one may lag a little; return the last scrape."""
+    deadline_s = scrape.finished_s + WITHIN_S
+    while not scrape.wrong and scrape.finished_s < deadline_s and any(one.missed(before, scrape) for one in increases):
         time.sleep(_POLL_S)
-        scrape = ask.scrape()
+        scrape = connection.scrape()
     return scrape
 
 
-# The rule that refuses ---------------------------------------------------------------------------
+# The temporary rule ----------------------------------------------------------------------------
 
 
 @contextmanager
-def _ruled(http: httpx.Client, ask: _Asking, target: Target) -> Iterator[Answer]:
-    """Have a rule in force by which a key of this run may ask once a minute."""
+def _rule_in_force(http: httpx.Client, connection: _Connection, target: Target) -> Iterator[Answer]:
+    """Create a rule that limits a key of this run to one request a minute; remove it at the end."""
     name = _strict_key(target)
     try:
-        yield ask("POST", CONFIG, json=rules.for_one_key(name, "requests_per_minute", 1))
+        yield connection("POST", CONFIG, json=rules.for_one_key(name, "requests_per_minute", 1))
     finally:
-        with suppress(httpx.HTTPError, ValueError):  # what remains the gate removes, by its name
+        with suppress(httpx.HTTPError, ValueError):  # the gate removes it later, by its name
             for identity in rules.named(http, name):
                 http.delete(f"{CONFIG}/{identity}")
 

@@ -1,4 +1,4 @@
-"""The monitoring that we ship: every query of its files, and whether a server's /metrics has what it asks for."""
+"""The queries of the shipped monitoring files, and whether a server's /metrics resolves them."""
 
 import json
 import re
@@ -16,10 +16,10 @@ from gaia_checks.target.prometheus_text import Exposition
 ALERTS, DASHBOARD = "alerts.yml", "dashboard.json"
 
 _OF_PROMETHEUS = frozenset({"up"})
-"""Metrics that Prometheus itself makes for whatever it scrapes."""
+"""Metrics that Prometheus itself adds for every scrape target."""
 
 _BY_PROMETHEUS = frozenset({"job", "instance"})
-"""Labels that Prometheus puts on every series."""
+"""Labels that Prometheus adds to every series."""
 
 _MACRO = re.compile(r"\$__(rate_interval|interval|range)")  # Grafana's own durations
 _LABEL_VALUES = re.compile(r"label_values\((.+),\s*(\w+)\)")
@@ -27,20 +27,20 @@ _LABEL_VALUES = re.compile(r"label_values\((.+),\s*(\w+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One expression, and where it stands."""
+    """One expression and its location."""
 
     where: str  # "alerts.yml: GaiaServerDown", "dashboard.json: Latency"
     expression: str
 
     def says(self, what: str) -> str:
-        """Return a sentence about it."""
+        """Return a sentence about the query."""
         return f"{self.where}: {what}, in {' '.join(self.expression.split())}"
 
 
 def shipped(folder: Path) -> list[Query]:
     """Return every query of the alerts and of the dashboard in `folder`.
 
-    Raises ConfigurationError when a file is missing or is not what it should be.
+    Raises ConfigurationError when a file is missing or invalid.
     """
     return [
         *_read(folder / ALERTS, lambda text: list(_of_alerts(yaml.safe_load(text)))),
@@ -48,17 +48,17 @@ def shipped(folder: Path) -> list[Query]:
     ]
 
 
-def unresolved(query: Query, said: Exposition) -> str | None:
-    """Say what the query asks for that a server which says this does not have.
+def unresolved(query: Query, exposition: Exposition) -> str | None:
+    """Return what the query uses and this exposition lacks; None when it resolves.
 
-    A metric that has labels and no event yet has no series: then its name is enough. What value a label must have is
-    not asked, as `status="500"` had better never be there.
+    A labelled metric without events has no series yet: then its name is enough. Label values are not checked, as
+    `status="500"` should never occur.
     """
     try:
         tree = promql_parser.parse(_MACRO.sub("5m", query.expression))
     except ValueError as error:
         return query.says(f"no PromQL: {error}")
-    wrong = (_wrong_selector(node, said) or _wrong_grouping(node, said) for node in _nodes(tree))
+    wrong = (_wrong_selector(node, exposition) or _wrong_grouping(node, exposition) for node in _nodes(tree))
     return next((query.says(what) for what in wrong if what), None)
 
 
@@ -91,7 +91,7 @@ def _of_dashboard(document: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _panels(panels: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield all panels, those within rows that are folded up too."""
+    """Yield all panels, also those in collapsed rows."""
     for panel in panels:
         yield panel
         yield from _panels(panel.get("panels", []))
@@ -106,34 +106,34 @@ def _nodes(tree: promql_parser.Expr) -> list[promql_parser.Expr]:
     return found
 
 
-def _wrong_selector(node: promql_parser.Expr, said: Exposition) -> str | None:
+def _wrong_selector(node: promql_parser.Expr, exposition: Exposition) -> str | None:
     if not isinstance(node, promql_parser.VectorSelector):
         return None
     if node.name is None:
         return "a selector names no metric"
-    if node.name not in said.names() | _OF_PROMETHEUS:
+    if node.name not in exposition.names() | _OF_PROMETHEUS:
         return f"there is no metric {node.name}"
-    asked = {matcher.name for matcher in node.matchers.matchers}
-    return _missing(node.name, asked - _labels(node.name, said)) if _has_series(node.name, said) else None
+    used = {matcher.name for matcher in node.matchers.matchers}
+    return _missing(node.name, used - _labels(node.name, exposition)) if _has_series(node.name, exposition) else None
 
 
-def _wrong_grouping(node: promql_parser.Expr, said: Exposition) -> str | None:
-    """Say which label is grouped by that no series below carries: all would silently become one."""
+def _wrong_grouping(node: promql_parser.Expr, exposition: Exposition) -> str | None:
+    """Return a grouping label that no series below carries: all series would silently merge into one."""
     if not isinstance(node, promql_parser.AggregateExpr) or node.modifier is None:
         return None
     names = [one.name for one in _nodes(node.expr) if isinstance(one, promql_parser.VectorSelector) and one.name]
-    if not all(_has_series(name, said) for name in names):
+    if not all(_has_series(name, exposition) for name in names):
         return None
-    known = frozenset[str]().union(*(_labels(name, said) for name in names))
+    known = frozenset[str]().union(*(_labels(name, exposition) for name in names))
     return _missing(" and ".join(sorted(set(names))), set(node.modifier.labels) - known)
 
 
-def _has_series(name: str, said: Exposition) -> bool:
-    return name in said.samples or name in _OF_PROMETHEUS
+def _has_series(name: str, exposition: Exposition) -> bool:
+    return name in exposition.samples or name in _OF_PROMETHEUS
 
 
-def _labels(name: str, said: Exposition) -> frozenset[str]:
-    return said.labels(name) | _BY_PROMETHEUS
+def _labels(name: str, exposition: Exposition) -> frozenset[str]:
+    return exposition.labels(name) | _BY_PROMETHEUS
 
 
 def _missing(name: str, labels: set[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a look at a rehearsal copy needs of it. The copy itself is made by `deploy.rehearsal_copy`."""
+"""The interface of a rehearsal copy for probes. `deploy.rehearsal` creates the rehearsal copy."""
 
 from pathlib import Path
 from typing import Protocol
@@ -7,7 +7,7 @@ from gaia_checks.model import Target
 
 
 class Copy(Protocol):
-    """A place beside the target where its releases are deployed, broken and gone back from."""
+    """A deployment beside the target whose releases are deployed, crashed and rolled back."""
 
     @property
     def current(self) -> Path:
@@ -15,19 +15,19 @@ class Copy(Protocol):
 
     @property
     def target(self) -> Target:
-        """What runs here now. Raises NotReady when nothing does."""
+        """The running server. Raises NotReady when none runs."""
 
     def before(self) -> tuple[Path, str]:
-        """Return the folder of the release to go back to, and what it is in words. Raises GaiaError without one."""
+        """Return the folder of the rollback target, and its description. Raises GaiaError without one."""
 
     def deploy(self, release: Path) -> None:
-        """Deploy a release as it would be deployed in the target. Raises GaiaError."""
+        """Deploy a release exactly as in the target. Raises GaiaError."""
 
     def rollback(self) -> None:
-        """Go back to what served before, as it would be done in the target. Raises GaiaError."""
+        """Roll back to the previous release exactly as in the target. Raises GaiaError."""
 
     def crash(self) -> None:
-        """End server and database as a power cut does; return when both are back by themselves. Raises GaiaError."""
+        """Kill server and database as a power cut does; return after both have restarted. Raises GaiaError."""
 
     def irreversible(self) -> tuple[str, ...]:
         """Return what the current release's rollback files do not undo, one sentence each. Raises GaiaError."""

@@ -1,4 +1,4 @@
-"""Whether quotas count exactly what was admitted: live, and on a copy also over a crash and at their periods' edges."""
+"""Whether quotas count exactly what was admitted: live, and on a rehearsal copy after a crash and at period edges."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,17 +20,17 @@ QUOTAS = ("daily_quota", "weekly_quota", "monthly_quota")
 HOUR = "requests_per_hour"
 
 _LIMIT = 20
-_FIRST = 12  # admitted, then looked at
+_FIRST = 12  # admitted before the first check
 _BEYOND = 6  # refused
-_MORE = 3  # by which the limit is raised at the end
+_MORE = 3  # the increase of the limit at the end
 
 _LIMIT_ON_COPY = 8
 _BEFORE_CRASH = 5
 
-_BEFORE_MIDNIGHT = timedelta(seconds=60)  # a look is done by then
+_BEFORE_MIDNIGHT = timedelta(seconds=60)  # a probe finishes within this time
 _AFTER_MIDNIGHT = timedelta(seconds=5)  # the server's clock may be behind
 _EDGE = timedelta(milliseconds=1)
-_LEFT_OF_HOUR = timedelta(seconds=60)  # when its window is looked at before it expires
+_LEFT_OF_HOUR = timedelta(seconds=60)  # the rest of its window at the check before it expires
 
 _MOVE = """
     UPDATE rate_limit_admissions SET admitted_at = coalesce(%(to)s::timestamptz, admitted_at - %(back)s::interval)
@@ -38,21 +38,21 @@ _MOVE = """
 """
 _ON_COPY = {"kept_across_restart": "bool", "reset_at_period_edges": "count", "hour_window_expires": "count"}
 
-Sample = str | None  # what was wrong, None when nothing was
-_Seen = TypeVar("_Seen")
+Sample = str | None  # the fault; None for a good sample
+_Result = TypeVar("_Result")
 
 
 def probe(target: Target, *, copy: AbstractContextManager[Copy]) -> list[Measurement]:
-    """Measure `quotas.counts_equal` live, and what would hurt the target on its copy.
+    """Measure `quotas.counts_equal` live, and on the rehearsal copy what would harm the target.
 
     Those are `quotas.kept_across_restart`, `quotas.reset_at_period_edges` and `quotas.hour_window_expires`; without a
-    copy they have no samples, and say why. Raises TargetUnreachable when the target does not answer.
+    rehearsal copy they have no samples, but a reason. Raises TargetUnreachable when the target does not answer.
     """
     return [within_a_day(lambda: live(target)), *on_copy(copy)]
 
 
 def live(target: Target) -> Measurement:
-    """Count requests against rules of this run's own, several at once, and beyond the limits."""
+    """Count requests against temporary rules of this run, several at once, and beyond the limits."""
     watch, tally = Watch(), Tally()
     with counting(target) as counts:
         rules = [counts.rule(f"quotas-{quota}", quota, _LIMIT) for quota in QUOTAS]
@@ -70,38 +70,38 @@ def live(target: Target) -> Measurement:
 
 
 def on_copy(copy: AbstractContextManager[Copy]) -> list[Measurement]:
-    """Deploy the release on a copy, crash it, and move what it has stored to the edges of its periods."""
+    """Deploy the release on a rehearsal copy, crash it, and move its stored admissions to the period edges."""
     watch = Watch()
     try:
         with copy as place:
             place.deploy(place.current)
             return within_a_day(lambda: _on_copy(place))
     except GaiaError as error:
-        return [_unseen(watch, name, error) for name in _ON_COPY]
+        return [_unobservable(watch, name, error) for name in _ON_COPY]
 
 
 def within_a_day(
-    look: Callable[[], _Seen],
+    look: Callable[[], _Result],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
-) -> _Seen:
-    """Take a look into which no midnight UTC falls, as there every quota may begin anew."""
+) -> _Result:
+    """Run a probe outside midnight UTC, when every quota may reset."""
     while True:
         sleep(wait_s(now()))
         day = now().date()
-        seen = look()
+        result = look()
         if now().date() == day:
-            return seen
+            return result
 
 
 def wait_s(now: datetime) -> float:
-    """Return for how long to wait until no midnight UTC is near. Pure."""
+    """Return how long to wait until no midnight UTC is near. Pure."""
     midnight = period_start("daily_quota", now + _BEFORE_MIDNIGHT)
     return max(0.0, (midnight + _AFTER_MIDNIGHT - now).total_seconds())
 
 
 def period_start(quota: str, moment: datetime) -> datetime:
-    """Return when the calendar period (UTC) that `moment` lies in began; a week begins on Monday. Pure."""
+    """Return the start of the calendar period (UTC) of `moment`; a week starts on Monday. Pure."""
     day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     if quota == "weekly_quota":
         return day - timedelta(days=day.weekday())
@@ -109,7 +109,7 @@ def period_start(quota: str, moment: datetime) -> datetime:
 
 
 def _counted(counts: Counting, rule: Rule) -> Iterator[Sample]:
-    """Use the rule up and beyond, and yield whether everything tells so on the way."""
+    """Send requests up to the limit and beyond, and yield whether answers, headers and usage report them."""
     yield wrong_split(rule, counts.send(rule, _FIRST - 1), admitted=_FIRST - 1)
     yield wrong_headers(rule, *counts.send(rule, 1), left=_LIMIT - _FIRST)
     yield wrong_usage(rule, counts.usage(rule), used=_FIRST)
@@ -118,7 +118,7 @@ def _counted(counts: Counting, rule: Rule) -> Iterator[Sample]:
     yield wrong_usage(rule, counts.usage(rule), used=_LIMIT)
 
 
-# On the copy -------------------------------------------------------------------------------------
+# On the rehearsal copy ---------------------------------------------------------------------------
 
 
 def _on_copy(place: Copy) -> list[Measurement]:
@@ -127,27 +127,27 @@ def _on_copy(place: Copy) -> list[Measurement]:
         rules = {kind: counts.rule(f"copy-{kind}", kind, _LIMIT_ON_COPY) for kind in (*QUOTAS, HOUR)}
         counts.settle()
         return [
-            _or_unseen("kept_across_restart", lambda: _kept(place, counts, rules)),
-            _or_unseen("reset_at_period_edges", lambda: _edges(place, counts, rules)),
-            _or_unseen("hour_window_expires", lambda: _hour(place, counts, rules[HOUR])),
+            _or_unobservable("kept_across_restart", lambda: _kept(place, counts, rules)),
+            _or_unobservable("reset_at_period_edges", lambda: _edges(place, counts, rules)),
+            _or_unobservable("hour_window_expires", lambda: _hour(place, counts, rules[HOUR])),
         ]
 
 
-def _or_unseen(name: str, look: Callable[[], Measurement]) -> Measurement:
-    """Take one look: what it cannot see takes nothing from what the others have seen."""
+def _or_unobservable(name: str, look: Callable[[], Measurement]) -> Measurement:
+    """Return one measurement; on an error one without samples, so that the others remain."""
     watch = Watch()
     try:
         return look()
     except GaiaError as error:
-        return _unseen(watch, name, error)
+        return _unobservable(watch, name, error)
 
 
-def _unseen(watch: Watch, name: str, error: GaiaError) -> Measurement:
+def _unobservable(watch: Watch, name: str, error: GaiaError) -> Measurement:
     return watch.saw(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
 
 
 def _kept(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
-    """Use a part of each rule, crash the copy, and use up the rest: then all rules are full."""
+    """Use a part of each limit, crash the rehearsal copy, and use up the rest: then all limits are reached."""
     watch = Watch()
     try:
         notes = [wrong for wrong in _over_a_crash(place, counts, rules) if wrong]
@@ -173,12 +173,12 @@ def _edges(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurem
     for quota in QUOTAS:
         for sample in _edge(place, counts, rules[quota], period_start(quota, now)):
             tally.add(sample)
-    how = "used-up quotas, moved to the beginning of their period (still used up) and to just before it (free)"
+    how = "used-up quotas, moved to the start of their period (still used up) and to just before it (free)"
     return watch.counted("quotas.reset_at_period_edges", tally, how)
 
 
 def _edge(place: Copy, counts: Counting, rule: Rule, start: datetime) -> Iterator[Sample]:
-    counts.send(rule, _LIMIT_ON_COPY)  # whatever became of it before
+    counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     yield _in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0))
     _move(place, rule, to=start)
     yield _in(f"used up at {start:%a %d %H:%M}", wrong_split(rule, counts.send(rule, 2), admitted=0))
@@ -190,13 +190,17 @@ def _edge(place: Copy, counts: Counting, rule: Rule, start: datetime) -> Iterato
 
 def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:
     watch, tally = Watch(), Tally()
-    counts.send(rule, _LIMIT_ON_COPY)  # whatever became of it before
+    counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     tally.add(_in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0)))
     _move(place, rule, back=timedelta(hours=1) - _LEFT_OF_HOUR)
     (refused,) = counts.send(rule, 1)
     tally.add(_in("59 minutes later", wrong_split(rule, [refused], admitted=0)))
-    told = refused.retry_after_s
-    later = None if told and told <= _LEFT_OF_HOUR.total_seconds() else f"{rule.limit_type}: Retry-After is {told}"
+    retry_after_s = refused.retry_after_s
+    later = (
+        None
+        if retry_after_s and retry_after_s <= _LEFT_OF_HOUR.total_seconds()
+        else f"{rule.limit_type}: Retry-After is {retry_after_s}"
+    )
     tally.add(_in("59 minutes later", later))
     _move(place, rule, back=_LEFT_OF_HOUR)
     freed = counts.send(rule, _LIMIT_ON_COPY + 2)
@@ -206,7 +210,7 @@ def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:
 
 
 def _move(place: Copy, rule: Rule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
-    """Move what the copy has stored of a rule's admissions. Raises Inconclusive when it has no such view."""
+    """Move a rule's stored admissions in the rehearsal copy. Raises Inconclusive without the view."""
     target, moved = place.target, {"to": to, "back": back, "rule": rule.id, "key": f"api_key:{rule.key}"}
     try:
         with psycopg.connect(

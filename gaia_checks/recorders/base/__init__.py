@@ -1,1 +1,1 @@
-"""What recorders share: sampling, timelines, the metrics client."""
+"""Shared by the recorders: sampling, timelines, the metrics client."""

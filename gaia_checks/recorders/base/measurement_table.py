@@ -1,4 +1,4 @@
-"""What a recorder measures, as a table: name -> unit and how. From it come the measurements, seen and unseen."""
+"""A recorder's measurements as a table: name -> unit and method. It makes the measurements, with or without samples."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from gaia_checks.target.samples import short
 class Measures:
     """The measurements of one recorder."""
 
-    table: Mapping[str, tuple[str, str]]  # name -> (unit, one sentence saying how)
+    table: Mapping[str, tuple[str, str]]  # name -> (unit, method in one sentence)
 
-    def seen(self, name: str, value: Any, *, n: int, window_s: float, notes: Iterable[str] = ()) -> Measurement:
-        """Return a measurement that ends now. With n = 0 the first note says why nothing was seen."""
+    def measurement(self, name: str, value: Any, *, n: int, window_s: float, notes: Iterable[str] = ()) -> Measurement:
+        """Return a measurement that ends now. With n = 0 the first note has the reason for no samples."""
         unit, how = self.table[name]
         return Measurement(name, value, unit, n, round(window_s, 3), jsonl.now(), how, short(notes))
 
-    def unseen(self, why: str) -> list[Measurement]:
-        """Return all of them as not seen."""
-        return [self.seen(name, 0, n=0, window_s=0.0, notes=(why,)) for name in self.table]
+    def unobservable(self, why: str) -> list[Measurement]:
+        """Return all of them without samples, with the reason."""
+        return [self.measurement(name, 0, n=0, window_s=0.0, notes=(why,)) for name in self.table]

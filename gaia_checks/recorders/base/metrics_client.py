@@ -1,4 +1,4 @@
-"""What the server tells of itself at /metrics."""
+"""Reads the server's own metrics at /metrics."""
 
 import httpx
 
@@ -8,30 +8,28 @@ from gaia_checks.target.prometheus_text import Exposition
 METRICS = "/metrics"
 
 
-class Unseen(Exception):
-    """Why one sample could not be taken. Its text holds no secret."""
+class NoSample(Exception):
+    """Why one sample could not be taken. Its text contains no secret."""
 
 
 async def read(http: httpx.AsyncClient) -> Exposition:
-    """Return what it tells now. Raises Unseen."""
+    """Return the current metrics. Raises NoSample."""
     try:
         response = await http.get(METRICS)
         if response.status_code != 200:
-            raise Unseen(f"GET {METRICS}: status {response.status_code} instead of 200")
+            raise NoSample(f"GET {METRICS}: status {response.status_code} instead of 200")
         return prometheus_text.read(response.text)
     except httpx.HTTPError as error:
-        raise Unseen(f"GET {METRICS}: no answer: {type(error).__name__} {error}") from error
+        raise NoSample(f"GET {METRICS}: no answer: {type(error).__name__} {error}") from error
     except ValueError as error:
-        raise Unseen(f"GET {METRICS}: {error}") from error
+        raise NoSample(f"GET {METRICS}: {error}") from error
 
 
-def gauge(said: Exposition, name: str) -> float:
-    """Return the one sample of a gauge. Raises Unseen, also for several: which of them would it be? Pure."""
-    samples = said.samples.get(name)
+def gauge(exposition: Exposition, name: str) -> float:
+    """Return the one sample of a gauge. Raises NoSample, also for several, as the right one is unknown. Pure."""
+    samples = exposition.samples.get(name)
     if not samples:
-        raise Unseen(f"GET {METRICS}: the gauge {name} is missing")
+        raise NoSample(f"GET {METRICS}: the gauge {name} is missing")
     if len(samples) > 1:
-        raise Unseen(
-            f"GET {METRICS}: the gauge {name} is told {len(samples)} times; one series without labels is expected"
-        )
+        raise NoSample(f"GET {METRICS}: the gauge {name} has {len(samples)} series; one without labels is expected")
     return samples[0].value

@@ -1,6 +1,6 @@
-"""A look's timeline: `timelines/<look>.jsonl`, about one record per second, written as the look goes on.
+"""A look's timeline: `timelines/<look>.jsonl`, about one record per second, written while the recorder runs.
 
-Beside it, for the gate that is watching, what was seen so far: it ends the gate when that has certainly failed already.
+Beside it, the measurements so far: the gate reads them and stops early when one can no longer pass.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ class Timeline:
     """The file of one look. A record is `{"t", "of", "worst", <name>_<unit>: number, ...}`."""
 
     def __init__(self, folder: Path, look: str, of_s: float, so_far: Path | None = None) -> None:
-        """Write below `folder`; `of_s` is how long the look is to last, in seconds.
+        """Write below `folder`; `of_s` is the planned window in seconds.
 
-        `so_far` is the folder for what was seen so far, which is no evidence.
+        `so_far` is the folder for the measurements so far, which are no evidence.
         """
         self._path = folder / "timelines" / f"{look}.jsonl"
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,11 +24,11 @@ class Timeline:
         self._so_far = so_far / f"{look}.json" if so_far else None
 
     def add(self, t_s: float, worst: str, *, so_far: Sequence[Measurement] = (), **numbers: float) -> None:
-        """Add what stands `t_s` seconds after the start; `worst` is for people, in a few words.
+        """Add the state `t_s` seconds after the start; `worst` is a short summary for people.
 
-        `so_far` are measurements of the look that can only get worse until it ends.
+        `so_far` are measurements that can only get worse until the end.
         """
         rounded = {name: round(value, 3) for name, value in numbers.items()}
         jsonl.append(self._path, {"t": round(t_s, 3), "of": self._of_s, "worst": worst, **rounded})
         if self._so_far:
-            files.replace(self._so_far, [seen.to_json() for seen in so_far])
+            files.replace(self._so_far, [measurement.to_json() for measurement in so_far])

@@ -1,1 +1,1 @@
-"""The recorder of the limits: bursts of requests and their headers."""
+"""The limits recorder: bursts of requests and their headers."""

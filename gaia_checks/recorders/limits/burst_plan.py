@@ -1,17 +1,17 @@
-"""What the look at limits asks, and when. Pure.
+"""What the limits recorder sends, and when. Pure.
 
-Every key is under rules of its own, and each is asked in a way that one kind of limiter does not survive:
+Every key has rules of its own, and its requests expose one kind of wrong limiter:
 
-- `hot`, `left`, `right`: as many connections at once as there are, for a little more than the limit. Who checks first
-  and counts later admits too many; who counts refusals as well has no room a window later.
-- `calm` is asked between them, and never for more than it may: who mixes keys up refuses it.
-- `edge`: one, then the rest of the limit late in the window, then a little after it. Who counts by fixed windows,
-  wherever they begin, or fills a bucket drop by drop admits too many at one of these moments.
-- `steady`: one after the other, a little more often than allowed: each comes back a window after one before it.
+- `hot`, `left`, `right`: all connections at once, for a little more than the limit. A limiter that checks first
+  and counts later admits too many; one that counts refusals as well has no room a window later.
+- `calm` is sent between them, never above its limit: a limiter that mixes up keys refuses it.
+- `edge`: one, then the rest of the limit late in the window, then a little after it. A fixed-window limiter,
+  wherever its windows start, or a token bucket admits too many at one of these moments.
+- `steady`: one after the other, a little more often than allowed: each slot is free again a window later.
 - `pair`: a limit per second and one per minute. What one of them refuses must not be counted by the other.
-- `minute`, `hour`: filled at once and asked again and again: before the first may leave, just after it, a window later.
+- `minute`, `hour`: filled at once, then requested repeatedly: before the first expires, just after it, a window later.
 
-Refusals are few on purpose: more than 100 within a minute would set off the server's alert, which is the soak's to do.
+Refusals are few on purpose: more than 100 within a minute would trigger the server's alert, which the soak does.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,13 +21,13 @@ from itertools import chain
 WINDOW_S = {"requests_per_second": 1, "requests_per_minute": 60, "requests_per_hour": 3600}
 
 _ROUNDS_S = (0.2, 2.7, 20.0, 40.0, 66.0, 80.0, 100.0, 117.0)
-"""When all that takes about two seconds is done; not while windows of a minute move on."""
+"""Start times of the two-second rounds; none while windows of a minute expire."""
 
 ENDS_S = 125.0
-"""A look that lasts longer has nothing more to ask."""
+"""The plan ends here; a longer window sends nothing more."""
 
 _MARGIN_S = 0.3
-"""What is asked last is answered within the window."""
+"""The last request is answered within the window."""
 
 _CALM = ("calm",) * 2
 
@@ -47,14 +47,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Salvo:
-    """Requests that leave at one moment, each on a connection of its own."""
+    """A burst: requests that leave at one moment, each on a connection of its own."""
 
     at_s: float  # after the start
-    keys: tuple[str, ...]  # whom they are for, in the order in which they leave
+    keys: tuple[str, ...]  # of the requests, in the order in which they leave
 
 
 def rules(clients: int) -> Mapping[str, tuple[Rule, ...]]:
-    """Return the limits of every key; `clients` requests leave at once, at most."""
+    """Return the limits of every key; at most `clients` requests leave at once."""
 
     def second(limit: int) -> Rule:
         return Rule("requests_per_second", limit)
@@ -73,11 +73,11 @@ def rules(clients: int) -> Mapping[str, tuple[Rule, ...]]:
 
 
 def plan(clients: int, window_s: float) -> list[Salvo]:
-    """Return all salvos that fit into a look of `window_s`, by their time."""
+    """Return all bursts that fit into `window_s`, by their time."""
     rounds = chain.from_iterable(_round(number, at_s, clients) for number, at_s in enumerate(_ROUNDS_S))
     long = chain.from_iterable(_several(key, times) for key, times in _LONG.items())
     return sorted(
-        (salvo for salvo in chain(rounds, long) if salvo.at_s <= window_s - _MARGIN_S), key=lambda salvo: salvo.at_s
+        (burst for burst in chain(rounds, long) if burst.at_s <= window_s - _MARGIN_S), key=lambda burst: burst.at_s
     )
 
 
@@ -88,7 +88,7 @@ def _round(number: int, at_s: float, clients: int) -> Iterator[Salvo]:
 
 
 def _race(at_s: float, racing: tuple[str, ...]) -> Iterator[Salvo]:
-    """Full at once; still full half a window later; full at once again just after it."""
+    """Fill the limit at once; still full half a window later; fill it again just after the window."""
     yield Salvo(at_s, racing + _CALM)
     yield Salvo(at_s + 0.55, tuple(dict.fromkeys(racing)) + _CALM)
     yield Salvo(at_s + 1.06, racing + _CALM)
@@ -121,4 +121,4 @@ _LONG: Mapping[str, Mapping[float, int]] = {
     },
     "hour": {0.9: 6, 3.1: 6, 30.0: 1, 63.0: 1, 98.0: 1, 123.5: 1},
 }  # fmt: skip
-"""Seconds since the start -> how many are asked at once."""
+"""Seconds since the start -> how many requests leave at once."""

@@ -1,8 +1,8 @@
-"""What the headers of an answer tell about limits, and what they must tell. Pure.
+"""Checks the rate-limit headers of answers against what the client knows. Pure.
 
-What a client knows of a key (when each request was sent and answered, and how) bounds what was counted when the
-server decided: an admission that was answered before and is recent enough surely was, one that was sent before the
-answer came may have been. A header is wrong when nothing between these bounds explains it.
+What a client knows of a key (when each request was sent and answered, and how) bounds the server's count when it
+decided: an admission that was answered before and is recent enough certainly counted, one that was sent before the
+answer came may have counted. A header is wrong when no count between these bounds explains it.
 """
 
 import math
@@ -17,10 +17,10 @@ POLICY, LIMITS, RETRY = "RateLimit-Policy", "RateLimit", "Retry-After"
 X_LIMIT, X_REMAINING, X_RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
 
 SLACK_S = 0.1
-"""How far the server's clock and ours may go apart during a look: 500 ppm of two minutes, and some."""
+"""How far the server's clock and ours may drift apart during a recording: 500 ppm of two minutes, and a margin."""
 
 CLOCKS_APART_S = 300.0
-"""A server whose clock differs by more tells its clients nothing by seconds since the epoch."""
+"""With a larger clock difference, seconds since the epoch are useless to the server's clients."""
 
 _ITEM = r'"[^"]+"(?:\s*;\s*[a-z*][a-z0-9_.*-]*(?:=[^;,\s]+)?)*'  # of a list of strings, RFC 9651
 _LIST = re.compile(rf"{_ITEM}(?:\s*,\s*{_ITEM})*")
@@ -29,16 +29,16 @@ _NUMBER = re.compile(r"[0-9]{1,15}")
 
 Rules = Mapping[str, Rule]
 Numbers = Mapping[str, Mapping[str, int]]
-"""Both by the names of rules."""
+"""Both are keyed by rule name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer to a request of one key."""
+class Exchange:
+    """One request of a key and its answer."""
 
     sent_s: float
     received_s: float  # infinity: no answer came
-    admitted: bool | None  # None: it is not known
+    admitted: bool | None  # None: unknown
     headers: Mapping[str, str]  # by lower-case name
 
 
@@ -58,33 +58,32 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a rule may stand right after a decision."""
+    """The possible state of a rule right after a decision."""
 
     remaining: Span
-    grows_at_s: Span  # when what remains grows next, on our clock
+    grows_at_s: Span  # when the remaining number grows next, on our clock
     grows_after_s: Span  # the same from the decision on, in whole seconds, rounded up
 
 
 class _Wrong(Exception):
-    """A sentence about what is wrong."""
+    """What is wrong with a header."""
 
 
 def refused_by(headers: Mapping[str, str]) -> set[str]:
-    """Return the names of the rules that have nothing left, as far as the headers can be read."""
+    """Return the names of the rules that have nothing left, as far as the headers are readable."""
     return {name for name, numbers in _items(headers.get(LIMITS.lower(), "")).items() if numbers.get("r") == 0}
 
 
-def wrong(told: Sequence[Told], rules: Rules, epoch_s: float) -> list[str | None]:
+def wrong(exchanges: Sequence[Exchange], rules: Rules, epoch_s: float) -> list[str | None]:
     """Say what is wrong with the headers of each answer of one key, None where nothing is.
 
-    `rules` are all that we know the key to be under; others may apply as well. `epoch_s` is the time since the epoch at
-    the zero of our clock.
+    `rules` are the key's known rules; others may apply as well. `epoch_s` is the epoch time at the zero of our clock.
     """
     found: list[str | None] = []
     resets: list[Span | None] = []
-    for own in told:
+    for own in exchanges:
         try:
-            resets.append(_checked(own, told, rules) if own.admitted is not None else None)
+            resets.append(_checked(own, exchanges, rules) if own.admitted is not None else None)
             found.append(None)
         except _Wrong as error:
             resets.append(None)
@@ -97,10 +96,10 @@ def wrong(told: Sequence[Told], rules: Rules, epoch_s: float) -> list[str | None
     return found
 
 
-def standing(own: Told, told: Iterable[Told], rule: Rule) -> Standing:
-    """Return where a rule may stand after the decision about one of `told`."""
+def standing(own: Exchange, exchanges: Iterable[Exchange], rule: Rule) -> Standing:
+    """Return the possible state of a rule after the decision about `own`, one of `exchanges`."""
     limit, window_s = rule.limit, rule.window_s
-    others = [each for each in told if each is not own and each.admitted is not False]
+    others = [each for each in exchanges if each is not own and each.admitted is not False]
     maybe = [
         each for each in others if each.sent_s <= own.received_s and each.received_s >= own.sent_s - window_s - SLACK_S
     ]
@@ -121,10 +120,10 @@ def standing(own: Told, told: Iterable[Told], rule: Rule) -> Standing:
 
 
 class _Headers:
-    """The headers of one answer, of which each is needed. All methods raise _Wrong."""
+    """The headers of one answer, all required. All methods raise _Wrong."""
 
-    def __init__(self, told: Told) -> None:
-        self._values = told.headers
+    def __init__(self, exchange: Exchange) -> None:
+        self._values = exchange.headers
 
     def number(self, name: str) -> int:
         """Return a whole number."""
@@ -133,7 +132,7 @@ class _Headers:
         return int(value)
 
     def items(self, name: str) -> Numbers:
-        """Return what is said of each named limit."""
+        """Return the parameters of each named limit."""
         if not (found := _items(value := self._value(name))):
             raise _Wrong(f"{name} is {value!r}, no list of named limits")
         return found
@@ -144,18 +143,18 @@ class _Headers:
         return value
 
 
-def _checked(own: Told, told: Sequence[Told], rules: Rules) -> Span | None:
-    """Return within what X-RateLimit-Reset puts the zero of our clock, None if it is another's. Raises _Wrong."""
-    said = _Headers(own)
-    policies, limits = said.items(POLICY), said.items(LIMITS)
-    standings = {name: standing(own, told, rule) for name, rule in rules.items()}
+def _checked(own: Exchange, exchanges: Sequence[Exchange], rules: Rules) -> Span | None:
+    """Return where X-RateLimit-Reset puts the zero of our clock; None for a foreign rule. Raises _Wrong."""
+    headers = _Headers(own)
+    policies, limits = headers.items(POLICY), headers.items(LIMITS)
+    standings = {name: standing(own, exchanges, rule) for name, rule in rules.items()}
     for name, rule in rules.items():
         _within(POLICY, name, policies, {"q": _only(rule.limit), "w": _only(rule.window_s)})
         _within(LIMITS, name, limits, {"r": standings[name].remaining, "t": standings[name].grows_after_s})
     if own.admitted is False:
-        _retry(said.number(RETRY), limits, standings)
-    tightest = _tightest(said.number(X_LIMIT), said.number(X_REMAINING), policies, limits)
-    reset = said.number(X_RESET)  # rounded up
+        _retry(headers.number(RETRY), limits, standings)
+    tightest = _tightest(headers.number(X_LIMIT), headers.number(X_REMAINING), policies, limits)
+    reset = headers.number(X_RESET)  # rounded up
     if not tightest <= standings.keys():
         return None
     grows = [standings[name].grows_at_s for name in tightest]
@@ -171,7 +170,7 @@ def _within(header: str, name: str, found: Numbers, spans: Mapping[str, Span]) -
 
 
 def _retry(after_s: int, limits: Numbers, standings: Mapping[str, Standing]) -> None:
-    """Retry-After is when the last of the rules that refuse would admit; at least a second."""
+    """Check that Retry-After is when the last of the refusing rules would admit; at least a second."""
     refusing = {name for name, numbers in limits.items() if numbers.get("r") == 0}
     if not refusing:
         raise _Wrong(f"{LIMITS} says that every rule has some left")
@@ -183,7 +182,7 @@ def _retry(after_s: int, limits: Numbers, standings: Mapping[str, Standing]) -> 
 
 
 def _tightest(x_limit: int, x_remaining: int, policies: Numbers, limits: Numbers) -> set[str]:
-    """Return the rules that the X- headers may be about: those of this limit that have least left."""
+    """Return the rules that the X- headers may describe: those of this limit with the least left."""
     least = min(numbers.get("r", math.inf) for numbers in limits.values())
     found = {
         name
@@ -210,11 +209,11 @@ def _items(text: str) -> dict[str, dict[str, int]]:
 
 
 def _agreed(spans: Sequence[Span], near: float) -> float:
-    """Return the middle of what most of the spans hold; `near` if there is none, or it is too far from that."""
+    """Return the middle of what most spans contain; `near` if there is none, or if it is too far from that."""
     steps = sorted([(span.low, 0) for span in spans] + [(span.high, 1) for span in spans])
     if not steps:
         return near
-    held = list(accumulate(-1 if ends else 1 for _, ends in steps))
-    most = held.index(max(held))
+    overlaps = list(accumulate(-1 if ends else 1 for _, ends in steps))
+    most = overlaps.index(max(overlaps))
     middle = (steps[most][0] + steps[most + 1][0]) / 2
     return middle if abs(middle - near) <= CLOCKS_APART_S else near

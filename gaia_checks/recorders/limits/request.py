@@ -1,7 +1,7 @@
-"""One request on a connection of its own, which is open before: so it leaves exactly when it is told to.
+"""One request on a connection of its own, opened beforehand: so it leaves exactly when it is sent.
 
-Many of them leave within a millisecond and race; each notes when it was sent and when its answer was whole. A
-connection that serves one request only is never one that the server has meanwhile closed.
+Many of them leave within a millisecond and race; each records when it was sent and when its answer was complete. A
+connection that serves a single request was never closed by the server as idle.
 """
 
 import asyncio
@@ -19,41 +19,41 @@ from gaia_checks.target.client import CONNECT_S, READ_S, websocket_headers
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back, and when, on the loop's monotonic clock."""
+    """The response and its time on the loop's monotonic clock."""
 
     received_s: float  # infinity: no answer came
     status: int | None  # None: no answer came
     headers: Mapping[str, str]  # by lower-case name
-    why: str = ""  # there is no answer
+    why: str = ""  # the reason for no answer
 
 
-class Door:
-    """Where questions are asked: the target's address and what every request to it says. Made once."""
+class Endpoint:
+    """The target's address and the request head that all requests share. Made once."""
 
     def __init__(self, target: Target, path: str) -> None:
-        """`path` is asked for, with the target's token if there is one."""
+        """Prepare requests for `path`, with the target's token if there is one."""
         url = httpx.URL(target.base_url)
         self._host, self._port = url.host, url.port or (443 if url.scheme == "https" else 80)
-        self._tls = httpx.create_ssl_context() if url.scheme == "https" else None  # believes what all looks believe
+        self._tls = httpx.create_ssl_context() if url.scheme == "https" else None  # trusts what the other clients trust
         there = url.path.rstrip("/") + contract.path(target.names, path)
         lines = [f"GET {there} HTTP/1.1", f"Host: {url.netloc.decode()}", "Connection: close"]
         self._head = [*lines, *(f"{name}: {value}" for name, value in websocket_headers(target).items())]
 
-    async def open(self, key: str) -> "Question":
-        """Connect for one request of an API key. Never raises for the server: the question tells."""
+    async def open(self, key: str) -> "PendingRequest":
+        """Connect for one request of an API key. Never raises for the server: the request's reply has the reason."""
         request = "\r\n".join([*self._head, f"X-API-Key: {key}", "", ""]).encode()
-        question = Question(request)
+        pending_request = PendingRequest(request)
         try:
             async with asyncio.timeout(CONNECT_S):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: question, self._host, self._port, ssl=self._tls
+                    lambda: pending_request, self._host, self._port, ssl=self._tls
                 )
         except (OSError, TimeoutError) as error:
-            question.fail(f"cannot connect: {error or type(error).__name__}")
-        return question
+            pending_request.fail(f"cannot connect: {error or type(error).__name__}")
+        return pending_request
 
 
-class Question(asyncio.Protocol):
+class PendingRequest(asyncio.Protocol):
     """One request and its answer."""
 
     def __init__(self, request: bytes) -> None:
@@ -68,29 +68,29 @@ class Question(asyncio.Protocol):
 
     @property
     def reply(self) -> Reply | None:
-        """What came of it; None as long as that is open."""
+        """The outcome; None while it is pending."""
         return self._reply.result() if self._reply.done() else None
 
     def send(self) -> None:
-        """Let the request leave now."""
+        """Send the request now."""
         self.sent_s = self._loop.time()
         if self._transport is not None and not self._reply.done():
             self._transport.write(self._request)
             self._clock = self._loop.call_later(READ_S, self.fail, f"no answer within {READ_S:g} s")
 
     async def wait(self) -> None:
-        """Wait until it is known what came of it."""
+        """Wait for the outcome."""
         await asyncio.wait([self._reply])
 
     def close(self) -> None:
-        """Let go of the connection, whatever came of it."""
+        """Close the connection, whatever the outcome."""
         if self._clock is not None:
             self._clock.cancel()
         if self._transport is not None:
             self._transport.close()
 
     def fail(self, why: str) -> None:
-        """There will be no answer."""
+        """Record that there is no answer, and why."""
         self._end(Reply(math.inf, None, {}, why))
 
     def _end(self, reply: Reply) -> None:
@@ -98,7 +98,7 @@ class Question(asyncio.Protocol):
         if not self._reply.done():
             self._reply.set_result(reply)
 
-    # what asyncio calls
+    # called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
@@ -106,17 +106,17 @@ class Question(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Read on."""
+        """Parse the next bytes."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self.fail(f"what came is no HTTP answer: {error}")
+            self.fail(f"invalid HTTP response: {error}")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Without an answer until now there is none."""
+        """Fail when no answer arrived before."""
         self.fail(f"the connection was closed without an answer{f': {exc}' if exc else ''}")
 
-    # what httptools calls
+    # called by httptools
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; lines of one name are joined (RFC 9110, section 5.3)."""
@@ -124,7 +124,7 @@ class Question(asyncio.Protocol):
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_message_complete(self) -> None:
-        """Take the whole answer; an interim one (1xx) is not it."""
+        """Take the complete answer; skip an interim one (1xx)."""
         if self._parser.get_status_code() >= 200:
             self._end(Reply(self._loop.time(), self._parser.get_status_code(), self._headers))
         else:

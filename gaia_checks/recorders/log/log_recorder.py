@@ -1,4 +1,4 @@
-"""The server's log from the start of its process: errors and tracebacks, until the window is over."""
+"""The server's log from the start of its process: errors and tracebacks, until the window ends."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,9 @@ from dataclasses import replace
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base import process_start
 from gaia_checks.recorders.base.measurement_table import Measures
-from gaia_checks.recorders.base.metrics_client import Unseen
-from gaia_checks.recorders.base.process_start import Beginning
-from gaia_checks.recorders.base.sampling import told_within
+from gaia_checks.recorders.base.metrics_client import NoSample
+from gaia_checks.recorders.base.process_start import ProcessStart
+from gaia_checks.recorders.base.sampling import stopped_within
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.log import log_source
 from gaia_checks.recorders.log.log_source import Source
@@ -18,7 +18,7 @@ from gaia_checks.target.unobservable import HERE, LOG, unseen
 
 MEASURES = Measures(
     {
-        "log.read_from_start": ("bool", "whether what was read of the log reaches back to the start of the process"),
+        "log.read_from_start": ("bool", "whether the log was read from the start of the process"),
         "log.errors": ("lines", "lines of level error or above since the process started"),
         "log.tracebacks": ("lines", "lines with a traceback since the process started"),
     }
@@ -28,41 +28,41 @@ _POLL_S = 0.25
 _RECORD_EVERY_S = 1.0
 
 
-async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float) -> list[Measurement]:
-    """Read everything since the process started, and follow it until the process is `window_s` old.
+async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, window_s: float) -> list[Measurement]:
+    """Read the log since the process started, and follow it until the process is `window_s` old.
 
-    The log of an older process is read up to now. Where its beginning cannot be seen, nothing is decided.
+    The log of an older process is read up to now. Without the log's start there is no decision.
     """
     if target.log is None:
-        return MEASURES.unseen(_unseen(target))
+        return MEASURES.unobservable(_unobservable(target))
     try:
-        began = await process_start.of(target)
-    except Unseen as why:
-        return MEASURES.unseen(_unseen(target, f"when the process began is not told: {why}"))
-    reading = Reading(began.created_s)
+        start = await process_start.of(target)
+    except NoSample as why:
+        return MEASURES.unobservable(_unobservable(target, f"the process start is not reported: {why}"))
+    reading = Reading(start.created_s)
     try:
         with contextlib.closing(log_source.of(target.log, reading.begins_before)) as lines:
-            age_s = await _follow(began.age_s, window_s, lines, reading, timeline, told)
+            age_s = await _follow(start.age_s, window_s, lines, reading, timeline, stop)
     except OSError as error:
-        return MEASURES.unseen(_unseen(target, f"{target.log}: cannot be read: {error.strerror or error}"))
+        return MEASURES.unobservable(_unobservable(target, f"{target.log}: cannot be read: {error.strerror or error}"))
     missing = lines.lost or reading.missing_start()
-    return _measured(reading, began, age_s, _unseen(target, f"{target.log}: {missing}") if missing else None)
+    return _measured(reading, start, age_s, _unobservable(target, f"{target.log}: {missing}") if missing else None)
 
 
-def _unseen(target: Target, why: str = "") -> str:
+def _unobservable(target: Target, why: str = "") -> str:
     settings = (LOG,) if target.log else (LOG, HERE)
     return unseen(target, "the server's log since its start", *settings, why=why)
 
 
 async def _follow(
-    age_s: float, window_s: float, lines: Source, reading: Reading, timeline: Timeline, told: asyncio.Event
+    age_s: float, window_s: float, lines: Source, reading: Reading, timeline: Timeline, stop: asyncio.Event
 ) -> float:
-    """Read until the process, `age_s` old now, is `window_s` old, or we are told to end; return its age at the end.
+    """Read until the process, `age_s` old now, is `window_s` old, or until `stop`; return its age at the end.
 
-    What was there already is read in any case, unless it becomes known that it cannot be.
+    Existing lines are read in any case, unless they prove unreadable.
     """
     loop = asyncio.get_running_loop()
-    born_s = loop.time() - age_s  # on the clock that nobody sets
+    born_s = loop.time() - age_s  # on the monotonic clock
     recorded_s = -_RECORD_EVERY_S
     while True:
         age_s = loop.time() - born_s
@@ -72,7 +72,7 @@ async def _follow(
             recorded_s = age_s
             _record(timeline, min(age_s, window_s), reading)
         left_s = window_s - age_s if lines.up_to_now else _POLL_S
-        if over or await told_within(told, min(_POLL_S, left_s)):
+        if over or await stopped_within(stop, min(_POLL_S, left_s)):
             break
     for text in lines.last():
         reading.take(text)
@@ -80,7 +80,7 @@ async def _follow(
 
 
 async def _read(source: Source, reading: Reading) -> None:
-    """Take what came; what comes after all that was there before was written while we looked."""
+    """Take new lines; lines after the existing ones were written while the recorder ran."""
     for lines in source.lines():
         for text in lines:
             reading.take(text)
@@ -101,20 +101,22 @@ def _record(timeline: Timeline, t_s: float, reading: Reading) -> None:
     )
 
 
-def _measured(reading: Reading, began: Beginning, age_s: float, missing: str | None) -> list[Measurement]:
+def _measured(reading: Reading, start: ProcessStart, age_s: float, missing: str | None) -> list[Measurement]:
     notes = () if missing is None else (missing,)
-    seen = [
-        MEASURES.seen("log.read_from_start", missing is None, n=int(missing is None), window_s=age_s, notes=notes),
+    measurements = [
+        MEASURES.measurement(
+            "log.read_from_start", missing is None, n=int(missing is None), window_s=age_s, notes=notes
+        ),
         *_counted(reading, age_s, notes),
     ]
-    return [replace(measurement, how=f"{measurement.how}; {began.how}") for measurement in seen]
+    return [replace(measurement, how=f"{measurement.how}; {start.how}") for measurement in measurements]
 
 
 def _counted(reading: Reading, age_s: float, notes: tuple[str, ...] = ()) -> list[Measurement]:
-    said = [*reading.examples, *notes]
+    examples = [*reading.examples, *notes]
     undecided = reading.undecided_errors()
-    errors_n, errors_said = (0, [undecided, *said]) if undecided else (reading.lines, said)
+    errors_n, error_notes = (0, [undecided, *examples]) if undecided else (reading.lines, examples)
     return [
-        MEASURES.seen("log.errors", reading.errors, n=errors_n, window_s=age_s, notes=errors_said),
-        MEASURES.seen("log.tracebacks", reading.tracebacks, n=reading.lines, window_s=age_s, notes=said),
+        MEASURES.measurement("log.errors", reading.errors, n=errors_n, window_s=age_s, notes=error_notes),
+        MEASURES.measurement("log.tracebacks", reading.tracebacks, n=reading.lines, window_s=age_s, notes=examples),
     ]

@@ -1,4 +1,4 @@
-"""Where the lines of a log come from: a file of this machine, or one that ssh reads."""
+"""The source of a log's lines: a file of this machine, or one that ssh reads."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,24 +15,24 @@ class Source(Protocol):
     """A log that is being written."""
 
     lost: str | None
-    """Why some lines were not seen."""
+    """Why some lines are missing."""
 
     @property
     def up_to_now(self) -> bool:
-        """Whether all that was there at the beginning has been read."""
+        """Whether all lines that existed at the start have been read."""
 
     def lines(self) -> Iterator[list[str]]:
-        """Yield what came since the last call, some lines at a time. Raises OSError."""
+        """Yield the lines since the last call, some at a time. Raises OSError."""
 
     def last(self) -> list[str]:
-        """Return the line that has no end yet."""
+        """Return the unfinished last line."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the log."""
 
 
 def of(log: Log, begins_before: Callable[[list[str]], bool]) -> Source:
-    """Return the source of a log; `begins_before` is for `tail.Tail`. Raises OSError when there is no way to it."""
+    """Return the source of a log; `begins_before` is for `tail.Tail`. Raises OSError when it is unreachable."""
     return ssh_tail.Remote(log) if log.host else Tail(Path(log.path), begins_before)
 
 

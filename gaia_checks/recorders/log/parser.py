@@ -1,8 +1,8 @@
-"""Which lines of a log belong to a process, and which of them are errors. Pure.
+"""Finds the log lines that belong to a process, and which of them are errors. Pure.
 
-Several processes may write to one log, one after the other. A log is only appended to, so everything behind the
-first line that is as young as the process counts as its own, whatever time a later line claims. In a hand-over
-that includes the last words of the server before it.
+Several processes may write to one log, one after the other. A log is append-only, so every line after the first
+line as young as the process counts as its own, whatever time a later line claims. In a hand-over that includes the
+last lines of the previous server.
 """
 
 import json
@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 
 ERROR_LEVELS = frozenset({"error", "err", "critical", "crit", "fatal", "panic", "alert", "emergency", "emerg"})
-"""Levels that count, in lower case: those of Python, of syslog and of what others write."""
+"""Error levels in lower case: those of Python, of syslog and of other loggers."""
 
 TRACEBACK = "Traceback (most recent call last)"
 
 STARTING_S = 30.0
-"""A server is ready, and has long said something, so soon after its process began."""
+"""Within this time after its process started, a server is ready and has logged its first line."""
 
-_TOLERANCE_S = 1.0  # between the clock that starts processes and the one that stamps lines
+_TOLERANCE_S = 1.0  # between the clock of process starts and that of log lines
 _EXAMPLES = 5
 _PLAIN_ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL|PANIC)\b")
 
@@ -29,44 +29,44 @@ _PLAIN_ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL|PANIC)\b")
 class Line:
     """One line of a log."""
 
-    time_s: float | None  # seconds since the epoch; None where it says none
+    time_s: float | None  # seconds since the epoch; None without a time
     error: bool
     traceback: bool
-    levelled: bool | None  # whether its JSON says a level as text; None where it is no JSON
+    levelled: bool | None  # whether its JSON has a level as text; None for no JSON
 
 
 def parse(text: str) -> Line:
-    """Read a JSON line `time, level, msg, ...`; where no text says the level, the line is judged by the words in it."""
-    shouted, traceback = bool(_PLAIN_ERROR.search(text)), TRACEBACK in text
+    """Read a JSON line `time, level, msg, ...`; without a level as text, the words in the line decide."""
+    error_word, traceback = bool(_PLAIN_ERROR.search(text)), TRACEBACK in text
     record = _object(text)
     if record is None:
-        return Line(None, shouted, traceback, None)
+        return Line(None, error_word, traceback, None)
     time_s, level = _time_s(record.get("time")), record.get("level")
     if isinstance(level, str):
         return Line(time_s, level.lower() in ERROR_LEVELS, traceback, levelled=True)
-    return Line(time_s, shouted, traceback, levelled=False)
+    return Line(time_s, error_word, traceback, levelled=False)
 
 
 @dataclass(slots=True)
 class Reading:
-    """What was read so far of the lines of the process that was created at `created_s` (epoch)."""
+    """The lines read so far of the process created at `created_s` (epoch)."""
 
     created_s: float
     lines: int = 0
     errors: int = 0
     tracebacks: int = 0
-    levelled: int = 0  # JSON lines that say a level as text
-    unlevelled: int = 0  # JSON lines that do not
+    levelled: int = 0  # JSON lines with a level as text
+    unlevelled: int = 0  # JSON lines without
     examples: list[str] = field(default_factory=list)  # the first few errors and tracebacks
-    older: bool = False  # lines of earlier processes stand before its own
-    first_s: float | None = None  # the time of its first line that says one
-    _begun: bool = False
-    _undecided: list[tuple[str, Line]] = field(default_factory=list)  # timeless lines at the log's very beginning
+    older: bool = False  # lines of earlier processes precede its own
+    first_s: float | None = None  # the time of its first line with a time
+    _started: bool = False
+    _undecided: list[tuple[str, Line]] = field(default_factory=list)  # lines without a time at the log's start
 
     def take(self, text: str) -> None:
         """Read the next line."""
         line = parse(text)
-        if self._begun or (line.time_s is not None and self._as_young(line.time_s)):
+        if self._started or (line.time_s is not None and self._as_young(line.time_s)):
             self.follow()
             self._count(text, line)
         elif line.time_s is not None:
@@ -76,42 +76,44 @@ class Reading:
             self._undecided.append((text, line))
 
     def follow(self) -> None:
-        """From here on every line is the process's own: it was written while we looked, or behind its first."""
-        self._begun = True
+        """Count every further line as the process's own: it is written while the recorder runs, or after its first."""
+        self._started = True
         for text, line in self._undecided:
             self._count(text, line)
         self._undecided.clear()
 
     def begins_before(self, lines: Iterable[str]) -> bool:
-        """Whether the first of `lines` that says a time was written before the process began."""
+        """Whether the first of `lines` with a time was written before the process started."""
         times = (line.time_s for line in map(parse, lines))
         first_s = next((time_s for time_s in times if time_s is not None), None)
         return first_s is not None and not self._as_young(first_s)
 
     def missing_start(self) -> str | None:
-        """Say why the process's first line may not be among what was read; None when it surely is.
+        """Return why the process's first line may be missing; None when it was certainly read.
 
-        It is when the lines of an earlier process stand before it, or when the first line is so young that the
-        process was just starting.
+        It was read when lines of an earlier process precede it, or when the first line is so young that the process
+        was just starting.
         """
         if not self.lines:
-            return "the log holds no line since the process started"
+            return "the log has no line since the process started"
         if self.older:
             return None
         if self.first_s is None:
-            return "no line of the log says when it was written"
+            return "no line of the log has a time"
         late_s = self.first_s - self.created_s
-        return None if late_s <= STARTING_S else f"the log begins {late_s:.0f} s after the process: its start is gone"
+        return (
+            None if late_s <= STARTING_S else f"the log begins {late_s:.0f} s after the process: its start is missing"
+        )
 
     def undecided_errors(self) -> str | None:
-        """Say why it is not known whether a line is an error; None when it is, or when one surely was.
+        """Return why errors cannot be recognised; None when they can, or when one was found.
 
-        A server whose JSON never says a level as text tells its errors in a way that we do not read.
+        A server whose JSON never has a level as text reports its errors in a format unknown here.
         """
         if self.errors or self.levelled or not self.unlevelled:
             return None
         return (
-            "no JSON line of the log has a `level` that is text, so no error would be seen; "
+            "no JSON line of the log has a `level` that is text, so no error can be recognised; "
             'let the server log "level": "error" (docs/contract.md)'
         )
 

@@ -1,7 +1,7 @@
-"""The lines of a log from its beginning on, and across its rotation, by renaming as well as by copy and truncate.
+"""Follows a log from its start across rotation, by renaming as well as by copy and truncate.
 
-`server.log` is the newest part, `server.log.1` the one before it, and so on. A part is known again by its first
-bytes, whatever it is called by now.
+`server.log` is the newest part, `server.log.1` the one before it, and so on. A part is recognised by its
+first bytes, whatever its name is now.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,36 +14,36 @@ _LONGEST_LINE = 1024 * 1024
 
 
 class Pieces:
-    """Whole lines out of pieces of bytes."""
+    """Splits chunks of bytes into lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def take(self, piece: bytes) -> list[str]:
-        """Return the lines that have come to their end; empty ones are left out."""
+        """Return the finished lines, without empty ones."""
         *whole, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > _LONGEST_LINE:
             whole, self._rest = [*whole, self._rest], b""
         return [line.decode(errors="replace") for line in whole if line.strip()]
 
     def last(self) -> list[str]:
-        """Return the line that has no end yet."""
+        """Return the unfinished last line."""
         rest, self._rest = self._rest, b""
         return [rest.decode(errors="replace")] if rest else []
 
 
 class Tail:
-    """A log that is being written, as a file of this machine."""
+    """A log file on this machine that is still being written."""
 
     up_to_now = True
-    """Whether all that was there has been read, once `lines` was called."""
+    """Whether all existing lines have been read, once `lines` was called."""
 
     def __init__(self, log: Path, begins_before: Callable[[list[str]], bool]) -> None:
-        """Begin with the newest part whose first lines are older than what is looked for, or with the oldest part.
+        """Start with the newest part whose first lines predate the process, or with the oldest part.
 
-        `begins_before` says that of a part's first lines.
+        `begins_before` decides that from a part's first lines.
         """
-        self.lost: str | None = None  # why some lines were not seen
+        self.lost: str | None = None  # why some lines are missing
         self._log = log
         self._begins_before = begins_before
         self._head: bytes | None = None  # of the part that was read last; None before the first
@@ -51,7 +51,7 @@ class Tail:
         self._pieces = Pieces()
 
     def lines(self) -> Iterator[list[str]]:
-        """Yield what came since the last call, some lines at a time. Raises OSError."""
+        """Yield the lines since the last call, some at a time. Raises OSError."""
         try:
             newest = self._log.open("rb")
         except FileNotFoundError:  # not there yet, or between the two steps of a rotation
@@ -65,14 +65,14 @@ class Tail:
             self._head = _head(newest, self._offset)
 
     def last(self) -> list[str]:
-        """Return the line that has no end yet."""
+        """Return the unfinished last line."""
         return self._pieces.last()
 
     def close(self) -> None:
-        """Let go; no file is open between two calls."""
+        """Do nothing: no file is open between two calls."""
 
     def _missed(self, newest: BinaryIO) -> list[tuple[Path, int]]:
-        """Return the older parts that are to be read first, oldest first, and from where."""
+        """Return the older parts to read first, oldest first, with their offsets."""
         if self._head is None:
             return [(part, 0) for part in reversed(self._further_back())]
         if newest.seek(0, 2) >= self._offset and _head(newest, len(self._head)) == self._head:

@@ -1,7 +1,7 @@
-"""The server's database connections: its pool by its own metrics, its sessions by PostgreSQL's word, sampled.
+"""Samples the server's database connections: its pool from its own metrics, its sessions from PostgreSQL.
 
-Only what lasts is held against the server: while a pool grows by a connection, or somebody else has the core,
-requests wait for some milliseconds, and a sample that falls into them does not say that the pool is too small.
+Only lasting values count: while a pool opens a connection, or another process uses the CPU, requests wait for some
+milliseconds, and a sample in that time does not mean that the pool is too small.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ import psycopg
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base import metrics_client
 from gaia_checks.recorders.base.measurement_table import Measures
-from gaia_checks.recorders.base.metrics_client import METRICS, Unseen
+from gaia_checks.recorders.base.metrics_client import METRICS, NoSample
 from gaia_checks.recorders.base.sampling import Coverage, ticks
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.client import CONNECT_S, async_client
 from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.unobservable import DATABASE, TOLD, unseen
+from gaia_checks.target.unobservable import DATABASE, METRIC, unseen
 
 MEASURES = Measures(
     {
@@ -59,7 +59,7 @@ Sample = TypeVar("Sample")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The server's pool at one moment, as it says itself."""
+    """The server's pool at one moment, from its own metrics."""
 
     in_use: float
     waiting: float
@@ -68,7 +68,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """The server's sessions at one moment, as PostgreSQL says."""
+    """The server's sessions at one moment, from PostgreSQL."""
 
     count: int
     idle_in_transaction: int
@@ -77,12 +77,12 @@ class Sessions:
 
 @dataclass(slots=True)
 class Lasting:
-    """What a number has not fallen below at the last IN_A_ROW samples. Pure."""
+    """The minimum of the last IN_A_ROW samples. Pure."""
 
     row: deque[float] = field(default_factory=lambda: deque(maxlen=IN_A_ROW))
 
     def add(self, value: float) -> float:
-        """Take the next sample; return what has lasted until now, 0 while there are too few samples to say."""
+        """Take the next sample; return the lasting value, 0 while there are too few samples."""
         self.row.append(value)
         return min(self.row) if len(self.row) == IN_A_ROW else 0.0
 
@@ -98,7 +98,7 @@ class Worst:
     _waiting: Lasting = field(default_factory=Lasting)
 
     def add(self, pool: Pool | None, sessions: Sessions | None) -> None:
-        """Take one moment's samples; None where there is none."""
+        """Take the samples of one moment; None for a missing one."""
         waiting = 0.0
         if pool:
             self.of_pool = max(self.of_pool, self._in_use.add(pool.in_use / pool.most))
@@ -116,36 +116,38 @@ class Worst:
 
 
 @dataclass(slots=True)
-class _Eye:
-    """One way of looking: when it saw something, and why not."""
+class _Sampler:
+    """One source of samples: when it gave one, and why not."""
 
     coverage: Coverage
-    cannot: Callable[..., str]  # `unseen`, but for the reason
+    cannot: Callable[..., str]  # `unseen` without the reason
     notes: list[str] = field(default_factory=list)
 
-    async def see(self, t_s: float, sample: Awaitable[Sample]) -> Sample | None:
+    async def take(self, t_s: float, sample: Awaitable[Sample]) -> Sample | None:
         """Return the sample, None when it could not be taken."""
         try:
-            seen = await sample
-        except Unseen as why:
+            taken = await sample
+        except NoSample as why:
             if not any(str(why) in note for note in self.notes):
                 self.notes.append(self.cannot(why=f"{t_s:.0f} s after the start: {why}"))
             return None
         self.coverage.add(t_s)
-        return seen
+        return taken
 
 
 async def record(
-    target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, interval_s: float
+    target: Target, timeline: Timeline, stop: asyncio.Event, *, window_s: float, interval_s: float
 ) -> list[Measurement]:
-    """Sample every `interval_s` for `window_s`. Time without samples is time that was not looked at."""
+    """Sample every `interval_s` for `window_s`. Time without samples counts as not observed."""
     worst, both = Worst(), Coverage(interval_s)
     gauges = f"{IN_USE}, {WAITING} and {MOST}"
-    on_pool = _Eye(Coverage(interval_s), partial(unseen, target, "the server's pool", TOLD, metric=gauges))
-    on_sessions = _Eye(Coverage(interval_s), partial(unseen, target, "the server's database sessions", DATABASE))
+    on_pool = _Sampler(Coverage(interval_s), partial(unseen, target, "the server's pool", METRIC, metric=gauges))
+    on_sessions = _Sampler(Coverage(interval_s), partial(unseen, target, "the server's database sessions", DATABASE))
     async with async_client(target) as http, contextlib.aclosing(Database(target.database_url)) as database:
-        async for t in ticks(interval_s, window_s, told):
-            pool, sessions = await asyncio.gather(on_pool.see(t, _pool(http)), on_sessions.see(t, database.sessions()))
+        async for t in ticks(interval_s, window_s, stop):
+            pool, sessions = await asyncio.gather(
+                on_pool.take(t, _pool(http)), on_sessions.take(t, database.sessions())
+            )
             worst.add(pool, sessions)
             if pool and sessions:
                 both.add(t)
@@ -153,20 +155,22 @@ async def record(
     return _measured(worst, on_pool, on_sessions, both)
 
 
-def _measured(worst: Worst, on_pool: _Eye, on_sessions: _Eye, both: Coverage) -> list[Measurement]:
+def _measured(worst: Worst, on_pool: _Sampler, on_sessions: _Sampler, both: Coverage) -> list[Measurement]:
     both_notes = on_pool.notes + on_sessions.notes
     return [
-        _seen("connections.peak_of_pool", worst.of_pool, on_pool.coverage, on_pool.notes, IN_A_ROW),
-        _seen("connections.idle_in_transaction", worst.idle_in_transaction, on_sessions.coverage, on_sessions.notes, 1),
-        _seen("connections.waiters", worst.waiters, both, both_notes, IN_A_ROW),
+        _measurement("connections.peak_of_pool", worst.of_pool, on_pool.coverage, on_pool.notes, IN_A_ROW),
+        _measurement(
+            "connections.idle_in_transaction", worst.idle_in_transaction, on_sessions.coverage, on_sessions.notes, 1
+        ),
+        _measurement("connections.waiters", worst.waiters, both, both_notes, IN_A_ROW),
     ]
 
 
-def _seen(name: str, value: float, coverage: Coverage, notes: list[str], least: int) -> Measurement:
+def _measurement(name: str, value: float, coverage: Coverage, notes: list[str], least: int) -> Measurement:
     n = coverage.n
     if n < least:
-        n, notes = 0, [*notes, f"{n} samples, and fewer than {least} tell nothing"]
-    return MEASURES.seen(name, value, n=n, window_s=coverage.covered_s, notes=notes)
+        n, notes = 0, [*notes, f"{n} samples; at least {least} are required"]
+    return MEASURES.measurement(name, value, n=n, window_s=coverage.covered_s, notes=notes)
 
 
 def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:
@@ -178,34 +182,34 @@ async def _pool(http: httpx.AsyncClient) -> Pool:
     return pool_of(await metrics_client.read(http))
 
 
-def pool_of(said: Exposition) -> Pool:
-    """Return what the metrics say about the pool. Raises Unseen. Pure."""
-    in_use, waiting, most = (metrics_client.gauge(said, name) for name in (IN_USE, WAITING, MOST))
+def pool_of(exposition: Exposition) -> Pool:
+    """Return the pool from the metrics. Raises NoSample. Pure."""
+    in_use, waiting, most = (metrics_client.gauge(exposition, name) for name in (IN_USE, WAITING, MOST))
     if not most > 0:
-        raise Unseen(f"GET {METRICS}: {MOST} is {most:g}, so nothing is known of the pool's size")
+        raise NoSample(f"GET {METRICS}: {MOST} is {most:g}, so the pool's size is unknown")
     return Pool(in_use, waiting, most)
 
 
 class Database:
-    """Our own session in the target's database, opened again after it was lost."""
+    """The gate's own session in the target's database, reopened after a failure."""
 
     def __init__(self, url: str | None) -> None:
         self._url = url
         self._session: psycopg.AsyncConnection[tuple[int, ...]] | None = None
 
     async def sessions(self) -> Sessions:
-        """Ask PostgreSQL for the server's sessions. Raises Unseen."""
+        """Query PostgreSQL for the server's sessions. Raises NoSample."""
         try:
             self._session = self._session or await self._connect()
             row = await (await self._session.execute(_SESSIONS)).fetchone()
         except psycopg.Error as error:
             await self.aclose()
-            raise Unseen(f"the gate's own session in the database: {' '.join(str(error).split())}") from error
+            raise NoSample(f"the gate's own session in the database: {' '.join(str(error).split())}") from error
         count, unreadable, idle, waiting = row or (0, 0, 0, 0)
         if not count:
-            raise Unseen("no session of the application gaia_server in the database of DATABASE_URL")
+            raise NoSample("no session of the application gaia_server in the database of DATABASE_URL")
         if unreadable:
-            raise Unseen("the sessions' state is hidden from the gate's role; GRANT pg_monitor to it")
+            raise NoSample("the sessions' state is hidden from the gate's role; GRANT pg_monitor to it")
         return Sessions(count, idle, waiting)
 
     async def aclose(self) -> None:
@@ -216,7 +220,7 @@ class Database:
 
     async def _connect(self) -> psycopg.AsyncConnection[tuple[int, ...]]:
         if self._url is None:
-            raise Unseen("the gate was given no DATABASE_URL")
+            raise NoSample("the gate was given no DATABASE_URL")
         try:
             return await psycopg.AsyncConnection.connect(
                 self._url,
@@ -225,5 +229,5 @@ class Database:
                 application_name=APPLICATION_NAME,
                 options=OPTIONS,
             )
-        except psycopg.ProgrammingError:  # its text quotes the connection string, password and all
-            raise Unseen(NO_CONNECTION_STRING) from None
+        except psycopg.ProgrammingError:  # its text quotes the connection string with the password
+            raise NoSample(NO_CONNECTION_STRING) from None

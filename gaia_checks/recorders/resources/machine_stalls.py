@@ -1,16 +1,16 @@
-"""`python -m gaia_checks.recorders.resources.machine_stalls --folder RUN_FOLDER`: when this machine let nobody run.
+"""`python -m gaia_checks.recorders.resources.machine_stalls --folder RUN_FOLDER`: when this machine stalled.
 
-A process of its own that only sleeps. It wakes up late for one reason alone: it got no core. So it is an observer that
-does not depend on the server, on the load generator or on the rest of the gate. Once a second it writes what it saw,
-and what the kernel reports, to `timelines/machine.jsonl`:
+A separate process that only sleeps. It wakes up late for one reason only: it got no core. So this observer does not
+depend on the server, the load generator or the rest of the gate. Once a second it writes its observations, and what
+the kernel reports, to `timelines/machine.jsonl`:
 
-    monotonic_s  when the second ended, on the clock that all processes of this machine share; at: the same, wall clock
+    monotonic_s  end of the second, on the clock that all processes of this machine share; at: the same, wall clock
     seconds      how long it was               wake_ups  how often it woke up, in time or late
     stalls       [[start, length], ...] in s, of wake-ups more than 10 ms late; start is on the monotonic clock
     busy, steal  shares of all cores: used by processes of this machine, taken by other machines
     pressure     {"cpu": {"some": share of the second, "full": ...}, "io": ...}; null where the kernel has none
 
-The first line of standard input, the target, is not needed. Its end means that the gate is gone.
+It ignores the first line of standard input, the target. The end of standard input means that the gate is gone.
 Exit code 0 when it was stopped, 1 when the gate is gone.
 """
 
@@ -53,15 +53,15 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     threading.Thread(target=_watch_parent, args=(gone, stopped), daemon=True).start()
-    gc.disable()  # it makes no cycles, and a collection would be a late wake-up of our own
+    gc.disable()  # the process makes no cycles, and a collection would delay its own wake-ups
     (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
-    seen = observe(stopped.is_set, lambda record: jsonl.append(folder / TIMELINE, record))
-    jsonl.append(folder / "measurements.jsonl", seen.measurement().to_json())
+    observation = observe(stopped.is_set, lambda record: jsonl.append(folder / TIMELINE, record))
+    jsonl.append(folder / "measurements.jsonl", observation.measurement().to_json())
     return 1 if gone.is_set() else 0
 
 
 def _watch_parent(gone: threading.Event, stopped: threading.Event) -> None:
-    """Read until standard input ends. Not through sys.stdin: a thread that waits in it would keep us from exiting."""
+    """Read until standard input ends. Not through sys.stdin: a thread blocked in it would prevent the exit."""
     while os.read(_STDIN, 65536):
         pass
     if not stopped.is_set():
@@ -70,7 +70,7 @@ def _watch_parent(gone: threading.Event, stopped: threading.Event) -> None:
 
 
 @dataclass
-class Seen:
+class Observation:
     """Everything that was observed."""
 
     seconds: float = 0.0
@@ -89,7 +89,7 @@ class Seen:
         self.longest = sorted([*self.longest, *examples], reverse=True)[:_EXAMPLES]
 
     def measurement(self) -> Measurement:
-        """Return how long the machine stood still."""
+        """Return the total time of stalls."""
         how = f"seconds in {self.stalls} wake-ups more than 10 ms late, of a process that only sleeps"
         notes = tuple(f"{length:.3f} s at {at}" for length, at in self.longest)
         window_s, value = round(self.seconds, 3), round(self.stalled_s, 4)
@@ -98,7 +98,7 @@ class Seen:
 
 @dataclass
 class _Second:
-    """The second that is under way."""
+    """The current second."""
 
     began_s: float
     kernel: "Kernel"
@@ -118,9 +118,9 @@ class _Second:
         }
 
 
-def observe(stopped: Callable[[], bool], write: Callable[[Mapping[str, Any]], None]) -> Seen:
-    """Sleep and note every late wake-up until `stopped`; `write` gets one record a second."""
-    seen, due_s = Seen(), time.monotonic()
+def observe(stopped: Callable[[], bool], write: Callable[[Mapping[str, Any]], None]) -> Observation:
+    """Sleep and record every late wake-up until `stopped`; `write` gets one record a second."""
+    observation, due_s = Observation(), time.monotonic()
     second = _Second(due_s, Kernel.read())
     over = False
     while not over:
@@ -129,15 +129,15 @@ def observe(stopped: Callable[[], bool], write: Callable[[Mapping[str, Any]], No
         if over or second.now_s - second.began_s >= _WRITE_EVERY_S:
             kernel = Kernel.read()
             write(second.record(kernel))
-            seen.add(second)
+            observation.add(second)
             second = _Second(second.now_s, kernel)
-    return seen
+    return observation
 
 
 def _sleep(due_s: float, second: _Second) -> float:
-    """Sleep until `due_s`, note it when that became late, and return the moment of the schedule that has come."""
+    """Sleep until `due_s`, record a late wake-up, and return the current moment of the schedule."""
     before_s = time.monotonic()
-    if before_s >= due_s:  # our own writing took so long: that is no stall
+    if before_s >= due_s:  # the process's own write took this long: no stall
         due_s = before_s + _EVERY_S
     time.sleep(due_s - before_s)
     second.now_s = time.monotonic()
@@ -164,11 +164,11 @@ class Kernel:
 
     busy_s: float | None
     steal_s: float | None
-    pressure_s: Mapping[str, Mapping[str, float] | None]  # "cpu" -> "some" -> so long something had to wait
+    pressure_s: Mapping[str, Mapping[str, float] | None]  # "cpu" -> "some" -> how long something waited
 
     @classmethod
     def read(cls) -> "Kernel":
-        """Read them now."""
+        """Read the counters now."""
         pressures = {name: _pressure(_text(Path("/proc/pressure") / name)) for name in _PRESSURES}
         fields = _text(Path("/proc/stat")).partition("\n")[0].split()[1:]
         if len(fields) < 8:
@@ -207,7 +207,7 @@ def _pressure(text: str) -> dict[str, float] | None:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
-    except OSError:  # not Linux, or a kernel that was built or started without it
+    except OSError:  # not Linux, or a kernel without this feature
         return ""
 
 

@@ -1,4 +1,4 @@
-"""How much memory a server holds of which no process is known here: what it tells of itself at /metrics, sampled."""
+"""Samples the memory of a server on another machine, from its own /metrics."""
 
 import asyncio
 import contextlib
@@ -8,61 +8,63 @@ from functools import partial
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base import metrics_client
 from gaia_checks.recorders.base.measurement_table import Measures
-from gaia_checks.recorders.base.metrics_client import Unseen
+from gaia_checks.recorders.base.metrics_client import NoSample
 from gaia_checks.recorders.base.process_start import STARTED
 from gaia_checks.recorders.base.sampling import Coverage, ticks
 from gaia_checks.recorders.base.timeline import Timeline
-from gaia_checks.recorders.resources.memory_samples import Held
+from gaia_checks.recorders.resources.memory_samples import MemorySamples
 from gaia_checks.target.client import async_client
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.unobservable import HERE, TOLD, unseen
+from gaia_checks.target.unobservable import HERE, METRIC, unseen
 
 MEASURES = Measures(
     {
         "memory.peak": (
             "MB",
-            "highest resident set size (RSS) of the one process that answers, as GET /metrics tells it",
+            "highest resident set size (RSS) of the one process that answers, from GET /metrics",
         ),
-        "memory.series": ("MB", "resident set size (RSS) as GET /metrics tells it, over the seconds since the start"),
+        "memory.series": ("MB", "resident set size (RSS) from GET /metrics, over the seconds since the start"),
     }
 )
 """Shared pages count in full, child processes not at all."""
 
 RESIDENT, UPTIME = "process_resident_memory_bytes", "gaia_uptime_seconds"
 
-_SAME_S = 5.0  # one process does not seem to have begun so much earlier or later than before
+_SAME_S = 5.0  # the reported start of one process varies by less
 
 
 async def record(
-    target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float, interval_s: float
+    target: Target, timeline: Timeline, stop: asyncio.Event, *, window_s: float, interval_s: float
 ) -> list[Measurement]:
-    """Sample every `interval_s` for `window_s`, as long as it is always the same process that tells.
+    """Sample every `interval_s` for `window_s`, as long as the same process answers.
 
-    What several tell in turn is not believed: neither their peak nor their trend is the server's.
+    Answers of several processes in turn are unreliable: neither their peak nor their trend is the server's.
     """
-    cannot = partial(unseen, target, "the server's memory", TOLD, HERE, metric=RESIDENT)
-    held, first_s = Held(MEASURES, Coverage(interval_s)), None
+    unobservable = partial(unseen, target, "the server's memory", METRIC, HERE, metric=RESIDENT)
+    samples, first_s = MemorySamples(MEASURES, Coverage(interval_s)), None
     async with async_client(target) as http:
-        async for t in ticks(interval_s, window_s, told):
+        async for t in ticks(interval_s, window_s, stop):
             try:
-                said = await metrics_client.read(http)
-                held.add(t, metrics_client.gauge(said, RESIDENT))
-            except Unseen as why:
-                note = cannot(why=str(why))
-                held.notes += [note] if note not in held.notes else []
+                exposition = await metrics_client.read(http)
+                samples.add(t, metrics_client.gauge(exposition, RESIDENT))
+            except NoSample as why:
+                note = unobservable(why=str(why))
+                samples.notes += [note] if note not in samples.notes else []
                 continue
-            began_s = _began_s(said, time.time())
-            first_s = first_s or began_s
-            if first_s and began_s and abs(began_s - first_s) > _SAME_S:
-                return MEASURES.unseen(cannot(why="another process told: it was restarted, or is one of several"))
-            timeline.add(t, str(held), so_far=[held.peak()], tree_mb=held.last_mb)
-    return held.measured()
+            started_s = _started_s(exposition, time.time())
+            first_s = first_s or started_s
+            if first_s and started_s and abs(started_s - first_s) > _SAME_S:
+                return MEASURES.unobservable(
+                    unobservable(why="another process answered: the server was restarted, or has several processes")
+                )
+            timeline.add(t, str(samples), so_far=[samples.peak()], tree_mb=samples.last_mb)
+    return samples.measured()
 
 
-def _began_s(said: Exposition, now_s: float) -> float | None:
-    """Return when the process that tells began; None when it does not say. Pure."""
-    with contextlib.suppress(Unseen):
-        return metrics_client.gauge(said, STARTED)
-    with contextlib.suppress(Unseen):
-        return now_s - metrics_client.gauge(said, UPTIME)
+def _started_s(exposition: Exposition, now_s: float) -> float | None:
+    """Return the start of the answering process; None when it is not reported. Pure."""
+    with contextlib.suppress(NoSample):
+        return metrics_client.gauge(exposition, STARTED)
+    with contextlib.suppress(NoSample):
+        return now_s - metrics_client.gauge(exposition, UPTIME)
     return None

@@ -1,6 +1,6 @@
-"""Whether the server's process is what was released, and stays the same one.
+"""Whether the server's process runs the release, and stays the same process.
 
-The gate itself looks at both again when all else has ended.
+The gate checks both again after everything else has finished.
 """
 
 import asyncio
@@ -14,29 +14,29 @@ from gaia_checks.target.server_process import digest, find
 from gaia_checks.target.unobservable import HERE, unseen
 
 MEASURES = Measures(
-    {"process.restarts": ("count", "whether the process seen at the beginning was gone when looked for every second")}
+    {"process.restarts": ("count", "whether the process observed at the start was gone, checked every second")}
 )
 
 _EVERY_S = 1.0
 
 
-async def record(target: Target, timeline: Timeline, told: asyncio.Event, *, window_s: float) -> list[Measurement]:
-    """See what it runs, then look for the process every second until told, or until it is gone."""
+async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, window_s: float) -> list[Measurement]:
+    """Check the executable, then check the process every second until `stop`, or until it is gone."""
     if target.process is None:
-        return MEASURES.unseen(unseen(target, "the server's process", HERE))
+        return MEASURES.unobservable(unseen(target, "the server's process", HERE))
     identity = asyncio.create_task(asyncio.to_thread(digest, target, target.process, Watch()))
     samples, gone = 0, list[str]()
-    async for t in ticks(_EVERY_S, window_s, told):
+    async for t in ticks(_EVERY_S, window_s, stop):
         samples += 1
         if find(target.process) is None:
-            gone.append(f"process {target.process.pid} was gone {t:.0f} s after the gate began to look")
-        seen = MEASURES.seen("process.restarts", len(gone), n=samples, window_s=t, notes=gone)
-        timeline.add(t, gone[0] if gone else f"process {target.process.pid} runs", so_far=[seen, *_known(identity)])
+            gone.append(f"process {target.process.pid} was gone {t:.0f} s after the gate started")
+        restarts = MEASURES.measurement("process.restarts", len(gone), n=samples, window_s=t, notes=gone)
+        timeline.add(t, gone[0] if gone else f"process {target.process.pid} runs", so_far=[restarts, *_known(identity)])
         if gone:
             break
-    return [seen, *_known(identity)]
+    return [restarts, *_known(identity)]
 
 
 def _known(identity: "asyncio.Task[Measurement]") -> list[Measurement]:
-    """Return what is known by now: a server that does not answer must not keep us."""
+    """Return the digest if it is known by now: a server that does not answer must not delay the end."""
     return [identity.result()] if identity.done() else []

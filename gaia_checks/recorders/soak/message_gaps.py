@@ -1,4 +1,4 @@
-"""What one WebSocket client of the soak heard, and when. Pure: the time is an argument, in seconds of one clock."""
+"""The messages of one WebSocket client of the soak, and their times. Pure: times are arguments, in s of one clock."""
 
 import json
 from collections.abc import Collection
@@ -12,18 +12,18 @@ REGULAR = ("stats", "heartbeat")
 
 @dataclass(slots=True)
 class Silence:
-    """How long nothing of one kind was heard, at most."""
+    """The longest time without a message of one kind."""
 
     since_s: float
     longest_s: float = 0.0
 
-    def heard(self, now_s: float) -> None:
-        """It was heard now."""
+    def received(self, now_s: float) -> None:
+        """Take a message of that kind now."""
         self.longest_s = self.upto(now_s)
         self.since_s = now_s
 
     def upto(self, now_s: float) -> float:
-        """Return the longest silence, the one that lasts until now included."""
+        """Return the longest silence, including the current one."""
         return max(self.longest_s, now_s - self.since_s)
 
 
@@ -32,12 +32,12 @@ class Listener:
     """One client, from its handshake on."""
 
     connected_s: float
-    violated: str  # the key whose violation it is to be told of
-    dropped: str | None = None  # why the connection was over before we left
-    ended_s: float | None = None
-    violation_s: float | None = None  # when it was first told
-    alerts_s: list[float] = field(default_factory=list)  # when an alert began to fire
-    firing: bool = False  # an alert fires now, as far as it was told
+    violated: str  # the key whose violation it waits for
+    dropped: str | None = None  # why the connection closed before the client left
+    closed_s: float | None = None
+    violation_s: float | None = None  # when it first received that violation
+    alerts_s: list[float] = field(default_factory=list)  # when an alert started to fire
+    firing: bool = False  # an alert fires now, by the messages received
     stream: Stream = field(default_factory=Stream)
     silences: dict[str, Silence] = field(init=False)
 
@@ -45,10 +45,10 @@ class Listener:
         self.silences = {kind: Silence(self.connected_s) for kind in REGULAR}
 
     def take(self, frame: str | bytes, now_s: float) -> None:
-        """Take one message that came now."""
+        """Take one message received now."""
         kind = self.stream.take(frame)
         if kind in self.silences:
-            self.silences[kind].heard(now_s)
+            self.silences[kind].received(now_s)
         if kind == "violation" and self.violation_s is None and self.violated in str(frame):
             self.violation_s = now_s
         if kind == "alert":
@@ -59,12 +59,12 @@ class Listener:
             self.firing = bool(alerts.get("firing"))
 
     def drop(self, why: str, now_s: float) -> None:
-        """The connection ended now, and not by us."""
-        self.dropped, self.ended_s = f"after {now_s - self.connected_s:.1f} s: {why}", now_s
+        """Record that the server closed the connection now."""
+        self.dropped, self.closed_s = f"after {now_s - self.connected_s:.1f} s: {why}", now_s
 
     def longest_s(self, kind: str, now_s: float) -> float:
-        """Return the longest time without `kind`: before the first, between two, and since the last."""
-        return self.silences[kind].upto(now_s if self.ended_s is None else self.ended_s)
+        """Return the longest time without `kind`: before the first, between two, or since the last."""
+        return self.silences[kind].upto(now_s if self.closed_s is None else self.closed_s)
 
 
 def longest_s(listeners: Collection[Listener], kind: str, now_s: float) -> float:
@@ -78,12 +78,12 @@ def drops(listeners: Collection[Listener]) -> list[str]:
 
 
 def wrong(listeners: Collection[Listener]) -> list[str]:
-    """Return what was wrong with messages: their shape, or a gap in their numbers."""
+    """Return the faults of messages: their shape, or a gap in their numbers."""
     return [note for listener in listeners for note in listener.stream.wrong]
 
 
 def _data(frame: str | bytes) -> dict[str, Any]:
-    """Return the data of a message whose shape may be wrong."""
+    """Return the data of a message; empty for a wrong shape."""
     try:
         message = json.loads(frame)
     except ValueError:

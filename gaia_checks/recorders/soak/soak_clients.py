@@ -1,4 +1,4 @@
-"""The soak's WebSocket clients: connected over a second, then listening until we leave."""
+"""The soak's WebSocket clients: they connect within a second, then listen until the end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,65 +9,66 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import Target
-from gaia_checks.probes.websocket import PATH
 from gaia_checks.recorders.soak.message_gaps import Listener
 from gaia_checks.target.client import READ_S, message, websocket_headers, websocket_url
-from gaia_checks.target.ws_messages import Stream
+from gaia_checks.target.ws_messages import PATH, Stream
 
 CONNECTING_S = 1.0
 _CLOSE_S = 2.0
 
 
 @dataclass
-class Fleet:
-    """All clients: those that listen or did, and why others could not connect."""
+class Clients:
+    """All clients: those that connected, and why others could not."""
 
     listeners: list[Listener] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def connected(target: Target, clients: int, violated: str) -> AsyncIterator[Fleet]:
-    """Connect `clients` clients and give them once every handshake came to its end; close them at the end."""
-    fleet = Fleet()
+async def connected(target: Target, clients: int, violated: str) -> AsyncIterator[Clients]:
+    """Connect `clients` clients and yield them after all handshakes; close them at the end."""
+    group = Clients()
     loop = asyncio.get_running_loop()
     handshakes: list[asyncio.Future[None]] = [loop.create_future() for _ in range(clients)]
     tasks = [
-        asyncio.create_task(_client(target, number * CONNECTING_S / clients, violated, fleet, handshake))
+        asyncio.create_task(_client(target, number * CONNECTING_S / clients, violated, group, handshake))
         for number, handshake in enumerate(handshakes)
     ]
     try:
         await asyncio.wait(handshakes)
-        yield fleet
+        yield group
     finally:
         for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
-    broken = [error for error in ended if isinstance(error, Exception)]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    broken = [error for error in results if isinstance(error, Exception)]
     if broken:
         raise broken[0]
 
 
-async def _client(target: Target, wait_s: float, violated: str, fleet: Fleet, handshake: asyncio.Future[None]) -> None:
+async def _client(
+    target: Target, wait_s: float, violated: str, group: Clients, handshake: asyncio.Future[None]
+) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(wait_s)
     try:
         async with _connection(target) as connection:
             listener = Listener(loop.time(), violated)
-            fleet.listeners.append(listener)
+            group.listeners.append(listener)
             handshake.set_result(None)
             await _listen(target, connection, listener, loop.time)
     except (InvalidHandshake, OSError, EOFError, TimeoutError) as error:
-        fleet.refused.append(f"the handshake failed: {error or type(error).__name__}")
+        group.refused.append(f"the handshake failed: {error or type(error).__name__}")
     finally:
         if not handshake.done():
             handshake.set_result(None)
 
 
 async def back_after_a_cut(target: Target, within_s: float) -> float:
-    """Connect, lose the connection without a goodbye, connect again; return the seconds from the cut to new stats.
+    """Connect, abort the connection, connect again; return the seconds from the abort to new stats.
 
-    Raises TimeoutError when a connection does not bring them `within_s`, and what the connections raise.
+    Raises TimeoutError when they do not arrive `within_s`, and the errors of the connections.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(within_s), _connection(target) as connection:
@@ -82,7 +83,7 @@ async def back_after_a_cut(target: Target, within_s: float) -> float:
 
 
 def _connection(target: Target) -> connect:
-    """One more client. No pings of our own and no reconnecting: a server that needs them has dropped the connection."""
+    """Return one more client. It neither pings nor reconnects: a server that needs that drops the connection."""
     return connect(
         websocket_url(target, PATH),
         additional_headers=websocket_headers(target),

@@ -1,4 +1,4 @@
-"""Many WebSocket clients for a long time: no drop, no silence, and what happens is told to all of them."""
+"""Many WebSocket clients for a long time: no drop, no silence, and all of them receive every event."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,10 @@ from websockets.exceptions import WebSocketException
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base.measurement_table import Measures
-from gaia_checks.recorders.base.sampling import HeldUp, ticks
+from gaia_checks.recorders.base.sampling import EventLoopDelay, ticks
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.soak import message_gaps, soak_clients, trigger_events
-from gaia_checks.recorders.soak.soak_clients import Fleet
+from gaia_checks.recorders.soak.soak_clients import Clients
 from gaia_checks.recorders.soak.trigger_events import Delivery
 
 Work = TypeVar("Work")
@@ -21,63 +21,63 @@ Work = TypeVar("Work")
 MEASURES = Measures(
     {
         "soak.clients_connected": ("count", "clients whose handshake succeeded"),
-        "soak.drops": ("count", "connections that ended before we left"),
+        "soak.drops": ("count", "connections that the server closed"),
         "soak.stats_gap": ("s", "longest that a client was without stats, from its handshake to the end"),
         "soak.heartbeat_gap": ("s", "longest that a client was without a heartbeat, from its handshake to the end"),
-        "soak.violation_delivered": ("count", "clients that were told in time of a violation of ours"),
-        "soak.alert_delivered": ("count", "clients that were told in time of the alert that our violations set off"),
+        "soak.violation_delivered": ("count", "clients that received the gate's own violation in time"),
+        "soak.alert_delivered": ("count", "clients that received in time the alert of the gate's own violations"),
         "soak.bad_messages": ("count", "messages of another shape, or whose seq is not one more than the last"),
-        "soak.reconnect": ("s", "from when one more client's connection was cut by us to the stats of its next one"),
+        "soak.reconnect": ("s", "from the gate's abort of one more client's connection to the stats of its next one"),
         "soak.gaps": ("s", "of each client: longest time without stats, and without a heartbeat"),
     }
 )
 
 _EVERY_S = 1.0
-_NOBODY = "no client could connect"
-_NOT_YET = "the gate was ended before it came to that"
-_BACK_WITHIN_S = 15.0  # what takes longer is measured as this
-_HELD_UP_S = 0.5  # held up so long, we may have read late what came in time: it is said beside the gap
+_NO_CLIENT = "no client could connect"
+_NOT_YET = "the gate was stopped before this event"
+_RECONNECT_WITHIN_S = 15.0  # longer reconnects are measured as this
+_OWN_DELAY_S = 0.5  # with a longer delay, messages may have been read late: a note beside the gap reports it
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
-    """How long a client was away that was cut off; n = 0 when none was, and why."""
+class Reconnect:
+    """How long a client with an aborted connection was away; n = 0 when there was none, and why."""
 
     away_s: float
     n: int
     notes: tuple[str, ...] = ()
 
 
-Events = tuple[Delivery, Delivery, Back]
-"""What was brought about meanwhile: a violation, an alert, a client cut off."""
+Events = tuple[Delivery, Delivery, Reconnect]
+"""The triggered events: a violation, an alert, a reconnect."""
 
 
-def _nothing(why: str) -> Events:
-    return Delivery(0, 0, (why,)), Delivery(0, 0, (why,)), Back(0.0, 0, (why,))
+def _no_events(why: str) -> Events:
+    return Delivery(0, 0, (why,)), Delivery(0, 0, (why,)), Reconnect(0.0, 0, (why,))
 
 
 async def record(
-    target: Target, timeline: Timeline, told: asyncio.Event, *, clients: float, window_s: float
+    target: Target, timeline: Timeline, stop: asyncio.Event, *, clients: float, window_s: float
 ) -> list[Measurement]:
-    """Keep `clients` clients connected for `window_s`; meanwhile a violation, an alert and a reconnect happen."""
+    """Keep `clients` clients connected for `window_s`; meanwhile trigger a violation, an alert and a reconnect."""
     loop = asyncio.get_running_loop()
-    async with soak_clients.connected(target, int(clients), trigger_events.key(target)) as everybody:
-        began_s, held_up, events = loop.time(), HeldUp(), _nothing(_NOT_YET)
-        if not everybody.listeners:
-            window_s, events = 0.0, _nothing(_NOBODY)
-        async with _beside(held_up.watch()), _beside(_bring_about(target, everybody, window_s)) as bringing:
-            async for t in ticks(_EVERY_S, window_s, told):
-                events = bringing.result() if bringing.done() else events
-                _record(timeline, t, everybody, int(clients), began_s, events)
-            if everybody.listeners and not told.is_set():
-                events = await bringing
+    async with soak_clients.connected(target, int(clients), trigger_events.key(target)) as connected:
+        began_s, own_delay, events = loop.time(), EventLoopDelay(), _no_events(_NOT_YET)
+        if not connected.listeners:
+            window_s, events = 0.0, _no_events(_NO_CLIENT)
+        async with _beside(own_delay.watch()), _beside(_trigger_events(target, connected, window_s)) as triggering:
+            async for t in ticks(_EVERY_S, window_s, stop):
+                events = triggering.result() if triggering.done() else events
+                _record(timeline, t, connected, int(clients), began_s, events)
+            if connected.listeners and not stop.is_set():
+                events = await triggering
         ended_s = loop.time()
-    return _measured(everybody, int(clients), began_s, ended_s, events, held_up)
+    return _measured(connected, int(clients), began_s, ended_s, events, own_delay)
 
 
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[None, None, Work]) -> AsyncIterator[asyncio.Task[Work]]:
-    """Do `work` meanwhile; at the end it is cancelled, and has cleaned up."""
+    """Run `work` concurrently; at the end cancel it and wait for its clean-up."""
     task = asyncio.create_task(work)
     try:
         yield task
@@ -86,32 +86,37 @@ async def _beside(work: Coroutine[None, None, Work]) -> AsyncIterator[asyncio.Ta
         await asyncio.wait([task])
 
 
-async def _bring_about(target: Target, everybody: Fleet, window_s: float) -> Events:
-    """Let the events happen once all clients have listened for a while, and early enough to be delivered."""
+async def _trigger_events(target: Target, connected: Clients, window_s: float) -> Events:
+    """Trigger the events after all clients have listened for a while, and early enough to be delivered."""
     starts_s, latest_s = trigger_events.starts_s(window_s), max(0.0, window_s - trigger_events.LASTS_S)
     await asyncio.sleep(starts_s)
     patience_s = min(latest_s - starts_s, trigger_events.QUIET_WITHIN_S)
-    provoking = trigger_events.provoke(target, everybody.listeners, patience_s=patience_s)
-    (violation, alert), back = await asyncio.gather(provoking, _cut_one_off(target))
-    return violation, alert, back
+    triggered = trigger_events.trigger(target, connected.listeners, patience_s=patience_s)
+    (violation, alert), reconnect = await asyncio.gather(triggered, _reconnect(target))
+    return violation, alert, reconnect
 
 
-async def _cut_one_off(target: Target) -> Back:
+async def _reconnect(target: Target) -> Reconnect:
     try:
-        return Back(round(await soak_clients.back_after_a_cut(target, _BACK_WITHIN_S), 3), 1)
+        return Reconnect(round(await soak_clients.back_after_a_cut(target, _RECONNECT_WITHIN_S), 3), 1)
     except (WebSocketException, OSError, EOFError, TimeoutError) as error:
-        return Back(_BACK_WITHIN_S, 1, (f"not back within {_BACK_WITHIN_S:g} s: {error or type(error).__name__}",))
+        return Reconnect(
+            _RECONNECT_WITHIN_S, 1, (f"not back within {_RECONNECT_WITHIN_S:g} s: {error or type(error).__name__}",)
+        )
 
 
-def _record(timeline: Timeline, t_s: float, everybody: Fleet, clients: int, began_s: float, events: Events) -> None:
-    heard, now_s = everybody.listeners, asyncio.get_running_loop().time()
-    stats_s, heartbeat_s = (message_gaps.longest_s(heard, kind, now_s) for kind in message_gaps.REGULAR)
-    dropped = len(message_gaps.drops(heard))
+def _record(timeline: Timeline, t_s: float, connected: Clients, clients: int, began_s: float, events: Events) -> None:
+    listeners, now_s = connected.listeners, asyncio.get_running_loop().time()
+    stats_s, heartbeat_s = (message_gaps.longest_s(listeners, kind, now_s) for kind in message_gaps.REGULAR)
+    dropped = len(message_gaps.drops(listeners))
     timeline.add(
         t_s,
-        f"{len(heard)} clients, worst stats gap {stats_s:.2f} s, {dropped} drops",
-        so_far=[*_listened(everybody, clients, began_s, now_s, ()), *_happened(events, now_s - began_s)],
-        clients=len(heard) - dropped,
+        f"{len(listeners)} clients, worst stats gap {stats_s:.2f} s, {dropped} drops",
+        so_far=[
+            *_client_measurements(connected, clients, began_s, now_s, ()),
+            *_event_measurements(events, now_s - began_s),
+        ],
+        clients=len(listeners) - dropped,
         drops=dropped,
         stats_gap_s=stats_s,
         heartbeat_gap_s=heartbeat_s,
@@ -119,57 +124,63 @@ def _record(timeline: Timeline, t_s: float, everybody: Fleet, clients: int, bega
 
 
 def _measured(
-    everybody: Fleet, clients: int, began_s: float, ended_s: float, events: Events, held_up: HeldUp
+    connected: Clients, clients: int, began_s: float, ended_s: float, events: Events, own_delay: EventLoopDelay
 ) -> list[Measurement]:
-    heard, window_s = everybody.listeners, ended_s - began_s
-    gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in message_gaps.REGULAR] for one in heard]
+    listeners, window_s = connected.listeners, ended_s - began_s
+    gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in message_gaps.REGULAR] for one in listeners]
     return [
-        *_listened(everybody, clients, began_s, ended_s, _excuse(held_up)),
-        *_happened(events, window_s),
-        MEASURES.seen("soak.gaps", gaps, n=len(heard), window_s=window_s),
+        *_client_measurements(connected, clients, began_s, ended_s, _delay_note(own_delay)),
+        *_event_measurements(events, window_s),
+        MEASURES.measurement("soak.gaps", gaps, n=len(listeners), window_s=window_s),
     ]
 
 
-def _happened(events: Events, window_s: float) -> list[Measurement]:
-    """Return what came of what was brought about; before that there are no samples."""
-    *deliveries, back = events
+def _event_measurements(events: Events, window_s: float) -> list[Measurement]:
+    """Return the measurements of the triggered events; before them there are no samples."""
+    *deliveries, reconnect = events
     return [
         *(
-            MEASURES.seen(
-                f"soak.{kind}_delivered", delivery.told, n=delivery.n, window_s=window_s, notes=delivery.notes
+            MEASURES.measurement(
+                f"soak.{kind}_delivered", delivery.delivered, n=delivery.n, window_s=window_s, notes=delivery.notes
             )
             for kind, delivery in zip(("violation", "alert"), deliveries, strict=True)
         ),
-        MEASURES.seen("soak.reconnect", back.away_s, n=back.n, window_s=window_s, notes=back.notes),
+        MEASURES.measurement(
+            "soak.reconnect", reconnect.away_s, n=reconnect.n, window_s=window_s, notes=reconnect.notes
+        ),
     ]
 
 
-def _listened(
-    everybody: Fleet, clients: int, began_s: float, now_s: float, excuse: tuple[str, ...]
+def _client_measurements(
+    connected: Clients, clients: int, began_s: float, now_s: float, delay_note: tuple[str, ...]
 ) -> list[Measurement]:
-    """Return what the clients have heard so far; it can only get worse."""
-    heard, window_s = everybody.listeners, now_s - began_s
-    dropped, wrong = message_gaps.drops(heard), message_gaps.wrong(heard)
-    messages = sum(listener.stream.count for listener in heard)
-    nobody = () if heard else (_NOBODY,)
+    """Return the clients' measurements so far; they can only get worse."""
+    listeners, window_s = connected.listeners, now_s - began_s
+    dropped, wrong = message_gaps.drops(listeners), message_gaps.wrong(listeners)
+    messages = sum(listener.stream.count for listener in listeners)
+    no_client = () if listeners else (_NO_CLIENT,)
     return [
-        MEASURES.seen("soak.clients_connected", len(heard), n=clients, window_s=window_s, notes=everybody.refused),
-        MEASURES.seen("soak.drops", len(dropped), n=len(heard), window_s=window_s, notes=dropped or nobody),
+        MEASURES.measurement(
+            "soak.clients_connected", len(listeners), n=clients, window_s=window_s, notes=connected.refused
+        ),
+        MEASURES.measurement(
+            "soak.drops", len(dropped), n=len(listeners), window_s=window_s, notes=dropped or no_client
+        ),
         *(
-            MEASURES.seen(
+            MEASURES.measurement(
                 f"soak.{kind}_gap",
-                round(message_gaps.longest_s(heard, kind, now_s), 3),
-                n=len(heard),
+                round(message_gaps.longest_s(listeners, kind, now_s), 3),
+                n=len(listeners),
                 window_s=window_s,
-                notes=nobody or excuse,
+                notes=no_client or delay_note,
             )
             for kind in message_gaps.REGULAR
         ),
-        MEASURES.seen("soak.bad_messages", len(wrong), n=messages, window_s=window_s, notes=wrong or nobody),
+        MEASURES.measurement("soak.bad_messages", len(wrong), n=messages, window_s=window_s, notes=wrong or no_client),
     ]
 
 
-def _excuse(held_up: HeldUp) -> tuple[str, ...]:
-    if held_up.longest_s < _HELD_UP_S:
+def _delay_note(own_delay: EventLoopDelay) -> tuple[str, ...]:
+    if own_delay.longest_s < _OWN_DELAY_S:
         return ()
-    return (f"the recorder itself was held up for {held_up.longest_s:.1f} s: another process took this machine's CPU",)
+    return (f"the recorder itself was delayed by {own_delay.longest_s:.1f} s: another process took this machine's CPU",)

@@ -205,7 +205,7 @@ def a_stranger(stage: Stage) -> tuple[Target, Environment]:
     [
         (
             elsewhere,
-            r"the release of http://192\.0\.2\.1:8080 cannot be seen from here: run the gate on the machine where",
+            r"the release of http://192\.0\.2\.1:8080 cannot be observed from here: run the gate on the machine where",
         ),
         (without_database, r"has no database; set environment\.database in stage\.toml"),
         (a_stranger, r"server\.paths in stage\.toml says that the server keeps another contract"),

@@ -145,7 +145,7 @@ def test_a_dry_run_sends_nothing_writes_nothing_and_does_not_pass(
         f"target: {url}, with an ADMIN_TOKEN",
         "log: ssh://me@qa/var/log/x.log",
         "database: gaia on db.qa, read only",
-        "process: the server's process cannot be seen from here",
+        "process: the server's process cannot be observed from here",
         "nothing was looked at",
     ):
         assert told in done.stdout

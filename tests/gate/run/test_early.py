@@ -59,7 +59,7 @@ def test_a_failure_of_the_load_is_certain_before_its_end(lost: Place) -> None:
     """A route answers 500: the load is over in seconds, judged on what it has sent, and can be judged again."""
     looks = {**SHORT, "load": {"window_s": 600, "max_window_s": 600}}
     began = time.monotonic()
-    with lost.switch.on(Answered(asks="GET /api/admin/quotas/analytics", status=500)):
+    with lost.switch.on(Answered(request="GET /api/admin/quotas/analytics", status=500)):
         outcome = lost.gate(looks, "--stage=qa", "-k", "load or health")
     took_s = time.monotonic() - began
     assert outcome.code == 1, outcome.output

@@ -53,7 +53,7 @@ def test_of_a_server_elsewhere_all_is_judged_that_can_be_seen(elsewhere: Ground,
     assert measured >= LONG_LOOKS - set(UNSEEN), outcome.not_passed()
     assert "(RSS)" in (outcome.folder / "measurements.jsonl").read_text()
     for criterion, setting in UNSEEN.items():
-        assert re.search(rf"cannot be seen from here: .*{re.escape(setting)}", why(outcome, criterion))
+        assert re.search(rf"cannot be observed from here: .*{re.escape(setting)}", why(outcome, criterion))
         assert setting in outcome.output
 
 

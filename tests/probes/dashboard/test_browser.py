@@ -1,4 +1,4 @@
-"""The browser: what it may reach, and how it is missed."""
+"""The browser: its reachable hosts, and the errors without one."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from gaia_checks.probes.dashboard import browser
 
 
 def test_it_reaches_one_server_under_its_own_name() -> None:
-    """By a port of this machine, and nobody else; an IPv6 address is written as in an address."""
+    """Only the target is reachable, through a local port; an IPv6 address has brackets."""
     assert browser.reaching("qa.example", 443, 5000)[1] == (
         "--host-resolver-rules=MAP qa.example:443 127.0.0.1:5000, MAP * ~NOTFOUND"
     )
@@ -19,7 +19,7 @@ def test_it_reaches_one_server_under_its_own_name() -> None:
 
 
 def test_a_missing_browser_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither installed nor downloaded: the message says which command changes that."""
+    """Without a browser, the message names the command that installs one."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     with pytest.raises(MissingDependency, match="no Chromium found; run `apt-get install -y chromium`"):
@@ -27,7 +27,7 @@ def test_a_missing_browser_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_browser_that_does_not_start_is_no_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Something of that name is there, but it ends at once."""
+    """A browser that exits at once raises MissingDependency."""
     fake = tmp_path / "chromium"
     fake.write_text("#!/bin/sh\nexit 1\n")
     fake.chmod(0o755)

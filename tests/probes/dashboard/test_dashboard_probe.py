@@ -1,4 +1,4 @@
-"""The look at the dashboard: the real page does everything; each fault is found by the measurement it belongs to."""
+"""The dashboard probe: the real page passes; each fault shows in its own measurement."""
 
 import json
 import os
@@ -45,21 +45,21 @@ class Place:
         self.switch = switch
 
     def traces(self) -> list[str]:
-        """Where the rule of the look, or what was counted for it, still is."""
+        """Where the probe's rule, or its counts, are left over."""
         name = f"{key(self.target)}-dashboard"
-        asked = {
+        queries = {
             "config": {"rule_name": name},
             "usage": {"key": f"api_key:{name}"},
             "violations": {"key": f"api_key:{name}"},
         }
         with client(self.target) as http:
-            answers = {kind: http.get(f"/api/admin/quotas/{kind}", params=given) for kind, given in asked.items()}
+            answers = {kind: http.get(f"/api/admin/quotas/{kind}", params=given) for kind, given in queries.items()}
         return [kind for kind, answer in answers.items() if answer.json()["total"]]
 
 
 @pytest.fixture(scope="module")
 def place(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A server with an admin token that has told already what it decided, as every server under a gate has."""
+    """A server with an admin token whose analytics already have decisions, as under a gate."""
     folder = tmp_path_factory.mktemp("dashboard")
     executable, switch = faults.write(folder)
     with migrated(postgres) as dsn, servers.real(executable, dsn, folder / "server.log") as target:
@@ -77,31 +77,31 @@ def until(happened: Callable[[], bool], within_s: float = 15) -> None:
 
 
 def decided(at: Target) -> int:
-    """How many requests the server says to have admitted."""
+    """How many admitted requests the server reports."""
     with client(at) as http:
         admitted: int = http.get("/api/admin/quotas/analytics").json()["totals"]["admitted"]
     return admitted
 
 
 def look(at: Target, **changes: Any) -> dict[str, Measurement]:
-    """Take a look and return its measurements without the look's name."""
+    """Run the probe and return its measurements, without the prefix of their names."""
     patience = {"ready_within_s": 4, "live_within_s": 5, "reconnect_within_s": 31, **changes}
-    return {seen.name.removeprefix("dashboard."): seen for seen in dashboard_probe.probe(at, **patience)}
+    return {observed.name.removeprefix("dashboard."): observed for observed in dashboard_probe.probe(at, **patience)}
 
 
-def wrong(seen: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:
-    """What is not well, and the notes on it."""
-    return {name: seen[name].notes for name, well in WELL.items() if seen[name].value != well}
+def wrong(observed: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:
+    """The failed measurements, with their notes."""
+    return {name: observed[name].notes for name, well in WELL.items() if observed[name].value != well}
 
 
 def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
-    """It gives all that the criterion asks for, pictures of each tab, and leaves nothing behind."""
-    seen = look(place.target, pictures=tmp_path)
-    assert wrong(seen) == {}
-    assert seen["tabs_working"].n == 6
-    assert 0 < seen["reconnect"].value < 31
+    """It gives all required measurements and a screenshot of each tab, and leaves nothing behind."""
+    observed = look(place.target, pictures=tmp_path)
+    assert wrong(observed) == {}
+    assert observed["tabs_working"].n == 6
+    assert 0 < observed["reconnect"].value < 31
     promised = next(one for one in criteria.load().criteria if one.id == "qa.dashboard")
-    assert {f"dashboard.{name}" for name in seen} == {check.measurement for check in promised.checks}
+    assert {f"dashboard.{name}" for name in observed} == {check.measurement for check in promised.checks}
     names = ["1-overview", "2-users", "3-analytics", "4-violations", "5-alerts", "6-health", "7-cut"]
     pictures = sorted(tmp_path.iterdir())
     assert [path.name for path in pictures] == [f"{name}.jpg" for name in names]
@@ -110,15 +110,17 @@ def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
 
 
 def scripts(*changes: tuple[str, str, str]) -> tuple[Way, ...]:
-    """A fault: texts in scripts of the page are others."""
+    """A fault that replaces texts in the page's scripts."""
     for file, old, _ in changes:
         assert old in (FILES / file).read_text(), old
-    return tuple(Changed(asks=f"GET /admin/assets/{file}", old=re.escape(old), new=new) for file, old, new in changes)
+    return tuple(
+        Changed(request=f"GET /admin/assets/{file}", old=re.escape(old), new=new) for file, old, new in changes
+    )
 
 
 FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "a tab's data answers 500": (
-        (Answered(asks="GET /api/admin/quotas/alerts", status=500),),
+        (Answered(request="GET /api/admin/quotas/alerts", status=500),),
         {
             "tabs_working": ("Alerts: the panel stayed busy within 3 s; it says: The server answered 500.",),
             "errors": ("GET /api/admin/quotas/alerts answered 500",),
@@ -134,7 +136,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
             "reconnected": ("says 'connected' 5 s after its connection was cut",),
         },
     ),
-    "violations are not told": (
+    "violations are not sent": (
         scripts(("panels/violations.js", 'addEventListener("violation"', 'addEventListener("nothing"')),
         {"live_update_seen": ("Violations did not show it within 4 s after a request was refused",)},
     ),
@@ -165,7 +167,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         {
             "tabs_working": (
                 "Overview: not reached by the arrow key within 1 s",
-                "Alerts: does not tell the alert violations_per_minute within 3 s",
+                "Alerts: does not show the alert violations_per_minute within 3 s",
                 "Health: the panel stayed busy within 1.5 s",
             ),
             "rule_edited": ("a rule is not removed by its button within 1 s",),
@@ -174,7 +176,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         },
     ),
     "there is no page": (
-        (Answered(asks=r"GET /admin/quotas\n", status=404),),
+        (Answered(request=r"GET /admin/quotas\n", status=404),),
         {
             **dict.fromkeys(("live_update_seen", "reconnected", "rule_edited"), ("GET /admin/quotas answered 404",)),
             "tabs_working": tuple(f"{tab.title()}: GET /admin/quotas answered 404" for tab in TABS[:5]),
@@ -190,17 +192,17 @@ NO_PICTURES = {"all but live", "there is no page"}
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: str) -> None:
-    """The measurement says in a note what was wrong; all others hold, nothing is left, no picture tells the token."""
+    """Only this measurement fails, with a note; nothing is left over, no screenshot shows the token."""
     ways, expected = FAULTS[fault]
     with place.switch.on(*ways):
-        seen = look(place.target, ready_within_s=3, live_within_s=4, reconnect_within_s=5, pictures=tmp_path)
-    found = wrong(seen)
+        observed = look(place.target, ready_within_s=3, live_within_s=4, reconnect_within_s=5, pictures=tmp_path)
+    found = wrong(observed)
     assert found.keys() == expected.keys(), found
     for name, notes in expected.items():
         assert len(found[name]) == len(notes)
         assert all(map(str.startswith, found[name], notes)), found
-    assert (seen["reconnect"].value <= 5) is (fault in BACK_IN_TIME)
-    assert TOKEN not in repr(seen)
+    assert (observed["reconnect"].value <= 5) is (fault in BACK_IN_TIME)
+    assert TOKEN not in repr(observed)
     assert (list(tmp_path.iterdir()) == []) is (fault in NO_PICTURES)
     assert place.traces() == []
 
@@ -208,7 +210,7 @@ def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: 
 def test_a_page_behind_tls_is_used_under_its_own_name(
     postgres: str, executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also at an IPv6 address, with the certificate of an authority that only SSL_CERT_FILE knows, and no token."""
+    """Works at an IPv6 address, with an authority of SSL_CERT_FILE, and without a token."""
     certificate = certificates.make(tmp_path, "IP:::1")
     monkeypatch.setenv("SSL_CERT_FILE", certificate.authority)
     with (
@@ -222,29 +224,29 @@ def test_a_page_behind_tls_is_used_under_its_own_name(
 
 
 def test_a_token_that_is_not_taken_leads_nowhere(place: Place) -> None:
-    """The page says so, and the note repeats it."""
-    seen = look(replace(place.target, admin_token="another-token"), ready_within_s=2)
-    assert wrong(seen).keys() == WELL.keys() - {"errors"}
-    assert wrong(seen)["rule_edited"] == (
-        "signing in with the admin token leads nowhere within 2 s; it says: This is not the admin token.",
+    """The note quotes the page's alert about the wrong token."""
+    observed = look(replace(place.target, admin_token="another-token"), ready_within_s=2)
+    assert wrong(observed).keys() == WELL.keys() - {"errors"}
+    assert wrong(observed)["rule_edited"] == (
+        "sign-in with the admin token has no effect within 2 s; it says: This is not the admin token.",
     )
 
 
-def test_a_page_that_asks_for_a_token_that_we_do_not_have_decides_nothing(place: Place) -> None:
-    """The message says what to set."""
-    with pytest.raises(Inconclusive, match="asks for the admin token, and the gate has none: set ADMIN_TOKEN"):
+def test_a_required_token_that_is_missing_decides_nothing(place: Place) -> None:
+    """The message names the variable to set."""
+    with pytest.raises(Inconclusive, match="requires the admin token, and the gate has none; set ADMIN_TOKEN"):
         look(replace(place.target, admin_token=None))
 
 
-def test_a_server_that_is_not_well_has_no_dashboard_to_judge() -> None:
-    """Its health says that already."""
+def test_an_unhealthy_server_is_inconclusive() -> None:
+    """An unhealthy server makes the probe inconclusive."""
     unwell = answering("/health", {"status": "unhealthy"}, 503)
     with serving(unwell) as url, pytest.raises(Inconclusive, match="GET /health answered 503"):
         look(target(url))
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to look at."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))
 
@@ -260,7 +262,7 @@ dashboard_probe.probe(target, ready_within_s=4, live_within_s=5, reconnect_withi
 
 @contextmanager
 def looking(place: Place, folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """A look in a process of its own, in the middle of its work, and the processes that it has started."""
+    """A probe in its own process, in the middle of its work, with its child processes."""
     (folder / "target.json").write_text(json.dumps(place.target.to_json()))
     with (folder / "target.json").open() as record:
         process = subprocess.Popen(
@@ -276,7 +278,7 @@ def looking(place: Place, folder: Path) -> Iterator[tuple[subprocess.Popen[str],
 
 
 def test_an_interrupted_look_leaves_nothing(place: Place, tmp_path: Path) -> None:
-    """Ctrl-C reaches browser and look at once: both end, the rule is gone, and nothing but the interrupt is said."""
+    """An interrupt stops browser and probe, removes the rule, and prints only the interrupt."""
     with looking(place, tmp_path) as (process, started):
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=10)
@@ -287,7 +289,7 @@ def test_an_interrupted_look_leaves_nothing(place: Place, tmp_path: Path) -> Non
 
 
 def test_a_killed_look_leaves_no_browser(place: Place, tmp_path: Path) -> None:
-    """Its rule is left to the next gate."""
+    """After a kill only the rule is left, for the next gate to remove."""
     with looking(place, tmp_path) as (process, started):
         assert any("chrom" in one.name() for one in started)
         process.kill()

@@ -1,4 +1,4 @@
-"""What a page should not do is noticed, each thing by its name; what is provoked on purpose is not."""
+"""A page's faults are recorded and named; deliberate outages are not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,29 +7,29 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from gaia_checks.probes.dashboard import browser
-from gaia_checks.probes.dashboard.page_events import Behaviour
+from gaia_checks.probes.dashboard.page_events import PageEvents
 from tests.probes.servers import TOKEN, answering, serving
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser, for which only this machine exists."""
+    """One browser that reaches only this machine."""
     with browser.launched("--host-resolver-rules=MAP *.example ~NOTFOUND") as chromium:
         yield chromium
 
 
 @contextmanager
-def visited(chromium: Browser, script: str) -> Iterator[tuple[Behaviour, Page]]:
-    """Load a page with this script, watched from the beginning, and wait until the script says that it has ended."""
+def visited(chromium: Browser, script: str) -> Iterator[tuple[PageEvents, Page]]:
+    """Load a page with this script, record its events, and wait until the script has finished."""
     html = f"<script type=module>try {{ {script} }} finally {{ document.title = 'ended' }}</script>"
     served = (answering("/", html, media="text/html"), answering("/secret", {}, 401), answering("/right", {}))
     with serving(*served) as url:
         page = chromium.new_page()
-        behaviour = Behaviour(url, TOKEN)
-        behaviour.watch(page)
+        events = PageEvents(url, TOKEN)
+        events.watch(page)
         page.goto(url)
         page.wait_for_function("document.title === 'ended'")
-        yield behaviour, page
+        yield events, page
         page.close()
 
 
@@ -43,68 +43,71 @@ def visited(chromium: Browser, script: str) -> Iterator[tuple[Behaviour, Page]]:
         ("await fetch('/missing?with=more')", ["GET /missing answered 404"]),
         (
             "await fetch('http://elsewhere.example/').catch(() => 0)",
-            ["asks another host: http://elsewhere.example", "GET / got no answer: net::ERR_NAME_NOT_RESOLVED"],
+            [
+                "sends a request to another host: http://elsewhere.example",
+                "GET / got no answer: net::ERR_NAME_NOT_RESOLVED",
+            ],
         ),
         (
             "new WebSocket('ws://elsewhere.example/'); await new Promise((wake) => setTimeout(wake, 200))",
-            ["asks another host: ws://elsewhere.example"],
+            ["sends a request to another host: ws://elsewhere.example"],
         ),
         (f"await fetch('/right?token={TOKEN}')", ["the admin token is in the address of a request: /right"]),
     ],
 )
 def test_what_is_wrong_is_named(chromium: Browser, script: str, wrong: list[str]) -> None:
-    """Errors of scripts, refusals, other hosts and the token in an address; nothing else."""
-    with visited(chromium, script) as (behaviour, _):
-        assert behaviour.wrong == wrong
-        assert behaviour.asked >= 1
+    """Script errors, failed answers, other hosts and the token in a URL are faults; nothing else."""
+    with visited(chromium, script) as (events, _):
+        assert events.wrong == wrong
+        assert events.requests >= 1
 
 
 def test_a_401_is_how_a_page_learns_that_it_must_sign_in(chromium: Browser) -> None:
-    """Signed in, it is a refusal like any other."""
-    with visited(chromium, "await fetch('/secret')") as (behaviour, page):
-        assert behaviour.wrong == []
-        behaviour.signed_out = False
+    """After the sign-in a 401 is a fault."""
+    with visited(chromium, "await fetch('/secret')") as (events, page):
+        assert events.wrong == []
+        events.signed_out = False
         page.evaluate("fetch('/secret')")
-        assert behaviour.wrong == ["GET /secret answered 401"]
+        assert events.wrong == ["GET /secret answered 401"]
 
 
 def test_a_page_stays_loaded_once_it_is_entered(chromium: Browser) -> None:
-    """What is seen on it has come without a reload."""
-    with visited(chromium, "") as (behaviour, page):
+    """A reload after the sign-in is a fault."""
+    with visited(chromium, "") as (events, page):
         page.reload()
         page.evaluate("location.hash = 'elsewhere'")
-        assert behaviour.wrong == []
-        behaviour.signed_out = False
+        assert events.wrong == []
+        events.signed_out = False
         page.reload()
-        assert behaviour.wrong == ["it loaded itself anew"]
+        assert events.wrong == ["the page reloaded"]
 
 
 def test_a_page_is_quiet_when_nothing_is_on_its_way(chromium: Browser) -> None:
-    """Neither what it just asked nor what it waits for."""
-    with visited(chromium, "") as (behaviour, page):
+    """A page is not quiet after a recent request or with a pending one."""
+    with visited(chromium, "") as (events, page):
         page.wait_for_timeout(250)
-        assert behaviour.quiet(0.2)
+        assert events.quiet(0.2)
         page.evaluate("fetch('/right').then((answer) => answer.text())")
-        assert not behaviour.quiet(0.2)
+        assert not events.quiet(0.2)
         page.wait_for_timeout(250)
-        assert behaviour.quiet(0.2)
-        assert not behaviour.quiet(60)
-        behaviour.open += 1
-        assert not behaviour.quiet(0.2)
+        assert events.quiet(0.2)
+        assert not events.quiet(60)
+        events.pending += 1
+        assert not events.quiet(0.2)
 
 
 def test_nothing_is_reached_during_an_outage(chromium: Browser) -> None:
-    """Requests that fail meanwhile are no faults of the page."""
-    with visited(chromium, "") as (behaviour, page):
-        with behaviour.outage():
+    """Requests that fail during an outage are no faults."""
+    with visited(chromium, "") as (events, page):
+        with events.outage():
             page.evaluate("fetch('http://127.0.0.1:1').catch(() => 0)")
-        assert [wrong for wrong in behaviour.wrong if "no answer" in wrong] == []
+        assert [wrong for wrong in events.wrong if "no answer" in wrong] == []
 
 
 def test_a_token_that_can_be_read_is_wrong(chromium: Browser) -> None:
-    """Then no picture may be taken, either."""
-    with visited(chromium, "") as (behaviour, _):
-        assert not behaviour.shows_secret("nothing")
-        assert behaviour.wrong == []
-        assert behaviour.shows_secret(f"your token is {TOKEN}")
-        assert behaviour.wrong == ["the admin token can be read on the page"]
+    """A visible token is a fault, and prevents the screenshot."""
+    with visited(chromium, "") as (events, _):
+        assert not events.shows_secret("nothing")
+        assert events.wrong == []
+        assert events.shows_secret(f"your token is {TOKEN}")
+        assert events.wrong == ["the admin token can be read on the page"]

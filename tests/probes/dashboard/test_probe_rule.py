@@ -1,4 +1,4 @@
-"""A rule of this run alone: it refuses, what it refused is seen, and it goes whatever happens."""
+"""The probe's temporary rule: it refuses, its refusals are listed, and it is always removed."""
 
 import contextlib
 
@@ -14,14 +14,16 @@ from tests.probes.servers import answering, serving, target
 
 
 def rows(http: httpx.Client, rule: OwnRule) -> dict[str, int]:
-    """How much the server holds because of the rule."""
-    asked = {"config": {"rule_name": rule.name}, "usage": {"key": f"api_key:{rule.name}"}}
-    asked["violations"] = asked["usage"]
-    return {kind: http.get(f"/api/admin/quotas/{kind}", params=given).json()["total"] for kind, given in asked.items()}
+    """Count what the server stores for the rule."""
+    queries = {"config": {"rule_name": rule.name}, "usage": {"key": f"api_key:{rule.name}"}}
+    queries["violations"] = queries["usage"]
+    return {
+        kind: http.get(f"/api/admin/quotas/{kind}", params=given).json()["total"] for kind, given in queries.items()
+    }
 
 
 def test_each_refusal_is_a_violation_of_its_own(server: Target) -> None:
-    """It carries the run's name, may be made twice, and leaves nothing."""
+    """The rule carries the run's name, may be created twice, and leaves nothing."""
     with client(server) as http:
         with own_rule(server, http, "test") as rule:
             assert rule.name == f"{key(server)}-test"
@@ -33,7 +35,7 @@ def test_each_refusal_is_a_violation_of_its_own(server: Target) -> None:
 
 
 def test_it_goes_when_the_look_breaks(server: Target) -> None:
-    """An error or an interrupt passes on, after the rule was removed."""
+    """An error or an interrupt propagates after the rule is removed."""
     with client(server) as http:
         with contextlib.suppress(KeyboardInterrupt), own_rule(server, http, "test") as rule:
             rule.make()
@@ -42,10 +44,10 @@ def test_it_goes_when_the_look_breaks(server: Target) -> None:
 
 
 def test_a_limiter_that_refuses_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then there is nothing to see because of us, and it is said what to look after."""
+    """Without a refusal, the reason names the setting to check."""
     monkeypatch.setattr(probe_rule, "_REFUSED_WITHIN_S", 0.3)
     empty = answering(CONFIG, {"items": [], "total": 0, "limit": 1, "offset": 0})
     with serving(empty) as url, client(target(url)) as http, own_rule(target(url), http, "test") as rule:
         assert rule.be_refused() == (
-            "a key that may ask once a minute was not refused, but answered 200; is RATE_LIMIT_ENABLED true?"
+            "a key limited to one request a minute was not refused, but answered 200; is RATE_LIMIT_ENABLED true?"
         )

@@ -1,4 +1,4 @@
-"""The line that can be cut: it carries everything, and nothing while it is cut."""
+"""The TCP proxy: it forwards everything, and nothing while it is cut."""
 
 import socket
 import socketserver
@@ -11,11 +11,11 @@ import pytest
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.probes.dashboard import tcp_proxy
 
-LARGE = bytes(range(256)) * 20_000  # more than any buffer on the way holds
+LARGE = bytes(range(256)) * 20_000  # larger than any buffer on the way
 
 
 class Echo(socketserver.BaseRequestHandler):
-    """Says back what it hears until nothing more comes, then leaves."""
+    """Echoes until the end of the stream, then closes."""
 
     def handle(self) -> None:
         """Serve one connection."""
@@ -26,7 +26,7 @@ class Echo(socketserver.BaseRequestHandler):
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def line(request: pytest.FixtureRequest) -> Iterator[tcp_proxy.Line]:
-    """A line to a server that echoes, over either family of addresses."""
+    """A proxy to an echo server, over IPv4 and IPv6."""
     kind = type("Server", (socketserver.ThreadingTCPServer,), {
         "address_family": socket.AF_INET6 if ":" in request.param else socket.AF_INET,
         "daemon_threads": True,
@@ -39,7 +39,7 @@ def line(request: pytest.FixtureRequest) -> Iterator[tcp_proxy.Line]:
 
 
 def connect(line: tcp_proxy.Line) -> socket.socket:
-    """Connect through a line."""
+    """Connect through the proxy."""
     return socket.create_connection(("127.0.0.1", line.port), timeout=5)
 
 
@@ -53,21 +53,21 @@ def echoed(connection: socket.socket, sent: bytes) -> bytes:
 
 
 def is_over(connection: socket.socket) -> bool:
-    """Whether the other side has left."""
+    """Whether the other side has closed."""
     with suppress(ConnectionError):
         return connection.recv(1) == b""
     return True
 
 
 def test_carries_every_byte(line: tcp_proxy.Line) -> None:
-    """Several connections at once, much at once, in order and whole."""
+    """Several connections carry much data, in order and complete."""
     with closing(connect(line)) as one, closing(connect(line)) as other:
         assert echoed(one, LARGE) == LARGE
         assert echoed(other, b"hello") == b"hello"
 
 
 def test_a_cut_ends_every_connection_and_lets_nobody_through(line: tcp_proxy.Line) -> None:
-    """Until it is mended; then new connections get through."""
+    """A cut closes all connections until the proxy forwards again."""
     with closing(connect(line)) as one, closing(connect(line)) as other:
         assert echoed(one, b"hello") + echoed(other, b"hello") == b"hellohello"
         line.cut()
@@ -81,7 +81,7 @@ def test_a_cut_ends_every_connection_and_lets_nobody_through(line: tcp_proxy.Lin
 
 
 def test_the_far_side_sees_a_client_that_left() -> None:
-    """A cut reaches the server as an end, not as silence."""
+    """The server sees a cut as a closed connection."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         server.settimeout(5)
         with tcp_proxy.line("127.0.0.1", server.getsockname()[1]) as line, closing(connect(line)) as near:
@@ -95,7 +95,7 @@ def test_the_far_side_sees_a_client_that_left() -> None:
 
 
 def test_the_end_leaves_nobody_connected(line: tcp_proxy.Line) -> None:
-    """A line that is no longer needed is cut; its port is free."""
+    """At the end the proxy closes its connections and its port."""
     with tcp_proxy.line("127.0.0.1", line.port) as outer:
         connection = connect(outer)
         assert echoed(connection, b"hello") == b"hello"
@@ -106,7 +106,7 @@ def test_the_end_leaves_nobody_connected(line: tcp_proxy.Line) -> None:
 
 
 def test_a_server_that_is_not_there_ends_the_connection() -> None:
-    """Whoever connects learns it at once, and the line goes on."""
+    """A client of an unreachable server is disconnected at once, and the proxy continues."""
     with tcp_proxy.line("127.0.0.1", free_port()) as line:
         for _ in range(2):
             with closing(connect(line)) as connection:

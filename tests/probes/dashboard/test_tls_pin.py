@@ -1,4 +1,4 @@
-"""Certificates: verified as every look does, and named by their key."""
+"""Certificates are verified, and pinned by their key."""
 
 import base64
 import hashlib
@@ -40,7 +40,7 @@ def test_the_fingerprint_is_that_of_the_public_key(made: Certificate) -> None:
 
 
 def test_a_certificate_is_verified_first(made: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trusted is whom SSL_CERT_FILE names; without it nobody knows this authority."""
+    """Only SSL_CERT_FILE makes this authority trusted."""
     with servers.secured(target("http://127.0.0.1:1"), made) as secured:
         port = int(secured.base_url.rpartition(":")[2])
         with pytest.raises(TargetUnreachable, match=r"certificate verify failed.*SSL_CERT_FILE"):
@@ -50,7 +50,7 @@ def test_a_certificate_is_verified_first(made: Certificate, monkeypatch: pytest.
 
 
 def test_nobody_there_has_no_certificate() -> None:
-    """The message names the address."""
+    """The error names the address."""
     port = free_port()
     with pytest.raises(TargetUnreachable, match=f"https://127.0.0.1:{port}"):
         tls_pin.verified_key("127.0.0.1", port)

@@ -1,23 +1,31 @@
-"""What must have moved, for what was sent: as a table."""
+"""Expected increases for sent requests, as a table."""
 
 import pytest
 
-from gaia_checks.probes.monitoring.expected_increase import REFUSED, SENT, Growth, Kind, Scrape, expected, wrong_time
+from gaia_checks.probes.monitoring.expected_increase import (
+    REFUSED,
+    SENT,
+    ExpectedIncrease,
+    Kind,
+    Scrape,
+    expected,
+    wrong_time,
+)
 from gaia_checks.target import prometheus_text
 
 
-def scrape(text: str, began_s: float = 0.0, ended_s: float = 0.0) -> Scrape:
-    """A scrape that says this."""
-    return Scrape(began_s, ended_s, prometheus_text.read(text))
+def scrape(text: str, started_s: float = 0.0, finished_s: float = 0.0) -> Scrape:
+    """A scrape with this text."""
+    return Scrape(started_s, finished_s, prometheus_text.read(text))
 
 
-def by(growths: list[Growth], name: str, **labels: str) -> float:
+def by(increases: list[ExpectedIncrease], name: str, **labels: str) -> float:
     """Return by how much a series must grow."""
-    (found,) = (growth.by for growth in growths if (growth.name, growth.labels) == (name, labels))
+    (found,) = (increase.by for increase in increases if (increase.name, increase.labels) == (name, labels))
     return found
 
 
-def test_what_was_sent_must_be_counted() -> None:
+def test_sent_requests_must_be_counted() -> None:
     """Served requests by their route; refused ones, which were not routed, by status, decision and rule."""
     found = expected({kind: kind.times for kind in SENT}, "7")
     requests, seconds = "gaia_http_requests_total", "gaia_http_request_duration_seconds_count"
@@ -35,7 +43,7 @@ def test_what_was_sent_must_be_counted() -> None:
 
 
 def test_what_was_not_answered_need_not_be_counted() -> None:
-    """It is found as a wrong answer already."""
+    """A wrongly answered request is not expected to increase anything."""
     found = expected({Kind("/health", 4): 1, REFUSED: 0}, "7")
     assert by(found, "gaia_http_request_duration_seconds_count", route="/health") == 1
     assert by(found, "gaia_rate_limit_violations_total", scope="api_key", limit_type="requests_per_minute") == 0
@@ -56,15 +64,15 @@ def test_what_was_not_answered_need_not_be_counted() -> None:
     ],
 )
 def test_a_counter_that_did_not_grow_is_missed(before: str, after: str, missed: bool) -> None:
-    """Others may be counted too; a counter that began anew, is gone or is no number did not grow."""
-    found = Growth("a", 3, {"b": "c"}).missed(scrape(before), scrape(after))
+    """Other clients may add; a counter that restarted, is missing or is no number did not increase."""
+    found = ExpectedIncrease("a", 3, {"b": "c"}).missed(scrape(before), scrape(after))
     assert (found is not None) == missed
 
 
 def test_the_sentence_names_the_series() -> None:
-    """With its labels, and by how much it grew and should have."""
-    said = Growth("a", 3, {"b": "c", "d": "e"}).missed(scrape(""), scrape('a{b="c",d="e"} 2'))
-    assert said == "a b=c d=e: grew by 2 instead of 3 or more"
+    """The fault has the labels, the increase and the expected increase."""
+    fault = ExpectedIncrease("a", 3, {"b": "c", "d": "e"}).missed(scrape(""), scrape('a{b="c",d="e"} 2'))
+    assert fault == "a b=c d=e: grew by 2 instead of 3 or more"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,7 @@ def test_the_sentence_names_the_series() -> None:
     [(100.5, False), (101.0, False), (100.0, True), (100.3, True), (101.3, True), (0.5, True)],
 )
 def test_uptime_moves_as_time_does(uptime_s: float, wrong: bool) -> None:
-    """Between 0.5 and 1 s lie between these two scrapes: less is remembered, more is another process."""
+    """These scrapes are 0.5 to 1 s apart: a smaller uptime increase is cached, a larger one another process."""
     before = scrape("gaia_uptime_seconds 100", 50.0, 50.25)
     after = scrape(f"gaia_uptime_seconds {uptime_s}", 50.75, 51.0)
     assert (wrong_time(before, after) is not None) == wrong

@@ -1,4 +1,4 @@
-"""The look at the monitoring: the real server's holds; each fault is found by exactly the measurement it concerns."""
+"""The monitoring probe: the real server passes; each fault shows in exactly its own measurement."""
 
 import json
 import os
@@ -29,24 +29,24 @@ MEASURED = ("readable", "moving", "resolving")
 
 
 def look(at: Target, folder: Path = FOLDER) -> dict[str, Measurement]:
-    """Take the look and return its measurements by the last word of their names."""
-    return {seen.name.rpartition("_")[2]: seen for seen in monitoring_probe.probe(at, folder)}
+    """Run the probe and return its measurements by the last word of their names."""
+    return {observed.name.rpartition("_")[2]: observed for observed in monitoring_probe.probe(at, folder)}
 
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a fault keeps from moving is not waited for as long as in earnest."""
+    """Shorten the wait for counters that a fault stops."""
     monkeypatch.setattr(monitoring_probe, "WITHIN_S", 0.4)
 
 
-def faulty(seen: dict[str, Measurement]) -> list[str]:
-    """Return which measurements found something wrong."""
-    assert tuple(seen) == MEASURED
-    return [name for name in MEASURED if seen[name].value < seen[name].n]
+def faulty(observed: dict[str, Measurement]) -> list[str]:
+    """Return which measurements found a fault."""
+    assert tuple(observed) == MEASURED
+    return [name for name in MEASURED if observed[name].value < observed[name].n]
 
 
 def left_behind(server: Target) -> list[str]:
-    """Return the rules of this run that are still there."""
+    """Return the left-over rules of this run."""
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
     return sorted(rule["rule_name"] for rule in rules if RUN in rule["rule_name"] and rule["rule_name"] != key(server))
@@ -70,7 +70,7 @@ def lines(pattern: str, replacement: str) -> Spoil:
 
 
 def remembered(scrapes: int) -> Spoil:
-    """Answer so many scrapes by the first one's text, as a proxy in between may do."""
+    """Answer `times` scrapes with the first one's text, as a caching proxy may do."""
     kept: list[str] = []
 
     def change(text: str) -> str:
@@ -81,7 +81,7 @@ def remembered(scrapes: int) -> Spoil:
 
 
 def stuck(series: str) -> Spoil:
-    """Tell the first values of one family for ever."""
+    """Repeat the first values of one family for ever."""
     kept: dict[str, str] = {}
 
     def first(found: re.Match[str]) -> str:
@@ -90,40 +90,40 @@ def stuck(series: str) -> Spoil:
     return metrics(lambda text: re.sub(rf"^({series}\S*) (\S+)$", first, text, flags=re.MULTILINE))
 
 
-def test_the_real_monitoring_holds(server: Target) -> None:
-    """Everything moves, every query resolves, within a few seconds, and nothing is left behind."""
-    seen = look(server)
-    assert [seen[name].notes for name in MEASURED] == [(), (), ()]
-    assert [seen[name].value for name in MEASURED] == [seen[name].n for name in MEASURED]
-    assert seen["resolving"].window_s < 5
+def test_the_real_monitoring_passes(server: Target) -> None:
+    """Every counter increases, every query resolves, within a few seconds, and no rule is left."""
+    observed = look(server)
+    assert [observed[name].notes for name in MEASURED] == [(), (), ()]
+    assert [observed[name].value for name in MEASURED] == [observed[name].n for name in MEASURED]
+    assert observed["resolving"].window_s < 5
     assert left_behind(server) == []
 
 
 def test_it_is_enough_for_its_criterion(server: Target) -> None:
-    """The criterion asks for these measurements, and for no more samples than there are."""
+    """The criterion requires these measurements, and no more samples than there are."""
     (criterion,) = (one for one in criteria.load().criteria if one.id == "prod.monitoring")
-    seen = {one.name: one for one in monitoring_probe.probe(server)}
-    assert {check.measurement: seen[check.measurement].n >= check.min_n for check in criterion.checks} == dict.fromkeys(
-        seen, True
-    )
+    observed = {one.name: one for one in monitoring_probe.probe(server)}
+    assert {
+        check.measurement: observed[check.measurement].n >= check.min_n for check in criterion.checks
+    } == dict.fromkeys(observed, True)
 
 
-def test_looking_twice_holds_twice(server: Target) -> None:
-    """A rule of the same name counts anew once the old one is gone."""
+def test_two_runs_pass_twice(server: Target) -> None:
+    """A second run starts with fresh counts after the first rule is removed."""
     assert [faulty(look(server)) for _ in range(2)] == [[], []]
 
 
 def test_others_who_are_counted_do_no_harm(server: Target) -> None:
-    """Series may grow by more than was sent."""
+    """Series may increase by more than this run's requests."""
     stop = threading.Event()
 
-    def ask() -> None:
+    def send() -> None:
         with httpx.Client(base_url=server.base_url) as http:
             while not stop.is_set():
                 http.get("/health")
                 http.get(CONFIG)
 
-    other = threading.Thread(target=ask)
+    other = threading.Thread(target=send)
     other.start()
     try:
         assert faulty(look(server)) == []
@@ -133,7 +133,7 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "found", "said"),
+    ("spoil", "found", "expected"),
     [
         (remembered(1000), "moving", "gaia_uptime_seconds: moved by 0.000 s between scrapes"),
         (remembered(2), "moving", "gaia_uptime_seconds: moved by 0.000 s between scrapes"),
@@ -145,15 +145,15 @@ def test_others_who_are_counted_do_no_harm(server: Target) -> None:
         (lines("^(gaia_build_info.*)digest=", r"\1sha256="), "resolving", "alerts.yml: GaiaVersionsDiffer: gaia_bui"),
         (lines("^# HELP gaia_uptime_seconds.*$", ""), "readable", "gaia_uptime_seconds has no HELP"),
         (lines("^# TYPE gaia_uptime_seconds.*$", ""), "readable", "gaia_uptime_seconds has no TYPE"),
-        (lines("^(gaia_database_up .*)$", r"\1 1772100001000"), "readable", "gaia_database_up has times of its own"),
+        (lines("^(gaia_database_up .*)$", r"\1 1772100001000"), "readable", "gaia_database_up has its own timestamps"),
     ],
 )
-def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, said: str) -> None:
-    """By that measurement alone, and its note names it."""
+def test_a_fault_is_found_by_what_it_concerns(server: Target, spoil: Spoil, found: str, expected: str) -> None:
+    """Only the measurement concerned fails, and its note names the fault."""
     with spoiled(server, spoil) as at:
-        seen = look(at)
-    assert faulty(seen) == [found]
-    assert any(note.startswith(said) for note in seen[found].notes), seen[found].notes
+        observed = look(at)
+    assert faulty(observed) == [found]
+    assert any(note.startswith(expected) for note in observed[found].notes), observed[found].notes
     assert left_behind(server) == []
 
 
@@ -167,73 +167,73 @@ def status(code: int) -> Spoil:
 
 
 def html(request: Request, response: Response) -> Response:
-    """Answer /metrics with a page, as one who is to sign in first may get."""
+    """Answer /metrics with an HTML page, as a sign-in redirect may."""
     return Response("<html>", media_type="text/html") if request.url.path == "/metrics" else response
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "expected"),
     [
         (status(404), "GET /metrics: status 404 instead of 200"),
         (status(401), "GET /metrics: status 401 instead of 200"),
         (html, "GET /metrics: content type 'text/html' instead of text/plain"),
-        (metrics(lambda _: "<html>"), "GET /metrics: no sample of the Prometheus text format: <html>"),
+        (metrics(lambda _: "<html>"), "GET /metrics: not a sample of the Prometheus text format: <html>"),
         (metrics(lambda _: ""), "gaia_uptime_seconds"),
     ],
 )
-def test_metrics_that_cannot_be_read_are_wrong(server: Target, spoil: Spoil, said: str) -> None:
-    """Nothing moves and nothing resolves then; it is measured, and the first sentence says why."""
+def test_metrics_that_cannot_be_read_are_wrong(server: Target, spoil: Spoil, expected: str) -> None:
+    """Unreadable metrics fail every measurement, and the first note has the reason."""
     with spoiled(server, spoil) as at:
-        seen = look(at)
-    assert set(faulty(seen)) >= {"moving", "resolving"}
-    assert seen["resolving"].value < seen["resolving"].n / 10
-    assert said in " ".join((*seen["readable"].notes, *seen["moving"].notes))
+        observed = look(at)
+    assert set(faulty(observed)) >= {"moving", "resolving"}
+    assert observed["resolving"].value < observed["resolving"].n / 10
+    assert expected in " ".join((*observed["readable"].notes, *observed["moving"].notes))
 
 
 def test_a_limiter_that_refuses_nobody_is_found(server: Target) -> None:
-    """Where a limit of one a minute refuses nothing, there is nothing that could be counted."""
+    """Without refusals the counters of refusals do not increase, and the note says so."""
 
     def lenient(_: Request, response: Response) -> Response:
         return Response("{}", media_type="application/json") if response.status_code == 429 else response
 
     with spoiled(server, lenient) as at:
-        seen = look(at)
-    assert faulty(seen) == ["moving"]
-    assert seen["moving"].notes == (f"GET {CONFIG}: status 200 instead of 429",)
+        observed = look(at)
+    assert faulty(observed) == ["moving"]
+    assert observed["moving"].notes == (f"GET {CONFIG}: status 200 instead of 429",)
 
 
 def test_a_rule_that_is_not_taken_is_found(server: Target) -> None:
-    """Its note says what the server answered instead."""
+    """The note has the server's answer instead."""
 
     def refusing(request: Request, response: Response) -> Response:
         return Response(json.dumps({"status": 503}), 503) if request.method == "POST" else response
 
     with spoiled(server, refusing) as at:
-        seen = look(at)
-    assert "moving" in faulty(seen)
-    assert seen["moving"].notes[0] == f"POST {CONFIG}: status 503 instead of 201"
+        observed = look(at)
+    assert "moving" in faulty(observed)
+    assert observed["moving"].notes[0] == f"POST {CONFIG}: status 503 instead of 201"
 
 
 def test_files_that_ask_for_what_is_not_there_are_named(server: Target, tmp_path: Path) -> None:
-    """A slip in a file that we ship is found, with the file, the alert and the expression."""
+    """A wrong shipped query is found, with the file, the alert and the expression."""
     folder = shutil.copytree(FOLDER, tmp_path / "monitoring")
     alerts = folder / "alerts.yml"
     alerts.write_text(alerts.read_text().replace("gaia_database_up == 0", "gaia_databse_up == 0"))
-    seen = look(server, folder)
-    assert faulty(seen) == ["resolving"]
-    assert seen["resolving"].notes == (
+    observed = look(server, folder)
+    assert faulty(observed) == ["resolving"]
+    assert observed["resolving"].notes == (
         "alerts.yml: GaiaDatabaseDown: there is no metric gaia_databse_up, in gaia_databse_up == 0",
     )
 
 
 def test_without_the_files_nothing_is_looked_at(server: Target, tmp_path: Path) -> None:
-    """That is no finding about the server."""
+    """An unreadable shipped file raises; it is no fault of the server."""
     with pytest.raises(ConfigurationError, match=r"alerts.yml: cannot be read"):
         look(server, tmp_path)
 
 
 def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
-    """Ctrl-C while the rule is in force: it is removed."""
+    """An interrupt while the rule is in force removes it."""
     interrupted: list[list[str]] = []
 
     def interrupting(_: Request, response: Response) -> Response:
@@ -248,17 +248,17 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
     assert left_behind(server) == []
 
 
-def test_a_server_that_falls_silent_does_not_hold_the_gate() -> None:
-    """After one request without an answer no more are sent; what was promised is not kept."""
+def test_a_server_that_falls_silent_does_not_delay_the_gate() -> None:
+    """After one request without an answer no more are sent, and the measurements fail."""
     with serving(answering("/health", HEALTHY)) as url:
-        began_s = time.monotonic()
-        seen = look(target(url))
-    assert faulty(seen) == list(MEASURED)
-    assert seen["readable"].notes == ("GET /metrics: status 404 instead of 200",)
-    assert time.monotonic() - began_s < 5
+        started_s = time.monotonic()
+        observed = look(target(url))
+    assert faulty(observed) == list(MEASURED)
+    assert observed["readable"].notes == ("GET /metrics: status 404 instead of 200",)
+    assert time.monotonic() - started_s < 5
 
 
-def test_nobody_there_is_no_data() -> None:
-    """Where nothing listens there is nothing to measure."""
+def test_no_listener_is_no_data() -> None:
+    """Without a listener the probe raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="is it running"):
         look(target(f"http://127.0.0.1:{free_port()}"))

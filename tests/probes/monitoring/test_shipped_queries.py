@@ -1,4 +1,4 @@
-"""Queries: all of them are found, and each asks for what is there, or the sentence says for what it does."""
+"""Shipped queries: all are found, and each resolves, or the fault says what it lacks."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def folder(tmp_path: Path, alerts: str = ALERTS, dashboard: str = json.dumps(DAS
 
 
 def test_every_query_is_found(tmp_path: Path) -> None:
-    """Of alerts, panels, also folded ones, annotations and variables; each says where it stands."""
+    """Queries of alerts, panels (also collapsed), annotations and variables, each with its location."""
     assert [(query.where, query.expression) for query in shipped(folder(tmp_path))] == [
         ("alerts.yml: Down", "up == 0"),
         ("alerts.yml: Slow", "took > 1"),
@@ -73,7 +73,7 @@ def test_every_query_is_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alerts", "dashboard", "said"),
+    ("alerts", "dashboard", "expected_note"),
     [
         ("groups: [", json.dumps(DASHBOARD), "alerts.yml: cannot be read (ParserError"),
         ("groups: 7", json.dumps(DASHBOARD), "alerts.yml: cannot be read (TypeError"),
@@ -82,15 +82,15 @@ def test_every_query_is_found(tmp_path: Path) -> None:
         (ALERTS, "[]", "dashboard.json: cannot be read (TypeError"),
     ],
 )
-def test_a_file_that_is_none_is_named(tmp_path: Path, alerts: str, dashboard: str, said: str) -> None:
-    """Nothing can be looked for then: that is no finding about the server."""
+def test_a_file_that_is_none_is_named(tmp_path: Path, alerts: str, dashboard: str, expected_note: str) -> None:
+    """An invalid file raises ConfigurationError; it is no fault of the server."""
     with pytest.raises(ConfigurationError) as caught:
         shipped(folder(tmp_path, alerts, dashboard))
-    assert said in str(caught.value)
+    assert expected_note in str(caught.value)
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    """As is the case where the project's folders are not beside the package."""
+    """A missing folder raises, as in an installation without the project's folders."""
     with pytest.raises(ConfigurationError, match=r"alerts.yml: cannot be read \(No such file or directory\)"):
         shipped(tmp_path)
 
@@ -113,12 +113,12 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_there_resolves(expression: str) -> None:
-    """Names, suffixes, labels, Prometheus' own, Grafana's own, and a metric whose first event is to come."""
+    """Names, suffixes, labels, Prometheus' and Grafana's own, and a metric without an event yet resolve."""
     assert unresolved(Query("alerts.yml: Down", expression), SAID) is None
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "expected_note"),
     [
         ("asked", "there is no metric asked"),
         ("took_seconds", "there is no metric took_seconds"),
@@ -136,9 +136,9 @@ def test_what_is_there_resolves(expression: str) -> None:
         ("", "no PromQL: "),
     ],
 )
-def test_what_is_not_there_is_named(expression: str, said: str) -> None:
-    """The sentence says where the query stands, what it misses, and the query."""
+def test_what_is_not_there_is_named(expression: str, expected_note: str) -> None:
+    """The fault has the query's location, what it lacks, and the query."""
     found = unresolved(Query("dashboard.json: Two", expression), SAID)
     assert found is not None
-    assert found.startswith(f"dashboard.json: Two: {said}")
+    assert found.startswith(f"dashboard.json: Two: {expected_note}")
     assert found.endswith(f", in {expression}")

@@ -1,4 +1,4 @@
-"""Quotas that count one too many, or forget, are seen; those of the real server are exact."""
+"""The quotas probe detects quotas that count one too many or forget; the real server's are exact."""
 
 import json
 import re
@@ -27,9 +27,9 @@ from tests.probes.servers import Spoil, spoiled, target
 
 
 def test_the_real_server_counts_exactly(server: Target) -> None:
-    """Answers, headers and the list of usage agree with what was sent, and no rule is left."""
-    seen = quotas.live(server)
-    assert (seen.name, seen.value, seen.n, seen.notes) == ("quotas.counts_equal", 24, 24, ())
+    """Answers, headers and listed usage match the sent requests, and no rule is left."""
+    observed = quotas.live(server)
+    assert (observed.name, observed.value, observed.n, observed.notes) == ("quotas.counts_equal", 24, 24, ())
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).json()["items"]
     assert [rule["rule_name"] for rule in rules if "quotas" in rule["rule_name"]] == []
@@ -46,7 +46,7 @@ def changed(request: Request, response: Response, name: str, by: int) -> Respons
 
 
 def header(request: Request, response: Response, name: str, by: int) -> Response:
-    """Change what is told to be left in a header of what is counted."""
+    """Change the remaining number in a header of counted requests."""
     pattern = r"\d+" if name.startswith("X-") else r"(?<=r=)\d+"
     if counted(request):
         found = re.sub(pattern, lambda number: str(int(number[0]) + by), response.headers[name])
@@ -82,22 +82,22 @@ def failing(request: Request, response: Response) -> Response:
 
 
 FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
-    "usage tells one too few": (
+    "usage reports one too few": (
         lambda: lambda request, response: changed(request, response, "used", -1),
-        15, "daily_quota: GET /api/admin/quotas/usage tells 11 used and 8 left, should be 12 used and 8 left",
+        15, "daily_quota: GET /api/admin/quotas/usage reports 11 used and 8 left, should be 12 used and 8 left",
     ),
-    "usage tells too many left": (
+    "usage reports too many left": (
         lambda: lambda request, response: changed(request, response, "remaining", 1),
-        15, "daily_quota: GET /api/admin/quotas/usage tells 12 used and 9 left, should be 12 used and 8 left",
+        15, "daily_quota: GET /api/admin/quotas/usage reports 12 used and 9 left, should be 12 used and 8 left",
     ),
     "usage fails": (lambda: failing, 15, "daily_quota: GET /api/admin/quotas/usage answers 500"),
-    "RateLimit tells one too many": (
+    "RateLimit reports one too many": (
         lambda: lambda request, response: header(request, response, "RateLimit", 1),
-        18, "daily_quota: RateLimit tells r=9 of the rule, should be 8",
+        18, "daily_quota: RateLimit reports r=9 of the rule, should be 8",
     ),
-    "X-RateLimit-Remaining tells one too many": (
+    "X-RateLimit-Remaining reports one too many": (
         lambda: lambda request, response: header(request, response, "X-RateLimit-Remaining", 1),
-        18, "daily_quota: X-RateLimit-Remaining is 9, RateLimit tells",
+        18, "daily_quota: X-RateLimit-Remaining is 9, RateLimit reports",
     ),
     "one request too many is admitted": (
         admits_one_more,
@@ -107,26 +107,26 @@ FAULTS: dict[str, tuple[Callable[[], Spoil], int, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_count_that_is_off_by_one_is_seen(server: Target, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it is told: as many samples are wrong as tell it, and the first says what was told instead."""
+def test_a_count_that_is_off_by_one_is_detected(server: Target, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong number fails every sample that reports it, and the first note has the reported number."""
     monkeypatch.setattr("gaia_checks.probes.rehearsal.counted_rules._SETTLE_S", 0)  # this server is one process
     spoil, good, note = FAULTS[fault]
     with spoiled(server, spoil()) as wrong:
-        seen = quotas.live(wrong)
-    assert (seen.value, seen.n) == (good, 24)
-    assert seen.notes[0].startswith(note)
+        observed = quotas.live(wrong)
+    assert (observed.value, observed.n) == (good, 24)
+    assert observed.notes[0].startswith(note)
 
 
 def test_a_server_that_limits_nothing_counts_nothing(executable: Path, database: str, tmp_path: Path) -> None:
-    """With rate limiting off no sample of it is good, but that what should be admitted is."""
+    """With rate limiting off, only the samples of admitted requests are good."""
     runner.up(database, copies.MIGRATIONS)
     with servers.real(executable, database, tmp_path / "log", RATE_LIMIT_ENABLED="false") as lax:
-        seen = quotas.live(lax)
-    assert (seen.value, seen.n) == (3, 24)
+        observed = quotas.live(lax)
+    assert (observed.value, observed.n) == (3, 24)
 
 
 def test_a_rule_that_is_not_ours_decides_nothing(server: Target) -> None:
-    """When another rule refuses it is named, as nobody knows what should have been counted."""
+    """A refusing foreign rule is named and makes the probe inconclusive, as the right count is unknown."""
 
     def refuse(request: Request, response: Response) -> Response:
         if counted(request):
@@ -134,12 +134,15 @@ def test_a_rule_that_is_not_ours_decides_nothing(server: Target) -> None:
             response.headers["RateLimit"] = f'"{request.headers["X-API-Key"]}";r=7;t=60, "strict";r=0;t=1'
         return response
 
-    with spoiled(server, refuse) as wrong, pytest.raises(Inconclusive, match="the rule strict refuses what this gate"):
+    with (
+        spoiled(server, refuse) as wrong,
+        pytest.raises(Inconclusive, match="the rule strict refuses requests of this gate"),
+    ):
         quotas.live(wrong)
 
 
-def test_nobody_there_is_unreachable() -> None:
-    """A server that does not answer says nothing about quotas."""
+def test_no_listener_is_unreachable() -> None:
+    """A server that does not answer raises TargetUnreachable."""
     with pytest.raises(TargetUnreachable, match="no answer to POST"):
         quotas.live(target(f"http://127.0.0.1:{free_port()}"))
 
@@ -148,51 +151,53 @@ def test_nobody_there_is_unreachable() -> None:
 
 
 def test_the_real_server_keeps_its_counts_and_knows_its_periods(executable: Path, tmp_path: Path) -> None:
-    """Over a crash of server and database, at the edges of day, week and month, and after an hour."""
+    """Counts are exact after a crash of server and database, at period edges, and after an hour."""
     with copies.released(executable, tmp_path / "releases") as release:
-        seen = by_name(quotas.on_copy(copies.copy_of(release)))
-    assert {name: (each.value, each.n, each.notes) for name, each in seen.items()} == {
+        observed = by_name(quotas.on_copy(copies.copy_of(release)))
+    assert {name: (each.value, each.n, each.notes) for name, each in observed.items()} == {
         "kept_across_restart": (True, 4, ()),
         "reset_at_period_edges": (12, 12, ()),
         "hour_window_expires": (4, 4, ()),
     }
 
 
-def test_counts_that_a_crash_loses_and_weeks_from_sunday_are_seen(executable: Path, tmp_path: Path) -> None:
-    """A quota table that is not logged is empty after the crash; a week that begins a day early ends a day early."""
+def test_counts_lost_in_a_crash_and_weeks_from_sunday_are_detected(executable: Path, tmp_path: Path) -> None:
+    """An unlogged quota table is empty after a crash; a week that starts a day early also ends early."""
     migrations = copies.variant(
         tmp_path / "migrations",
         ("CREATE TABLE resource_quotas", "CREATE UNLOGGED TABLE resource_quotas"),
         (PERIOD_START, f"CASE limit_type WHEN 'weekly_quota' THEN {SUNDAY} ELSE {PERIOD_START} END"),
     )
     with copies.released(executable, tmp_path / "releases", migrations) as release:
-        seen = by_name(quotas.on_copy(copies.copy_of(release)))
-    kept = seen["kept_across_restart"]
+        observed = by_name(quotas.on_copy(copies.copy_of(release)))
+    kept = observed["kept_across_restart"]
     assert kept.value is False
-    assert kept.notes[0].startswith("after the crash: daily_quota: GET /api/admin/quotas/usage tells 0 used and 8 left")
+    assert kept.notes[0].startswith(
+        "after the crash: daily_quota: GET /api/admin/quotas/usage reports 0 used and 8 left"
+    )
     assert not [note for note in kept.notes if "requests_per_hour" in note]
-    edges = seen["reset_at_period_edges"]
+    edges = observed["reset_at_period_edges"]
     assert (edges.value, edges.n) == (11, 12)
     assert "weekly_quota: of " in edges.notes[0]
-    assert seen["hour_window_expires"].value == 4
+    assert observed["hour_window_expires"].value == 4
 
 
-def test_without_a_copy_nothing_was_seen_and_the_reason_is_told() -> None:
-    """No sample of any of the three."""
+def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
+    """Without a rehearsal copy none of the three has samples."""
 
     @contextmanager
     def none() -> Iterator[Copy]:
         raise Inconclusive("there can be no rehearsal copy: the disk is full")
         yield
 
-    seen = quotas.on_copy(none())
-    assert [each.n for each in seen] == [0, 0, 0]
-    assert {each.notes for each in seen} == {("there can be no rehearsal copy: the disk is full",)}
+    observed = quotas.on_copy(none())
+    assert [each.n for each in observed] == [0, 0, 0]
+    assert {each.notes for each in observed} == {("there can be no rehearsal copy: the disk is full",)}
 
 
-def by_name(seen: list[Measurement]) -> dict[str, Measurement]:
-    """The measurements by name, without the look's."""
-    return {each.name.removeprefix("quotas."): each for each in seen}
+def by_name(observed: list[Measurement]) -> dict[str, Measurement]:
+    """The measurements by name, without the prefix."""
+    return {each.name.removeprefix("quotas."): each for each in observed}
 
 
 # periods -------------------------------------------------------------------------------------------
@@ -210,13 +215,13 @@ def by_name(seen: list[Measurement]) -> dict[str, Measurement]:
     ],
 )
 def test_periods_are_calendar_periods_in_utc(quota: str, moment: str, start: str) -> None:
-    """A day, a week from Monday, a month."""
+    """Periods are a day, a week from Monday, a month."""
     assert quotas.period_start(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(start)
 
 
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))  # noqa: DTZ001 - made aware below
 def test_a_look_begins_away_from_midnight(moment: datetime) -> None:
-    """After the wait a minute is left of the day, and the last midnight is some seconds ago."""
+    """After the wait, a minute of the day is left, and the last midnight is some seconds ago."""
     begins = moment.replace(tzinfo=UTC) + timedelta(seconds=quotas.wait_s(moment.replace(tzinfo=UTC)))
     assert (begins + timedelta(seconds=59)).date() == begins.date()
     assert (begins - timedelta(seconds=5)).date() == begins.date()
@@ -224,7 +229,7 @@ def test_a_look_begins_away_from_midnight(moment: datetime) -> None:
 
 
 def test_a_look_over_midnight_is_taken_anew() -> None:
-    """What was seen over midnight does not count."""
+    """A run across midnight is discarded and repeated."""
     clock = [datetime(2026, 2, 26, 23, 58, tzinfo=UTC)]
     looked: list[int] = []
 

@@ -1,4 +1,4 @@
-"""When samples are taken, and what they cover."""
+"""Sample times and their coverage."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gaia_checks.recorders.base.sampling import Coverage, HeldUp, next_due, ticks
+from gaia_checks.recorders.base.sampling import Coverage, EventLoopDelay, next_due, ticks
 
 
 def taken(interval_s: float, window_s: float, busy_s: float = 0.0) -> list[float]:
@@ -23,7 +23,7 @@ def taken(interval_s: float, window_s: float, busy_s: float = 0.0) -> list[float
 
 
 def test_the_last_tick_is_at_the_end_of_the_window_or_behind_it() -> None:
-    """Also when the window is no multiple of the interval: it was looked for at least that long."""
+    """The last tick is at or after the end of the window."""
     found = taken(0.1, 0.25)
     assert found == sorted(found)
     assert found[0] == 0.0
@@ -31,17 +31,17 @@ def test_the_last_tick_is_at_the_end_of_the_window_or_behind_it() -> None:
     assert found[-1] >= 0.25
 
 
-def test_told_to_end_no_tick_is_waited_for() -> None:
-    """Whoever is told in the middle of a long interval stops at once."""
+def test_a_stop_ends_the_wait_for_a_tick() -> None:
+    """A stop in the middle of a long interval takes effect at once."""
 
     async def take() -> list[float]:
-        told = asyncio.Event()
-        asyncio.get_running_loop().call_later(0.05, told.set)
-        return [t async for t in ticks(60, 600, told)]
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        return [t async for t in ticks(60, 600, stop)]
 
-    began = time.monotonic()
+    started = time.monotonic()
     assert asyncio.run(take()) == [0.0]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - started < 5
 
 
 def test_ticks_that_were_missed_are_not_made_up_for() -> None:
@@ -61,7 +61,7 @@ def test_a_late_tick_does_not_move_the_next(t_s: float, due_s: float) -> None:
 
 
 def test_a_window_of_nothing_has_one_tick() -> None:
-    """There is always something to record."""
+    """The first tick is at 0, for any window."""
     assert taken(1, 0) == [0.0]
 
 
@@ -76,7 +76,7 @@ def test_a_window_of_nothing_has_one_tick() -> None:
     ],
 )
 def test_a_hole_is_not_covered(samples: list[float], covered_s: float) -> None:
-    """What was not seen cannot pass."""
+    """Holes between samples do not count as observed."""
     coverage = Coverage(1.0)
     for t in samples:
         coverage.add(t)
@@ -84,16 +84,16 @@ def test_a_hole_is_not_covered(samples: list[float], covered_s: float) -> None:
     assert coverage.n == len(samples)
 
 
-def test_being_held_up_is_noticed() -> None:
-    """Whatever keeps our own process from running is seen by it afterwards."""
+def test_the_own_delay_is_measured() -> None:
+    """A blocked event loop is measured as its own delay."""
 
     async def block() -> float:
-        held_up = HeldUp()
-        watching = asyncio.create_task(held_up.watch())
+        own_delay = EventLoopDelay()
+        watching = asyncio.create_task(own_delay.watch())
         await asyncio.sleep(0)
-        time.sleep(0.4)  # noqa: ASYNC251 - to hold the loop up is what is wanted
+        time.sleep(0.4)  # noqa: ASYNC251 - the test must block the loop
         await asyncio.sleep(0.01)
         watching.cancel()
-        return held_up.longest_s
+        return own_delay.longest_s
 
     assert asyncio.run(block()) > 0.25

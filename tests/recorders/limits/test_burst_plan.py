@@ -1,4 +1,4 @@
-"""The plan of the look at limits, tried on models: no wrong limiter survives it, and the right one is never accused."""
+"""The burst plan on model limiters: every wrong one is detected, the correct one never."""
 
 import itertools
 import random
@@ -15,13 +15,13 @@ CLIENTS = 32
 SHORT_S, FULL_S = 5.0, 125.0
 
 
-def asked(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[dict[str, Any]]:
-    """What the look would record of a limiter: each request is decided and answered after up to `slow_s` each."""
+def recorded(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[dict[str, Any]]:
+    """The recording of a limiter: each request is decided and answered after up to `slow_s` each."""
     chance, rules = random.Random(seed), burst_plan.rules(CLIENTS)
     requests = []
-    for salvo in burst_plan.plan(CLIENTS, window_s):
-        for place, key in enumerate(salvo.keys):
-            sent = salvo.at_s + place * 2e-5 + chance.random() * 0.002
+    for burst in burst_plan.plan(CLIENTS, window_s):
+        for place, key in enumerate(burst.keys):
+            sent = burst.at_s + place * 2e-5 + chance.random() * 0.002
             requests.append((sent + chance.random() * slow_s, sent, chance.random() * slow_s, key))
     found = defaultdict(list)
     for decided, sent, back, key in sorted(requests):
@@ -35,18 +35,18 @@ def asked(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> li
 
 
 def judged(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[Kept]:
-    """What the judge makes of it."""
-    return kept(asked(check, window_s, seed, slow_s))
+    """The judge's result."""
+    return kept(recorded(check, window_s, seed, slow_s))
 
 
 def wrong(found: list[Kept]) -> int:
-    """All that is certainly wrong."""
+    """All certainly wrong decisions."""
     return sum(one.false_allows + one.false_denies for one in found)
 
 
 @pytest.mark.parametrize(("window_s", "allows", "denies"), [(SHORT_S, 30, 150), (FULL_S, 100, 500)])
 def test_a_right_limiter_is_never_accused_and_a_fault_would_show(window_s: float, allows: int, denies: int) -> None:
-    """Also if it answers slowly; answered quickly, hundreds of answers could have shown a fault."""
+    """A correct limiter passes, also with slow answers; fast ones give hundreds of checks."""
     for seed, slow_s in itertools.product(range(5), (0.002, 0.02, 0.3, 2.0)):
         found = judged(Log(), window_s, seed, slow_s)
         assert wrong(found) == 0
@@ -56,14 +56,17 @@ def test_a_right_limiter_is_never_accused_and_a_fault_would_show(window_s: float
 
 
 def test_it_disturbs_nobody() -> None:
-    """Never more than the clients at once, few requests in all, and too few refusals to set off the server's alert."""
+    """At most `clients` requests at once, few in total, and too few refusals to trigger the server's alert."""
     plan = burst_plan.plan(CLIENTS, FULL_S)
-    assert max(len(salvo.keys) for salvo in plan) == CLIENTS
-    assert 500 < sum(len(salvo.keys) for salvo in plan) < 10 * FULL_S
+    assert max(len(burst.keys) for burst in plan) == CLIENTS
+    assert 500 < sum(len(burst.keys) for burst in plan) < 10 * FULL_S
     assert plan[-1].at_s < FULL_S <= burst_plan.ENDS_S
     assert burst_plan.plan(CLIENTS, 10 * FULL_S) == plan
     refused = sorted(
-        sent_us / 1e6 for one in asked(Log(), FULL_S, seed=0) for sent_us, _, admitted in one["answers"] if not admitted
+        sent_us / 1e6
+        for one in recorded(Log(), FULL_S, seed=0)
+        for sent_us, _, admitted in one["answers"]
+        if not admitted
     )
     busiest = max(sum(start <= other < start + 60 for other in refused) for start in refused)
     assert 50 < busiest < 80
@@ -72,13 +75,13 @@ def test_it_disturbs_nobody() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("window_s", [SHORT_S, FULL_S])
 def test_no_wrong_limiter_survives(fault: str, window_s: float) -> None:
-    """Wherever its windows begin, and already in a few seconds."""
+    """Every wrong limiter is detected, wherever its windows start, within a few seconds."""
     for seed in range(10):
         assert wrong(judged(FAULTS[fault](seed / 10), window_s, seed)), seed
 
 
 @pytest.mark.parametrize("fault", LONG_FAULTS)
 def test_no_wrong_minute_survives(fault: str) -> None:
-    """Two minutes show what goes wrong at the edges of minutes only, wherever they are."""
+    """Two minutes detect faults at minute edges only, wherever they are."""
     for seed in range(20):
         assert wrong(judged(LONG_FAULTS[fault](seed / 20), FULL_S, seed)), seed

@@ -1,4 +1,4 @@
-"""What headers must tell: right ones are never called wrong, wrong ones always."""
+"""Header checks: correct headers are never rejected, wrong ones always."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaia_checks.recorders.limits.burst_plan import Rule
-from gaia_checks.recorders.limits.header_checks import Span, Told, refused_by, standing, wrong
+from gaia_checks.recorders.limits.header_checks import Exchange, Span, refused_by, standing, wrong
 from tests.recorders.limiters import Log
 
 MINUTE = {"ours": Rule("requests_per_minute", 2)}
@@ -16,11 +16,11 @@ EPOCH_S = 1_772_000_000.4  # at the zero of our clock
 
 
 def lower(**headers: str) -> dict[str, str]:
-    """Headers as they come: `RateLimit_Policy="..."`."""
+    """Headers by lower-case name: `RateLimit_Policy="..."`."""
     return {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
 
-def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Told:
+def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Exchange:
     """An answer within 10 ms from a rule of 2 a minute, right but for `headers`; an empty text leaves one out."""
     right = {
         "RateLimit_Policy": '"ours";q=2;w=60',
@@ -31,14 +31,14 @@ def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Told:
         **({} if admitted else {"Retry_After": str(t)}),
     }
     kept = {name: value for name, value in (right | headers).items() if value}
-    return Told(now_s, now_s + 0.01, admitted, lower(**kept))
+    return Exchange(now_s, now_s + 0.01, admitted, lower(**kept))
 
 
 FIRST = (at(0, True, 1, 60), at(10, True, 0, 51))
 
 
 def test_right_headers_are_right() -> None:
-    """Whether the request is admitted or not."""
+    """Correct headers pass, of admitted and refused requests."""
     assert wrong([*FIRST, at(20.5, False, 0, 40)], MINUTE, EPOCH_S) == [None, None, None]
 
 
@@ -66,44 +66,44 @@ def test_right_headers_are_right() -> None:
     ],
 )
 def test_wrong_headers_are_wrong(headers: Mapping[str, str], why: str) -> None:
-    """One that is missing, cannot be read, or says what cannot be."""
+    """A missing, unreadable or impossible header is named."""
     first, second, third = wrong([*FIRST, at(20.5, False, 0, 40, **headers)], MINUTE, EPOCH_S)
     assert (first, second) == (None, None)
     assert str(third).startswith(why)
 
 
 def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
-    """One admitted before counts, one under way may, one that has left does not; one without an answer may."""
+    """Earlier admissions count, pending and unanswered ones may, expired ones do not."""
     rule = Rule("requests_per_second", 5)
-    told = [
-        Told(0.0, 0.1, True, {}),  # it has left
-        Told(1.5, 1.6, True, {}),
-        Told(1.5, 1.6, False, {}),
-        Told(1.7, 2.1, True, {}),  # under way
-        Told(1.8, math.inf, None, {}),
-        Told(2.0, 2.2, True, {}),
-        Told(2.3, 2.4, True, {}),  # later
+    exchanges = [
+        Exchange(0.0, 0.1, True, {}),  # it has left
+        Exchange(1.5, 1.6, True, {}),
+        Exchange(1.5, 1.6, False, {}),
+        Exchange(1.7, 2.1, True, {}),  # under way
+        Exchange(1.8, math.inf, None, {}),
+        Exchange(2.0, 2.2, True, {}),
+        Exchange(2.3, 2.4, True, {}),  # later
     ]
-    found = standing(told[5], told, rule)
+    found = standing(exchanges[5], exchanges, rule)
     assert found.remaining == Span(5 - 4, 5 - 2)
     assert found.grows_after_s == Span(1, 1)
 
 
 def test_a_wrong_clock_is_wrong() -> None:
-    """A Reset that is consistent with itself is of no use when it is an hour away."""
+    """A consistent Reset is wrong when it is an hour off."""
     answer = at(0, True, 1, 60, X_RateLimit_Reset=str(math.ceil(EPOCH_S + 3660.005)))
     assert "X-RateLimit-Reset is +3600 s away" in str(wrong([answer], MINUTE, EPOCH_S)[0])
 
 
 def test_rules_of_others_may_refuse() -> None:
-    """Then ours has some left, and when to come back is not ours to say."""
+    """With another rule refusing, the gate's rule has some left, and Retry-After is not checked."""
     headers = {
-        "RateLimit_Policy": '"everybody";q=1000;w=1, "ours";q=2;w=60',
-        "RateLimit": '"everybody";r=0;t=1, "ours";r=1;t=50',
+        "RateLimit_Policy": '"other-rule";q=1000;w=1, "ours";q=2;w=60',
+        "RateLimit": '"other-rule";r=0;t=1, "ours";r=1;t=50',
         "X_RateLimit_Limit": "1000",
     }
     refused = at(10.5, False, 0, 1, **headers)
-    assert refused_by(refused.headers) == {"everybody"}
+    assert refused_by(refused.headers) == {"other-rule"}
     assert wrong([FIRST[0], refused], MINUTE, EPOCH_S) == [None, None]
     assert "says that every rule has some left" in str(wrong([FIRST[0], at(10.5, False, 1, 50)], MINUTE, EPOCH_S)[1])
     assert refused_by({"ratelimit": "r=0"}) == set()
@@ -113,9 +113,9 @@ RULES = {"second": Rule("requests_per_second", 3), "minute": Rule("requests_per_
 
 
 @st.composite
-def seen(draw: st.DrawFn) -> list[Told]:
-    """What clients see of a right limiter under two rules, at any pace and with any delays."""
-    log, told = Log(), []
+def observed(draw: st.DrawFn) -> list[Exchange]:
+    """A client's view of a correct limiter with two rules, at any pace and with any delays."""
+    log, exchanges = Log(), []
     for moment in sorted(draw(st.lists(st.floats(0, 90), max_size=40))):
         admitted = log("key", tuple(RULES.values()), moment)
         left = {name: rule.limit - log.used("key", rule, moment) for name, rule in RULES.items()}
@@ -131,15 +131,15 @@ def seen(draw: st.DrawFn) -> list[Told]:
             Retry_After=str(max(1, math.ceil(retry_s))),
         )
         before, after, lost = draw(st.floats(0, 2)), draw(st.floats(0, 2)), draw(st.integers(0, 9)) == 0
-        told.append(
-            Told(moment - before, math.inf, None, {})
+        exchanges.append(
+            Exchange(moment - before, math.inf, None, {})
             if lost
-            else Told(moment - before, moment + after, admitted, headers)
+            else Exchange(moment - before, moment + after, admitted, headers)
         )
-    return sorted(told, key=lambda one: one.sent_s)
+    return sorted(exchanges, key=lambda one: one.sent_s)
 
 
-@given(seen())
-def test_a_right_limiter_is_never_called_wrong(told: list[Told]) -> None:
-    """However slow its answers are, and whichever are lost."""
-    assert wrong(told, RULES, EPOCH_S) == [None] * len(told)
+@given(observed())
+def test_a_right_limiter_is_never_called_wrong(exchanges: list[Exchange]) -> None:
+    """Slow and lost answers never make a correct limiter wrong."""
+    assert wrong(exchanges, RULES, EPOCH_S) == [None] * len(exchanges)

@@ -1,4 +1,4 @@
-"""One request on a connection of its own, to servers that answer in every way there is."""
+"""One request on its own connection, to servers with all kinds of answers."""
 
 import asyncio
 import math
@@ -8,14 +8,14 @@ import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.recorders.limits import request
-from gaia_checks.recorders.limits.request import Door, Reply
+from gaia_checks.recorders.limits.request import Endpoint, Reply
 from tests.probes.servers import target
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, Reply, str]:
-    """Ask once; return when it was sent, the reply, and the request as it came."""
+def send_once(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, Reply, str]:
+    """Send once; return the send time, the reply, and the request as received."""
     came: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -24,11 +24,11 @@ def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> t
         await answer(reader, writer)
         writer.close()
 
-    async def asked() -> tuple[float, Reply]:
+    async def sent() -> tuple[float, Reply]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0) if answer else None
         port = server.sockets[0].getsockname()[1] if server else free_port()
-        door = Door(target(f"http://127.0.0.1:{port}{base}", admin_token=token), "/api/nothing")
-        one = await door.open("key-1")
+        endpoint = Endpoint(target(f"http://127.0.0.1:{port}{base}", admin_token=token), "/api/nothing")
+        one = await endpoint.open("key-1")
         one.send()
         await one.wait()
         one.close()
@@ -38,7 +38,7 @@ def ask(answer: Answer | None, *, base: str = "", token: str | None = None) -> t
         assert one.reply is not None
         return one.sent_s, one.reply
 
-    sent_s, reply = asyncio.run(asked())
+    sent_s, reply = asyncio.run(sent())
     return sent_s, reply, b"".join(came).decode()
 
 
@@ -64,17 +64,17 @@ def saying(*pieces: bytes) -> Answer:
     ids=["whole", "in pieces", "in chunks", "after an interim one"],
 )
 def test_an_answer_is_read_whatever_its_framing(pieces: tuple[bytes, ...], headers: dict[str, str]) -> None:
-    """Its status, its headers, and when it was whole."""
-    sent_s, reply, _ = ask(saying(*pieces))
+    """A reply has its status, its headers, and the time when it was complete."""
+    sent_s, reply, _ = send_once(saying(*pieces))
     assert (reply.status, reply.why) == (404, "")
     assert sent_s < reply.received_s < sent_s + 5
     assert headers.items() <= reply.headers.items()
     assert "x-early" not in reply.headers
 
 
-def test_a_request_says_who_asks() -> None:
-    """The key, the token, and the path below the target's own."""
-    _, _, came = ask(saying(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"), base="/gaia", token="secret-token")
+def test_a_request_carries_key_and_token() -> None:
+    """A request carries the key, the token, and the path below the target's."""
+    _, _, came = send_once(saying(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"), base="/gaia", token="secret-token")
     lines = came.split("\r\n")
     assert lines[0] == "GET /gaia/api/nothing HTTP/1.1"
     assert {"X-API-Key: key-1", "Authorization: Bearer secret-token", "Connection: close"} <= set(lines)
@@ -86,23 +86,23 @@ def test_a_request_says_who_asks() -> None:
         (None, "cannot connect: "),
         (saying(), "the connection was closed without an answer"),
         (saying(b"HTTP/1.1 404 N\r\nContent-Length: 10\r\n\r\nno"), "the connection was closed without an answer"),
-        (saying(b"SSH-2.0\r\n\r\n"), "what came is no HTTP answer: "),
+        (saying(b"SSH-2.0\r\n\r\n"), "invalid HTTP response: "),
     ],
-    ids=["nobody listens", "nothing", "half an answer", "not HTTP"],
+    ids=["no listener", "nothing", "half an answer", "not HTTP"],
 )
-def test_no_answer_says_why(answer: Answer | None, why: str) -> None:
-    """It may have been counted at any time."""
-    _, reply, _ = ask(answer)
+def test_no_answer_has_a_reason(answer: Answer | None, why: str) -> None:
+    """A request without an answer has a reason and no receive time."""
+    _, reply, _ = send_once(answer)
     assert (reply.status, reply.received_s) == (None, math.inf)
     assert reply.why.startswith(why)
 
 
 def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer within the time that every look allows is none."""
+    """No answer within the time limit is a failure."""
     monkeypatch.setattr(request, "READ_S", 0.1)
 
     async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
-    _, reply, _ = ask(silence)
+    _, reply, _ = send_once(silence)
     assert reply.why == "no answer within 0.1 s"

@@ -1,4 +1,4 @@
-"""The look at the log, on real files and a real process's start time."""
+"""The log recorder, on real files and a real process's start time."""
 
 import asyncio
 import json
@@ -27,47 +27,47 @@ def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
 
 
 def target_with(path: Path, created_s: float) -> Target:
-    """A server that began then, logs there and is gone by now."""
+    """A stopped server with this start time and log."""
     gone = replace(known(os.getpid(), path), birth="another", created_s=created_s)
     return target("http://127.0.0.1:9", log=Log(str(path)), process=gone)
 
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:
-    """Look at a log until the process is so old."""
+    """Record a log until the process has this age."""
     return stage.run(log_recorder.record, target_with(path, created_s), folder, window_s=window_s)
 
 
-def values(seen: dict[str, Measurement]) -> tuple[Any, Any, Any]:
+def values(observed: dict[str, Measurement]) -> tuple[Any, Any, Any]:
     """Whether it was read from the start, errors, tracebacks."""
-    return seen["log.read_from_start"].value, seen["log.errors"].value, seen["log.tracebacks"].value
+    return observed["log.read_from_start"].value, observed["log.errors"].value, observed["log.tracebacks"].value
 
 
 def test_a_clean_log_is_read_from_the_start_until_the_process_is_old_enough(tmp_path: Path) -> None:
-    """The window is counted from the start of the process, and is over when it was seen in full."""
+    """The window starts with the process, and the recorder finishes when it is over."""
     path, now = tmp_path / "server.log", time.time()
     path.write_text(line(now - 900, "error") + line(now) + line(now, "warning"))
-    seen = look(tmp_path, path, now, 0.6)
-    assert values(seen) == (True, 0, 0)
-    assert all(0.6 <= measurement.window_s < 3 for measurement in seen.values())
-    assert seen["log.errors"].n == 2
+    observed = look(tmp_path, path, now, 0.6)
+    assert values(observed) == (True, 0, 0)
+    assert all(0.6 <= measurement.window_s < 3 for measurement in observed.values())
+    assert observed["log.errors"].n == 2
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["of"], last["worst"], last["lines"]) == (0.6, "2 lines, 0 errors, 0 tracebacks", 2)
     assert last["t"] >= 0.6
 
 
 def test_the_log_of_an_old_process_is_read_up_to_now(tmp_path: Path) -> None:
-    """Nothing is waited for, and everything since the start counts."""
+    """The log of an older process is read without a wait, and counts since its start."""
     path, created = tmp_path / "server.log", psutil.Process().create_time()
     began = time.monotonic()
     path.write_text(line(created) + line(time.time(), "critical") + "Traceback (most recent call last):\n")
-    seen = look(tmp_path, path, created, 0.01)
+    observed = look(tmp_path, path, created, 0.01)
     assert time.monotonic() - began < 1
-    assert values(seen) == (True, 1, 1)
-    assert '"critical"' in seen["log.errors"].notes[0]
+    assert values(observed) == (True, 1, 1)
+    assert '"critical"' in observed["log.errors"].notes[0]
 
 
 def test_a_process_is_as_old_as_it_is_when_the_clock_is_set(tmp_path: Path) -> None:
-    """Its record says by the clock as it was when it began; nobody waits an hour for it to be so old."""
+    """A clock change after the start does not prolong the recording."""
     own = known(os.getpid(), tmp_path)
     recorded = replace(own, created_s=own.created_s + 3600)
     began = asyncio.run(process_start.of(target("http://127.0.0.1:9", process=recorded)))
@@ -76,7 +76,7 @@ def test_a_process_is_as_old_as_it_is_when_the_clock_is_set(tmp_path: Path) -> N
 
 
 def test_an_error_is_found_across_a_rotation(tmp_path: Path) -> None:
-    """What is written while we look counts, in whichever file it ends up."""
+    """Lines written during the recording count, in whichever file they are."""
     path, now = tmp_path / "server.log", time.time()
     path.write_text(line(now))
 
@@ -92,23 +92,23 @@ def test_an_error_is_found_across_a_rotation(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = look(tmp_path, path, now, 0.9)
+    observed = look(tmp_path, path, now, 0.9)
     writer.join()
-    assert values(seen) == (True, 4, 0)
+    assert values(observed) == (True, 4, 0)
 
 
 def test_a_log_whose_beginning_was_rotated_away_decides_nothing(tmp_path: Path) -> None:
-    """With n = 0: there is no sample of the beginning; errors that are seen count all the same."""
+    """A missing start gives n = 0; found errors still count."""
     path, now = tmp_path / "server.log", time.time()
     path.write_text(line(now - 100) + line(now, "error"))
-    seen = look(tmp_path, path, now - 200, 1)
-    assert values(seen) == (False, 1, 0)
-    assert seen["log.read_from_start"].n == 0
-    assert "the log begins 100 s after the process" in seen["log.read_from_start"].notes[0]
+    observed = look(tmp_path, path, now - 200, 1)
+    assert values(observed) == (False, 1, 0)
+    assert observed["log.read_from_start"].n == 0
+    assert "the log begins 100 s after the process" in observed["log.read_from_start"].notes[0]
 
 
 def test_a_log_that_was_emptied_while_we_looked_decides_nothing(tmp_path: Path) -> None:
-    """Whatever stood there is gone."""
+    """A truncated log loses its start."""
     path, now = tmp_path / "server.log", time.time()
     path.write_text(line(now) * 3)
 
@@ -119,38 +119,38 @@ def test_a_log_that_was_emptied_while_we_looked_decides_nothing(tmp_path: Path) 
 
     emptier = threading.Thread(target=empty)
     emptier.start()
-    seen = look(tmp_path, path, now, 0.9)
+    observed = look(tmp_path, path, now, 0.9)
     emptier.join()
-    assert seen["log.read_from_start"].n == 0
-    assert "truncated" in seen["log.read_from_start"].notes[0]
+    assert observed["log.read_from_start"].n == 0
+    assert "truncated" in observed["log.read_from_start"].notes[0]
 
 
-def test_an_empty_log_was_not_really_seen(tmp_path: Path) -> None:
-    """No line means that the server writes elsewhere."""
+def test_an_empty_log_gives_no_samples(tmp_path: Path) -> None:
+    """A log without lines gives no samples."""
     (tmp_path / "server.log").touch()
-    seen = look(tmp_path, tmp_path / "server.log", time.time() - 10, 1)
-    assert [measurement.n for measurement in seen.values()] == [0, 0, 0]
-    assert "no line since the process started" in seen["log.errors"].notes[0]
+    observed = look(tmp_path, tmp_path / "server.log", time.time() - 10, 1)
+    assert [measurement.n for measurement in observed.values()] == [0, 0, 0]
+    assert "no line since the process started" in observed["log.errors"].notes[0]
 
 
 def test_a_log_whose_levels_are_numbers_decides_nothing_of_errors(tmp_path: Path) -> None:
-    """With n = 0 and why; a traceback is one in any log."""
+    """Errors have n = 0 and a reason; tracebacks count in any log."""
     path, now = tmp_path / "server.log", time.time()
     path.write_text(
         json.dumps({"time": timestamp(datetime.fromtimestamp(now, UTC)), "level": 50, "msg": "lost"}) + "\n"
     )
-    seen = look(tmp_path, path, now, 0.3)
-    assert values(seen) == (True, 0, 0)
-    assert (seen["log.errors"].n, seen["log.tracebacks"].n) == (0, 1)
-    assert "no JSON line of the log has a `level` that is text" in seen["log.errors"].notes[0]
+    observed = look(tmp_path, path, now, 0.3)
+    assert values(observed) == (True, 0, 0)
+    assert (observed["log.errors"].n, observed["log.tracebacks"].n) == (0, 1)
+    assert "no JSON line of the log has a `level` that is text" in observed["log.errors"].notes[0]
 
 
-def test_a_log_that_is_not_known_or_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
-    """Every measurement is there, without samples and with what to do."""
+def test_an_unknown_or_unreadable_log_gives_no_samples(tmp_path: Path) -> None:
+    """Every measurement exists, without samples, with the setting to change."""
     unknown = stage.run(log_recorder.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)
     folder = look(tmp_path, tmp_path, time.time() - 10, 1)
     absent = look(tmp_path, tmp_path / "none.log", time.time() - 10, 1)
-    for seen, why in ((unknown, "gaia deploy test"), (folder, "cannot be read"), (absent, "no line")):
-        assert set(seen) == {"log.read_from_start", "log.errors", "log.tracebacks"}
-        assert {measurement.n for measurement in seen.values()} == {0}
-        assert all(why in measurement.notes[0] for measurement in seen.values())
+    for observed, why in ((unknown, "gaia deploy test"), (folder, "cannot be read"), (absent, "no line")):
+        assert set(observed) == {"log.read_from_start", "log.errors", "log.tracebacks"}
+        assert {measurement.n for measurement in observed.values()} == {0}
+        assert all(why in measurement.notes[0] for measurement in observed.values())

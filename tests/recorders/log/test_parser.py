@@ -1,4 +1,4 @@
-"""Which lines of a log are errors, and which belong to the process. Pure."""
+"""Which log lines are errors, and which belong to the process. Pure."""
 
 import json
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ BORN_S = 1_790_000_000.0
 
 
 def line(after_s: float, level: str = "info", msg: str = "serving", **more: str) -> str:
-    """A line of the server that was written so many seconds after the process began."""
+    """A line of the server, written this many seconds after the process started."""
     time = timestamp(datetime.fromtimestamp(BORN_S + after_s, UTC))
     return json.dumps({"time": time, "level": level, "msg": msg, **more})
 
@@ -48,7 +48,7 @@ def read(*lines: str) -> Reading:
     ],
 )
 def test_a_line_is_judged_by_its_level_or_else_by_its_words(text: str, error: bool, traceback: bool) -> None:
-    """JSON says its level; plain lines shout it; a traceback is one wherever it stands."""
+    """JSON lines have a level, plain lines an error word; a traceback counts anywhere."""
     found = parse(text)
     assert (found.error, found.traceback) == (error, traceback)
 
@@ -66,7 +66,7 @@ def test_a_line_is_judged_by_its_level_or_else_by_its_words(text: str, error: bo
     ],
 )
 def test_errors_are_not_known_of_json_without_levels(lines: list[str], known: bool) -> None:
-    """A number or a name of its own says nothing that we read, but an error that a line shouts is one."""
+    """An unknown level does not count, but an error word in the line does."""
     reading = read(*lines)
     reading.follow()
     assert (reading.undecided_errors() is None) == known
@@ -74,35 +74,35 @@ def test_errors_are_not_known_of_json_without_levels(lines: list[str], known: bo
 
 @pytest.mark.parametrize("time", ["2026-11-23T12:00:00", "yesterday", "", "12"])
 def test_a_time_without_an_offset_is_none(time: str) -> None:
-    """Which moment it means is not known."""
+    """A time without an offset is ignored."""
     assert parse(json.dumps({"time": time, "level": "info"})).time_s is None
 
 
 def test_lines_of_earlier_processes_do_not_count() -> None:
-    """Their errors are theirs, the plain lines behind them too."""
+    """Errors of earlier processes do not count, nor plain lines after them."""
     reading = read(line(-50, "error"), "Traceback (most recent call last):", line(0.3), line(1, "error"))
     assert (reading.lines, reading.errors, reading.tracebacks) == (2, 1, 0)
     assert reading.missing_start() is None
 
 
 def test_what_stands_behind_the_first_line_counts_whatever_time_it_claims() -> None:
-    """A log is only appended to: no earlier process can write behind a later one."""
+    """All lines after the process's first one count, as a log is append-only."""
     assert read(line(0.3), line(-9000, "error")).errors == 1
 
 
 def test_a_line_a_moment_before_the_start_is_its_own() -> None:
-    """The clock that starts processes and the one that stamps lines differ by a little."""
+    """A line slightly older than the process start still counts."""
     assert read(line(-0.5, "error")).errors == 1
 
 
 def test_timeless_lines_at_the_very_beginning_count_unless_older_ones_follow() -> None:
-    """They belong to whoever wrote the first line with a time."""
+    """Lines without a time belong to the process of the first line with a time."""
     assert read("Traceback (most recent call last):", line(0.3)).tracebacks == 1
     assert read("Traceback (most recent call last):", line(-50), line(0.3)).tracebacks == 0
 
 
 def test_everything_written_while_we_follow_counts() -> None:
-    """Nobody else writes there then."""
+    """Lines written while the recorder runs belong to the process."""
     reading = read(line(-50), "ERROR before")
     reading.follow()
     reading.take("ERROR now")
@@ -116,31 +116,31 @@ def test_everything_written_while_we_follow_counts() -> None:
         ([], "no line since the process started"),
         ([line(-50)], "no line since the process started"),
         ([line(31)], "the log begins 31 s after the process"),
-        (["serving"], "no line of the log says when it was written"),
+        (["serving"], "no line of the log has a time"),
     ],
 )
 def test_a_log_whose_beginning_is_gone_is_not_read_from_the_start(lines: list[str], why: str) -> None:
-    """Empty, cut off or without times: what was in it before is not known."""
+    """The start is missing in a log that is empty, cut off or without times."""
     reading = read(*lines)
     reading.follow()
     assert why in str(reading.missing_start())
 
 
 def test_a_log_that_begins_with_the_process_is_read_from_the_start() -> None:
-    """Its first line is as young as the process, or earlier lines stand before it, however late its own are."""
+    """The start is there when the first line is young enough, or older lines precede it."""
     assert read(line(3)).missing_start() is None
     assert read(line(-50), line(500)).missing_start() is None
 
 
 def test_only_a_few_examples_are_kept() -> None:
-    """A server that logs a million errors does not fill our memory."""
+    """The number of examples is limited."""
     reading = read(line(0), *[line(1, "error")] * 100)
     assert reading.errors == 100
     assert len(reading.examples) == 5
 
 
 def test_the_first_time_says_whether_a_part_begins_before_the_process() -> None:
-    """Later lines do not matter, nor those without a time."""
+    """Only the first line with a time decides."""
     reading = Reading(BORN_S)
     assert reading.begins_before(["plain", line(-50), line(1)])
     assert not reading.begins_before(["plain", line(1), line(-50)])

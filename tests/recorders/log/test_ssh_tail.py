@@ -22,28 +22,28 @@ from tests.support import sshd
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
-    """Another machine, as far as ssh can tell."""
+    """A remote machine, simulated by a local sshd."""
     with sshd.running(tmp_path_factory.mktemp("sshd")) as made:
         yield made
 
 
 @pytest.fixture
 def log(machine: sshd.Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
-    """A log over there whose name a shell must not read; the file is the test's to write."""
+    """A remote log with shell characters in its name; the test writes the file."""
     monkeypatch.setenv("PATH", machine.path)
     return Log(str(tmp_path / "it's $(a) log"), f"{machine.user}@127.0.0.1", machine.port)
 
 
 def read(lines: Remote) -> list[str]:
-    """Everything that is there."""
-    seen: list[str] = []
-    until(lambda: take(lines, seen) and bool(lines.up_to_now or lines.lost))
-    return seen
+    """Read all lines."""
+    observed: list[str] = []
+    until(lambda: take(lines, observed) and bool(lines.up_to_now or lines.lost))
+    return observed
 
 
-def take(lines: Remote, seen: list[str]) -> bool:
-    """Add what has come since the last call."""
-    seen += [text for some in lines.lines() for text in some]
+def take(lines: Remote, observed: list[str]) -> bool:
+    """Append the lines since the last call."""
+    observed += [text for some in lines.lines() for text in some]
     return True
 
 
@@ -59,7 +59,7 @@ def tails(log: Log) -> list[int]:
 
 
 def test_the_command_line_holds_no_secret_and_quotes_what_a_shell_would_read() -> None:
-    """It asks for nothing, logs in by the user's own ways, and gives the file's name as one word."""
+    """The command is non-interactive, uses the user's ssh configuration, and quotes the file name."""
     assert ssh_tail.end(Log("/var/log/a b", "me@qa"), 100) == (
         *("ssh", "-T", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"),
         *("-o", "ServerAliveInterval=15", "--", "me@qa", """exec sh -c 'tail -c 100 -- '"'"'/var/log/a b'"'"''"""),
@@ -72,22 +72,22 @@ def test_the_command_line_holds_no_secret_and_quotes_what_a_shell_would_read() -
 
 
 def test_lines_come_from_the_first_on_and_as_they_are_written(log: Log) -> None:
-    """What is there, then what comes; a line without an end waits for it."""
+    """Existing lines come first, then new ones; an unfinished line waits for its end."""
     Path(log.path).write_text("one\n\ntw")
     lines = Remote(log)
-    seen = read(lines)
-    assert (seen, lines.up_to_now, lines.lost) == (["one"], True, None)
+    observed = read(lines)
+    assert (observed, lines.up_to_now, lines.lost) == (["one"], True, None)
     with Path(log.path).open("a") as file:
         file.write("o\nthree")
-    until(lambda: take(lines, seen) and len(seen) == 2)
-    assert seen == ["one", "two"]
+    until(lambda: take(lines, observed) and len(observed) == 2)
+    assert observed == ["one", "two"]
     assert lines.last() == ["three"]
     lines.close()
     until(lambda: not tails(log))
 
 
 def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: Log, machine: sshd.Sshd) -> None:
-    """Not every system's tail ends with its reader: what waits for our end over there ends it."""
+    """The remote tail stops when our end closes, also on systems whose tail ignores that."""
     tail = machine.there / "tail"
     tail.write_text(
         f"#!{sys.executable}\nimport sys, time\nprint(open(sys.argv[-1]).read(), flush=True)\ntime.sleep(99)\n"
@@ -102,8 +102,8 @@ def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: 
     until(lambda: not tails(log))
 
 
-def test_an_emptied_log_is_said_to_be_lost(log: Log) -> None:
-    """What was written between the last look and the truncation cannot be known."""
+def test_an_emptied_log_is_reported(log: Log) -> None:
+    """A truncation is reported, as lines may be missing."""
     Path(log.path).write_text("one\n" * 100)
     lines = Remote(log)
     assert len(read(lines)) == 100
@@ -117,10 +117,10 @@ def test_an_emptied_log_is_said_to_be_lost(log: Log) -> None:
     ("host", "port", "why"),
     [(None, None, "No such file"), ("nobody@127.0.0.1", None, "Permission denied"), (None, 1, "Connection refused")],
 )
-def test_what_ssh_or_the_other_machine_complains_of_is_the_reason(
+def test_an_error_of_ssh_or_the_remote_machine_is_the_reason(
     log: Log, host: str | None, port: int | None, why: str
 ) -> None:
-    """No file, no account, nobody there: said at once, in its own words."""
+    """A missing file, account or host is reported at once, with ssh's own message."""
     wrong = Log(log.path, host or log.host, port or log.port)
     lines = Remote(wrong)
     assert read(lines) == []
@@ -130,15 +130,15 @@ def test_what_ssh_or_the_other_machine_complains_of_is_the_reason(
         log_source.last_bytes(wrong, 10)
 
 
-def test_the_end_of_a_log_is_all_that_is_asked_for(log: Log) -> None:
-    """So many bytes and no more, from here as from there."""
+def test_only_the_end_of_a_log_is_read(log: Log) -> None:
+    """Exactly the requested last bytes, local and remote."""
     Path(log.path).write_text("x" * 100 + "\nthe end\n")
     assert log_source.last_bytes(log, 8) == log_source.last_bytes(Log(log.path), 8) == b"the end\n"
     assert len(log_source.last_bytes(log, 1000)) == 109
 
 
 def test_without_ssh_the_command_that_installs_it_is_named(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing program is no traceback."""
+    """A missing ssh raises OSError with the command that installs it."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(FileNotFoundError, match="apt-get install -y openssh-client"):
         Remote(log)
@@ -148,54 +148,54 @@ def test_without_ssh_the_command_that_installs_it_is_named(log: Log, monkeypatch
 
 
 def look(folder: Path, log: Log, health: object, window_s: float) -> dict[str, Measurement]:
-    """Look at a log behind ssh, of a server of which nothing is known but what it tells."""
+    """Record a log behind ssh, of a server known only by its own reports."""
     with serving(answering("/health", health)) as url:
         return stage.run(log_recorder.record, target(url, log=log), folder, window_s=window_s)
 
 
-def test_a_log_behind_ssh_is_read_from_the_start_that_the_server_tells(tmp_path: Path, log: Log) -> None:
-    """Lines of the process before do not count; how we know of the start is said."""
+def test_a_log_behind_ssh_is_read_from_the_reported_start(tmp_path: Path, log: Log) -> None:
+    """Lines of the previous process do not count; the source of the start time is named."""
     now = time.time()
     Path(log.path).write_text(line(now - 900, "error") + line(now - 60) + line(now - 50, "error"))
-    seen = look(tmp_path, log, {**HEALTHY, "uptime_s": 60}, 30)
-    assert values(seen) == (True, 1, 0)
-    assert all(60 <= measurement.window_s < 70 for measurement in seen.values())
-    assert "uptime_s of GET /health" in seen["log.errors"].how
+    observed = look(tmp_path, log, {**HEALTHY, "uptime_s": 60}, 30)
+    assert values(observed) == (True, 1, 0)
+    assert all(60 <= measurement.window_s < 70 for measurement in observed.values())
+    assert "uptime_s of GET /health" in observed["log.errors"].how
 
 
 def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, log: Log) -> None:
-    """As any Prometheus client library tells it."""
+    """The start time comes from process_start_time_seconds."""
     now = time.time()
     Path(log.path).write_text(line(now - 900) + line(now - 60) + line(now - 60, "critical"))
     metrics = answering("/metrics", f"process_start_time_seconds {now - 60}\n", media="text/plain")
     with serving(answering("/health", HEALTHY), metrics) as url:
-        seen = stage.run(log_recorder.record, target(url, log=log), tmp_path, window_s=1)
-    assert values(seen) == (True, 1, 0)
-    assert "process_start_time_seconds" in seen["log.errors"].how
+        observed = stage.run(log_recorder.record, target(url, log=log), tmp_path, window_s=1)
+    assert values(observed) == (True, 1, 0)
+    assert "process_start_time_seconds" in observed["log.errors"].how
 
 
-def test_a_server_that_does_not_tell_when_it_began_decides_nothing(tmp_path: Path, log: Log) -> None:
-    """Neither by its health nor by its metrics: whose lines they are is not known."""
+def test_a_server_without_a_start_time_decides_nothing(tmp_path: Path, log: Log) -> None:
+    """Without a start time in /health or /metrics nothing is measured."""
     Path(log.path).write_text(line(time.time()))
-    seen = look(tmp_path, log, HEALTHY, 1)
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert "when the process began is not told: GET /metrics: status 404" in seen["log.errors"].notes[0]
+    observed = look(tmp_path, log, HEALTHY, 1)
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert "the process start is not reported: GET /metrics: status 404" in observed["log.errors"].notes[0]
 
 
-def test_a_log_that_cannot_be_reached_is_said_at_once(tmp_path: Path, log: Log) -> None:
-    """Nobody waits for the window to end; the note has the setting and the reason."""
-    began = time.monotonic()
-    seen = look(tmp_path, Log(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
-    assert time.monotonic() - began < 30
-    assert {measurement.n for measurement in seen.values()} == {0}
-    for measurement in seen.values():
+def test_an_unreachable_log_is_reported_at_once(tmp_path: Path, log: Log) -> None:
+    """An unreadable log stops the recorder at once, with the setting and the reason."""
+    started = time.monotonic()
+    observed = look(tmp_path, Log(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
+    assert time.monotonic() - started < 30
+    assert {measurement.n for measurement in observed.values()} == {0}
+    for measurement in observed.values():
         assert 'log = "ssh://user@host/file" in test.toml' in measurement.notes[0]
         assert "Permission denied" in measurement.notes[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_behind_however_the_recorder_ends(tmp_path: Path, log: Log, number: int) -> None:
-    """Told to stop or killed: no ssh here, no tail over there."""
+    """After a stop or a kill, neither the local ssh nor the remote tail is left."""
     Path(log.path).write_text(line(time.time()))
     with (
         serving(answering("/health", {**HEALTHY, "uptime_s": 1})) as url,

@@ -11,7 +11,7 @@ from gaia_checks.recorders.log.tail import Tail
 
 
 def everything(tail: Tail) -> list[str]:
-    """What came since the last call."""
+    """The lines since the last call."""
     return [line for lines in tail.lines() for line in lines]
 
 
@@ -41,17 +41,17 @@ ROTATIONS = pytest.mark.parametrize("rotate", [by_copying, by_renaming])
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Where the log is, or will be."""
+    """The path of the log."""
     return tmp_path / "server.log"
 
 
 def tail_of(log: Path) -> Tail:
-    """A tail that goes back to the part whose first line says "old"."""
+    """A tail that starts at the part whose first line is "old"."""
     return Tail(log, lambda lines: lines[0].startswith("old"))
 
 
 def test_whole_lines_come_as_they_are_written(log: Path) -> None:
-    """A line that has no end yet waits for it; at the very end it is taken as it is."""
+    """An unfinished line waits for its end; at the end it is taken as it is."""
     tail = tail_of(log)
     assert everything(tail) == []
     append(log, "one\ntw")
@@ -64,38 +64,38 @@ def test_whole_lines_come_as_they_are_written(log: Path) -> None:
 
 @ROTATIONS
 def test_a_rotation_loses_and_repeats_nothing(log: Path, rotate: Rotate) -> None:
-    """Read, written on, rotated, written on: each line once, in order."""
+    """Across rotations each line is read once, in order."""
     tail = tail_of(log)
     append(log, "one\ntw")
-    seen = everything(tail)
+    observed = everything(tail)
     append(log, "o\nthree\n")
     rotate(log)
     append(log, "four\n")
-    seen += everything(tail)
+    observed += everything(tail)
     append(log, "five\n")
-    seen += everything(tail)
-    assert seen == ["one", "two", "three", "four", "five"]
+    observed += everything(tail)
+    assert observed == ["one", "two", "three", "four", "five"]
     assert tail.lost is None
 
 
 @ROTATIONS
 def test_two_rotations_between_two_looks_lose_nothing(log: Path, rotate: Rotate) -> None:
-    """The part that was read last is known by its first bytes, whatever it is called now."""
+    """The last part read is recognised by its first bytes, whatever its name."""
     tail = tail_of(log)
     append(log, "one\n")
-    seen = everything(tail)
+    observed = everything(tail)
     append(log, "two\n")
     rotate(log)
     append(log, "three\n")
     rotate(log)
     append(log, "four, which makes this part longer than the place we had reached in the first\n")
-    seen += everything(tail)
-    assert [line[:5] for line in seen] == ["one", "two", "three", "four,"]
+    observed += everything(tail)
+    assert [line[:5] for line in observed] == ["one", "two", "three", "four,"]
 
 
 @ROTATIONS
 def test_reading_begins_as_far_back_as_needed(log: Path, rotate: Rotate) -> None:
-    """Back to the part that begins before what is looked for, and no further."""
+    """Reading starts at the newest part that predates the process."""
     for text in ("old, and not needed\n", "old\nfirst\n", "second\n"):
         append(log, text)
         rotate(log)
@@ -104,7 +104,7 @@ def test_reading_begins_as_far_back_as_needed(log: Path, rotate: Rotate) -> None
 
 
 def test_a_log_that_is_emptied_without_a_copy_is_lost(log: Path) -> None:
-    """What was written and not yet read cannot be known; what comes then is read."""
+    """Lost lines are reported; later lines are read."""
     tail = tail_of(log)
     append(log, "one\n")
     everything(tail)
@@ -115,7 +115,7 @@ def test_a_log_that_is_emptied_without_a_copy_is_lost(log: Path) -> None:
 
 
 def test_a_line_without_end_does_not_fill_the_memory(log: Path) -> None:
-    """Above a megabyte it is cut."""
+    """A line above a megabyte is cut."""
     append(log, "x" * 2_500_000)
     tail = tail_of(log)
     assert sum(map(len, everything(tail))) > 2_000_000
@@ -123,6 +123,6 @@ def test_a_line_without_end_does_not_fill_the_memory(log: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_read_all_the_same(log: Path) -> None:
-    """A log may hold anything."""
+    """Invalid UTF-8 does not stop the reading."""
     log.write_bytes(b"\xff\xfe broken\n")
     assert everything(tail_of(log)) == ["\ufffd\ufffd broken"]

@@ -31,8 +31,8 @@ def look(
     """Look at a server with these routes; return share of the pool, idle in transaction, waiters."""
     with serving(*routes) as url:
         looked_at = target(url, database_url=database)
-        seen = stage.run(connections.record, looked_at, folder, window_s=window_s, interval_s=0.2)
-    return seen[NAMES[0]], seen[NAMES[1]], seen[NAMES[2]]
+        observed = stage.run(connections.record, looked_at, folder, window_s=window_s, interval_s=0.2)
+    return observed[NAMES[0]], observed[NAMES[1]], observed[NAMES[2]]
 
 
 @contextlib.contextmanager
@@ -43,19 +43,19 @@ def session(database: str, name: str = "gaia_server") -> Iterator[psycopg.Connec
         yield connection
 
 
-def test_a_healthy_server_is_seen_for_the_whole_window(tmp_path: Path, database: str) -> None:
-    """The pool by its own gauges, the sessions by PostgreSQL's word."""
+def test_a_healthy_server_is_observed_for_the_whole_window(tmp_path: Path, database: str) -> None:
+    """The pool is read from its gauges, the sessions from PostgreSQL."""
     with session(database):
         pool, idle, waiters = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"))
     assert (pool.value, idle.value, waiters.value) == (0.4, 0, 0)
-    assert all(seen.n >= 4 and seen.window_s >= 1 and not seen.notes for seen in (pool, idle, waiters))
+    assert all(observed.n >= 4 and observed.window_s >= 1 and not observed.notes for observed in (pool, idle, waiters))
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["pool_in_use"], last["sessions"]) == (4, 1)
     assert last["worst"] == "at most 40% of the pool in use, 0 waiting, 0 idle in a transaction"
 
 
-def test_idle_transactions_and_lock_waits_are_seen_after_a_second(tmp_path: Path, database: str) -> None:
-    """One session forgets its transaction and holds a lock, another waits for it, requests wait for the pool."""
+def test_idle_transactions_and_lock_waits_count_after_a_second(tmp_path: Path, database: str) -> None:
+    """An idle transaction with a lock, a session waiting for it, and requests waiting for the pool are counted."""
     with session(database) as holder, session(database) as waiting:
         holder.execute("CREATE TABLE t ()")
         holder.execute("BEGIN; LOCK t")
@@ -70,7 +70,7 @@ def test_idle_transactions_and_lock_waits_are_seen_after_a_second(tmp_path: Path
 
 
 def test_sessions_of_others_do_not_count(tmp_path: Path, database: str) -> None:
-    """Without a session of the server nothing was seen, and it is said."""
+    """Without a session of the server there are no samples, but a reason."""
     with session(database, "psql") as other:
         other.execute("BEGIN")
         _, idle, waiters = look(tmp_path, database, answering("/metrics", metrics(), media="text/plain"))
@@ -78,8 +78,8 @@ def test_sessions_of_others_do_not_count(tmp_path: Path, database: str) -> None:
     assert "no session of the application gaia_server" in idle.notes[0]
 
 
-def test_without_a_database_the_pool_alone_is_seen(tmp_path: Path) -> None:
-    """What both are needed for is not decided; the note names the variable."""
+def test_without_a_database_only_the_pool_is_observed(tmp_path: Path) -> None:
+    """Measurements of both have no samples; the note names the variable."""
     pool, idle, waiters = look(tmp_path, None, answering("/metrics", metrics(in_use=10), media="text/plain"))
     assert (pool.value, pool.n > 0) == (1.0, True)
     assert (idle.n, waiters.n) == (0, 0)
@@ -95,7 +95,7 @@ def test_without_a_database_the_pool_alone_is_seen(tmp_path: Path) -> None:
     ],
 )
 def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_path: Path, url: str, why: str) -> None:
-    """The gate's own trouble is no fault of the server."""
+    """A failed connection of the gate gives no samples, but a reason."""
     _, idle, _ = look(tmp_path, url, answering("/metrics", metrics(), media="text/plain"))
     assert idle.n == 0
     assert why in idle.notes[0]
@@ -111,14 +111,12 @@ def test_a_database_that_cannot_be_reached_is_named_without_its_password(tmp_pat
         (answering("/metrics", metrics(most=0), media="text/plain"), f"{MOST} is 0"),
         (
             answering("/metrics", metrics() + f'{IN_USE}{{pool="full"}} 10\n', media="text/plain"),
-            f"the gauge {IN_USE} is told 2 times; one series without labels is expected",
+            f"the gauge {IN_USE} has 2 series; one without labels is expected",
         ),
     ],
 )
-def test_metrics_that_say_nothing_of_the_pool_decide_nothing(
-    tmp_path: Path, database: str, route: Route, why: str
-) -> None:
-    """The sessions are seen all the same."""
+def test_metrics_without_the_pool_decide_nothing(tmp_path: Path, database: str, route: Route, why: str) -> None:
+    """Missing pool metrics do not affect the sessions."""
     with session(database):
         pool, idle, waiters = look(tmp_path, database, route)
     assert (pool.n, idle.n > 0, waiters.n) == (0, True, 0)
@@ -127,7 +125,7 @@ def test_metrics_that_say_nothing_of_the_pool_decide_nothing(
 
 
 def test_a_session_that_was_lost_is_opened_again(tmp_path: Path, postgres: str, database: str) -> None:
-    """The hole is said and the look goes on."""
+    """The hole has a note, and the recorder continues."""
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
 
     def cut() -> None:
@@ -152,22 +150,22 @@ def test_a_session_that_was_lost_is_opened_again(tmp_path: Path, postgres: str, 
 
 
 def test_gauges_are_read_with_or_without_labels() -> None:
-    """Prometheus text, as any server writes it."""
+    """Gauges are parsed from any server's Prometheus text."""
     text = f'{IN_USE}{{pool="a"}} 2.0 1395066363000\n{IN_USE}_total 9\n{WAITING}\t1e0\n{MOST} 4\n'
     assert pool_of(prometheus_text.read(text)) == Pool(2.0, 1.0, 4.0)
 
 
-def test_too_few_samples_to_see_anything_last_decide_nothing(tmp_path: Path, database: str) -> None:
-    """No pool passes because nobody looked four times."""
+def test_too_few_samples_decide_nothing(tmp_path: Path, database: str) -> None:
+    """Fewer than four samples give n = 0."""
     route = answering("/metrics", metrics(in_use=10, waiting=3), media="text/plain")
     with session(database):
         pool, idle, waiters = look(tmp_path, database, route, window_s=0.3)
     assert (pool.n, idle.n > 0, waiters.n) == (0, True, 0)
-    assert "fewer than 4" in pool.notes[0]
+    assert "at least 4 are required" in pool.notes[0]
 
 
 def test_the_worst_that_lasted_is_kept() -> None:
-    """A sample that falls into a burst says nothing of the pool; sessions that are told of wait for over a second."""
+    """A single sample in a burst does not count; listed sessions wait for over a second."""
     worst = Worst()
     for in_use, waiting in [(10, 3), (1, 0), (9, 2), (8, 4), (9, 2), (10, 3), (1, 0)]:
         worst.add(Pool(in_use, waiting, 10), Sessions(3, 0, 0))
@@ -178,7 +176,7 @@ def test_the_worst_that_lasted_is_kept() -> None:
 
 
 def test_samples_that_are_missing_do_not_hide_what_lasts() -> None:
-    """A server whose every other answer is lost is full all the same."""
+    """Lost answers between samples do not hide a full pool."""
     worst = Worst()
     for _ in range(4):
         worst.add(Pool(10, 1, 10), None)

@@ -1,4 +1,4 @@
-"""The observer of the machine, as a process of its own."""
+"""The machine observer, as a separate process."""
 
 import itertools
 import json
@@ -38,7 +38,7 @@ def timeline(folder: Path) -> list[dict[str, Any]]:
 
 
 def until(done: Callable[[], bool]) -> None:
-    """Wait, but not for ever."""
+    """Wait with a time limit."""
     deadline = time.monotonic() + 20
     while not done():
         assert time.monotonic() < deadline
@@ -46,7 +46,7 @@ def until(done: Callable[[], bool]) -> None:
 
 
 def test_a_stall_is_noted_with_its_start_and_length(tmp_path: Path, observer: Observer) -> None:
-    """A process that is stopped can run as little as one that gets no core."""
+    """A stopped process observes a stall, like one without a core."""
     until(lambda: len(timeline(tmp_path)) >= 1)
     stopped_s = time.monotonic()
     os.kill(observer.pid, signal.SIGSTOP)
@@ -68,7 +68,7 @@ def test_a_stall_is_noted_with_its_start_and_length(tmp_path: Path, observer: Ob
 
 
 def test_every_second_is_covered(tmp_path: Path, observer: Observer) -> None:
-    """One record ends where the next begins, on the clock that the load has, too; each says what the kernel does."""
+    """Records are contiguous on the monotonic clock, with the kernel's shares."""
     until(lambda: len(timeline(tmp_path)) >= 3)
     records = timeline(tmp_path)
     for before, after in itertools.pairwise(records):
@@ -80,7 +80,7 @@ def test_every_second_is_covered(tmp_path: Path, observer: Observer) -> None:
 
 
 def test_the_end_of_standard_input_ends_it(tmp_path: Path, observer: Observer) -> None:
-    """The gate is gone: what was observed is kept, and the exit code says so."""
+    """When the gate is gone, the observations are kept and the exit code is 1."""
     until(lambda: len(timeline(tmp_path)) >= 1)
     assert observer.stdin is not None
     observer.stdin.close()
@@ -90,7 +90,7 @@ def test_the_end_of_standard_input_ends_it(tmp_path: Path, observer: Observer) -
 
 
 def test_it_takes_next_to_nothing(tmp_path: Path, observer: Observer) -> None:
-    """An observer that is felt would measure itself: below 3 % of a core, its start left out."""
+    """The observer uses below 3 % of a core, without its start."""
 
     def used_s() -> float:
         fields = Path(f"/proc/{observer.pid}/stat").read_text().rpartition(") ")[2].split()
@@ -99,9 +99,9 @@ def test_it_takes_next_to_nothing(tmp_path: Path, observer: Observer) -> None:
     if not Path("/proc/stat").exists():
         pytest.skip("there is no /proc to read the CPU time from")
     until(lambda: len(timeline(tmp_path)) >= 1)
-    began_s, before_s = time.monotonic(), used_s()
+    started_s, before_s = time.monotonic(), used_s()
     until(lambda: len(timeline(tmp_path)) >= 6)
-    assert (used_s() - before_s) / (time.monotonic() - began_s) < 0.03
+    assert (used_s() - before_s) / (time.monotonic() - started_s) < 0.03
 
 
 def test_a_kernel_without_counters_says_nothing() -> None:
@@ -123,5 +123,5 @@ def test_shares_are_of_all_cores_and_of_the_time() -> None:
 
 
 def test_the_load_reads_what_the_observer_writes() -> None:
-    """The two must not know each other, so the name of the file stands in both."""
+    """Load and observer use the same file name without an import."""
     assert machine_stalls.TIMELINE == load_stalls.TIMELINE

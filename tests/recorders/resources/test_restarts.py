@@ -21,54 +21,54 @@ def sleeping(seconds: float) -> "tuple[subprocess.Popen[bytes], Target]":
 
 
 def test_a_process_that_stays_was_not_restarted(tmp_path: Path) -> None:
-    """Looked for every second, found every time."""
+    """A running process is found at every sample."""
     process, at = sleeping(30)
     try:
-        seen = stage.run(restarts.record, at, tmp_path, window_s=1.2)["process.restarts"]
+        measured = stage.run(restarts.record, at, tmp_path, window_s=1.2)["process.restarts"]
     finally:
         process.kill()
         process.wait()
-    assert (seen.value, seen.n) == (0, 3)
-    assert seen.window_s >= 1.2
+    assert (measured.value, measured.n) == (0, 3)
+    assert measured.window_s >= 1.2
 
 
 def test_a_process_was_not_restarted_when_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the same one, whatever time of day its start is now."""
+    """A clock change does not count as a restart."""
     process, at = sleeping(30)
     try:
         clock.step(monkeypatch)
-        seen = stage.run(restarts.record, at, tmp_path, window_s=0.2)["process.restarts"]
+        measured = stage.run(restarts.record, at, tmp_path, window_s=0.2)["process.restarts"]
     finally:
         process.kill()
         process.wait()
-    assert (seen.value, seen.notes) == (0, ())
+    assert (measured.value, measured.notes) == (0, ())
 
 
 def test_a_process_that_is_gone_is_noticed_at_once(tmp_path: Path) -> None:
-    """Not only at the end: a gate need not go on for half an hour after that."""
+    """A lost process is reported at once, so that the gate can stop early."""
     process, at = sleeping(0.5)
-    seen = stage.run(restarts.record, at, tmp_path, window_s=60)["process.restarts"]
+    measured = stage.run(restarts.record, at, tmp_path, window_s=60)["process.restarts"]
     process.wait()
-    assert seen.value == 1
-    assert seen.window_s < 10
-    assert f"process {process.pid} was gone" in seen.notes[0]
+    assert measured.value == 1
+    assert measured.window_s < 10
+    assert f"process {process.pid} was gone" in measured.notes[0]
 
 
-def test_a_process_of_another_release_is_seen_from_the_beginning(tmp_path: Path) -> None:
-    """Nobody waits for the end of the gate to learn that something else runs than was released."""
+def test_a_process_of_another_release_is_detected_at_the_start(tmp_path: Path) -> None:
+    """A wrong executable is reported at the start of the gate."""
     process, at = sleeping(30)
     try:
         at = replace(at, release=Release("phase-1", None, "0" * 64, {}))
-        seen = stage.run(restarts.record, at, tmp_path, window_s=1.2)["process.digest_matches"]
+        measured = stage.run(restarts.record, at, tmp_path, window_s=1.2)["process.digest_matches"]
     finally:
         process.kill()
         process.wait()
-    assert seen.value is False
-    assert f"process {process.pid} runs neither a file with sha256 000" in seen.notes[0]
+    assert measured.value is False
+    assert f"process {process.pid} runs neither a file with sha256 000" in measured.notes[0]
 
 
-def test_a_process_elsewhere_is_not_seen(tmp_path: Path) -> None:
-    """Nothing is counted, and it says why."""
-    seen = stage.run(restarts.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)["process.restarts"]
-    assert seen.n == 0
-    assert "cannot be seen from here: run the gate on the machine where `gaia deploy test`" in seen.notes[0]
+def test_a_remote_process_is_unobservable(tmp_path: Path) -> None:
+    """A remote process gives no samples, but a reason."""
+    measured = stage.run(restarts.record, target("http://127.0.0.1:9"), tmp_path, window_s=60)["process.restarts"]
+    assert measured.n == 0
+    assert "cannot be observed from here: run the gate on the machine where `gaia deploy test`" in measured.notes[0]

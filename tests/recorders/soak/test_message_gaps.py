@@ -1,4 +1,4 @@
-"""What a client of the soak heard, and when. Pure."""
+"""The messages of a soak client, and their times. Pure."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ def message(kind: str, seq: int, data: dict[str, Any] | None = None) -> str:
 
 
 def listener(*heard: tuple[float, str | bytes]) -> Listener:
-    """A client that connected at 100 s and heard these messages at those times."""
+    """A client that connected at 100 s and received these messages at these times."""
     found = Listener(100.0, KEY)
     for now_s, text in heard:
         found.take(text, now_s)
@@ -36,19 +36,19 @@ def listener(*heard: tuple[float, str | bytes]) -> Listener:
     ],
 )
 def test_the_longest_silence_counts_before_between_and_after(times: list[float], longest_s: float) -> None:
-    """From the handshake at 100 s to the end at 120 s."""
+    """Gaps from the handshake at 100 s to the end at 120 s count."""
     found = listener(*((now_s, message("stats", seq)) for seq, now_s in enumerate(times)))
     assert found.longest_s("stats", 120.0) == longest_s
 
 
 def test_each_kind_has_its_own_silence() -> None:
-    """Stats do not make up for heartbeats."""
+    """Stats and heartbeats have separate gaps."""
     found = listener((105, message("stats", 1)), (110, message("stats", 2)))
     assert (found.longest_s("stats", 110), found.longest_s("heartbeat", 110)) == (5, 10)
 
 
 def test_silence_ends_with_the_connection() -> None:
-    """A drop is counted as a drop, not as an endless silence as well."""
+    """A dropped client's gap ends with its drop."""
     found = listener((105, message("stats", 1)))
     found.drop("1006", 107.0)
     assert found.longest_s("stats", 500.0) == 5.0
@@ -56,7 +56,7 @@ def test_silence_ends_with_the_connection() -> None:
 
 
 def test_only_the_own_violation_is_heard() -> None:
-    """Those of others are none of ours; the first time counts."""
+    """Only the first violation of the own key counts."""
     found = listener((101, message("violation", 1, {"key": "ip:192.0.2.7"})))
     assert found.violation_s is None
     for now_s, seq in ((102, 2), (103, 3)):
@@ -65,7 +65,7 @@ def test_only_the_own_violation_is_heard() -> None:
 
 
 def test_an_alert_that_resolves_is_no_alert() -> None:
-    """It fires until it resolves; stats say the same to those who came later."""
+    """An alert fires until it resolves; stats report it to later clients."""
     found = listener((101, message("alert", 1, {"state": "firing"})))
     assert (found.firing, found.alerts_s) == (True, [101])
     found.take(message("alert", 2, {"state": "resolved"}), 102)
@@ -76,18 +76,18 @@ def test_an_alert_that_resolves_is_no_alert() -> None:
 
 @pytest.mark.parametrize("frame", ["{", b"\xff", "[]", '{"type": "alert"}', '{"type": "stats", "data": 3}'])
 def test_nothing_that_comes_breaks_the_client(frame: str | bytes) -> None:
-    """What has another shape is counted, and listening goes on."""
+    """Malformed messages are counted, and the client continues."""
     assert len(message_gaps.wrong([listener((101, frame))])) == 1
 
 
-def test_a_gap_in_the_numbers_is_seen() -> None:
-    """A message that was lost on the way leaves a gap in seq."""
+def test_a_gap_in_the_numbers_is_detected() -> None:
+    """A lost message leaves a gap in seq."""
     found = listener((101, message("stats", 1)), (102, message("stats", 3)))
     assert message_gaps.wrong([found]) == ["message 2: seq 3 instead of 2"]
 
 
 def test_the_worst_client_speaks_for_all() -> None:
-    """And without clients there is nothing to say."""
+    """The longest gap of all clients counts; without clients it is 0."""
     both = [listener((105, message("stats", 1))), listener((108, message("stats", 1)))]
     assert message_gaps.longest_s(both, "stats", 108) == 8
     assert message_gaps.longest_s([], "stats", 108) == 0

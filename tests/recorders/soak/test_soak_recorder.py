@@ -23,7 +23,7 @@ WINDOW_S = 1.0
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let everything follow quickly; what is done is as in a real soak."""
+    """Shorten all times; the steps are those of a real soak."""
     monkeypatch.setattr(soak_clients, "CONNECTING_S", 0.1)
     monkeypatch.setattr(trigger_events, "SPACING_S", 0.002)
     monkeypatch.setattr(temporary_rules, "SETTLE_S", 0.0)
@@ -39,16 +39,16 @@ def look(server: Server, folder: Path, window_s: float = WINDOW_S) -> dict[str, 
         return stage.run(soak_recorder.record, target(url), folder, clients=CLIENTS, window_s=window_s)
 
 
-def values(seen: dict[str, Measurement]) -> dict[str, Any]:
+def values(observed: dict[str, Measurement]) -> dict[str, Any]:
     """Name without its prefix -> value."""
-    return {name.removeprefix("soak."): measurement.value for name, measurement in seen.items()}
+    return {name.removeprefix("soak."): measurement.value for name, measurement in observed.items()}
 
 
-def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
-    """All connected, none dropped, no silence, both events told to all; the rule came and went."""
+def test_a_correct_server_passes(tmp_path: Path) -> None:
+    """All connected, none dropped, no gap, both events delivered to all; the rule was created and removed."""
     server = Server()
-    seen = look(server, tmp_path)
-    found = values(seen)
+    observed = look(server, tmp_path)
+    found = values(observed)
     assert found.pop("stats_gap") < WINDOW_S
     assert found.pop("heartbeat_gap") < WINDOW_S
     assert 0 < found.pop("reconnect") < WINDOW_S
@@ -60,49 +60,49 @@ def test_a_right_server_is_seen_to_be_right(tmp_path: Path) -> None:
         "alert_delivered": CLIENTS,
         "bad_messages": 0,
     }
-    assert all(measurement.window_s >= WINDOW_S for measurement in seen.values())
-    counted = {name: measurement.n for name, measurement in seen.items() if name != "soak.bad_messages"}
+    assert all(measurement.window_s >= WINDOW_S for measurement in observed.values())
+    counted = {name: measurement.n for name, measurement in observed.items() if name != "soak.bad_messages"}
     assert counted.pop("soak.reconnect") == 1
     assert set(counted.values()) == {CLIENTS}
-    assert server.asked == [f"POST {run_key(target('http://x'))}-soak", "DELETE"]
+    assert server.rule_requests == [f"POST {run_key(target('http://x'))}-soak", "DELETE"]
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["of"], last["clients"], last["drops"]) == (WINDOW_S, CLIENTS, 0)
     assert last["worst"].startswith(f"{CLIENTS} clients, worst stats gap 0.")
 
 
-def test_what_happens_to_one_of_many_is_seen(tmp_path: Path) -> None:
-    """One is dropped and stays so, one hears nothing for six beats, two are not told of events."""
+def test_a_fault_of_one_client_is_detected(tmp_path: Path) -> None:
+    """One client is dropped, one receives nothing for six beats, two receive no events."""
     server = Server(
         drops=lambda client, beat: client == 0 and beat == 4,
         beats=lambda client, beat: client != 1 or not 3 <= beat < 9,
         deaf=lambda client: client in (2, 3),
     )
-    seen = look(server, tmp_path)
-    found = values(seen)
+    observed = look(server, tmp_path)
+    found = values(observed)
     assert (found["clients_connected"], found["drops"]) == (CLIENTS, 1)
-    assert "4000" in seen["soak.drops"].notes[0]
+    assert "4000" in observed["soak.drops"].notes[0]
     assert 0.5 < found["stats_gap"] < WINDOW_S
     assert 0.5 < found["heartbeat_gap"] < WINDOW_S
-    assert seen["soak.violation_delivered"].n == seen["soak.alert_delivered"].n == CLIENTS
+    assert observed["soak.violation_delivered"].n == observed["soak.alert_delivered"].n == CLIENTS
     assert found["alert_delivered"] == 2  # neither the deaf ones nor the dropped one
-    assert f"{found['violation_delivered']} of 5 within 0.7 s" in seen["soak.violation_delivered"].notes[0]
-    assert 2 <= found["violation_delivered"] <= 3  # the dropped one may have been told before
+    assert f"{found['violation_delivered']} of 5 within 0.7 s" in observed["soak.violation_delivered"].notes[0]
+    assert 2 <= found["violation_delivered"] <= 3  # the dropped one may have received it before
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["clients"], last["drops"]) == (CLIENTS - 1, 1)
 
 
 def test_a_server_that_falls_silent_fails(tmp_path: Path) -> None:
-    """Without a beat the gap is as long as the soak; an alert that never fires is told to nobody."""
-    seen = look(Server(beats=lambda _client, _beat: False, alerts=False), tmp_path)
-    found = values(seen)
+    """Without messages the gap is the whole soak; an alert that never fires is delivered to none."""
+    observed = look(Server(beats=lambda _client, _beat: False, alerts=False), tmp_path)
+    found = values(observed)
     assert found["stats_gap"] >= WINDOW_S
     assert found["heartbeat_gap"] >= WINDOW_S
-    assert (found["alert_delivered"], seen["soak.alert_delivered"].n) == (0, CLIENTS)
+    assert (found["alert_delivered"], observed["soak.alert_delivered"].n) == (0, CLIENTS)
     assert found["violation_delivered"] == CLIENTS
 
 
 def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_off() -> None:
-    """Its first connection is not waited for any longer than the second."""
+    """The time limit applies to the first connection as well."""
     silent = Server(beats=lambda _client, _beat: False, deaf=lambda _client: True)
 
     async def cut(url: str) -> None:
@@ -114,37 +114,37 @@ def test_a_server_that_says_nothing_does_not_keep_the_client_that_is_to_be_cut_o
         asyncio.run(cut(url))
 
 
-def test_what_came_of_the_events_is_told_before_the_end(tmp_path: Path) -> None:
-    """An alert that is told to nobody is known after the middle of the window; the look need not last until its end."""
-    told = asyncio.Event()
+def test_the_events_are_measured_before_the_end(tmp_path: Path) -> None:
+    """An undelivered alert is measured after the middle of the window, before the end."""
+    stop = asyncio.Event()
 
     def known() -> bool:
-        seen = json.loads((tmp_path / "look.json").read_text()) if (tmp_path / "look.json").exists() else []
-        return any(each["name"] == "soak.alert_delivered" and each["n"] for each in seen)
+        observed = json.loads((tmp_path / "look.json").read_text()) if (tmp_path / "look.json").exists() else []
+        return any(each["name"] == "soak.alert_delivered" and each["n"] for each in observed)
 
     async def ended_when_known(url: str) -> list[Measurement]:
         timeline = Timeline(tmp_path, "look", 6, tmp_path)
-        recording = asyncio.create_task(soak_recorder.record(target(url), timeline, told, clients=CLIENTS, window_s=6))
+        recording = asyncio.create_task(soak_recorder.record(target(url), timeline, stop, clients=CLIENTS, window_s=6))
         while not known() and not recording.done():  # noqa: ASYNC110 - a file is all that there is to wait for
             await asyncio.sleep(0.02)
-        told.set()
+        stop.set()
         return await recording
 
     with serving(*Server(alerts=False).routes) as url:
-        seen = {each.name: each for each in asyncio.run(ended_when_known(url))}
-    alert = seen["soak.alert_delivered"]
+        observed = {each.name: each for each in asyncio.run(ended_when_known(url))}
+    alert = observed["soak.alert_delivered"]
     assert (alert.value, alert.n) == (0, CLIENTS)
     assert alert.window_s < 6
 
 
 def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
-    """It would not be told again; when it ends in time, ours is told, else nothing is decided."""
+    """A firing alert is not sent again; the own one is measured if it resolves in time, else inconclusive."""
     late = look(Server(firing_until_beat=18), tmp_path, window_s=3)  # in the middle, at 1.5 s, it still fires
     assert values(late)["alert_delivered"] == CLIENTS
-    seen = look(Server(firing_until_beat=10_000), tmp_path)
-    assert seen["soak.alert_delivered"].n == 0
-    assert "an alert was firing already" in seen["soak.alert_delivered"].notes[0]
-    assert seen["soak.violation_delivered"].value == CLIENTS
+    observed = look(Server(firing_until_beat=10_000), tmp_path)
+    assert observed["soak.alert_delivered"].n == 0
+    assert "an alert was already firing" in observed["soak.alert_delivered"].notes[0]
+    assert observed["soak.violation_delivered"].value == CLIENTS
 
 
 @pytest.mark.parametrize(
@@ -155,27 +155,27 @@ def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
     ],
     ids=["no rule", "not limited"],
 )
-def test_events_that_could_not_be_provoked_decide_nothing(tmp_path: Path, server: Server, why: str) -> None:
-    """There was nothing to tell; the rest of the soak counts."""
-    seen = look(server, tmp_path)
+def test_events_that_cannot_be_triggered_decide_nothing(tmp_path: Path, server: Server, why: str) -> None:
+    """Events that cannot be triggered give n = 0; the rest of the soak counts."""
+    observed = look(server, tmp_path)
     for name in ("soak.violation_delivered", "soak.alert_delivered"):
-        assert seen[name].n == 0
-        assert why in seen[name].notes[0]
-    assert values(seen)["drops"] == 0
+        assert observed[name].n == 0
+        assert why in observed[name].notes[0]
+    assert values(observed)["drops"] == 0
     assert not server.rules
 
 
-def test_nobody_listening_is_seen_at_once(tmp_path: Path) -> None:
-    """No client connects: that is certain, and nothing else was seen."""
+def test_a_soak_without_clients_stops_at_once(tmp_path: Path) -> None:
+    """Without a connected client, only that number is measured."""
     nowhere = target(f"http://127.0.0.1:{free_port()}")
-    seen = stage.run(soak_recorder.record, nowhere, tmp_path, clients=CLIENTS, window_s=600)
-    assert (seen["soak.clients_connected"].value, seen["soak.clients_connected"].n) == (0, CLIENTS)
-    assert "the handshake failed" in seen["soak.clients_connected"].notes[0]
-    assert {measurement.n for name, measurement in seen.items() if name != "soak.clients_connected"} == {0}
+    observed = stage.run(soak_recorder.record, nowhere, tmp_path, clients=CLIENTS, window_s=600)
+    assert (observed["soak.clients_connected"].value, observed["soak.clients_connected"].n) == (0, CLIENTS)
+    assert "the handshake failed" in observed["soak.clients_connected"].notes[0]
+    assert {measurement.n for name, measurement in observed.items() if name != "soak.clients_connected"} == {0}
 
 
 def test_the_rule_of_the_soak_is_one_that_the_gate_would_remove() -> None:
-    """It is named after the run, and limits a key that nobody else sends."""
+    """The rule carries the run's name, and limits a key of this run alone."""
     rule = trigger_events.rule(target("http://x"))
     assert str(rule["rule_name"]).startswith(f"gaia-run-{RUN}-")
     assert rule["scope_value"] == f"gaia-soak-{RUN}"
