@@ -1,4 +1,4 @@
-"""Releases that nobody needs any more are removed; what runs, and what a rollback returns to, never is."""
+"""Remove old releases, but never the running one or a rollback target."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,31 +12,31 @@ from gaia_checks.jsonl import now
 
 
 def prune(environment: Environment, keep: int, say: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
-    """Remove all releases but the newest `keep`, the current and the previous one; return the names of the removed.
+    """Remove all releases except the newest `keep`, the current and the previous one; return the removed names.
 
-    Raises Busy while another command changes the environment. A pruning that is killed leaves no half release: what is
-    removed loses its name first, and the next deployment or pruning removes the rest.
+    Raises Busy while another command changes the environment. A killed pruning leaves no partial release: each folder
+    is renamed before its removal, and the next deployment or pruning removes the rest.
     """
     here = paths.of(environment)
     paths.prepare(here)
     with lock.hold(here.deploy_lock, environment=environment.name, why="prune", since=now()):
-        recover.settle(environment, say)  # what a killed command left open still needs its releases
+        recover.settle(environment, say)  # an open deployment of a killed command still needs its releases
         release_folder.sweep(here.releases)
-        spared = {path for path in (*_newest_first(here.releases)[:keep], *_needed(environment)) if path}
-        removed = [folder for folder in _newest_first(here.releases) if folder not in spared]
+        retained = {path for path in (*_newest_first(here.releases)[:keep], *_in_use(environment)) if path}
+        removed = [folder for folder in _newest_first(here.releases) if folder not in retained]
         for folder in removed:
-            folder.chmod(0o755)  # closed for writing, and a folder that moves is written to
+            folder.chmod(0o755)  # releases are read-only, and a rename needs write permission
             folder.rename(folder.with_name(f".new-pruned-{folder.name}"))
         release_folder.sweep(here.releases)
     return tuple(folder.name for folder in removed)
 
 
 def _newest_first(releases: Path) -> list[Path]:
-    made = [path for path in releases.iterdir() if (path / "release.json").is_file() and not path.is_symlink()]
-    return sorted(made, key=lambda path: ((path / "release.json").stat().st_mtime_ns, path.name), reverse=True)
+    found = [path for path in releases.iterdir() if (path / "release.json").is_file() and not path.is_symlink()]
+    return sorted(found, key=lambda path: ((path / "release.json").stat().st_mtime_ns, path.name), reverse=True)
 
 
-def _needed(environment: Environment) -> tuple[Path | None, ...]:
+def _in_use(environment: Environment) -> tuple[Path | None, ...]:
     releases = paths.of(environment).releases
     links = [releases / name for name in ("current", "previous")]
     linked = [releases / link.readlink() for link in links if link.is_symlink()]

@@ -1,7 +1,7 @@
-"""The story of a deployment and of a rollback. Each step is in a module beside this one.
+"""Deploy and roll back, step by step; each step is a module of `steps`.
 
-Every step is in the ledger, every point of it in a journal. A command that was killed is finished or undone by the
-next one: see `recover`.
+The ledger records every step, the deployment journal every checkpoint. The next command finishes or undoes a killed
+one: see `recover`.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,8 @@ from gaia_checks.deploy.reporting import status as reporting_status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
-from gaia_checks.deploy.steps import deployment, downgrade_schema, recover, swap
+from gaia_checks.deploy.steps import downgrade_schema, recover, swap
+from gaia_checks.deploy.steps.deployment import Deployment, begin, end
 from gaia_checks.deploy.steps.preflight import validate, validate_release
 from gaia_checks.deploy.steps.prepare import prepare
 from gaia_checks.environment import Environment
@@ -36,28 +37,28 @@ def deploy(
     migrations: Path | None = None,
     say: Say = lambda _: None,
 ) -> Status:
-    """Bring a release up and return what runs then; a healthy server of the same release is left alone.
+    """Deploy a release and return the new status; a healthy server of the same release is left alone.
 
-    `phase` names the tag `deploy/<environment>/<phase>`; "worktree" is the working tree, built first, or
-    `artifact` and `migrations` in its place. Raises ConfigurationError or DeployError; then what served before
-    serves, or nothing where nothing did.
+    `phase` names the tag `deploy/<environment>/<phase>`; "worktree" is the working tree, built first, or the given
+    `artifact` and `migrations`. Raises ConfigurationError or DeployError; then the previous release serves, or
+    nothing if nothing served before.
     """
-    with _turn(environment, f"deploy {phase}", say):
+    with _locked(environment, f"deploy {phase}", say):
         validate(environment, artifact=artifact, migrations=migrations, worktree=phase == tag.WORKTREE)
         before = status(environment).release_dir
-        told = deployment.begin(environment, "deploy", phase, before)
-        with recover.all_or_nothing(told):
-            with told.step(Checkpoint.VALIDATE), told.at(Checkpoint.ARTIFACT):
+        deployment = begin(environment, "deploy", phase, before)
+        with recover.all_or_nothing(deployment):
+            with deployment.step(Checkpoint.VALIDATE), deployment.at(Checkpoint.ARTIFACT):
                 release = _release(environment, phase, artifact, migrations)
                 validate_release(release)
-                told.decide(release)
-            with told.step(Checkpoint.PREPARE):
-                prepare(environment, release, before, told, say)
+                deployment.decide(release)
+            with deployment.step(Checkpoint.PREPARE):
+                prepare(environment, release, before, deployment, say)
             if swap.already_serving(environment, release):
-                say(f"{environment.name}: {release.name} is running already at {environment.local_url}")
-                deployment.end(told, "ended", release)
+                say(f"{environment.name}: {release.name} is already running at {environment.local_url}")
+                end(deployment, "ended", release)
                 return status(environment)
-            _serve(environment, release, before, told, say)
+            _serve(environment, release, before, deployment, say)
         return status(environment)
 
 
@@ -69,41 +70,39 @@ def rollback(
     confirm: Callable[[tuple[str, ...]], bool] = lambda _: False,
     say: Say = lambda _: None,
 ) -> Status:
-    """Let the previous release serve again, or the last one of `phase`; return what runs then.
+    """Roll back to the previous release, or to the last one of `phase`; return the new status.
 
-    The schema stays, unless `database`: then it goes back too, if `confirm`, told what would be lost, says so.
-    Raises ConfigurationError when there is nothing to go back to, and what `deploy` raises.
+    The schema stays, unless `database`: then it is downgraded too, if `confirm` accepts the list of data losses.
+    Raises ConfigurationError when there is no release to roll back to, and whatever `deploy` raises.
     """
-    with _turn(environment, "rollback", say):
+    with _locked(environment, "rollback", say):
         release = rollback_target.find(environment, phase)
         before = status(environment).release_dir
         plan = downgrade_schema.plan(environment, release) if database else None
         if plan and plan.losses and not confirm(plan.losses):
             raise ConfigurationError(f"{environment.name}: not confirmed, nothing was changed")
-        told = deployment.begin(
-            environment, "rollback", release_folder.describe(release).phase, before, database=database
-        )
-        with recover.all_or_nothing(told):
-            with told.step(Checkpoint.VALIDATE):
+        deployment = begin(environment, "rollback", release_folder.describe(release).phase, before, database=database)
+        with recover.all_or_nothing(deployment):
+            with deployment.step(Checkpoint.VALIDATE):
                 validate(environment, artifact=release / "gaia_server", migrations=None, worktree=False)
-                told.decide(release)
-            with told.at(Checkpoint.SUPERVISOR):
+                deployment.decide(release)
+            with deployment.at(Checkpoint.SUPERVISOR):
                 swap.ensure_supervisor(environment)
-            _serve(environment, release, before, told, say, plan)
+            _serve(environment, release, before, deployment, say, plan)
         return status(environment)
 
 
 def repair(environment: Environment, say: Say = lambda _: None) -> Status:
-    """Finish or undo what a killed command left, bring back what died, and return what runs then."""
-    with _turn(environment, "repair", say):
+    """Finish or undo a killed command, restart a crashed release, and return the new status."""
+    with _locked(environment, "repair", say):
         recover.repair(environment, say)
         return status(environment)
 
 
 def stop(environment: Environment, say: Say = lambda _: None) -> None:
-    """End server, supervisor and embedded PostgreSQL, and return when they are gone. Nothing running is fine too."""
+    """Stop server, supervisor and embedded PostgreSQL, and wait for their exit. Does nothing if nothing runs."""
     if paths.of(environment).state.exists():
-        with _turn(environment, "stop", say, settle=False):
+        with _locked(environment, "stop", say, settle=False):
             swap.end(environment)
             recover.abandon(environment)
 
@@ -112,35 +111,35 @@ def _serve(
     environment: Environment,
     release: Path,
     before: Path | None,
-    told: deployment.Deployment,
+    deployment: Deployment,
     say: Say,
     plan: downgrade_schema.Plan | None = None,
 ) -> None:
-    """Let `release` take over, verify it where everybody sees it, and write down that it serves.
+    """Let `release` take over, verify it at its public address, and record that it serves.
 
-    With `plan` the schema then goes back, too: the release that serves by now needs no more than it knows.
+    With `plan` the schema is downgraded afterwards, when `release` serves and needs only its own migrations.
     """
-    with told.step(Checkpoint.DEPLOY):
+    with deployment.step(Checkpoint.DEPLOY):
         say(f"{environment.name}: starting {release.name}")
-        outage_ms = swap.swap(environment, release, told)
-    with told.step(Checkpoint.VERIFY):
+        outage_ms = swap.swap(environment, release, deployment)
+    with deployment.step(Checkpoint.VERIFY):
         swap.verify_public(environment)
         if plan:
-            with told.at(Checkpoint.UNDO_SCHEMA):
+            with deployment.at(Checkpoint.UNDO_SCHEMA):
                 downgrade_schema.run(environment, release, plan, say)
-    with told.step(Checkpoint.RECORD), told.at(Checkpoint.LINK):
+    with deployment.step(Checkpoint.RECORD), deployment.at(Checkpoint.LINK):
         links.point(paths.of(environment).releases, current=release, previous=before)
     ahead = runner.ahead_of(database_url(environment), release / "migrations")
-    deployment.end(told, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
-    gap = f", after {outage_ms:.0f} ms without a server" if outage_ms else ""
-    say(f"{environment.name}: {release.name} serves at {environment.local_url}{gap}")
+    end(deployment, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
+    outage = f", after an outage of {outage_ms:.0f} ms" if outage_ms else ""
+    say(f"{environment.name}: {release.name} serves at {environment.local_url}{outage}")
     if ahead:
         say(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")
 
 
 @contextmanager
-def _turn(environment: Environment, why: str, say: Say, *, settle: bool = True) -> Iterator[None]:
-    """Hold the environment's lock, with nothing left open by a killed command. Raises Busy, naming who holds it."""
+def _locked(environment: Environment, why: str, say: Say, *, settle: bool = True) -> Iterator[None]:
+    """Lock the environment and settle a killed command. Raises Busy, naming the command that has the lock."""
     here = paths.of(environment)
     paths.prepare(here)
     with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):

@@ -1,4 +1,4 @@
-"""A stage for every test that deploys."""
+"""Test environments for every test that deploys."""
 
 import shutil
 import tempfile
@@ -17,22 +17,22 @@ MIGRATION = "CREATE TABLE IF NOT EXISTS items (id int PRIMARY KEY);\n"
 
 @pytest.fixture
 def stage(database: str) -> Iterator[Stage]:
-    """A place to deploy to, on a database that is somebody else's; afterwards nothing runs in it."""
+    """A test environment on an external database; everything is stopped afterwards."""
     with make_stage("external", DATABASE_URL=database) as made:
         yield made
 
 
 @pytest.fixture
 def embedded_stage() -> Iterator[Stage]:
-    """A place to deploy to that brings its own PostgreSQL; afterwards nothing runs in it."""
+    """A test environment with an embedded PostgreSQL; everything is stopped afterwards."""
     with make_stage("embedded") as made:
         yield made
 
 
 @contextmanager
 def make_stage(database: str, *, server: str = "", **variables: str) -> Iterator[Stage]:
-    """Make a place to deploy to; `server` is more text for its environment file."""
-    # Not below tmp_path: it is closed to the account that PostgreSQL runs under when the tests run as root.
+    """Make a test environment; `server` is additional text for its environment file."""
+    # Not below tmp_path, which the PostgreSQL account cannot read when the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="gaia-stage-"))
     folder.chmod(0o711)
     file = folder / "stage.toml"
@@ -43,8 +43,8 @@ def make_stage(database: str, *, server: str = "", **variables: str) -> Iterator
     (folder / "migrations").mkdir()
     (folder / "migrations" / "order.txt").write_text("001_items.sql\n")
     (folder / "migrations" / "001_items.sql").write_text(MIGRATION)
-    places = {"GAIA_HOME": str(folder / "home"), "GAIA_LOG_DIR": str(folder / "log")}
-    made = Stage(folder, file, {**places, **variables})
+    folders = {"GAIA_HOME": str(folder / "home"), "GAIA_LOG_DIR": str(folder / "log")}
+    made = Stage(folder, file, {**folders, **variables})
     try:
         yield made
     finally:
@@ -53,7 +53,7 @@ def make_stage(database: str, *, server: str = "", **variables: str) -> Iterator
 
 
 def _remove(folder: Path) -> None:
-    """Remove everything, releases too, which are closed for writing."""
+    """Remove the folder, including its read-only releases."""
     for path in folder.rglob("*"):
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The least that a deployment believes to be a gaia_server, with a behaviour to choose. Copied to be executed."""
+"""A minimal gaia_server that passes verification, with a configurable behaviour; a copy of this file is executed."""
 
 import asyncio
 import hashlib
@@ -16,27 +16,27 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn", "liar"; "wait /a/path" for that file to be there
+BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn", "liar"; "wait /a/path" until that file exists
 VERSION = "1"
 
 DIGEST = hashlib.sha256(Path(sys.argv[0]).read_bytes()).hexdigest()
 
 
 def answer(_: ServerConnection, request: Request) -> Response | None:
-    """Answer plain requests; let WebSocket handshakes pass."""
+    """Answer plain requests; pass WebSocket handshakes on."""
     path = request.path
     if path.startswith("/ws/"):
         return None
     if path == "/environ":
         return reply(200, dict(os.environ))
     if path in ("/readyz", "/health"):
-        about = {
+        body = {
             "status": "healthy",
             "version": VERSION,
             "digest": "0" * 64 if BEHAVIOUR == "liar" else DIGEST,
             "pid": os.getpid(),
         }
-        return reply(503 if BEHAVIOUR == "deaf" else 200, about)
+        return reply(503 if BEHAVIOUR == "deaf" else 200, body)
     if path == "/api/admin/quotas/config" and BEHAVIOUR != "no-config":
         return reply(200, {"items": []})
     return reply(404, {})
@@ -50,7 +50,7 @@ def reply(status: int, body: object) -> Response:
 
 
 async def stats(connection: ServerConnection) -> None:
-    """Send one message and stay."""
+    """Send one message and keep the connection open."""
     await connection.send(json.dumps({"type": "stats", "timestamp": "", "seq": 1, "data": {}}))
     await connection.wait_closed()
 
@@ -58,21 +58,21 @@ async def stats(connection: ServerConnection) -> None:
 async def main() -> None:
     """Serve on the sockets that were passed until SIGTERM."""
     if int(os.environ["LISTEN_PID"]) != os.getpid():
-        sys.exit("LISTEN_PID is another process")
-    ending = asyncio.Event()
+        sys.exit("LISTEN_PID names another process")
+    stopping = asyncio.Event()
     if BEHAVIOUR == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     servers = [
         await serve(stats, sock=socket.socket(fileno=descriptor), process_request=answer)
         for descriptor in range(3, 3 + int(os.environ["LISTEN_FDS"]))
     ]
     sys.stderr.write(json.dumps({"level": "info", "msg": "serving", "version": VERSION}) + "\n")
-    await ending.wait()
+    await stopping.wait()
     for server in servers:
-        server.server.close()  # accepts no more; what was accepted is answered
-    await asyncio.sleep(0.05)  # until what was accepted last has its handler
+        server.server.close()  # accepts no more connections; accepted ones are answered
+    await asyncio.sleep(0.05)  # until the last accepted connection has its handler
     if handlers := [task for server in servers for task in server.handler_tasks]:
         await asyncio.wait(handlers, timeout=1)
 

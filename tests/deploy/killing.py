@@ -1,7 +1,7 @@
-"""A ground on which deployments and rollbacks are killed at every point, and what must hold after the next command.
+"""A test environment that kills deployments and rollbacks at any checkpoint, and checks the state after the repair.
 
-The harness runs in a process forked from a warm one, so that a case is quick; it is killed for real, by the hook
-that `gaia_checks.deploy.state.deployment_journal` documents.
+The harness runs in a process forked from a preloaded one, which is fast; the hook documented in
+`gaia_checks.deploy.state.deployment_journal` kills it.
 """
 
 import fcntl
@@ -24,14 +24,14 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor.server_process import MARK
 from gaia_checks.files import sha256
-from tests.deploy import stranger
+from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage
 from tests.support.postgres import fresh
 
 BASE = "CREATE TABLE IF NOT EXISTS items (id bigint PRIMARY KEY);\n"
 PREPARE = {Checkpoint.LINT, Checkpoint.REHEARSE, Checkpoint.DUMP, Checkpoint.MIGRATE}
-"""Points that are passed only when a migration is pending, the slow ones."""
+"""Checkpoints reached only with a pending migration, which are slow."""
 
 MORE = "CREATE TABLE extras (id bigint PRIMARY KEY);\n"
 
@@ -40,14 +40,14 @@ _FORKING.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)
-class KillGround:
-    """A stage with two releases: version 1, and version 2 that brings one more migration."""
+class KillStage:
+    """A test environment with two releases: version 1, and version 2 with one more migration."""
 
     stage: Stage
     handover: bool
 
     def run(self, kind: str, stop_at: str | None = None) -> int:
-        """Run a command in a process of its own; return its exit code, negative for a signal."""
+        """Run a command in a separate process; return its exit code, negative for a signal."""
         variables = {**self.stage.variables, **({"GAIA_STOP_AT": stop_at} if stop_at else {})}
         process = _FORKING.Process(target=_command, args=(kind, self.stage, variables, self.handover))
         process.start()
@@ -55,8 +55,8 @@ class KillGround:
         assert process.exitcode is not None
         return process.exitcode
 
-    def settled_on(self, version: str, *, pending: bool) -> None:
-        """Let `version` serve, with the other one as its previous; `pending` migrations are those of version 2."""
+    def ensure_serving(self, version: str, *, pending: bool) -> None:
+        """Let `version` serve with the other one as previous; with `pending`, undo the migration of version 2."""
         if self.serving() != version:
             assert self.run("rollback" if self.stage.status().previous else f"deploy {version}") == 0
         with psycopg.connect(self.stage.variables["DATABASE_URL"], autocommit=True) as connection:
@@ -65,16 +65,16 @@ class KillGround:
                 connection.execute("DELETE FROM schema_migrations WHERE version = '002_more'")
 
     def deploy_with_its_migration(self, version: str) -> None:
-        """Let `version` serve, on a schema that has what it brings."""
+        """Deploy `version` with its migrations."""
         assert self.run(f"deploy {version}") == 0
 
     def has_extras(self) -> bool:
-        """Whether the schema is that of version 2."""
+        """Whether the schema is the one of version 2."""
         with psycopg.connect(self.stage.variables["DATABASE_URL"]) as connection:
             return connection.execute("SELECT to_regclass('extras')").fetchone() != (None,)
 
     def serving(self) -> str | None:
-        """What answers in public, None when nobody does."""
+        """The version that answers on the public port; None without a server."""
         try:
             answer = httpx.get(f"{self.stage.url}/healthz", timeout=5, trust_env=False)
         except httpx.HTTPError:
@@ -82,15 +82,15 @@ class KillGround:
         return answer.text.split()[-1]
 
     def reached(self, point: Checkpoint, event: Event) -> bool:
-        """Whether the newest journal has the point."""
+        """Whether the newest journal contains the checkpoint."""
         here = paths.of(self.stage.environment)
         newest = (
             here.journal if here.journal.exists() else max(here.journals.iterdir(), key=lambda p: p.stat().st_mtime)
         )
         return (point, event) in {(line.get("point"), line["event"]) for line in jsonl.read(newest)}
 
-    def assert_one_serves_as_the_ledger_says(self) -> None:
-        """One server, the old or the new as the ledger says; it is verified; no lock and nothing half-made is left."""
+    def assert_consistent(self) -> None:
+        """One verified server, the one in the ledger, runs; no lock and no partial file remains."""
         environment = self.stage.environment
         here, now = paths.of(environment), rollout.status(environment)
         assert now.release_dir is not None
@@ -100,7 +100,7 @@ class KillGround:
         assert now.process is not None
         assert [pid for pid, _ in processes.marked(MARK, here.caches)] == [now.process.pid]
         assert release_folder.describe(now.release_dir).sha256 == sha256(
-            stranger.build(self.stage.folder, self.serving() or "", *_flags(self.handover))
+            foreign_server.build(self.stage.folder, self.serving() or "", *_flags(self.handover))
         )
         swap.verify_public(environment)
         assert not here.journal.exists()
@@ -120,8 +120,8 @@ class KillGround:
 
 
 @contextmanager
-def kill_ground(postgres: str, *, handover: bool) -> Iterator[KillGround]:
-    """Make a ground on which version 1 serves; the table `others` is somebody else's."""
+def kill_stage(postgres: str, *, handover: bool) -> Iterator[KillStage]:
+    """Make an environment in which version 1 serves; the table `others` belongs to another application."""
     flag = str(handover).lower()
     with (
         fresh(postgres) as database,
@@ -139,27 +139,27 @@ def kill_ground(postgres: str, *, handover: bool) -> Iterator[KillGround]:
             if version == "2":
                 (folder / "002_more.sql").write_text(MORE)
                 (folder / "rollback" / "002_more.sql").write_text("DROP TABLE extras;\n")
-        ground = KillGround(stage, handover)
-        assert [ground.run(f"deploy {version}") for version in ("2", "1")] == [0, 0]
-        yield ground
+        target = KillStage(stage, handover)
+        assert [target.run(f"deploy {version}") for version in ("2", "1")] == [0, 0]
+        yield target
 
 
-def killed(ground: KillGround, kind: str, start: str, point: Checkpoint, event: Event, victim: str) -> None:
-    """Kill `victim` at the point of a command, run the next command, and see that everything holds."""
-    ground.settled_on(start, pending=point in PREPARE)
-    code = ground.run(kind, f"{victim}@{point}:{event}")
-    assert ground.reached(point, event)
+def killed(target: KillStage, kind: str, start: str, point: Checkpoint, event: Event, victim: str) -> None:
+    """Kill `victim` at a checkpoint of a command, repair, and assert a consistent state."""
+    target.ensure_serving(start, pending=point in PREPARE)
+    code = target.run(kind, f"{victim}@{point}:{event}")
+    assert target.reached(point, event)
     if victim == "harness":
         assert code == -signal.SIGKILL
-    rollout.repair(ground.stage.environment)
-    ground.assert_one_serves_as_the_ledger_says()
+    rollout.repair(target.stage.environment)
+    target.assert_consistent()
 
 
 def _command(kind: str, stage: Stage, variables: dict[str, str], handover: bool) -> None:
     environment = environments.load(str(stage.file), variables=variables)
     word, _, version = kind.partition(" ")
     if word == "deploy":
-        executable = stranger.build(stage.folder, version, *_flags(handover))
+        executable = foreign_server.build(stage.folder, version, *_flags(handover))
         rollout.deploy(environment, artifact=executable, migrations=stage.folder / f"migrations-{version}")
     else:
         rollout.rollback(environment, database=version == "database", confirm=lambda _: True)

@@ -1,4 +1,4 @@
-"""A place to deploy to: an environment file, folders and a free port of its own."""
+"""A test environment to deploy to, with its own environment file, folders and free port."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ FAKE = Path(__file__).with_name("fake_server.py")
 
 @dataclass(frozen=True)
 class Stage:
-    """One environment of a test."""
+    """One test environment."""
 
     folder: Path
     file: Path
@@ -33,21 +33,21 @@ class Stage:
 
     @property
     def environment(self) -> Environment:
-        """The environment, read again."""
+        """The environment, freshly loaded."""
         return environments.load(str(self.file), variables=self.variables)
 
     @property
     def url(self) -> str:
-        """Where the server answers."""
+        """The base URL of the server."""
         return self.environment.local_url
 
     @property
     def migrations(self) -> Path:
-        """Its migrations."""
+        """The folder of its migrations."""
         return self.folder / "migrations"
 
     def executable(self, version: str = "1", behaviour: str = "serve") -> Path:
-        """Write a fake server; every version and behaviour has a digest of its own."""
+        """Write a fake server; the digest differs per version and behaviour."""
         path = self.folder / f"server-{version}-{behaviour}"
         source = FAKE.read_text().replace('BEHAVIOUR = "serve"', f'BEHAVIOUR = "{behaviour}"')
         path.write_text(source.replace('VERSION = "1"', f'VERSION = "{version}"'))
@@ -61,11 +61,11 @@ class Stage:
         )
 
     def status(self) -> Status:
-        """What runs."""
+        """The status of the environment."""
         return rollout.status(self.environment)
 
     def gaia(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line to its end."""
+        """Run a `gaia` command to its end."""
         return subprocess.run(
             (sys.executable, "-m", "gaia_checks.cli", *words),
             env={**os.environ, **self.variables, **variables},
@@ -73,16 +73,16 @@ class Stage:
         )  # fmt: skip
 
     def health(self) -> dict[str, Any]:
-        """What `/health` says; httpx.HTTPError when nobody answers."""
+        """The body of `/health`; raises httpx.HTTPError without a server."""
         return self.get("/health")
 
     def get(self, path: str) -> dict[str, Any]:
-        """What the server answers to a GET, as JSON; httpx.HTTPError when nobody answers."""
+        """The JSON body of a GET; raises httpx.HTTPError without a server."""
         body: dict[str, Any] = httpx.get(self.url + path, timeout=5, trust_env=False).json()
         return body
 
     def text(self, path: str) -> str:
-        """What the server answers to a GET, as text; httpx.HTTPError when nobody answers."""
+        """The text of a GET; raises httpx.HTTPError without a server."""
         return httpx.get(self.url + path, timeout=5, trust_env=False).text
 
     def supervisor(self) -> psutil.Process:
@@ -92,32 +92,32 @@ class Stage:
         return psutil.Process(found.supervisor.pid)
 
     def kill_supervisor(self) -> None:
-        """End the supervisor as the kernel does when memory runs out."""
+        """Kill the supervisor with SIGKILL, like the kernel's out-of-memory killer."""
         found = supervisor_state.of(self.supervisor().pid)
         kill(found.pid)
         eventually(lambda: not found.alive)
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that runs because of this stage, from its command line or its parents."""
+        """Every running process of this environment, found by its command line."""
         mark = str(self.folder)
         return [p for p in psutil.process_iter() if p.pid != os.getpid() and mark in _command_line(p)]
 
 
 def lines(stage: Stage) -> list[dict[str, Any]]:
-    """Return the ledger's lines."""
+    """Return the ledger's records."""
     return list(jsonl.read(paths.of(stage.environment).ledger))
 
 
 def eventually(condition: Callable[[], object], within_s: float = 15) -> None:
-    """Return as soon as the condition holds; fail when it does not in time."""
+    """Return as soon as the condition is true; fail after `within_s`."""
     deadline = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
 def kill(pid: int) -> None:
-    """End a process of this test as a power cut would."""
+    """Kill a process of this test with SIGKILL."""
     os.kill(pid, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in the world, for real. Each ends with the old server serving and one clear line."""
+"""Real failures of deployments: each leaves the old server serving and raises a one-line error."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths, processes
 from gaia_checks.deploy.supervisor.server_process import MARK
 from gaia_checks.errors import ArtifactError, GaiaError, MigrationError, NotReady, NotWritable, VerifyError
-from tests.deploy import stranger
+from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, lines
 from tests.support.postgres import fresh
@@ -56,7 +56,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def old(cluster: Cluster) -> Iterator[Stage]:
-    """Version 1 serves, on a database with one row; it must still do so after every test."""
+    """Version 1 serves on a database with one row, before and after every test."""
     with (
         fresh(cluster.dsn("postgres")) as database,
         make_stage("external", server=SERVER, DATABASE_URL=database) as stage,
@@ -68,13 +68,13 @@ def old(cluster: Cluster) -> Iterator[Stage]:
 
 
 def deploy(stage: Stage, version: str, *flags: str, migrations: Path | None = None) -> None:
-    """Deploy a version of the stranger's server."""
-    executable = stranger.build(stage.folder, version, HANDOVER, *flags)
+    """Deploy a version of the foreign server."""
+    executable = foreign_server.build(stage.folder, version, HANDOVER, *flags)
     rollout.deploy(stage.environment, artifact=executable, migrations=migrations or stage.migrations)
 
 
 def with_migration(stage: Stage, name: str, text: str) -> Path:
-    """Return a folder with one more migration than the stage has."""
+    """Return a folder with the environment's migrations and one more."""
     folder = stage.folder / name
     shutil.copytree(stage.migrations, folder)
     (folder / "order.txt").write_text(f"001_items.sql\n{name}.sql\n")
@@ -83,7 +83,7 @@ def with_migration(stage: Stage, name: str, text: str) -> Path:
 
 
 def assert_old_serves(stage: Stage, why: GaiaError | None = None) -> None:
-    """Version 1 answers, alone; the error and the ledger say why and that it serves."""
+    """Only version 1 runs and answers; the ledger records the failure and that it serves."""
     assert stage.text("/healthz") == "version 1\n"
     here, now = paths.of(stage.environment), stage.status()
     assert now.process is not None
@@ -98,20 +98,24 @@ def assert_old_serves(stage: Stage, why: GaiaError | None = None) -> None:
 @pytest.mark.parametrize(
     ("flag", "kind", "words"),
     [
-        ("-DCRASH", NotReady, r"ended with exit code 3 before it was ready; its last words: stranger: the config"),
+        (
+            "-DCRASH",
+            NotReady,
+            r"exited with exit code 3 before it was ready; last log line: foreign server: the config",
+        ),
         ("-DDEAF", NotReady, r"not ready within 2 s; it wrote nothing"),
-        ("-DSICK", NotReady, r"not ready within 2 s; its last words: serving version 2"),
+        ("-DSICK", NotReady, r"not ready within 2 s; last log line: serving version 2"),
     ],
 )
 def test_a_server_that_does_not_become_ready(old: Stage, flag: str, kind: type[GaiaError], words: str) -> None:
-    """It crashes at its start, hangs, or is never well."""
+    """A server that crashes at its start, hangs, or never gets ready is refused."""
     with pytest.raises(kind, match=rf"{words}.*; worktree-\w+ serves$") as caught:
         deploy(old, "2", flag)
     assert_old_serves(old, caught.value)
 
 
-def test_a_migration_that_fails_on_the_rows_that_are_there(old: Stage) -> None:
-    """It holds on an empty database and not on this one: of its first statement nothing stays, either."""
+def test_a_migration_that_fails_on_existing_rows(old: Stage) -> None:
+    """A migration that works only on an empty database is rolled back completely."""
     folder = with_migration(
         old, "002_half", "CREATE TABLE half (id bigint);\n-- squawk-ignore constraint-missing-not-valid\n"
         "ALTER TABLE items ADD CONSTRAINT small CHECK (id < 5);\n"
@@ -124,7 +128,7 @@ def test_a_migration_that_fails_on_the_rows_that_are_there(old: Stage) -> None:
 
 
 def test_a_migration_that_breaks_the_running_server(old: Stage) -> None:
-    """What takes away is found before it is applied: by squawk, and, where it is silenced, by its name."""
+    """Squawk refuses a destructive migration before it is applied, and names the setting that allows it."""
     folder = with_migration(old, "002_gone", "DROP TABLE items;\n")
     with pytest.raises(
         MigrationError, match=r"002_gone\.sql:1: ban-drop-table: .*allow = \[\"ban-drop-table\"\]"
@@ -133,21 +137,21 @@ def test_a_migration_that_breaks_the_running_server(old: Stage) -> None:
     assert_old_serves(old, caught.value)
 
 
-def test_a_contract_migration_needs_its_expansion_served_before(old: Stage) -> None:
-    """Adding and taking away in one deployment is refused: the running server does not know what was added."""
+def test_a_contract_migration_requires_an_earlier_deployment_of_the_expansion(old: Stage) -> None:
+    """Expansion and contraction in one deployment are refused: the running server does not know the expansion."""
     folder = with_migration(old, "003_contract", "-- gaia: contract\nDROP TABLE items;\n")
     (folder / "order.txt").write_text("001_items.sql\n002_added.sql\n003_contract.sql\n")
     (folder / "002_added.sql").write_text("CREATE TABLE added (id bigint PRIMARY KEY);\n")
     with pytest.raises(
-        MigrationError, match=r"003_contract takes away .* deploy a release with 002_added first"
+        MigrationError, match=r"003_contract removes schema .* deploy a release with 002_added first"
     ) as caught:
         deploy(old, "2", migrations=folder)
     assert_old_serves(old, caught.value)
 
 
 def test_the_wrong_architecture(old: Stage) -> None:
-    """A program for another machine is refused in one line, before anything is started."""
-    program = bytearray(stranger.build(old.folder, "2", HANDOVER).read_bytes())
+    """A program for another architecture is refused before anything starts."""
+    program = bytearray(foreign_server.build(old.folder, "2", HANDOVER).read_bytes())
     struct.pack_into("<H", program, 18, 22)  # an s390x
     path = old.folder / "elsewhere"
     path.write_bytes(program)
@@ -161,13 +165,13 @@ def test_the_wrong_architecture(old: Stage) -> None:
 
 @pytest.mark.parametrize(("limit_bytes", "words"), [(10_000, "File too large"), (30_000, "pg_dump: ended by SIGXFSZ")])
 def test_a_full_disk(database: str, limit_bytes: int, words: str) -> None:
-    """No file may grow beyond a size: neither the release nor, with more room, the dump can be written."""
+    """A file size limit prevents the write of the release or, with a higher limit, of the dump."""
     with make_stage("external", server=SERVER, DATABASE_URL=database) as stage:
         deploy(stage, "1")
         with psycopg.connect(database) as connection:
             connection.execute("INSERT INTO items SELECT generate_series(1, 20000)")
         migrations = with_migration(stage, "002_full", "CREATE TABLE full_up (id bigint);\n")
-        executable = stranger.build(stage.folder, "2", HANDOVER)
+        executable = foreign_server.build(stage.folder, "2", HANDOVER)
         done = subprocess.run(
             (sys.executable, "-c", FULL_DISK, str(stage.file), str(executable), str(migrations), str(limit_bytes)),
             env={**os.environ, **stage.variables}, capture_output=True, text=True, check=False,
@@ -179,8 +183,8 @@ def test_a_full_disk(database: str, limit_bytes: int, words: str) -> None:
         assert_old_serves(stage)
 
 
-def test_too_little_space_is_said_before(old: Stage) -> None:
-    """An executable of 8 TB does not fit twice."""
+def test_too_little_disk_space_is_reported_beforehand(old: Stage) -> None:
+    """An executable of 8 TB is refused, because it does not fit twice."""
     huge = old.folder / "huge"
     with huge.open("wb") as file:
         file.truncate(8 * 10**12)
@@ -194,8 +198,8 @@ def test_too_little_space_is_said_before(old: Stage) -> None:
     ["validate:begun", "prepare.database:begun", "prepare.rehearse:begun", "prepare.migrate:begun",
      "deploy.candidate_verify:begun", "deploy.check:begun", "verify:begun"],
 )  # fmt: skip
-def test_the_database_goes_away(old: Stage, cluster: Cluster, point: str) -> None:
-    """PostgreSQL is killed in each step: the old server serves, without its database."""
+def test_a_database_outage_in_any_step(old: Stage, cluster: Cluster, point: str) -> None:
+    """After a kill of PostgreSQL in any step the old server serves, even without its database."""
     name = f"002_{point.translate({ord(c): '_' for c in ':.'})}"
     folder = with_migration(old, name, f"CREATE TABLE t{name} (id bigint);\n")
     pid = int((cluster.folder / "data" / "postmaster.pid").read_text().split()[0])
@@ -211,18 +215,18 @@ def test_the_database_goes_away(old: Stage, cluster: Cluster, point: str) -> Non
     assert_old_serves(old)
 
 
-def test_a_server_that_lies_about_its_digest(stage: Stage) -> None:
-    """`/health` names another digest than the one deployed."""
+def test_a_server_that_reports_a_wrong_digest(stage: Stage) -> None:
+    """A digest in `/health` that differs from the deployed one is refused."""
     stage.deploy("1")
     with pytest.raises(
-        VerifyError, match=r"health: /health names digest 0+, but \w+ was deployed; worktree-\w+ serves$"
+        VerifyError, match=r"health: /health reports digest 0+, but \w+ was deployed; worktree-\w+ serves$"
     ):
         stage.deploy("2", "liar")
     assert stage.health()["version"] == "1"
 
 
 def test_an_old_server_that_ignores_sigterm(stage: Stage) -> None:
-    """It is killed once its time is over; the new one serves."""
+    """The old server is killed after its time limit, and the new one serves."""
     stage.deploy("1", "stubborn")
     stage.deploy("2")
     assert stage.health()["version"] == "2"

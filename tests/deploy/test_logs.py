@@ -1,4 +1,4 @@
-"""Reading the server's log: its end, as it grows, across rotations, without secrets."""
+"""`gaia logs`: the last lines, following, rotations and redaction."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.deploy.stage import Stage, eventually
 
 @pytest.fixture
 def log(stage: Stage) -> Path:
-    """A log of three lines, the last of them no JSON."""
+    """A log of three lines, of which the last is no JSON."""
     paths.prepare(paths.of(stage.environment))
     path = paths.of(stage.environment).server_log
     path.write_text('{"time":"t1","level":"info","msg":"one","n":1}\n{"level":"error","msg":"two"}\nTraceback\n')
@@ -27,15 +27,15 @@ def log(stage: Stage) -> Path:
 
 
 def write(log: Path, *lines: str) -> None:
-    """Append as the servers do."""
+    """Append lines, as servers do."""
     with log.open("a") as file:
         file.writelines(f"{line}\n" for line in lines)
 
 
 @contextmanager
 def following(stage: Stage, *options: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """`gaia logs -f`, and the file that it writes to."""
-    output = stage.folder / "followed"
+    """Run `gaia logs -f`; yield the process and its output file."""
+    output = stage.folder / "output"
     command = (sys.executable, "-m", "gaia_checks.cli", "logs", str(stage.file), "-f", *options)
     with output.open("w") as file, subprocess.Popen(
         command, env={**os.environ, **stage.variables}, stdout=file, stderr=file, text=True
@@ -47,7 +47,7 @@ def following(stage: Stage, *options: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def test_the_last_lines_are_shown(stage: Stage, log: Path) -> None:
-    """As they stand there, or each as an object for programs."""
+    """The lines are printed verbatim, or as JSON objects with --json."""
     write(log, "ends without a line feed")
     with log.open("a") as file:
         file.write("torn")
@@ -59,7 +59,7 @@ def test_the_last_lines_are_shown(stage: Stage, log: Path) -> None:
 
 
 def test_secrets_are_not_shown(stage: Stage, log: Path) -> None:
-    """The server should not have logged them; we do not pass them on."""
+    """`gaia logs` redacts a secret that the server has logged."""
     write(log, '{"msg":"token canary-2f9 refused"}')
     assert (
         stage.gaia("logs", str(stage.file), "-n", "1", ADMIN_TOKEN="canary-2f9").stdout
@@ -67,15 +67,15 @@ def test_secrets_are_not_shown(stage: Stage, log: Path) -> None:
     )
 
 
-def test_the_end_is_found_behind_a_rotation(stage: Stage, log: Path) -> None:
-    """What was moved a moment ago still belongs to the last lines."""
+def test_the_last_lines_span_a_rotation(stage: Stage, log: Path) -> None:
+    """The last lines include those moved to the rotated file."""
     log_rotation.rotate(log, limit_bytes=0)
     write(log, "four")
     assert stage.gaia("logs", str(stage.file), "-n", "2").stdout == "Traceback\nfour\n"
 
 
-def test_following_goes_on_across_rotations_and_ends_with_ctrl_c(stage: Stage) -> None:
-    """From a log that is not there yet, over two rotations; every line once; Ctrl-C is no failure."""
+def test_following_continues_across_rotations_and_stops_with_ctrl_c(stage: Stage) -> None:
+    """Following starts without a log, prints every line once over two rotations, and exits 0 on Ctrl-C."""
     with following(stage, "-n", "1000") as (process, output):
         log = paths.of(stage.environment).server_log
         paths.prepare(paths.of(stage.environment))
@@ -94,7 +94,7 @@ def test_following_goes_on_across_rotations_and_ends_with_ctrl_c(stage: Stage) -
         assert output.read_text().splitlines()[-len(expected) :] == expected
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(stage: Stage, log: Path) -> None:
+def test_a_closed_pipe_ends_the_output_without_a_traceback(stage: Stage, log: Path) -> None:
     """`gaia logs ENV | head -1` shows no traceback."""
     write(log, *(f"{number} {'x' * 200}" for number in range(2000)))
     command = f"{sys.executable} -m gaia_checks.cli logs {stage.file} -n 2000 | head -n 1"
@@ -106,8 +106,8 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(stage: Stage, log: Path) 
     assert done.stdout.startswith("0 xxx")
 
 
-def test_a_line_is_shown_as_one_reads_it() -> None:
-    """Time, level, message, then the rest; what is no JSON as it is."""
+def test_a_line_is_formatted_for_a_terminal() -> None:
+    """JSON becomes time, level, message and other fields; other lines are unchanged."""
     assert logs.for_people('{"time":"t1","level":"info","msg":"one","n":1}').plain == "t1 info     one n=1"
     assert logs.for_people("Traceback").plain == "Traceback"
     assert logs.as_record("[1]") == {"msg": "[1]"}

@@ -1,4 +1,4 @@
-"""Old releases go; what runs, and what a rollback returns to, stays."""
+"""Pruning removes old releases, but not the running one or the rollback target."""
 
 import os
 from pathlib import Path
@@ -12,31 +12,31 @@ from tests.deploy.stage import Stage
 
 
 def releases(stage: Stage) -> Path:
-    """Where they are kept."""
+    """The folder of all releases."""
     return paths.of(stage.environment).releases
 
 
 def add(stage: Stage, name: str, age_s: int) -> None:
-    """Make a release that nobody uses, closed for writing as releases are."""
+    """Make an unused read-only release."""
     folder = releases(stage) / name
     (folder / "migrations").mkdir(parents=True)
-    described = folder / "release.json"
-    described.write_text("{}")
-    made = described.stat().st_mtime - age_s
-    os.utime(described, (made, made))
+    description = folder / "release.json"
+    description.write_text("{}")
+    mtime = description.stat().st_mtime - age_s
+    os.utime(description, (mtime, mtime))
     (folder / "migrations").chmod(0o555)
     folder.chmod(0o555)
 
 
-def test_the_newest_are_kept_and_so_are_current_and_previous(stage: Stage) -> None:
-    """However old current and previous are; what a killed command left goes too."""
+def test_the_newest_the_current_and_the_previous_release_are_retained(stage: Stage) -> None:
+    """Current and previous stay at any age; partial releases of killed commands are removed."""
     paths.prepare(paths.of(stage.environment))
     stage.deploy("1")
     stage.deploy("2")
     used = {path.name for path in releases(stage).iterdir()}
     for age_s, name in enumerate(("d", "c", "b", "a"), start=1):
-        add(stage, name, age_s=-age_s)  # newer than what runs
-    (releases(stage) / ".new-half").mkdir()
+        add(stage, name, age_s=-age_s)  # newer than the running release
+    (releases(stage) / ".new-partial").mkdir()
     assert prune(stage.environment, 2) == ("c", "d")
     assert {path.name for path in releases(stage).iterdir()} == {*used, "a", "b"}
     assert prune(stage.environment, 2) == ()
@@ -47,13 +47,13 @@ def test_the_newest_are_kept_and_so_are_current_and_previous(stage: Stage) -> No
     assert stage.deploy("1").release is not None
 
 
-def test_nothing_is_removed_under_a_deployment(stage: Stage) -> None:
-    """Whoever changes the environment is named."""
+def test_nothing_is_removed_during_a_deployment(stage: Stage) -> None:
+    """The Busy error names the running command."""
     paths.prepare(paths.of(stage.environment))
     add(stage, "a", age_s=1)
-    held = paths.of(stage.environment).deploy_lock
+    path = paths.of(stage.environment).deploy_lock
     with (
-        lock.hold(held, environment="stage", why="deploy phase-9", since=""),
+        lock.hold(path, environment="stage", why="deploy phase-9", since=""),
         pytest.raises(Busy, match="stage: busy: deploy phase-9"),
     ):
         prune(stage.environment, 0)

@@ -1,4 +1,4 @@
-"""The real executable on a PostgreSQL of its own, by the command line alone."""
+"""The real executable on an embedded PostgreSQL, controlled by the command line only."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from tests.deploy.stage import Stage, eventually, kill
 
 
 def test_the_real_server_is_deployed_swapped_restarted_and_stopped(embedded_stage: Stage, executable: Path) -> None:
-    """From nothing to a served request, to another configuration without a failed one, and back to nothing."""
+    """The server is deployed, reconfigured without a failed request, restarted after a kill, and stopped."""
     stage, file = embedded_stage, str(embedded_stage.file)
     first = stage.gaia("deploy", file)
     assert first.returncode == 0, first.stderr
@@ -20,29 +20,29 @@ def test_the_real_server_is_deployed_swapped_restarted_and_stopped(embedded_stag
     assert (shown["state"], shown["restarts"], shown["release"]["phase"]) == ("running", 0, "worktree")
     assert stage.health()["digest"].removeprefix("sha256:") == shown["release"]["sha256"]
     assert executable.is_file()
-    assert "is running already" in stage.gaia("deploy", file).stdout
+    assert "is already running" in stage.gaia("deploy", file).stdout
 
-    wrong: list[str] = []
+    failures: list[str] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def send_requests() -> None:
         while not done.is_set():
             try:
                 answer = httpx.get(f"{stage.url}/health", timeout=5, trust_env=False)
             except httpx.HTTPError as error:
-                wrong.append(repr(error))
+                failures.append(repr(error))
             else:
-                wrong.extend([str(answer.status_code)] * (answer.status_code != 200))
+                failures.extend([str(answer.status_code)] * (answer.status_code != 200))
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    client = threading.Thread(target=send_requests)
+    client.start()
     try:
         second = stage.gaia("deploy", file, RATE_LIMIT_ENABLED="false")
     finally:
         done.set()
-        asking.join()
+        client.join()
     assert second.returncode == 0, second.stderr
-    assert wrong == []
+    assert failures == []
     swapped = json.loads(stage.gaia("status", file, "--json").stdout)
     assert swapped["pid"] != shown["pid"]
 

@@ -1,4 +1,4 @@
-"""Going back: the binary quickly and with the schema it finds, the schema only with what it costs said before."""
+"""Rollbacks: the binary quickly and on the current schema; the schema only after its data loss is confirmed."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import downgrade_schema
 from gaia_checks.errors import ConfigurationError, MigrationError, VerifyError
 from gaia_checks.files import sha256
-from tests.deploy import stranger
+from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, lines
 
@@ -32,15 +32,15 @@ UNDO_MORE = "DROP TABLE extras;\nALTER TABLE items DROP COLUMN colour;\n"
 
 
 @pytest.fixture
-def two(database: str) -> Iterator[Stage]:
-    """Version 1 is deployed, and there are rows in its tables and in one of somebody else."""
-    with make_stage("external", server=SERVER, DATABASE_URL=database) as stage:
-        deploy(stage, "1", {"001_items": ITEMS})
+def stage(database: str) -> Iterator[Stage]:
+    """Version 1 is deployed; its tables and one of another application have rows."""
+    with make_stage("external", server=SERVER, DATABASE_URL=database) as made:
+        deploy(made, "1", {"001_items": ITEMS})
         with psycopg.connect(database) as connection:
             connection.execute("CREATE TABLE others (id bigint, item bigint REFERENCES items)")
             connection.execute("INSERT INTO items VALUES (7, 'ours')")
             connection.execute("INSERT INTO others VALUES (1, 7), (2, 7)")
-        yield stage
+        yield made
 
 
 def deploy(stage: Stage, version: str, files: dict[str, str], rollbacks: dict[str, str] | None = None) -> None:
@@ -52,179 +52,179 @@ def deploy(stage: Stage, version: str, files: dict[str, str], rollbacks: dict[st
         (folder / f"{name}.sql").write_text(text)
     for name, text in (rollbacks or {}).items():
         (folder / "rollback" / f"{name}.sql").write_text(text)
-    executable = stranger.build(stage.folder, version, "-DHANDOVER")
+    executable = foreign_server.build(stage.folder, version, "-DHANDOVER")
     rollout.deploy(stage.environment, artifact=executable, migrations=folder)
 
 
 def query(stage: Stage, text: str) -> list[tuple[object, ...]]:
-    """Ask the stage's database."""
+    """Run a query on the environment's database."""
     with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
         return list(connection.execute(text.encode()).fetchall())
 
 
 def refuse(*_: object) -> None:
-    """Fail as a database does that will not have it."""
+    """Raise MigrationError."""
     raise MigrationError("refused")
 
 
 def version(stage: Stage) -> str:
-    """What the server says it is."""
+    """The version that the server reports."""
     return stage.text("/healthz").split()[-1]
 
 
-def test_the_binary_goes_back_in_seconds_and_the_schema_stays(two: Stage) -> None:
-    """The previous release serves within 10 s on the newer schema, which is named; a second rollback goes forward."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    said: list[str] = []
-    began = time.monotonic()
-    status = rollout.rollback(two.environment, say=said.append)
-    assert time.monotonic() - began < 10
-    assert version(two) == "1"
+def test_a_rollback_takes_seconds_and_keeps_the_schema(stage: Stage) -> None:
+    """The previous release serves within 10 s on the newer schema, which is reported; a second rollback undoes it."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    log: list[str] = []
+    start = time.monotonic()
+    status = rollout.rollback(stage.environment, say=log.append)
+    assert time.monotonic() - start < 10
+    assert version(stage) == "1"
     assert status.previous is not None
-    assert status.previous.sha256 == sha256(stranger.build(two.folder, "2", "-DHANDOVER"))
-    assert any("the schema is ahead of it by 002_more" in text for text in said)
-    assert query(two, "SELECT count(*) FROM extras") == [(0,)]
-    rollout.rollback(two.environment)
-    assert version(two) == "2"
+    assert status.previous.sha256 == sha256(foreign_server.build(stage.folder, "2", "-DHANDOVER"))
+    assert any("the schema is ahead of it by 002_more" in text for text in log)
+    assert query(stage, "SELECT count(*) FROM extras") == [(0,)]
+    rollout.rollback(stage.environment)
+    assert version(stage) == "2"
 
 
-def test_without_a_previous_release_nothing_happens(two: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not there cannot be gone back to: one line, exit code 4, and the server serves on."""
-    before = two.status()
+def test_a_rollback_without_a_previous_release_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing rollback target is a one-line error with exit code 4; the server is unaffected."""
+    before = stage.status()
     with pytest.raises(ConfigurationError, match=r"stage: there is no previous release here; deploy one"):
-        rollout.rollback(two.environment)
-    for name, value in two.variables.items():
+        rollout.rollback(stage.environment)
+    for name, value in stage.variables.items():
         monkeypatch.setenv(name, value)
-    assert cli.run(["rollback", str(two.file), "--to", "phase-9"]) == 4
-    assert two.status() == before
+    assert cli.run(["rollback", str(stage.file), "--to", "phase-9"]) == 4
+    assert stage.status() == before
 
 
-def test_a_deployment_undone_at_its_very_end_leaves_the_way_back(two: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The links go back, too: to the release before the one that serves, and to none where there was none."""
-    releases = paths.of(two.environment).releases
+def test_a_deployment_undone_at_its_end_restores_the_links(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`current` and `previous` are restored, or removed if they did not exist, so a later rollback works."""
+    releases = paths.of(stage.environment).releases
     with monkeypatch.context() as broken:
         broken.setattr(runner, "ahead_of", refuse)
         with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
-            deploy(two, "2", {"001_items": ITEMS})
-    assert version(two) == "1"
-    assert links.target(releases, "current") == two.status().release_dir
+            deploy(stage, "2", {"001_items": ITEMS})
+    assert version(stage) == "1"
+    assert links.target(releases, "current") == stage.status().release_dir
     assert links.target(releases, "previous") is None
-    deploy(two, "3", {"001_items": ITEMS})
+    deploy(stage, "3", {"001_items": ITEMS})
     with monkeypatch.context() as broken:
         broken.setattr(runner, "ahead_of", refuse)
         with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
-            deploy(two, "4", {"001_items": ITEMS})
-    assert version(two) == "3"
-    rollout.rollback(two.environment)
-    assert version(two) == "1"
+            deploy(stage, "4", {"001_items": ITEMS})
+    assert version(stage) == "3"
+    rollout.rollback(stage.environment)
+    assert version(stage) == "1"
 
 
-def test_where_only_the_schema_did_not_go_back_there_is_a_way_forward(
-    two: Stage, monkeypatch: pytest.MonkeyPatch
+def test_after_a_failed_downgrade_a_rollback_returns_to_the_newer_release(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The older release serves by then and stays; what served before it is its previous one."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
+    """The older release keeps serving, and `previous` is the newer one."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
     with monkeypatch.context() as broken:
         broken.setattr(downgrade_schema, "run", refuse)
         with pytest.raises(MigrationError, match=r"refused; worktree-\w+ serves$"):
-            rollout.rollback(two.environment, database=True, confirm=lambda _: True)
-    assert version(two) == "1"
-    rollout.rollback(two.environment)
-    assert version(two) == "2"
+            rollout.rollback(stage.environment, database=True, confirm=lambda _: True)
+    assert version(stage) == "1"
+    rollout.rollback(stage.environment)
+    assert version(stage) == "2"
 
 
-def test_rollback_files_take_the_schema_back_once_confirmed(two: Stage) -> None:
-    """What would be lost is told with counts; unconfirmed nothing changes, confirmed only that is lost."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
-    with psycopg.connect(two.variables["DATABASE_URL"]) as connection:
+def test_rollback_files_downgrade_the_schema_once_confirmed(stage: Stage) -> None:
+    """The data loss is listed with counts; unconfirmed nothing changes, confirmed only that data is lost."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE}, {"002_more": UNDO_MORE})
+    with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
         connection.execute("INSERT INTO extras VALUES (1), (2), (3)")
         connection.execute("UPDATE items SET colour = 'red' WHERE id = 7")
-    told: list[str] = []
+    listed: list[str] = []
 
     def decline(losses: tuple[str, ...]) -> bool:
-        told.extend(losses)
+        listed.extend(losses)
         return False
 
     with pytest.raises(ConfigurationError, match="not confirmed, nothing was changed"):
-        rollout.rollback(two.environment, database=True, confirm=decline)
-    assert told == ["table extras: 3 rows", "column items.colour: 1 values"]
-    assert version(two) == "2"
-    rollout.rollback(two.environment, database=True, confirm=lambda _: True)
-    assert version(two) == "1"
-    assert query(two, "SELECT to_regclass('extras')") == [(None,)]
-    assert query(two, "SELECT * FROM items ORDER BY id") == [(1, "default"), (7, "ours")]
-    assert query(two, "SELECT * FROM others ORDER BY id") == [(1, 7), (2, 7)]
-    assert query(two, "SELECT version FROM schema_migrations") == [("001_items",)]
+        rollout.rollback(stage.environment, database=True, confirm=decline)
+    assert listed == ["table extras: 3 rows", "column items.colour: 1 values"]
+    assert version(stage) == "2"
+    rollout.rollback(stage.environment, database=True, confirm=lambda _: True)
+    assert version(stage) == "1"
+    assert query(stage, "SELECT to_regclass('extras')") == [(None,)]
+    assert query(stage, "SELECT * FROM items ORDER BY id") == [(1, "default"), (7, "ours")]
+    assert query(stage, "SELECT * FROM others ORDER BY id") == [(1, 7), (2, 7)]
+    assert query(stage, "SELECT version FROM schema_migrations") == [("001_items",)]
 
 
-def test_without_a_rollback_file_our_tables_come_from_the_dump(two: Stage) -> None:
-    """Schema and rows of our tables are as before the deployment, and others keep every row."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    with psycopg.connect(two.variables["DATABASE_URL"]) as connection:
+def test_without_a_rollback_file_the_owned_tables_are_restored_from_the_dump(stage: Stage) -> None:
+    """The owned tables are restored with schema and rows; other tables keep every row."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
         connection.execute("INSERT INTO items VALUES (8, 'since', 'blue')")
         connection.execute("INSERT INTO others VALUES (3, 8)")
-    told: list[str] = []
+    listed: list[str] = []
 
     def agree(losses: tuple[str, ...]) -> bool:
-        told.extend(losses)
+        listed.extend(losses)
         return True
 
-    rollout.rollback(two.environment, database=True, confirm=agree)
-    assert any(text.startswith("table items: 3 rows now, 2 as of ") for text in told)
-    assert version(two) == "1"
-    assert query(two, "SELECT * FROM items ORDER BY id") == [(1, "default"), (7, "ours")]
-    assert query(two, "SELECT items_count()") == [(2,)]
-    assert query(two, "SELECT name FROM names ORDER BY 1") == [("default",), ("ours",)]
-    assert query(two, "SELECT count(*) FROM others") == [(3,)]
-    assert query(two, "SELECT to_regclass('extras')") == [(None,)]
+    rollout.rollback(stage.environment, database=True, confirm=agree)
+    assert any(text.startswith("table items: 3 rows now, 2 as of ") for text in listed)
+    assert version(stage) == "1"
+    assert query(stage, "SELECT * FROM items ORDER BY id") == [(1, "default"), (7, "ours")]
+    assert query(stage, "SELECT items_count()") == [(2,)]
+    assert query(stage, "SELECT name FROM names ORDER BY 1") == [("default",), ("ours",)]
+    assert query(stage, "SELECT count(*) FROM others") == [(3,)]
+    assert query(stage, "SELECT to_regclass('extras')") == [(None,)]
 
 
-def test_the_dump_is_for_us_alone(two: Stage) -> None:
-    """The owned tables lie on the disk with mode 0600, before anything is migrated."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    (kept,) = paths.of(two.environment).dumps.glob("*.dump")
-    assert kept.stat().st_mode & 0o777 == 0o600
-    assert kept.read_bytes().startswith(b"PGDMP")
-    (about,) = jsonl.read(kept.with_suffix(".json"))
-    assert about["rows"] == {"items": 2, "schema_migrations": 1}
+def test_the_dump_is_private(stage: Stage) -> None:
+    """The dump of the owned tables has mode 0600 and the row counts before the migration."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    (dump,) = paths.of(stage.environment).dumps.glob("*.dump")
+    assert dump.stat().st_mode & 0o777 == 0o600
+    assert dump.read_bytes().startswith(b"PGDMP")
+    (described,) = jsonl.read(dump.with_suffix(".json"))
+    assert described["rows"] == {"items": 2, "schema_migrations": 1}
 
 
-def test_neither_file_nor_dump_is_no_way_back(two: Stage) -> None:
-    """When the schema cannot be taken back, that is said before anything is touched."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    for kept in paths.of(two.environment).dumps.glob("*.dump"):
-        kept.unlink()
+def test_a_downgrade_without_rollback_file_and_dump_is_refused(stage: Stage) -> None:
+    """An impossible downgrade is refused before anything changes."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    for dump in paths.of(stage.environment).dumps.glob("*.dump"):
+        dump.unlink()
     with pytest.raises(MigrationError, match=r"002_more has no rollback/002_more\.sql and there is no dump"):
-        rollout.rollback(two.environment, database=True, confirm=lambda _: True)
-    assert version(two) == "2"
+        rollout.rollback(stage.environment, database=True, confirm=lambda _: True)
+    assert version(stage) == "2"
 
 
-def test_a_release_of_a_phase_is_found_by_its_name(two: Stage) -> None:
-    """--to takes the last release of that phase that has served."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    rollout.rollback(two.environment, phase="worktree")
-    assert version(two) == "2"
+def test_a_rollback_to_a_phase_finds_its_last_release(stage: Stage) -> None:
+    """--to selects the last release of the phase that served."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    rollout.rollback(stage.environment, phase="worktree")
+    assert version(stage) == "2"
 
 
-def test_a_release_that_no_longer_holds_is_not_gone_back_to(two: Stage) -> None:
-    """The older release is verified on the schema that is there before it takes over."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    with psycopg.connect(two.variables["DATABASE_URL"]) as connection:
+def test_a_rollback_target_that_fails_verification_is_refused(stage: Stage) -> None:
+    """The older release is verified on the current schema before it takes over."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
         connection.execute("DELETE FROM schema_migrations WHERE version = '001_items'")
     with pytest.raises(VerifyError, match=r"database: .*001_items.*; worktree-\w+ serves$"):
-        rollout.rollback(two.environment)
-    assert version(two) == "2"
-    outcome = lines(two)[-1]
+        rollout.rollback(stage.environment)
+    assert version(stage) == "2"
+    outcome = lines(stage)[-1]
     assert (outcome["kind"], outcome["event"]) == ("rollback", "failed")
 
 
-def test_a_damaged_release_is_refused(two: Stage) -> None:
-    """A file that is not the released one does not come back."""
-    deploy(two, "2", {"001_items": ITEMS, "002_more": MORE})
-    previous = (paths.of(two.environment).releases / "previous").resolve()
+def test_a_damaged_release_is_refused(stage: Stage) -> None:
+    """A rollback to a changed executable is refused."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
+    previous = (paths.of(stage.environment).releases / "previous").resolve()
     executable: Path = previous / "gaia_server"
     executable.chmod(0o755)
     executable.write_bytes(executable.read_bytes() + b"\0")
     with pytest.raises(Exception, match="is not the one that was released"):
-        rollout.rollback(two.environment)
-    assert version(two) == "2"
+        rollout.rollback(stage.environment)
+    assert version(stage) == "2"

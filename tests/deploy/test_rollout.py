@@ -1,4 +1,4 @@
-"""Deployments with real processes, a real PostgreSQL and a server small enough to misbehave on cue."""
+"""Deployments with real processes, a real PostgreSQL and a configurable fake server."""
 
 import asyncio
 import errno
@@ -50,7 +50,7 @@ def ledger(stage: Stage) -> list[tuple[str, str]]:
 
 
 def assert_nothing_runs(stage: Stage) -> None:
-    """No process, no socket and no PostgreSQL of this stage is left."""
+    """No process, socket or PostgreSQL of this environment remains."""
     here = paths.of(stage.environment)
     cluster = embedded.of(stage.environment)
     assert stage.processes() == []
@@ -62,16 +62,16 @@ def assert_nothing_runs(stage: Stage) -> None:
         stage.health()
 
 
-def empty(release: Path) -> None:
-    """Leave of every file its name alone, as a power cut does of what was not yet on the disk."""
+def truncate(release: Path) -> None:
+    """Truncate every file, as a power cut does to unsynced files."""
     for path in release.rglob("*"):
         if path.is_file():
             path.chmod(0o644)
             path.write_bytes(b"")
 
 
-def test_a_deployed_release_serves_and_status_tells_which(embedded_stage: Stage) -> None:
-    """After a deployment the release serves, its migrations are applied, and status names it all."""
+def test_a_deployed_release_serves_and_status_names_it(embedded_stage: Stage) -> None:
+    """After a deployment the release serves, its migrations are applied, and status describes it."""
     status = embedded_stage.deploy()
     assert (status.state, status.restarts, status.previous) == ("running", 0, None)
     assert status.process is not None
@@ -89,7 +89,7 @@ def test_a_deployed_release_serves_and_status_tells_which(embedded_stage: Stage)
 
 @pytest.mark.parametrize("dsn", ["postgres//u:canary-77c@h/db", "postgresql://u:pa/canary-77c@h:5432/db"])
 def test_status_shows_nothing_of_a_mistyped_database_url(stage: Stage, dsn: str) -> None:
-    """What runs is shown all the same; of the connection string, whose parts could be the password, nothing is."""
+    """Status works, and prints no part of the malformed URL, since any part may be the password."""
     stage.deploy()
     done = stage.gaia("status", str(stage.file), DATABASE_URL=dsn)
     assert (done.returncode, done.stderr) == (0, "")
@@ -98,17 +98,17 @@ def test_status_shows_nothing_of_a_mistyped_database_url(stage: Stage, dsn: str)
 
 
 def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies around in the deploying shell does not reach the server, and no secret reaches a command line."""
+    """The deploying shell's variables do not reach the server, and no secret reaches a command line or file."""
     monkeypatch.setenv("SOMETHING_ELSE", "1")
     stage.variables["ADMIN_TOKEN"] = "canary-token-7f3a"
     stage.deploy()
     known = {"PATH", "HOME", "LANG", "SHIV_ROOT", "DATABASE_URL", "PORT", "ADMIN_TOKEN", "LISTEN_FDS", "LISTEN_PID"}
-    seen = stage.get("/environ")
+    environ = stage.get("/environ")
     added = {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}  # by a shell and Python themselves
-    assert set(seen) - known - added <= {"SSL_CERT_FILE", "SSL_CERT_DIR"}  # whom to trust is told to everybody
-    assert seen["ADMIN_TOKEN"] == "canary-token-7f3a"
-    assert seen["PATH"].split(":")[0] == str(Path(sys.executable).parent)
-    assert stat.S_IMODE(Path(seen["SHIV_ROOT"]).stat().st_mode) == 0o700
+    assert set(environ) - known - added <= {"SSL_CERT_FILE", "SSL_CERT_DIR"}  # certificate locations are passed on
+    assert environ["ADMIN_TOKEN"] == "canary-token-7f3a"
+    assert environ["PATH"].split(":")[0] == str(Path(sys.executable).parent)
+    assert stat.S_IMODE(Path(environ["SHIV_ROOT"]).stat().st_mode) == 0o700
     lines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
     assert not any("canary-token" in line for line in lines)
     assert "canary-token" not in str(stage.supervisor().environ())
@@ -117,32 +117,32 @@ def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatc
 
 
 def test_a_new_release_takes_over_without_a_refused_request(stage: Stage) -> None:
-    """During a swap every request is answered, by the old server or the new one."""
+    """During a swap the old or the new server answers every request."""
     stage.deploy("1")
-    seen: list[str] = []
+    versions_served: list[str] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def send_requests() -> None:
         while not done.is_set():
-            seen.append(stage.health()["version"])
+            versions_served.append(stage.health()["version"])
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    client = threading.Thread(target=send_requests)
+    client.start()
     try:
         status = stage.deploy("2")
     finally:
         done.set()
-        asking.join()
+        client.join()
     assert stage.health()["version"] == "2"
-    assert {"1", "2"} >= set(seen)
-    assert seen[0] == "1"
+    assert {"1", "2"} >= set(versions_served)
+    assert versions_served[0] == "1"
     assert status.previous is not None
     assert status.previous.sha256 != (status.release.sha256 if status.release else None)
     assert len([p for p in stage.processes() if "gaia_server" in " ".join(p.cmdline())]) == 1
 
 
 def test_the_same_release_is_left_alone_and_changed_variables_are_not(stage: Stage) -> None:
-    """Deploying what runs does nothing; a new value of a variable reaches the server."""
+    """Deploying the running release again does nothing; a changed variable restarts the server with it."""
     first = stage.deploy()
     assert stage.deploy().process == first.process
     stage.variables["RATE_LIMIT_ENABLED"] = "false"
@@ -151,8 +151,8 @@ def test_the_same_release_is_left_alone_and_changed_variables_are_not(stage: Sta
     assert stage.get("/environ")["RATE_LIMIT_ENABLED"] == "false"
 
 
-def test_another_port_is_moved_to(stage: Stage) -> None:
-    """A changed PORT is served after the swap, and the old one no longer."""
+def test_a_changed_port_takes_effect(stage: Stage) -> None:
+    """After the swap the new PORT is served, and the old one no longer."""
     stage.deploy()
     old = stage.url
     with socket.socket() as probe:
@@ -168,14 +168,14 @@ def test_another_port_is_moved_to(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "error", "words"),
     [
-        ("crash", NotReady, "exit code 1 before it was ready; its last words: the configuration is not to my liking"),
+        ("crash", NotReady, "exit code 1 before it was ready; last log line: the configuration is not to my liking"),
         ("no-config", VerifyError, "config API: GET /api/admin/quotas/config answers 404"),
     ],
 )
-def test_a_release_that_does_not_hold_leaves_the_old_one(
+def test_a_failing_release_leaves_the_old_one_running(
     stage: Stage, behaviour: str, error: type[Exception], words: str
 ) -> None:
-    """Whatever is wrong with the new server, the old process serves on and the new one is gone."""
+    """The old process continues to serve, and the new one is ended."""
     before = stage.deploy("1")
     with pytest.raises(error, match=words):
         stage.deploy("2", behaviour)
@@ -185,7 +185,7 @@ def test_a_release_that_does_not_hold_leaves_the_old_one(
     assert ledger(stage)[-2:] == [("deploy", "failed"), ("deployment", "failed")]
 
 
-def test_a_first_release_that_does_not_hold_leaves_nothing(embedded_stage: Stage) -> None:
+def test_a_failing_first_release_leaves_nothing(embedded_stage: Stage) -> None:
     """Where nothing ran before, nothing runs after a failure."""
     with pytest.raises(NotReady):
         embedded_stage.deploy("1", "crash")
@@ -195,7 +195,7 @@ def test_a_first_release_that_does_not_hold_leaves_nothing(embedded_stage: Stage
 def test_a_release_that_fails_in_public_is_replaced_by_the_previous(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the public address does not hold what the private one did, the previous release comes back by itself."""
+    """A failed verification at the public address rolls back to the previous release."""
     stage.deploy("1")
     before = stage.status()
     real, calls = swap.verify_public, []
@@ -203,11 +203,11 @@ def test_a_release_that_fails_in_public_is_replaced_by_the_previous(
     def failing_once(environment: object) -> None:
         calls.append(environment)
         if len(calls) == 1:
-            raise VerifyError("health: said no")
+            raise VerifyError("health: refused")
         real(stage.environment)
 
     monkeypatch.setattr(swap, "verify_public", failing_once)
-    with pytest.raises(VerifyError, match=r"health: said no; worktree-\w+ serves$"):
+    with pytest.raises(VerifyError, match=r"health: refused; worktree-\w+ serves$"):
         stage.deploy("2")
     assert stage.health()["version"] == "1"
     assert stage.status().release == before.release
@@ -226,8 +226,8 @@ def test_a_failing_migration_leaves_the_old_server_and_schema(stage: Stage) -> N
         assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
 
 
-def test_a_killed_server_is_started_again_and_counted(stage: Stage) -> None:
-    """The supervisor starts a crashed server again, and status counts it."""
+def test_a_killed_server_is_restarted_and_counted(stage: Stage) -> None:
+    """The supervisor restarts a crashed server, and status counts the restart."""
     first = stage.deploy()
     assert first.process is not None
     kill(first.process.pid)
@@ -237,8 +237,8 @@ def test_a_killed_server_is_started_again_and_counted(stage: Stage) -> None:
     assert stage.health()["pid"] == second.process.pid != first.process.pid
 
 
-def test_a_server_that_says_it_is_not_ready_is_left_alone(database: str) -> None:
-    """Started again while its database is away it answers 503: it would not be better for being ended."""
+def test_a_server_that_is_not_ready_is_left_alone(database: str) -> None:
+    """A restarted server that answers 503, without its database, is not restarted once more."""
     with make_stage("external", server="[server]\nready_s = 1\n", DATABASE_URL=database) as stage:
         executable, away = stage.executable(), stage.folder / "away"
         source = executable.read_text().replace('BEHAVIOUR == "deaf"', f'Path("{away}").exists()')
@@ -251,8 +251,8 @@ def test_a_server_that_says_it_is_not_ready_is_left_alone(database: str) -> None
         assert httpx.get(f"{stage.url}/readyz", trust_env=False).status_code == 503
 
 
-def test_a_full_disk_ends_nothing_that_the_supervisor_does(stage: Stage) -> None:
-    """While it can note nothing it starts a killed server again; once there is space, status knows of it."""
+def test_a_full_disk_does_not_stop_the_supervision(stage: Stage) -> None:
+    """The supervisor restarts a killed server without writing its state, and writes it once there is space."""
     first = stage.deploy()
     assert first.process is not None
     supervisor = stage.supervisor()
@@ -270,32 +270,32 @@ def test_a_full_disk_ends_nothing_that_the_supervisor_does(stage: Stage) -> None
 
 
 def answering(stage: Stage) -> int | None:
-    """The pid of the server that answers; None while there is none."""
+    """The pid of the server that answers; None without one."""
     try:
         return int(stage.health()["pid"])
     except httpx.HTTPError:
         return None
 
 
-def test_a_server_that_has_ended_and_is_not_kept_does_not_serve(stage: Stage) -> None:
-    """Who asks which release serves, to repair say, must not be told the one of a dead server."""
+def test_an_exited_server_without_restarts_does_not_serve(stage: Stage) -> None:
+    """The answer to "serving" does not name the release of a dead server."""
     paths.prepare(paths.of(stage.environment))
-    order = ServerSpec(stage.folder, {}, "127.0.0.1", 1)
-    ask = {"do": "serving", "order": {**asdict(order), "release": str(stage.folder)}}
+    spec = ServerSpec(stage.folder, {}, "127.0.0.1", 1)
+    request = {"do": "serving", "order": {**asdict(spec), "release": str(stage.folder)}}
 
     async def serving() -> list[str | None]:
-        supervisor, server = Supervisor(paths.of(stage.environment)), Server(order, supervisor_state.mine(), "")
-        supervisor._active = server  # noqa: SLF001 - a keeper that died has no door of its own
-        before = await supervisor._answer(ask)  # noqa: SLF001
+        supervisor, server = Supervisor(paths.of(stage.environment)), Server(spec, supervisor_state.mine(), "")
+        supervisor._active = server  # noqa: SLF001 - no public way to end the restarter
+        before = await supervisor._answer(request)  # noqa: SLF001
         server.exited.set()
-        after = await supervisor._answer(ask)  # noqa: SLF001
+        after = await supervisor._answer(request)  # noqa: SLF001
         return [before["release"], after["release"]]
 
     assert asyncio.run(serving()) == [str(stage.folder), None]
 
 
-def test_a_killed_embedded_postgresql_is_started_again(embedded_stage: Stage) -> None:
-    """The supervisor brings it back, and what was written is there."""
+def test_a_killed_embedded_postgresql_is_restarted(embedded_stage: Stage) -> None:
+    """The supervisor restarts it, and its data is intact."""
     status = embedded_stage.deploy()
     cluster = embedded.of(embedded_stage.environment)
     assert cluster is not None
@@ -305,10 +305,10 @@ def test_a_killed_embedded_postgresql_is_started_again(embedded_stage: Stage) ->
     eventually(lambda: versions(status.database_url or "") == [("001_items",)], within_s=30)
 
 
-def test_postgresql_that_a_full_disk_keeps_down_is_tried_again(
+def test_a_postgresql_start_that_fails_on_a_full_disk_is_retried(
     embedded_stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the system refuses once is no reason to leave the database down."""
+    """A failed restart of the embedded PostgreSQL is retried."""
     paths.prepare(paths.of(embedded_stage.environment))
     cluster = embedded.of(embedded_stage.environment)
     assert cluster is not None
@@ -319,21 +319,21 @@ def test_postgresql_that_a_full_disk_keeps_down_is_tried_again(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(embedded.Cluster, "start", refused)
-    monkeypatch.setattr(daemon, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(daemon, "_POLL_S", 0.01)
 
-    async def keep() -> None:
-        keeping = asyncio.create_task(daemon._keep(cluster))  # noqa: SLF001 - it belongs to a whole process
+    async def restart() -> None:
+        restarter = asyncio.create_task(daemon._restart_on_exit(cluster))  # noqa: SLF001 - a task of the daemon
         await asyncio.to_thread(eventually, cluster.alive, within_s=30)
-        keeping.cancel()
+        restarter.cancel()
 
     try:
-        asyncio.run(keep())
+        asyncio.run(restart())
     finally:
         cluster.stop()
 
 
 def versions(dsn: str) -> list[tuple[str]]:
-    """The applied migrations; none while nobody answers."""
+    """The applied migrations; none while the database does not answer."""
     try:
         with psycopg.connect(dsn) as connection:
             return connection.execute("SELECT version FROM schema_migrations").fetchall()
@@ -342,7 +342,7 @@ def versions(dsn: str) -> list[tuple[str]]:
 
 
 def test_a_server_that_ignores_sigterm_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopping ends also a server that does not want to."""
+    """Stop kills a server that ignores SIGTERM."""
     monkeypatch.setattr("gaia_checks.deploy.state.processes.TERM_S", 0.5)
     stage.deploy("1", "stubborn")
     stage.kill_supervisor()
@@ -351,7 +351,7 @@ def test_a_server_that_ignores_sigterm_is_killed(stage: Stage, monkeypatch: pyte
 
 
 def test_a_killed_supervisor_is_replaced_and_its_server_adopted(stage: Stage) -> None:
-    """Without its supervisor the server serves on; the next has it as its own, and starts it again after a crash."""
+    """The server continues without its supervisor; the next one adopts it, and restarts it after a crash."""
     stage.variables["RATE_LIMIT_ENABLED"] = "false"
     first = stage.deploy()
     assert first.process is not None
@@ -365,8 +365,8 @@ def test_a_killed_supervisor_is_replaced_and_its_server_adopted(stage: Stage) ->
     assert stage.get("/environ")["RATE_LIMIT_ENABLED"] == "false"
 
 
-def test_a_clock_that_is_set_makes_no_process_a_stranger(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs is still ours: status says so, no stray is ended, and the next release takes over."""
+def test_a_clock_change_does_not_affect_process_identity(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a clock change status is the same, no process is ended as stray, and the next release takes over."""
     first = stage.deploy("1")
     assert first.process is not None
     clock.step(monkeypatch)
@@ -378,7 +378,7 @@ def test_a_clock_that_is_set_makes_no_process_a_stranger(stage: Stage, monkeypat
 
 
 def test_an_adopted_server_makes_room_for_the_next_release(stage: Stage) -> None:
-    """Its socket cannot be taken from it, so this one swap is stop-and-start, with the outage in the ledger."""
+    """An adopted server cannot pass its socket on, so this swap is stop-and-start, with the outage in the ledger."""
     first = stage.deploy("1")
     assert first.process is not None
     stage.kill_supervisor()
@@ -389,8 +389,8 @@ def test_an_adopted_server_makes_room_for_the_next_release(stage: Stage) -> None
     assert outages[0] == 0 < outages[1]
 
 
-def test_after_a_killed_supervisor_a_bad_release_brings_the_old_one_back(stage: Stage) -> None:
-    """The server that had to make room for a failed candidate is started again."""
+def test_after_a_killed_supervisor_a_failing_release_is_rolled_back(stage: Stage) -> None:
+    """The server that had to make room for a failed release is restarted."""
     stage.deploy("1")
     stage.kill_supervisor()
     with pytest.raises(NotReady):
@@ -399,8 +399,8 @@ def test_after_a_killed_supervisor_a_bad_release_brings_the_old_one_back(stage: 
     assert stage.health()["version"] == "1"
 
 
-def test_what_an_orderly_reboot_ended_is_on_record_and_brought_back(embedded_stage: Stage) -> None:
-    """A supervisor that is told to end takes its servers with it, but not the knowledge of what ran."""
+def test_a_release_stopped_by_a_reboot_stays_on_record_and_is_repaired(embedded_stage: Stage) -> None:
+    """A terminated supervisor ends its servers and keeps the record; repair restarts the release."""
     first = embedded_stage.deploy()
     supervisor = embedded_stage.supervisor()
     supervisor.terminate()
@@ -411,11 +411,11 @@ def test_what_an_orderly_reboot_ended_is_on_record_and_brought_back(embedded_sta
     assert embedded_stage.health()["version"] == "1"
 
 
-@pytest.mark.parametrize("damage", [release_folder.remove, empty])
+@pytest.mark.parametrize("damage", [release_folder.remove, truncate])
 def test_a_release_that_cannot_be_read_after_a_power_cut_is_deployed_over(
     stage: Stage, damage: Callable[[Path], None]
 ) -> None:
-    """Everything that looks at it says that it crashed; a repair names what mends it, and that does."""
+    """Status and doctor report a crash; repair names the command that fixes it, and that command succeeds."""
     stage.deploy("0")
     release = stage.deploy("1").release_dir
     assert release is not None
@@ -437,7 +437,7 @@ def test_a_release_that_cannot_be_read_after_a_power_cut_is_deployed_over(
 
 
 def test_a_server_that_outlives_its_release_serves_until_another_has_taken_over(stage: Stage) -> None:
-    """Somebody removed the folder of what runs: a deployment that fails leaves it, one that holds replaces it."""
+    """After the removal of its folder a server survives a failed deployment; a successful one replaces it."""
     first = stage.deploy("1")
     assert first.release_dir is not None
     release_folder.remove(first.release_dir)
@@ -450,23 +450,23 @@ def test_a_server_that_outlives_its_release_serves_until_another_has_taken_over(
 
 
 def test_stop_leaves_nothing(embedded_stage: Stage) -> None:
-    """After stop there is no process, no socket and no PostgreSQL; stopping again is fine."""
+    """After stop no process, socket or PostgreSQL remains; a second stop succeeds."""
     embedded_stage.deploy()
     rollout.stop(embedded_stage.environment)
     assert_nothing_runs(embedded_stage)
     rollout.stop(embedded_stage.environment)
 
 
-def test_stop_ends_what_a_killed_supervisor_left(embedded_stage: Stage) -> None:
-    """Stop works from the record and the processes when nobody listens on the control socket."""
+def test_stop_ends_the_server_of_a_killed_supervisor(embedded_stage: Stage) -> None:
+    """Without a control socket, stop uses the record and the processes."""
     embedded_stage.deploy()
     embedded_stage.kill_supervisor()
     rollout.stop(embedded_stage.environment)
     assert_nothing_runs(embedded_stage)
 
 
-def test_a_killed_deployment_is_cleaned_by_the_next(stage: Stage) -> None:
-    """A deploy killed while its candidate starts leaves the old server; the next command records and cleans."""
+def test_a_killed_deployment_is_undone_by_the_next(stage: Stage) -> None:
+    """A deployment killed during its candidate's start leaves the old server; the next command undoes it."""
     stage.deploy("1")
     deaf = stage.executable("2", "deaf")
     command = (sys.executable, "-c", DEPLOY, str(stage.file), str(deaf), str(stage.migrations))
@@ -486,7 +486,7 @@ def test_a_killed_deployment_is_cleaned_by_the_next(stage: Stage) -> None:
 
 
 def test_a_port_in_use_is_named_with_its_owner(stage: Stage) -> None:
-    """Who listens on the port is said before anything is touched."""
+    """The error names the process that listens, before anything changes."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", stage.environment.port))
         other.listen()
@@ -499,20 +499,20 @@ def test_a_port_in_use_is_named_with_its_owner(stage: Stage) -> None:
 
 
 def test_a_missing_executable_is_named(stage: Stage) -> None:
-    """A path without a file is refused with what to do."""
-    with pytest.raises(ArtifactError, match="there is no such executable; build it first: make build"):
+    """The error for a missing executable says how to build it."""
+    with pytest.raises(ArtifactError, match="executable not found; build it first: make build"):
         rollout.deploy(stage.environment, artifact=stage.folder / "none", migrations=stage.migrations)
 
 
 def test_a_missing_migration_is_named(stage: Stage) -> None:
-    """An order.txt that names a file which is not there stops the deployment at once."""
+    """An order.txt that names a missing file stops the deployment at once."""
     (stage.migrations / "order.txt").write_text("001_items.sql\n002_gone.sql\n")
     with pytest.raises(MigrationError, match=r"order\.txt: names 002_gone\.sql, which cannot be read"):
         stage.deploy()
 
 
 def test_deep_folders_do_not_break_sockets(embedded_stage: Stage) -> None:
-    """A GAIA_HOME too long for a Unix socket's path works as any other."""
+    """A GAIA_HOME too long for the path of a Unix socket works."""
     deep = embedded_stage.folder / ("d" * 60) / ("e" * 60)
     embedded_stage.variables["GAIA_HOME"] = str(deep)
     assert embedded_stage.deploy().state == "running"
@@ -524,8 +524,8 @@ def test_deep_folders_do_not_break_sockets(embedded_stage: Stage) -> None:
     assert not short.exists()
 
 
-def test_the_record_is_for_us_alone(stage: Stage) -> None:
-    """What the supervisor writes about itself and its socket are closed to others."""
+def test_state_socket_and_logs_are_private(stage: Stage) -> None:
+    """No other account can access them, and the supervisor runs in its own session."""
     stage.deploy()
     here = paths.of(stage.environment)
     for path in (here.record, here.control, here.server_log, here.supervisor_log):

@@ -43,7 +43,7 @@ def test_a_gate_that_brings_its_target_goes_back_to_a_twin() -> None:
         assert copies(made) == []
         assert processes_of(made.folder) == []
     assert {name: outcome.states[name] for name in LOOKED_AT} == dict.fromkeys(LOOKED_AT, "pass"), outcome.output
-    assert "a twin of the release (same code, other bytes; there is no previous one yet)" in measured
+    assert "a stand-in release (same code, other bytes; there is no previous release yet)" in measured
 
 
 def test_without_a_previous_release_the_rollback_is_not_decided(place: Ground) -> None:

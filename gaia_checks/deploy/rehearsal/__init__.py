@@ -1,1 +1,1 @@
-"""The rehearsal copy: the target's release deployed once more beside it."""
+"""The rehearsal copy: a second deployment of the target's release beside it."""

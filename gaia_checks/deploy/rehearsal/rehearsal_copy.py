@@ -1,8 +1,8 @@
-"""The rehearsal copy: the target's release once more beside it, for looks that would hurt the live one.
+"""The rehearsal copy: a second deployment of the target's release, for probes that would harm the live one.
 
-It is an environment like any other, deployed by the same code as the target: its own file, supervisor, PostgreSQL,
-ledger and lock, below the target's state. No secret of the target reaches it. What a killed gate left is removed by
-`clear`; a copy whose gate still lives holds its lock and is left alone.
+It is a normal environment below the target's state, deployed by the same code, with its own file, supervisor,
+PostgreSQL, ledger and lock. It receives no secret of the target. `clear` removes the rehearsal copies of killed gates;
+a running gate locks its rehearsal copy.
 
     <state>/copies/<purpose>-<hex digits>/lock
                                           <environment>-rehearsal-<purpose>.toml
@@ -42,26 +42,26 @@ _COPIES = "copies"
 _LOCK = "lock"
 _RELEASES = 2  # the current and the previous one
 _DATABASE_BYTES = 150_000_000  # an empty cluster, its write-ahead log, and two databases
-_BACK_WITHIN_S = 30.0  # beside the time that the server itself may take
+_RECOVERY_S = 30.0  # in addition to the server's own start-up limit
 _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A place beside the target where its releases are deployed, broken and gone back from."""
+    """An environment beside the target in which its releases are deployed, crashed and rolled back."""
 
     environment: Environment  # its own
     origin: Environment
     run: str
     current: Path  # the release that the target runs
-    twin: bool  # whether a twin of it may stand in where there is no previous one
+    twin: bool  # whether a stand-in release may replace a missing previous one
 
     @property
     def target(self) -> Target:
-        """What runs here now. Raises NotReady when nothing does."""
+        """The running server of the rehearsal copy. Raises NotReady without one."""
         now = rollout.status(self.environment)
         if now.process is None:
-            raise NotReady(f"{self.environment.name}: its server does not run")
+            raise NotReady(f"{self.environment.name}: its server is not running")
         return Target(
             environment=self.environment.name,
             base_url=now.base_url,
@@ -75,9 +75,9 @@ class Copy:
         )
 
     def before(self) -> tuple[Path, str]:
-        """Return the release to go back to, and what it is in words.
+        """Return the rollback target and its description.
 
-        Raises ConfigurationError or ArtifactError when the target has none, or a damaged one.
+        Raises ConfigurationError when the target has none, ArtifactError when it is damaged.
         """
         try:
             return rollback_target.find(self.origin, None), "the previous release"
@@ -85,30 +85,30 @@ class Copy:
             if not self.twin:
                 raise
         made = stand_in_release.make(self.current, paths.of(self.environment).releases)
-        return made, "a twin of the release (same code, other bytes; there is no previous one yet)"
+        return made, "a stand-in release (same code, other bytes; there is no previous release yet)"
 
     def deploy(self, release: Path) -> None:
-        """Deploy what a release folder holds, as `rollout.deploy` does. Raises what that raises."""
+        """Deploy a release folder with `rollout.deploy`, and raise its errors."""
         rollout.deploy(self.environment, artifact=release / "gaia_server", migrations=release / "migrations")
 
     def rollback(self) -> None:
-        """Go back to what served before, as `rollout.rollback` does. Raises what that raises."""
+        """Roll back with `rollout.rollback`, and raise its errors."""
         rollout.rollback(self.environment)
 
     def crash(self) -> None:
-        """End server and PostgreSQL as a power cut does; return when both are back by themselves. Raises NotReady."""
+        """Kill server and PostgreSQL; return when both have restarted by themselves. Raises NotReady."""
         server, cluster = self.target.process, embedded.of(self.environment)
         if server is None or cluster is None:
-            raise NotReady(f"{self.environment.name}: nothing runs that could be killed")
+            raise NotReady(f"{self.environment.name}: no server or PostgreSQL is running")
         cluster.kill()
         os.kill(server.pid, signal.SIGKILL)
-        deadline = time.monotonic() + self.environment.server.ready_s + _BACK_WITHIN_S
-        while not self._back_from(server):
+        deadline = time.monotonic() + self.environment.server.ready_s + _RECOVERY_S
+        while not self._restarted_after(server):
             if time.monotonic() > deadline:
-                raise NotReady(f"{self.environment.name}: the killed server did not come back by itself")
+                raise NotReady(f"{self.environment.name}: the killed server did not restart by itself")
             time.sleep(_POLL_S)
 
-    def _back_from(self, killed: Process) -> bool:
+    def _restarted_after(self, killed: Process) -> bool:
         now = rollout.status(self.environment)
         if now.state != "running" or now.process in (None, killed) or now.database_url is None:
             return False
@@ -124,10 +124,10 @@ class Copy:
 
 @contextmanager
 def beside(target: Target, environment: Environment, purpose: str, *, twin: bool = False) -> Iterator[Copy]:
-    """Give an empty copy beside `target`, deployed in `environment`; all of it is ended and removed afterwards.
+    """Yield an empty rehearsal copy beside `target`, deployed in `environment`; stop and remove it afterwards.
 
-    Its supervisor and PostgreSQL run; a server does, once something is deployed. Raises Inconclusive where there can be
-    no copy, and ConfigurationError or DeployError when this machine does not let one be.
+    Its supervisor and PostgreSQL run; a server runs after a deployment. Raises Inconclusive where a rehearsal copy is
+    impossible, ConfigurationError or DeployError when creating it fails.
     """
     current = _release(target, environment)
     folder = paths.of(environment).state / _COPIES / f"{purpose}-{secrets.token_hex(4)}"
@@ -135,7 +135,7 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
     with lock.hold(folder / _LOCK, environment=folder.name, why=purpose, since=jsonl.now()):
         try:
             file = folder / f"{environment.name}-rehearsal-{purpose}.toml"
-            _describe(environment, file, handover=release_folder.takes_sockets(current))
+            _write_environment(environment, file, handover=release_folder.takes_sockets(current))
             own = _load(file, ADMIN_TOKEN=secrets.token_urlsafe())
             paths.prepare(paths.of(own))
             swap.ensure_supervisor(own)
@@ -145,28 +145,26 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
 
 
 def clear(environment: Environment) -> tuple[str, ...]:
-    """End and remove every copy whose gate was killed; return their names. Raises GaiaError when one stays."""
-    return tuple(folder.name for folder in paths.of(environment).state.glob(f"{_COPIES}/*") if _cleared(folder))
+    """Stop and remove the rehearsal copies of killed gates; return their names. Raises GaiaError on a failure."""
+    return tuple(folder.name for folder in paths.of(environment).state.glob(f"{_COPIES}/*") if _clear_one(folder))
 
 
-def _cleared(folder: Path) -> bool:
+def _clear_one(folder: Path) -> bool:
     try:
         with lock.hold(folder / _LOCK, environment=folder.name, why="clear", since=jsonl.now()):
             _remove(folder)
-    except (Busy, FileNotFoundError):  # its gate lives, or has just removed it
+    except (Busy, FileNotFoundError):  # its gate is running, or has just removed it
         return False
     return True
 
 
 def _release(target: Target, environment: Environment) -> Path:
-    """Return the folder of the release that the target runs. Raises Inconclusive, naming what stands against a copy."""
-    no_copy, file = f"{environment.name}: there can be no rehearsal copy", environment.path.name
+    """Return the folder of the target's release. Raises Inconclusive with the reason against a rehearsal copy."""
+    no_copy, file = f"{environment.name}: a rehearsal copy is impossible", environment.path.name
     if environment.database == "none":
         raise Inconclusive(f"{no_copy}: the server has no database; set environment.database in {file} to give it one")
     if environment.server.paths:
-        raise Inconclusive(
-            f"{no_copy}: server.paths in {file} says that the server keeps another contract; remove it if it does not"
-        )
+        raise Inconclusive(f"{no_copy}: server.paths in {file} declares another contract; remove it if that is wrong")
     release = rollout.status(environment).release_dir
     if target.release is None or release is None:
         raise Inconclusive(f"{no_copy}: {unseen(target, f'the release of {target.base_url}', HERE)}")
@@ -175,22 +173,22 @@ def _release(target: Target, environment: Environment) -> Path:
 
 
 def _make(folder: Path, *, artifact_bytes: int) -> None:
-    """Make the copy's folder where there is room for it. Raises Inconclusive or NotWritable."""
+    """Create the folder of the rehearsal copy, if there is enough space. Raises Inconclusive or NotWritable."""
     try:
         folder.mkdir(parents=True)
     except OSError as error:
         raise NotWritable(f"{folder}: {error.strerror}; run the gate as the account that deploys") from error
-    wanted, free = _RELEASES * 2 * artifact_bytes + _DATABASE_BYTES + SPARE_BYTES, shutil.disk_usage(folder).free
-    if free < wanted:
+    needed, free = _RELEASES * 2 * artifact_bytes + _DATABASE_BYTES + SPARE_BYTES, shutil.disk_usage(folder).free
+    if free < needed:
         folder.rmdir()
         raise Inconclusive(
-            f"{folder}: {free // 1_000_000} MB are free, a rehearsal copy needs {wanted // 1_000_000} MB; "
+            f"{folder}: {free // 1_000_000} MB are free, a rehearsal copy needs {needed // 1_000_000} MB; "
             "free some disk space"
         )
 
 
-def _describe(environment: Environment, file: Path, *, handover: bool) -> None:
-    """Write the copy's environment file: the target's, without its secrets, at an address of its own."""
+def _write_environment(environment: Environment, file: Path, *, handover: bool) -> None:
+    """Write the environment file: that of the target, without its secrets, and with another address."""
     values = {name: value for name, value in environment.values.items() if name not in SECRET_NAMES}
     tables: dict[str, Mapping[str, toml.Value]] = {
         "environment": {"stage": environment.stage, "database": "embedded", "host": "127.0.0.1"},
@@ -204,14 +202,14 @@ def _describe(environment: Environment, file: Path, *, handover: bool) -> None:
     new.rename(file)
 
 
-def _load(file: Path, **secrets_of_its_own: str) -> Environment:
+def _load(file: Path, **own_secrets: str) -> Environment:
     folder = file.parent
-    places_of_its_own = {"GAIA_HOME": str(folder), "GAIA_LOG_DIR": str(folder / "log")}
-    return environments.load(str(file), variables={**places_of_its_own, **secrets_of_its_own})
+    own_folders = {"GAIA_HOME": str(folder), "GAIA_LOG_DIR": str(folder / "log")}
+    return environments.load(str(file), variables={**own_folders, **own_secrets})
 
 
 def _remove(folder: Path) -> None:
-    """End whatever runs of a copy and remove it, also one that is only half made."""
+    """Stop and remove a rehearsal copy, even a partial one."""
     for own in map(_load, folder.glob("*.toml")):
         rollout.stop(own)
         if cluster := embedded.of(own):

@@ -1,1 +1,1 @@
-"""Releases: built or downloaded, described, linked, and rolled back to."""
+"""Releases: build, download, describe and link them, and find the rollback target."""

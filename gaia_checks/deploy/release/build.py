@@ -1,7 +1,7 @@
 """Build `build/gaia_server`, the server's single executable: `python -m gaia_checks.deploy.release.build`.
 
-The same sources give the same bytes, wherever and whenever they are built with the same Python and zlib: what varies
-in an installation (launchers with a path in them, records, modes) is left out, and times are fixed.
+The build is reproducible: the same sources give the same bytes with the same Python and zlib, anywhere and at any
+time. The archive omits what varies between installations (launchers with a path, records, modes) and fixes timestamps.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from gaia_checks.environment import ROOT, inherited
 from gaia_checks.errors import ArtifactError, GaiaError
 
 NAME = "gaia_server"
-EPOCH = "315532800"  # 1980-01-01, the first moment that a zip file can tell
+EPOCH = "315532800"  # 1980-01-01, the earliest timestamp of the zip format
 MODE = 0o100644 << 16  # in a zip entry's external attributes: a plain file
 
 _UNWANTED = (
@@ -28,7 +28,7 @@ _UNWANTED = (
     "*.dist-info/direct_url.json",
 )
 
-# Compiled dependencies fit one version of Python: another is told so in one line.
+# Compiled dependencies fit one version of Python; any other version exits with one line.
 _PREAMBLE = """\
 import sys
 
@@ -39,7 +39,7 @@ if here != built:
 
 
 def main() -> None:
-    """Build, and say what was built."""
+    """Build the executable; print its path, sha256 and size in bytes."""
     try:
         executable = build(ROOT)
     except GaiaError as error:
@@ -52,7 +52,7 @@ def main() -> None:
 def build(root: Path, *, folder: Path | None = None) -> Path:
     """Build the server of the project at `root` into `folder` (`root`/build); return the executable.
 
-    Raises ArtifactError when a step fails; an executable that was there before stays.
+    Raises ArtifactError when a step fails; an existing executable stays.
     """
     folder = folder or root / "build"
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def build(root: Path, *, folder: Path | None = None) -> Path:
         )
         (staging / "preamble.py").write_text(_PREAMBLE.format(version=sysconfig.get_python_version()))
         _run(archive_command(dependencies, staging), "shiv cannot pack it")
-        _plain(staging / "packed", staging / NAME)
+        _normalize(staging / "packed", staging / NAME)
         (staging / NAME).chmod(0o755)
         return (staging / NAME).replace(folder / NAME)
 
@@ -80,18 +80,18 @@ def archive_command(dependencies: Path, staging: Path) -> tuple[str, ...]:
 
 
 def installed(requirements: Path, folder: Path) -> Path:
-    """Return a folder with the requirements installed: kept below `folder`, made anew when they change."""
-    wanted = hashlib.sha256(requirements.read_bytes() + f"{sys.version}{sysconfig.get_platform()}".encode())
-    kept = folder / f".dependencies-{wanted.hexdigest()[:16]}"
-    if kept.is_dir():
-        return kept
+    """Return a folder with the installed requirements, cached below `folder` until the requirements change."""
+    inputs = hashlib.sha256(requirements.read_bytes() + f"{sys.version}{sysconfig.get_platform()}".encode())
+    cached = folder / f".dependencies-{inputs.hexdigest()[:16]}"
+    if cached.is_dir():
+        return cached
     with tempfile.TemporaryDirectory(dir=folder, prefix=".installing-") as temporary:
         target = Path(temporary) / "target"
         _run(install_command(requirements, target), "its dependencies cannot be installed")
         _prune(target)
         for old in folder.glob(".dependencies-*"):
             shutil.rmtree(old, ignore_errors=True)
-        return target.replace(kept) if not kept.exists() else kept
+        return target.replace(cached) if not cached.exists() else cached
 
 
 def install_command(requirements: Path, target: Path) -> tuple[str, ...]:
@@ -103,29 +103,29 @@ def install_command(requirements: Path, target: Path) -> tuple[str, ...]:
 
 
 def _prune(target: Path) -> None:
-    """Remove what says where and how it was installed."""
+    """Remove the files that record where and how the packages were installed."""
     for pattern in _UNWANTED:
         for path in target.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _plain(packed: Path, result: Path) -> None:
-    """Write `packed` again with the same mode for every file: those of an installation follow the umask."""
+def _normalize(packed: Path, result: Path) -> None:
+    """Rewrite `packed` with one mode for every file, because pip's modes depend on the umask."""
     with zipfile.ZipFile(packed) as source, result.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
             for entry in sorted(source.infolist(), key=lambda entry: entry.filename):
-                plain = zipfile.ZipInfo(entry.filename, entry.date_time)
-                plain.compress_type, plain.external_attr = zipfile.ZIP_DEFLATED, MODE
-                target.writestr(plain, source.read(entry))
+                normalized = zipfile.ZipInfo(entry.filename, entry.date_time)
+                normalized.compress_type, normalized.external_attr = zipfile.ZIP_DEFLATED, MODE
+                target.writestr(normalized, source.read(entry))
 
 
 def _run(command: tuple[str, ...], problem: str) -> None:
     variables = inherited(SOURCE_DATE_EPOCH=EPOCH, PYTHONWARNINGS="ignore", PYTHONHASHSEED="0")
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise ArtifactError(f"build/{NAME}: {problem}: {said[-1] if said else f'exit code {done.returncode}'}")
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise ArtifactError(f"build/{NAME}: {problem}: {output[-1] if output else f'exit code {done.returncode}'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An executable from where the environment file says that it is, believed only when its digest is right."""
+"""Copy or download an executable from the location in the environment file, and verify its sha256."""
 
 import hashlib
 import shutil
@@ -13,7 +13,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) -> None:
-    """Copy or download the executable to `target`. Raises ArtifactError; a wrong digest leaves nothing."""
+    """Copy or download the executable to `target`. Raises ArtifactError; removes a file with a wrong digest."""
     try:
         source = template.format(phase=phase, commit=commit, sha256=sha256)
     except (KeyError, IndexError, ValueError) as error:
@@ -30,14 +30,14 @@ def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) 
     except httpx.HTTPError as error:
         raise ArtifactError(f"{source}: {error or type(error).__name__}") from error
     with target.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
         target.unlink()
-        raise ArtifactError(f"{source}: its sha256 is {found}, but the tag names {sha256}; put the right file there")
+        raise ArtifactError(f"{source}: its sha256 is {digest}, but the tag names {sha256}; replace the file")
 
 
 def _download(url: str, target: Path) -> None:
-    with httpx.stream("GET", url, timeout=TIMEOUT_S, follow_redirects=True) as answer, target.open("wb") as file:
-        answer.raise_for_status()
-        for chunk in answer.iter_bytes(_CHUNK_BYTES):
+    with httpx.stream("GET", url, timeout=TIMEOUT_S, follow_redirects=True) as response, target.open("wb") as file:
+        response.raise_for_status()
+        for chunk in response.iter_bytes(_CHUNK_BYTES):
             file.write(chunk)

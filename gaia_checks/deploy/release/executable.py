@@ -1,4 +1,4 @@
-"""Can this machine execute a file? Seen from its first bytes, so that the answer is one line before anything starts."""
+"""Check from a file's first bytes whether this machine can execute it, before anything starts."""
 
 import platform
 import shutil
@@ -10,23 +10,23 @@ from gaia_checks.environment import surroundings
 from gaia_checks.errors import ArtifactError
 
 _MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 21: "ppc64le", 22: "s390x"}
-"""e_machine of an ELF header -> what `uname -m` says."""
+"""e_machine of an ELF header -> the architecture as `uname -m` prints it."""
 
 _RUNS_ALSO = {"x86_64": frozenset({"i686"})}
 _HEAD_BYTES = 256
 
 
 def check(path: Path) -> None:
-    """Return when this machine can execute `path`. Raises ArtifactError saying why not."""
+    """Raise ArtifactError, with the reason, when this machine cannot execute `path`."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    wrong = unfit(head, platform.machine()) if sys.platform == "linux" or head.startswith(b"#!") else None
-    if wrong:
-        raise ArtifactError(f"{path.name}: {wrong}")
+    reason = unfit(head, platform.machine()) if sys.platform == "linux" or head.startswith(b"#!") else None
+    if reason:
+        raise ArtifactError(f"{path.name}: {reason}")
 
 
 def unfit(head: bytes, machine: str) -> str | None:
-    """Return why a file with these first bytes cannot be executed on `machine`, None when it can."""
+    """Return why `machine` cannot execute a file with these first bytes; None when it can."""
     if head.startswith(b"#!"):
         return _unfit_script(head)
     if not head.startswith(b"\x7fELF") or len(head) < 20:
@@ -41,9 +41,11 @@ def unfit(head: bytes, machine: str) -> str | None:
 def _unfit_script(head: bytes) -> str | None:
     words = head[2:].split(b"\n", 1)[0].decode(errors="replace").split()
     if not words:
-        return "names no interpreter behind #!"
-    named = [word for word in words[1:] if not word.startswith("-") and "=" not in word]  # behind env -S NAME=VALUE
-    interpreter = named[0] if Path(words[0]).name == "env" and named else words[0]
+        return "names no interpreter after #!"
+    candidates = [
+        word for word in words[1:] if not word.startswith("-") and "=" not in word
+    ]  # skip `env -S NAME=VALUE`
+    interpreter = candidates[0] if Path(words[0]).name == "env" and candidates else words[0]
     if shutil.which(interpreter, path=surroundings()["PATH"]) is None:
-        return f"its interpreter {interpreter} is not on this machine; install it"
+        return f"its interpreter {interpreter} is not installed; install it"
     return None

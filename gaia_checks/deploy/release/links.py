@@ -1,12 +1,12 @@
-"""`current` and `previous`: which release serves, and which served before it."""
+"""The symlinks `current` (the release that serves) and `previous` (the one before it)."""
 
 from pathlib import Path
 
 
 def point(releases: Path, *, current: Path, previous: Path | None) -> None:
-    """Let `current` point to the release, and `previous` to the one before it, each by one rename.
+    """Point `current` to the release and `previous` to the one before it, each by one atomic rename.
 
-    Doing it again changes nothing. A release deployed anew over itself keeps its `previous`.
+    Idempotent. Deploying a release over itself keeps `previous`.
     """
     if previous and previous != current:
         _link(releases / "previous", Path(previous.name))
@@ -14,7 +14,7 @@ def point(releases: Path, *, current: Path, previous: Path | None) -> None:
 
 
 def restore(releases: Path, *, current: Path | None, previous: Path | None) -> None:
-    """Let both point to what they did before a deployment, to nothing where there was none."""
+    """Restore both links to their state before a deployment; remove a link that did not exist."""
     for name, to in (("current", current), ("previous", previous)):
         if to:
             _link(releases / name, Path(to.name))
@@ -23,7 +23,7 @@ def restore(releases: Path, *, current: Path | None, previous: Path | None) -> N
 
 
 def target(releases: Path, name: str) -> Path | None:
-    """Return the folder that a link points to, None when there is none."""
+    """Return the folder that a link points to; None when there is no link or no folder."""
     link = releases / name
     return releases / link.readlink() if link.is_symlink() and link.exists() else None
 

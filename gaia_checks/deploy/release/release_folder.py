@@ -1,10 +1,10 @@
-"""Releases: an executable with its migrations, taken from a tag or the working tree into a read-only folder.
+"""Release folders: an executable with its migrations, copied from a tag or the working tree, read-only.
 
     releases/<environment>/<phase>-<12 hex digits>/gaia_server
                                                    migrations/
                                                    release.json
 
-The digits are of sha256 over all that a release is, so that two never share a folder.
+The digits are of a sha256 over the whole content of a release, so two releases never share a folder.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _EXECUTABLE = "gaia_server"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a release comes from."""
+    """The phase and the commit that a release is made from."""
 
     phase: str
     commit: str | None
@@ -44,36 +44,36 @@ class Origin:
 def from_worktree(
     releases: Path, *, executable: Path | None = None, migrations: Path | None = None, handover: bool = True
 ) -> Path:
-    """Make a release of the working tree, built first, or of the given parts; return its folder.
+    """Make a release of the working tree, which is built first, or of the given files; return its folder.
 
-    `handover` says whether the executable takes its sockets by LISTEN_FDS; the release remembers it.
-    Raises ArtifactError or MigrationError; nothing half-made stays.
+    `handover`: whether the executable takes its sockets by LISTEN_FDS; the release records it.
+    Raises ArtifactError or MigrationError; no partial release remains.
     """
     source = executable or _built()
     if not source.is_file():
-        raise ArtifactError(f"{source}: there is no such executable; build it first: make build")
+        raise ArtifactError(f"{source}: executable not found; build it first: make build")
     with _new(releases) as new:
         shutil.copyfile(source, new / _EXECUTABLE)
         if sha256(source) != sha256(new / _EXECUTABLE):
-            raise ArtifactError(f"{source}: changed while it was copied; wait until its build is done, then run again")
+            raise ArtifactError(f"{source}: changed during the copy; wait for the build to finish, then run again")
         _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
         return _finish(new, releases, Origin(tag.WORKTREE, head()), handover=handover)
 
 
 def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, handover: bool = True) -> Path:
-    """Make a release of what `wanted` tags; return its folder. Raises ArtifactError.
+    """Make a release of the commit that `wanted` tags; return its folder. Raises ArtifactError.
 
-    Everything is read from the commit that the tag names now, wherever the tag goes meanwhile. With `template`,
-    the executable is where that says, and must have the sha256 that the commit holds.
+    Everything is read from the commit that the tag names now, even if the tag moves meanwhile. With `template`, the
+    executable comes from that location and must have the sha256 that the commit records.
     """
     commit = commit_of(str(wanted))
     if commit is None:
-        raise ArtifactError(f"{wanted}: there is no such tag here; fetch it (git fetch --tags) or cut it")
+        raise ArtifactError(f"{wanted}: tag not found; fetch it (git fetch --tags) or create it")
     with _new(releases) as new:
         if template:
-            named = git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
+            digest_file = git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
             download.fetch(
-                template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(named, wanted)
+                template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(digest_file, wanted)
             )
         else:
             content = git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
@@ -84,7 +84,7 @@ def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, ha
 
 
 def read(folder: Path) -> Release:
-    """Read the release in `folder` and hold it against its files. Raises ArtifactError when they differ."""
+    """Read the release in `folder` and verify its executable. Raises ArtifactError when the digests differ."""
     release = describe(folder)
     if sha256(folder / _EXECUTABLE) != release.sha256:
         raise ArtifactError(
@@ -94,12 +94,12 @@ def read(folder: Path) -> Release:
 
 
 def describe(folder: Path) -> Release:
-    """Read what `release.json` says. Raises ArtifactError when there is none."""
+    """Read `release.json`. Raises ArtifactError when it is missing or invalid."""
     try:
         found: dict[str, Any] = json.loads((folder / "release.json").read_text())
         return Release(found["phase"], found["commit"], found["sha256"], found["migrations"])
     except (OSError, ValueError, KeyError) as error:
-        raise ArtifactError(f"{folder}: no release ({error}); remove the folder and deploy again") from error
+        raise ArtifactError(f"{folder}: not a release ({error}); remove the folder and deploy again") from error
 
 
 def takes_sockets(folder: Path) -> bool:
@@ -109,13 +109,13 @@ def takes_sockets(folder: Path) -> bool:
 
 
 def sweep(releases: Path) -> None:
-    """Remove what a killed deployment left half-made."""
-    for left in releases.glob(".new-*"):
-        remove(left)
+    """Remove the partial releases of killed deployments."""
+    for partial in releases.glob(".new-*"):
+        remove(partial)
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, whatever in it is closed for writing. None there is fine."""
+    """Remove a folder, including read-only content. A missing folder is no error."""
     if folder.exists():
         for path in (folder, *folder.rglob("*")):
             if path.is_dir():
@@ -125,7 +125,7 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def _new(releases: Path) -> Iterator[Path]:
-    """Give an empty folder in which a release is made; what is not renamed is removed."""
+    """Yield an empty folder for a new release; remove it unless it was renamed."""
     new = Path(tempfile.mkdtemp(dir=releases, prefix=".new-"))
     try:
         yield new
@@ -134,27 +134,27 @@ def _new(releases: Path) -> Iterator[Path]:
 
 
 def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Path:
-    """Describe the release, close it for writing, and give it its name by one rename."""
+    """Write `release.json`, make the folder read-only, and publish it by one atomic rename."""
     migrations = {one.version: one.checksum for one in migration_files.read(new / "migrations")}
     digest = sha256(new / _EXECUTABLE)
     identity = hashlib.sha256(json.dumps([digest, migrations, origin.commit, handover]).encode()).hexdigest()[:12]
     folder = releases / f"{origin.phase}-{identity}"
-    if folder.exists() and _whole(folder):
+    if folder.exists() and _intact(folder):
         return folder
-    described = {**asdict(origin), "sha256": digest, "migrations": migrations, "handover": handover}
-    (new / "release.json").write_text(json.dumps(described, indent=2) + "\n")
+    description = {**asdict(origin), "sha256": digest, "migrations": migrations, "handover": handover}
+    (new / "release.json").write_text(json.dumps(description, indent=2) + "\n")
     if folder.exists():
         folder.rename(releases / f".new-damaged-{identity}")
-    _close(new)
+    _make_read_only(new)
     for path in (*new.rglob("*"), new):
-        to_disk(path)  # before it has its name: a power cut leaves a whole release or none
+        to_disk(path)  # before the rename: a power cut leaves a complete release or none
     new.rename(folder)
     folder.chmod(0o555)
     to_disk(releases)
     return folder
 
 
-def _whole(folder: Path) -> bool:
+def _intact(folder: Path) -> bool:
     try:
         read(folder)
     except (ArtifactError, OSError):
@@ -162,7 +162,7 @@ def _whole(folder: Path) -> bool:
     return True
 
 
-def _close(folder: Path) -> None:
+def _make_read_only(folder: Path) -> None:
     for path in folder.rglob("*"):
         path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
 
@@ -178,19 +178,19 @@ def _copy_migrations(source: Path, target: Path) -> None:
 
 
 def _extract_migrations(archive: bytes, new: Path) -> None:
-    """Write the archive's SQL files and order.txt; whatever else it holds, links above all, stays out."""
+    """Write the archive's SQL files and order.txt; skip everything else, links above all."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         for member in files:
             path = Path(member.name)
-            wanted = path.suffix == ".sql" or path.name == "order.txt"
-            source = files.extractfile(member) if member.isfile() and wanted and ".." not in path.parts else None
+            is_migration = path.suffix == ".sql" or path.name == "order.txt"
+            source = files.extractfile(member) if member.isfile() and is_migration and ".." not in path.parts else None
             if source:
                 (new / path).parent.mkdir(parents=True, exist_ok=True)
                 (new / path).write_bytes(source.read())
 
 
 def _built() -> Path:
-    """Build the executable from the working tree, unless it is newer than its sources."""
+    """Run `make build`, which rebuilds the executable unless it is newer than its sources; return its path."""
     try:
         done = subprocess.run(
             ("make", "--silent", "build"),
@@ -204,17 +204,17 @@ def _built() -> Path:
     except FileNotFoundError as error:
         raise MissingDependency("make is not installed; install it, e.g. apt-get install make") from error
     if done.returncode:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise ArtifactError(f"make build failed: {said[-1] if said else f'exit code {done.returncode}'}")
+        output = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise ArtifactError(f"make build failed: {output[-1] if output else f'exit code {done.returncode}'}")
     return ROOT / "build" / _EXECUTABLE
 
 
-def _digest(named: bytes, wanted: tag.Tag) -> str:
-    """Return the digest that a file of the form of sha256sum's begins with."""
-    words = named.decode(errors="replace").split()
+def _digest(digest_file: bytes, wanted: tag.Tag) -> str:
+    """Return the digest at the start of a file in the format of sha256sum."""
+    words = digest_file.decode(errors="replace").split()
     if not words or not re.fullmatch(r"[0-9a-f]{64}", words[0]):
         raise ArtifactError(
-            f"{wanted}: build/{_EXECUTABLE}.sha256 does not begin with a sha256; "
-            f"commit what this prints: sha256sum {_EXECUTABLE}"
+            f"{wanted}: build/{_EXECUTABLE}.sha256 does not start with a sha256; "
+            f"commit the output of: sha256sum {_EXECUTABLE}"
         )
     return words[0]

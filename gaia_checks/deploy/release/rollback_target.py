@@ -1,4 +1,4 @@
-"""Which release a rollback goes back to."""
+"""Find the release that a rollback returns to."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from gaia_checks.errors import ConfigurationError
 
 
 def find(environment: Environment, phase: str | None) -> Path:
-    """Return the release before the current one, or the last one of `phase` that has served.
+    """Return the release before the current one, or the last release of `phase` that served.
 
-    Raises ConfigurationError when there is none, and ArtifactError when its files are damaged.
+    Raises ConfigurationError when there is none, ArtifactError when its files are damaged.
     """
     releases = paths.of(environment).releases
     found = links.target(releases, "previous") if phase is None else _of_phase(environment, releases, phase)

@@ -1,1 +1,1 @@
-"""What runs, what ran, what is wrong, and who is notified."""
+"""Status, history, diagnosis and notifications."""

@@ -1,4 +1,4 @@
-"""Why does it not work? Each usual cause looked at, with what was found and the command that mends it."""
+"""Diagnose an environment: check each usual cause; report the finding and the command that fixes it."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ from gaia_checks.model import Target
 from gaia_checks.target.client import client, key, websocket_headers, websocket_url
 
 _NONE = "this server needs no database"
-_ANOTHER_CONTRACT = "this server keeps a contract of its own"
-_PATIENCE_S = 10.0
+_ANOTHER_CONTRACT = "this server implements another contract"
+_TIMEOUT_S = 10.0
 _LIMIT = 2
 _CONFIG = "/api/admin/quotas/config"
 _USAGE = "/api/admin/quotas/usage"
@@ -34,26 +34,26 @@ class Finding:
     """The outcome of one check."""
 
     check: str
-    state: str  # "ok", "wrong", or "unknown": what it needs is wrong already
+    state: str  # "ok", "wrong", or "unknown": a check that it depends on failed
     finding: str
-    mend: str | None = None  # the command, where something is wrong
+    mend: str | None = None  # the command that fixes it, when the check failed
 
 
 class Wrong(Exception):
-    """What a check found, and the command that mends it."""
+    """A failed check: the finding and the command that fixes it."""
 
-    def __init__(self, finding: str, mend: str) -> None:
+    def __init__(self, finding: str, fix: str) -> None:
         super().__init__(finding)
-        self.mend = mend
+        self.fix = fix
 
 
 def examine(environment: Environment) -> tuple[Finding, ...]:
-    """Look at everything that usually goes wrong. Changes nothing; one rule of our own comes and goes."""
-    return tuple(_Patient(environment).findings())
+    """Run every check. Changes nothing, except for one temporary rule that is created and deleted."""
+    return tuple(_Examination(environment).findings())
 
 
-class _Patient:
-    """One environment under examination."""
+class _Examination:
+    """The checks of one environment."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -71,26 +71,26 @@ class _Patient:
         )
 
     def findings(self) -> Iterator[Finding]:
-        """Yield one finding per check; what hangs on a broken one is not looked at."""
-        variables = self._look("variables", self._variables)
-        connection = self._look("database connection", self._connection)
-        existing = self._look("database exists", self._existing, connection)
+        """Yield one finding per check; a check that depends on a failed one is skipped."""
+        variables = self._run("variables", self._variables)
+        connection = self._run("database connection", self._connection)
+        existing = self._run("database exists", self._existing, connection)
         yield from (variables, connection, existing)
-        yield self._look("migrations applied", self._migrations, existing)
-        yield self._look("port", self._port)
-        health = self._look("server answers", self._health)
+        yield self._run("migrations applied", self._migrations, existing)
+        yield self._run("port", self._port)
+        health = self._run("server answers", self._health)
         yield health
-        yield self._look("WebSocket upgrade", self._websocket, health)
-        yield self._look("rate limiting enforced", self._rate_limiting, health)
+        yield self._run("WebSocket upgrade", self._websocket, health)
+        yield self._run("rate limiting enforced", self._rate_limiting, health)
 
-    def _look(self, name: str, check: Callable[[], str], needed: Finding | None = None) -> Finding:
+    def _run(self, name: str, check: Callable[[], str], needed: Finding | None = None) -> Finding:
         if needed and needed.state != "ok":
-            return Finding(name, "unknown", f"not looked at: {needed.check} is {needed.state}", needed.mend)
+            return Finding(name, "unknown", f"skipped: {needed.check} is {needed.state}", needed.mend)
         redact = self._environment.redact
         try:
             return Finding(name, "ok", redact(check()))
         except Wrong as wrong:
-            return Finding(name, "wrong", redact(str(wrong)), wrong.mend)
+            return Finding(name, "wrong", redact(str(wrong)), wrong.fix)
 
     def _variables(self) -> str:
         try:
@@ -104,7 +104,7 @@ class _Patient:
         if self._environment.database == "none":
             return _NONE
         if self._cluster and not self._cluster.running():
-            raise Wrong("the embedded PostgreSQL rests", self._deploy)
+            raise Wrong("the embedded PostgreSQL is not running", self._deploy)
         if self._dsn is None:
             raise Wrong("DATABASE_URL is not set", "export DATABASE_URL=postgresql://user:password@host:5432/name")
         try:
@@ -122,8 +122,8 @@ class _Patient:
             database_connection.connect(self._dsn or "").close()
         except ConfigurationError as error:
             options = "".join(f" -{letter} {where[option]}" for letter, option in _CREATEDB if option in where)
-            raise Wrong(f"there is no database {name}", f"createdb{options} {name}") from error
-        return f"database {name} is there"
+            raise Wrong(f"database {name} does not exist", f"createdb{options} {name}") from error
+        return f"database {name} exists"
 
     def _migrations(self) -> str:
         if self._environment.database == "none":
@@ -133,38 +133,40 @@ class _Patient:
         try:
             runner.verify(self._dsn or "", folder, ahead=ledger.migrated(self._environment))
         except GaiaError as error:
-            mend = self._deploy if release else f"gaia migrate {self._environment.name} up"
-            raise Wrong(str(error).partition("; run:")[0], mend) from error
+            fix = self._deploy if release else f"gaia migrate {self._environment.name} up"
+            raise Wrong(str(error).partition("; run:")[0], fix) from error
         return f"all of {release.name if release else 'the working tree'} are applied"
 
     def _port(self) -> str:
         port, running = self._environment.port, self._status.process is not None
-        strangers = {pid: name for pid, name in listeners(port).items() if pid not in self._own_pids()}
-        if strangers:
-            pid, name = next(iter(strangers.items()))
-            who = f"{name} (pid {pid})" if pid else "a process of another account"
-            mend = (
-                f"kill {pid}, if it may go; else export PORT=..." if pid else f"ss -ltnp 'sport = :{port}'   (as root)"
+        others = {pid: name for pid, name in listeners(port).items() if pid not in self._own_pids()}
+        if others:
+            pid, name = next(iter(others.items()))
+            owner = f"{name} (pid {pid})" if pid else "a process of another account"
+            fix = (
+                f"kill {pid}, if it is not needed; else export PORT=..."
+                if pid
+                else f"ss -ltnp 'sport = :{port}'   (as root)"
             )
-            raise Wrong(f"port {port} is in use by {who}", mend)
+            raise Wrong(f"port {port} is in use by {owner}", fix)
         if running and not listeners(port):
-            raise Wrong(f"our server runs, but nobody listens on port {port}", self._deploy)
-        return f"our server listens on port {port}" if running else f"port {port} is free"
+            raise Wrong(f"the server runs, but does not listen on port {port}", self._deploy)
+        return f"the server listens on port {port}" if running else f"port {port} is free"
 
     def _health(self) -> str:
         path = next(iter(self._environment.server.paths), "/health")
         try:
             with client(self._target) as http:
-                answer = http.get(path)
+                response = http.get(path)
         except (httpx.HTTPError, GaiaError) as error:
-            what = "nothing is deployed" if self._status.state == "stopped" else f"the server is {self._status.state}"
-            mend = self._deploy if self._status.release_dir is None else f"gaia logs {self._environment.name}"
+            state = "nothing is deployed" if self._status.state == "stopped" else f"the server is {self._status.state}"
+            fix = self._deploy if self._status.release_dir is None else f"gaia logs {self._environment.name}"
             raise Wrong(
-                f"no answer at {self._target.base_url}: {error or type(error).__name__}; {what}", mend
+                f"no answer at {self._target.base_url}: {error or type(error).__name__}; {state}", fix
             ) from error
-        if answer.status_code != 200:
+        if response.status_code != 200:
             raise Wrong(
-                f"{path} answers {answer.status_code}: {answer.text[:200]}", f"gaia logs {self._environment.name}"
+                f"{path} answers {response.status_code}: {response.text[:200]}", f"gaia logs {self._environment.name}"
             )
         return f"healthy at {self._target.base_url}"
 
@@ -174,19 +176,19 @@ class _Patient:
         url = websocket_url(self._target, _LIVE)
         try:
             headers = websocket_headers(self._target)
-            with connect(url, additional_headers=headers, open_timeout=_PATIENCE_S, proxy=None) as socket:
-                socket.recv(timeout=_PATIENCE_S)
-        except InvalidStatus as refused:
-            code = refused.response.status_code
-            mend = "export ADMIN_TOKEN=..." if code in (401, 403) else f"curl -i {self._target.base_url}/health"
-            why = "; a proxy in between must pass Upgrade and Connection" if code in (400, 426, 502) else ""
-            raise Wrong(f"{_LIVE}: the upgrade was refused with {code}{why}", mend) from refused
+            with connect(url, additional_headers=headers, open_timeout=_TIMEOUT_S, proxy=None) as socket:
+                socket.recv(timeout=_TIMEOUT_S)
+        except InvalidStatus as error:
+            code = error.response.status_code
+            fix = "export ADMIN_TOKEN=..." if code in (401, 403) else f"curl -i {self._target.base_url}/health"
+            hint = "; a proxy in between must forward Upgrade and Connection" if code in (400, 426, 502) else ""
+            raise Wrong(f"{_LIVE}: the upgrade was refused with {code}{hint}", fix) from error
         except (WebSocketException, OSError) as error:
             raise Wrong(f"{_LIVE}: {error or type(error).__name__}", f"gaia logs {self._environment.name}") from error
         return f"{_LIVE} connects and sends"
 
     def _rate_limiting(self) -> str:
-        """A rule for a key of our own must hold us back."""
+        """A temporary rule for the doctor's own key must limit its requests."""
         if self._environment.server.paths:
             return _ANOTHER_CONTRACT
         rule = {
@@ -195,20 +197,22 @@ class _Patient:
         }  # fmt: skip
         try:
             with client(self._target, keyed=False) as http, client(self._target) as limited:
-                made = http.post(_CONFIG, json=rule)
-                if made.status_code == 429:
-                    return "we were limited ourselves"
-                if made.status_code != 201:
-                    raise Wrong(f"POST {_CONFIG} answers {made.status_code}, so it cannot be tried", _mend_of(made))
+                created = http.post(_CONFIG, json=rule)
+                if created.status_code == 429:
+                    return "the doctor's own requests were limited"
+                if created.status_code != 201:
+                    raise Wrong(
+                        f"POST {_CONFIG} answers {created.status_code}, so limiting cannot be tested", _fix_for(created)
+                    )
                 try:
-                    answers = [limited.get(_USAGE).status_code for _ in range(_LIMIT + 1)]
+                    statuses = [limited.get(_USAGE).status_code for _ in range(_LIMIT + 1)]
                 finally:
-                    http.delete(f"{_CONFIG}/{made.json()['id']}")
+                    http.delete(f"{_CONFIG}/{created.json()['id']}")
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise Wrong(str(error) or type(error).__name__, f"gaia logs {self._environment.name}") from error
-        if answers[-1] != 429:
+        if statuses[-1] != 429:
             raise Wrong(
-                f"request {_LIMIT + 1} of {_LIMIT} allowed was answered {answers[-1]}, not 429",
+                f"request {_LIMIT + 1} of {_LIMIT} allowed was answered {statuses[-1]}, not 429",
                 f"export RATE_LIMIT_ENABLED=true; {self._deploy}",
             )
         return f"request {_LIMIT + 1} of {_LIMIT} allowed was answered 429"
@@ -225,11 +229,11 @@ _CREATEDB = (("h", "host"), ("p", "port"), ("U", "user"))
 
 
 def listeners(port: int) -> dict[int | None, str]:
-    """Return who listens on TCP `port`: pid -> name. None stands for a process that we may not see."""
+    """Return the processes that listen on TCP `port`: pid -> name; pid None is a process of another account."""
     found: dict[int | None, str] = {}
     try:
         connections = psutil.net_connections("tcp")
-    except psutil.AccessDenied:  # macOS, when we are not root
+    except psutil.AccessDenied:  # macOS, without root
         return found
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port:
@@ -241,8 +245,8 @@ def _name(pid: int | None) -> str:
     try:
         return psutil.Process(pid).name() if pid else "another process"
     except psutil.NoSuchProcess:
-        return "a process that has just ended"
+        return "a process that has just exited"
 
 
-def _mend_of(answer: httpx.Response) -> str:
-    return "export ADMIN_TOKEN=..." if answer.status_code in (401, 403) else f"curl -i {answer.url}"
+def _fix_for(response: httpx.Response) -> str:
+    return "export ADMIN_TOKEN=..." if response.status_code in (401, 403) else f"curl -i {response.url}"

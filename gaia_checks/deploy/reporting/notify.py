@@ -1,4 +1,4 @@
-"""Tell people how a deployment went, by Apprise. A message that cannot be sent breaks nothing, and is recorded."""
+"""Notify people of a deployment's outcome by Apprise. A failed notification is recorded and breaks nothing."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ _LOG_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What people are told."""
+    """One notification."""
 
     title: str
     body: str
@@ -24,29 +24,29 @@ class Message:
 
 
 def succeeded(environment: str, phase: str, url: str, done: str = "deployed") -> Message:
-    """Say that a release serves (pure)."""
+    """Return the message that a release serves (pure)."""
     return Message(f"{environment}: {phase} {done}", f"{phase} serves at {url}", good=True)
 
 
 def failed(environment: str, phase: str, step: str, cause: str, log: Sequence[str]) -> Message:
-    """Say which step failed, why, and what the server's log said last (pure)."""
-    said = ("The server's log ends:", *log) if log else ("The server's log says nothing.",)
+    """Return the message of a failure: step, cause, and the end of the server's log (pure)."""
+    excerpt = ("The server's log ends:", *log) if log else ("The server's log is empty.",)
     return Message(
-        f"{environment}: {phase} failed", "\n".join((f"Step: {step}", f"Cause: {cause}", "", *said)), good=False
+        f"{environment}: {phase} failed", "\n".join((f"Step: {step}", f"Cause: {cause}", "", *excerpt)), good=False
     )
 
 
 def tell(environment: Environment, phase: str, message: Message) -> bool:
-    """Send `message`, without secrets, to every URL of the environment; return whether all of them took it.
+    """Send `message`, without secrets, to every URL of the environment; return whether all accepted it.
 
-    Nothing is raised: what kept it from being sent stands in the ledger. Without `alerts` nothing is sent.
+    Never raises: the ledger records why a message was not sent. Without `alerts` nothing is sent.
     """
     if environment.alerts is None:
         return False
     why = _send(environment, message) if environment.alert_urls else f"{environment.alerts} is not set"
     why = environment.redact(why) if why else None
     ledger = paths.of(environment).ledger
-    with contextlib.suppress(OSError):  # a full disk: then there is more to do than to read about this
+    with contextlib.suppress(OSError):  # a full disk causes more urgent errors than this one
         deployment_ledger.note(
             ledger, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why
         )
@@ -55,9 +55,9 @@ def tell(environment: Environment, phase: str, message: Message) -> bool:
 
 @contextlib.contextmanager
 def told(environment: Environment, phase: str, done: str = "deployed") -> Iterator[None]:
-    """Tell how the block went, after which `phase` is `done`. Its error goes on its way.
+    """Notify people of the block's outcome; `done` is the verb of a success. Errors propagate.
 
-    That another command has its turn tells nobody anything: nothing was tried.
+    Busy sends nothing, because nothing was attempted.
     """
     since = jsonl.now()
     try:
@@ -72,29 +72,29 @@ def told(environment: Environment, phase: str, done: str = "deployed") -> Iterat
 
 
 def _send(environment: Environment, message: Message) -> str | None:
-    """Return why it was not sent, None when it was."""
-    import apprise  # noqa: PLC0415 - 0.1 s that only a told deployment should cost
+    """Return why the message was not sent; None when it was."""
+    import apprise  # noqa: PLC0415 - the import takes 0.1 s, so only a notification pays for it
 
     kind = apprise.NotifyType.SUCCESS if message.good else apprise.NotifyType.FAILURE
     sender = apprise.Apprise()
     try:
         capture = apprise.LogCapture(level=apprise.logging.WARNING, fmt="%(message)s")  # type: ignore[no-untyped-call]
-        with capture as complaints:
-            understood = sender.add(list(environment.alert_urls))
-            taken = sender.notify(
+        with capture as warnings:
+            parsed = sender.add(list(environment.alert_urls))
+            accepted = sender.notify(
                 title=environment.redact(message.title), body=environment.redact(message.body), notify_type=kind
             )
-        if taken and understood:
+        if accepted and parsed:
             return None
-        return " ".join(complaints.getvalue().split()) or "it was not taken"
-    except Exception as error:  # noqa: BLE001 - one of a hundred services' code; no message is worth a deployment
+        return " ".join(warnings.getvalue().split()) or "not accepted"
+    except Exception as error:  # noqa: BLE001 - Apprise's services raise anything; a notification must not fail a deployment
         return f"{type(error).__name__}: {error}"
 
 
 def _failed_step(environment: Environment, phase: str, since: str) -> str:
-    """Return the step that failed, as the ledger has it. What fails before the ledger is opened is the validation.
+    """Return the failed step from the ledger; a failure before its first record is in "validate".
 
-    A rollback is found by its kind: which phase it goes back to may be its own finding.
+    A rollback is matched by its kind, because it may determine its phase itself.
     """
     try:
         failures = [

@@ -1,4 +1,4 @@
-"""What runs, seen from outside: the supervisor's record, held against the processes themselves."""
+"""The status of an environment: the supervisor's record, checked against the running processes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,10 @@ from gaia_checks.model import Log, Process, Release
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A server and what is known of it."""
+    """A server's state, process and release."""
 
     environment: str
-    state: str  # "running", "stopped", "crashed" (its restart is being waited for, or nobody restarts it), "starting"
+    state: str  # "running", "stopped", "crashed" (awaiting its restart, or without a supervisor), "starting"
     base_url: str
     database_url: str | None = field(default=None, repr=False)  # None while stopped
     database: str | None = None  # the same without the password
@@ -33,10 +33,10 @@ class Status:
     release_dir: Path | None = None
     previous: Release | None = None
     log: Log | None = None
-    tag_present: bool | None = None  # None: not deployed from a tag, or git does not tell
+    tag_present: bool | None = None  # None: not deployed from a tag, or git cannot determine it
 
     def to_json(self) -> dict[str, Any]:
-        """Return what may be shown: no secret."""
+        """Return the fields to display, without secrets."""
         return {
             "environment": self.environment,
             "state": self.state,
@@ -56,9 +56,9 @@ def _short(release: Release | None) -> dict[str, Any] | None:
 
 
 def status(environment: Environment) -> Status:
-    """Return what runs in `environment`. Changes nothing. Raises DeployError when the record is damaged.
+    """Return the status of `environment`. Changes nothing. Raises DeployError when the record is damaged.
 
-    A release on record that cannot be read any more is none, so that another one can be deployed in its place.
+    A recorded release that is no longer readable counts as none, so that another can be deployed in its place.
     """
     here = paths.of(environment)
     log = Log(str(here.server_log)) if here.server_log.exists() else None
@@ -86,7 +86,7 @@ def status(environment: Environment) -> Status:
 
 
 def _state(found: SupervisorState) -> str:
-    """A server whose supervisor died may still serve; a record that says "running" of a dead one is out of date."""
+    """Correct the recorded state: a server may outlive its supervisor, and "running" is stale when it has died."""
     serving = found.server is not None and found.server.alive
     if found.supervisor.alive:
         return found.state if serving else "crashed"
@@ -111,8 +111,8 @@ def _readable(folder: Path) -> Release | None:
 
 
 def _tag_present(ledger: Path, tag: Tag) -> bool | None:
-    """Whether the tag is there: on the remote that is watched, else in the project's own repository."""
+    """Whether the tag exists: on the watched remote, else in the project's own repository."""
     if tag.phase == WORKTREE:
         return None
-    seen = tag_seen(ledger, tag.environment, tag.phase)
-    return git_command.tag_present(tag) if seen is None else seen
+    observed = tag_seen(ledger, tag.environment, tag.phase)
+    return git_command.tag_present(tag) if observed is None else observed

@@ -1,1 +1,1 @@
-"""The steps of a deployment, from preflight to recovery."""
+"""The steps of a deployment, from preflight checks to recovery."""

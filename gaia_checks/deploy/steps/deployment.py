@@ -1,4 +1,4 @@
-"""A deployment while it is told: its steps go to the ledger, each point of them to the open journal."""
+"""A running deployment: its steps are recorded in the ledger, its checkpoints in the open journal."""
 
 import secrets
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ class Deployment:
     phase: str
 
     @property
-    def diary(self) -> DeploymentJournal:
-        """Its journal."""
+    def journal(self) -> DeploymentJournal:
+        """The deployment's journal."""
         return DeploymentJournal(paths.of(self.environment))
 
     @contextmanager
     def step(self, point: Checkpoint) -> Iterator[None]:
-        """Tell the ledger that a step began, and that it ended or why it failed."""
+        """Record in the ledger that a step started, and that it finished or why it failed."""
         self.record(point, "begun")
         try:
-            with self.diary.at(point):
+            with self.journal.at(point):
                 yield
         except BaseException as error:
             self.record(point, "failed", why=str(error) or type(error).__name__)
@@ -42,27 +42,27 @@ class Deployment:
         self.record(point, "ended")
 
     def at(self, point: Checkpoint) -> AbstractContextManager[None]:
-        """Tell the journal that something within a step is begun, and that it ended."""
-        return self.diary.at(point)
+        """Write the start and the end of a checkpoint within a step to the journal."""
+        return self.journal.at(point)
 
     def decide(self, release: Path) -> None:
-        """Tell journal and ledger which release is to serve."""
-        self.diary.decide(release)
-        made = release_folder.describe(release)
-        self.record("artifact", "made", release=release.name, commit=made.commit, sha256=made.sha256)
+        """Record in journal and ledger which release is to serve."""
+        self.journal.decide(release)
+        described = release_folder.describe(release)
+        self.record("artifact", "made", release=release.name, commit=described.commit, sha256=described.sha256)
 
     def record(self, step: str, event: str, **facts: Any) -> None:
-        """Tell the ledger."""
+        """Append a record to the ledger."""
         ledger.append(self.environment, self.id, self.kind, self.phase, step, event, **facts)
 
 
 def begin(
     environment: Environment, kind: str, phase: str, before: Path | None, *, database: bool = False
 ) -> Deployment:
-    """Open the journal and the ledger's entry of a new deployment; `before` is the release that serves now."""
+    """Start a deployment: open its journal and record it in the ledger; `before` is the release that serves now."""
     deployment = Deployment(environment, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", kind, phase)
     linked = {name: links.target(paths.of(environment).releases, name) for name in ("current", "previous")}
-    deployment.diary.open(
+    deployment.journal.open(
         deployment=deployment.id,
         kind=kind,
         phase=phase,
@@ -76,7 +76,7 @@ def begin(
 
 
 def end(deployment: Deployment, event: str, serves: Path | None, **facts: Any) -> None:
-    """Tell the ledger how it went, unless it knows, and close the journal."""
+    """Record the outcome in the ledger, unless it is there already, and close the journal."""
     if not ledger.closed(deployment.environment, deployment.id):
         deployment.record(ledger.WHOLE, event, serves=serves.name if serves else None, **facts)
-    deployment.diary.close(deployment.id)
+    deployment.journal.close(deployment.id)

@@ -1,7 +1,7 @@
-"""Before the new release starts: its database exists and has its schema, default rules included.
+"""Prepare the database before the new release starts: create it and migrate its schema, default rules included.
 
-Nothing is applied before squawk has read it, the running release has kept its promises on the new schema in a scratch
-database, and the tables that are ours lie on the disk as they were.
+Before migrations are applied, squawk lints them, the running release is verified on the new schema in a scratch
+database, and the owned tables are dumped to disk.
 """
 
 from collections.abc import Callable
@@ -19,31 +19,31 @@ from gaia_checks.environment import Environment
 
 
 def prepare(
-    environment: Environment, release: Path, before: Path | None, story: Deployment, say: Callable[[str], None]
+    environment: Environment, release: Path, before: Path | None, deployment: Deployment, say: Callable[[str], None]
 ) -> None:
-    """Create the database if it is not there and apply the release's migrations.
+    """Create the database if it does not exist, and apply the release's migrations.
 
-    Raises ConfigurationError, MigrationError or VerifyError; the schema is then one that some release had.
+    Raises ConfigurationError, MigrationError or VerifyError; the schema then still matches some release.
     """
-    with story.at(Checkpoint.SUPERVISOR):
+    with deployment.at(Checkpoint.SUPERVISOR):
         swap.ensure_supervisor(environment)
     dsn = database_url(environment)
     if dsn is None:
         return
-    with story.at(Checkpoint.DATABASE):
+    with deployment.at(Checkpoint.DATABASE):
         if database_connection.ensure_exists(dsn):
             say("created the database")
     migrations, ahead = release / "migrations", ledger.migrated(environment)
     pending = [version for version, applied in runner.status(dsn, migrations, ahead=ahead) if not applied]
     if not pending:
         return
-    story.record("prepare", "migrating", migrating=pending)
-    with story.at(Checkpoint.LINT):
+    deployment.record("prepare", "migrating", migrating=pending)
+    with deployment.at(Checkpoint.LINT):
         lint.check(migrations, pending, environment.allowed)
-    with story.at(Checkpoint.REHEARSE):
+    with deployment.at(Checkpoint.REHEARSE):
         owned = rehearse_migrations.rehearse(environment, release, before, pending)
-    with story.at(Checkpoint.DUMP):
+    with deployment.at(Checkpoint.DUMP):
         if owned:
-            dump.write(dsn, owned, dump.path(paths.of(environment), story.id))
-    with story.at(Checkpoint.MIGRATE):
+            dump.write(dsn, owned, dump.path(paths.of(environment), deployment.id))
+    with deployment.at(Checkpoint.MIGRATE):
         runner.up(dsn, migrations, git_sha=release_folder.describe(release).commit, ahead=ahead, say=say)

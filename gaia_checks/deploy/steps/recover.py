@@ -1,4 +1,4 @@
-"""After a kill or a failure: a deployment is finished when the new release serves as promised, else it is undone."""
+"""Recover from a kill or a failure: finish the deployment if the new release serves and verifies, else undo it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, Opened
-from gaia_checks.deploy.steps import deployment, downgrade_schema, swap
-from gaia_checks.deploy.steps.deployment import Deployment
+from gaia_checks.deploy.steps import downgrade_schema, swap
+from gaia_checks.deploy.steps.deployment import Deployment, end
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, GaiaError
 
@@ -20,24 +20,24 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def all_or_nothing(told: Deployment) -> Iterator[None]:
-    """When the block fails, bring back what served before and say so; the ledger is told either way."""
+def all_or_nothing(deployment: Deployment) -> Iterator[None]:
+    """When the block fails, roll back to the previous release and record the outcome in the ledger."""
     try:
         yield
     except BaseException as error:
-        opened = DeploymentJournal(paths.of(told.environment)).unfinished()
+        opened = DeploymentJournal(paths.of(deployment.environment)).unfinished()
         if opened is None:
             raise
-        why = told.environment.redact(str(error) or type(error).__name__)
+        why = deployment.environment.redact(str(error) or type(error).__name__)
         try:
-            _undo(told.environment, opened)
-        except GaiaError as worse:
+            _undo(deployment.environment, opened)
+        except GaiaError as second:
             raise DeployError(
-                f"{why}; and {_name(opened.before)} cannot be brought back: {worse}; "
-                f"run: gaia status {told.environment.name} --repair"
+                f"{why}; and {_name(opened.before)} cannot be restored: {second}; "
+                f"run: gaia status {deployment.environment.name} --repair"
             ) from error
         serves = opened.release if _only_forward(opened) else opened.before
-        deployment.end(told, "failed", serves, why=why)
+        end(deployment, "failed", serves, why=why)
         if isinstance(error, GaiaError):
             raise type(error)(f"{error}; {_name(serves)} serves") from error
         if isinstance(error, OSError):  # a full disk, above all
@@ -47,30 +47,30 @@ def all_or_nothing(told: Deployment) -> Iterator[None]:
 
 
 def settle(environment: Environment, say: Say) -> None:
-    """Finish or undo what a killed command left open; nothing open is fine. Raises DeployError when neither can be."""
+    """Finish or undo the open deployment of a killed command, if any. Raises DeployError when neither is possible."""
     opened = DeploymentJournal(paths.of(environment)).unfinished()
     if opened is None:
         return
-    told = Deployment(environment, opened.deployment, opened.kind, opened.phase)
+    deployment = Deployment(environment, opened.deployment, opened.kind, opened.phase)
     if ledger.closed(environment, opened.deployment):
-        told.diary.close(told.id)
+        deployment.journal.close(deployment.id)
         return
     if finished := _finish(environment, opened, say):
-        say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; finished it: {finished.name} serves")
-        deployment.end(told, "finished", finished)
+        say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now finished: {finished.name} serves")
+        end(deployment, "finished", finished)
         return
     _undo(environment, opened)
     serves = opened.release if _only_forward(opened) else opened.before
-    say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; undid it: {_name(serves)} serves")
-    deployment.end(told, "undone", serves)
+    say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now undone: {_name(serves)} serves")
+    end(deployment, "undone", serves)
 
 
 def repair(environment: Environment, say: Say) -> None:
-    """Settle what is open; then let what is on record be supervised, and serve again if it does not."""
+    """Settle an open deployment; then supervise the recorded release, and start it if it does not serve."""
     settle(environment, say)
     now = status.status(environment)
     if now.release_dir:
-        swap.bring_back(environment, now.release_dir, anew=False)
+        swap.bring_back(environment, now.release_dir, restart=False)
     elif now.state == "crashed":
         phase = "" if environment.database == "embedded" else " PHASE"
         raise DeployError(
@@ -79,19 +79,19 @@ def repair(environment: Environment, say: Say) -> None:
 
 
 def abandon(environment: Environment) -> None:
-    """Close what a killed command left open, now that nothing runs."""
+    """Close the open deployment of a killed command, after everything has stopped."""
     opened = DeploymentJournal(paths.of(environment)).unfinished()
     if opened:
         with contextlib.suppress(GaiaError):  # as in _undo
             _tidy(environment, opened)
-        deployment.end(Deployment(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
+        end(Deployment(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
 
 
 def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
-    """Return the new release when it has taken over and keeps its promises, with everything tidied up; else None."""
-    taken = {(Checkpoint.TAKE_OVER, Event.BEGUN)} & opened.reached
+    """If the new release took over and verifies, complete the deployment and return the release; else None."""
+    taken_over = {(Checkpoint.TAKE_OVER, Event.BEGUN)} & opened.reached
     release = opened.release
-    if not taken or release is None:
+    if not taken_over or release is None:
         return None
     try:
         swap.ensure_supervisor(environment)
@@ -101,14 +101,14 @@ def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
     except GaiaError:
         return None
     if opened.database:
-        _take_schema_back(environment, release, say)
+        _downgrade_schema(environment, release, say)
     links.point(paths.of(environment).releases, current=release, previous=opened.before)
     _tidy(environment, opened)
     return release
 
 
-def _take_schema_back(environment: Environment, release: Path, say: Say) -> None:
-    """Go on with what was confirmed before the kill. Where it cannot be, the schema stays ahead, which is safe."""
+def _downgrade_schema(environment: Environment, release: Path, say: Say) -> None:
+    """Continue the downgrade that was confirmed before the kill; on failure the schema stays ahead, which is safe."""
     try:
         downgrade_schema.run(environment, release, downgrade_schema.plan(environment, release), say)
     except GaiaError as error:
@@ -116,27 +116,27 @@ def _take_schema_back(environment: Environment, release: Path, say: Say) -> None
 
 
 def _only_forward(opened: Opened) -> bool:
-    """Whether the schema has begun to go back: the release that serves by now may be the only one that fits."""
+    """Whether the schema downgrade has started: only the new release may fit the schema now."""
     return (Checkpoint.UNDO_SCHEMA, Event.BEGUN) in opened.reached
 
 
 def _undo(environment: Environment, opened: Opened) -> None:
-    """Let what served before the deployment serve, or nothing where nothing did."""
+    """Restore what served before the deployment, or stop everything if nothing did."""
     if _only_forward(opened) and opened.release:
-        swap.bring_back(environment, opened.release, anew=False)
+        swap.bring_back(environment, opened.release, restart=False)
     elif opened.before is None:
         taken_over = (Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached
-        if taken_over or status.status(environment).process is None:  # else it outlives its release, which is gone
+        if taken_over or status.status(environment).process is None:  # a server whose release was removed keeps running
             swap.end(environment)
     else:
-        swap.bring_back(environment, opened.before, anew=(Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached)
+        swap.bring_back(environment, opened.before, restart=(Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached)
     _relink(environment, opened)
-    with contextlib.suppress(GaiaError):  # a scratch database that cannot be dropped now is dropped by the next one
+    with contextlib.suppress(GaiaError):  # the next scratch database drops one that cannot be dropped now
         _tidy(environment, opened)
 
 
 def _relink(environment: Environment, opened: Opened) -> None:
-    """Let `current` and `previous` tell what serves now, so that a rollback and a pruning know what was before it."""
+    """Set `current` and `previous` to what serves now, for the next rollback and pruning."""
     releases = paths.of(environment).releases
     if _only_forward(opened) and opened.release:
         links.point(releases, current=opened.release, previous=opened.before)
@@ -147,8 +147,8 @@ def _relink(environment: Environment, opened: Opened) -> None:
 def _tidy(environment: Environment, opened: Opened) -> None:
     here = paths.of(environment)
     release_folder.sweep(here.releases)
-    for half in here.dumps.glob("*.new"):
-        half.unlink(missing_ok=True)
+    for partial in here.dumps.glob("*.new"):
+        partial.unlink(missing_ok=True)
     if (Checkpoint.REHEARSE, Event.BEGUN) in opened.reached:
         scratch.drop(environment)
 

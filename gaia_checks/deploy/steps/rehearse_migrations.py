@@ -1,4 +1,4 @@
-"""The new schema tried before it is applied: the server that runs, and a rollback to it, must be safe on it."""
+"""Test the new schema on a scratch database: the running release, and a rollback to it, must work on it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ from gaia_checks.errors import MigrationError, NotReady, VerifyError
 
 
 def rehearse(environment: Environment, release: Path, before: Path | None, pending: Sequence[str]) -> tuple[str, ...]:
-    """Apply the release's migrations to a scratch database and let `before` keep its promises there.
+    """Apply the release's migrations to a scratch database and verify `before` on it.
 
-    Return the tables that the migrations applied so far have made, empty when there are none yet. `pending` are
-    the versions to be applied. Raises MigrationError.
+    Return the tables created by the migrations applied so far, empty without any. `pending` are the versions to
+    apply. Raises MigrationError.
     """
     migrations = migration_files.read(release / "migrations")
     _refuse_early_contract(migrations, before, pending)
@@ -25,24 +25,24 @@ def rehearse(environment: Environment, release: Path, before: Path | None, pendi
         owned = scratch.tables(address) if applied else ()
         runner.up(address, release / "migrations")
         if before:
-            _hold(environment, before, address, frozenset(m.version for m in migrations))
+            _verify(environment, before, address, frozenset(m.version for m in migrations))
     return owned
 
 
-def _hold(environment: Environment, before: Path, address: str, ahead: frozenset[str]) -> None:
+def _verify(environment: Environment, before: Path, address: str, ahead: frozenset[str]) -> None:
     try:
-        swap.verify_alone(environment, before, database=address, ahead=ahead)
+        swap.verify_candidate(environment, before, database=address, ahead=ahead)
     except (NotReady, VerifyError) as error:
         raise MigrationError(
-            f"the new schema breaks the running {before.name}: {error}; make the migration add only, "
-            "and take away in a later release"
+            f"the new schema breaks the running {before.name}: {error}; make the migration additive, "
+            "and remove in a later release"
         ) from error
 
 
 def _refuse_early_contract(
     migrations: Sequence[migration_files.Migration], before: Path | None, pending: Sequence[str]
 ) -> None:
-    """A migration that takes away needs a running release that knows all before it: one that no longer needs it."""
+    """Refuse a contract migration unless the running release knows every migration before it."""
     if before is None:
         return
     known = release_folder.describe(before).migrations
@@ -51,6 +51,6 @@ def _refuse_early_contract(
             missing = [earlier.version for earlier in migrations[:index] if earlier.version not in known]
             if missing:
                 raise MigrationError(
-                    f"{migration.version} takes away (-- gaia: contract), but the running {before.name} "
+                    f"{migration.version} removes schema (-- gaia: contract), but the running {before.name} "
                     f"does not know {missing[-1]}; deploy a release with {missing[-1]} first"
                 )

@@ -1,4 +1,4 @@
-"""From one running release to another, by way of the supervisor; and the end of everything that runs."""
+"""Swap one running release for another by commands to the supervisor, and stop everything that runs."""
 
 import contextlib
 import fcntl
@@ -21,103 +21,104 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.paths import Places
 from gaia_checks.deploy.steps import verify
 from gaia_checks.deploy.steps.deployment import Deployment
-from gaia_checks.deploy.supervisor.control import Conversation
+from gaia_checks.deploy.supervisor.control import ControlConnection
 from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
 from gaia_checks.environment import ROOT, Environment, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Names, Process, Target
 
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 _POLL_S = 0.05
 
 
-def swap(environment: Environment, release: Path, story: Deployment) -> float:
-    """Let `release` take over from what runs; return for how many milliseconds nobody served, 0.0 with hand-over.
+def swap(environment: Environment, release: Path, deployment: Deployment) -> float:
+    """Let `release` take over from the running one; return the outage in milliseconds, 0.0 with hand-over.
 
-    It is verified twice before: alone on a loopback port, and where only we see it. Raises NotReady or VerifyError.
+    It is verified twice before: as a candidate on a loopback port, and on its private socket. Raises NotReady or
+    VerifyError.
     """
-    with _conversation(environment) as supervisor:
-        with story.at(Checkpoint.CANDIDATE):
+    with _connect(environment) as supervisor:
+        with deployment.at(Checkpoint.CANDIDATE):
             candidate = _start(supervisor, environment, release, candidate=True)
-        with story.at(Checkpoint.CANDIDATE_VERIFY):
+        with deployment.at(Checkpoint.CANDIDATE_VERIFY):
             _verify(environment, candidate)
-        with story.at(Checkpoint.CANDIDATE_END):
-            supervisor.ask("abort")
-        beside = supervisor.ask("serving", order=_order(environment, release))["beside"]
-        gone = time.monotonic()
+        with deployment.at(Checkpoint.CANDIDATE_END):
+            supervisor.request("abort")
+        beside = supervisor.request("serving", order=_spec(environment, release))["beside"]
+        outage_start = time.monotonic()
         if not beside:
-            with story.at(Checkpoint.MAKE_ROOM):
-                supervisor.ask("make_room")
-        with story.at(Checkpoint.START):
+            with deployment.at(Checkpoint.MAKE_ROOM):
+                supervisor.request("make_room")
+        with deployment.at(Checkpoint.START):
             started = _start(supervisor, environment, release)
-        outage_ms = 0.0 if beside else (time.monotonic() - gone) * 1000
-        with story.at(Checkpoint.CHECK):
+        outage_ms = 0.0 if beside else (time.monotonic() - outage_start) * 1000
+        with deployment.at(Checkpoint.CHECK):
             _verify(environment, started)
-        with story.at(Checkpoint.TAKE_OVER):
-            supervisor.ask("commit")
-        with story.at(Checkpoint.RETIRE):
-            supervisor.ask("retire")
+        with deployment.at(Checkpoint.TAKE_OVER):
+            supervisor.request("commit")
+        with deployment.at(Checkpoint.RETIRE):
+            supervisor.request("retire")
     return outage_ms
 
 
-def bring_back(environment: Environment, release: Path, *, anew: bool) -> None:
-    """Let `release`, which has served before, serve again; unless `anew`, one that still does is left alone.
+def bring_back(environment: Environment, release: Path, *, restart: bool) -> None:
+    """Let `release`, which has served before, serve again; unless `restart`, leave it alone if it still serves.
 
-    It need not be well, as it may depend on what just failed: it is enough that it answers.
+    It need not be ready, as it may depend on what just failed: any answer is enough.
     """
     ensure_supervisor(environment)
-    order = _order(environment, release)
-    with _conversation(environment) as supervisor:
-        found = supervisor.ask("serving", order=order)
-        if found["release"] == str(release) and not anew:
+    spec = _spec(environment, release)
+    with _connect(environment) as supervisor:
+        serving = supervisor.request("serving", order=spec)
+        if serving["release"] == str(release) and not restart:
             return
-        if not found["beside"]:
-            supervisor.ask("make_room")
+        if not serving["beside"]:
+            supervisor.request("make_room")
         _start(supervisor, environment, release, known=True)
-        supervisor.ask("commit")
-        supervisor.ask("retire")
+        supervisor.request("commit")
+        supervisor.request("retire")
 
 
 def ensure_supervisor(environment: Environment) -> None:
-    """Return when a supervisor accepts commands; a new one adopts the server that it finds. Raises what kept it."""
+    """Start a supervisor unless one accepts commands; a new one adopts a running server. Raises its start error."""
     here = paths.of(environment)
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), Conversation(here.control):
+        with contextlib.suppress(OSError), ControlConnection(here.control):
             return
-        if not _held(here.supervise_lock):
+        if not _locked(here.supervise_lock):
             _start_supervisor(environment)
             return
-        time.sleep(_POLL_S)  # it is starting or ending
+        time.sleep(_POLL_S)  # it is starting or stopping
     raise DeployError(f"{environment.name}: the supervisor does not answer; run: gaia stop {environment.name}")
 
 
 def verify_public(environment: Environment) -> None:
-    """Return when the public address is served, as promised, by the release on record. Raises VerifyError."""
+    """Verify the recorded release at its public address. Raises VerifyError."""
     now = status.status(environment)
     if now.process is None or now.release_dir is None:
-        raise VerifyError("identity: the server has ended; its log says why")
+        raise VerifyError("identity: the server has exited; see its log")
     _verify(environment, _target(environment, now.release_dir, now.process, now.base_url))
 
 
-def verify_alone(environment: Environment, release: Path, *, database: str, ahead: frozenset[str]) -> None:
-    """Return when `release` keeps its promises on another database. Raises NotReady or VerifyError."""
-    with _conversation(environment) as supervisor:
-        alone = _start(supervisor, environment, release, candidate=True, database=database)
-        verify.verify(replace(alone, database_url=database), environment.server, ahead=ahead)
+def verify_candidate(environment: Environment, release: Path, *, database: str, ahead: frozenset[str]) -> None:
+    """Verify `release` as a candidate on another database. Raises NotReady or VerifyError."""
+    with _connect(environment) as supervisor:
+        candidate = _start(supervisor, environment, release, candidate=True, database=database)
+        verify.verify(replace(candidate, database_url=database), environment.server, ahead=ahead)
 
 
 def already_serving(environment: Environment, release: Path) -> bool:
-    """Whether a healthy server of this very release runs, given the same variables.
+    """Whether a healthy server of this release runs with the same variables.
 
-    The same files under another phase or commit are another release: what runs is on record as what it was deployed as.
+    The same files under another phase or commit are another release: the record names the one that was deployed.
     """
     now = status.status(environment)
     if now.state != "running" or now.release_dir != release or now.base_url != environment.local_url:
         return False
     try:
-        with Conversation(paths.of(environment).control) as supervisor:
-            if not supervisor.ask("holds", variables=variables(environment))["holds"]:
+        with ControlConnection(paths.of(environment).control) as supervisor:
+            if not supervisor.request("holds", variables=variables(environment))["holds"]:
                 return False
         verify_public(environment)
     except (OSError, VerifyError):
@@ -126,43 +127,43 @@ def already_serving(environment: Environment, release: Path) -> bool:
 
 
 def end(environment: Environment) -> None:
-    """End server, supervisor and embedded PostgreSQL, also those that a killed supervisor left; wait for it."""
+    """Stop server, supervisor and embedded PostgreSQL, also those of a killed supervisor, and wait for their exit."""
     here = paths.of(environment)
-    with contextlib.suppress(OSError, DeployError), Conversation(here.control) as supervisor:
-        supervisor.ask("stop")
-    deadline = time.monotonic() + _PATIENCE_S
-    while _held(here.supervise_lock) and time.monotonic() < deadline:
+    with contextlib.suppress(OSError, DeployError), ControlConnection(here.control) as supervisor:
+        supervisor.request("stop")
+    deadline = time.monotonic() + _TIMEOUT_S
+    while _locked(here.supervise_lock) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
-    if found := supervisor_state.read(here.record):
-        found.supervisor.end()
-        if found.server:
-            found.server.end()
+    if recorded := supervisor_state.read(here.record):
+        recorded.supervisor.end()
+        if recorded.server:
+            recorded.server.end()
     for pid, birth in processes.marked(MARK, here.caches):
         processes.end(pid, birth)
     if cluster := embedded.of(environment):
         cluster.stop()
-    _sweep(here)
+    _remove_runtime_files(here)
 
 
 def variables(environment: Environment) -> dict[str, str]:
-    """Return everything that the server gets, and it gets nothing else."""
+    """Return the complete environment variables of the server."""
     database = database_url(environment)
-    given = {**surroundings(), **environment.variables()}
-    return {**given, "DATABASE_URL": database} if database else given
+    values = {**surroundings(), **environment.variables()}
+    return {**values, "DATABASE_URL": database} if database else values
 
 
 @contextmanager
-def _conversation(environment: Environment) -> Iterator[Conversation]:
+def _connect(environment: Environment) -> Iterator[ControlConnection]:
     try:
-        conversation = Conversation(paths.of(environment).control)
+        connection = ControlConnection(paths.of(environment).control)
     except OSError as error:
         raise DeployError(f"{environment.name}: the supervisor has died; run the command again") from error
-    with conversation:
-        yield conversation
+    with connection:
+        yield connection
 
 
 def _start(
-    supervisor: Conversation,
+    supervisor: ControlConnection,
     environment: Environment,
     release: Path,
     *,
@@ -170,26 +171,26 @@ def _start(
     known: bool = False,
     database: str | None = None,
 ) -> Target:
-    """Start a server by the supervisor and return it as something to look at."""
-    order = _order(environment, release)
+    """Start a server through the supervisor and return it as a target."""
+    spec = _spec(environment, release)
     if database:
-        order["variables"]["DATABASE_URL"] = database
-    started: dict[str, Any] = supervisor.ask("start", order=order, candidate=candidate, known=known)
+        spec["variables"]["DATABASE_URL"] = database
+    started: dict[str, Any] = supervisor.request("start", order=spec, candidate=candidate, known=known)
     process = Process(**started["running"], artifact=release / "gaia_server")
     return _target(environment, release, process, f"http://127.0.0.1:{started['port']}")
 
 
-def _order(environment: Environment, release: Path) -> dict[str, Any]:
+def _spec(environment: Environment, release: Path) -> dict[str, Any]:
     server = environment.server
-    order = ServerSpec(
+    spec = ServerSpec(
         *(release, variables(environment), environment.host, environment.port),
         *(release_folder.takes_sockets(release), server.paths or _renamed(environment.names), server.ready_s),
     )
-    return {**asdict(order), "release": str(release)}
+    return {**asdict(spec), "release": str(release)}
 
 
 def _renamed(names: Names) -> tuple[str, ...]:
-    """Return what a server under other names is asked for, to know whether it is ready; empty: the contract's paths."""
+    """Return the renamed readiness path of a server; empty: the contract's paths."""
     return tuple(names.paths[path] for path in ("/readyz", "/health") if path in names.paths)[:1]
 
 
@@ -211,7 +212,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
 
 
 def _start_supervisor(environment: Environment) -> None:
-    """Run `gaia supervise`: it goes into the background itself. No secret is among its variables."""
+    """Run `gaia supervise`, which daemonizes itself. Its variables include no secret."""
     done = subprocess.run(
         (sys.executable, "-m", "gaia_checks.cli", "supervise", str(environment.path)),
         cwd=ROOT,
@@ -222,13 +223,13 @@ def _start_supervisor(environment: Environment) -> None:
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().rpartition("\n")[2].removeprefix("gaia: ")
+        message = done.stderr.strip().rpartition("\n")[2].removeprefix("gaia: ")
         kind = ConfigurationError if done.returncode == ConfigurationError.exit_code else DeployError
-        raise kind(said or f"the supervisor did not start: exit code {done.returncode}")
+        raise kind(message or f"the supervisor did not start: exit code {done.returncode}")
 
 
-def _held(lock: Path) -> bool:
-    """Whether a process holds the lock file."""
+def _locked(lock: Path) -> bool:
+    """Whether a process has locked the file."""
     try:
         with lock.open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -239,11 +240,11 @@ def _held(lock: Path) -> bool:
     return False
 
 
-def _sweep(here: Places) -> None:
-    """Remove what only running things need."""
+def _remove_runtime_files(here: Places) -> None:
+    """Remove the files that only running processes need."""
     here.record.unlink(missing_ok=True)
     here.control.unlink(missing_ok=True)
     shutil.rmtree(here.caches, ignore_errors=True)
     if here.control.parent != here.state:
-        with contextlib.suppress(OSError):  # an embedded PostgreSQL may have its socket there
+        with contextlib.suppress(OSError):  # not empty: an embedded PostgreSQL may have its socket there
             here.control.parent.rmdir()

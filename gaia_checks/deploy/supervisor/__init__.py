@@ -1,1 +1,1 @@
-"""The process that starts the server, restarts it, and swaps it for another."""
+"""The supervisor: the process that starts, restarts and swaps servers."""

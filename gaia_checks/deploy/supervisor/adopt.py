@@ -1,4 +1,4 @@
-"""What a supervisor that died has left running: the server on record becomes its successor's, the rest is ended."""
+"""Servers left by a supervisor that died: the new supervisor adopts the recorded one and ends the others."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,34 +8,34 @@ from gaia_checks.deploy.state.paths import Places
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
 
-_NOT_THE_SERVERS = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
+_ADDED_AT_START = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
 
 def survivor(here: Places, say: Callable[[str], None]) -> SupervisorState | None:
-    """Return the record of a server that still runs, None without one; every other server is ended.
+    """Return the record of the server that still runs, None without one; end every other server.
 
-    Servers are recognised by a variable that no other process has: their folder for what they unpack.
+    Servers are recognised by a variable that no other process has: MARK, their cache folder.
     """
-    found = supervisor_state.read(here.record)
-    alive = found if found and found.server and found.server.alive and found.release else None
-    mine = alive.server.pid if alive and alive.server else None
+    recorded = supervisor_state.read(here.record)
+    alive = recorded if recorded and recorded.server and recorded.server.alive and recorded.release else None
+    adopted_pid = alive.server.pid if alive and alive.server else None
     for pid, birth in processes.marked(MARK, here.caches):
-        if pid != mine:
+        if pid != adopted_pid:
             say(f"ending pid {pid}, left by a supervisor that died")
             processes.end(pid, birth)
     return alive
 
 
-def order(found: SupervisorState) -> ServerSpec:
-    """Return what the surviving server was ordered to be; its variables are those that it was started with."""
-    pid = found.server.pid if found.server else 0
-    given = {name: value for name, value in processes.variables(pid).items() if name not in _NOT_THE_SERVERS}
+def spec_of(recorded: SupervisorState) -> ServerSpec:
+    """Return the specification of the surviving server, with the variables of its running process."""
+    pid = recorded.server.pid if recorded.server else 0
+    variables = {name: value for name, value in processes.variables(pid).items() if name not in _ADDED_AT_START}
     return ServerSpec(
-        release=Path(found.release or ""),
-        variables=given,
-        host=found.host or "",
-        port=found.port or 0,
-        handover=found.handover,
-        paths=found.paths,
-        ready_s=found.ready_s,
+        release=Path(recorded.release or ""),
+        variables=variables,
+        host=recorded.host or "",
+        port=recorded.port or 0,
+        handover=recorded.handover,
+        paths=recorded.paths,
+        ready_s=recorded.ready_s,
     )

@@ -1,17 +1,17 @@
-"""How a command talks to the supervisor: JSON lines over its Unix socket.
+"""The control protocol between a command and the supervisor: JSON lines over a Unix socket.
 
-    {"do": "serving"}        {"release": folder or null, "beside": whether the order may start beside what runs}
-    {"do": "start", "order": {...}, "candidate": bool, "known": bool}   a server, ready or refused
-    {"do": "make_room"}      the active server ends, for an order that cannot start beside it
-    {"do": "commit"}         the started server is the active one from now on
-    {"do": "retire"}         the server that it replaced ends
-    {"do": "abort"}          the started server ends
-    {"do": "holds", "variables": {...}}     whether the active server was given exactly these
-    {"do": "stop"}           everything ends, the supervisor too
+    {"do": "serving"}        {"release": folder or null, "beside": whether the order can start beside the active server}
+    {"do": "start", "order": {...}, "candidate": bool, "known": bool}   starts a server; answers when it is ready
+    {"do": "make_room"}      ends the active server, for an order that cannot start beside it
+    {"do": "commit"}         makes the started server the active one
+    {"do": "retire"}         ends the server that it replaced
+    {"do": "abort"}          ends the started server
+    {"do": "holds", "variables": {...}}     whether the active server has exactly these variables
+    {"do": "stop"}           stops everything, including the supervisor
 
 Every request has one answer: {"ok": true, ...} or {"error": text, "kind": name of a class in errors.py}. Commands
-take turns (they hold the environment's lock): a new conversation, or the end of one, ends what was left unfinished.
-What was started and not committed ends; a server that had to make room starts again; one that was replaced ends.
+are serialized by the environment's lock, so when a connection opens or closes the supervisor cleans up: it ends a
+server that was started but not committed and one that was replaced, and restarts one that had to make room.
 """
 
 import json
@@ -23,11 +23,11 @@ from typing import Any, Self
 
 from gaia_checks import errors
 
-ANSWER_TIMEOUT_S = 90.0  # above what servers that end may take; a start also has what its order gives it
+ANSWER_TIMEOUT_S = 90.0  # above the time limit of ending servers; a start adds its order's `ready_s`
 
 
-class Conversation:
-    """One connection to a supervisor. A candidate that was started and not committed ends with it."""
+class ControlConnection:
+    """One connection to a supervisor. Closing it ends a server that was started but not committed."""
 
     def __init__(self, path: Path) -> None:
         """Connect. Raises OSError when no supervisor listens at `path`."""
@@ -41,26 +41,26 @@ class Conversation:
         self._lines = self._socket.makefile("rb")
 
     def __enter__(self) -> Self:
-        """Give the conversation."""
+        """Return the connection."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._lines.close()
         self._socket.close()
 
-    def ask(self, do: str, **details: Any) -> dict[str, Any]:
-        """Send one request and return its answer. Raises the error that the supervisor answers with."""
+    def request(self, do: str, **details: Any) -> dict[str, Any]:
+        """Send one request and return its answer. Raises the error in the answer."""
         try:
             self._socket.settimeout(ANSWER_TIMEOUT_S + (details["order"]["ready_s"] if do == "start" else 0))
             self._socket.sendall(encode({"do": do, **details}))
             line = self._lines.readline()
         except OSError as error:
-            raise errors.DeployError(f"the supervisor does not answer to {do}: {error}; run: gaia stop ENV") from error
+            raise errors.DeployError(f"the supervisor does not answer {do}: {error}; run: gaia stop ENV") from error
         if not line.endswith(b"\n"):
-            raise errors.DeployError(f"the supervisor ended before it answered to {do}; its log says why")
+            raise errors.DeployError(f"the supervisor exited before it answered {do}; see its log")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise getattr(errors, answer["kind"])(answer["error"])
@@ -68,5 +68,5 @@ class Conversation:
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """Return a message as a line."""
+    """Return a message as one JSON line."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"

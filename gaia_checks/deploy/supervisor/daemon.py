@@ -1,7 +1,7 @@
-"""The supervisor: it alone binds the public socket, starts servers on it, and starts a crashed one again.
+"""The supervisor daemon: it alone binds the public socket, starts servers on it and restarts a crashed one.
 
-One process per environment, in a session of its own, holding its lock and listening on its control socket.
-This module is the process: background, lock, PostgreSQL. What it does with servers is in `supervisor`.
+One process per environment, in its own session, with a lock and a control socket. This module daemonizes, takes the
+lock and runs the embedded PostgreSQL; `supervisor` manages the servers.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from gaia_checks.deploy.supervisor.supervisor import Supervisor, say
 from gaia_checks.environment import Environment
 from gaia_checks.errors import Busy, DeployError, GaiaError
 
-_LOOK_EVERY_S = 1.0
+_POLL_S = 1.0
 
 
 def supervise(environment: Environment) -> None:
-    """Go into the background and supervise; return, in the foreground, when commands are accepted.
+    """Daemonize and supervise; return in the foreground when the daemon accepts commands.
 
-    Raises what kept the supervisor from starting.
+    Raises the error that prevented its start.
     """
     here = paths.of(environment)
     paths.prepare(here)
@@ -46,26 +46,26 @@ def supervise(environment: Environment) -> None:
         _run(environment, here, lambda: _announce(write_end, {}))
         code = 0
     except GaiaError as error:
-        say(f"ended: {error}")
+        say(f"failed: {error}")
         _announce(write_end, {"error": str(error), "kind": type(error).__name__})
-    except Exception:  # noqa: BLE001 - the last stop before os._exit, which says nothing
+    except Exception:  # noqa: BLE001 - os._exit prints no traceback
         traceback.print_exc()
     finally:
-        os._exit(code)  # the foreground's exit handlers are not ours
+        os._exit(code)  # skip the exit handlers of the foreground process
 
 
 def _wait_until_ready(descriptor: int) -> None:
     with os.fdopen(descriptor) as pipe:
         line = pipe.readline()
     if not line:
-        raise DeployError("the supervisor ended while it started; its log says why")
+        raise DeployError("the supervisor exited during its start; see its log")
     answer = json.loads(line)
     if answer:
         raise getattr(errors, answer["kind"])(answer["error"])
 
 
 def _announce(descriptor: int, answer: dict[str, str]) -> None:
-    with contextlib.suppress(OSError):  # said already, or nobody waits any more
+    with contextlib.suppress(OSError):  # announced already, or the foreground process has exited
         os.write(descriptor, encode(answer))
         os.close(descriptor)
 
@@ -83,12 +83,14 @@ def _detach(log: Path) -> None:
 
 
 def _run(environment: Environment, here: Places, ready: Callable[[], None]) -> None:
-    """Hold the lock, own the embedded PostgreSQL, and serve commands until one says stop."""
+    """Take the lock, run the embedded PostgreSQL, and serve commands until `stop`."""
     with here.supervise_lock.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"{environment.name}: a supervisor runs already; run: gaia stop {environment.name}") from None
+            raise Busy(
+                f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}"
+            ) from None
         supervisor = Supervisor(here)
         cluster = embedded.of(environment)
         try:
@@ -97,30 +99,30 @@ def _run(environment: Environment, here: Places, ready: Callable[[], None]) -> N
             asyncio.run(_serve(supervisor, cluster, ready))
         finally:
             if cluster:
-                cluster.stop()  # the record stays: a reboot ends us, too, and what ran is brought back by it
+                cluster.stop()  # the record stays, so that `repair` can restart the release after a reboot
 
 
 async def _serve(supervisor: Supervisor, cluster: Cluster | None, ready: Callable[[], None]) -> None:
-    keeping = asyncio.create_task(_keep(cluster)) if cluster else None
+    restarter = asyncio.create_task(_restart_on_exit(cluster)) if cluster else None
     try:
         await supervisor.serve(ready)
     finally:
-        if keeping:
-            keeping.cancel()
-            await asyncio.wait([keeping])
+        if restarter:
+            restarter.cancel()
+            await asyncio.wait([restarter])
 
 
-async def _keep(cluster: Cluster) -> None:
-    """Start PostgreSQL again whenever it has ended by itself."""
+async def _restart_on_exit(cluster: Cluster) -> None:
+    """Restart PostgreSQL whenever it exits by itself."""
     crashes = 0
     while True:
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_POLL_S)
         if cluster.alive():
             continue
         crashes += 1
-        say(f"PostgreSQL has ended; starting it again in {backoff.delay_s(crashes):g} s")
+        say(f"PostgreSQL has exited; restarting it in {backoff.delay_s(crashes):g} s")
         await asyncio.sleep(backoff.delay_s(crashes))
         try:
             await asyncio.to_thread(cluster.start)
-        except (GaiaError, OSError) as error:  # with a full disk it cannot start, but later
+        except (GaiaError, OSError) as error:  # e.g. a full disk: the next round retries
             say(str(error))

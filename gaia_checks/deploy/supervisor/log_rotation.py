@@ -1,4 +1,4 @@
-"""The server's log, written by the servers themselves so that it outlives the supervisor, and kept from growing."""
+"""Rotation of the server's log, which the servers write themselves so that it outlives the supervisor."""
 
 import shutil
 from pathlib import Path
@@ -8,28 +8,28 @@ KEPT = 5
 
 
 def rotate(log: Path, *, limit_bytes: int = LIMIT_BYTES) -> bool:
-    """Move the content of `log` to `<log>.1` when it is above the limit; return whether it was.
+    """Move the content of `log` to `<log>.1` when it exceeds the limit; return whether it did.
 
-    The servers keep their descriptor (opened for appending), so the file is copied and emptied: a reader
-    whose offset is beyond the end finds the rest of what it missed at the same offset in `<log>.1`.
+    The servers keep their descriptor (opened for appending), so the file is copied and truncated: a reader
+    whose offset is beyond the end continues at the same offset in `<log>.1`.
     """
     try:
         if log.stat().st_size <= limit_bytes:
             return False
     except FileNotFoundError:
         return False
-    draft = log.with_name(f".{log.name}.1")
+    new = log.with_name(f".{log.name}.1")
     try:
-        with log.open("r+b") as source, draft.open("wb") as copy:
+        with log.open("r+b") as source, new.open("wb") as copy:
             shutil.copyfileobj(source, copy)
-            copy.flush()  # a full disk is met here, before anything older moves up and out
+            copy.flush()  # a full disk fails here, before older files are renamed or dropped
             _move_up(log)
-            draft.replace(log.with_name(f"{log.name}.1"))
-            while rest := source.read():  # what was written while we copied
+            new.replace(log.with_name(f"{log.name}.1"))
+            while rest := source.read():  # written during the copy
                 copy.write(rest)
             source.truncate(0)
     finally:
-        draft.unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
     return True
 
 
@@ -41,7 +41,7 @@ def _move_up(log: Path) -> None:
 
 
 def last_line(log: Path, offset: int = 0) -> str:
-    """Return the last line written at or behind `offset`, empty when there is none."""
+    """Return the last non-empty line at or after `offset`, empty without one."""
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""One server process, as the supervisor holds it: started, waited for until it is ready, ended."""
+"""One server process of the supervisor: start it, wait until it is ready, end it."""
 
 import asyncio
 import contextlib
@@ -18,74 +18,74 @@ from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
 
 MARK = "SHIV_ROOT"
-"""The variable by which a server of an environment is recognised: below the environment's folder of caches."""
+"""The variable that identifies a server of an environment: its value is below the environment's cache folder."""
 
 _POLL_S = 0.05
 _ADOPTED_POLL_S = 0.2
-_ANSWERS_IN_A_ROW = 2  # once could be luck on the way to a crash
+_CONSECUTIVE_ANSWERS = 2  # one answer may precede a crash
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """What is to run: a release folder, its variables, where the public socket listens, and how it is talked to."""
+    """The server to run: release folder, variables, public address, and readiness paths."""
 
     release: Path
     variables: Mapping[str, str] = field(repr=False)
     host: str
     port: int
     handover: bool = True  # it takes LISTEN_FDS
-    paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
-    ready_s: float = 30.0  # how long it may take until it is ready
+    paths: tuple[str, ...] = ()  # readiness paths; empty: those of the contract
+    ready_s: float = 30.0  # time limit of its start, in seconds
 
 
 class Server:
-    """A server that runs. `exited` is set when it has ended."""
+    """A running server. `exited` is set when its process has exited."""
 
-    def __init__(self, order: ServerSpec, running: Running, started_at: str) -> None:
-        """Hold a process that is there."""
-        self.order = order
+    def __init__(self, spec: ServerSpec, running: Running, started_at: str) -> None:
+        """Represent an existing process."""
+        self.spec = spec
         self.running = running
         self.started_at = started_at
         self.exited = asyncio.Event()
 
     async def ready(self, *, known: bool = False) -> None:
-        """Return when it is ready; with `known`, when it answers at all."""
+        """Wait until it is ready; with `known`, until it gives any answer."""
 
     async def end(self) -> None:
-        """Ask it to end, kill it when it takes too long, and return when it is gone."""
+        """Send SIGTERM, then SIGKILL if it takes too long; return when the process has exited."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self.exited.is_set():
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.running.pid, number)
-            await self._ended_within(processes.TERM_S)
+            await self._exited_within(processes.TERM_S)
 
-    async def _ended_within(self, timeout_s: float) -> bool:
+    async def _exited_within(self, timeout_s: float) -> bool:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.exited.wait(), timeout_s)
         return self.exited.is_set()
 
 
 class Adopted(Server):
-    """A server that another supervisor started: known by pid and birth, its sockets are out of our reach."""
+    """A server started by another supervisor, identified by pid and birth; its sockets cannot be passed on."""
 
-    def __init__(self, order: ServerSpec, running: Running, started_at: str) -> None:
-        """Watch the process from now on."""
-        super().__init__(order, running, started_at)
+    def __init__(self, spec: ServerSpec, running: Running, started_at: str) -> None:
+        """Start watching the process."""
+        super().__init__(spec, running, started_at)
         self._watching = asyncio.create_task(self._watch())
 
     async def _watch(self) -> None:
-        while self.running.alive:  # noqa: ASYNC110 - nobody tells us of the end of a process that is not our child
+        while self.running.alive:  # noqa: ASYNC110 - only a parent is notified of an exit
             await asyncio.sleep(_ADOPTED_POLL_S)
         self.exited.set()
 
 
 class Child(Server):
-    """A server process of our own. `exited` is set by `reap`."""
+    """A server process started by this supervisor. `reap` sets `exited`."""
 
     def __init__(
         self,
-        order: ServerSpec,
+        spec: ServerSpec,
         sockets: Sequence[socket.socket],
         port: int,
         log: Path,
@@ -93,17 +93,17 @@ class Child(Server):
         *,
         keep_cache: bool = False,
     ) -> None:
-        """Start the process; `port` is where it is looked at. What it unpacks goes to `cache`, removed with it."""
+        """Start the process; `port` serves the readiness checks. It unpacks to `cache`, removed at its exit."""
         self.log = log
         self.port = port
         self.code: int | None = None
         self._log_offset = log.stat().st_size if log.exists() else 0
         self._cache = None if keep_cache else cache
-        pid = spawn.spawn(order.release / "gaia_server", {**order.variables, MARK: str(cache)}, sockets, log)
-        super().__init__(order, supervisor_state.of(pid), timestamp(datetime.now(UTC)))
+        pid = spawn.spawn(spec.release / "gaia_server", {**spec.variables, MARK: str(cache)}, sockets, log)
+        super().__init__(spec, supervisor_state.of(pid), timestamp(datetime.now(UTC)))
 
     def reap(self) -> None:
-        """Take note if the process has ended; what it started itself is killed."""
+        """If the process has exited, record its exit code and kill the rest of its process group."""
         if self.exited.is_set():
             return
         pid, status = os.waitpid(self.running.pid, os.WNOHANG)
@@ -117,38 +117,38 @@ class Child(Server):
         self.exited.set()
 
     async def ready(self, *, known: bool = False) -> None:
-        """Return when it answers that it is ready; with `known`, when it answers at all.
+        """Wait until it answers 200; with `known`, until it gives any answer.
 
-        Raises NotReady with its last words.
+        Raises NotReady with the last line of its log.
         """
-        deadline = asyncio.get_running_loop().time() + self.order.ready_s
-        good = 0
+        deadline = asyncio.get_running_loop().time() + self.spec.ready_s
+        answers = 0
         while asyncio.get_running_loop().time() < deadline:
-            if await self._ended_within(_POLL_S):
-                raise NotReady(f"{self._name}: ended with {self._ending} before it was ready{self._last_words}")
-            status = await _status(self.port, self.order.paths)
-            good = good + 1 if status == "200" or (known and status) else 0
-            if good >= _ANSWERS_IN_A_ROW:
+            if await self._exited_within(_POLL_S):
+                raise NotReady(f"{self._name}: exited with {self._exit} before it was ready{self._last_line}")
+            status = await _status(self.port, self.spec.paths)
+            answers = answers + 1 if status == "200" or (known and status) else 0
+            if answers >= _CONSECUTIVE_ANSWERS:
                 return
-        raise NotReady(f"{self._name}: not ready within {self.order.ready_s:.0f} s{self._last_words}")
+        raise NotReady(f"{self._name}: not ready within {self.spec.ready_s:.0f} s{self._last_line}")
 
     @property
     def _name(self) -> str:
-        return self.order.release.name
+        return self.spec.release.name
 
     @property
-    def _ending(self) -> str:
+    def _exit(self) -> str:
         code = self.code or 0
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     @property
-    def _last_words(self) -> str:
-        said = log_rotation.last_line(self.log, self._log_offset)
-        return f"; its last words: {said[:300]}" if said else f"; it wrote nothing to {self.log}"
+    def _last_line(self) -> str:
+        line = log_rotation.last_line(self.log, self._log_offset)
+        return f"; last log line: {line[:300]}" if line else f"; it wrote nothing to {self.log}"
 
 
 async def _status(port: int, paths: tuple[str, ...]) -> str:
-    """What the server answers when it is asked whether it is ready; one that has no /readyz is asked for /health."""
+    """Return the HTTP status of the readiness path; without /readyz, that of /health."""
     status = await _get(port, paths[0] if paths else "/readyz")
     return await _get(port, "/health") if status == "404" and not paths else status
 

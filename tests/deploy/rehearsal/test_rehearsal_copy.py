@@ -1,4 +1,4 @@
-"""A copy beside the target: the same release in a place of its own, gone afterwards whatever happens."""
+"""The rehearsal copy runs the target's release in its own environment and is always removed afterwards."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ RUN = "20260226T100000Z-3fa9c1"
 PASSWORD = "canary-database-password"
 SECRETS = {"ADMIN_TOKEN": "canary-admin-token", "ANTHROPIC_API_KEY": "canary-anthropic-key"}
 
-HOLD = """
+KEEP_A_COPY = """
 import sys, time
 from pathlib import Path
 from gaia_checks import environment
@@ -38,7 +38,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.model import Target
 here = environment.load(sys.argv[1])
 now = rollout.status(here)
-with rehearsal_copy.beside(Target(here.name, now.base_url, "run", release=now.release), here, "held") as copy:
+with rehearsal_copy.beside(Target(here.name, now.base_url, "run", release=now.release), here, "killed") as copy:
     copy.deploy(copy.current)
     print("serves", flush=True)
     time.sleep(600)
@@ -47,7 +47,7 @@ with rehearsal_copy.beside(Target(here.name, now.base_url, "run", release=now.re
 
 @pytest.fixture(scope="module")
 def stage(postgres: str) -> Iterator[Stage]:
-    """A server that is deployed, with canaries for every secret."""
+    """A deployed server with a canary for every secret."""
     with fresh(postgres) as database:
         dsn = database.replace("postgres@", f"postgres:{PASSWORD}@")
         with make_stage("external", DATABASE_URL=dsn, **SECRETS) as made:
@@ -56,30 +56,30 @@ def stage(postgres: str) -> Iterator[Stage]:
 
 
 def target(stage: Stage) -> Target:
-    """The deployed server as the gate has it."""
+    """The deployed server as the gate's target."""
     now = stage.status()
     return Target(stage.environment.name, now.base_url, RUN, release=now.release, process=now.process)
 
 
 def beside(stage: Stage, purpose: str = "test") -> AbstractContextManager[Copy]:
-    """A copy beside the deployed server."""
+    """A rehearsal copy beside the deployed server."""
     return rehearsal_copy.beside(target(stage), stage.environment, purpose)
 
 
 def copies(stage: Stage) -> list[Path]:
-    """The folders of copies that are there."""
+    """The folders of the existing rehearsal copies."""
     return list(paths.of(stage.environment).state.glob("copies/*"))
 
 
 def traces(stage: Stage) -> list[str]:
-    """What there is of copies: folders and processes."""
+    """The folders and processes of all rehearsal copies."""
     running = [" ".join(process.cmdline()) for process in stage.processes() if process.is_running()]
     return [*map(str, copies(stage)), *(line for line in running if "/copies/" in line)]
 
 
-def test_the_copy_runs_the_same_release_in_a_place_of_its_own(stage: Stage) -> None:
-    """Same executable, other process, address and database; the target does not notice, and nothing is left."""
-    before, told = stage.status(), lines(stage)
+def test_the_rehearsal_copy_runs_the_same_release_in_its_own_environment(stage: Stage) -> None:
+    """Same executable, other process, address and database; the target is unaffected, and nothing remains."""
+    before, ledger = stage.status(), lines(stage)
     with beside(stage) as copy:
         copy.deploy(copy.current)
         now, health = copy.target, httpx.get(f"{copy.target.base_url}/health", trust_env=False).json()
@@ -91,12 +91,12 @@ def test_the_copy_runs_the_same_release_in_a_place_of_its_own(stage: Stage) -> N
         assert conninfo_to_dict(now.database_url or "")["host"] != conninfo_to_dict(before.database_url or "")["host"]
         with psycopg.connect(now.database_url or "") as database:
             assert database.execute("SELECT version FROM schema_migrations").fetchall() == [("001_items",)]
-    assert (stage.status(), lines(stage)) == (before, told)
+    assert (stage.status(), lines(stage)) == (before, ledger)
     assert traces(stage) == []
 
 
 def test_no_secret_of_the_target_reaches_the_copy(stage: Stage) -> None:
-    """Neither its server nor any of its files holds a value that is the target's."""
+    """Neither the rehearsal copy's server nor its files contain a secret of the target."""
     with beside(stage) as copy:
         copy.deploy(copy.current)
         own = httpx.get(f"{copy.target.base_url}/environ", trust_env=False).json()
@@ -106,28 +106,28 @@ def test_no_secret_of_the_target_reaches_the_copy(stage: Stage) -> None:
     assert len(texts) > 10
     canaries = {*SECRETS.values(), PASSWORD}
     assert [value for value in own.values() if any(canary in value for canary in canaries)] == []
-    canaries.add(own["ADMIN_TOKEN"])  # its own token is in no file either
+    canaries.add(own["ADMIN_TOKEN"])  # its own token must be in no file either
     assert [name for name, text in texts.items() if any(canary in text for canary in canaries)] == []
 
 
-def test_the_copy_comes_back_from_a_crash_with_what_was_stored(stage: Stage) -> None:
-    """Server and PostgreSQL are killed; a new process serves, and a committed row is there."""
+def test_the_rehearsal_copy_recovers_from_a_crash_with_its_data(stage: Stage) -> None:
+    """After a kill of server and PostgreSQL a new process serves, and a committed row is still there."""
     with beside(stage) as copy:
         copy.deploy(copy.current)
         before = copy.target
         with psycopg.connect(before.database_url or "") as database:
             database.execute("INSERT INTO items VALUES (7)")
-            began = database.execute("SELECT pg_postmaster_start_time()").fetchone()
+            started = database.execute("SELECT pg_postmaster_start_time()").fetchone()
         copy.crash()
         assert copy.target.process != before.process
         assert httpx.get(f"{before.base_url}/health", trust_env=False).status_code == 200
         with psycopg.connect(before.database_url or "") as database:
             assert database.execute("SELECT id FROM items").fetchall() == [(7,)]
-            assert database.execute("SELECT pg_postmaster_start_time()").fetchone() != began
+            assert database.execute("SELECT pg_postmaster_start_time()").fetchone() != started
 
 
 def test_two_copies_at_once_do_not_disturb_each_other(stage: Stage) -> None:
-    """A copy that crashes or goes leaves the other one as it is."""
+    """The crash or removal of one rehearsal copy does not affect another."""
     with beside(stage, "one") as one:
         with beside(stage, "two") as two:
             one.deploy(one.current)
@@ -141,26 +141,26 @@ def test_two_copies_at_once_do_not_disturb_each_other(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_nothing_is_left_when_a_look_breaks(stage: Stage, error: type[BaseException]) -> None:
-    """An exception and Ctrl-C end and remove the copy."""
+def test_nothing_remains_when_a_probe_fails(stage: Stage, error: type[BaseException]) -> None:
+    """An exception and Ctrl-C stop and remove the rehearsal copy."""
 
-    def look() -> None:
+    def probe() -> None:
         with beside(stage) as copy:
             copy.deploy(copy.current)
             raise error
 
     with pytest.raises(error):
-        look()
+        probe()
     assert traces(stage) == []
 
 
-def test_what_a_killed_gate_left_is_cleared(stage: Stage) -> None:
-    """The copy of a killed process goes, whatever runs of it; one whose gate lives stays."""
+def test_the_rehearsal_copy_of_a_killed_gate_is_removed(stage: Stage) -> None:
+    """`clear` removes the rehearsal copy of a killed process, and keeps one whose gate is running."""
     folder = paths.of(stage.environment).state / "copies" / "half-made"
     folder.mkdir(parents=True)
     with beside(stage, "alive") as alive:
         gate = subprocess.Popen(
-            (sys.executable, "-c", HOLD, str(stage.file)),
+            (sys.executable, "-c", KEEP_A_COPY, str(stage.file)),
             cwd=ROOT, env={**os.environ, **stage.variables}, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert gate.stdout is not None
@@ -169,14 +169,14 @@ def test_what_a_killed_gate_left_is_cleared(stage: Stage) -> None:
         gate.communicate()
         assert len(traces(stage)) > len(copies(stage))
         cleared = rehearsal_copy.clear(stage.environment)
-        assert sorted(name.partition("-")[0] for name in cleared) == ["half", "held"]
+        assert sorted(name.partition("-")[0] for name in cleared) == ["half", "killed"]
         eventually(lambda: all("/copies/alive-" in trace for trace in traces(stage)))
         alive.deploy(alive.current)
     assert traces(stage) == []
 
 
-def test_without_a_previous_release_a_twin_stands_in_only_when_told_so(stage: Stage) -> None:
-    """A rollback needs a release before this one."""
+def test_a_stand_in_replaces_a_missing_previous_release_only_if_allowed(stage: Stage) -> None:
+    """Without permission the missing rollback target is an error."""
     with beside(stage) as copy:
         with pytest.raises(ConfigurationError, match="there is no previous release here; deploy one"):
             copy.before()
@@ -185,17 +185,17 @@ def test_without_a_previous_release_a_twin_stands_in_only_when_told_so(stage: St
 
 
 def elsewhere(stage: Stage) -> tuple[Target, Environment]:
-    """A server that was not deployed here."""
+    """A server that was not deployed on this machine."""
     return replace(target(stage), release=None, base_url="http://192.0.2.1:8080"), stage.environment
 
 
 def without_database(stage: Stage) -> tuple[Target, Environment]:
-    """A server that needs no database."""
+    """A server without a database."""
     return target(stage), replace(stage.environment, database="none")
 
 
-def a_stranger(stage: Stage) -> tuple[Target, Environment]:
-    """A server that keeps another contract."""
+def with_another_contract(stage: Stage) -> tuple[Target, Environment]:
+    """A server that implements another contract."""
     here = stage.environment
     return target(stage), replace(here, server=replace(here.server, paths=("/healthz",)))
 
@@ -208,29 +208,31 @@ def a_stranger(stage: Stage) -> tuple[Target, Environment]:
             r"the release of http://192\.0\.2\.1:8080 cannot be observed from here: run the gate on the machine where",
         ),
         (without_database, r"has no database; set environment\.database in stage\.toml"),
-        (a_stranger, r"server\.paths in stage\.toml says that the server keeps another contract"),
+        (with_another_contract, r"server\.paths in stage\.toml declares another contract"),
     ],
 )
-def test_where_there_can_be_no_copy_the_reason_is_said(
+def test_an_impossible_rehearsal_copy_is_inconclusive_with_its_reason(
     stage: Stage, case: Callable[[Stage], tuple[Target, Environment]], message: str
 ) -> None:
-    """Inconclusive, in one line, with what would have to be otherwise; nothing is left."""
-    looked_at, environment = case(stage)
-    with pytest.raises(Inconclusive, match=message), rehearsal_copy.beside(looked_at, environment, "test"):
+    """The one-line message names the setting to change; nothing remains."""
+    server, environment = case(stage)
+    with pytest.raises(Inconclusive, match=message), rehearsal_copy.beside(server, environment, "test"):
         pass
     assert traces(stage) == []
 
 
-def test_a_full_disk_is_no_place_for_a_copy(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How much is free and how much is needed is said before anything is made."""
+def test_too_little_disk_space_for_a_rehearsal_copy_is_inconclusive(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the free and the needed space, before anything is created."""
     monkeypatch.setattr(rehearsal_copy, "_DATABASE_BYTES", 10**18)
     with pytest.raises(Inconclusive, match=r"MB are free, a rehearsal copy needs 1000000000\d+ MB"), beside(stage):
         pass
     assert traces(stage) == []
 
 
-def test_a_release_for_another_machine_has_no_copy(postgres: str) -> None:
-    """What this machine cannot execute is named."""
+def test_a_release_for_another_architecture_has_no_rehearsal_copy(postgres: str) -> None:
+    """The error names the architecture of the executable."""
     with fresh(postgres) as database, make_stage("external", DATABASE_URL=database) as made:
         made.deploy()
         release = made.status().release_dir
@@ -242,10 +244,10 @@ def test_a_release_for_another_machine_has_no_copy(postgres: str) -> None:
             pass
 
 
-def test_the_copy_is_what_looks_ask_for() -> None:
-    """What `probes` ask of a copy, `deploy` has: the type checker holds this."""
+def test_the_rehearsal_copy_implements_the_protocol_of_the_probes() -> None:
+    """`Copy` satisfies the protocol in `probes`; the type checker enforces this."""
 
-    def as_asked_for(copy: Copy) -> copy_protocol.Copy:
+    def as_protocol(copy: Copy) -> copy_protocol.Copy:
         return copy
 
-    assert callable(as_asked_for)
+    assert callable(as_protocol)

@@ -1,4 +1,4 @@
-"""Releases: from a tag or from files, in a folder that is closed and holds what it says."""
+"""Release folders, made from a tag or from files: complete, read-only and verified."""
 
 import os
 import stat
@@ -29,8 +29,8 @@ def parts(tmp_path: Path) -> tuple[Path, Path, Path]:
     return releases, project / "build" / "gaia_server", project / "migrations"
 
 
-def test_a_release_is_whole_closed_and_named_by_its_content(parts: tuple[Path, Path, Path]) -> None:
-    """The folder holds executable, migrations and description, and nobody may write to it."""
+def test_a_release_is_complete_read_only_and_named_by_its_content(parts: tuple[Path, Path, Path]) -> None:
+    """The folder contains executable, migrations and description, and is read-only."""
     releases, executable, migrations = parts
     folder = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     release = release_folder.read(folder)
@@ -46,29 +46,29 @@ def test_a_release_is_whole_closed_and_named_by_its_content(parts: tuple[Path, P
     assert [path.name for path in releases.iterdir()] == [folder.name]
 
 
-def test_a_release_is_on_the_disk_before_it_has_its_name(
+def test_a_release_is_synced_to_disk_before_its_rename(
     parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every file and folder of it, so that a power cut leaves the whole release or none; then its name."""
+    """Every file and folder is synced before the rename, so a power cut leaves a complete release or none."""
     releases, executable, migrations = parts
     synced: list[int] = []
-    named: list[bool] = []
+    renamed: list[bool] = []
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
         real(descriptor)
         synced.append(os.fstat(descriptor).st_ino)
-        named.append(any(not path.name.startswith(".") for path in releases.iterdir()))
+        renamed.append(any(not path.name.startswith(".") for path in releases.iterdir()))
 
     monkeypatch.setattr(os, "fsync", fsync)
     folder = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     assert {path.stat().st_ino for path in (folder, *folder.rglob("*"))} <= set(synced[:-1])
     assert synced[-1] == releases.stat().st_ino
-    assert named == [False] * (len(named) - 1) + [True]
+    assert renamed == [False] * (len(renamed) - 1) + [True]
 
 
 def test_other_migrations_make_another_release(parts: tuple[Path, Path, Path]) -> None:
-    """The same executable with other migrations does not change a folder that may be running."""
+    """The same executable with changed migrations gets a new folder; the existing one, which may run, is untouched."""
     releases, executable, migrations = parts
     first = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     (migrations / "001.sql").write_text("SELECT 3;")
@@ -76,8 +76,8 @@ def test_other_migrations_make_another_release(parts: tuple[Path, Path, Path]) -
     release_folder.read(first)
 
 
-def test_a_damaged_release_is_noticed_and_made_again(parts: tuple[Path, Path, Path]) -> None:
-    """An executable that is not the released one is refused; the same release can be made anew."""
+def test_a_damaged_release_is_refused_and_replaced(parts: tuple[Path, Path, Path]) -> None:
+    """A changed executable is refused; making the same release again replaces the folder."""
     releases, executable, migrations = parts
     folder = release_folder.from_worktree(releases, executable=executable, migrations=migrations)
     (folder / "gaia_server").chmod(0o755)
@@ -90,11 +90,13 @@ def test_a_damaged_release_is_noticed_and_made_again(parts: tuple[Path, Path, Pa
     assert [path.name for path in releases.iterdir()] == [folder.name]
 
 
-def test_a_tag_decides_everything(parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Executable and migrations come from the tagged commit, whatever the working tree has since become."""
+def test_a_release_of_a_tag_ignores_the_working_tree(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Executable and migrations come from the tagged commit, not from the changed working tree."""
     releases, executable, migrations = parts
     repository = migrations.parent
-    cut_tag(repository, monkeypatch)
+    create_tag(repository, monkeypatch)
     tagged = sha256(executable)
     executable.write_text("#!/bin/sh\nexit 1\n")
     (migrations / "001.sql").write_text("SELECT 3;")
@@ -107,15 +109,13 @@ def test_a_tag_decides_everything(parts: tuple[Path, Path, Path], monkeypatch: p
     assert git_command.tag_present(Tag("qa", "phase-1"))
 
 
-def test_a_tag_that_is_not_there_deploys_nothing(
-    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The name of the missing tag is said, and no folder stays."""
+def test_a_missing_tag_is_refused(parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the missing tag, and no folder remains."""
     releases, _, migrations = parts
     monkeypatch.setattr(release_folder, "ROOT", migrations.parent)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", migrations.parent)
     git(migrations.parent, "init", "--quiet")
-    with pytest.raises(ArtifactError, match="deploy/qa/phase-9: there is no such tag here"):
+    with pytest.raises(ArtifactError, match="deploy/qa/phase-9: tag not found"):
         release_folder.from_tag(releases, Tag("qa", "phase-9"))
     assert git_command.tag_present(Tag("qa", "phase-9")) is False
     assert list(releases.iterdir()) == []
@@ -124,34 +124,34 @@ def test_a_tag_that_is_not_there_deploys_nothing(
 def test_a_tag_without_an_executable_is_refused(
     parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the tagged commit lacks is named, and nothing half-made stays."""
+    """The error names the missing executable, and no folder remains."""
     releases, executable, migrations = parts
     executable.unlink()
-    cut_tag(migrations.parent, monkeypatch)
+    create_tag(migrations.parent, monkeypatch)
     with pytest.raises(ArtifactError, match="deploy/qa/phase-1 has no executable"):
         release_folder.from_tag(releases, Tag("qa", "phase-1"))
     assert list(releases.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "\n", "gaia_server\n", "c0ffee  gaia_server\n"])
-def test_a_tag_whose_digest_is_none_is_refused(
+def test_a_tag_with_an_invalid_digest_file_is_refused(
     parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    """The file that should hold it is named, with what writes it."""
+    """The error names the digest file and the command that writes it."""
     releases, executable, migrations = parts
     executable.with_name("gaia_server.sha256").write_text(text)
-    cut_tag(migrations.parent, monkeypatch)
-    with pytest.raises(ArtifactError, match=r"phase-1: build/gaia_server\.sha256 does not begin with a sha256; commit"):
+    create_tag(migrations.parent, monkeypatch)
+    with pytest.raises(ArtifactError, match=r"phase-1: build/gaia_server\.sha256 does not start with a sha256; commit"):
         release_folder.from_tag(releases, Tag("qa", "phase-1"), template=str(executable))
     assert list(releases.iterdir()) == []
 
 
-def test_what_git_refuses_is_not_taken_for_a_tag_that_is_not_there(
+def test_a_git_error_is_not_reported_as_a_missing_tag(
     parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In somebody else's repository git says what to do about it; whether the tag is there is then not known."""
+    """In another user's repository the error is git's own message, and the tag's presence is unknown."""
     releases, _, migrations = parts
-    cut_tag(migrations.parent, monkeypatch)
+    create_tag(migrations.parent, monkeypatch)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(ArtifactError, match=r"deploy/qa/phase-1: git: fatal: detected dubious ownership") as caught:
         release_folder.from_tag(releases, Tag("qa", "phase-1"))
@@ -160,8 +160,8 @@ def test_what_git_refuses_is_not_taken_for_a_tag_that_is_not_there(
     assert git_command.head() is None
 
 
-def cut_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the folder the project's repository, and tag all that is in it as qa's phase-1."""
+def create_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Initialize the folder as the project's repository, commit everything and tag it deploy/qa/phase-1."""
     monkeypatch.setattr(release_folder, "ROOT", repository)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", repository)
     git(repository, "init", "--quiet")
@@ -176,6 +176,6 @@ def commit(repository: Path) -> None:
 
 
 def git(repository: Path, *words: str) -> str:
-    """Run git and return what it says."""
+    """Run git and return its output."""
     done = subprocess.run(("git", *words), cwd=repository, check=True, capture_output=True, text=True)
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""Why it does not work: each cause made for real, found, and told with the command that mends it."""
+"""The doctor finds each real cause and names the command that fixes it."""
 
 import json
 import os
@@ -27,21 +27,21 @@ CHECKS = (
 
 
 def examine(stage: Stage) -> dict[str, Finding]:
-    """What the doctor finds, by check."""
+    """The doctor's findings, by check."""
     return {finding.check: finding for finding in doctor.examine(stage.environment)}
 
 
 def states(found: dict[str, Finding]) -> dict[str, str]:
-    """What is not as it should be."""
+    """The checks that are not "ok", with their state."""
     return {check: finding.state for check, finding in found.items() if finding.state != "ok"}
 
 
 @contextmanager
 def answering(code: int) -> Iterator[str]:
-    """A server that is healthy and answers everything else with `code`."""
+    """A server whose /health answers 200 and every other path `code`."""
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # what a WebSocket handshake insists on
+        protocol_version = "HTTP/1.1"  # required by a WebSocket handshake
 
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -53,7 +53,7 @@ def answering(code: int) -> Iterator[str]:
         do_POST = do_GET  # noqa: N815 - the name that http.server calls
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -65,8 +65,8 @@ def answering(code: int) -> Iterator[str]:
             thread.join()
 
 
-def test_the_real_server_is_well_and_then_not(stage: Stage, executable: Path) -> None:
-    """All checks hold and leave no trace; a migration that is undone and limiting switched off are both found."""
+def test_the_real_server_passes_and_then_fails_two_checks(stage: Stage, executable: Path) -> None:
+    """All checks pass and leave no rule; an undone migration and disabled limiting are both found."""
     rollout.deploy(stage.environment, artifact=executable, migrations=ROOT / "migrations")
     done = stage.gaia("doctor", str(stage.file), "--json")
     assert done.returncode == 0, done.stdout
@@ -87,7 +87,7 @@ def test_the_real_server_is_well_and_then_not(stage: Stage, executable: Path) ->
 
 
 def test_nothing_deployed_on_a_fresh_database(stage: Stage) -> None:
-    """Everything up to the server is fine or said; what hangs on the server is not looked at."""
+    """Unapplied migrations and the missing server are reported; checks that depend on the server are skipped."""
     found = examine(stage)
     assert states(found) == {
         "migrations applied": "wrong",
@@ -102,21 +102,21 @@ def test_nothing_deployed_on_a_fresh_database(stage: Stage) -> None:
 
 
 def test_a_missing_database_and_a_taken_port_are_named(stage: Stage) -> None:
-    """The database's name goes into the command; the stranger on the port is named, with its pid."""
+    """The fix names the database; the process that listens on the port is named with its pid."""
     stage.variables["DATABASE_URL"] = stage.variables["DATABASE_URL"].replace("/t_", "/no_")
     name = conninfo_to_dict(stage.variables["DATABASE_URL"])["dbname"]
     with socket.create_server(("127.0.0.1", stage.environment.port)):
         found = examine(stage)
-    assert found["database exists"].finding == f"there is no database {name}"
+    assert found["database exists"].finding == f"database {name} does not exist"
     assert str(found["database exists"].mend).startswith("createdb -h /")
     assert str(found["database exists"].mend).endswith(f" -U postgres {name}")
     assert found["migrations applied"].state == "unknown"
     assert f"(pid {os.getpid()})" in found["port"].finding
-    assert found["port"].mend == f"kill {os.getpid()}, if it may go; else export PORT=..."
+    assert found["port"].mend == f"kill {os.getpid()}, if it is not needed; else export PORT=..."
 
 
-def test_a_database_that_does_not_answer_is_said_without_its_password(stage: Stage) -> None:
-    """Nor does the missing variable go unnoticed. For people one line per check, and exit code 1."""
+def test_an_unreachable_database_is_reported_without_its_password(stage: Stage) -> None:
+    """The table has one line per check, a missing variable is reported too, and the exit code is 1."""
     text = stage.file.read_text().replace("[environment.", 'required = ["ADMIN_TOKEN"]\n[environment.')
     stage.file.write_text(text)
     url = "postgresql://gaia:canary-9a2@127.0.0.1:1/x"
@@ -133,33 +133,33 @@ def test_a_database_that_does_not_answer_is_said_without_its_password(stage: Sta
 
 
 @pytest.mark.parametrize(
-    ("code", "why", "mend"),
+    ("code", "hint", "mend"),
     [
         (403, "/ws/admin/quotas: the upgrade was refused with 403", "export ADMIN_TOKEN=..."),
-        (400, "refused with 400; a proxy in between must pass Upgrade and Connection", "curl -i {url}/health"),
+        (400, "refused with 400; a proxy in between must forward Upgrade and Connection", "curl -i {url}/health"),
     ],
 )
-def test_a_refused_upgrade_is_told_with_its_reason(stage: Stage, code: int, why: str, mend: str) -> None:
-    """A server that is healthy, but neither lets us connect nor make a rule."""
+def test_a_refused_upgrade_is_reported_with_its_reason(stage: Stage, code: int, hint: str, mend: str) -> None:
+    """A healthy server that refuses the WebSocket and the temporary rule gets a finding for each."""
     with answering(code) as url:
         stage.file.write_text(stage.file.read_text().replace("[environment.", f'base_url = "{url}"\n[environment.'))
         found = examine(stage)
         assert found["server answers"].state == "ok"
-        assert found["WebSocket upgrade"].finding.endswith(why)
+        assert found["WebSocket upgrade"].finding.endswith(hint)
         assert found["WebSocket upgrade"].mend == mend.format(url=url)
         assert found["rate limiting enforced"].state == "wrong"
-        assert f"answers {code}, so it cannot be tried" in found["rate limiting enforced"].finding
+        assert f"answers {code}, so limiting cannot be tested" in found["rate limiting enforced"].finding
 
 
-def test_an_embedded_database_that_rests_is_told(embedded_stage: Stage) -> None:
-    """On this machine a deployment brings it up."""
+def test_a_stopped_embedded_database_is_reported(embedded_stage: Stage) -> None:
+    """The fix is a deployment, which starts it."""
     found = examine(embedded_stage)
-    assert found["database connection"].finding == "the embedded PostgreSQL rests"
+    assert found["database connection"].finding == "the embedded PostgreSQL is not running"
     assert found["database connection"].mend == "gaia deploy stage"
 
 
-def test_who_listens_is_known_by_pid() -> None:
-    """On a port that nobody has there is nobody."""
+def test_listeners_of_a_port_are_found_by_pid() -> None:
+    """A port in use gives the pid of its process, a free port nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert set(doctor.listeners(server.getsockname()[1])) == {os.getpid()}
     assert doctor.listeners(free_port()) == {}

@@ -1,4 +1,4 @@
-"""The ledger as people read it: one entry per thing that happened."""
+"""The history: one entry per deployment, gate, tag change and sign-off."""
 
 import json
 
@@ -19,48 +19,51 @@ def line(second: int, step: str, event: str, **facts: str) -> dict[str, str]:
 
 
 def test_the_records_of_a_deployment_are_one_entry() -> None:
-    """From its beginning to its end, with the commit that one of its steps names."""
-    told = [
+    """The entry spans the first to the last record and takes the commit from one of the steps."""
+    records = [
         line(0, "deployment", "begun", deployment="d1", kind="deploy"),
         line(1, "artifact", "made", deployment="d1", commit="c" * 40),
         line(1, "deploy", "ended", deployment="d1"),
         line(2, "deployment", "ended", deployment="d1"),
     ]
     at = "2026-02-26T10:00:00.250Z"
-    assert history.entries(told, "qa") == [Entry(at, "deploy", "phase-1", "ended", 2.0, BY, "c" * 40, None)]
-    assert history.entries(told, "dev") == []
+    assert history.entries(records, "qa") == [Entry(at, "deploy", "phase-1", "ended", 2.0, BY, "c" * 40, None)]
+    assert history.entries(records, "dev") == []
 
 
-def test_a_failed_deployment_says_which_step_and_why() -> None:
-    """The cause is said once, with the step it belongs to."""
-    told = [
+def test_a_failed_deployment_names_step_and_cause() -> None:
+    """The entry gives the cause once, with the failed step."""
+    records = [
         line(0, "deployment", "begun", deployment="d1"),
         line(1, "prepare", "failed", deployment="d1", why="the disk is full"),
         line(1, "deployment", "failed", deployment="d1", why="the disk is full"),
     ]
-    [entry] = history.entries(told, "qa")
+    [entry] = history.entries(records, "qa")
     assert (entry.outcome, entry.why) == ("failed", "prepare: the disk is full")
 
 
-def test_what_did_not_end_is_open_or_interrupted() -> None:
-    """Two deployments that were killed: the next one noticed the first."""
-    told = [
+def test_an_unfinished_deployment_is_open_or_interrupted() -> None:
+    """The next deployment records a killed one as interrupted; one without a closing record is open."""
+    records = [
         line(0, "deployment", "begun", deployment="d1"),
         line(3, "deployment", "interrupted", deployment="d1"),
         line(3, "deployment", "begun", deployment="d2"),
     ]
-    assert [(one.outcome, one.took_s) for one in history.entries(told, "qa")] == [("interrupted", 3.0), ("open", None)]
+    assert [(one.outcome, one.took_s) for one in history.entries(records, "qa")] == [
+        ("interrupted", 3.0),
+        ("open", None),
+    ]
 
 
-def test_tags_gates_and_sign_offs_stand_between_the_deployments() -> None:
-    """Each is an entry of its own; the person counts, not the account."""
-    told = [
+def test_tags_gates_and_sign_offs_are_entries() -> None:
+    """Each record is an entry; a sign-off names the person, not the account."""
+    records = [
         line(0, "tag", "new", commit="c" * 40),
         line(1, "gate", "pass", evidence="/reports/qa/1"),
         line(2, "sign-off", "pass", evidence="/reports/qa/1", name="Ada"),
         line(3, "tag", "deleted", commit="c" * 40),
     ]
-    shown = [(one.what, one.outcome, one.by, one.why) for one in history.entries(told, "qa")]
+    shown = [(one.what, one.outcome, one.by, one.why) for one in history.entries(records, "qa")]
     assert shown == [
         ("tag", "new", BY, None),
         ("gate", "pass", BY, "/reports/qa/1"),
@@ -69,8 +72,8 @@ def test_tags_gates_and_sign_offs_stand_between_the_deployments() -> None:
     ]
 
 
-def test_the_command_shows_what_happened(stage: Stage) -> None:
-    """A real deployment, for people as columns and for programs as JSON; no ledger is no history."""
+def test_the_history_command_shows_deployments_and_gates(stage: Stage) -> None:
+    """The command prints columns, or JSON with --json; without a ledger the history is empty."""
     assert json.loads(stage.gaia("history", str(stage.file), "--json").stdout) == []
     stage.deploy()
     deployment_ledger.note(
@@ -86,11 +89,11 @@ def test_the_command_shows_what_happened(stage: Stage) -> None:
     assert second.split()[-1] == "/reports/1"
 
 
-def test_the_last_word_on_a_tag_counts(stage: Stage) -> None:
-    """New, deleted, new again: it is there; of a tag that nobody watches nothing is known."""
+def test_the_last_tag_event_determines_its_presence(stage: Stage) -> None:
+    """A tag is present after "new", absent after "deleted", and unknown without a record."""
     ledger = paths.of(stage.environment).ledger
     assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is None
-    for event, there in (("new", True), ("deleted", False), ("new", True), ("warning", True)):
+    for event, present in (("new", True), ("deleted", False), ("new", True), ("warning", True)):
         deployment_ledger.note(ledger, "stage", "phase-1", "tag", event)
-        assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is there
+        assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is present
     assert [record["event"] for record in jsonl.read(ledger)] == ["new", "deleted", "new", "warning"]

@@ -1,4 +1,4 @@
-"""Telling people: to a real HTTP server, without secrets; and nothing breaks when nobody listens."""
+"""Notifications reach a real HTTP server without secrets; a failed one breaks nothing."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ from gaia_checks.errors import Busy, NotReady
 from tests.deploy.stage import Stage
 from tests.support.forge import forge
 
-# one of Apprise's hundred services imports what Python 3.13 no longer has
+# one of Apprise's services imports a module that Python 3.13 removed
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 TOKEN = "canary-4d7"
@@ -28,7 +28,7 @@ TOKEN = "canary-4d7"
 
 @dataclass
 class Inbox:
-    """Where messages arrive."""
+    """The received messages."""
 
     url: str
     messages: list[dict[str, str]] = field(default_factory=list)
@@ -36,34 +36,34 @@ class Inbox:
 
 @pytest.fixture
 def inbox() -> Iterator[Inbox]:
-    """A server that takes what Apprise sends as JSON."""
+    """An HTTP server that records the JSON that Apprise posts."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            found.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        found = Inbox(f"json://127.0.0.1:{server.server_port}/{TOKEN}")
+        received = Inbox(f"json://127.0.0.1:{server.server_port}/{TOKEN}")
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield found
+            yield received
         finally:
             server.shutdown()
             thread.join()
 
 
 def environment(folder: Path, **variables: str) -> Environment:
-    """An environment that names the variable of its alerts."""
+    """An environment whose `alerts` names the variable TELL."""
     file = folder / "there.toml"
     file.write_text('[environment]\nstage = "qa"\ndatabase = "external"\nhost = "127.0.0.1"\nalerts = "TELL"\n')
-    places_of = {"GAIA_HOME": str(folder / "home"), "GAIA_LOG_DIR": str(folder / "log")}
-    return environments.load(str(file), variables={**places_of, **variables})
+    folders = {"GAIA_HOME": str(folder / "home"), "GAIA_LOG_DIR": str(folder / "log")}
+    return environments.load(str(file), variables={**folders, **variables})
 
 
 def recorded(there: Environment) -> list[tuple[str, str | None]]:
@@ -72,8 +72,8 @@ def recorded(there: Environment) -> list[tuple[str, str | None]]:
     return [(line["event"], line.get("why")) for line in lines if line["step"] == "alert"]
 
 
-def test_what_people_are_told_is_short_and_complete() -> None:
-    """Success says where it serves; failure says step and cause, and ends with the log."""
+def test_messages_name_url_or_step_and_cause() -> None:
+    """A success names the URL; a failure names step and cause, and ends with the log."""
     assert notify.succeeded("qa", "phase-1", "http://127.0.0.1:8080") == notify.Message(
         "qa: phase-1 deployed", "phase-1 serves at http://127.0.0.1:8080", good=True
     )
@@ -82,13 +82,13 @@ def test_what_people_are_told_is_short_and_complete() -> None:
     )
 
 
-def test_a_failed_deployment_is_told_with_step_cause_and_log(stage: Stage, inbox: Inbox) -> None:
-    """A real deployment by tag that crashes, told by the command line; the secrets in its log are not."""
+def test_a_failed_deployment_is_notified_with_step_cause_and_log(stage: Stage, inbox: Inbox) -> None:
+    """`gaia deploy` notifies of a real crash, with the secrets in the log excerpt redacted."""
     stage.file.write_text(stage.file.read_text().replace("[environment.", 'alerts = "TELL"\n[environment.'))
     origin = forge(stage.folder / "forge")
     origin.fake("1", behaviour="crash")
     origin.tag("deploy/stage/phase-1")
-    secrets = {"TELL": inbox.url, "ADMIN_TOKEN": "configuration"}  # a word of the server's last ones
+    secrets = {"TELL": inbox.url, "ADMIN_TOKEN": "configuration"}  # a word of the server's last log line
     done = stage.gaia("deploy", str(stage.file), "phase-1", GIT_DIR=str(origin.bare), **secrets)
     assert done.returncode == 1
     [message] = inbox.messages
@@ -103,8 +103,8 @@ def test_a_failed_deployment_is_told_with_step_cause_and_log(stage: Stage, inbox
     assert not [path for path in paths.of(stage.environment).ledger.parent.glob("*.log") if TOKEN in path.read_text()]
 
 
-def test_a_rollback_is_told(stage: Stage, inbox: Inbox) -> None:
-    """The release before serves again, and people know it."""
+def test_a_rollback_is_notified(stage: Stage, inbox: Inbox) -> None:
+    """`gaia rollback` notifies that the previous release is back."""
     stage.file.write_text(stage.file.read_text().replace("[environment.", 'alerts = "TELL"\n[environment.'))
     for version in ("1", "2"):
         stage.deploy(version)
@@ -113,8 +113,8 @@ def test_a_rollback_is_told(stage: Stage, inbox: Inbox) -> None:
     assert [message["title"] for message in inbox.messages] == ["stage: the previous release is back"]
 
 
-def test_a_deployment_that_went_well_is_told(tmp_path: Path, inbox: Inbox) -> None:
-    """Several URLs stand in the variable, apart by spaces; each gets the message."""
+def test_a_successful_deployment_is_notified(tmp_path: Path, inbox: Inbox) -> None:
+    """Every URL in the space-separated variable receives the message."""
     there = environment(tmp_path, TELL=f"{inbox.url} {inbox.url}/second", PORT="8123")
     with notify.told(there, "phase-1"):
         pass
@@ -123,8 +123,8 @@ def test_a_deployment_that_went_well_is_told(tmp_path: Path, inbox: Inbox) -> No
     assert recorded(there) == [("sent", None)]
 
 
-def test_a_step_that_failed_earlier_is_not_blamed(tmp_path: Path, inbox: Inbox) -> None:
-    """What fails before the ledger is opened is the validation, whatever stands there from before."""
+def test_an_earlier_failure_in_the_ledger_is_ignored(tmp_path: Path, inbox: Inbox) -> None:
+    """A failure before the first record is reported as "validate", whatever earlier records say."""
     there = environment(tmp_path, TELL=inbox.url)
     ledger = paths.of(there).ledger
     ledger.parent.mkdir(parents=True)
@@ -132,27 +132,27 @@ def test_a_step_that_failed_earlier_is_not_blamed(tmp_path: Path, inbox: Inbox) 
     jsonl.append(ledger, {**old, "event": "failed"})
     with pytest.raises(NotReady), notify.told(there, "phase-1"):
         raise NotReady("no")
-    assert inbox.messages[0]["message"] == "Step: validate\nCause: no\n\nThe server's log says nothing."
+    assert inbox.messages[0]["message"] == "Step: validate\nCause: no\n\nThe server's log is empty."
 
 
-def test_the_step_of_a_rollback_that_failed_is_told(tmp_path: Path, inbox: Inbox) -> None:
-    """The ledger knows the phase that it went back to, the command line only that it is the previous one."""
+def test_the_failed_step_of_a_rollback_is_notified(tmp_path: Path, inbox: Inbox) -> None:
+    """The step is found although the ledger names the phase and the command only "the previous release"."""
     there = environment(tmp_path, TELL=inbox.url)
     paths.prepare(paths.of(there))
     with pytest.raises(NotReady), notify.told(there, "the previous release", done="is back"):
-        go_back(there)
+        fail_rollback(there)
     assert inbox.messages[0]["message"].startswith("Step: deploy\nCause: no\n")
 
 
-def go_back(there: Environment) -> None:
-    """Begin a rollback whose server does not become ready."""
-    told = deployment.begin(there, "rollback", "phase-1", None)
-    with told.step(Checkpoint.DEPLOY):
+def fail_rollback(there: Environment) -> None:
+    """Start a rollback whose server does not become ready."""
+    rollback = deployment.begin(there, "rollback", "phase-1", None)
+    with rollback.step(Checkpoint.DEPLOY):
         raise NotReady("no")
 
 
-def test_who_waits_for_its_turn_alarms_nobody(tmp_path: Path, inbox: Inbox) -> None:
-    """Nothing was tried while another command held the lock, and the watch asks again every few seconds."""
+def test_a_busy_environment_sends_no_notification(tmp_path: Path, inbox: Inbox) -> None:
+    """Busy is neither sent nor recorded: nothing was attempted, and the watch retries every few seconds."""
     there = environment(tmp_path, TELL=inbox.url)
     with pytest.raises(Busy), notify.told(there, "phase-1"):
         raise Busy("there: busy")
@@ -160,10 +160,10 @@ def test_who_waits_for_its_turn_alarms_nobody(tmp_path: Path, inbox: Inbox) -> N
     assert recorded(there) == []
 
 
-def test_a_ledger_that_cannot_be_written_keeps_nobody_from_being_told(tmp_path: Path, inbox: Inbox) -> None:
-    """The message is sent, and the deployment's own error is not replaced."""
+def test_an_unwritable_ledger_does_not_prevent_a_notification(tmp_path: Path, inbox: Inbox) -> None:
+    """Without a writable ledger the message is sent, and the deployment's own error propagates."""
     there = environment(tmp_path, TELL=inbox.url)
-    (tmp_path / "log").write_text("a file stands in the way")
+    (tmp_path / "log").write_text("a file instead of a folder")
     with pytest.raises(NotReady), notify.told(there, "phase-1"):
         raise NotReady("no")
     assert [message["title"] for message in inbox.messages] == ["there: phase-1 failed"]
@@ -178,7 +178,7 @@ def test_a_ledger_that_cannot_be_written_keeps_nobody_from_being_told(tmp_path: 
     ],
 )
 def test_a_message_that_cannot_be_sent_is_recorded_and_breaks_nothing(tmp_path: Path, urls: str, why: str) -> None:
-    """The deployment goes on; the ledger says why nobody was told, without the URL's token."""
+    """The deployment continues; the ledger records the reason, without the URL's token."""
     there = environment(tmp_path, TELL=urls)
     with notify.told(there, "phase-1"):
         pass
@@ -188,8 +188,8 @@ def test_a_message_that_cannot_be_sent_is_recorded_and_breaks_nothing(tmp_path: 
     assert TOKEN not in paths.of(there).ledger.read_text()
 
 
-def test_without_the_key_nobody_is_told(tmp_path: Path) -> None:
-    """An environment that names no variable sends nothing and records nothing."""
+def test_without_alerts_nothing_is_sent(tmp_path: Path) -> None:
+    """An environment without the key `alerts` sends nothing and records nothing."""
     there = environments.load("qa", variables={"GAIA_LOG_DIR": str(tmp_path)})
     assert not notify.tell(there, "phase-1", notify.succeeded("qa", "phase-1", ""))
     assert not list(tmp_path.iterdir())

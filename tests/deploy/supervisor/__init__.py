@@ -1,1 +1,1 @@
-"""Tests of gaia_checks.deploy.supervisor.supervisor."""
+"""Tests of gaia_checks.deploy.supervisor."""

@@ -1,10 +1,10 @@
-"""The back-off of a server that crashes."""
+"""The back-off between restarts of a crashed server."""
 
 from gaia_checks.deploy.supervisor import backoff
 
 
-def test_back_off_grows_to_a_limit_and_forgets() -> None:
-    """0.1 s, doubling, at most 30 s; a minute of running makes the next crash the first again."""
+def test_back_off_doubles_to_a_limit_and_resets() -> None:
+    """The delay starts at 0.1 s and doubles up to 30 s; 60 s of uptime reset the count."""
     assert [backoff.delay_s(n) for n in (1, 2, 3, 10, 10_000)] == [0.1, 0.2, 0.4, 30, 30]
-    assert backoff.crashes_in_a_row(4, uptime_s=59) == 5
-    assert backoff.crashes_in_a_row(4, uptime_s=60) == 1
+    assert backoff.consecutive_crashes(4, uptime_s=59) == 5
+    assert backoff.consecutive_crashes(4, uptime_s=60) == 1

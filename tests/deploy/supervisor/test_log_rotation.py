@@ -9,7 +9,7 @@ from gaia_checks.deploy.supervisor import log_rotation
 
 
 def test_rotation_loses_no_line_and_keeps_the_writers_descriptor(tmp_path: Path) -> None:
-    """What was written moves to .1, what is written afterwards starts the file anew, older files move up."""
+    """The content moves to .1 and older files move up; later lines go to the emptied file."""
     log = tmp_path / "server.log"
     with log.open("a") as writer:
         for number in range(log_rotation.KEPT + 3):
@@ -25,10 +25,8 @@ def test_rotation_loses_no_line_and_keeps_the_writers_descriptor(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == log_rotation.KEPT + 1
 
 
-def test_a_rotation_for_which_the_disk_is_too_full_moves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is tried again and again: each time an older file would be lost."""
+def test_a_rotation_on_a_full_disk_moves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed rotation keeps every file, because each retry would drop another one."""
     log, kept = tmp_path / "server.log", tmp_path / "server.log.1"
     log.write_text("now\n")
     kept.write_text("before\n")
@@ -42,8 +40,8 @@ def test_a_rotation_for_which_the_disk_is_too_full_moves_nothing(
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {log.name: "now\n", kept.name: "before\n"}
 
 
-def test_the_last_line_is_of_this_start_only(tmp_path: Path) -> None:
-    """An earlier process's last words are not this one's."""
+def test_the_last_line_is_searched_from_the_offset(tmp_path: Path) -> None:
+    """Lines before the offset, of an earlier process, are ignored."""
     log = tmp_path / "server.log"
     log.write_text("old\n")
     assert log_rotation.last_line(log, 4) == ""

@@ -1,5 +1,6 @@
-"""A stranger's binary, which takes no sockets and has no database, by the same commands; its artifacts by digest."""
+"""A foreign server, without hand-over and database, is deployed by the same commands; artifacts by digest."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -13,7 +14,7 @@ from gaia_checks import files
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.errors import ArtifactError
-from tests.deploy import stranger
+from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, kill, lines
 
@@ -22,7 +23,7 @@ SERVER = '[server]\nhandover = false\npaths = ["/healthz"]\n'
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project whose tags hold a stranger's binary and no migration."""
+    """A project whose tags contain a foreign server and no migration."""
     monkeypatch.setattr(release_folder, "ROOT", tmp_path)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", tmp_path)
     (tmp_path / "migrations").mkdir()
@@ -34,20 +35,20 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """A place without a database."""
+    """A test environment without a database."""
     with make_stage("none", server=SERVER) as made:
         yield made
 
 
 def git(folder: Path, *words: str) -> None:
-    """Run git as somebody."""
+    """Run git with a test identity."""
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     subprocess.run(("git", *identity, *words), cwd=folder, check=True, capture_output=True)
 
 
 def tag(repository: Path, stage: Stage, version: str, *, content: bool = True) -> Path:
-    """Tag a version: the binary itself, or its digest alone; return the binary."""
-    executable = stranger.build(stage.folder, version)
+    """Tag a version with the binary, or only its digest; return the binary."""
+    executable = foreign_server.build(stage.folder, version)
     if content:
         (repository / "build" / "gaia_server").write_bytes(executable.read_bytes())
     else:
@@ -58,17 +59,17 @@ def tag(repository: Path, stage: Stage, version: str, *, content: bool = True) -
     return executable
 
 
-def test_a_strangers_binary_is_deployed_swapped_restarted_and_rolled_back(repository: Path, stage: Stage) -> None:
-    """The same commands, with the outage of each stop-and-start said and in the ledger."""
+def test_a_foreign_server_is_deployed_swapped_restarted_and_rolled_back(repository: Path, stage: Stage) -> None:
+    """The commands work as usual; output and ledger give the outage of each stop-and-start."""
     tag(repository, stage, "1")
     tag(repository, stage, "2")
-    said: list[str] = []
-    rollout.deploy(stage.environment, phase="phase-1", say=said.append)
+    log: list[str] = []
+    rollout.deploy(stage.environment, phase="phase-1", say=log.append)
     assert stage.text("/healthz") == "version 1\n"
-    status = rollout.deploy(stage.environment, phase="phase-2", say=said.append)
+    status = rollout.deploy(stage.environment, phase="phase-2", say=log.append)
     assert stage.text("/healthz") == "version 2\n"
     assert status.tag_present
-    assert said[-1].endswith(" ms without a server")
+    assert re.search(r", after an outage of \d+ ms$", log[-1])
     assert status.process is not None
     kill(status.process.pid)
     eventually(lambda: stage.status().restarts == 1 and stage.status().state == "running")
@@ -83,8 +84,8 @@ def test_a_strangers_binary_is_deployed_swapped_restarted_and_rolled_back(reposi
     assert stage.status().tag_present is False
 
 
-def test_a_tag_that_moves_during_a_deployment_does_not_move_it(repository: Path, stage: Stage) -> None:
-    """What was read first is deployed; the next deployment takes the tag where it is then."""
+def test_a_tag_moved_during_a_deployment_does_not_change_it(repository: Path, stage: Stage) -> None:
+    """The commit read first is deployed; the next deployment reads the moved tag."""
     first = tag(repository, stage, "1")
 
     def move(text: str) -> None:
@@ -101,7 +102,7 @@ def test_a_tag_that_moves_during_a_deployment_does_not_move_it(repository: Path,
 
 
 def test_the_same_files_under_another_tag_are_another_release(repository: Path, stage: Stage) -> None:
-    """What runs is known by the phase and the commit that were asked for last, though not a byte differs."""
+    """The status names the phase and commit deployed last, even with identical files."""
     tag(repository, stage, "1")
     first = rollout.deploy(stage.environment, phase="phase-1")
     (repository / "NOTES").write_text("no part of a release\n")
@@ -119,26 +120,22 @@ def test_the_same_files_under_another_tag_are_another_release(repository: Path, 
     assert rollout.deploy(stage.environment, phase="phase-2").process == named.process
 
 
-def test_a_binary_comes_from_where_the_environment_says_and_must_be_the_tagged_one(
-    repository: Path, stage: Stage
-) -> None:
-    """From a path or a URL; another digest, and a place that is away, deploy nothing."""
-    shelf = repository / "shelf"
-    shelf.mkdir()
-    handler = partial(Quiet, directory=str(shelf))
+def test_a_binary_comes_from_the_configured_location_and_must_match_the_tag(repository: Path, stage: Stage) -> None:
+    """A path and a URL work; a wrong digest and an unreachable location deploy nothing."""
+    store = repository / "shelf"
+    store.mkdir()
+    handler = partial(Quiet, directory=str(store))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        for version, place in (("1", str(shelf)), ("2", f"http://127.0.0.1:{server.server_port}")):
+        for version, location in (("1", str(store)), ("2", f"http://127.0.0.1:{server.server_port}")):
             binary = tag(repository, stage, version, content=False)
-            (shelf / files.sha256(binary)).write_bytes(binary.read_bytes())
-            take_from(stage, f"{place}/{{sha256}}")
+            (store / files.sha256(binary)).write_bytes(binary.read_bytes())
+            set_artifact(stage, f"{location}/{{sha256}}")
             rollout.deploy(stage.environment, phase=f"phase-{version}")
             assert stage.text("/healthz") == f"version {version}\n"
         binary = tag(repository, stage, "3", content=False)
-        (shelf / files.sha256(binary)).write_bytes(b"something else")
-        with pytest.raises(
-            ArtifactError, match=r"its sha256 is \w+, but the tag names \w+; put the right file there; "
-        ):
+        (store / files.sha256(binary)).write_bytes(b"something else")
+        with pytest.raises(ArtifactError, match=r"its sha256 is \w+, but the tag names \w+; replace the file; "):
             rollout.deploy(stage.environment, phase="phase-3")
         server.shutdown()
     with pytest.raises(ArtifactError, match=r"http://127\.0\.0\.1:\d+/\w+: .*refused; phase-2-\w+ serves$"):
@@ -146,14 +143,14 @@ def test_a_binary_comes_from_where_the_environment_says_and_must_be_the_tagged_o
     assert stage.text("/healthz") == "version 2\n"
 
 
-def take_from(stage: Stage, template: str) -> None:
-    """Let the environment file say where the binary of a tag is."""
+def set_artifact(stage: Stage, template: str) -> None:
+    """Set the location of the artifacts in the environment file."""
     text = stage.file.read_text().partition("artifact = ")[0]
     stage.file.write_text(f'{text}artifact = "{template}"\n')
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
+    """Serve a folder without logging."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

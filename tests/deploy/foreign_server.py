@@ -1,14 +1,14 @@
-"""A real binary that knows nothing of gaia, compiled from stranger.c."""
+"""A foreign server: a real binary that implements none of the contract, compiled from foreign_server.c."""
 
 import subprocess
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("stranger.c")
+SOURCE = Path(__file__).with_name("foreign_server.c")
 
 
 def build(folder: Path, version: str, *flags: str) -> Path:
-    """Compile it; every version and flag has a digest of its own."""
-    target = folder / f"stranger-{version}{''.join(flags)}"
+    """Compile the server; the digest differs per version and flags."""
+    target = folder / f"foreign-{version}{''.join(flags)}"
     if not target.exists():
         words = ("cc", "-O1", "-Wall", "-Werror", "-D_GNU_SOURCE", f'-DVERSION="{version}"', *flags)
         subprocess.run((*words, "-o", str(target), str(SOURCE)), check=True)

@@ -1,9 +1,9 @@
-/* A stranger's server: it knows nothing of gaia, answers GET /healthz, and ends on SIGTERM.
+/* A foreign server: it implements none of the contract, answers GET /healthz, and exits on SIGTERM.
  *
- * -DVERSION='"1"'   what it says it is
+ * -DVERSION='"1"'   the version that it reports
  * -DHANDOVER        it takes listening sockets by LISTEN_FDS; else it binds PORT
  * -DSTUBBORN        it ignores SIGTERM
- * -DCRASH           it ends before it listens
+ * -DCRASH           it exits before it listens
  * -DDEAF            it never answers
  * -DSICK            /healthz is not found
  */
@@ -30,7 +30,7 @@ static int bound(void) {
     at.sin_port = htons((unsigned short)atoi(getenv("PORT")));
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 128)) {
-        perror("stranger: cannot listen");
+        perror("foreign server: cannot listen");
         exit(1);
     }
     return fd;
@@ -50,7 +50,7 @@ static void answer(int client) {
         int length = snprintf(reply, sizeof reply,
             "HTTP/1.1 %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
             known ? "200 OK" : "404 Not Found", strlen(body), body);
-        if (write(client, reply, (size_t)length) < 0) perror("stranger: write");
+        if (write(client, reply, (size_t)length) < 0) perror("foreign server: write");
     }
     shutdown(client, SHUT_WR);
     close(client);
@@ -60,7 +60,7 @@ int main(void) {
     struct pollfd sockets[2];
     nfds_t count = 0;
 #ifdef CRASH
-    fputs("stranger: the configuration is not to my liking\n", stderr);
+    fputs("foreign server: the configuration is not to my liking\n", stderr);
     return 3;
 #endif
 #ifdef DEAF
