@@ -59,7 +59,7 @@ def judge(delay_s: float, rate_per_s: float, window_s: float) -> CriterionVerdic
         try:
             run.run(
                 target, Path(name), rate_per_s=rate_per_s, window_s=window_s,
-                say=lambda text: print(text, file=sys.stderr), ended=lambda: False, locustfile=SMOKE,
+                log=lambda text: print(text, file=sys.stderr), cancelled=lambda: False, locustfile=SMOKE,
             )  # fmt: skip
         finally:
             server.terminate()

@@ -1,11 +1,12 @@
-"""How often the gate's statistics err, by simulated services of known quality: `make bench-statistics`, about 10 min.
+"""Error rates of the gate's statistics, from simulated services of known quality: `make bench-statistics`, ~10 min.
 
-A service goes wrong in a known share of its requests: one by one, or in bursts of consecutive arrivals. Each run of
-it is judged as the gate does: at the nominal end of the load, then at the two extensions while it is undecided. Only
-the requests are drawn; everything else are the gate's own functions and criteria.toml's own numbers.
+A known share of a service's requests fails: one by one, or in bursts of consecutive arrivals. Each run is judged as the
+gate does: at the nominal end of the load, then at each extension while it is undecided. Only the requests are
+simulated; everything else uses the gate's own functions and the numbers in criteria.toml.
 """
 
 import argparse
+import bisect
 import math
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -25,10 +26,13 @@ from gaia_checks.model import State
 BLOCK_S = 10
 BURSTS = (1, 10, 30, 100)
 TWO_HOURS = {"load": {"max_window_s": 7200, "failing_burst_s": 1}}
-"""What an environment file may ask for in place of criteria.toml's half an hour."""
+"""Overrides that an environment file may set in place of criteria.toml's half hour."""
 
-LESS = (("no bursts expected", 1), ("bursts of 10", 10))
-"""What less could be expected, in arrivals, and what of it would come."""
+WEAKER = (("no bursts expected", 1), ("bursts of 10", 10))
+"""Weaker burst assumptions, in arrivals, to show their error rates."""
+
+REHEARSAL: dict[str, Any] = {"ends_s": ends_s(48, 68), "rate_per_s": 150.0, "grid_s": 2.0}
+"""The two looks of environments/local.toml. A rehearsal assumes no bursts."""
 
 SEED = 20261123
 
@@ -37,20 +41,24 @@ _SPREAD = 0.5  # of the logarithm of a latency, lognormal as service times rough
 
 @dataclass(frozen=True)
 class Promise:
-    """What is promised of every request, and how it is looked at."""
+    """The share of good requests that is promised, and when the load is judged."""
 
     name: str
     promised: float  # share of requests that must be good
-    burst: float  # so many requests may go wrong together
+    burst: float  # number of requests that may fail together
     ends_s: tuple[float, ...]
     rate_per_s: float
+    grid_s: float = BLOCK_S  # failures are simulated per interval of this length; it divides BLOCK_S
 
     def judge(self, wrong: Any) -> tuple[State, float]:
-        """Judge the requests that went wrong in each block, look after look; return the verdict and its time."""
-        requests = np.full(len(wrong), self.rate_per_s * BLOCK_S)
-        blocks: Any = np.column_stack((requests, np.minimum(wrong, requests)))
+        """Judge the failed requests of each grid interval, look after look; return the verdict and its time."""
+        ends = [int(end_s / self.grid_s) for end_s in self.ends_s]
+        starts = sorted({*range(0, len(wrong), int(BLOCK_S / self.grid_s)), *ends[:-1]})  # the gate's own blocks
+        requests = np.full(len(wrong), self.rate_per_s * self.grid_s)
+        grid: Any = np.column_stack((requests, np.minimum(wrong, requests)))
+        blocks: Any = np.add.reduceat(grid, starts)
         for number, end_s in enumerate(self.ends_s):
-            sample = Sample.of(blocks[: int(end_s / BLOCK_S)], self.burst)
+            sample = Sample.of(blocks[: bisect.bisect_left(starts, ends[number])], self.burst)
             alphas = Look(self.ends_s, number, rehearsal=False).alphas(sample.n, self.promised, self.burst)
             if sample.lower(alphas[0]) >= self.promised:
                 return State.PASS, end_s
@@ -61,14 +69,14 @@ class Promise:
 
 @dataclass(frozen=True)
 class Service:
-    """How often its requests go wrong, and how many at a time."""
+    """The share of its requests that fail, and how many fail at a time."""
 
     name: str
     share: float
     burst: int = 1
 
     def draw(self, chance: np.random.Generator, blocks: int, requests: int) -> Any:
-        """Return how many requests went wrong in each block. A burst may reach into the next one."""
+        """Return the number of failed requests in each block. A burst may extend into the next block."""
         if self.burst == 1:
             return chance.binomial(requests, self.share, blocks)
         starts = chance.integers(0, blocks * requests, chance.poisson(blocks * requests * self.share / self.burst))
@@ -80,7 +88,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Rates:
-    """How the runs of one service ended."""
+    """The outcomes of the runs of one service."""
 
     passed: float
     failed: float
@@ -88,9 +96,9 @@ class Rates:
 
 
 def simulate(promise: Promise, service: Service, runs: int, seed: int = SEED) -> Rates:
-    """Judge so many runs of a service."""
+    """Simulate and judge `runs` runs of a service."""
     chance = np.random.default_rng([seed, service.burst])
-    blocks, requests = int(promise.ends_s[-1] / BLOCK_S), int(promise.rate_per_s * BLOCK_S)
+    blocks, requests = int(promise.ends_s[-1] / promise.grid_s), int(promise.rate_per_s * promise.grid_s)
     ended = [promise.judge(service.draw(chance, blocks, requests)) for _ in range(runs)]
     return Rates(
         passed=sum(state is State.PASS for state, _ in ended) / runs,
@@ -100,7 +108,7 @@ def simulate(promise: Promise, service: Service, runs: int, seed: int = SEED) ->
 
 
 def as_promised(overrides: Looks | None = None, suffix: str = "") -> tuple[Promise, Promise]:
-    """Return success rate and latency as criteria.toml has them, or an environment with its `overrides`."""
+    """Return success rate and latency as criteria.toml promises them, with an environment's `overrides`."""
     loaded = criteria.load(overrides=overrides)
     rate_per_s = loaded.looks["load"]["rate_per_s"]
     found = {criterion.id: criterion for criterion in loaded.criteria}
@@ -113,23 +121,27 @@ def as_promised(overrides: Looks | None = None, suffix: str = "") -> tuple[Promi
 
 
 def succeeding(share: float) -> Service:
-    """Return a service that answers so large a share of its requests well."""
+    """Return a service that answers this share of its requests successfully."""
     return Service(f"{100 * share:.7g} % succeed", 1 - share)
 
 
 def with_p99_of(p99_ms: float, limit_ms: float = 100) -> Service:
-    """Return a service by its p99: so often a lognormal latency is beyond the limit."""
+    """Return a service with this p99: the share of its lognormal latencies that exceeds the limit."""
     return Service(f"p99 {p99_ms:g} ms", float(norm.sf(norm.ppf(0.99) + math.log(limit_ms / p99_ms) / _SPREAD)))
 
 
 def cases() -> Iterator[tuple[Promise, Service]]:
-    """Yield what is simulated: the gate's own promises, in half an hour and in two, then what less would be worth."""
+    """Yield the simulated cases: the gate's own promises, in half an hour and in two; the rehearsal; weaker designs."""
     for success, latency in (as_promised(), as_promised(TWO_HOURS, ", two hours")):
         for share in (0.999, 0.9995, 0.9999, 0.99999, 0.999999):
             yield success, succeeding(share)
         for p99_ms in (125, 100, 80, 60):
             yield latency, with_p99_of(p99_ms)
-    for name, burst in LESS:
+    for share in (0.999, 0.9995, 0.9999, 0.999999):
+        yield Promise("prod.success_rate, rehearsal", 0.9995, 1, **REHEARSAL), succeeding(share)
+    for p99_ms in (125, 100, 80, 60):
+        yield Promise("prod.latency, rehearsal", 0.99, 1, **REHEARSAL), with_p99_of(p99_ms)
+    for name, burst in WEAKER:
         for share in (0.9995, 0.9999, 0.999999):
             yield Promise(f"prod.success_rate, {name}", 0.9995, burst, ends_s(300, 1200), 100), succeeding(share)
     for p99_ms in (100, 80):
@@ -137,10 +149,12 @@ def cases() -> Iterator[tuple[Promise, Service]]:
 
 
 def main() -> None:
-    """Print a table of what became of the services, in Markdown."""
+    """Print the outcomes of all services as a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
-    runs = parser.parse_args().runs
+    parser.add_argument("--only", default="", help="simulate only the cases whose name contains this text")
+    given = parser.parse_args()
+    runs = given.runs
     print(f"{runs} runs each; passed / failed / mean minutes until decided or given up\n")
     print(
         "| looks after | service | "
@@ -149,7 +163,7 @@ def main() -> None:
     )
     print("|---" * (2 + len(BURSTS)) + "|")
     with ProcessPoolExecutor() as pool:
-        for promise, service in cases():
+        for promise, service in (case for case in cases() if given.only in case[0].name):
             bursty = [Service(service.name, service.share, burst) for burst in BURSTS]
             cells = pool.map(simulate, [promise] * len(BURSTS), bursty, [runs] * len(BURSTS))
             looks = f"{promise.name}: " + ", ".join(f"{end_s:g}" for end_s in promise.ends_s) + " s"

@@ -106,8 +106,8 @@ def _under_load(place: Place, swaps: int, rate_per_s: float, window_s: float) ->
             folder,
             rate_per_s=rate_per_s,
             window_s=window_s,
-            say=lambda _: None,
-            ended=lambda: False,
+            log=lambda _: None,
+            cancelled=lambda: False,
             locustfile=TRAFFIC,
         )
     )

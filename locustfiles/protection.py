@@ -1,10 +1,10 @@
-r"""Do limits protect the others: some clients flood at ten times their limit beside good clients, measured apart.
+r"""Checks that limits protect other clients: some clients flood at ten times their limit beside well-behaved ones.
 
     locust -f locustfiles/protection.py --headless --rate 200 -t 60s --host http://127.0.0.1:8711 \
       --success 99.9%
 
-Half of the requests are the floods', each under a key with a rule of its own, made and removed here. The thresholds
-are for the good clients; a flood fails the load when more of it is admitted than its rule allows.
+Half of the requests are floods, each under a key with its own rule, created and removed here. The thresholds apply to
+the well-behaved clients; a flood fails the load when more of it is admitted than its rule allows.
 """
 
 from gaia_checks.load.locust_plugin.target_rules import API, Rules
@@ -12,17 +12,17 @@ from gaia_checks.load.locust_plugin.user import OpenLoopUser
 from gaia_checks.load.plan.request_mix import Mix, Request
 
 LIST = frozenset({"items", "total"})
-TIMES = 10  # a flood comes at so many times its limit
-FLOODS = 5  # at most; fewer where so many would have a limit below 1 a second
+TIMES = 10  # rate of a flood, as a multiple of its limit
+FLOODS = 5  # at most; fewer if their limits would fall below 1 a second
 
 
 class Protection(OpenLoopUser):
-    """Good clients, and some that flood."""
+    """Well-behaved clients, and some that flood."""
 
     rules: Rules
 
     def prepare(self) -> None:
-        """Create the rules that the floods run against, and one that keeps the good clients apart from others."""
+        """Create the rules of the floods, and one for the well-behaved clients."""
         self.rules = Rules(self.exchange)
         if self.own_key:
             self.rules.add(self.key, per_s=self.far_above_rate())
@@ -38,7 +38,7 @@ class Protection(OpenLoopUser):
         )
 
     def flood(self, number: int, per_s: int, weight: float) -> Request:
-        """Make one flood's rule, and return what it asks."""
+        """Create one flood's rule and return its request."""
         key = f"{self.key}-flood-{self.worker}-{number}"
         self.rules.add(key, per_s=per_s)
         return Request(
@@ -47,5 +47,5 @@ class Protection(OpenLoopUser):
         )  # fmt: skip
 
     def clean_up(self) -> None:
-        """Remove the rules, and all that was counted by them."""
+        """Remove the rules and their counts."""
         self.rules.remove()

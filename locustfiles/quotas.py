@@ -1,10 +1,10 @@
-r"""A day at the quota administration: mostly reading, now and then a change of one rule, made and removed here.
+r"""Quota administration traffic: mostly reads, and an occasional update of one rule, created and removed here.
 
     locust -f locustfiles/quotas.py --headless --rate 100 -t 60s --host http://127.0.0.1:8711 \
       --success 99.95% --p99 100ms
 
-GAIA_ADMIN_TOKEN, when set, goes with every request, and so does GAIA_API_KEY. Without a key of yours the load has one
-of its own, with a rule that does not limit it.
+If set, GAIA_ADMIN_TOKEN and GAIA_API_KEY go with every request. Without a key the load generates one, with a rule that
+does not limit it.
 """
 
 from gaia_checks.load.locust_plugin.target_rules import API, Rules
@@ -15,7 +15,7 @@ LIST = frozenset({"items", "total"})
 
 
 def mix(rule: str, body: dict[str, object]) -> Mix:
-    """Return the traffic; `rule` is the path of the one rule that it reads and rewrites with `body`."""
+    """Return the traffic; `rule` is the path of the one rule that it reads, and updates with `body`."""
     return Mix(
         [
             Request("GET", f"{API}/usage?limit=20", weight=30, keys=LIST),
@@ -30,12 +30,12 @@ def mix(rule: str, body: dict[str, object]) -> Mix:
 
 
 class Administrators(OpenLoopUser):
-    """People who look at quotas."""
+    """Administrators who read and update quotas."""
 
     rules: Rules
 
     def prepare(self) -> None:
-        """Create the rule that the mix reads and rewrites. It is switched off and names a key that nobody has."""
+        """Create the rule that the mix reads and updates. It is disabled and applies to an unused key."""
         self.rules = Rules(self.exchange)
         if self.own_key:
             self.rules.add(self.key, per_s=self.far_above_rate())

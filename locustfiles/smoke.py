@@ -1,4 +1,4 @@
-"""Is it there at all: the health endpoint, which is never rate limited.
+"""Checks that the server answers: the health endpoint, which is never rate limited.
 
 locust -f locustfiles/smoke.py --headless --rate 5 -t 10s --host http://127.0.0.1:8711
 """
@@ -8,6 +8,6 @@ from gaia_checks.load.plan.request_mix import Mix, Request
 
 
 class Smoke(OpenLoopUser):
-    """Asks for the health only."""
+    """Requests only the health endpoint."""
 
     mix = Mix([Request("GET", "/health", keys=frozenset({"status", "version", "checks"}))])

@@ -1,1 +1,1 @@
-"""Look: requests at fixed times, whatever the server does, and how long each took from when it was due."""
+"""Open-loop load: requests at scheduled times, and the latency of each from when it was due."""

@@ -1,10 +1,10 @@
-"""One load, as the gate starts it: `python -m gaia_checks.load --folder RUN_FOLDER --rate-per-s 100 --window-s 300`.
+"""Runs one load for the gate: `python -m gaia_checks.load --folder RUN_FOLDER --rate-per-s 100 --window-s 300`.
 
-The target comes as one JSON line on standard input, which then stays open: its end says that the gate is gone,
-and the load ends by itself. So does it on SIGTERM and SIGINT. Exit code 0: measured; 8: not; 4: wrong usage.
+Standard input carries the target as one JSON line and then stays open. When it closes, the gate has exited and the load
+stops. SIGTERM and SIGINT stop it as well. Exit code 0: measured; 8: not measured; 4: wrong usage.
 
-With `--looks-s 300,1470 --window-s 7200` what was due until then is measured while the load goes on; the line
-`enough` on standard input ends it.
+`--looks-s 300,1470 --window-s 7200` measures the requests due by 300 s and by 1470 s while the load continues; the line
+`enough` on standard input stops it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from gaia_checks.model import Target
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """End with the project's exit code for wrong usage, not with argparse's 2."""
+        """Exit with the project's code for wrong usage instead of argparse's 2."""
         self.exit(ConfigurationError.exit_code, f"gaia_checks.load: {message}\n")
 
 
@@ -36,35 +36,35 @@ def main() -> int:
     parser.add_argument("--looks-s", default="")
     parser.add_argument("--look", choices=sorted(run.LOCUSTFILES), default="load")
     parser.add_argument("--so-far", type=Path)
-    given = parser.parse_args()
-    ended, enough = threading.Event(), threading.Event()
+    arguments = parser.parse_args()
+    cancelled, enough = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: cancelled.set())
     try:
         target = Target.from_json(json.loads(sys.stdin.buffer.readline()))
     except (ValueError, KeyError, TypeError):
-        parser.error("no target on standard input; give it as one JSON line, as Target.to_json() writes it")
-    threading.Thread(target=_watch_parent, args=(ended, enough), daemon=True).start()
+        parser.error("no target on standard input; write it as one JSON line, in the format of Target.to_json()")
+    threading.Thread(target=_watch_parent, args=(cancelled, enough), daemon=True).start()
     return run.run(
         target,
-        given.folder,
-        rate_per_s=given.rate_per_s,
-        window_s=given.window_s,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-        ended=ended.is_set,
-        looks_s=[float(look_s) for look_s in given.looks_s.split(",") if look_s],
+        arguments.folder,
+        rate_per_s=arguments.rate_per_s,
+        window_s=arguments.window_s,
+        log=lambda text: print(text, file=sys.stderr, flush=True),
+        cancelled=cancelled.is_set,
+        looks_s=[float(look_s) for look_s in arguments.looks_s.split(",") if look_s],
         enough=enough.is_set,
-        look=given.look,
-        so_far=given.so_far,
+        look=arguments.look,
+        so_far=arguments.so_far,
     )
 
 
-def _watch_parent(ended: threading.Event, enough: threading.Event) -> None:
-    """Read until standard input ends. Not through sys.stdin: a thread that waits in it would keep us from exiting."""
-    while said := os.read(0, 4096):
-        if run.ENOUGH.encode() in said:
+def _watch_parent(cancelled: threading.Event, enough: threading.Event) -> None:
+    """Read until standard input closes. Not through sys.stdin: a thread blocked in it keeps the process alive."""
+    while received := os.read(0, 4096):
+        if run.ENOUGH.encode() in received:
             enough.set()
-    ended.set()
+    cancelled.set()
 
 
 if __name__ == "__main__":

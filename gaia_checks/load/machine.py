@@ -1,7 +1,7 @@
-"""Who takes this machine's CPU while a load runs: the server, the load generator, the gate itself, or others.
+"""CPU use on this machine while a load runs: by the server, the load generator, the gate itself, and others.
 
-Where others take the cores, a slow answer says nothing about the server, and a load of it decides nothing. What the
-gate runs beside a load is kept small for the same reason, and measured.
+Under CPU contention by other processes a slow response says nothing about the server, and a load decides nothing. For
+the same reason the gate's own processes beside a load are kept small, and measured.
 """
 
 import os
@@ -15,10 +15,10 @@ from gaia_checks import jsonl
 from gaia_checks.model import Measurement, Process
 
 SERVER, GENERATOR, GATE, OTHERS = "server", "generator", "gate", "others_mean"
-"""Who: as the measurement `<look>.cpu_of_<who>` calls it. `cpu_of_others` without `mean` is the p95, of all cores."""
+"""Consumers, named in the measurements `<look>.cpu_of_<who>`. `cpu_of_others` is the p95, of all cores."""
 
 _EVERY_S = 1.0
-_FAMILY_EVERY = 5  # samples between two looks at which processes there are
+_FAMILY_EVERY = 5  # samples between two scans of the process table
 _POSTGRES = "postgres"  # the target's database, where it is on this machine
 
 _WHO = {
@@ -31,21 +31,21 @@ _WHO = {
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What everybody took between two samples, in seconds of CPU."""
+    """CPU seconds that each consumer used between two samples."""
 
     began_s: float  # on the monotonic clock
     seconds: float
-    cpu_s: Mapping[str, float]  # who -> how much
+    cpu_s: Mapping[str, float]  # consumer -> CPU seconds
 
 
 @dataclass
 class Machine:
-    """Samples about once a second."""
+    """Samples the CPU use about once a second."""
 
     target: Process | None
     gate: int = field(default_factory=os.getppid)  # the process that started this one
     generator: int | None = field(default_factory=os.getpid)
-    shares: list[float] = field(default_factory=list)  # of all cores, taken by others, per sample
+    shares: list[float] = field(default_factory=list)  # share of all cores used by others, per sample
     taken: list[Taken] = field(default_factory=list)
     _sampled_s: float = 0.0
     _last: "_Sample | None" = None
@@ -68,7 +68,7 @@ class Machine:
         self._last = sample
 
     def measurements(self, look: str, window_s: float, started_s: float | None = None) -> list[Measurement]:
-        """Return what everybody took: others as the p95 of all seconds so far, all as means since `started_s`."""
+        """Return the CPU use: others as the p95 of all seconds so far, each consumer as the mean since `started_s`."""
         whose = [who for who in _WHO if who != SERVER or self.target is not None]
         return [self._of_others(look, window_s), *(self._mean(who, look, window_s, started_s) for who in whose)]
 
@@ -90,12 +90,12 @@ class Machine:
 class _Sample:
     now_s: float
     busy_s: float  # of all cores, since the machine started
-    ours: dict[int, str]  # pid -> whose it is
-    cpu_s: Mapping[int, float]  # pid -> what it has used
+    ours: dict[int, str]  # pid -> consumer
+    cpu_s: Mapping[int, float]  # pid -> CPU seconds used
 
 
 def taken_between(before: _Sample, after: _Sample) -> Taken:
-    """Return what everybody took between two samples. Pure."""
+    """Return the CPU use of every consumer between two samples. Pure."""
     cpu_s = dict.fromkeys(_WHO, 0.0)
     for pid, used_s in after.cpu_s.items():
         cpu_s[after.ours[pid]] += used_s - before.cpu_s.get(pid, 0.0)
@@ -104,7 +104,7 @@ def taken_between(before: _Sample, after: _Sample) -> Taken:
 
 
 def _family(gate: int, generator: int | None, server: int | None) -> dict[int, str]:
-    """Return whose each process is: of the nearest of the roots above it. Every PostgreSQL is the server's."""
+    """Return the consumer of each process: that of its nearest root. Every PostgreSQL belongs to the server."""
     roots = {gate: GATE, **({generator: GENERATOR} if generator else {}), **({server: SERVER} if server else {})}
     parents: dict[int, int] = {}
     for process in psutil.process_iter(["ppid", "name"]):
@@ -117,9 +117,9 @@ def _family(gate: int, generator: int | None, server: int | None) -> dict[int, s
 
 def _line(pid: int, parents: Mapping[int, int]) -> Iterable[int]:
     """Yield a process and its ancestors."""
-    seen: set[int] = set()
-    while pid and pid not in seen:
-        seen.add(pid)
+    visited: set[int] = set()
+    while pid and pid not in visited:
+        visited.add(pid)
         yield pid
         pid = parents.get(pid, 0)
 

@@ -1,9 +1,9 @@
-"""One load from beginning to end: locust in a process of its own, its results turned into measurements.
+"""Runs one load: starts locust in a separate process and converts its results into measurements.
 
-A load that may be extended is started for its longest time. Its looks are measured while it goes on, without a
-pause, until somebody says that they are enough.
+A load that may be extended is started for its longest window. Its looks are measured while it continues without a
+pause, until the gate reports that it needs no more.
 
-What locust exits with is not believed: a listener that crashed leaves it 0. Only a complete result counts.
+Locust's exit code is unreliable: after a crashed listener it is 0. Only a complete result counts.
 """
 
 import contextlib
@@ -23,20 +23,20 @@ from gaia_checks.environment import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
 from gaia_checks.load.results.machine_stalls import Stalls
-from gaia_checks.load.results.measurements import looked, measurements, nothing
+from gaia_checks.load.results.measurements import looked, measurements, not_measured
 from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
 from gaia_checks.model import Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
-"""What is sent for each look."""
+"""The locustfile of each look."""
 
 ENOUGH = "enough\n"
-"""What the gate says on our standard input when no further look is needed."""
+"""The line that the gate writes to the load's standard input when it needs no further look."""
 
 _POLL_S = 0.1
-_BEYOND_S = 45.0  # start, the last answers and the end take less than this beyond the window
+_BEYOND_S = 45.0  # start, last responses and shutdown take less than this beyond the window
 _GRACE_S = 5.0
-_OBSERVER_POLLS = 30  # the observer writes once a second; one that has ended writes no more
+_OBSERVER_POLLS = 30  # the observer writes once a second, unless it has exited
 
 
 def command(
@@ -68,26 +68,26 @@ def run(
     *,
     rate_per_s: float,
     window_s: float,
-    say: Callable[[str], None],
-    ended: Callable[[], bool],
+    log: Callable[[str], None],
+    cancelled: Callable[[], bool],
     looks_s: Sequence[float] = (),
     enough: Callable[[], bool] = lambda: False,
     look: str = "load",
     locustfile: Path | None = None,
     so_far: Path | None = None,
 ) -> int:
-    """Offer the load for a look and append its measurements to the evidence. Returns 0 when it was measured, else 8.
+    """Send the load of a look and append its measurements to the evidence. Returns 0 when it was measured, else 8.
 
-    `looks_s` are moments before the end at which what was due until then is measured while the load goes on. It
-    stops early, with the looks that were measured, once `enough()` is true; without more, once `ended()` is. What is
-    seen meanwhile is put into the folder `so_far`.
+    `looks_s` are times before the end; the requests due by then are measured while the load continues. The load stops
+    early once `enough()` is true, keeping the looks measured so far, or once `cancelled()` is true. Interim
+    measurements go into the folder `so_far`.
     """
     folder, files = folder.resolve(), files_of(folder.resolve(), look)
     files.mkdir(exist_ok=True)
     (files / RESULT).unlink(missing_ok=True)
     machine, stalls = Machine(target.process), Stalls(folder)
     looks = Looks(folder, looks_s, machine, stalls)
-    telling = SoFar(files, so_far, look, machine, stalls) if so_far else None
+    publisher = SoFar(files, so_far, look, machine, stalls) if so_far else None
     argv = command(
         target.base_url, files, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
         locustfile=locustfile or LOCUSTFILES[look],
@@ -97,9 +97,9 @@ def run(
     def over() -> bool:
         machine.sample()
         looks.measure()
-        if telling:
-            telling.tell()
-        return enough() or ended()
+        if publisher:
+            publisher.publish()
+        return enough() or cancelled()
 
     try:
         finished = _wait(process, time.monotonic() + window_s + _BEYOND_S, over)
@@ -110,26 +110,26 @@ def run(
     looks.measure()
     if enough():
         return 0
-    if ended():
-        say("the load was ended before its time; it measured nothing")
+    if cancelled():
+        log("the load was stopped early; it measured nothing")
         return Inconclusive.exit_code
     result = _read(files / RESULT)
-    broken = result.get("broken") if finished else "locust did not end in time"
+    broken = result.get("broken") if finished else "locust did not exit in time"
     if not broken:
         _wait_for_observer(stalls, result)
         _append(folder, _all(result, look, machine, stalls))
         return 0
-    say(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
+    log(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
     if not looks.measured:
-        _append(folder, nothing(str(broken), look))
+        _append(folder, not_measured(str(broken), look))
     return Inconclusive.exit_code
 
 
 class Looks:
-    """Turns the looks at a load that goes on into measurements, as they come."""
+    """Converts the looks of a running load into measurements as they complete."""
 
     def __init__(self, folder: Path, ends_s: Sequence[float], machine: Machine, stalls: Stalls) -> None:
-        """Forget what an earlier load in `folder` has left."""
+        """Remove the looks of an earlier load in `folder`."""
         self._folder = folder
         self._machine = machine
         self._stalls = stalls
@@ -139,44 +139,44 @@ class Looks:
             (folder / look_file(number)).unlink(missing_ok=True)
 
     def measure(self) -> None:
-        """Append what is new to the evidence."""
+        """Append the measurements of new looks to the evidence."""
         while self.measured < len(self._ends_s) and (self._folder / look_file(self.measured)).exists():
             result, end_s = _read(self._folder / look_file(self.measured)), self._ends_s[self.measured]
             self.measured += 1
-            seen = _all(result, "load", self._machine, self._stalls)
-            _append(self._folder, [*seen, looked(self.measured, end_s)])
+            measured = _all(result, "load", self._machine, self._stalls)
+            _append(self._folder, [*measured, looked(self.measured, end_s)])
 
 
-def _append(folder: Path, seen: Sequence[Measurement]) -> None:
-    for measurement in seen:
+def _append(folder: Path, added: Sequence[Measurement]) -> None:
+    for measurement in added:
         jsonl.append(folder / "measurements.jsonl", measurement.to_json())
 
 
 class SoFar:
-    """Puts what was seen so far where the gate looks for it."""
+    """Publishes interim measurements for the gate."""
 
     def __init__(self, files: Path, so_far: Path, look: str, machine: Machine, stalls: Stalls) -> None:
-        self._written, self._told = files / SO_FAR, so_far / f"{look}.json"
+        self._written, self._published = files / SO_FAR, so_far / f"{look}.json"
         self._taken = files / SO_FAR_TAKEN  # beside it: `so_far` may be on another filesystem
         self._look = look
         self._machine = machine
         self._stalls = stalls
-        self._kept: dict[str, Any] | None = None  # until the observer has come as far
+        self._pending: dict[str, Any] | None = None  # until the observer has reported as far
         self._polls = 0
 
-    def tell(self) -> None:
-        """Tell what is new, once it is known whether the machine stood still meanwhile."""
+    def publish(self) -> None:
+        """Publish a new interim result, once the stalls of the machine in its time are known."""
         with contextlib.suppress(FileNotFoundError):
             self._written.replace(self._taken)
-            self._kept = _read(self._taken)
-        if self._kept is None:
+            self._pending = _read(self._taken)
+        if self._pending is None:
             return
         self._polls += 1
-        if self._stalls.behind(self._kept) and self._polls < _OBSERVER_POLLS:
+        if self._stalls.behind(self._pending) and self._polls < _OBSERVER_POLLS:
             return
-        seen = _all(self._kept, self._look, self._machine, self._stalls)
-        file_tools.replace(self._told, [one.to_json() for one in seen])
-        self._kept, self._polls = None, 0
+        measured = _all(self._pending, self._look, self._machine, self._stalls)
+        file_tools.replace(self._published, [one.to_json() for one in measured])
+        self._pending, self._polls = None, 0
 
 
 def _all(result: Mapping[str, Any], look: str, machine: Machine, stalls: Stalls) -> list[Measurement]:
@@ -186,7 +186,7 @@ def _all(result: Mapping[str, Any], look: str, machine: Machine, stalls: Stalls)
 
 
 def _wait_for_observer(stalls: Stalls, result: Mapping[str, Any]) -> None:
-    """Wait until the observer has written about the load's last second. Polls are counted, as time may stand still."""
+    """Wait until the observer has reported on the load's last second. Counts polls: time passes in a stall as well."""
     for _ in range(_OBSERVER_POLLS):
         if not stalls.behind(result):
             return
@@ -194,7 +194,7 @@ def _wait_for_observer(stalls: Stalls, result: Mapping[str, Any]) -> None:
 
 
 def _variables(target: Target) -> dict[str, str]:
-    """All that locust gets from outside: no LOCUST_* variable or ~/.locust.conf of whoever runs us changes it."""
+    """Return locust's whole environment: no LOCUST_* variable or ~/.locust.conf of the caller affects it."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
     ours = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
@@ -203,7 +203,7 @@ def _variables(target: Target) -> dict[str, str]:
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:
-    """Return whether the process has ended by itself in time."""
+    """Return whether the process exited by itself in time."""
     while process.poll() is None:
         if over() or time.monotonic() > deadline:
             return False
@@ -225,5 +225,5 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {"broken": "locust left no result; load.err says why"}
+        return {"broken": "locust wrote no result; see load.err"}
     return result

@@ -22,7 +22,7 @@ def rules(server: Target) -> list[str]:
 def test_the_real_server_serves_the_quota_mix(server: Target, tmp_path: Path) -> None:
     """100 requests a second are all sent and all served, and the rule of the load is gone afterwards."""
     said: list[str] = []
-    code = run.run(server, tmp_path, rate_per_s=100, window_s=4, say=said.append, ended=lambda: False)
+    code = run.run(server, tmp_path, rate_per_s=100, window_s=4, log=said.append, cancelled=lambda: False)
     seen = measured(tmp_path)
     assert code == 0
     assert (seen["outcomes"].n, seen["outcomes"].value["failures"]) == (400, 0), seen["outcomes"].notes

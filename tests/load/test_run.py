@@ -49,8 +49,8 @@ def load(
         folder,
         rate_per_s=rate_per_s,
         window_s=window_s,
-        say=said.append,
-        ended=lambda: False,
+        log=said.append,
+        cancelled=lambda: False,
         looks_s=looks_s,
         locustfile=locustfile,
     )
@@ -124,7 +124,7 @@ def test_a_load_is_looked_at_while_it_goes_on_until_it_is_enough(tmp_path: Path)
     with server(stall=[2.5, 0.5]) as url:
         code = run.run(
             Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=40, looks_s=(2, 4),
-            say=looks.append, ended=lambda: False, locustfile=SMOKE,
+            log=looks.append, cancelled=lambda: False, locustfile=SMOKE,
             enough=lambda: "load.looks" in names(tmp_path) and len(list(looks_measured(tmp_path))) == 2,
         )  # fmt: skip
     assert (code, looks) == (0, [])
@@ -199,7 +199,7 @@ def test_connections_that_the_server_closes_when_idle_cost_nothing(tmp_path: Pat
         assert load(url, tmp_path, rate_per_s=2.5, window_s=3) == 0
     seen = measured(tmp_path)
     assert (seen["outcomes"].n, seen["outcomes"].value["failures"]) == (8, 0)
-    met = re.search(r"; (\d+) met a connection that was closed", seen["generator_errors"].how)
+    met = re.search(r"; (\d+) met a closed connection", seen["generator_errors"].how)
     assert met is not None
     assert int(met[1]) >= 5
 

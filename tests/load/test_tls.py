@@ -54,6 +54,7 @@ def test_the_gates_load_trusts_whom_the_gate_trusts(
         target = Target("local", url, "20261123T120102Z-3fa9c1")
         smoke = run.LOCUSTFILES["load"].with_name("smoke.py")
         assert (
-            run.run(target, tmp_path, rate_per_s=20, window_s=1, say=print, ended=lambda: False, locustfile=smoke) == 0
+            run.run(target, tmp_path, rate_per_s=20, window_s=1, log=print, cancelled=lambda: False, locustfile=smoke)
+            == 0
         )
     assert measured(tmp_path)["outcomes"].value["failures"] == 0

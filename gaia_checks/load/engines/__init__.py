@@ -1,1 +1,1 @@
-"""What sends the requests: gevent inside locust, or uvloop in a process of its own."""
+"""The engines that send the requests: gevent inside locust, or uvloop in a separate process."""

@@ -1,8 +1,8 @@
-"""HTTP/1.1 over gevent sockets with keep-alive, as a load generator needs it.
+"""An HTTP/1.1 keep-alive client for load generation, over gevent sockets.
 
-Two things set it apart from a general client. A connection that the server may have closed is never written to:
-one that was idle for longer than servers allow, or that has become readable, is dropped first. And an error
-always says whose it is: `NoReply` is the server's, anything else is our own.
+It differs from a general client in two ways. It never writes to a connection that the server may have closed: it first
+drops connections that were idle for longer than servers allow, or that have become readable. And every error has an
+owner: `NoReply` is the server's fault, anything else is the generator's.
 """
 
 import errno
@@ -20,35 +20,35 @@ from gevent import monkey, socket
 from gaia_checks.load.http import request_bytes
 from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
 
-_IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not cross with that
+_IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not race with that
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _BLOCK = 65_536
 _POLLIN = 1
 
-_poll = monkey.get_original("select", "poll")  # locust replaces it by one that lets other greenlets run
+_poll = monkey.get_original("select", "poll")  # locust replaces it with one that yields to other greenlets
 
 
 class NoReply(Exception):
-    """The server did not answer: it refused, hung up, was silent or did not speak HTTP."""
+    """The server did not answer: it refused or closed the connection, timed out, or did not speak HTTP."""
 
 
 @dataclass(slots=True)
 class _Connection:
     sock: Any
-    poll: Any  # of what there is to read on it
+    poll: Any  # reports whether data is readable
     used_s: float = 0.0  # when it last became idle
 
     @property
     def readable(self) -> bool:
-        """Whether an idle connection has something to read: its end, or an answer that nobody asked for."""
+        """Whether an idle connection has data to read: its end, or an unsolicited response."""
         return bool(self.poll.poll(0))
 
 
 class Client:
-    """Requests to one server. Every request of a greenlet has a connection to itself."""
+    """Sends requests to one server. Every request in flight uses a connection of its own."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str], limit_s: float) -> None:
-        """Resolve the host once. `headers` go with every request, `limit_s` is each one's time limit.
+        """Resolve the host once. Every request carries `headers` and has a time limit of `limit_s`.
 
         Raises OSError when the name is unknown.
         """
@@ -60,9 +60,9 @@ class Client:
         self._headers = request_bytes.common_headers(base_url, headers)
         self._limit_s = limit_s
         self._prefix = request_bytes.prefix(base_url)
-        self._idle: deque[_Connection] = deque()  # the one that was used last is the last
+        self._idle: deque[_Connection] = deque()  # most recently used last
         self._plain = Plain()
-        self.retried = 0  # requests that met a dead connection before a byte was written, and took another
+        self.retried = 0  # requests moved to another connection because theirs was closed before a byte was written
 
     def render(
         self,
@@ -71,29 +71,29 @@ class Client:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Return a request to this server as it is sent."""
+        """Return the bytes of a request to this server."""
         return request_bytes.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
 
     def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """Send one request and return the whole answer. Raises NoReply; OSError where the fault is ours."""
+        """Send one request and return the complete response. Raises NoReply; OSError for a local fault."""
         return self.send(method, self.render(method, path, body))
 
     def send(self, method: str, data: bytes) -> Answer:
-        """Send what `render` made. Raises as `exchange` does."""
+        """Send the bytes from `render`. Raises as `exchange` does."""
         try:
             with gevent.Timeout(self._limit_s):
                 return self._exchange(method, data)
         except gevent.Timeout:
             raise NoReply(f"no reply within {self._limit_s:g} s") from None
         except NotHttp as error:
-            raise NoReply(f"the answer is no HTTP: {error}") from error
+            raise NoReply(f"the response is not HTTP: {error}") from error
         except OSError as error:
             if error.errno in _OURS:
                 raise
             raise NoReply(f"the connection failed: {error.strerror or error}") from error
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close all idle connections."""
         while self._idle:
             self._idle.pop().sock.close()
 
@@ -101,7 +101,7 @@ class Client:
         connection = self._begin(data)
         try:
             answer = self._receive(connection.sock, method)
-        except BaseException:  # also gevent's time limit: half an answer must not stay in a pooled connection
+        except BaseException:  # also gevent's time limit: a partial response must not stay in a pooled connection
             connection.sock.close()
             raise
         if answer.keep:
@@ -111,18 +111,18 @@ class Client:
         return answer
 
     def _keep(self, connection: _Connection) -> None:
-        """Keep a connection for the next request, and close what only a stall had needed."""
+        """Return a connection to the pool, and close those that only a stall had needed."""
         connection.used_s = time.monotonic()
         self._idle.append(connection)
         while connection.used_s - self._idle[0].used_s > _IDLE_LIMIT_S:
             self._idle.popleft().sock.close()
 
     def _begin(self, data: bytes) -> _Connection:
-        """Return a connection on which `data` was written."""
+        """Write `data` to a connection and return it."""
         while (connection := self._pooled()) is not None:
             try:
                 sent = connection.sock.send(data)
-            except OSError:  # closed before a byte was written: nobody has seen the request
+            except OSError:  # closed before a byte was written: the server has not received the request
                 connection.sock.close()
                 self.retried += 1
                 continue
@@ -144,12 +144,12 @@ class Client:
         return _Connection(sock, poll)
 
     def _pooled(self) -> _Connection | None:
-        """Return the connection that was used last, unless the server may have closed it."""
+        """Return the most recently used connection that the server cannot have closed."""
         while self._idle:
             connection = self._idle.pop()
             if time.monotonic() - connection.used_s > _IDLE_LIMIT_S:
                 connection.sock.close()
-                self.close()  # those below were idle for longer
+                self.close()  # the others were idle for longer
             elif connection.readable:
                 connection.sock.close()
                 self.retried += 1
@@ -168,7 +168,7 @@ class Client:
             data = sock.recv(_BLOCK)
         if (answer := parser.end()) is not None:
             return answer
-        raise NoReply("the server closed the connection without a whole answer")
+        raise NoReply("the server closed the connection before the response was complete")
 
 
 def _write_rest(connection: _Connection, data: bytes) -> _Connection:

@@ -1,4 +1,4 @@
-"""The default engine: sends its part of a load inside gevent, every request in a greenlet of its own."""
+"""The default engine: sends its part of a load inside gevent, one greenlet per request."""
 
 import gc
 import time
@@ -15,11 +15,11 @@ from gaia_checks.load.plan.request_mix import Expectations, spread
 from gaia_checks.load.results.generator_usage import Usage
 from gaia_checks.load.results.per_second import Arrival, Listener, Tally
 
-_TURN = 64  # so many overdue requests are started before others get the processor
+_TURN = 64  # number of overdue requests started before yielding
 
 
-class Ended(NamedTuple):
-    """How one arrival ended."""
+class Outcome(NamedTuple):
+    """The outcome of one arrival."""
 
     method: str
     label: str
@@ -27,37 +27,38 @@ class Ended(NamedTuple):
     answered: bool
     limited: bool = False
     flood: bool = False
-    length: int = 0  # of the answer's body, in bytes
+    length: int = 0  # of the response body, in bytes
 
 
-Act = Callable[[int], Ended]
-"""What is done at an arrival, given its index. An exception is our own fault."""
+Act = Callable[[int], Outcome]
+"""Performs one arrival, given its index. An exception is the generator's fault."""
 
-Witness = Callable[[Ended, Arrival], None]
-"""What is told of every end."""
+OutcomeListener = Callable[[Outcome, Arrival], None]
+"""Receives every outcome."""
 
 
 class Sender:
-    """Sends the arrivals of a plan and tells `listener` every second of it."""
+    """Sends the arrivals of a plan and reports each second to `listener`."""
 
-    def __init__(self, client: Client, act: Act, listener: Listener, witness: Witness) -> None:
-        """Connections are `client`'s: it counts what was tried again."""
+    def __init__(self, client: Client, act: Act, listener: Listener, on_outcome: OutcomeListener) -> None:
+        """`client` owns the connections and counts retries."""
         self._client = client
         self._act = act
         self._listener = listener
-        self._witness = witness
+        self._on_outcome = on_outcome
         self._tally = Tally(0.0)
         self._usage = Usage()
         self._under_way = Group()
         self._started_s = 0.0
 
     def run(self, plan: Plan, started_s: float) -> None:
-        """Send every arrival that is due within the window and wait for their ends.
+        """Send every arrival that is due within the window and wait until all have finished.
 
-        The schedule starts at `started_s` of the monotonic clock. A second is told between two requests: none waits.
+        The schedule starts at `started_s` of the monotonic clock. Seconds are reported between two requests, so that
+        reporting delays none.
         """
         gc.collect()
-        gc.freeze()  # what locust and its libraries hold need not be searched for garbage while we measure
+        gc.freeze()  # keeps the garbage collector out of locust's own objects while measuring
         self._tally = Tally(plan.window_s, plan.looks_s)
         with Alarm() as alarm:
             alarm.until(started_s)
@@ -68,12 +69,12 @@ class Sender:
                 self._under_way.join()
             finally:
                 ticker.kill()
-        if ticker.exception is not None:  # nobody was told of the seconds since, or watched the generator in them
+        if ticker.exception is not None:  # the seconds since were not reported, nor the generator monitored
             raise ticker.exception
         self._close_second(max(self._now_s(), plan.window_s), last=True)
 
     def interrupt(self) -> None:
-        """Drop what is under way."""
+        """Drop the requests in flight."""
         self._under_way.kill(block=False)
 
     def _dispatch(self, plan: Plan, alarm: Alarm) -> None:
@@ -82,22 +83,22 @@ class Sender:
             self._tally.intend()
             self._under_way.spawn(self._send, index, due_s)
             if number % _TURN == 0:
-                gevent.sleep(0)  # when we are behind, nothing above has let the requests go
+                gevent.sleep(0)  # when behind schedule, the alarm never yields
 
     def _send(self, index: int, due_s: float) -> None:
-        begun_s = self._now_s()
-        self._tally.send(due_s, begun_s)
+        sent_s = self._now_s()
+        self._tally.send(due_s, sent_s)
         try:
-            ended = self._act(index)
-        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, it is ours, and is counted as that
+            outcome = self._act(index)
+        except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - any other error is counted as the generator's
             self._tally.break_down(due_s, repr(error))
             return
         arrival = Arrival(
-            due_s, begun_s, self._now_s(), ended.problem, ended.answered, ended.limited,
-            f"{ended.method} {ended.label}", ended.flood,
+            due_s, sent_s, self._now_s(), outcome.problem, outcome.answered, outcome.limited,
+            f"{outcome.method} {outcome.label}", outcome.flood,
         )  # fmt: skip
         self._tally.end(arrival)
-        self._witness(ended, arrival)
+        self._on_outcome(outcome, arrival)
 
     def _tick(self, quiet_s: float) -> None:
         with Alarm() as alarm:
@@ -117,16 +118,16 @@ class MixAct:
     """Sends the requests of a plan's mix."""
 
     def __init__(self, plan: Plan, client: Client) -> None:
-        """Every kind of request is put into bytes once. Raises ValueError when there is no mix."""
+        """Render every kind of request once. Raises ValueError when there is no mix."""
         if plan.mix is None:
-            raise ValueError("there is nothing to send; give the class a mix, or tasks")
+            raise ValueError("the class has nothing to send; give it a mix, or tasks")
         self._mix = plan.mix
         self._client = client
         self._expectations = Expectations(plan.mix.requests)
         self._labels = [request.label for request in plan.mix.requests]
         self._bytes = [client.render(r.method, r.path, r.body, r.headers) for r in plan.mix.requests]
 
-    def __call__(self, index: int) -> Ended:
+    def __call__(self, index: int) -> Outcome:
         """Send the request of one arrival."""
         number = self._mix.number(index)
         request = self._mix.requests[number]
@@ -134,29 +135,27 @@ class MixAct:
             answer = self._client.send(request.method, self._bytes[number])
         except NoReply as error:
             label = self._labels[number]
-            silence = f"{request.method} {label}: {error}"
-            return Ended(request.method, label, silence, answered=False, flood=request.flood)
+            problem = f"{request.method} {label}: {error}"
+            return Outcome(request.method, label, problem, answered=False, flood=request.flood)
         wrong, limited = self._expectations.problem(number, answer), answer.status == 429
-        return Ended(request.method, self._labels[number], wrong, True, limited, request.flood, len(answer.body))
+        return Outcome(request.method, self._labels[number], wrong, True, limited, request.flood, len(answer.body))
 
 
 class TaskAct:
-    """Does a locustfile's own tasks, in proportion to their weights."""
+    """Runs the tasks of a locustfile in proportion to their weights."""
 
     def __init__(self, user: Any, tasks: Sequence[Callable[[Any], Any]]) -> None:
-        """A task of weight 3 is three times in `tasks`, as locust has it. Raises ValueError for a nested TaskSet."""
+        """`tasks` contains a task of weight 3 three times, as in locust. Raises ValueError for a nested TaskSet."""
         if nested := [task for task in tasks if isinstance(task, type)]:
-            raise ValueError(
-                f"{nested[0].__name__}: a TaskSet within an open-loop user has no schedule; use @task methods"
-            )
+            raise ValueError(f"{nested[0].__name__}: an open-loop user cannot run a nested TaskSet; use @task methods")
         self._user = user
         self._tasks = tasks
 
-    def __call__(self, index: int) -> Ended:
-        """Do the task of one arrival."""
+    def __call__(self, index: int) -> Outcome:
+        """Run the task of one arrival."""
         task = self._tasks[spread(index, len(self._tasks))]
         try:
             task(self._user)
         except (NoReply, AssertionError) as error:
-            return Ended("TASK", task.__name__, f"{task.__name__}: {error}", answered=not isinstance(error, NoReply))
-        return Ended("TASK", task.__name__, None, answered=True)
+            return Outcome("TASK", task.__name__, f"{task.__name__}: {error}", answered=not isinstance(error, NoReply))
+        return Outcome("TASK", task.__name__, None, answered=True)

@@ -1,7 +1,7 @@
-"""Waking at a moment, inside gevent. Linux: a timer of the kernel, 0.2 ms; elsewhere gevent's own, 0.7 ms.
+"""Precise alarms inside gevent: a kernel timer on Linux (0.2 ms late), gevent's own timer elsewhere (0.7 ms).
 
-gevent rounds its timers to what its loop last saw as the time; a kernel's timer armed with the absolute moment is one
-more file descriptor that the loop watches.
+gevent computes its timers from its loop's cached time. A kernel timer armed with the absolute time is one more file
+descriptor that the loop watches.
 """
 
 import time
@@ -14,7 +14,7 @@ from gaia_checks.load.engines.timerfd import Timer
 
 
 class Alarm:
-    """Waits for moments of `time.monotonic()`. One greenlet at a time may wait. A context manager."""
+    """Waits until given times of `time.monotonic()`. One greenlet at a time may wait. A context manager."""
 
     def __init__(self) -> None:
         self._timer = Timer.create()
@@ -29,7 +29,7 @@ class Alarm:
         self.close()
 
     def until(self, moment_s: float) -> None:
-        """Return at `moment_s`, at once when it is over."""
+        """Wait until `moment_s`; return at once when it has passed."""
         if moment_s <= time.monotonic():
             return
         if self._timer is None:
@@ -40,7 +40,7 @@ class Alarm:
         self._timer.clear()
 
     def close(self) -> None:
-        """Give the timer back."""
+        """Release the timer."""
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None

@@ -1,4 +1,4 @@
-"""A timer of the Linux kernel as a file descriptor that any event loop can watch (timerfd_create(2))."""
+"""A Linux kernel timer as a file descriptor that any event loop can watch (timerfd_create(2))."""
 
 import ctypes
 import os
@@ -19,10 +19,10 @@ class _Itimerspec(ctypes.Structure):
 
 
 class Timer:
-    """Becomes readable at an absolute moment of `time.monotonic()`, late only by the wake-up itself."""
+    """Becomes readable at an absolute time of `time.monotonic()`, late only by the wake-up itself."""
 
     def __init__(self) -> None:
-        """Raise OSError when the kernel has none to give."""
+        """Create the timer. Raises OSError when the kernel refuses."""
         self._library = ctypes.CDLL(None, use_errno=True)
         self._descriptor = int(self._library.timerfd_create(_CLOCK_MONOTONIC, _NONBLOCK_CLOEXEC))
         if self._descriptor < 0:
@@ -32,25 +32,25 @@ class Timer:
 
     @classmethod
     def create(cls) -> Self | None:
-        """Return a timer where there are any, else None."""
+        """Return a timer on Linux, else None."""
         return cls() if sys.platform == "linux" else None
 
     def fileno(self) -> int:
-        """Return what is to be watched."""
+        """Return the file descriptor to watch."""
         return self._descriptor
 
     def arm(self, moment_s: float) -> None:
-        """Set the moment; one that is over makes it readable at once."""
+        """Arm the timer; a time that has passed makes it readable at once."""
         seconds = int(moment_s)
         self._when.value.seconds = seconds
-        self._when.value.nanoseconds = max(1, int((moment_s - seconds) * 1e9))  # 0 s and 0 ns would switch it off
+        self._when.value.nanoseconds = max(1, int((moment_s - seconds) * 1e9))  # 0 s and 0 ns would disarm it
         if self._library.timerfd_settime(self._descriptor, _ABSOLUTE, self._pointer, None) != 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime failed")
 
     def clear(self) -> None:
-        """Make it unreadable until the next moment that is set."""
+        """Clear the expiry; the timer is unreadable until armed again."""
         os.read(self._descriptor, 8)
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the descriptor."""
         os.close(self._descriptor)

@@ -1,7 +1,7 @@
 """Connections to one server for the precise engine: HTTP/1.1 over asyncio's protocols, one request at a time on each.
 
-As in the default engine, a connection that the server may have closed is never written to, and an error says whose it
-is.
+As in the default engine, a connection that the server may have closed is never written to, and every error has an
+owner: the server or the generator.
 """
 
 import asyncio
@@ -16,39 +16,39 @@ from urllib.parse import urlsplit
 from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
 
 IDLE_LIMIT_S = 2.0
-"""uvicorn and Node close after 5 s of idleness; a request must not cross with that."""
+"""uvicorn and Node close after 5 s of idleness; a request must not race with that."""
 
 FRESH_S = 0.001
-"""What was idle for less than this was just seen alive by the event loop."""
+"""The event loop has just served a connection that was idle for less than this: it is alive."""
 
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 class Exchange:
-    """One request and how it ended."""
+    """One request in flight."""
 
-    __slots__ = ("begun_s", "connection", "due_s", "number", "over")
+    __slots__ = ("connection", "due_s", "number", "over", "sent_s")
 
-    def __init__(self, number: int, due_s: float, begun_s: float) -> None:
-        """`number` is the request's place in the mix."""
+    def __init__(self, number: int, due_s: float, sent_s: float) -> None:
+        """`number` is the request's index in the mix."""
         self.number = number
         self.due_s = due_s
-        self.begun_s = begun_s
+        self.sent_s = sent_s
         self.connection: Connection | None = None
         self.over = False
 
 
 class Client(Protocol):
-    """What is told of ends."""
+    """Receives the outcome of every exchange."""
 
     def answered(self, exchange: Exchange, answer: Answer) -> None:
-        """A whole answer came."""
+        """A complete response arrived."""
 
     def failed(self, exchange: Exchange, why: str) -> None:
         """The server did not answer."""
 
     def broken(self, exchange: Exchange, why: str) -> None:
-        """Our own fault kept it from being sent."""
+        """A fault of the generator prevented sending."""
 
 
 class Connection(asyncio.Protocol):
@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: "Pool") -> None:
         self.pool = pool
         self.exchange: Exchange | None = None
-        self.idle_s = 0.0  # since when, of the monotonic clock
+        self.idle_s = 0.0  # start of its idleness, on the monotonic clock
         self.closed = False
         self._parser: Parser | None = None
         self._method = ""
@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._poll = select.poll()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write."""
+        """Keep the transport."""
         self._transport = transport
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        """Read an answer. One that nobody asked for ends the connection."""
+        """Read a response. An unsolicited one closes the connection."""
         exchange = self.exchange
         if exchange is None:
             self.close()
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
         try:
             answer = self._parser.feed(data)
         except NotHttp as error:
-            self._fail(exchange, f"the answer is no HTTP: {error}")
+            self._fail(exchange, f"the response is not HTTP: {error}")
             return
         if answer is not None:
             self._parser = None
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         self.pool.client.answered(exchange, answer)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take the end: of a body without a length, or of a request that will have no answer."""
+        """Finish the exchange: the end of a body without a length, or a request without a response."""
         self.closed = True
         exchange = self.exchange
         if exchange is None:
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         if answer is not None:
             self._end(exchange, answer)
         else:
-            self._fail(exchange, "the server closed the connection without a whole answer")
+            self._fail(exchange, "the server closed the connection before the response was complete")
 
     def _fail(self, exchange: Exchange, why: str) -> None:
         self.exchange = None
@@ -121,23 +121,23 @@ class Connection(asyncio.Protocol):
         self.pool.client.failed(exchange, why)
 
     def alive(self) -> bool:
-        """Whether there is nothing to read on an idle connection: neither its end nor what nobody asked for."""
+        """Whether an idle connection has nothing to read: neither its end nor an unsolicited response."""
         return not self._poll.poll(0)
 
     def close(self) -> None:
-        """End it now."""
+        """Close it immediately."""
         self.exchange, self.closed = None, True
         self._transport.abort()
 
 
 class Pool:
-    """All connections to one server."""
+    """The connections to one server."""
 
     def __init__(self, client: Client, address: str, port: int, tls: ssl.SSLContext | None, host: str) -> None:
-        """`host` is whom a certificate must name."""
+        """`host` is the name that the server's certificate must carry."""
         self.client = client
-        self._idle: deque[Connection] = deque()  # the one that was used last is the last
-        self.retried = 0  # requests that met a connection that was closed, and took another
+        self._idle: deque[Connection] = deque()  # most recently used last
+        self.retried = 0  # requests moved to another connection because theirs was closed
         self.plain = Plain()
         self._address = address
         self._port = port
@@ -146,7 +146,7 @@ class Pool:
         self._opening: set[asyncio.Task[None]] = set()
 
     def send(self, exchange: Exchange, method: str, data: bytes) -> None:
-        """Send a request on a connection that is alive, or on a new one."""
+        """Send a request on a live pooled connection, or on a new one."""
         connection = self._pooled()
         if connection is not None:
             connection.send(exchange, method, data)
@@ -156,22 +156,22 @@ class Pool:
         task.add_done_callback(self._opening.discard)
 
     def keep(self, connection: Connection) -> None:
-        """Keep a connection for the next request, and close what only a stall had needed."""
+        """Return a connection to the pool, and close those that only a stall had needed."""
         connection.idle_s = time.monotonic()
         self._idle.append(connection)
         while connection.idle_s - self._idle[0].idle_s > IDLE_LIMIT_S:
             self._idle.popleft().close()
 
     async def close(self) -> None:
-        """Close what is idle, and drop what is being opened."""
+        """Close idle connections and cancel those being opened."""
         for connection in self._idle:
             connection.close()
         for task in self._opening:
             task.cancel()
-        await asyncio.sleep(0)  # let the event loop do so
+        await asyncio.sleep(0)  # lets the event loop process the cancellations
 
     def _pooled(self) -> Connection | None:
-        """Return the connection that was used last, unless the server may have closed it."""
+        """Return the most recently used connection that the server cannot have closed."""
         while self._idle:
             connection = self._idle.pop()
             idle_s = time.monotonic() - connection.idle_s
@@ -190,12 +190,12 @@ class Pool:
                 lambda: Connection(self), self._address, self._port,
                 ssl=self._tls, server_hostname=self._host if self._tls else None,
             )  # fmt: skip
-        except OSError as error:  # also what TLS complains about
+        except OSError as error:  # includes TLS errors
             if not exchange.over:
-                tell = self.client.broken if error.errno in _OURS else self.client.failed
-                tell(exchange, f"the connection failed: {error.strerror or error}")
+                report = self.client.broken if error.errno in _OURS else self.client.failed
+                report(exchange, f"the connection failed: {error.strerror or error}")
             return
-        if exchange.over:  # it took longer than the limit
+        if exchange.over:  # connecting took longer than the time limit
             connection.close()
         else:
             connection.send(exchange, method, data)

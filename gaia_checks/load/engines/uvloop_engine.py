@@ -1,8 +1,8 @@
-"""The precise engine: sends its part of a load from a process of its own, over uvloop, without locust.
+"""The precise engine: sends its part of a load from a separate process, over uvloop, without locust.
 
-`python -m gaia_checks.load.engines.uvloop_engine` says `ready` on standard output, reads one JSON line,
+`python -m gaia_checks.load.engines.uvloop_engine` writes `ready` to standard output, reads one JSON line,
 `{"plan": ..., "started_s": ...}`, from standard input, and then writes every second as one JSON line
-(`Second.to_json`). When its input ends, nobody is left to read, and it ends, too.
+(`Second.to_json`). It exits when its input closes, because its parent has exited.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ from gaia_checks.load.plan.request_mix import Expectations
 from gaia_checks.load.results.generator_usage import Usage
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival, Listener, Tally
 
-_APART_S = 0.0001  # two wake-ups are at least so far apart: what is due between them leaves together, that much late
-_SWEEP_S = 0.02  # how often it is looked for requests without an answer
-_TURN = 32  # so many overdue requests are sent before answers are read
+_APART_S = 0.0001  # minimum time between wake-ups: requests due in between leave together, at most this late
+_SWEEP_S = 0.02  # interval of the search for requests past their time limit
+_TURN = 32  # number of overdue requests sent before responses are read
 
 
 class Engine:
-    """Sends the arrivals of a plan and tells `listener` every second of it."""
+    """Sends the arrivals of a plan and reports each second to `listener`."""
 
     def __init__(self, plan: Plan, started_s: float, listener: Listener) -> None:
         """The schedule starts at `started_s` of the monotonic clock. Raises ValueError when there is no mix."""
         if plan.mix is None:
-            raise ValueError("there is nothing to send; give the class a mix")
+            raise ValueError("the class has nothing to send; give it a mix")
         mix = plan.mix
         self._plan = plan
         self._started_s = started_s
@@ -52,14 +52,14 @@ class Engine:
         ]
         self._expectations = Expectations(mix.requests)
         self._under_way: deque[Exchange] = deque()
-        self._unended = 0
+        self._unfinished = 0
         self._timer = Timer.create()
         self._usage = Usage()
         self._pool: Pool
         self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Send everything and wait for the ends. Raises OSError when the host's name is unknown."""
+        """Send everything and wait until all has finished. Raises OSError when the host's name is unknown."""
         address, port, tls, host = await resolve(self._plan.url)
         self._pool = Pool(self, address, port, tls, host)
         gc.collect()
@@ -101,18 +101,18 @@ class Engine:
             asyncio.get_running_loop().call_later(moment_s - time.monotonic(), self._wake)
 
     def _send(self, index: int, due_s: float) -> None:
-        number, begun_s = self._mix.number(index), self._now_s()
+        number, sent_s = self._mix.number(index), self._now_s()
         self._tally.intend()
-        self._tally.send(due_s, begun_s)
-        exchange = Exchange(number, due_s, begun_s)
+        self._tally.send(due_s, sent_s)
+        exchange = Exchange(number, due_s, sent_s)
         self._under_way.append(exchange)
-        self._unended += 1
+        self._unfinished += 1
         self._pool.send(exchange, self._mix.requests[number].method, self._bytes[number])
 
-    # ends
+    # outcomes
 
     def answered(self, exchange: Exchange, answer: Answer) -> None:
-        """Count a whole answer."""
+        """Count a complete response."""
         wrong = self._expectations.problem(exchange.number, answer)
         self._count(exchange, wrong, answered=True, limited=answer.status == 429)
 
@@ -121,20 +121,20 @@ class Engine:
         self._count(exchange, f"{self._names[exchange.number]}: {why}", answered=False)
 
     def broken(self, exchange: Exchange, why: str) -> None:
-        """Count a request that our own fault kept from being sent."""
+        """Count a request that a fault of the generator prevented from being sent."""
         self._tally.break_down(exchange.due_s, why)
         self._close(exchange)
 
     def _count(self, exchange: Exchange, wrong: str | None, *, answered: bool, limited: bool = False) -> None:
         number = exchange.number
         request, ended_s = self._mix.requests[number], self._now_s()
-        due_s, begun_s, name = exchange.due_s, exchange.begun_s, self._names[number]
-        self._tally.end(Arrival(due_s, begun_s, ended_s, wrong, answered, limited, name, request.flood))
+        due_s, sent_s, name = exchange.due_s, exchange.sent_s, self._names[number]
+        self._tally.end(Arrival(due_s, sent_s, ended_s, wrong, answered, limited, name, request.flood))
         self._close(exchange)
 
     def _close(self, exchange: Exchange) -> None:
         exchange.over = True
-        self._unended -= 1
+        self._unfinished -= 1
         under_way = self._under_way
         while under_way and under_way[0].over:
             under_way.popleft()
@@ -142,17 +142,17 @@ class Engine:
             self._end()
 
     def _end(self) -> None:
-        if not self._unended:
+        if not self._unfinished:
             self._over.set()
 
     # time
 
     async def _sweep(self) -> None:
-        """Give up what was not answered in time; requests under way are in the order in which they were sent."""
+        """Fail requests past their time limit; those in flight are in the order in which they were sent."""
         while True:
             await asyncio.sleep(_SWEEP_S)
             limit_s = self._now_s() - REPLY_LIMIT_S
-            while self._under_way and self._under_way[0].begun_s <= limit_s:
+            while self._under_way and self._under_way[0].sent_s <= limit_s:
                 exchange = self._under_way[0]
                 if exchange.connection is not None:
                     exchange.connection.close()
@@ -173,12 +173,12 @@ class Engine:
 
 
 async def main() -> None:
-    """Be one process of a load."""
+    """Run one process of a load."""
     _write("ready")
-    order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    plan = Plan.from_json(order["plan"])
+    job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    plan = Plan.from_json(job["plan"])
     asyncio.get_running_loop().add_reader(0, _end_with_reader)
-    await Engine(plan, order["started_s"], lambda second: _write(json.dumps(second.to_json()))).run()
+    await Engine(plan, job["started_s"], lambda second: _write(json.dumps(second.to_json()))).run()
 
 
 def _write(line: str) -> None:

@@ -1,7 +1,7 @@
-"""The precise engine as locust sees it: a process that is given a part of the load and tells of every second.
+"""The precise engine inside locust: a child process that sends a part of the load and reports every second.
 
-Its requests are in locust's statistics, web page and CSV files, once a second and by route. Locust's `request` event is
-not fired for each: that is what makes an engine slow.
+Its requests enter locust's statistics, web page and CSV files once a second, by route. Locust's `request` event is not
+fired per request, because that makes an engine slow.
 """
 
 import json
@@ -16,11 +16,11 @@ from gaia_checks.load.plan.plan import Plan
 from gaia_checks.load.results.per_second import Listener, Route, Second
 
 
-class Driver:
-    """Has a part of a load sent by a process of its own."""
+class EngineProcess:
+    """Sends a part of a load from a child process."""
 
     def __init__(self, listener: Listener, environment: Any) -> None:
-        """Start the process, so that it is there when the schedule starts."""
+        """Start the process now, so that it is ready when the schedule starts."""
         self._listener = listener
         self._environment = environment
         argv = [sys.executable, "-m", "gaia_checks.load.engines.uvloop_engine"]
@@ -30,26 +30,26 @@ class Driver:
             self._raise()
 
     def run(self, plan: Plan, started_s: float) -> None:
-        """Have every arrival sent that is due within the window, and wait for their ends. Raises RuntimeError."""
+        """Send every arrival that is due within the window and wait until all have finished. Raises RuntimeError."""
         self._process.stdin.write(json.dumps({"plan": plan.to_json(), "started_s": started_s}) + "\n")
         self._process.stdin.flush()
         second = None
         for line in self._process.stdout:
             second = Second.from_json(json.loads(line))
             self._listener(second)
-            self._tell_locust(second)
+            self._update_locust_statistics(second)
         if self._process.wait() or second is None or not second.last:
             self._raise()
 
     def interrupt(self) -> None:
-        """Drop what is under way."""
+        """Drop the requests in flight."""
         self._process.kill()
 
     def _raise(self) -> None:
         self._process.kill()
-        raise RuntimeError(f"the precise engine ended before its time, with exit code {self._process.wait()}")
+        raise RuntimeError(f"the precise engine stopped early, with exit code {self._process.wait()}")
 
-    def _tell_locust(self, second: Second) -> None:
+    def _update_locust_statistics(self, second: Second) -> None:
         stats = self._environment.stats
         for name, route in second.routes.items():
             method, _, label = name.partition(" ")
@@ -57,12 +57,12 @@ class Driver:
             stats.get(label, method).extend(entry)
             stats.total.extend(entry)
             if route.failed:
-                error = StatsError(method, label, "the notes of the load say what was wrong")
+                error = StatsError(method, label, "see the notes of the load")
                 stats.errors.setdefault(name, error).occurrences += route.failed
 
 
 def _entry(stats: Any, method: str, label: str, route: Route) -> Any:
-    """Return what locust would have counted of one second, its times rounded as locust rounds."""
+    """Return one second as a locust statistics entry, with times rounded as locust rounds them."""
     entry: Any = StatsEntry(stats, label, method)
     second = int(time.time())
     buckets = list(route.latency.buckets_ms())

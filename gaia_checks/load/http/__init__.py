@@ -1,1 +1,1 @@
-"""HTTP/1.1 as bytes: requests written, responses parsed."""
+"""HTTP/1.1 as bytes: renders requests, parses responses."""

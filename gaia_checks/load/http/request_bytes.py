@@ -1,4 +1,4 @@
-"""A request as the bytes of HTTP/1.1. Pure."""
+"""Renders requests as HTTP/1.1 bytes. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 
 
 def common_headers(base_url: str, headers: Mapping[str, str]) -> dict[str, str]:
-    """Return what every request to a server carries."""
+    """Return the headers of every request to a server."""
     return {"Host": urlsplit(base_url).netloc, "Accept": "application/json", **headers}
 
 
 def prefix(base_url: str) -> str:
-    """Return what every path at a server begins with: `/base` for `http://host/base/`."""
+    """Return the path prefix of a base URL: `/base` for `http://host/base/`."""
     return urlsplit(base_url).path.rstrip("/")
 
 
 def render(method: str, target: str, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> bytes:
-    """Return a whole request; `target` is a path with its query, `body` goes as JSON."""
+    """Return a complete request; `target` is a path with its query, `body` is sent as JSON."""
     content = b"" if body is None else json.dumps(body).encode()
     entity = {"Content-Type": "application/json", "Content-Length": str(len(content))} if body is not None else {}
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **entity}.items())

@@ -1,8 +1,8 @@
-"""HTTP/1.1 answers from bytes, one at a time, without any I/O.
+"""Parses HTTP/1.1 responses, one at a time, without any I/O.
 
-Nearly every answer comes whole in one piece and says its length: that is read here, with little more than one search.
-Whatever is not as plain (pieces, chunks, interim answers, a body until the end of the connection, two lengths) is left
-to httptools' parser.
+Nearly every response arrives in one piece and has a Content-Length: the fast path here reads it with little more than
+one search. httptools parses everything else (several pieces, chunked encoding, interim responses, a body that ends with
+the connection, two lengths).
 """
 
 import re
@@ -17,16 +17,16 @@ _BODILESS = frozenset({204, 304})
 
 
 class NotHttp(ValueError):
-    """What came is no HTTP/1.1 answer."""
+    """The data is not an HTTP/1.1 response."""
 
 
 class Answer(NamedTuple):
-    """A whole answer."""
+    """A complete response."""
 
     status: int
-    head: bytes  # its status line and headers, or only the latter
+    head: bytes  # status line and headers, or only the headers
     body: bytes
-    keep: bool  # whether the connection may be used again
+    keep: bool  # whether the connection may be reused
 
     def header(self, name: str) -> str | None:
         """Return the first value of a header."""
@@ -35,25 +35,25 @@ class Answer(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The head of a plain answer."""
+    """The head of a plain response."""
 
     data: bytes = b"\0"
     whole: int = 0  # bytes of head and body
     status: int = 0
 
     def answer(self, data: bytes) -> Answer:
-        """Return the answer that has this head."""
+        """Return the response that has this head."""
         return Answer(self.status, self.data, data[len(self.data) :], keep=True)
 
 
 class Plain:
-    """Reads plain answers of one server, and remembers the last one's head: the next one often has the same."""
+    """Reads plain responses of one server; caches the last head, because the next one is often the same."""
 
     def __init__(self) -> None:
         self._known = Head()
 
     def read(self, method: str, data: bytes) -> Answer | None:
-        """Read the answer to a request, whole, and all there is in `data`; None if it is not that plain."""
+        """Return the response if `data` is exactly one plain response, else None."""
         known = self._known
         if len(data) == known.whole and data.startswith(known.data):
             return known.answer(data)
@@ -76,18 +76,18 @@ def _head(data: bytes) -> Head | None:
 
 
 class Parser:
-    """Reads one answer with httptools, whatever its framing."""
+    """Reads one response with httptools, whatever its framing."""
 
     def __init__(self, method: str) -> None:
-        """`method` is that of the request: the answer to HEAD has no body."""
+        """`method` is that of the request: the response to HEAD has no body."""
         self._method = method
         self._parser = httptools.HttpResponseParser(self)
         self._head: list[bytes] = []
         self._body: list[bytes] = []
-        self._sized = self._begun = self._complete = self._more = self._lasting = False
+        self._sized = self._final = self._complete = self._more = self._lasting = False
 
     def feed(self, data: bytes) -> Answer | None:
-        """Take what has come; return the answer once it is whole. Raises NotHttp."""
+        """Add received data; return the response once it is complete. Raises NotHttp."""
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -97,8 +97,8 @@ class Parser:
         return self._answer(keep=self._reusable()) if self._complete else None
 
     def end(self) -> Answer | None:
-        """Take the end of the connection, which is that of a body without a length."""
-        return self._answer(keep=False) if self._begun and not self._sized else None
+        """Handle the end of the connection; it completes a body without a length."""
+        return self._answer(keep=False) if self._final and not self._sized else None
 
     def _reusable(self) -> bool:
         return not self._more and self._method != "HEAD" and self._lasting
@@ -106,10 +106,10 @@ class Parser:
     def _answer(self, *, keep: bool) -> Answer:
         return Answer(self._parser.get_status_code(), b"\r\n".join(self._head), b"".join(self._body), keep)
 
-    # what httptools calls
+    # httptools callbacks
 
     def on_message_begin(self) -> None:
-        """Note that an answer begins; one behind a whole one was not asked for."""
+        """Record the start of a response; one after a complete response is unsolicited."""
         self._more = self._complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -119,14 +119,14 @@ class Parser:
             self._sized |= name.lower() in (b"content-length", b"transfer-encoding")
 
     def on_headers_complete(self) -> None:
-        """The answer to HEAD ends here."""
+        """Finish a response to HEAD; discard the headers of an interim response."""
         status = self._parser.get_status_code()
         if status < 200:
             self._head.clear()
             self._sized = False
         else:
-            self._begun = True
-            self._lasting = bool(self._parser.should_keep_alive())  # it forgets this with the end of the answer
+            self._final = True
+            self._lasting = bool(self._parser.should_keep_alive())  # httptools resets this at the end of the response
             self._complete |= self._method == "HEAD"
 
     def on_body(self, data: bytes) -> None:
@@ -135,5 +135,5 @@ class Parser:
             self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """An interim answer (1xx) is not the one that is waited for."""
-        self._complete |= self._begun
+        """Finish the response, unless it is an interim one (1xx)."""
+        self._complete |= self._final

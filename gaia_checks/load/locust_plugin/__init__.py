@@ -1,1 +1,1 @@
-"""What locust loads: the user, its options, its workers."""
+"""The locust plug-in: the user class, its options, its workers."""

@@ -1,4 +1,4 @@
-"""What our locust understands on its command line, and how a load is put together from it."""
+"""The options that the plug-in adds to locust's command line, and the load that they describe."""
 
 import argparse
 import sys
@@ -18,11 +18,11 @@ from gaia_checks.load.results.collector import Collector
 
 _ARGPARSE_REFUSES = 2  # with this exit code
 _LAST_RESORT_S = 60
-_HOW_LONG = "how long the load lasts is missing; add e.g. -t 60s"
+_NO_RUN_TIME = "the load has no run time; add e.g. -t 60s"
 
 
 def register() -> None:
-    """Make locust know our options, and us its beginning."""
+    """Add the options and the event listeners to locust."""
     hooks: Any = events
     hooks.init_command_line_parser.add_listener(_add)
     hooks.init.add_listener(_begin)
@@ -30,9 +30,9 @@ def register() -> None:
 
 
 def plan(options: Any, url: str, headers: dict[str, str]) -> Plan:
-    """Return the whole load, before it is split and knows what to send. Raises ValueError."""
+    """Return the plan of the whole load, before it is split and without its mix. Raises ValueError."""
     if not options.window_s:
-        raise ValueError(_HOW_LONG)
+        raise ValueError(_NO_RUN_TIME)
     return Plan(url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers)
 
 
@@ -40,33 +40,35 @@ def _add(parser: ArgumentParser) -> None:
     _refuse_as_we_do(parser)
     group = parser.add_argument_group("open loop")
     group.add_argument("--rate", type=_rate, default="10", help="requests per second of all workers together, sent "
-                       "whatever the server does; steps 50x30s,100x30s; a ramp 10..200x1m,200")  # fmt: skip
+                       "independently of the responses; steps 50x30s,100x30s; a ramp 10..200x1m,200")  # fmt: skip
     group.add_argument(
-        "--arrivals", choices=arrival_schedule.ARRIVALS, default="constant", help="how requests are spaced"
+        "--arrivals", choices=arrival_schedule.ARRIVALS, default="constant", help="spacing of the requests"
     )
-    group.add_argument("--seed", type=int, default=0, help="of poisson arrivals: the same seed, the same arrivals")
+    group.add_argument(
+        "--seed", type=int, default=0, help="seed of poisson arrivals: the same seed gives the same arrivals"
+    )
     group.add_argument("--engine", choices=("locust", "precise"), default="locust",
-                       help="precise: a process of its own, for high rates; sends a mix, no tasks")  # fmt: skip
+                       help="precise: a separate process for high rates; sends a mix, runs no tasks")  # fmt: skip
     group.add_argument("--p99", type=thresholds.duration_ms, help="99%% of requests take less, e.g. 100ms: sets exit "
-                       "code 0 (surely), 1 (surely not) or 8 (undecided, or the load cannot be believed)")  # fmt: skip
+                       "code 0 (proven), 1 (disproven) or 8 (undecided, or the generator is unreliable)")  # fmt: skip
     group.add_argument(
-        "--success", type=thresholds.share, help="so many succeed, e.g. 99.95%%: sets the exit code, too"
+        "--success", type=thresholds.share, help="share of requests that succeed, e.g. 99.95%%: sets the exit code, too"
     )
-    group.add_argument("--folder", help="where the timeline, the histograms and the result are written")
-    group.add_argument("--looks-s", type=_moments, default=(), help="also write what was due until then, while the "
-                       "load goes on, e.g. 300,1470: load.1.json and so on")  # fmt: skip
-    group.add_argument("--end-with-parent", action="store_true", help="end when the process that started us is gone")
+    group.add_argument("--folder", help="folder for the timeline, the histograms and the result")
+    group.add_argument("--looks-s", type=_moments, default=(), help="also write the results of the requests due by "
+                       "then while the load continues, e.g. 300,1470: load.1.json and so on")  # fmt: skip
+    group.add_argument("--end-with-parent", action="store_true", help="exit when the parent process has exited")
     group.add_argument("--window-s", type=float, default=0.0, help=argparse.SUPPRESS)  # for workers: -t of the master
 
 
 def _refuse_as_we_do(parser: ArgumentParser) -> None:
-    """Let whatever cannot be read on the command line, locust's own options too, end with our code for wrong usage."""
+    """Exit with the project's code for wrong usage when the command line is invalid, locust's own options included."""
     ends = parser.exit
 
     def end(status: int = 0, message: str | None = None) -> NoReturn:
         ends(ConfigurationError.exit_code if status == _ARGPARSE_REFUSES else status, message)
 
-    parser.exit = end  # type: ignore[method-assign] # locust makes the parser, we only see this one
+    parser.exit = end  # type: ignore[method-assign] # locust creates the parser
 
 
 def _rate(text: str) -> str:
@@ -81,48 +83,48 @@ def _moments(text: str) -> tuple[float, ...]:
     try:
         return tuple(sorted(float(part) for part in text.split(",") if part))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of seconds; write e.g. 300,1470") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of seconds; write e.g. 300,1470") from None
 
 
 def _begin(environment: Any, **_: Any) -> None:
-    """Take the place that this process has in the load."""
+    """Give this process its role in the load."""
     if len(environment.user_classes) != 1:
         names = ", ".join(sorted(user.__name__ for user in environment.user_classes))
-        _refuse(f"one class sends all of the load; name one of {names} at the end of the command line")
+        _refuse(f"exactly one class sends the load; name one of {names} at the end of the command line")
     environment.dispatcher_class = OnePerWorker
     options = environment.parsed_options
     if options.headless and not options.run_time and not isinstance(environment.runner, WorkerRunner):
-        _refuse(_HOW_LONG)
+        _refuse(_NO_RUN_TIME)
     limits = thresholds.Limits(options.p99, options.success)
 
     def collect(whole: Plan) -> Collector:
         folder = Path(options.folder) if options.folder else None
-        return Collector(whole, folder, limits, _say)
+        return Collector(whole, folder, limits, _log)
 
     if isinstance(environment.runner, WorkerRunner):
-        environment.load_post = Worker(environment)
+        environment.load_role = Worker(environment)
     elif isinstance(environment.runner, MasterRunner):
         Master(environment, collect)
     else:
-        environment.load_post = Alone(environment, collect)
+        environment.load_role = Alone(environment, collect)
     if options.run_time and (options.headless or options.autostart):
-        # we end by ourselves: locust's ending makes requests late, and its clock begins before its loop does
+        # the load stops by itself: locust's stop delays requests, and its clock starts before its loop does
         options.window_s = float(options.run_time)
         options.run_time += _LAST_RESORT_S
 
 
 def _take_window(environment: Any, **_: Any) -> None:
-    """On the web page the time is given when the test is started."""
+    """Take the run time from the web page, which provides it when the test is started."""
     options = environment.parsed_options
     by_hand = not options.headless and not options.autostart
     if by_hand and options.run_time and not isinstance(environment.runner, WorkerRunner):
         options.window_s = float(options.run_time)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - locust's own log is not always shown
+def _log(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - locust's own log may be hidden
 
 
 def _refuse(why: str) -> NoReturn:
-    _say(why)
+    _log(why)
     sys.exit(ConfigurationError.exit_code)

@@ -1,16 +1,17 @@
-"""Open-loop load as a locust user: every intended request leaves at its time, whatever the server does.
+"""Open-loop load as a locust user: every request leaves at its scheduled time, whatever the server does.
 
     class Readers(OpenLoopUser):
         mix = Mix([Request("GET", "/health")])
 
     locust -f readers.py --headless --rate 100 -t 60s --host http://127.0.0.1:8711 --p99 100ms --success 99.95%
 
-Locust brings its command line, workers, statistics, web page and life cycle. The sending is ours: its own users wait
-for an answer before they ask again, so a stall of the server silently lowers the rate and hides its own latency.
+Locust provides the command line, workers, statistics, web page and life cycle; this package sends the requests.
+Locust's own users wait for a response before they send again, so a stall of the server silently lowers the rate and
+hides latency.
 
-The locust process must not import `gaia_checks.environment`, so what it is given is read here: GAIA_API_KEY and
-GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, what the
-server calls what the contract names (`{"paths": ..., "fields": ...}`). Locustfiles speak the contract's words.
+The locust process must not import `gaia_checks.environment`, so its environment variables are read here: GAIA_API_KEY
+and GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, which
+maps the contract's names to the server's (`{"paths": ..., "fields": ...}`). Locustfiles use the contract's names.
 """
 
 import json
@@ -29,8 +30,8 @@ from locust.exception import StopUser
 
 from gaia_checks import contract
 from gaia_checks.load.engines.gevent_client import Client
-from gaia_checks.load.engines.gevent_engine import Act, Ended, MixAct, Sender, TaskAct
-from gaia_checks.load.engines.uvloop_process import Driver
+from gaia_checks.load.engines.gevent_engine import Act, MixAct, Outcome, Sender, TaskAct
+from gaia_checks.load.engines.uvloop_process import EngineProcess
 from gaia_checks.load.http.response_parser import Answer
 from gaia_checks.load.locust_plugin import options, workers
 from gaia_checks.load.plan import arrival_schedule
@@ -48,19 +49,19 @@ options.register()
 
 
 def _offer(user: "OpenLoopUser") -> None:
-    """Do all that there is to do, once: locust calls a task again and again, also one that failed."""
+    """Send the load once: locust would call a task repeatedly, also one that failed."""
     try:
         user.offer()
     except Exception:
-        _logger.exception("no load was offered")
+        _logger.exception("the load was not sent")
     raise StopUser
 
 
 class OpenLoopUser(User):
-    """All the traffic of one process. Subclasses give the `mix`, as an attribute or in `prepare`, or tasks.
+    """Sends all the traffic of one process. Subclasses define the `mix`, as an attribute or in `prepare`, or tasks.
 
-    A task (locust's `@task`) is done once per arrival and counts as one request, from when it was due to its end.
-    `NoReply` and AssertionError in it are the server's failures, any other exception is the generator's.
+    A task (locust's `@task`) runs once per arrival and counts as one request, from when it was due to its end.
+    `NoReply` and AssertionError in it are failures of the server, any other exception is an error of the generator.
     """
 
     abstract = True
@@ -68,13 +69,13 @@ class OpenLoopUser(User):
     own_tasks: Sequence[Any] = ()
     mix: Mix | None = None
     client: Client
-    key: str  # what the target counts our requests under
-    own_key: bool  # nobody gave us one, so no rule knows it
-    worker: int  # a number that no other process of this load has
-    rate_per_s: float  # at most so many requests does this process send
+    key: str  # the API key by which the target counts the requests
+    own_key: bool  # whether the key was generated, so that no rule covers it
+    worker: int  # unique among the processes of this load
+    rate_per_s: float  # the highest rate of this process
 
     def __init_subclass__(cls) -> None:
-        """Keep a subclass's own tasks for us; what locust calls is the one that offers the load."""
+        """Store a subclass's own tasks, and leave locust the one task that sends the load."""
         cls.own_tasks = [task for task in cls.tasks if task is not _offer]
         cls.tasks = [_offer]
 
@@ -82,31 +83,31 @@ class OpenLoopUser(User):
         """Create in the target what the mix needs. A subclass that does so removes it in `clean_up`."""
 
     def clean_up(self) -> None:
-        """Remove what `prepare` created, also when that failed half-way. It has two seconds."""
+        """Remove what `prepare` created, also after it failed half-way. Limited to two seconds."""
 
     def offer(self) -> None:
-        """Offer this process's part of the load and return when the last answer has come."""
-        post = workers.post_of(self.environment)
+        """Send this process's part of the load and return after the last response."""
+        role = workers.role_of(self.environment)
         chosen: Any = self.environment.parsed_options
-        given = os.environ.get("GAIA_API_KEY")
-        self.worker, self.own_key = post.worker, not given
-        self.key = given or f"gaia-load-{secrets.token_hex(4)}-{self.worker}"
-        self.rate_per_s = arrival_schedule.parse(chosen.rate).peak_per_s / post.workers
+        key = os.environ.get("GAIA_API_KEY")
+        self.worker, self.own_key = role.worker, not key
+        self.key = key or f"gaia-load-{secrets.token_hex(4)}-{self.worker}"
+        self.rate_per_s = arrival_schedule.parse(chosen.rate).peak_per_s / role.workers
         self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
-        post.user = self
+        role.user = self
         watcher = gevent.spawn(self._watch_parent, os.getppid())
         try:
             plan = options.plan(chosen, str(self.host), self._headers())
             self.client = Client(plan.url, plan.headers, REPLY_LIMIT_S)
             self.prepare()
             plan = replace(plan, mix=None if self.own_tasks else self.mix and self.mix.under(self._names))
-            self._engine = self._choose(plan, post.second)
-            part, started_s = post.meet(plan)
+            self._engine = self._choose(plan, role.second)
+            part, started_s = role.meet(plan)
             self._ends_s = started_s + part.window_s
             self._engine.run(part, started_s)
         except Exception as error:
-            post.broken(str(error) or repr(error))
+            role.broken(str(error) or repr(error))
             raise
         finally:
             watcher.kill(block=False)
@@ -114,46 +115,46 @@ class OpenLoopUser(User):
                 with gevent.Timeout(_CLEAN_UP_S, False):
                     self.clean_up()
             finally:
-                post.user = None
+                role.user = None
                 self._over.set()
-                post.over()
+                role.over()
 
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-        """Send one request and return the whole answer. Raises NoReply."""
+        """Send one request and return the complete response. Raises NoReply."""
         names = self._names
         reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))
         return reply._replace(body=contract.our_text(names, reply.body))
 
     def far_above_rate(self) -> int:
-        """Return a limit per second that this process's requests never reach."""
+        """Return a limit per second that this process never reaches."""
         return int(self.rate_per_s * 10) + 10
 
     def cut_short(self) -> None:
-        """End now: what is under way is dropped, and there will be no result."""
+        """Stop now: drop the requests in flight and produce no result."""
         if self._engine is not None:
             self._engine.interrupt()
         if self.greenlet is not None:
             self.greenlet.kill(block=False)
 
     def wind_up(self) -> None:
-        """Wait for the end, if all was sent; else end now."""
+        """Wait for the last responses if everything was sent; else stop now."""
         if time.monotonic() < self._ends_s - _PARENT_S:
             self.cut_short()
         self._over.wait()
 
-    def _choose(self, plan: Plan, listener: Any) -> Sender | Driver:
+    def _choose(self, plan: Plan, listener: Any) -> Sender | EngineProcess:
         if self.environment.parsed_options.engine == "precise":
             if self.own_tasks:
                 names = ", ".join(task.__name__ for task in self.own_tasks)
                 raise ValueError(
                     f"the precise engine sends a mix and runs no Python, but {type(self).__name__} has tasks of its "
-                    f"own ({names}); give it a mix, or leave --engine precise out"
+                    f"own ({names}); give it a mix, or omit --engine precise"
                 )
-            return Driver(listener, self.environment)
+            return EngineProcess(listener, self.environment)
         act: Act = TaskAct(self, self.own_tasks) if self.own_tasks else MixAct(plan, self.client)
-        return Sender(self.client, act, listener, self._tell_locust)
+        return Sender(self.client, act, listener, self._fire_request_event)
 
-    def _tell_locust(self, ended: Ended, arrival: Arrival) -> None:
+    def _fire_request_event(self, ended: Outcome, arrival: Arrival) -> None:
         self.environment.events.request.fire(
             request_type=ended.method,
             name=ended.label,
@@ -169,7 +170,7 @@ class OpenLoopUser(User):
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
     def _watch_parent(self, parent: int) -> None:
-        """End when nobody is left to read what we measure."""
+        """Stop when the parent process has exited."""
         while not self.environment.parsed_options.end_with_parent or os.getppid() == parent:
             gevent.sleep(_PARENT_S)
         self.cut_short()

@@ -1,1 +1,1 @@
-"""What is sent and when: the mix and the arrival schedule."""
+"""The load as data: the request mix and the arrival schedule."""

@@ -1,10 +1,10 @@
-"""When requests are due. Pure: every arrival is a number of seconds after the start.
+"""The arrival schedule. Pure: every arrival is a number of seconds after the start.
 
-The schedule never looks at the server: a slow answer delays no later arrival. That is what makes
-the load open loop, and its latencies true (coordinated omission is what a closed loop measures instead).
+The schedule is independent of the server: a slow response delays no later arrival. That makes the load open loop and
+its latencies correct (a closed loop suffers from coordinated omission instead).
 
-A profile says how many arrivals are expected until a moment, N(t); arrival i is due when N(t) = i. So every due time is
-computed anew from its index and no error adds up, whatever steps and ramps the rate takes.
+A profile gives the expected number of arrivals until a time, N(t); arrival i is due when N(t) = i. So every due time is
+computed from its index, and no error accumulates, whatever steps and ramps the rate takes.
 """
 
 import bisect
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 ARRIVALS = ("constant", "poisson")
-"""Evenly spaced, or as independent users come."""
+"""Evenly spaced, or as from independent users."""
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PHASE = re.compile(rf"(?P<first>{_NUMBER})(?:\.\.(?P<last>{_NUMBER}))?(?:x(?P<length>{_NUMBER})(?P<unit>[smh]))?")
@@ -25,15 +25,15 @@ _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of time in which the rate (per second) stays, or goes straight from `first` to `last`."""
+    """An interval with a constant rate (per second), or a linear ramp from `first` to `last`."""
 
     first: float
     last: float
-    length_s: float  # infinity: until the load ends
+    length_s: float  # infinity: until the end of the load
 
     @property
     def arrivals(self) -> float:
-        """How many arrivals are expected in it."""
+        """The expected number of arrivals."""
         return self.first * self.length_s if self.first == self.last else self.length_s * (self.first + self.last) / 2
 
     def due_s(self, count: float) -> float:
@@ -51,17 +51,17 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Phases one after the other; the last one goes on for ever at its last rate."""
+    """Consecutive phases; after the last one its final rate continues without end."""
 
     phases: tuple[Phase, ...]
     _starts_s: tuple[float, ...] = field(init=False, repr=False)
     _expected: tuple[float, ...] = field(init=False, repr=False)  # arrivals before each phase
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what cannot be sent."""
+        """Complete the profile. Raises ValueError for an invalid one."""
         for phase in self.phases:
             if not phase.length_s > 0 or not all(0 <= rate < math.inf for rate in (phase.first, phase.last)):
-                raise ValueError(f"{phase} has no length or no rate")
+                raise ValueError(f"{phase} has no valid length or rate")
         if not self.phases or not self.phases[-1].last > 0:
             raise ValueError("the last rate of a load must be above 0; give requests per second, e.g. 100")
         final = self.phases[-1]
@@ -77,15 +77,15 @@ class Profile:
         return max(max(phase.first, phase.last) for phase in self.phases)
 
     def due_s(self, count: float) -> float:
-        """Return the moment until which `count` arrivals are expected, in seconds after the start."""
+        """Return the time by which `count` arrivals are expected, in seconds after the start."""
         number = bisect.bisect_right(self._expected, count) - 1
         return self._starts_s[number] + self.phases[number].due_s(count - self._expected[number])
 
 
 def parse(text: str) -> Profile:
-    """Read a rate, steps and ramps: `100`, `50x30s,100x30s`, `0..200x1m,200`. Raises ValueError.
+    """Parse a rate, steps and ramps: `100`, `50x30s,100x30s`, `0..200x1m,200`. Raises ValueError.
 
-    A part is a rate, or two with `..` between them for a ramp, and how long it lasts; the last may leave that out.
+    A part is a rate, or two rates with `..` between them for a ramp, and its length; the last part may omit the length.
     """
     return Profile(tuple(_phase(part, text) for part in text.split(",")))
 
@@ -93,14 +93,14 @@ def parse(text: str) -> Profile:
 def _phase(part: str, text: str) -> Phase:
     found = _PHASE.fullmatch(part.strip())
     if found is None or (found["last"] and not found["length"]):
-        raise ValueError(f"{text!r} is no rate; write 100, or steps 50x30s,100x30s, or a ramp 10..200x1m,200")
+        raise ValueError(f"{text!r} is not a rate; write 100, or steps 50x30s,100x30s, or a ramp 10..200x1m,200")
     first = float(found["first"])
     length_s = float(found["length"]) * _UNITS_S[found["unit"]] if found["length"] else math.inf
     return Phase(first, float(found["last"] or first), length_s)
 
 
 def due(profile: Profile, arrivals: str = "constant", seed: int = 0) -> Iterator[float]:
-    """Yield due times without end; the same ones for the same arguments.
+    """Yield due times without end; the same arguments give the same times.
 
     Poisson arrivals: gaps of a unit process, stretched by the profile (Cinlar, Introduction to Stochastic Processes,
     1975, section 4.7).
@@ -116,7 +116,7 @@ def _unit_poisson(seed: int) -> Iterator[float]:
 
 
 def part(due_s: Iterator[float], worker: int, workers: int) -> Iterator[tuple[int, float]]:
-    """Yield (index, due time) of every arrival that falls to one of several workers: all together send each once."""
+    """Yield (index, due time) of the arrivals of one worker; all workers together send each arrival once."""
     return itertools.islice(enumerate(due_s), worker, None, workers)
 
 

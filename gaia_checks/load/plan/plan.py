@@ -1,4 +1,4 @@
-"""What one process has to send, as a value. Any engine can carry it out. Pure."""
+"""The plan of one sending process, as a value. Every engine can execute it. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,15 +13,15 @@ class Plan:
     """A part of a load: worker `worker` of `workers` sends every `workers`-th arrival."""
 
     url: str
-    rate: str  # as schedule.parse reads it
+    rate: str  # in the format of arrival_schedule.parse
     window_s: float
-    looks_s: tuple[float, ...] = ()  # moments within the window at which what was due until then is judged
+    looks_s: tuple[float, ...] = ()  # times within the window; the requests due by then are judged
     arrivals: str = "constant"
     seed: int = 0
     worker: int = 0
     workers: int = 1
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # secrets are in them
-    mix: Mix | None = None  # None: a locustfile with tasks of its own
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # contain secrets
+    mix: Mix | None = None  # None: the locustfile has tasks
 
     def due(self) -> Iterator[tuple[int, float]]:
         """Yield (index in the whole load, seconds after the start) of every arrival of this part."""
@@ -29,7 +29,7 @@ class Plan:
         return arrival_schedule.until(arrival_schedule.part(times, self.worker, self.workers), self.window_s)
 
     def quiet_s(self) -> float:
-        """Return how far behind a full second there is no arrival, if they are evenly spaced: work is done there."""
+        """Return the offset after a full second that lies between two evenly spaced arrivals, for reporting."""
         return min(0.5, 0.5 / arrival_schedule.parse(self.rate).peak_per_s)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The traffic as data: what is asked, how often, and what a good answer is. Pure."""
+"""The traffic as data: requests, their weights and their expected responses. Pure."""
 
 import bisect
 import itertools
@@ -24,19 +24,19 @@ class Request:
     weight: float = 1.0
     body: Mapping[str, Any] | None = None  # sent as JSON
     expected: frozenset[int] = frozenset({200})
-    keys: frozenset[str] = frozenset()  # that the JSON object in a good answer has
-    name: str = ""  # what it is called in statistics; the path without its query, if not given
-    headers: Mapping[str, str] = field(default_factory=dict)  # beside those that every request carries
-    flood: bool = False  # sent to be refused: counted apart, no part of the success rate and of the latency
-    at_most_per_s: float | None = None  # so many of a flood may be admitted to each worker
+    keys: frozenset[str] = frozenset()  # required in the JSON object of a valid response
+    name: str = ""  # name in the statistics; default: the path without its query
+    headers: Mapping[str, str] = field(default_factory=dict)  # in addition to the common headers
+    flood: bool = False  # meant to be refused: counted separately, excluded from success rate and latency
+    at_most_per_s: float | None = None  # of a flood: admissions allowed per worker
 
     @property
     def label(self) -> str:
-        """How it is called in messages and statistics."""
+        """Its name in messages and statistics."""
         return self.name or self.path.partition("?")[0]
 
     def under(self, names: Names) -> Self:
-        """Return the request in the words of a server."""
+        """Return the request with a server's own names."""
         return replace(
             self,
             path=contract.path(names, self.path),
@@ -54,22 +54,22 @@ class Mix:
     _edges: tuple[float, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for requests that no share could be given to."""
+        """Raise ValueError for an empty mix or a weight that is not positive."""
         edges = tuple(itertools.accumulate(request.weight for request in self.requests))
         if not edges or not all(request.weight > 0 for request in self.requests):
             raise ValueError("a mix needs requests, and every request a weight above 0")
         object.__setattr__(self, "_edges", edges)
 
     def choose(self, index: int) -> Request:
-        """Return the request of one arrival: the same one each time, every kind evenly spread over time."""
+        """Return the request of one arrival: deterministic, with every kind evenly spread over time."""
         return self.requests[self.number(index)]
 
     def number(self, index: int) -> int:
-        """Return the place in `requests` of the request of one arrival."""
+        """Return the index in `requests` of one arrival's request."""
         return bisect.bisect_right(self._edges, (index * _GOLDEN) % 1.0 * self._edges[-1])
 
     def under(self, names: Names) -> Self:
-        """Return the same traffic in the words of a server; what it is called in statistics stays ours."""
+        """Return the same traffic with a server's own names; the names in the statistics stay the contract's."""
         if names == Names():
             return self
         return replace(self, requests=[request.under(names) for request in self.requests])
@@ -93,14 +93,14 @@ class Mix:
 
 
 class Expectations:
-    """What is wrong with answers to the requests of a mix. The last good one is kept: the same again is good again."""
+    """Checks the responses to a mix. Caches the last valid one, because an identical response is valid as well."""
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._requests = requests
         self._good = [(0, b"")] * len(requests)
 
     def problem(self, number: int, answer: Answer) -> str | None:
-        """Say what is wrong with the answer to the request at this place, None when nothing is."""
+        """Return the problem of the response to the request at this index, None when it is valid."""
         if self._good[number] == (answer.status, answer.body):
             return None
         limit = answer.header("ratelimit") if answer.status == 429 else None
@@ -111,25 +111,25 @@ class Expectations:
 
 
 def spread(index: int, parts: int) -> int:
-    """Return which of several equal parts an arrival falls to, all evenly spread over time."""
+    """Return the part, of several equal ones, that an arrival belongs to; all are evenly spread over time."""
     return int((index * _GOLDEN) % 1.0 * parts)
 
 
 def problem(request: Request, status: int, body: bytes, limit: str | None = None) -> str | None:
-    """Say what is wrong with an answer, None when it has the expected status and a valid body.
+    """Return the problem of a response, None when it has the expected status and a valid body.
 
-    `limit` is what a refusal says about the limit that it is by.
+    `limit` is the RateLimit header of a refusal.
     """
     name = f"{request.method} {request.label}"
     if status not in request.expected:
         expected = " or ".join(map(str, sorted(request.expected)))
-        by = f", by the limit {limit or 'that it does not name'}" if status == 429 else ""
+        by = f", by the limit {limit or '(not named in the response)'}" if status == 429 else ""
         return f"{name}: status {status} instead of {expected}{by}"
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return f"{name}: the body is no JSON"
+        return f"{name}: the body is not JSON"
     if not isinstance(document, dict):
-        return f"{name}: the body is no JSON object"
+        return f"{name}: the body is not a JSON object"
     missing = request.keys - document.keys()
     return f"{name}: the body has no {', '.join(sorted(missing))}" if missing else None

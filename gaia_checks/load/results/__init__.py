@@ -1,1 +1,1 @@
-"""What came of a load: counts per second, histograms, files, measurements."""
+"""The results of a load: counts per second, histograms, files, measurements."""

@@ -1,6 +1,6 @@
-"""All seconds of a load together: one record per second, one result at the end. Pure.
+"""Aggregates the seconds of a load: one record per second, one result at the end. Pure.
 
-Several processes may send the load. A second is complete when every one of them has told of it or of a later one.
+Several processes may send the load. A second is complete when each of them has reported it or a later one.
 """
 
 import math
@@ -17,51 +17,51 @@ from gaia_checks.load.results.per_second import Counts, Route, Second, span_of
 
 @dataclass
 class Merge:
-    """Puts the seconds of several processes together, in order."""
+    """Merges the seconds of several processes, in order."""
 
     workers: int
     _pending: dict[int, Second] = field(default_factory=dict)
-    _told: dict[int, float] = field(default_factory=dict)  # worker -> the last second it told of
-    _until_s: dict[int, float] = field(default_factory=dict)  # worker -> the end of that
+    _reported: dict[int, float] = field(default_factory=dict)  # worker -> the last second it reported
+    _until_s: dict[int, float] = field(default_factory=dict)  # worker -> the end of that second
 
     def add(self, worker: int, second: Second) -> list[Second]:
-        """Take a second of one worker; return those that are complete by it.
+        """Add a second of one worker; return the seconds that it completes.
 
-        Raises ValueError when it does not begin where the one before it ended: the way from a worker loses reports when
-        its connection breaks, and nobody would miss the requests that were in them.
+        Raises ValueError when it does not start where the previous one ended: a broken connection loses reports, and
+        the requests in them would go unnoticed.
         """
         if second.start_s != self._until_s.get(worker, 0.0):
-            raise ValueError(f"a part of what worker {worker} told was lost or came twice")
+            raise ValueError(f"a part of worker {worker}'s reports was lost or arrived twice")
         self._until_s[worker] = float("inf") if second.last else second.end_s
-        self._told[worker] = float("inf") if second.last else second.number
+        self._reported[worker] = float("inf") if second.last else second.number
         if second.number in self._pending:
             self._pending[second.number].add(second)
         else:
             self._pending[second.number] = second
-        if len(self._told) < self.workers:
+        if len(self._reported) < self.workers:
             return []
-        complete = sorted(number for number in self._pending if number <= min(self._told.values()))
+        complete = sorted(number for number in self._pending if number <= min(self._reported.values()))
         return [self._pending.pop(number) for number in complete]
 
     @property
     def finished(self) -> bool:
-        """Whether every worker has told its last second."""
-        return len(self._told) == self.workers and min(self._told.values()) == float("inf")
+        """Whether every worker has reported its last second."""
+        return len(self._reported) == self.workers and min(self._reported.values()) == float("inf")
 
 
 @dataclass
 class Total:
-    """What the seconds of a load add up to. What it keeps does not grow with the number of requests."""
+    """The sum of the seconds of a load. Its size does not grow with the number of requests."""
 
     window_s: float
     workers: int = 1
-    looks_s: tuple[float, ...] = ()  # moments within the window at which what was due until then is judged
-    floods: Mapping[str, float] = field(default_factory=dict)  # label -> so many per second may be admitted
+    looks_s: tuple[float, ...] = ()  # times within the window; the requests due by then are judged
+    floods: Mapping[str, float] = field(default_factory=dict)  # label -> admissions allowed per second
     whole: Second = field(default_factory=lambda: Second(0))
-    _latency: Histogram = field(default_factory=Histogram)  # of all that is judged
+    _latency: Histogram = field(default_factory=Histogram)  # of all judged requests
     _failed: int = 0
     _blocks: Blocks = field(default_factory=Blocks)
-    _due_until: list[int] = field(default_factory=list)  # of each look that is over: how many requests were due by then
+    _due_until: list[int] = field(default_factory=list)  # requests due by the end of each past look
     _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
 
     def add(self, second: Second) -> dict[str, Any]:
@@ -93,25 +93,25 @@ class Total:
         }
 
     def worst(self) -> str:
-        """Return what a person wants to know so far: `p99 12.3 ms, 0 failed`."""
+        """Return a summary so far, for people: `p99 12.3 ms, 0 failed`."""
         return f"p99 {self._latency.percentile_ms(99) or 0:.1f} ms, {self._failed} failed"
 
     def is_answered(self, number: int) -> bool:
-        """Whether every request that was due until the end of a look has ended."""
+        """Whether every request due by the end of a look has finished."""
         return number < len(self._due_until) and self._blocks.ended_until(number) >= self._due_until[number]
 
     def look(self, number: int) -> dict[str, Any]:
-        """Return what is known of the requests that were due until the end of a look; of the generator, all so far."""
+        """Return the results of the requests due by the end of a look; of the generator, everything so far."""
         due = self._due(number)
         return {**self.result(), "window_s": self.looks_s[number], **due, "served_of": due["done"]}
 
     def so_far(self) -> dict[str, Any]:
-        """Return what is known while the load goes on, of the requests that have ended; quick to make."""
+        """Return the results of the finished requests while the load continues; cheap to compute."""
         due = self._due(len(self.looks_s), self.whole.end_s)
         return {**self._counted(), "window_s": self.whole.end_s, **due, "served_of": due["done"]}
 
     def result(self) -> dict[str, Any]:
-        """Return everything that was counted, as JSON."""
+        """Return the complete result as JSON."""
         blocks = self._due(len(self.looks_s))
         return {
             **self._counted(),
@@ -125,7 +125,7 @@ class Total:
         }
 
     def _due(self, look: int, now_s: float = math.inf) -> dict[str, Any]:
-        """Return what is known of the requests that were due until the end of a look, and when each block's were."""
+        """Return the results of the requests due by the end of a look, and the time span of each block."""
         due = self._blocks.until(look)
         spans = [span_of(key, (*self.looks_s, self.window_s)) for key in due.pop("block_keys")]
         return {**due, "block_spans": [[begin, min(end, now_s)] for begin, end in spans]}
@@ -150,7 +150,7 @@ class Total:
         }
 
     def _flood(self, label: str, per_s: float) -> dict[str, Any]:
-        """Return how much of a flood was admitted. Any second admits `per_s`; n seconds touch n + 1 of them."""
+        """Return the admissions of a flood. Every clock second admits `per_s`; n seconds touch n + 1 of them."""
         route = self.whole.routes.get(label, Route())
         allowed = per_s * (int(self.whole.end_s) + 1)
         return {"route": label, "sent": route.done, "admitted": route.done - route.limited, "allowed": allowed}

@@ -1,6 +1,6 @@
-"""The stretches of a load, by when their requests were due: what its bounds are computed from. Pure.
+"""The blocks of a load, by when their requests were due; the bounds are computed from them. Pure.
 
-A stretch that nothing can be added to any more is kept as text, so that a load of hours stays small.
+A block that can no longer change is stored encoded, so that a load of hours stays small.
 """
 
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from typing import Any
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.load.results.per_second import BLOCK_S, REPLY_LIMIT_S, Block, look_of
 
-_OPEN_BLOCKS = 2 + int(REPLY_LIMIT_S / BLOCK_S)  # behind the newest, answers may still come
+_OPEN_BLOCKS = 2 + int(REPLY_LIMIT_S / BLOCK_S)  # the newest ones may still receive responses
 
 
 @dataclass
 class Blocks:
-    """All stretches so far, by their keys."""
+    """All blocks so far, by key."""
 
     _open: dict[int, Block] = field(default_factory=dict)
     _closed: dict[int, tuple[int, int, int, str]] = field(default_factory=dict)
 
     def add(self, blocks: Mapping[int, Block]) -> None:
-        """Add what ended in one second."""
+        """Add the requests that finished in one second."""
         for key, block in blocks.items():
-            if key in self._closed:  # an answer that came later than any should
+            if key in self._closed:  # a response after the time limit
                 self._open[key] = self._reopen(key)
             self._open.setdefault(key, Block()).add(block)
         for key in sorted(self._open)[:-_OPEN_BLOCKS]:
@@ -31,12 +31,12 @@ class Blocks:
             self._closed[key] = (block.requests, block.failures, block.served, block.latency.encode())
 
     def ended_until(self, look: int) -> int:
-        """Return how many of the requests that were due until the end of a look have ended."""
+        """Return the number of finished requests that were due by the end of a look."""
         closed = sum(row[0] for key, row in self._closed.items() if look_of(key) <= look)
         return closed + sum(block.requests for key, block in self._open.items() if look_of(key) <= look)
 
     def until(self, look: int) -> dict[str, Any]:
-        """Return what is known of the requests that were due until the end of a look, as JSON."""
+        """Return the results of the requests due by the end of a look, as JSON."""
         still = {
             key: (block.requests, block.failures, block.served, block.latency.encode())
             for key, block in self._open.items()

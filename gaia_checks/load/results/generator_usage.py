@@ -1,4 +1,4 @@
-"""What the generator itself used and what it was kept from: a starved generator measures itself, not the server."""
+"""CPU use and CPU starvation of the generator: a starved generator measures itself, not the server."""
 
 import time
 from pathlib import Path
@@ -10,21 +10,21 @@ _SCHEDULED = Path("/proc/self/schedstat")
 
 
 class Shares(NamedTuple):
-    """Shares of one stretch of time."""
+    """Shares of one time interval."""
 
     cpu: float  # of one core, used by this process
-    steal: float  # of all cores, taken by other machines on the same hardware; 0 where that is not told
-    waited: float  # of the time in which the main thread could run but another had the core; 0 off Linux
+    steal: float  # of all cores, taken by other machines on the same hardware; 0 where it is not reported
+    waited: float  # share of time in which the main thread was runnable without a core; 0 outside Linux
 
 
 class Usage:
-    """Takes the shares since the last look."""
+    """Computes the shares since the last call."""
 
     def __init__(self) -> None:
         self._last = _read()
 
     def shares(self) -> Shares:
-        """Return what was used since the last call, or since the start."""
+        """Return the shares since the last call, or since the start."""
         before, self._last = self._last, _read()
         wall_s, cpu_s, steal_s, waited_s = (now - then for now, then in zip(self._last, before, strict=True))
         cores = psutil.cpu_count() or 1

@@ -1,7 +1,7 @@
 """Latencies in HdrHistograms: whole microseconds rounded down, three significant digits, 1 us to 60 s.
 
-While counting, only the buckets that hold something are kept: recording is one addition, a second with a few hundred
-requests is a few hundred numbers, and any two can be added without loss. The encoding is HdrHistogram's own (V2).
+While counting, only non-empty buckets are stored: recording is one addition, a second with a few hundred requests is a
+few hundred numbers, and any two histograms add without loss. The encoding is HdrHistogram's own (V2).
 """
 
 import math
@@ -15,17 +15,17 @@ from hdrh.histogram import HdrHistogram
 _LOWEST_US = 1
 _HIGHEST_US = 60_000_000
 _DIGITS = 3
-_BITS = 11  # 2048 values of one bucket: the next power of two that holds three digits
+_BITS = 11  # 2048 values per bucket: the next power of two above three digits
 
 
 @dataclass(slots=True)
 class Histogram:
-    """How many latencies fell into each bucket of an HdrHistogram."""
+    """The number of latencies in each bucket of an HdrHistogram."""
 
-    counts: dict[int, int] = field(default_factory=dict)  # index, as HdrHistogram numbers its counts
+    counts: dict[int, int] = field(default_factory=dict)  # by HdrHistogram's own index
 
     def record(self, seconds: float) -> None:
-        """Add one latency; what is beyond the range counts as its end."""
+        """Add one latency; values outside the range are clamped to it."""
         value = int(seconds * 1e6)
         if not _LOWEST_US <= value <= _HIGHEST_US:
             value = min(max(value, _LOWEST_US), _HIGHEST_US)
@@ -34,26 +34,26 @@ class Histogram:
         self.counts[index] = self.counts.get(index, 0) + 1
 
     def add(self, other: "Histogram") -> None:
-        """Add what another one holds."""
+        """Add another histogram."""
         for index, count in other.counts.items():
             self.counts[index] = self.counts.get(index, 0) + count
 
     @property
     def total(self) -> int:
-        """How many latencies were recorded."""
+        """The number of recorded latencies."""
         return sum(self.counts.values())
 
     def percentile_ms(self, percentile: float) -> float | None:
         """Return a percentile in ms, by the upper edge of its bucket; None when nothing was recorded."""
-        rank, seen = max(1, math.ceil(percentile / 100 * self.total)), 0
+        rank, counted = max(1, math.ceil(percentile / 100 * self.total)), 0
         for index in sorted(self.counts):
-            seen += self.counts[index]
-            if seen >= rank:
+            counted += self.counts[index]
+            if counted >= rank:
                 return _upper_us(index) / 1000
         return None
 
     def buckets_ms(self) -> Iterator[tuple[float, int]]:
-        """Yield (upper edge in ms, count) of every bucket that holds something, in order."""
+        """Yield (upper edge in ms, count) of every non-empty bucket, in order."""
         for index in sorted(self.counts):
             yield _upper_us(index) / 1000, self.counts[index]
 
@@ -61,7 +61,7 @@ class Histogram:
         """Return the base64 text of the compressed V2 encoding."""
         whole: Any = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
         for index, count in self.counts.items():
-            whole.counts[index] = count  # what record_value does, without searching for the index that we know
+            whole.counts[index] = count  # as record_value does, without computing the known index
         if self.counts:
             whole.total_count = self.total
             whole.min_value, whole.max_value = _lower_us(min(self.counts)), _upper_us(max(self.counts))
@@ -73,13 +73,13 @@ class Histogram:
     def decode(cls, text: str) -> Self:
         """Read what `encode` wrote."""
         whole: Any = HdrHistogram.decode(text)
-        counts = whole.counts[:]  # a list of whole numbers, which is quicker to go through
+        counts = whole.counts[:]  # a list of integers is faster to iterate
         _let_go(whole)
         return cls({index: count for index, count in enumerate(counts) if count})
 
 
 def _let_go(whole: Any) -> None:
-    """Free an HdrHistogram now. It and its encoder hold each other: 200 KB would wait for the garbage collector."""
+    """Free an HdrHistogram now. It and its encoder form a cycle: 200 KB would wait for the garbage collector."""
     whole.encoder.histogram = None
 
 
@@ -95,11 +95,11 @@ def _upper_us(index: int) -> int:
 class Log:
     """A `.hlog` file, one histogram per interval, as HdrHistogram's own tools read it (format 1.2).
 
-    Every line is written whole, so that what a kill leaves behind can be read.
+    Every line is written at once, so that the file stays readable after a kill.
     """
 
     def __init__(self, path: Path, started_s: float) -> None:
-        """Begin the file. `started_s` is the wall clock at the start, in seconds since the epoch."""
+        """Create the file. `started_s` is the wall clock at the start, in seconds since the epoch."""
         self._path = path
         path.write_text(
             f"#[Histogram log format version 1.2]\n#[BaseTime: {started_s:.3f} (seconds since epoch)]\n"
@@ -108,7 +108,7 @@ class Log:
         )
 
     def append(self, start_s: float, length_s: float, histogram: Histogram, tag: str = "") -> None:
-        """Add the histogram of one interval, its maximum in ms; a tag (without commas and spaces) tells what of."""
+        """Add the histogram of one interval, its maximum in ms; a tag (without commas and spaces) names its kind."""
         maximum_ms = histogram.percentile_ms(100) or 0.0
         named = f"Tag={tag}," if tag else ""
         with self._path.open("a", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""When this machine stood still while a load ran: from the observer's timeline, per block of the load.
+"""Stalls of this machine during a load: from the observer's timeline, per block of the load.
 
 The observer (`recorders/resources/machine_stalls.py`) and the load share the monotonic clock of this machine. A load
-whose workers are on other machines does not know when it started on it, and says nothing here.
+whose workers are on other machines does not know its start on that clock, and yields no stalls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,37 +13,37 @@ from gaia_checks.load.results.per_second import BLOCK_S
 from gaia_checks.model import Measurement
 
 TIMELINE = Path("timelines") / "machine.jsonl"
-"""What the observer writes, in the evidence folder."""
+"""The observer's file, in the evidence folder."""
 
 Stall = tuple[float, float]
 """Start on the monotonic clock, and length, in seconds."""
 
 _HOW = (
     "seconds per block of the load's outcomes in which a process that only sleeps woke up more than 10 ms late; "
-    "half of a stall counts where it was and half as long after it, when what had waited was caught up with"
+    "half of a stall counts during the stall and half in the same time after it, while the backlog is worked off"
 )
 _WITHOUT = "this machine was not observed while the load ran"
 
 
 class Stalls:
-    """Reads what the observer of one gate has written so far."""
+    """Reads the timeline of one gate's observer so far."""
 
     def __init__(self, folder: Path) -> None:
-        """Read from an evidence folder; without an observer there is nothing in it."""
+        """Read from an evidence folder; without an observer the timeline is missing."""
         self._timeline = jsonl.Reader(folder / TIMELINE)
 
     def known_until_s(self) -> float | None:
-        """Return until when this machine was observed, on the monotonic clock; None when it never was."""
+        """Return the end of the observation on the monotonic clock; None without any."""
         records = self._timeline.records()
         return float(records[-1]["monotonic_s"]) if records else None
 
     def behind(self, result: Mapping[str, Any]) -> bool:
-        """Whether the observer has not yet written about all of what a load's result is about."""
+        """Whether the observer has not yet reported on the whole time of a load's result."""
         known_s, ends_s = self.known_until_s(), _ends_s(result)
         return known_s is not None and ends_s is not None and known_s < ends_s
 
     def measurement(self, look: str, result: Mapping[str, Any]) -> Measurement:
-        """Return how long the machine stood still in each block of a load's result; n = seconds observed."""
+        """Return the length of the stalls in each block of a load's result; n = seconds observed."""
         name, window_s, ends_s = f"{look}.machine_stalls", result["window_s"], _ends_s(result)
         started_s = 0.0 if ends_s is None else ends_s - window_s
         records = self._timeline.records()
@@ -64,8 +64,8 @@ class Stalls:
 def per_block(stalls: Sequence[Stall], spans: Sequence[Sequence[float]]) -> list[float]:
     """Return the seconds of stalls that belong to each block, given as [start, end]. Pure.
 
-    What was due in a stall is late, and what is due while the server catches up with it is late as well: that takes
-    about as long again. So a stall reaches twice as far as it lasted, at half its weight. All add up to its length.
+    Requests due in a stall are late, and so are those due while the server works off the backlog, which takes about as
+    long again. So a stall spans twice its length, at half its weight. The parts add up to its length.
     """
     return [
         round(sum(max(0.0, min(end, start + 2 * length) - max(begin, start)) for start, length in stalls) / 2, 4)
@@ -74,13 +74,15 @@ def per_block(stalls: Sequence[Stall], spans: Sequence[Sequence[float]]) -> list
 
 
 def lateness_ms(records: Sequence[Mapping[str, Any]], share: float) -> float:
-    """Return a percentile (`share`, e.g. 0.99) of how late something due at any moment would have been run. Pure.
+    """Return a percentile (`share`, e.g. 0.99) of the lateness of work due at a random time. Pure.
 
-    A stall of length L makes what was due in it late by 0 to L. So the time in which something would be later than x
-    is the sum of L - x of all stalls that are longer than x; of stalls up to 10 ms nothing is known.
+    A stall of length L makes work due in it late by 0 to L. So the time in which work would be later than x is the sum
+    of L - x over all stalls longer than x. Stalls up to 10 ms are not recorded.
     """
     lengths = sorted((float(length) for each in records for _, length in each["stalls"]), reverse=True)
-    later_s = (1 - share) * sum(float(each["seconds"]) for each in records)  # so long it is later than the percentile
+    later_s = (1 - share) * sum(
+        float(each["seconds"]) for each in records
+    )  # time in which the lateness exceeds the percentile
     total, latest_s = 0.0, 0.0
     for number, length in enumerate(lengths, start=1):
         total += length

@@ -1,4 +1,4 @@
-"""What became of every arrival, second by second. Pure: events in, one `Second` after the other out.
+"""Counts the outcome of every arrival, second by second. Pure: events in, a sequence of `Second` out.
 
 Every intended arrival is counted exactly once and none is dropped: sent late, not sent, failed or served.
 Time is an argument: seconds from the start of the schedule.
@@ -13,59 +13,59 @@ from gaia_checks.load.results.generator_usage import Shares
 from gaia_checks.load.results.histogram import Histogram
 
 REPLY_LIMIT_S = 10.0
-"""No reply within this is a failure of the server."""
+"""A request without a reply within this time is a failure of the server."""
 
 LATE_S = 0.01
-"""A request that leaves later than this after it was due is counted as late."""
+"""A request sent later than this after it was due counts as late."""
 
 SERVED_WITHIN_S = 1.0
-"""An answer counts as served when it comes no later than this after the window's end: more is a backlog."""
+"""A response counts as served when it arrives no later than this after the window's end; later ones are a backlog."""
 
 BLOCK_S = 10
-"""Outcomes are kept per block of this length; from how they vary comes the design effect."""
+"""Outcomes are stored per block of this length; the design effect is computed from their variation."""
 
-_LOOK = 1_000_000  # numbers of blocks that one look may have
+_LOOK = 1_000_000  # block numbers reserved for one look
 
 EXAMPLES = 5
-"""So many examples are kept of what went wrong."""
+"""The number of examples stored of each kind of problem."""
 
 _NO_SHARES = Shares(0.0, 0.0, 0.0)
 
 
 class Arrival(NamedTuple):
-    """One intended request that was sent, and its end."""
+    """One request that was sent, and its outcome."""
 
     due_s: float
-    begun_s: float  # when its turn came: what is between is the generator's delay
+    sent_s: float  # the difference to due_s is the generator's delay
     ended_s: float
-    problem: str | None  # what was wrong; None: served
-    answered: bool  # whether a whole answer came, right or wrong
+    problem: str | None  # None: served
+    answered: bool  # whether a complete response arrived, valid or not
     limited: bool = False  # whether it was refused with 429
-    route: str = ""  # how its kind is called in statistics
-    flood: bool = False  # sent to be refused
+    route: str = ""  # name of its kind in the statistics
+    flood: bool = False  # meant to be refused
 
     @property
     def latency_s(self) -> float:
-        """From when it was due. What was never answered counts as the time limit, however quick the refusal."""
+        """The time since it was due. A request without a response counts as the time limit, however fast it failed."""
         taken_s = self.ended_s - self.due_s
         return taken_s if self.answered else max(taken_s, REPLY_LIMIT_S)
 
 
 @dataclass(slots=True)
 class Counts:
-    """What is counted of all arrivals."""
+    """Counts over all arrivals."""
 
     intended: int = 0
-    sent: int = 0  # those that our own fault ended are taken off again
+    sent: int = 0  # without those lost by a fault of the generator
     late: int = 0
-    retried: int = 0  # met a connection that was closed before a byte was written, and took another
-    generator_errors: int = 0  # ended by our own fault
-    served: int = 0  # answered as they should be, and in time
+    retried: int = 0  # used another connection because the first was closed before a byte was written
+    generator_errors: int = 0  # lost by a fault of the generator
+    served: int = 0  # valid response, in time
 
 
 @dataclass(slots=True)
 class Route:
-    """What came of one kind of request."""
+    """The outcomes of one kind of request."""
 
     flood: bool = False
     done: int = 0
@@ -74,7 +74,7 @@ class Route:
     latency: Histogram = field(default_factory=Histogram)  # from when it was due
 
     def add(self, other: "Route") -> None:
-        """Add what another process counted of the same kind."""
+        """Add another process's counts of the same kind."""
         self.flood |= other.flood
         self.done += other.done
         self.failed += other.failed
@@ -84,15 +84,15 @@ class Route:
 
 @dataclass(slots=True)
 class Block:
-    """What came of the requests that were due in one stretch of time, floods left out."""
+    """The outcomes of the requests due in one time interval, without floods."""
 
     requests: int = 0
     failures: int = 0
-    served: int = 0  # answered as they should be, and in time
+    served: int = 0  # valid response, in time
     latency: Histogram = field(default_factory=Histogram)  # from when it was due
 
     def add(self, other: "Block") -> None:
-        """Add what another process counted of the same stretch."""
+        """Add another process's counts of the same block."""
         self.requests += other.requests
         self.failures += other.failures
         self.served += other.served
@@ -100,26 +100,26 @@ class Block:
 
 
 def look_of(block: int) -> int:
-    """Return the look, counted from 0, at whose end a block's requests are all due."""
+    """Return the first look, counted from 0, that includes a block."""
     return block // _LOOK
 
 
 def span_of(block: int, ends_s: Sequence[float]) -> tuple[float, float]:
-    """Return from when to when a block's requests were due; `ends_s` are the ends of all looks."""
+    """Return the time span of a block's due times; `ends_s` are the ends of all looks."""
     look, begins_s = look_of(block), float(block % _LOOK * BLOCK_S)
     return max(begins_s, ends_s[look - 1] if look else 0.0), min(begins_s + BLOCK_S, ends_s[look])
 
 
 @dataclass(slots=True)
 class Notes:
-    """A few examples of what went wrong: failures, refusals by a limit, our own faults."""
+    """A few examples of problems: failures, refusals by a limit, faults of the generator."""
 
     failed: list[str] = field(default_factory=list)
     limited: list[str] = field(default_factory=list)
     generator: list[str] = field(default_factory=list)
 
     def add(self, other: "Notes") -> None:
-        """Take over what there is room for."""
+        """Append examples up to the limit."""
         for mine, theirs in (
             (self.failed, other.failed),
             (self.limited, other.limited),
@@ -130,7 +130,7 @@ class Notes:
 
 @dataclass(slots=True)
 class Second:
-    """Everything that ended in one second, of one process or of several: `add` loses nothing."""
+    """Everything that finished in one second, of one process or several: `add` loses nothing."""
 
     number: int
     start_s: float = 0.0
@@ -142,10 +142,10 @@ class Second:
     blocks: dict[int, Block] = field(default_factory=dict)  # in the order of their keys
     shares: Shares = _NO_SHARES  # the worst process's
     notes: Notes = field(default_factory=Notes)
-    last: bool = False  # nothing comes after it
+    last: bool = False  # no second follows
 
     def add(self, other: "Second") -> None:
-        """Add what another process, or another second, counted."""
+        """Add another process's second, or another second."""
         self.start_s, self.end_s = min(self.start_s, other.start_s), max(self.end_s, other.end_s)
         for name in Counts.__slots__:
             setattr(self.counts, name, getattr(self.counts, name) + getattr(other.counts, name))
@@ -159,7 +159,7 @@ class Second:
         self.notes.add(other.notes)
 
     def judged(self) -> Route:
-        """Return all kinds of requests that count, as one."""
+        """Return the sum over all kinds of judged requests."""
         together = Route()
         for route in self.routes.values():
             if not route.flood:
@@ -201,10 +201,10 @@ class Second:
 
 
 class Tally:
-    """Counts what happens in one process, for the second that is under way."""
+    """Counts the events of one process for the current second."""
 
     def __init__(self, window_s: float, looks_s: Sequence[float] = ()) -> None:
-        """`looks_s` are the moments within the window at which what was due until then is judged."""
+        """`looks_s` are times within the window; the requests due by then are judged."""
         self._ends_s = (*looks_s, window_s)
         self._second = Second(0)
         self._retried = 0
@@ -213,16 +213,16 @@ class Tally:
         """Count an arrival that is due."""
         self._second.counts.intended += 1
 
-    def send(self, due_s: float, begun_s: float) -> None:
-        """Count an arrival whose turn has come."""
-        counts, lateness_s = self._second.counts, begun_s - due_s
+    def send(self, due_s: float, sent_s: float) -> None:
+        """Count an arrival that is being sent."""
+        counts, lateness_s = self._second.counts, sent_s - due_s
         counts.sent += 1
         if lateness_s > LATE_S:
             counts.late += 1
         self._second.lateness.record(lateness_s)
 
     def end(self, arrival: Arrival) -> None:
-        """Count the end of an arrival that was sent."""
+        """Count the outcome of an arrival that was sent."""
         second = self._second
         route = second.routes.get(arrival.route)
         if route is None:
@@ -230,7 +230,7 @@ class Tally:
         route.flood |= arrival.flood
         route.done += 1
         route.latency.record(arrival.latency_s)
-        second.service.record(arrival.ended_s - arrival.begun_s)
+        second.service.record(arrival.ended_s - arrival.sent_s)
         look, served = bisect.bisect_right(self._ends_s, arrival.due_s, hi=len(self._ends_s) - 1), False
         if arrival.problem is None:
             served = arrival.ended_s <= self._ends_s[look] + SERVED_WITHIN_S
@@ -251,13 +251,13 @@ class Tally:
             block.latency.record(arrival.latency_s)
 
     def break_down(self, due_s: float, reason: str) -> None:
-        """Count an arrival that our own fault has ended: it was not sent, whatever was counted before."""
+        """Count an arrival lost by a fault of the generator: it is no longer counted as sent."""
         self._second.counts.sent -= 1
         self._second.counts.generator_errors += 1
         _note(self._second.notes.generator, f"{reason}, due at {due_s:.2f} s")
 
     def close(self, number: int, now_s: float, shares: Shares, *, retried: int = 0, last: bool = False) -> Second:
-        """End the second that is under way and begin the next. `retried` are all retries since the start."""
+        """Finish the current second and start the next. `retried` counts all retries since the start."""
         second, self._second = self._second, Second(number + 1, now_s, now_s)
         second.number, second.end_s, second.shares, second.last = number, now_s, shares, last
         second.counts.retried, self._retried = retried - self._retried, retried
@@ -270,4 +270,4 @@ def _note(notes: list[str], text: str) -> None:
 
 
 Listener = Callable[[Second], None]
-"""What an engine tells every second to."""
+"""Receives every second from an engine."""

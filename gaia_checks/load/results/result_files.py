@@ -1,4 +1,4 @@
-"""The files that a load leaves: a timeline, histogram logs, and at the very end a result."""
+"""The files of a load: a timeline, histogram logs, and at the end a result."""
 
 import json
 import time
@@ -14,27 +14,27 @@ TIMELINE = Path("timelines") / "load.jsonl"
 LATENCY_LOG = Path("latency.hlog")
 ROUTES_LOG = Path("latency_by_route.hlog")
 RESULT = Path("load.json")
-"""It exists only when every intended arrival has come to its end, or says under `broken` why none was sent.
-Nothing else says that the load is complete."""
+"""Exists only after every intended arrival has finished, or states under `broken` why the load has no result.
+Nothing else marks the load as complete."""
 
 
 def look_file(number: int) -> Path:
-    """Return the name of the file with the result of a look, counted from 0, at a load that went on."""
+    """Return the name of the file with the result of a look, counted from 0."""
     return RESULT.with_suffix(f".{number + 1}.json")
 
 
 SO_FAR = RESULT.with_suffix(".so_far.json")
-"""What is known while the load goes on. It is gone when the load has ended."""
+"""The interim result while the load continues. Removed when the load has finished."""
 
 SO_FAR_TAKEN = RESULT.with_suffix(".so_far.taken.json")
-"""The same while it is read. Renamed, so that what is written meanwhile is not lost."""
+"""The interim result while it is read. Renamed, so that a newer one is not lost."""
 
 
 class Recording:
-    """Writes as the load goes on, so that a kill loses a second at most."""
+    """Writes during the load, so that a kill loses one second at most."""
 
     def __init__(self, folder: Path, looks: int = 0) -> None:
-        """Begin the files; what an earlier load left there is replaced."""
+        """Create the files; those of an earlier load are replaced."""
         self._folder = folder
         (folder / TIMELINE).parent.mkdir(parents=True, exist_ok=True)
         (folder / TIMELINE).unlink(missing_ok=True)
@@ -52,11 +52,11 @@ class Recording:
             self._by_route.append(start_s, length_s, route.latency, label.replace(" ", "_").replace(",", "_"))
 
     def look(self, number: int, result: Mapping[str, Any]) -> None:
-        """Write the result of one look, while the load goes on."""
+        """Write the result of one look while the load continues."""
         self._write(look_file(number), result)
 
     def so_far(self, result: Mapping[str, Any]) -> None:
-        """Write what is known by now."""
+        """Write the interim result."""
         self._write(SO_FAR, result)
 
     def finish(self, result: Mapping[str, Any]) -> None:
@@ -65,7 +65,7 @@ class Recording:
         (self._folder / SO_FAR).unlink(missing_ok=True)
 
     def _write(self, name: Path, result: Mapping[str, Any]) -> None:
-        """Write a file whole, or not at all."""
+        """Write a file atomically."""
         draft = self._folder / f".{name}"
         draft.write_text(json.dumps(result), encoding="utf-8")
         draft.rename(self._folder / name)

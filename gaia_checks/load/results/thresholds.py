@@ -1,7 +1,7 @@
-"""What a load by hand or in a CI is worth: exit code 0, 1 or 8, by the bounds that the gate uses. Pure.
+"""The exit code of a load by hand or in a CI: 0, 1 or 8, by the bounds that the gate uses. Pure.
 
-The generator is judged first, by the checks of criteria.toml's `[honesty.load]`: while one of them does not hold,
-nothing is held against the server, or for it.
+The generator is judged first, by the checks of criteria.toml's `[honesty.load]`: if one of them fails, the load is
+inconclusive and the server neither passes nor fails.
 """
 
 import argparse
@@ -23,44 +23,44 @@ _FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is asked of the server; None: nothing."""
+    """The thresholds for the server; None: no threshold."""
 
     p99_ms: float | None = None
     success: float | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is asked."""
+        """Whether there is any threshold."""
         return self.p99_ms is not None or self.success is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the answer, and the exit code that it alone would give."""
+    """One line of the result, and the exit code of this line alone."""
 
     code: int
     text: str
 
 
 def duration_ms(text: str) -> float:
-    """Read `100ms` or `0.1s`, for a command line."""
+    """Parse `100ms` or `0.1s` from a command line."""
     number = text.rstrip("ms")
     try:
         value = float(number) * _UNITS_MS[text[len(number) :]]
     except (ValueError, KeyError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write e.g. 100ms") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; write e.g. 100ms") from None
     if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} must be above 0")
     return value
 
 
 def share(text: str) -> float:
-    """Read `99.95%` or `0.9995`, for a command line."""
+    """Parse `99.95%` or `0.9995` from a command line."""
     try:
         value = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = -1.0
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; write e.g. 99.95%")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share; write e.g. 99.95%")
     return value
 
 
@@ -69,9 +69,9 @@ def judge(result: Mapping[str, Any], limits: Limits) -> tuple[int, list[Finding]
     if "broken" in result:
         return _undecided(f"the load was not measured: {result['broken']}")
     if not result["done"]:
-        return _undecided("no request came to an end")
-    if dishonest := [*_generator(result)]:
-        return Inconclusive.exit_code, dishonest
+        return _undecided("no request finished")
+    if unreliable := [*_generator(result)]:
+        return Inconclusive.exit_code, unreliable
     findings = [*_server(result, limits), *_floods(result)]
     codes = {finding.code for finding in findings}
     return next((code for code in (_FAILED, Inconclusive.exit_code) if code in codes), 0), findings
@@ -82,18 +82,18 @@ def _undecided(why: str) -> tuple[int, list[Finding]]:
 
 
 def _generator(result: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what is wrong with the generator."""
-    seen = {measurement.name: measurement for measurement in measurements(result)}
+    """Yield the failed checks of the generator."""
+    measured = {measurement.name: measurement for measurement in measurements(result)}
     for check in tomllib.loads(_CRITERIA.read_text(encoding="utf-8"))["honesty"]["load"]["checks"]:
         name, rule, threshold = check["measurement"], check["rule"], check["threshold"]
-        if name not in seen:  # what the gate alone measures, which knows the target's processes
+        if name not in measured:  # only the gate measures it, because it knows the target's processes
             continue
-        value = seen[name].value
+        value = measured[name].value
         if value is None or not (value >= threshold if rule == "at_least" else value <= threshold):
             what = f"{name} is {value if value is None else f'{value:g}'} {check['unit']}"
-            asked = f"{rule.replace('_', ' ')} {threshold:g} is needed"
-            note = f" ({seen[name].notes[0]})" if seen[name].notes else ""
-            yield Finding(Inconclusive.exit_code, f"the generator cannot be believed: {what}, {asked}{note}")
+            required = f"{rule.replace('_', ' ')} {threshold:g} is required"
+            note = f" ({measured[name].notes[0]})" if measured[name].notes else ""
+            yield Finding(Inconclusive.exit_code, f"the generator is unreliable: {what}, {required}{note}")
 
 
 def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
@@ -102,12 +102,12 @@ def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
         lower, upper = sample.lower(ONLY_ALPHA), sample.upper(ONLY_ALPHA)
         note = f"; {result['notes'][0]}" if result["notes"] else ""
         what = f"success {1 - result['failed'] / result['done']:.4%} of {result['done']}"
-        yield _compare(f"{what} (bounds {lower:.4%} to {upper:.4%}, {limits.success:.4%} asked){note}",
+        yield _compare(f"{what} (bounds {lower:.4%} to {upper:.4%}, {limits.success:.4%} required){note}",
                        good=lower >= limits.success, bad=upper < limits.success)  # fmt: skip
     if limits.p99_ms is not None:
         latencies = Latencies(statistics.decode(text) for text in result["latency_blocks"])
         lower_ms, upper_ms = latencies.bounds_ms(99, (ONLY_ALPHA, ONLY_ALPHA))
-        bounds = f"bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms asked"
+        bounds = f"bounds {_ms(lower_ms)} to {_ms(upper_ms)}, {limits.p99_ms:g} ms required"
         yield _compare(f"p99 of {result['done']} ({bounds})",
                        good=upper_ms is not None and upper_ms < limits.p99_ms,
                        bad=lower_ms is not None and lower_ms >= limits.p99_ms)  # fmt: skip
@@ -115,9 +115,9 @@ def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
 
 def _floods(result: Mapping[str, Any]) -> Iterator[Finding]:
     for flood in result["floods"]:
-        held = flood["admitted"] <= flood["allowed"]
+        within = flood["admitted"] <= flood["allowed"]
         text = f"flood {flood['route']}: {flood['admitted']} of {flood['sent']} admitted, {flood['allowed']:g} allowed"
-        yield _compare(text, good=held, bad=not held)
+        yield _compare(text, good=within, bad=not within)
 
 
 def _compare(text: str, *, good: bool, bad: bool) -> Finding:

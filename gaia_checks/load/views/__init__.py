@@ -1,1 +1,1 @@
-"""A load as a chart, and two loads compared."""
+"""The chart of a load, and the comparison of two loads."""

@@ -1,9 +1,9 @@
-"""A load as a picture: latency over time by percentile, rate, and what went wrong. One HTML file, nothing is fetched.
+"""The chart of a load: latency percentiles, rate and failures over time. One self-contained HTML file.
 
     gaia load chart reports/local/latest
 
-It is drawn from what every load leaves, `latency.hlog` and `timelines/load.jsonl`, and from `marks.jsonl` where there
-is one: moments that a reader should know of, such as the swap to another release or the extension of the look.
+It is drawn from the files of every load, `latency.hlog` and `timelines/load.jsonl`, and from `marks.jsonl` if it
+exists: notable events such as the swap to another release or the extension of the load.
 """
 
 import json
@@ -25,24 +25,24 @@ MARKS = Path("marks.jsonl")
 """Lines of {"at": RFC 3339, "label": text}."""
 
 CHART = Path("load.html")
-"""Where `write` puts the picture."""
+"""The file that `write` creates."""
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
 
-_COLUMNS = 600  # more would be finer than the picture
+_COLUMNS = 600  # more would exceed the chart's resolution
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment of the load that has a name."""
+    """A named event during the load."""
 
-    t_s: float  # since the load began
+    t_s: float  # since the start of the load
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One stretch of the load, as it is drawn. Rates are per second; None: nothing ended in it."""
+    """One drawn interval of the load. Rates are per second; None: no request finished in it."""
 
     t_s: float  # its end
     latency_ms: Mapping[str, float | None]  # by the names of PERCENTILES
@@ -55,27 +55,27 @@ class Column:
 
 
 def mark(folder: Path, label: str) -> None:
-    """Note a moment beside a load that is under way, for its picture."""
+    """Record an event during a running load, for its chart."""
     jsonl.append(folder / MARKS, {"at": jsonl.now(), "label": label})
 
 
 def write(folder: Path) -> Path:
-    """Draw the load whose files are in `folder`; return the picture. Raises EvidenceError when there are none."""
+    """Draw the load whose files are in `folder`; return the chart's path. Raises EvidenceError when there are none."""
     began_s, intervals = _intervals(folder / LATENCY_LOG)
     seconds = list(jsonl.read(folder / TIMELINE))
     if not seconds or not intervals:
-        raise EvidenceError(f"{folder}: no load was recorded here; give a folder with {LATENCY_LOG} and {TIMELINE}")
+        raise EvidenceError(f"{folder}: no load was recorded here; name a folder with {LATENCY_LOG} and {TIMELINE}")
     path = folder / CHART
     try:
         drawn = columns(seconds, intervals)
     except ValueError as error:
-        raise _no_log(folder / LATENCY_LOG, error) from error
+        raise _invalid_log(folder / LATENCY_LOG, error) from error
     path.write_text(html(folder.name, drawn, marks(folder, began_s)), encoding="utf-8")
     return path
 
 
 def columns(seconds: Sequence[Mapping[str, Any]], intervals: Sequence[tuple[float, str]]) -> list[Column]:
-    """Put seconds and their encoded histograms together, several to a column where there are too many. Pure.
+    """Combine seconds and their encoded histograms into columns, several per column where there are too many. Pure.
 
     Percentiles of a column are those of all its requests, never means of percentiles.
     """
@@ -110,27 +110,27 @@ def _column(counted: Sequence[Mapping[str, Any]], latencies: Latencies, end_s: f
 
 
 def marks(folder: Path, began_s: float) -> list[Mark]:
-    """Return what was marked in `folder`, in seconds since `began_s` (since the epoch). Raises EvidenceError."""
+    """Return the marks in `folder`, in seconds since `began_s` (since the epoch). Raises EvidenceError."""
     try:
         return [
             Mark(datetime.fromisoformat(record["at"]).timestamp() - began_s, str(record["label"]))
             for record in jsonl.read(folder / MARKS)
         ]
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"{folder / MARKS}: a line is no mark ({error!r}); remove it") from error
+        raise EvidenceError(f"{folder / MARKS}: a line is not a mark ({error!r}); remove it") from error
 
 
 def html(title: str, drawn: Sequence[Column], marked: Iterable[Mark]) -> str:
     """Return the whole page. Pure."""
     times, marked = [column.t_s for column in drawn], list(marked)
     panels = list(_panels(drawn))
-    moments = [(each.t_s, each.label) for each in marked if 0 <= each.t_s <= times[-1]]
+    events = [(each.t_s, each.label) for each in marked if 0 <= each.t_s <= times[-1]]
     data = {
         "times": times,
         "panels": [[[series.name, series.unit, list(series.values)] for series in each.series] for each in panels],
     }
-    pictures = [panel(each, times, moments, first=each is panels[0], last=each is panels[-1]) for each in panels]
-    return page(title, _summary(drawn), pictures, json.dumps(data, separators=(",", ":")))
+    charts = [panel(each, times, events, first=each is panels[0], last=each is panels[-1]) for each in panels]
+    return page(title, _summary(drawn), charts, json.dumps(data, separators=(",", ":")))
 
 
 def _panels(drawn: Sequence[Column]) -> Iterator[Panel]:
@@ -162,21 +162,21 @@ def _summary(drawn: Sequence[Column]) -> str:
 
 
 def _intervals(path: Path) -> tuple[float, list[tuple[float, str]]]:
-    """Read a histogram log: when it began, in seconds since the epoch, and (end in s, histogram) of each interval.
+    """Read a histogram log: its start, in seconds since the epoch, and (end in s, histogram) of each interval.
 
     Histograms stay encoded: two hours of them would take more than a gigabyte.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise EvidenceError(f"{path}: cannot be read ({error.strerror}); give the folder of a load") from error
+        raise EvidenceError(f"{path}: cannot be read ({error.strerror}); name the folder of a load") from error
     try:
         began_s = next(float(line.split()[1]) for line in lines if line.startswith("#[BaseTime:"))
         rows = [line.split(",") for line in lines if line and line[0] not in '#"']
         return began_s, [(float(start) + float(length), text) for start, length, _, text in rows]
     except (StopIteration, ValueError) as error:
-        raise _no_log(path, error) from error
+        raise _invalid_log(path, error) from error
 
 
-def _no_log(path: Path, error: Exception) -> EvidenceError:
-    return EvidenceError(f"{path}: no histogram log of a load ({error}); run the load again")
+def _invalid_log(path: Path, error: Exception) -> EvidenceError:
+    return EvidenceError(f"{path}: not a histogram log of a load ({error}); run the load again")

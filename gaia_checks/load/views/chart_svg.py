@@ -1,4 +1,4 @@
-"""How a load's picture is drawn: panels of lines as SVG, over one page that needs nothing from anywhere. Pure."""
+"""Draws a load's chart: line panels as SVG in one self-contained page. Pure."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +10,12 @@ from string import Template
 _PAGE = Path(__file__).with_name("chart.html")
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 1100, 74, 1086, 34, 8
 _AXIS = 22  # below the last panel, for the seconds
-_LABEL = 6.3  # width of a letter of a mark
+_LABEL = 6.3  # width of a letter in a mark's label
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line: a value per column, None where there is none."""
+    """One line: a value per column, None for a gap."""
 
     name: str
     unit: str
@@ -35,7 +35,7 @@ class Panel:
 
 
 def panel(drawn: Panel, times: Sequence[float], marks: Sequence[tuple[float, str]], *, first: bool, last: bool) -> str:
-    """Return one panel as SVG; the first one names the marks, the last one carries the axis of time."""
+    """Return one panel as SVG; the first one labels the marks, the last one carries the time axis."""
     values = [value for series in drawn.series for value in series.values if value is not None]
     rows = decades(values) if drawn.logarithmic else ticks(max(values, default=0.0))
     scale = _Scale(rows[0], rows[-1], drawn.height, drawn.logarithmic)
@@ -66,7 +66,7 @@ def ticks(highest: float) -> list[float]:
 
 
 def decades(values: Iterable[float]) -> list[float]:
-    """Return the powers of ten around all values, with 2 and 5 between them where there is room."""
+    """Return the powers of ten around all values, with 2 and 5 between them if space allows."""
     positive = [value for value in values if value > 0] or [1.0]
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
     high = max(high, low + 1)
@@ -95,7 +95,7 @@ def _x(t_s: float, longest_s: float) -> float:
 
 
 def _lines(series: Series, times: Sequence[float], scale: _Scale) -> str:
-    """Draw the line of a series, broken where it has no value; a value between two gaps is a dot."""
+    """Draw the line of a series, with gaps where values are missing; a value between two gaps is a dot."""
     runs: list[list[str]] = [[]]
     for t_s, value in zip(times, series.values, strict=True):
         if value is None:
@@ -124,7 +124,7 @@ def _columns(longest_s: float, height: int, *, named: bool) -> Iterator[str]:
 
 
 def _marks(marks: Sequence[tuple[float, str]], longest_s: float, height: int, *, named: bool) -> Iterator[str]:
-    """Draw the marks; a label that would run into the one before it goes one line lower."""
+    """Draw the marks; a label that would overlap the previous one moves one line down."""
     free = [0.0] * 4  # where each line of labels ends
     for t_s, label in sorted(marks):
         x, width = _x(t_s, longest_s), _LABEL * len(label)
@@ -145,7 +145,7 @@ def _legend(drawn: Panel) -> Iterator[str]:
 
 
 def page(title: str, summary: str, panels: Sequence[str], data: str) -> str:
-    """Put the whole page together; `data` is JSON, for the reading under the pointer."""
+    """Return the whole page; `data` is JSON for the values shown under the pointer."""
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title),
         summary=escape(summary),

@@ -1,10 +1,10 @@
-"""Two loads side by side, whoever made them: ours, k6's or locust's.
+"""Compares two loads, of gaia, k6 or locust.
 
     gaia load compare reports/local/latest summary.json
 
-Reads the folder of one of our loads; k6's `--summary-export` or the JSON of its `handleSummary`, both also in the
-machine-readable form of k6 1.5 and later; and locust's `*_stats.csv` or `*_stats_history.csv`. What a tool has rounded
-or left out is said and never made up.
+Reads the folder of a gaia load; k6's `--summary-export` or the JSON of its `handleSummary`, both also in the
+machine-readable form of k6 1.5 and later; and locust's `*_stats.csv` or `*_stats_history.csv`. Values that a tool
+rounded or omitted are reported as such and never estimated.
 """
 
 import csv
@@ -23,12 +23,12 @@ PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 RESULT = Path("load.json")
 
 _K6_MORE = "k6 run --summary-trend-stats 'med,p(90),p(95),p(99),p(99.9)' (not in its machine-readable form)"
-_NO_LOAD = "no load that can be read; give the folder of one of ours, k6's summary as JSON, or locust's stats as CSV"
+_NO_LOAD = "not a readable load; name the folder of a gaia load, k6's summary as JSON, or locust's stats as CSV"
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a load says of a server. None: its tool does not say."""
+    """The figures of one load. None: not reported by its tool."""
 
     name: str
     tool: str  # "gaia", "k6", "locust"
@@ -36,11 +36,11 @@ class Figures:
     rate_per_s: float | None
     success: float | None  # share of requests
     latency_ms: Mapping[float, float | None]  # by percentile
-    notes: tuple[str, ...]  # what is rounded, missing or measured in another way
+    notes: tuple[str, ...]  # rounded, missing or differently measured values
 
 
 def read(path: Path) -> Figures:
-    """Read one load. Raises ConfigurationError, in one line, for what is none."""
+    """Read one load. Raises ConfigurationError, in one line, for anything else."""
     try:
         if path.is_dir():
             return _ours(str(path), json.loads((path / RESULT).read_text(encoding="utf-8")))
@@ -84,11 +84,11 @@ def _k6(name: str, document: Mapping[str, Any]) -> Figures:
     failed_share = failed.get("rate", failed.get("value"))
     duration.setdefault("p(50)", duration.get("med"))
     latency_ms = {percentile: _number(duration, f"p({percentile:g})") for percentile in PERCENTILES}
-    notes = ["latency from when a request was sent: what it waited for a free VU is not in it"]
+    notes = ["latency from when a request was sent: excludes the wait for a free VU"]
     if missing := [f"p{percentile:g}" for percentile, value in latency_ms.items() if value is None]:
         notes.append(f"{', '.join(missing)} missing: {_K6_MORE}")
     if dropped := metrics.get("dropped_iterations", {}).get("count"):
-        notes.append(f"{dropped:g} iterations were dropped, so less was asked than intended")
+        notes.append(f"{dropped:g} iterations were dropped, so fewer requests were sent than intended")
     if failed_share is None:
         notes.append("success missing: the summary has no http_req_failed")
     return Figures(
@@ -103,10 +103,10 @@ def _k6(name: str, document: Mapping[str, Any]) -> Figures:
 
 
 def _k6_metrics(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the numbers of each metric, whichever of k6's forms they come in.
+    """Return the numbers of each metric from any of k6's formats.
 
-    `--summary-export` has them beside each other, `handleSummary` below `values`, and the machine-readable form in a
-    list, whose counters have no rate.
+    `--summary-export` has them directly, `handleSummary` below `values`, and the machine-readable form in a list, whose
+    counters have no rate.
     """
     if "results" not in document:
         return {metric: dict(table.get("values", table)) for metric, table in document["metrics"].items()}
@@ -116,7 +116,7 @@ def _k6_metrics(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _locust(name: str, rows: Sequence[Mapping[str, str]]) -> Figures:
-    """Read either of locust's files by the row over all requests; the history's last one is its end."""
+    """Read either of locust's files by its aggregated row; of the history, the last one."""
     whole = [row for row in rows if row["Name"] == "Aggregated"]
     if not whole:
         raise ValueError("no row named Aggregated")
@@ -132,7 +132,7 @@ def _locust(name: str, rows: Sequence[Mapping[str, str]]) -> Figures:
         rate_per_s=requests / lasted_s if lasted_s else None,
         success=1 - failures / requests if requests else None,
         latency_ms=dict.fromkeys(PERCENTILES),
-        notes=("percentiles missing: the history has those of 10 s at a time; give the _stats.csv beside it",),
+        notes=("percentiles missing: the history has them per 10 s only; use the _stats.csv beside it",),
     )
 
 
@@ -140,7 +140,7 @@ def _locust_stats(name: str, row: Mapping[str, str]) -> Figures:
     requests = int(row["Request Count"])
     latency_ms = {percentile: _number(row, f"{percentile:g}%") for percentile in PERCENTILES}
     steps = sorted({_locust_step_ms(value) for value in latency_ms.values() if value is not None})
-    notes = ["latency from when a request was sent: what it waited for a free user is not in it"]
+    notes = ["latency from when a request was sent: excludes the wait for a free user"]
     if steps:
         notes.append(f"percentiles rounded, here to {' and '.join(f'{step} ms' for step in steps)}")
     return Figures(
@@ -155,23 +155,23 @@ def _locust_stats(name: str, row: Mapping[str, str]) -> Figures:
 
 
 def _locust_step_ms(value_ms: float) -> int:
-    """Return what locust rounds a response time of this size to (locust.stats.StatsEntry._log_response_time)."""
+    """Return locust's rounding step for a response time of this size (locust.stats.StatsEntry._log_response_time)."""
     return 1 if value_ms < 100 else 10 if value_ms < 1000 else 100 if value_ms < 10_000 else 1000
 
 
 def _number(table: Mapping[str, Any], key: str) -> float | None:
-    """Return a number; None where the tool wrote nothing, or that there is none."""
+    """Return a number; None where the tool wrote none."""
     value = table.get(key)
     return None if value in (None, "", "N/A") else float(value)
 
 
-# telling -----------------------------------------------------------------------------------------
+# output ------------------------------------------------------------------------------------------
 
 _Write = Callable[[float], str]
 
 
 def rows(first: Figures, second: Figures) -> list[tuple[str, str, str, str]]:
-    """Return (what, first, second, difference) as text, the difference being that of the second to the first. Pure."""
+    """Return (figure, first, second, difference of the second to the first) as text. Pure."""
     latencies = [
         _row(f"p{percentile:g}", first.latency_ms[percentile], second.latency_ms[percentile], lambda v: f"{v:,.3f} ms")
         for percentile in PERCENTILES
@@ -190,7 +190,7 @@ def _row(what: str, first: float | None, second: float | None, write: _Write) ->
 
 
 def _points(what: str, first: float | None, second: float | None) -> tuple[str, str, str, str]:
-    """Compare two shares: by percentage points, as 99.99 % and 99.95 % differ by a factor of 5 in what matters."""
+    """Compare two shares by percentage points: 99.99 % and 99.95 % differ by a factor of 5 in failures."""
     difference = "–" if first is None or second is None else f"{100 * (second - first):+.4f} points"
     return (
         what,
@@ -205,7 +205,7 @@ def _or_dash(value: float | None, write: _Write) -> str:
 
 
 def text(first: Figures, second: Figures) -> str:
-    """Return both loads side by side, and below them what is rounded or missing. Pure."""
+    """Return both loads side by side, followed by notes on rounded or missing values. Pure."""
     table = [("", f"A: {first.tool}", f"B: {second.tool}", "B to A"), *rows(first, second)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [f"A  {first.name}", f"B  {second.name}", ""]

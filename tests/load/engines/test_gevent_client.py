@@ -112,9 +112,9 @@ def test_headers_are_found_in_any_case() -> None:
 @pytest.mark.parametrize(
     ("conversation", "text"),
     [
-        (saying(b""), "the server closed the connection without a whole answer"),
-        (saying(ANSWER[:-1]), "the server closed the connection without a whole answer"),
-        (saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "the answer is no HTTP: "),
+        (saying(b""), "the server closed the connection before the response was complete"),
+        (saying(ANSWER[:-1]), "the server closed the connection before the response was complete"),
+        (saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "the response is not HTTP: "),
         (silent, "no reply within 0.3 s"),
     ],
     ids=["hangs up", "stops half-way", "speaks something else", "is silent"],

@@ -181,9 +181,9 @@ def test_running_out_of_descriptors_is_our_own_failure() -> None:
 @pytest.mark.parametrize(
     ("conversation", "text"),
     [
-        (saying(b""), "the server closed the connection without a whole answer"),
-        (saying(ANSWER[:-1]), "the server closed the connection without a whole answer"),
-        (saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "the answer is no HTTP: "),
+        (saying(b""), "the server closed the connection before the response was complete"),
+        (saying(ANSWER[:-1]), "the server closed the connection before the response was complete"),
+        (saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "the response is not HTTP: "),
         (saying(ANSWER.replace(b'"a"', b'"b"')), "the body has no a"),
         (silent, "no reply within 0.3 s"),
     ],

@@ -109,7 +109,7 @@ def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_pa
         add()
         assert master.wait(40) == 8
     assert result(tmp_path) == {
-        "broken": "a worker joined while the load went on; let --expect-workers say how many there are"
+        "broken": "a worker joined while the load was running; set --expect-workers to the number of workers"
     }
     first = next(iter(jsonl.read(tmp_path / result_files.TIMELINE)))
     assert first["t"] < 2
@@ -158,7 +158,7 @@ def test_a_report_that_is_lost_on_its_way_makes_the_load_inconclusive(tmp_path: 
         done = locust(tmp_path / "losing.py", url, "-t", "8s", "--rate", "20", *processes(2), "--success", "50%",
                       "--folder", ".", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 8
-    assert "told was lost or came twice" in result(tmp_path)["broken"]
+    assert "reports was lost or arrived twice" in result(tmp_path)["broken"]
 
 
 def test_what_cannot_be_written_makes_the_load_inconclusive(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_ramp_sends_as_the_area_below_a_straight_line() -> None:
 )
 def test_what_is_no_rate_is_refused(text: str) -> None:
     """The message says what to write, or what is wrong with it."""
-    with pytest.raises(ValueError, match=r"is no rate; write 100|must be above 0|has no length"):
+    with pytest.raises(ValueError, match=r"is not a rate; write 100|must be above 0|has no valid length"):
         parse(text)
 
 

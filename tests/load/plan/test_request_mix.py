@@ -45,11 +45,11 @@ def test_a_good_answer_has_the_status_and_the_keys(request_: Request, status: in
     ("status", "body", "text"),
     [
         (500, b"{}", "GET /usage: status 500 instead of 200"),
-        (200, b"", "GET /usage: the body is no JSON"),
-        (200, b"<html>", "GET /usage: the body is no JSON"),
-        (200, b"\xff\xfe", "GET /usage: the body is no JSON"),
-        (200, b"[" * 100_000, "GET /usage: the body is no JSON"),
-        (200, b"[]", "GET /usage: the body is no JSON object"),
+        (200, b"", "GET /usage: the body is not JSON"),
+        (200, b"<html>", "GET /usage: the body is not JSON"),
+        (200, b"\xff\xfe", "GET /usage: the body is not JSON"),
+        (200, b"[" * 100_000, "GET /usage: the body is not JSON"),
+        (200, b"[]", "GET /usage: the body is not a JSON object"),
         (200, b'{"items": []}', "GET /usage: the body has no total"),
     ],
 )

@@ -21,7 +21,7 @@ def tally(*arrivals: Arrival, window_s: float = 60) -> Tally:
     made = Tally(window_s)
     for arrival in arrivals:
         made.intend()
-        made.send(arrival.due_s, arrival.begun_s)
+        made.send(arrival.due_s, arrival.sent_s)
         made.end(arrival)
     return made
 

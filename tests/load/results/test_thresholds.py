@@ -59,21 +59,24 @@ def test_requests_that_were_slow_together_decide_less() -> None:
         tally.end(Arrival(due_s, due_s, ended_s, None, answered=True))
     total.add(tally.close(59, 60, Shares(0.1, 0, 0), last=True))
     code, findings = judge(total.result(), Limits(p99_ms=100))
-    assert (code, findings[0].text) == (8, "inconclusive: p99 of 6000 (bounds 10.000 ms to 330.240 ms, 100 ms asked)")
+    assert (code, findings[0].text) == (
+        8,
+        "inconclusive: p99 of 6000 (bounds 10.000 ms to 330.240 ms, 100 ms required)",
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
         ({"broken": "locust stumbled"}, "inconclusive: the load was not measured: locust stumbled"),
-        ({"done": 0}, "inconclusive: no request came to an end"),
-        ({"sent": 5900}, "load.sent_of_intended is 0.983333 ratio, at least 0.999 is needed"),
-        ({"lateness_p99_ms": 11.0}, "load.send_lateness_p99 is 11 ms, at most 10 is needed"),
-        ({"lateness_max_ms": 1500.0}, "load.send_lateness_max is 1500 ms, at most 1000 is needed"),
-        ({"generator_errors": 1, "generator_notes": ["E"]}, "generator_errors is 1 count, at most 0 is needed (E)"),
-        ({"cpu_p95": 0.9}, "load.generator_cpu is 0.9 ratio, at most 0.7 is needed"),
-        ({"steal_p95": 0.2}, "load.cpu_steal is 0.2 ratio, at most 0.1 is needed"),
-        ({"limited": 2, "limited_notes": ["429"]}, "load.limited is 2 count, at most 0 is needed (429)"),
+        ({"done": 0}, "inconclusive: no request finished"),
+        ({"sent": 5900}, "load.sent_of_intended is 0.983333 ratio, at least 0.999 is required"),
+        ({"lateness_p99_ms": 11.0}, "load.send_lateness_p99 is 11 ms, at most 10 is required"),
+        ({"lateness_max_ms": 1500.0}, "load.send_lateness_max is 1500 ms, at most 1000 is required"),
+        ({"generator_errors": 1, "generator_notes": ["E"]}, "generator_errors is 1 count, at most 0 is required (E)"),
+        ({"cpu_p95": 0.9}, "load.generator_cpu is 0.9 ratio, at most 0.7 is required"),
+        ({"steal_p95": 0.2}, "load.cpu_steal is 0.2 ratio, at most 0.1 is required"),
+        ({"limited": 2, "limited_notes": ["429"]}, "load.limited is 2 count, at most 0 is required (429)"),
     ],
 )  # fmt: skip
 def test_a_generator_that_cannot_be_believed_decides_nothing(changes: dict[str, Any], text: str) -> None:
@@ -97,8 +100,8 @@ def test_the_answer_shows_what_it_rests_on() -> None:
     """The bounds, the sample and an example."""
     _, findings = judge(result(failed=20), Limits(p99_ms=100, success=0.9995))
     assert findings[0].text.startswith("fail: success 99.6667% of 6000 (bounds 99.")
-    assert findings[0].text.endswith("asked); 500, due at 0.00 s")
-    assert findings[1].text == "pass: p99 of 6000 (bounds 10.000 ms to 10.008 ms, 100 ms asked)"
+    assert findings[0].text.endswith("required); 500, due at 0.00 s")
+    assert findings[1].text == "pass: p99 of 6000 (bounds 10.000 ms to 10.008 ms, 100 ms required)"
 
 
 def test_durations_and_shares_are_read() -> None:

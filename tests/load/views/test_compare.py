@@ -93,7 +93,7 @@ def test_k6_says_what_it_did_not_send(tmp_path: Path) -> None:
     metrics["http_req_duration"] = {**K6["http_req_duration"], **TRENDS}
     read = compare.read(written(tmp_path / "summary.json", {"metrics": metrics}))
     assert (read.success, read.latency_ms[50], read.latency_ms[99.9]) == (None, 2.25, 33.0)
-    assert "12 iterations were dropped, so less was asked than intended" in read.notes
+    assert "12 iterations were dropped, so fewer requests were sent than intended" in read.notes
     assert "success missing: the summary has no http_req_failed" in read.notes
 
 
@@ -150,14 +150,14 @@ def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.json", None, "missing.json: cannot be read (No such file or directory); no load that can be read"),
-        ("other.json", {"a": 1}, "other.json: no load that can be read; give the folder of one of ours, k6's summary"),
-        ("list.json", [1], "list.json: no load that can be read"),
-        ("text.json", "hello", "text.json: no load that can be read"),
-        ("other.csv", "a,b\n1,2\n", "other.csv: no load that can be read"),
-        ("empty.csv", "", "empty.csv: no load that can be read"),
-        ("half.csv", STATS.splitlines()[0] + "\n", "half.csv: no load that can be read"),
-        ("k6.json", {"metrics": {"http_reqs": {}}}, "k6.json: no load that can be read"),
+        ("missing.json", None, "missing.json: cannot be read (No such file or directory); not a readable load"),
+        ("other.json", {"a": 1}, "other.json: not a readable load; name the folder of a gaia load, k6's summary"),
+        ("list.json", [1], "list.json: not a readable load"),
+        ("text.json", "hello", "text.json: not a readable load"),
+        ("other.csv", "a,b\n1,2\n", "other.csv: not a readable load"),
+        ("empty.csv", "", "empty.csv: not a readable load"),
+        ("half.csv", STATS.splitlines()[0] + "\n", "half.csv: not a readable load"),
+        ("k6.json", {"metrics": {"http_reqs": {}}}, "k6.json: not a readable load"),
     ],
 )
 def test_a_wrong_file_is_one_clear_line(name: str, content: object, message: str, tmp_path: Path) -> None:
@@ -173,5 +173,5 @@ def test_a_wrong_file_is_one_clear_line(name: str, content: object, message: str
 
 def test_a_load_that_was_not_measured_has_no_figures(tmp_path: Path) -> None:
     """Why there is nothing is said."""
-    with pytest.raises(ConfigurationError, match="this load was not measured: locust did not end in time"):
-        compare.read(ours(tmp_path / "run", broken="locust did not end in time"))
+    with pytest.raises(ConfigurationError, match="this load was not measured: locust did not exit in time"):
+        compare.read(ours(tmp_path / "run", broken="locust did not exit in time"))
