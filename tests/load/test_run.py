@@ -148,8 +148,8 @@ def test_what_is_known_so_far_reaches_another_filesystem(tmp_path: Path) -> None
     ):
         channel = Path(folder)
         code = run.run(
-            Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=20, say=print,
-            ended=lambda: False, locustfile=SMOKE, so_far=channel, enough=(channel / "load.json").exists,
+            Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=20, log=print,
+            cancelled=lambda: False, locustfile=SMOKE, so_far=channel, enough=(channel / "load.json").exists,
         )  # fmt: skip
         known = [each["name"] for each in json.loads((channel / "load.json").read_text())]
     assert code == 0
