@@ -40,7 +40,7 @@ def verify(environment: Environment) -> None:
 
 @contextmanager
 def _environment_lock(environment: Environment, why: str) -> Iterator[None]:
-    here = paths.of(environment)
-    paths.prepare(here)
-    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
+    environment_paths = paths.of(environment)
+    paths.prepare(environment_paths)
+    with lock.hold(environment_paths.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
         yield

@@ -82,7 +82,7 @@ class Followed:
             return None, str(error)
         if tag.environment not in self._known:
             return tag, f"{name}: no such environment; known: {', '.join(sorted(self._known))}"
-        return tag, None if commit else f"{name}: points at no commit"
+        return tag, None if commit else f"{name}: points to no commit"
 
     def _refuse(self, name: str, commit: str | None, tag: Tag | None, why: str) -> None:
         """Record and report an invalid tag once, however many environments are followed."""

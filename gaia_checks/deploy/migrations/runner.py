@@ -121,23 +121,23 @@ def applied(dsn: str) -> tuple[str, ...]:
 
 def ahead_of(dsn: str | None, folder: Path) -> tuple[str, ...]:
     """Return the applied versions that `folder` lacks; none without a database."""
-    known = {migration.version for migration in read(folder)}
-    return tuple(version for version in (applied(dsn) if dsn else ()) if version not in known)
+    contained = {migration.version for migration in read(folder)}
+    return tuple(version for version in (applied(dsn) if dsn else ()) if version not in contained)
 
 
 def _pending(
     migrations: Sequence[Migration], applied: Sequence[Applied], ahead: frozenset[str] = frozenset()
 ) -> list[Migration]:
     """Return the pending migrations in order (pure). Raises MigrationError when rows and files disagree."""
-    known = {migration.version: migration for migration in migrations}
+    by_version = {migration.version: migration for migration in migrations}
     for row in applied:
-        if row.version not in known and row.version in ahead:
+        if row.version not in by_version and row.version in ahead:
             continue
-        if row.version not in known:
+        if row.version not in by_version:
             raise MigrationError(
                 f"{row.version} is applied, but missing from this release; deploy a release that has it"
             )
-        migration = known[row.version]
+        migration = by_version[row.version]
         if row.checksum != migration.checksum:
             raise MigrationError(f"{row.version}.sql was edited after it was applied; restore it and write a new one")
         if row.rollback_checksum != migration.rollback_checksum:
@@ -162,12 +162,12 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
-            f"public.schema_migrations: {database_connection.why(error)}; let the account of DATABASE_URL own it and "
-            "create tables (GRANT CREATE ON SCHEMA public TO ...)"
+            f"public.schema_migrations: {database_connection.message(error)}; "
+            "let the account of DATABASE_URL own it and create tables (GRANT CREATE ON SCHEMA public TO ...)"
         ) from error
     except psycopg.Error as error:
         raise MigrationError(
-            f"public.schema_migrations: {database_connection.why(error)}; check that the database runs, then run again"
+            f"public.schema_migrations: {database_connection.message(error)}; check that PostgreSQL runs and retry"
         ) from error
 
 

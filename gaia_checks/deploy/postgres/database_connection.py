@@ -27,12 +27,12 @@ def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
         ) from error
 
 
-def administrator(dsn: str) -> psycopg.Connection:
-    """Connect as `connect` does, to the database `postgres` of the same server."""
+def connect_maintenance(dsn: str) -> psycopg.Connection:
+    """Connect as `connect` does, to the server's maintenance database `postgres`."""
     return connect(dsn, name="postgres")
 
 
-def why(error: psycopg.Error) -> str:
+def message(error: psycopg.Error) -> str:
     """Return the server's message, or else the connection's error, in one line."""
     return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
 
@@ -86,7 +86,7 @@ def _absent(dsn: str, error: ConfigurationError) -> bool:
     if not name:
         return False
     try:
-        with administrator(dsn) as server:
+        with connect_maintenance(dsn) as server:
             return server.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None
     except ConfigurationError:
         return False
@@ -94,13 +94,15 @@ def _absent(dsn: str, error: ConfigurationError) -> bool:
 
 def _create(dsn: str) -> None:
     name = conninfo_to_dict(dsn)["dbname"]
-    with administrator(dsn) as server:
+    with connect_maintenance(dsn) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(name))))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             return  # another process created it
         except psycopg.Error as error:
-            raise ConfigurationError(f"database {name} does not exist and cannot be created: {why(error)}") from error
+            raise ConfigurationError(
+                f"database {name} does not exist and cannot be created: {message(error)}"
+            ) from error
 
 
 def _check(dsn: str) -> None:

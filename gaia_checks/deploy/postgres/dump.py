@@ -15,9 +15,9 @@ from gaia_checks.errors import DeployError
 _COUNT = sql.SQL("SELECT count(*) FROM public.{}")
 
 
-def path(here: Places, deployment: str) -> Path:
+def path(paths: Places, deployment: str) -> Path:
     """Return the path of a deployment's dump."""
-    return here.dumps / f"{deployment}.dump"
+    return paths.dumps / f"{deployment}.dump"
 
 
 def write(dsn: str, tables: Sequence[str], target: Path) -> None:
@@ -36,7 +36,7 @@ def write(dsn: str, tables: Sequence[str], target: Path) -> None:
         raise DeployError(f"{target}: the dump cannot be written: {error.strerror}; free some disk space") from error
     except psycopg.Error as error:
         raise DeployError(
-            f"{target}: the tables' rows cannot be counted: {database_connection.why(error)}; "
+            f"{target}: the tables' rows cannot be counted: {database_connection.message(error)}; "
             "grant the account of DATABASE_URL SELECT on them"
         ) from error
     finally:

@@ -118,7 +118,7 @@ class Cluster:
     def alive(self) -> bool:
         """Whether its process runs, observed without starting a program."""
         pid = self._pid()
-        return pid is not None and processes.lives(pid)
+        return pid is not None and processes.pid_runs(pid)
 
     def running(self) -> bool:
         """Whether a server process owns the data."""
@@ -143,9 +143,9 @@ class Cluster:
         if pid is None:
             return
         deadline = time.monotonic() + _SESSIONS_EXIT_S
-        while processes.within(data) and time.monotonic() < deadline:
+        while processes.working_in(data) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        if not processes.within(data):
+        if not processes.working_in(data):
             (data / "postmaster.pid").unlink(missing_ok=True)
             (self.socket_folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 

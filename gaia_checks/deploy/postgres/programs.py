@@ -32,6 +32,6 @@ def run(program: str, *arguments: str, dsn: str | None = None) -> str:
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         code = done.returncode
-        ending = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
-        raise DeployError(f"{program}: {lines[-1] if lines else ending}")
+        outcome = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
+        raise DeployError(f"{program}: {lines[-1] if lines else outcome}")
     return done.stdout

@@ -26,12 +26,12 @@ def scratch(environment: Environment) -> Iterator[str]:
     """Yield the connection string of an empty database, dropped afterwards. Raises ConfigurationError."""
     drop(environment)
     address = dsn.environment_database(environment)
-    with database_connection.administrator(address) as server:
+    with database_connection.connect_maintenance(address) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment))))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"the scratch database for the migrations cannot be created: {database_connection.why(error)}; "
+                f"the scratch database for the migrations cannot be created: {database_connection.message(error)}; "
                 "let the account of DATABASE_URL create databases (ALTER ROLE ... CREATEDB)"
             ) from error
     try:
@@ -43,12 +43,12 @@ def scratch(environment: Environment) -> Iterator[str]:
 def drop(environment: Environment) -> None:
     """Drop the scratch database if it exists, despite open connections. Raises ConfigurationError."""
     name = _name(environment)
-    with database_connection.administrator(dsn.environment_database(environment)) as server:
+    with database_connection.connect_maintenance(dsn.environment_database(environment)) as server:
         try:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"the scratch database {name} cannot be dropped: {database_connection.why(error)}; "
+                f"the scratch database {name} cannot be dropped: {database_connection.message(error)}; "
                 "let the account of DATABASE_URL own it, or drop it by hand"
             ) from error
 

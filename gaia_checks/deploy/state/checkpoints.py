@@ -72,9 +72,12 @@ _PREPARE = (
 )
 
 
-def _started_and_finished(*points: Checkpoint) -> tuple[tuple[Checkpoint, Event], ...]:
+def _started_and_finished(*checkpoints: Checkpoint) -> tuple[tuple[Checkpoint, Event], ...]:
     return tuple(
-        (point, event) for point in points for event in Event if not (point in _FINISHED_ONLY and event == Event.BEGUN)
+        (each, event)
+        for each in checkpoints
+        for event in Event
+        if not (each in _FINISHED_ONLY and event == Event.BEGUN)
     )
 
 

@@ -51,16 +51,16 @@ class DeploymentJournal:
         self._write(event="opened", harness=asdict(supervisor_state.mine()), **facts)
 
     @contextmanager
-    def at(self, point: Checkpoint) -> Iterator[None]:
+    def at(self, checkpoint: Checkpoint) -> Iterator[None]:
         """Journal the checkpoint's start, run the block, journal its end; an exception leaves it open."""
-        self.reach(point, Event.BEGUN)
+        self.reach(checkpoint, Event.BEGUN)
         yield
-        self.reach(point, Event.ENDED)
+        self.reach(checkpoint, Event.ENDED)
 
-    def reach(self, point: Checkpoint, event: Event) -> None:
+    def reach(self, checkpoint: Checkpoint, event: Event) -> None:
         """Append one line; it is on disk when this returns."""
-        self._write(point=point, event=event)
-        self._kill_for_test(point, event)
+        self._write(point=checkpoint, event=event)
+        self._kill_for_test(checkpoint, event)
 
     def decide(self, release: Path) -> None:
         """Journal the release to serve."""
@@ -99,11 +99,11 @@ class DeploymentJournal:
         except OSError as error:
             raise DeployError(f"{self.paths.journal}: {error.strerror or error}; free some disk space") from error
 
-    def _kill_for_test(self, point: Checkpoint, event: Event) -> None:
+    def _kill_for_test(self, checkpoint: Checkpoint, event: Event) -> None:
         first, *lines = jsonl.read(self.paths.journal)
         victim, _, wanted = (first.get("stop_at") or "").partition("@")
-        count = sum((line.get("point"), line["event"]) == (point, event) for line in lines)
-        if wanted != f"{point}:{event}" or count > 1:
+        count = sum((line.get("point"), line["event"]) == (checkpoint, event) for line in lines)
+        if wanted != f"{checkpoint}:{event}" or count > 1:
             return
         state = supervisor_state.read(self.paths.record)
         supervisor = state.supervisor if state else None
@@ -111,7 +111,7 @@ class DeploymentJournal:
         found = supervisor_state.of(int(victim)) if victim.isdecimal() else named[victim]
         if found and found.alive:
             os.kill(found.pid, signal.SIGKILL)
-            processes.await_end(found.pid, found.birth)
+            processes.wait_for_exit(found.pid, found.birth)
 
 
 def _path(text: str | None) -> Path | None:

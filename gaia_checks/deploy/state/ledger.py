@@ -69,16 +69,16 @@ def _records(environment: Environment) -> Iterator[dict[str, Any]]:
     return (line for line in jsonl.read(paths.of(environment).ledger) if line["environment"] == environment.name)
 
 
-PRESENT = ("past", "new", "moved")
-GONE = "deleted"
+_TAG_EXISTS = ("past", "new", "moved")
+_TAG_DELETED = "deleted"
 
 
 def note(ledger: Path, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
     """Append one record outside a deployment; it is on disk when this returns. Facts that are None are omitted."""
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    known = {name: fact for name, fact in facts.items() if fact is not None}
-    about = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
-    jsonl.append(ledger, {**about, "step": step, "event": event, "by": who(), **known}, durable=True)
+    present_facts = {name: fact for name, fact in facts.items() if fact is not None}
+    common = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
+    jsonl.append(ledger, {**common, "step": step, "event": event, "by": who(), **present_facts}, durable=True)
 
 
 def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:
@@ -92,6 +92,6 @@ def tag_seen(ledger: Path, environment: str, phase: str) -> bool | None:
     """Whether the tag existed when `gaia watch` last observed it; None when it never did."""
     present = None
     for record in about_phase(ledger, environment, phase, "tag"):
-        if record["event"] in PRESENT or record["event"] == GONE:
-            present = record["event"] != GONE
+        if record["event"] in _TAG_EXISTS or record["event"] == _TAG_DELETED:
+            present = record["event"] != _TAG_DELETED
     return present

@@ -89,12 +89,12 @@ def of(environment: Environment) -> Places:
     )
 
 
-def prepare(places: Places) -> None:
+def prepare(paths: Places) -> None:
     """Create every folder. Raises NotWritable, which names the variable to set."""
     for folder, variable in (
-        (places.state, "GAIA_HOME"),
-        (places.releases, "GAIA_HOME"),
-        (places.logs, "GAIA_LOG_DIR"),
+        (paths.state, "GAIA_HOME"),
+        (paths.releases, "GAIA_HOME"),
+        (paths.logs, "GAIA_LOG_DIR"),
     ):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -104,8 +104,8 @@ def prepare(places: Places) -> None:
             raise NotWritable(
                 f"{folder}: cannot be written ({error.strerror}); change its owner, or set {variable} to another folder"
             ) from error
-    for folder in (places.control.parent, places.caches):
-        private(folder, closed=folder != places.state)
+    for folder in (paths.control.parent, paths.caches):
+        private(folder, closed=folder != paths.state)
 
 
 def private(folder: Path, *, closed: bool = True) -> None:

@@ -21,7 +21,7 @@ def alive(pid: int, birth: str) -> bool:
     return process_identity.find(pid, birth) is not None
 
 
-def lives(pid: int) -> bool:
+def pid_runs(pid: int) -> bool:
     """Whether a running process has this pid; a zombie does not count."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -29,7 +29,7 @@ def lives(pid: int) -> bool:
         return False
 
 
-def within(folder: Path) -> list[int]:
+def working_in(folder: Path) -> list[int]:
     """Return the pids of observable processes whose working directory is `folder`."""
     found = []
     for process in psutil.process_iter():
@@ -46,7 +46,7 @@ def end(pid: int, birth: str) -> None:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        await_end(pid, birth)
+        wait_for_exit(pid, birth)
 
 
 def marked(name: str, folder: Path) -> list[tuple[int, str]]:
@@ -85,7 +85,7 @@ def listener_pid(port: int) -> int | None:
     return None
 
 
-def await_end(pid: int, birth: str) -> None:
+def wait_for_exit(pid: int, birth: str) -> None:
     """Wait at most `TERM_S` for the exit. psutil's wait would also wait for a slow parent to reap the process."""
     deadline = time.monotonic() + TERM_S
     while alive(pid, birth) and time.monotonic() < deadline:

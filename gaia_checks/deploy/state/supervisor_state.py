@@ -43,7 +43,7 @@ class SupervisorState:
     release: str | None = None  # its folder
     host: str | None = None
     port: int | None = None
-    handover: bool = True  # whether the server took its sockets from the supervisor
+    handover: bool = True  # whether the server accepted the supervisor's sockets
     paths: tuple[str, ...] = ()  # the readiness paths; empty: the contract's
     ready_s: float = 30.0  # seconds until it must be ready
 

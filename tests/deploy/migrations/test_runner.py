@@ -14,7 +14,7 @@ from gaia_checks import environment
 from gaia_checks.deploy.migrations import runner as migration_runner
 from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.deploy.postgres import scratch
-from gaia_checks.deploy.postgres.database_connection import administrator, connect, ensure_exists, reach
+from gaia_checks.deploy.postgres.database_connection import connect, connect_maintenance, ensure_exists, reach
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
 from tests.deploy.stage import eventually
@@ -301,5 +301,5 @@ def test_an_unreachable_database_is_reported_without_its_password(dsn: str, mess
     with pytest.raises(ConfigurationError, match=message) as caught:
         reach(dsn)
     with pytest.raises(ConfigurationError, match=message):
-        administrator(dsn)
+        connect_maintenance(dsn)
     assert "canary" not in str(caught.value) + str(caught.value.__cause__)
