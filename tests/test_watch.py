@@ -230,20 +230,20 @@ def test_tags_are_followed_by_name_and_commit_also_when_the_remote_was_away(stag
         eventually(lambda: events(stage, "watch") == [("phase-1", "failed")], GATE_S)
     origin.away()
     with watching(stage, origin) as again:
-        again.says("the remote is away, trying again: ")
+        again.says("remote unreachable, retrying: ")
         origin.back()
-        again.says("the remote is back")
+        again.says("remote reachable again")
         second = origin.fake("2", behaviour="crash")
         origin.tag("deploy/stage/phase-1", second)
         eventually(lambda: events(stage, "watch") == [("phase-1", "failed")] * 2, GATE_S)
         origin.untag("deploy/stage/phase-1")
         again.says("deploy/stage/phase-1: deleted")
-        assert again.said.count("the remote is away") == 1
+        assert again.said.count("remote unreachable") == 1
     assert not watch.process.returncode
     refused = sorted(one["why"] for one in ledger(stage, "tag") if one["event"] == "refused")
     assert [why.split(";")[0] for why in refused] == [
-        "'deploy/stage/a/b' is no deployment tag",
-        "'deploy/stage/worktree' is no deployment tag: worktree is what was never tagged",
+        "'deploy/stage/a/b' is not a deployment tag",
+        "'deploy/stage/worktree' is not a deployment tag: worktree means the untagged working tree",
         "deploy/nowhere/phase-1: no such environment",
     ]
     assert [(one["event"], one["commit"]) for one in ledger(stage, "tag") if one["event"] != "refused"] == [

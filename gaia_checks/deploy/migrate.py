@@ -1,4 +1,4 @@
-"""`gaia migrate`: the working tree's migrations against an environment's database, under the environment's lock."""
+"""`gaia migrate`: applies the working tree's migrations to an environment's database, under its lock."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,32 +15,32 @@ FOLDER = ROOT / "migrations"
 
 
 def up(environment: Environment, say: Say) -> tuple[str, ...]:
-    """Apply the working tree's migrations; return the versions applied now."""
-    with _turn(environment, "migrate up"), reachable(environment) as dsn:
+    """Apply the working tree's pending migrations; return their versions."""
+    with _environment_lock(environment, "migrate up"), reachable(environment) as dsn:
         return runner.up(dsn, FOLDER, git_sha=git_command.head(), say=say)
 
 
 def down(environment: Environment, count: int, say: Say) -> tuple[str, ...]:
     """Undo the last `count` migrations; return their versions, newest first."""
-    with _turn(environment, "migrate down"), reachable(environment) as dsn:
+    with _environment_lock(environment, "migrate down"), reachable(environment) as dsn:
         return runner.down(dsn, FOLDER, count=count, say=say)
 
 
 def status(environment: Environment) -> tuple[tuple[str, bool], ...]:
-    """Return (version, applied) for each of the working tree's migrations. Raises MigrationError on contradictions."""
-    with _turn(environment, "migrate status"), reachable(environment) as dsn:
+    """Return (version, applied) for each migration. Raises MigrationError when files and database disagree."""
+    with _environment_lock(environment, "migrate status"), reachable(environment) as dsn:
         return runner.status(dsn, FOLDER)
 
 
 def verify(environment: Environment) -> None:
-    """Return when exactly the working tree's migrations are applied, unchanged. Raises MigrationError otherwise."""
-    with _turn(environment, "migrate verify"), reachable(environment) as dsn:
+    """Raise MigrationError unless exactly the working tree's migrations are applied, unchanged."""
+    with _environment_lock(environment, "migrate verify"), reachable(environment) as dsn:
         runner.verify(dsn, FOLDER)
 
 
 @contextmanager
-def _turn(environment: Environment, why: str) -> Iterator[None]:
-    here = paths.of(environment)
-    paths.prepare(here)
-    with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
+def _environment_lock(environment: Environment, why: str) -> Iterator[None]:
+    environment_paths = paths.of(environment)
+    paths.prepare(environment_paths)
+    with lock.hold(environment_paths.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
         yield

@@ -163,7 +163,7 @@ def test_the_wrong_architecture(old: Stage) -> None:
     assert_old_serves(old, caught.value)
 
 
-@pytest.mark.parametrize(("limit_bytes", "words"), [(10_000, "File too large"), (30_000, "pg_dump: ended by SIGXFSZ")])
+@pytest.mark.parametrize(("limit_bytes", "words"), [(10_000, "File too large"), (30_000, "pg_dump: killed by SIGXFSZ")])
 def test_a_full_disk(database: str, limit_bytes: int, words: str) -> None:
     """A file size limit prevents the write of the release or, with a higher limit, of the dump."""
     with make_stage("external", server=SERVER, DATABASE_URL=database) as stage:

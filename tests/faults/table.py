@@ -269,7 +269,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault(
             "a rollback file leaves a table",
             breaking.nothing,
-            "rate_limit_stats: not taken away by the rollback files",
+            "rate_limit_stats: not removed by the rollback files",
             changes=(("rollback/050_rate_limiting.sql", "DROP TABLE rate_limit_stats;\n", ""),),
         ),
     ),

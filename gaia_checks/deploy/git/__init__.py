@@ -1,1 +1,1 @@
-"""Tags, the working tree's repository, and a remote."""
+"""git: deployment tags, the working tree's repository, and the remote."""

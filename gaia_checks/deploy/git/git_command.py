@@ -1,4 +1,4 @@
-"""git commands in the project's own repository, without this process's secrets in their environment."""
+"""git commands in the project's repository; their environment contains none of this process's secrets."""
 
 import subprocess
 
@@ -9,7 +9,7 @@ from gaia_checks.redaction import SECRET_NAMES
 
 
 def tag_present(wanted: tag.Tag) -> bool | None:
-    """Whether the tag is there (still); None where git does not tell."""
+    """Whether the tag exists in the project's repository; None when git fails."""
     try:
         return commit_of(str(wanted)) is not None
     except (ArtifactError, MissingDependency):
@@ -25,35 +25,35 @@ def head() -> str | None:
 
 
 def commit_of(revision: str) -> str | None:
-    """Return the commit that a revision names, None when there is none. Raises ArtifactError with git's own words."""
+    """Return the commit of HEAD or of a tag, None when there is none. Raises ArtifactError with git's message."""
     name = f"refs/tags/{revision}" if revision != "HEAD" else revision
-    done = _run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    if done.returncode and done.stderr:  # of what is not there it says nothing
-        raise _refused(done, revision)
+    done = _run_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if done.returncode and done.stderr:  # a missing revision prints nothing
+        raise _error(done, revision)
     return done.stdout.decode().strip() or None
 
 
-def git(*words: str, why: str) -> bytes:
-    """Return what git writes. Raises ArtifactError, which begins with `why`."""
-    done = _run(*words)
+def git(*arguments: str, why: str) -> bytes:
+    """Return git's stdout. Raises ArtifactError, whose message starts with `why`."""
+    done = _run_git(*arguments)
     if done.returncode:
-        raise _refused(done, why)
+        raise _error(done, why)
     return done.stdout
 
 
-def _refused(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
+def _error(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
     return ArtifactError(f"{why}: git: {' '.join(done.stderr.decode(errors='replace').split())}")
 
 
-def _run(*words: str) -> subprocess.CompletedProcess[bytes]:
+def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            ("git", *words), cwd=ROOT, env=variables_without_secrets(LC_ALL="C"), capture_output=True, check=False
+            ("git", *arguments), cwd=ROOT, env=variables_without_secrets(LC_ALL="C"), capture_output=True, check=False
         )
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
 
 
 def variables_without_secrets(**changes: str) -> dict[str, str]:
-    """Return this process's environment, with `changes`, without the secrets in it."""
+    """Return this process's environment with `changes` and without secrets."""
     return {name: value for name, value in inherited(**changes).items() if name not in SECRET_NAMES}

@@ -1,4 +1,4 @@
-"""Follow the deployment tags of one environment: see what changed, record it, remember what is still to be done."""
+"""Follows the deployment tags of one environment: detects and records changes, keeps open requests."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,87 +16,87 @@ Say = Callable[[str], None]
 
 
 class Followed:
-    """The tags of one environment. Its memory is a journal, so it survives any end."""
+    """The followed tags of one environment. The state is a journal on disk, so it survives a kill."""
 
     def __init__(self, environment: Environment, remote: Remote, known: frozenset[str], say: Say) -> None:
-        """Follow `environment` on `remote`; `known` are the names of all environments, for tags that name none."""
+        """Follow `environment` on `remote`; `known` are all environments' names; a tag of any other is refused."""
         self._environment = environment
         self._remote = remote
         self._known = known | {environment.name}
         self._say = say
         self._journal = paths.of(environment).state / "watch.jsonl"
-        self._refused = environment.home / "remotes" / "refused.jsonl"  # of all environments
-        self._away = False
+        self._refused = environment.home / "remotes" / "refused.jsonl"  # shared by all environments
+        self._unreachable = False
 
     def look(self) -> None:
-        """Take note of every tag that is new, moved or deleted. A remote that is away is said once."""
+        """Record every new, moved or deleted tag. Reports an unreachable remote once."""
         try:
             self._remote.fetch()
         except RemoteAway as error:
-            if not self._away:
-                self._say(f"the remote is away, trying again: {error}")
-            self._away = True
+            if not self._unreachable:
+                self._say(f"remote unreachable, retrying: {error}")
+            self._unreachable = True
             return
-        if self._away:
-            self._say("the remote is back")
-        self._away = False
-        memory = self._memory()
-        for change in tag_requests.changes(memory, self._ours(self._remote.tags())):
-            self._take_note(change)
-        if not memory.began:
-            self._remember("began")
+        if self._unreachable:
+            self._say("remote reachable again")
+        self._unreachable = False
+        state = self._state()
+        for change in tag_requests.changes(state, self._own_tags(self._remote.tags())):
+            self._record_change(change)
+        if not state.initialized:
+            self._append("began")
 
     def next(self) -> Request | None:
-        """Return the oldest request that is not done, None when there is nothing to do."""
-        return next(iter(self._memory().open), None)
+        """Return the oldest open request, None when there is none."""
+        return next(iter(self._state().open), None)
 
     def deployed(self, request: Request) -> None:
-        """Remember that what was asked for runs; its gate is still to come."""
+        """Record that the requested release runs; its gate is still open."""
         self.note(request.phase, "watch", "deployed", commit=request.commit)
-        self._remember("deployed", request.phase, request.commit)
+        self._append("deployed", request.phase, request.commit)
 
     def done(self, request: Request) -> None:
-        """Remember that nothing more is to be done."""
-        self._remember("done", request.phase, request.commit)
+        """Record that the request is complete."""
+        self._append("done", request.phase, request.commit)
 
     def note(self, phase: str, step: str, event: str, **facts: str | None) -> None:
-        """Write into the ledger."""
+        """Append a record to the ledger."""
         deployment_ledger.note(paths.of(self._environment).ledger, self._environment.name, phase, step, event, **facts)
 
-    def _ours(self, tags: Mapping[str, str | None]) -> dict[str, str]:
-        """Return phase -> commit of this environment's tags; record those that nobody can follow."""
-        ours = {}
+    def _own_tags(self, tags: Mapping[str, str | None]) -> dict[str, str]:
+        """Return phase -> commit of this environment's tags; refuse invalid tags."""
+        own = {}
         for name, commit in tags.items():
-            tag, why = self._understand(name, commit)
+            tag, why = self._parse(name, commit)
             if why:
                 self._refuse(name, commit, tag, why)
             elif tag and commit and tag.environment == self._environment.name:
-                ours[tag.phase] = commit
-        return ours
+                own[tag.phase] = commit
+        return own
 
-    def _understand(self, name: str, commit: str | None) -> tuple[Tag | None, str | None]:
-        """Return a tag as far as it can be read, and why nobody can follow it."""
+    def _parse(self, name: str, commit: str | None) -> tuple[Tag | None, str | None]:
+        """Return the tag as far as it parses, and the reason to refuse it, None for a valid tag."""
         try:
             tag = parse(name)
         except ConfigurationError as error:
             return None, str(error)
         if tag.environment not in self._known:
             return tag, f"{name}: no such environment; known: {', '.join(sorted(self._known))}"
-        return tag, None if commit else f"{name}: points at no commit"
+        return tag, None if commit else f"{name}: points to no commit"
 
     def _refuse(self, name: str, commit: str | None, tag: Tag | None, why: str) -> None:
-        """Record a tag that is never run: once, however many environments are followed."""
-        with self._remote.turn():
+        """Record and report an invalid tag once, however many environments are followed."""
+        with self._remote.locked():
             if any((record["tag"], record["commit"]) == (name, commit) for record in jsonl.read(self._refused)):
                 return
             jsonl.append(self._refused, {"at": jsonl.now(), "tag": name, "commit": commit})
-        self._say(f"not run: {why}")
+        self._say(f"tag refused: {why}")
         where, phase = (tag.environment, tag.phase) if tag else (None, None)
         ledger = paths.of(self._environment).ledger
         deployment_ledger.note(ledger, where, phase, "tag", "refused", tag=name, commit=commit, why=why)
 
-    def _take_note(self, change: Change) -> None:
-        """Record a change for people, and only then as something to act upon."""
+    def _record_change(self, change: Change) -> None:
+        """Record a change in the ledger first, and only then in the journal that triggers deployments."""
         tag = Tag(self._environment.name, change.phase)
         self.note(change.phase, "tag", change.event, commit=change.commit)
         self._say(f"{tag}: {change.event}, {change.commit[:12]}")
@@ -105,11 +105,11 @@ class Followed:
             why = f"branch {branch} does not contain {change.commit[:12]}: {tag} is deployed, but not promoted"
             self.note(change.phase, "tag", "warning", commit=change.commit, why=why)
             self._say(why)
-        self._remember(change.event, change.phase, change.commit)
+        self._append(change.event, change.phase, change.commit)
 
-    def _memory(self) -> tag_requests.Memory:
-        return tag_requests.recall(jsonl.read(self._journal))
+    def _state(self) -> tag_requests.FollowerState:
+        return tag_requests.replay(jsonl.read(self._journal))
 
-    def _remember(self, event: str, phase: str = "", commit: str = "") -> None:
+    def _append(self, event: str, phase: str = "", commit: str = "") -> None:
         record = {"at": jsonl.now(), "event": event, "phase": phase, "commit": commit}
         jsonl.append(self._journal, record, durable=True)

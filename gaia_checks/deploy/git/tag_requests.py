@@ -1,13 +1,13 @@
-"""What the tags of one environment ask for, and what came of it (pure).
+"""The deployments that the tags of one environment request, and their progress (pure).
 
-The memory is a journal; `recall` folds its records: {"event", "phase", "commit"}.
+The state is a journal; `replay` folds its records: {"event", "phase", "commit"}.
 
-    began                the first look was taken
-    past                 the tag was there before the first look, behind a newer one: known, not asked for
-    new, moved           the tag asks for a deployment of this commit
-    deleted              it asks for nothing any more
-    deployed             what it asked for runs; its gate is still to come
-    done                 nothing more is to be done for it
+    began                the first poll is complete
+    past                 at the first poll a newer tag existed: known, not requested
+    new, moved           the tag requests a deployment of this commit
+    deleted              the tag requests nothing any more
+    deployed             the requested release runs; its gate is still open
+    done                 the request is complete
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,66 +17,66 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference between what is remembered and what is there."""
+    """One difference between the recorded and the observed tags."""
 
     event: str  # "past", "new", "moved" or "deleted"
     phase: str
-    commit: str  # where the tag is now; of a deleted one, where it was
+    commit: str  # the tag's commit; of a deleted tag, its last one
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A deployment that a tag asks for."""
+    """A deployment that a tag requests."""
 
     phase: str
     commit: str
-    deployed: bool = False  # only its gate is missing
+    deployed: bool = False  # only its gate is open
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What is known of one environment's tags."""
+class FollowerState:
+    """The recorded state of one environment's tags."""
 
-    began: bool
+    initialized: bool  # the first poll is complete
     tags: Mapping[str, str]  # phase -> commit
     open: tuple[Request, ...]  # oldest first
 
 
-def recall(records: Iterable[Mapping[str, Any]]) -> Memory:
+def replay(records: Iterable[Mapping[str, Any]]) -> FollowerState:
     """Fold the journal's records, oldest first."""
-    began = False
+    initialized = False
     tags: dict[str, str] = {}
-    wanted: dict[str, Request] = {}  # one per phase, in the order in which they were asked for
+    requests: dict[str, Request] = {}  # one per phase, in the order of the requests
     for record in records:
         event, phase, commit = record["event"], record.get("phase", ""), record.get("commit", "")
         if event == "began":
-            began = True
+            initialized = True
         elif event == "deployed":
-            wanted[phase] = Request(phase, commit, deployed=True)
+            requests[phase] = Request(phase, commit, deployed=True)
         elif event in ("past", "new", "moved"):
             tags[phase] = commit
-            wanted.pop(phase, None)
+            requests.pop(phase, None)
             if event != "past":
-                wanted[phase] = Request(phase, commit)
+                requests[phase] = Request(phase, commit)
         else:
-            wanted.pop(phase, None)
+            requests.pop(phase, None)
             if event == "deleted":
                 tags.pop(phase, None)
-    return Memory(began, tags, tuple(wanted.values()))
+    return FollowerState(initialized, tags, tuple(requests.values()))
 
 
-def changes(memory: Memory, seen: Mapping[str, str]) -> tuple[Change, ...]:
-    """Return what is different in `seen` (phase -> commit, oldest tag first), deletions first.
+def changes(state: FollowerState, observed: Mapping[str, str]) -> tuple[Change, ...]:
+    """Return the changes from `state` to `observed` (phase -> commit, oldest tag first), deletions first.
 
-    Before the first look all tags are new, but only the newest is asked for: a machine that joins late does not
+    At the first poll all tags are new, but only the newest is requested: a machine that joins late does not
     repeat history.
     """
-    gone = [Change("deleted", phase, commit) for phase, commit in memory.tags.items() if phase not in seen]
-    fresh = [
-        Change("moved" if phase in memory.tags else "new", phase, commit)
-        for phase, commit in seen.items()
-        if memory.tags.get(phase) != commit
+    deleted = [Change("deleted", phase, commit) for phase, commit in state.tags.items() if phase not in observed]
+    changed = [
+        Change("moved" if phase in state.tags else "new", phase, commit)
+        for phase, commit in observed.items()
+        if state.tags.get(phase) != commit
     ]
-    if not memory.began:
-        fresh = [*(Change("past", one.phase, one.commit) for one in fresh[:-1]), *fresh[-1:]]
-    return (*gone, *fresh)
+    if not state.initialized:
+        changed = [*(Change("past", one.phase, one.commit) for one in changed[:-1]), *changed[-1:]]
+    return (*deleted, *changed)

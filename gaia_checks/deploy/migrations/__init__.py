@@ -1,1 +1,1 @@
-"""Migrations: files, checks of them, and the runner that applies them."""
+"""Migrations: their files, lint, runner, round-trip check, and restoring a dump."""

@@ -1,4 +1,4 @@
-"""What squawk finds in migrations before they are applied."""
+"""Lints migrations with squawk before they are applied."""
 
 import json
 import subprocess
@@ -15,25 +15,25 @@ BREAKING = frozenset({
     "adding-not-nullable-field", "adding-required-field", "ban-drop-column", "ban-drop-database", "ban-drop-table",
     "ban-truncate-cascade", "changing-column-type", "renaming-column", "renaming-table",
 })  # fmt: skip
-"""Rules about what takes something away from the server that runs: a contract migration may."""
+"""Rules against removing what the running server uses; a contract migration may break them."""
 
 BLOCKING = frozenset({
     "adding-foreign-key-constraint", "constraint-missing-not-valid", "disallowed-unique-constraint",
     "require-concurrent-index-creation", "require-concurrent-index-deletion",
 })  # fmt: skip
-"""Rules about what holds a lock on a table for as long as it takes to read it."""
+"""Rules against locking a table for as long as a full scan takes."""
 
 
 def check(folder: Path, versions: Sequence[str], allowed: Collection[str]) -> None:
-    """Return when squawk has nothing serious against `versions`. Raises MigrationError naming the first finding.
+    """Raise MigrationError with squawk's first blocking finding in `versions`.
 
-    What a file ignores by a comment (`-- squawk-ignore ...`) and what is `allowed` does not count.
+    Rules that a file's comment (`-- squawk-ignore ...`) or `allowed` names are ignored.
     """
     contract = {m.version for m in migration_files.read(folder) if m.contract}
     for found in _findings(folder, versions):
         version, rule = Path(found["file"]).stem, found["rule_name"]
-        serious = BLOCKING | (BREAKING if version not in contract else frozenset())
-        if rule in serious and rule not in allowed:
+        blocking = BLOCKING | (BREAKING if version not in contract else frozenset())
+        if rule in blocking and rule not in allowed:
             raise MigrationError(
                 f"{version}.sql:{found['line'] + 1}: {rule}: {found['message']} Rewrite it, "
                 f"put `-- squawk-ignore {rule}` "
@@ -48,16 +48,16 @@ def command(folder: Path, versions: Sequence[str]) -> tuple[str, ...]:
 
 
 def _findings(folder: Path, versions: Sequence[str]) -> list[dict[str, Any]]:
-    argv = command(folder, versions)
+    command_line = command(folder, versions)
     try:
-        done = subprocess.run(argv, env=surroundings(), cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command_line, env=surroundings(), cwd=folder, capture_output=True, text=True, check=False)
     except OSError as error:
         raise MissingDependency(f"squawk cannot be started: {error.strerror}; run: make install") from error
     try:
         found: list[dict[str, Any]] = json.loads(done.stdout)
-    except ValueError as error:  # it was killed, say; where it finds nothing it says so
-        said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
+    except ValueError as error:  # e.g. squawk was killed; without findings it prints []
+        message = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
         raise MissingDependency(
-            f"squawk did not read the migrations: {said}; mend that or run: make install"
+            f"squawk did not read the migrations: {message}; fix that or run: make install"
         ) from error
     return found

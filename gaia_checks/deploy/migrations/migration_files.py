@@ -1,11 +1,11 @@
-"""Migrations as their files hold them.
+"""Reads migrations from their files.
 
 migrations/order.txt            file names in the order of application; `#` starts a comment
 migrations/<stem>.sql           one migration; its version is the full stem
-migrations/rollback/<stem>.sql  undoes it
+migrations/rollback/<stem>.sql  reverts it
 
-A migration may only add, so that the server that runs is safe on the new schema and a rollback to it too. One that
-takes away says so in a line of its own, `-- gaia: contract`.
+A migration may only add, so that the running server works on the new schema, also after a rollback to it. A migration
+that removes something declares it in a line of its own, `-- gaia: contract`.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _CONTRACT = re.compile(rb"^--[ \t]*gaia:[ \t]*contract[ \t]*\r?$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One migration as its files hold it; the checksums are sha256 over the files' bytes."""
+    """One migration; the checksums are the sha256 of its files' bytes."""
 
     version: str
     body: bytes
@@ -31,19 +31,21 @@ class Migration:
 
     @property
     def contract(self) -> bool:
-        """Whether it says that it takes away."""
+        """Whether it declares that it removes something."""
         return _CONTRACT.search(self.body) is not None
 
 
 def read(folder: Path) -> tuple[Migration, ...]:
-    """Read the migrations of `folder` in their order.
+    """Read the migrations of `folder` in the order of order.txt.
 
     Raises MigrationError when order.txt and the files disagree, or a file controls transactions.
     """
     order = _order(folder)
-    strays = sorted({path.stem for path in folder.glob("*.sql")} - set(order))
-    if strays:
-        raise MigrationError(f"{folder / 'order.txt'}: {strays[0]}.sql is missing; add it where it is to be applied")
+    unlisted = sorted({path.stem for path in folder.glob("*.sql")} - set(order))
+    if unlisted:
+        raise MigrationError(
+            f"{folder / 'order.txt'}: {unlisted[0]}.sql is missing; add it at its position in the order"
+        )
     return tuple(_read_one(folder, stem) for stem in order)
 
 
@@ -52,11 +54,11 @@ def _order(folder: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise MigrationError(f"{path}: cannot be read ({error}); it lists the migrations in their order") from error
+        raise MigrationError(f"{path}: cannot be read ({error}); list the migrations in it, in their order") from error
     names = [name for line in lines if (name := line.partition("#")[0].strip())]
-    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
-    if twice:
-        raise MigrationError(f"{path}: {twice} stands there twice; keep the first")
+    duplicate = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if duplicate:
+        raise MigrationError(f"{path}: lists {duplicate} twice; keep the first entry")
     return [name.removesuffix(".sql") for name in names]
 
 
@@ -69,20 +71,20 @@ def _read_one(folder: Path, stem: str) -> Migration:
         ) from error
     path = folder / "rollback" / f"{stem}.sql"
     rollback = path.read_bytes() if path.exists() else None
-    _refuse_control(f"{stem}.sql", body)
+    _refuse_transaction_control(f"{stem}.sql", body)
     if rollback is not None:
-        _refuse_control(f"rollback/{stem}.sql", rollback)
+        _refuse_transaction_control(f"rollback/{stem}.sql", rollback)
     return Migration(stem, body, _sha256(body), rollback, _sha256(rollback) if rollback is not None else None)
 
 
-def _refuse_control(name: str, body: bytes) -> None:
+def _refuse_transaction_control(name: str, body: bytes) -> None:
     try:
         found = transaction_control(body.decode())
     except UnicodeDecodeError as error:
         raise MigrationError(f"{name}: not UTF-8; save it as UTF-8") from error
     if found:
         line, words = found
-        raise MigrationError(f"{name}:{line}: {words}: remove it; a file is applied in one transaction of the runner's")
+        raise MigrationError(f"{name}:{line}: {words}: remove it; the runner applies each file in one transaction")
 
 
 def _sha256(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Our tables as a dump has them, in the schema of the release that they were dumped under, in one transaction."""
+"""Restores the owned tables from a dump, with the schema of the dumped release, in one transaction."""
 
 import tempfile
 from collections.abc import Sequence
@@ -29,32 +29,32 @@ END $$;
 
 
 def objects(address: str) -> tuple[tuple[str, str], ...]:
-    """Return (kind, name) of everything in the schema `public`, in an order in which it can be dropped."""
+    """Return (kind, name) of all objects in the schema `public`, in an order that allows dropping them."""
     with database_connection.connect(address) as connection:
         return tuple((kind, name) for kind, name, _ in connection.execute(_OBJECTS.encode()))
 
 
-def restore(address: str, ours: Sequence[tuple[str, str]], migrations: Path, kept: Path) -> None:
-    """Replace `ours` by what `migrations` make, filled from the dump `kept`. Raises DeployError; then nothing changed.
+def restore(address: str, owned: Sequence[tuple[str, str]], migrations: Path, dump: Path) -> None:
+    """Replace `owned` by `migrations` with the rows of `dump`. Raises DeployError and changes nothing.
 
-    A table of somebody else keeps its rows; a foreign key of it to one of our tables goes.
+    Other tables keep their rows, but lose foreign keys to owned tables.
     """
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=dump.parent) as folder:
         data = Path(folder) / "data.sql"
-        programs.run("pg_restore", "--data-only", "--file", str(data), str(kept))
+        programs.run("pg_restore", "--data-only", "--file", str(data), str(dump))
         script = Path(folder) / "script.sql"
-        script.write_bytes(_script(ours, migrations, data))
+        script.write_bytes(_script(owned, migrations, data))
         programs.run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1",
                  "--file", str(script), dsn=address)  # fmt: skip
 
 
-def _script(ours: Sequence[tuple[str, str]], migrations: Path, data: Path) -> bytes:
-    """Return what psql is to do: drop ours, make them again, empty them of default rows, fill them."""
-    drops = [f"DROP {kind} IF EXISTS {name} CASCADE;" for kind, name in ours]
-    tables = ", ".join(f"'{name}'" for kind, name in ours if kind == "TABLE")
-    made = [migration.body.decode() for migration in migration_files.read(migrations)]
+def _script(owned: Sequence[tuple[str, str]], migrations: Path, data: Path) -> bytes:
+    """Return psql's script: drop the owned objects, create them, delete default rows, load the data."""
+    drops = [f"DROP {kind} IF EXISTS {name} CASCADE;" for kind, name in owned]
+    tables = ", ".join(f"'{name}'" for kind, name in owned if kind == "TABLE")
+    bodies = [migration.body.decode() for migration in migration_files.read(migrations)]
     return "\n".join((
         "SET client_min_messages = warning;", "SET LOCAL lock_timeout = '3s';", *drops,
-        runner.CREATE_TABLE, *made, _EMPTY.format(names=tables),
+        runner.CREATE_TABLE, *bodies, _EMPTY.format(names=tables),
         f"\\i '{data}'",
     )).encode()  # fmt: skip

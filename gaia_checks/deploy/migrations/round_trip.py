@@ -1,6 +1,6 @@
-"""Do a release's rollback files undo what its migrations make? Tried on an empty database: up, down, up.
+"""Checks that rollback files revert a release's migrations: up, down, up on an empty database.
 
-What a schema is, pg_dump says: it knows every kind of object that PostgreSQL has.
+Schemas are compared as pg_dump prints them: it covers every kind of PostgreSQL object.
 """
 
 import re
@@ -15,42 +15,42 @@ from gaia_checks.errors import MigrationError
 _ENTRY = re.compile(
     r"^--\n-- Name: (?P<name>.*?); Type: (?P<type>.*?); Schema: (?P<schema>.*?); Owner: .*?\n--\n", re.MULTILINE
 )
-_SETTING = re.compile(r"^SET default_\w+ = .*;$", re.MULTILINE)  # stands before the first object that needs it
+_SETTING = re.compile(r"^SET default_\w+ = .*;$", re.MULTILINE)  # printed before the first object that needs it
 _END = "--\n-- PostgreSQL database dump complete"
 
 Schema = Mapping[str, str]
-"""Object, as "TABLE public.items", -> the SQL that makes it."""
+"""Object, e.g. "TABLE public.items" -> the SQL that creates it."""
 
 
 def tried(environment: Environment, migrations: Path) -> tuple[str, ...]:
-    """Return the faults found in a scratch database of `environment`'s own PostgreSQL, started if it rests."""
+    """Return the faults found in a scratch database of `environment`; a stopped embedded PostgreSQL is started."""
     with dsn.reachable(environment), scratch.scratch(environment) as address:
         return faults(address, migrations)
 
 
 def faults(address: str, migrations: Path) -> tuple[str, ...]:
-    """Apply, undo and apply again all migrations on an empty database; return one sentence per object that is wrong.
+    """Apply, revert and reapply all migrations on an empty database; return one sentence per faulty object.
 
-    Empty: after the rollback files nothing is left, and the second schema equals the first. Raises MigrationError when
-    a file cannot be applied to begin with, or has no rollback file.
+    No fault: the rollback files leave nothing, and the second schema equals the first. Raises MigrationError when
+    a migration cannot be applied the first time, or has no rollback file.
     """
-    runner.up(address, migrations, limit=0)  # the runner's own table is no migration's
+    runner.up(address, migrations, limit=0)  # creates the runner's own table only
     before = schema(address)
     runner.up(address, migrations)
     first = schema(address)
     runner.down(address, migrations, count=len(migration_files.read(migrations)))
     after = schema(address)
-    left = tuple(f"{wrong} by the rollback files" for wrong in _differences(before, after, added="not taken away"))
+    left = tuple(f"{fault} by the rollback files" for fault in _differences(before, after, added="not removed"))
     try:
         runner.up(address, migrations)
     except MigrationError as error:
         return (*left, f"applied again: {error}")
     changed = _differences(first, schema(address), added="new")
-    return (*left, *(f"{wrong} when applied again" for wrong in changed))
+    return (*left, *(f"{fault} when applied again" for fault in changed))
 
 
 def schema(address: str) -> Schema:
-    """Return every object of a database that did not come with PostgreSQL. Raises DeployError."""
+    """Return every object of a database except PostgreSQL's own. Raises DeployError."""
     text = programs.run("pg_dump", "--schema-only", "--no-owner", dsn=address)
     entries = list(_ENTRY.finditer(text))
     starts = [entry.start() for entry in entries] + [text.rfind(_END)]
@@ -61,7 +61,7 @@ def schema(address: str) -> Schema:
 
 
 def _differences(one: Schema, other: Schema, *, added: str) -> Iterator[str]:
-    """Yield what became of each object that differs, in pg_dump's order: a table before its index."""
+    """Yield one sentence per differing object, in pg_dump's order: a table before its index."""
     for name in dict.fromkeys((*one, *other)):
         if name not in one:
             yield f"{name}: {added}"

@@ -1,4 +1,4 @@
-"""Bring a database's schema to a release's: plain SQL files, in an explicit order, each applied all or not at all.
+"""Migrates a database to a release's schema: SQL files in an explicit order, each applied atomically.
 
 `schema_migrations` holds one row per applied file, written in the same transaction as the file's effects.
 """
@@ -17,13 +17,13 @@ from gaia_checks.deploy.state.lock import who
 from gaia_checks.errors import MigrationError
 
 LOCK_KEY = 7_236_150_250_411
-"""The advisory lock that makes runners take turns."""
+"""The advisory lock that serialises migration runners."""
 
-TURN_TIMEOUT_S = 60.0
-LOCK_TIMEOUT = "3s"  # for a table lock: behind one that waits, all of the server's queries would queue
+RUNNER_LOCK_TIMEOUT_S = 60.0
+LOCK_TIMEOUT = "3s"  # for a table lock: a waiting one blocks all of the server's queries
 ATTEMPTS = 5
 
-_NOTICES_LOST_CLIENTS = 140_000  # older servers finish the statement of a killed runner before they undo it
+_DETECTS_LOST_CLIENTS = 140_000  # older servers finish a killed runner's statement before they roll it back
 
 _LAYOUT = {
     "version": "text",
@@ -45,7 +45,7 @@ CREATE_TABLE = """
         git_sha text
     );
 """
-_PASSING = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_TRANSIENT = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 Say = Callable[[str], None]
 
@@ -68,38 +68,38 @@ def up(
     limit: int | None = None,
     say: Say = lambda _: None,
 ) -> tuple[str, ...]:
-    """Apply what is not applied yet, of the first `limit` in their order; return the versions applied now.
+    """Apply the pending migrations among the first `limit`; return their versions.
 
-    Versions among `ahead` may be applied although `folder` does not know them: a later release brought them.
-    Raises MigrationError; what was applied before the one that failed stays, of the failed one nothing does.
+    Versions in `ahead` may be applied although missing from `folder`: a later release applied them.
+    Raises MigrationError; earlier migrations stay applied, the failed one leaves nothing.
     """
     migrations = read(folder)[:limit]
-    with _turn(dsn) as connection:
+    with _runner_lock(dsn) as connection:
         pending = _pending(migrations, _applied(connection), ahead)
         for migration in pending:
             say(f"applying {migration.version}")
-            _patiently(connection, migration.version, lambda m=migration: _apply(connection, m, git_sha))  # type: ignore[misc]
+            _with_retries(connection, migration.version, lambda m=migration: _apply(connection, m, git_sha))  # type: ignore[misc]
     return tuple(migration.version for migration in pending)
 
 
 def down(
     dsn: str, folder: Path, *, count: int = 1, ahead: frozenset[str] = frozenset(), say: Say = lambda _: None
 ) -> tuple[str, ...]:
-    """Undo the last `count` applied migrations, newest first; return their versions. Raises MigrationError."""
+    """Revert the last `count` applied migrations, newest first; return their versions. Raises MigrationError."""
     migrations = read(folder)
-    with _turn(dsn) as connection:
+    with _runner_lock(dsn) as connection:
         applied = _applied(connection)
-        _pending(migrations, applied, ahead)  # refuses a schema that is not ours
+        _pending(migrations, applied, ahead)  # refuses a schema that differs from the files
         done = {row.version for row in applied}
-        undone = [migration for migration in reversed(migrations) if migration.version in done][:count]
-        for migration in undone:
+        reverted = [migration for migration in reversed(migrations) if migration.version in done][:count]
+        for migration in reverted:
             say(f"undoing {migration.version}")
-            _patiently(connection, f"rollback/{migration.version}", lambda m=migration: _undo(connection, m))  # type: ignore[misc]
-    return tuple(migration.version for migration in undone)
+            _with_retries(connection, f"rollback/{migration.version}", lambda m=migration: _revert(connection, m))  # type: ignore[misc]
+    return tuple(migration.version for migration in reverted)
 
 
 def status(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> tuple[tuple[str, bool], ...]:
-    """Return (version, applied) for every migration in its order. Raises MigrationError as `verify` does."""
+    """Return (version, applied) for every migration in order. Raises MigrationError as `verify` does."""
     migrations = read(folder)
     with _connection(dsn) as connection:
         pending = _pending(migrations, _applied(connection), ahead)
@@ -107,80 +107,80 @@ def status(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> tu
 
 
 def verify(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> None:
-    """Return when exactly the migrations of `folder` are applied, unchanged, and at most those of `ahead` beside them.
-
-    Raises MigrationError otherwise.
-    """
+    """Raise MigrationError unless exactly the migrations of `folder`, and any of `ahead`, are applied unchanged."""
     missing = [version for version, applied in status(dsn, folder, ahead=ahead) if not applied]
     if missing:
         raise MigrationError(f"not applied: {', '.join(missing)}; run: gaia migrate ENV up")
 
 
 def applied(dsn: str) -> tuple[str, ...]:
-    """Return the versions that are applied, oldest first."""
+    """Return the applied versions, oldest first."""
     with _connection(dsn) as connection:
         return tuple(row.version for row in _applied(connection))
 
 
 def ahead_of(dsn: str | None, folder: Path) -> tuple[str, ...]:
-    """Return the versions that are applied although `folder` does not know them; none where there is no database."""
-    known = {migration.version for migration in read(folder)}
-    return tuple(version for version in (applied(dsn) if dsn else ()) if version not in known)
+    """Return the applied versions that `folder` lacks; none without a database."""
+    contained = {migration.version for migration in read(folder)}
+    return tuple(version for version in (applied(dsn) if dsn else ()) if version not in contained)
 
 
 def _pending(
     migrations: Sequence[Migration], applied: Sequence[Applied], ahead: frozenset[str] = frozenset()
 ) -> list[Migration]:
-    """Return what is not applied, in order (pure). Raises MigrationError when rows and files contradict each other."""
-    known = {migration.version: migration for migration in migrations}
+    """Return the pending migrations in order (pure). Raises MigrationError when rows and files disagree."""
+    by_version = {migration.version: migration for migration in migrations}
     for row in applied:
-        if row.version not in known and row.version in ahead:
+        if row.version not in by_version and row.version in ahead:
             continue
-        if row.version not in known:
+        if row.version not in by_version:
             raise MigrationError(
-                f"{row.version} is applied, but this release does not know it; deploy a release that has it"
+                f"{row.version} is applied, but missing from this release; deploy a release that has it"
             )
-        migration = known[row.version]
+        migration = by_version[row.version]
         if row.checksum != migration.checksum:
             raise MigrationError(f"{row.version}.sql was edited after it was applied; restore it and write a new one")
         if row.rollback_checksum != migration.rollback_checksum:
             raise MigrationError(f"rollback/{row.version}.sql was edited after {row.version} was applied; restore it")
     done = {row.version for row in applied}
     pending = [migration for migration in migrations if migration.version not in done]
-    behind = migrations[migrations.index(pending[0]) :] if pending else ()
-    late = next((migration.version for migration in behind if migration.version in done), None)
-    if late:
+    following = migrations[migrations.index(pending[0]) :] if pending else ()
+    applied_later = next((migration.version for migration in following if migration.version in done), None)
+    if applied_later:
         raise MigrationError(
-            f"{pending[0].version} stands before {late}, which is applied; move it behind in order.txt"
+            f"{pending[0].version} is listed before {applied_later}, which is already applied; "
+            f"move {pending[0].version} after {applied_later} in order.txt"
         )
     return pending
 
 
 @contextmanager
 def _connection(dsn: str) -> Iterator[psycopg.Connection]:
-    """Give a connection. What the server refuses beside a migration's own statements is a MigrationError."""
+    """Yield a connection. Raises MigrationError for database errors outside a migration's own statements."""
     try:
         with database_connection.connect(dsn) as connection:
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
-            f"public.schema_migrations: {database_connection.why(error)}; let the account of DATABASE_URL own it and "
-            "create tables (GRANT CREATE ON SCHEMA public TO ...)"
+            f"public.schema_migrations: {database_connection.message(error)}; "
+            "let the account of DATABASE_URL own it and create tables (GRANT CREATE ON SCHEMA public TO ...)"
         ) from error
     except psycopg.Error as error:
         raise MigrationError(
-            f"public.schema_migrations: {database_connection.why(error)}; check that the database runs, then run again"
+            f"public.schema_migrations: {database_connection.message(error)}; check that PostgreSQL runs and retry"
         ) from error
 
 
 @contextmanager
-def _turn(dsn: str) -> Iterator[psycopg.Connection]:
-    """Give a connection that holds the runners' lock. The lock goes with the session, also when we are killed."""
+def _runner_lock(dsn: str) -> Iterator[psycopg.Connection]:
+    """Yield a connection with the runner lock. The lock ends with the session, also after a kill."""
     with _connection(dsn) as connection:
-        deadline = time.monotonic() + TURN_TIMEOUT_S
-        while not _one(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
+        deadline = time.monotonic() + RUNNER_LOCK_TIMEOUT_S
+        while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
             if time.monotonic() > deadline:
-                raise MigrationError(f"another runner has migrated for {TURN_TIMEOUT_S:.0f} s; wait, then run again")
+                raise MigrationError(
+                    f"another migration has been running for {RUNNER_LOCK_TIMEOUT_S:.0f} s; wait, then run again"
+                )
             time.sleep(0.1)
         with connection.transaction():
             _check_layout(connection)
@@ -189,7 +189,7 @@ def _turn(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 def _check_layout(connection: psycopg.Connection) -> bool:
-    """Whether `schema_migrations` is there. Raises MigrationError when somebody else's tool made it."""
+    """Whether `schema_migrations` exists. Raises MigrationError when another tool created it."""
     found: dict[str, str] = dict(
         connection.execute(
             "SELECT column_name::text, data_type::text FROM information_schema.columns"
@@ -197,8 +197,9 @@ def _check_layout(connection: psycopg.Connection) -> bool:
         ).fetchall()
     )
     if found and found != _LAYOUT:
+        columns = ", ".join(sorted(found))
         raise MigrationError(
-            f"public.schema_migrations is another tool's (columns {', '.join(sorted(found))}); use an empty database"
+            f"public.schema_migrations belongs to another tool (columns {columns}); use an empty database"
         )
     return bool(found)
 
@@ -224,7 +225,7 @@ def _apply(connection: psycopg.Connection, migration: Migration, git_sha: str | 
     )
 
 
-def _undo(connection: psycopg.Connection, migration: Migration) -> None:
+def _revert(connection: psycopg.Connection, migration: Migration) -> None:
     if migration.rollback is None:
         raise MigrationError(
             f"{migration.version} has no rollback/{migration.version}.sql; restore from a dump instead"
@@ -233,38 +234,38 @@ def _undo(connection: psycopg.Connection, migration: Migration) -> None:
     connection.execute("DELETE FROM public.schema_migrations WHERE version = %s", (migration.version,))
 
 
-def _patiently(connection: psycopg.Connection, name: str, step: Callable[[], None]) -> None:
-    """Run `step` in a transaction; where a table lock was not to be had, give way and try again."""
+def _with_retries(connection: psycopg.Connection, name: str, step: Callable[[], None]) -> None:
+    """Run `step` in a transaction; after a table lock timeout or deadlock, roll back and retry."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                if connection.info.server_version >= _NOTICES_LOST_CLIENTS:
+                if connection.info.server_version >= _DETECTS_LOST_CLIENTS:
                     connection.execute("SET LOCAL client_connection_check_interval = '1s'")
                 step()
-        except _PASSING as error:
+        except _TRANSIENT as error:
             if attempt == ATTEMPTS:
                 raise MigrationError(
                     f"{name}: no lock within {ATTEMPTS} attempts of {LOCK_TIMEOUT}; end long transactions, run again"
                 ) from error
             time.sleep(0.2 * 2**attempt)
         else:
-            connection.execute("RESET ALL")  # a SET of the file would go on to the next one
+            connection.execute("RESET ALL")  # a SET in the file would affect the next one
             return
 
 
 def _execute(connection: psycopg.Connection, name: str, body: bytes) -> None:
     try:
         connection.execute(body)
-    except _PASSING:
+    except _TRANSIENT:
         raise
     except psycopg.Error as error:
-        at = int(error.diag.statement_position or 0)
-        line = f":{body.decode()[: at - 1].count(chr(10)) + 1}" if at else ""  # only a syntax error has a place
-        said = error.diag.message_primary or str(error).split("\n", 1)[0]
-        raise MigrationError(f"{name}{line}: {said}; nothing of this file was applied") from error
+        position = int(error.diag.statement_position or 0)  # only syntax errors have one
+        line = f":{body.decode()[: position - 1].count(chr(10)) + 1}" if position else ""
+        message = error.diag.message_primary or str(error).split("\n", 1)[0]
+        raise MigrationError(f"{name}{line}: {message}; nothing of this file was applied") from error
 
 
-def _one(connection: psycopg.Connection, query: str, *parameters: object) -> object:
+def _value(connection: psycopg.Connection, query: str, *parameters: object) -> object:
     row = connection.execute(query.encode(), parameters).fetchone()
     return row[0] if row else None

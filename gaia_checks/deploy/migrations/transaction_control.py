@@ -1,4 +1,4 @@
-"""Enough of PostgreSQL's lexical rules to find transaction control in a migration (pure)."""
+"""Finds transaction control in a migration, by the relevant part of PostgreSQL's lexical rules (pure)."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 _TOKEN = re.compile(
     r"""
       --[^\n]*                                      # comment to the end of the line
-    | (?P<block>/\*)                                # block comments nest: skipped by hand
-    | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'            # E'...' knows backslash escapes
+    | (?P<block>/\*)                                # block comments nest: skipped in code
+    | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'            # E'...' has backslash escapes
     | '(?:[^']|'')*'
     | "(?:[^"]|"")*"
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$   # a dollar-quoted body: plpgsql's BEGIN is not ours
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$   # a dollar-quoted body: ignores plpgsql's BEGIN
     | (?P<word>[^\W\d][\w$]*)
     | (?P<end>;)
     """,
@@ -22,9 +22,9 @@ _CONTROL_PAIRS = frozenset({("START", "TRANSACTION"), ("PREPARE", "TRANSACTION")
 
 
 def transaction_control(sql: str) -> tuple[int, str] | None:
-    """Return line and words of the first statement that begins or ends a transaction, None without one.
+    """Return line and keywords of the first statement that starts or ends a transaction, None without one.
 
-    What stands in comments, strings, quoted names and function bodies does not count.
+    Comments, strings, quoted names and function bodies are ignored.
     """
     for line, words in _statements(sql):
         if words[0] in _CONTROL:
@@ -37,7 +37,7 @@ def transaction_control(sql: str) -> tuple[int, str] | None:
 def _statements(sql: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield each statement's first line and its words in capitals.
 
-    A body in standard SQL (`BEGIN ATOMIC ... END`) belongs to its statement, semicolons and all.
+    A body in standard SQL (`BEGIN ATOMIC ... END`) belongs to its statement, including its semicolons.
     """
     words: list[str] = []
     line, depth = 1, 0
@@ -60,7 +60,7 @@ def _statements(sql: str) -> Iterator[tuple[int, tuple[str, ...]]]:
 
 
 def _words(sql: str) -> Iterator[tuple[int, str]]:
-    """Yield (offset, word in capitals or ";") of everything that is neither quoted nor a comment."""
+    """Yield (offset, word in capitals or ";") outside quotes and comments."""
     at = 0
     while found := _TOKEN.search(sql, at):
         at = found.end()
@@ -71,7 +71,7 @@ def _words(sql: str) -> Iterator[tuple[int, str]]:
 
 
 def _after_block(sql: str, at: int) -> int:
-    """Return the offset behind the block comment whose opening ends at `at`."""
+    """Return the offset after the block comment whose opening ends at `at`."""
     depth = 1
     while depth:
         edge = _BLOCK_EDGE.search(sql, at)

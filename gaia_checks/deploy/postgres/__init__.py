@@ -1,1 +1,1 @@
-"""PostgreSQL: connections, the embedded cluster, dumps, scratch databases."""
+"""PostgreSQL: connections, the embedded cluster, its programs, dumps, scratch databases."""

@@ -1,4 +1,4 @@
-"""Reaching the environment's database, and making it exist."""
+"""Connecting to the environment's database, and creating it."""
 
 import psycopg
 from psycopg import sql
@@ -14,7 +14,7 @@ Connection = psycopg.Connection
 def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
     """Connect to `dsn`, or to the database `name` of the same server, in autocommit mode.
 
-    Raises ConfigurationError without quoting the DSN.
+    Raises ConfigurationError, which never quotes the DSN.
     """
     _check(dsn)
     try:
@@ -23,40 +23,40 @@ def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
         )
     except psycopg.OperationalError as error:
         raise ConfigurationError(
-            f"the database does not answer: {' '.join(str(error).split())}; check DATABASE_URL and that it runs"
+            f"the database does not answer: {' '.join(str(error).split())}; check DATABASE_URL and that PostgreSQL runs"
         ) from error
 
 
-def administrator(dsn: str) -> psycopg.Connection:
-    """Connect as `connect` does, to the database `postgres` of the same server."""
+def connect_maintenance(dsn: str) -> psycopg.Connection:
+    """Connect as `connect` does, to the server's maintenance database `postgres`."""
     return connect(dsn, name="postgres")
 
 
-def why(error: psycopg.Error) -> str:
-    """Return in one line what the server says, or what happened to the connection."""
+def message(error: psycopg.Error) -> str:
+    """Return the server's message, or else the connection's error, in one line."""
     return error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__
 
 
 def whereabouts(dsn: str) -> str | None:
     """Return name and host of the database, None where they could be part of a password.
 
-    Behind an unescaped / or @ in a URL's password, the rest of it stands where host, port or name are looked for.
+    After an unescaped / or @ in a URL's password, its rest is parsed as host, port or name.
     """
     url = dsn if dsn.startswith(("postgresql://", "postgres://")) else ""
-    user, at, place = url.partition("?")[0].partition("://")[2].partition("@")
+    user, at, address = url.partition("?")[0].partition("://")[2].partition("@")
     try:
         parts = conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:  # its text quotes the string, password and all
+    except psycopg.ProgrammingError:  # its text quotes the string with the password
         return None
-    if "@" in place or (at and "/" in user) or not set(str(parts.get("port") or "")) <= set("0123456789,"):
+    if "@" in address or (at and "/" in user) or not set(str(parts.get("port") or "")) <= set("0123456789,"):
         return None
     return f"{parts.get('dbname', '')} on {parts.get('host', 'localhost')}"
 
 
 def ensure_exists(dsn: str) -> bool:
-    """Create the database that `dsn` names unless it is there; return whether it was created.
+    """Create the database that `dsn` names unless it exists; return whether it was created.
 
-    Raises ConfigurationError when the server does not answer or refuses us.
+    Raises ConfigurationError when the server does not answer or refuses the request.
     """
     try:
         connect(dsn).close()
@@ -69,7 +69,7 @@ def ensure_exists(dsn: str) -> bool:
 
 
 def reach(dsn: str) -> None:
-    """Return when the server answers, whether or not it has the database yet. Raises ConfigurationError."""
+    """Raise ConfigurationError unless the server answers; the database itself may not exist yet."""
     try:
         connect(dsn).close()
     except ConfigurationError as error:
@@ -78,15 +78,15 @@ def reach(dsn: str) -> None:
 
 
 def _absent(dsn: str, error: ConfigurationError) -> bool:
-    """Whether the server says, asked in its database `postgres`, that it has none of that name.
+    """Whether the server's catalog, read in its database `postgres`, lacks the database.
 
-    Its own message to `dsn` would say so too, but in the server's language.
+    The error of connecting to `dsn` is in the server's language, so it cannot be parsed.
     """
     name = None if error.__cause__ is None else conninfo_to_dict(dsn).get("dbname")
     if not name:
         return False
     try:
-        with administrator(dsn) as server:
+        with connect_maintenance(dsn) as server:
             return server.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is None
     except ConfigurationError:
         return False
@@ -94,19 +94,21 @@ def _absent(dsn: str, error: ConfigurationError) -> bool:
 
 def _create(dsn: str) -> None:
     name = conninfo_to_dict(dsn)["dbname"]
-    with administrator(dsn) as server:
+    with connect_maintenance(dsn) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(str(name))))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-            return  # somebody was faster
+            return  # another process created it
         except psycopg.Error as error:
-            raise ConfigurationError(f"database {name} does not exist and cannot be created: {why(error)}") from error
+            raise ConfigurationError(
+                f"database {name} does not exist and cannot be created: {message(error)}"
+            ) from error
 
 
 def _check(dsn: str) -> None:
-    """Raise ConfigurationError, without quoting it, for what is no connection string: psycopg's errors would."""
+    """Raise ConfigurationError for an invalid connection string, without quoting it as psycopg's errors do."""
     if whereabouts(dsn) is None:
         raise ConfigurationError(
             "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name, "
-            "a / or @ of the password as %2F or %40"
+            "and / or @ in the password as %2F or %40"
         )

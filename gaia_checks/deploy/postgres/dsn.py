@@ -1,4 +1,4 @@
-"""Where an environment's database is."""
+"""The connection string of an environment's database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
 DATABASE = "gaia"
-"""The database's name in an embedded PostgreSQL."""
+"""The database name in an embedded PostgreSQL."""
 
 
 def database_url(environment: Environment) -> str | None:
-    """Return the connection string of the environment's database, None when it has none or nobody set one."""
+    """Return the connection string of the environment's database, None when there is none or DATABASE_URL is unset."""
     if environment.database == "none":
         return None
     cluster = embedded.of(environment)
@@ -30,7 +30,7 @@ def environment_database(environment: Environment) -> str:
 
 
 def renamed(dsn: str, name: str) -> str:
-    """Return `dsn` for another database of the same server; a URL stays one."""
+    """Return `dsn` for the database `name` of the same server; a URL stays a URL."""
     if "://" in dsn:
         return urlsplit(dsn)._replace(path="/" + quote(name, safe="")).geturl()
     return make_conninfo(dsn, dbname=name)
@@ -38,7 +38,7 @@ def renamed(dsn: str, name: str) -> str:
 
 @contextmanager
 def reachable(environment: Environment) -> Iterator[str]:
-    """Give the database's connection string; an embedded PostgreSQL that rests runs for as long as the block does."""
+    """Yield the database's connection string; a stopped embedded PostgreSQL runs while the block does."""
     cluster = embedded.of(environment)
     if cluster is None or cluster.running():
         yield environment_database(environment)

@@ -1,4 +1,4 @@
-"""The tables that are ours, on the disk as they were before a deployment migrated them."""
+"""Dumps of the owned tables, taken before a deployment migrates them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ from gaia_checks.errors import DeployError
 _COUNT = sql.SQL("SELECT count(*) FROM public.{}")
 
 
-def path(here: Places, deployment: str) -> Path:
-    """Return where the dump of a deployment lies."""
-    return here.dumps / f"{deployment}.dump"
+def path(paths: Places, deployment: str) -> Path:
+    """Return the path of a deployment's dump."""
+    return paths.dumps / f"{deployment}.dump"
 
 
 def write(dsn: str, tables: Sequence[str], target: Path) -> None:
-    """Dump `tables` of the schema `public` to `target`, for our eyes only. Raises DeployError; no half dump stays.
+    """Dump `tables` of the schema `public` to `target` with mode 0600. Raises DeployError and leaves no partial dump.
 
-    How many rows each had is written beside it, as JSON.
+    A JSON file beside it records the row count of each table.
     """
     new = target.with_suffix(".new")
     try:
@@ -36,8 +36,8 @@ def write(dsn: str, tables: Sequence[str], target: Path) -> None:
         raise DeployError(f"{target}: the dump cannot be written: {error.strerror}; free some disk space") from error
     except psycopg.Error as error:
         raise DeployError(
-            f"the rows to be dumped cannot be counted: {database_connection.why(error)}; "
-            "let the account of DATABASE_URL read them"
+            f"{target}: the tables' rows cannot be counted: {database_connection.message(error)}; "
+            "grant the account of DATABASE_URL SELECT on them"
         ) from error
     finally:
         new.unlink(missing_ok=True)

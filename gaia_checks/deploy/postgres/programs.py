@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs, run with a password that is in no argument."""
+"""Runs PostgreSQL's programs without a password among their arguments."""
 
 import signal
 import subprocess
@@ -10,28 +10,28 @@ from gaia_checks.environment import surroundings
 from gaia_checks.errors import ConfigurationError, DeployError
 
 
-def run(program: str, *words: str, dsn: str | None = None) -> str:
-    """Run one of PostgreSQL's programs, the password of `dsn` by its environment alone; return what it printed.
+def run(program: str, *arguments: str, dsn: str | None = None) -> str:
+    """Run a PostgreSQL program with the password of `dsn` in its environment only; return its stdout.
 
-    Raises DeployError with its last words, ConfigurationError where a password would be among its arguments.
+    Raises DeployError with its last line of stderr, ConfigurationError where a secret would become an argument.
     """
     variables, connection = surroundings(), tuple[str, ...]()
     if dsn:
         parts = conninfo_to_dict(dsn)
-        if "sslpassword" in parts:  # there is no variable for it, and arguments are everybody's to read
+        if "sslpassword" in parts:  # it has no variable, and every account can read arguments
             raise ConfigurationError(
-                f"DATABASE_URL: {program} cannot be given sslpassword in secret; "
-                "let sslkey name a key without a passphrase, for our eyes only"
+                f"DATABASE_URL: sslpassword cannot be passed to {program} in secret; "
+                "set sslkey to a key without a passphrase, readable only by this account"
             )
         variables["PGPASSWORD"] = str(parts.pop("password", "") or "")
         connection = ("--dbname", make_conninfo("", **parts))
     done = subprocess.run(
-        (str(embedded.program(program)), *words, *connection),
+        (str(embedded.program(program)), *arguments, *connection),
         env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
         code = done.returncode
-        ending = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
-        raise DeployError(f"{program}: {said[-1] if said else ending}")
+        outcome = f"exit code {code}" if code > 0 else f"killed by {signal.Signals(-code).name}"
+        raise DeployError(f"{program}: {lines[-1] if lines else outcome}")
     return done.stdout

@@ -1,4 +1,4 @@
-"""A database beside the environment's own, for as long as something is tried on it."""
+"""A temporary scratch database on the server of the environment's database."""
 
 import hashlib
 from collections.abc import Iterator
@@ -23,15 +23,15 @@ _COLUMNS = """
 
 @contextmanager
 def scratch(environment: Environment) -> Iterator[str]:
-    """Give the connection string of an empty database; it is dropped afterwards. Raises ConfigurationError."""
+    """Yield the connection string of an empty database, dropped afterwards. Raises ConfigurationError."""
     drop(environment)
     address = dsn.environment_database(environment)
-    with database_connection.administrator(address) as server:
+    with database_connection.connect_maintenance(address) as server:
         try:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment))))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"no scratch database can be made to try the migrations on: {database_connection.why(error)}; "
+                f"the scratch database for the migrations cannot be created: {database_connection.message(error)}; "
                 "let the account of DATABASE_URL create databases (ALTER ROLE ... CREATEDB)"
             ) from error
     try:
@@ -41,14 +41,14 @@ def scratch(environment: Environment) -> Iterator[str]:
 
 
 def drop(environment: Environment) -> None:
-    """Drop the scratch database, whoever is connected to it. None there is fine. Raises ConfigurationError."""
+    """Drop the scratch database if it exists, despite open connections. Raises ConfigurationError."""
     name = _name(environment)
-    with database_connection.administrator(dsn.environment_database(environment)) as server:
+    with database_connection.connect_maintenance(dsn.environment_database(environment)) as server:
         try:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         except psycopg.Error as error:
             raise ConfigurationError(
-                f"the scratch database {name} cannot be dropped: {database_connection.why(error)}; "
+                f"the scratch database {name} cannot be dropped: {database_connection.message(error)}; "
                 "let the account of DATABASE_URL own it, or drop it by hand"
             ) from error
 
@@ -66,5 +66,5 @@ def columns(address: str) -> frozenset[tuple[str, str]]:
 
 
 def _name(environment: Environment) -> str:
-    place = hashlib.sha256(f"{environment.home}\0{environment.name}".encode()).hexdigest()[:12]
-    return f"gaia_scratch_{place}"
+    digest = hashlib.sha256(f"{environment.home}\0{environment.name}".encode()).hexdigest()[:12]
+    return f"gaia_scratch_{digest}"

@@ -1,1 +1,1 @@
-"""What a deployment leaves on the disk: paths, lock, ledger, journal, the supervisor's state."""
+"""Deployment state on disk: paths, lock, ledger, deployment journal, checkpoints, supervisor state."""

@@ -1,13 +1,12 @@
-"""The journal of one deployment: what was begun and ended, on the disk before and after it is done.
+"""The journal of one deployment: each checkpoint is on disk before it starts and after it finishes.
 
-`<state>/journal.jsonl` is there for as long as a deployment is open; closing it moves it to
-`<state>/journals/<deployment>.jsonl` by one rename. Whoever finds it there, with the environment's lock
-in hand, finds the trace of a killed command.
+`<state>/journal.jsonl` exists while a deployment is open; closing the deployment renames it to
+`<state>/journals/<deployment>.jsonl`. A command that holds the environment's lock and finds it
+knows that an earlier command was killed.
 
-For tests alone: the first line may carry `stop_at` (the variable GAIA_STOP_AT), e.g. `harness@deploy.start:begun`
-or `supervisor@deploy.start:begun` or, with a pid (a database's), `4711@verify:begun`. Whichever process first writes
-that point then kills the one that is named.
-Nothing else is different, so what is tested is what runs.
+For tests only: the first line may carry `stop_at` (the variable GAIA_STOP_AT), e.g. `harness@deploy.start:begun`
+or `supervisor@deploy.start:begun` or, with a pid (PostgreSQL's), `4711@verify:begun`. The first process
+that writes this checkpoint then kills the named process. Nothing else differs from production.
 """
 
 import os
@@ -27,58 +26,58 @@ from gaia_checks.errors import DeployError
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What an open deployment set out to do, and how far it came."""
+    """The plan and progress of an open deployment."""
 
     deployment: str
     kind: str  # "deploy" or "rollback"
     phase: str
-    before: Path | None  # the release that served before; None: nothing did
-    current: Path | None  # where the links pointed before, `current` and
-    previous: Path | None  # `previous`; None: there was none
-    release: Path | None  # the release that is to serve; None: it was not made yet
-    database: bool  # a rollback that takes the schema along
-    reached: frozenset[tuple[str, str]]  # (point, event)
+    before: Path | None  # the release that served before; None: none did
+    current: Path | None  # target of the link `current` before the deployment
+    previous: Path | None  # target of the link `previous`; None: no such link
+    release: Path | None  # the release to serve; None: not created yet
+    database: bool  # a rollback that downgrades the schema too
+    reached: frozenset[tuple[str, str]]  # (checkpoint, event)
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentJournal:
-    """The open journal of the environment at `here`."""
+    """The open deployment journal below `paths`."""
 
-    here: Places
+    paths: Places
 
     def open(self, **facts: str | bool | None) -> None:
-        """Begin the journal: deployment, kind, phase, before, current, previous, database, stop_at."""
-        self.here.journals.mkdir(exist_ok=True)
+        """Start the journal with deployment, kind, phase, before, current, previous, database, stop_at."""
+        self.paths.journals.mkdir(exist_ok=True)
         self._write(event="opened", harness=asdict(supervisor_state.mine()), **facts)
 
     @contextmanager
-    def at(self, point: Checkpoint) -> Iterator[None]:
-        """Write that the point is begun, run the block, write that it ended."""
-        self.reach(point, Event.BEGUN)
+    def at(self, checkpoint: Checkpoint) -> Iterator[None]:
+        """Journal the checkpoint's start, run the block, journal its end; an exception leaves it open."""
+        self.reach(checkpoint, Event.BEGUN)
         yield
-        self.reach(point, Event.ENDED)
+        self.reach(checkpoint, Event.ENDED)
 
-    def reach(self, point: Checkpoint, event: Event) -> None:
-        """Write one line. It is on the disk when this returns."""
-        self._write(point=point, event=event)
-        self._stop_here(point, event)
+    def reach(self, checkpoint: Checkpoint, event: Event) -> None:
+        """Append one line; it is on disk when this returns."""
+        self._write(point=checkpoint, event=event)
+        self._kill_for_test(checkpoint, event)
 
     def decide(self, release: Path) -> None:
-        """Write which release is to serve."""
+        """Journal the release to serve."""
         self._write(event="decided", release=str(release))
 
     def close(self, deployment: str) -> None:
-        """Let the journal be one of the past."""
-        self.here.journal.rename(self.here.journals / f"{deployment}.jsonl")
+        """Archive the journal under `journals`."""
+        self.paths.journal.rename(self.paths.journals / f"{deployment}.jsonl")
 
     def unfinished(self) -> Opened | None:
-        """Return what stands in the open journal, None when there is none.
+        """Return the open deployment, None when there is none.
 
-        A journal that was killed before its first line was whole has begun nothing, and is removed.
+        A journal without a complete first line records no action, and is removed.
         """
-        lines = list(jsonl.read(self.here.journal))
+        lines = list(jsonl.read(self.paths.journal))
         if not lines:
-            self.here.journal.unlink(missing_ok=True)
+            self.paths.journal.unlink(missing_ok=True)
             return None
         first = lines[0]
         release = next((line["release"] for line in lines if line["event"] == "decided"), None)
@@ -96,23 +95,23 @@ class DeploymentJournal:
 
     def _write(self, **line: Any) -> None:
         try:
-            jsonl.append(self.here.journal, {"at": jsonl.now(), **line}, durable=True)
+            jsonl.append(self.paths.journal, {"at": jsonl.now(), **line}, durable=True)
         except OSError as error:
-            raise DeployError(f"{self.here.journal}: {error.strerror or error}; free some disk space") from error
+            raise DeployError(f"{self.paths.journal}: {error.strerror or error}; free some disk space") from error
 
-    def _stop_here(self, point: Checkpoint, event: Event) -> None:
-        first, *lines = jsonl.read(self.here.journal)
-        victim, _, where = (first.get("stop_at") or "").partition("@")
-        times = sum((line.get("point"), line["event"]) == (point, event) for line in lines)
-        if where != f"{point}:{event}" or times > 1:
+    def _kill_for_test(self, checkpoint: Checkpoint, event: Event) -> None:
+        first, *lines = jsonl.read(self.paths.journal)
+        victim, _, wanted = (first.get("stop_at") or "").partition("@")
+        count = sum((line.get("point"), line["event"]) == (checkpoint, event) for line in lines)
+        if wanted != f"{checkpoint}:{event}" or count > 1:
             return
-        known = supervisor_state.read(self.here.record)
-        supervisor = known.supervisor if known else None
-        known_as = {"harness": supervisor_state.Running(**first["harness"]), "supervisor": supervisor}
-        found = supervisor_state.of(int(victim)) if victim.isdecimal() else known_as[victim]
+        state = supervisor_state.read(self.paths.record)
+        supervisor = state.supervisor if state else None
+        named = {"harness": supervisor_state.Running(**first["harness"]), "supervisor": supervisor}
+        found = supervisor_state.of(int(victim)) if victim.isdecimal() else named[victim]
         if found and found.alive:
             os.kill(found.pid, signal.SIGKILL)
-            processes.await_end(found.pid, found.birth)
+            processes.wait_for_exit(found.pid, found.birth)
 
 
 def _path(text: str | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""One command at a time per environment, under a lock that says who holds it, since when, with what and why."""
+"""One command at a time per environment: a lock file that names its holder, start, version and purpose."""
 
 import contextlib
 import fcntl
@@ -16,9 +16,9 @@ from gaia_checks.errors import Busy
 
 @contextmanager
 def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None]:
-    """Hold the lock file for as long as the block runs; the kernel frees it when we are killed.
+    """Lock the file while the block runs; the kernel releases it when the process is killed.
 
-    Raises Busy, naming the holder, when another command holds it.
+    Raises Busy, naming the holder, when another command has locked it.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -28,7 +28,7 @@ def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None
             raise Busy(f"{environment}: busy: {_holder(path)}; wait until it is done, then run again") from None
         holder = {"pid": os.getpid(), "who": who(), "since": since, "version": __version__, "why": why}
         os.ftruncate(descriptor, 0)
-        with contextlib.suppress(OSError):  # on a full disk nobody learns who we are, but the lock is ours
+        with contextlib.suppress(OSError):  # on a full disk the holder stays unnamed; the lock is valid
             os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         yield
         os.ftruncate(descriptor, 0)
@@ -37,10 +37,10 @@ def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None
 
 
 def who() -> str:
-    """Return the person or account we run for, as `name@host`."""
+    """Return the account of this process as `name@host`."""
     try:
         name = getpass.getuser()
-    except (KeyError, OSError):  # a container with a bare uid
+    except (KeyError, OSError):  # a container's uid without an account
         name = str(os.geteuid())
     return f"{name}@{socket.gethostname()}"
 

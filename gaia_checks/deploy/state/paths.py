@@ -1,4 +1,4 @@
-"""Where an environment's state lives: paths, and the making of folders that are nobody else's business."""
+"""The paths of an environment's state, and the creation of private folders."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from gaia_checks.environment import Environment
 from gaia_checks.errors import NotWritable
 
 SOCKET_PATH_LIMIT = 88
-"""Longest folder of a Unix socket: 104 bytes on macOS, 108 on Linux, less the socket's own name."""
+"""Maximum length of a Unix socket's folder in bytes: 104 (macOS) or 108 (Linux), less the socket's file name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,63 +24,63 @@ class Places:
 
     @property
     def deploy_lock(self) -> Path:
-        """Held by the command that changes the environment."""
+        """Locked by the command that changes the environment."""
         return self.state / "deploy.lock"
 
     @property
     def supervise_lock(self) -> Path:
-        """Held by the supervisor for as long as it lives."""
+        """Locked by the supervisor while it runs."""
         return self.state / "supervise.lock"
 
     @property
     def record(self) -> Path:
-        """What the supervisor last knew: the processes and the release."""
+        """The supervisor's last state: its processes and release."""
         return self.state / "state.json"
 
     @property
     def journal(self) -> Path:
-        """What the deployment that is open has begun and ended; absent when none is."""
+        """The checkpoints of the open deployment; absent when none is open."""
         return self.state / "journal.jsonl"
 
     @property
     def journals(self) -> Path:
-        """The journals of closed deployments, by deployment."""
+        """The journals of closed deployments, one file each."""
         return self.state / "journals"
 
     @property
     def dumps(self) -> Path:
-        """The owned tables as they were before a deployment migrated them, by deployment."""
+        """The dumps of the owned tables before migration, one per deployment."""
         return self.state / "dumps"
 
     @property
     def control(self) -> Path:
-        """The supervisor's socket."""
+        """The supervisor's control socket."""
         fits = len(os.fsencode(self.state)) <= SOCKET_PATH_LIMIT
         return (self.state if fits else short_folder(self.state)) / "control.sock"
 
     @property
     def cluster(self) -> Path:
-        """Where an embedded PostgreSQL should live."""
+        """The preferred folder of an embedded PostgreSQL."""
         return self.state / "postgres"
 
     @property
     def caches(self) -> Path:
-        """What the executables unpack, one folder per start."""
+        """The files that executables unpack, one folder per start."""
         return self.state / "cache"
 
     @property
     def server_log(self) -> Path:
-        """What the servers write to stderr."""
+        """The servers' stderr."""
         return self.logs / "server.log"
 
     @property
     def supervisor_log(self) -> Path:
-        """What the supervisor writes itself."""
+        """The supervisor's own log."""
         return self.logs / "supervisor.log"
 
 
 def of(environment: Environment) -> Places:
-    """Return the places of `environment`."""
+    """Return the paths of `environment`."""
     return Places(
         state=environment.home / environment.name,
         releases=environment.home / "releases" / environment.name,
@@ -89,12 +89,12 @@ def of(environment: Environment) -> Places:
     )
 
 
-def prepare(places: Places) -> None:
-    """Make every folder. Raises NotWritable naming the variable to set."""
+def prepare(paths: Places) -> None:
+    """Create every folder. Raises NotWritable, which names the variable to set."""
     for folder, variable in (
-        (places.state, "GAIA_HOME"),
-        (places.releases, "GAIA_HOME"),
-        (places.logs, "GAIA_LOG_DIR"),
+        (paths.state, "GAIA_HOME"),
+        (paths.releases, "GAIA_HOME"),
+        (paths.logs, "GAIA_LOG_DIR"),
     ):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -102,23 +102,23 @@ def prepare(places: Places) -> None:
             (folder / ".writable").unlink()
         except OSError as error:
             raise NotWritable(
-                f"{folder}: cannot be written ({error.strerror}); make it yours, or set {variable} to another folder"
+                f"{folder}: cannot be written ({error.strerror}); change its owner, or set {variable} to another folder"
             ) from error
-    for folder in (places.control.parent, places.caches):
-        private(folder, closed=folder != places.state)
+    for folder in (paths.control.parent, paths.caches):
+        private(folder, closed=folder != paths.state)
 
 
 def private(folder: Path, *, closed: bool = True) -> None:
-    """Make `folder` exist as ours, with `closed` for our eyes only. Raises NotWritable when it is somebody else's."""
+    """Create `folder`; `closed` sets mode 0700. Raises NotWritable when another account owns it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise NotWritable(f"{folder}: belongs to somebody else; remove it, or set GAIA_HOME to a folder of yours")
+        raise NotWritable(f"{folder}: belongs to another account; remove it, or set GAIA_HOME to a folder of yours")
     if closed:
         folder.chmod(0o700)
 
 
 def short_folder(wanted: Path) -> Path:
-    """Return the path of a folder short enough for Unix sockets, the same for the same `wanted`."""
+    """Return a folder path short enough for a Unix socket, derived from `wanted`."""
     digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
-    return Path(f"/tmp/gaia-{os.geteuid()}-{digest}")  # noqa: S108 - made with mode 0700 and its owner checked
+    return Path(f"/tmp/gaia-{os.geteuid()}-{digest}")  # noqa: S108 - created with mode 0700, its owner is checked

@@ -1,4 +1,4 @@
-"""Processes by pid and birth, so that a reused pid is never mistaken for ours."""
+"""Processes identified by pid and birth, so that a reused pid is never mistaken for another process."""
 
 import contextlib
 import os
@@ -11,26 +11,26 @@ import psutil
 from gaia_checks import process_identity
 
 TERM_S = 10.0
-"""How long a server may take to finish its requests after SIGTERM."""
+"""Seconds a server may take to finish its requests after SIGTERM."""
 
 _POLL_S = 0.02
 
 
 def alive(pid: int, birth: str) -> bool:
-    """Whether the process of that birth still runs; one that ended but was not waited for does not."""
+    """Whether the process with this birth runs; a zombie does not."""
     return process_identity.find(pid, birth) is not None
 
 
-def lives(pid: int) -> bool:
-    """Whether a process has this pid; one that ended but was not waited for does not count."""
+def pid_runs(pid: int) -> bool:
+    """Whether a running process has this pid; a zombie does not count."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def within(folder: Path) -> list[int]:
-    """Return the processes that work in `folder`, as far as we may see."""
+def working_in(folder: Path) -> list[int]:
+    """Return the pids of observable processes whose working directory is `folder`."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -40,17 +40,17 @@ def within(folder: Path) -> list[int]:
 
 
 def end(pid: int, birth: str) -> None:
-    """Ask the process to end, kill it after `TERM_S`, and return when it is gone."""
+    """Send SIGTERM, after `TERM_S` SIGKILL, and return when the process has exited."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not alive(pid, birth):
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        await_end(pid, birth)
+        wait_for_exit(pid, birth)
 
 
 def marked(name: str, folder: Path) -> list[tuple[int, str]]:
-    """Return (pid, birth) of every process of ours whose variable `name` is a path below `folder`."""
+    """Return (pid, birth) of every readable process whose variable `name` is a path below `folder`."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -60,7 +60,7 @@ def marked(name: str, folder: Path) -> list[tuple[int, str]]:
 
 
 def variables(pid: int) -> dict[str, str]:
-    """Return the variables that process `pid` was started with; empty when it is gone or not ours."""
+    """Return the initial environment of process `pid`; empty when it has exited or is not readable."""
     try:
         return dict(psutil.Process(pid).environ())
     except (psutil.Error, OSError):
@@ -68,7 +68,7 @@ def variables(pid: int) -> dict[str, str]:
 
 
 def listener(port: int) -> str:
-    """Return who listens on TCP `port`, as `python3 (pid 123)`; without the right to see that, `another process`."""
+    """Return the listener on TCP `port` as `python3 (pid 123)`; `another process` where it is unobservable."""
     with contextlib.suppress(psutil.Error):
         if pid := listener_pid(port):
             return f"{psutil.Process(pid).name()} (pid {pid})"
@@ -76,7 +76,7 @@ def listener(port: int) -> str:
 
 
 def listener_pid(port: int) -> int | None:
-    """Return the process that listens on TCP `port`, None when nobody does or we may not know."""
+    """Return the pid that listens on TCP `port`, None when there is none or it is unobservable."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             listens = connection.status == psutil.CONN_LISTEN and getattr(connection.laddr, "port", None) == port
@@ -85,8 +85,8 @@ def listener_pid(port: int) -> int | None:
     return None
 
 
-def await_end(pid: int, birth: str) -> None:
-    """Wait for at most `TERM_S`. Not by psutil's wait: it waits on until a slow parent has taken note."""
+def wait_for_exit(pid: int, birth: str) -> None:
+    """Wait at most `TERM_S` for the exit. psutil's wait would also wait for a slow parent to reap the process."""
     deadline = time.monotonic() + TERM_S
     while alive(pid, birth) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

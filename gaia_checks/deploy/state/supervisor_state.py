@@ -1,4 +1,4 @@
-"""What the supervisor last knew, in a file that outlives it: which processes, which release, in what state."""
+"""The supervisor's last state, in a file that outlives it: processes, release, and status."""
 
 import json
 import os
@@ -15,25 +15,25 @@ from gaia_checks.errors import DeployError
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process by pid and birth."""
+    """A process, identified by pid and birth."""
 
     pid: int
-    birth: str  # as `process_identity.birth` gives it
-    created_s: float  # seconds since the epoch, by the clock as it was then
+    birth: str  # from `process_identity.birth`
+    created_s: float  # seconds since the epoch, by the clock at that time
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process still runs."""
         return processes.alive(self.pid, self.birth)
 
     def end(self) -> None:
-        """End it, politely first."""
+        """Stop the process: SIGTERM, then SIGKILL."""
         processes.end(self.pid, self.birth)
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorState:
-    """One supervisor and what it supervises. It holds no secret."""
+    """One supervisor and its server. It contains no secret."""
 
     supervisor: Running
     state: str = "stopped"  # "running", "stopped", "crashed", "starting"
@@ -43,13 +43,13 @@ class SupervisorState:
     release: str | None = None  # its folder
     host: str | None = None
     port: int | None = None
-    handover: bool = True  # whether the server took its sockets from the supervisor
-    paths: tuple[str, ...] = ()  # where it is asked whether it is ready; empty: as the contract has it
-    ready_s: float = 30.0  # how long it may take until it is ready
+    handover: bool = True  # whether the server accepted the supervisor's sockets
+    paths: tuple[str, ...] = ()  # the readiness paths; empty: the contract's
+    ready_s: float = 30.0  # seconds until it must be ready
 
 
 def write(path: Path, record: SupervisorState) -> None:
-    """Replace the file as a whole."""
+    """Replace the file atomically."""
     new = path.with_suffix(".new")
     with new.open("w") as file:
         new.chmod(0o600)
@@ -60,7 +60,7 @@ def write(path: Path, record: SupervisorState) -> None:
 
 
 def read(path: Path) -> SupervisorState | None:
-    """Return what the file says, None when there is none. Raises DeployError when it is damaged."""
+    """Return the file's state, None when there is no file. Raises DeployError when it is damaged."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         server = found["server"]
@@ -75,14 +75,14 @@ def read(path: Path) -> SupervisorState | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
-        raise DeployError(f"{path}: damaged; end the server by hand, then remove the file") from error
+        raise DeployError(f"{path}: damaged; stop the server by hand, then remove the file") from error
 
 
 def mine() -> Running:
-    """Return the running process itself."""
+    """Return this process."""
     return of(os.getpid())
 
 
 def of(pid: int) -> Running:
-    """Return the process that has `pid` now. Raises psutil.NoSuchProcess."""
+    """Return the process that currently has `pid`. Raises psutil.NoSuchProcess."""
     return Running(pid, process_identity.birth(pid), psutil.Process(pid).create_time())

@@ -1,19 +1,19 @@
-"""What tags ask for, as values: new, moved, deleted; remembered, and done one after another."""
+"""Deployment requests from tags: new, moved and deleted tags, the recorded state, and the order of requests."""
 
 import pytest
 
-from gaia_checks.deploy.git.tag_requests import Change, Memory, Request, changes, recall
+from gaia_checks.deploy.git.tag_requests import Change, FollowerState, Request, changes, replay
 
 A, B = "a" * 40, "b" * 40
 
 
 def record(event: str, phase: str = "", commit: str = "") -> dict[str, str]:
-    """One line of the journal."""
+    """Return one line of the journal."""
     return {"event": event, "phase": phase, "commit": commit}
 
 
 @pytest.mark.parametrize(
-    ("known", "seen", "expected"),
+    ("recorded", "observed", "expected"),
     [
         ({}, {}, ()),
         ({"p1": A}, {"p1": A}, ()),
@@ -24,39 +24,39 @@ def record(event: str, phase: str = "", commit: str = "") -> dict[str, str]:
                                                   Change("new", "p3", A))),
     ],
 )  # fmt: skip
-def test_new_moved_and_deleted_tags_are_told_apart(
-    known: dict[str, str], seen: dict[str, str], expected: tuple[Change, ...]
+def test_new_moved_and_deleted_tags_are_distinguished(
+    recorded: dict[str, str], observed: dict[str, str], expected: tuple[Change, ...]
 ) -> None:
-    """What is remembered against what is there."""
-    assert changes(Memory(began=True, tags=known, open=()), seen) == expected
+    """Recorded and observed tags differ by new, moved and deleted tags."""
+    assert changes(FollowerState(initialized=True, tags=recorded, open=()), observed) == expected
 
 
-def test_the_first_look_asks_for_the_newest_tag_only() -> None:
-    """A machine that joins late does not repeat history."""
-    nothing = recall([])
+def test_the_first_poll_requests_the_newest_tag_only() -> None:
+    """At the first poll only the newest tag is requested."""
+    nothing = replay([])
     assert changes(nothing, {"p1": A, "p2": B}) == (Change("past", "p1", A), Change("new", "p2", B))
 
 
-def test_requests_are_open_until_they_are_done_oldest_first() -> None:
-    """A tag that was deployed is still to be gated; what is done is done."""
-    seen = [record("new", "p1", A), record("new", "p2", B), record("began")]
-    assert recall(seen).open == (Request("p1", A), Request("p2", B))
-    half = [*seen, record("deployed", "p1", A)]
-    assert recall(half).open == (Request("p1", A, deployed=True), Request("p2", B))
-    assert recall([*half, record("done", "p1", A)]).open == (Request("p2", B),)
+def test_requests_stay_open_until_done_oldest_first() -> None:
+    """A deployed request stays open for its gate; a completed one does not."""
+    observed = [record("new", "p1", A), record("new", "p2", B), record("began")]
+    assert replay(observed).open == (Request("p1", A), Request("p2", B))
+    deployed = [*observed, record("deployed", "p1", A)]
+    assert replay(deployed).open == (Request("p1", A, deployed=True), Request("p2", B))
+    assert replay([*deployed, record("done", "p1", A)]).open == (Request("p2", B),)
 
 
-def test_a_tag_that_moved_or_went_before_its_turn_is_asked_for_as_it_is_now() -> None:
-    """The old commit is nobody's wish any more; the moved tag goes to the end of the queue."""
-    seen = [record("new", "p1", A), record("new", "p2", A), record("moved", "p1", B), record("deleted", "p2", A)]
-    memory = recall(seen)
-    assert memory.open == (Request("p1", B),)
-    assert dict(memory.tags) == {"p1": B}
+def test_a_tag_that_changed_while_queued_is_requested_in_its_new_state() -> None:
+    """A moved tag requests its new commit only, at the end of the queue; a deleted tag requests nothing."""
+    observed = [record("new", "p1", A), record("new", "p2", A), record("moved", "p1", B), record("deleted", "p2", A)]
+    state = replay(observed)
+    assert state.open == (Request("p1", B),)
+    assert dict(state.tags) == {"p1": B}
 
 
-def test_a_past_tag_asks_for_nothing_until_it_moves() -> None:
-    """It is known, so it is not new the next time."""
-    memory = recall([record("past", "p1", A), record("began")])
-    assert (memory.open, memory.began) == ((), True)
-    assert changes(memory, {"p1": A}) == ()
-    assert changes(memory, {"p1": B}) == (Change("moved", "p1", B),)
+def test_a_past_tag_requests_nothing_until_it_moves() -> None:
+    """A past tag is recorded, so it is not new at the next poll."""
+    state = replay([record("past", "p1", A), record("began")])
+    assert (state.open, state.initialized) == ((), True)
+    assert changes(state, {"p1": A}) == ()
+    assert changes(state, {"p1": B}) == (Change("moved", "p1", B),)

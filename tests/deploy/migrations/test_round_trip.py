@@ -1,4 +1,4 @@
-"""Rollback files undo what the migrations make, and what they do not undo is named."""
+"""The round-trip check names every object that rollback files do not revert."""
 
 from pathlib import Path
 
@@ -28,13 +28,13 @@ def migrations(folder: Path, up: str, down: str | None) -> Path:
     return folder
 
 
-def test_our_own_migrations_can_be_undone(database: str) -> None:
-    """Nothing is left of them, and applied again they make the same schema."""
+def test_the_projects_migrations_can_be_reverted(database: str) -> None:
+    """The project's rollback files leave nothing, and reapplying its migrations yields the same schema."""
     assert round_trip.faults(database, ROOT / "migrations") == ()
 
 
-def test_a_whole_rollback_file_leaves_nothing(database: str, tmp_path: Path) -> None:
-    """Every kind of object is gone, and comes again."""
+def test_a_complete_rollback_file_leaves_nothing(database: str, tmp_path: Path) -> None:
+    """A complete rollback file removes every kind of object, and reapplying works."""
     assert round_trip.faults(database, migrations(tmp_path, UP, DOWN)) == ()
 
 
@@ -51,37 +51,35 @@ COLOUR = "CREATE TYPE colour AS ENUM ('red'); EXCEPTION WHEN duplicate_object TH
         ("CREATE SCHEMA IF NOT EXISTS elsewhere;", "SCHEMA -.elsewhere"),
     ],
 )
-def test_what_a_rollback_file_leaves_behind_is_named(database: str, tmp_path: Path, up: str, named: str) -> None:
-    """Any kind of object, also one over which the migration can be applied again."""
+def test_an_object_that_a_rollback_file_leaves_is_named(database: str, tmp_path: Path, up: str, named: str) -> None:
+    """A remaining object of any kind is named, also when the migration can be reapplied over it."""
     found = round_trip.faults(database, migrations(tmp_path, up, "SELECT 1;"))
-    assert found == (f"{named}: not taken away by the rollback files",)
+    assert found == (f"{named}: not removed by the rollback files",)
 
 
-def test_a_migration_that_cannot_be_applied_again_is_named_with_what_is_in_its_way(
-    database: str, tmp_path: Path
-) -> None:
-    """The table that stayed comes first, then what PostgreSQL says of the second time."""
+def test_a_migration_that_cannot_be_reapplied_is_named_with_the_remaining_object(database: str, tmp_path: Path) -> None:
+    """The remaining table is named first, then PostgreSQL's error when reapplying."""
     left, failed = round_trip.faults(database, migrations(tmp_path, "CREATE TABLE items (id bigint);", "SELECT 1;"))
-    assert left == "TABLE public.items: not taken away by the rollback files"
+    assert left == "TABLE public.items: not removed by the rollback files"
     assert failed.startswith('applied again: 001_items.sql: relation "items" already exists')
 
 
-def test_a_schema_that_comes_back_otherwise_is_seen(database: str, tmp_path: Path) -> None:
-    """What is left of the first time must not make a difference the second time."""
+def test_a_schema_that_differs_when_reapplied_is_a_fault(database: str, tmp_path: Path) -> None:
+    """A remaining object that changes the second schema is a fault of both objects."""
     up = """
     CREATE TABLE items (id bigint);
     DO $$ BEGIN
-        IF to_regclass('seen') IS NOT NULL THEN ALTER TABLE items ADD COLUMN late text; END IF;
+        IF to_regclass('applied_once') IS NOT NULL THEN ALTER TABLE items ADD COLUMN late text; END IF;
     END $$;
-    CREATE TABLE IF NOT EXISTS seen (id bigint);
+    CREATE TABLE IF NOT EXISTS applied_once (id bigint);
     """
     assert round_trip.faults(database, migrations(tmp_path, up, "DROP TABLE items;")) == (
-        "TABLE public.seen: not taken away by the rollback files",
+        "TABLE public.applied_once: not removed by the rollback files",
         "TABLE public.items: different when applied again",
     )
 
 
-def test_without_a_rollback_file_there_is_no_way_back(database: str, tmp_path: Path) -> None:
-    """The file that is missing is named."""
+def test_a_migration_without_a_rollback_file_is_an_error(database: str, tmp_path: Path) -> None:
+    """A missing rollback file is named."""
     with pytest.raises(MigrationError, match=r"001_items has no rollback/001_items\.sql"):
         round_trip.faults(database, migrations(tmp_path, UP, None))

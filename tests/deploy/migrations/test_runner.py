@@ -1,4 +1,4 @@
-"""Migrations on a real PostgreSQL: in order, once, all or not at all."""
+"""Migrations on a real PostgreSQL: in order, once, and atomically."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from gaia_checks import environment
 from gaia_checks.deploy.migrations import runner as migration_runner
 from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.deploy.postgres import scratch
-from gaia_checks.deploy.postgres.database_connection import administrator, connect, ensure_exists, reach
+from gaia_checks.deploy.postgres.database_connection import connect, connect_maintenance, ensure_exists, reach
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
 from tests.deploy.stage import eventually
@@ -27,7 +27,7 @@ UP = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two migrations with rollbacks; the second needs the first, against the order of their names."""
+    """Create two migrations with rollback files; the second needs the first, against the order of their names."""
     (tmp_path / "rollback").mkdir()
     write(tmp_path, "010_b", "CREATE TABLE b (id int);", "DROP TABLE b;")
     write(tmp_path, "010_a", "CREATE TABLE a AS SELECT id FROM b;", "DROP TABLE a;")
@@ -57,7 +57,7 @@ def tables(dsn: str) -> set[str]:
 
 
 def test_up_applies_in_order_and_once(database: str, folder: Path) -> None:
-    """The order is order.txt's; a second run finds nothing to do."""
+    """`up` applies migrations in the order of order.txt; a second run applies none."""
     assert migration_runner.up(database, folder, git_sha="c0ffee") == ("010_b", "010_a")
     assert migration_runner.up(database, folder) == ()
     assert tables(database) == {"a", "b"}
@@ -72,8 +72,8 @@ def test_up_applies_in_order_and_once(database: str, folder: Path) -> None:
     assert "@" in row[2]
 
 
-def test_status_and_verify_tell_what_is_missing(database: str, folder: Path) -> None:
-    """Before up everything is pending, afterwards nothing."""
+def test_status_and_verify_report_missing_migrations(database: str, folder: Path) -> None:
+    """`status` and `verify` report all migrations as pending before `up`, and none afterwards."""
     assert migration_runner.status(database, folder) == (("010_b", False), ("010_a", False))
     with pytest.raises(MigrationError, match="not applied: 010_b, 010_a; run: gaia migrate ENV up"):
         migration_runner.verify(database, folder)
@@ -81,8 +81,8 @@ def test_status_and_verify_tell_what_is_missing(database: str, folder: Path) -> 
     migration_runner.verify(database, folder)
 
 
-def test_down_undoes_the_newest_first(database: str, folder: Path) -> None:
-    """One by one, or as many as asked for; then up works again."""
+def test_down_reverts_the_newest_first(database: str, folder: Path) -> None:
+    """`down` reverts one migration, or as many as requested; `up` then works again."""
     migration_runner.up(database, folder)
     assert migration_runner.down(database, folder) == ("010_a",)
     assert tables(database) == {"b"}
@@ -91,8 +91,8 @@ def test_down_undoes_the_newest_first(database: str, folder: Path) -> None:
     assert tables(database) == set()
 
 
-def test_a_failing_file_leaves_nothing_of_itself(database: str, folder: Path) -> None:
-    """What came before stays, what failed left no table and no row; the place of a syntax error is named."""
+def test_a_failing_file_is_rolled_back(database: str, folder: Path) -> None:
+    """Earlier migrations stay applied, the failed one leaves no table and no row; a syntax error's line is named."""
     add(folder, "020_bad", "CREATE TABLE c (id int);\nSELEKT 1;")
     with pytest.raises(MigrationError, match=r'020_bad.sql:2: syntax error at or near "SELEKT"; nothing of this file'):
         migration_runner.up(database, folder)
@@ -100,8 +100,8 @@ def test_a_failing_file_leaves_nothing_of_itself(database: str, folder: Path) ->
     assert migration_runner.status(database, folder)[-1] == ("020_bad", False)
 
 
-def test_a_rollback_that_is_missing_is_said(database: str, folder: Path) -> None:
-    """Down refuses what cannot be undone and leaves it applied."""
+def test_a_missing_rollback_file_is_reported(database: str, folder: Path) -> None:
+    """`down` refuses a migration without a rollback file and leaves it applied."""
     add(folder, "020_c", "CREATE TABLE c (id int);")
     migration_runner.up(database, folder)
     with pytest.raises(MigrationError, match=r"020_c has no rollback/020_c.sql"):
@@ -112,14 +112,14 @@ def test_a_rollback_that_is_missing_is_said(database: str, folder: Path) -> None
 CONTRADICTIONS: dict[str, dict[str, str | None]] = {
     "010_a.sql was edited after it was applied; restore it": {"010_a.sql": "SELECT 1;"},
     "rollback/010_a.sql was edited after 010_a was applied": {"rollback/010_a.sql": "--"},
-    "010_a is applied, but this release does not know it": {"order.txt": "010_b.sql", "010_a.sql": None},
-    "005 stands before 010_b, which is applied": {"005.sql": "--", "order.txt": "005\n010_b\n010_a"},
+    "010_a is applied, but missing from this release": {"order.txt": "010_b.sql", "010_a.sql": None},
+    "005 is listed before 010_b, which is already applied": {"005.sql": "--", "order.txt": "005\n010_b\n010_a"},
 }
 
 
 @pytest.mark.parametrize("message", CONTRADICTIONS)
 def test_a_contradiction_between_rows_and_files_is_refused(database: str, folder: Path, message: str) -> None:
-    """Edited, unknown or overtaken migrations stop every command."""
+    """Edited, unknown or misordered migrations fail every command."""
     migration_runner.up(database, folder)
     for name, text in CONTRADICTIONS[message].items():
         if text is None:
@@ -135,14 +135,14 @@ def test_a_contradiction_between_rows_and_files_is_refused(database: str, folder
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ("010_b.sql\n", r"010_a\.sql is missing; add it where it is to be applied"),
+        ("010_b.sql\n", r"010_a\.sql is missing; add it at its position in the order"),
         ("010_b\n010_a\n020_gone", r"names 020_gone\.sql, which cannot be read"),
-        ("010_b\n010_a\n010_b\n", "010_b.sql stands there twice|010_b stands there twice"),
+        ("010_b\n010_a\n010_b\n", "lists 010_b.sql twice|lists 010_b twice"),
         (None, r"order\.txt: cannot be read"),
     ],
 )
 def test_order_and_files_must_agree(folder: Path, order: str | None, message: str) -> None:
-    """Every file is named once, and every name has a file."""
+    """order.txt must list every file once, and every entry needs a file."""
     (folder / "order.txt").unlink()
     if order is not None:
         (folder / "order.txt").write_text(order)
@@ -151,7 +151,7 @@ def test_order_and_files_must_agree(folder: Path, order: str | None, message: st
 
 
 def test_transaction_control_is_refused_before_anything_runs(database: str, folder: Path) -> None:
-    """A COMMIT in a file would leak its tables although the file fails."""
+    """A file with COMMIT is refused, because its tables would stay although the file fails."""
     add(folder, "020_leak", "CREATE TABLE c (id int);\nCOMMIT;\nSELEKT 1;")
     with pytest.raises(MigrationError, match=r"020_leak\.sql:2: COMMIT: remove it"):
         migration_runner.up(database, folder)
@@ -159,16 +159,16 @@ def test_transaction_control_is_refused_before_anything_runs(database: str, fold
 
 
 def test_another_tools_table_is_refused(database: str, folder: Path) -> None:
-    """A schema_migrations of another layout is left alone."""
+    """A table schema_migrations with other columns is refused and unchanged."""
     with connect(database) as connection:
         connection.execute("CREATE TABLE schema_migrations (version bigint, dirty boolean)")
-    with pytest.raises(MigrationError, match=r"another tool's \(columns dirty, version\)"):
+    with pytest.raises(MigrationError, match=r"belongs to another tool \(columns dirty, version\)"):
         migration_runner.up(database, folder)
     assert tables(database) == set()
 
 
 def test_a_setting_of_one_file_does_not_reach_the_next(database: str, folder: Path) -> None:
-    """SET in a file ends with the file."""
+    """A SET in one file has no effect on the next file."""
     write(folder, "010_b", "CREATE SCHEMA other; SET search_path = other; CREATE TABLE b (id int);")
     write(folder, "010_a", "CREATE TABLE a (id int);")
     migration_runner.up(database, folder)
@@ -176,26 +176,26 @@ def test_a_setting_of_one_file_does_not_reach_the_next(database: str, folder: Pa
 
 
 def test_two_runners_at_once_apply_once(database: str, folder: Path) -> None:
-    """They take turns; the second finds nothing to do."""
+    """Concurrent runners take turns; only the first applies migrations."""
     write(folder, "010_b", "SELECT pg_sleep(0.3); CREATE TABLE b (id int);")
     runners = [
         subprocess.Popen((sys.executable, "-c", UP, database, str(folder)), stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    said = sorted(runner.communicate(timeout=60)[0].strip() for runner in runners)
+    printed = sorted(runner.communicate(timeout=60)[0].strip() for runner in runners)
     assert [runner.returncode for runner in runners] == [0, 0, 0]
-    assert said == ["", "", "010_b,010_a"]
+    assert printed == ["", "", "010_b,010_a"]
 
 
-def test_a_runner_killed_in_the_middle_leaves_nothing_half_done(database: str, folder: Path) -> None:
-    """After kill -9 the file's effects are gone, its lock too, and the next run finishes."""
+def test_a_killed_runner_leaves_no_partial_migration(database: str, folder: Path) -> None:
+    """After kill -9 the file is rolled back, the lock is released, and the next run succeeds."""
     add(folder, "020_slow", "CREATE TABLE c (id int); SELECT pg_sleep(60); CREATE TABLE d (id int);")
     with subprocess.Popen((sys.executable, "-c", UP, database, str(folder)), stdout=subprocess.DEVNULL) as runner:
         try:
             eventually(lambda: sleeping(database))
         finally:
             runner.kill()
-    eventually(lambda: not sleeping(database))  # the server sees that its client is lost
+    eventually(lambda: not sleeping(database))  # the server notices the lost client
     assert tables(database) == {"a", "b"}
     write(folder, "020_slow", "CREATE TABLE c (id int); CREATE TABLE d (id int);")
     assert migration_runner.up(database, folder) == ("020_slow",)
@@ -203,51 +203,51 @@ def test_a_runner_killed_in_the_middle_leaves_nothing_half_done(database: str, f
 
 
 def sleeping(dsn: str) -> bool:
-    """Whether a migration is in the middle of its long sleep."""
+    """Whether a migration is in its long sleep."""
     with connect(dsn) as connection:
         found = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone()
     return found == (1,)
 
 
-def test_a_table_lock_is_waited_for_in_small_steps(
-    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Behind a long transaction the runner gives way and tries again, and succeeds when the lock is free."""
+def test_a_table_lock_is_requested_repeatedly(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner retries while a long transaction holds the lock, and succeeds when it is free."""
     migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
     monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "100ms")
-    with psycopg.connect(database) as holder:
-        holder.execute("SELECT * FROM b")  # an open transaction: ALTER must wait
-        freeing = threading.Timer(0.3, holder.rollback)
-        freeing.start()
+    with psycopg.connect(database) as blocker:
+        blocker.execute("SELECT * FROM b")  # an open transaction: ALTER must wait
+        release = threading.Timer(0.3, blocker.rollback)
+        release.start()
         assert migration_runner.up(database, folder) == ("020_alter",)
-        freeing.join()
+        release.join()
 
 
-def test_a_table_lock_that_is_never_free_is_said(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the last attempt the message says what to do."""
+def test_a_table_lock_that_is_never_free_is_reported(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last attempt the error names the remedy."""
     migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
     monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "50ms")
     monkeypatch.setattr(migration_runner, "ATTEMPTS", 2)
-    with psycopg.connect(database) as holder:
-        holder.execute("SELECT * FROM b")
+    with psycopg.connect(database) as blocker:
+        blocker.execute("SELECT * FROM b")
         with pytest.raises(MigrationError, match="020_alter: no lock within 2 attempts of 50ms; end long transactions"):
             migration_runner.up(database, folder)
 
 
 def test_the_projects_own_migrations_go_up_down_and_up(database: str) -> None:
-    """What the project ships is valid, undoes itself completely, and can be applied again."""
-    ours = ROOT / "migrations"
-    count = len(migration_runner.up(database, ours))
+    """The project's migrations apply, revert completely, and apply again."""
+    project_migrations = ROOT / "migrations"
+    count = len(migration_runner.up(database, project_migrations))
     assert len(tables(database)) >= 7
-    migration_runner.down(database, ours, count=count)
+    migration_runner.down(database, project_migrations, count=count)
     assert tables(database) == set()
-    assert len(migration_runner.up(database, ours)) == count
+    assert len(migration_runner.up(database, project_migrations)) == count
 
 
 def test_a_database_is_created_once(postgres: str) -> None:
-    """An absent database is reached as a server that has none of that name, then created, then found."""
+    """A missing database counts as reachable, is created once, and exists afterwards."""
     name = f"made_{time.monotonic_ns()}"
     dsn = postgres.replace("/postgres?", f"/{name}?")
     try:
@@ -261,7 +261,7 @@ def test_a_database_is_created_once(postgres: str) -> None:
 
 @pytest.fixture
 def limited(database: str) -> Iterator[str]:
-    """The connection string of an account that may connect, and nothing else."""
+    """Yield the connection string of an account that may only connect."""
     name = f"limited_{time.monotonic_ns()}"
     with connect(database) as admin:
         admin.execute(f"CREATE ROLE {name} LOGIN".encode())
@@ -269,14 +269,14 @@ def limited(database: str) -> Iterator[str]:
         admin.execute(f"DROP ROLE {name}".encode())
 
 
-def test_an_account_that_may_not_create_tables_is_told_what_it_needs(limited: str, folder: Path) -> None:
-    """What PostgreSQL says comes with the right to grant."""
+def test_an_account_that_may_not_create_tables_gets_the_missing_privilege(limited: str, folder: Path) -> None:
+    """The error quotes PostgreSQL and names the privilege to grant."""
     with pytest.raises(MigrationError, match=r"permission denied for schema public; let the account .*GRANT CREATE ON"):
         migration_runner.up(limited, folder)
 
 
-def test_a_scratch_database_of_another_account_is_said(limited: str, tmp_path: Path) -> None:
-    """It cannot be dropped, so nothing is tried in it."""
+def test_a_scratch_database_of_another_account_is_reported(limited: str, tmp_path: Path) -> None:
+    """Dropping a scratch database of another account is an error with a remedy."""
     file = tmp_path / "there.toml"
     file.write_text('[environment]\nstage = "dev"\ndatabase = "external"\nhost = "127.0.0.1"\n')
     owner, other = (
@@ -296,10 +296,10 @@ def test_a_scratch_database_of_another_account_is_said(limited: str, tmp_path: P
         ("postgresql://gaia:canary/9d1@somewhere/x", "DATABASE_URL: not a connection string; .* as %2F or %40"),
     ],
 )
-def test_an_unreachable_database_is_said_without_its_password(dsn: str, message: str) -> None:
-    """One line with what to do, and no secret in it or in what it was raised from."""
+def test_an_unreachable_database_is_reported_without_its_password(dsn: str, message: str) -> None:
+    """The error and its cause name the remedy and contain no password."""
     with pytest.raises(ConfigurationError, match=message) as caught:
         reach(dsn)
     with pytest.raises(ConfigurationError, match=message):
-        administrator(dsn)
+        connect_maintenance(dsn)
     assert "canary" not in str(caught.value) + str(caught.value.__cause__)

@@ -1,10 +1,10 @@
-"""Transaction control is found where it would act, and nowhere else."""
+"""Transaction control is found where it takes effect, and nowhere else."""
 
 import pytest
 
 from gaia_checks.deploy.migrations.transaction_control import transaction_control
 
-ACTS = [
+TRANSACTION_CONTROL = [
     ("BEGIN;", (1, "BEGIN")),
     ("CREATE TABLE a (id int);\n\ncommit;", (3, "COMMIT")),
     ("select 1; End", (1, "END")),
@@ -18,7 +18,7 @@ ACTS = [
     ("SELECT $a$ BEGIN; $a$; COMMIT;", (1, "COMMIT")),
     ("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; END; COMMIT;", (1, "COMMIT")),
 ]
-DOES_NOT = [
+NO_TRANSACTION_CONTROL = [
     "",
     "-- COMMIT;\nSELECT 1;",
     "/* BEGIN; /* COMMIT; */ END; */ SELECT 1;",
@@ -36,13 +36,13 @@ DOES_NOT = [
 ]
 
 
-@pytest.mark.parametrize(("sql", "found"), ACTS)
-def test_what_would_act_is_found(sql: str, found: tuple[int, str]) -> None:
-    """Statements that begin or end a transaction are named with their line."""
+@pytest.mark.parametrize(("sql", "found"), TRANSACTION_CONTROL)
+def test_transaction_control_is_found(sql: str, found: tuple[int, str]) -> None:
+    """Statements that start or end a transaction are found with their line."""
     assert transaction_control(sql) == found
 
 
-@pytest.mark.parametrize("sql", DOES_NOT)
-def test_what_only_looks_like_it_is_not(sql: str) -> None:
-    """Comments, strings, names and function bodies are left alone."""
+@pytest.mark.parametrize("sql", NO_TRANSACTION_CONTROL)
+def test_lookalikes_are_ignored(sql: str) -> None:
+    """Comments, strings, names and function bodies are ignored."""
     assert transaction_control(sql) is None

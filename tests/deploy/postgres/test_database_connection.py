@@ -1,4 +1,4 @@
-"""What is shown of a connection string."""
+"""The displayed part of a connection string."""
 
 import pytest
 
@@ -17,6 +17,6 @@ from gaia_checks.deploy.postgres import database_connection
         ("postgresql://u:canary/db", None),
     ],
 )
-def test_where_the_database_is_shows_nothing_of_a_password(dsn: str, shown: str | None) -> None:
-    """What could be the rest of a password that was not escaped is not taken for a host, a port or a name."""
+def test_the_displayed_database_never_contains_a_password(dsn: str, shown: str | None) -> None:
+    """The rest of an unescaped password is never displayed as a host or a name."""
     assert database_connection.whereabouts(dsn) == shown

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs."""
+"""Running PostgreSQL's programs."""
 
 import pytest
 
@@ -6,8 +6,10 @@ from gaia_checks.deploy.postgres import programs
 from gaia_checks.errors import ConfigurationError
 
 
-def test_no_passphrase_of_a_key_becomes_an_argument() -> None:
-    """The arguments of PostgreSQL's programs are everybody's to read, and this has no variable to go by."""
-    with pytest.raises(ConfigurationError, match="pg_dump cannot be given sslpassword in secret; let sslkey") as raised:
+def test_the_passphrase_of_a_key_never_becomes_an_argument() -> None:
+    """A passphrase is refused: it has no environment variable, and every account can read arguments."""
+    with pytest.raises(
+        ConfigurationError, match="sslpassword cannot be passed to pg_dump in secret; set sslkey"
+    ) as raised:
         programs.run("pg_dump", dsn="postgresql://127.0.0.1:1/db?sslpassword=canary-3e0")
     assert "canary" not in str(raised.value)

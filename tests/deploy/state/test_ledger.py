@@ -10,21 +10,21 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
 
 
-def tell(here: environment.Environment) -> None:
-    """Tell a story that goes wrong in its second step."""
-    told = deployment.begin(here, "deploy", "phase-1", None)
-    with told.step(Checkpoint.PREPARE):
+def fail_in_second_step(here: environment.Environment) -> None:
+    """Run a deployment that fails in its second step."""
+    failing = deployment.begin(here, "deploy", "phase-1", None)
+    with failing.step(Checkpoint.PREPARE):
         pass
-    with told.step(Checkpoint.DEPLOY):
+    with failing.step(Checkpoint.DEPLOY):
         raise ValueError("token canary-5e0 was refused")
 
 
-def test_the_ledger_tells_a_failure_without_secrets(tmp_path: Path) -> None:
-    """Each step is begun and ended or failed with its reason; passwords are not written."""
+def test_the_ledger_records_a_failure_without_secrets(tmp_path: Path) -> None:
+    """The ledger records the start and the end of each step, or its failure with a redacted reason."""
     here = environment.load("local", variables={"ADMIN_TOKEN": "canary-5e0", "GAIA_HOME": str(tmp_path)})
     paths.prepare(paths.of(here))
     with pytest.raises(ValueError, match="canary"):
-        tell(here)
+        fail_in_second_step(here)
     lines = list(jsonl.read(paths.of(here).ledger))
     assert [(line["step"], line["event"]) for line in lines] == [
         ("deployment", "begun"), ("prepare", "begun"), ("prepare", "ended"),

@@ -9,7 +9,7 @@ from gaia_checks.errors import Busy
 
 
 def test_the_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
-    """The second comer is told who, since when and why; after the first has left it may go."""
+    """A second command gets the holder, start and purpose; after the release the lock is free."""
     path = tmp_path / "lock"
     with (
         lock.hold(path, environment="qa", why="deploy phase-1", since="2026-02-26T10:00:00.000Z"),

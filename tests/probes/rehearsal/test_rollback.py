@@ -88,7 +88,7 @@ def test_a_release_that_no_longer_starts_and_what_rollback_files_leave_are_named
     assert "deploying the previous release: worktree-" in restored.notes[0]
     assert "exited with exit code 1 before it was ready" in restored.notes[0]
     assert (schema.value, schema.n) == (False, 1)
-    assert schema.notes[0] == "TABLE public.rate_limit_stats: not taken away by the rollback files"
+    assert schema.notes[0] == "TABLE public.rate_limit_stats: not removed by the rollback files"
 
 
 @pytest.mark.parametrize("damaged", [False, True])
