@@ -21,7 +21,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     here = paths.of(environment)
     paths.prepare(here)
     if artifact and not artifact.is_file():
-        raise ArtifactError(f"{artifact}: executable not recorded; build it first: make build")
+        raise ArtifactError(f"{artifact}: executable not found; build it first: make build")
     if worktree:
         migration_files.read(migrations or ROOT / "migrations")
     _check_space(here.state, artifact.stat().st_size if artifact else 0)
