@@ -153,9 +153,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--only", default="", help="simulate only the cases whose name contains this text")
-    given = parser.parse_args()
-    runs = given.runs
-    print(f"{runs} runs each; passed / failed / mean minutes until decided or given up\n")
+    arguments = parser.parse_args()
+    runs = arguments.runs
+    print(f"{runs} runs each; passed / failed / mean minutes until decided or arguments up\n")
     print(
         "| looks after | service | "
         + " | ".join("one by one" if b == 1 else f"in bursts of {b}" for b in BURSTS)
@@ -163,7 +163,7 @@ def main() -> None:
     )
     print("|---" * (2 + len(BURSTS)) + "|")
     with ProcessPoolExecutor() as pool:
-        for promise, service in (case for case in cases() if given.only in case[0].name):
+        for promise, service in (case for case in cases() if arguments.only in case[0].name):
             bursty = [Service(service.name, service.share, burst) for burst in BURSTS]
             cells = pool.map(simulate, [promise] * len(BURSTS), bursty, [runs] * len(BURSTS))
             looks = f"{promise.name}: " + ", ".join(f"{end_s:g}" for end_s in promise.ends_s) + " s"

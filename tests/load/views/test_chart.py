@@ -1,4 +1,4 @@
-"""The picture of a load: what it shows, and that it needs nothing from anywhere."""
+"""Tests of the chart of a load: its contents, and that it is self-contained."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -22,7 +22,7 @@ BEGAN_S = 1_790_000_000
 
 
 def histogram(*milliseconds: float) -> str:
-    """Record some latencies and encode them."""
+    """Return an encoded histogram of some latencies."""
     made = HdrHistogram(1, 60_000_000, 3)
     for value in milliseconds:
         made.record_value(round(value * 1000))
@@ -30,12 +30,12 @@ def histogram(*milliseconds: float) -> str:
 
 
 def second(done: int, failed: int = 0) -> dict[str, Any]:
-    """Return a second's record."""
+    """Return the record of one second."""
     return {"t": 1, "of": 1, "worst": "", "intended": 10, "sent": done, "done": done, "failed": failed, "limited": 0}
 
 
 def recorded(folder: Path, *seconds: tuple[dict[str, Any], str]) -> Path:
-    """Write what a load leaves."""
+    """Write the files of a load."""
     (folder / "timelines").mkdir()
     lines = [f"#[BaseTime: {BEGAN_S}.000 (seconds since epoch)]", '"StartTimestamp"']
     for number, (record, latencies) in enumerate(seconds):
@@ -46,7 +46,7 @@ def recorded(folder: Path, *seconds: tuple[dict[str, Any], str]) -> Path:
 
 
 def test_a_real_load_is_drawn(tmp_path: Path) -> None:
-    """What a load leaves of a server that stalls and fails makes a page of three pictures with its stall in it."""
+    """The chart of a load on a server that stalls and fails has three panels and shows the stall."""
     with server(stall=[1, 1], fail=[3, 1]) as url:
         assert load(url, tmp_path, window_s=5) == 0
     chart.mark(tmp_path, "swap to <phase>")
@@ -63,8 +63,8 @@ def test_a_real_load_is_drawn(tmp_path: Path) -> None:
     assert "swap to <phase>" not in page
 
 
-def test_the_page_asks_nobody_for_anything() -> None:
-    """No address is in it, and its policy would refuse any."""
+def test_the_page_is_self_contained() -> None:
+    """The page contains no URL, and its content security policy forbids any."""
     page = chart.html("a <load>", chart.columns([second(2)], [(1.0, histogram(1, 2))]), [])
     assert "default-src 'none'" in page
     assert not re.findall(r"""(?:src|href)=["'](?!data:,)|https?:|url\(|import """, page)
@@ -72,7 +72,7 @@ def test_the_page_asks_nobody_for_anything() -> None:
 
 
 def test_a_column_is_a_stretch_of_all_its_requests() -> None:
-    """1,200 seconds become 600 columns; their percentiles are those of all requests and their rates are per second."""
+    """1,200 seconds become 600 columns with percentiles over all their requests and rates per second."""
     seconds = [second(3 if number % 2 else 1, failed=number % 2) for number in range(1200)]
     intervals = [(number + 1.0, histogram(*([100] * 3 if number % 2 else [1]))) for number in range(1200)]
     columns = chart.columns(seconds, intervals)
@@ -82,7 +82,7 @@ def test_a_column_is_a_stretch_of_all_its_requests() -> None:
 
 
 def test_a_second_without_an_answer_is_a_gap() -> None:
-    """Nothing is drawn where nothing ended, and a single second between two gaps is a dot."""
+    """A second without requests is a gap, and a single second between two gaps is a dot."""
     columns = chart.columns(
         [second(1), second(0), second(1), second(0)],
         [(1.0, histogram(5)), (2.0, histogram()), (3.0, histogram(7)), (4.0, histogram())],
@@ -94,7 +94,7 @@ def test_a_second_without_an_answer_is_a_gap() -> None:
 
 
 def test_marks_stand_where_they_happened(tmp_path: Path) -> None:
-    """A wall clock becomes seconds of the load; what lies beyond it is left out."""
+    """Marks are converted to seconds of the load; those beyond it are omitted."""
     folder = recorded(tmp_path, *[(second(1), histogram(1))] * 10)
     for after_s, label in ((4.5, "swap"), (99, "later")):
         at = timestamp(datetime.fromtimestamp(BEGAN_S + after_s, UTC))
@@ -117,19 +117,19 @@ def test_marks_stand_where_they_happened(tmp_path: Path) -> None:
     ],
 )
 def test_latencies_are_drawn_over_powers_of_ten(values: list[float], expected: list[float]) -> None:
-    """A stall of seconds and a median of a millisecond are both seen."""
+    """The logarithmic axis shows both a stall of seconds and a median of a millisecond."""
     assert chart_svg.decades(values) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("highest", "expected"), [(0, [0, 1]), (100, [0, 50, 100]), (7, [0, 2, 4, 6, 8])])
 def test_rates_are_drawn_from_zero(highest: float, expected: list[float]) -> None:
-    """In round steps to the first that is not below the highest."""
+    """The axis has round steps up to the first that is not below the highest value."""
     assert chart_svg.ticks(highest) == expected
 
 
 @pytest.mark.parametrize("wrong", ["nothing", "no base time", "torn histogram", "bad mark"])
 def test_a_folder_without_a_load_is_one_clear_line(wrong: str, tmp_path: Path) -> None:
-    """Which file it is, and what to do."""
+    """The error names the file and the remedy."""
     if wrong != "nothing":
         recorded(tmp_path, (second(1), histogram(1)))
     log = tmp_path / chart.LATENCY_LOG
