@@ -99,11 +99,11 @@ def simulate(promise: Promise, service: Service, runs: int, seed: int = SEED) ->
     """Simulate and judge `runs` runs of a service."""
     chance = np.random.default_rng([seed, service.burst])
     blocks, requests = int(promise.ends_s[-1] / promise.grid_s), int(promise.rate_per_s * promise.grid_s)
-    ended = [promise.judge(service.draw(chance, blocks, requests)) for _ in range(runs)]
+    judged = [promise.judge(service.draw(chance, blocks, requests)) for _ in range(runs)]
     return Rates(
-        passed=sum(state is State.PASS for state, _ in ended) / runs,
-        failed=sum(state is State.FAIL for state, _ in ended) / runs,
-        mean_s=sum(time_s for _, time_s in ended) / runs,
+        passed=sum(state is State.PASS for state, _ in judged) / runs,
+        failed=sum(state is State.FAIL for state, _ in judged) / runs,
+        mean_s=sum(time_s for _, time_s in judged) / runs,
     )
 
 

@@ -15,11 +15,11 @@ class Balance:
     invented: int  # counted beyond all possible admissions: refusals are none, lost responses may be
 
 
-def balance(seen: Iterable[Seen], used: Mapping[str, int]) -> Balance:
+def balance(observations: Iterable[Seen], used: Mapping[str, int]) -> Balance:
     """Compare key by key; `used` is the database's count of each user."""
     certain: Counter[str] = Counter()
     possible: Counter[str] = Counter()
-    for one in seen:
+    for one in observations:
         certain[one.key] += one.admitted is True
         possible[one.key] += one.admitted is not False
     keys = possible.keys() | used.keys()

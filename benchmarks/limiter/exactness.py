@@ -77,14 +77,14 @@ def run(case: Case, ports: Sequence[int]) -> Outcome:
         return judge(case, race.finish())
 
 
-def judge(case: Case, seen: Sequence[Seen]) -> Outcome:
+def judge(case: Case, observations: Sequence[Seen]) -> Outcome:
     """Return the outcome of a race."""
-    answers, window_s = by_key(seen).values(), WINDOW_S[case.limit_type]
-    blurs = sorted(one.received_s - one.sent_s for one in seen)
+    answers, window_s = by_key(observations).values(), WINDOW_S[case.limit_type]
+    blurs = sorted(one.received_s - one.sent_s for one in observations)
     return Outcome(
-        requests=len(seen),
-        admitted=sum(one.admitted is True for one in seen),
-        undecided=sum(one.admitted is None for one in seen),
+        requests=len(observations),
+        admitted=sum(one.admitted is True for one in observations),
+        undecided=sum(one.admitted is None for one in observations),
         false_allows=sum(false_allows(one, limit=case.limit, window_s=window_s) for one in answers),
         false_denies=sum(false_denies(one, limit=case.limit, window_s=window_s) for one in answers),
         blur_p99_ms=blurs[len(blurs) * 99 // 100] * 1000,

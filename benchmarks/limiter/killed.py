@@ -45,10 +45,10 @@ def measure(times: int) -> Section:
         rules = [contract.create_rule(server.port, limit_type="requests_per_hour", limit_value=LIMIT) for _ in range(2)]
         for number in range(times):
             name = f"run-{number}"
-            seen = race_until_killed(server, name, random.randint(50, 2000))  # noqa: S311 - no secret
+            observations = race_until_killed(server, name, random.randint(50, 2000))  # noqa: S311 - no secret
             server = up.server(dsn)
             one, other = (contract.used(server.port, rule["id"], name) for rule in rules)
-            rows.append((str(number + 1), *_row(seen, one), int(one != other)))
+            rows.append((str(number + 1), *_row(observations, one), int(one != other)))
     promises = [
         Promise(f"{text}, {times} kills", sum(row[column] for row in rows), at_most=0)
         for column, text in ((5, "admitted requests lost"), (6, "requests counted twice"), (7, "half-counted"))
@@ -56,10 +56,13 @@ def measure(times: int) -> Section:
     return Section("killed under load", columns, rows, promises)
 
 
-def _row(seen: Sequence[Seen], used: Mapping[str, int]) -> tuple[int, ...]:
-    found = balance(seen, used)
-    answered, admitted = sum(one.status is not None for one in seen), sum(one.admitted is True for one in seen)
-    return answered, admitted, len(seen) - answered, sum(used.values()), found.lost, found.invented
+def _row(observations: Sequence[Seen], used: Mapping[str, int]) -> tuple[int, ...]:
+    found = balance(observations, used)
+    answered, admitted = (
+        sum(one.status is not None for one in observations),
+        sum(one.admitted is True for one in observations),
+    )
+    return answered, admitted, len(observations) - answered, sum(used.values()), found.lost, found.invented
 
 
 def main(times: int = 20, out: Path | None = None) -> None:

@@ -104,12 +104,12 @@ class Race:
             if streams is None:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            seen, reusable = await _send(streams, key)
-            self.seen.append(seen)
+            observation, reusable = await _send(streams, key)
+            self.seen.append(observation)
             if not reusable:
                 streams[1].close()
                 streams = None
-            if seen.admitted is None:
+            if observation.admitted is None:
                 await asyncio.sleep(PAUSE_S)
         if streams:
             streams[1].close()
@@ -126,10 +126,10 @@ def cycle(name: str, keys: int) -> Iterator[str]:
     return itertools.cycle([f"{name}-{number}" for number in range(keys)])
 
 
-def by_key(seen: Iterable[Seen]) -> dict[str, list[Answer]]:
+def by_key(observations: Iterable[Seen]) -> dict[str, list[Answer]]:
     """Return the observations of each key in the judge's format."""
     found = defaultdict(list)
-    for one in seen:
+    for one in observations:
         found[one.key].append(one.answer())
     return found
 

@@ -40,9 +40,9 @@ def test_ratios_are_taken_within_a_round() -> None:
 def test_a_broken_promise_is_the_exit_code(promise: Promise, kept: bool, tmp_path: Path) -> None:
     """The exit code is 0 when every promise is kept, else 1; the file has the same results."""
     path = tmp_path / "made" / "found.json"
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exited:
         finish([Section("s", ("what", "n"), [("a", 1)], [Promise("always", 1, at_most=1), promise])], path)
-    assert ended.value.code == (0 if kept else 1)
+    assert exited.value.code == (0 if kept else 1)
     (section,) = json.loads(path.read_text())
     assert section["rows"] == [{"what": "a", "n": 1}]
     assert [one["kept"] for one in section["promises"]] == [True, kept]

@@ -47,10 +47,10 @@ def requests(url: str) -> dict[str, int]:
     return counts
 
 
-def wait_for(holds: Callable[[], object], within_s: float = 30) -> None:
+def wait_for(condition: Callable[[], object], within_s: float = 30) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + within_s
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.05)
 

@@ -40,7 +40,7 @@ def test_another_busy_process_is_measured(busy: subprocess.Popen[bytes]) -> None
     """A core used by another process counts as used by others."""
     before = psutil.Process(busy.pid).cpu_times().user
     began = time.monotonic()
-    share = taken(gate=2**22 + 1)  # nobody is below it
+    share = taken(gate=2**22 + 1)  # no such process
     used = (psutil.Process(busy.pid).cpu_times().user - before) / (time.monotonic() - began)
     assert share >= 0.5 * used / (psutil.cpu_count() or 1)
 
