@@ -1,1 +1,1 @@
-"""What the product promises in figures, measured; no part of the product."""
+"""Measures the figures that the product promises; not part of the product."""

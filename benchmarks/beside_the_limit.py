@@ -1,10 +1,10 @@
-"""Live servers beside the limit: 95 ms must pass a limit of 100 ms and 105 ms must not, 20 times of 20.
+"""Judges live servers near the limit: 95 ms must pass a limit of 100 ms and 105 ms must fail, 20 times of 20.
 
     python -m benchmarks.beside_the_limit
 
-A real server with a fixed delay is loaded by the gate's own engine over short windows and judged by the gate's own
-rules for `prod.latency`, as a rehearsal. A run in which the generator was kept from its work decides nothing, and is
-told apart: on an idle machine there is none.
+The gate's own engine loads a real server with a fixed delay over short windows, and the gate's own rules for
+`prod.latency` judge it, as a rehearsal. A run with a starved generator is inconclusive and reported separately: on an
+idle machine there is none.
 """
 
 import argparse
@@ -45,15 +45,15 @@ async def serve(listening: socket.socket, delay_s: float) -> None:
         await server.serve_forever()
 
 
-def begin(listening: socket.socket, delay_s: float) -> None:
-    """Run the server, in a process of its own."""
+def run_server(listening: socket.socket, delay_s: float) -> None:
+    """Run the server in a child process."""
     asyncio.run(serve(listening, delay_s))
 
 
 def judge(delay_s: float, rate_per_s: float, window_s: float) -> CriterionVerdict:
-    """Load a server of this delay and judge its p99."""
+    """Load a server with this delay and judge its p99."""
     with socket.create_server(("127.0.0.1", 0)) as listening, tempfile.TemporaryDirectory() as name:
-        server = multiprocessing.Process(target=begin, args=(listening, delay_s), daemon=True)
+        server = multiprocessing.Process(target=run_server, args=(listening, delay_s), daemon=True)
         server.start()
         target = Target("bench", f"http://127.0.0.1:{listening.getsockname()[1]}", "bench")
         try:
@@ -64,25 +64,25 @@ def judge(delay_s: float, rate_per_s: float, window_s: float) -> CriterionVerdic
         finally:
             server.terminate()
             server.join()
-        seen = [Measurement.from_json(record) for record in jsonl.read(Path(name) / "measurements.jsonl")]
+        measurements = [Measurement.from_json(record) for record in jsonl.read(Path(name) / "measurements.jsonl")]
     latency = next(each for each in criteria.load().criteria if each.id == "prod.latency")
-    once = replace(latency, window_s=window_s, max_window_s=window_s, looks_s=(window_s,))
-    return verdict.judge_measured(once, seen, rehearsal=True)
+    single_look = replace(latency, window_s=window_s, max_window_s=window_s, looks_s=(window_s,))
+    return verdict.judge_measured(single_look, measurements, rehearsal=True)
 
 
 def main() -> int:
-    """Judge both servers and print how often each verdict came."""
+    """Judge both servers and print the number of each verdict."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--rate-per-s", type=float, default=100)
     parser.add_argument("--window-s", type=float, default=10)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     right = True
     for delay_ms, expected in ((95, "pass"), (105, "fail")):
-        judged = [judge(delay_ms / 1000, given.rate_per_s, given.window_s) for _ in range(given.runs)]
+        judged = [judge(delay_ms / 1000, arguments.rate_per_s, arguments.window_s) for _ in range(arguments.runs)]
         states = Counter(str(each.state) for each in judged)
-        right = right and states[expected] == given.runs
-        print(f"{delay_ms} ms: {', '.join(f'{count} of {given.runs} {state}' for state, count in states.items())}")
+        right = right and states[expected] == arguments.runs
+        print(f"{delay_ms} ms: {', '.join(f'{count} of {arguments.runs} {state}' for state, count in states.items())}")
         for why in sorted({each.why for each in judged if each.state != expected}):
             print(f"    {why}")
     return 0 if right else 1

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.contract`: the server answers as its OpenAPI document says, whatever it is asked.
+"""`python -m benchmarks.contract`: tests that all responses of the server conform to its OpenAPI document.
 
-schemathesis makes up requests, right and wrong ones, from a fixed seed: once with limits in force, which its own rules
-soon make tight, and once without, so that everything behind them is reached. Exit code 0: no fault was found.
+schemathesis generates valid and invalid requests from a fixed seed: once with limits in force, which its own rules soon
+make tight, and once without, to reach everything behind them. Exit code 0: no fault was found.
 """
 
 import subprocess
@@ -16,25 +16,25 @@ SEED = 1
 
 
 def main(seconds: int = 60) -> None:
-    """Ask for so many seconds in each of the two ways."""
+    """Test for `seconds` with limits, then without."""
     faults = 0
     with stack() as found:
         for name, variables in (("limited", {}), ("unlimited", {"RATE_LIMIT_ENABLED": "false"})):
             print(f"--- {name}, {seconds} s")
-            faults += ask(found.server(found.database(name), variables=variables), seconds, found.folder)
+            faults += run_schemathesis(found.server(found.database(name), variables=variables), seconds, found.folder)
     raise SystemExit(min(faults, 1))
 
 
-def ask(server: Process, seconds: int, folder: Path) -> int:
-    """Run schemathesis, which writes what it remembers into `folder`; return its exit code."""
+def run_schemathesis(server: Process, seconds: int, folder: Path) -> int:
+    """Run schemathesis with `folder` as its working directory; return its exit code."""
     return subprocess.run(command(server.port, seconds), cwd=folder, check=False).returncode
 
 
 def command(port: int, seconds: int) -> tuple[str, ...]:
-    """Return the command that asks a server on this machine."""
+    """Return the command that tests a server on this machine."""
     program = Path(sys.executable).parent / "schemathesis"
     url = f"http://127.0.0.1:{port}/openapi.json"
-    # DELETE of a user removes the user's own limits; the user is still told: those of all users apply
+    # DELETE of a user removes the user's own limits; GET still answers, because the limits of all users apply
     checks = ("--exclude-checks", "use_after_free")
     return (str(program), "run", url, "--max-time", str(seconds), "--seed", str(SEED), "--no-color", *checks)
 

@@ -1,4 +1,4 @@
-"""Traffic that asks nothing of the database: what it notices of a swap is the swap's own doing.
+"""Traffic that does not use the database, so that any effect of a swap is caused by the swap itself.
 
 The locustfile of `benchmarks.swaps`.
 """
@@ -8,8 +8,8 @@ from gaia_checks.load.plan.request_mix import Mix, Request
 
 
 class Callers(OpenLoopUser):
-    """Somebody who asks whether the server is there."""
+    """Requests the liveness endpoint."""
 
     def prepare(self) -> None:
-        """Ask for one thing only."""
+        """Set the mix: one request only."""
         self.mix = Mix([Request("GET", "/livez", weight=1, keys=frozenset({"status"}))])

@@ -99,11 +99,11 @@ def simulate(promise: Promise, service: Service, runs: int, seed: int = SEED) ->
     """Simulate and judge `runs` runs of a service."""
     chance = np.random.default_rng([seed, service.burst])
     blocks, requests = int(promise.ends_s[-1] / promise.grid_s), int(promise.rate_per_s * promise.grid_s)
-    ended = [promise.judge(service.draw(chance, blocks, requests)) for _ in range(runs)]
+    judged = [promise.judge(service.draw(chance, blocks, requests)) for _ in range(runs)]
     return Rates(
-        passed=sum(state is State.PASS for state, _ in ended) / runs,
-        failed=sum(state is State.FAIL for state, _ in ended) / runs,
-        mean_s=sum(time_s for _, time_s in ended) / runs,
+        passed=sum(state is State.PASS for state, _ in judged) / runs,
+        failed=sum(state is State.FAIL for state, _ in judged) / runs,
+        mean_s=sum(time_s for _, time_s in judged) / runs,
     )
 
 
@@ -153,9 +153,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--only", default="", help="simulate only the cases whose name contains this text")
-    given = parser.parse_args()
-    runs = given.runs
-    print(f"{runs} runs each; passed / failed / mean minutes until decided or given up\n")
+    arguments = parser.parse_args()
+    runs = arguments.runs
+    print(f"{runs} runs each; passed / failed / mean minutes until decided or arguments up\n")
     print(
         "| looks after | service | "
         + " | ".join("one by one" if b == 1 else f"in bursts of {b}" for b in BURSTS)
@@ -163,7 +163,7 @@ def main() -> None:
     )
     print("|---" * (2 + len(BURSTS)) + "|")
     with ProcessPoolExecutor() as pool:
-        for promise, service in (case for case in cases() if given.only in case[0].name):
+        for promise, service in (case for case in cases() if arguments.only in case[0].name):
             bursty = [Service(service.name, service.share, burst) for burst in BURSTS]
             cells = pool.map(simulate, [promise] * len(BURSTS), bursty, [runs] * len(BURSTS))
             looks = f"{promise.name}: " + ", ".join(f"{end_s:g}" for end_s in promise.ends_s) + " s"

@@ -1,8 +1,8 @@
-"""Swap the running server again and again under an open-loop load, and see what a client notices.
+"""Swaps the running server repeatedly under an open-loop load, and measures the effect on clients.
 
     python -m benchmarks.swaps [--swaps 20] [--rate-per-s 100] [--window-s 120]
 
-The real server is deployed on a PostgreSQL of its own, in a folder that is removed afterwards. Every swap is a whole
+The real server is deployed with its own PostgreSQL, in a folder that is removed afterwards. Every swap is a whole
 deployment: a candidate on a loopback port, verified, then the public socket is handed over. Afterwards the same server
 is swapped by stop-and-start for the length of the outage. Exit code 1 when a request failed, the p99 is 100 ms or
 more, or an outage is 2 s or more.
@@ -41,14 +41,14 @@ TRAFFIC = Path(__file__).with_name("liveness.py")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the server of this benchmark runs."""
+class Site:
+    """The folder and the port of this benchmark's server."""
 
     folder: Path
     port: int
 
     def environment(self, *, handover: bool, flip: int = 0) -> Environment:
-        """Return the environment; another `flip` is another value of a variable, so that deploying it is a swap."""
+        """Return the environment; each `flip` changes a variable, so that deploying it is a swap."""
         file = self.folder / "swaps.toml"
         file.write_text(
             '[environment]\nstage = "dev"\ndatabase = "embedded"\nhost = "127.0.0.1"\n[environment.defaults]\n'
@@ -64,40 +64,47 @@ def main() -> int:
     parser.add_argument("--swaps", type=int, default=20)
     parser.add_argument("--rate-per-s", type=float, default=100.0)
     parser.add_argument("--window-s", type=float, default=120.0)
-    given = parser.parse_args()
-    with _place() as place:
-        done, seen = _under_load(place, given.swaps, given.rate_per_s, given.window_s)
-        outages_ms = _stop_and_start(place)
-    latency = Histogram.decode(seen["latency"])
+    arguments = parser.parse_args()
+    with _temporary_site() as site:
+        done, result = _under_load(site, arguments.swaps, arguments.rate_per_s, arguments.window_s)
+        outages_ms = _stop_and_start(site)
+    latency = Histogram.decode(result["latency"])
     p50, p99, worst = (latency.percentile_ms(percentile) or 0.0 for percentile in (50, 99, 100))
-    _tell("swaps with hand-over", f"{done} of {given.swaps} within {given.window_s:g} s of {given.rate_per_s:g} req/s")
-    _tell("requests", f"{seen['sent']} sent, {seen['failed']} failed {'; '.join(seen['notes'])}")
-    _tell("latency", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst:.1f} ms")
-    _tell("generator", f"{seen['intended']} intended, lateness p99 {seen['lateness_p99_ms']:.1f} ms")
-    _tell("stop-and-start", f"outage median {statistics.median(outages_ms):.0f} ms, worst {max(outages_ms):.0f} ms")
-    held = done == given.swaps and seen["failed"] == 0 and p99 < P99_LIMIT_MS and max(outages_ms) < OUTAGE_LIMIT_MS
-    return 0 if held else 1
+    _print_row(
+        "swaps with hand-over",
+        f"{done} of {arguments.swaps} within {arguments.window_s:g} s of {arguments.rate_per_s:g} req/s",
+    )
+    _print_row("requests", f"{result['sent']} sent, {result['failed']} failed {'; '.join(result['notes'])}")
+    _print_row("latency", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst:.1f} ms")
+    _print_row("generator", f"{result['intended']} intended, lateness p99 {result['lateness_p99_ms']:.1f} ms")
+    _print_row(
+        "stop-and-start", f"outage median {statistics.median(outages_ms):.0f} ms, worst {max(outages_ms):.0f} ms"
+    )
+    passed = (
+        done == arguments.swaps and result["failed"] == 0 and p99 < P99_LIMIT_MS and max(outages_ms) < OUTAGE_LIMIT_MS
+    )
+    return 0 if passed else 1
 
 
 @contextmanager
-def _place() -> Iterator[Place]:
+def _temporary_site() -> Iterator[Site]:
     folder = Path(tempfile.mkdtemp(prefix="gaia-swaps-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when this one is root
-    place = Place(folder, spawn.free_port())
+    site = Site(folder, spawn.free_port())
     try:
-        yield place
+        yield site
     finally:
-        rollout.stop(place.environment(handover=True))
+        rollout.stop(site.environment(handover=True))
         for path in folder.rglob("*"):
             if path.is_dir() and not path.is_symlink():
-                path.chmod(0o755)  # releases are closed for writing
+                path.chmod(0o755)  # releases are read-only
         shutil.rmtree(folder)
 
 
-def _under_load(place: Place, swaps: int, rate_per_s: float, window_s: float) -> tuple[int, dict[str, Any]]:
-    """Swap while the load runs; return how many swaps ended in its window, and the load's result."""
-    status = rollout.deploy(place.environment(handover=True))
-    folder = place.folder / "load"
+def _under_load(site: Site, swaps: int, rate_per_s: float, window_s: float) -> tuple[int, dict[str, Any]]:
+    """Swap while the load runs; return the number of swaps within its window, and the load's result."""
+    status = rollout.deploy(site.environment(handover=True))
+    folder = site.folder / "load"
     folder.mkdir()
     target = Target(environment="swaps", base_url=status.base_url, run="swaps")
     loading = threading.Thread(
@@ -112,24 +119,24 @@ def _under_load(place: Place, swaps: int, rate_per_s: float, window_s: float) ->
         )
     )
     loading.start()
-    began, done = time.monotonic(), 0
-    while done < swaps and time.monotonic() - began < window_s and loading.is_alive():
-        rollout.deploy(place.environment(handover=True, flip=done + 1))
+    started, done = time.monotonic(), 0
+    while done < swaps and time.monotonic() - started < window_s and loading.is_alive():
+        rollout.deploy(site.environment(handover=True, flip=done + 1))
         done += 1
     loading.join()
-    seen: dict[str, Any] = json.loads((folder / RESULT).read_text())
-    return done, seen
+    result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+    return done, result
 
 
-def _stop_and_start(place: Place) -> list[float]:
+def _stop_and_start(site: Site) -> list[float]:
     """Swap the same server by stop-and-start; return each outage in ms. The first one leaves the handed-over socket."""
     for flip in range(STOP_AND_STARTS):
-        rollout.deploy(place.environment(handover=False, flip=flip))
-    lines = jsonl.read(paths.of(place.environment(handover=False)).ledger)
+        rollout.deploy(site.environment(handover=False, flip=flip))
+    lines = jsonl.read(paths.of(site.environment(handover=False)).ledger)
     return [line["outage_ms"] for line in lines if line.get("outage_ms")]
 
 
-def _tell(name: str, text: str) -> None:
+def _print_row(name: str, text: str) -> None:
     print(f"{name:22} {text}", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""How long it takes until a gate is red: every fault of tests/faults, at the windows that criteria.toml names.
+"""Measures the time until a gate fails: every fault of tests/faults, with the windows of criteria.toml.
 
     python -m benchmarks.time_to_red [dev.api dev.log ...]
 
-Each fault is brought about in a server that is really deployed, and a plain gate of the stage that promises the
-criterion is timed from the command to its end. Prints a Markdown table. Exit code 1 when a gate named something else.
-What takes samples, or happens in the middle of a long window, is not seen within two minutes, and is left then.
+Each fault is injected into a deployed server, and a plain gate of the criterion's stage is timed from its start to its
+end. Prints a Markdown table. Exit code 1 when a gate failed another criterion. Faults that need many samples, or occur
+in the middle of a long window, are not detected within two minutes; their gates are stopped then.
 """
 
 import subprocess
@@ -22,16 +22,16 @@ NOMINAL: dict[str, dict[str, float]] = {}
 def main() -> int:
     """Time the faults of the given criteria, or of all."""
     right = True
-    print("| criterion | fault | seen as | seconds |\n|---|---|---|---:|")
+    print("| criterion | fault | reported as | seconds |\n|---|---|---|---:|")
     for criterion, fault, here in _faults(sys.argv[1:] or list(FAULTS)):
         reason, took_s = timed(here, criterion, fault)
         right = right and reason is not None
-        print(f"| {criterion} | {fault.name} | {reason or 'SOMETHING ELSE'} | {took_s:.0f} |", flush=True)
+        print(f"| {criterion} | {fault.name} | {reason or 'ANOTHER CRITERION'} | {took_s:.0f} |", flush=True)
     return 0 if right else 1
 
 
 def _faults(criteria: list[str]) -> Iterator[tuple[str, Fault, Place]]:
-    """Yield each fault with a place for it."""
+    """Yield each fault with a deployed server for it."""
     with ExitStack() as stack:
         usual = stack.enter_context(place())
         for criterion in criteria:
@@ -40,14 +40,14 @@ def _faults(criteria: list[str]) -> Iterator[tuple[str, Fault, Place]]:
 
 
 def timed(here: Place, criterion: str, fault: Fault) -> tuple[str | None, float]:
-    """Return the reason that the verdict gives, None when another criterion failed; and how long the gate took."""
+    """Return the verdict's reason, None when another criterion failed; and the duration of the gate."""
     with fault.breaks(here) as broken:
-        began_s = time.monotonic()
+        started_s = time.monotonic()
         try:
             outcome = broken.gate(NOMINAL, f"--stage={criterion.partition('.')[0]}")
         except subprocess.TimeoutExpired:
-            return "not seen yet", time.monotonic() - began_s
-        took_s = time.monotonic() - began_s
+            return "not detected yet", time.monotonic() - started_s
+        took_s = time.monotonic() - started_s
     failed = [name for name, state in outcome.states.items() if state == "fail"]
     reason = outcome.not_passed()[criterion].removeprefix("fail: ") if failed == [criterion] else None
     return reason and reason.replace("|", "\\|"), took_s

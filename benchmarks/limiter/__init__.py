@@ -1,1 +1,1 @@
-"""The limiter's proof: fast, exact, and nothing lost. Each module with a `main` is a program."""
+"""Measures the limiter: speed, exactness, durability. Each module with a `main` is a program."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.limiter`: all that the limiter promises, measured on this machine. Exit code 0: all is kept."""
+"""`python -m benchmarks.limiter`: measures all promises of the limiter on this machine. Exit code 0: all are kept."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ OUT = ROOT / "build" / "limiter.json"
 def main(
     rounds: int = 5, seconds: float = 5, minutes: float = 10, runs: int = 10, kills: int = 20, out: Path = OUT
 ) -> None:
-    """Measure speed, latency, memory, exactness and what a kill loses; about half an hour."""
+    """Measure speed, latency, memory, exactness and losses after kills; about half an hour."""
     sections = [decision.measure(500), speed.measure(rounds, seconds, connections=64), steady.measure(minutes)]
     sections += [exactness.measure(runs), killed.measure(kills)]
     finish(sections, out)

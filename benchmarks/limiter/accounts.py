@@ -1,4 +1,4 @@
-"""What the database counted against what clients saw. Pure."""
+"""Compares the database's counts with the responses that clients received. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,17 +9,17 @@ from benchmarks.limiter.racing import Seen
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Where the two disagree, in requests. Both are 0 when nothing was lost and nothing was counted twice."""
+    """Differences, in requests. Both are 0 when nothing was lost and nothing was counted twice."""
 
-    lost: int  # answered as admitted, but not in the count
-    invented: int  # in the count beyond all that may have been admitted: refusals are not, lost answers may be
+    lost: int  # admitted by the response, but missing from the count
+    invented: int  # counted beyond all possible admissions: refusals are none, lost responses may be
 
 
-def balance(seen: Iterable[Seen], used: Mapping[str, int]) -> Balance:
-    """Compare, key by key; `used` is what the database counted for each user."""
+def balance(observations: Iterable[Seen], used: Mapping[str, int]) -> Balance:
+    """Compare key by key; `used` is the database's count of each user."""
     certain: Counter[str] = Counter()
     possible: Counter[str] = Counter()
-    for one in seen:
+    for one in observations:
         certain[one.key] += one.admitted is True
         possible[one.key] += one.admitted is not False
     keys = possible.keys() | used.keys()

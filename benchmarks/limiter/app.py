@@ -1,6 +1,6 @@
-"""The product's own program with two routes more, which do nothing: `/empty`, and the limited `/api/empty`.
+"""The product's own program with two additional empty routes: `/empty`, and the limited `/api/empty`.
 
-With the argument `one-call-product` or `one-call-lean` every request is decided by an SQL call of its own.
+With the argument `one-call-product` or `one-call-lean` a separate SQL call decides every request.
 """
 
 import sys
@@ -20,12 +20,12 @@ HOW = sys.argv.pop().removeprefix("one-call-") if sys.argv[1:] else None
 
 
 async def empty(_request: Request) -> Response:
-    """Answer with nothing."""
+    """Return an empty response."""
     return Response()
 
 
 def build(server: Server) -> Starlette:
-    """Return the product's application, and the two routes."""
+    """Return the product's application with the two routes."""
     built = BUILD(server)
     built.router.routes += [Route(path, empty) for path in ("/empty", "/api/empty")]
     if HOW:

@@ -1,4 +1,4 @@
-"""What the benchmarks ask of a server's API, in the contract's words."""
+"""Calls of the server's admin API, with the contract's names."""
 
 import itertools
 import time
@@ -11,12 +11,12 @@ import httpx
 IN_FORCE_WITHIN_S = 10.0
 PAGE = 200
 ADMIN = {"X-Session-ID": "benchmark"}
-"""Who asks for rules and counts: nobody whom the benchmark's rules limit."""
+"""The sender of admin requests, which no rule of the benchmark limits."""
 PROBE = {"X-User-ID": "probe"}
 
 
 def create_rule(port: int, **fields: Any) -> dict[str, Any]:
-    """Create a rule, by default for each user; return it."""
+    """Create a rule, by default per user; return it."""
     body = {"rule_name": f"rule-{time.monotonic_ns()}", "scope": "user", **fields}
     answer = httpx.post(f"{_home(port)}/config", json=body, headers=ADMIN)
     answer.raise_for_status()
@@ -26,7 +26,7 @@ def create_rule(port: int, **fields: Any) -> dict[str, Any]:
 
 @contextmanager
 def rule(ports: Sequence[int], **fields: Any) -> Iterator[dict[str, Any]]:
-    """Have a rule in force on all servers for as long as the block runs."""
+    """Keep a rule in force on all servers while the block runs."""
     made = create_rule(ports[0], **fields)
     try:
         for port in ports:
@@ -37,7 +37,7 @@ def rule(ports: Sequence[int], **fields: Any) -> Iterator[dict[str, Any]]:
 
 
 def used(port: int, rule_id: int, name: str) -> dict[str, int]:
-    """Return how much of a rule each user whose name begins with `name` has used."""
+    """Return the usage of a rule by each user whose name begins with `name`."""
     found: dict[str, int] = {}
     for offset in itertools.count(0, PAGE):
         query = {"rule_id": rule_id, "limit": PAGE, "offset": offset}

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.limiter.decision`: one decision under four rules, beside one UPDATE on the same connection.
+"""`python -m benchmarks.limiter.decision`: compares one decision under four rules to one UPDATE on a connection.
 
-Both are prepared and durable, and take turns, so that what else the machine does meets both alike. The processor time
-that the database's session takes says what a decision costs when many wait for it.
+Both are prepared and durable, and alternate, so that other load on the machine affects both equally. The CPU time of
+the database session is the cost of a decision when many wait for it.
 """
 
 import statistics
@@ -27,14 +27,14 @@ Step = Callable[[int], None]
 
 
 def measure(turns: int) -> Section:
-    """Let them take turns."""
+    """Run the statements alternately."""
     with stack() as up, psycopg.connect(up.database("decision"), autocommit=True) as connection:
         for statement in (RULES, TABLE, PLANS):
             connection.execute(statement)
         steps = {"one UPDATE": _update(connection), "one decision": _decide(connection, 1)}
         steps[f"a batch of {BATCH}"] = _decide(connection, BATCH)
         for step in steps.values():
-            _each_ms(step, 2 * KEYS // BATCH)  # plans are made, and every key is known
+            _each_ms(step, 2 * KEYS // BATCH)  # warm-up: plans are cached, and every key exists
         took: dict[str, list[float]] = {name: [] for name in steps}
         for turn in range(turns):
             for name, step in steps.items():
@@ -77,7 +77,7 @@ def _each_ms(step: Step, turns: int) -> list[float]:
 
 
 def _busy_ms(pid: int, step: Step, turns: int) -> float:
-    """Return the processor time that a process takes for one step (Linux)."""
+    """Return the CPU time of a process per step (Linux)."""
     file = Path(f"/proc/{pid}/schedstat")
     before = int(file.read_text().split()[0])
     _each_ms(step, turns)

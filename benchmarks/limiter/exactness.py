@@ -1,4 +1,4 @@
-"""`python -m benchmarks.limiter.exactness`: racing clients, and not one request too many or too few.
+"""`python -m benchmarks.limiter.exactness`: tests that racing clients get exactly their limit.
 
 Exit code 0 when every decision was right, else 1.
 """
@@ -21,7 +21,7 @@ WINDOW_S = {"requests_per_second": 1.0, "requests_per_minute": 60.0}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """How clients race."""
+    """One configuration of a race."""
 
     name: str
     limit_type: str
@@ -29,11 +29,11 @@ class Case:
     keys: int = 1
     clients: int = 64
     servers: int = 1
-    times: int = 0  # how often each key is asked for; 0: as often as it goes for `seconds`
+    times: int = 0  # requests per key; 0: as many as possible within `seconds`
     seconds: float = 0.0
 
-    def asked(self) -> Iterator[str]:
-        """Whom the clients ask for, one after the other."""
+    def users(self) -> Iterator[str]:
+        """Yield the users of successive requests."""
         until = time.monotonic() + self.seconds
         turn = 0
         while turn < self.times or time.monotonic() < until:
@@ -53,38 +53,38 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a race, in requests."""
+    """The result of a race, in requests."""
 
     requests: int
     admitted: int
-    undecided: int  # answered with neither yes nor no
+    undecided: int  # neither admitted nor refused
     false_allows: int
     false_denies: int
-    blur_p99_ms: float  # how long a decision's moment is unknown: the judge sees no sharper than this
+    blur_p99_ms: float  # uncertainty of a decision's time; it limits the precision of the judge
 
     @property
     def exact(self) -> bool:
-        """Whether every request was decided, and rightly."""
+        """Whether every request was decided correctly."""
         return not (self.undecided or self.false_allows or self.false_denies)
 
 
 def run(case: Case, ports: Sequence[int]) -> Outcome:
-    """Race once, under a rule of the race's own."""
+    """Run one race under its own rule."""
     with (
         contract.rule(ports, limit_type=case.limit_type, limit_value=case.limit),
-        Race(ports[: case.servers], case.asked(), clients=case.clients) as race,
+        Race(ports[: case.servers], case.users(), clients=case.clients) as race,
     ):
         return judge(case, race.finish())
 
 
-def judge(case: Case, seen: Sequence[Seen]) -> Outcome:
-    """Say what a race came to."""
-    answers, window_s = by_key(seen).values(), WINDOW_S[case.limit_type]
-    blurs = sorted(one.received_s - one.sent_s for one in seen)
+def judge(case: Case, observations: Sequence[Seen]) -> Outcome:
+    """Return the outcome of a race."""
+    answers, window_s = by_key(observations).values(), WINDOW_S[case.limit_type]
+    blurs = sorted(one.received_s - one.sent_s for one in observations)
     return Outcome(
-        requests=len(seen),
-        admitted=sum(one.admitted is True for one in seen),
-        undecided=sum(one.admitted is None for one in seen),
+        requests=len(observations),
+        admitted=sum(one.admitted is True for one in observations),
+        undecided=sum(one.admitted is None for one in observations),
         false_allows=sum(false_allows(one, limit=case.limit, window_s=window_s) for one in answers),
         false_denies=sum(false_denies(one, limit=case.limit, window_s=window_s) for one in answers),
         blur_p99_ms=blurs[len(blurs) * 99 // 100] * 1000,
@@ -92,7 +92,7 @@ def judge(case: Case, seen: Sequence[Seen]) -> Outcome:
 
 
 def measure(runs: int) -> Section:
-    """Race every case so many times."""
+    """Run every case `runs` times."""
     columns = ("case", "runs", "requests", "admitted", "undecided", "false allows", "false denies", "blur p99 ms")
     with stack() as up:
         dsn = up.database("exactness")
@@ -120,7 +120,7 @@ def _sum(outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def main(runs: int = 10, out: Path | None = None) -> None:
-    """Race every case so many times."""
+    """Run every case `runs` times."""
     finish([measure(runs)], out)
 
 

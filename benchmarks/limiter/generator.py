@@ -1,4 +1,4 @@
-"""The load generator: load.c, compiled here. One thread, because the machine's cores are the server's."""
+"""The load generator: compiles and runs load.c. One thread, to leave the machine's cores to the server."""
 
 import json
 import os
@@ -13,11 +13,11 @@ SOURCE = Path(__file__).with_name("load.c")
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What a run of the generator saw."""
+    """The result of one run of the generator."""
 
     requests: int
     seconds: float
-    lost: int  # connections closed while an answer was due
+    lost: int  # connections closed before the response
     unanswered: int  # open loop: not sent, or not answered within 10 s after the end
     statuses: Mapping[str, int]
     p50_ms: float  # open loop: from when a request was due; closed: from when it was sent
@@ -29,11 +29,11 @@ class Offered:
 
     @property
     def per_s(self) -> float:
-        """Answers per second."""
+        """Responses per second."""
         return self.requests / self.seconds
 
     def expect_only(self, *statuses: str) -> "Offered":
-        """Return it if every request was answered so; else what was measured is something else, and all ends."""
+        """Return the result if every response has one of these statuses; else exit, as the figures are meaningless."""
         if self.lost or self.unanswered or set(self.statuses) - set(statuses):
             raise SystemExit(f"not every answer was {' or '.join(statuses)}: {self}")
         return self
@@ -57,9 +57,9 @@ class Generator:
         seconds: float,
         rate_per_s: float = 0,
     ) -> Offered:
-        """Offer load for `seconds`, after `warm_s` that do not count; without a rate as fast as the answers come.
+        """Send load for `seconds`, after a warm-up of `warm_s`; without a rate, as fast as responses arrive.
 
-        Users come in turn, beginning with number `first`.
+        Requests cycle through the users, starting with number `first`.
         """
         words = (port, path, connections, keys, first, warm_s, seconds, rate_per_s)
         done = subprocess.run(

@@ -1,10 +1,10 @@
-/* Offers HTTP load to 127.0.0.1 from one thread and prints what came back, as one line of JSON.
+/* Sends HTTP load to 127.0.0.1 from one thread and prints the result as one line of JSON.
  *
  *   load PORT PATH CONNECTIONS KEYS FIRST WARM_S SECONDS RATE
  *
- * Request number n is of user (FIRST + n) % KEYS (header X-User-ID). RATE 0: each connection asks again when it has its answer.
+ * Request number n is of user (FIRST + n) % KEYS (header X-User-ID). RATE 0: each connection sends again after its response.
  * RATE r: request i is due at i / r seconds, whatever the server does, and its latency counts from then.
- * WARM_S seconds run first and count for nothing.
+ * The first WARM_S seconds do not count.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,8 +31,8 @@ static const char *path;
 static double rate;
 static int epoll, timer = -1;
 static Connection *all;
-static uint32_t *idle, idle_head, idle_count;      /* a ring, so that none idles long enough to be closed */
-static int64_t next_key, next_due, begun, measure_from, measure_until;
+static uint32_t *idle, idle_head, idle_count;      /* a ring, so that no connection idles long enough to be closed */
+static int64_t next_key, next_due, started, measure_from, measure_until;
 static int64_t requests, lost, unanswered, statuses[600];
 static int64_t *latency, *lateness;
 static size_t latencies, latenesses, latency_room, lateness_room;
@@ -74,7 +74,7 @@ static void open_connection(uint32_t number) {
     watch(c->fd, number);
 }
 
-static void ask(uint32_t number, int64_t due, int64_t now) {
+static void send_request(uint32_t number, int64_t due, int64_t now) {
     Connection *c = &all[number];
     char text[512];
     int length = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\nX-User-ID: u%lld\r\n\r\n", path,
@@ -83,18 +83,18 @@ static void ask(uint32_t number, int64_t due, int64_t now) {
     c->waiting = 1;
     c->got = 0;
     if (rate > 0 && due >= measure_from) keep(&lateness, &latenesses, &lateness_room, now - due);
-    if (send(c->fd, text, length, MSG_NOSIGNAL) != length) { /* seen as lost when it is read */ }
+    if (send(c->fd, text, length, MSG_NOSIGNAL) != length) { /* counted as lost when it is read */ }
 }
 
-static int64_t due_at(int64_t number) { return begun + (int64_t)(number * 1e9 / rate); }
+static int64_t due_at(int64_t number) { return started + (int64_t)(number * 1e9 / rate); }
 
-/* Send what is due, as far as there are idle connections; wake again when the next is due. */
+/* Send due requests while connections are idle; arm the timer for the next one. */
 static void send_due(int64_t now) {
     while (idle_count && due_at(next_due) <= now && due_at(next_due) < measure_until) {
         uint32_t number = idle[idle_head];
         idle_head = (idle_head + 1) % connections;
         idle_count--;
-        ask(number, due_at(next_due++), now);
+        send_request(number, due_at(next_due++), now);
     }
     int64_t at = due_at(next_due);
     struct itimerspec wake = {.it_value = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000}};
@@ -106,11 +106,11 @@ static void ready(uint32_t number, int64_t now) {
         idle[(idle_head + idle_count++) % connections] = number;
         send_due(now);
     } else if (now < measure_until) {
-        ask(number, now, now);
+        send_request(number, now, now);
     }
 }
 
-/* The status of a whole answer, 0 when more has to come. */
+/* The status of a complete response, 0 while it is incomplete. */
 static int whole(Connection *c) {
     c->buffer[c->got] = 0;
     char *end = strstr(c->buffer, "\r\n\r\n"), *field;
@@ -130,17 +130,17 @@ static void count(Connection *c, int status, int64_t now) {
     keep(&latency, &latencies, &latency_room, now - c->due);
 }
 
-static void hear(uint32_t number) {
+static void receive(uint32_t number) {
     Connection *c = &all[number];
     ssize_t got = recv(c->fd, c->buffer + c->got, BUFFER - 1 - c->got, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN) return;
     int64_t now = now_ns();
     if (got <= 0) {
-        int asked = c->waiting;
-        if (asked) count(c, 0, now);
+        int in_flight = c->waiting;
+        if (in_flight) count(c, 0, now);
         close(c->fd);
         open_connection(number);
-        if (asked) ready(number, now);
+        if (in_flight) ready(number, now);
         return;
     }
     c->got += got;
@@ -165,7 +165,7 @@ static double percentile_ms(int64_t *values, size_t n, double part) {
     return n ? values[(size_t)(part * (n - 1) + 0.5)] / 1e6 : 0;
 }
 
-static void tell(double cpu, double seconds) {
+static void print_result(double cpu, double seconds) {
     qsort(latency, latencies, sizeof *latency, ascending);
     qsort(lateness, latenesses, sizeof *lateness, ascending);
     printf("{\"requests\": %lld, \"seconds\": %.6f, \"lost\": %lld, \"unanswered\": %lld, \"statuses\": {",
@@ -192,22 +192,22 @@ int main(int argc, char **argv) {
         if ((timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK)) < 0) die("timerfd_create");
         watch(timer, TIMER);
     }
-    begun = now_ns();
-    measure_from = begun + (int64_t)(warm_s * 1e9), measure_until = measure_from + (int64_t)(seconds * 1e9);
-    for (int number = 0; number < connections; number++) ready(number, begun);
+    started = now_ns();
+    measure_from = started + (int64_t)(warm_s * 1e9), measure_until = measure_from + (int64_t)(seconds * 1e9);
+    for (int number = 0; number < connections; number++) ready(number, started);
     int measuring = 0;
-    for (int64_t now = begun; now < measure_until || (rate > 0 && now < measure_until + DRAIN_NS && waiting()); now = now_ns()) {
+    for (int64_t now = started; now < measure_until || (rate > 0 && now < measure_until + DRAIN_NS && waiting()); now = now_ns()) {
         if (!measuring && now >= measure_from) cpu_before = cpu_s(), measuring = 1;
         struct epoll_event events[64];
         int found = epoll_wait(epoll, events, 64, 20);
         for (int index = 0; index < found; index++) {
-            if (events[index].data.u32 != TIMER) { hear(events[index].data.u32); continue; }
+            if (events[index].data.u32 != TIMER) { receive(events[index].data.u32); continue; }
             uint64_t expirations;
             if (read(timer, &expirations, sizeof expirations) > 0) send_due(now_ns());
         }
     }
     if (rate > 0)
         for (unanswered = waiting(); due_at(next_due) < measure_until; next_due++) unanswered++;
-    tell(cpu_s() - cpu_before, seconds);
+    print_result(cpu_s() - cpu_before, seconds);
     return 0;
 }

@@ -1,4 +1,4 @@
-"""The limiter without group commit: one atomic SQL call per request, as many at once as the pool has connections."""
+"""The limiter without group commit: one atomic SQL call per request, in parallel up to the size of the pool."""
 
 from collections.abc import Sequence
 from typing import Any, LiteralString
@@ -14,11 +14,11 @@ from gaia_server.limiting.decision import Decision, Standing
 from gaia_server.storage.store import POOL_SIZE
 
 LIMIT = 1000
-"""Of the lean function, per minute and key: as many rows as a key's ring has."""
+"""Limit of the lean function, per minute and key: the number of rows in a key's ring."""
 
 
 class Calls:
-    """Connections, each used for one request at a time."""
+    """A pool of connections, each used for one request at a time."""
 
     def __init__(self, dsn: str) -> None:
         self._pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
@@ -30,13 +30,13 @@ class Calls:
         )
 
     async def product(self, question: Question) -> Decision:
-        """Decide by the product's function, a batch of one."""
+        """Decide with the product's function, as a batch of one."""
         principal, resource_type = question
         row = await self._row(CHECK, ([principal.scope], [principal.value], [resource_type], False))
         return decisions([question], row)[0]
 
     async def lean(self, question: Question) -> Decision:
-        """Decide by the leanest function that is exact: one rule, which everybody has."""
+        """Decide with the leanest exact function: one rule that applies to all users."""
         key = question.principal.key
         admitted, at = await self._row("SELECT * FROM one_call(%s, %s, interval '1 minute')", (key, LIMIT))
         rule = Standing(0, "lean", "user", "requests_per_minute", LIMIT, key, admitted, LIMIT, 60_000_000, at)
@@ -51,6 +51,6 @@ class Calls:
 
 
 def replace(server: Server, how: str) -> None:
-    """Let a server decide so: `product` or `lean`."""
+    """Replace a server's batcher by one-call decisions: `product` or `lean`."""
     calls = Calls(server.settings.database_url)
     server.batcher.ask = {"product": calls.product, "lean": calls.lean}[how]  # type: ignore[method-assign]

@@ -1,5 +1,5 @@
--- What group commit is compared to: one rule's exact sliding window in the fewest statements, one request a call.
--- Admission number n of a key stands in slot n % maximum; one more passes when its slot's admission has left the window.
+-- The baseline for group commit: one rule's exact sliding window in the fewest statements, one call per request.
+-- Admission number n of a key is stored in slot n % maximum; a request passes when its slot's admission has left the window.
 
 CREATE TABLE one_call_keys (
     key text COLLATE "C" PRIMARY KEY,

@@ -1,4 +1,4 @@
-"""Clients that race for limits over keep-alive connections, and write down what each of them saw."""
+"""Clients that race for limits over keep-alive connections, and record their responses."""
 
 import asyncio
 import itertools
@@ -20,36 +20,36 @@ PATH = "/api/nothing"
 
 ADMITTED, REFUSED, UNDECIDED = 404, 429, 503
 ANSWER_WITHIN_S = 30.0
-PAUSE_S = 0.02  # before somebody who got no decision asks again
+PAUSE_S = 0.02  # before a client without a decision retries
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as its client saw it; times on the monotonic clock."""
+    """One request as its client observed it; times on the monotonic clock."""
 
     key: str
     sent_s: float
-    received_s: float  # infinity: the connection was lost before the answer was whole
-    status: int | None  # None: no answer
+    received_s: float  # infinity: the connection was lost before the response was complete
+    status: int | None  # None: no response
     retry_after: str | None = None
 
     @property
     def admitted(self) -> bool | None:
-        """Whether the limiter let it pass; None when the answer does not say."""
+        """Whether the limiter admitted it; None when the response is no decision."""
         return None if self.status in (None, UNDECIDED) else self.status == ADMITTED
 
     def answer(self) -> Answer:
-        """What the judge is told."""
+        """Return it in the judge's format."""
         return Answer(self.sent_s, math.inf if self.admitted is None else self.received_s, self.admitted)
 
 
 class Race:
-    """Many clients asking as `keys` (user names) come, each client its next when it has its answer.
+    """Many clients that take their next user name from `keys`, each after the response to its last request.
 
-    They run in a thread of their own from `with` on, spread over the servers at `ports` of this machine; leaving
-    `with` lets each finish its request and end. A server that goes away is asked again until then.
+    They run in a separate thread inside `with`, spread over the servers at `ports` of this machine; leaving `with` lets
+    each finish its request. Until then they reconnect to a server that has gone.
     """
 
     def __init__(self, ports: Sequence[int], keys: Iterable[str], *, clients: int) -> None:
@@ -57,7 +57,7 @@ class Race:
         self._ports = ports
         self._keys = iter(keys)
         self._clients = clients
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="race")
         self._broken: BaseException | None = None
 
@@ -66,18 +66,18 @@ class Race:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._ended.set()
+        self._stopped.set()
         self._thread.join()
-        self._check()  # also when waiting for something failed: then this is why
+        self._check()  # also after a failed wait: this may be its cause
 
     def finish(self) -> list[Seen]:
-        """Wait until all keys have been asked for, and return what was seen."""
+        """Wait until all keys have been used, and return the observations."""
         self._thread.join()
         self._check()
         return self.seen
 
     def admitted(self) -> int:
-        """How many were admitted so far."""
+        """Return the number of admissions so far."""
         self._check()
         return sum(one.admitted is True for one in self.seen.copy())
 
@@ -89,7 +89,7 @@ class Race:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._race())
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever leaves `with`
+        except BaseException as error:  # noqa: BLE001 - raised again on leaving `with`
             self._broken = error
 
     async def _race(self) -> None:
@@ -99,37 +99,37 @@ class Race:
 
     async def _client(self, port: int) -> None:
         streams: Streams | None = None
-        for key in self._asked():
+        for key in self._keys_until_stopped():
             streams = streams or await _connected(port)
             if streams is None:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            seen, reusable = await _ask(streams, key)
-            self.seen.append(seen)
+            observation, reusable = await _send(streams, key)
+            self.seen.append(observation)
             if not reusable:
                 streams[1].close()
                 streams = None
-            if seen.admitted is None:
+            if observation.admitted is None:
                 await asyncio.sleep(PAUSE_S)
         if streams:
             streams[1].close()
 
-    def _asked(self) -> Iterator[str]:
+    def _keys_until_stopped(self) -> Iterator[str]:
         for key in self._keys:
-            if self._ended.is_set():
+            if self._stopped.is_set():
                 return
             yield key
 
 
 def cycle(name: str, keys: int) -> Iterator[str]:
-    """Return users to ask for without end: so many, whose names begin with `name`."""
+    """Cycle through `keys` user names that begin with `name`, without end."""
     return itertools.cycle([f"{name}-{number}" for number in range(keys)])
 
 
-def by_key(seen: Iterable[Seen]) -> dict[str, list[Answer]]:
-    """Return what the judge is told of each key."""
+def by_key(observations: Iterable[Seen]) -> dict[str, list[Answer]]:
+    """Return the observations of each key in the judge's format."""
     found = defaultdict(list)
-    for one in seen:
+    for one in observations:
         found[one.key].append(one.answer())
     return found
 
@@ -141,8 +141,8 @@ async def _connected(port: int) -> Streams | None:
         return None
 
 
-async def _ask(streams: Streams, key: str) -> tuple[Seen, bool]:
-    """Send one request; return what was seen, and whether the connection can take another."""
+async def _send(streams: Streams, key: str) -> tuple[Seen, bool]:
+    """Send one request; return the observation, and whether the connection is reusable."""
     reader, writer = streams
     sent_s = time.monotonic()
     try:
@@ -154,7 +154,7 @@ async def _ask(streams: Streams, key: str) -> tuple[Seen, bool]:
     except (OSError, asyncio.IncompleteReadError):
         return Seen(key, sent_s, math.inf, None), False
     if status not in (ADMITTED, REFUSED, UNDECIDED):
-        raise RuntimeError(f"GET {PATH} was answered {status}, which says neither yes nor no nor later")
+        raise RuntimeError(f"GET {PATH} returned {status}; expected {ADMITTED}, {REFUSED} or {UNDECIDED}")
     reusable = headers.get("connection") != "close"
     return Seen(key, sent_s, time.monotonic(), status, headers.get("retry-after")), reusable
 

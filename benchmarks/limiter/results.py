@@ -1,4 +1,4 @@
-"""What a benchmark found: a table, the promises it bears on, the same as JSON."""
+"""Benchmark results: tables, promises with their bounds, and the same as JSON."""
 
 import json
 import math
@@ -11,14 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-WIDTH = 150  # where the output is no terminal
+WIDTH = 150  # if the output is not a terminal
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
     """A bound on a figure."""
 
-    says: str
+    text: str
     value: float
     at_least: float = -math.inf
     at_most: float = math.inf
@@ -30,13 +30,13 @@ class Promise:
 
     @property
     def bound(self) -> str:
-        """The bound in words."""
+        """The bound as text."""
         return f"at most {self.at_most:g}" if self.at_least == -math.inf else f"at least {self.at_least:g}"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table, and what it proves."""
+    """One table and its promises."""
 
     title: str
     columns: Sequence[str]
@@ -45,12 +45,12 @@ class Section:
 
 
 def finish(sections: Sequence[Section], path: Path | None) -> None:
-    """Print the tables and promises, write them as JSON to `path`, and exit: 0 when all is kept, else 1."""
+    """Print the tables and promises, write them as JSON to `path`, and exit: 0 when all are kept, else 1."""
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     for section in sections:
         console.print(_table(section.title, section.columns, section.rows))
     promises = [promise for section in sections for promise in section.promises]
-    rows = [(one.says, f"{one.value:.3g}", one.bound, "kept" if one.kept else "BROKEN") for one in promises]
+    rows = [(one.text, f"{one.value:.3g}", one.bound, "kept" if one.kept else "BROKEN") for one in promises]
     console.print(_table("promises", ("promise", "measured", "bound", ""), rows))
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def _cell(value: Any) -> str:
 
 def _json(section: Section) -> dict[str, Any]:
     promises = [
-        {"promise": one.says, "value": one.value, "bound": one.bound, "kept": one.kept} for one in section.promises
+        {"promise": one.text, "value": one.value, "bound": one.bound, "kept": one.kept} for one in section.promises
     ]
     rows = [dict(zip(section.columns, row, strict=True)) for row in section.rows]
     return {"title": section.title, "rows": rows, "promises": promises}

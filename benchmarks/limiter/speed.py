@@ -1,7 +1,7 @@
 """`python -m benchmarks.limiter.speed`: decisions per second, as ratios to the same stack without the limiter.
 
-All variants take turns in every round, so that what else the machine does meets all of them; a ratio is taken within
-its round, and the median of the rounds is told.
+All variants alternate in every round, so that other load on the machine affects all of them. Ratios are computed within
+a round; the result is the median of the rounds.
 """
 
 import statistics
@@ -29,12 +29,12 @@ FOUR = (
     {"scope": "user", "limit_type": "requests_per_hour"},
     {"scope": "global", "limit_type": "requests_per_second"},
 )
-"""As the default rules are, with limits that are never reached."""
+"""The default rules, with limits that are never reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """How a server is set up: on a database of its own."""
+    """The setup of a server, with its own database."""
 
     name: str
     command: tuple[str, ...] = APP
@@ -53,7 +53,7 @@ SERVERS = (
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is asked of which server."""
+    """One kind of load on one server."""
 
     name: str
     server: str
@@ -74,7 +74,7 @@ Rounds = Sequence[Mapping[Variant, Offered]]
 
 
 def measure(rounds: int, seconds: float, connections: int) -> Section:
-    """Let the variants take turns."""
+    """Measure all variants in every round."""
     with stack() as up:
         load = generator.compiled(up.folder)
         fsync = fsync_ms(up.folder)
@@ -98,7 +98,7 @@ def measure(rounds: int, seconds: float, connections: int) -> Section:
 
 
 def section(title: str, found: Rounds) -> Section:
-    """Return the table and promises of what was measured. Pure."""
+    """Return the table and the promises of the results. Pure."""
     columns = ("variant", "per s", "lowest", "highest", "x empty", "p50 ms", "p99 ms", "generator's core")
     promises = (
         Promise("of the empty endpoint's rate (aim 0.6)", ratio(found, PRODUCT, EMPTY), at_least=0.45),
@@ -134,16 +134,16 @@ def _row(found: Rounds, variant: Variant) -> tuple[str | int | float, ...]:
 
 
 def _serve(up: Stack, served: Served, load: Generator) -> Process:
-    """Start a server, make its rules, and let every key be asked for once: all later requests find their counts."""
+    """Start a server, create its rules, and send one request per key, so that later requests find their counts."""
     dsn = up.database(served.name, synchronous_commit=served.synchronous_commit)
     with psycopg.connect(dsn) as connection:
         connection.execute(ONE_CALL_SQL.read_bytes())
     server = up.server(dsn, served.command)
     for rule in served.rules:
         contract.create_rule(server.port, limit_value=NEVER, **rule)
-    asked = 0
-    while asked < MANY:
-        asked += load.offer(server.port, "/api/empty", keys=MANY, first=asked, warm_s=0, seconds=1).requests
+    sent = 0
+    while sent < MANY:
+        sent += load.offer(server.port, "/api/empty", keys=MANY, first=sent, warm_s=0, seconds=1).requests
     return server
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a PostgreSQL of the benchmark's own, durable as it comes, and server processes on it."""
+"""The system under test: a PostgreSQL for the benchmark, with default durability, and server processes on it."""
 
 import os
 import signal
@@ -36,14 +36,14 @@ class Process:
     log: Path
 
     def kill(self) -> None:
-        """End it as the kernel would: SIGKILL, nothing is finished."""
+        """Kill it with SIGKILL, so that it finishes nothing."""
         self.process.kill()
         self.process.wait()
 
 
 @dataclass
 class Stack:
-    """The PostgreSQL, and what was started on it."""
+    """The PostgreSQL and the servers started on it."""
 
     folder: Path
     cluster: Cluster
@@ -51,7 +51,7 @@ class Stack:
     servers: list[Process] = field(default_factory=list)
 
     def database(self, name: str, *, synchronous_commit: bool = True) -> str:
-        """Make a database with the product's schema and no rule in force; return its connection string."""
+        """Create a database with the product's schema and no rule in force; return its connection string."""
         dsn = self.cluster.dsn(name)
         database_connection.ensure_exists(dsn)
         runner.up(dsn, ROOT / "migrations")
@@ -62,14 +62,14 @@ class Stack:
     def server(
         self, dsn: str, command: tuple[str, ...] = PRODUCT, variables: Mapping[str, str] = MappingProxyType({})
     ) -> Process:
-        """Start a server on a free port and return when it is ready; it is ended with the stack."""
+        """Start a server on a free port and return when it is ready; it is stopped with the stack."""
         port = _free_port()
         log = self.folder / f"server-{len(self.servers)}.log"
         environment = {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": dsn,
             "PORT": str(port),
-            "TRUSTED_PROXIES": "127.0.0.1",  # so that X-User-ID is believed
+            "TRUSTED_PROXIES": "127.0.0.1",  # so that X-User-ID is accepted
             **variables,
         }
         with log.open("wb") as file:
@@ -81,7 +81,7 @@ class Stack:
         return server
 
     def memory_bytes(self, server: Process) -> int:
-        """Return what a server and all of PostgreSQL take: shared pages are divided among those who share them."""
+        """Return the memory of a server and all of PostgreSQL; shared pages are divided among their processes."""
         postmaster = int((self.cluster.folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
         trees = [psutil.Process(pid) for pid in (server.process.pid, postmaster)]
         processes = [process for tree in trees for process in (tree, *tree.children(recursive=True))]
@@ -90,7 +90,7 @@ class Stack:
 
 @contextmanager
 def stack() -> Iterator[Stack]:
-    """Bring up a PostgreSQL on the disk that the project is on; all is ended and removed at the end."""
+    """Start a PostgreSQL on the project's disk; stop and remove everything at the end."""
     work = ROOT / "build"
     work.mkdir(exist_ok=True)
     with ExitStack() as cleanup:
@@ -102,7 +102,7 @@ def stack() -> Iterator[Stack]:
 
 
 def fsync_ms(folder: Path) -> float:
-    """Return what an fsync of one page costs here, the median of 50: durable figures are only as true as it is."""
+    """Return the median time of 50 fsyncs of one page; durable figures depend on it."""
     times = []
     with tempfile.TemporaryFile(dir=folder) as file:
         for _ in range(50):
@@ -129,7 +129,7 @@ def _await_ready(server: Process) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.05)
-    raise SystemExit(f"the server did not become ready; its log says:\n{server.log.read_text()}")
+    raise SystemExit(f"the server did not become ready; its log:\n{server.log.read_text()}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -141,5 +141,5 @@ def _pss_bytes(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
-        return 0  # a backend that ended meanwhile
+        return 0  # a backend that has exited
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

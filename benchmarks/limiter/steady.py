@@ -1,6 +1,6 @@
-"""`python -m benchmarks.limiter.steady`: latency at everyday rates, and the memory that it takes in the end.
+"""`python -m benchmarks.limiter.steady`: latency at moderate rates, and the final memory use.
 
-Open loop: a request leaves when it is due, whatever the server does, and its latency counts from then.
+Open loop: a request is sent when it is due, whatever the server does, and its latency counts from then.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ RATES_PER_S = (100, 500)
 
 
 def measure(minutes: float) -> Section:
-    """Offer each rate for its share of the time."""
+    """Run each rate for its share of the time."""
     seconds = minutes * 60 / len(RATES_PER_S)
     with stack() as up:
         load = generator.compiled(up.folder)

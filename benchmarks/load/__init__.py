@@ -1,1 +1,1 @@
-"""Is the load generator itself right: fidelity against an analytic truth, timing, and what it costs."""
+"""Measures the load generator itself: fidelity against an analytic truth, timing, and cost."""

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.load`: what the load generator promises, measured on this machine, beside its peers.
+"""`python -m benchmarks.load`: measures the promises of the load generator on this machine, beside its peers.
 
-Exit code 0: all is kept. `--quick` takes one round of short windows: to see that everything runs, not how well. Nothing
+Exit code 0: all are kept. `--quick` runs one round of short windows, as a smoke test without reliable figures. Nothing
 else should run on the machine. Peers (wrk, wrk2, k6) take part where they are installed.
 """
 
@@ -77,8 +77,8 @@ def _timing(rounds: int, seconds: int) -> tuple[list[str], list[str]]:
 
 
 def _decisions(rounds: int, seconds: int) -> tuple[list[str], list[str]]:
-    """A fixed delay of 95 ms keeps a p99 of 100 ms, one of 105 ms does not: every single time."""
-    lines, missed = ["| delay (ms) | engine | as it should be |", "|---|---|---|"], []
+    """Check that a fixed delay of 95 ms passes a p99 of 100 ms, and one of 105 ms fails it, every time."""
+    lines, missed = ["| delay (ms) | engine | correct |", "|---|---|---|"], []
     for delay_ms, code in ((95, 0), (105, 1)):
         with target("delay", f"{delay_ms / 1000:g}") as url:
             for engine in ("locust", "precise"):
@@ -106,7 +106,7 @@ def _capacity(rounds: int, seconds: int) -> tuple[list[str], list[str]]:
 
 
 def _best(ladder: list[list[Run]], allowed_ms: float) -> list[Run]:
-    """Return the runs at the rate at which a core's second is worth most, of those sent on time if there are any."""
+    """Return the runs at the rate with the most requests per CPU second, of those sent on time if there are any."""
     on_time = [runs for runs in ladder if sorted(run.lateness_ms[99.0] for run in runs)[len(runs) // 2] <= allowed_ms]
     return max(on_time or ladder[:1], key=lambda runs: sorted(run.per_cpu_s for run in runs)[len(runs) // 2])
 
@@ -115,7 +115,7 @@ _SECTIONS = {"Fidelity": _fidelity, "Decisions": _decisions, "Timing": _timing, 
 
 
 def _rounds(jobs: dict[K, tuple[Generator, str, float]], rounds: int, seconds: int) -> dict[K, list[Run]]:
-    """Let every generator run once a round, so that a busy minute of the machine meets all of them."""
+    """Run every generator once per round, so that other load on the machine affects all of them."""
     runs: dict[K, list[Run]] = {name: [] for name in jobs}
     for number in range(rounds):
         for name, (run, url, rate_per_s) in jobs.items():

@@ -1,4 +1,4 @@
-"""One run of each generator on a target; what it says of the latencies, and what it cost."""
+"""Runs each generator on a target; returns its latencies and its cost."""
 
 import json
 import os
@@ -22,26 +22,26 @@ _GAP_S = 90
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one generator said of one run."""
+    """The result of one run of a generator."""
 
     percentiles_ms: dict[float, float | None]
     requests: int
-    cpu_s: float  # of all its processes, while it sent
+    cpu_s: float  # of all its processes, while sending
     wall_s: float
-    lateness_ms: dict[float, float]  # send errors; empty where a generator does not tell them
+    lateness_ms: dict[float, float]  # send errors; empty if the generator does not report them
 
     @property
     def per_cpu_s(self) -> float:
-        """Requests per second of one core's time."""
+        """Requests per CPU second."""
         return self.requests / self.cpu_s if self.cpu_s else 0.0
 
 
 Generator = Callable[[str, float, int], Run]
-"""(address, requests per second, seconds) -> what was seen."""
+"""(URL, requests per second, seconds) -> result."""
 
 
 def ours(engine: str, workers: int = 1) -> Generator:
-    """Return one of our engines, in one process or several."""
+    """Return one of the project's engines, in one process or several."""
 
     def run(url: str, rate_per_s: float, window_s: int) -> Run:
         split = ("--processes", str(workers)) if workers > 1 else ()
@@ -55,7 +55,7 @@ def ours(engine: str, workers: int = 1) -> Generator:
         if "broken" in result:
             raise RuntimeError(f"{engine}: {result['broken']}")
         latency, lateness = Histogram.decode(result["latency"]), Histogram.decode(result["lateness"])
-        cpu_s = sum(row["cpu"] for row in rows) * workers  # a row holds the busiest worker's share of about 1 s
+        cpu_s = sum(row["cpu"] for row in rows) * workers  # a row has the busiest worker's share of about 1 s
         return Run(_percentiles(latency), result["done"], cpu_s, window_s, _lateness(lateness))
 
     return run
@@ -70,29 +70,29 @@ def stock(client: str, users: int) -> Generator:
             _STOCK, "--host", url, "-u", str(users), "-r", str(users), "-t", f"{window_s}s", seconds=window_s,
             **variables,
         )  # fmt: skip
-        said = json.loads(re.search(r"^BENCH (.*)$", done, re.MULTILINE)[1])  # type: ignore[index] # else it failed
-        seen = {float(name): value for name, value in said["percentiles_ms"].items()}
-        return Run(seen, said["requests"], said["cpu_s"], said["wall_s"], {})
+        output = json.loads(re.search(r"^BENCH (.*)$", done, re.MULTILINE)[1])  # type: ignore[index] # else it failed
+        percentiles = {float(name): value for name, value in output["percentiles_ms"].items()}
+        return Run(percentiles, output["requests"], output["cpu_s"], output["wall_s"], {})
 
     return run
 
 
 def wrk(program: str = "wrk", connections: int = 10) -> Generator:
-    """Return wrk, which knows no rate, or wrk2, which does."""
+    """Return wrk, which has no rate, or wrk2, which has one."""
 
     def run(url: str, rate_per_s: float, window_s: int) -> Run:
         rate = (f"-R{rate_per_s:g}",) if program == "wrk2" else ()
-        said, cpu_s = _run(program, "-t1", f"-c{connections}", f"-d{window_s}s", "--latency", *rate, f"{url}/health")
-        told = re.findall(r"([\d.]+)%\s+([\d.]+)(us|ms|s|m)", said)
-        found = {float(percentile): float(value) * _UNITS_MS[unit] for percentile, value, unit in told}
-        requests = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index] # else it failed
+        output, cpu_s = _run(program, "-t1", f"-c{connections}", f"-d{window_s}s", "--latency", *rate, f"{url}/health")
+        found_percentiles = re.findall(r"([\d.]+)%\s+([\d.]+)(us|ms|s|m)", output)
+        found = {float(percentile): float(value) * _UNITS_MS[unit] for percentile, value, unit in found_percentiles}
+        requests = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index] # else it failed
         return Run({p: found.get(p) for p in PERCENTILES}, requests, cpu_s, window_s, {})
 
     return run
 
 
 def k6() -> Generator:
-    """Return k6 with arrivals at a constant rate and as many virtual users as the longest stall needs."""
+    """Return k6 with a constant arrival rate and as many virtual users as the longest stall needs."""
 
     def run(url: str, rate_per_s: float, window_s: int) -> Run:
         users = max(50, int(rate_per_s * 4)) if rate_per_s < 1000 else 200
@@ -116,7 +116,7 @@ def k6() -> Generator:
 
 
 def decide(url: str, engine: str, seconds: int) -> int:
-    """Return the exit code of a load that asks for a p99 of 100 ms at 100 requests a second."""
+    """Return the exit code of a load with a p99 threshold of 100 ms at 100 requests a second."""
     with tempfile.TemporaryDirectory() as folder:
         argv = _argv(
             ROOT / "locustfiles" / "smoke.py", "--host", url, "--rate", "100", "-t", f"{seconds}s", "--engine", engine,
@@ -126,7 +126,7 @@ def decide(url: str, engine: str, seconds: int) -> int:
 
 
 def installed(program: str) -> bool:
-    """Whether a peer is there."""
+    """Whether a peer is installed."""
     return shutil.which(program) is not None
 
 
@@ -147,7 +147,7 @@ def _argv(file: Path, *options: str) -> list[str]:
 
 
 def _run(*argv: str) -> tuple[str, float]:
-    """Run a program; return what it says and the seconds of processor time that it took."""
+    """Run a program; return its output and its CPU seconds."""
     before = os.times()
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     after = os.times()

@@ -1,8 +1,8 @@
-/* A server whose latency is known: server PORT fast | stall SECONDS | delay SECONDS.
+/* A server with a known latency: server PORT fast | stall SECONDS | delay SECONDS.
  *
  * One thread, epoll, HTTP/1.1 with keep-alive, requests without a body. `stall` answers nothing in the first SECONDS of
  * every ten, counted from a whole multiple of ten of the wall clock, and then everything that waits at once. `delay`
- * answers every request exactly SECONDS after it came. Both use an absolute timer, so their own error is a wake-up.
+ * answers every request exactly SECONDS after its arrival. Both use an absolute timer, so their error is a wake-up.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -44,7 +44,7 @@ static void answer(int fd) {
         perror("send");
 }
 
-/* How many requests end in these bytes: each ends with an empty line. */
+/* The number of requests that end in these bytes: each ends with an empty line. */
 static int requests(const char *data, ssize_t length) {
     int count = 0;
     for (const char *at = data; (at = memmem(at, data + length - at, "\r\n\r\n", 4)); at += 4) count++;

@@ -1,4 +1,4 @@
-"""What was measured, as tables. Every figure is the median of the rounds."""
+"""The results as tables. Every figure is the median of the rounds."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -8,7 +8,7 @@ from benchmarks.load.truth import PERCENTILES, allowed_ms, percentile_ms
 
 
 def fidelity(stall_s: float, rate_per_s: float, rows: Mapping[str, Sequence[Run]]) -> tuple[list[str], list[str]]:
-    """Return the table of one stall, and what of ours is outside of what is allowed."""
+    """Return the table of one stall length, and the project's figures outside the tolerance."""
     truths = [percentile_ms(stall_s, percentile) for percentile in PERCENTILES]
     lines = [
         f"**Stalls of {stall_s:g} s in every 10 s at {rate_per_s:g} requests/s** (ms; in brackets the error)",
@@ -31,7 +31,7 @@ def fidelity(stall_s: float, rate_per_s: float, rows: Mapping[str, Sequence[Run]
 
 
 def timing(rows: Mapping[tuple[str, float], Sequence[Run]]) -> tuple[list[str], list[str]]:
-    """Return the table of send errors, and what is above 0.5 ms."""
+    """Return the table of send errors, and those above 0.5 ms."""
     lines = ["| engine | requests/s | p50 | p99 | p99.9 | worst |", "|---|---|---|---|---|---|"]
     missed = []
     for (name, rate_per_s), runs in rows.items():
@@ -45,7 +45,7 @@ def timing(rows: Mapping[tuple[str, float], Sequence[Run]]) -> tuple[list[str], 
 def capacity(
     rows: Mapping[str, Sequence[Run]], promises: Mapping[str, tuple[float, float]]
 ) -> tuple[list[str], list[str]]:
-    """Return what a core's second is good for. `promises`: name -> (times HttpUser, p99 of the send error in ms)."""
+    """Return the requests per CPU second. `promises`: name -> (times HttpUser, p99 of the send error in ms)."""
     base = median(run.per_cpu_s for run in rows["HttpUser"])
     lines = [
         "| generator | requests/s | requests per CPU-second | × HttpUser | send error p99 (ms) |",
@@ -55,8 +55,8 @@ def capacity(
     for name, runs in rows.items():
         worth, rate = median(run.per_cpu_s for run in runs), median(run.requests / run.wall_s for run in runs)
         error = _median([run.lateness_ms.get(99.0) for run in runs])
-        told = "not told" if error is None else f"{error:.3f}"
-        lines.append(f"| {name} | {rate:.0f} | {worth:.0f} | {worth / base:.1f} | {told} |")
+        shown = "not reported" if error is None else f"{error:.3f}"
+        lines.append(f"| {name} | {rate:.0f} | {worth:.0f} | {worth / base:.1f} | {shown} |")
         times, allowed = promises.get(name, (0.0, float("inf")))
         if worth < times * base:
             missed.append(f"capacity, {name}: {worth / base:.1f} times HttpUser, not {times:g}")

@@ -1,4 +1,4 @@
-"""The server of the benchmark: C, compiled here, so that nothing it does takes time that counts."""
+"""The server of the benchmark: compiled from C, so that its own time is negligible."""
 
 import socket
 import subprocess

@@ -1,6 +1,6 @@
-"""What a server that stalls at the beginning of every ten seconds must show. Pure.
+"""The exact latencies of a server that stalls at the beginning of every ten seconds. Pure.
 
-A request due x seconds into a stall of S seconds waits S - x; all others take no time that counts. Of requests that are
+A request due x seconds into a stall of S seconds waits S - x; all others take negligible time. Of requests that are
 spread evenly, the share (S - w) / 10 waits longer than w: so the p-th percentile is S - 10 (1 - p / 100), at least 0.
 """
 
@@ -14,5 +14,5 @@ def percentile_ms(stall_s: float, percentile: float) -> float:
 
 
 def allowed_ms(truth_ms: float, rate_per_s: float) -> float:
-    """Return how far a measurement may lie from the truth: 2 %, or one arrival interval and 1 ms."""
+    """Return the tolerance of a measurement: 2 %, or one arrival interval and 1 ms."""
     return max(0.02 * truth_ms, 1000 / rate_per_s + 1)

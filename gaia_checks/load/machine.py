@@ -23,8 +23,8 @@ _POSTGRES = "postgres"  # the target's database, where it is on this machine
 
 _WHO = {
     SERVER: "the server's processes and PostgreSQL",
-    GENERATOR: "the load generator: locust and what started it",
-    GATE: "what the gate runs beside the load: pytest, recorders, observer, browser, copies",
+    GENERATOR: "the load generator: locust and its parent process",
+    GATE: "the gate's processes beside the load: pytest, recorders, observer, browser, rehearsal copies",
     OTHERS: "processes that are neither the target's nor the gate's",
 }
 
@@ -57,10 +57,10 @@ class Machine:
             return
         self._sampled_s = now_s
         if self._last is None or len(self.shares) % _FAMILY_EVERY == 0:
-            ours = _family(self.gate, self.generator, self.target.pid if self.target else None)
+            consumers = _family(self.gate, self.generator, self.target.pid if self.target else None)
         else:
-            ours = self._last.ours
-        sample = _Sample(now_s, _busy_s(), ours, _cpu_s(ours))
+            consumers = self._last.consumers
+        sample = _Sample(now_s, _busy_s(), consumers, _cpu_s(consumers))
         if self._last is not None:
             taken, cores = taken_between(self._last, sample), psutil.cpu_count() or 1
             self.taken.append(taken)
@@ -90,7 +90,7 @@ class Machine:
 class _Sample:
     now_s: float
     busy_s: float  # of all cores, since the machine started
-    ours: dict[int, str]  # pid -> consumer
+    consumers: dict[int, str]  # pid -> consumer
     cpu_s: Mapping[int, float]  # pid -> CPU seconds used
 
 
@@ -98,7 +98,7 @@ def taken_between(before: _Sample, after: _Sample) -> Taken:
     """Return the CPU use of every consumer between two samples. Pure."""
     cpu_s = dict.fromkeys(_WHO, 0.0)
     for pid, used_s in after.cpu_s.items():
-        cpu_s[after.ours[pid]] += used_s - before.cpu_s.get(pid, 0.0)
+        cpu_s[after.consumers[pid]] += used_s - before.cpu_s.get(pid, 0.0)
     cpu_s[OTHERS] = max(0.0, after.busy_s - before.busy_s - sum(cpu_s.values()))
     return Taken(before.now_s, after.now_s - before.now_s, cpu_s)
 

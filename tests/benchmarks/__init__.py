@@ -1,1 +1,1 @@
-"""Tests of the benchmarks' judgement: what they say of figures, not the figures."""
+"""Tests of the benchmarks' evaluation of figures, not of the figures."""

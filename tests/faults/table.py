@@ -218,7 +218,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault(
             "one answer in a thousand is no JSON",
             wrong(Answered(request=rf"/config{_LOAD}", every=210, status=200, body="<p>")),
-            "/config: the body is no JSON",
+            "/config: the body is not JSON",
             BUSY,
         ),
     ),

@@ -1,1 +1,1 @@
-"""Tests of the load: pure parts by tables, the engine against servers that misbehave on cue."""
+"""Tests of the load: pure parts by tables, the engines against servers that inject faults."""

@@ -1,4 +1,4 @@
-"""The real server, as the looks have it."""
+"""Fixtures: the real server, shared with the probes' tests."""
 
 from tests.probes.conftest import release, server
 

@@ -1,4 +1,4 @@
-"""The processes that the tests of the load start: servers that misbehave on cue, and locust as a user starts it."""
+"""Processes for the tests of the load: servers that inject faults, and locust as a user starts it."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from gaia_checks.load.results.result_files import RESULT
 
 
 @contextmanager
-def server(**orders: Any) -> Iterator[str]:
-    """Start a server that misbehaves as ordered; yield where it answers."""
+def server(**faults: Any) -> Iterator[str]:
+    """Start a server with injected faults; yield its URL."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(orders)], cwd=ROOT)
-    url = f"{'https' if 'tls' in orders else 'http'}://127.0.0.1:{port}"
+    process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(faults)], cwd=ROOT)
+    url = f"{'https' if 'tls' in faults else 'http'}://127.0.0.1:{port}"
     try:
         wait_for(lambda: answers(f"{url}/ready"))
         yield url
@@ -34,7 +34,7 @@ def server(**orders: Any) -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Whether something answers there."""
+    """Whether a server answers at a URL."""
     try:
         return httpx.get(url, trust_env=False, verify=False).is_success  # noqa: S501 - only whether it is there
     except httpx.TransportError:
@@ -42,21 +42,21 @@ def answers(url: str) -> bool:
 
 
 def requests(url: str) -> dict[str, int]:
-    """Return how many requests of each method a server saw."""
+    """Return the number of requests per method that a server received."""
     counts: dict[str, int] = httpx.get(f"{url}/ready", trust_env=False).json()
     return counts
 
 
-def wait_for(holds: Callable[[], object], within_s: float = 30) -> None:
-    """Wait until something holds."""
+def wait_for(condition: Callable[[], object], within_s: float = 30) -> None:
+    """Wait until a condition holds."""
     deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.05)
 
 
 def running(process: psutil.Process) -> bool:
-    """Whether a process does something still."""
+    """Whether a process is still running."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -64,13 +64,13 @@ def running(process: psutil.Process) -> bool:
 
 
 def command(file: str | Path, url: str, *options: str, headless: bool = True) -> list[str]:
-    """Return locust's command line for one of our locustfiles, or another file."""
+    """Return locust's command line for one of the project's locustfiles, or another file."""
     where = ROOT / "locustfiles" / file  # an absolute path stays what it is
     return [sys.executable, "-m", "locust", "-f", str(where), "--host", url, *options, *["--headless"] * headless]
 
 
 def locust(file: str | Path, url: str, *options: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run locust to its end."""
+    """Run locust until it exits."""
     return subprocess.run(
         command(file, url, *options), cwd=cwd, env={**os.environ, **variables}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=90, check=False,
@@ -81,10 +81,14 @@ def locust(file: str | Path, url: str, *options: str, cwd: Path, **variables: st
 def starting(
     file: str | Path, url: str, *options: str, cwd: Path, headless: bool = True
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start locust; it is gone afterwards, and so are its children. What it said is in `locust.err`."""
-    with (cwd / "locust.err").open("wb") as said:
+    """Start locust with its output in `locust.err`; kill it and its children afterwards."""
+    with (cwd / "locust.err").open("wb") as output:
         process = subprocess.Popen(
-            command(file, url, *options, headless=headless), cwd=cwd, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            command(file, url, *options, headless=headless),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
     try:
         yield process
@@ -96,12 +100,12 @@ def starting(
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """Return what a load wrote at its end."""
+    """Return the result of a load."""
     read: dict[str, Any] = json.loads((folder / RESULT).read_text())
     return read
 
 
-def believed(folder: Path) -> bool:
-    """Whether the generator could send as it should: on a busy machine it says that it could not, and exits with 8."""
+def reliable(folder: Path) -> bool:
+    """Whether the generator was reliable: on a busy machine it may not be, and the load exits with 8."""
     code, _ = thresholds.judge(result(folder), thresholds.Limits())
     return code == 0

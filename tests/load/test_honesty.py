@@ -1,4 +1,4 @@
-"""A load that could not be sent as it should have been never passes."""
+"""Tests that a load with an unreliable generator never passes."""
 
 import os
 import signal
@@ -20,20 +20,20 @@ EASY = ("--success", "1%", "--p99", "59s", "--folder", ".")
 
 
 def sender(process: "subprocess.Popen[bytes]") -> psutil.Process:
-    """Return the process that sends: locust, or the precise engine that it has started."""
+    """Return the sending process: locust, or the precise engine that it started."""
     own = psutil.Process(process.pid)
     return next((child for child in own.children() if "gaia_checks.load.engines.uvloop_engine" in child.cmdline()), own)
 
 
 def seconds(folder: Path) -> int:
-    """Return how many seconds were told so far."""
+    """Return the number of seconds written so far."""
     path = folder / result_files.TIMELINE
     return len(list(jsonl.read(path))) if path.exists() else 0
 
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])
-def test_a_generator_that_stood_still_is_seen(engine: str, tmp_path: Path) -> None:
-    """Stopped for two seconds, it sends what was due late: all of it, but nobody may believe the latencies."""
+def test_a_stopped_generator_is_detected(engine: str, tmp_path: Path) -> None:
+    """A generator stopped for two seconds sends every overdue request, but its latencies are unreliable."""
     with server() as url:
         load = starting("smoke.py", url, "-t", "6s", "--rate", "100", "--engine", engine, *EASY, cwd=tmp_path)
         with load as process:
@@ -44,10 +44,10 @@ def test_a_generator_that_stood_still_is_seen(engine: str, tmp_path: Path) -> No
             _pass(2.0)
             stopped.send_signal(signal.SIGCONT)
             assert process.wait(60) == 8
-    seen = result(tmp_path)
+    observed = result(tmp_path)
     assert before < 5
-    assert (seen["intended"], seen["done"], seen["unsent"]) == (600, 600, 0)
-    assert seen["lateness_max_ms"] > 1000
+    assert (observed["intended"], observed["done"], observed["unsent"]) == (600, 600, 0)
+    assert observed["lateness_max_ms"] > 1000
     assert "the generator is unreliable: load.send_lateness" in (tmp_path / "locust.err").read_text()
 
 
@@ -65,8 +65,8 @@ def busy(core: int, processes: int) -> Iterator[None]:
             process.wait()
 
 
-def test_a_starved_generator_is_seen(tmp_path: Path) -> None:
-    """One with the lowest priority on a core that others keep busy cannot send on time, and says so."""
+def test_a_starved_generator_is_detected(tmp_path: Path) -> None:
+    """A generator with the lowest priority on a busy core cannot send on time, and reports it."""
     core = psutil.Process().cpu_affinity()[0]
     with server() as url, starting("smoke.py", url, "-t", "6s", "--rate", "200", *EASY, cwd=tmp_path) as process:
         wait_for(lambda: seconds(tmp_path) >= 1)
@@ -76,31 +76,31 @@ def test_a_starved_generator_is_seen(tmp_path: Path) -> None:
         with busy(core, 4):
             _pass(4.0)
         assert process.wait(60) == 8
-    seen = result(tmp_path)
-    assert (seen["intended"], seen["done"]) == (1200, 1200)
+    observed = result(tmp_path)
+    assert (observed["intended"], observed["done"]) == (1200, 1200)
     assert "the generator is unreliable: load." in (tmp_path / "locust.err").read_text()
 
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])
 def test_a_target_that_refuses_fails(engine: str, tmp_path: Path) -> None:
-    """Nobody listening is the server's failure: every request is sent and counted as failed."""
+    """A refused connection is a failure of the server: every request counts as sent and failed."""
     url = f"http://127.0.0.1:{free_port()}"
     done = locust("smoke.py", url, "-t", "1s", "--rate", "50", "--engine", engine, *EASY, cwd=tmp_path)
-    seen = result(tmp_path)
-    assert (seen["sent"], seen["failed"], seen["served"], seen["generator_errors"]) == (50, 50, 0, 0)
+    observed = result(tmp_path)
+    assert (observed["sent"], observed["failed"], observed["served"], observed["generator_errors"]) == (50, 50, 0, 0)
     assert done.returncode in (1, 8)
-    assert "GET /health: the connection failed: " in seen["notes"][0]
+    assert "GET /health: the connection failed: " in observed["notes"][0]
 
 
 def test_a_name_that_is_unknown_is_inconclusive(tmp_path: Path) -> None:
-    """Nothing was sent, so nothing is known."""
+    """Nothing was sent, so the load is inconclusive."""
     done = locust("smoke.py", "http://no-such-host.invalid", "-t", "1s", *EASY, cwd=tmp_path)
     assert done.returncode == 8
     assert "broken" in result(tmp_path)
 
 
-def test_a_load_that_nobody_could_be_told_of_meanwhile_is_not_believed(tmp_path: Path) -> None:
-    """The generator was not watched second by second, also when there is room for the rest again."""
+def test_a_load_with_unwritten_seconds_is_inconclusive(tmp_path: Path) -> None:
+    """A load with unwritten seconds is inconclusive, even if later seconds can be written."""
     kept, away = (tmp_path / result_files.TIMELINE).parent, tmp_path / "away"
     with server() as url, starting("smoke.py", url, "-t", "6s", "--rate", "20", *EASY, cwd=tmp_path) as process:
         wait_for(lambda: seconds(tmp_path) >= 1)
@@ -114,6 +114,6 @@ def test_a_load_that_nobody_could_be_told_of_meanwhile_is_not_believed(tmp_path:
 
 
 def _pass(seconds_: float) -> None:
-    """Let time go by: it is what the test is about, not what it waits for."""
+    """Let time pass: the duration is the subject of the test, not a synchronisation."""
     subprocess.run(["sleep", str(seconds_)], check=True)
     os.sched_yield()

@@ -1,4 +1,4 @@
-"""The locustfiles run headless by themselves, as any CI would run them, and stay a locust that its users know."""
+"""Tests of the locustfiles, run headless as in a CI, and of locust's own features."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.load.plan.request_mix import spread
-from tests.load.processes import believed, locust, result, server, starting, wait_for
+from tests.load.processes import locust, reliable, result, server, starting, wait_for
 
 TASKS = """
 from locust import task
@@ -44,7 +44,7 @@ class Two(OpenLoopUser): ...
 
 
 def test_smoke_runs_by_hand(tmp_path: Path) -> None:
-    """Locust's own table has our requests, and nothing is written."""
+    """Locust's own table contains the requests, and no file is written."""
     with server() as url:
         done = locust("smoke.py", url, "-t", "1s", "--rate", "20", "--arrivals", "poisson", cwd=tmp_path)
     assert done.returncode in (0, 8), done.stderr
@@ -65,8 +65,8 @@ def test_smoke_runs_by_hand(tmp_path: Path) -> None:
         (("-t", "1s", "--p98", "1s"), "unrecognized arguments: --p98"),
     ],
 )
-def test_a_missing_or_wrong_option_is_said(options: tuple[str, ...], text: str, tmp_path: Path) -> None:
-    """It says what to write and does not run, also where the option is locust's own."""
+def test_a_missing_or_invalid_option_is_reported(options: tuple[str, ...], text: str, tmp_path: Path) -> None:
+    """The load names the correct form and does not run, also for locust's own options."""
     done = locust("smoke.py", "http://127.0.0.1:9", *options, cwd=tmp_path)
     assert done.returncode == 4
     assert text in done.stderr
@@ -74,45 +74,50 @@ def test_a_missing_or_wrong_option_is_said(options: tuple[str, ...], text: str, 
 
 @pytest.mark.parametrize(("engine", "status", "code"), [("locust", 200, 0), ("precise", 200, 0), ("precise", 500, 1)])
 def test_thresholds_set_the_exit_code(engine: str, status: int, code: int, tmp_path: Path) -> None:
-    """0 when the server surely keeps them, 1 when it surely does not; both engines count the same."""
+    """The exit code is 0 when the thresholds are proven, 1 when disproven, for both engines."""
     limits = ("--p99", "20s", "--success", "90%")
     with server(status=status) as url:
         done = locust("smoke.py", url, "-t", "2s", "--rate", "200", "--engine", engine, *limits, "--folder", ".",
                       cwd=tmp_path)  # fmt: skip
-    seen = result(tmp_path)
-    assert (seen["intended"], seen["sent"], seen["done"], seen["failed"]) == (400, 400, 400, 400 * (status == 500))
-    assert done.returncode == (code if believed(tmp_path) else 8), done.stderr
+    observed = result(tmp_path)
+    assert (observed["intended"], observed["sent"], observed["done"], observed["failed"]) == (
+        400,
+        400,
+        400,
+        400 * (status == 500),
+    )
+    assert done.returncode == (code if reliable(tmp_path) else 8), done.stderr
     assert "GET      /health" in done.stdout + done.stderr
 
 
 def test_own_tasks_are_done_once_per_arrival(tmp_path: Path) -> None:
-    """Each counts as a request; what a task asserts is the server's failure."""
+    """Each task counts as a request; a failed assertion is a failure of the server."""
     (tmp_path / "tasks.py").write_text(TASKS)
     with server() as url:
         done = locust(tmp_path / "tasks.py", url, "-t", "2s", "--rate", "20", "--folder", ".", cwd=tmp_path)
-    seen = result(tmp_path)
+    observed = result(tmp_path)
     assert done.returncode in (1, 8)  # locust's own for failures, as no threshold was given
     complaints = sum(spread(index, 4) == 3 for index in range(40))
-    assert (seen["done"], seen["failed"], seen["generator_errors"]) == (40, complaints, 0)
-    assert {name: route["done"] for name, route in seen["routes"].items()} == {
+    assert (observed["done"], observed["failed"], observed["generator_errors"]) == (40, complaints, 0)
+    assert {name: route["done"] for name, route in observed["routes"].items()} == {
         "TASK complain": complaints,
         "TASK look": 40 - complaints,
     }
-    assert seen["notes"][0].startswith("complain: it was found, due at ")
+    assert observed["notes"][0].startswith("complain: it was found, due at ")
 
 
 def test_a_task_that_runs_out_of_its_own_time_is_counted(tmp_path: Path) -> None:
-    """As any exception of a task: gevent's time limit is none by its class."""
+    """Gevent's timeout counts like any exception of a task, although it is not an Exception."""
     (tmp_path / "hasty.py").write_text(HASTY)
     with server() as url:
         done = locust(tmp_path / "hasty.py", url, "-t", "1s", "--rate", "20", "--folder", ".", cwd=tmp_path)
-    seen = result(tmp_path)
+    observed = result(tmp_path)
     assert done.returncode == 8
-    assert (seen["intended"], seen["sent"], seen["done"], seen["generator_errors"]) == (20, 0, 0, 20)
+    assert (observed["intended"], observed["sent"], observed["done"], observed["generator_errors"]) == (20, 0, 0, 20)
 
 
 def test_the_precise_engine_refuses_tasks(tmp_path: Path) -> None:
-    """It says which ones, and what to do."""
+    """The error names the tasks and the remedy."""
     (tmp_path / "tasks.py").write_text(TASKS)
     with server() as url:
         done = locust(tmp_path / "tasks.py", url, "-t", "1s", "--engine", "precise", cwd=tmp_path)
@@ -122,7 +127,7 @@ def test_the_precise_engine_refuses_tasks(tmp_path: Path) -> None:
 
 
 def test_one_class_sends_all(tmp_path: Path) -> None:
-    """With two, each would send the whole rate."""
+    """Two classes are refused, because each would send the whole rate."""
     (tmp_path / "two.py").write_text(TWO)
     done = locust(tmp_path / "two.py", "http://127.0.0.1:9", "-t", "1s", cwd=tmp_path)
     assert done.returncode == 4
@@ -131,14 +136,14 @@ def test_one_class_sends_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])
 def test_the_web_page_and_the_csv_files_are_locusts_own(engine: str, tmp_path: Path) -> None:
-    """While the load runs its numbers are on the page; at its end they are in the files."""
+    """The web page shows the numbers during the load; the CSV files contain them at its end."""
     port = free_port()
     page = ("--autostart", "--autoquit", "1", "--web-host", "127.0.0.1", "--web-port", str(port))
-    asked = ("-t", "3s", "--rate", "40", "--engine", engine, "--csv", "seen")
-    with server() as url, starting("smoke.py", url, *page, *asked, headless=False, cwd=tmp_path) as process:
+    options = ("-t", "3s", "--rate", "40", "--engine", engine, "--csv", "observed")
+    with server() as url, starting("smoke.py", url, *page, *options, headless=False, cwd=tmp_path) as process:
         wait_for(lambda: _count(f"http://127.0.0.1:{port}/stats/requests") > 0)
         assert process.wait(60) in (0, 8)
-    with (tmp_path / "seen_stats.csv").open() as file:
+    with (tmp_path / "observed_stats.csv").open() as file:
         rows = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
     assert rows["/health"] == rows["Aggregated"] == 120
 

@@ -1,4 +1,4 @@
-"""Who takes the CPU of this machine while a load runs."""
+"""Tests of the CPU use of this machine while a load runs."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ BUSY = "while True: pass"
 
 @pytest.fixture
 def busy() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that takes a whole core."""
+    """Run a process that uses a whole core."""
     process = subprocess.Popen([sys.executable, "-c", BUSY])
     yield process
     process.kill()
@@ -26,7 +26,7 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def taken(gate: int) -> float:
-    """Return what others than the processes below `gate` took of all cores, as measured over two seconds."""
+    """Return the share of all cores used by processes outside `gate`, over two seconds."""
     machine = Machine(None, gate=gate, generator=None)
     while len(machine.shares) < 2:
         machine.sample()
@@ -36,46 +36,48 @@ def taken(gate: int) -> float:
     return float(measured.value)
 
 
-def test_a_busy_stranger_is_seen(busy: subprocess.Popen[bytes]) -> None:
-    """A core that neither the target nor the gate uses."""
+def test_another_busy_process_is_measured(busy: subprocess.Popen[bytes]) -> None:
+    """A core used by another process counts as used by others."""
     before = psutil.Process(busy.pid).cpu_times().user
     began = time.monotonic()
-    share = taken(gate=2**22 + 1)  # nobody is below it
+    share = taken(gate=2**22 + 1)  # no such process
     used = (psutil.Process(busy.pid).cpu_times().user - before) / (time.monotonic() - began)
     assert share >= 0.5 * used / (psutil.cpu_count() or 1)
 
 
-def test_our_own_processes_are_no_strangers(busy: subprocess.Popen[bytes]) -> None:
-    """What is below the gate's process is the gate's: it is less than what all together take."""
+def test_the_gates_processes_do_not_count_as_others(busy: subprocess.Popen[bytes]) -> None:
+    """Children of the gate's process belong to the gate; others use less than all processes together."""
     assert busy.poll() is None
     assert taken(gate=os.getpid()) <= taken(gate=2**22 + 1)
 
 
 @pytest.mark.parametrize("whose", [SERVER, GENERATOR, GATE])
 def test_cpu_is_attributed_to_the_nearest_root(busy: subprocess.Popen[bytes], whose: str) -> None:
-    """The generator and the server run below the gate's process and still are not the gate's."""
+    """The generator and the server do not belong to the gate, although they are its descendants."""
     server = Process(busy.pid, "birth", 0.0, Path("server")) if whose == SERVER else None
     machine = Machine(server, gate=os.getpid(), generator=busy.pid if whose == GENERATOR else None)
     while len(machine.taken) < 2:
         machine.sample()
         time.sleep(0.05)
-    shares = {seen.name.removeprefix("load.cpu_of_"): seen.value for seen in machine.measurements("load", 2.0)}
+    shares = {
+        observed.name.removeprefix("load.cpu_of_"): observed.value for observed in machine.measurements("load", 2.0)
+    }
     used = psutil.Process(busy.pid).cpu_times().user
     assert used > 0.2
     assert max((SERVER, GENERATOR, GATE), key=lambda who: shares.get(who, 0.0)) == whose, shares
     assert (SERVER in shares) is (whose == SERVER)
 
 
-def test_a_mean_leaves_out_what_was_before_the_load() -> None:
-    """Importing locust takes a second of CPU, which is no part of the load."""
+def test_a_mean_excludes_the_time_before_the_load() -> None:
+    """CPU used before the load starts, such as the import of locust, does not count."""
     machine = Machine(None)
     for began_s, cpu_s in ((8.0, 0.9), (9.0, 0.9), (10.0, 0.1), (11.0, 0.3)):
         machine.taken.append(Taken(began_s, 1.0, {GENERATOR: cpu_s, GATE: 0.0, OTHERS: 0.0}))
-    seen = {each.name: (each.value, each.n) for each in machine.measurements("load", 2.0, started_s=9.5)}
-    assert seen["load.cpu_of_generator"] == (0.2, 2)
+    observed = {each.name: (each.value, each.n) for each in machine.measurements("load", 2.0, started_s=9.5)}
+    assert observed["load.cpu_of_generator"] == (0.2, 2)
     assert machine.measurements("load", 2.0)[1].n == 4
 
 
 def test_nothing_sampled_is_nothing_measured() -> None:
-    """A load that ended at once says nothing about the machine."""
+    """A load that stopped at once measures nothing of the machine."""
     assert [measured.n for measured in Machine(None).measurements("load", 0.0)] == [0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""The load as the gate starts it, against a real server that misbehaves on cue."""
+"""Tests of the load as the gate starts it, against a real server with injected faults."""
 
 import json
 import os
@@ -29,8 +29,8 @@ SMOKE = ROOT / "locustfiles" / "smoke.py"
 
 def measured(folder: Path) -> dict[str, Measurement]:
     """Return the measurements in a folder, by name."""
-    seen = map(Measurement.from_json, jsonl.read(folder / "measurements.jsonl"))
-    return {measurement.name.removeprefix("load."): measurement for measurement in seen}
+    observed = map(Measurement.from_json, jsonl.read(folder / "measurements.jsonl"))
+    return {measurement.name.removeprefix("load."): measurement for measurement in observed}
 
 
 def load(
@@ -42,14 +42,14 @@ def load(
     looks_s: tuple[float, ...] = (),
     locustfile: Path = SMOKE,
 ) -> int:
-    """Run one load to its end."""
-    said: list[str] = []
+    """Run one load until it finishes."""
+    messages: list[str] = []
     return run.run(
         Target("local", base_url, "20261123T120102Z-3fa9c1", admin_token="canary-token"),
         folder,
         rate_per_s=rate_per_s,
         window_s=window_s,
-        log=said.append,
+        log=messages.append,
         cancelled=lambda: False,
         looks_s=looks_s,
         locustfile=locustfile,
@@ -62,7 +62,7 @@ def percentile_ms(measurement: Measurement, percentile: float) -> float:
 
 
 def test_the_command_line_is_a_value() -> None:
-    """Seconds are rounded up, and neither key nor token is on it."""
+    """The run time is rounded up to seconds, and the command line contains neither key nor token."""
     argv = run.command("http://h:1", Path("/r"), rate_per_s=2.5, window_s=59.2, locustfile=Path("/f.py"))
     assert argv == (
         sys.executable, "-m", "locust", "--locustfile", "/f.py", "--headless", "--only-summary",
@@ -98,28 +98,28 @@ def test_stalls_of_the_machine_stand_beside_the_blocks(tmp_path: Path) -> None:
     assert 0.35 <= stalls.value["longest_s"] <= stalls.value["stalled_s"][0] + 0.001
 
 
-def test_a_stall_is_seen_in_full(tmp_path: Path) -> None:
-    """A server that answers nothing for 1 of 6 seconds has a p90 near 400 ms and a p99 near 940 ms.
+def test_a_stall_is_measured_in_full(tmp_path: Path) -> None:
+    """A server that stalls for 1 of 6 seconds has a p90 near 400 ms and a p99 near 940 ms.
 
     Requests due x seconds into the stall wait 1 - x: a tenth of all wait longer than 1 - 0.6, a hundredth longer
     than 1 - 0.06. A closed loop would report milliseconds.
     """
     with server(stall=[2, 1]) as url:
         assert load(url, tmp_path, window_s=6) == 0
-    seen = measured(tmp_path)
-    assert percentile_ms(seen["latency"], 90) == pytest.approx(400, abs=120)
-    assert percentile_ms(seen["latency"], 99) == pytest.approx(940, abs=120)
-    assert (seen["latency"].n, seen["outcomes"].n, seen["outcomes"].value["failures"]) == (600, 600, 0)
-    assert (seen["sent_of_intended"].value, seen["served_of_sent"].value) == (1.0, 1.0)
-    assert all(measurement.window_s == 6 for measurement in seen.values())
-    assert 0 < seen["generator_cpu"].value < 1
+    observed = measured(tmp_path)
+    assert percentile_ms(observed["latency"], 90) == pytest.approx(400, abs=120)
+    assert percentile_ms(observed["latency"], 99) == pytest.approx(940, abs=120)
+    assert (observed["latency"].n, observed["outcomes"].n, observed["outcomes"].value["failures"]) == (600, 600, 0)
+    assert (observed["sent_of_intended"].value, observed["served_of_sent"].value) == (1.0, 1.0)
+    assert all(measurement.window_s == 6 for measurement in observed.values())
+    assert 0 < observed["generator_cpu"].value < 1
     seconds = list(jsonl.read(tmp_path / result_files.TIMELINE))
     assert [(second["t"], second["of"]) for second in seconds[-1:]] == [(6, 6)]
     assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 600
 
 
-def test_a_load_is_looked_at_while_it_goes_on_until_it_is_enough(tmp_path: Path) -> None:
-    """After 2 s a stall is not yet seen; what is due until then is complete, and the load goes on until told."""
+def test_looks_are_measured_while_the_load_continues_until_enough(tmp_path: Path) -> None:
+    """The look after 2 s is complete and precedes the stall; the load continues until `enough`."""
     looks: list[str] = []
     with server(stall=[2.5, 0.5]) as url:
         code = run.run(
@@ -172,48 +172,48 @@ def looks_measured(folder: Path) -> Iterator[dict[str, Measurement]]:
             look = {}
 
 
-def test_looks_that_the_end_overtakes_are_measured_all_the_same(tmp_path: Path) -> None:
-    """A load that ends by itself has all its looks, the last one over everything."""
+def test_looks_near_the_end_are_measured(tmp_path: Path) -> None:
+    """A load that finishes by itself has all its looks, the last one over everything."""
     with server() as url:
         assert load(url, tmp_path, rate_per_s=50, window_s=3, looks_s=(1, 2)) == 0
-    seen = [Measurement.from_json(record) for record in jsonl.read(tmp_path / "measurements.jsonl")]
-    outcomes = [(each.n, each.window_s) for each in seen if each.name == "load.outcomes"]
+    observed = [Measurement.from_json(record) for record in jsonl.read(tmp_path / "measurements.jsonl")]
+    outcomes = [(each.n, each.window_s) for each in observed if each.name == "load.outcomes"]
     assert outcomes == [(50, 1), (100, 2), (150, 3)]
 
 
 def test_failures_of_the_server_are_counted_and_described(tmp_path: Path) -> None:
-    """A second of 500s, one of broken bodies and one of hang-ups fail 100 requests each, and none is dropped."""
+    """A second each of 500s, invalid bodies and closed connections fails 100 requests, and none is dropped."""
     with server(fail=[1, 1], bad_body=[2, 1], refuse=[3, 1]) as url:
         assert load(url, tmp_path, window_s=5) == 0
-    seen = measured(tmp_path)
-    assert seen["outcomes"].n == 500
-    assert seen["outcomes"].value["failures"] == pytest.approx(300, abs=20)
-    assert seen["generator_errors"].value == 0
-    assert re.match(r"GET /health: status 500 instead of 200, due at [01]\.\d", seen["outcomes"].notes[0])
-    assert percentile_ms(seen["latency"], 99) == pytest.approx(10_000, rel=0.01)
+    observed = measured(tmp_path)
+    assert observed["outcomes"].n == 500
+    assert observed["outcomes"].value["failures"] == pytest.approx(300, abs=20)
+    assert observed["generator_errors"].value == 0
+    assert re.match(r"GET /health: status 500 instead of 200, due at [01]\.\d", observed["outcomes"].notes[0])
+    assert percentile_ms(observed["latency"], 99) == pytest.approx(10_000, rel=0.01)
 
 
 def test_connections_that_the_server_closes_when_idle_cost_nothing(tmp_path: Path) -> None:
-    """A server that hangs up after 0.1 idle seconds, asked every 0.4, fails no request."""
+    """No request fails when the server closes idle connections after 0.1 s and requests come every 0.4 s."""
     with server(idle_s=0.1) as url:
         assert load(url, tmp_path, rate_per_s=2.5, window_s=3) == 0
-    seen = measured(tmp_path)
-    assert (seen["outcomes"].n, seen["outcomes"].value["failures"]) == (8, 0)
-    met = re.search(r"; (\d+) met a closed connection", seen["generator_errors"].how)
+    observed = measured(tmp_path)
+    assert (observed["outcomes"].n, observed["outcomes"].value["failures"]) == (8, 0)
+    met = re.search(r"; (\d+) met a closed connection", observed["generator_errors"].how)
     assert met is not None
     assert int(met[1]) >= 5
 
 
-def test_nobody_listening_is_the_servers_failure(tmp_path: Path) -> None:
-    """Every request is sent and fails; the load itself was measured."""
+def test_a_refused_connection_is_a_failure_of_the_server(tmp_path: Path) -> None:
+    """Every request is sent and fails; the load is measured."""
     assert load(f"http://127.0.0.1:{free_port()}", tmp_path, rate_per_s=20, window_s=1) == 0
-    seen = measured(tmp_path)
-    assert (seen["outcomes"].value["failures"], seen["outcomes"].n) == (20, 20)
-    assert "Connection refused" in seen["outcomes"].notes[0]
+    observed = measured(tmp_path)
+    assert (observed["outcomes"].value["failures"], observed["outcomes"].n) == (20, 20)
+    assert "Connection refused" in observed["outcomes"].notes[0]
 
 
 def test_a_limit_that_refuses_the_load_is_named(tmp_path: Path) -> None:
-    """429s are counted apart, so that a limit below the rate is not taken for a broken server."""
+    """429s are counted separately: a limit below the rate is not a broken server."""
     with server(status=429) as url:
         assert load(url, tmp_path, rate_per_s=20, window_s=1) == 0
     limited = measured(tmp_path)["limited"]
@@ -221,8 +221,8 @@ def test_a_limit_that_refuses_the_load_is_named(tmp_path: Path) -> None:
     assert limited.notes[0].startswith("GET /health: status 429 instead of 200, by the limit ")
 
 
-def test_the_quota_mix_is_mostly_reading_and_removes_what_it_made(tmp_path: Path) -> None:
-    """One rule is created, rewritten now and then, and deleted at the end; all the rest is read."""
+def test_the_quota_mix_mostly_reads_and_removes_its_rule(tmp_path: Path) -> None:
+    """The load creates one rule, updates it now and then, and deletes it at the end; all other requests are reads."""
     with server() as url:
         assert load(url, tmp_path, window_s=2, locustfile=run.LOCUSTFILES["load"]) == 0
         counts = requests(url)
@@ -230,18 +230,18 @@ def test_the_quota_mix_is_mostly_reading_and_removes_what_it_made(tmp_path: Path
     assert counts == {"POST": 1, "GET": 198, "PUT": 2, "DELETE": 1}
 
 
-def test_a_load_that_cannot_begin_says_why(tmp_path: Path) -> None:
-    """Without the rule that the mix needs there is no load: nothing is measured, and the reason is on record."""
+def test_a_load_that_cannot_start_reports_the_reason(tmp_path: Path) -> None:
+    """Without the rule that the mix needs nothing is measured, and the reason is recorded."""
     with server(status=200) as url:
         code = load(url, tmp_path, window_s=30, locustfile=run.LOCUSTFILES["load"])
-    seen = measured(tmp_path)
+    observed = measured(tmp_path)
     assert code == 8
-    assert {measurement.n for measurement in seen.values()} == {0}
-    assert "status 200 instead of 201" in seen["latency"].notes[0]
+    assert {measurement.n for measurement in observed.values()} == {0}
+    assert "status 200 instead of 201" in observed["latency"].notes[0]
 
 
 def test_a_locustfile_that_crashes_measured_nothing(tmp_path: Path) -> None:
-    """Whatever locust exits with: without a complete result there are no numbers."""
+    """Without a complete result nothing is measured, whatever locust's exit code."""
     broken = tmp_path / "broken.py"
     broken.write_text("import sys\nsys.exit(0)\n")
     assert load("http://127.0.0.1:9", tmp_path, window_s=1, locustfile=broken) == 8
@@ -249,15 +249,15 @@ def test_a_locustfile_that_crashes_measured_nothing(tmp_path: Path) -> None:
 
 
 def test_no_secret_is_on_a_command_line_or_in_a_file(tmp_path: Path) -> None:
-    """The token reaches the server by the environment of locust alone."""
+    """The token is passed only in the environment of locust."""
     with server() as url:
         assert load(url, tmp_path, rate_per_s=5, window_s=1) == 0
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"canary-token" in path.read_bytes()]
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "end of input", "SIGKILL"])
-def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -> None:
-    """It ends at once, by signal or because the gate is gone, leaves its timeline, but no process and no rule."""
+def test_a_load_that_is_stopped_early_measures_nothing(how: str, tmp_path: Path) -> None:
+    """A signal or the exit of the gate stops the load at once; its timeline remains, but no process and no rule."""
     with server() as url:
         process = subprocess.Popen(
             [sys.executable, "-m", "gaia_checks.load", "--folder", str(tmp_path), "--rate-per-s", "50",
@@ -291,7 +291,7 @@ def test_a_load_that_is_ended_early_measured_nothing(how: str, tmp_path: Path) -
     [(["--folder", "x"], "required"), (["--folder", "x", "--rate-per-s", "1", "--window-s", "1"], "no target")],
 )
 def test_wrong_usage_is_one_line_and_exit_4(argv: list[str], text: str) -> None:
-    """An option or the target is missing."""
+    """A missing option or target is reported in one line."""
     done = subprocess.run(
         [sys.executable, "-m", "gaia_checks.load", *argv],
         cwd=ROOT,

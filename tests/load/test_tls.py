@@ -1,4 +1,4 @@
-"""TLS: both engines trust the certificates that SSL_CERT_FILE names, and no others."""
+"""Tests of TLS: both engines trust only the certificates in SSL_CERT_FILE."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.support import certificates
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Make a certificate authority and a certificate of it for 127.0.0.1; return both."""
+    """Create a certificate authority and its certificate for 127.0.0.1; return both."""
     made = certificates.make(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
     return made.authority, made.own
 
@@ -22,32 +22,32 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 def test_a_certificate_of_a_trusted_authority_is_good(
     engine: str, certificate: tuple[str, str], tmp_path: Path
 ) -> None:
-    """Every request is served."""
+    """Every request succeeds with a trusted certificate."""
     authority, own = certificate
     with server(tls=[own, own.replace(".pem", ".key")]) as url:
         locust("smoke.py", url, "-t", "1s", "--rate", "30", "--engine", engine, "--folder", ".", cwd=tmp_path,
                SSL_CERT_FILE=authority)  # fmt: skip
-    seen = result(tmp_path)
-    assert (seen["sent"], seen["done"], seen["failed"]) == (30, 30, 0), seen["notes"]
+    observed = result(tmp_path)
+    assert (observed["sent"], observed["done"], observed["failed"]) == (30, 30, 0), observed["notes"]
 
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])
-def test_a_certificate_of_anybody_else_fails(engine: str, certificate: tuple[str, str], tmp_path: Path) -> None:
-    """Whoever answers is not the server that was meant."""
+def test_an_untrusted_certificate_fails(engine: str, certificate: tuple[str, str], tmp_path: Path) -> None:
+    """Every request fails with an untrusted certificate."""
     _, own = certificate
     with server(tls=[own, own.replace(".pem", ".key")]) as url:
         done = locust("smoke.py", url, "-t", "1s", "--rate", "20", "--engine", engine, "--success", "1%", "--folder",
                       ".", cwd=tmp_path)  # fmt: skip
-    seen = result(tmp_path)
-    assert (seen["sent"], seen["failed"]) == (20, 20)
-    assert "certificate verify failed" in seen["notes"][0]
+    observed = result(tmp_path)
+    assert (observed["sent"], observed["failed"]) == (20, 20)
+    assert "certificate verify failed" in observed["notes"][0]
     assert done.returncode in (1, 8)
 
 
 def test_the_gates_load_trusts_whom_the_gate_trusts(
     certificate: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The variable reaches locust through the load's own process, which passes on hardly any."""
+    """SSL_CERT_FILE is among the few variables that the load passes to locust."""
     authority, own = certificate
     monkeypatch.setenv("SSL_CERT_FILE", authority)
     with server(tls=[own, own.replace(".pem", ".key")]) as url:

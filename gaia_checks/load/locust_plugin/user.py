@@ -154,12 +154,12 @@ class OpenLoopUser(User):
         act: Act = TaskAct(self, self.own_tasks) if self.own_tasks else MixAct(plan, self.client)
         return Sender(self.client, act, listener, self._fire_request_event)
 
-    def _fire_request_event(self, ended: Outcome, arrival: Arrival) -> None:
+    def _fire_request_event(self, outcome: Outcome, arrival: Arrival) -> None:
         self.environment.events.request.fire(
-            request_type=ended.method,
-            name=ended.label,
+            request_type=outcome.method,
+            name=outcome.label,
             response_time=arrival.latency_s * 1000,
-            response_length=ended.length,
+            response_length=outcome.length,
             exception=RuntimeError(arrival.problem) if arrival.problem else None,
             context={},
         )

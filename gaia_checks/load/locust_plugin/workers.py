@@ -47,7 +47,7 @@ class OnePerWorker(UsersDispatcher):
 class Role:
     """The role of a sending process: provides its part of the load and collects its counts."""
 
-    user: Any = None  # the user that is sending at the moment
+    user: Any = None  # the user that is currently sending
 
     def __init__(self, environment: Any) -> None:
         environment.events.quitting.add_listener(lambda **_: self.user and self.user.cut_short())

@@ -1,4 +1,4 @@
-"""The HTTP client: whose fault an error is, and that no request meets a dead connection."""
+"""Tests of the HTTP client: attribution of errors, and no request on a closed connection."""
 
 import errno
 import resource
@@ -19,8 +19,8 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @contextmanager
-def talking(*conversations: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Accept one connection after the other and let each conversation have one, in a real thread."""
+def serving(*conversations: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Accept one connection per conversation, one after the other, in a thread."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -38,8 +38,8 @@ def talking(*conversations: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join(5)
 
 
-def saying(*answers: bytes) -> Callable[[socket.socket], None]:
-    """Answer one request after the other with these bytes, then hang up."""
+def replying(*answers: bytes) -> Callable[[socket.socket], None]:
+    """Answer successive requests with these bytes, then close the connection."""
 
     def converse(connection: socket.socket) -> None:
         for answer in answers:
@@ -51,7 +51,7 @@ def saying(*answers: bytes) -> Callable[[socket.socket], None]:
 
 @contextmanager
 def two_at_once(answer: bytes) -> Iterator[tuple[str, threading.Event]]:
-    """Answer two requests on two connections when both are there; tell when one of them was hung up."""
+    """Answer two concurrent requests on two connections; set the event when the client closes one of them."""
     hung_up = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -72,12 +72,12 @@ def two_at_once(answer: bytes) -> Iterator[tuple[str, threading.Event]]:
 
 
 def silent(connection: socket.socket) -> None:
-    """Take a request and wait until the client hangs up."""
+    """Read a request and wait until the client closes the connection."""
     while connection.recv(65_536):
         pass
 
 
-def ask(url: str, limit_s: float = 5) -> Answer:
+def send_one(url: str, limit_s: float = 5) -> Answer:
     """Send one request."""
     client = Client(url, {"X-API-Key": "k"}, limit_s)
     try:
@@ -97,38 +97,38 @@ def ask(url: str, limit_s: float = 5) -> Answer:
     ],
 )
 def test_every_framing_of_a_body_is_understood(answer: bytes, body: bytes) -> None:
-    """By length, in chunks, until the end of the connection, behind an interim answer, or empty."""
-    with talking(saying(answer)) as url:
-        reply = ask(url)
+    """The client reads bodies with a length, chunked, until the end of the connection, after a 1xx, and empty."""
+    with serving(replying(answer)) as url:
+        reply = send_one(url)
     assert (reply.status, reply.body) == (200, body)
 
 
 def test_headers_are_found_in_any_case() -> None:
-    """Names in any case mean the same."""
-    with talking(saying(b'HTTP/1.1 429 X\r\nRateLimit: "r";r=0\r\nContent-Length: 0\r\n\r\n')) as url:
-        assert ask(url).header("ratelimit") == '"r";r=0'
+    """Header names are case-insensitive."""
+    with serving(replying(b'HTTP/1.1 429 X\r\nRateLimit: "r";r=0\r\nContent-Length: 0\r\n\r\n')) as url:
+        assert send_one(url).header("ratelimit") == '"r";r=0'
 
 
 @pytest.mark.parametrize(
     ("conversation", "text"),
     [
-        (saying(b""), "the server closed the connection before the response was complete"),
-        (saying(ANSWER[:-1]), "the server closed the connection before the response was complete"),
-        (saying(b"SSH-2.0-OpenSSH_9.2\r\n"), "the response is not HTTP: "),
+        (replying(b""), "the server closed the connection before the response was complete"),
+        (replying(ANSWER[:-1]), "the server closed the connection before the response was complete"),
+        (replying(b"SSH-2.0-OpenSSH_9.2\r\n"), "the response is not HTTP: "),
         (silent, "no reply within 0.3 s"),
     ],
     ids=["hangs up", "stops half-way", "speaks something else", "is silent"],
 )
-def test_what_the_server_does_is_its_own_failure(conversation: Callable[[socket.socket], None], text: str) -> None:
-    """No whole HTTP answer in time is NoReply, whatever the reason, and is never asked again."""
-    with talking(conversation) as url, pytest.raises(NoReply, match=text):
-        ask(url, limit_s=0.3)
+def test_faults_of_the_server_are_attributed_to_it(conversation: Callable[[socket.socket], None], text: str) -> None:
+    """A request without a complete HTTP response in time raises NoReply, whatever the reason, and is not retried."""
+    with serving(conversation) as url, pytest.raises(NoReply, match=text):
+        send_one(url, limit_s=0.3)
 
 
-def test_running_out_of_descriptors_is_our_own_failure() -> None:
-    """It comes as the OSError that it is, so that nobody blames the server."""
-    with talking(saying(ANSWER)) as url:
-        ask(url)  # whatever gevent opens once is open now
+def test_running_out_of_descriptors_is_attributed_to_the_generator() -> None:
+    """It raises OSError and is not attributed to the server."""
+    with serving(replying(ANSWER)) as url:
+        send_one(url)  # gevent opens its own descriptors on first use
         client = Client(url, {}, 5)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as free:
@@ -142,9 +142,9 @@ def test_running_out_of_descriptors_is_our_own_failure() -> None:
     assert failed.value.errno == errno.EMFILE
 
 
-def test_a_connection_is_used_again_while_it_lives() -> None:
-    """Two requests, one connection."""
-    with talking(saying(ANSWER, ANSWER)) as url:
+def test_a_live_connection_is_reused() -> None:
+    """Two requests use one connection."""
+    with serving(replying(ANSWER, ANSWER)) as url:
         client = Client(url, {}, 5)
         assert [client.exchange("GET", "/").status for _ in range(2)] == [200, 200]
         client.close()
@@ -152,7 +152,7 @@ def test_a_connection_is_used_again_while_it_lives() -> None:
 
 
 def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without waiting for the end of the load: the server would hold hundreds open for nothing."""
+    """The client closes surplus connections during the load; the server would otherwise keep hundreds open."""
     monkeypatch.setattr(gevent_client, "_IDLE_LIMIT_S", 0.0)
     with two_at_once(ANSWER) as (url, hung_up), gevent.Timeout(5):
         client = Client(url, {}, 5)
@@ -163,15 +163,15 @@ def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_written_to() -> None:
-    """The second request goes over a new connection and is counted as having done so."""
+    """The second request uses a new connection and counts as retried."""
     closed = threading.Event()
 
     def once(connection: socket.socket) -> None:
-        saying(ANSWER)(connection)
+        replying(ANSWER)(connection)
         connection.shutdown(socket.SHUT_RDWR)
         closed.set()
 
-    with talking(once, saying(ANSWER)) as url:
+    with serving(once, replying(ANSWER)) as url:
         client = Client(url, {}, 5)
         client.exchange("GET", "/")
         assert closed.wait(5)

@@ -1,4 +1,4 @@
-"""Alarms: never early, and soon."""
+"""Tests of the alarms: never early, hardly late."""
 
 import time
 
@@ -8,7 +8,7 @@ from gaia_checks.load.engines.gevent_timer import Alarm
 
 
 def test_an_alarm_is_never_early_and_lets_others_run() -> None:
-    """Twenty moments 10 ms apart are met in order while another greenlet counts."""
+    """Twenty alarms 10 ms apart fire in order while another greenlet counts."""
     turns = 0
 
     def count() -> None:
@@ -29,7 +29,7 @@ def test_an_alarm_is_never_early_and_lets_others_run() -> None:
 
 
 def test_a_moment_that_is_over_is_not_waited_for() -> None:
-    """An overdue request leaves at once."""
+    """An alarm in the past returns at once."""
     with Alarm() as alarm:
         began = time.monotonic()
         for _ in range(1000):
@@ -38,7 +38,7 @@ def test_a_moment_that_is_over_is_not_waited_for() -> None:
 
 
 def test_a_closed_alarm_may_be_closed_again() -> None:
-    """Leaving a block after an error in closing does no harm."""
+    """Closing twice is harmless."""
     alarm = Alarm()
     alarm.close()
     alarm.close()

@@ -1,1 +1,1 @@
-"""Tests of gaia_checks.load.engines.gevent_client."""
+"""Tests of gaia_checks.load.http."""

@@ -1,4 +1,4 @@
-"""Answers from bytes: the short way and httptools read the same, and what is no HTTP is said."""
+"""Tests of the response parser: the fast path agrees with httptools, and non-HTTP data is reported."""
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n
 
 
 def parse(*pieces: bytes, method: str = "GET") -> Answer | None:
-    """Feed httptools piece by piece; return the answer of the last."""
+    """Feed httptools piece by piece; return the response to the last piece."""
     parser, answer = Parser(method), None
     for piece in pieces:
         assert answer is None
@@ -22,7 +22,7 @@ def parse(*pieces: bytes, method: str = "GET") -> Answer | None:
 @pytest.mark.parametrize("name", [b"Content-Length", b"content-length", b"CONTENT-LENGTH"])
 @pytest.mark.parametrize("space", [b"", b" ", b"\t "])
 def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
-    """Names in any case, any space behind them."""
+    """The fast path accepts header names in any case, and any space after the colon."""
     data = b"HTTP/1.1 404 Not Found\r\n" + name + b":" + space + b"3\r\n\r\nabc"
     head = data.removesuffix(b"abc")
     assert Plain().read("GET", data) == Answer(404, head, b"abc", keep=True)
@@ -43,13 +43,13 @@ def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nX: Content-Length: 0\r\n\r\n",
     ],
 )  # fmt: skip
-def test_what_is_not_plain_is_left_to_the_parser(data: bytes) -> None:
-    """Pieces, more than one answer, chunks, interim answers, no length or two of them, and what is no HTTP/1.1."""
+def test_other_responses_are_left_to_the_parser(data: bytes) -> None:
+    """The fast path leaves partial, several, chunked and interim responses, no or two lengths, and non-HTTP/1.1."""
     assert Plain().read("GET", data) is None
 
 
 def test_a_head_that_is_known_tells_no_other_answer() -> None:
-    """The same head again may have another body; another length, status or an answer to HEAD is read anew."""
+    """The same head may have another body; another length or status, or a response to HEAD, is parsed again."""
     plain, other = Plain(), PLAIN.replace(b"2\r\n\r\n{}", b"3\r\n\r\n[ ]")
     found = [plain.read("GET", data) for data in (PLAIN, PLAIN.replace(b"{}", b"[]"), PLAIN + b"x", other, PLAIN)]
     assert [answer and answer.body for answer in found] == [b"{}", b"[]", None, b"[ ]", b"{}"]
@@ -59,7 +59,7 @@ def test_a_head_that_is_known_tells_no_other_answer() -> None:
 @settings(deadline=None)
 @given(st.integers(200, 599).filter(lambda status: status not in (204, 304)), st.binary(max_size=60))
 def test_both_ways_read_the_same(status: int, body: bytes) -> None:
-    """Whatever the short way understands, httptools understands alike."""
+    """Httptools reads every response of the fast path in the same way."""
     data = b"HTTP/1.1 %d X\r\nServer: s\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
     found, answer = Plain().read("GET", data), parse(data)
     assert found is not None
@@ -82,7 +82,7 @@ def test_both_ways_read_the_same(status: int, body: bytes) -> None:
     ],
 )
 def test_every_framing_is_understood_in_any_pieces(data: bytes, body: bytes, keep: bool) -> None:
-    """Whole, and cut in two anywhere before its end; with more behind it the connection is not used again."""
+    """A response may arrive whole or in two pieces; with data after it the connection is not reused."""
     answer = parse(data)
     assert answer is not None
     assert (answer.body, answer.keep) == (body, keep)
@@ -94,7 +94,7 @@ def test_every_framing_is_understood_in_any_pieces(data: bytes, body: bytes, kee
 
 
 def test_a_body_without_a_length_ends_with_the_connection() -> None:
-    """Not before, and only if it has no length."""
+    """The end of the connection completes a body, only if it has no length."""
     parser = Parser("GET")
     assert parser.feed(b"HTTP/1.1 200 OK\r\n\r\n{") is None
     assert parser.feed(b"}") is None
@@ -106,20 +106,20 @@ def test_a_body_without_a_length_ends_with_the_connection() -> None:
 
 
 def test_the_answer_to_head_has_no_body() -> None:
-    """Its length is that of the body that GET would bring."""
+    """The Content-Length of a response to HEAD describes the body of GET."""
     answer = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", method="HEAD")
     assert answer == Answer(200, b"Content-Length: 9", b"", keep=False)
 
 
 @pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"])
-def test_what_is_no_http_is_said(data: bytes) -> None:
-    """The parser's own words are kept."""
+def test_data_that_is_not_http_is_reported(data: bytes) -> None:
+    """The error message contains the parser's own reason."""
     with pytest.raises(NotHttp, match=r"\w"):
         parse(data)
 
 
 def test_a_header_is_found_in_any_case_and_both_forms_of_a_head() -> None:
-    """Only at the beginning of a line."""
+    """A header is found only at the beginning of a line."""
     head = b"HTTP/1.1 429 X\r\nX-RateLimit: 9\r\nRateLimit:  a;r=0 \r\n\r\n"
     assert Answer(429, head, b"", keep=True).header("ratelimit") == "a;r=0"
     assert Answer(429, b"RateLimit: b", b"", keep=True).header("ratelimit") == "b"

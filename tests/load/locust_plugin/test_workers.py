@@ -1,4 +1,4 @@
-"""Locust's workers: one schedule split over them exactly, what they count merged without loss, a loss seen."""
+"""Tests of locust's workers: the schedule is split exactly, counts are merged without loss, losses are detected."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.judge import statistics
 from gaia_checks.load import run
 from gaia_checks.load.results import result_files
-from tests.load.processes import believed, locust, requests, result, server, starting, wait_for
+from tests.load.processes import locust, reliable, requests, result, server, starting, wait_for
 
 Add = Callable[[], "subprocess.Popen[bytes]"]
 
@@ -48,23 +48,23 @@ def lose_one_report(environment, **_):
 
 
 def processes(count: int) -> tuple[str, ...]:
-    """Return the options that split a load over processes, apart from any other load on this machine."""
+    """Return the options that split a load over processes, on a port of their own."""
     port = str(free_port())
     return "--processes", str(count), "--master-bind-port", port, "--master-port", port
 
 
 @pytest.mark.parametrize("engine", ["locust", "precise"])
 def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
-    """Three processes send the 301 requests of the one schedule, each kind as often as one process would."""
+    """Three processes send the 300 requests of one schedule, each kind as often as one process would."""
     with server() as url:
         done = locust(run.LOCUSTFILES["load"], url, "-t", "3s", "--rate", "100", *processes(3), "--engine", engine,
                       "--success", "50%", "--folder", ".", cwd=tmp_path)  # fmt: skip
         counts = requests(url)
-    seen = result(tmp_path)
-    assert done.returncode == (0 if believed(tmp_path) else 8), done.stderr
+    observed = result(tmp_path)
+    assert done.returncode == (0 if reliable(tmp_path) else 8), done.stderr
     assert counts == {"POST": 6, "GET": 297, "PUT": 3, "DELETE": 6}
-    assert (seen["workers"], seen["intended"], seen["done"], seen["unsent"]) == (3, 300, 300, 0)
-    assert statistics.decode(seen["latency"]).get_total_count() == sum(n for n, _ in seen["blocks"]) == 300
+    assert (observed["workers"], observed["intended"], observed["done"], observed["unsent"]) == (3, 300, 300, 0)
+    assert statistics.decode(observed["latency"]).get_total_count() == sum(n for n, _ in observed["blocks"]) == 300
     seconds = list(jsonl.read(tmp_path / result_files.TIMELINE))
     assert sum(second["done"] for second in seconds) == sum(second["intended"] for second in seconds) == 300
     assert [second["t"] for second in seconds] == sorted(second["t"] for second in seconds)
@@ -73,7 +73,7 @@ def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
 
 @contextmanager
 def one_master(url: str, workers: int, *options: str, folder: Path) -> Iterator["tuple[subprocess.Popen[bytes], Add]"]:
-    """Start a master in `folder` that waits for so many workers; yield it and what adds a worker to it."""
+    """Start a master in `folder` that waits for `workers`; yield it and a function that adds a worker."""
     port = str(free_port())
     master = ("--master", "--master-bind-port", port, "--expect-workers", str(workers), "--folder", ".", *options)
     with ExitStack() as stack:
@@ -88,9 +88,9 @@ def one_master(url: str, workers: int, *options: str, folder: Path) -> Iterator[
 
 
 def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> None:
-    """The master says so, ends the load, and exits with 8 whatever was asked."""
-    asked = ("-t", "60s", "--rate", "50", "--success", "1%")
-    with server() as url, one_master(url, 2, *asked, folder=tmp_path) as (master, add):
+    """The master reports it, stops the load, and exits with 8 whatever the thresholds."""
+    options = ("-t", "60s", "--rate", "50", "--success", "1%")
+    with server() as url, one_master(url, 2, *options, folder=tmp_path) as (master, add):
         workers = [add(), add()]
         wait_for((tmp_path / result_files.TIMELINE).exists, 60)
         os.kill(workers[0].pid, signal.SIGKILL)
@@ -100,10 +100,10 @@ def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> 
     assert "1 of 2 workers were lost" in (tmp_path / "locust.err").read_text()
 
 
-def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_path: Path) -> None:
-    """No part was left for it, and what was seen before it came stays where it is."""
-    asked = ("-t", "60s", "--rate", "50", "--success", "1%")
-    with server() as url, one_master(url, 1, *asked, folder=tmp_path) as (master, add):
+def test_a_worker_that_joins_a_running_load_makes_it_inconclusive(tmp_path: Path) -> None:
+    """The load has no part for it; the timeline written before it joined remains."""
+    options = ("-t", "60s", "--rate", "50", "--success", "1%")
+    with server() as url, one_master(url, 1, *options, folder=tmp_path) as (master, add):
         add()
         wait_for((tmp_path / result_files.TIMELINE).exists, 60)
         add()
@@ -116,8 +116,8 @@ def test_a_worker_that_joins_while_the_load_goes_on_makes_it_inconclusive(tmp_pa
 
 
 @contextmanager
-def lonely_master(*options: str, folder: Path, page: bool) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a master in `folder` for two workers that never come, with its web page or without."""
+def waiting_master(*options: str, folder: Path, page: bool) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a master in `folder` for two workers that never connect, with or without its web page."""
     ours = ("-t", "5s", "--success", "50%", "--master", "--master-bind-port", str(free_port()), "--expect-workers", "2")
     web = ("--autostart", "--web-host", "127.0.0.1", "--web-port", str(free_port())) if page else ()
     with starting(
@@ -128,23 +128,23 @@ def lonely_master(*options: str, folder: Path, page: bool) -> Iterator["subproce
 
 @pytest.mark.parametrize("page", [False, True])
 def test_workers_that_never_come_make_the_load_inconclusive(page: bool, tmp_path: Path) -> None:
-    """It was not the server's fault, which is what locust's own exit code would say."""
-    with lonely_master("--expect-workers-max-wait", "1", folder=tmp_path, page=page) as master:
+    """The exit code is 8; locust's own would blame the server."""
+    with waiting_master("--expect-workers-max-wait", "1", folder=tmp_path, page=page) as master:
         assert master.wait(40) == 8
     assert result(tmp_path) == {"broken": "0 of 2 workers connected within 1 s"}
     assert "inconclusive: the load was not measured: 0 of 2 workers" in (tmp_path / "locust.err").read_text()
 
 
-def test_a_master_that_is_ended_while_it_waits_has_not_passed(tmp_path: Path) -> None:
-    """Nothing was sent, so nothing holds."""
-    with lonely_master(folder=tmp_path, page=True) as master:
+def test_a_master_terminated_while_waiting_is_inconclusive(tmp_path: Path) -> None:
+    """Nothing was sent, so the load is inconclusive."""
+    with waiting_master(folder=tmp_path, page=True) as master:
         wait_for(lambda: "0 of 2 connected" in (tmp_path / "locust.err").read_text())
         master.terminate()
         assert master.wait(40) == 8
 
 
 def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
-    """Its reason is the load's."""
+    """The load reports the worker's reason."""
     with server(status=403) as url:
         done = locust(run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
     assert done.returncode == 8
@@ -152,7 +152,7 @@ def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
 
 
 def test_a_report_that_is_lost_on_its_way_makes_the_load_inconclusive(tmp_path: Path) -> None:
-    """Its requests might be the ones that failed."""
+    """The lost requests might be the ones that failed."""
     (tmp_path / "losing.py").write_text(LOSING)
     with server() as url:
         done = locust(tmp_path / "losing.py", url, "-t", "8s", "--rate", "20", *processes(2), "--success", "50%",
@@ -161,8 +161,8 @@ def test_a_report_that_is_lost_on_its_way_makes_the_load_inconclusive(tmp_path: 
     assert "reports was lost or arrived twice" in result(tmp_path)["broken"]
 
 
-def test_what_cannot_be_written_makes_the_load_inconclusive(tmp_path: Path) -> None:
-    """The master does not go on without the seconds that it could not keep."""
+def test_an_unwritable_timeline_makes_the_load_inconclusive(tmp_path: Path) -> None:
+    """The master does not continue without the seconds that it could not write."""
     with server() as url, one_master(url, 1, "-t", "60s", "--success", "1%", folder=tmp_path) as (master, add):
         add()
         wait_for((tmp_path / result_files.TIMELINE).exists, 60)

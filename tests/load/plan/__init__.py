@@ -1,1 +1,1 @@
-"""Tests of gaia_checks.load.plan.plan."""
+"""Tests of gaia_checks.load.plan."""

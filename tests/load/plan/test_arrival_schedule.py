@@ -1,4 +1,4 @@
-"""Schedules: due times are a function of profile and index, and workers share them without loss."""
+"""Tests of the schedule: due times are a function of profile and index, and workers share them without loss."""
 
 import itertools
 import math
@@ -16,7 +16,7 @@ PROFILES = st.builds(lambda phases: Profile(tuple(phases)), st.lists(PHASES, min
 
 
 def times(text: str, window_s: float) -> list[float]:
-    """Return when the requests of a constant load are due."""
+    """Return the due times of a constant load."""
     return [
         due_s
         for _, due_s in arrival_schedule.until(arrival_schedule.part(arrival_schedule.due(parse(text)), 0, 1), window_s)
@@ -34,32 +34,32 @@ def test_constant_arrivals_do_not_drift() -> None:
      ("10x1s,0x5s,10", 7, 20), ("100x1m", 1, 100)],
 )  # fmt: skip
 def test_a_window_holds_the_area_below_the_rate(rate: str, window_s: float, count: int) -> None:
-    """What is due before the window ends belongs to it, what is due at its end does not; the last rate goes on."""
+    """The window includes arrivals due before its end and excludes those at its end; the last rate continues."""
     assert len(times(rate, window_s)) == count
 
 
-def test_a_step_begins_where_the_phase_before_ends() -> None:
-    """Ten in the first second, then a pause, then two in each second."""
+def test_a_phase_starts_at_the_end_of_the_previous_one() -> None:
+    """Three arrivals in the first second, then a pause, then two per second."""
     assert times("3x1s,0x2s,2", 5) == pytest.approx([0, 1 / 3, 2 / 3, 3, 3.5, 4, 4.5])
 
 
 def test_a_ramp_sends_as_the_area_below_a_straight_line() -> None:
-    """From 0 to 20 per second in 10 s, the i-th is due after the square root of i."""
+    """In a ramp from 0 to 20 per second in 10 s, arrival i is due after the square root of i."""
     assert times("0..20x10s,20", 9) == pytest.approx([math.sqrt(i) for i in range(81)])
 
 
 @pytest.mark.parametrize(
     "text", ["", "fast", "0", "-1", "10..20", "10x", "10x5", "10x0s,5", "5x1s,0", "1e3", "nan", "10,,5"]
 )
-def test_what_is_no_rate_is_refused(text: str) -> None:
-    """The message says what to write, or what is wrong with it."""
+def test_an_invalid_rate_is_refused(text: str) -> None:
+    """The error message names the problem or an example."""
     with pytest.raises(ValueError, match=r"is not a rate; write 100|must be above 0|has no valid length"):
         parse(text)
 
 
 @given(PROFILES, st.sampled_from(arrival_schedule.ARRIVALS), st.integers(0, 9), st.integers(1, 7))
 def test_workers_share_every_arrival_once(profile: Profile, arrivals: str, seed: int, workers: int) -> None:
-    """Together they send what one would, at the same times; no two parts differ by more than one arrival."""
+    """All workers together send the same arrivals as one would; their counts differ by at most one."""
     whole = list(itertools.islice(arrival_schedule.part(arrival_schedule.due(profile, arrivals, seed), 0, 1), 200))
     parts = [
         list(itertools.takewhile(lambda arrival: arrival[0] < 200, arrival_schedule.part(due, worker, workers)))
@@ -71,7 +71,7 @@ def test_workers_share_every_arrival_once(profile: Profile, arrivals: str, seed:
 
 @given(PROFILES, st.sampled_from(arrival_schedule.ARRIVALS))
 def test_time_never_goes_back(profile: Profile, arrivals: str) -> None:
-    """Whatever steps and ramps: a later arrival is not due earlier."""
+    """For all steps and ramps, a later arrival is not due earlier."""
     some = list(itertools.islice(arrival_schedule.due(profile, arrivals, 1), 300))
     assert some == sorted(some)
     assert some[0] >= 0
@@ -79,7 +79,7 @@ def test_time_never_goes_back(profile: Profile, arrivals: str) -> None:
 
 @given(PROFILES, st.floats(0, 2000))
 def test_a_due_time_is_when_so_many_were_expected(profile: Profile, count: float) -> None:
-    """Integrating the rate until an arrival is due gives its number back."""
+    """The integral of the rate until an arrival's due time is its number."""
     due_s, expected, left_s = profile.due_s(count), 0.0, profile.due_s(count)
     for phase in profile.phases:
         spent_s = min(left_s, phase.length_s)
@@ -90,7 +90,7 @@ def test_a_due_time_is_when_so_many_were_expected(profile: Profile, count: float
 
 
 def test_poisson_arrivals_have_the_rate_and_the_spread_of_independent_users() -> None:
-    """Counts per second have the rate as their mean and as their variance."""
+    """The mean and the variance of the counts per second equal the rate."""
     arrivals = arrival_schedule.until(
         arrival_schedule.part(arrival_schedule.due(parse("100"), "poisson", 3), 0, 1), 400
     )
@@ -104,7 +104,7 @@ def test_poisson_arrivals_have_the_rate_and_the_spread_of_independent_users() ->
 
 
 def test_a_seed_gives_the_same_arrivals_again() -> None:
-    """A run can be repeated; another seed is another run."""
+    """The same seed gives the same arrivals, another seed gives others."""
     first, again, other = (
         list(itertools.islice(arrival_schedule.due(parse("10"), "poisson", s), 5)) for s in (1, 1, 2)
     )

@@ -1,4 +1,4 @@
-"""The stretches of a load: nothing is lost when they are put away, and looks end where they should."""
+"""Tests of the blocks: encoding loses nothing, and looks end at their times."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,8 +24,8 @@ def tally(*due_s: float, took_s: float = 0.01, failed: bool = False) -> Tally:
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.floats(0, 99.9), max_size=5), max_size=20))
-def test_what_was_put_away_is_still_counted(seconds: list[list[float]]) -> None:
-    """In whatever order answers come: every request is in the block in which it was due, with its latency."""
+def test_encoded_blocks_are_still_counted(seconds: list[list[float]]) -> None:
+    """Every request is counted in the block of its due time, with its latency, in any order of responses."""
     blocks = Blocks()
     for due_s in seconds:
         blocks.add(tally(*due_s).close(0, 0, CALM).blocks)
@@ -38,7 +38,7 @@ def test_what_was_put_away_is_still_counted(seconds: list[list[float]]) -> None:
 
 
 def test_a_look_ends_in_the_middle_of_a_stretch() -> None:
-    """What is due before 25 s belongs to the first look, the rest of those ten seconds to the second."""
+    """Requests due before 25 s belong to the first look, the rest of that block to the second."""
     blocks = Blocks()
     blocks.add(tally(5, 21, 22, 24.99, 25, 29, 31, 60).close(0, 0, CALM).blocks)
     assert blocks.until(0)["blocks"] == [[1, 0], [3, 0]]
@@ -47,7 +47,7 @@ def test_a_look_ends_in_the_middle_of_a_stretch() -> None:
 
 
 def test_served_means_within_a_second_of_the_looks_end() -> None:
-    """A backlog at the end of a look is not hidden by the load's going on."""
+    """A backlog at the end of a look counts as not served, although the load continues."""
     total = Total(100, looks_s=LOOKS_S)
     total.add(tally(10, 20, took_s=2).close(0, 40, CALM))
     total.add(tally(24, took_s=3).close(1, 41, CALM))
@@ -68,8 +68,8 @@ def test_a_look_is_answered_once_all_that_was_due_has_ended() -> None:
     assert not total.is_answered(1)
 
 
-def test_the_progress_is_told_towards_the_next_look() -> None:
-    """Nobody waits for two hours where five minutes may do."""
+def test_the_progress_is_relative_to_the_next_look() -> None:
+    """A look is complete as soon as its requests have finished."""
     total = Total(100, looks_s=LOOKS_S)
     ends = [total.add(tally().close(number, end_s, CALM))["of"] for number, end_s in enumerate((1, 25, 59.9, 60, 99))]
     assert ends == [25, 60, 60, 100, 100]

@@ -1,4 +1,4 @@
-"""Histograms: units, range, sums without loss, and a log that HdrHistogram's own reader understands."""
+"""Tests of the histograms: units, range, lossless sums, and a log that HdrHistogram's own reader reads."""
 
 import math
 import weakref
@@ -27,7 +27,7 @@ def of(*seconds: float) -> Histogram:
 @settings(deadline=None)
 @given(SECONDS)
 def test_every_latency_falls_where_hdrhistogram_would_put_it(seconds: list[float]) -> None:
-    """Our counting, encoded, is the histogram that HdrHistogram makes of the same values."""
+    """The encoded counts equal HdrHistogram's own histogram of the same values."""
     reference = HdrHistogram(1, 60_000_000, 3)
     for value in seconds:
         reference.record_value(int(value * 1e6))
@@ -38,7 +38,7 @@ def test_every_latency_falls_where_hdrhistogram_would_put_it(seconds: list[float
 
 
 def test_coding_leaves_nothing_to_the_garbage_collector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several are written in every second of a load, 200 KB each."""
+    """Encoding frees its 200 KB at once; a load encodes several per second."""
     gone = []
 
     class Watched(HdrHistogram):  # type: ignore[misc] # it has no types
@@ -54,7 +54,7 @@ def test_coding_leaves_nothing_to_the_garbage_collector(monkeypatch: pytest.Monk
 @settings(deadline=None)
 @given(SECONDS)
 def test_a_percentile_is_the_sample_of_its_rank_to_three_digits(seconds: list[float]) -> None:
-    """The upper edge of a bucket is at most a thousandth above what is in it."""
+    """The upper edge of a bucket is at most a thousandth above its values."""
     for percentile in (1, 50, 99, 100):
         exact_us = int(sorted(seconds)[max(1, math.ceil(percentile / 100 * len(seconds))) - 1] * 1e6)
         got = of(*seconds).percentile_ms(percentile)
@@ -65,7 +65,7 @@ def test_a_percentile_is_the_sample_of_its_rank_to_three_digits(seconds: list[fl
 @settings(deadline=None)
 @given(st.lists(SECONDS, min_size=1, max_size=5))
 def test_the_sum_of_parts_is_the_whole_also_through_the_encoding(parts: list[list[float]]) -> None:
-    """What workers send to their master loses nothing."""
+    """Encoding and decoding is lossless."""
     merged = Histogram()
     for part in parts:
         merged.add(Histogram.decode(of(*part).encode()))
@@ -73,25 +73,25 @@ def test_the_sum_of_parts_is_the_whole_also_through_the_encoding(parts: list[lis
 
 
 def test_an_empty_histogram_has_no_percentile_and_can_be_encoded() -> None:
-    """Nothing is None, not zero."""
+    """A percentile of no latencies is None, not zero."""
     assert Histogram().percentile_ms(99) is None
     assert Histogram.decode(Histogram().encode()).total == 0
 
 
 def test_seconds_become_whole_microseconds_rounded_down() -> None:
-    """An upper edge then lies above the true value."""
+    """Percentiles use the upper edge of a bucket."""
     assert list(of(0.0015009999).buckets_ms()) == [(1.5, 1)]
 
 
 @pytest.mark.parametrize(("seconds", "ms"), [(-1, 0.001), (0, 0.001), (3600, 60_000)])
-def test_what_is_beyond_the_range_counts_as_its_end(seconds: float, ms: float) -> None:
-    """No latency is dropped for being extreme."""
+def test_values_outside_the_range_are_clamped(seconds: float, ms: float) -> None:
+    """Latencies outside the range are clamped, not dropped."""
     assert of(seconds).total == 1
     assert of(seconds).percentile_ms(100) == pytest.approx(ms, rel=1e-3)
 
 
 def test_the_log_is_read_back_by_another_reader(tmp_path: Path) -> None:
-    """What was recorded per second adds up to the whole."""
+    """The intervals of the log add up to the whole histogram."""
     path, whole = tmp_path / "latency.hlog", Histogram()
     log = histogram.Log(path, 1_790_000_000.0)
     for second in range(3):

@@ -1,4 +1,4 @@
-"""Stalls of the machine, laid beside the blocks of a load."""
+"""Tests of the assignment of machine stalls to the blocks of a load."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ BLOCKS = [[0, 10], [10, 20], [20, 25]]
 
 
 def second(end_s: float, *stalls: Sequence[float]) -> dict[str, Any]:
-    """A record of the observer."""
+    """Return a record of the observer."""
     return {"monotonic_s": end_s, "seconds": 1.0, "stalls": [list(each) for each in stalls]}
 
 
@@ -29,13 +29,13 @@ def second(end_s: float, *stalls: Sequence[float]) -> dict[str, Any]:
         ([(24.5, 0.5)], [0, 0, 0.25]),
     ],
 )
-def test_a_stall_counts_where_it_is_felt(stalls: list[tuple[float, float]], blocks: list[float]) -> None:
-    """It and as long again after it, at half the weight: what is within the load adds up to its length."""
+def test_a_stall_counts_during_and_after_it(stalls: list[tuple[float, float]], blocks: list[float]) -> None:
+    """A stall spans twice its length at half its weight; the parts within the load add up to its length."""
     assert per_block(stalls, BLOCKS) == pytest.approx(blocks)
 
 
-def test_a_measurement_says_what_was_observed_of_the_load(tmp_path: Path) -> None:
-    """The load started at 1000 s of the machine's clock; stalls before it and after it are not its own."""
+def test_a_measurement_covers_the_time_of_the_load(tmp_path: Path) -> None:
+    """The load started at 1000 s of the machine's clock; stalls before and after it do not count."""
     (tmp_path / "timelines").mkdir()
     for end_s in range(990, 1040):
         stalls = {1003: [(1002.5, 0.4)], 1012: [(1011.1, 0.1)], 995: [(994.2, 0.6)], 1030: [(1029.0, 0.9)]}
@@ -47,7 +47,7 @@ def test_a_measurement_says_what_was_observed_of_the_load(tmp_path: Path) -> Non
 
 
 def test_without_an_observer_or_a_start_nothing_is_measured(tmp_path: Path) -> None:
-    """A load by hand, and one whose workers are elsewhere."""
+    """Without an observer, or with workers on other machines, there is no measurement."""
     result = {"started_s": 1000.0, "window_s": 25.0, "block_spans": BLOCKS}
     assert Stalls(tmp_path).measurement("load", result).n == 0
     (tmp_path / "timelines").mkdir()
@@ -58,7 +58,7 @@ def test_without_an_observer_or_a_start_nothing_is_measured(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("end_s", "behind"), [(1024.0, True), (1025.0, False), (1026.0, False)])
 def test_a_load_waits_until_the_observer_has_come_as_far(tmp_path: Path, end_s: float, behind: bool) -> None:
-    """What it has not written yet may explain the load's last seconds."""
+    """An observer that has not reported on the last seconds of the load is behind."""
     result = {"started_s": 1000.0, "window_s": 25.0, "block_spans": BLOCKS}
     assert not Stalls(tmp_path).behind(result)
     (tmp_path / "timelines").mkdir()
@@ -78,6 +78,6 @@ def test_a_load_waits_until_the_observer_has_come_as_far(tmp_path: Path, end_s: 
     ],
 )
 def test_how_late_anything_would_have_been(stalls: list[float], p99_ms: float) -> None:
-    """What is due in a stall waits for its end; 1 % of 10 s are 100 ms."""
+    """Work due in a stall waits for its end; 1 % of 10 s is 100 ms."""
     records = [{"seconds": 5.0, "stalls": [(1.0, length) for length in stalls]}, {"seconds": 5.0, "stalls": []}]
     assert lateness_ms(records, 0.99) == pytest.approx(p99_ms)

@@ -1,4 +1,4 @@
-"""The exit code of a load by hand: what is asked, what is certain, and the generator before all."""
+"""Tests of the exit code of a load by hand: thresholds, bounds, and the generator first."""
 
 import argparse
 from typing import Any
@@ -13,7 +13,7 @@ from gaia_checks.load.results.thresholds import Limits, duration_ms, judge, shar
 
 
 def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.1, **changes: Any) -> dict[str, Any]:
-    """Return the result of a load in which `n` requests took so long, some of them in vain."""
+    """Return the result of a load of `n` requests of this latency, some of them failed."""
     tally, total = Tally(60), Total(60)
     for index in range(n):
         due_s = index * 60 / n
@@ -29,7 +29,7 @@ def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.
 
 
 @pytest.mark.parametrize(
-    ("seen", "limits", "code"),
+    ("observed", "limits", "code"),
     [
         (result(), Limits(), 0),
         (result(), Limits(p99_ms=100, success=0.9995), 0),
@@ -43,13 +43,13 @@ def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.
         (result(failed=3, took_s=1), Limits(p99_ms=100, success=0.9995), 1),
     ],
 )
-def test_the_exit_code_says_what_is_certain(seen: dict[str, Any], limits: Limits, code: int) -> None:
-    """0 when all that was asked surely holds, 1 when something surely does not, else 8."""
-    assert judge(seen, limits)[0] == code
+def test_the_exit_code_follows_from_the_bounds(observed: dict[str, Any], limits: Limits, code: int) -> None:
+    """The exit code is 0 when all thresholds are proven, 1 when one is disproven, else 8."""
+    assert judge(observed, limits)[0] == code
 
 
 def test_requests_that_were_slow_together_decide_less() -> None:
-    """A stall of 0.45 s makes 0.6 % of a minute slow: far from 1 %, had they been slow each on its own."""
+    """A stall of 0.45 s makes 0.6 % of a minute slow: below 1 %, but undecided, because they are correlated."""
     tally, total = Tally(60), Total(60)
     for index in range(6000):
         due_s = index / 100
@@ -79,8 +79,8 @@ def test_requests_that_were_slow_together_decide_less() -> None:
         ({"limited": 2, "limited_notes": ["429"]}, "load.limited is 2 count, at most 0 is required (429)"),
     ],
 )  # fmt: skip
-def test_a_generator_that_cannot_be_believed_decides_nothing(changes: dict[str, Any], text: str) -> None:
-    """Neither a pass nor a failure of the server comes out of it."""
+def test_an_unreliable_generator_is_inconclusive(changes: dict[str, Any], text: str) -> None:
+    """The server neither passes nor fails."""
     for took_s in (0.01, 5):
         code, findings = judge({**result(took_s=took_s), **changes}, Limits(p99_ms=100))
         assert code == 8
@@ -89,15 +89,15 @@ def test_a_generator_that_cannot_be_believed_decides_nothing(changes: dict[str, 
 
 @pytest.mark.parametrize(("admitted", "code"), [(61, 0), (62, 1)])
 def test_a_flood_may_not_be_admitted_beyond_its_limit(admitted: int, code: int) -> None:
-    """A fault of the server even if nothing else was asked."""
+    """An admitted flood fails even without other thresholds."""
     flood = {"route": "GET flood", "sent": 600, "admitted": admitted, "allowed": 61.0}
     found, findings = judge(result(floods=[flood]), Limits())
     assert found == code
     assert f"flood GET flood: {admitted} of 600 admitted, 61 allowed" in findings[0].text
 
 
-def test_the_answer_shows_what_it_rests_on() -> None:
-    """The bounds, the sample and an example."""
+def test_a_finding_shows_its_bounds_and_sample() -> None:
+    """The finding contains the bounds, the sample size and an example."""
     _, findings = judge(result(failed=20), Limits(p99_ms=100, success=0.9995))
     assert findings[0].text.startswith("fail: success 99.6667% of 6000 (bounds 99.")
     assert findings[0].text.endswith("required); 500, due at 0.00 s")
@@ -105,25 +105,25 @@ def test_the_answer_shows_what_it_rests_on() -> None:
 
 
 def test_durations_and_shares_are_read() -> None:
-    """As people write them."""
+    """Durations accept ms and s, shares accept a percent sign or a fraction."""
     assert [duration_ms(text) for text in ("100ms", "0.1s", "2s")] == [100, 100, 2000]
     assert [share(text) for text in ("99.95%", "0.9995", "100%")] == [pytest.approx(0.9995), 0.9995, 1]
 
 
 @pytest.mark.parametrize("text", ["", "100", "ms", "0ms", "-1s", "1m"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    """The unit is never guessed."""
+def test_an_invalid_duration_is_refused(text: str) -> None:
+    """A duration without a valid unit is refused."""
     with pytest.raises(argparse.ArgumentTypeError):
         duration_ms(text)
 
 
 @pytest.mark.parametrize("text", ["", "%", "0%", "101%", "99.95", "-1", "nan"])
-def test_what_is_no_share_is_refused(text: str) -> None:
-    """99.95 without its sign would be a share that nothing can keep."""
+def test_an_invalid_share_is_refused(text: str) -> None:
+    """A share outside 0 to 1 is refused, such as 99.95 without its percent sign."""
     with pytest.raises(argparse.ArgumentTypeError):
         share(text)
 
 
-def test_a_histogram_holds_what_its_bounds_are_made_of() -> None:
-    """The one that is judged has every request that was judged."""
+def test_the_latency_histogram_contains_every_judged_request() -> None:
+    """The latency histogram contains every judged request."""
     assert Histogram.decode(result(n=100)["latency"]).total == 100

@@ -1,4 +1,4 @@
-"""Loads side by side: what each tool writes is read, and what it does not say is not made up."""
+"""Tests of the comparison: each tool's format is read, and missing values are not estimated."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ STATS = (
 
 
 def ours(folder: Path, **changes: Any) -> Path:
-    """Write the result of one of our loads: 990 requests of 2 ms, 10 of 150 ms, one of them failed."""
+    """Write the result of a gaia load: 990 requests of 2 ms, 10 of 150 ms, one of them failed."""
     histogram = HdrHistogram(1, 60_000_000, 3)
     histogram.record_value(2_000, 990)
     histogram.record_value(150_000, 10)
@@ -47,7 +47,7 @@ def written(path: Path, text: object) -> Path:
 
 
 def test_a_load_of_ours_is_read_from_its_folder(tmp_path: Path) -> None:
-    """Rate, success and percentiles come from the counts and the histogram."""
+    """Rate, success and percentiles are computed from the counts and the histogram."""
     read = compare.read(ours(tmp_path / "run"))
     assert (read.tool, read.requests, read.rate_per_s, read.success) == ("gaia", 1000, 100.0, 0.999)
     assert read.latency_ms == {50: 2.001, 90: 2.001, 95: 2.001, 99: 2.001, 99.9: pytest.approx(150, rel=1e-3)}
@@ -79,7 +79,7 @@ def test_a_load_of_ours_is_read_from_its_folder(tmp_path: Path) -> None:
     ids=["--summary-export", "handleSummary", "machine-readable"],
 )
 def test_all_of_k6s_summaries_are_read(document: dict[str, Any], tmp_path: Path) -> None:
-    """p99 is not in k6's defaults: it is missing, with the option that brings it."""
+    """p99 is not among k6's defaults: it is reported as missing, with the option that adds it."""
     read = compare.read(written(tmp_path / "summary.json", document))
     assert (read.tool, read.requests, read.success) == ("k6", 6000, 0.9995)
     assert read.rate_per_s == pytest.approx(99.98)
@@ -87,8 +87,8 @@ def test_all_of_k6s_summaries_are_read(document: dict[str, Any], tmp_path: Path)
     assert any(note.startswith("p99, p99.9 missing: k6 run --summary-trend-stats") for note in read.notes)
 
 
-def test_k6_says_what_it_did_not_send(tmp_path: Path) -> None:
-    """Dropped iterations are load that was intended and not offered; success is missing without its metric."""
+def test_dropped_iterations_of_k6_are_reported(tmp_path: Path) -> None:
+    """Dropped iterations are reported; success is missing without its metric."""
     metrics = {**K6, "dropped_iterations": {"count": 12, "rate": 0.2}}
     metrics["http_req_duration"] = {**K6["http_req_duration"], **TRENDS}
     read = compare.read(written(tmp_path / "summary.json", {"metrics": metrics}))
@@ -105,8 +105,8 @@ def test_locusts_statistics_are_read_with_their_rounding(tmp_path: Path) -> None
     assert "percentiles rounded, here to 1 ms and 10 ms" in read.notes
 
 
-def test_what_locust_really_writes_is_read(tmp_path: Path) -> None:
-    """A load by locust's own command line with --csv: both of its files, beside our own folder of the same load."""
+def test_real_locust_files_are_read(tmp_path: Path) -> None:
+    """Both CSV files of a locust load agree with the gaia folder of the same load."""
     with server() as url:
         done = subprocess.run(
             [sys.executable, "-m", "locust", "-f", "locustfiles/smoke.py", "--headless", "--rate", "40", "-t", "3s",
@@ -119,14 +119,14 @@ def test_what_locust_really_writes_is_read(tmp_path: Path) -> None:
     )
     assert (own.requests, own.success, stats.success) == (120, 1.0, 1.0)
     assert stats.latency_ms[50] is not None
-    for seen in (stats.requests, history.requests):  # locust writes its files once a second, not at the end
-        assert seen is not None
-        assert 0 < seen <= 120
+    for observed in (stats.requests, history.requests):  # locust writes its files once a second, not at the end
+        assert observed is not None
+        assert 0 < observed <= 120
     assert set(history.latency_ms.values()) == {None}
 
 
-def test_the_table_shows_both_and_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One row per figure, the difference of B to A, a dash for what nobody knows, and the notes below."""
+def test_the_table_shows_both_loads_and_missing_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has one row per figure, the difference of B to A, a dash for unknown values, and notes."""
     summary = written(tmp_path / "summary.json", {"metrics": K6})
     assert cli.run(["load", "compare", str(ours(tmp_path / "run")), str(summary)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -138,7 +138,7 @@ def test_the_table_shows_both_and_what_is_missing(tmp_path: Path, capsys: pytest
 
 
 def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same figures with units in their names."""
+    """The JSON has the same figures, with units in their names."""
     run = str(ours(tmp_path / "run"))
     assert cli.run(["load", "compare", run, run, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -161,7 +161,7 @@ def test_programs_get_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_a_wrong_file_is_one_clear_line(name: str, content: object, message: str, tmp_path: Path) -> None:
-    """Which file it is and what can be read."""
+    """The error names the file and the readable formats."""
     path = tmp_path / name
     if content is not None:
         written(path, content)
@@ -172,6 +172,6 @@ def test_a_wrong_file_is_one_clear_line(name: str, content: object, message: str
 
 
 def test_a_load_that_was_not_measured_has_no_figures(tmp_path: Path) -> None:
-    """Why there is nothing is said."""
+    """The error states why the load was not measured."""
     with pytest.raises(ConfigurationError, match="this load was not measured: locust did not exit in time"):
         compare.read(ours(tmp_path / "run", broken="locust did not exit in time"))
