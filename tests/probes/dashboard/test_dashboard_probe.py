@@ -149,7 +149,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         {"errors": ("script error: seeded",)},
     ),
     "there is one message and no more": (
-        scripts(("live.js", "#take(message) {", "#take(message) { if (this.seq) return;")),
+        scripts(("live.js", "#receive(message) {", "#receive(message) { if (this.seq) return;")),
         {
             "live_update_seen": ("the page got no message within 4 s after a request was refused",),
             "reconnected": ("connected, but no message came within 6 s",),
