@@ -5,15 +5,23 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from gaia_checks.environment import ROOT
 from tests.support.postgres import database, postgres
 
 __all__ = ["database", "postgres"]
 
-settings.register_profile("gaia", deadline=None)  # how long an example takes says more of the machine than of the code
-settings.load_profile("gaia")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set no deadline for examples: their time depends on the machine more than on the code.
+
+    pytest reads this file for a gate, too, whose installation has no Hypothesis.
+    """
+    if config.option.env is None:
+        from hypothesis import settings
+
+        settings.register_profile("gaia", deadline=None)
+        settings.load_profile("gaia")
 
 
 @pytest.fixture(scope="session")
