@@ -150,7 +150,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
     ),
     "qa.load": (
         Fault("every 20th request is refused", wrong(Answered(request=_LOAD, every=20, status=503)), "status 503"),
-        Fault("some answers are no JSON", wrong(Answered(request=_LOAD, every=20, status=200, body="<p>")), "no JSON"),
+        Fault("some answers are no JSON", wrong(Answered(request=_LOAD, every=20, status=200, body="<p>")), "not JSON"),
         Fault("some answers never come", wrong(Slow(request=_LOAD, every=20, seconds=60)), "no reply"),
     ),
     "qa.rate_limiting": (
