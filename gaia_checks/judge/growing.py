@@ -19,7 +19,7 @@ def at_best(measurement: Measurement, criterion: Criterion) -> Measurement:
 
     It is returned unchanged where its rule judges no growing sample, or no look is to come.
     """
-    more_s = _judged_next_s(measurement.window_s, criterion.looks_s) - measurement.window_s
+    more_s = judged_next_s(measurement.window_s, criterion.looks_s) - measurement.window_s
     if any(check.explained_by == measurement.name for check in criterion.checks):
         # judged with the sample that they explain; what is still to come goes on without a stall
         return replace(measurement, window_s=measurement.window_s + more_s)
@@ -35,7 +35,8 @@ def at_best(measurement: Measurement, criterion: Criterion) -> Measurement:
     )
 
 
-def _judged_next_s(window_s: float, looks_s: Sequence[float]) -> float:
+def judged_next_s(window_s: float, looks_s: Sequence[float]) -> float:
+    """Return when a sample of `window_s` is judged next; now where no look is to come."""
     return next((end_s for end_s in looks_s if end_s >= window_s), window_s)
 
 

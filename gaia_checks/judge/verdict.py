@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gaia_checks.judge import looks, stalls
-from gaia_checks.judge.growing import at_best
+from gaia_checks.judge.growing import at_best, judged_next_s
 from gaia_checks.judge.rules import RULES, STATISTICAL, Look, found
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
 
@@ -216,7 +216,7 @@ def _is_certain(check: Check, measurement: Measurement, criterion: Criterion, lo
 
 
 def _cut_short(finding: Finding, measurement: Measurement, criterion: Criterion) -> Finding:
-    end_s = next((end_s for end_s in criterion.looks_s if end_s >= measurement.window_s), criterion.window_s)
+    end_s = judged_next_s(measurement.window_s, criterion.looks_s)
     return replace(
         finding,
         state=State.INCONCLUSIVE,
