@@ -110,7 +110,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
     "dev.health": (
         Fault("health answers 500", wrong(Answered(asks=_LOOK_AT_HEALTH, status=500)), "status 500 instead of 200"),
         Fault(
-            "every fifth answer is 500", wrong(Answered(asks=_LOOK_AT_HEALTH, every=5, status=500)), "8 of 10 as they"
+            "every fifth answer is 500", wrong(Answered(asks=_LOOK_AT_HEALTH, every=5, status=500)), "8 of 10 correct"
         ),
         Fault(
             "health is degraded",

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from gaia_checks import jsonl
 from gaia_checks.gate.run import plan
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.criteria import Looks
-from gaia_checks.judge.looks import ends_s
 from gaia_checks.load import run as load
 from gaia_checks.model import Measurement, Target
 

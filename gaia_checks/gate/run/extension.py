@@ -42,7 +42,7 @@ def watch(
         answered = taken
         still = open_criteria(criteria, measured, rehearsal=rehearsal)
         if not still:
-            mark(f"look {taken}: decided")
+            mark(f"analysis {taken}: decided")
             enough()
             return
-        mark(f"look {taken}: {', '.join(still)} undecided, goes on")
+        mark(f"analysis {taken}: {', '.join(still)} undecided, continues")

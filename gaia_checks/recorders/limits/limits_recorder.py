@@ -105,7 +105,7 @@ def measured(seen: Sequence[Seen], ours: Mapping[str, Key], epoch_s: float, look
 
 
 def _answers(by_purpose: Mapping[str, Sequence[Told]], ours: Mapping[str, Key]) -> list[dict[str, Any]]:
-    """Return what `judge.kept` takes: times in whole microseconds, so rounded that what happened lies within."""
+    """Return what `limit_compliance` takes: times in whole microseconds, so rounded that what happened lies within."""
     start_s = min(one.sent_s for each in by_purpose.values() for one in each)
 
     def answer(one: Told) -> tuple[int, int | None, bool | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.gate.run import extension
-from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.load.results.measurements import looked
 from gaia_checks.model import Check, Criterion, Measurement
 from gaia_checks.report import evidence
@@ -77,7 +77,7 @@ def test_every_look_is_answered_once_until_it_is_enough() -> None:
 
     extension.watch(CRITERIA, lambda: seen, threading.Event(), rehearsal=False, mark=mark, enough=told.set)
     assert told.is_set()
-    assert marks == ["look 1: prod.success_rate undecided, goes on", "look 2: decided"]
+    assert marks == ["analysis 1: prod.success_rate undecided, continues", "analysis 2: decided"]
 
 
 def test_a_gate_that_closes_waits_for_no_look() -> None:
@@ -109,9 +109,9 @@ def test_a_gate_extends_its_load_until_it_is_decided(place: Ground) -> None:
     records = map(json.loads, (outcome.folder / "measurements.jsonl").read_text().splitlines())
     looks = [record["window_s"] for record in records if record["name"] == "load.latency"]
     assert looks in ([5], [5, 18], [5, 18, 60]), outcome.output
-    assert (looks == [5]) is ("not to be believed" in why), why
-    assert f"look {len(looks)} of 3, after {looks[-1]:g} s" in why
+    assert (looks == [5]) is ("the load generator is unreliable" in why), why
+    assert f"analysis {len(looks)} of 3, after {looks[-1]:g} s" in why
     again = evidence.recompute(outcome.folder)
     assert why in [each.why for each in again.criteria]
     picture = (outcome.folder / "load.html").read_text()
-    assert ("look 1: prod.latency undecided, goes on" in picture) is (len(looks) > 1)
+    assert ("analysis 1: prod.latency undecided, continues" in picture) is (len(looks) > 1)
