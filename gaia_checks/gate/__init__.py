@@ -1,1 +1,1 @@
-"""The gate: pytest with --env looks, decides and tells."""
+"""The gate: pytest with --env measures, judges and reports."""

@@ -38,8 +38,8 @@ def refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> Non
     for name in SECRET_NAMES & environment.values.keys():
         if any(secret in words for secret in secrets_among({name: environment.values[name]})):
             raise ConfigurationError(
-                f"{environment.name}: {name} holds a secret that is part of a word of every report, so hiding it would "
-                "hide the evidence; choose another"
+                f"{environment.name}: {name} is part of a word of every report, so redacting it would destroy "
+                "the evidence; choose another secret"
             )
 
 
