@@ -56,26 +56,26 @@ def found(
     return Finding(check.measurement, state, why, measured, bound, check.threshold, check.unit, n, needs_s)
 
 
-def _exact(check: Check, measurement: Measurement, *, holds: bool, why: str) -> Finding:
-    example = f"; {measurement.notes[0]}" if measurement.notes and not holds else ""
-    state = State.PASS if holds else State.FAIL
+def _exact(check: Check, measurement: Measurement, *, satisfied: bool, why: str) -> Finding:
+    example = f"; {measurement.notes[0]}" if measurement.notes and not satisfied else ""
+    state = State.PASS if satisfied else State.FAIL
     return found(check, state, why + example, measurement.n, measured=measurement.value)
 
 
 def _all_good(check: Check, measurement: Measurement, _look: Look) -> Finding:
     good, n = int(measurement.value), measurement.n
-    finding = _exact(check, measurement, holds=good == n, why=f"{good} of {n} correct ({measurement.how})")
+    finding = _exact(check, measurement, satisfied=good == n, why=f"{good} of {n} correct ({measurement.how})")
     return replace(finding, measured=good / n)
 
 
 def _at_least(check: Check, measurement: Measurement, _look: Look) -> Finding:
-    holds = float(measurement.value) >= float(check.threshold)
-    return _exact(check, measurement, holds=holds, why=_compared(check, measurement, "at least"))
+    satisfied = float(measurement.value) >= float(check.threshold)
+    return _exact(check, measurement, satisfied=satisfied, why=_compared(check, measurement, "at least"))
 
 
 def _at_most(check: Check, measurement: Measurement, _look: Look) -> Finding:
-    holds = float(measurement.value) <= float(check.threshold)
-    return _exact(check, measurement, holds=holds, why=_compared(check, measurement, "at most"))
+    satisfied = float(measurement.value) <= float(check.threshold)
+    return _exact(check, measurement, satisfied=satisfied, why=_compared(check, measurement, "at most"))
 
 
 def _compared(check: Check, measurement: Measurement, relation: str) -> str:
@@ -84,9 +84,9 @@ def _compared(check: Check, measurement: Measurement, relation: str) -> str:
 
 
 def _equals(check: Check, measurement: Measurement, _look: Look) -> Finding:
-    holds = type(measurement.value) is type(check.threshold) and measurement.value == check.threshold
+    satisfied = type(measurement.value) is type(check.threshold) and measurement.value == check.threshold
     why = f"{check.measurement} is {str(measurement.value).lower()}; required: {str(check.threshold).lower()}"
-    return _exact(check, measurement, holds=holds, why=why)
+    return _exact(check, measurement, satisfied=satisfied, why=why)
 
 
 def _proportion(check: Check, measurement: Measurement, look: Look) -> Finding:

@@ -213,12 +213,12 @@ class Latencies:
         return Sample.of(np.column_stack((requests, requests - good)), burst)  # type: ignore[arg-type] # rows of two
 
 
-def _first(count: int, holds: Any) -> int:
-    """Return the first of 0 to count - 1 that holds, by halving; count when none does."""
+def _first(count: int, condition: Any) -> int:
+    """Return the first of 0 to count - 1 that satisfies `condition`, by bisection; count when none does."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+        low, high = (low, middle) if condition(middle) else (middle + 1, high)
     return low
 
 

@@ -56,7 +56,7 @@ def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
 def project(series: Sequence[Sequence[float]], alpha: float) -> Projection | None:
     """Return the value of a (seconds, value) series in seven days; None when the series is too short.
 
-    The first 5 minutes are left out, and at least 20 minutes must remain. The lower bound must hold for either half
+    The first 5 minutes are left out, and at least 20 minutes must remain. The lower bound must be valid for either half
     alone as well: a single step up, after which nothing rises, is not a trend, however small the noise around it.
     """
     warm = [sample for sample in series if sample[0] >= WARM_UP_S]
