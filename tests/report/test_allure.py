@@ -108,7 +108,7 @@ def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict
 
 
 def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:
-    """Whoever signs off sees which binary, where, how, and whether it was a rehearsal."""
+    """The report gives the verdict, stage, release and sha256, and whether the run was a rehearsal."""
     facts = (gate[0] / "allure-results" / "environment.properties").read_text()
     for line in ("verdict = FAIL", "stage = prod", "rehearsal = yes, promotes nothing", "phase = phase-11.4", "a" * 64):
         assert line in facts
@@ -214,7 +214,7 @@ def test_results_without_a_verdict_are_not_rendered(tmp_path: Path) -> None:
 
 
 def test_a_secret_in_results_would_be_in_the_report(gate: tuple[Path, Verdict]) -> None:
-    """Why redaction comes before rendering: the report holds its attachments encoded, where no search finds them."""
+    """Why redaction comes before rendering: the report contains its attachments encoded, where no search finds them."""
     text = (gate[0] / "report.html").read_text()
     assert "status 500 instead of 200" not in text
     assert any("status 500 instead of 200" in decoded for decoded in _decoded(text))

@@ -68,7 +68,7 @@ def test_latest_moves_with_every_gate(
 
 
 def test_what_was_in_force_is_described_without_secrets(folder: Path, environment: Environment) -> None:
-    """environment.toml can be read, says what was in force, and holds no secret."""
+    """environment.toml is valid, contains the settings of the gate, and no secret."""
     text = (folder / "environment.toml").read_text()
     described = tomllib.loads(text)
     assert described["environment"]["stage"] == "dev"
@@ -161,7 +161,7 @@ def test_redaction_leaves_images_alone(environment: Environment, folder: Path) -
 
 
 def test_redaction_keeps_bytes_that_are_no_utf8(environment: Environment, folder: Path) -> None:
-    """A broken byte in a log is no reason to leave the secret beside it."""
+    """A secret next to an invalid byte is redacted."""
     (folder / "server.log").write_bytes(b"\xff sk-canary-key\n")
     evidence.redact(folder, environment)
     assert (folder / "server.log").read_bytes() == b"\xff ***\n"
@@ -206,7 +206,7 @@ def test_a_gate_killed_at_once_is_inconclusive_when_judged_again(folder: Path) -
 def test_a_file_that_differs_from_the_seal_is_named(
     folder: Path, environment: Environment, change: Callable[[Path], object], name: str, problem: str
 ) -> None:
-    """Changed, missing or added since the seal: no verdict, and the message says which file."""
+    """A file changed, missing or added since the seal is an error that names the file."""
     everything_passes(folder)
     evidence.seal(folder, judged(folder), environment)
     change(folder)
@@ -224,7 +224,7 @@ def test_a_damaged_verdict_is_refused(folder: Path, text: str) -> None:
 
 
 def test_a_folder_without_a_verdict_is_refused(tmp_path: Path) -> None:
-    """The message says what was expected there."""
+    """The message names the expected folder."""
     with pytest.raises(EvidenceError, match="pass the folder of a gate's evidence"):
         evidence.read_verdict(tmp_path)
 
@@ -251,7 +251,7 @@ def test_the_stage_that_was_judged_cannot_be_lowered_afterwards(
 
 def measurement(name: str, value: object, n: int = 30) -> dict[str, object]:
     """A measurement over a window that is long enough for anything, as a record."""
-    return Measurement(name, value, "", n, 300.0, "2026-02-26T10:05:00.000Z", "seen").to_json()
+    return Measurement(name, value, "", n, 300.0, "2026-02-26T10:05:00.000Z", "measured").to_json()
 
 
 def everything_passes(folder: Path) -> None:

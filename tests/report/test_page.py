@@ -73,7 +73,7 @@ def test_a_rehearsal_says_so(verdict: Verdict) -> None:
 
 
 def test_inconclusive_is_no_pass() -> None:
-    """The page of a gate without criteria and release says so and does not break."""
+    """The page of a gate without criteria and release is inconclusive and complete."""
     text = page.markdown(Verdict("dev", "dev", "r", "t", 0.0, State.INCONCLUSIVE, False, None, ()))
     assert text.startswith(
         "# ? INCONCLUSIVE: dev, stage dev\n\nThe evidence does not decide; this is not a pass: no criteria"
@@ -112,8 +112,8 @@ def test_remarks_give_the_cpu_shares_during_each_load() -> None:
         "protection.cpu_of_gate": 0.3, "load.cpu_of_gate": 0.114, "load.cpu_of_generator": 0.14,
         "load.cpu_of_server": 0.31, "load.cpu_of_others_mean": 0.034, "load.cpu_of_others": 0.5,
     }  # fmt: skip
-    seen = [Measurement(name, share, "ratio", 60, 60.0, at, "sampled") for name, share in shares.items()]
-    remarks = words.remarks([replace(seen[1], value=0.9), replace(seen[0], value=None, n=0), *seen])
+    measured = [Measurement(name, share, "ratio", 60, 60.0, at, "sampled") for name, share in shares.items()]
+    remarks = words.remarks([replace(measured[1], value=0.9), replace(measured[0], value=None, n=0), *measured])
     assert set(remarks) == {
         "CPU during load: the gate itself took 11 % of a core, the load generator 14 %, the server 31 %, others 3 %",
         "CPU during protection: the gate itself took 30 % of a core",
