@@ -17,8 +17,8 @@ import numpy as np
 from scipy.stats import norm
 
 from gaia_checks.judge import criteria
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.criteria import Looks
-from gaia_checks.judge.looks import ends_s
 from gaia_checks.judge.rules import Look
 from gaia_checks.judge.statistics import Sample
 from gaia_checks.model import State

@@ -69,7 +69,7 @@ class Check:
     generator: bool = (
         False  # about the load generator: on the wrong side it makes the criterion inconclusive, never failed
     )
-    excuses: bool = False  # of these one that only makes the server look worse: a pass stands all the same
+    excuses: bool = False  # of these one that only makes the server look worse: a pass stands nevertheless
     explained_by: str | None = None  # the measurement of stalls that may explain what is bad here
 
     @property

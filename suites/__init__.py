@@ -1,1 +1,1 @@
-"""What the gate runs against a live server: one file per subject, one test per criterion."""
+"""The gate's tests of a live server: one file per subject, one test per criterion."""

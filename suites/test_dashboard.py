@@ -8,5 +8,5 @@ from gaia_checks.probes.dashboard import dashboard_probe
 
 @pytest.mark.criterion("qa.dashboard")
 def test_dashboard_works(look: Look) -> None:
-    """Six tabs work in a real browser, live, and come back after a cut."""
+    """Six tabs work in a real browser, update live, and reconnect after a connection loss."""
     look(dashboard_probe.probe, pictures=look.pictures)

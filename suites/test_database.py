@@ -8,13 +8,13 @@ from gaia_checks.probes import database, migrations
 
 @pytest.mark.criterion("dev.database")
 def test_database_connected(look: Look) -> None:
-    """The server says that it is connected, and PostgreSQL sees its session."""
+    """The server reports its connection, and PostgreSQL has its session."""
     look(database.probe)
 
 
 @pytest.mark.criterion("dev.migrations")
 def test_migrations_complete(look: Look) -> None:
-    """The schema is exactly what the release's migrations make."""
+    """The schema is exactly that of the release's migrations."""
     look(migrations.probe)
 
 

@@ -8,11 +8,11 @@ from gaia_checks.probes.rehearsal import quotas
 
 @pytest.mark.criterion("qa.rate_limiting")
 def test_rate_limiting_enforced(look: Look) -> None:
-    """No request too many is let through, and none too few."""
+    """No request beyond a limit is admitted, and none within it is refused."""
     look.recorded()
 
 
 @pytest.mark.criterion("qa.quotas")
 def test_quotas_tracked(look: Look) -> None:
-    """Quotas count what was sent; on a copy of the target also over a crash and at the edges of their periods."""
+    """Quotas count the requests; on a rehearsal copy also across a crash and at the edges of their periods."""
     look(quotas.probe, copy=look.copy("quotas"))

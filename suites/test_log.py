@@ -7,5 +7,5 @@ from gaia_checks.gate.run.look import Look
 
 @pytest.mark.criterion("dev.log")
 def test_log_has_no_errors(look: Look) -> None:
-    """The log since the start of the process holds no error and no traceback."""
+    """The log since the start of the process contains no error and no traceback."""
     look.recorded()

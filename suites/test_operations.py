@@ -1,4 +1,4 @@
-"""What operations relies on: memory, monitoring, rollback."""
+"""Operations: memory, monitoring, rollback."""
 
 import pytest
 
@@ -15,11 +15,11 @@ def test_memory_stable(look: Look) -> None:
 
 @pytest.mark.criterion("prod.monitoring")
 def test_monitoring_updated(look: Look) -> None:
-    """The metrics move with what is sent, and every shipped query resolves."""
+    """The metrics change with the requests sent, and every shipped query resolves."""
     look(monitoring_probe.probe)
 
 
 @pytest.mark.criterion("prod.rollback")
 def test_rollback_works(look: Look) -> None:
-    """On a copy of the target, the previous release comes back to what was stored, and so does its schema."""
+    """On a rehearsal copy, a rollback restores the previous release and its schema, and keeps the stored data."""
     look(rollback.probe, copy=look.copy("rollback"))

@@ -8,6 +8,6 @@ from gaia_checks.probes import process
 
 @pytest.mark.criterion("dev.process")
 def test_server_process_runs(look: Look) -> None:
-    """After all other looks, the first process still runs the release's executable."""
+    """After all other tests, the process observed first still runs the release's executable."""
     first_seen = look.target.process
     look(process.probe, look.after_all_others(), first_seen=first_seen)

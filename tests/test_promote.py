@@ -212,7 +212,7 @@ NOT_THAT = "not the one that the ledger points to"
         (lambda folder: (folder / "measurements.jsonl").unlink(), "missing since the evidence was sealed"),
         (lambda folder: (folder / "more.txt").write_text("x"), "added after the evidence was sealed"),
         (lambda folder: (folder / "verdict.json").unlink(), "cannot be read"),
-        (edited("verdict.json", lambda text: text[:-20]), "no verdict of this version"),
+        (edited("verdict.json", lambda text: text[:-20]), "not a verdict of this version"),
         (verdict_with(files=None), NOT_THAT),
         (verdict_with(state="fail"), NOT_THAT),
         (verdict_with(stage="prod"), NOT_THAT),

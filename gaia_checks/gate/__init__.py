@@ -1,1 +1,1 @@
-"""The gate: pytest with --env measures, decides and reports."""
+"""The gate: pytest with --env measures, judges and reports."""

@@ -1,10 +1,10 @@
-"""Whether a limit was kept, judged from outside: from when each request was sent, answered, and how. Pure.
+"""Count a rate limiter's certainly wrong decisions from the client side: send time, receive time and outcome. Pure.
 
-Nobody outside knows when the server decided a request: some time between sending it and receiving the answer. So
-a wrong decision counts only if every order of decisions that those intervals allow contradicts the rule: at any
+A client does not know when the server decided a request, only that it did so between sending and response. So
+a decision counts as wrong only if every order of decisions that those intervals allow contradicts the rule: at any
 moment `t` at most `limit` admissions lie in (t - window, t], and a refusal finds exactly that many there. All
-functions err on the server's side alone: what they count is certain; for answers that take no time at all they
-count whatever is wrong.
+functions err in the server's favour only: every counted decision is certainly wrong; for responses that take no time
+they count every wrong decision.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 RESOLUTION_S = 1e-6
-"""A server's times are whole microseconds, so its windows may look that much longer or shorter from outside."""
+"""A server's times are whole microseconds, so a client may observe its windows that much longer or shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One request of one key as its client saw it, on the client's monotonic clock."""
+    """One request of one key as its client observed it, on the client's monotonic clock."""
 
     sent_s: float
-    received_s: float  # infinity: no answer came, so it may be decided at any time
+    received_s: float  # infinity: no response came, so it may be decided at any time
     admitted: bool | None  # None: unknown; it may have been counted or not
 
 
 def false_allows(answers: Iterable[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
-    """Return how many requests of one key, at least, were admitted beyond its limit.
+    """Return a lower bound on how many requests of one key were admitted beyond its limit.
 
-    When no window holds more than `limit` admissions, a stretch shorter than k windows holds at most k * limit. What
-    was sent and answered within the stretch was decided in it: the excess over that bound is certain. Of stretches
-    that do not overlap the excesses add up; the largest such sum is returned. `window_s` may be infinite (a quota
-    within its period); `slack_s` is how far the two clocks may go apart within a window.
+    When no window contains more than `limit` admissions, an interval shorter than k windows contains at most
+    k * limit. Requests sent and answered within the interval were decided in it, so the excess over that bound is
+    certain. The excesses of disjoint intervals add up; the largest such sum is returned. `window_s` may be infinite
+    (a quota within its period); `slack_s` is how far the two clocks may drift apart within a window.
     """
     admitted = sorted((answer.sent_s, answer.received_s) for answer in answers if answer.admitted)
     starts = [start for start, _ in admitted]
@@ -52,7 +52,7 @@ def false_allows(answers: Iterable[Answer], *, limit: int, window_s: float, slac
 
 
 def false_denies(answers: Iterable[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
-    """Return how many requests of one key, at least, were refused although its limit had room.
+    """Return a lower bound on how many requests of one key were refused although its limit had room.
 
     Units and `slack_s` are those of `false_allows`.
     """
@@ -62,10 +62,10 @@ def false_denies(answers: Iterable[Answer], *, limit: int, window_s: float, slac
 
 
 def had_room(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> list[bool]:
-    """Return for each request whether the limit certainly had room for it: if it was refused, that was wrong.
+    """Return for each request whether the limit certainly had room for it, so that a refusal was wrong.
 
-    An admission may lie in the window of a decision at `t` when it was sent by then and answered less than a window
-    before. There was room if at no moment between sending and answer `limit` others could.
+    An admission may lie in the window of a decision at `t` if it was sent by then and answered less than a window
+    before. There was room if at no moment between sending and response `limit` others could lie in the window.
     """
     counted = [answer for answer in answers if answer.admitted is not False]
     steps = sorted(
@@ -84,9 +84,9 @@ def had_room(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s:
 
 
 def was_full(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> list[bool]:
-    """Return for each request whether the limit was certainly used up by others: if it was admitted, that was wrong.
+    """Return for each request whether other requests had certainly used up the limit, so that an admission was wrong.
 
-    It was when `limit` others were surely admitted within less than a window that holds this request as well.
+    They had if `limit` others were certainly admitted within less than one window that also contains this request.
     """
     admitted = sorted((answer.sent_s, answer.received_s) for answer in answers if answer.admitted)
     starts = [start for start, _ in admitted]
@@ -95,14 +95,14 @@ def was_full(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s:
         until = start + window_s - slack_s
         return sum(end < until for _, end in admitted[bisect_left(starts, start) : bisect_left(starts, until)])
 
-    held = [within(start) for start in starts]  # by the stretch of a window that begins with each admission
+    admissions = [within(start) for start in starts]  # in the window that starts with each admission
 
     def was(answer: Answer) -> bool:
         if answer.received_s - answer.sent_s >= window_s - slack_s:
             return False
         first = bisect_right(starts, answer.received_s - window_s + slack_s)
         last = bisect_right(starts, answer.sent_s)
-        most = max([within(answer.sent_s), *held[first:last]])
+        most = max([within(answer.sent_s), *admissions[first:last]])
         return most - bool(answer.admitted) >= limit
 
     return [was(answer) for answer in answers]

@@ -1,4 +1,4 @@
-"""What is certain before the end: a criterion that fails even if all that is still to come is as it should be. Pure."""
+"""Failures that are certain before the end: a criterion that fails even if the rest of the sample is flawless. Pure."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,11 @@ from gaia_checks.judge.verdict import judge_measured
 from gaia_checks.model import Criterion, Measurement, State
 
 
-def failed(criterion: Criterion, seen: Iterable[Measurement], *, rehearsal: bool) -> bool:
-    """Whether a criterion has certainly failed, whatever is still to come.
+def failed(criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool) -> bool:
+    """Whether a criterion has certainly failed, whatever is measured later.
 
-    `seen` is what is known while the look goes on. Most of it can only get worse. A sample that grows may get better:
-    it is taken to go on flawlessly until it is judged next.
+    `measurements` are those of a look that is still running. Most of them can only get worse. A growing sample may
+    improve: it is assumed to continue without a failure until its next analysis.
     """
-    finished = [at_best(measurement, criterion) for measurement in seen]
+    finished = [at_best(measurement, criterion) for measurement in measurements]
     return judge_measured(criterion, finished, rehearsal=rehearsal).state is State.FAIL

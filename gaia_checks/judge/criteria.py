@@ -1,4 +1,4 @@
-"""Read criteria.toml: what each stage promises. Unknown keys and rules are refused."""
+"""Read criteria.toml: the criteria of each stage. Unknown keys and rules are refused."""
 
 import math
 import tomllib
@@ -9,7 +9,7 @@ from typing import Any
 
 from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge import stalls
-from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.rules import Look
 from gaia_checks.judge.statistics import Sample, seconds_needed
 from gaia_checks.model import STAGES, Check, Criterion
@@ -26,28 +26,28 @@ Looks = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Every criterion, and how hard its look is done in this environment."""
+    """Every criterion, and the parameters of its look in this environment."""
 
     criteria: tuple[Criterion, ...]
     looks: Looks  # with the environment's parameters in place of criteria.toml's
     rehearsal: bool  # a window, rate or count is below criteria.toml's, or an interval above
-    machine: Mapping[str, float] = field(default_factory=dict)  # when a machine is too small for a load
+    machine: Mapping[str, float] = field(default_factory=dict)  # limits beyond which a machine is too small for a load
 
     def for_stage(self, stage: str) -> tuple[Criterion, ...]:
-        """Return what `stage` promises: its own criteria and those of the stages before it."""
+        """Return the criteria of `stage`: its own and those of the stages before it."""
         included = STAGES[: STAGES.index(stage) + 1]
         return tuple(criterion for criterion in self.criteria if criterion.stage in included)
 
 
 def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file") -> Criteria:
-    """Read `path` and put the look parameters of an environment (`source`) in place.
+    """Read `path` and apply the look parameters of an environment (`source`).
 
-    Raises CriteriaFileError for a key, rule or look that does not exist, and for bursts that no window could prove.
+    Raises CriteriaFileError for an unknown key, rule or look, and for bursts that the longest window is too short for.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CriteriaFileError(f"{path}: not found; without criteria nothing can be judged") from error
+        raise CriteriaFileError(f"{path}: not found; restore it, no verdict is possible without criteria") from error
     except tomllib.TOMLDecodeError as error:
         raise CriteriaFileError(f"{path.name}: not valid TOML: {error}") from error
     _known(path.name, "", document, {"looks", "machine", "honesty", "criteria"})
@@ -59,7 +59,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
     }
     criteria = tuple(_criterion(path.name, key, table, looks, honesty) for key, table in document["criteria"].items())
     rehearsal = _lowered(nominal, looks)
-    if not rehearsal:  # which reckons with no bursts
+    if not rehearsal:  # a rehearsal assumes no bursts
         for criterion in criteria:
             _can_pass(source, criterion, looks[criterion.look])
     return Criteria(criteria, looks, rehearsal, document.get("machine", {}))
@@ -68,7 +68,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
 def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
     for look, table in overrides.items():
         if look not in nominal:
-            raise CriteriaFileError(f"{source}: looks.{look}: no such look; known: {', '.join(sorted(nominal))}")
+            raise CriteriaFileError(f"{source}: looks.{look}: unknown look; known: {', '.join(sorted(nominal))}")
         for key in table:
             if key not in nominal[look]:
                 known = ", ".join(sorted(nominal[look])) or "none"
@@ -90,14 +90,14 @@ def _lowered(nominal: Looks, looks: Looks) -> bool:
 
 
 def _is_less(key: str, value: float, nominal: float) -> bool:
-    """Whether a look with this parameter sees less: of an interval, a delay or a tolerance it is more that does."""
+    """Whether this parameter makes a look observe less: a longer interval, delay or tolerance, else a lower value."""
     if key.endswith(("interval_s", "_within_s", "tolerance_s")):
         return value > nominal
     return value < nominal
 
 
 def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]) -> None:
-    """Refuse what would be known to be undecided only hours later: bursts that the longest window is too short for."""
+    """Refuse bursts that the longest window is too short for: the gate would end undecided hours later."""
     longest_s, last = criterion.max_window_s, Look(criterion.looks_s, len(criterion.looks_s) - 1, rehearsal=False)
     for check in criterion.checks:
         if check.burst_s is None:
@@ -108,7 +108,7 @@ def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]
         if more_s:
             raise CriteriaFileError(
                 f"{source}: looks.{criterion.look}: not even a flawless load of {longest_s:g} s passes {criterion.id} "
-                f"where requests may go wrong {check.burst_s:g} s at a time; "
+                f"where requests may fail {check.burst_s:g} s at a time; "
                 f"set max_window_s = {longest_s + more_s:g} or more"
             )
 
@@ -120,9 +120,9 @@ def _criterion(
     _known(label, "", table, {"claim", "look", "checks"})
     look = str(table.get("look"))
     if key.partition(".")[0] not in STAGES:
-        raise CriteriaFileError(f"{label}: an id begins with its stage: one of {', '.join(STAGES)}")
+        raise CriteriaFileError(f"{label}: an id must start with its stage: one of {', '.join(STAGES)}")
     if look not in looks:
-        raise CriteriaFileError(f"{label}: look {look!r} does not exist; known: {', '.join(sorted(looks))}")
+        raise CriteriaFileError(f"{label}: unknown look {look!r}; known: {', '.join(sorted(looks))}")
     window_s = looks[look].get("window_s", 0)
     max_window_s = looks[look].get("max_window_s", window_s)
     return Criterion(
@@ -153,16 +153,16 @@ def _check(label: str, table: dict[str, Any], parameters: Mapping[str, float], *
         {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst", "excuses", "explained_by"},
     )
     if table.get("rule") not in RULES:
-        raise CriteriaFileError(f"{label}: rule {table.get('rule')!r} does not exist; known: {', '.join(RULES)}")
+        raise CriteriaFileError(f"{label}: unknown rule {table.get('rule')!r}; known: {', '.join(RULES)}")
     if table.get("explained_by") and table["rule"] not in stalls.RULES:
         raise CriteriaFileError(
-            f"{label}: explained_by goes with {' or '.join(stalls.RULES)}, not with {table['rule']}; leave it out"
+            f"{label}: explained_by requires the rule {' or '.join(stalls.RULES)}, not {table['rule']}; remove it"
         )
     rest = dict(table)
     burst = rest.pop("burst", None)
     if burst is not None and burst not in parameters:
         known = ", ".join(sorted(parameters)) or "none"
-        raise CriteriaFileError(f"{label}: burst {burst!r} is no parameter of its look; known: {known}")
+        raise CriteriaFileError(f"{label}: burst {burst!r} is not a parameter of its look; known: {known}")
     try:
         return Check(**rest, burst_s=parameters[burst] if burst else None, generator=generator)
     except TypeError as error:

@@ -1,6 +1,7 @@
-"""What a sample that grows may still become: it goes on flawlessly until it is judged next. Pure.
+"""The best case of a growing sample: it continues without a failure until its next analysis. Pure.
 
-A sample is judged at fixed ends. Before them it decides nothing, except what even a flawless rest could not undo.
+A sample is judged at fixed times. Before them it decides nothing, except a failure that even a flawless rest cannot
+undo.
 """
 
 import math
@@ -11,17 +12,17 @@ from gaia_checks.judge import statistics
 from gaia_checks.model import Criterion, Measurement
 
 BLOCK_S = 10.0
-"""What is still to come is added in stretches like those that were measured."""
+"""The assumed rest is added in blocks as long as the measured ones."""
 
 
 def at_best(measurement: Measurement, criterion: Criterion) -> Measurement:
-    """Return what the measurement is at the next look if all that is still to come is as it should be.
+    """Return the measurement as it is at the next analysis if every later request succeeds quickly.
 
-    It is returned unchanged where its rule judges no growing sample, or no look is to come.
+    It is returned unchanged where its rule judges no growing sample, or no analysis follows.
     """
     more_s = judged_next_s(measurement.window_s, criterion.looks_s) - measurement.window_s
     if any(check.explained_by == measurement.name for check in criterion.checks):
-        # judged with the sample that they explain; what is still to come goes on without a stall
+        # judged with the sample that they explain; the rest is assumed to be without a stall
         return replace(measurement, window_s=measurement.window_s + more_s)
     rule = next((check.rule for check in criterion.checks if check.measurement == measurement.name), None)
     if rule not in _GROWN or measurement.n <= 0 or measurement.window_s <= 0 or more_s <= 0:
@@ -51,12 +52,12 @@ def _better_outcomes(measurement: Measurement, more: int, blocks: int) -> dict[s
 
 def _better_latencies(measurement: Measurement, more: int, blocks: int) -> list[str]:
     value = measurement.value
-    known = [value] if isinstance(value, str) else value
-    return [*known, *(_quick(count, like=known[0]) for count in _parts(more, blocks))]
+    measured = [value] if isinstance(value, str) else value
+    return [*measured, *(_quick(count, like=measured[0]) for count in _parts(more, blocks))]
 
 
 _GROWN = {"at_least": _better_share, "proportion": _better_outcomes, "percentile": _better_latencies}
-"""Rules of samples that grow: a share of n requests, outcomes, latencies."""
+"""Rules of growing samples: a share of n requests, outcomes, latencies."""
 
 
 def _parts(whole: int, parts: int) -> list[int]:
@@ -64,7 +65,7 @@ def _parts(whole: int, parts: int) -> list[int]:
 
 
 def _quick(count: int, *, like: str) -> str:
-    """Return so many requests that took next to no time, as a histogram of the same kind as `like`."""
+    """Return a histogram of the same kind as `like` with `count` requests of 1 us."""
     histogram = statistics.decode(like)
     histogram.reset()
     histogram.record_value(1, count)

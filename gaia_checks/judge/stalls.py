@@ -1,8 +1,8 @@
-"""What stalls of the measuring machine explain of a failure, and only that. Pure.
+"""How much of a failure the stalls of the measuring machine explain. Pure.
 
-While a machine stands still, nothing on it runs: neither the server, nor the generator. What was due then is slow or
-fails whatever the server is like. Such requests are taken out of the bad ones, block by block, and the rest is judged
-again. That may leave a failure open. It never makes a pass of it, and a pass is never looked at.
+While a machine stalls, nothing on it runs: neither the server nor the generator. Requests due then are slow or
+fail whatever the quality of the server. They are removed from the bad requests, block by block, and the rest is judged
+again. That may make a failure inconclusive. It never makes a failure a pass, and passes are not reconsidered.
 """
 
 import math
@@ -16,7 +16,7 @@ from gaia_checks.judge import statistics
 from gaia_checks.model import Check, Finding, Measurement, State
 
 CATCH_UP = 2
-"""A server that is half busy needs as long again as the stall lasted to catch up with what had waited."""
+"""A server at 50 % utilisation needs as long again as the stall lasted to process the requests that waited."""
 
 
 def reconsidered(
@@ -26,7 +26,7 @@ def reconsidered(
     stalls: Measurement,
     judge: Callable[[Measurement], Finding],
 ) -> Finding:
-    """Return the finding of a failure once the requests that stalls explain are left out: still failed, or open.
+    """Return the finding of a failure without the requests that stalls explain: still failed, or inconclusive.
 
     `judge` is the check's own rule. Stalls that cannot be read, or were not measured, change nothing.
     """
@@ -41,23 +41,23 @@ def reconsidered(
     if again is not None and again.state is State.FAIL:
         return finding
     kind = "slow" if check.rule == "percentile" else "failed"
-    said = f"which explains up to {explained} of the {bad} {kind} requests; {_without_them(check, again)}"
+    explanation = f"which explains up to {explained} of the {bad} {kind} requests; {_without_them(check, again)}"
     return replace(
         finding,
         state=State.INCONCLUSIVE,
-        why=f"{finding.why}; but {_stood_still(stalls.value)}, {said}",
+        why=f"{finding.why}; but {_stood_still(stalls.value)}, {explanation}",
         needs_s=again.needs_s if again else None,
     )
 
 
 def _most(measurement: Measurement, stalled_s: list[float]) -> list[int]:
-    """Return how many requests of each block stalls explain at most; the load's rate is constant."""
+    """Return the maximum number of requests of each block that stalls explain; the load's rate is constant."""
     per_s = measurement.n / measurement.window_s
     return [math.ceil(CATCH_UP * seconds * per_s) for seconds in stalled_s]
 
 
 def _without_failures(_check: Check, measurement: Measurement, most: list[int]) -> tuple[Measurement, int, int]:
-    """Take failed requests out of a proportion's blocks; return the rest, how many failed and how many went."""
+    """Remove failed requests from a proportion's blocks; return the rest, how many failed and how many were removed."""
     blocks = [(int(requests), int(failures)) for requests, failures in measurement.value["blocks"]]
     out = [min(failures, allowed) for (_, failures), allowed in _beside(blocks, most)]
     left = [[requests - gone, failures - gone] for (requests, failures), gone in zip(blocks, out, strict=True)]
@@ -67,7 +67,7 @@ def _without_failures(_check: Check, measurement: Measurement, most: list[int]) 
 
 
 def _without_slow(check: Check, measurement: Measurement, most: list[int]) -> tuple[Measurement, int, int]:
-    """Take the slowest requests, of those above the threshold, out of a percentile's histograms."""
+    """Remove the slowest requests, of those above the threshold, from a percentile's histograms."""
     encoded = [measurement.value] if isinstance(measurement.value, str) else measurement.value
     left, bad, explained = list[str](), 0, 0
     for text, allowed in _beside(encoded, most):
@@ -78,7 +78,7 @@ def _without_slow(check: Check, measurement: Measurement, most: list[int]) -> tu
 
 
 def _slowest_out(text: str, limit_ms: float, allowed: int) -> tuple[int, int, str]:
-    """Return how many of a histogram may lie at the limit or above, how many of these went, and what is left."""
+    """Return how many requests may lie at the limit or above, how many were removed, and the remaining histogram."""
     histogram = statistics.decode(text)
     counts = np.ctypeslib.as_array(histogram.counts)
     slow, gone = 0, 0
@@ -104,7 +104,7 @@ RULES = tuple(_WITHOUT)
 
 
 def _beside(blocks: list[Any], most: list[int]) -> list[tuple[Any, int]]:
-    """Pair blocks with what is explained of them. Blocks behind the last that was observed have nothing explained."""
+    """Pair each block with its explained requests: none after the last block that was observed."""
     if len(most) > len(blocks):
         raise ValueError(f"stalls of {len(most)} blocks, but the load has {len(blocks)}")
     return list(zip(blocks, [*most, *[0] * (len(blocks) - len(most))], strict=True))
@@ -118,7 +118,7 @@ def _stood_still(value: Mapping[str, Any]) -> str:
 
 def _without_them(check: Check, again: Finding | None) -> str:
     if again is None or again.measured is None:
-        return "nothing is left without them"
+        return "no request remains without them"
     if check.percentile is not None:
         return f"without them p{check.percentile:g} is {float(again.measured):.1f} ms"
     return f"without them {float(again.measured):.3%} succeed"

@@ -1,10 +1,10 @@
-"""How sure a number is: bounds of a success rate and of a latency percentile. Pure. docs/statistics.md says why.
+"""Confidence bounds of a success rate and of a latency percentile. Pure. docs/statistics.md gives the reasons.
 
-Every bound is one-sided at its own alpha. A verdict passes when the bound on the bad side is still good, and
-fails when the bound on the good side is already bad; so both errors are at most alpha.
+Every bound is one-sided at its own alpha. A verdict passes when the pessimistic bound meets the threshold, and
+fails when the optimistic bound misses it; so both errors are at most alpha.
 
-A percentile is a proportion: p99 lies below 100 ms when at least 99 % of the requests take less. So both kinds rest
-on one `Sample`: good and bad requests per stretch of time.
+A percentile is a proportion: p99 lies below 100 ms when at least 99 % of the requests take less. So both kinds use
+one `Sample`: good and bad requests per block of time.
 """
 
 import math
@@ -18,7 +18,7 @@ from hdrh.histogram import HdrHistogram
 from scipy import special
 
 ONLY_ALPHA = 0.05
-"""Of a sample that is judged once; `judge.looks` says what several looks may spend."""
+"""Of a sample that is judged once; `judge.analyses` divides it among several analyses."""
 
 _LONGEST_FACTOR = 10_000.0
 
@@ -31,7 +31,7 @@ def clopper_pearson(failures: float, n: float, alpha: float) -> tuple[float, flo
     Survey Methodology 24 (1998), 193-201. Raises ValueError unless 0 <= failures <= n and n > 0.
     """
     if not 0 <= failures <= n or n <= 0:
-        raise ValueError(f"{failures} failures of {n} is no proportion")
+        raise ValueError(f"{failures} failures of {n} is not a proportion")
     good = n - failures
     lower = float(special.betaincinv(good, failures + 1, alpha)) if good > 0 else 0.0
     upper = float(special.betaincinv(good + 1, failures, 1 - alpha)) if failures > 0 else 1.0
@@ -41,7 +41,7 @@ def clopper_pearson(failures: float, n: float, alpha: float) -> tuple[float, flo
 def design_effect(blocks: Sequence[Sequence[int]]) -> float:
     """Return how many times more the failures per block vary than independent requests would; at least 1.
 
-    `blocks` are (requests, failures) per stretch of time. Pearson's chi-square over its degrees of freedom
+    `blocks` are (requests, failures) per block of time. Pearson's chi-square over its degrees of freedom
     (McCullagh and Nelder, Generalized Linear Models, 2nd ed., section 4.5), which for equal blocks is the variance of
     the counts over the binomial's. A sample of n requests is worth n / effect independent ones (Kish, Survey
     Sampling, 1965, section 8.2).
@@ -58,28 +58,28 @@ def design_effect(blocks: Sequence[Sequence[int]]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Requests of which some failed, and how much information they carry. Counts need not be whole."""
+    """Requests, failures and the correlation between failures. Counts need not be whole."""
 
     n: float
     failures: float
-    effect: float  # the design effect: n / effect independent requests would carry as much information
-    burst: float  # so many requests may fail together; 1: each on its own
+    effect: float  # the design effect: n / effect independent requests would be as informative
+    burst: float  # this many requests may fail together; 1: each on its own
     bursts: tuple[tuple[float, float], ...]  # (size as a share of `burst`, how many of them), largest first
 
     @classmethod
     def of(cls, blocks: Sequence[Sequence[int]], burst: float = 1.0) -> "Sample":
-        """Read (requests, failures) per stretch of time. Raises ValueError when there are no requests.
+        """Read (requests, failures) per block of time. Raises ValueError when there are no requests.
 
-        Failures of one stretch are taken to have come together, as far as a burst reaches.
+        Failures of one block are assumed to have come together, up to the size of a burst.
         """
         table = _table(blocks)
         if not len(table) or (table[:, 1] > table[:, 0]).any() or (table < 0).any():
-            raise ValueError(f"{len(table)} blocks of requests are no sample, or more failed than were sent")
+            raise ValueError(f"{len(table)} blocks are not a sample: no requests, or more failed than were sent")
         n, failures = (float(total) for total in table.sum(axis=0))
         return cls(n, failures, design_effect(blocks), burst, _bursts(table[:, 1], burst))
 
     def lower(self, alpha: float) -> float:
-        """Return the lower bound of the success proportion: what remains when few bursts were seen, or none."""
+        """Return the lower bound of the success proportion: the lower of design effect and Stringer's bound."""
         by_effect, _ = clopper_pearson(self.failures / self.effect, self.n / self.effect, alpha)
         return min(by_effect, 1 - self._stringer(alpha))
 
@@ -88,7 +88,7 @@ class Sample:
         return clopper_pearson(self.failures / self.effect, self.n / self.effect, alpha)[1]
 
     def times(self, factor: float) -> "Sample":
-        """Return a sample that went on like this for `factor` times as long."""
+        """Return the sample of a run `factor` times as long at the same rates."""
         bursts = tuple((size, count * factor) for size, count in self.bursts)
         return replace(self, n=self.n * factor, failures=self.failures * factor, bursts=bursts)
 
@@ -96,29 +96,29 @@ class Sample:
         """Return the upper bound of the failed proportion, from n / burst units each of which may fail in part.
 
         Stringer's bound, as auditors use it for rare and unequal errors (Bickel, International Statistical Review 60
-        (1992), 197-209). Without a failure it is what n / burst clean units prove; with bursts of 1 it is Clopper and
+        (1992), 197-209). Without a failure it is the bound of n / burst clean units; with bursts of 1 it is Clopper and
         Pearson's.
         """
-        units, seen = self.n / self.burst, 0.0
+        units, observed = self.n / self.burst, 0.0
         bound = before = 1 - clopper_pearson(0, units, alpha)[0]
         for size, count in self.bursts:
-            seen = min(seen + count, units)
-            upper = 1 - clopper_pearson(seen, units, alpha)[0]
+            observed = min(observed + count, units)
+            upper = 1 - clopper_pearson(observed, units, alpha)[0]
             bound, before = bound + (upper - before) * size, upper
         return min(bound, 1.0)
 
 
-def seconds_needed(sample: Sample, window_s: float, promised: float, alphas: tuple[float, float]) -> float | None:
-    """Return how many more seconds like those observed would decide, 0 if they do; None if they never would.
+def seconds_needed(sample: Sample, window_s: float, required: float, alphas: tuple[float, float]) -> float | None:
+    """Return how many more seconds at the same rates would decide; 0 if it is decided, None if they never would.
 
-    `sample` was observed in `window_s` seconds; `promised` is the proportion that must succeed; `alphas` are those of
+    `sample` was observed in `window_s` seconds; `required` is the proportion that must succeed; `alphas` are those of
     passing and of failing.
     """
     to_pass, to_fail = alphas
 
     def decides(factor: float) -> bool:
         longer = sample.times(factor)
-        return longer.lower(to_pass) >= promised or longer.upper(to_fail) < promised
+        return longer.lower(to_pass) >= required or longer.upper(to_fail) < required
 
     if decides(1):
         return 0.0
@@ -135,35 +135,35 @@ def seconds_needed(sample: Sample, window_s: float, promised: float, alphas: tup
 
 
 def decode(text: str) -> Any:
-    """Return the HdrHistogram that `text` (base64 of the compressed V2 encoding) holds. Raises ValueError."""
+    """Decode `text` (base64 of the compressed V2 encoding) to an HdrHistogram. Raises ValueError."""
     try:
         histogram: Any = HdrHistogram.decode(text)
     except Exception as error:
         raise ValueError(f"not an encoded histogram: {error!r}") from error
-    # it and its encoder hold each other: without this, 200 KB of each would wait for the garbage collector
+    # it and its encoder refer to each other: without this, 200 KB of each would wait for the garbage collector
     histogram.encoder.histogram = weakref.proxy(histogram)
     return histogram
 
 
 class Latencies:
-    """Latencies per stretch of time: HdrHistograms of whole microseconds, rounded down.
+    """Latencies per block of time: HdrHistograms of whole microseconds, rounded down.
 
-    A bucket's upper edge stands for its samples where they should be small and its lower edge where they should be
-    large, so that the histogram's own rounding never decides.
+    Upper bounds use a bucket's upper edge and lower bounds its lower edge, so that the histogram's own rounding never
+    decides.
     """
 
     def __init__(self, histograms: Iterable[Any]) -> None:
-        """Take one histogram per stretch; all have the same range and digits. Each is let go before the next."""
+        """Take one histogram per block; all have the same range and digits. Each is released before the next."""
         any_of_them: Any = None
-        stretches: list[Any] = []
+        blocks: list[Any] = []
         for histogram in histograms:
             counts = np.ctypeslib.as_array(histogram.counts)
             filled = np.flatnonzero(counts)
-            stretches.append((filled, counts[filled]))
+            blocks.append((filled, counts[filled]))
             any_of_them = histogram
-        used = np.unique(np.concatenate([np.zeros(0, np.int64), *(filled for filled, _ in stretches)]))
-        table = np.zeros((len(stretches), len(used)), dtype=np.int64)
-        for row, (filled, counts) in zip(table, stretches, strict=True):
+        used = np.unique(np.concatenate([np.zeros(0, np.int64), *(filled for filled, _ in blocks)]))
+        table = np.zeros((len(blocks), len(used)), dtype=np.int64)
+        for row, (filled, counts) in zip(table, blocks, strict=True):
             row[np.searchsorted(used, filled)] = counts
         values = [any_of_them.get_value_from_index(int(index)) for index in used]
         self._lower_ms = [any_of_them.get_lowest_equivalent_value(value) / 1000 for value in values]
@@ -172,18 +172,18 @@ class Latencies:
 
     @property
     def n(self) -> int:
-        """How many there are."""
+        """Number of latencies."""
         return int(self._up_to[:, -1].sum()) if self._up_to.size else 0
 
     def percentile_ms(self, percentile: float) -> float:
-        """Return a percentile of what was seen, by the upper edge of its bucket. Raises ValueError without samples."""
+        """Return a percentile of the sample, by the upper edge of its bucket. Raises ValueError without samples."""
         if not self.n:
             raise ValueError("no samples have no percentile")
         rank = max(1, math.ceil(self.n * percentile / 100))
         return float(self._upper_ms[int(np.searchsorted(self._up_to.sum(axis=0), rank))])
 
     def below(self, limit_ms: float, burst: float = 1.0) -> Sample:
-        """Return the latencies as good or bad: bad is what may lie at `limit_ms` or above."""
+        """Return the latencies as good or bad: bad are those that may lie at `limit_ms` or above."""
         return self._split(int(np.searchsorted(self._upper_ms, limit_ms)), burst)
 
     def bounds_ms(
@@ -207,18 +207,18 @@ class Latencies:
         return lower, upper
 
     def _split(self, buckets: int, burst: float) -> Sample:
-        """Take the first so many buckets as good and the rest as bad."""
+        """Count the first `buckets` buckets as good and the rest as bad."""
         requests = self._up_to[:, -1]
         good = self._up_to[:, buckets - 1] if buckets else np.zeros_like(requests)
         return Sample.of(np.column_stack((requests, requests - good)), burst)  # type: ignore[arg-type] # rows of two
 
 
-def _first(count: int, holds: Any) -> int:
-    """Return the first of 0 to count - 1 that holds, by halving; count when none does."""
+def _first(count: int, condition: Any) -> int:
+    """Return the first of 0 to count - 1 that satisfies `condition`, by bisection; count when none does."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+        low, high = (low, middle) if condition(middle) else (middle + 1, high)
     return low
 
 

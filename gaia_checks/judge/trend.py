@@ -1,4 +1,4 @@
-"""Whether a series rises, and where that leads: a line through it with bounds. Pure."""
+"""The trend of a series and its projection: a fitted line with confidence bounds. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 WARM_UP_S = 300.0
-"""What a process does in its first minutes (caches, pools, compiled code) is no trend."""
+"""Growth in the first minutes of a process (caches, pools, compiled code) is not a trend."""
 
 SHORTEST_TREND_S = 1200.0
-"""Noise of 0.2 MB over one minute projects to more than a gigabyte in a week; under 20 minutes nobody knows."""
+"""Noise of 0.2 MB over one minute projects to more than a gigabyte in a week; under 20 minutes it hides any trend."""
 
 HORIZON_S = 7 * 86_400.0
 """How far a trend is projected: seven days."""
@@ -20,7 +20,7 @@ _POINTS = 300
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A straight line through a series: its rise per second with bounds, and where it stands at the end."""
+    """A straight line through a series: its slope per second with bounds, and its value at the end."""
 
     per_s: float
     lower_per_s: float
@@ -30,7 +30,7 @@ class Slope:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Where a series stands in seven days, in its own unit."""
+    """The value of a series in seven days, in its own unit."""
 
     lower: float
     expected: float
@@ -41,12 +41,12 @@ def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
     """Return the median of the slopes between all pairs of samples, with bounds one-sided at `alpha`.
 
     Sen, Journal of the American Statistical Association 63 (1968), 1379-1389; it withstands outliers. `series` is
-    (seconds, value) in order of time. A long one is first reduced to medians of equal stretches, which
-    also makes neighbours less alike than single samples are. Raises ValueError for fewer than 3 samples.
+    (seconds, value) in order of time. A long one is first reduced to medians of equal intervals, which
+    also reduces the correlation between neighbours. Raises ValueError for fewer than 3 samples.
     """
     if len(series) < 3:
-        raise ValueError(f"{len(series)} samples have no trend")
-    from scipy import stats  # noqa: PLC0415 - it takes two seconds, and most processes that judge see no trend
+        raise ValueError(f"{len(series)} samples have no trend: at least 3 are required")
+    from scipy import stats  # noqa: PLC0415 - it takes two seconds, and most processes that judge compute no trend
 
     times, values = _medians(np.asarray(series, dtype=float))
     slope, intercept, lower, upper = stats.theilslopes(values, times, 1 - 2 * alpha)
@@ -54,10 +54,10 @@ def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
 
 
 def project(series: Sequence[Sequence[float]], alpha: float) -> Projection | None:
-    """Return where a (seconds, value) series stands in seven days; None when it is too short to say.
+    """Return the value of a (seconds, value) series in seven days; None when the series is too short.
 
-    The first 5 minutes are left out, and at least 20 minutes must remain. What is surely reached must be so by either
-    half alone as well: a single step up, after which nothing rises, is no trend, however small the noise around it.
+    The first 5 minutes are left out, and at least 20 minutes must remain. The lower bound must be valid for either half
+    alone as well: a single step up, after which nothing rises, is not a trend, however small the noise around it.
     """
     warm = [sample for sample in series if sample[0] >= WARM_UP_S]
     if len(warm) < 3 or warm[-1][0] - warm[0][0] < SHORTEST_TREND_S:

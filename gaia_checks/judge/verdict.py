@@ -1,38 +1,38 @@
 """Criteria x measurements -> verdict. Pure: opens no file, reads no clock.
 
-Three rules stand above all others. What was not observed decides nothing: without samples, over too short a
-window, or when the test did not run to its end, a criterion is inconclusive, never passed. What was seen to
-be wrong stays wrong: a failure needs no full window. And the generator is judged first: while a check of
-the load generator does not hold, nothing that it measured is held against the server, or for it.
+Three rules take precedence. Missing evidence decides nothing: without samples, over too short a
+window, or when the test did not run to its end, a criterion is inconclusive, never passed. An observed failure is
+final: it needs no full window. And the generator is judged first: while a check of the load generator fails, its
+measurements neither pass nor fail the server.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gaia_checks.judge import looks, stalls
+from gaia_checks.judge import analyses, stalls
 from gaia_checks.judge.growing import at_best, judged_next_s
 from gaia_checks.judge.rules import RULES, STATISTICAL, Look, found
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
 
 FINISHED = "gate.finished"
-"""The measurement that the gate writes last. Without it the gate was killed on the way."""
+"""The measurement that the gate writes last. Without it the gate was killed before its end."""
 
 UNDECIDED = "inconclusive: "
-"""How the outcome of a test begins that said itself why it could not decide."""
+"""Prefix of the outcome of a test that gave its own reason for not deciding."""
 
 _WORST_FIRST = (State.FAIL, State.INCONCLUSIVE, State.PASS)
 
 
 def outcome_name(criterion_id: str) -> str:
-    """Return the name of the measurement that says how a criterion's test ended."""
+    """Return the name of the measurement that records the outcome of a criterion's test."""
     return f"gate.outcome.{criterion_id}"
 
 
 def judge(
     criteria: Sequence[Criterion], measurements: Sequence[Measurement], *, rehearsal: bool
 ) -> tuple[CriterionVerdict, ...]:
-    """Judge a gate that has ended: every criterion on what was measured and on whether its test really ran."""
+    """Judge a finished gate: every criterion on its measurements and on whether its test ran."""
     finished = any(measurement.name == FINISHED for measurement in measurements)
     return tuple(
         _complete(judge_measured(criterion, measurements, rehearsal=rehearsal), measurements, finished=finished)
@@ -41,9 +41,9 @@ def judge(
 
 
 def judge_measured(criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool) -> CriterionVerdict:
-    """Judge one criterion on its measurements alone, at every look at the growing sample that was taken.
+    """Judge one criterion on its measurements alone, at every analysis of the growing sample.
 
-    The first look that decides is the verdict; but what any analysis has found wrong stays wrong.
+    The first analysis that decides gives the verdict, but a failure at any analysis is final.
     """
     verdicts = _at_each_look(criterion, measurements, rehearsal=rehearsal)
     for state in (State.FAIL, State.PASS):
@@ -54,7 +54,7 @@ def judge_measured(criterion: Criterion, measurements: Iterable[Measurement], *,
 
 
 def undecided(criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool) -> bool:
-    """Whether another look at the same sample, grown longer, is to come and may decide what this one did not."""
+    """Whether a later analysis of the same, longer sample follows and may decide what this one did not."""
     verdicts = _at_each_look(criterion, measurements, rehearsal=rehearsal)
     if len(verdicts) == len(criterion.looks_s) or any(each.state is not State.INCONCLUSIVE for each in verdicts):
         return False
@@ -66,12 +66,12 @@ def undecided(criterion: Criterion, measurements: Iterable[Measurement], *, rehe
 def _at_each_look(
     criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool
 ) -> list[CriterionVerdict]:
-    """Judge every look on its own measurements, from the first to the last that was taken."""
-    wanted = {name for check in criterion.checks for name in (check.measurement, check.explained_by)}
+    """Judge every analysis on its own measurements, from the first to the last that was made."""
+    names = {name for check in criterion.checks for name in (check.measurement, check.explained_by)}
     by_look: dict[int, list[Measurement]] = {}
     for measurement in measurements:
-        if measurement.name in wanted:
-            number = looks.look_at(measurement.window_s, criterion.looks_s)
+        if measurement.name in names:
+            number = analyses.look_at(measurement.window_s, criterion.looks_s)
             by_look.setdefault(number, []).append(measurement)
     return [
         _judge_look(criterion, by_look.get(number, []), Look(criterion.looks_s, number, rehearsal))
@@ -80,7 +80,7 @@ def _at_each_look(
 
 
 def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look: Look) -> CriterionVerdict:
-    """Judge one look. A name measured twice must hold twice."""
+    """Judge one analysis. A measurement that was made twice must pass twice."""
     by_name: dict[str, list[Measurement]] = {}
     for measurement in measurements:
         by_name.setdefault(measurement.name, []).append(measurement)
@@ -90,7 +90,7 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
         id=criterion.id,
         claim=criterion.claim,
         state=decisive.state,
-        why=decisive.why + _when(look, max((each.window_s for seen in by_name.values() for each in seen), default=0.0)),
+        why=decisive.why + _when(look, max((each.window_s for same in by_name.values() for each in same), default=0.0)),
         measured=decisive.measured,
         bound=decisive.bound,
         threshold=decisive.threshold,
@@ -101,13 +101,13 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
     )
 
 
-def _when(look: Look, looked_s: float) -> str:
-    """Say at which look, where there may be several, or that it was cut short before the first."""
-    if len(look.ends_s) == 1 or not looked_s:
+def _when(look: Look, observed_s: float) -> str:
+    """Name the analysis, where there may be several, or the time at which it was cut short before the first."""
+    if len(look.ends_s) == 1 or not observed_s:
         return ""
-    which, end_s = f"look {look.number + 1} of {len(look.ends_s)}", look.ends_s[look.number]
-    short = looked_s < look.ends_s[0]
-    return f"; after {looked_s:.0f} s, before {which}" if short else f"; {which}, after {end_s:g} s"
+    which, end_s = f"analysis {look.number + 1} of {len(look.ends_s)}", look.ends_s[look.number]
+    short = observed_s < look.ends_s[0]
+    return f"; after {observed_s:.0f} s, before {which}" if short else f"; {which}, after {end_s:g} s"
 
 
 def overall(criteria: Sequence[CriterionVerdict]) -> State:
@@ -117,22 +117,22 @@ def overall(criteria: Sequence[CriterionVerdict]) -> State:
 
 
 def _complete(verdict: CriterionVerdict, measurements: Sequence[Measurement], *, finished: bool) -> CriterionVerdict:
-    """Take a pass back unless the criterion's test ran to its end and passed, in a gate that finished."""
-    outcomes = [str(seen.value) for seen in measurements if seen.name == outcome_name(verdict.id)]
+    """Revoke a pass unless the criterion's test ran to its end and passed, in a gate that finished."""
+    outcomes = [str(each.value) for each in measurements if each.name == outcome_name(verdict.id)]
     if verdict.state is State.FAIL:
         return verdict
     if not outcomes:
         return _inconclusive(
-            verdict, "not measured: its test did not run (deselected, missing, or the gate ended before)"
+            verdict, "not checked: its test did not run (deselected, missing, or the gate stopped earlier)"
         )
     if other := [outcome for outcome in outcomes if outcome != "passed"]:
-        return _inconclusive(verdict, _said(other[0]))
+        return _inconclusive(verdict, _reason(other[0]))
     if verdict.state is State.PASS and not finished:
-        return _inconclusive(verdict, "the gate was ended before it had finished; run it again")
+        return _inconclusive(verdict, "the gate was stopped before it finished; run it again")
     return verdict
 
 
-def _said(outcome: str) -> str:
+def _reason(outcome: str) -> str:
     """Return why a test that did not pass decided nothing."""
     if outcome.startswith(UNDECIDED):
         return outcome.removeprefix(UNDECIDED)
@@ -144,11 +144,11 @@ def _inconclusive(verdict: CriterionVerdict, why: str) -> CriterionVerdict:
 
 
 def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
-    """Return the finding that speaks for the criterion.
+    """Return the finding that represents the criterion.
 
-    A generator check that does not hold comes first, then the worst; an excuse only where that is a failure. When all
-    hold, or nothing was seen, it is the criterion's own first check: criteria.toml puts the one that the claim is
-    about there.
+    A generator check that does not pass comes first, then the worst; an excuse only where that is a failure. When all
+    pass, or there are no samples, it is the criterion's own first check: criteria.toml lists the one that the claim is
+    about first.
     """
     excuses = {check.measurement for check in checks if check.excuses}
     generator = {check.measurement for check in checks if check.generator} - excuses
@@ -197,20 +197,18 @@ def _judge_one(
             check, finding, measurement, same[-1], lambda rest: RULES[check.rule](check, rest, look)
         )
     if check.generator and finding.state is State.FAIL:
-        doubt = "this machine was busy with something else" if check.excuses else "the load generator is unreliable"
+        doubt = "other processes kept this machine busy" if check.excuses else "the load generator is unreliable"
         return replace(finding, state=State.INCONCLUSIVE, why=f"{doubt}: {finding.why}")
     if finding.state is State.PASS and measurement.n < check.min_n:
-        return replace(
-            finding, state=State.INCONCLUSIVE, why=f"{measurement.n} of at least {check.min_n} samples observed"
-        )
-    # a generator is judged on what it has sent; whether that was enough, the criterion's own checks say
+        return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} samples, required: {check.min_n}")
+    # a generator is judged on the requests it has sent; the criterion's own checks judge whether they were enough
     if finding.state is State.PASS and not check.generator and measurement.window_s < criterion.window_s:
         return _cut_short(finding, measurement, criterion)
     return finding
 
 
 def _is_certain(check: Check, measurement: Measurement, criterion: Criterion, look: Look) -> bool:
-    """Whether a failure stays one at the next look, however flawless the rest until then."""
+    """Whether a failure remains one at the next analysis, even if the rest until then is flawless."""
     finished = at_best(measurement, criterion)
     return finished is measurement or RULES[check.rule](check, finished, look).state is State.FAIL
 
@@ -220,6 +218,6 @@ def _cut_short(finding: Finding, measurement: Measurement, criterion: Criterion)
     return replace(
         finding,
         state=State.INCONCLUSIVE,
-        why=f"looked for {measurement.window_s:.0f} s of {end_s:.0f} s",
+        why=f"observed {measurement.window_s:.0f} s of {end_s:.0f} s",
         needs_s=end_s - measurement.window_s,
     )

@@ -1,1 +1,1 @@
-"""Tell: evidence files, pages for people, statements for machines."""
+"""Report: evidence files, pages for people, JSON for machines."""

@@ -1,6 +1,6 @@
-"""The report that people sign off on: Allure results that say exactly what the verdict says, rendered to one file.
+"""The report for sign-off: Allure results that agree exactly with the verdict, rendered to one file.
 
-allure-pytest writes one result per test. `attach` makes of them one result per criterion, with the verdict's
+allure-pytest writes one result per test. `attach` turns them into one result per criterion, with the verdict's
 state, reason and evidence; a criterion whose test never ran gets one too. Allure presents; it never judges.
 """
 
@@ -19,7 +19,9 @@ from gaia_checks.report.render import render
 __all__ = ["attach", "render"]
 
 _STATUS = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
-_NAMESPACE = uuid.UUID("9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11")  # of our own identifiers, so that they are repeatable
+_NAMESPACE = uuid.UUID(
+    "9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11"
+)  # of the report's identifiers, so that they are reproducible
 _SUFFIXES = {"image/svg+xml": "svg", "image/jpeg": "jpg", "text/markdown": "md", "text/plain": "txt"}
 _RUN_FILES = {"verdict.md": "text/markdown", "measurements.jsonl": "text/plain", "environment.toml": "text/plain"}
 
@@ -27,7 +29,7 @@ Result = dict[str, Any]
 
 
 def attach(folder: Path, verdict: Verdict) -> None:
-    """Rewrite `allure-results/` so that it shows the verdict: one result per criterion, and the run's own facts."""
+    """Rewrite `allure-results/` to show the verdict: one result per criterion, and the facts of the run."""
     results = folder / evidence.RESULTS
     results.mkdir(exist_ok=True)
     measurements = evidence.read_measurements(folder)
@@ -36,13 +38,13 @@ def attach(folder: Path, verdict: Verdict) -> None:
     for order, criterion in enumerate(verdict.criteria):
         result = written.get(tests.get(criterion.id, "")) or written.get(
             criterion.id, {}
-        )  # the test's, or our own of before
+        )  # the test's, or that of an earlier call
         enriched = {
             **_enriched(result, criterion, verdict, order),
             "attachments": [
                 *_attachments(results, criterion, measurements, pictures),
                 *_photographs(results, criterion, folder / evidence.PICTURES),
-                *(kept for kept in result.get("attachments", ()) if not _replaced(kept["name"], criterion)),
+                *(each for each in result.get("attachments", ()) if not _replaced(each["name"], criterion)),
             ],
         }
         _write(results / f"{enriched['uuid']}-result.json", enriched)
@@ -55,29 +57,29 @@ def _attachments(
     measurements: Sequence[Measurement],
     pictures: Mapping[str, Mapping[str, str]],
 ) -> Iterator[dict[str, str]]:
-    """Write and yield what one criterion was judged on: the measurements, and the pictures of its looks."""
+    """Write and yield the evidence of one criterion: its measurements, and the charts of its looks."""
     names = {check.measurement for check in criterion.checks}
-    seen = [measurement for measurement in measurements if measurement.name in names]
-    yield _attachment(results, f"{criterion.id} evidence", "text/plain", page.evidence(criterion, seen))
+    own = [measurement for measurement in measurements if measurement.name in names]
+    yield _attachment(results, f"{criterion.id} evidence", "text/plain", page.evidence(criterion, own))
     for look in sorted({name.partition(".")[0] for name in names}):
         for title, svg in pictures.get(look, {}).items():
             yield _attachment(results, f"{criterion.id} {title}", "image/svg+xml", svg)
 
 
 def _photographs(results: Path, criterion: CriterionVerdict, pictures: Path) -> Iterator[dict[str, str]]:
-    """Copy and yield what the looks of one criterion saw."""
+    """Copy and yield the screenshots of one criterion's looks."""
     for look in sorted({check.measurement.partition(".")[0] for check in criterion.checks}):
         for path in sorted((pictures / look).glob("*.jpg")):
             yield _attachment(results, f"{criterion.id} {path.stem}", "image/jpeg", path.read_bytes())
 
 
 def _replaced(name: str, criterion: CriterionVerdict) -> bool:
-    """Whether an attachment is an earlier form of one that is written anew."""
+    """Whether an attachment is an earlier version of one that is rewritten."""
     return name == "evidence" or name.startswith(f"{criterion.id} ")
 
 
 def _take_results(results: Path) -> dict[str, Result]:
-    """Return full name -> newest result, and remove their files: they come back enriched."""
+    """Return full name -> newest result, and remove their files: they are rewritten with the verdict."""
     found: dict[str, Result] = {}
     for path in results.glob("*-result.json"):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -89,10 +91,10 @@ def _take_results(results: Path) -> dict[str, Result]:
 
 
 def _tests(measurements: Iterable[Measurement]) -> dict[str, str]:
-    """Return criterion -> full name of its test, as the gate wrote it down when the test ended."""
+    """Return criterion -> full name of its test, as the gate recorded it."""
     prefix = outcome_name("")
     return {
-        seen.name.removeprefix(prefix): _full_name(seen.how) for seen in measurements if seen.name.startswith(prefix)
+        each.name.removeprefix(prefix): _full_name(each.how) for each in measurements if each.name.startswith(prefix)
     }
 
 
@@ -103,8 +105,8 @@ def _full_name(nodeid: str) -> str:
 
 
 def _enriched(result: Result, criterion: CriterionVerdict, verdict: Verdict, order: int) -> Result:
-    """Return a result that says what the verdict says. Pure."""
-    begun_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000) + order
+    """Return a result with the state, reason and numbers of the verdict. Pure."""
+    start_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000) + order
     identity = str(uuid.uuid5(_NAMESPACE, criterion.id))
     stage = criterion.id.partition(".")[0]
     numbers = zip(("measured", "bound", "threshold", "n"), words.columns(criterion), strict=True)
@@ -120,13 +122,15 @@ def _enriched(result: Result, criterion: CriterionVerdict, verdict: Verdict, ord
         "description": page.description(criterion),
         "parameters": [{"name": name, "value": value} for name, value in numbers],
         "titlePath": [f"Stage {STAGES.index(stage) + 1}: {stage}"],  # the report is grouped by it
-        "start": begun_ms,  # Allure sorts by it: all begin with the gate, in the order of the criteria,
-        "stop": max(begun_ms, result.get("stop", 0)),  # and last until they are decided, so the gate as long as it took
+        "start": start_ms,  # Allure sorts by it: all start with the gate, in the order of the criteria,
+        "stop": max(
+            start_ms, result.get("stop", 0)
+        ),  # and last until their tests end, so the report's duration is the gate's
     }
 
 
 def _describe_run(folder: Path, results: Path, verdict: Verdict) -> None:
-    """Write what belongs to the whole run: its facts, its name, its files."""
+    """Write the facts, name and files of the whole run."""
     facts = "".join(f"{name} = {value}\n" for name, value in _facts(verdict).items())
     (results / "environment.properties").write_text(facts, encoding="utf-8")
     executor = {"name": "gaia gate", "type": "local", "buildName": verdict.run, "reportName": page.summary(verdict)}

@@ -1,7 +1,7 @@
-"""Timelines as pictures: one self-contained SVG per look and unit. Pure but for `draw`, which reads the files.
+"""Timelines as charts: one self-contained SVG per look and unit. Pure except `draw`, which reads the files.
 
 A timeline's record is `{"t": seconds, "of": seconds, "worst": text, <name>_<unit>: number, ...}`; every
-numeric field becomes a line, and fields of one unit share a picture.
+numeric field becomes a line, and fields of one unit share a chart.
 """
 
 import math
@@ -17,7 +17,7 @@ Points = Sequence[tuple[float, float]]
 _WIDTH, _HEIGHT = 760, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 744, 44, 222
 _COLORS = ("#1f6feb", "#d9480f", "#2b8a3e", "#7048e8", "#c2255c", "#0c8599", "#5c6773")
-_COLUMNS = 340  # more would be finer than the picture
+_COLUMNS = 340  # more would exceed the chart's resolution
 _TICKS = 5
 _PER_ROW = 4  # names in a row of the legend
 _UNITS = {"ms": "ms", "s": "s", "mb": "MB", "bytes": "bytes", "ratio": "share"}
@@ -25,12 +25,12 @@ _NOT_DRAWN = frozenset({"t", "of", "worst"})
 
 
 def draw(timelines: Path) -> dict[str, dict[str, str]]:
-    """Return look -> title -> SVG for every timeline that holds numbers. Raises EvidenceError for a damaged one."""
+    """Return look -> title -> SVG for every timeline with numbers. Raises EvidenceError for a damaged one."""
     return {path.stem: pictures(path.stem, jsonl.read(path)) for path in sorted(timelines.glob("*.jsonl"))}
 
 
 def pictures(look: str, records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return title -> SVG: one picture per unit among the fields of `records`."""
+    """Return title -> SVG: one chart per unit among the fields of `records`."""
     by_unit: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for record in records:
         for field, value in record.items():
@@ -74,7 +74,7 @@ def ticks(highest: float) -> list[float]:
 
 
 def thin(points: Points, columns: int = _COLUMNS) -> Points:
-    """Return at most two points per column of the picture, its lowest and highest, so that no spike is lost."""
+    """Return at most two points per column of the chart, the lowest and highest, so that no spike is lost."""
     if len(points) <= 2 * columns:
         return points
     size = math.ceil(len(points) / columns)
@@ -98,7 +98,7 @@ def _title(look: str, unit: str, series: Iterable[str]) -> str:
 
 
 def _split(field: str, value: float) -> tuple[str, str]:
-    """`p99_ms` -> `p99`, `ms`. A field without a unit is a count, or a share when it is no whole number."""
+    """`p99_ms` -> `p99`, `ms`. A field without a unit is a count, or a share when it is not an integer."""
     name, _, unit = field.rpartition("_")
     if unit in _UNITS:
         return name.replace("_", " "), _UNITS[unit]

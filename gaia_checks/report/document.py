@@ -1,4 +1,4 @@
-"""verdict.json as text and back. Pure."""
+"""Serialise and parse verdict.json. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ SCHEMA = 1
 
 
 def to_json(verdict: Verdict, files: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return the object that verdict.json holds.
+    """Return the JSON object of verdict.json.
 
-    `files` is name -> sha256 of everything beside it; None while the gate has not ended.
+    `files` is name -> sha256 of every other file of the folder; None until the gate has ended.
     """
     record = {"schema": SCHEMA, **asdict(verdict)}
     return record if files is None else {**record, "files": dict(sorted(files.items()))}
@@ -25,7 +25,7 @@ def from_json(record: Mapping[str, Any]) -> tuple[Verdict, dict[str, str] | None
         raise ValueError(f"schema {record['schema']!r} is not {SCHEMA}")
     files = record.get("files")
     if not isinstance(files, dict | None):
-        raise TypeError("files is no table of hashes")
+        raise TypeError("files is not a table of hashes")
     fields = {key: value for key, value in record.items() if key not in ("schema", "files")}
     release = fields["release"]
     verdict = Verdict(
@@ -41,7 +41,7 @@ def from_json(record: Mapping[str, Any]) -> tuple[Verdict, dict[str, str] | None
 
 
 def text(record: Mapping[str, Any]) -> str:
-    """Return a JSON object as people read it: indented, one line feed at the end."""
+    """Return a JSON object as indented text with one line feed at the end."""
     return json.dumps(record, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 

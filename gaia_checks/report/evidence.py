@@ -1,11 +1,11 @@
-"""The evidence of one gate: `reports/<env>/<run>/`, from its first second to the seal.
+"""The evidence of one gate: `reports/<env>/<run>/`, from its creation to the seal.
 
-    verdict.json        the judgement; inconclusive from the start, so that a gate that is killed never passes
-    criteria.toml       what was promised            environment.toml    where, and how hard was looked
-    measurements.jsonl  what was observed            timelines/*.jsonl   the same, second by second
-    pictures/*/*.jpg    what a look saw of a page    gated.json          which release of what environment
+    verdict.json        the verdict; inconclusive from the start, so that a killed gate never passes
+    criteria.toml       the criteria                 environment.toml    the target, and the looks' parameters
+    measurements.jsonl  the measurements             timelines/*.jsonl   the samples, second by second
+    pictures/*/*.jpg    screenshots of a page        gated.json          release and environment
 
-`recompute` judges these files again, without a new look.
+`recompute` judges these files again, without new measurements.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ REPORT = "report.html"
 RESULTS = "allure-results"
 PICTURES = "pictures"
 
-_NOT_YET = "not measured yet"
+_NOT_YET = "not checked yet"
 
 
 def create(
@@ -49,14 +49,14 @@ def create(
     criteria: Sequence[Criterion],
     started_at: datetime,
 ) -> Path:
-    """Make the folder of a gate that is about to begin and point `reports/<env>/latest` at it.
+    """Create the folder of a starting gate and point `reports/<env>/latest` at it.
 
-    The verdict is there first, inconclusive for every criterion. Raises OSError when it cannot be written.
+    The verdict is written first, inconclusive for every criterion. Raises OSError when it cannot be written.
     """
     folder = reports / environment.name / run
     (folder / "timelines").mkdir(parents=True)
     rehearsal = judge_criteria.load(overrides=environment.looks, source=environment.path.name).rehearsal
-    write_verdict(folder, _unseen(environment.name, stage, run, criteria, started_at, rehearsal=rehearsal), None)
+    write_verdict(folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=rehearsal), None)
     _point_latest_at(folder)
     shutil.copyfile(judge_criteria.PATH, folder / "criteria.toml")
     (folder / "environment.toml").write_text(describe(environment, stage), encoding="utf-8")
@@ -64,7 +64,7 @@ def create(
 
 
 def describe(environment: Environment, stage: str) -> str:
-    """Return environment.toml: what was in force for this gate, without secrets. Pure."""
+    """Return environment.toml: the settings of this gate, without secrets. Pure."""
     redact = redactor(environment)
     table: dict[str, toml.Value] = {
         "name": environment.name,
@@ -86,16 +86,16 @@ def describe(environment: Environment, stage: str) -> str:
 
 
 def read_measurements(folder: Path) -> list[Measurement]:
-    """Return what was seen, oldest first. Raises EvidenceError for a line that is no measurement."""
+    """Return the measurements, oldest first. Raises EvidenceError for an invalid line."""
     path = folder / MEASUREMENTS
     try:
         return [Measurement.from_json(record) for record in jsonl.read(path)]
     except (KeyError, TypeError) as error:
-        raise EvidenceError(f"{path}: a line is no measurement ({error}); run the gate again") from error
+        raise EvidenceError(f"{path}: a line is not a measurement ({error}); run the gate again") from error
 
 
 def write_verdict(folder: Path, verdict: Verdict, files: Mapping[str, str] | None) -> None:
-    """Put verdict.json in place as a whole: a reader sees the old one or the new one, also after a power cut."""
+    """Replace verdict.json atomically: a reader gets the old or the new one, even after a power failure."""
     path = folder / VERDICT
     draft = path.with_suffix(".json.draft")
     with draft.open("w", encoding="utf-8") as file:
@@ -107,23 +107,23 @@ def write_verdict(folder: Path, verdict: Verdict, files: Mapping[str, str] | Non
 
 
 def read_verdict(folder: Path) -> Verdict:
-    """Return the verdict as it was written. Raises EvidenceError when it is missing or damaged."""
+    """Return the written verdict. Raises EvidenceError when it is missing or damaged."""
     return _read_sealed(folder)[0]
 
 
 def redact(folder: Path, environment: Environment) -> list[Path]:
-    """Take secrets out of the files that the report is made of; call it before the report is rendered.
+    """Redact secrets in the sources of the report; call it before the report is rendered.
 
-    Returns the files that held one. The report itself is left alone: it is made of them.
+    Returns the files that contained one. The report itself is skipped: it is rendered from them.
     """
     return [path for path in redact_files(folder, environment) if path.name != REPORT]
 
 
 def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
-    """End a gate: no secret in any file, the sha256 of every file beside the verdict, the verdict on the disk."""
+    """Seal a gate: redact every file, add the sha256 of every file to the verdict, and write it durably."""
     changed = redact(folder, environment)
     if any(RESULTS in path.parts for path in changed):
-        (folder / REPORT).unlink(missing_ok=True)  # rendered before the secret was taken out of its sources
+        (folder / REPORT).unlink(missing_ok=True)  # rendered before its sources were redacted
     clean, _ = document.from_json(
         redact_json(json.loads(document.text(document.to_json(verdict, None))), redactor(environment))
     )
@@ -140,17 +140,17 @@ def hashes(folder: Path) -> dict[str, str]:
 def recompute(folder: Path) -> Verdict:
     """Judge the evidence again, from its files alone.
 
-    A gate that was killed before its seal comes out inconclusive (or failed, where that is certain).
+    A gate that was killed before its seal is inconclusive (or failed, if that is certain).
     Raises EvidenceError naming the file that is missing, changed or added since the seal.
     """
     written, files = _read_sealed(folder)
     if files is not None:
         _compare(folder, files, hashes(folder))
         _compare_gated(folder, written)
-    criteria, stage = _read_promises(folder)
+    criteria, stage = _read_criteria(folder)
     measurements = read_measurements(folder)
-    if files is None:  # nothing vouches for these files, so none of them may pass anything
-        measurements = [seen for seen in measurements if seen.name != judge_verdict.FINISHED]
+    if files is None:  # these files are not sealed, so no criterion may pass
+        measurements = [each for each in measurements if each.name != judge_verdict.FINISHED]
     judged = judge_verdict.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
     state = judge_verdict.overall(judged)
     return replace(
@@ -163,7 +163,7 @@ def recompute(folder: Path) -> Verdict:
     )
 
 
-def _unseen(
+def _unchecked(
     environment: str, stage: str, run: str, criteria: Sequence[Criterion], started_at: datetime, *, rehearsal: bool
 ) -> Verdict:
     return Verdict(
@@ -175,11 +175,11 @@ def _unseen(
         state=State.INCONCLUSIVE,
         rehearsal=rehearsal,
         release=None,
-        criteria=tuple(_unseen_criterion(criterion) for criterion in criteria),
+        criteria=tuple(_unchecked_criterion(criterion) for criterion in criteria),
     )
 
 
-def _unseen_criterion(criterion: Criterion) -> CriterionVerdict:
+def _unchecked_criterion(criterion: Criterion) -> CriterionVerdict:
     first = next(check for check in criterion.checks if not check.generator)
     return CriterionVerdict(
         id=criterion.id,
@@ -196,7 +196,7 @@ def _unseen_criterion(criterion: Criterion) -> CriterionVerdict:
 
 
 def _point_latest_at(folder: Path) -> None:
-    """Move the symbolic link by rename: there is no moment without one."""
+    """Replace the symbolic link by rename, so that it always exists."""
     draft = folder.parent / f".latest.{folder.name}"
     draft.symlink_to(folder.name)
     draft.replace(folder.parent / "latest")
@@ -213,14 +213,14 @@ def _read_sealed(folder: Path) -> tuple[Verdict, dict[str, str] | None]:
         return document.from_json(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise EvidenceError(
-            f"{path}: cannot be read ({error.strerror}); give the folder of a gate's evidence"
+            f"{path}: cannot be read ({error.strerror}); pass the folder of a gate's evidence"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise EvidenceError(f"{path}: no verdict of this version ({error}); run the gate again") from error
+        raise EvidenceError(f"{path}: not a verdict of this version ({error}); run the gate again") from error
 
 
-def _read_promises(folder: Path) -> tuple[judge_criteria.Criteria, str]:
-    """Return the criteria that were in force and the stage, from files that the seal vouches for."""
+def _read_criteria(folder: Path) -> tuple[judge_criteria.Criteria, str]:
+    """Return the gate's criteria and stage, from sealed files."""
     path = folder / "environment.toml"
     try:
         described = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -233,7 +233,7 @@ def _read_promises(folder: Path) -> tuple[judge_criteria.Criteria, str]:
 
 
 def _gated(verdict: Verdict) -> dict[str, Any]:
-    """Return what was gated: of the verdict what cannot be computed again. A file of its own, so that it is sealed."""
+    """Return the part of the verdict that cannot be recomputed; it is a separate file, so that it is sealed."""
     release = asdict(verdict.release) if verdict.release else None
     return {"environment": verdict.environment, "run": verdict.run, "release": release}
 
@@ -266,7 +266,7 @@ def _sha256(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable where folders can be synced."""
+    """Make a rename durable if the system can sync folders."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

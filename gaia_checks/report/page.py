@@ -1,4 +1,4 @@
-"""The verdict in words, for people: verdict.md, and the evidence of one criterion. Pure."""
+"""The verdict as text for people: verdict.md, and the evidence of one criterion. Pure."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,16 +7,16 @@ from gaia_checks.model import CriterionVerdict, Finding, Measurement, Release, S
 from gaia_checks.report import words
 
 _HEADINGS = ("measured", "bound", "threshold", "n")
-_LONGEST_VALUE = 200  # characters; a histogram is longer, and no one reads it
+_LONGEST_VALUE = 200  # characters; a histogram is longer, and unreadable
 _MEANINGS = {
     State.PASS: "every criterion is met",
     State.FAIL: "a criterion is not met",
-    State.INCONCLUSIVE: "the evidence does not decide; this is no pass",
+    State.INCONCLUSIVE: "the evidence does not decide; this is not a pass",
 }
 
 
 def markdown(verdict: Verdict) -> str:
-    """Return verdict.md: the state, what was judged, the table, and why for everything that did not pass."""
+    """Return verdict.md: the state, the release, the table, and the reason of everything that did not pass."""
     return "\n\n".join(
         part
         for part in (
@@ -41,7 +41,7 @@ def summary(verdict: Verdict) -> str:
 
 
 def findings(verdict: CriterionVerdict) -> str:
-    """Return everything that one criterion was judged on, as plain text that lines up."""
+    """Return all findings of one criterion as plain text in aligned columns."""
     rows = [("", "check", *_HEADINGS)]
     rows += [(words.MARKS[check.state], check.measurement, *words.columns(check)) for check in verdict.checks]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -52,12 +52,12 @@ def findings(verdict: CriterionVerdict) -> str:
 
 
 def evidence(verdict: CriterionVerdict, measurements: Iterable[Measurement]) -> str:
-    """Return the findings of one criterion and, below them, every measurement that they rest on."""
+    """Return the findings of one criterion and, below them, the measurements behind them."""
     return "\n".join((findings(verdict), *(_measurement(measurement) for measurement in measurements)))
 
 
 def description(verdict: CriterionVerdict) -> str:
-    """Return what one criterion was judged on, in Markdown."""
+    """Return the findings of one criterion in Markdown."""
     rows = [("", "check", *_HEADINGS), ("---",) * 6]
     rows += [(words.MARKS[check.state], check.measurement, *words.columns(check)) for check in verdict.checks]
     reasons = "\n".join(f"- {words.MARKS[c.state]} {c.measurement}: {_cell(reason(c))}" for c in verdict.checks)
@@ -66,7 +66,7 @@ def description(verdict: CriterionVerdict) -> str:
 
 
 def reason(verdict: CriterionVerdict | Finding) -> str:
-    """Return why it was decided so, in one line, and how much more looking would decide."""
+    """Return the reason in one line, and how much more time would decide."""
     more = f" (about {words.duration(verdict.needs_s)} more would decide)" if verdict.needs_s else ""
     return " ".join(verdict.why.split()) + more
 
@@ -83,7 +83,7 @@ def _counts(criteria: Sequence[CriterionVerdict]) -> str:
 def _rehearsal(verdict: Verdict) -> str:
     if not verdict.rehearsal:
         return ""
-    return "**Rehearsal**: looked for less time, or less hard, than the criteria ask for. It promotes nothing."
+    return "**Rehearsal**: windows, rates or counts are below those that the criteria require. It promotes nothing."
 
 
 def _identity(verdict: Verdict) -> str:
@@ -96,7 +96,7 @@ def _identity(verdict: Verdict) -> str:
 
 def _release(release: Release | None) -> str:
     if release is None:
-        return "release: the target does not say"
+        return "release: unknown, the target does not report it"
     commit = f", commit `{release.commit[:12]}`" if release.commit else ""
     migrations = ", ".join(release.migrations) or "none"
     return f"release `{release.phase}`{commit}, sha256 `{release.sha256}`, migrations: {migrations}"
@@ -118,13 +118,13 @@ def _rows(rows: Iterable[Sequence[str]]) -> str:
 def _reasons(criteria: Sequence[CriterionVerdict]) -> str:
     failed = [criterion for criterion in criteria if criterion.state is State.FAIL]
     undecided = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and criterion.n]
-    unseen = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and not criterion.n]
-    sections = (("Not met", failed), ("Not decided", undecided), ("Not looked at", unseen))
+    unchecked = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and not criterion.n]
+    sections = (("Not met", failed), ("Not decided", undecided), ("Not checked", unchecked))
     return "\n\n".join(f"## {title}\n\n{_by_reason(members)}" for title, members in sections if members)
 
 
 def _by_reason(members: Iterable[CriterionVerdict]) -> str:
-    """Return one line per reason; criteria that share one stand together."""
+    """Return one line per reason, with all criteria that share it."""
     grouped: dict[str, list[str]] = {}
     for member in members:
         grouped.setdefault(_cell(reason(member)), []).append(f"**{member.id}**")
@@ -136,12 +136,12 @@ def _measurement(measurement: Measurement) -> str:
     shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}... ({len(value)} characters)"
     lines = (
         f"{measurement.name} = {shown} {measurement.unit}, n = {measurement.n}",
-        f"  {measurement.how}; looked for {words.duration(measurement.window_s)} until {measurement.at}",
+        f"  {measurement.how}; observed for {words.duration(measurement.window_s)} until {measurement.at}",
         *(f"  - {note}" for note in measurement.notes),
     )
     return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
-    """Keep a text from ending a table's cell or becoming markup."""
+    """Escape a text for a table cell."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

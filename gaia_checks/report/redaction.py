@@ -1,7 +1,6 @@
-"""Take secrets out of files that are written already, and refuse those that could not be: the last line of defence.
+"""Redact secrets in written files, and refuse secrets that cannot be redacted: the last line of defence.
 
-JSON is redacted value by value, so that what comes out is still JSON: a pattern let loose on the text would
-reach over quotes.
+JSON is redacted value by value, so that it stays valid JSON: a pattern applied to the text could match across quotes.
 """
 
 import html
@@ -21,11 +20,11 @@ from gaia_checks.redaction import REDACTED, SECRET_NAMES, secrets_among
 
 Redact = Callable[[str], str]
 
-_PICTURES = {".jpg", ".png"}  # no text is written into them
+_PICTURES = {".jpg", ".png"}  # they contain no text
 
 
 def refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> None:
-    """Refuse secrets that are part of the evidence's own words: taking them out would leave none of it.
+    """Refuse secrets that are part of the evidence's own words: redacting them would destroy the evidence.
 
     Raises ConfigurationError.
     """
@@ -38,19 +37,19 @@ def refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> Non
     for name in SECRET_NAMES & environment.values.keys():
         if any(secret in words for secret in secrets_among({name: environment.values[name]})):
             raise ConfigurationError(
-                f"{environment.name}: {name} holds a secret that is part of a word of every report, so hiding it would "
-                "hide the evidence; choose another"
+                f"{environment.name}: {name} is part of a word of every report, so redacting it would destroy "
+                "the evidence; choose another secret"
             )
 
 
 def redact_files(folder: Path, environment: Environment) -> list[Path]:
-    """Rewrite the text files below `folder` that hold a secret, and return those that did."""
+    """Rewrite the text files below `folder` that contain a secret, and return them."""
     redact = redactor(environment)
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and _redact_file(path, redact)]
 
 
 def redactor(environment: Environment) -> Redact:
-    """Return `environment.redact` that also knows how a secret looks inside JSON, XML, HTML and a URL."""
+    """Return `environment.redact` extended to secrets that are escaped for JSON, XML, HTML or a URL."""
     escaped = sorted({form for secret in environment.secrets for form in _escaped(secret)}, key=len, reverse=True)
 
     def redact(text: str) -> str:
@@ -62,7 +61,7 @@ def redactor(environment: Environment) -> Redact:
 
 
 def redact_json(value: Any, redact: Redact) -> Any:
-    """Return a JSON value with every text in it redacted, names included."""
+    """Return a JSON value with every string redacted, keys included."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, list):
@@ -102,7 +101,7 @@ def _redact_text(text: str, redact: Redact, *, whole: bool) -> str:
 
 
 def _redact_if_json(text: str, redact: Redact) -> str:
-    """Redact JSON by value, anything else as it stands. Text without a secret comes back as it was."""
+    """Redact JSON by value, anything else as text. Text without a secret is returned unchanged."""
     try:
         value = json.loads(text) if text.lstrip().startswith(("{", "[")) else None
     except ValueError:

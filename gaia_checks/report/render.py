@@ -1,4 +1,4 @@
-"""Allure 3, run by Node: `allure-results/` in, one HTML file out that loads nothing from the network."""
+"""Allure 3, run by Node: renders `allure-results/` to one HTML file that makes no network request."""
 
 import json
 import re
@@ -20,9 +20,9 @@ LIMIT_S = 60.0
 
 CATEGORIES = (
     {"name": "Not met", "matchers": {"statuses": ["failed"]}, "expand": True},
-    {"name": "Not decided, or not looked at", "matchers": {"statuses": ["broken"]}, "expand": True},
+    {"name": "Not decided, or not checked", "matchers": {"statuses": ["broken"]}, "expand": True},
 )
-"""What did not pass, in the words of the verdict; Allure's own would speak of product and test defects."""
+"""Categories of results that did not pass, as in the verdict; Allure's own are product and test defects."""
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' data: blob:; style-src 'unsafe-inline' data:; "
@@ -34,9 +34,9 @@ _ANALYTICS = re.compile(r"<script>(?:(?!</script>).)*?\bgtag\((?:(?!</script>).)
 
 
 def render(folder: Path) -> Path:
-    """Make `report.html` of `allure-results/` and return it.
+    """Render `allure-results/` to `report.html` and return its path.
 
-    Raises MissingDependency without Allure, EvidenceError when it cannot make the report.
+    Raises MissingDependency without Allure, EvidenceError when it cannot render the report.
     """
     for program in (NODE, CLI):
         if not program.exists():
@@ -49,7 +49,7 @@ def render(folder: Path) -> Path:
 
 
 def offline(page: str) -> str:
-    """Return a page without the scripts that report to others, and forbid the browser any request. Pure."""
+    """Return a page without analytics scripts, and with a policy that forbids any request. Pure."""
     page = _ANALYTICS.sub("", _EXTERNAL_SCRIPT.sub("", page))
     return page.replace("<head>", f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">', 1)
 
@@ -78,11 +78,13 @@ def _generate(results: Path, title: str, scratch: Path) -> Path:
     try:
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EvidenceError(f"{results}: Allure did not end within {LIMIT_S:.0f} s; the report is missing") from error
+        raise EvidenceError(
+            f"{results}: Allure did not finish within {LIMIT_S:.0f} s; the report is missing"
+        ) from error
     pages = sorted(output.rglob("index.html"))
     if done.returncode or not pages:
-        last = ((done.stderr or done.stdout).strip().splitlines() or ["it said nothing"])[-1]
-        raise EvidenceError(f"{results}: Allure made no report (exit code {done.returncode}): {last}")
+        last = ((done.stderr or done.stdout).strip().splitlines() or ["no output"])[-1]
+        raise EvidenceError(f"{results}: Allure rendered no report (exit code {done.returncode}): {last}")
     return pages[0]
 
 
@@ -90,4 +92,4 @@ def _title(results: Path) -> str:
     try:
         return str(json.loads((results / "executor.json").read_text(encoding="utf-8"))["reportName"])
     except (OSError, ValueError, KeyError) as error:
-        raise EvidenceError(f"{results}: holds no executor.json with a reportName; attach the verdict first") from error
+        raise EvidenceError(f"{results}: no executor.json with a reportName; attach the verdict first") from error

@@ -1,11 +1,11 @@
-"""How a value is written for people: the same in the terminal, in verdict.md and in the report."""
+"""Format values for people: the same in the terminal, in verdict.md and in the report."""
 
 from collections.abc import Iterable
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, State
 
 MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?"}
-"""One sign per state, beside the word: colour alone does not reach everybody."""
+"""One sign per state, beside the word: not everybody can distinguish colours."""
 
 
 def amount(value: float | str | bool | None, unit: str) -> str:
@@ -38,7 +38,7 @@ def duration(seconds: float) -> str:
 
 
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
-    """Say who took this machine's CPU while a load ran: one line per load."""
+    """Return the shares of this machine's CPU during each load: one line per load."""
     newest = {each.name: each for each in measurements if each.n and each.value is not None}
     lines = []
     for name in newest:

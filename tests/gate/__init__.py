@@ -1,1 +1,1 @@
-"""Tests of the gate as a person runs it: a command, an exit code, files."""
+"""Tests of the gate as a user runs it: a command, an exit code, files."""

@@ -55,19 +55,19 @@ def running(place: Ground) -> Path:
 
 @pytest.fixture(scope="module")
 def passed(place: Ground) -> "tuple[Ground, Outcome]":
-    """One passing gate, looked at from several sides."""
+    """Run one passing gate that several tests examine."""
     return place, place.gate(place.environment_file(base_url=place.url))
 
 
 def test_a_healthy_server_passes(passed: tuple[Ground, Outcome]) -> None:
-    """Exit code 0, and every dev criterion holds."""
+    """It exits with 0, and every dev criterion passes."""
     _, outcome = passed
     assert outcome.code == 0, outcome.output
     assert outcome.states == {f"dev.{name}": "pass" for name in DEV}
 
 
-def test_the_table_says_what_was_measured(passed: tuple[Ground, Outcome]) -> None:
-    """Claim, measured value, threshold, n and state stand in the terminal, one row per criterion."""
+def test_the_table_shows_the_measurements(passed: tuple[Ground, Outcome]) -> None:
+    """The terminal shows claim, measured value, threshold, n and state, one row per criterion."""
     _, outcome = passed
     row = next(line for line in outcome.output.splitlines() if "Health endpoint returns 200" in line)
     assert re.search(r"dev\.health\s+Health endpoint returns 200\s+100 %\s+–\s+100 %\s+10\s+✓ pass", row), row
@@ -82,7 +82,7 @@ def test_the_last_line_is_the_verdict(passed: tuple[Ground, Outcome]) -> None:
 
 
 def test_all_files_of_the_evidence_agree(passed: tuple[Ground, Outcome]) -> None:
-    """JUnit, Allure and the verdict say the same of every criterion; the report is one file without requests."""
+    """JUnit, Allure and the verdict agree on every criterion; the report is one file without requests."""
     _, outcome = passed
     junit = ET.parse(outcome.folder / "junit.xml").getroot()[0]  # noqa: S314 - our own file
     assert (int(junit.get("tests", 0)), int(junit.get("failures", 1)), int(junit.get("errors", 1))) == (len(DEV), 0, 0)
@@ -125,9 +125,9 @@ def test_nothing_is_left_in_the_target(passed: tuple[Ground, Outcome]) -> None:
     """No rule carries a run id after the gate, and no row of any table."""
     place, outcome = passed
     assert rules_of_gates(place) == []
-    looked = {seen["name"]: seen for seen in jsonl.read(outcome.folder / "measurements.jsonl")}["gate.rows_left"]
-    assert (looked["value"], looked["notes"]) == (0, [])
-    assert looked["n"] >= 10
+    rows_left = {each["name"]: each for each in jsonl.read(outcome.folder / "measurements.jsonl")}["gate.rows_left"]
+    assert (rows_left["value"], rows_left["notes"]) == (0, [])
+    assert rows_left["n"] >= 10
 
 
 def test_workers_reach_the_same_verdict(place: Ground, running: Path, passed: tuple[Ground, Outcome]) -> None:
@@ -139,7 +139,7 @@ def test_workers_reach_the_same_verdict(place: Ground, running: Path, passed: tu
 
 
 def test_nothing_selected_passes_nothing(place: Ground, running: Path) -> None:
-    """`-k nothing` keeps pytest's own exit code, and every criterion is named as not looked at."""
+    """`-k nothing` keeps pytest's own exit code, and every criterion is reported as not checked."""
     outcome = place.gate(running, "-k", "nothing")
     assert outcome.code == 5, outcome.output
     assert set(outcome.not_passed()) == {f"dev.{name}" for name in DEV}
@@ -147,7 +147,7 @@ def test_nothing_selected_passes_nothing(place: Ground, running: Path) -> None:
 
 
 def test_skipped_tests_pass_nothing(place: Ground, running: Path) -> None:
-    """Every test skipped: inconclusive, with the reason."""
+    """With every test skipped the gate is inconclusive, with the reason."""
     (place.folder / "skip_everything.py").write_text(SKIP_EVERYTHING)
     outcome = place.gate(running, "-p", "skip_everything", PYTHONPATH=str(place.folder))
     assert outcome.code == 8, outcome.output
@@ -157,7 +157,7 @@ def test_skipped_tests_pass_nothing(place: Ground, running: Path) -> None:
 
 
 def test_a_killed_gate_passes_nothing_and_the_next_one_cleans_up(place: Ground, running: Path) -> None:
-    """SIGKILL half-way: the folder judges as inconclusive, and its rule is gone after the next gate."""
+    """After SIGKILL half-way the evidence is inconclusive, and the next gate removes the temporary rule."""
     before = place.latest
     gate = place.start("pytest", f"--env={running}")
     until(lambda: place.latest != before and "health.good" in place.measured())
@@ -171,7 +171,7 @@ def test_a_killed_gate_passes_nothing_and_the_next_one_cleans_up(place: Ground, 
 
 
 def test_ctrl_c_ends_in_order(place: Ground, running: Path) -> None:
-    """SIGINT: pytest's exit code 2, an inconclusive verdict, our rules removed, nothing left running."""
+    """SIGINT gives pytest's exit code 2 and an inconclusive verdict; the temporary rules are removed."""
     before = place.latest
     gate = place.start("pytest", f"--env={running}")
     until(lambda: place.latest != before and "health.good" in place.measured())
@@ -182,7 +182,7 @@ def test_ctrl_c_ends_in_order(place: Ground, running: Path) -> None:
     assert rules_of_gates(place) == []
 
 
-def test_a_gate_brings_its_target_and_takes_it_away_again() -> None:
+def test_a_gate_deploys_its_target_and_stops_it_again() -> None:
     """Without a running server the gate deploys the working tree, passes, and leaves nothing running."""
     with ground() as made:
         file = made.environment_file()
@@ -193,7 +193,7 @@ def test_a_gate_brings_its_target_and_takes_it_away_again() -> None:
 
 
 def test_a_gate_that_is_interrupted_while_it_opens_leaves_nothing_running() -> None:
-    """Ctrl-C while the server comes up: pytest would end no session that has not started, so the gate does."""
+    """On Ctrl-C while the server starts pytest does not finish the session, so the gate cleans up."""
     with ground() as made:
         file = made.environment_file()
         gate = made.start("pytest", f"--env={file}")
@@ -208,10 +208,10 @@ def test_a_gate_that_is_interrupted_while_it_opens_leaves_nothing_running() -> N
 
 
 def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -> None:
-    """With --stage=prod no criterion is silently missing: each passes or says what was not looked at.
+    """With --stage=prod no criterion is silently missing: each passes or names what was not measured.
 
-    What is measured may still not be decided here: windows are short, and a generator on a busy machine is not
-    believed.
+    A measured criterion may still be inconclusive here: windows are short, and a generator on a busy machine is
+    unreliable.
     """
     outcome = place.gate(running, "--stage=prod", "-n", "4", "--complete")  # also on a machine too small for it
     assert outcome.code == 8, outcome.output
@@ -234,17 +234,17 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     [
         (["--env=nowhere"], "nowhere: no such environment"),
         (["--env=local", "--stage=production"], "--stage: 'production' is not a stage; choose from dev, qa, prod"),
-        (["--env=local", "--collect-only"], "--collect-only together with --env would look green without looking"),
-        (["--env=local", "--setup-plan"], "--setup-plan together with --env would look green without looking"),
-        (["--env=local", "--fixtures"], "--fixtures together with --env would look green without looking"),
-        (["--env=local", "--markers"], "--markers together with --env would look green without looking"),
-        (["--stage=qa"], "--stage needs --env"),
-        (["suites"], "the suites look at a running server; say which: pytest --env=local"),
+        (["--env=local", "--collect-only"], "--collect-only together with --env would exit with 0 without measuring"),
+        (["--env=local", "--setup-plan"], "--setup-plan together with --env would exit with 0 without measuring"),
+        (["--env=local", "--fixtures"], "--fixtures together with --env would exit with 0 without measuring"),
+        (["--env=local", "--markers"], "--markers together with --env would exit with 0 without measuring"),
+        (["--stage=qa"], "--stage requires --env"),
+        (["suites"], "the suites measure a running server; name its environment: pytest --env=local"),
         (["--env=qa"], "qa: "),
     ],
 )
 def test_a_wrong_command_is_one_clear_line(options: list[str], message: str) -> None:
-    """Exit code 4, one line that says what to do, no traceback."""
+    """It exits with 4 and one line that says what to do, without a traceback."""
     with ground() as made:
         done = made.run("pytest", *options)
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("ERROR")]
@@ -265,7 +265,7 @@ def test_a_wrong_command_is_one_clear_line(options: list[str], message: str) -> 
     ],
 )
 def test_a_typo_in_an_environment_file_is_named(change: tuple[str, str], message: str) -> None:
-    """File, key and what to write."""
+    """The message names file, key and the allowed values."""
     with ground() as made:
         file = made.environment_file()
         file.write_text(file.read_text().replace(*change))
@@ -277,15 +277,15 @@ def test_a_typo_in_an_environment_file_is_named(change: tuple[str, str], message
 
 
 def test_a_secret_that_is_a_word_of_the_evidence_is_refused() -> None:
-    """Taking it out would leave no evidence; which one it is, is said without it."""
+    """Redacting it would destroy the evidence; the message names the variable but not the secret."""
     with ground() as made:
         done = made.run("pytest", f"--env={made.environment_file()}", ADMIN_TOKEN="passed")
     assert done.returncode == 4, done.stdout + done.stderr
-    assert "ground: ADMIN_TOKEN holds a secret that is part of a word of every report" in done.stdout + done.stderr
+    assert "ground: ADMIN_TOKEN is part of a word of every report" in done.stdout + done.stderr
 
 
 def test_a_port_in_use_is_named_with_its_owner() -> None:
-    """Who listens there, and what to do."""
+    """The message names the port and what to do."""
     with ground() as made, socket.create_server(("127.0.0.1", made.port)):
         outcome = made.gate(made.environment_file())
     assert outcome.code == 4, outcome.output
@@ -295,7 +295,7 @@ def test_a_port_in_use_is_named_with_its_owner() -> None:
 
 @pytest.mark.parametrize("variable", ["GAIA_REPORTS", "GAIA_HOME"])
 def test_a_folder_that_cannot_be_written_is_named(variable: str) -> None:
-    """Not even root can write there; the message names the folder and the variable."""
+    """The message names the folder, which even root cannot write to, and the variable."""
     with ground() as made:
         outcome = made.gate(made.environment_file(), **{variable: "/proc/gaia"})
     assert outcome.code == 4, outcome.output
@@ -305,11 +305,11 @@ def test_a_folder_that_cannot_be_written_is_named(variable: str) -> None:
 
 
 def test_two_gates_at_once_are_refused(place: Ground, running: Path) -> None:
-    """The second one is told which run holds the environment."""
+    """The second gate reports which run has the lock."""
     before = place.latest
     first = place.start("pytest", f"--env={running}")
     until(lambda: place.latest != before)
-    first.send_signal(signal.SIGSTOP)  # however fast it is, it does not end before the second one has looked
+    first.send_signal(signal.SIGSTOP)  # so that it does not end before the second gate has checked the lock
     second = place.run("pytest", f"--env={running}")
     first.send_signal(signal.SIGCONT)
     first.send_signal(signal.SIGINT)

@@ -1,1 +1,1 @@
-"""Tests of deciding."""
+"""Tests of the judge."""

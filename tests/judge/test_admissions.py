@@ -1,4 +1,4 @@
-"""The outside judge of limits: what it counts is certain, and it counts what can be known."""
+"""Wrong decisions counted from the client side: every one is certain, and none that can be known is missed."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ INF = math.inf
 
 
 def at(moment: float, admitted: bool | None) -> Answer:
-    """A request that was decided in no time."""
+    """A request whose response took no time."""
     return Answer(moment, moment, admitted)
 
 
 def wrong(answers: Sequence[Answer], limit: int, window_s: float) -> tuple[int, int]:
-    """False allows and false denies, on clocks that agree."""
+    """Return false allows and false denies, on clocks that agree."""
     return (
         false_allows(answers, limit=limit, window_s=window_s, slack_s=0),
         false_denies(answers, limit=limit, window_s=window_s, slack_s=0),
@@ -60,13 +60,13 @@ YES, NO, LOST = True, False, None
         (2, 10, [at(0, YES), at(1, YES), at(2, YES), at(40, NO)], (1, 1)),
     ],
 )
-def test_what_is_certain(limit: int, window_s: float, answers: list[Answer], expected: tuple[int, int]) -> None:
-    """Only what no order explains is counted, and as often as it is certain."""
+def test_counts_certain_faults(limit: int, window_s: float, answers: list[Answer], expected: tuple[int, int]) -> None:
+    """Only decisions that no order explains are counted, and as often as they are certain."""
     assert wrong(answers, limit, window_s) == expected
 
 
 def test_the_server_counts_in_microseconds() -> None:
-    """A window that looks half a microsecond too short or too long is the server's rounding, not a fault."""
+    """A window that appears half a microsecond too short or too long is the server's rounding, not a fault."""
     early, late = 10 - 5e-7, 10 + 5e-7
     assert false_allows([at(0, YES), at(early, YES)], limit=1, window_s=10) == 0
     assert false_denies([at(0, YES), at(late, NO)], limit=1, window_s=10) == 0
@@ -75,7 +75,7 @@ def test_the_server_counts_in_microseconds() -> None:
 
 
 def explained(answers: Sequence[Answer], limit: int, window_s: int, until: int) -> bool:
-    """Whether some order of decisions at whole moments up to `until` explains all answers: tries every one."""
+    """Whether some order of decisions at integer times up to `until` explains all answers: tries every order."""
 
     def go(left: frozenset[int], now: int, admissions: tuple[int, ...]) -> bool:
         if not left:
@@ -97,29 +97,29 @@ MOMENTS = st.integers(0, 9)
 
 
 @st.composite
-def seen(draw: st.DrawFn) -> Answer:
-    """An answer seen somehow, not by any rule."""
+def any_answer(draw: st.DrawFn) -> Answer:
+    """An arbitrary answer that follows no rule."""
     sent, length, outcome = draw(MOMENTS), draw(st.integers(0, 5)), draw(st.sampled_from([YES, YES, NO, LOST]))
     return Answer(sent, INF if outcome is None else sent + length, outcome)
 
 
-@given(st.lists(seen(), max_size=5), st.integers(0, 2), st.integers(1, 5))
+@given(st.lists(any_answer(), max_size=5), st.integers(0, 2), st.integers(1, 5))
 def test_nothing_is_counted_that_an_order_explains(answers: list[Answer], limit: int, window_s: int) -> None:
-    """Whenever trying all orders finds one that keeps the rule, nobody is accused."""
+    """No fault is counted if any order of decisions complies with the rule."""
     if explained(answers, limit, window_s, until=14):
         assert wrong(answers, limit, window_s) == (0, 0)
 
 
 @given(st.dictionaries(MOMENTS, st.booleans(), max_size=7), st.integers(0, 3), st.integers(1, 6))
 def test_all_is_counted_when_nothing_is_blurred(outcomes: dict[int, bool], limit: int, window_s: int) -> None:
-    """When each decision's moment is known, something is counted exactly when the rule was broken."""
+    """When the time of each decision is known, a fault is counted exactly when the rule was broken."""
     answers = [at(moment, admitted) for moment, admitted in outcomes.items()]
     assert (wrong(answers, limit, window_s) == (0, 0)) == explained(answers, limit, window_s, until=9)
 
 
 @st.composite
-def kept(draw: st.DrawFn) -> tuple[list[Answer], int, float]:
-    """What clients see of a limiter that keeps its rule: answers with their delays, limit and window."""
+def compliant(draw: st.DrawFn) -> tuple[list[Answer], int, float]:
+    """Draw what clients observe of a limiter that complies with its rule: answers with delays, limit and window."""
     limit, window_s = draw(st.integers(0, 6)), draw(st.floats(0.5, 5))
     admissions: list[float] = []
     answers = []
@@ -132,9 +132,9 @@ def kept(draw: st.DrawFn) -> tuple[list[Answer], int, float]:
     return answers, limit, window_s
 
 
-@given(kept(), st.randoms(use_true_random=False))
-def test_a_limiter_that_keeps_its_rule_is_never_accused(run: tuple[list[Answer], int, float], chance: object) -> None:
-    """Whatever the delays, lost answers and order of the list."""
+@given(compliant(), st.randoms(use_true_random=False))
+def test_a_compliant_limiter_has_no_faults(run: tuple[list[Answer], int, float], chance: object) -> None:
+    """No fault is counted, whatever the delays, lost answers and order of the list."""
     answers, limit, window_s = run
     chance.shuffle(answers)  # type: ignore[attr-defined]
     assert false_allows(answers, limit=limit, window_s=window_s) == 0

@@ -1,11 +1,11 @@
-"""What is certain before the end."""
+"""Failures that are certain before the end."""
 
 from typing import Any
 
 import pytest
 
 from gaia_checks.judge import certain
-from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.model import Check, Criterion, Measurement
 
@@ -21,33 +21,33 @@ def criterion(*checks: Check) -> Criterion:
     return Criterion("qa.load", "It works", "load", 300, 1620, ends_s(300, 1620), checks)
 
 
-def seen(check: Check, value: Any, n: int, window_s: float) -> Measurement:
-    """Return what is known of it after so long."""
-    return Measurement(check.measurement, value, check.unit, n, window_s, "2026-02-26T10:00:00.000Z", "looked")
+def measured(check: Check, value: Any, n: int, window_s: float) -> Measurement:
+    """Return the measurement of a check after `window_s`."""
+    return Measurement(check.measurement, value, check.unit, n, window_s, "2026-02-26T10:00:00.000Z", "measured")
 
 
 def outcomes(failures: int, window_s: float) -> Measurement:
-    """100 requests a second, of which so many failed in the end."""
+    """Make 100 requests a second, of which this many failed in total."""
     n = int(window_s * 100)
-    return seen(SUCCESS, {"failures": failures, "blocks": [[n, failures]]}, n, window_s)
+    return measured(SUCCESS, {"failures": failures, "blocks": [[n, failures]]}, n, window_s)
 
 
 def latencies(slow: int, window_s: float) -> Measurement:
-    """100 requests a second, of which so many in every 10 s took 200 ms."""
+    """Make 100 requests a second, of which this many in every 10 s took 200 ms."""
     histogram, blocks = Histogram(), int(window_s / 10)
     for number in range(1000):
         histogram.record(0.2 if number < slow else 0.01)
-    return seen(LATENCY, [histogram.encode()] * blocks, blocks * 1000, window_s)
+    return measured(LATENCY, [histogram.encode()] * blocks, blocks * 1000, window_s)
 
 
 @pytest.mark.parametrize(
-    ("check", "measurement", "lost"),
+    ("check", "measurement", "certain_failure"),
     [
-        # a share: 0.1 % of the 30,000 requests until the first look may go wrong
-        (SERVED, seen(SERVED, 0.98, 1000, 10), False),
-        (SERVED, seen(SERVED, 0.969, 1000, 10), True),
-        (SERVED, seen(SERVED, 0.5, 2, 0.02), False),
-        # outcomes: what looks bad early may come right until it is judged
+        # a share: 0.1 % of the 30,000 requests until the first analysis may fail
+        (SERVED, measured(SERVED, 0.98, 1000, 10), False),
+        (SERVED, measured(SERVED, 0.969, 1000, 10), True),
+        (SERVED, measured(SERVED, 0.5, 2, 0.02), False),
+        # outcomes: a bad start may improve until it is judged
         (SUCCESS, outcomes(1, 10), False),
         (SUCCESS, outcomes(20, 10), False),
         (SUCCESS, outcomes(900, 10), True),
@@ -56,38 +56,38 @@ def latencies(slow: int, window_s: float) -> Measurement:
         (LATENCY, latencies(1000, 10), False),
         (LATENCY, latencies(1000, 60), True),
         (LATENCY, latencies(20, 60), False),
-        # what only gets worse is certain as soon as it is seen, also when no look is near
-        (DROPS, seen(DROPS, 0, 50, 3), False),
-        (DROPS, seen(DROPS, 1, 50, 3), True),
-        (DROPS, seen(DROPS, 1, 0, 3), False),
+        # a value that only gets worse is certain as soon as it is observed, even before any analysis
+        (DROPS, measured(DROPS, 0, 50, 3), False),
+        (DROPS, measured(DROPS, 1, 50, 3), True),
+        (DROPS, measured(DROPS, 1, 0, 3), False),
     ],
 )
 def test_a_failure_is_certain_when_the_best_end_would_not_help(
-    check: Check, measurement: Measurement, *, lost: bool
+    check: Check, measurement: Measurement, *, certain_failure: bool
 ) -> None:
-    """All that is still to come is taken to be flawless."""
-    assert certain.failed(criterion(check), [measurement], rehearsal=False) is lost
+    """The rest of the sample is assumed to be flawless."""
+    assert certain.failed(criterion(check), [measurement], rehearsal=False) is certain_failure
 
 
-def test_what_is_certain_is_what_the_judge_says_of_it() -> None:
-    """The sample as it was cut short, by a generator that did its part, fails, too, and can be judged again."""
+def test_a_certain_failure_is_the_verdict_of_the_judge() -> None:
+    """The sample that was cut short fails, too, if the generator is reliable, and can be judged again."""
     from gaia_checks.judge.verdict import judge_measured
 
     for check, measurement in ((SUCCESS, outcomes(900, 10)), (LATENCY, latencies(1000, 60))):
-        honest = seen(LATE, 0.3, measurement.n, measurement.window_s)
-        lost, sample = criterion(LATE, check), [honest, measurement]
-        assert certain.failed(lost, sample, rehearsal=False)
-        verdict = judge_measured(lost, sample, rehearsal=False)
+        honest = measured(LATE, 0.3, measurement.n, measurement.window_s)
+        failing, sample = criterion(LATE, check), [honest, measurement]
+        assert certain.failed(failing, sample, rehearsal=False)
+        verdict = judge_measured(failing, sample, rehearsal=False)
         assert verdict.state == "fail"
-        assert verdict.why.endswith(f"; after {measurement.window_s:g} s, before look 1 of 3")
+        assert verdict.why.endswith(f"; after {measurement.window_s:g} s, before analysis 1 of 3")
 
 
-def test_a_generator_that_is_not_to_be_believed_makes_nothing_certain() -> None:
-    """Failures in a load that was sent late are not held against the server."""
-    late = seen(LATE, 50.0, 1000, 10)
+def test_an_unreliable_generator_makes_nothing_certain() -> None:
+    """Failures in a load that was sent late do not fail the server."""
+    late = measured(LATE, 50.0, 1000, 10)
     assert not certain.failed(criterion(LATE, SUCCESS), [late, outcomes(900, 10)], rehearsal=False)
 
 
-def test_nothing_seen_makes_nothing_certain() -> None:
-    """A look that has not begun may still pass."""
+def test_no_measurement_makes_nothing_certain() -> None:
+    """A look that has not started may still pass."""
     assert not certain.failed(criterion(DROPS, SUCCESS), [], rehearsal=False)

@@ -1,4 +1,4 @@
-"""criteria.toml: read strictly, overridden by environments, rehearsals recognised."""
+"""criteria.toml: read strictly, overridden by environments; rehearsals are recognised."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_every_promise_has_a_criterion() -> None:
-    """The project's file holds exactly the promised criteria."""
+    """The project's file contains exactly the promised criteria."""
     ids = {criterion.id for criterion in criteria.load().criteria}
     assert ids == {f"{stage}.{name}" for stage, names in DESIGNED.items() for name in names}
 
@@ -43,7 +43,7 @@ def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
 
 
 def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
-    """Checks of the generator stand before the server's, for each criterion that the load decides."""
+    """Checks of the generator come before the server's, for each criterion that the load decides."""
     by_load = [criterion for criterion in criteria.load().criteria if criterion.look == "load"]
     assert len(by_load) == 3
     assert all(criterion.checks[0].generator and not criterion.checks[-1].generator for criterion in by_load)
@@ -67,19 +67,19 @@ def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
         ({"websocket": {"tolerance_s": 2}}, True),
     ],
 )
-def test_looking_less_is_a_rehearsal(overrides: dict[str, dict[str, float]], rehearsal: bool) -> None:
+def test_weaker_parameters_make_a_rehearsal(overrides: dict[str, dict[str, float]], rehearsal: bool) -> None:
     """Any window, rate, count or burst below the file's, any interval or delay above, makes a rehearsal."""
     assert criteria.load(overrides=overrides).rehearsal is rehearsal
 
 
 def test_an_override_changes_the_window_that_is_required() -> None:
-    """The environment's window is the one that a measurement has to cover."""
+    """A measurement must cover the environment's window."""
     loaded = criteria.load(overrides={"log": {"window_s": 60}})
     assert next(criterion for criterion in loaded.criteria if criterion.id == "dev.log").window_s == 60
 
 
-def test_an_override_changes_the_bursts_that_are_reckoned_with() -> None:
-    """Those of the one promise alone: each has a parameter of its own."""
+def test_an_override_changes_the_assumed_bursts() -> None:
+    """Only those of one criterion: each has its own parameter."""
     loaded = criteria.load(overrides={"load": {"failing_burst_s": 3, "max_window_s": 20_000}})
     bursts = {criterion.id: criterion.checks[-1].burst_s for criterion in loaded.criteria if criterion.look == "load"}
     assert bursts == {"qa.load": None, "prod.success_rate": 3, "prod.latency": 1}
@@ -89,7 +89,7 @@ def test_an_override_changes_the_bursts_that_are_reckoned_with() -> None:
     ("changed", "criterion_id"), [({"failing_burst_s": 1}, "prod.success_rate"), ({"slow_burst_s": 20}, "prod.latency")]
 )
 def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[str, float], criterion_id: str) -> None:
-    """Before anything is looked at, with the window that could; a rehearsal reckons with no bursts."""
+    """The refusal comes before any measurement and names a sufficient window; a rehearsal assumes no bursts."""
     with pytest.raises(CriteriaFileError, match=f"a flawless load of 1620 s passes {criterion_id}") as error:
         criteria.load(overrides={"load": changed}, source="prod.toml")
     longest_s = float(str(error.value).partition("max_window_s = ")[2].partition(" ")[0])
@@ -100,7 +100,7 @@ def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[s
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"lod": {"window_s": 1}}, "qa.toml: looks.lod: no such look; known: "),
+        ({"lod": {"window_s": 1}}, "qa.toml: looks.lod: unknown look; known: "),
         ({"health": {"window": 1}}, "qa.toml: looks.health.window: unknown key; known here: requests, spacing_s"),
         (
             {"load": {"window_s": 3600}},
@@ -108,8 +108,8 @@ def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[s
         ),
     ],
 )
-def test_an_override_of_nothing_is_refused(overrides: dict[str, dict[str, float]], message: str) -> None:
-    """A typo in an environment's looks is named with the file and what is known."""
+def test_an_override_of_an_unknown_key_is_refused(overrides: dict[str, dict[str, float]], message: str) -> None:
+    """A typo in an environment's looks is reported with the file and the known keys."""
     with pytest.raises(CriteriaFileError) as error:
         criteria.load(overrides=overrides, source="qa.toml")
     assert str(error.value).startswith(message)
@@ -120,30 +120,30 @@ def test_an_override_of_nothing_is_refused(overrides: dict[str, dict[str, float]
     [
         (
             ("all_good", "all_god"),
-            "criteria.toml: criteria.\"dev.health\": rule 'all_god' does not exist; known: all_good",
+            "criteria.toml: criteria.\"dev.health\": unknown rule 'all_god'; known: all_good",
         ),
-        (("dev.health", "test.health"), 'criteria.toml: criteria."test.health": an id begins with its stage'),
-        (('look = "health"', 'look = "helth"'), "criteria.toml: criteria.\"dev.health\": look 'helth' does not exist"),
+        (("dev.health", "test.health"), 'criteria.toml: criteria."test.health": an id must start with its stage'),
+        (('look = "health"', 'look = "helth"'), "criteria.toml: criteria.\"dev.health\": unknown look 'helth'"),
         (("claim", "clam"), 'criteria.toml: criteria."dev.health": clam: unknown key'),
         ((", threshold = 1", ""), 'criteria.toml: criteria."dev.health": a check needs measurement, rule, threshold'),
         (("unit =", "units ="), 'criteria.toml: criteria."dev.health": checks.units: unknown key'),
         (
             ("unit =", 'burst = "burst_s", unit ='),
-            "criteria.toml: criteria.\"dev.health\": burst 'burst_s' is no parameter of its look; known: requests",
+            "criteria.toml: criteria.\"dev.health\": burst 'burst_s' is not a parameter of its look; known: requests",
         ),
         (("[looks.health]", "[loks.health]"), "criteria.toml: loks: unknown key"),
         (("[{", "[[{"), "criteria.toml: not valid TOML"),
     ],
 )
-def test_what_cannot_be_understood_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
-    """Unknown keys, rules and looks are named with file and criterion."""
+def test_invalid_criteria_are_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    """Unknown keys, rules and looks are reported with file and criterion."""
     with pytest.raises(CriteriaFileError) as error:
         criteria.load(written(tmp_path, MINIMAL.replace(*change)))
     assert str(error.value).startswith(message)
 
 
 def test_a_criterion_without_checks_is_refused(tmp_path: Path) -> None:
-    """What checks nothing would always pass."""
+    """A criterion without checks would always pass."""
     text = MINIMAL.replace(MINIMAL.splitlines()[-1], "checks = []")
     with pytest.raises(CriteriaFileError, match="would always pass"):
         criteria.load(written(tmp_path, text))

@@ -1,6 +1,6 @@
-"""How often the whole decision errs on services of known quality: `make bench-statistics`, small and seeded.
+"""The error rates of the whole decision on services of known quality: `make bench-statistics`, small and seeded.
 
-Whatever the machine, these draw the same requests. docs/statistics.md has the rates of 2,000 runs each.
+These draw the same requests on any machine. docs/statistics.md has the rates of 2,000 runs each.
 """
 
 import pytest
@@ -12,7 +12,7 @@ SUCCESS, LATENCY = as_promised()
 HOURS, _ = as_promised(TWO_HOURS)
 
 COVERED = (1, 10)
-"""The bursts that half an hour can reckon with, in arrivals; two hours cover them all."""
+"""The bursts that half an hour can cover, in arrivals; two hours cover them all."""
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ COVERED = (1, 10)
     ],
 )
 def test_a_service_on_the_limit_is_rarely_decided(promise: Promise, service: Service, burst: int) -> None:
-    """Neither passed nor failed by mistake, however its failures come: 5 % of 60 runs are 3, give or take."""
+    """It rarely passes or fails, whatever the bursts of its failures: 5 % of 60 runs are about 3."""
     rates = simulate(promise, Service(service.name, service.share, burst), RUNS)
     assert rates.passed <= 7 / RUNS
     assert rates.failed <= 7 / RUNS
@@ -48,6 +48,6 @@ def test_a_service_that_is_clearly_better_passes(promise: Promise, service: Serv
 
 @pytest.mark.parametrize("burst", [1, 10])
 def test_a_service_that_is_clearly_worse_fails(burst: int) -> None:
-    """Four times the failures that were promised, and a p99 of 125 ms, in bursts that half an hour often shows."""
+    """Four times the allowed failures, and a p99 of 125 ms, fail in bursts that half an hour often contains."""
     for promise, service in ((SUCCESS, succeeding(0.998)), (LATENCY, with_p99_of(125))):
         assert simulate(promise, Service(service.name, service.share, burst), RUNS).failed >= 1 - 1 / RUNS

@@ -1,4 +1,4 @@
-"""What stalls of the machine explain of a failure: some of it, never a pass."""
+"""Stalls of the machine explain part of a failure, and never make it a pass."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge import certain, criteria
-from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.verdict import judge_measured
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.model import Check, Criterion, Measurement, State
@@ -17,33 +17,33 @@ LATENCY = Check("load.latency", "percentile", 100, "ms", percentile=99, explaine
 RATE = 100
 
 
-def seen(name: str, value: Any, n: int, window_s: float) -> Measurement:
+def measured(name: str, value: Any, n: int, window_s: float) -> Measurement:
     """Make a measurement."""
-    return Measurement(name, value, "", n, window_s, "2026-02-26T10:00:00.000Z", "looked")
+    return Measurement(name, value, "", n, window_s, "2026-02-26T10:00:00.000Z", "measured")
 
 
 def outcomes(*failures: int) -> Measurement:
-    """100 requests a second, of which so many failed in each 10 s."""
+    """Make 100 requests a second, of which this many failed in each 10 s."""
     value = {"failures": sum(failures), "blocks": [[10 * RATE, failed] for failed in failures]}
-    return seen("load.outcomes", value, 10 * RATE * len(failures), 10 * len(failures))
+    return measured("load.outcomes", value, 10 * RATE * len(failures), 10 * len(failures))
 
 
 def latencies(*slow: int) -> Measurement:
-    """100 requests a second, of which so many took 200 ms in each 10 s, and the others 10 ms."""
+    """Make 100 requests a second, of which this many took 200 ms in each 10 s, and the others 10 ms."""
     encoded = []
     for count in slow:
         histogram = Histogram()
         for number in range(10 * RATE):
             histogram.record(0.2 if number < count else 0.01)
         encoded.append(histogram.encode())
-    return seen("load.latency", encoded, 10 * RATE * len(slow), 10 * len(slow))
+    return measured("load.latency", encoded, 10 * RATE * len(slow), 10 * len(slow))
 
 
 def stalls(*stalled_s: float, window_s: float | None = None) -> Measurement:
-    """The machine stood still for so long in each 10 s."""
+    """Make the measurement of a machine that stalled for this long in each 10 s."""
     count = sum(each > 0 for each in stalled_s)
     value = {"block_s": 10, "stalled_s": list(stalled_s), "stalls": count, "longest_s": max(stalled_s, default=0.0)}
-    return seen("load.machine_stalls", value, len(stalled_s) * 10, window_s or 10 * len(stalled_s))
+    return measured("load.machine_stalls", value, len(stalled_s) * 10, window_s or 10 * len(stalled_s))
 
 
 def judged(check: Check, *measurements: Measurement, rehearsal: bool = True) -> tuple[State, str]:
@@ -60,7 +60,7 @@ SLOW = (50,) * 6
 @pytest.mark.parametrize(
     ("check", "sample", "still", "state"),
     [
-        # nothing stood still, or nobody looked: a failure stays one
+        # no stalls, or they were not observed: a failure stays one
         (SUCCESS, outcomes(*BAD), (), State.FAIL),
         (SUCCESS, outcomes(*BAD), (0, 0, 0, 0, 0, 0), State.FAIL),
         (LATENCY, latencies(*SLOW), (), State.FAIL),
@@ -77,24 +77,24 @@ SLOW = (50,) * 6
         # everything is explained: nothing is left to judge
         (SUCCESS, outcomes(*[1000] * 6), [10] * 6, State.INCONCLUSIVE),
         (LATENCY, latencies(*[1000] * 6), [10] * 6, State.INCONCLUSIVE),
-        # a pass is never looked at, and what is open stays open
+        # a pass is never reconsidered, and inconclusive stays inconclusive
         (SUCCESS, outcomes(0, 0, 0, 0, 0, 0), STILL, State.PASS),
         (SUCCESS, outcomes(1, 0, 0, 0, 0, 0), STILL, State.INCONCLUSIVE),
         (LATENCY, latencies(10, 0, 0, 0, 0, 0), STILL, State.PASS),
     ],
 )
-def test_a_stall_explains_what_was_due_in_it_and_no_more(
+def test_a_stall_explains_only_the_requests_due_in_it(
     check: Check, sample: Measurement, still: tuple[float, ...], state: State
 ) -> None:
-    """Block by block, at most twice as many as were due; what is left decides whether the failure stays."""
+    """Each block is reduced by at most twice the requests due; the rest decides whether the failure stays."""
     assert judged(check, sample, stalls(*still, window_s=60))[0] is state
 
 
-def test_what_stalls_explain_is_said() -> None:
-    """How long the machine stood still, how much of the failure that may be, and what is left without it."""
+def test_the_reason_names_what_stalls_explain() -> None:
+    """It gives the total stall time, the share of the failure it may explain, and the result without it."""
     _, why = judged(LATENCY, latencies(*SLOW), stalls(0.25, 0.3, 0.22, 0.25, 0.25, 0.25))
     assert why == (
-        "p99 is 200.1 ms, surely above 199.9 ms; but the machine stood still for 1.52 s in 6 stalls (longest 0.30 s), "
+        "p99 is 200.1 ms, lower bound 199.9 ms; but the machine stood still for 1.52 s in 6 stalls (longest 0.30 s), "
         "which explains up to 294 of the 300 slow requests; without them p99 is 10.0 ms"
     )
     _, why = judged(SUCCESS, outcomes(*BAD), stalls(0.6, 0.1, 0.1, 0.1, 0.1, 0.1))
@@ -107,21 +107,21 @@ def test_what_stalls_explain_is_said() -> None:
 @pytest.mark.parametrize(
     "unusable",
     [
-        seen("load.machine_stalls", None, 0, 60),
-        seen("load.machine_stalls", "long", 60, 60),
-        seen("load.machine_stalls", {"stalled_s": ["long"]}, 60, 60),
+        measured("load.machine_stalls", None, 0, 60),
+        measured("load.machine_stalls", "long", 60, 60),
+        measured("load.machine_stalls", {"stalled_s": ["long"]}, 60, 60),
         stalls(0.5, 0, 0, 0, 0, 0, 0, window_s=60),  # more blocks than the load has
-        stalls(*STILL, window_s=30),  # of another look
+        stalls(*STILL, window_s=30),  # of another analysis
     ],
 )
 def test_stalls_that_cannot_be_read_change_nothing(unusable: Measurement) -> None:
-    """The failure stays as it was, its words as well."""
+    """The failure and its reason stay as they were."""
     assert judged(SUCCESS, outcomes(*BAD), unusable) == judged(SUCCESS, outcomes(*BAD))
     assert judged(SUCCESS, outcomes(*BAD), unusable)[0] is State.FAIL
 
 
-def test_a_check_that_names_no_stalls_is_left_alone() -> None:
-    """Only what criteria.toml says is explained."""
+def test_a_check_without_explained_by_ignores_stalls() -> None:
+    """Stalls explain a failure only where criteria.toml sets explained_by."""
     assert judged(replace(SUCCESS, explained_by=None), outcomes(*BAD), stalls(*STILL))[0] is State.FAIL
 
 
@@ -129,16 +129,16 @@ def test_a_check_that_names_no_stalls_is_left_alone() -> None:
     ("check", "sample", "still"),
     [(SUCCESS, outcomes(*[60] * 40), [0.3] * 40), (LATENCY, latencies(*[500] * 40), [2.5] * 40)],
 )
-def test_what_stalls_explain_is_not_certain(check: Check, sample: Measurement, still: list[float]) -> None:
-    """A gate is not ended early for a stall, also while the sample is taken to go on flawlessly to its next look."""
+def test_a_failure_that_stalls_explain_is_not_certain(check: Check, sample: Measurement, still: list[float]) -> None:
+    """A stall does not stop a gate early, even if the sample is assumed to be flawless until its next analysis."""
     long = Criterion("prod.thing", "It works", "load", 300, 1620, ends_s(300, 1620), (check,))
     assert certain.failed(long, [sample], rehearsal=True)
     assert certain.failed(long, [sample, stalls(*[0.0] * 40)], rehearsal=True)
     assert not certain.failed(long, [sample, stalls(*still)], rehearsal=True)
 
 
-def test_the_criteria_say_what_stalls_explain() -> None:
-    """Success rate and latency of both loads, and nothing else."""
+def test_the_criteria_name_what_stalls_explain() -> None:
+    """Stalls explain success rate and latency of both loads, and nothing else."""
     explained = {
         check.measurement: check.explained_by
         for criterion in criteria.load().criteria
@@ -153,10 +153,10 @@ def test_the_criteria_say_what_stalls_explain() -> None:
 
 
 def test_only_shares_are_explained_by_stalls(tmp_path: Any) -> None:
-    """An exact value has no requests that could be left out."""
+    """An exact value has no requests that could be removed."""
     path = tmp_path / "criteria.toml"
     check = 'measurement = "load.x", rule = "at_most", threshold = 0, unit = "count", explained_by = "load.y"'
     claim = 'claim = "It works"\nlook = "load"'
     path.write_text(f'[looks.load]\n[criteria."dev.thing"]\n{claim}\nchecks = [{{ {check} }}]\n')
-    with pytest.raises(CriteriaFileError, match="explained_by goes with proportion or percentile, not with at_most"):
+    with pytest.raises(CriteriaFileError, match="explained_by requires the rule proportion or percentile, not at_most"):
         criteria.load(path)

@@ -1,4 +1,4 @@
-"""The bounds: known values, edges, and how often they err when the truth is known."""
+"""The bounds: known values, edges, and their error rates when the true value is known."""
 
 import weakref
 
@@ -31,7 +31,7 @@ def bounds(values_us: list[int], alpha: float = 0.05) -> tuple[float | None, flo
 
 @pytest.mark.parametrize(("failures", "n"), [(0, 5_990), (1, 9_490), (3, 15_510)])
 def test_known_sample_sizes_prove_9995_in_10000(failures: int, n: int) -> None:
-    """So many requests with so few failures prove 99.95 %, and one percent fewer do not."""
+    """This many requests with this few failures prove 99.95 %, and one percent fewer do not."""
     assert statistics.clopper_pearson(failures, n, 0.05)[0] >= 0.9995
     assert statistics.clopper_pearson(failures, n * 0.99, 0.05)[0] < 0.9995
 
@@ -46,14 +46,14 @@ def test_known_sample_sizes_prove_9995_in_10000(failures: int, n: int) -> None:
     ],
 )
 def test_proportion_bounds_equal_the_closed_forms(failures: int, n: int, lower: float, upper: float) -> None:
-    """Where the bound can be written down by hand, that is what comes out."""
+    """The bounds equal those calculated by hand."""
     assert statistics.clopper_pearson(failures, n, 0.05) == pytest.approx((lower, upper), abs=1e-6)
 
 
 @pytest.mark.parametrize(("failures", "n"), [(0, 0), (-1, 5), (6, 5), (float("nan"), 5), (0, float("nan"))])
 def test_no_proportion_comes_from_impossible_counts(failures: float, n: float) -> None:
-    """Nothing seen, or more failures than requests, is an error and not a bound."""
-    with pytest.raises(ValueError, match="is no proportion"):
+    """No requests, or more failures than requests, are an error and not a bound."""
+    with pytest.raises(ValueError, match="is not a proportion"):
         statistics.clopper_pearson(failures, n, 0.05)
 
 
@@ -70,7 +70,7 @@ def test_no_proportion_comes_from_impossible_counts(failures: float, n: float) -
     ],
 )
 def test_design_effect_is_the_failures_per_stall(blocks: list[list[int]], effect: float) -> None:
-    """Failures that come a hundred at a time count as one; even ones as themselves; never less than that."""
+    """A hundred failures at a time count as one, evenly spread ones count each; the effect is never below 1."""
     assert statistics.design_effect(blocks) == pytest.approx(effect)
 
 
@@ -83,34 +83,34 @@ def test_bursts_of_one_are_clopper_and_pearsons(failures: int, n: int) -> None:
 
 @pytest.mark.parametrize("burst", [1, 10, 100])
 def test_a_clean_sample_is_worth_as_many_requests_as_bursts_fit_into_it(burst: int) -> None:
-    """5,990 clean requests prove 99.95 %; when they may fail a hundred at a time it takes a hundred times as many."""
+    """5,990 clean requests prove 99.95 %; bursts of a hundred require a hundred times as many."""
     assert Sample.of([[5_990 * burst, 0]], burst).lower(0.05) >= 0.9995
     assert Sample.of([[5_930 * burst, 0]], burst).lower(0.05) < 0.9995
 
 
 def test_small_failures_cost_less_than_whole_bursts() -> None:
-    """With bursts of 100 in mind, one failure is a hundredth of a burst; a hundred at once are one."""
+    """With bursts of 100, one failure is a hundredth of a burst; a hundred at once are one."""
     clean, one, burst = (Sample.of([[600_000, failed]] + [[1000, 0]] * 2, 100).lower(0.05) for failed in (0, 1, 100))
     assert clean > one > burst
     assert clean - one < (clean - burst) / 50
 
 
 def test_a_burst_that_is_longer_than_expected_counts_as_several() -> None:
-    """250 failures in one stretch are two and a half bursts of 100."""
+    """250 failures in one block are two and a half bursts of 100."""
     assert Sample.of([[30_000, 250], [30_000, 0]], 100).bursts == ((1.0, 2.0), (0.5, 1.0))
 
 
 @pytest.mark.parametrize("blocks", [[], [[0, 0]], [[5, 6]], [[5, -1]]])
 def test_no_sample_comes_from_impossible_blocks(blocks: list[list[int]]) -> None:
-    """Nothing seen, or more failures than requests, is an error and not a sample."""
-    with pytest.raises(ValueError, match="are no sample"):
+    """No requests, or more failures than requests, are an error and not a sample."""
+    with pytest.raises(ValueError, match="are not a sample"):
         Sample.of(blocks)
 
 
 BOTH = (0.05, 0.05)
 
 
-def test_seconds_needed_follow_from_the_rate_seen() -> None:
+def test_seconds_needed_follow_from_the_observed_rate() -> None:
     """100 clean requests a second for 30 s need another 30 s to prove 99.95 %."""
     assert statistics.seconds_needed(Sample.of([[3_000, 0]]), 30, 0.9995, BOTH) == pytest.approx(30, abs=1)
 
@@ -123,8 +123,8 @@ def test_seconds_needed_follow_from_the_rate_seen() -> None:
         (3, 6_000, None),  # exactly on the limit: more of the same never decides
     ],
 )
-def test_seconds_needed_are_none_or_no_answer(failures: int, n: int, needed: float | None) -> None:
-    """What is decided needs nothing; what sits on the limit would never be decided."""
+def test_seconds_needed_are_zero_or_unknown(failures: int, n: int, needed: float | None) -> None:
+    """A decided sample needs no more time; a sample exactly on the limit would never be decided."""
     assert statistics.seconds_needed(Sample.of([[n, failures]]), 60, 0.9995, BOTH) == needed
 
 
@@ -191,13 +191,13 @@ def test_percentile_bounds_err_no_more_than_promised() -> None:
 
 
 def test_an_encoded_histogram_is_read_back() -> None:
-    """What the load writes, the judge reads."""
+    """The judge reads the histogram that the load writes."""
     text = histogram([5, 500_000]).encode().decode()
     assert statistics.decode(text).get_total_count() == 2
 
 
-def test_a_histogram_that_nobody_holds_is_gone_at_once() -> None:
-    """Hundreds are read at every look: waiting for the garbage collector, they took half a gigabyte."""
+def test_an_unreferenced_histogram_is_freed_at_once() -> None:
+    """Every analysis reads hundreds: waiting for the garbage collector, they took half a gigabyte."""
     decoded = statistics.decode(histogram([5]).encode().decode())
     gone = weakref.ref(decoded)
     del decoded
@@ -205,14 +205,14 @@ def test_a_histogram_that_nobody_holds_is_gone_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "no histogram", 5, None])
-def test_what_is_no_histogram_is_refused(text: object) -> None:
+def test_an_invalid_histogram_is_refused(text: object) -> None:
     """A damaged measurement is a ValueError, whatever the decoder raises."""
     with pytest.raises(ValueError, match="not an encoded histogram"):
         statistics.decode(text)  # type: ignore[arg-type]
 
 
 def test_latencies_that_come_together_widen_the_bounds() -> None:
-    """A hundred slow requests in one stretch say less than one in each of a hundred."""
+    """A hundred slow requests in one block are less informative than one in each of a hundred."""
     even = [histogram([1000] * 99 + [200_000]) for _ in range(60)]
     together = [histogram([1000] * 100) for _ in range(59)] + [histogram([200_000] * 60 + [1000] * 40)]
     assert Latencies(even).below(100).effect == 1

@@ -1,4 +1,4 @@
-"""The verdict: a pass is earned, a failure stays, everything else is inconclusive."""
+"""The verdict: a pass requires evidence, a failure is final, everything else is inconclusive."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from gaia_checks.judge import verdict
-from gaia_checks.judge.looks import ends_s
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Measurement, State
 
 ALL_GOOD = Check("look.good", "all_good", 1, "ratio", min_n=3)
@@ -27,41 +27,41 @@ def criterion(*checks: Check, window_s: float = 0, max_window_s: float = 0) -> C
     return Criterion("dev.thing", "It works", "look", window_s, max_window_s, ends_s(window_s, max_window_s), checks)
 
 
-def seen(name: str, value: Any, n: int = 3, window_s: float = 60, notes: tuple[str, ...] = ()) -> Measurement:
+def measured(name: str, value: Any, n: int = 3, window_s: float = 60, notes: tuple[str, ...] = ()) -> Measurement:
     """Make a measurement."""
-    return Measurement(name, value, "", n, window_s, "2026-02-26T10:00:00.000Z", "looked", notes)
+    return Measurement(name, value, "", n, window_s, "2026-02-26T10:00:00.000Z", "measured", notes)
 
 
 def judged(what: Criterion, *measurements: Measurement) -> CriterionVerdict:
     """Judge measurements of a test that ran to its end, in a gate that finished, as a rehearsal."""
-    ended = (seen("gate.outcome.dev.thing", "passed"), seen(verdict.FINISHED, True))
-    return verdict.judge([what], [*measurements, *ended], rehearsal=True)[0]
+    end = (measured("gate.outcome.dev.thing", "passed"), measured(verdict.FINISHED, True))
+    return verdict.judge([what], [*measurements, *end], rehearsal=True)[0]
 
 
 def latency(milliseconds: float, n: int) -> Measurement:
     """Make a histogram of n equal latencies."""
     histogram = HdrHistogram(1, 60_000_000, 3)
     histogram.record_value(round(milliseconds * 1000), n)
-    return seen("load.latency", histogram.encode().decode(), n)
+    return measured("load.latency", histogram.encode().decode(), n)
 
 
 def outcomes(failures: int, n: int, window_s: float = 60) -> Measurement:
     """Make n outcomes in one block."""
-    return seen("load.outcomes", {"failures": failures, "blocks": [[n, failures]]}, n, window_s)
+    return measured("load.outcomes", {"failures": failures, "blocks": [[n, failures]]}, n, window_s)
 
 
 @pytest.mark.parametrize(
     ("check", "measurement", "state"),
     [
-        (ALL_GOOD, seen("look.good", 3), State.PASS),
-        (ALL_GOOD, seen("look.good", 2), State.FAIL),
-        (AT_MOST, seen("look.errors", 0), State.PASS),
-        (AT_MOST, seen("look.errors", 1), State.FAIL),
-        (AT_LEAST, seen("look.tables", 7), State.PASS),
-        (AT_LEAST, seen("look.tables", 6), State.FAIL),
-        (EQUALS, seen("look.alive", True), State.PASS),
-        (EQUALS, seen("look.alive", False), State.FAIL),
-        (EQUALS, seen("look.alive", 1), State.FAIL),
+        (ALL_GOOD, measured("look.good", 3), State.PASS),
+        (ALL_GOOD, measured("look.good", 2), State.FAIL),
+        (AT_MOST, measured("look.errors", 0), State.PASS),
+        (AT_MOST, measured("look.errors", 1), State.FAIL),
+        (AT_LEAST, measured("look.tables", 7), State.PASS),
+        (AT_LEAST, measured("look.tables", 6), State.FAIL),
+        (EQUALS, measured("look.alive", True), State.PASS),
+        (EQUALS, measured("look.alive", False), State.FAIL),
+        (EQUALS, measured("look.alive", 1), State.FAIL),
         (PROPORTION, outcomes(0, 5_990), State.PASS),
         (PROPORTION, outcomes(0, 5_989), State.INCONCLUSIVE),
         (PROPORTION, outcomes(1, 5_990), State.INCONCLUSIVE),
@@ -69,7 +69,7 @@ def outcomes(failures: int, n: int, window_s: float = 60) -> Measurement:
         (PERCENTILE, latency(99.6, 6_000), State.PASS),
         (PERCENTILE, latency(100.4, 6_000), State.FAIL),
         (PERCENTILE, latency(10, 100), State.INCONCLUSIVE),
-        (TREND, seen("memory.series", [[t, 40.0] for t in range(60)], 60), State.PASS),
+        (TREND, measured("memory.series", [[t, 40.0] for t in range(60)], 60), State.PASS),
     ],
 )
 def test_each_rule_decides_on_both_sides(check: Check, measurement: Measurement, state: State) -> None:
@@ -81,30 +81,33 @@ def test_each_rule_decides_on_both_sides(check: Check, measurement: Measurement,
     ("measurements", "why"),
     [
         ([], "look.good was not measured"),
-        ([seen("look.good", 0, n=0)], "look.good has no samples"),
-        ([seen("look.good", 0, n=0, notes=("no log file: set log in qa.toml",))], "no log file: set log in qa.toml"),
-        ([seen("look.good", 2, n=2)], "2 of at least 3 samples observed"),
-        ([seen("look.good", math.nan)], "look.good is nan, not a number"),
-        ([seen("look.good", "three")], "look.good cannot be read: "),
-        ([seen("look.good", None)], "look.good cannot be read: "),
+        ([measured("look.good", 0, n=0)], "look.good has no samples"),
+        (
+            [measured("look.good", 0, n=0, notes=("no log file: set log in qa.toml",))],
+            "no log file: set log in qa.toml",
+        ),
+        ([measured("look.good", 2, n=2)], "2 samples, required: 3"),
+        ([measured("look.good", math.nan)], "look.good is nan, not a number"),
+        ([measured("look.good", "three")], "look.good cannot be read: "),
+        ([measured("look.good", None)], "look.good cannot be read: "),
     ],
 )
-def test_what_was_not_seen_decides_nothing(measurements: list[Measurement], why: str) -> None:
-    """Without usable samples a criterion is inconclusive and says what is missing."""
+def test_missing_evidence_decides_nothing(measurements: list[Measurement], why: str) -> None:
+    """Without usable samples a criterion is inconclusive and names what is missing."""
     result = judged(criterion(ALL_GOOD), *measurements)
     assert result.state is State.INCONCLUSIVE
     assert result.why.startswith(why)
 
 
-def test_a_pass_needs_the_whole_window_and_says_how_much_is_missing() -> None:
-    """Sixty seconds without an error line say nothing about five minutes."""
-    result = judged(criterion(AT_MOST, window_s=300), seen("look.errors", 0))
+def test_a_pass_needs_the_whole_window_and_reports_how_much_is_missing() -> None:
+    """Sixty seconds without an error line prove nothing about five minutes."""
+    result = judged(criterion(AT_MOST, window_s=300), measured("look.errors", 0))
     assert (result.state, result.needs_s) == (State.INCONCLUSIVE, 240)
 
 
 def test_a_failure_needs_no_window() -> None:
     """One error line after a minute is one too many after five."""
-    assert judged(criterion(AT_MOST, window_s=300), seen("look.errors", 1)).state is State.FAIL
+    assert judged(criterion(AT_MOST, window_s=300), measured("look.errors", 1)).state is State.FAIL
 
 
 def slow(share: float, n: int, window_s: float) -> Measurement:
@@ -112,7 +115,7 @@ def slow(share: float, n: int, window_s: float) -> Measurement:
     histogram = HdrHistogram(1, 60_000_000, 3)
     histogram.record_value(122_000, round(n * share))
     histogram.record_value(8_000, n - round(n * share))
-    return seen("load.latency", histogram.encode().decode(), n, window_s)
+    return measured("load.latency", histogram.encode().decode(), n, window_s)
 
 
 @pytest.mark.parametrize(
@@ -128,31 +131,31 @@ def slow(share: float, n: int, window_s: float) -> Measurement:
 def test_a_sample_that_was_cut_short_fails_only_for_certain(
     check: Check, measurement: Measurement, state: State
 ) -> None:
-    """Its end was not planned: whoever judges at every moment fails a healthy server at its first hiccup."""
+    """Its end was not planned, and judging at any time would fail a healthy server at its first hiccup."""
     result = judged(criterion(check, window_s=60), measurement)
     assert result.state is state
     if state is State.INCONCLUSIVE:
-        assert (result.why.partition(";")[0], result.needs_s) == ("looked for 6 s of 60 s", 54)
+        assert (result.why.partition(";")[0], result.needs_s) == ("observed 6 s of 60 s", 54)
 
 
-def test_a_measurement_that_comes_twice_must_hold_twice() -> None:
+def test_a_repeated_measurement_must_pass_twice() -> None:
     """Running a test again does not turn its first failure into a pass."""
-    result = judged(criterion(ALL_GOOD), seen("look.good", 2), seen("look.good", 3))
+    result = judged(criterion(ALL_GOOD), measured("look.good", 2), measured("look.good", 3))
     assert result.state is State.FAIL
 
 
-def test_all_checks_must_hold() -> None:
-    """The worst check speaks for the criterion, and all findings are kept."""
-    result = judged(criterion(ALL_GOOD, AT_MOST), seen("look.good", 3), seen("look.errors", 2, notes=("boom",)))
+def test_all_checks_must_pass() -> None:
+    """The worst check represents the criterion, and all findings are kept."""
+    result = judged(criterion(ALL_GOOD, AT_MOST), measured("look.good", 3), measured("look.errors", 2, notes=("boom",)))
     assert result.state is State.FAIL
-    assert result.why == "look.errors is 2, required is at most 0; boom"
+    assert result.why == "look.errors is 2; required: at most 0; boom"
     assert [finding.state for finding in result.checks] == [State.PASS, State.FAIL]
 
 
 @pytest.mark.parametrize("failures", [0, 600])
 def test_a_generator_that_was_late_decides_nothing(failures: int) -> None:
-    """Neither a pass nor a failure is believed while the generator did not do its part."""
-    result = judged(criterion(HONEST, PROPORTION), seen("load.sent", 0.98), outcomes(failures, 6_000))
+    """An unreliable generator allows neither a pass nor a failure."""
+    result = judged(criterion(HONEST, PROPORTION), measured("load.sent", 0.98), outcomes(failures, 6_000))
     assert result.state is State.INCONCLUSIVE
     assert result.why.startswith("the load generator is unreliable: load.sent is 0.98")
 
@@ -160,37 +163,44 @@ def test_a_generator_that_was_late_decides_nothing(failures: int) -> None:
 @pytest.mark.parametrize("outcome", ["skipped: no reason", "expected to fail (xfail): ", "failed in setup: boom"])
 def test_a_pass_needs_a_test_that_ran_to_its_end(outcome: str) -> None:
     """Skipped, expected to fail or broken: the measurements may be fine, the criterion is inconclusive."""
-    measurements = [seen("look.good", 3), seen("gate.outcome.dev.thing", outcome), seen(verdict.FINISHED, True)]
+    measurements = [
+        measured("look.good", 3),
+        measured("gate.outcome.dev.thing", outcome),
+        measured(verdict.FINISHED, True),
+    ]
     result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
     assert (result.state, result.why) == (State.INCONCLUSIVE, f"its test did not run to its end: {outcome}")
 
 
-def test_a_test_that_could_not_decide_says_why() -> None:
-    """The reason that the test gave stands in the verdict, not the measurements that are missing for it."""
-    measurements = [seen("gate.outcome.dev.thing", "inconclusive: nobody listens there"), seen(verdict.FINISHED, True)]
-    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
-    assert (result.state, result.why) == (State.INCONCLUSIVE, "nobody listens there")
-
-
-def test_a_criterion_whose_test_did_not_run_is_not_looked_at() -> None:
-    """Deselected or missing tests leave the criterion inconclusive."""
-    result = verdict.judge([criterion(ALL_GOOD)], [seen("look.good", 3), seen(verdict.FINISHED, True)], rehearsal=True)[
-        0
+def test_the_verdict_gives_the_reason_of_an_inconclusive_test() -> None:
+    """It reports the test's own reason instead of the measurements that are missing."""
+    measurements = [
+        measured("gate.outcome.dev.thing", "inconclusive: connection refused"),
+        measured(verdict.FINISHED, True),
     ]
+    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    assert (result.state, result.why) == (State.INCONCLUSIVE, "connection refused")
+
+
+def test_a_criterion_whose_test_did_not_run_is_not_checked() -> None:
+    """Deselected or missing tests leave the criterion inconclusive."""
+    result = verdict.judge(
+        [criterion(ALL_GOOD)], [measured("look.good", 3), measured(verdict.FINISHED, True)], rehearsal=True
+    )[0]
     assert result.state is State.INCONCLUSIVE
-    assert result.why.startswith("not measured")
+    assert result.why.startswith("not checked")
 
 
 def test_a_killed_gate_passes_nothing() -> None:
-    """Without the last measurement of the gate even a passed test proves nothing."""
-    measurements = [seen("look.good", 3), seen("gate.outcome.dev.thing", "passed")]
+    """Without the gate's last measurement even a passed test proves nothing."""
+    measurements = [measured("look.good", 3), measured("gate.outcome.dev.thing", "passed")]
     result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
-    assert (result.state, result.why) == (State.INCONCLUSIVE, "the gate was ended before it had finished; run it again")
+    assert (result.state, result.why) == (State.INCONCLUSIVE, "the gate was stopped before it finished; run it again")
 
 
-def test_a_trend_that_nobody_knows_passes_only_in_a_rehearsal() -> None:
-    """A minute of memory says nothing of a week."""
-    minute = seen("memory.series", [[t, 40.0] for t in range(60)], 60)
+def test_an_unknown_trend_passes_only_in_a_rehearsal() -> None:
+    """A minute of memory samples proves nothing about a week."""
+    minute = measured("memory.series", [[t, 40.0] for t in range(60)], 60)
     states = [
         verdict.judge_measured(criterion(TREND), [minute], rehearsal=rehearsal).state for rehearsal in (True, False)
     ]
@@ -211,33 +221,33 @@ EXTENDED = criterion(PROPORTION, window_s=60, max_window_s=240)
         (criterion(BURSTY, window_s=60), 59_900, False, State.INCONCLUSIVE),
     ],
 )
-def test_how_much_evidence_a_pass_takes(what: Criterion, n: int, rehearsal: bool, state: State) -> None:
-    """The first of three looks asks for more than an only one, bursts ask for more, a rehearsal overlooks them."""
+def test_how_much_evidence_a_pass_requires(what: Criterion, n: int, rehearsal: bool, state: State) -> None:
+    """The first of three analyses requires more than a single one, bursts require more, a rehearsal ignores them."""
     assert verdict.judge_measured(what, [outcomes(0, n)], rehearsal=rehearsal).state is state
 
 
-def test_a_pass_says_which_bursts_it_has_taken_into_account() -> None:
-    """A second of requests at the rate that was seen."""
+def test_a_pass_names_the_bursts_that_it_takes_into_account() -> None:
+    """The burst is one second of requests at the measured rate."""
     result = verdict.judge_measured(
         criterion(BURSTY, window_s=7_200), [outcomes(0, 720_000, window_s=7_200)], rehearsal=False
     )
     assert result.state is State.PASS
-    assert result.why.endswith("succeed, also if requests go wrong 100 at a time")
+    assert result.why.endswith("succeed, even if requests fail 100 at a time")
 
 
 @pytest.mark.parametrize(
     ("looks", "state", "when"),
     [
-        ([(0, 6_000)], State.INCONCLUSIVE, "look 1 of 3, after 60 s"),
-        ([(0, 6_000), (0, 12_000)], State.PASS, "look 2 of 3, after 120 s"),
-        ([(0, 6_000), (2, 12_000), (1, 24_000)], State.PASS, "look 3 of 3, after 240 s"),
-        ([(1, 6_000), (6, 12_000), (12, 24_000)], State.INCONCLUSIVE, "look 3 of 3, after 240 s"),
-        ([(60, 6_000)], State.FAIL, "look 1 of 3, after 60 s"),
-        ([(0, 9_000), (0, 12_000), (90, 24_000)], State.FAIL, "look 3 of 3, after 240 s"),
+        ([(0, 6_000)], State.INCONCLUSIVE, "analysis 1 of 3, after 60 s"),
+        ([(0, 6_000), (0, 12_000)], State.PASS, "analysis 2 of 3, after 120 s"),
+        ([(0, 6_000), (2, 12_000), (1, 24_000)], State.PASS, "analysis 3 of 3, after 240 s"),
+        ([(1, 6_000), (6, 12_000), (12, 24_000)], State.INCONCLUSIVE, "analysis 3 of 3, after 240 s"),
+        ([(60, 6_000)], State.FAIL, "analysis 1 of 3, after 60 s"),
+        ([(0, 9_000), (0, 12_000), (90, 24_000)], State.FAIL, "analysis 3 of 3, after 240 s"),
     ],
 )
-def test_a_growing_sample_is_judged_at_each_look(looks: list[tuple[int, int]], state: State, when: str) -> None:
-    """The first look that decides is the verdict and says so; but what any look has seen to be wrong stays wrong."""
+def test_a_growing_sample_is_judged_at_each_analysis(looks: list[tuple[int, int]], state: State, when: str) -> None:
+    """The first analysis that decides gives the verdict and is named; a failure at any analysis is final."""
     ends = zip(looks, EXTENDED.looks_s, strict=False)
     result = verdict.judge_measured(
         EXTENDED, [outcomes(failures, n, end_s) for (failures, n), end_s in ends], rehearsal=False
@@ -246,8 +256,8 @@ def test_a_growing_sample_is_judged_at_each_look(looks: list[tuple[int, int]], s
 
 
 def test_one_look_is_not_mentioned() -> None:
-    """Where there is only one look nobody asks which."""
-    assert "look" not in judged(criterion(PROPORTION), outcomes(0, 6_000)).why
+    """The reason names no analysis where there is only one."""
+    assert "analysis" not in judged(criterion(PROPORTION), outcomes(0, 6_000)).why
 
 
 HONEST_EXTENDED = criterion(HONEST, PROPORTION, window_s=60, max_window_s=240)
@@ -256,22 +266,22 @@ HONEST_EXTENDED = criterion(HONEST, PROPORTION, window_s=60, max_window_s=240)
 @pytest.mark.parametrize(
     ("measurements", "more"),
     [
-        ([seen("load.sent", 1.0), outcomes(0, 6_000)], True),
-        ([seen("load.sent", 1.0), outcomes(0, 9_000)], False),  # passed
-        ([seen("load.sent", 1.0), outcomes(60, 6_000)], False),  # failed
-        ([seen("load.sent", 0.9), outcomes(0, 6_000)], False),  # more of a starved generator says no more
-        ([seen("load.sent", 1.0)], False),  # the outcomes are missing
+        ([measured("load.sent", 1.0), outcomes(0, 6_000)], True),
+        ([measured("load.sent", 1.0), outcomes(0, 9_000)], False),  # passed
+        ([measured("load.sent", 1.0), outcomes(60, 6_000)], False),  # failed
+        ([measured("load.sent", 0.9), outcomes(0, 6_000)], False),  # more of a starved generator does not help
+        ([measured("load.sent", 1.0)], False),  # the outcomes are missing
         ([], False),
-        ([seen("load.sent", 1.0, window_s=240), outcomes(1, 6_000, 240)], False),  # the last look was taken
+        ([measured("load.sent", 1.0, window_s=240), outcomes(1, 6_000, 240)], False),  # no analysis follows
     ],
 )
-def test_only_what_more_of_the_same_may_decide_goes_on(measurements: list[Measurement], more: bool) -> None:
-    """A look is extended while its statistics are open and nothing else is wrong."""
+def test_only_an_open_statistical_check_extends_the_look(measurements: list[Measurement], more: bool) -> None:
+    """A look is extended while its statistics are undecided and no other check fails."""
     assert verdict.undecided(HONEST_EXTENDED, measurements, rehearsal=False) is more
 
 
-def test_latency_is_judged_by_how_it_varies_between_stretches() -> None:
-    """Two percent of slow requests, spread evenly, are too many; in a single stall they decide nothing."""
+def test_latency_is_judged_by_its_variation_between_blocks() -> None:
+    """Two percent of slow requests, spread evenly, fail; in a single stall they decide nothing."""
     even, stall = HdrHistogram(1, 60_000_000, 3), HdrHistogram(1, 60_000_000, 3)
     even.record_value(10_000, 98)
     even.record_value(500_000, 2)
@@ -280,7 +290,9 @@ def test_latency_is_judged_by_how_it_varies_between_stretches() -> None:
     stall.record_value(500_000, 100)
     spread = [even.encode().decode()] * 50
     together = [quick.encode().decode()] * 49 + [stall.encode().decode()]
-    states = [judged(criterion(PERCENTILE), seen("load.latency", value, 5_000)).state for value in (spread, together)]
+    states = [
+        judged(criterion(PERCENTILE), measured("load.latency", value, 5_000)).state for value in (spread, together)
+    ]
     assert states == [State.FAIL, State.INCONCLUSIVE]
 
 
@@ -295,7 +307,7 @@ def test_latency_is_judged_by_how_it_varies_between_stretches() -> None:
 )
 def test_the_stage_is_as_good_as_its_worst_criterion(states: list[State], state: State) -> None:
     """Fail before inconclusive before pass; nothing at all is inconclusive."""
-    one = judged(criterion(ALL_GOOD), seen("look.good", 3))
+    one = judged(criterion(ALL_GOOD), measured("look.good", 3))
     assert verdict.overall([replace(one, state=each) for each in states]) is state
 
 
@@ -303,31 +315,29 @@ def test_the_stage_is_as_good_as_its_worst_criterion(states: list[State], state:
     ("failures", "others", "state"),
     [
         (0, 0.1, State.PASS),
-        (0, 0.9, State.PASS),  # it has passed in spite of them
+        (0, 0.9, State.PASS),  # passes despite the other processes
         (500, 0.1, State.FAIL),
         (500, 0.9, State.INCONCLUSIVE),
         (8, 0.9, State.INCONCLUSIVE),
     ],
 )
-def test_a_busy_machine_excuses_a_failure_and_takes_back_no_pass(failures: int, others: float, state: State) -> None:
-    """What strangers take of the CPU can only make the server look worse."""
-    found = judged(criterion(EXCUSE, PROPORTION), seen("load.cpu_of_others", others), outcomes(failures, 20_000))
+def test_a_busy_machine_excuses_a_failure_and_revokes_no_pass(failures: int, others: float, state: State) -> None:
+    """CPU time taken by other processes can only make the server look worse."""
+    found = judged(criterion(EXCUSE, PROPORTION), measured("load.cpu_of_others", others), outcomes(failures, 20_000))
     assert found.state is state
     if failures == 500 and state is State.INCONCLUSIVE:
-        assert found.why == (
-            "this machine was busy with something else: load.cpu_of_others is 0.9, required is at most 0.4"
-        )
+        assert found.why == ("other processes kept this machine busy: load.cpu_of_others is 0.9; required: at most 0.4")
 
 
 def test_an_excuse_that_was_not_measured_excuses_nothing() -> None:
-    """And makes nothing inconclusive either."""
+    """A missing excuse changes neither a failure nor a pass."""
     what = criterion(EXCUSE, PROPORTION)
     assert judged(what, outcomes(500, 20_000)).state is State.FAIL
     assert judged(what, outcomes(0, 20_000)).state is State.PASS
 
 
-def test_a_busy_machine_does_not_keep_a_load_from_going_on() -> None:
-    """What is undecided may still pass."""
+def test_a_busy_machine_does_not_prevent_the_extension_of_a_load() -> None:
+    """An undecided criterion may still pass."""
     what = criterion(EXCUSE, PROPORTION, window_s=60, max_window_s=240)
-    measured = [seen("load.cpu_of_others", 0.9), outcomes(1, 6000)]
-    assert verdict.undecided(what, measured, rehearsal=True)
+    measurements = [measured("load.cpu_of_others", 0.9), outcomes(1, 6000)]
+    assert verdict.undecided(what, measurements, rehearsal=True)

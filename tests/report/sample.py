@@ -39,7 +39,7 @@ def test_api():
 @pytest.mark.criterion("dev.log")
 def test_log():
     """Does not decide."""
-    raise Inconclusive("looked for 3 s")
+    raise Inconclusive("observed for 3 s")
 '''
 TESTS = {"dev.health": "test_health", "dev.api": "test_api", "dev.log": "test_log"}
 OUTCOMES = {"dev.health": "passed", "dev.api": "failed: one route is wrong", "dev.log": "failed: Inconclusive"}
@@ -80,20 +80,20 @@ def _run_suite(folder: Path) -> None:
 
 
 def _measure(folder: Path) -> None:
-    saw(folder, "health.good", 30, n=30)
-    saw(folder, "api.contract_kept", 13, n=14, note="GET /api/admin/quotas/usage: status 500 instead of 200 | <b>")
-    saw(folder, "api.bad_input_rejected", 22, n=22)
-    saw(folder, "api.server_errors", 1, n=41)
-    saw(folder, "log.read_from_start", value=True, window_s=3)
-    saw(folder, "log.errors", 0, window_s=3)
-    saw(folder, "log.tracebacks", 0, window_s=3)
+    record(folder, "health.good", 30, n=30)
+    record(folder, "api.contract_kept", 13, n=14, note="GET /api/admin/quotas/usage: status 500 instead of 200 | <b>")
+    record(folder, "api.bad_input_rejected", 22, n=22)
+    record(folder, "api.server_errors", 1, n=41)
+    record(folder, "log.read_from_start", value=True, window_s=3)
+    record(folder, "log.errors", 0, window_s=3)
+    record(folder, "log.tracebacks", 0, window_s=3)
     for criterion, test in TESTS.items():
         nodeid = f"suites/test_all.py::{test}"
-        saw(folder, judge_verdict.outcome_name(criterion), OUTCOMES[criterion], how=nodeid)
-    saw(folder, judge_verdict.FINISHED, value=True)
+        record(folder, judge_verdict.outcome_name(criterion), OUTCOMES[criterion], how=nodeid)
+    record(folder, judge_verdict.FINISHED, value=True)
     for second in range(60):
         wave = math.sin(second / 5)
-        record = {
+        load = {
             "t": second,
             "of": 60,
             "worst": "p99 12 ms",
@@ -101,13 +101,13 @@ def _measure(folder: Path) -> None:
             "p99_ms": 9 + 3 * wave,
             "failures": 0,
         }
-        jsonl.append(folder / "timelines" / "load.jsonl", record)
+        jsonl.append(folder / "timelines" / "load.jsonl", load)
         memory = {"t": second, "of": 60, "worst": "81 MB", "resident_mb": 80 + wave}
         jsonl.append(folder / "timelines" / "memory.jsonl", memory)
 
 
-def saw(
-    folder: Path, name: str, value: object, *, n: int = 1, window_s: float = 60, how: str = "seen", note: str = ""
+def record(
+    folder: Path, name: str, value: object, *, n: int = 1, window_s: float = 60, how: str = "measured", note: str = ""
 ) -> None:
     """Write one measurement."""
     notes = (note,) if note else ()

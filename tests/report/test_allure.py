@@ -1,4 +1,4 @@
-"""The report for people: it says what the verdict says, and asks the network for nothing."""
+"""The report for people: it agrees with the verdict and makes no network request."""
 
 import base64
 import json
@@ -41,10 +41,10 @@ def results_of(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
     """The report in a real browser, and every request that it makes beyond its own file."""
-    asked: list[str] = []
+    requested: list[str] = []
 
     def intercept(route: Route) -> None:
-        asked.append(route.request.url)
+        requested.append(route.request.url)
         route.abort()
 
     with browser.launched() as chromium:
@@ -52,11 +52,11 @@ def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
         page.route(re.compile(r"^(?!file:|data:|blob:)"), intercept)
         page.goto((gate[0] / "report.html").as_uri())
         page.get_by_text("Admin API accessible").first.wait_for(timeout=60_000)
-        yield page, asked
+        yield page, requested
 
 
 def test_there_is_one_result_per_criterion(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
-    """Also for what no test looked at; its state is the judge's."""
+    """A criterion without a test has a result, too; each state is the judge's."""
     words = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
     assert {name: result["status"] for name, result in results.items()} == {
         criterion.id: words[criterion.state] for criterion in gate[1].criteria
@@ -81,11 +81,11 @@ def test_a_result_lasts_until_it_was_decided(tmp_path: Path) -> None:
     stops = {result["fullName"]: result["stop"] for result in results_of(folder)}
     allure.attach(folder, verdict)
     found = {result["fullName"]: result for result in results_of(folder)}
-    begun_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000)
-    begins = [found[criterion.id]["start"] for criterion in verdict.criteria]
-    assert begins == [begun_ms + order for order in range(len(begins))]
+    start_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000)
+    starts = [found[criterion.id]["start"] for criterion in verdict.criteria]
+    assert starts == [start_ms + order for order in range(len(starts))]
     assert found["dev.api"]["stop"] == stops["suites.test_all#test_api"]
-    assert found["prod.memory"]["stop"] == found["prod.memory"]["start"]  # no test looked at it
+    assert found["prod.memory"]["stop"] == found["prod.memory"]["start"]  # it had no test
 
 
 def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict
 
 
 def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:
-    """Whoever signs off sees which binary, where, how, and whether it was a rehearsal."""
+    """The report gives the verdict, stage, release and sha256, and whether the run was a rehearsal."""
     facts = (gate[0] / "allure-results" / "environment.properties").read_text()
     for line in ("verdict = FAIL", "stage = prod", "rehearsal = yes, promotes nothing", "phase = phase-11.4", "a" * 64):
         assert line in facts
@@ -127,7 +127,7 @@ def test_attaching_twice_changes_nothing(gate: tuple[Path, Verdict]) -> None:
 
 
 def test_a_gate_without_any_test_has_a_report_too(tmp_path: Path) -> None:
-    """Where nothing was looked at, that is what the report shows."""
+    """The report of a gate without measurements has a result for every criterion."""
     folder, verdict = sample.ended_gate(tmp_path)
     for path in (folder / "allure-results").iterdir():
         path.unlink()
@@ -156,13 +156,13 @@ def test_the_verdict_is_the_first_thing_in_the_report(shown: tuple[Page, list[st
 
 
 def test_no_request_leaves_the_page(shown: tuple[Page, list[str]]) -> None:
-    """Also not when it is used: a criterion is opened, with its picture."""
-    page, asked = shown
+    """Opening a criterion and its chart makes no request either."""
+    page, requested = shown
     page.get_by_text("Response times").first.click()
     page.get_by_text("prod.latency load: p50").first.click()
     page.locator("img[src^='blob:'], img[src^='data:'], iframe, svg polyline").first.wait_for(timeout=60_000)
     page.wait_for_load_state("networkidle")
-    assert asked == []
+    assert requested == []
 
 
 def test_nothing_external_is_loaded_by_the_file(gate: tuple[Path, Verdict]) -> None:
@@ -199,7 +199,7 @@ def test_without_allure_the_install_command_is_named(
 def test_a_generator_that_fails_is_named(
     gate: tuple[Path, Verdict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Its last words are in the message."""
+    """The message contains its last output line."""
     (tmp_path / "cli.js").write_text("console.error('out of paper'); process.exit(3)")
     monkeypatch.setattr(render, "CLI", tmp_path / "cli.js")
     with pytest.raises(EvidenceError, match=r"exit code 3\): out of paper"):
@@ -207,14 +207,14 @@ def test_a_generator_that_fails_is_named(
 
 
 def test_results_without_a_verdict_are_not_rendered(tmp_path: Path) -> None:
-    """A report that does not say what was decided is none."""
+    """A report without a verdict is refused."""
     (tmp_path / "allure-results").mkdir()
     with pytest.raises(EvidenceError, match="attach the verdict first"):
         allure.render(tmp_path)
 
 
 def test_a_secret_in_results_would_be_in_the_report(gate: tuple[Path, Verdict]) -> None:
-    """Why redaction comes before rendering: the report holds its attachments encoded, where no search finds them."""
+    """Why redaction comes before rendering: the report contains its attachments encoded, where no search finds them."""
     text = (gate[0] / "report.html").read_text()
     assert "status 500 instead of 200" not in text
     assert any("status 500 instead of 200" in decoded for decoded in _decoded(text))

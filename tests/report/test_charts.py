@@ -60,7 +60,7 @@ def test_a_line_shows_the_values() -> None:
 
 
 def test_a_spike_survives_thinning() -> None:
-    """Of many points the extremes stay: one bad second of an hour must be seen."""
+    """Thinning keeps the extremes: one bad second of an hour stays visible."""
     points = [(float(t), 1000.0 if t == 1777 else 1.0) for t in range(3600)]
     thinned = charts.thin(points)
     assert len(thinned) <= 700

@@ -1,4 +1,4 @@
-"""The evidence of a gate: inconclusive from the start, without secrets, and nothing in it can change unseen."""
+"""The evidence of a gate: inconclusive from the start, without secrets, and any change to it is detected."""
 
 import base64
 import json
@@ -38,22 +38,22 @@ def environment() -> Environment:
 
 @pytest.fixture
 def promised(environment: Environment) -> tuple[Criterion, ...]:
-    """What the dev stage promises in that environment."""
+    """Return the criteria of the dev stage in that environment."""
     return judge_criteria.load(overrides=environment.looks).for_stage("dev")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, environment: Environment, promised: tuple[Criterion, ...]) -> Path:
-    """The evidence of a gate that has just begun."""
+    """Return the evidence of a gate that has just started."""
     return evidence.create(tmp_path, environment, "dev", RUN, promised, AT)
 
 
-def test_a_gate_that_begins_is_inconclusive(folder: Path, promised: tuple[Criterion, ...]) -> None:
-    """Before the first look there is a verdict, and it passes nothing."""
+def test_a_starting_gate_is_inconclusive(folder: Path, promised: tuple[Criterion, ...]) -> None:
+    """Before the first measurement the verdict is inconclusive for every criterion."""
     verdict = evidence.read_verdict(folder)
     assert verdict.state is State.INCONCLUSIVE
     assert [criterion.id for criterion in verdict.criteria] == [criterion.id for criterion in promised]
-    assert {criterion.why for criterion in verdict.criteria} == {"not measured yet"}
+    assert {criterion.why for criterion in verdict.criteria} == {"not checked yet"}
     assert verdict.rehearsal
 
 
@@ -68,7 +68,7 @@ def test_latest_moves_with_every_gate(
 
 
 def test_what_was_in_force_is_described_without_secrets(folder: Path, environment: Environment) -> None:
-    """environment.toml can be read, says what was in force, and holds no secret."""
+    """environment.toml is valid, contains the settings of the gate, and no secret."""
     text = (folder / "environment.toml").read_text()
     described = tomllib.loads(text)
     assert described["environment"]["stage"] == "dev"
@@ -79,7 +79,7 @@ def test_what_was_in_force_is_described_without_secrets(folder: Path, environmen
 
 
 def test_a_base_url_is_described_without_its_user(environment: Environment) -> None:
-    """Nobody's password gets into the evidence by way of an address."""
+    """No password gets into the evidence through an address."""
     described = evidence.describe(replace(environment, base_url="http://me:secret@[::1]:8711/x"), "dev")
     assert tomllib.loads(described)["environment"]["base_url"] == "http://[::1]:8711/x"
 
@@ -131,7 +131,7 @@ def test_no_secret_survives_the_seal(folder: Path, environment: Environment) -> 
     for path in folder.rglob("*"):
         text = path.read_text() if path.is_file() else ""
         assert not any(canary in text for canary in CANARIES), path
-    assert not (folder / "report.html").exists(), "it was made of files that held a secret"
+    assert not (folder / "report.html").exists(), "it was rendered from files that contained a secret"
     assert evidence.recompute(folder).state is State.PASS
 
 
@@ -161,7 +161,7 @@ def test_redaction_leaves_images_alone(environment: Environment, folder: Path) -
 
 
 def test_redaction_keeps_bytes_that_are_no_utf8(environment: Environment, folder: Path) -> None:
-    """A broken byte in a log is no reason to leave the secret beside it."""
+    """A secret next to an invalid byte is redacted."""
     (folder / "server.log").write_bytes(b"\xff sk-canary-key\n")
     evidence.redact(folder, environment)
     assert (folder / "server.log").read_bytes() == b"\xff ***\n"
@@ -179,7 +179,7 @@ def test_a_redactor_knows_a_secret_in_disguise(environment: Environment) -> None
 
 
 def test_a_killed_gate_is_inconclusive_when_judged_again(folder: Path) -> None:
-    """Everything had passed but the gate was never sealed, so nothing vouches for it."""
+    """Every criterion had passed, but the evidence was never sealed."""
     everything_passes(folder)
     verdict = evidence.recompute(folder)
     assert verdict.state is State.INCONCLUSIVE
@@ -187,14 +187,14 @@ def test_a_killed_gate_is_inconclusive_when_judged_again(folder: Path) -> None:
 
 
 def test_a_gate_killed_at_once_is_inconclusive_when_judged_again(folder: Path) -> None:
-    """Not one measurement: every criterion says that it was not looked at."""
+    """Without any measurement every criterion is reported as not checked."""
     verdict = evidence.recompute(folder)
     assert verdict.state is State.INCONCLUSIVE
-    assert all("not measured" in criterion.why for criterion in verdict.criteria)
+    assert all("not checked" in criterion.why for criterion in verdict.criteria)
 
 
 @pytest.mark.parametrize(
-    ("change", "name", "said"),
+    ("change", "name", "problem"),
     [
         (lambda folder: (folder / "measurements.jsonl").write_text("{}\n"), "measurements.jsonl", "changed"),
         (lambda folder: (folder / "criteria.toml").unlink(), "criteria.toml", "missing"),
@@ -204,15 +204,15 @@ def test_a_gate_killed_at_once_is_inconclusive_when_judged_again(folder: Path) -
     ],
 )
 def test_a_file_that_differs_from_the_seal_is_named(
-    folder: Path, environment: Environment, change: Callable[[Path], object], name: str, said: str
+    folder: Path, environment: Environment, change: Callable[[Path], object], name: str, problem: str
 ) -> None:
-    """Changed, missing or added since the seal: no verdict, and the message says which file."""
+    """A file changed, missing or added since the seal is an error that names the file."""
     everything_passes(folder)
     evidence.seal(folder, judged(folder), environment)
     change(folder)
     with pytest.raises(EvidenceError) as caught:
         evidence.recompute(folder)
-    assert f"{folder / name}: {said}" in str(caught.value)
+    assert f"{folder / name}: {problem}" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 2}', '{"schema": 1}'])
@@ -224,8 +224,8 @@ def test_a_damaged_verdict_is_refused(folder: Path, text: str) -> None:
 
 
 def test_a_folder_without_a_verdict_is_refused(tmp_path: Path) -> None:
-    """The message says what was expected there."""
-    with pytest.raises(EvidenceError, match="give the folder of a gate's evidence"):
+    """The message names the expected folder."""
+    with pytest.raises(EvidenceError, match="pass the folder of a gate's evidence"):
         evidence.read_verdict(tmp_path)
 
 
@@ -239,7 +239,7 @@ def test_a_line_that_is_no_measurement_is_named(folder: Path) -> None:
 def test_the_stage_that_was_judged_cannot_be_lowered_afterwards(
     tmp_path: Path, environment: Environment, promised: tuple[Criterion, ...]
 ) -> None:
-    """The stage counts as environment.toml says it, which the seal vouches for."""
+    """The stage is read from environment.toml, which is sealed."""
     folder = evidence.create(tmp_path, environment, "prod", RUN, promised, AT)
     everything_passes(folder)
     evidence.seal(folder, judged(folder), environment)
@@ -251,7 +251,7 @@ def test_the_stage_that_was_judged_cannot_be_lowered_afterwards(
 
 def measurement(name: str, value: object, n: int = 30) -> dict[str, object]:
     """A measurement over a window that is long enough for anything, as a record."""
-    return Measurement(name, value, "", n, 300.0, "2026-02-26T10:05:00.000Z", "seen").to_json()
+    return Measurement(name, value, "", n, 300.0, "2026-02-26T10:05:00.000Z", "measured").to_json()
 
 
 def everything_passes(folder: Path) -> None:

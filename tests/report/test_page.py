@@ -1,4 +1,4 @@
-"""The verdict in words."""
+"""The verdict as text."""
 
 from dataclasses import replace
 
@@ -32,14 +32,14 @@ def verdict() -> Verdict:
             criterion("dev.good", State.PASS, "all good"),
             criterion("dev.bad", State.FAIL, "3 of 30 | <b>worse</b>\nthan allowed"),
             criterion("qa.open", State.INCONCLUSIVE, "not enough", needs_s=95),
-            criterion("qa.unseen", State.INCONCLUSIVE, "its test did not run", n=0),
-            criterion("qa.unseen_too", State.INCONCLUSIVE, "its test did not run", n=0),
+            criterion("qa.unchecked", State.INCONCLUSIVE, "its test did not run", n=0),
+            criterion("qa.unchecked_too", State.INCONCLUSIVE, "its test did not run", n=0),
         ),
     )
 
 
 def test_the_state_and_the_release_stand_first(verdict: Verdict) -> None:
-    """Who reads only the top knows the outcome and what it is about."""
+    """The top of the page gives the outcome, the numbers of criteria and the release."""
     head = page.markdown(verdict).partition("## Criteria")[0]
     assert head.startswith("# ✗ FAIL: qa, stage qa\n\nA criterion is not met: 1 pass, 1 fail, 3 inconclusive.")
     assert "took 3 min 05 s" in head
@@ -55,30 +55,30 @@ def test_every_criterion_has_a_row(verdict: Verdict) -> None:
 
 
 def test_a_reason_cannot_break_the_page(verdict: Verdict) -> None:
-    """What a server answered is text here, whatever it holds."""
+    """Markup in a server's response is escaped."""
     text = page.markdown(verdict)
     assert "- **dev.bad**: 3 of 30 \\| &lt;b>worse&lt;/b> than allowed" in text
 
 
 def test_what_did_not_pass_is_explained(verdict: Verdict) -> None:
-    """Not met, not decided and not looked at are three things; equal reasons stand once."""
+    """Not met, not decided and not checked are separate sections; equal reasons are written once."""
     text = page.markdown(verdict)
     assert "## Not decided\n\n- **qa.open**: not enough (about 1 min 35 s more would decide)" in text
-    assert "## Not looked at\n\n- **qa.unseen**, **qa.unseen_too**: its test did not run" in text
+    assert "## Not checked\n\n- **qa.unchecked**, **qa.unchecked_too**: its test did not run" in text
 
 
 def test_a_rehearsal_says_so(verdict: Verdict) -> None:
-    """Nobody may take a rehearsal for the real thing."""
+    """The page marks a rehearsal."""
     assert "**Rehearsal**" in page.markdown(replace(verdict, rehearsal=True))
 
 
 def test_inconclusive_is_no_pass() -> None:
-    """The page of a gate without criteria and release says so and does not break."""
+    """The page of a gate without criteria and release is inconclusive and complete."""
     text = page.markdown(Verdict("dev", "dev", "r", "t", 0.0, State.INCONCLUSIVE, False, None, ()))
     assert text.startswith(
-        "# ? INCONCLUSIVE: dev, stage dev\n\nThe evidence does not decide; this is no pass: no criteria"
+        "# ? INCONCLUSIVE: dev, stage dev\n\nThe evidence does not decide; this is not a pass: no criteria"
     )
-    assert "release: the target does not say" in text
+    assert "release: unknown, the target does not report it" in text
 
 
 def test_a_verdict_in_one_line(verdict: Verdict) -> None:
@@ -95,25 +95,25 @@ def test_the_findings_of_a_criterion_line_up(verdict: Verdict) -> None:
 
 
 def test_the_evidence_shows_measurements_but_no_endless_value(verdict: Verdict) -> None:
-    """A histogram is named, not printed; notes are all there."""
-    seen = Measurement(
+    """A histogram is named, not printed; all notes are printed."""
+    latency = Measurement(
         "load.latency", "x" * 5000, "hdr", 6000, 60.0, "2026-02-26T10:01:00.000Z", "sent to done", ("a", "b")
     )
-    text = page.evidence(verdict.criteria[0], [seen])
+    text = page.evidence(verdict.criteria[0], [latency])
     assert "(5002 characters) hdr, n = 6000" in text
-    assert "sent to done; looked for 1 min 00 s until 2026-02-26T10:01:00.000Z\n  - a\n  - b" in text
+    assert "sent to done; observed for 1 min 00 s until 2026-02-26T10:01:00.000Z\n  - a\n  - b" in text
     assert len(text) < 1000
 
 
-def test_who_took_the_cpu_during_a_load_is_said_below_the_table() -> None:
-    """One line per load, by the newest measurement of each; whose share is not known is left out."""
+def test_remarks_give_the_cpu_shares_during_each_load() -> None:
+    """There is one line per load, by the newest measurements; unknown shares are left out."""
     at = "2026-02-26T10:00:00.000Z"
     shares = {
         "protection.cpu_of_gate": 0.3, "load.cpu_of_gate": 0.114, "load.cpu_of_generator": 0.14,
         "load.cpu_of_server": 0.31, "load.cpu_of_others_mean": 0.034, "load.cpu_of_others": 0.5,
     }  # fmt: skip
-    seen = [Measurement(name, share, "ratio", 60, 60.0, at, "sampled") for name, share in shares.items()]
-    remarks = words.remarks([replace(seen[1], value=0.9), replace(seen[0], value=None, n=0), *seen])
+    measured = [Measurement(name, share, "ratio", 60, 60.0, at, "sampled") for name, share in shares.items()]
+    remarks = words.remarks([replace(measured[1], value=0.9), replace(measured[0], value=None, n=0), *measured])
     assert set(remarks) == {
         "CPU during load: the gate itself took 11 % of a core, the load generator 14 %, the server 31 %, others 3 %",
         "CPU during protection: the gate itself took 30 % of a core",
@@ -122,7 +122,7 @@ def test_who_took_the_cpu_during_a_load_is_said_below_the_table() -> None:
 
 
 def test_remarks_about_the_run_stand_below_the_table(verdict: Verdict) -> None:
-    """They decide nothing, so they come before the reasons and change none of them."""
+    """Remarks come before the reasons and change none of them."""
     plain, remarked = page.markdown(verdict), page.markdown(replace(verdict, remarks=("CPU during load: much",)))
     assert remarked.replace("- CPU during load: much\n\n", "") == plain
     assert remarked.index("| id |") < remarked.index("- CPU during load: much") < remarked.index("## Not")

@@ -1,1 +1,1 @@
-"""What people read of a gate: progress, the verdict, and what a gate would do."""
+"""The gate's output for people: progress, the verdict, and the dry run."""

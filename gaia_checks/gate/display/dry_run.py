@@ -1,6 +1,6 @@
 """`pytest --env=NAME --dry-run`: what a gate would send where. Nothing is sent, no folder is made, no lock is taken.
 
-It ends as a gate that has looked at nothing does: inconclusive.
+It ends like a gate that has measured nothing: inconclusive.
 """
 
 import re
@@ -39,16 +39,16 @@ class Row:
     where: str
     what: str
     requests: float
-    most_requests: float  # where it goes on as long as it may
+    most_requests: float  # if it is extended to its longest window
     connections: float
     rules: float
     lasts_s: float
 
 
 def main(name: str, stage: str | None) -> int:
-    """Write what a gate of `name` would do to standard output; return the exit code of having looked at nothing.
+    """Write what a gate of `name` would do to standard output; return the exit code of an inconclusive gate.
 
-    Raises ConfigurationError for what a gate would refuse as well.
+    Raises ConfigurationError for the same errors as a gate.
     """
     environment = environments.load(name)
     criteria = judge_criteria.load(overrides=environment.looks, source=environment.path.name)
@@ -60,21 +60,21 @@ def main(name: str, stage: str | None) -> int:
     for line in (
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
         "", table(rows), "",
-        "who measures when, from the first look on (░ while a load may be extended):", "", *plans.chart(slots), "",
-        *summary(rows, promised, criteria.looks), *ways(environment), "",
-        "nothing was looked at, so this decides nothing: leave --dry-run out to gate",
+        "schedule of the looks (░ while a load may be extended):", "", *plans.chart(slots), "",
+        *summary(rows, promised, criteria.looks), *sources(environment), "",
+        "nothing was measured, so this decides nothing: remove --dry-run to run the gate",
     ):  # fmt: skip
         console.print(environment.redact(line) if isinstance(line, str) else line, markup=False)
     return Inconclusive.exit_code
 
 
 def plan(promised: Sequence[Criterion], looks: Looks, names: Names) -> list[Row]:
-    """Return what each look of the promised criteria would do, and the gate itself before them. Pure."""
+    """Return what the gate itself and each look of the promised criteria would do. Pure."""
     wanted = dict.fromkeys(criterion.look for criterion in promised)
-    ours = {look: tuple(each.id for each in promised if each.look == look) for look in wanted}
+    ids = {look: tuple(each.id for each in promised if each.look == look) for look in wanted}
     return [
         _row("gate", GATE, {}, names),
-        *(_row(look, SENDS[look], looks[look], names, ours[look]) for look in wanted),
+        *(_row(look, SENDS[look], looks[look], names, ids[look]) for look in wanted),
     ]
 
 
@@ -93,9 +93,9 @@ def _row(look: str, sends: Sends, parameters: Parameters, names: Names, criteria
 
 
 def table(rows: Iterable[Row]) -> Table:
-    """Build the table: look, criteria, where, what is done and how much of it."""
+    """Build the table: look, criteria, where, action and amounts."""
     grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    for name in ("look", "criteria", "where", "what is done"):
+    for name in ("look", "criteria", "where", "action"):
         grid.add_column(name, overflow="fold", no_wrap=name == "look")
     for name in ("requests", "WebSockets", "rules", "lasts"):
         grid.add_column(name, justify="right", no_wrap=True)
@@ -108,17 +108,17 @@ def table(rows: Iterable[Row]) -> Table:
 
 
 def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) -> list[str]:
-    """Say how much it is in all, and how long it lasts. Pure."""
+    """Return the totals and the duration. Pure."""
     wanted = {criterion.look for criterion in promised}
     lasts_s, longest_s = plans.expected_s(looks, wanted), plans.longest_s(looks, wanted)
     requests, most, sockets, rules = (sum(column) for column in zip(*map(_amounts, rows), strict=True))
     more = f" (at most {_count(most)} in {words.duration(longest_s)}, while undecided)" if most > requests else ""
-    in_all = f"in all: about {_count(requests)} requests in {words.duration(lasts_s)}{more}"
+    total = f"total: about {_count(requests)} requests in {words.duration(lasts_s)}{more}"
     copies = [row.look for row in rows if COPY in row.where]
     return [
-        f"{in_all}, {_count(sockets)} WebSockets, {_count(rules)} rules, which are removed at the end",
-        "all of it carries the run id, gaia-run-...",
-        *([f"on a copy beside the target, with a database of its own: {', '.join(copies)}"] if copies else []),
+        f"{total}, {_count(sockets)} WebSockets, {_count(rules)} temporary rules, which are removed at the end",
+        "every request and rule carries the run id, gaia-run-...",
+        *([f"on a rehearsal copy with its own database: {', '.join(copies)}"] if copies else []),
     ]
 
 
@@ -127,15 +127,16 @@ def _amounts(row: Row) -> tuple[float, float, float, float]:
 
 
 def _longest(parameters: Parameters) -> Parameters:
-    """Return the parameters of a look that goes on as long as it may."""
+    """Return the parameters of a look that is extended to its longest window."""
     return {**parameters, "window_s": parameters.get("max_window_s", parameters.get("window_s", 0))}
 
 
-def ways(environment: Environment) -> list[str]:
-    """Say which server it is, and which of its log, database and process would be read; sends nothing."""
-    if targets.brought_by_gate(environment):
+def sources(environment: Environment) -> list[str]:
+    """Return the server and its log, database and process that a gate would read; none of them is contacted."""
+    if targets.deployed_by_gate(environment):
         own = (
-            f"the working tree, deployed at {environment.local_url} by the gate and stopped at the end if it was not up"
+            f"the working tree, deployed at {environment.local_url} by the gate "
+            "and stopped at the end unless it was running"
         )
         return [f"target: {own}", f"log: {paths.of(environment).server_log}"]
     try:

@@ -1,4 +1,4 @@
-"""How far a gate is: what its timelines say, and how much longer it takes if nothing has to be looked at for longer."""
+"""The progress of a gate: the newest records of its timelines, and the time left if no load is extended."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from gaia_checks.gate.run import background, plan
 from gaia_checks.judge.criteria import Looks
 
-_UNTOLD = {"restarts"}
-"""Recorded to the very end, so it says nothing about when that is."""
+_NOT_SHOWN = {"restarts"}
+"""Recorded until the gate ends, so its window says nothing about the time left."""
 
 
 class Line(NamedTuple):
-    """The newest word of one look."""
+    """The newest record of one look."""
 
     look: str
     t_s: float
@@ -22,15 +22,15 @@ class Line(NamedTuple):
 
     @property
     def runs(self) -> bool:
-        """Whether it goes on."""
+        """Whether the look is still running."""
         return self.t_s < self.of_s
 
 
 def lines(folder: Path, measured: Collection[str] = ()) -> list[Line]:
-    """Return the newest line of every timeline of a gate; a look whose process has ended, as `measured`, is over."""
+    """Return the newest line of every timeline of a gate; a look whose process exit is in `measured` has finished."""
     paths = {path.stem: path for path in sorted((folder / "timelines").glob("*.jsonl"))}
     paths |= {look: folder / look / "timelines" / "load.jsonl" for look in plan.LOADS if look not in paths}
-    found = {look: _last_record(path) for look, path in paths.items() if look not in _UNTOLD}
+    found = {look: _last_record(path) for look, path in paths.items() if look not in _NOT_SHOWN}
     return [
         Line(look, record["of"] if _exit(look) in measured else record["t"], record["of"], record["worst"])
         for look, record in found.items()
@@ -42,12 +42,12 @@ def _exit(look: str) -> str:
     return background.exit_name(background.process_of(look) or "")
 
 
-def left_s(seen: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
-    """Return about how long a gate of the wanted looks takes from now on. Pure.
+def left_s(lines: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
+    """Return about how many more seconds a gate of the wanted looks takes. Pure.
 
-    Loads wait for one another and for what would disturb them; everything else is recorded beside them.
+    Loads wait for one another and for disturbing looks; everything else is recorded in parallel.
     """
-    known = {line.look: line.of_s - line.t_s for line in seen}
+    known = {line.look: line.of_s - line.t_s for line in lines}
     recorded_s = max(
         (known.get(look, looks[look]["window_s"]) for look in plan.RECORDED if look in wanted), default=0.0
     )
@@ -60,7 +60,7 @@ def left_s(seen: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_
 
 
 def _last_record(timeline: Path) -> dict[str, Any] | None:
-    """Return the last whole record of a file that is being written."""
+    """Return the last complete record of a file that is being written."""
     try:
         with timeline.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - 8192))

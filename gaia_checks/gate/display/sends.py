@@ -1,7 +1,7 @@
-"""What each look would do to a target, in words and in numbers: for `pytest --env=NAME --dry-run`. Pure.
+"""What each look would do to a target, in words and numbers: for `pytest --env=NAME --dry-run`. Pure.
 
-One entry per look of criteria.toml, and one for the gate itself. A sentence names every parameter of its look, as
-`{window_s:g}`, so that none can be added without a word here; paths are the contract's.
+One entry per look of criteria.toml, and one for the gate itself. A description names every parameter of its look, as
+`{window_s:g}`, so that a new parameter must be described here; paths are the contract's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ def _none(_: Parameters) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sends:
-    """One look: what it does, where, and how much of it, by its parameters."""
+    """One look: what it does and where, and its amounts as functions of its parameters."""
 
     what: str
     where: str = TARGET
@@ -43,21 +43,21 @@ class Sends:
 
 
 GATE = Sends(
-    "lists the rules, removes those of an earlier gate that was killed, creates the rule of this run and removes it",
+    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run",
     requests=lambda _: 4,
     rules=lambda _: 1,
 )
-"""What the gate does for itself, whatever it looks at."""
+"""The requests of the gate itself, whatever its looks."""
 
 SOAK_REQUESTS = 3 + 101 + 2
-"""A violation, the alert that fires above 100 of them, a rule made and removed."""
+"""A violation, the alert that fires above 100 violations, a rule created and removed."""
 
 MONITORING_BESIDE = 1 + 2 + 3
-"""GET /health, two scrapes, and a rule made, found and removed."""
+"""GET /health, two scrapes, and a rule created, listed and removed."""
 
 SENDS: Mapping[str, Sends] = {
     "process": Sends(
-        "reads the process: its start, its executable; GET /health where it is known", requests=lambda _: 1
+        "reads the process's start and executable; GET /health if the process is known", requests=lambda _: 1
     ),
     "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
     "migrations": Sends("reads schema_migrations, tables and indexes in the database", "database"),
@@ -67,7 +67,7 @@ SENDS: Mapping[str, Sends] = {
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(
-        "every route of /api/admin/quotas; creates a rule, changes and removes it; sends bad input to be refused",
+        "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused",
         requests=lambda _: 42,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
@@ -79,46 +79,46 @@ SENDS: Mapping[str, Sends] = {
         lasts_s=lambda look: max(look["stats_within_s"], look["heartbeat_within_s"]) + look["tolerance_s"],
     ),
     "log": Sends(
-        "reads the log until the process is {window_s:g} s old; GET /health where its start is not known here",
+        "reads the log until the process is {window_s:g} s old; GET /health if its start is unknown",
         "log",
         requests=lambda _: 1,
     ),
     "load": Sends(
         "{rate_per_s:g} requests a second for {window_s:g} s, or up to {max_window_s:g} s while undecided: reads of "
-        "/api/admin/quotas and /health, 1 % rewrite a rule of the load's own; a pass must hold even if requests fail "
-        "{failing_burst_s:g} s at a time and are slow {slow_burst_s:g} s at a time",
+        "/api/admin/quotas and /health, 1 % rewrite the load's temporary rule; a pass must be valid even if requests "
+        "fail {failing_burst_s:g} s at a time and are slow {slow_burst_s:g} s at a time",
         requests=lambda look: look["rate_per_s"] * look["window_s"],
         rules=lambda _: 1,
     ),
     "limits": Sends(
-        "asks for nothing, 404, below /api/admin/quotas, {clients:g} at once at most, for {window_s:g} s: as often as "
-        "rules of the run's own allow, and a little more, to be refused",
+        "requests unknown paths (404) below /api/admin/quotas, at most {clients:g} at once, for {window_s:g} s: up to "
+        "the limits of temporary rules, and a few more that must be refused",
         requests=lambda look: sum(len(salvo.keys) for salvo in _salvos(look)) + 2 * _limits(look),
         rules=_limits,
     ),
     "quotas": Sends(
-        "uses a daily, a weekly and a monthly quota up, a little more is refused; on the copy: also over a crash, and "
-        "with stored times moved to the edges of their periods",
+        "uses up a daily, a weekly and a monthly quota; requests beyond must be refused; on the rehearsal copy also "
+        "across a crash, and with stored times moved to the edges of their periods",
         f"{TARGET}, {COPY}",
         requests=lambda _: 117,
         rules=lambda _: 3,
     ),
     "soak": Sends(
-        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on a rule of the run's own "
-        "is exceeded over 5 s, which makes the server's alert fire",
+        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed a temporary "
+        "rule for 5 s, which makes the server's alert fire",
         requests=lambda _: SOAK_REQUESTS,
         connections=lambda look: look["clients"] + 2,
         rules=lambda _: 1,
     ),
     "dashboard": Sends(
-        "a browser signs in at /admin/quotas, uses its six tabs, each in {ready_within_s:g} s, sees a refusal within "
-        "{live_within_s:g} s, and is back within {reconnect_within_s:g} s after its connection was cut on this machine",
+        "a browser signs in at /admin/quotas and opens its six tabs, each within {ready_within_s:g} s; it shows a "
+        "refusal within {live_within_s:g} s, and reconnects within {reconnect_within_s:g} s after a connection loss",
         requests=lambda _: 80,
         connections=lambda _: 2,
         rules=lambda _: 2,
     ),
     "memory": Sends(
-        "reads the process, or GET /metrics where it is elsewhere, every {interval_s:g} s for {window_s:g} s",
+        "reads the process, or GET /metrics if it is on another machine, every {interval_s:g} s for {window_s:g} s",
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,
     ),
     "connections": Sends(
@@ -126,17 +126,17 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,
     ),
     "protection": Sends(
-        "{rate_per_s:g} requests a second for {window_s:g} s, half of them floods at ten times the limit of rules of "
-        "the run's own, to be refused; a pass must hold even if requests are slow {slow_burst_s:g} s at a time",
+        "{rate_per_s:g} requests a second for {window_s:g} s, half of them floods at ten times the limit of temporary "
+        "rules, which must be refused; a pass must be valid even if requests are slow {slow_burst_s:g} s at a time",
         requests=lambda look: look["rate_per_s"] * look["window_s"],
         rules=lambda look: max(1, min(5, look["rate_per_s"] // 20)),
     ),
     "monitoring": Sends(
-        "GET /metrics before and after a few requests to /health, /livez and /api/admin/quotas, some of them to be "
-        "refused by a rule of the run's own",
+        "GET /metrics before and after a few requests to /health, /livez and /api/admin/quotas, some of which a "
+        "temporary rule must refuse",
         requests=lambda _: sum(kind.times for kind in expected_increase.SENT) + MONITORING_BESIDE,
         rules=lambda _: 1,
     ),
-    "rollback": Sends("deploys the release, goes back to the one before, and takes the schema down and up", COPY),
+    "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
 }
-"""Look -> what it would do."""
+"""Look -> its description."""

@@ -1,7 +1,7 @@
-"""What a person sees while a gate runs, and the table at its end.
+"""The terminal output of a running gate, and the table at its end.
 
-On a terminal a live line per background look says what is measured, how far it is and the worst value so far, and one
-below them how long it still takes and how much is decided. Elsewhere the same is written as one plain line a minute.
+On a terminal a live line per background look shows its progress and the worst value so far, and one line
+below them the time left and the criteria decided. Elsewhere the same is written as one plain line a minute.
 """
 
 import os
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow"}
 _PLAIN_EVERY_S = 60.0
 _REFRESH_S = 0.5
-_WIDTH = 140  # of the table where there is no terminal to measure
+_WIDTH = 140  # of the table without a terminal
 
 
 class Terminal:
-    """The gate's voice. Silent until it is attached to pytest's own terminal."""
+    """The gate's output. It writes nothing until it is attached to pytest's own terminal."""
 
     def __init__(self) -> None:
         self._console: Console | None = None
@@ -47,12 +47,12 @@ class Terminal:
         self._reporter: pytest.TerminalReporter | None = None
 
     def attach(self, config: pytest.Config, session: "Session") -> None:
-        """Take over the terminal that pytest writes to, and say what is about to be done."""
+        """Take over the terminal that pytest writes to, and write the headline of the gate."""
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None:
             return
-        reporter.showfspath = False  # our lines name the criterion
-        reporter._show_progress_info = False  # noqa: SLF001 - and say how far it is
+        reporter.showfspath = False  # the gate's lines name the criterion
+        reporter._show_progress_info = False  # noqa: SLF001 - the gate's lines show the progress
         self._reporter = reporter
         reporter.flush()
         descriptor = os.dup(reporter._tw._file.fileno())  # noqa: SLF001 - while a test runs, pytest captures the original
@@ -64,13 +64,13 @@ class Terminal:
             f"{len(session.promised)} criteria, run {session.run}{rehearsal}"
         )
 
-    def say(self, text: str) -> None:
-        """Write one line of what is being done."""
+    def log(self, text: str) -> None:
+        """Write one line about the current step."""
         if self._console is not None:
             self._console.print(f"  [dim]{escape(text)}[/]")
 
-    def started(self, nodeid: str) -> None:
-        """Note which test runs now; the first one starts the display."""
+    def test_started(self, nodeid: str) -> None:
+        """Show the running test; the first one starts the display."""
         self._running = nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
         if self._watcher is None and self._console is not None:
             if self._console.is_terminal:
@@ -85,18 +85,18 @@ class Terminal:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
 
-    def ended(self, criterion_id: str, properties: dict[str, object], outcome: str) -> None:
+    def test_finished(self, criterion_id: str, properties: dict[str, object], outcome: str) -> None:
         """Write the line of one criterion."""
         if self._console is None or self._reporter is None:
             return
-        self._reporter.flush()  # two buffers, one terminal: what pytest wrote before comes before
+        self._reporter.flush()  # two buffers, one terminal: keep the order of lines
         state = State(str(properties.get("state", State.INCONCLUSIVE)))
         why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
         self._states.append(state)
         self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<12}[/] {criterion_id:<20} {escape(why)}")
 
     def stop(self) -> None:
-        """Take the live display down."""
+        """Remove the live display."""
         self._done.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -112,8 +112,8 @@ class Terminal:
         self._console.print(f"evidence  {escape(str(_short(folder)))}")
         self._console.print(f"report    {escape(str(_short(folder / 'report.html')))}")
 
-    def last_word(self, verdict: Verdict, exit_code: int, folder: Path) -> None:
-        """Write the verdict and the exit code in one line: `PASS (exit code 0): 19 of 19 criteria hold; report ...`."""
+    def final_line(self, verdict: Verdict, exit_code: int, folder: Path) -> None:
+        """Write verdict and exit code in one line: `PASS (exit code 0): 19 of 19 criteria passed; report ...`."""
         if self._console is not None:
             self._console.print(escape(f"{decision(verdict, exit_code)}; report {_short(folder / 'report.html')}"))
 
@@ -121,38 +121,38 @@ class Terminal:
 
     def _watch(self) -> None:
         assert self._session is not None  # noqa: S101 - for the type checker: only started when attached
-        began_s = last_plain_s = time.monotonic()
+        started_s = last_plain_s = time.monotonic()
         written = jsonl.Reader(self._session.gate.measurements)
         while not self._done.wait(_REFRESH_S):
             now_s = time.monotonic()
             lines = progress.lines(self._session.folder, {record["name"] for record in written.records()})
             if self._live is not None:
-                running = Text(f"  looking at: {self._running}", "dim")
-                summary = Text(f"  {self._summary(lines, now_s - began_s)}", "bold")
+                running = Text(f"  running: {self._running}", "dim")
+                summary = Text(f"  {self._summary(lines, now_s - started_s)}", "bold")
                 self._live.update(Group(*(_bar(line) for line in lines if line.runs), running, summary), refresh=True)
             elif self._console is not None and now_s - last_plain_s >= _PLAIN_EVERY_S:
                 last_plain_s = now_s
-                progressing = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
-                self._console.print(f"  … {escape(self._summary(lines, now_s - began_s))}; {escape(progressing)}")
+                looks = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
+                self._console.print(f"  … {escape(self._summary(lines, now_s - started_s))}; {escape(looks)}")
 
     def _summary(self, lines: list[progress.Line], elapsed_s: float) -> str:
-        """Say how long it takes, and how much is decided: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""
+        """Return the progress in one line: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""
         assert self._session is not None  # noqa: S101 - for the type checker: only called when attached
-        looked_at = self._session.looked_at() or []
-        left_s = progress.left_s(lines, self._session.criteria.looks, {each.look for each in looked_at}, elapsed_s)
+        planned = self._session.planned_criteria() or []
+        left_s = progress.left_s(lines, self._session.criteria.looks, {each.look for each in planned}, elapsed_s)
         counted = ", ".join(f"{self._states.count(state)} {state}" for state in State if state in self._states)
-        decided = f"{len(self._states)} of {len(looked_at)} decided" + (f": {counted}" if counted else "")
+        decided = f"{len(self._states)} of {len(planned)} decided" + (f": {counted}" if counted else "")
         return f"{words.duration(elapsed_s)}, about {words.duration(left_s)} left; {decided}"
 
 
 def console(stream: IO[str]) -> Console:
-    """Return a console as wide as the terminal, or wide enough for the table where there is none."""
+    """Return a console as wide as the terminal, or wide enough for the table without one."""
     terminal = stream.isatty()
     return Console(file=stream, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
 
 
 def show(on: Console, verdict: Verdict) -> None:
-    """Write a verdict: the table, why criteria did not pass, and what it means."""
+    """Write a verdict: the table, the reasons of criteria that did not pass, and the headline."""
     on.print()
     on.print(table(verdict))
     for remark in verdict.remarks:
@@ -179,7 +179,7 @@ def table(verdict: Verdict) -> Table:
 
 
 def reasons(verdict: Verdict) -> list[Text]:
-    """Return why criteria did not pass, and how much more would decide; those with one reason share a line."""
+    """Return why criteria did not pass, and how much more time would decide; criteria with one reason share a line."""
     grouped: dict[tuple[State, str], list[str]] = {}
     for criterion in verdict.criteria:
         if criterion.state is not State.PASS:
@@ -191,21 +191,21 @@ def reasons(verdict: Verdict) -> list[Text]:
 
 
 def decision(verdict: Verdict, exit_code: int) -> str:
-    """Say the verdict, its exit code and how many criteria are behind it. Pure."""
+    """Return the verdict, its exit code and the numbers of criteria, in one line. Pure."""
     states = [criterion.state for criterion in verdict.criteria]
-    counted = [f"{states.count(State.PASS)} of {len(states)} criteria hold"]
+    counted = [f"{states.count(State.PASS)} of {len(states)} criteria passed"]
     counted += [f"{failed} failed"] if (failed := states.count(State.FAIL)) else []
     counted += [f"{undecided} undecided"] if (undecided := states.count(State.INCONCLUSIVE)) else []
     return f"{verdict.state.upper()} (exit code {exit_code}): {', '.join(counted)}"
 
 
 def headline(verdict: Verdict) -> str:
-    """Say in one sentence what the verdict means."""
+    """Return the meaning of the verdict in one sentence."""
     passed = sum(criterion.state is State.PASS for criterion in verdict.criteria)
     release = f" of {verdict.release.phase} ({verdict.release.sha256[:12]})" if verdict.release else ""
     text = (
-        f"{passed} of {len(verdict.criteria)} criteria of stage {verdict.stage} hold on {verdict.environment}{release}"
-        f" after {words.duration(verdict.duration_s)}"
+        f"{passed} of {len(verdict.criteria)} criteria of stage {verdict.stage} passed on {verdict.environment}"
+        f"{release} after {words.duration(verdict.duration_s)}"
     )
     return text + ("; a rehearsal promotes nothing" if verdict.rehearsal else "")
 

@@ -1,1 +1,1 @@
-"""The gate as pytest sees it: options, the leading process, one test per criterion."""
+"""The gate's pytest plugin: options, the controlling process, one test per criterion."""

@@ -1,4 +1,4 @@
-"""The hooks of the process that leads a gate, and how the xdist workers join it."""
+"""The hooks of the process that controls a gate, and the entry point of its xdist workers."""
 
 import signal
 from typing import Any
@@ -24,14 +24,14 @@ def join(config: pytest.Config, record: dict[str, Any]) -> None:
 
 
 def lead(config: pytest.Config) -> None:
-    """Begin a gate in this process."""
+    """Start a gate in this process."""
     option = config.option
     refuse_unknown_stage(option.stage)
     if getattr(option, "dist", "no") not in ("no", "load"):
-        raise pytest.UsageError(f"--dist={option.dist}: looks wait for one another in their own order; leave it out")
+        raise pytest.UsageError(f"--dist={option.dist}: a gate schedules its own tests; remove the option")
     terminal = Terminal()
     try:
-        session = Session(option.env, option.stage, terminal.say, complete=option.complete)
+        session = Session(option.env, option.stage, terminal.log, complete=option.complete)
         session.prepare()
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
@@ -47,20 +47,20 @@ def lead(config: pytest.Config) -> None:
 
 
 def refuse_unknown_stage(stage: str | None) -> None:
-    """Raise UsageError for what --stage cannot be."""
+    """Raise UsageError for an unknown --stage."""
     if stage is not None and stage not in STAGES:
         raise pytest.UsageError(f"--stage: {stage!r} is not a stage; choose from {', '.join(STAGES)}")
 
 
 def _aim(config: pytest.Config) -> None:
-    """Collect the suites unless a path was given, and let warnings be warnings."""
+    """Collect the suites unless a path was given, and do not turn warnings into errors."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(config.rootpath / "suites")]
     config.addinivalue_line("filterwarnings", "default")  # a library's deprecation decides nothing about a release
 
 
 class Controller:
-    """The hooks of the one process that starts, judges and reports."""
+    """The hooks of the one process that starts the gate, judges it and reports the verdict."""
 
     def __init__(self, session: Session, terminal: Terminal) -> None:
         self._session = session
@@ -70,23 +70,23 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Bring the target up before any worker starts."""
+        """Start the target before any worker starts."""
         self._terminal.attach(session.config, self._session)
         try:
             self._session.open()
         except ConfigurationError as error:
             raise pytest.UsageError(self._session.environment.redact(str(error))) from None
-        except BaseException:  # pytest ends no session that did not start, also when it was Ctrl-C
+        except BaseException:  # pytest does not finish a session that did not start, even after Ctrl-C
             self._session.abandon()
             raise
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Hand the gate to an xdist worker, by its pipe."""
+        """Pass the gate to an xdist worker, through its pipe."""
         node.workerinput["gaia"] = worker_input(self._session.gate)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Count a test by what became of its criterion; no letter, as the terminal has a line for every criterion."""
+        """Count a test by the state of its criterion; no letter, as the terminal has a line for every criterion."""
         outcome = outcome_of(report)
         if outcome is not None and outcome.startswith(UNDECIDED):
             return State.INCONCLUSIVE, "", State.INCONCLUSIVE.upper()
@@ -95,18 +95,18 @@ class Controller:
         return None
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Say what is being looked at."""
-        self._terminal.started(nodeid)
+        """Show the running test."""
+        self._terminal.test_started(nodeid)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write down how each test ended: the verdict depends on it."""
+        """Record the outcome of each test: the verdict depends on it."""
         outcome = outcome_of(report)
         if outcome is None:
             return
         properties = dict(report.user_properties)
         criterion = self._session.record_outcome(report.nodeid, outcome, report.duration)
-        self._terminal.ended(criterion, properties, outcome)
+        self._terminal.test_finished(criterion, properties, outcome)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -114,8 +114,8 @@ class Controller:
         self._terminal.stop()
         try:
             self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
-        except Exception as error:  # noqa: BLE001 - without a verdict on disk there is none, whatever the reason
-            self._terminal.say(self._session.environment.redact(f"the evidence could not be completed: {error}"))
+        except Exception as error:  # noqa: BLE001 - without a verdict on disk the gate is inconclusive, whatever failed
+            self._terminal.log(self._session.environment.redact(f"the evidence could not be completed: {error}"))
             session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
             return
         if exitstatus in _OWN_EXITS:
@@ -124,20 +124,20 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Let the verdict be the last line that a person or a CI reads, with the exit code in words."""
+        """Write the verdict and the exit code as the last line of the output."""
         if self._verdict is not None:
-            self._terminal.last_word(self._verdict, self._exit_code, self._session.folder)
+            self._terminal.final_line(self._verdict, self._exit_code, self._session.folder)
 
     def pytest_terminal_summary(self) -> None:
-        """Show the verdict and where its evidence lies."""
+        """Show the verdict and the path of its evidence."""
         if self._verdict is not None:
             self._terminal.verdict(self._verdict, self._session.folder)
 
 
 def outcome_of(report: pytest.TestReport) -> str | None:
-    """Return how a test ended; None while it goes on."""
-    said = report.longrepr  # a text as `items` leaves it; longreprtext would put the worker's name before it
-    text = (said if isinstance(said, str) else getattr(report, "longreprtext", "")).strip()
+    """Return the outcome of a test; None while it is running."""
+    details = report.longrepr  # a text as `items` leaves it; longreprtext would prefix the worker's name
+    text = (details if isinstance(details, str) else getattr(report, "longreprtext", "")).strip()
     last_line = text.splitlines()[-1] if text else ""
     if hasattr(report, "wasxfail"):
         return f"expected to fail (xfail): {report.wasxfail}"

@@ -1,4 +1,4 @@
-"""The tests of a gate: one per criterion, in the right order, each with its `look`.
+"""The tests of a gate: one per criterion, in the order of their looks, each with its `look` fixture.
 
 The same hooks run in the controller without xdist and in every worker with it.
 """
@@ -19,10 +19,10 @@ from gaia_checks.model import Criterion, CriterionVerdict
 
 
 class Items:
-    """Arranges the collected tests and gives each of them its look."""
+    """Select and order the collected tests, and provide each with its look."""
 
     def __init__(self, gate: Callable[[], Gate], channel: Path) -> None:
-        self._gate = gate  # called late: in the controller there is no target before the session starts
+        self._gate = gate  # called late: the controller has no target before the session starts
         self._channel = channel
         self._chosen: list[str] = []
 
@@ -46,7 +46,7 @@ class Items:
             item.user_properties.append(("criterion", criterion_of(item)))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell the controller which tests will run, so that it can start what they wait for."""
+        """Write the planned tests for the controller, so that it can start the processes they wait for."""
         plan = {item.nodeid: criterion_of(item) for item in session.items}
         self._chosen = list(plan.values())
         if plan:
@@ -56,7 +56,7 @@ class Items:
 
     @pytest.fixture
     def look(self, request: pytest.FixtureRequest) -> Look:
-        """One look at the target, for the criterion of this test."""
+        """Return the look of this test's criterion at the target."""
         gate, own = self._gate(), criterion_of(request.node)
         criterion = next(criterion for criterion in gate.criteria.criteria if criterion.id == own)
         others = [other for other in self._chosen if other != own]
@@ -71,7 +71,7 @@ class Items:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Let a decided criterion speak with one line instead of a traceback; no report holds a secret."""
+        """Replace the traceback of a decided criterion by one line, and redact secrets in every report."""
         report = yield
         if call.excinfo is not None and report.failed:
             decided = "why" in dict(item.user_properties) or call.excinfo.errisinstance(Inconclusive)
@@ -92,14 +92,14 @@ def _refuse_twice(items: list[pytest.Item]) -> None:
         other = first.setdefault(criterion_of(item), item.nodeid)
         if other != item.nodeid:
             raise pytest.UsageError(
-                f"{item.nodeid}: {other} judges {criterion_of(item)} already; one test per criterion"
+                f"{item.nodeid}: {other} already judges {criterion_of(item)}; keep one test per criterion"
             )
 
 
 def rank(criterion: Criterion) -> tuple[int, float]:
-    """Tests that look themselves first, then those that wait for what is recorded, the process last.
+    """Order tests that probe the target first, then those that wait for recorders and loads, the process last.
 
-    In each of these the shortest comes first, so that people see early what is decided early.
+    Within each group the shortest comes first, so that results appear early.
     """
     look = criterion.look
     if look != LAST and process_of(look):

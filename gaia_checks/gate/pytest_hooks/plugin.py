@@ -1,14 +1,14 @@
-"""The pytest side of the gate: its options, and whether there is a gate at all.
+"""The gate's pytest options, and the choice between a gate and the project's own tests.
 
-Without `--env` pytest runs the project's own tests, and all that happens here is that suite tests are
-refused. With it, `controller` leads the gate and `items` arranges the tests that look.
+Without `--env` pytest runs the project's own tests, and this plugin only refuses suite tests.
+With it, `controller` runs the gate and `items` selects and orders its tests.
 """
 
 import pytest
 
 from gaia_checks.errors import ConfigurationError
 
-_LOOKS_GREEN = {
+_NO_MEASUREMENT = {
     "collectonly": "--collect-only",
     "setupplan": "--setup-plan",
     "setuponly": "--setup-only",
@@ -24,18 +24,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--env", metavar="NAME", help="gate this environment: a name in environments/, or a .toml file")
     group.addoption("--stage", metavar="STAGE", help="judge dev, qa or prod in place of the environment's own stage")
     group.addoption(
-        "--complete", action="store_true", help="look at everything, also when a criterion has certainly failed"
+        "--complete", action="store_true", help="measure everything, even after a criterion has certainly failed"
     )
-    group.addoption("--dry-run", action="store_true", help="say what would be sent where; send nothing, decide nothing")
+    group.addoption(
+        "--dry-run", action="store_true", help="show what would be sent where; send nothing, decide nothing"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Refuse options that would end green without measuring, before pytest acts on them; run the dry run."""
-    for option, flag in _LOOKS_GREEN.items():
+    """Refuse, before pytest acts on them, options that exit with 0 without measuring; run the dry run."""
+    for option, flag in _NO_MEASUREMENT.items():
         if config.option.env is not None and getattr(config.option, option, False):
             raise pytest.UsageError(
-                f"{flag} together with --env would look green without looking; leave one of them out"
+                f"{flag} together with --env would exit with 0 without measuring; remove one of them"
             )
     if config.option.env is None or not config.option.dry_run:
         return None
@@ -51,7 +53,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Lead the gate here, take part in it as an xdist worker, or leave pytest to the project's own tests."""
+    """Control the gate, join it as an xdist worker, or leave pytest to the project's own tests."""
     record = getattr(config, "workerinput", {}).get("gaia")
     leads = config.option.env is not None and not hasattr(config, "workerinput")
     if leads or record:
@@ -62,14 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("stage", "complete", "dry_run"):
         if getattr(config.option, name):
             option = f"--{name.replace('_', '-')}"
-            raise pytest.UsageError(f"{option} needs --env: pytest --env=NAME {option}...")
+            raise pytest.UsageError(f"{option} requires --env: pytest --env=NAME {option}...")
     config.pluginmanager.register(SuitesNeedAnEnvironment(), "gaia-no-gate")
 
 
 class SuitesNeedAnEnvironment:
-    """Without `--env` there is no server to look at."""
+    """Refuse the suites without `--env`: there is no server to measure."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse suite tests that were given by path."""
+        """Refuse suite tests that were selected by path."""
         if any(item.get_closest_marker("criterion") for item in items):
-            raise pytest.UsageError("the suites look at a running server; say which: pytest --env=local")
+            raise pytest.UsageError("the suites measure a running server; name its environment: pytest --env=local")

@@ -1,1 +1,1 @@
-"""One gate from its first look to its verdict: which target, who measures when, and its end."""
+"""One gate from start to verdict: its target, the schedule of its looks, its background processes and its end."""

@@ -1,7 +1,7 @@
-"""The processes that measure beside the tests: the recorders and the loads.
+"""The background processes of a gate: the recorders and the loads.
 
-A test says which looks it will wait for; the controller starts them, in their own processes, once all
-are known. A process that ends leaves a measurement saying how, so that nobody waits for a dead one.
+The controller starts the looks that the tests wait for in separate processes, once all tests
+are known. The exit of each process is recorded as a measurement, so that no test waits for a dead one.
 """
 
 import contextlib
@@ -14,30 +14,30 @@ from pathlib import Path
 
 from gaia_checks import jsonl
 from gaia_checks.gate.run import plan
+from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.criteria import Looks
-from gaia_checks.judge.looks import ends_s
 from gaia_checks.load import run as load
 from gaia_checks.model import Measurement, Target
 
 _PROCESSES = dict.fromkeys(plan.RECORDED, "recorders") | {"limits": "limits"}
-"""Looks that are recorded, and the process that does it: one that sends much has its own."""
+"""Recorded looks and their processes: a look that sends many requests has its own."""
 
 OBSERVER = "machine"
-"""The process that observes this machine while a load is sent from it."""
+"""The process that observes this machine during a load."""
 
-KEPT = {"process": ("restarts",)}
-"""A test's look -> what is recorded for it until the gate ends."""
+RECORDED_FOR = {"process": ("restarts",)}
+"""A test's look -> the looks recorded for it until the gate ends."""
 
 _GRACE_S = 10.0
 
 
 def process_of(look: str) -> str | None:
-    """Return the name of the process that does `look`, or None when a test does it itself."""
+    """Return the name of the process that measures `look`, or None when a test does it."""
     return _PROCESSES.get(look) or (look if look in plan.LOADS else None)
 
 
 def exit_name(process: str) -> str:
-    """Return the name of the measurement that says how a background process ended."""
+    """Return the name of the measurement of a background process's exit code."""
     return f"gate.exit.{process}"
 
 
@@ -47,8 +47,8 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
     for look, process in _PROCESSES.items():
         if look in wanted:
             recorded.setdefault(process, {})[look] = dict(looks[look])
-    for kept in (name for look, names in KEPT.items() if look in wanted for name in names):
-        recorded.setdefault("recorders", {})[kept] = {"window_s": plan.expected_s(looks, wanted)}
+    for extra in (name for look, names in RECORDED_FOR.items() if look in wanted for name in names):
+        recorded.setdefault("recorders", {})[extra] = {"window_s": plan.expected_s(looks, wanted)}
     observer = (sys.executable, "-m", "gaia_checks.recorders.resources.machine_stalls", "--folder", str(folder))
     return ({OBSERVER: observer} if not set(plan.LOADS).isdisjoint(wanted) else {}) | {
         process: (
@@ -60,7 +60,7 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
 
 
 def a_load(folder: Path, looks: Looks, look: str, so_far: Path) -> tuple[str, ...]:
-    """Return the command line of the load of `look`, for as long as it may last. Pure."""
+    """Return the command line of the load of `look`, for its longest window. Pure."""
     rate_per_s, window_s = looks[look]["rate_per_s"], looks[look]["window_s"]
     *looks_s, longest_s = ends_s(window_s, looks[look].get("max_window_s", window_s))
     ends = ",".join(f"{look_s:g}" for look_s in looks_s)
@@ -83,7 +83,7 @@ class Background:
         self._stopped = False
 
     def start(self, argv: Mapping[str, tuple[str, ...]]) -> None:
-        """Start every command, unless `stop` was called; the target, with its secrets, goes in by standard input."""
+        """Start every command, unless `stop` was called; the target, with its secrets, is passed by standard input."""
         for name, command in argv.items():
             with self._starting:
                 if not self._stopped:
@@ -93,28 +93,28 @@ class Background:
         with _errors(self._folder, name).open("wb") as errors:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, text=True)
         self._processes[name] = process
-        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was requested
+        assert process.stdin is not None  # noqa: S101 - for the type checker: Popen made a pipe
         process.stdin.write(json.dumps(self._target.to_json()) + "\n")
-        process.stdin.flush()  # it stays open: its end informs the process that the gate is gone
+        process.stdin.flush()  # it stays open: on end of file the process knows that the gate has ended
         watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
         watcher.start()
         self._watchers[name] = watcher
 
     def wait(self, name: str) -> None:
-        """Wait until a process has ended and its end is recorded, if it was started."""
+        """Wait until a process has ended and its exit is recorded, if it was started."""
         if watcher := self._watchers.get(name):
             watcher.join()
 
     def enough(self) -> None:
-        """Tell the load that no further look at it is needed."""
+        """Signal the load that no further analysis is required."""
         process = self._processes[plan.LOAD]
-        assert process.stdin is not None  # noqa: S101 - for the type checker: a pipe was requested
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended by itself
+        assert process.stdin is not None  # noqa: S101 - for the type checker: Popen made a pipe
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has already ended
             process.stdin.write(load.ENOUGH)
             process.stdin.flush()
 
     def stop(self) -> None:
-        """End what still runs and wait until every end is recorded. Nothing is started any more."""
+        """Terminate running processes and wait until every exit is recorded. Nothing is started afterwards."""
         with self._starting:
             self._stopped = True
         for process in list(self._processes.values()):
@@ -129,16 +129,18 @@ class Background:
             watcher.join()
 
     def _watch(self, name: str, process: subprocess.Popen[str]) -> None:
-        """Record how a process ended, with its last words when it did not end well."""
+        """Record a process's exit code, with its last output line on failure."""
         code = process.wait()
         if process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
         how = f"exit code of the {name} process"
-        said = () if code == 0 else tuple(_errors(self._folder, name).read_text(errors="replace").splitlines()[-1:])
-        self._record(Measurement(exit_name(name), code, "code", 1, 0.0, jsonl.now(), how, said))
+        last_line = (
+            () if code == 0 else tuple(_errors(self._folder, name).read_text(errors="replace").splitlines()[-1:])
+        )
+        self._record(Measurement(exit_name(name), code, "code", 1, 0.0, jsonl.now(), how, last_line))
 
 
 def _errors(folder: Path, name: str) -> Path:
-    """Return the file that a process's own output goes to."""
+    """Return the file of a process's output."""
     return folder / f"{name}.log"

@@ -1,7 +1,7 @@
-"""Who measures beside the tests, when: the recorders from the beginning, the loads one by one, and the early end.
+"""Start and stop the background processes of a gate: recorders at the start, loads one by one, and the early stop.
 
-The loads wait for all that `plan` puts before them. When a criterion has certainly failed, what still runs is stopped
-and the waiting tests are informed, so that a gate that can no longer pass does not go on for half an hour.
+The loads wait for every look that `plan` schedules before them. When a criterion has certainly failed, running
+processes are stopped and waiting tests are released, so that a gate that can no longer pass stops within seconds.
 """
 
 import os
@@ -11,58 +11,58 @@ from collections.abc import Callable, Collection, Sequence
 
 from gaia_checks import jsonl
 from gaia_checks.gate.run import background, early, extension, machine_size, plan
-from gaia_checks.gate.run.look import CUT, SETTLED, STARTED, Gate
+from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
 _POLL_S = 0.1
 
 Planned = Callable[[], Sequence[Criterion] | None]
-"""Gives the criteria that have a test in this gate; None while the tests are not yet known."""
+"""Return the criteria that have a test in this gate; None while the tests are not yet known."""
 
 
 class Conductor:
-    """The controller's hand over everything that runs in the background of one gate."""
+    """Controls every background process of one gate."""
 
     def __init__(self, gate: Gate, target: Target, planned: Planned, *, complete: bool) -> None:
-        """With `complete`, a gate that can no longer pass goes on to its end."""
+        """With `complete`, a gate that can no longer pass runs to its end."""
         self._gate = gate
         self._target = target
         self._planned = planned
         self._complete = complete
         self._background = background.Background(gate.folder, target, gate.record)
         self._over = threading.Event()  # nothing new is started
-        self._cutting = threading.Lock()
-        self._ended: set[str] = set()  # criteria whose tests have
-        self._tests_ended = threading.Event()
-        self._synced = threading.Event()  # nothing that was written before the gate is still on its way to the disk
+        self._stopping = threading.Lock()
+        self._finished: set[str] = set()  # criteria whose tests have finished
+        self._tests_finished = threading.Event()
+        self._synced = threading.Event()  # everything written before the gate is on the disk
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Begin as soon as the tests are known, and watch."""
-        self._spawn(self._begin)
+        """Start the processes as soon as the tests are known, and watch for a certain failure and a small machine."""
+        self._spawn(self._run_processes)
         self._spawn(self._watch)
-        self._spawn(self._size_up)
+        self._spawn(self._check_machine)
 
-    def ended(self, criterion_id: str, *, failed: bool) -> None:
-        """Take note of a test that has ended."""
-        self._ended.add(criterion_id)
+    def test_finished(self, criterion_id: str, *, failed: bool) -> None:
+        """Register a finished test; stop the gate if it failed."""
+        self._finished.add(criterion_id)
         if failed and not self._complete:
-            self._spawn(lambda: self._cut(criterion_id))
-            return  # nothing more may begin
+            self._spawn(lambda: self._stop_after_failure(criterion_id))
+            return  # nothing more may start
         first = [each for each in self._planned() or () if plan.before_loads(each.look)]
-        if self._ended.issuperset(criterion.id for criterion in first):
-            self._tests_ended.set()
+        if self._finished.issuperset(criterion.id for criterion in first):
+            self._tests_finished.set()
 
     def close(self) -> None:
-        """End everything and return when it has."""
-        with self._cutting:
+        """Stop everything and return when it has ended."""
+        with self._stopping:
             self._over.set()
-        self._tests_ended.set()
+        self._tests_finished.set()
         self._synced.set()
         self._background.stop()
         for thread in self._threads:
-            thread.join()  # it may have started what has to be stopped
+            thread.join()  # it may have started a process that has to be stopped
         self._background.stop()
 
     def _spawn(self, work: Callable[[], None]) -> None:
@@ -70,13 +70,13 @@ class Conductor:
         self._threads.append(thread)
         thread.start()
 
-    def _begin(self) -> None:
-        """Record from the beginning; once nothing disturbs a load any more, start them one by one."""
+    def _run_processes(self) -> None:
+        """Start the recorders; once no look disturbs a load any more, run the loads one by one."""
         wanted, looks = {criterion.look for criterion in self._criteria()}, self._gate.criteria.looks
         started_s = time.monotonic()
         self._background.start(background.recorders(self._gate.folder, looks, wanted, self._gate.channel))
         if self._target.process:
-            os.sync()  # what an installation has just written goes to the disk now, not while decisions are committed
+            os.sync()  # flush what an installation has just written now, not while the server commits decisions
         self._synced.set()
         loads = [look for look in plan.LOADS if look in wanted]
         if loads:
@@ -91,16 +91,16 @@ class Conductor:
             self._background.wait(look)
 
     def _until_undisturbed(self, wanted: Collection[str], started_s: float) -> None:
-        """Wait until all that makes the server or this machine slower has ended, or the gate is over."""
+        """Wait until every look that slows the server or this machine has ended, or the gate is over."""
         if any(map(plan.before_loads, wanted)):
-            self._tests_ended.wait()
+            self._tests_finished.wait()
         self._background.wait("limits")
         if "soak" in wanted:
             events_end_s = started_s + plan.events_end_s(self._gate.criteria.looks)
             self._over.wait(max(0.0, events_end_s - time.monotonic()))
 
     def _extend_while_undecided(self) -> None:
-        """Let the load go on while a criterion of it that is looked at needs more; return when it is enough."""
+        """Extend the load while one of its criteria is undecided; return when it is long enough."""
         written = jsonl.Reader(self._gate.measurements)
         extension.watch(
             [criterion for criterion in self._criteria() if criterion.look == plan.LOAD],
@@ -112,22 +112,22 @@ class Conductor:
         )
 
     def _watch(self) -> None:
-        """Judge what was measured so far until a criterion has certainly failed."""
+        """Judge the interim measurements until a criterion has certainly failed."""
         gate = self._gate
-        failed = early.watch(
+        failure = early.watch(
             self._criteria(),
             lambda look: early.so_far(gate.channel, look),
             self._over,
             rehearsal=gate.criteria.rehearsal,
         )
-        if failed and not self._complete:
-            criterion, seen = failed
-            for measurement in seen if criterion.look in plan.LOADS else ():
-                gate.record(measurement)  # a load that is ended measures nothing more
-            self._cut(criterion.id)
+        if failure and not self._complete:
+            criterion, measurements = failure
+            for measurement in measurements if criterion.look in plan.LOADS else ():
+                gate.record(measurement)  # a load that is stopped measures nothing more
+            self._stop_after_failure(criterion.id)
 
-    def _size_up(self) -> None:
-        """End the gate before its load when this machine is too small for one."""
+    def _check_machine(self) -> None:
+        """Stop the gate before its load when this machine is too small for one."""
         wanted = {criterion.look for criterion in self._criteria()}
         loads = [look for look in plan.LOADS if look in wanted]
         limits = machine_size.Limits.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
@@ -137,22 +137,20 @@ class Conductor:
         started = (self._gate.channel / (STARTED + loads[0])).exists
         why = machine_size.watch(self._gate.folder, self._target, limits, self._over, started)
         if why:
-            self._cut_because(why)
+            self._stop_early(why)
 
-    def _cut(self, criterion_id: str) -> None:
-        """Stop what runs, as a criterion has certainly failed."""
-        self._cut_because(
-            f"cut short, as {criterion_id} has certainly failed; --complete measures everything all the same"
-        )
+    def _stop_after_failure(self, criterion_id: str) -> None:
+        """Stop the gate, as a criterion has certainly failed."""
+        self._stop_early(f"stopped early: {criterion_id} has certainly failed; --complete measures everything anyway")
 
-    def _cut_because(self, why: str) -> None:
-        """Stop what runs, and inform the waiting tests why. Once."""
-        with self._cutting:
+    def _stop_early(self, why: str) -> None:
+        """Stop the background processes and give waiting tests the reason. Once."""
+        with self._stopping:
             if self._over.is_set():
                 return
             self._over.set()
-            self._tests_ended.set()
-            (self._gate.channel / CUT).write_text(why, encoding="utf-8")
+            self._tests_finished.set()
+            (self._gate.channel / STOPPED).write_text(why, encoding="utf-8")
             self._background.stop()
             (self._gate.channel / SETTLED).touch()
 

@@ -1,4 +1,4 @@
-"""Stop a gate that can no longer pass: judge what was measured so far while looks continue."""
+"""Early stop of a gate that can no longer pass: interim measurements are judged until a failure is certain."""
 
 import json
 import threading
@@ -20,33 +20,33 @@ def watch(
     *,
     rehearsal: bool,
 ) -> tuple[Criterion, Sequence[Measurement]] | None:
-    """Wait until one of the criteria has certainly failed; return it and what was seen.
+    """Wait until one of the criteria has certainly failed; return it and its measurements.
 
     None when the gate is `over` before.
     """
     judged: dict[str, Sequence[Measurement]] = {}
     while not over.wait(_POLL_S):
-        reported = {look: so_far(look) for look in {criterion.look for criterion in criteria}}
+        interim = {look: so_far(look) for look in {criterion.look for criterion in criteria}}
         for criterion in criteria:
-            seen = reported[criterion.look]
-            if seen != judged.get(criterion.look, []) and certain.failed(criterion, seen, rehearsal=rehearsal):
-                return criterion, seen
-        judged = reported
+            measured = interim[criterion.look]
+            if measured != judged.get(criterion.look, []) and certain.failed(criterion, measured, rehearsal=rehearsal):
+                return criterion, measured
+        judged = interim
     return None
 
 
 def so_far(channel: Path, look: str) -> list[Measurement]:
-    """Return what was measured so far in a background look that continues; empty when nothing was reported."""
+    """Return the interim measurements of a running background look; empty if there are none yet."""
     return [
         Measurement.from_json(record)
-        for name in (look, *background.KEPT.get(look, ()))
+        for name in (look, *background.RECORDED_FOR.get(look, ()))
         for record in _read(channel / f"{name}.json")
     ]
 
 
 def _read(path: Path) -> list[Any]:
     try:
-        reported: list[Any] = json.loads(path.read_text(encoding="utf-8"))
+        records: list[Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    return reported
+    return records

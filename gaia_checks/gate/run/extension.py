@@ -1,7 +1,7 @@
-"""Whether the load goes on after a look at it: as long as a criterion is open that more of it may decide.
+"""Extend the load after an interim analysis while a criterion is undecided that a longer sample may decide.
 
-The load is started for the longest time. It measures at each look and goes on without a pause; here is decided, on
-the measurements alone, when it is enough.
+The load is started for its longest window. It writes measurements at each analysis and continues without a pause;
+this module decides, on the measurements alone, when to stop it.
 """
 
 import threading
@@ -14,35 +14,36 @@ from gaia_checks.model import Criterion, Measurement
 _POLL_S = 0.5
 
 
-def open_criteria(criteria: Sequence[Criterion], seen: Sequence[Measurement], *, rehearsal: bool) -> list[str]:
-    """Return the ids of those that another look may decide. Pure."""
-    return [criterion.id for criterion in criteria if undecided(criterion, seen, rehearsal=rehearsal)]
+def open_criteria(criteria: Sequence[Criterion], measurements: Sequence[Measurement], *, rehearsal: bool) -> list[str]:
+    """Return the ids of the criteria that another analysis may decide. Pure."""
+    return [criterion.id for criterion in criteria if undecided(criterion, measurements, rehearsal=rehearsal)]
 
 
 def watch(
     criteria: Sequence[Criterion],
-    seen: Callable[[], list[Measurement]],
+    read: Callable[[], list[Measurement]],
     closing: threading.Event,
     *,
     rehearsal: bool,
     mark: Callable[[str], None],
     enough: Callable[[], None],
 ) -> None:
-    """Answer every look at the load, until it is enough or the gate is `closing`.
+    """Judge every analysis of the load until its criteria are decided or the gate is `closing`.
 
-    `criteria` are those of the load; `mark` notes the moment for the load's picture.
+    `criteria` are those of the load; `read` returns the measurements so far; `mark` labels the time in the load's
+    chart; `enough` stops the load.
     """
-    looks = max((len(criterion.looks_s) for criterion in criteria), default=1)
-    answered = 0
-    while answered < looks - 1 and not closing.wait(_POLL_S):
-        measured = seen()
+    analyses = max((len(criterion.looks_s) for criterion in criteria), default=1)
+    judged = 0
+    while judged < analyses - 1 and not closing.wait(_POLL_S):
+        measured = read()
         taken = max((int(each.value) for each in measured if each.name == LOOKS), default=0)
-        if taken == answered:
+        if taken == judged:
             continue
-        answered = taken
+        judged = taken
         still = open_criteria(criteria, measured, rehearsal=rehearsal)
         if not still:
-            mark(f"look {taken}: decided")
+            mark(f"analysis {taken}: decided")
             enough()
             return
-        mark(f"look {taken}: {', '.join(still)} undecided, goes on")
+        mark(f"analysis {taken}: {', '.join(still)} undecided, continues")

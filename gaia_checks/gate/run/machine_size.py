@@ -1,7 +1,7 @@
 """Whether this machine is too small for the load of a gate: observed before the load starts, decided at once.
 
-Too small is what the honesty checks of the load would certainly leave undecided anyway, half an hour later. What was
-observed must hold in each quarter of the time: one stall, or the start of a browser, says nothing about the load.
+On a machine that is too small the load's honesty checks would certainly leave the gate undecided half an hour later.
+Each quarter of the observed time must be too slow: one stall, or the start of a browser, proves nothing.
 """
 
 import os
@@ -30,12 +30,12 @@ _WRITES = 20
 _WRITTEN_BYTES = 8192  # a page of PostgreSQL's
 _SPREAD_S = 1.0
 
-_HELP = "close other programs, give it more cores, or run the gate elsewhere; --complete measures all the same"
+_HELP = "close other programs, add cores, or run the gate elsewhere; --complete measures anyway"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a load needs of this machine."""
+    """The requirements of a load on this machine."""
 
     rate_per_s: float
     observed_s: float
@@ -45,7 +45,7 @@ class Limits:
 
     @classmethod
     def of(cls, criteria: Criteria, look: str) -> "Limits | None":
-        """Return those of a load, from its honesty checks and [machine]; None where criteria.toml has none."""
+        """Return the limits of a load, from its honesty checks and [machine]; None if criteria.toml has none."""
         thresholds = {
             check.measurement: check.threshold
             for criterion in criteria.criteria
@@ -67,31 +67,33 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was observed of this machine."""
+    """Observations of this machine."""
 
-    lateness_ms: float = 0.0  # p99 of how late a sleeping process woke
-    least_lateness_ms: float = 0.0  # the same, of the quarter of the time in which it was best
+    lateness_ms: float = 0.0  # p99 of the wake-up lateness of a sleeping process
+    least_lateness_ms: float = 0.0  # the same, in the best quarter of the time
     least_steal: float = 0.0  # share of all cores taken by other machines, in the best quarter
     cores: int = 1
-    busy: float | None = None  # share of all cores; None where the kernel has no such counter
+    busy: float | None = None  # share of all cores; None if the kernel has no such counter
     others: float | None = None  # the same, by processes that are neither the target's nor the gate's
-    fsync_ms: float | None = None  # median; None where the target's database is not on this machine
+    fsync_ms: float | None = None  # median; None if the target's database is not on this machine
 
 
-def too_small(seen: Observed, limits: Limits) -> str | None:
-    """Return why no load can be measured on this machine, and what would help; None when it may be. Pure."""
+def too_small(observed: Observed, limits: Limits) -> str | None:
+    """Return why this machine cannot measure a load, and what would help; None if it may be able to. Pure."""
     found = []
-    if seen.least_lateness_ms > limits.lateness_ms:
-        found.append(f"a sleeping process woke {seen.lateness_ms:.0f} ms late (p99; {limits.lateness_ms:g} allowed)")
-    if seen.least_steal > limits.steal:
+    if observed.least_lateness_ms > limits.lateness_ms:
         found.append(
-            f"other machines took {100 * seen.least_steal:.0f} % of its cores ({100 * limits.steal:g} allowed)"
+            f"a sleeping process woke {observed.lateness_ms:.0f} ms late (p99; {limits.lateness_ms:g} allowed)"
         )
-    if found and seen.busy is not None:
-        found.append(f"{seen.cores} cores {100 * seen.busy:.0f} % busy")
-        found += [f"{100 * seen.others:.0f} % by other processes"] if seen.others is not None else []
-    if seen.fsync_ms is not None and seen.fsync_ms > limits.fsync_ms:
-        found.append(f"writing 8 kB to its disk took {seen.fsync_ms:.0f} ms (median; {limits.fsync_ms:g} allowed)")
+    if observed.least_steal > limits.steal:
+        found.append(
+            f"other machines took {100 * observed.least_steal:.0f} % of its cores ({100 * limits.steal:g} allowed)"
+        )
+    if found and observed.busy is not None:
+        found.append(f"{observed.cores} cores {100 * observed.busy:.0f} % busy")
+        found += [f"{100 * observed.others:.0f} % by other processes"] if observed.others is not None else []
+    if observed.fsync_ms is not None and observed.fsync_ms > limits.fsync_ms:
+        found.append(f"writing 8 kB to its disk took {observed.fsync_ms:.0f} ms (median; {limits.fsync_ms:g} allowed)")
     if not found:
         return None
     return (
@@ -100,7 +102,7 @@ def too_small(seen: Observed, limits: Limits) -> str | None:
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> Observed:
-    """Return what the observer's records say. Pure."""
+    """Summarise the observer's records. Pure."""
     size = max(1, len(records) // _PARTS)
     parts = [records[start : start + size] for start in range(0, size * _PARTS, size) if records[start : start + size]]
     return Observed(
@@ -120,9 +122,9 @@ def _mean(records: Sequence[Mapping[str, Any]], name: str) -> float | None:
 def watch(
     folder: Path, target: Target, limits: Limits, over: threading.Event, started: Callable[[], bool]
 ) -> str | None:
-    """Observe for as long as `limits` say; return why this machine is too small, None when it may do.
+    """Observe for `limits.observed_s`; return why this machine is too small, None if it may be large enough.
 
-    None as well when the gate is `over`, or the load has `started`, before that: then its own honesty checks decide.
+    Also None when the gate is `over` or the load has `started` earlier: then its own honesty checks decide.
     """
     machine, timeline = Machine(target.process, gate=os.getpid(), generator=None), jsonl.Reader(folder / TIMELINE)
     fsync_ms = _fsync_ms(folder.parent, over) if database_is_here(target) else None
@@ -136,10 +138,10 @@ def watch(
     return None
 
 
-def _with_others(seen: Observed, machine: Machine) -> Observed:
+def _with_others(observed: Observed, machine: Machine) -> Observed:
     seconds = sum(each.seconds for each in machine.taken)
-    others = sum(each.cpu_s[OTHERS] for each in machine.taken) / seconds / seen.cores if seconds else None
-    return replace(seen, others=others)
+    others = sum(each.cpu_s[OTHERS] for each in machine.taken) / seconds / observed.cores if seconds else None
+    return replace(observed, others=others)
 
 
 def database_is_here(target: Target) -> bool:
@@ -155,12 +157,12 @@ def database_is_here(target: Target) -> bool:
 def _fsync_ms(folder: Path, over: threading.Event) -> float | None:
     try:
         return median_fsync_ms(folder, over)
-    except OSError:  # a full disk is reported by those who have to write their evidence
+    except OSError:  # a full disk is reported where the evidence is written
         return None
 
 
 def median_fsync_ms(folder: Path, over: threading.Event) -> float:
-    """Return how long it takes until 8 kB are on the disk below `folder`: the median of 20, spread over a second.
+    """Return the time to write 8 kB durably to the disk of `folder`: the median of 20, spread over a second.
 
     Raises OSError when they cannot be written.
     """
@@ -169,9 +171,9 @@ def median_fsync_ms(folder: Path, over: threading.Event) -> float:
     with tempfile.TemporaryFile(dir=folder) as file:
         for number in range(_WRITES):
             os.pwrite(file.fileno(), bytes([number]) * _WRITTEN_BYTES, 0)
-            began_s = time.monotonic()
+            started_s = time.monotonic()
             sync(file.fileno())
-            took_ms.append((time.monotonic() - began_s) * 1000)
+            took_ms.append((time.monotonic() - started_s) * 1000)
             if over.wait(_SPREAD_S / _WRITES):
                 break
     return statistics.median(took_ms)

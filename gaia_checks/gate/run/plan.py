@@ -1,8 +1,8 @@
-"""When each look of a gate is taken, as data: which of them measure at the same time. Pure.
+"""The schedule of a gate's looks, as data: which of them measure at the same time. Pure.
 
-A load judges latency, so nothing that makes the server or this machine slower runs beside it: the probes, the browser,
-the rehearsal copies, the bursts against limits and the events of the soak come before the first load, and one load
-follows the other. What only reads and listens is recorded all the time.
+A load measures latency, so nothing that slows the server or this machine runs in parallel: the probes, the browser,
+the rehearsal copies, the bursts against limits and the events of the soak come before the first load, and loads run
+one after the other. Looks that only read and listen are recorded all the time.
 """
 
 import math
@@ -14,22 +14,22 @@ from gaia_checks.recorders.limits import burst_plan
 from gaia_checks.recorders.soak import trigger_events
 
 RECORDED = ("log", "soak", "memory", "connections", "limits")
-"""Looks that are recorded from the beginning, by processes of their own."""
+"""Looks that are recorded from the start, by separate processes."""
 
 LOAD = "load"
 PROTECTION = "protection"
 
 LOADS = (PROTECTION, LOAD)
-"""Looks that put a load on the target, in the order in which they are taken: never two at once."""
+"""Looks that put a load on the target, in their order: never two at once."""
 
 LAST = "process"
-"""The look that is taken when all others have ended: whether what was verified still runs."""
+"""The look that runs after all others: whether the verified process still runs."""
 
 _SECONDS = {"dashboard": 10.0, "quotas": 10.0, "rollback": 15.0, "websocket": 6.0, "health": 3.0}
-"""About how long the longer of the tests' own looks take."""
+"""Approximate durations of the tests' longer looks."""
 
 _AROUND_A_LOAD_S = 4.0
-"""Starting the load generator, and waiting for the last answers."""
+"""Starting the load generator, and waiting for the last responses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +43,23 @@ class Slot:
 
 
 def before_loads(look: str) -> bool:
-    """Whether a test's own look has to end before the first load starts."""
+    """Whether a test's look must end before the first load starts."""
     return look not in (*RECORDED, *LOADS, LAST)
 
 
 def test_s(look: str) -> float:
-    """Return about how long a test's own look takes."""
+    """Return the approximate duration of a test's look."""
     return _SECONDS.get(look, 1.0)
 
 
 def slots(looks: Looks, wanted: Collection[str]) -> list[Slot]:
-    """Return when each of the wanted looks is taken, in their order, if the tests run one after the other."""
+    """Return the slots of the wanted looks, in order, if the tests run one after the other."""
     recorded = [_recorded(looks, look) for look in RECORDED if look in wanted]
     return [*recorded, *_tests(wanted), *_loads(looks, wanted)]
 
 
 def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
-    """Return about when the first load may start: what would disturb it has ended."""
+    """Return about when the first load may start: after every look that would disturb it."""
     ends_s = [slot.ends_s for slot in _tests(wanted)]
     ends_s += [_recorded(looks, "limits").ends_s] if "limits" in wanted else []
     ends_s += [events_end_s(looks)] if "soak" in wanted else []
@@ -67,7 +67,7 @@ def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
 
 
 def events_end_s(looks: Looks) -> float:
-    """Return when the events that the soak triggers are over, in seconds since it started."""
+    """Return when the soak's trigger events are over, in seconds since it started."""
     return trigger_events.starts_s(looks["soak"]["window_s"]) + trigger_events.LASTS_S
 
 
@@ -77,7 +77,7 @@ def expected_s(looks: Looks, wanted: Collection[str]) -> float:
 
 
 def longest_s(looks: Looks, wanted: Collection[str]) -> float:
-    """Return about how long it takes when its loads are extended as far as they may be."""
+    """Return about how long it takes when its loads are extended to their longest windows."""
     return math.ceil(max((slot.longest_s for slot in slots(looks, wanted)), default=0.0))
 
 
@@ -113,7 +113,7 @@ def _loads(looks: Looks, wanted: Collection[str]) -> Iterator[Slot]:
 
 
 def chart(plan: Sequence[Slot], width: int = 60) -> list[str]:
-    """Draw who measures when: a line for each look, `█` while it is taken and `░` while it may be extended."""
+    """Draw the schedule: a line for each look, `█` while it measures and `░` while it may be extended."""
     end_s = max((slot.longest_s for slot in plan), default=0.0)
     if not end_s:
         return []

@@ -1,9 +1,9 @@
-"""One gate's life in the controlling process: open, look, judge, close.
+"""The lifecycle of one gate in the controlling process.
 
-prepare   lock, evidence folder with an inconclusive verdict, `latest`      nothing was touched yet
-open      target up, our key announced, what an earlier gate left cleared
-record    how each test ended; meanwhile `conductor` lets recorders and loads run
-close     processes stopped, temporary rules removed, judged, reported, sealed; the target left as it was found
+prepare   take the lock, create the evidence folder with an inconclusive verdict, move `latest`; the target is untouched
+open      start the target, remove the traces of earlier gates, create the temporary rule
+record    record the outcome of each test; meanwhile `conductor` runs recorders and loads
+close     stop processes, remove traces, judge, report, seal; stop the target if the gate started it
 """
 
 import contextlib
@@ -35,21 +35,21 @@ from gaia_checks.recorders.log import log_source
 from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.redaction import refuse_words
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
-"""What the gate ends with, by the state of the stage."""
+"""The gate's exit code by the state of the stage."""
 
 _LOG_TAIL_BYTES = 5_000_000
 
 
 class Session:
-    """The controller's side of one gate."""
+    """One gate in the controlling process."""
 
-    def __init__(self, name: str, stage: str | None, say: Say, *, complete: bool = False) -> None:
-        """Read everything that can be wrong on paper. Raises ConfigurationError; touches nothing.
+    def __init__(self, name: str, stage: str | None, log: Log, *, complete: bool = False) -> None:
+        """Read and check the configuration without side effects. Raises ConfigurationError.
 
-        With `complete`, a gate that can no longer pass goes on to its end.
+        With `complete`, a gate that can no longer pass runs to its end.
         """
         self.environment = environments.load(name)
         self.stage = stage or self.environment.stage
@@ -57,9 +57,9 @@ class Session:
         self.promised = self.criteria.for_stage(self.stage)
         refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
-        self._began = time.monotonic()
+        self._started_s = time.monotonic()
         self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        self._say = say
+        self._log = log
         self._complete = complete
         self._target: Target | None = None
         self._unreachable: str | None = None
@@ -68,7 +68,7 @@ class Session:
         self._lock: IO[str] | None = None
 
     def prepare(self) -> None:
-        """Take the environment's gate lock and write an inconclusive verdict, before anything is looked at.
+        """Take the environment's gate lock and write an inconclusive verdict, before anything is measured.
 
         Raises Busy or NotWritable.
         """
@@ -76,14 +76,14 @@ class Session:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = (folder / ".lock").open("a+")
-            self._lock_or_say_who()
+            self._take_lock()
             self.folder = evidence.create(
                 self.environment.reports, self.environment, self.stage, self.run, self.promised, self._started_at
             )
         except PermissionError as error:
             raise NotWritable(
-                f"{error.filename or folder}: cannot be written; "
-                "make it yours (chown), or set GAIA_REPORTS to another folder"
+                f"{error.filename or folder}: not writable; "
+                "change its owner (chown), or set GAIA_REPORTS to another folder"
             ) from error
         except OSError as error:
             raise NotWritable(
@@ -92,14 +92,14 @@ class Session:
         self._scratch = tempfile.TemporaryDirectory(prefix="gaia-gate-")
         self.channel = Path(self._scratch.name)
 
-    def _lock_or_say_who(self) -> None:
+    def _take_lock(self) -> None:
         assert self._lock is not None  # noqa: S101 - for the type checker: prepare opened it
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
             raise Busy(
-                f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait for it to end"
+                f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait until it ends"
             ) from None
         self._lock.truncate(0)
         self._lock.write(f"run {self.run}, since {timestamp(self._started_at)}")
@@ -107,7 +107,7 @@ class Session:
 
     @property
     def gate(self) -> Gate:
-        """What the tests need to know."""
+        """The state that the tests share."""
         return Gate(
             environment=self.environment,
             stage=self.stage,
@@ -121,9 +121,9 @@ class Session:
     # open ----------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Bring the target up and announce our key. A target that cannot be reached is a finding, not an error.
+        """Start the target and create the temporary rule. An unreachable target is a finding, not an error.
 
-        Raises ConfigurationError for what the user has to put right first.
+        Raises ConfigurationError for mistakes that the user must fix first.
         """
         self._clear_copies()
         try:
@@ -134,62 +134,62 @@ class Session:
         except ConfigurationError:
             self.leave_as_found()
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it answers, it does not answer as a gaia_server does
+        except Exception as error:  # noqa: BLE001 - whatever the response, it is not that of a gaia_server
             self._unreachable = self.environment.redact(self._why_unreachable(error))
             self._target = None
-            self._say(f"no target: {self._unreachable}")
+            self._log(f"no target: {self._unreachable}")
         if self._target is not None:
-            self._conductor = Conductor(self.gate, self._target, self.looked_at, complete=self._complete)
+            self._conductor = Conductor(self.gate, self._target, self.planned_criteria, complete=self._complete)
             self._conductor.start()
 
     def abandon(self) -> None:
-        """Leave nothing behind of a gate that was ended while it opened."""
-        self._end()
+        """Clean up after a gate that was interrupted while it opened."""
+        self._stop()
         self.leave_as_found()
 
     def _clear_copies(self) -> None:
-        """Remove the rehearsal copies of gates, and of workers of this one, that were killed."""
+        """Remove the rehearsal copies of killed gates, and of killed workers of this one."""
         try:
             for name in rehearsal_copy.clear(self.environment):
-                self._say(f"removed the rehearsal copy {name}, which a killed gate had left")
+                self._log(f"removed the rehearsal copy {name} of a killed gate")
         except (GaiaError, OSError) as error:
-            self._say(self.environment.redact(f"a rehearsal copy is left, the next gate will try again: {error}"))
+            self._log(self.environment.redact(f"cannot remove a rehearsal copy, the next gate will retry: {error}"))
 
     def _why_unreachable(self, error: Exception) -> str:
         if isinstance(error, GaiaError):
             return str(error)
         where = self._target.base_url if self._target else self.environment.name
-        said = " ".join(str(error).split()) or type(error).__name__
+        details = " ".join(str(error).split()) or type(error).__name__
         return (
-            f"{where}: the target does not answer as a gaia_server does: {said}; names that differ are mapped by "
+            f"{where}: the target does not respond like a gaia_server: {details}; if its names differ, map them with "
             f"[contract.paths] and [contract.fields] in {self.environment.path.name}"
         )
 
     def _bring_up(self) -> Target:
-        if targets.brought_by_gate(self.environment):
+        if targets.deployed_by_gate(self.environment):
             self._found_running = rollout.status(self.environment).state != "stopped"
-            rollout.deploy(self.environment, say=self._say)
+            rollout.deploy(self.environment, say=self._log)
         return targets.find(self.environment, self.run)
 
     # record --------------------------------------------------------------------------------------
 
     def record_outcome(self, test: str, outcome: str, duration_s: float) -> str:
-        """Write down how a test ended, "passed" or what else happened; return the criterion it is about."""
+        """Record the outcome of a test, "passed" or another; return its criterion."""
         criterion_id = (self._plan() or {})[test]
         name = judge_verdict.outcome_name(criterion_id)
-        ended = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, jsonl.now(), test)
-        self.gate.record(ended)
+        result = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, jsonl.now(), test)
+        self.gate.record(result)
         if self._conductor:
-            self._conductor.ended(criterion_id, failed=outcome.startswith(FAILED))
+            self._conductor.test_finished(criterion_id, failed=outcome.startswith(FAILED))
         return criterion_id
 
-    def looked_at(self) -> list[Criterion] | None:
+    def planned_criteria(self) -> list[Criterion] | None:
         """Return the promised criteria that have a test in this gate; None while the tests are not yet known."""
         planned = self._plan()
         return None if planned is None else [each for each in self.promised if each.id in planned.values()]
 
     def _plan(self) -> dict[str, str] | None:
-        """Return test -> criterion, as the process that collected them wrote it."""
+        """Return test -> criterion, as written by the process that collected the tests."""
         try:
             plan: dict[str, str] = json.loads((self.channel / PLAN).read_text())
         except FileNotFoundError:
@@ -199,29 +199,29 @@ class Session:
     # close ---------------------------------------------------------------------------------------
 
     def close(self, *, interrupted: bool) -> Verdict:
-        """Stop everything, judge on the files alone, report and seal. The verdict is on disk when this returns."""
-        self._end()
-        self._keep_log()
+        """Stop everything, judge from the files alone, report and seal. The verdict is on disk when this returns."""
+        self._stop()
+        self._save_log()
         self.leave_as_found()
         if not interrupted:
             how = "the gate ran to its end"
             self.gate.record(Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
-        self._report(verdict)
+        self._write_report(verdict)
         evidence.seal(self.folder, verdict, self.environment)
         self._scratch.cleanup()
         return verdict
 
-    def _end(self) -> None:
-        """End what runs beside the tests, and take away what we made."""
+    def _stop(self) -> None:
+        """Stop the background processes, and remove rehearsal copies and traces."""
         if self._conductor:
             self._conductor.close()
         self._clear_copies()
         self._remove_traces()
 
     def _judge(self) -> Verdict:
-        seen = self.gate.seen()
-        judged = judge_verdict.judge(self.promised, seen, rehearsal=self.criteria.rehearsal)
+        measurements = self.gate.measured()
+        judged = judge_verdict.judge(self.promised, measurements, rehearsal=self.criteria.rehearsal)
         return Verdict(
             environment=self.environment.name,
             stage=self.stage,
@@ -232,53 +232,53 @@ class Session:
             rehearsal=self.criteria.rehearsal,
             release=self._target.release if self._target else None,
             criteria=judged,
-            remarks=words.remarks(seen),
+            remarks=words.remarks(measurements),
         )
 
-    def _report(self, verdict: Verdict) -> None:
+    def _write_report(self, verdict: Verdict) -> None:
         (self.folder / "verdict.md").write_text(page.markdown(verdict), encoding="utf-8")
-        with contextlib.suppress(EvidenceError):  # there was no load, or it was ended before its first second
+        with contextlib.suppress(EvidenceError):  # there was no load, or it was stopped in its first second
             chart.write(self.folder)
         allure.attach(self.folder, verdict)
         evidence.redact(self.folder, self.environment)
         allure.render(self.folder)
 
     def _duration_s(self) -> float:
-        return round(time.monotonic() - self._began, 3)
+        return round(time.monotonic() - self._started_s, 3)
 
     def _remove_traces(self) -> None:
         if self._target is None:
             return
         try:
             left = traces.remove(self._target, {self.run})
-        except Exception as error:  # noqa: BLE001 - what the server answers must not keep the gate from its end
-            self._say(f"our rules could not be removed ({error or type(error).__name__}); the next gate will do it")
+        except Exception as error:  # noqa: BLE001 - no response of the server may prevent the end of the gate
+            self._log(f"cannot remove the temporary rules ({error or type(error).__name__}); the next gate will retry")
         else:
             if left:
-                self._say(f"rules left in the target: {', '.join(left)}; the next gate will try again")
+                self._log(f"temporary rules left in the target: {', '.join(left)}; the next gate will retry")
         rows = traces.rows_left(self._target)
         self.gate.record(rows)
         if rows.value:
-            self._say(f"rows left in the target: {', '.join(rows.notes)}; the next gate will try again")
+            self._log(f"rows left in the target: {', '.join(rows.notes)}; the next gate will retry")
 
-    def _keep_log(self) -> None:
+    def _save_log(self) -> None:
         if self._target is None or self._target.log is None:
             return
         try:
             (self.folder / "server.log").write_bytes(log_source.last_bytes(self._target.log, _LOG_TAIL_BYTES))
         except OSError as error:
-            self._say(f"{self._target.log}: the log's end could not be kept: {error.strerror or error}")
+            self._log(f"{self._target.log}: cannot copy the end of the log: {error.strerror or error}")
         evidence.redact(self.folder, self.environment)
 
     def leave_as_found(self) -> None:
-        """Stop the server that this gate has started; one that was there before stays."""
+        """Stop the server if this gate started it; a server that was already running stays."""
         if not self._found_running:
             self._found_running = True
             rollout.stop(self.environment)
 
 
 def worker_gate(record: dict[str, Any]) -> Gate:
-    """Rebuild in an xdist worker what `worker_input` described."""
+    """Rebuild in an xdist worker the gate that `worker_input` described."""
     environment: Environment = environments.load(record["environment"])
     return Gate(
         environment=environment,
@@ -292,7 +292,7 @@ def worker_gate(record: dict[str, Any]) -> Gate:
 
 
 def worker_input(gate: Gate) -> dict[str, Any]:
-    """Describe a gate for `worker_gate`. It holds secrets and travels by pipe."""
+    """Describe a gate for `worker_gate`. The record contains secrets and is sent through a pipe."""
     return {
         "environment": str(gate.environment.path),
         "stage": gate.stage,

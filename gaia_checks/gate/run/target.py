@@ -1,4 +1,4 @@
-"""Which server is gated, and every way of looking at it that this machine has."""
+"""The server under the gate, and everything this machine can observe of it."""
 
 from dataclasses import replace
 
@@ -8,17 +8,17 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Target
 
 
-def brought_by_gate(environment: Environment) -> bool:
-    """Whether the gate deploys the working tree itself: on this machine, unless a running server is named."""
+def deployed_by_gate(environment: Environment) -> bool:
+    """Whether the gate deploys the working tree itself: on this machine, unless a running server is configured."""
     return environment.base_url is None and environment.database == "embedded"
 
 
 def find(environment: Environment, run: str) -> Target:
-    """Return the target of `environment`: what is deployed here, else what answers at its base_url.
+    """Return the target of `environment`: the server deployed here, else the one at its base_url.
 
-    Of a server that was not deployed here there is no process and no release to look at, and a log only where the
-    environment file says it.
-    Raises TargetUnreachable where there is neither.
+    The process and release of a server that was not deployed here are unknown, and so is its log unless the
+    environment file sets it.
+    Raises TargetUnreachable if there is neither.
     """
     status = rollout.status(environment)
     target = Target(

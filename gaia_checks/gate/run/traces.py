@@ -1,8 +1,8 @@
-"""What a gate leaves in the target while it runs, and its removal.
+"""The gate's traces in the target (temporary rules and their rows), and their removal.
 
 Everything carries the run id: rules are named `gaia-run-<run>...`, and their deletion removes their
-buckets, quotas and violations. What a killed gate left behind is cleared by the next one from the same
-reports folder. At the end every table is looked through for the run id.
+buckets, quotas and violations. The next gate with the same reports folder removes the traces of a killed one.
+At the end every table is searched for the run id.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from gaia_checks.target.samples import Watch
 
 RULE_PREFIX = "gaia-run-"
 _CONFIG = "/api/admin/quotas/config"
-_REQUESTS_PER_S = 1000  # ten times the rate that qa.load offers, so that our own rule never limits it
+_REQUESTS_PER_S = 1000  # ten times the rate of qa.load, so that the gate's temporary rule never limits it
 _TABLES = """
     SELECT c.relname::text FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname
@@ -27,9 +27,9 @@ _TABLES = """
 
 
 def announce(target: Target) -> None:
-    """Create the temporary rule that makes the server recognise this run's key.
+    """Create the temporary rule that makes the server accept this run's key.
 
-    Raises TargetUnreachable when the server does not take it.
+    Raises TargetUnreachable when the server does not create it.
     """
     rule = rules.for_one_key(RULE_PREFIX + target.run, "requests_per_second", _REQUESTS_PER_S, key=client.key(target))
     with client.client(target, keyed=False) as http:
@@ -37,7 +37,7 @@ def announce(target: Target) -> None:
         if response.status_code != 201:
             raise TargetUnreachable(
                 f"{target.base_url}: POST {_CONFIG} answered {response.status_code} instead of 201; "
-                f"the gate needs a rule of its own there ({_settings(target)})"
+                f"the gate requires a temporary rule there ({_settings(target)})"
             )
 
 
@@ -57,7 +57,7 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
 
 
 def rows_left(target: Target) -> Measurement:
-    """Look through every table of the target for rows that carry the run id; none should be left: `gate.rows_left`."""
+    """Search every table of the target for rows that carry the run id; none should be left: `gate.rows_left`."""
     watch, name, how = Watch(), "gate.rows_left", "tables of the target in which a row carries the run id"
     found: list[str] = []
     try:
@@ -68,7 +68,7 @@ def rows_left(target: Target) -> Measurement:
                 for (count,) in session.execute(query.format(sql.Identifier(table)), (target.run,)):
                     found += [f"{table}: {count}"] if count else []
     except (postgres_session.NoSession, psycopg.Error) as error:
-        return watch.saw(name, 0, "tables", 0, how, (f"not looked for: {error}",))
+        return watch.saw(name, 0, "tables", 0, how, (f"not searched: {error}",))
     return watch.saw(name, len(found), "tables", len(tables), how, found)
 
 
@@ -80,7 +80,7 @@ def _run_of(rule_name: str) -> str | None:
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
-    """Return the rules that the server lists. A server that ignores `offset` returns the same page every time."""
+    """Return the rules that the server lists. A server that ignores `offset` returns the same page repeatedly."""
     found: dict[int, dict[str, Any]] = {}
     while True:
         response = rules.patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})
@@ -97,6 +97,6 @@ def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
 
 def _settings(target: Target) -> str:
     return (
-        "is ADMIN_TOKEN set and right? Does the server call things otherwise? Then map its names by [contract.paths] "
+        "check ADMIN_TOKEN; if the server uses other names, map them with [contract.paths] "
         f"and [contract.fields] in {target.environment}.toml"
     )

@@ -1,4 +1,4 @@
-"""What a gate would send where: told without sending anything, and never taken for a pass."""
+"""The dry run: it shows what a gate would send where, sends nothing, and never passes."""
 
 import string
 from collections.abc import Callable, Iterator
@@ -27,26 +27,26 @@ __all__ = ["release", "server"]
 LOOKS = criteria.load().looks
 
 
-def test_every_look_says_what_it_would_send() -> None:
-    """A look without a sentence would be done without a word; a sentence without a look is about nothing."""
+def test_every_look_has_a_description() -> None:
+    """Each look has exactly one description, and each description a look."""
     assert SENDS.keys() == LOOKS.keys()
 
 
 @pytest.mark.parametrize("look", SENDS)
-def test_a_sentence_names_all_that_its_look_may_be_told(look: str) -> None:
-    """So that no parameter is added without a word about it."""
+def test_a_description_names_every_parameter_of_its_look(look: str) -> None:
+    """No parameter is added without a description."""
     named = {name for _, name, _, _ in string.Formatter().parse(SENDS[look].what) if name}
     assert named == LOOKS[look].keys()
 
 
 def rows(stage: str, names: Names | None = None, **changed: float) -> dict[str, dry_run.Row]:
-    """The plan of a stage, with parameters of the load changed."""
+    """Return the plan of a stage, with parameters of the load changed."""
     loaded = criteria.load(overrides={"load": changed})
     return {row.look: row for row in dry_run.plan(loaded.for_stage(stage), loaded.looks, names or Names())}
 
 
 def test_the_numbers_are_those_of_the_looks() -> None:
-    """Requests by rate and window, the longest that a load may go on, clients of the soak."""
+    """They follow from rate and window, the longest window of a load, and the clients of the soak."""
     load, soak, health = (rows("prod", rate_per_s=10, window_s=60)[look] for look in ("load", "soak", "health"))
     assert (load.requests, load.most_requests, load.rules, load.lasts_s) == (600, 10 * 1620, 1, 60)
     assert "10 requests a second for 60 s, or up to 1620 s" in load.what
@@ -55,50 +55,50 @@ def test_the_numbers_are_those_of_the_looks() -> None:
 
 
 def test_a_stage_has_the_looks_of_its_criteria() -> None:
-    """And the gate's own rule, whatever is looked at."""
+    """The gate's own requests are part of every plan."""
     assert set(rows("dev")) == {"gate", "process", "database", "migrations", "health", "api", "websocket", "log"}
     assert set(rows("prod")) == {"gate", *SENDS}
     assert rows("dev")["gate"].requests == GATE.requests({})
 
 
-def test_paths_are_told_as_the_server_calls_them() -> None:
-    """What would be sent, not what the contract calls it."""
+def test_paths_are_those_of_the_server() -> None:
+    """The plan shows the mapped paths that would be sent, not the contract's."""
     names = Names(paths={"/health": "/healthz", "/api/admin/quotas": "/v2"})
-    told = rows("qa", names)
-    assert "GET /healthz" in told["health"].what
-    assert "reads of /v2 and /healthz" in told["load"].what
-    assert "/ws/admin/quotas" in told["websocket"].what
+    planned = rows("qa", names)
+    assert "GET /healthz" in planned["health"].what
+    assert "reads of /v2 and /healthz" in planned["load"].what
+    assert "/ws/admin/quotas" in planned["websocket"].what
 
 
-def test_what_runs_on_a_copy_is_told_apart() -> None:
-    """It never meets the target itself."""
+def test_looks_on_a_rehearsal_copy_are_listed() -> None:
+    """The summary names the looks that run on a rehearsal copy, if there are any."""
     loaded = criteria.load()
     (first, *others) = rows("prod").values()
     assert COPY not in str(dry_run.summary([first], loaded.criteria, loaded.looks))
     lines = dry_run.summary([first, replace(others[0], where=COPY)], loaded.criteria, loaded.looks)
-    assert lines[-1] == "on a copy beside the target, with a database of its own: process"
+    assert lines[-1] == "on a rehearsal copy with its own database: process"
 
 
 @pytest.mark.parametrize(
     ("look", "probe", "more"),
     [("api", api.probe, 0), ("quotas", quotas.live, 0), ("monitoring", monitoring_probe.probe, 5)],
 )
-def test_what_was_counted_by_hand_is_what_is_sent(
+def test_the_described_number_of_requests_is_sent(
     server: Target, look: str, probe: Callable[[Target], object], more: int
 ) -> None:
-    """The server's own count of requests; a scrape may have to be repeated."""
+    """It equals the server's own count of requests; a scrape may have to be repeated."""
     before = requests_to(server)
     probe(server)
     assert 0 <= requests_to(server) - before + scrapes(look) - SENDS[look].requests({}) <= more
 
 
 def scrapes(look: str) -> int:
-    """How many requests to /metrics, which `requests_to` leaves out, a look sends at least."""
+    """Return the minimum number of a look's requests to /metrics, which `requests_to` leaves out."""
     return 2 if look == "monitoring" else 0
 
 
 def requests_to(server: Target) -> int:
-    """How many requests the server has answered, but for those that ask for this."""
+    """Return how many requests the server has answered, except those to /metrics."""
     samples = httpx.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
     counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in counted)
@@ -109,20 +109,20 @@ def requests_to(server: Target) -> int:
 
 @pytest.fixture
 def watched() -> Iterator[tuple[str, list[str]]]:
-    """A server that answers everything, and what it was asked."""
-    asked: list[str] = []
+    """Start a server that answers everything; return its URL and the paths requested."""
+    requested: list[str] = []
 
     async def answer(request: Request) -> Response:
-        asked.append(request.url.path)
+        requested.append(request.url.path)
         return Response()
 
     with serving(Route("/{path:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])) as url:
-        yield url, asked
+        yield url, requested
 
 
 @pytest.fixture
 def place() -> Iterator[Ground]:
-    """A machine where nothing is deployed, with canaries among its variables."""
+    """Provide a machine where nothing is deployed, with canary secrets among its variables."""
     secrets = {"ADMIN_TOKEN": "canary-token", "DATABASE_URL": "postgresql://gaia:canary-password@db.qa/gaia"}
     with ground(database="external", **secrets) as made:
         yield made
@@ -131,29 +131,29 @@ def place() -> Iterator[Ground]:
 def test_a_dry_run_sends_nothing_writes_nothing_and_does_not_pass(
     place: Ground, watched: tuple[str, list[str]]
 ) -> None:
-    """Exit code 8; the server is not asked, no folder is made; where and how much is told without a secret."""
-    url, asked = watched
+    """It exits with 8, sends no request, makes no folder, and shows places and amounts without a secret."""
+    url, requested = watched
     file = place.environment_file(base_url=url, keys='log = "ssh://me@qa/var/log/x.log"\n')
     before = sorted(place.folder.rglob("*"))
     done = place.run("pytest", f"--env={file}", "--stage=prod", "--dry-run", "-n", "2")
     assert done.returncode == 8, done.stdout + done.stderr
-    assert asked == []
+    assert requested == []
     assert sorted(place.folder.rglob("*")) == before
-    for told in (
+    for text in (
         "stage prod: 19 criteria; nothing is sent",
         "10 x GET /health, 0.02 s apart",
         f"target: {url}, with an ADMIN_TOKEN",
         "log: ssh://me@qa/var/log/x.log",
         "database: gaia on db.qa, read only",
         "process: the server's process cannot be observed from here",
-        "nothing was looked at",
+        "nothing was measured",
     ):
-        assert told in done.stdout
+        assert text in done.stdout
     assert "canary" not in done.stdout + done.stderr
 
 
-def test_a_dry_run_says_that_there_is_no_server(place: Ground) -> None:
-    """As the gate would."""
+def test_a_dry_run_reports_a_missing_server(place: Ground) -> None:
+    """It exits with 8 and gives the gate's reason."""
     done = place.run("pytest", f"--env={place.environment_file()}", "--dry-run")
     assert done.returncode == 8, done.stdout + done.stderr
     assert "target: none: ground: no server is deployed on this machine" in done.stdout
@@ -162,13 +162,13 @@ def test_a_dry_run_says_that_there_is_no_server(place: Ground) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--dry-run",), "--dry-run needs --env: pytest --env=NAME --dry-run"),
+        (("--dry-run",), "--dry-run requires --env: pytest --env=NAME --dry-run"),
         (("--dry-run", "--env=nowhere"), "nowhere: no such environment"),
         (("--dry-run", "--env=local", "--stage=x"), "--stage: 'x' is not a stage"),
     ],
 )
 def test_a_wrong_command_is_one_clear_line(place: Ground, options: tuple[str, ...], message: str) -> None:
-    """Exit code 4."""
+    """It exits with 4 and one line, without a traceback."""
     done = place.run("pytest", *options)
     assert done.returncode == 4, done.stdout + done.stderr
     assert message in done.stderr
@@ -183,8 +183,8 @@ def test_a_wrong_command_is_one_clear_line(place: Ground, options: tuple[str, ..
         'rehearsal_host = "ssh://me:canary-in-file@qa"',
     ],
 )
-def test_a_secret_in_an_address_is_refused_and_told_nowhere(place: Ground, key: str) -> None:
-    """Neither in the message nor in any file: there is no gate."""
+def test_a_secret_in_an_address_is_refused_and_written_nowhere(place: Ground, key: str) -> None:
+    """The gate does not start, and neither the message nor a file contains the secret."""
     file = place.environment_file(keys=f"{key}\n")
     done = place.run("pytest", f"--env={file}")
     assert done.returncode == 4, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""How far a gate is, and how much longer it takes."""
+"""The progress of a gate, and the time left."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ PROD = {"soak", "log", "load", "protection", "dashboard", "quotas", "rollback", 
 
 
 def test_progress_is_read_from_timelines_that_are_being_written(tmp_path: Path) -> None:
-    """The last whole line counts; a torn one, an empty file and a foreign record are passed over."""
+    """The last complete line counts; a torn line, an empty file and an unknown record are ignored."""
     folder = tmp_path / "timelines"
     folder.mkdir()
     record = {"t": 12.5, "of": 60, "worst": "p99 4 ms"}
@@ -25,14 +25,14 @@ def test_progress_is_read_from_timelines_that_are_being_written(tmp_path: Path) 
 
 
 def test_the_flood_has_a_timeline_of_its_own(tmp_path: Path) -> None:
-    """Its files lie in a folder below the evidence, under the name of its look."""
+    """Its files are in a subfolder of the evidence, named after its look."""
     (tmp_path / "protection" / "timelines").mkdir(parents=True)
     (tmp_path / "protection" / "timelines" / "load.jsonl").write_text('{"t": 3, "of": 60, "worst": "0 failed"}\n')
     assert progress.lines(tmp_path) == [("protection", 3, 60, "0 failed")]
 
 
-def test_a_load_that_was_long_enough_is_over(tmp_path: Path) -> None:
-    """It was started for its longest time; once its process has ended, nobody waits for the rest."""
+def test_a_load_whose_process_ended_is_finished(tmp_path: Path) -> None:
+    """It was started for its longest window; once its process has ended, no time is left."""
     (tmp_path / "timelines").mkdir()
     (tmp_path / "timelines" / "load.jsonl").write_text('{"t": 311, "of": 698, "worst": "0 failed"}\n')
     assert [line.runs for line in progress.lines(tmp_path)] == [True]
@@ -40,16 +40,16 @@ def test_a_load_that_was_long_enough_is_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "elapsed_s", "left_s"),
+    ("lines", "elapsed_s", "left_s"),
     [
         ([], 0, 1800),  # the soak lasts longest
-        ([Line("soak", 1790, 1800, "")], 1795, 64 + 304),  # it is nearly over, and no load has begun
+        ([Line("soak", 1790, 1800, "")], 1795, 64 + 304),  # it is nearly over, and no load has started
         ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, "")], 1800, 304),
         ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, ""), Line("load", 310, 698, "")], 1800, 388),
         ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, ""), Line("load", 698, 698, "")], 1800, 0),
     ],
 )
-def test_how_much_longer_it_takes(seen: list[Line], elapsed_s: float, left_s: float) -> None:
-    """Loads wait for one another and for what would disturb them; the longest of all decides."""
+def test_the_time_left(lines: list[Line], elapsed_s: float, left_s: float) -> None:
+    """Loads wait for one another and for disturbing looks; the longest of all decides."""
     done = [Line("log", 300, 300, "")]
-    assert progress.left_s([*done, *seen], LOOKS, PROD, elapsed_s) == left_s
+    assert progress.left_s([*done, *lines], LOOKS, PROD, elapsed_s) == left_s

@@ -1,4 +1,4 @@
-"""What a person reads."""
+"""The terminal output."""
 
 import io
 from dataclasses import replace
@@ -29,14 +29,14 @@ def printed(judged: Verdict) -> str:
     return stream.getvalue()
 
 
-def test_a_row_holds_claim_measured_bound_threshold_n_and_state() -> None:
-    """In this order, with units."""
+def test_a_row_has_claim_measured_bound_threshold_n_and_state() -> None:
+    """The columns are in this order, with units."""
     row = printed(verdict(criterion(State.PASS, "fine"))).splitlines()[1]
     assert row.split() == ["dev.health", "Health", "96.67", "%", "–", "100", "%", "1,234", "✓", "pass"]
 
 
 def test_the_reasons_name_what_did_not_pass() -> None:
-    """With how much more evidence would decide, where that is the question."""
+    """A reason includes how much more time would decide, if known."""
     undecided = criterion(State.INCONCLUSIVE, "60 s of 300 s", needs_s=240)
     other = replace(undecided, id="dev.log")
     judged = verdict(undecided, criterion(State.PASS, "fine"), other, criterion(State.FAIL, "no"))
@@ -46,8 +46,8 @@ def test_the_reasons_name_what_did_not_pass() -> None:
     ]
 
 
-def test_remarks_stand_below_the_table() -> None:
-    """Who took the CPU is said once, before the reasons."""
+def test_remarks_follow_the_table() -> None:
+    """The CPU shares are written once, before the reasons."""
     stream, remark = io.StringIO(), "CPU during load: the gate itself took 11 % of a core"
     terminal.show(Console(file=stream, width=120), replace(verdict(criterion(State.FAIL, "no")), remarks=(remark,)))
     written = stream.getvalue()
@@ -56,10 +56,10 @@ def test_remarks_stand_below_the_table() -> None:
 
 
 def test_the_headline_says_what_the_verdict_means() -> None:
-    """How many criteria hold, of what, where, and whether it promotes."""
+    """It gives the passed criteria, release, environment, and whether the run promotes."""
     judged = verdict(criterion(State.PASS, "fine"), criterion(State.FAIL, "no"), rehearsal=True)
     assert terminal.headline(judged) == (
-        "1 of 2 criteria of stage dev hold on qa of phase-11.4 (abababababab) after 1 min 05 s; "
+        "1 of 2 criteria of stage dev passed on qa of phase-11.4 (abababababab) after 1 min 05 s; "
         "a rehearsal promotes nothing"
     )
 

@@ -1,4 +1,4 @@
-"""The order in which a gate decides."""
+"""The order of a gate's tests."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from gaia_checks.judge import criteria
 @pytest.mark.parametrize(
     ("longest_s", "last"), [(1620, ["soak", "memory", "process"]), (7200, ["load", "load", "load", "process"])]
 )
-def test_what_is_decided_first_comes_first(longest_s: float, last: list[str]) -> None:
-    """A load of two hours is waited for after the soak of half an hour, one of less before it."""
+def test_tests_that_decide_first_come_first(longest_s: float, last: list[str]) -> None:
+    """The test of a load of two hours comes after that of the soak of half an hour, a shorter one before it."""
     loaded = criteria.load(overrides={"load": {"max_window_s": longest_s}})
     in_order = [criterion.look for criterion in sorted(loaded.for_stage("prod"), key=rank)]
     assert in_order[-len(last) :] == last

@@ -1,4 +1,4 @@
-"""The processes that measure beside the tests."""
+"""The background processes of a gate."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ LOOKS = criteria.load().looks
 
 
 def test_one_process_records_everything_that_is_wanted() -> None:
-    """The recorders get their looks' own parameters; what a test does itself starts nothing."""
+    """The recorders get the parameters of their looks; a look of a test starts no process."""
     argv = background.recorders(Path("run"), LOOKS, {"log", "soak", "health"}, Path("notes"))
     assert set(argv) == {"recorders"}
     assert argv["recorders"][:-1] == (
@@ -23,30 +23,28 @@ def test_one_process_records_everything_that_is_wanted() -> None:
     assert json.loads(argv["recorders"][-1]) == {"log": {"window_s": 300}, "soak": {"clients": 50, "window_s": 1800}}
 
 
-def test_a_look_of_the_process_is_recorded_until_the_gate_ends() -> None:
-    """What a test looks at last is watched from the beginning, for as long as everything else takes."""
+def test_restarts_are_recorded_until_the_gate_ends() -> None:
+    """The process is observed from the start, as long as all other looks take."""
     argv = background.recorders(Path("run"), LOOKS, {"process", "soak"}, Path("notes"))
     assert json.loads(argv["recorders"][-1])["restarts"] == {"window_s": 1800}
     assert background.recorders(Path("run"), LOOKS, {"health"}, Path("notes")) == {}
 
 
 @pytest.mark.parametrize(
-    ("max_window_s", "told"), [(1200, ("1200", "--looks-s", "300,600")), (300, ("300", "--looks-s", ""))]
+    ("max_window_s", "arguments"), [(1200, ("1200", "--looks-s", "300,600")), (300, ("300", "--looks-s", ""))]
 )
 @pytest.mark.parametrize("look", plan.LOADS)
-def test_a_load_is_told_its_rate_and_how_long_it_may_last(
-    look: str, max_window_s: float, told: tuple[str, ...]
-) -> None:
-    """No address and no secret stands on a command line: the target goes in by standard input."""
+def test_a_load_gets_its_rate_and_longest_window(look: str, max_window_s: float, arguments: tuple[str, ...]) -> None:
+    """Its command line contains no address and no secret: the target is passed by standard input."""
     looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
     assert background.a_load(Path("run"), looks, look, Path("notes")) == (
         sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--so-far", "notes", "--look", look,
-        "--rate-per-s", "100", "--window-s", *told,
+        "--rate-per-s", "100", "--window-s", *arguments,
     )  # fmt: skip
 
 
-def test_what_sends_much_is_recorded_apart() -> None:
-    """Who waits for WebSockets must not be held up by who races for limits."""
+def test_a_look_that_sends_many_requests_has_its_own_process() -> None:
+    """The bursts against limits must not delay the WebSockets of the soak."""
     argv = background.recorders(Path("run"), LOOKS, {"soak", "limits"}, Path("notes"))
     assert {process: set(json.loads(command[-1])) for process, command in argv.items()} == {
         "recorders": {"soak"},
@@ -55,7 +53,7 @@ def test_what_sends_much_is_recorded_apart() -> None:
 
 
 def test_every_background_look_has_its_process() -> None:
-    """What is recorded comes from the recorders, what is sent from the load, the rest from the tests."""
+    """Recorded looks belong to the recorders, loads to the load generator, the rest to the tests."""
     looks = ("log", "soak", "memory", "connections", "limits", "load", "api")
     assert {look: background.process_of(look) for look in looks} == {
         "log": "recorders",
@@ -68,8 +66,8 @@ def test_every_background_look_has_its_process() -> None:
     }
 
 
-def test_nothing_is_started_any_more_once_it_was_stopped(tmp_path: Path) -> None:
-    """A gate that is lost just when the load's turn comes must not begin it: nobody would end it."""
+def test_nothing_is_started_after_stop(tmp_path: Path) -> None:
+    """A gate that is stopped just before its load must not start it: no code would stop it."""
     target, recorded = Target("test", "http://127.0.0.1:9", "run"), list[Measurement]()
     processes = background.Background(tmp_path, target, recorded.append)
     processes.start({"first": (sys.executable, "-c", "input(); input()")})

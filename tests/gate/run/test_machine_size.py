@@ -21,16 +21,16 @@ from gaia_checks.load.results.machine_stalls import TIMELINE
 from gaia_checks.model import Target
 
 LIMITS = Limits(rate_per_s=100, observed_s=20, lateness_ms=10, steal=0.1, fsync_ms=50)
-HELP = "; close other programs, give it more cores, or run the gate elsewhere; --complete measures all the same"
+HELP = "; close other programs, add cores, or run the gate elsewhere; --complete measures anyway"
 SMALL = "this machine is too small for a load of 100 requests a second: "
 
 
 @pytest.mark.parametrize(
-    ("seen", "why"),
+    ("observed", "why"),
     [
         (Observed(), None),
-        (Observed(9.0, 9.0, 0.09, 2, 1.0, 0.9, 49.0), None),  # busy alone says nothing
-        (Observed(48.0, 9.0, 0.0, 2, 0.97, 0.6), None),  # one stall is no small machine
+        (Observed(9.0, 9.0, 0.09, 2, 1.0, 0.9, 49.0), None),  # busy alone proves nothing
+        (Observed(48.0, 9.0, 0.0, 2, 0.97, 0.6), None),  # one stall does not make a machine too small
         (
             Observed(48.2, 12.0, 0.0, 2, 0.97, 0.6),
             "a sleeping process woke 48 ms late (p99; 10 allowed), 2 cores 97 % busy, 60 % by other processes",
@@ -43,13 +43,13 @@ SMALL = "this machine is too small for a load of 100 requests a second: "
         (Observed(fsync_ms=80.4), "writing 8 kB to its disk took 80 ms (median; 50 allowed)"),
     ],
 )  # fmt: skip
-def test_a_machine_is_too_small_for_what_would_be_undecided_anyway(seen: Observed, why: str | None) -> None:
-    """What was observed, what is allowed, and what would help, in one line."""
-    assert too_small(seen, LIMITS) == (why and SMALL + why + HELP)
+def test_a_machine_is_too_small_if_the_gate_would_be_undecided(observed: Observed, why: str | None) -> None:
+    """The reason gives the observed values, the allowed ones, and what would help, in one line."""
+    assert too_small(observed, LIMITS) == (why and SMALL + why + HELP)
 
 
 def test_the_limits_are_those_of_the_loads_honesty() -> None:
-    """Nothing stands twice: lateness and steal come from the load's own checks."""
+    """Lateness and steal have no second threshold: they come from the load's own checks."""
     found = criteria.load()
     checks = {check.measurement: check.threshold for each in found.criteria for check in each.checks}
     for look in ("load", "protection"):
@@ -62,7 +62,7 @@ def test_the_limits_are_those_of_the_loads_honesty() -> None:
 
 
 def second(stalled_s: float, steal: float | None = 0.0) -> dict[str, Any]:
-    """A record of the observer."""
+    """Make a record of the observer."""
     stalls = [[0.0, stalled_s]] if stalled_s else []
     return {"monotonic_s": 1.0, "seconds": 1.0, "stalls": stalls, "busy": 0.5, "steal": steal}
 
@@ -80,8 +80,8 @@ def second(stalled_s: float, steal: float | None = 0.0) -> dict[str, Any]:
         ([], False),
     ],
 )
-def test_each_quarter_of_the_time_must_say_so(records: list[dict[str, Any]], *, small: bool) -> None:
-    """What passes says nothing about the load, which comes later."""
+def test_each_quarter_of_the_time_must_be_too_slow(records: list[dict[str, Any]], *, small: bool) -> None:
+    """A temporary disturbance proves nothing about the load, which comes later."""
     assert (too_small(summary(records), LIMITS) is not None) is small
 
 
@@ -98,30 +98,30 @@ def test_each_quarter_of_the_time_must_say_so(records: list[dict[str, Any]], *, 
     ],
 )
 def test_only_a_database_of_this_machine_depends_on_its_disk(url: str | None, *, here: bool) -> None:
-    """Of one elsewhere the disk is not measured."""
+    """The disk is not measured for a database on another machine."""
     assert database_is_here(Target("qa", "http://127.0.0.1:9", "run", database_url=url)) is here
 
 
 def test_the_disk_is_really_written_to(tmp_path: Path) -> None:
-    """It takes some time, less than a second, and leaves nothing."""
+    """A write takes more than zero and less than a second, and leaves no file."""
     assert 0 < median_fsync_ms(tmp_path, threading.Event()) < 1000
     assert list(tmp_path.iterdir()) == []
 
 
-def watched(folder: Path, *, begun: bool = False) -> str | None:
-    """Watch a machine of which so much was observed."""
+def watched(folder: Path, *, started: bool = False) -> str | None:
+    """Watch a machine whose timeline is in `folder`."""
     over = threading.Event()
     threading.Timer(4.0, over.set).start()
-    return watch(folder, Target("qa", "http://127.0.0.1:9", "run"), LIMITS, over, lambda: begun)
+    return watch(folder, Target("qa", "http://127.0.0.1:9", "run"), LIMITS, over, lambda: started)
 
 
-def test_a_small_machine_is_found_from_what_the_observer_wrote(tmp_path: Path) -> None:
-    """Twenty seconds suffice; less decides nothing, nor does anything once the load has begun."""
+def test_a_small_machine_is_detected_from_the_observers_records(tmp_path: Path) -> None:
+    """Twenty seconds suffice; fewer decide nothing, nor does anything after the load has started."""
     timeline = tmp_path / TIMELINE
     timeline.parent.mkdir()
     for _ in range(19):
         jsonl.append(timeline, second(0.5))
     assert watched(tmp_path) is None
     jsonl.append(timeline, second(0.5))
-    assert watched(tmp_path, begun=True) is None
+    assert watched(tmp_path, started=True) is None
     assert (watched(tmp_path) or "").startswith(SMALL + "a sleeping process woke ")

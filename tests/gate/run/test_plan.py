@@ -1,4 +1,4 @@
-"""When each look of a gate is taken: nothing that disturbs a load runs beside it."""
+"""The schedule of a gate's looks: none that disturbs a load runs in parallel."""
 
 import itertools
 
@@ -17,13 +17,13 @@ QUIET = {"log", "soak", "memory", "connections"}
 
 
 def looks_of(name: str) -> Looks:
-    """Return the looks of one of the environments that are shipped."""
+    """Return the looks of one of the shipped environments."""
     return criteria.load(overrides=environment.load(name).looks).looks
 
 
 @pytest.mark.parametrize("name", ["local", "dev", "qa", "prod"])
-def test_nothing_but_quiet_looks_runs_beside_a_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No probe, browser, copy or burst, no other load, and no event of the soak."""
+def test_only_quiet_looks_run_in_parallel_to_a_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No probe, browser, rehearsal copy, burst, other load or event of the soak runs during a load."""
     monkeypatch.setenv("PORT", "8080")
     slots, looks = plan.slots(looks_of(name), EVERYTHING), looks_of(name)
     for load in (slot for slot in slots if slot.look in plan.LOADS):
@@ -33,7 +33,7 @@ def test_nothing_but_quiet_looks_runs_beside_a_load(name: str, monkeypatch: pyte
 
 
 def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
-    """Also when the load is extended as far as it may be; on a laptop within 200 s, of which starting takes some."""
+    """This includes the longest extension of the load; on a laptop it is 200 s, including the start."""
     longest_s = max(table.get("max_window_s", table.get("window_s", 0)) for table in LOOKS.values())
     assert plan.longest_s(LOOKS, EVERYTHING) <= longest_s + 60
     assert plan.longest_s(looks_of("local"), EVERYTHING) <= 195
@@ -52,20 +52,20 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
         ({"load", "soak"}, 1800),
     ],
 )
-def test_how_long_a_gate_takes_is_known_before(wanted: set[str], seconds: float) -> None:
-    """What is recorded runs beside everything; loads follow one another, and what would disturb them goes before."""
+def test_the_duration_of_a_gate_is_known_in_advance(wanted: set[str], seconds: float) -> None:
+    """Recorders run in parallel; loads follow one another, after the looks that would disturb them."""
     assert plan.expected_s(LOOKS, wanted) == seconds
 
 
 def test_tests_follow_one_another_the_shortest_first() -> None:
-    """As pytest runs them in one process."""
+    """The schedule is that of pytest in one process."""
     tests = [slot for slot in plan.slots(LOOKS, EVERYTHING) if plan.before_loads(slot.look)]
     assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(tests))
     assert tests[-1].look == "rollback"
 
 
 def test_the_chart_draws_each_look_over_its_time() -> None:
-    """A look of no length is still seen, and what may come in addition is drawn lighter."""
+    """A very short look is visible, and a possible extension is drawn lighter."""
     drawn = plan.chart([Slot("soak", 0, 40, 40), Slot("api", 0, 0.1, 0.1), Slot("load", 20, 30, 40)], width=20)
     assert drawn == [
         "      0 s  10 s 20 s 30 s 40 s",

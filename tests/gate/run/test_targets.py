@@ -1,4 +1,4 @@
-"""Gates of servers that are not ours: reached by their address alone, or under names of their own."""
+"""Gates of other servers: known by their address alone, or with other names."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.ground import ROOT, Ground, Outcome, ground
 
 __all__ = ["release", "server"]
 
-UNSEEN = {
+UNOBSERVABLE = {
     "dev.process": "run the gate on the machine where `gaia deploy ground` started the server",
     "dev.database": "export DATABASE_URL",
     "dev.migrations": "export DATABASE_URL",
@@ -27,38 +27,38 @@ UNSEEN = {
     "qa.quotas": "run the gate on the machine where `gaia deploy ground` started the server",
     "prod.rollback": "run the gate on the machine where `gaia deploy ground` started the server",
 }
-"""What cannot be seen of a server that is known by its URL alone -> the setting that would make it visible."""
+"""Criteria that are unobservable for a server known by its URL alone -> the setting that would make them observable."""
 
 
 @pytest.fixture
 def elsewhere(server: Target) -> Iterator[Ground]:
-    """A machine that has deployed nothing, and knows of a server no more than its address and its token."""
+    """Provide a machine that has deployed nothing, and knows only the address and token of a server."""
     assert server.admin_token is not None
     with ground(database="external", ADMIN_TOKEN=server.admin_token) as made:
         yield made
 
 
 def why(outcome: Outcome, criterion: str) -> str:
-    """What is said of a criterion that did not pass."""
+    """Return the reason of a criterion that did not pass."""
     return outcome.not_passed()[criterion]
 
 
-def test_of_a_server_elsewhere_all_is_judged_that_can_be_seen(elsewhere: Ground, server: Target) -> None:
-    """Over HTTP and WebSocket as always; what cannot be seen says which setting would show it. Exit code 8."""
+def test_a_remote_server_is_judged_on_everything_observable(elsewhere: Ground, server: Target) -> None:
+    """HTTP and WebSocket criteria are judged; unobservable ones name the required setting. The exit code is 8."""
     outcome = elsewhere.gate(elsewhere.environment_file(base_url=server.base_url), "--stage=prod", "-n", "2")
     assert outcome.code == 8, outcome.output
     assert {name for name, state in outcome.states.items() if state == "fail"} == set(), outcome.not_passed()
     assert {"dev.health", "dev.api", "dev.websocket", "prod.monitoring"} <= passed(outcome), outcome.not_passed()
     measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
-    assert measured >= LONG_LOOKS - set(UNSEEN), outcome.not_passed()
+    assert measured >= LONG_LOOKS - set(UNOBSERVABLE), outcome.not_passed()
     assert "(RSS)" in (outcome.folder / "measurements.jsonl").read_text()
-    for criterion, setting in UNSEEN.items():
+    for criterion, setting in UNOBSERVABLE.items():
         assert re.search(rf"cannot be observed from here: .*{re.escape(setting)}", why(outcome, criterion))
         assert setting in outcome.output
 
 
-def test_more_settings_show_more(elsewhere: Ground, server: Target, tmp_path: Path) -> None:
-    """The log through ssh and the database by its URL: only what hangs on the deployment remains unseen."""
+def test_more_settings_make_more_observable(elsewhere: Ground, server: Target, tmp_path: Path) -> None:
+    """With the log through ssh and the database by its URL only the deployment's own facts stay unobservable."""
     assert server.log is not None
     assert server.database_url is not None
     with sshd.running(tmp_path) as machine:
@@ -75,7 +75,7 @@ def test_more_settings_show_more(elsewhere: Ground, server: Target, tmp_path: Pa
 
 
 def planned_requests(file: Path) -> int:
-    """What a dry run says of the requests of this stage, but for the look at a process that is not known."""
+    """Return the requests that a dry run plans for this stage, except those for the unknown process."""
     where = environment.load(str(file))
     loaded = criteria.load(overrides=where.looks)
     rows = dry_run.plan(loaded.for_stage(where.stage), loaded.looks, where.names)
@@ -87,14 +87,14 @@ def planned_requests(file: Path) -> int:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Ground]:
-    """The real server under other names, deployed from here."""
+    """Deploy the real server under other names."""
     with ground() as made:
         made.deploy(renamed.write(made.folder, ROOT), made.environment_file(tables=renamed.table()))
         yield made
 
 
-def test_with_its_names_a_renamed_server_is_gated_as_any(place: Ground) -> None:
-    """Every look speaks to it in its words: probes, recorders, the load, and the gate's own rules."""
+def test_with_mapped_names_a_renamed_server_is_gated_as_any(place: Ground) -> None:
+    """Probes, recorders, the load and the gate's temporary rules use its names."""
     file = place.environment_file(base_url=place.url, tables=renamed.table())
     selected = ("-k", "not dashboard")  # whose scripts know the old names
     outcome = place.gate(file, "--stage=prod", "-n", "2", "--complete", *selected)  # also on a machine too small for it
@@ -106,16 +106,16 @@ def test_with_its_names_a_renamed_server_is_gated_as_any(place: Ground) -> None:
     assert '[contract.paths]\n"/health" = "/healthz"' in (outcome.folder / "environment.toml").read_text()
 
 
-def test_without_its_names_a_renamed_server_passes_nothing(place: Ground) -> None:
-    """Its answers are no contract's, and the reason says where names are mapped."""
+def test_without_mapped_names_a_renamed_server_passes_nothing(place: Ground) -> None:
+    """Its responses do not match the contract, and the reason says where to map names."""
     outcome = place.gate(place.environment_file(base_url=place.url))
     assert outcome.code == 8, outcome.output
     assert passed(outcome) == set()
     assert "[contract.paths]" in why(outcome, "dev.health")
 
 
-def test_with_half_of_its_names_a_renamed_server_passes_nothing(place: Ground) -> None:
-    """Fields count as much as paths."""
+def test_with_half_of_the_names_mapped_a_renamed_server_passes_nothing(place: Ground) -> None:
+    """Fields must be mapped as well as paths."""
     half = renamed.table().partition("[contract.fields]")[0]
     outcome = place.gate(place.environment_file(base_url=place.url, tables=half))
     assert outcome.code in (1, 8), outcome.output
@@ -123,5 +123,5 @@ def test_with_half_of_its_names_a_renamed_server_passes_nothing(place: Ground) -
 
 
 def passed(outcome: Outcome) -> set[str]:
-    """The criteria that passed."""
+    """Return the criteria that passed."""
     return {criterion for criterion, state in outcome.states.items() if state == "pass"}

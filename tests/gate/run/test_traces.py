@@ -1,4 +1,4 @@
-"""What a gate leaves in the target, found again and removed."""
+"""The gate's traces in the target are found and removed."""
 
 from typing import Any
 
@@ -14,37 +14,39 @@ CONFIG = "/api/admin/quotas/config"
 
 
 class Rules:
-    """A server's rules; one in the middle is the run's. It stops answering when it is asked for too many pages."""
+    """A server's rules; one in the middle is the run's. It answers 500 after too many page requests."""
 
     def __init__(self, count: int, *, pages: bool) -> None:
-        """Have so many rules, told page by page or always from the first on."""
+        """Make `count` rules, listed page by page or always from the first one."""
         self.rules: list[dict[str, Any]] = [{"id": number, "rule_name": f"theirs-{number}"} for number in range(count)]
         self.rules[count // 2]["rule_name"] = traces.RULE_PREFIX + RUN
-        self.pages, self.asked, self.deleted = pages, 0, list[int]()
+        self.pages, self.requests, self.deleted = pages, 0, list[int]()
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """What it serves."""
+        """Its routes."""
         return [Route(CONFIG, self.listed), Route(CONFIG + "/{id:int}", self.delete, methods=["DELETE"])]
 
     async def listed(self, request: Request) -> Response:
-        """Tell a page."""
-        self.asked += 1
-        if self.asked > 10:
+        """Return one page."""
+        self.requests += 1
+        if self.requests > 10:
             return Response(status_code=500)
         offset = int(request.query_params["offset"]) if self.pages else 0
         return JSONResponse({"items": self.rules[offset : offset + int(request.query_params["limit"])]})
 
     async def delete(self, request: Request) -> Response:
-        """Take note of what is to go."""
+        """Record the deleted rule."""
         self.deleted.append(request.path_params["id"])
         return Response(status_code=204)
 
 
-@pytest.mark.parametrize(("count", "pages", "asked"), [(7, True, 1), (100, True, 2), (250, True, 3), (150, False, 2)])
-def test_a_runs_rule_is_found_on_any_page(count: int, pages: bool, asked: int) -> None:
-    """And the pages have an end, also when a server tells always the same one."""
+@pytest.mark.parametrize(
+    ("count", "pages", "requests"), [(7, True, 1), (100, True, 2), (250, True, 3), (150, False, 2)]
+)
+def test_a_runs_rule_is_found_on_any_page(count: int, pages: bool, requests: int) -> None:
+    """The search also ends when a server always returns the same page."""
     server = Rules(count, pages=pages)
     with serving(*server.routes) as url:
         assert traces.remove(target(url), {RUN}) == []
-    assert (server.deleted, server.asked) == ([count // 2], asked)
+    assert (server.deleted, server.requests) == ([count // 2], requests)

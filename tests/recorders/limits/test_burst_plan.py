@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.judge.kept import Kept, kept
+from gaia_checks.judge.limit_compliance import Compliance, compliance
 from gaia_checks.recorders.limits import burst_plan
 from tests.recorders.limiters import FAULTS, LONG_FAULTS, Check, Log
 
@@ -34,12 +34,12 @@ def recorded(check: Check, window_s: float, seed: int, slow_s: float = 0.005) ->
     ]
 
 
-def judged(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[Kept]:
+def judged(check: Check, window_s: float, seed: int, slow_s: float = 0.005) -> list[Compliance]:
     """The judge's result."""
-    return kept(recorded(check, window_s, seed, slow_s))
+    return compliance(recorded(check, window_s, seed, slow_s))
 
 
-def wrong(found: list[Kept]) -> int:
+def wrong(found: list[Compliance]) -> int:
     """All certainly wrong decisions."""
     return sum(one.false_allows + one.false_denies for one in found)
 

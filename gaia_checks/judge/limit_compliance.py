@@ -1,7 +1,7 @@
-"""How well limits were kept, of all requests for some keys, and how many answers could have shown a fault. Pure.
+"""How well a server complied with the limits of some keys, and how many responses could have revealed a fault. Pure.
 
-A look that sees no fault says little if none could have been seen: answers that take longer than a window leave
-every order of decisions open. So it is also counted which answers would have been certainly wrong the other way round.
+Finding no fault proves little if none was observable: responses that take longer than a window leave every order of
+decisions possible. So the responses whose opposite would have been certainly wrong are counted as well.
 """
 
 import math
@@ -12,25 +12,25 @@ from typing import Any
 from gaia_checks.judge.admissions import RESOLUTION_S, Answer, false_allows, had_room, was_full
 
 DRIFT = 500e-6
-"""How far two clocks may go apart, in seconds per second: the frequency tolerance of NTP (RFC 5905, MAXFREQ)."""
+"""How far two clocks may drift apart, in seconds per second: the frequency tolerance of NTP (RFC 5905, MAXFREQ)."""
 
 _US = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One limit that a key is under."""
+    """One limit that applies to a key."""
 
     limit: int
     window_s: float
 
     @property
     def slack_s(self) -> float:
-        """How far the server's clock and ours may go apart within the window."""
+        """How far the server's clock and the client's may drift apart within the window."""
         return RESOLUTION_S + DRIFT * self.window_s
 
     def judge(self, decide: Callable[..., Any], answers: Sequence[Answer]) -> Any:
-        """Return what a function of `judge.admissions` finds for this rule."""
+        """Return the result of a function of `judge.admissions` for this rule."""
         return decide(answers, limit=self.limit, window_s=self.window_s, slack_s=self.slack_s)
 
     def __str__(self) -> str:
@@ -38,8 +38,8 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is certain of the decisions about one key. A request passes when all of the key's rules admit it."""
+class Compliance:
+    """The certainly wrong decisions about one key. A request passes when all of the key's rules admit it."""
 
     key: str
     rules: tuple[Rule, ...]
@@ -52,21 +52,21 @@ class Kept:
         return f"{self.key}, {' and '.join(map(str, self.rules))}"
 
 
-def kept(value: Iterable[Mapping[str, Any]]) -> list[Kept]:
-    """Judge what the look at limits recorded, key by key.
+def compliance(value: Iterable[Mapping[str, Any]]) -> list[Compliance]:
+    """Judge the responses that the limits recorder wrote, key by key.
 
     `value`: [{"key": str, "rules": [[limit, window in s], ...], "answers": [[sent, took, admitted], ...]}, ...]; times
-    in whole microseconds, `sent` since the start; `took` is null when no answer came, `admitted` when it is not known.
+    in whole microseconds, `sent` since the start; `took` is null when no response came, `admitted` when it is unknown.
     """
-    return [_kept(one["key"], [Rule(*rule) for rule in one["rules"]], one["answers"]) for one in value]
+    return [_compliance(one["key"], [Rule(*rule) for rule in one["rules"]], one["answers"]) for one in value]
 
 
-def _kept(key: str, rules: Sequence[Rule], records: Iterable[Sequence[Any]]) -> Kept:
+def _compliance(key: str, rules: Sequence[Rule], records: Iterable[Sequence[Any]]) -> Compliance:
     answers = [_answer(*record) for record in records]
     room = [all(each) for each in zip(*(rule.judge(had_room, answers) for rule in rules), strict=True)]
     full = [any(each) for each in zip(*(rule.judge(was_full, answers) for rule in rules), strict=True)]
     admitted = [answer.admitted for answer in answers]
-    return Kept(
+    return Compliance(
         key,
         tuple(rules),
         false_allows=max(rule.judge(false_allows, answers) for rule in rules),
