@@ -1,5 +1,10 @@
-"""Small things done with files: digests, durable writes, replacement in one step."""
+"""Digests of files, durable writes, and files that are replaced as a whole: a reader gets the old content or the new.
 
+A rename is atomic within one filesystem only, and folders (reports, temporary files, releases) may lie on several. So
+a draft is always written beside the file that it becomes.
+"""
+
+import contextlib
 import hashlib
 import json
 import os
@@ -22,8 +27,29 @@ def to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, value: Any) -> None:
-    """Put `value` as JSON in place of what `path` holds: a reader sees the old or the new, never a part."""
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-    draft.replace(path)
+def replace(path: Path, content: str, *, durable: bool = False, mode: int = 0o666) -> None:
+    """Replace the content of `path` atomically. Raises OSError, and leaves no draft then.
+
+    With `durable` the new content is on the disk when this returns. The umask narrows `mode`. Several processes may
+    replace the same file: the last one wins.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    if durable:
+        with contextlib.suppress(OSError):  # not every filesystem can sync a folder
+            to_disk(path.parent)
+
+
+def replace_json(path: Path, value: Any) -> None:
+    """Replace the content of `path` by `value` as JSON, atomically."""
+    replace(path, json.dumps(value, ensure_ascii=False))

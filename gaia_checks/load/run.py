@@ -175,7 +175,7 @@ class SoFar:
         if self._stalls.behind(self._pending) and self._polls < _OBSERVER_POLLS:
             return
         measured = _all(self._pending, self._look, self._machine, self._stalls)
-        file_tools.replace(self._published, [one.to_json() for one in measured])
+        file_tools.replace_json(self._published, [one.to_json() for one in measured])
         self._pending, self._polls = None, 0
 
 

@@ -8,10 +8,7 @@
 `recompute` judges these files again, without new measurements.
 """
 
-import contextlib
-import hashlib
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from gaia_checks import jsonl, toml
+from gaia_checks import files, jsonl, toml
 from gaia_checks.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
@@ -94,16 +91,9 @@ def read_measurements(folder: Path) -> list[Measurement]:
         raise EvidenceError(f"{path}: a line is not a measurement ({error}); run the gate again") from error
 
 
-def write_verdict(folder: Path, verdict: Verdict, files: Mapping[str, str] | None) -> None:
+def write_verdict(folder: Path, verdict: Verdict, hashed: Mapping[str, str] | None) -> None:
     """Replace verdict.json atomically: a reader gets the old or the new one, even after a power failure."""
-    path = folder / VERDICT
-    draft = path.with_suffix(".json.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(document.text(document.to_json(verdict, files)))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    _sync_folder(folder)
+    files.replace(folder / VERDICT, document.text(document.to_json(verdict, hashed)), durable=True)
 
 
 def read_verdict(folder: Path) -> Verdict:
@@ -134,7 +124,7 @@ def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
 def hashes(folder: Path) -> dict[str, str]:
     """Return name -> sha256 of every file below `folder` except verdict.json."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: _sha256(path) for name, path in sorted(names.items()) if name != VERDICT}
+    return {name: files.sha256(path) for name, path in sorted(names.items()) if name != VERDICT}
 
 
 def recompute(folder: Path) -> Verdict:
@@ -143,13 +133,13 @@ def recompute(folder: Path) -> Verdict:
     A gate that was killed before its seal is inconclusive (or failed, if that is certain).
     Raises EvidenceError naming the file that is missing, changed or added since the seal.
     """
-    written, files = _read_sealed(folder)
-    if files is not None:
-        _compare(folder, files, hashes(folder))
+    written, sealed = _read_sealed(folder)
+    if sealed is not None:
+        _compare(folder, sealed, hashes(folder))
         _compare_gated(folder, written)
     criteria, stage = _read_criteria(folder)
     measurements = read_measurements(folder)
-    if files is None:  # these files are not sealed, so no criterion may pass
+    if sealed is None:  # these files are not sealed, so no criterion may pass
         measurements = [each for each in measurements if each.name != judge_verdict.FINISHED]
     judged = judge_verdict.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
     state = judge_verdict.overall(judged)
@@ -258,18 +248,3 @@ def _compare(folder: Path, sealed: Mapping[str, str], found: Mapping[str, str]) 
             )
         if sealed[name] != found[name]:
             raise EvidenceError(f"{folder / name}: changed after the evidence was sealed; run the gate again")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable if the system can sync folders."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

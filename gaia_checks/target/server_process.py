@@ -1,12 +1,11 @@
 """Finds the server's process by pid and birth, and checks that it runs the release's executable."""
 
-import hashlib
 from pathlib import Path
 
 import httpx
 import psutil
 
-from gaia_checks import process_identity
+from gaia_checks import files, process_identity
 from gaia_checks.model import Measurement, Process, Target
 from gaia_checks.target import health_body
 from gaia_checks.target.client import client
@@ -47,7 +46,7 @@ def _wrong_executable(process: Process, sha256: str) -> str | None:
             return None
         if not _interprets(running, process.artifact):
             return f"process {process.pid} runs neither a file with sha256 {sha256} nor, by Python, {process.artifact}"
-        found = _sha256(process.artifact)
+        found = files.sha256(process.artifact)
     except (FileNotFoundError, psutil.NoSuchProcess) as error:
         return f"the executable of process {process.pid} is gone: {error}"
     return None if found == sha256 else f"{process.artifact} has sha256 {found}, released was {sha256}"
@@ -55,7 +54,7 @@ def _wrong_executable(process: Process, sha256: str) -> str | None:
 
 def _executable_sha256(running: psutil.Process) -> str:
     kernels_own = Path(f"/proc/{running.pid}/exe")  # stays true when the file is replaced; Linux only
-    return _sha256(kernels_own if kernels_own.exists() else Path(running.exe()))
+    return files.sha256(kernels_own if kernels_own.exists() else Path(running.exe()))
 
 
 def _interprets(running: psutil.Process, artifact: Path) -> bool:
@@ -76,8 +75,3 @@ def _wrong_reported_digest(target: Target, sha256: str) -> str | None:
         if str(digest).removeprefix("sha256:") == sha256
         else f"/health says digest {digest!r}, released was {sha256}"
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -78,7 +78,7 @@ def test_the_last_line_is_the_verdict(passed: tuple[Ground, Outcome]) -> None:
     _, outcome = passed
     *_, summary, last = outcome.output.strip().splitlines()
     assert f"{len(DEV)} passed" in summary
-    assert last.startswith(f"PASS (exit code 0): {len(DEV)} of {len(DEV)} criteria hold; report ")
+    assert last.startswith(f"PASS (exit code 0): {len(DEV)} of {len(DEV)} criteria passed; report ")
 
 
 def test_all_files_of_the_evidence_agree(passed: tuple[Ground, Outcome]) -> None:
@@ -153,7 +153,7 @@ def test_skipped_tests_pass_nothing(place: Ground, running: Path) -> None:
     assert outcome.code == 8, outcome.output
     assert set(outcome.not_passed()) == {f"dev.{name}" for name in DEV}
     assert "not today" in outcome.not_passed()["dev.health"]
-    assert f"INCONCLUSIVE (exit code 8): 0 of {len(DEV)} criteria hold, {len(DEV)} undecided" in outcome.output
+    assert f"INCONCLUSIVE (exit code 8): 0 of {len(DEV)} criteria passed, {len(DEV)} undecided" in outcome.output
 
 
 def test_a_killed_gate_passes_nothing_and_the_next_one_cleans_up(place: Ground, running: Path) -> None:
@@ -178,6 +178,7 @@ def test_ctrl_c_ends_in_order(place: Ground, running: Path) -> None:
     gate.send_signal(signal.SIGINT)
     output, _ = gate.communicate(timeout=60)
     assert gate.returncode == 2, output
+    assert output.splitlines()[-1].startswith("INCONCLUSIVE (exit code 2, interrupted): ")
     assert json.loads((place.latest / "verdict.json").read_text())["state"] == "inconclusive"
     assert rules_of_gates(place) == []
 
@@ -204,6 +205,7 @@ def test_a_gate_that_is_interrupted_while_it_opens_leaves_nothing_running() -> N
         output, _ = gate.communicate(timeout=60)
         status = json.loads(made.run("gaia_checks.cli", "status", str(file), "--json").stdout)
     assert gate.returncode == 2, output
+    assert output.splitlines()[-1] == ("INCONCLUSIVE (exit code 2, interrupted): stopped before its first measurement")
     assert status["state"] == "stopped"
 
 
@@ -238,6 +240,7 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
         (["--env=local", "--setup-plan"], "--setup-plan together with --env would exit with 0 without measuring"),
         (["--env=local", "--fixtures"], "--fixtures together with --env would exit with 0 without measuring"),
         (["--env=local", "--markers"], "--markers together with --env would exit with 0 without measuring"),
+        (["--env=local", "--cache-show"], "--cache-show together with --env would exit with 0 without measuring"),
         (["--stage=qa"], "--stage requires --env"),
         (["suites"], "the suites measure a running server; name its environment: pytest --env=local"),
         (["--env=qa"], "qa: "),

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gaia_checks import environment as environments
-from gaia_checks import jsonl, toml
+from gaia_checks import files, jsonl, toml
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import round_trip
 from gaia_checks.deploy.postgres import database_connection, embedded
@@ -197,9 +197,7 @@ def _write_environment(environment: Environment, file: Path, *, handover: bool) 
         "migrations": {"allow": sorted(environment.allowed)},
         **{f"contract.{kind}": called for kind, called in asdict(environment.names).items()},
     }
-    new = file.with_suffix(".new")
-    new.write_text(toml.document(tables))
-    new.rename(file)
+    files.replace(file, toml.document(tables))
 
 
 def _load(file: Path, **own_secrets: str) -> Environment:

@@ -1,11 +1,11 @@
 """Copy or download an executable from the location in the environment file, and verify its sha256."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
 import httpx
 
+from gaia_checks import files
 from gaia_checks.errors import ArtifactError
 
 TIMEOUT_S = 30.0
@@ -29,8 +29,7 @@ def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) 
         raise ArtifactError(f"{source}: {error.strerror or error}") from error
     except httpx.HTTPError as error:
         raise ArtifactError(f"{source}: {error or type(error).__name__}") from error
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = files.sha256(target)
     if digest != sha256:
         target.unlink()
         raise ArtifactError(f"{source}: its sha256 is {digest}, but the tag names {sha256}; replace the file")

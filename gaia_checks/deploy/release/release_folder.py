@@ -10,6 +10,7 @@ The digits are of a sha256 over the whole content of a release, so two releases 
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from gaia_checks.deploy.git.git_command import commit_of, git, head, variables_w
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import download
 from gaia_checks.environment import ROOT
-from gaia_checks.errors import ArtifactError, MissingDependency
+from gaia_checks.errors import ArtifactError, MissingDependency, NotWritable
 from gaia_checks.files import sha256, to_disk
 from gaia_checks.model import Release
 
@@ -190,7 +191,10 @@ def _extract_migrations(archive: bytes, new: Path) -> None:
 
 
 def _built() -> Path:
-    """Run `make build`, which rebuilds the executable unless it is newer than its sources; return its path."""
+    """Run `make build`, which rebuilds the executable unless it is newer than its sources; return its path.
+
+    Raises NotWritable if it must be built in a checkout that cannot be written, ArtifactError if the build fails.
+    """
     try:
         done = subprocess.run(
             ("make", "--silent", "build"),
@@ -203,10 +207,16 @@ def _built() -> Path:
         )
     except FileNotFoundError as error:
         raise MissingDependency("make is not installed; install it, e.g. apt-get install make") from error
+    folder = ROOT / "build"
+    if done.returncode and not os.access(folder if folder.exists() else ROOT, os.W_OK):
+        raise NotWritable(
+            f"{folder}: cannot be written, and its executable is missing or older than its sources; "
+            "run `make build` where the checkout can be written"
+        )
     if done.returncode:
         output = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         raise ArtifactError(f"make build failed: {output[-1] if output else f'exit code {done.returncode}'}")
-    return ROOT / "build" / _EXECUTABLE
+    return folder / _EXECUTABLE
 
 
 def _digest(digest_file: bytes, wanted: tag.Tag) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from gaia_checks import process_identity
+from gaia_checks import files, process_identity
 from gaia_checks.deploy.state import processes
 from gaia_checks.errors import DeployError
 
@@ -50,13 +50,7 @@ class SupervisorState:
 
 def write(path: Path, record: SupervisorState) -> None:
     """Replace the file atomically."""
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        new.chmod(0o600)
-        file.write(json.dumps(asdict(record)))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    files.replace(path, json.dumps(asdict(record)), durable=True, mode=0o600)
 
 
 def read(path: Path) -> SupervisorState | None:

@@ -109,13 +109,13 @@ class Terminal:
             return
         self._reporter.flush()
         show(self._console, verdict)
-        self._console.print(f"evidence  {escape(str(_short(folder)))}")
-        self._console.print(f"report    {escape(str(_short(folder / 'report.html')))}")
+        self._console.print(f"evidence  {escape(str(short(folder)))}")
+        self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
 
-    def final_line(self, verdict: Verdict, exit_code: int, folder: Path) -> None:
-        """Write verdict and exit code in one line: `PASS (exit code 0): 19 of 19 criteria passed; report ...`."""
+    def last_line(self, line: str) -> None:
+        """Write the last line of the gate, never wrapped: scripts read it."""
         if self._console is not None:
-            self._console.print(escape(f"{decision(verdict, exit_code)}; report {_short(folder / 'report.html')}"))
+            self._console.print(escape(line), soft_wrap=True)
 
     # progress ------------------------------------------------------------------------------------
 
@@ -190,15 +190,6 @@ def reasons(verdict: Verdict) -> list[Text]:
     ]
 
 
-def decision(verdict: Verdict, exit_code: int) -> str:
-    """Return the verdict, its exit code and the numbers of criteria, in one line. Pure."""
-    states = [criterion.state for criterion in verdict.criteria]
-    counted = [f"{states.count(State.PASS)} of {len(states)} criteria passed"]
-    counted += [f"{failed} failed"] if (failed := states.count(State.FAIL)) else []
-    counted += [f"{undecided} undecided"] if (undecided := states.count(State.INCONCLUSIVE)) else []
-    return f"{verdict.state.upper()} (exit code {exit_code}): {', '.join(counted)}"
-
-
 def headline(verdict: Verdict) -> str:
     """Return the meaning of the verdict in one sentence."""
     passed = sum(criterion.state is State.PASS for criterion in verdict.criteria)
@@ -226,5 +217,6 @@ def _bar(line: progress.Line) -> Table:
     return row
 
 
-def _short(path: Path) -> Path:
+def short(path: Path) -> Path:
+    """Return a path relative to the working directory if it lies below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.gate.display.terminal import Terminal
+from gaia_checks.gate.display import last_line
+from gaia_checks.gate.display.terminal import Terminal, short
 from gaia_checks.gate.pytest_hooks.items import Items
 from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
@@ -66,7 +67,7 @@ class Controller:
         self._session = session
         self._terminal = terminal
         self._verdict: Verdict | None = None
-        self._exit_code: int = EXIT_CODES[State.INCONCLUSIVE]
+        self._last_line: str | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -76,7 +77,10 @@ class Controller:
             self._session.open()
         except ConfigurationError as error:
             raise pytest.UsageError(self._session.environment.redact(str(error))) from None
-        except BaseException:  # pytest does not finish a session that did not start, even after Ctrl-C
+        except BaseException as error:  # pytest does not finish a session that did not start, even after Ctrl-C
+            interrupted = isinstance(error, KeyboardInterrupt)
+            code = pytest.ExitCode.INTERRUPTED if interrupted else pytest.ExitCode.INTERNAL_ERROR
+            self._last_line = last_line.no_verdict("stopped before its first measurement", code)
             self._session.abandon()
             raise
 
@@ -115,18 +119,19 @@ class Controller:
         try:
             self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - without a verdict on disk the gate is inconclusive, whatever failed
-            self._terminal.log(self._session.environment.redact(f"the evidence could not be completed: {error}"))
+            why = self._session.environment.redact(f"the evidence could not be completed: {error}")
             session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
+            self._last_line = last_line.no_verdict(why, session.exitstatus)
             return
         if exitstatus in _OWN_EXITS:
             session.exitstatus = EXIT_CODES[self._verdict.state]
-        self._exit_code = int(session.exitstatus)
+        self._last_line = last_line.of(self._verdict, session.exitstatus, short(self._session.folder / "report.html"))
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Write the verdict and the exit code as the last line of the output."""
-        if self._verdict is not None:
-            self._terminal.final_line(self._verdict, self._exit_code, self._session.folder)
+        if self._last_line is not None:
+            self._terminal.last_line(self._last_line)
 
     def pytest_terminal_summary(self) -> None:
         """Show the verdict and the path of its evidence."""

@@ -3,13 +3,12 @@
 The same hooks run in the controller without xdist and in every worker with it.
 """
 
-import json
-import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from gaia_checks import files
 from gaia_checks.errors import Inconclusive
 from gaia_checks.gate.run import plan
 from gaia_checks.gate.run.background import process_of
@@ -50,9 +49,7 @@ class Items:
         plan = {item.nodeid: criterion_of(item) for item in session.items}
         self._chosen = list(plan.values())
         if plan:
-            draft = self._channel / f"plan.{os.getpid()}"
-            draft.write_text(json.dumps(plan))
-            draft.rename(self._channel / PLAN)
+            files.replace_json(self._channel / PLAN, plan)
 
     @pytest.fixture
     def look(self, request: pytest.FixtureRequest) -> Look:

@@ -15,6 +15,7 @@ _NO_MEASUREMENT = {
     "showfixtures": "--fixtures",
     "show_fixtures_per_test": "--fixtures-per-test",
     "markers": "--markers",
+    "cacheshow": "--cache-show",
 }
 
 
@@ -39,7 +40,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             raise pytest.UsageError(
                 f"{flag} together with --env would exit with 0 without measuring; remove one of them"
             )
-    if config.option.env is None or not config.option.dry_run:
+    if config.option.env is None:
+        return None
+    for name in ("stepwise", "cacheprovider"):  # a gate repeats nothing of an earlier one, on a read-only checkout too
+        config.pluginmanager.unregister(name=name)
+    if not config.option.dry_run:
         return None
     from gaia_checks.gate.display import dry_run  # noqa: PLC0415 - the project's own tests need none of it
     from gaia_checks.gate.pytest_hooks import controller  # noqa: PLC0415 - the project's own tests need none of it

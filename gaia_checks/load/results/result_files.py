@@ -1,12 +1,11 @@
 """The files of a load: a timeline, histogram logs, and at the end a result."""
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import jsonl
+from gaia_checks import files, jsonl
 from gaia_checks.load.results.histogram import Log
 from gaia_checks.load.results.per_second import Second
 
@@ -65,7 +64,4 @@ class Recording:
         (self._folder / SO_FAR).unlink(missing_ok=True)
 
     def _write(self, name: Path, result: Mapping[str, Any]) -> None:
-        """Write a file atomically."""
-        draft = self._folder / f".{name}"
-        draft.write_text(json.dumps(result), encoding="utf-8")
-        draft.rename(self._folder / name)
+        files.replace_json(self._folder / name, result)

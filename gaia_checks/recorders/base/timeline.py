@@ -31,4 +31,4 @@ class Timeline:
         rounded = {name: round(value, 3) for name, value in numbers.items()}
         jsonl.append(self._path, {"t": round(t_s, 3), "of": self._of_s, "worst": worst, **rounded})
         if self._so_far:
-            files.replace(self._so_far, [measurement.to_json() for measurement in so_far])
+            files.replace_json(self._so_far, [measurement.to_json() for measurement in so_far])

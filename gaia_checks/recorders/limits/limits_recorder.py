@@ -113,7 +113,7 @@ def measured(
 
 
 def _answers(by_purpose: Mapping[str, Sequence[Exchange]], run_keys: Mapping[str, Key]) -> list[dict[str, Any]]:
-    """Return the input of `judge.limit_compliance`: times in whole microseconds, rounded so that each event lies within."""
+    """Return the input of `limit_compliance`: times in whole microseconds, rounded so that each event lies within."""
     start_s = min(one.sent_s for each in by_purpose.values() for one in each)
 
     def answer(one: Exchange) -> tuple[int, int | None, bool | None]:

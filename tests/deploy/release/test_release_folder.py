@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.deploy.release import release_folder
+from gaia_checks.environment import ROOT
 from gaia_checks.errors import ArtifactError
 from gaia_checks.files import sha256
+from tests.support import filesystems
 
 
 @pytest.fixture
@@ -179,3 +182,38 @@ def git(repository: Path, *words: str) -> str:
     """Run git and return its output."""
     done = subprocess.run(("git", *words), cwd=repository, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from gaia_checks.deploy.release import release_folder
+from gaia_checks.errors import NotWritable
+release_folder.ROOT = Path(sys.argv[1])
+try:
+    print(release_folder.from_worktree(Path(sys.argv[2])).name)
+except NotWritable as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_a_read_only_checkout_must_have_been_built(parts: tuple[Path, Path, Path], *, built: bool) -> None:
+    """An executable newer than its sources is used; an older one is refused, with what to do."""
+    releases, executable, migrations = parts
+    project, source = migrations.parent, migrations.parent / "source"
+    source.touch()
+    os.utime(source, (0, 0) if built else None)
+    os.utime(executable, None if built else (0, 0))
+    (project / "Makefile").write_text("build: build/gaia_server\nbuild/gaia_server: source\n\ttouch $@\n")
+    done = subprocess.run(
+        filesystems.among(
+            filesystems.read_only(project), command=(sys.executable, "-c", BUILD, str(project), str(releases))
+        ),
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    refused = (
+        f"{project / 'build'}: cannot be written, and its executable is missing or older than its sources; "
+        "run `make build` where the checkout can be written\n"
+    )
+    assert done.stdout == (f"{next(releases.iterdir()).name}\n" if built else refused)
