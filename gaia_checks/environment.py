@@ -98,7 +98,6 @@ class Environment:
     home: Path  # releases, state, sockets: GAIA_HOME
     log_dir: Path  # server logs and the ledger: GAIA_LOG_DIR
     reports: Path  # evidence: GAIA_REPORTS
-    stop_at: str | None  # GAIA_STOP_AT, for tests alone: who is killed at which point of a deployment
     values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
     remote: str | None = None  # the git repository whose deployment tags are followed
     alerts: str | None = None  # the name of the variable that holds the Apprise URLs
@@ -178,7 +177,6 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
         reports=Path(variables.get("GAIA_REPORTS") or ROOT / "reports").absolute(),
-        stop_at=variables.get("GAIA_STOP_AT"),
         values=_values(stem, defaults, variables),
         remote=_remote(where, table),
         alerts=(alerts := _alerts(where, table)),

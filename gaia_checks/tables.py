@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 _STYLES = {
-    "ok": "green", "running": "green", "ended": "green", "pass": "green", "there": "green",
+    "ok": "green", "running": "green", "finished": "green", "pass": "green", "there": "green",
     "wrong": "bold red", "failed": "bold red", "fail": "bold red", "crashed": "bold red",
     "unknown": "yellow", "inconclusive": "yellow", "interrupted": "yellow", "open": "yellow", "warning": "yellow",
     "refused": "yellow", "gone": "yellow", "stopped": "yellow",

@@ -176,7 +176,7 @@ def test_what_a_killed_watch_began_is_finished_by_the_next(stage: Stage, origin:
     origin.fake("1", behaviour=f"wait {go}")
     origin.tag("deploy/stage/phase-1")
     with watching(stage, origin) as watch:
-        eventually(lambda: ("phase-1", "begun") in events(stage, "deploy"), GATE_S)
+        eventually(lambda: ("phase-1", "started") in events(stage, "deploy"), GATE_S)
         kill(watch.process.pid)
         watch.process.wait()
     with watching(stage, origin) as again:
@@ -213,8 +213,8 @@ def test_requests_are_done_one_after_another_while_others_wait_their_turn(stage:
     assert events(stage, "watch") == [("phase-1", "failed"), ("phase-2", "deployed")]
     assert "the configuration is not to my liking" in ledger(stage, "watch")[0]["why"]
     assert events(stage, "gate") == []  # interrupted
-    begun = [(one["phase"], one["event"]) for one in ledger(stage, "deployment")]
-    assert begun == [("phase-1", "begun"), ("phase-1", "failed"), ("phase-2", "begun"), ("phase-2", "ended")]
+    found = [(one["phase"], one["event"]) for one in ledger(stage, "deployment")]
+    assert found == [("phase-1", "started"), ("phase-1", "failed"), ("phase-2", "started"), ("phase-2", "finished")]
     assert not gates(stage)
 
 

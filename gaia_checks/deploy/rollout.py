@@ -17,8 +17,9 @@ from gaia_checks.deploy.reporting import status as reporting_status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
+from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
 from gaia_checks.deploy.steps import downgrade_schema, recover, swap
-from gaia_checks.deploy.steps.deployment import Deployment, begin, end
+from gaia_checks.deploy.steps.deployment import Deployment, finish, new_id, start
 from gaia_checks.deploy.steps.preflight import validate, validate_release
 from gaia_checks.deploy.steps.prepare import prepare
 from gaia_checks.environment import Environment
@@ -36,6 +37,7 @@ def deploy(
     artifact: Path | None = None,
     migrations: Path | None = None,
     say: Say = lambda _: None,
+    on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None,
 ) -> Status:
     """Deploy a release and return the new status; a healthy server of the same release is left alone.
 
@@ -46,7 +48,8 @@ def deploy(
     with _locked(environment, f"deploy {phase}", say):
         validate(environment, artifact=artifact, migrations=migrations, worktree=phase == tag.WORKTREE)
         before = status(environment).release_dir
-        deployment = begin(environment, "deploy", phase, before)
+        deployment = Deployment(environment, new_id(), "deploy", phase, on_checkpoint)
+        start(deployment, before)
         with recover.all_or_nothing(deployment):
             with deployment.step(Checkpoint.VALIDATE), deployment.at(Checkpoint.ARTIFACT):
                 release = _release(environment, phase, artifact, migrations)
@@ -56,7 +59,7 @@ def deploy(
                 prepare(environment, release, before, deployment, say)
             if swap.already_serving(environment, release):
                 say(f"{environment.name}: {release.name} is already running at {environment.local_url}")
-                end(deployment, "ended", release)
+                finish(deployment, "finished", release)
                 return status(environment)
             _serve(environment, release, before, deployment, say)
         return status(environment)
@@ -69,6 +72,7 @@ def rollback(
     database: bool = False,
     confirm: Callable[[tuple[str, ...]], bool] = lambda _: False,
     say: Say = lambda _: None,
+    on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None,
 ) -> Status:
     """Roll back to the previous release, or to the last one of `phase`; return the new status.
 
@@ -81,7 +85,9 @@ def rollback(
         plan = downgrade_schema.plan(environment, release) if database else None
         if plan and plan.losses and not confirm(plan.losses):
             raise ConfigurationError(f"{environment.name}: not confirmed, nothing was changed")
-        deployment = begin(environment, "rollback", release_folder.describe(release).phase, before, database=database)
+        phase = release_folder.describe(release).phase
+        deployment = Deployment(environment, new_id(), "rollback", phase, on_checkpoint)
+        start(deployment, before, database=database)
         with recover.all_or_nothing(deployment):
             with deployment.step(Checkpoint.VALIDATE):
                 validate(environment, artifact=release / "gaia_server", migrations=None, worktree=False)
@@ -130,7 +136,7 @@ def _serve(
     with deployment.step(Checkpoint.RECORD), deployment.at(Checkpoint.LINK):
         links.point(paths.of(environment).releases, current=release, previous=before)
     ahead = runner.ahead_of(database_url(environment), release / "migrations")
-    end(deployment, "ended", release, outage_ms=round(outage_ms), ahead=ahead)
+    finish(deployment, "finished", release, outage_ms=round(outage_ms), ahead=ahead)
     outage = f", after an outage of {outage_ms:.0f} ms" if outage_ms else ""
     say(f"{environment.name}: {release.name} serves at {environment.local_url}{outage}")
     if ahead:

@@ -1,18 +1,23 @@
 """A test environment that kills deployments and rollbacks at any checkpoint, and checks the state after the repair.
 
-The harness runs in a process forked from a preloaded one, which is fast; the hook documented in
-`gaia_checks.deploy.state.deployment_journal` kills it.
+The harness runs in a process forked from a preloaded one, which is fast. Harness and supervisor call `Killer` at
+every checkpoint that they write; it reads from a file who is to be killed where.
 """
 
 import fcntl
+import json
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import httpx
 import psycopg
+import pytest
 
 from gaia_checks import environment as environments
 from gaia_checks import jsonl
@@ -35,6 +40,9 @@ PREPARE = {Checkpoint.LINT, Checkpoint.REHEARSE, Checkpoint.DUMP, Checkpoint.MIG
 
 MORE = "CREATE TABLE extras (id bigint PRIMARY KEY);\n"
 
+SUPERVISE = (sys.executable, "-m", "tests.deploy.killable_supervisor")
+"""The command that starts a supervisor which tests can kill at its own checkpoints."""
+
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload([__name__])
 
@@ -46,10 +54,12 @@ class KillStage:
     stage: Stage
     handover: bool
 
-    def run(self, kind: str, stop_at: str | None = None) -> int:
-        """Run a command in a separate process; return its exit code, negative for a signal."""
-        variables = {**self.stage.variables, **({"GAIA_STOP_AT": stop_at} if stop_at else {})}
-        process = _FORKING.Process(target=_command, args=(kind, self.stage, variables, self.handover))
+    def run(self, kind: str, kill: tuple[str, Checkpoint, Event] | None = None) -> int:
+        """Run a command in a separate process; return its exit code, negative for a signal.
+
+        With `kill`, "harness" or "supervisor" is killed at the checkpoint.
+        """
+        process = _FORKING.Process(target=_command, args=(kind, self.stage, kill, self.handover))
         process.start()
         process.join(60)
         assert process.exitcode is not None
@@ -124,6 +134,7 @@ def kill_stage(postgres: str, *, handover: bool) -> Iterator[KillStage]:
     """Make an environment in which version 1 serves; the table `others` belongs to another application."""
     flag = str(handover).lower()
     with (
+        pytest.MonkeyPatch.context() as patch,
         fresh(postgres) as database,
         make_stage(
             "external", server=f'[server]\nhandover = {flag}\npaths = ["/healthz"]\n', DATABASE_URL=database
@@ -139,6 +150,7 @@ def kill_stage(postgres: str, *, handover: bool) -> Iterator[KillStage]:
             if version == "2":
                 (folder / "002_more.sql").write_text(MORE)
                 (folder / "rollback" / "002_more.sql").write_text("DROP TABLE extras;\n")
+        patch.setattr(swap, "SUPERVISE", SUPERVISE)  # `repair` in this process may start one, too
         target = KillStage(stage, handover)
         assert [target.run(f"deploy {version}") for version in ("2", "1")] == [0, 0]
         yield target
@@ -147,7 +159,7 @@ def kill_stage(postgres: str, *, handover: bool) -> Iterator[KillStage]:
 def killed(target: KillStage, kind: str, start: str, point: Checkpoint, event: Event, victim: str) -> None:
     """Kill `victim` at a checkpoint of a command, repair, and assert a consistent state."""
     target.ensure_serving(start, pending=point in PREPARE)
-    code = target.run(kind, f"{victim}@{point}:{event}")
+    code = target.run(kind, (victim, point, event))
     assert target.reached(point, event)
     if victim == "harness":
         assert code == -signal.SIGKILL
@@ -155,14 +167,52 @@ def killed(target: KillStage, kind: str, start: str, point: Checkpoint, event: E
     target.assert_consistent()
 
 
-def _command(kind: str, stage: Stage, variables: dict[str, str], handover: bool) -> None:
-    environment = environments.load(str(stage.file), variables=variables)
+@dataclass(frozen=True)
+class Killer:
+    """Kills the harness or the supervisor at one checkpoint, once, whichever of the two writes it."""
+
+    here: paths.Places
+
+    @property
+    def _order(self) -> Path:
+        return self.here.state / "kill.json"
+
+    def plan(self, victim: str, checkpoint: Checkpoint, event: Event) -> None:
+        """Let this process, the harness, or the supervisor be killed at the checkpoint."""
+        harness = asdict(supervisor_state.mine()) if victim == "harness" else None
+        self._order.write_text(json.dumps({"harness": harness, "checkpoint": checkpoint, "event": event}))
+
+    def __call__(self, checkpoint: Checkpoint, event: Event) -> None:
+        """Kill if it is planned here, and return when the process has exited."""
+        try:
+            order = json.loads(self._order.read_text())
+        except FileNotFoundError:
+            return
+        if (order["checkpoint"], order["event"]) != (checkpoint, event):
+            return
+        self._order.unlink()
+        state = supervisor_state.read(self.here.record)
+        supervisor = state.supervisor if state else None
+        victim = supervisor_state.Running(**order["harness"]) if order["harness"] else supervisor
+        if victim and victim.alive:
+            os.kill(victim.pid, signal.SIGKILL)
+            processes.wait_for_exit(victim.pid, victim.birth)
+
+
+def _command(kind: str, stage: Stage, kill: tuple[str, Checkpoint, Event] | None, handover: bool) -> None:
+    environment = environments.load(str(stage.file), variables=stage.variables)
+    swap.SUPERVISE = SUPERVISE
+    killer = Killer(paths.of(environment))
+    if kill:
+        killer.plan(*kill)
     word, _, version = kind.partition(" ")
     if word == "deploy":
         executable = foreign_server.build(stage.folder, version, *_flags(handover))
-        rollout.deploy(environment, artifact=executable, migrations=stage.folder / f"migrations-{version}")
+        migrations = stage.folder / f"migrations-{version}"
+        rollout.deploy(environment, artifact=executable, migrations=migrations, on_checkpoint=killer)
     else:
-        rollout.rollback(environment, database=version == "database", confirm=lambda _: True)
+        downgrade = version == "database"
+        rollout.rollback(environment, database=downgrade, confirm=lambda _: True, on_checkpoint=killer)
 
 
 def _flags(handover: bool) -> tuple[str, ...]:

@@ -2,19 +2,22 @@
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.postgres.embedded import Cluster
-from gaia_checks.deploy.state import paths, processes
+from gaia_checks.deploy.state import paths, processes, supervisor_state
+from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.supervisor.server_process import MARK
 from gaia_checks.errors import ArtifactError, GaiaError, MigrationError, NotReady, NotWritable, VerifyError
 from tests.deploy import foreign_server
@@ -67,10 +70,10 @@ def old(cluster: Cluster) -> Iterator[Stage]:
         yield stage
 
 
-def deploy(stage: Stage, version: str, *flags: str, migrations: Path | None = None) -> None:
+def deploy(stage: Stage, version: str, *flags: str, migrations: Path | None = None, **options: Any) -> None:
     """Deploy a version of the foreign server."""
     executable = foreign_server.build(stage.folder, version, HANDOVER, *flags)
-    rollout.deploy(stage.environment, artifact=executable, migrations=migrations or stage.migrations)
+    rollout.deploy(stage.environment, artifact=executable, migrations=migrations or stage.migrations, **options)
 
 
 def with_migration(stage: Stage, name: str, text: str) -> Path:
@@ -195,21 +198,27 @@ def test_too_little_disk_space_is_reported_beforehand(old: Stage) -> None:
 
 @pytest.mark.parametrize(
     "point",
-    ["validate:begun", "prepare.database:begun", "prepare.rehearse:begun", "prepare.migrate:begun",
-     "deploy.candidate_verify:begun", "deploy.check:begun", "verify:begun"],
+    [Checkpoint.VALIDATE, Checkpoint.DATABASE, Checkpoint.REHEARSE, Checkpoint.MIGRATE,
+     Checkpoint.CANDIDATE_VERIFY, Checkpoint.CHECK, Checkpoint.VERIFY],
 )  # fmt: skip
-def test_a_database_outage_in_any_step(old: Stage, cluster: Cluster, point: str) -> None:
+def test_a_database_outage_in_any_step(old: Stage, cluster: Cluster, point: Checkpoint) -> None:
     """After a kill of PostgreSQL in any step the old server serves, even without its database."""
-    name = f"002_{point.translate({ord(c): '_' for c in ':.'})}"
+    name = f"002_{point.replace('.', '_')}"
     folder = with_migration(old, name, f"CREATE TABLE t{name} (id bigint);\n")
     pid = int((cluster.folder / "data" / "postmaster.pid").read_text().split()[0])
-    old.variables["GAIA_STOP_AT"] = f"{pid}@{point}"
+    running = supervisor_state.of(pid)
+    assert running is not None
+
+    def stop_postgres(checkpoint: Checkpoint, event: Event) -> None:
+        if (checkpoint, event) == (point, Event.STARTED) and running.alive:
+            os.kill(pid, signal.SIGKILL)
+            processes.wait_for_exit(pid, running.birth)
+
     try:
         with pytest.raises(GaiaError) as caught:
-            deploy(old, "2", migrations=folder)
+            deploy(old, "2", migrations=folder, on_checkpoint=stop_postgres)
         assert_old_serves(old, caught.value)
     finally:
-        del old.variables["GAIA_STOP_AT"]
         cluster.start()
     rollout.repair(old.environment)
     assert_old_serves(old)

@@ -84,7 +84,7 @@ def test_a_deployed_release_serves_and_status_names_it(embedded_stage: Stage) ->
     assert status.database_url is not None
     with psycopg.connect(status.database_url) as connection:
         assert connection.execute("SELECT version FROM schema_migrations").fetchall() == [("001_items",)]
-    assert ledger(embedded_stage)[-1] == ("deployment", "ended")
+    assert ledger(embedded_stage)[-1] == ("deployment", "finished")
 
 
 @pytest.mark.parametrize("dsn", ["postgres//u:canary-77c@h/db", "postgresql://u:pa/canary-77c@h:5432/db"])
@@ -472,7 +472,7 @@ def test_a_killed_deployment_is_undone_by_the_next(stage: Stage) -> None:
     command = (sys.executable, "-c", DEPLOY, str(stage.file), str(deaf), str(stage.migrations))
     with subprocess.Popen(command, env={**os.environ, **stage.variables}) as deploying:
         try:
-            eventually(lambda: ("deploy", "begun") in ledger(stage)[-1:])
+            eventually(lambda: ("deploy", "started") in ledger(stage)[-1:])
             eventually(lambda: len([p for p in stage.processes() if "gaia_server" in " ".join(p.cmdline())]) == 2)
             with pytest.raises(Busy, match=rf"busy: deploy worktree by .* \(pid {deploying.pid}\) since .*, gaia \d"):
                 stage.deploy("3")

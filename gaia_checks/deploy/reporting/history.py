@@ -42,7 +42,7 @@ def _entry(group: list[Record]) -> Entry:
         at=first["at"],
         what=first.get("kind") or first["step"],
         phase=first["phase"],
-        outcome="open" if outcome == "begun" else outcome,
+        outcome="open" if outcome == "started" else outcome,
         took_s=_seconds(first["at"], own[-1]["at"]) if len(own) > 1 else None,
         by=first.get("name") or first.get("by"),
         commit=next((record["commit"] for record in group if record.get("commit")), None),

@@ -41,8 +41,8 @@ class Checkpoint(StrEnum):
 class Event(StrEnum):
     """Whether a checkpoint is started or finished."""
 
-    BEGUN = "begun"
-    ENDED = "ended"
+    STARTED = "started"
+    FINISHED = "finished"
 
 
 _FINISHED_ONLY = frozenset({Checkpoint.CANDIDATE_SPAWNED, Checkpoint.SPAWNED, Checkpoint.NOTED, Checkpoint.OLD_ENDED})
@@ -77,7 +77,7 @@ def _started_and_finished(*checkpoints: Checkpoint) -> tuple[tuple[Checkpoint, E
         (each, event)
         for each in checkpoints
         for event in Event
-        if not (each in _FINISHED_ONLY and event == Event.BEGUN)
+        if not (each in _FINISHED_ONLY and event == Event.STARTED)
     )
 
 

@@ -3,25 +3,21 @@
 `<state>/journal.jsonl` exists while a deployment is open; closing the deployment renames it to
 `<state>/journals/<deployment>.jsonl`. A command that holds the environment's lock and finds it
 knows that an earlier command was killed.
-
-For tests only: the first line may carry `stop_at` (the variable GAIA_STOP_AT), e.g. `harness@deploy.start:begun`
-or `supervisor@deploy.start:begun` or, with a pid (PostgreSQL's), `4711@verify:begun`. The first process
-that writes this checkpoint then kills the named process. Nothing else differs from production.
 """
 
-import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gaia_checks import jsonl
-from gaia_checks.deploy.state import processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.paths import Places
 from gaia_checks.errors import DeployError
+
+OnCheckpoint = Callable[[Checkpoint, Event], None]
+"""Called by the process that has written a checkpoint; tests use it to kill processes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +40,24 @@ class DeploymentJournal:
     """The open deployment journal below `paths`."""
 
     paths: Places
+    on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None
 
     def open(self, **facts: str | bool | None) -> None:
-        """Start the journal with deployment, kind, phase, before, current, previous, database, stop_at."""
+        """Start the journal with deployment, kind, phase, before, current, previous, database."""
         self.paths.journals.mkdir(exist_ok=True)
-        self._write(event="opened", harness=asdict(supervisor_state.mine()), **facts)
+        self._write(event="opened", **facts)
 
     @contextmanager
     def at(self, checkpoint: Checkpoint) -> Iterator[None]:
         """Journal the checkpoint's start, run the block, journal its end; an exception leaves it open."""
-        self.reach(checkpoint, Event.BEGUN)
+        self.reach(checkpoint, Event.STARTED)
         yield
-        self.reach(checkpoint, Event.ENDED)
+        self.reach(checkpoint, Event.FINISHED)
 
     def reach(self, checkpoint: Checkpoint, event: Event) -> None:
         """Append one line; it is on disk when this returns."""
         self._write(point=checkpoint, event=event)
-        self._kill_for_test(checkpoint, event)
+        self.on_checkpoint(checkpoint, event)
 
     def decide(self, release: Path) -> None:
         """Journal the release to serve."""
@@ -98,20 +95,6 @@ class DeploymentJournal:
             jsonl.append(self.paths.journal, {"at": jsonl.now(), **line}, durable=True)
         except OSError as error:
             raise DeployError(f"{self.paths.journal}: {error.strerror or error}; free some disk space") from error
-
-    def _kill_for_test(self, checkpoint: Checkpoint, event: Event) -> None:
-        first, *lines = jsonl.read(self.paths.journal)
-        victim, _, wanted = (first.get("stop_at") or "").partition("@")
-        count = sum((line.get("point"), line["event"]) == (checkpoint, event) for line in lines)
-        if wanted != f"{checkpoint}:{event}" or count > 1:
-            return
-        state = supervisor_state.read(self.paths.record)
-        supervisor = state.supervisor if state else None
-        named = {"harness": supervisor_state.Running(**first["harness"]), "supervisor": supervisor}
-        found = supervisor_state.of(int(victim)) if victim.isdecimal() else named[victim]
-        if found and found.alive:
-            os.kill(found.pid, signal.SIGKILL)
-            processes.wait_for_exit(found.pid, found.birth)
 
 
 def _path(text: str | None) -> Path | None:

@@ -1,8 +1,8 @@
 """The append-only ledger of deployments (`deployments.log`): the start, end and outcome of every step.
 
 One line per event: at, environment, deployment, phase, kind, step, event, by, and facts. The step `deployment`
-is the whole deployment: `begun`, then `ended` or `failed` by its own command, or `finished` or `undone` by the next
-command after a kill. Its closing line names the release that then serves under `serves` (null: none).
+is the whole deployment: `started`, then `finished` or `failed` by its own command, or `recovered` or `undone` by the
+next command after a kill. Its closing line names the release that then serves under `serves` (null: none).
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def append(
 def closed(environment: Environment, deployment: str) -> bool:
     """Whether the ledger records the outcome of the deployment."""
     return any(
-        line["deployment"] == deployment and line["step"] == WHOLE and line["event"] != "begun"
+        line["deployment"] == deployment and line["step"] == WHOLE and line["event"] != "started"
         for line in _records(environment)
     )
 

@@ -11,8 +11,13 @@ from typing import Any
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
-from gaia_checks.deploy.state.deployment_journal import DeploymentJournal
+from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, OnCheckpoint
 from gaia_checks.environment import Environment
+
+
+def new_id() -> str:
+    """Return a unique id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +28,24 @@ class Deployment:
     id: str
     kind: str  # "deploy" or "rollback"
     phase: str
+    on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None
 
     @property
     def journal(self) -> DeploymentJournal:
         """The deployment's journal."""
-        return DeploymentJournal(paths.of(self.environment))
+        return DeploymentJournal(paths.of(self.environment), self.on_checkpoint)
 
     @contextmanager
     def step(self, point: Checkpoint) -> Iterator[None]:
         """Record in the ledger that a step started, and that it finished or why it failed."""
-        self.record(point, "begun")
+        self.record(point, "started")
         try:
             with self.journal.at(point):
                 yield
         except BaseException as error:
             self.record(point, "failed", why=str(error) or type(error).__name__)
             raise
-        self.record(point, "ended")
+        self.record(point, "finished")
 
     def at(self, point: Checkpoint) -> AbstractContextManager[None]:
         """Write the start and the end of a checkpoint within a step to the journal."""
@@ -56,26 +62,22 @@ class Deployment:
         ledger.append(self.environment, self.id, self.kind, self.phase, step, event, **facts)
 
 
-def begin(
-    environment: Environment, kind: str, phase: str, before: Path | None, *, database: bool = False
-) -> Deployment:
-    """Start a deployment: open its journal and record it in the ledger; `before` is the release that serves now."""
-    deployment = Deployment(environment, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(3)}", kind, phase)
+def start(deployment: Deployment, before: Path | None, *, database: bool = False) -> None:
+    """Open the deployment's journal and record its start in the ledger; `before` is the release that serves now."""
+    environment = deployment.environment
     linked = {name: links.target(paths.of(environment).releases, name) for name in ("current", "previous")}
     deployment.journal.open(
         deployment=deployment.id,
-        kind=kind,
-        phase=phase,
+        kind=deployment.kind,
+        phase=deployment.phase,
         before=str(before) if before else None,
         **{name: str(to) if to else None for name, to in linked.items()},
         database=database,
-        **({"stop_at": environment.stop_at} if environment.stop_at else {}),
     )
-    deployment.record(ledger.WHOLE, "begun")
-    return deployment
+    deployment.record(ledger.WHOLE, "started")
 
 
-def end(deployment: Deployment, event: str, serves: Path | None, **facts: Any) -> None:
+def finish(deployment: Deployment, event: str, serves: Path | None, **facts: Any) -> None:
     """Record the outcome in the ledger, unless it is there already, and close the journal."""
     if not ledger.closed(deployment.environment, deployment.id):
         deployment.record(ledger.WHOLE, event, serves=serves.name if serves else None, **facts)

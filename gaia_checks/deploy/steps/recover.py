@@ -12,7 +12,7 @@ from gaia_checks.deploy.state import ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, Opened
 from gaia_checks.deploy.steps import downgrade_schema, swap
-from gaia_checks.deploy.steps.deployment import Deployment, end
+from gaia_checks.deploy.steps.deployment import Deployment, finish
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError, GaiaError
 
@@ -37,7 +37,7 @@ def all_or_nothing(deployment: Deployment) -> Iterator[None]:
                 f"run: gaia status {deployment.environment.name} --repair"
             ) from error
         serves = opened.release if _only_forward(opened) else opened.before
-        end(deployment, "failed", serves, why=why)
+        finish(deployment, "failed", serves, why=why)
         if isinstance(error, GaiaError):
             raise type(error)(f"{error}; {_name(serves)} serves") from error
         if isinstance(error, OSError):  # a full disk, above all
@@ -57,12 +57,12 @@ def settle(environment: Environment, say: Say) -> None:
         return
     if finished := _finish(environment, opened, say):
         say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now finished: {finished.name} serves")
-        end(deployment, "finished", finished)
+        finish(deployment, "recovered", finished)
         return
     _undo(environment, opened)
     serves = opened.release if _only_forward(opened) else opened.before
     say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now undone: {_name(serves)} serves")
-    end(deployment, "undone", serves)
+    finish(deployment, "undone", serves)
 
 
 def repair(environment: Environment, say: Say) -> None:
@@ -84,12 +84,12 @@ def abandon(environment: Environment) -> None:
     if opened:
         with contextlib.suppress(GaiaError):  # as in _undo
             _tidy(environment, opened)
-        end(Deployment(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
+        finish(Deployment(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
 
 
 def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
     """If the new release took over and verifies, complete the deployment and return the release; else None."""
-    taken_over = {(Checkpoint.TAKE_OVER, Event.BEGUN)} & opened.reached
+    taken_over = {(Checkpoint.TAKE_OVER, Event.STARTED)} & opened.reached
     release = opened.release
     if not taken_over or release is None:
         return None
@@ -117,7 +117,7 @@ def _downgrade_schema(environment: Environment, release: Path, say: Say) -> None
 
 def _only_forward(opened: Opened) -> bool:
     """Whether the schema downgrade has started: only the new release may fit the schema now."""
-    return (Checkpoint.UNDO_SCHEMA, Event.BEGUN) in opened.reached
+    return (Checkpoint.UNDO_SCHEMA, Event.STARTED) in opened.reached
 
 
 def _undo(environment: Environment, opened: Opened) -> None:
@@ -125,11 +125,11 @@ def _undo(environment: Environment, opened: Opened) -> None:
     if _only_forward(opened) and opened.release:
         swap.bring_back(environment, opened.release, restart=False)
     elif opened.before is None:
-        taken_over = (Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached
+        taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
         if taken_over or status.status(environment).process is None:  # a server whose release was removed keeps running
             swap.end(environment)
     else:
-        swap.bring_back(environment, opened.before, restart=(Checkpoint.TAKE_OVER, Event.BEGUN) in opened.reached)
+        swap.bring_back(environment, opened.before, restart=(Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached)
     _relink(environment, opened)
     with contextlib.suppress(GaiaError):  # the next scratch database drops one that cannot be dropped now
         _tidy(environment, opened)
@@ -140,7 +140,7 @@ def _relink(environment: Environment, opened: Opened) -> None:
     releases = paths.of(environment).releases
     if _only_forward(opened) and opened.release:
         links.point(releases, current=opened.release, previous=opened.before)
-    elif (Checkpoint.LINK, Event.BEGUN) in opened.reached:
+    elif (Checkpoint.LINK, Event.STARTED) in opened.reached:
         links.restore(releases, current=opened.current, previous=opened.previous)
 
 
@@ -149,7 +149,7 @@ def _tidy(environment: Environment, opened: Opened) -> None:
     release_folder.sweep(here.releases)
     for partial in here.dumps.glob("*.new"):
         partial.unlink(missing_ok=True)
-    if (Checkpoint.REHEARSE, Event.BEGUN) in opened.reached:
+    if (Checkpoint.REHEARSE, Event.STARTED) in opened.reached:
         scratch.drop(environment)
 
 

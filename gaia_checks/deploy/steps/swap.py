@@ -27,6 +27,9 @@ from gaia_checks.environment import ROOT, Environment, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Names, Process, Target
 
+SUPERVISE: tuple[str, ...] = (sys.executable, "-m", "gaia_checks.cli", "supervise")
+"""The command that starts a supervisor, without the environment file."""
+
 _TIMEOUT_S = 60.0
 _POLL_S = 0.05
 
@@ -214,7 +217,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
 def _start_supervisor(environment: Environment) -> None:
     """Run `gaia supervise`, which daemonizes itself. Its variables include no secret."""
     done = subprocess.run(
-        (sys.executable, "-m", "gaia_checks.cli", "supervise", str(environment.path)),
+        (*SUPERVISE, str(environment.path)),
         cwd=ROOT,
         env={**surroundings(), "GAIA_HOME": str(environment.home), "GAIA_LOG_DIR": str(environment.log_dir)},
         stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from gaia_checks import errors
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
 from gaia_checks.deploy.supervisor import backoff
 from gaia_checks.deploy.supervisor.control import encode
 from gaia_checks.deploy.supervisor.supervisor import Supervisor, say
@@ -27,7 +27,7 @@ from gaia_checks.errors import Busy, DeployError, GaiaError
 _POLL_S = 1.0
 
 
-def supervise(environment: Environment) -> None:
+def supervise(environment: Environment, on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None) -> None:
     """Daemonize and supervise; return in the foreground when the daemon accepts commands.
 
     Raises the error that prevented its start.
@@ -43,7 +43,7 @@ def supervise(environment: Environment) -> None:
     code = 1
     try:
         _detach(here.supervisor_log)
-        _run(environment, here, lambda: _announce(write_end, {}))
+        _run(environment, Supervisor(here, on_checkpoint), lambda: _announce(write_end, {}))
         code = 0
     except GaiaError as error:
         say(f"failed: {error}")
@@ -82,16 +82,15 @@ def _detach(log: Path) -> None:
     os.close(nothing)
 
 
-def _run(environment: Environment, here: Places, ready: Callable[[], None]) -> None:
+def _run(environment: Environment, supervisor: Supervisor, ready: Callable[[], None]) -> None:
     """Take the lock, run the embedded PostgreSQL, and serve commands until `stop`."""
-    with here.supervise_lock.open("w") as lock:
+    with paths.of(environment).supervise_lock.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(
                 f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}"
             ) from None
-        supervisor = Supervisor(here)
         cluster = embedded.of(environment)
         try:
             if cluster:

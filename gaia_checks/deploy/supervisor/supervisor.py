@@ -21,7 +21,7 @@ from typing import Any
 from gaia_checks import errors
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
-from gaia_checks.deploy.state.deployment_journal import DeploymentJournal
+from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, OnCheckpoint
 from gaia_checks.deploy.state.paths import Places
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor import adopt, backoff, log_rotation, spawn
@@ -38,9 +38,10 @@ _REQUEST_BYTES = 1_000_000
 class Supervisor:
     """The servers of one environment."""
 
-    def __init__(self, here: Places) -> None:
+    def __init__(self, here: Places, on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None) -> None:
         """Start without servers; `serve` adopts the server of an earlier supervisor."""
         self._here = here
+        self._journal = DeploymentJournal(here, on_checkpoint)
         self._children: list[Child] = []
         self._active: Server | None = None
         self._started: Child | None = None  # but not committed
@@ -356,7 +357,7 @@ class Supervisor:
     def _reach_checkpoint(self, point: Checkpoint) -> None:
         """Write a checkpoint of the supervisor to the open deployment's journal."""
         if self._here.journal.exists():
-            DeploymentJournal(self._here).reach(point, Event.ENDED)
+            self._journal.reach(point, Event.FINISHED)
 
     async def _maintain_files(self) -> None:
         """Retry a state write that a full disk prevented, and rotate the server's log."""

@@ -21,20 +21,20 @@ def line(second: int, step: str, event: str, **facts: str) -> dict[str, str]:
 def test_the_records_of_a_deployment_are_one_entry() -> None:
     """The entry spans the first to the last record and takes the commit from one of the steps."""
     records = [
-        line(0, "deployment", "begun", deployment="d1", kind="deploy"),
+        line(0, "deployment", "started", deployment="d1", kind="deploy"),
         line(1, "artifact", "made", deployment="d1", commit="c" * 40),
-        line(1, "deploy", "ended", deployment="d1"),
-        line(2, "deployment", "ended", deployment="d1"),
+        line(1, "deploy", "finished", deployment="d1"),
+        line(2, "deployment", "finished", deployment="d1"),
     ]
     at = "2026-02-26T10:00:00.250Z"
-    assert history.entries(records, "qa") == [Entry(at, "deploy", "phase-1", "ended", 2.0, BY, "c" * 40, None)]
+    assert history.entries(records, "qa") == [Entry(at, "deploy", "phase-1", "finished", 2.0, BY, "c" * 40, None)]
     assert history.entries(records, "dev") == []
 
 
 def test_a_failed_deployment_names_step_and_cause() -> None:
     """The entry gives the cause once, with the failed step."""
     records = [
-        line(0, "deployment", "begun", deployment="d1"),
+        line(0, "deployment", "started", deployment="d1"),
         line(1, "prepare", "failed", deployment="d1", why="the disk is full"),
         line(1, "deployment", "failed", deployment="d1", why="the disk is full"),
     ]
@@ -45,9 +45,9 @@ def test_a_failed_deployment_names_step_and_cause() -> None:
 def test_an_unfinished_deployment_is_open_or_interrupted() -> None:
     """The next deployment records a killed one as interrupted; one without a closing record is open."""
     records = [
-        line(0, "deployment", "begun", deployment="d1"),
+        line(0, "deployment", "started", deployment="d1"),
         line(3, "deployment", "interrupted", deployment="d1"),
-        line(3, "deployment", "begun", deployment="d2"),
+        line(3, "deployment", "started", deployment="d2"),
     ]
     assert [(one.outcome, one.took_s) for one in history.entries(records, "qa")] == [
         ("interrupted", 3.0),
@@ -80,12 +80,12 @@ def test_the_history_command_shows_deployments_and_gates(stage: Stage) -> None:
         paths.of(stage.environment).ledger, "stage", "worktree", "gate", "fail", evidence="/reports/1"
     )
     [deployed, gated] = json.loads(stage.gaia("history", str(stage.file), "--json").stdout)
-    assert (deployed["phase"], deployed["outcome"]) == ("worktree", "ended")
+    assert (deployed["phase"], deployed["outcome"]) == ("worktree", "finished")
     assert deployed["took_s"] > 0
     assert (gated["what"], gated["outcome"], gated["why"]) == ("gate", "fail", "/reports/1")
     head, first, second = stage.gaia("history", str(stage.file)).stdout.splitlines()
     assert head.split() == ["at", "what", "phase", "outcome", "seconds", "by", "commit", "why"]
-    assert first.split()[2:4] == ["worktree", "ended"]
+    assert first.split()[2:4] == ["worktree", "finished"]
     assert second.split()[-1] == "/reports/1"
 
 

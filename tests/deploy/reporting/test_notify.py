@@ -146,7 +146,8 @@ def test_the_failed_step_of_a_rollback_is_notified(tmp_path: Path, inbox: Inbox)
 
 def fail_rollback(there: Environment) -> None:
     """Start a rollback whose server does not become ready."""
-    rollback = deployment.begin(there, "rollback", "phase-1", None)
+    rollback = deployment.Deployment(there, deployment.new_id(), "rollback", "phase-1")
+    deployment.start(rollback, None)
     with rollback.step(Checkpoint.DEPLOY):
         raise NotReady("no")
 

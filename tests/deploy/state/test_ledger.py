@@ -12,7 +12,8 @@ from gaia_checks.deploy.steps import deployment
 
 def fail_in_second_step(here: environment.Environment) -> None:
     """Run a deployment that fails in its second step."""
-    failing = deployment.begin(here, "deploy", "phase-1", None)
+    failing = deployment.Deployment(here, deployment.new_id(), "deploy", "phase-1")
+    deployment.start(failing, None)
     with failing.step(Checkpoint.PREPARE):
         pass
     with failing.step(Checkpoint.DEPLOY):
@@ -27,8 +28,8 @@ def test_the_ledger_records_a_failure_without_secrets(tmp_path: Path) -> None:
         fail_in_second_step(here)
     lines = list(jsonl.read(paths.of(here).ledger))
     assert [(line["step"], line["event"]) for line in lines] == [
-        ("deployment", "begun"), ("prepare", "begun"), ("prepare", "ended"),
-        ("deploy", "begun"), ("deploy", "failed"),
+        ("deployment", "started"), ("prepare", "started"), ("prepare", "finished"),
+        ("deploy", "started"), ("deploy", "failed"),
     ]  # fmt: skip
     assert lines[4]["why"] == "token *** was refused"
     assert {line["phase"] for line in lines} == {"phase-1"}

@@ -1,0 +1,12 @@
+"""`gaia supervise`, with a kill at the checkpoint that `killing.Killer` has planned."""
+
+import sys
+
+from gaia_checks import environment as environments
+from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.supervisor.daemon import supervise
+from tests.deploy.killing import Killer
+
+if __name__ == "__main__":
+    loaded = environments.load(sys.argv[1])
+    supervise(loaded, Killer(paths.of(loaded)))
