@@ -17,7 +17,7 @@ from gaia_checks.errors import ConfigurationError, GaiaError, refused
 
 app = typer.Typer(
     name="gaia",
-    help="Deploy gaia_server, and see what runs. The gate is: pytest --env=ENV",
+    help="Deploy gaia_server and show what runs. The gate is: pytest --env=ENV",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, or the path of an environment file")]
 
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
 
 
@@ -36,7 +36,7 @@ def deploy(
         str | None, typer.Argument(help="deploy the tag deploy/ENV/PHASE; without it the working tree")
     ] = None,
 ) -> None:
-    """Bring a release up: all of it, or the old one stays."""
+    """Deploy a release completely, or keep the previous one."""
     from gaia_checks.deploy import rollout
     from gaia_checks.deploy.git import tag
     from gaia_checks.deploy.reporting import notify
@@ -46,32 +46,34 @@ def deploy(
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
     with notify.told(where, wanted):
-        rollout.deploy(where, phase=wanted, say=_saying(where))
+        rollout.deploy(where, phase=wanted, say=_to_stdout(where))
 
 
 @app.command()
 def rollback(
     env: Name,
-    to: Annotated[str | None, typer.Option(metavar="PHASE", help="not the previous release, but this one")] = None,
-    database: Annotated[bool, typer.Option("--database", help="take the schema back, too")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="lose what --database would lose, without a question")] = False,
+    to: Annotated[
+        str | None, typer.Option(metavar="PHASE", help="roll back to this release instead of the previous one")
+    ] = None,
+    database: Annotated[bool, typer.Option("--database", help="downgrade the schema as well")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before losing data")] = False,
 ) -> None:
-    """Let the previous release serve again; the schema stays unless --database is given."""
+    """Roll back to the previous release; the schema stays unless --database is given."""
     from gaia_checks.deploy import rollout
     from gaia_checks.deploy.reporting import notify
 
     def confirm(losses: tuple[str, ...]) -> bool:
-        print("this would be lost:", *losses, sep="\n  ")
-        return yes or (sys.stdin.isatty() and typer.confirm("go on?"))
+        print("this data would be lost:", *losses, sep="\n  ")
+        return yes or (sys.stdin.isatty() and typer.confirm("continue?"))
 
     where = environments.load(env)
     with notify.told(where, to or "the previous release", done="is back"):
-        rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_saying(where))
+        rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_to_stdout(where))
 
 
 @app.command()
 def stop(env: Name) -> None:
-    """End the server, its supervisor and an embedded PostgreSQL."""
+    """Stop the server, its supervisor and an embedded PostgreSQL."""
     from gaia_checks.deploy import rollout
 
     where = environments.load(env)
@@ -83,43 +85,50 @@ def stop(env: Name) -> None:
 def status(
     env: Name,
     as_json: Json = False,
-    repair: Annotated[bool, typer.Option("--repair", help="first finish or undo what a killed command left")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="first finish or undo a deployment whose command was killed")
+    ] = False,
 ) -> None:
-    """Show what runs."""
-    from gaia_checks import tables
-    from gaia_checks.deploy import rollout
+    """Show the running release."""
+    from gaia_checks.deploy.reporting import status as reporting
 
     where = environments.load(env)
-    found = (rollout.repair(where, _to_stderr(where)) if repair else rollout.status(where)).to_json()
+    if repair:
+        from gaia_checks.deploy import rollout
+
+        rollout.repair(where, _to_stderr(where))
+    found = reporting.status(where).to_json()
     if as_json:
         print(json.dumps(found, indent=2))
         return
+    from gaia_checks import tables
+
     tables.show_status(found)
 
 
 @app.command()
 def history(env: Name, as_json: Json = False) -> None:
-    """Show what was deployed, gated, signed off and promoted, oldest first."""
+    """Show deployments, gates, sign-offs and promotions, oldest first."""
     from gaia_checks import jsonl, tables
     from gaia_checks.deploy.reporting import history as ledgers
     from gaia_checks.deploy.state import paths
 
     where = environments.load(env)
-    told = ledgers.entries(jsonl.read(paths.of(where).ledger), where.name)
+    entries = ledgers.entries(jsonl.read(paths.of(where).ledger), where.name)
     if as_json:
-        print(json.dumps([asdict(entry) for entry in told], indent=2))
+        print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
     head = ("at", "what", "phase", "outcome", "seconds", "by", "commit", "why")
-    short = (replace(entry, commit=entry.commit and entry.commit[:12]) for entry in told)
+    short = (replace(entry, commit=entry.commit and entry.commit[:12]) for entry in entries)
     tables.show(head, [tuple(asdict(entry).values()) for entry in short])
 
 
 @app.command()
 def logs(
     env: Name,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="go on as it grows, until Ctrl-C")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="continue as it grows, until Ctrl-C")] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, max=sys.maxsize, help="how many of the last lines")
+        int, typer.Option("--lines", "-n", min=0, max=sys.maxsize, help="number of lines, from the end")
     ] = 100,
     as_json: Json = False,
 ) -> None:
@@ -140,7 +149,7 @@ def logs(
 
 @app.command()
 def doctor(env: Name, as_json: Json = False) -> None:
-    """Look for what usually goes wrong, and say what mends it."""
+    """Check for common problems and name the command that fixes each."""
     from gaia_checks import tables
     from gaia_checks.deploy.reporting import doctor as examination
 
@@ -148,13 +157,13 @@ def doctor(env: Name, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        tables.show(("check", "state", "finding", "mend"), [tuple(asdict(finding).values()) for finding in findings])
+        tables.show(("check", "state", "finding", "fix"), [tuple(asdict(finding).values()) for finding in findings])
     raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
 
 
 @app.command()
-def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="how many of the newest releases")] = 5) -> None:
-    """Remove old releases; never the current or the previous one."""
+def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="number of newest releases to keep")] = 5) -> None:
+    """Remove old releases, but never the current or the previous one."""
     from gaia_checks.deploy import prune as pruning
 
     where = environments.load(env)
@@ -165,7 +174,7 @@ def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="how many of 
 def migrate(
     env: Name,
     action: Annotated[str, typer.Argument(metavar="up|down|status|verify")],
-    count: Annotated[int, typer.Option(min=1, help="how many to undo")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="number of migrations to undo")] = 1,
 ) -> None:
     """Apply or undo the working tree's migrations, or compare them with the database."""
     from gaia_checks.deploy import migrate as deploy_migrate
@@ -173,9 +182,9 @@ def migrate(
     where = environments.load(env)
     match action:
         case "up":
-            print(f"applied: {', '.join(deploy_migrate.up(where, _saying(where))) or 'nothing was pending'}")
+            print(f"applied: {', '.join(deploy_migrate.up(where, _to_stdout(where))) or 'nothing was pending'}")
         case "down":
-            print(f"undone: {', '.join(deploy_migrate.down(where, count, _saying(where))) or 'nothing was applied'}")
+            print(f"undone: {', '.join(deploy_migrate.down(where, count, _to_stdout(where))) or 'nothing was applied'}")
         case "status":
             for version, applied in deploy_migrate.status(where):
                 print(f"{'applied' if applied else 'pending'}  {version}")
@@ -211,11 +220,11 @@ def sign_off(
 
 @app.command()
 def promote(
-    phase: Annotated[str, typer.Argument(help="what was deployed and gated")],
+    phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
     to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
     remote: Remote = None,
 ) -> None:
-    """Cut the next stage's tag, if a gate's evidence and a sign-off allow it."""
+    """Create the next stage's tag if a gate's evidence and a sign-off allow it."""
     from gaia_checks import promote as promotion
 
     print(promotion.promote(phase, to, remote))
@@ -223,27 +232,29 @@ def promote(
 
 @app.command()
 def watch(
-    env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be given again; all by default")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be repeated; all by default")] = None,
     remote: Remote = None,
-    every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds from one look to the next")] = 10,
+    every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds between two checks of the tags")] = 10,
 ) -> None:
-    """Deploy and gate what new tags ask for, until SIGTERM."""
+    """Deploy and gate new tags until SIGTERM."""
     from gaia_checks import watch as watching
 
     watching.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
-loads = typer.Typer(help="Look at loads that were measured.", no_args_is_help=True)
+loads = typer.Typer(help="Compare and draw measured loads.", no_args_is_help=True)
 app.add_typer(loads, name="load")
 
 
 @loads.command()
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="a load: our folder, k6's JSON or locust's CSV")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="another one")],
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    first: Annotated[
+        Path, typer.Argument(metavar="A", help="a load: a folder of gaia-checks, JSON of k6 or CSV of locust")
+    ],
+    second: Annotated[Path, typer.Argument(metavar="B", help="another load")],
+    as_json: Json = False,
 ) -> None:
-    """Show two loads side by side, whoever made them."""
+    """Compare two loads side by side."""
     from gaia_checks.load.views import compare as comparison
 
     figures = comparison.read(first), comparison.read(second)
@@ -251,7 +262,7 @@ def compare(
 
 
 @loads.command()
-def chart(folder: Annotated[Path, typer.Argument(help="files of a load, e.g. reports/local/latest")]) -> None:
+def chart(folder: Annotated[Path, typer.Argument(help="the files of a load, e.g. reports/local/latest")]) -> None:
     """Draw a load: latency, rate and errors over time, as one HTML file."""
     from gaia_checks.load.views import chart as picture
 
@@ -261,13 +272,13 @@ def chart(folder: Annotated[Path, typer.Argument(help="files of a load, e.g. rep
 @app.command(hidden=True)
 def supervise(env: Name) -> None:
     """Supervise an environment's server, in the background."""
-    from gaia_checks.deploy.supervisor.daemon import supervise as begin
+    from gaia_checks.deploy.supervisor.daemon import supervise as daemonize
 
-    begin(environments.load(env))
+    daemonize(environments.load(env))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code: 0, what the error says, or 130 after Ctrl-C."""
+    """Run one command and return its exit code: 0, the error's own, or 130 after Ctrl-C."""
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except GaiaError as error:
@@ -277,10 +288,8 @@ def run(arguments: list[str]) -> int:
         print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
-        mend = (
-            "run it as the account that owns it" if isinstance(error, PermissionError) else "mend that, then run again"
-        )
-        print(f"gaia: {environments.without_secrets(refused(error))}; {mend}", file=sys.stderr)
+        fix = "run it as the account that owns it" if isinstance(error, PermissionError) else "fix that, then run again"
+        print(f"gaia: {environments.without_secrets(refused(error))}; {fix}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -288,7 +297,7 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line and end the process."""
+    """Run the command line and exit."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -296,7 +305,7 @@ def _to_stderr(where: Environment) -> Callable[[str], None]:
     return lambda text: print(where.redact(text), file=sys.stderr, flush=True)
 
 
-def _saying(where: Environment) -> Callable[[str], None]:
+def _to_stdout(where: Environment) -> Callable[[str], None]:
     return lambda text: print(where.redact(text), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What people see: a table on a terminal, plain lines elsewhere."""
+"""Output for people: a table on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ _STYLES = {
     "ok": "green", "running": "green", "finished": "green", "pass": "green", "there": "green",
     "wrong": "bold red", "failed": "bold red", "fail": "bold red", "crashed": "bold red",
     "unknown": "yellow", "inconclusive": "yellow", "interrupted": "yellow", "open": "yellow", "warning": "yellow",
-    "refused": "yellow", "gone": "yellow", "stopped": "yellow",
+    "recovered": "yellow", "undone": "yellow", "refused": "yellow", "gone": "yellow", "stopped": "yellow",
 }  # fmt: skip
-_TAGS = {None: "-", True: "there", False: "gone: it was deleted; what it asked for still runs"}
+_TAGS = {None: "-", True: "there", False: "gone: it was deleted; its release still runs"}
 
 
 def show(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -34,7 +34,7 @@ def show(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def show_status(found: Mapping[str, Any]) -> None:
-    """Print what runs, one fact per line; hashes are shortened."""
+    """Print a status, one fact per line; hashes are shortened."""
     facts = {name: value for name, value in found.items() if name != "tag_present"}
     facts["tag"] = _TAGS[found["tag_present"]]
     console = Console(soft_wrap=True, highlight=False)

@@ -22,7 +22,7 @@ def test_a_status_says_what_runs_and_that_its_tag_is_gone(capsys: pytest.Capture
         "pid          7",
         "release      phase-1, commit cccccccccccc, sha256 aaaaaaaaaaaa",
         "previous     -",
-        "tag          gone: it was deleted; what it asked for still runs",
+        "tag          gone: it was deleted; its release still runs",
     ]
 
 

@@ -70,15 +70,14 @@ class _Api:
     http: httpx.Client
     sent: int = 0
     unanswered: int = 0  # in a row
-    patience_s: float = _PATIENCE_S
+    patience: rules.Patience = field(default_factory=lambda: rules.Patience(_PATIENCE_S))
     server_errors: list[str] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
 
     def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
         """Send one request; retry it on 429 until the total waiting time is used up."""
         answer = self._send(method, path, **arguments)
-        while answer.status == 429 and (wait_s := rules.later_s(answer)) <= self.patience_s:
-            self.patience_s -= wait_s
+        while (wait_s := self.patience.wait_s(answer.status, answer)) is not None:
             time.sleep(wait_s)
             answer = self._send(method, path, **arguments)
         if answer.status >= 500:

@@ -20,7 +20,6 @@ Body = Mapping[str, object]
 SETTLE_S = 1.0
 """After this time a new rule is in force on all server processes."""
 
-_RETRY_WITHIN_S = 10.0
 _REMOVE_WITHIN_S = 5.0
 
 
@@ -49,7 +48,7 @@ async def in_force(http: httpx.AsyncClient, bodies: Sequence[Body]) -> AsyncIter
 
 async def _create(http: httpx.AsyncClient, bodies: Sequence[Body], created_paths: list[str]) -> None:
     for body in bodies:
-        created = await _patiently(http, "POST", CONFIG, json=body)
+        created = await _send(http, "POST", CONFIG, json=body)
         if created.status_code != 201:
             raise RuleRefused(f"POST {CONFIG} answered {created.status_code} instead of 201: no temporary rule exists")
         answer = Answer(f"POST {CONFIG}", created.status_code, created.headers, created.text, _json(created))
@@ -58,18 +57,17 @@ async def _create(http: httpx.AsyncClient, bodies: Sequence[Body], created_paths
 
 
 async def _remove(http: httpx.AsyncClient, path: str) -> None:
-    removed = await _patiently(http, "DELETE", path)
+    removed = await _send(http, "DELETE", path)
     if removed.status_code not in (204, 404):
         _log(f"DELETE {path} answered {removed.status_code}; the gate will remove the rule")
 
 
-async def _patiently(http: httpx.AsyncClient, method: str, path: str, **arguments: object) -> httpx.Response:
-    """Send a request; retry it on 429, as the server's limits apply to the gate as well."""
-    deadline_s = _now() + _RETRY_WITHIN_S
+async def _send(http: httpx.AsyncClient, method: str, path: str, **arguments: object) -> httpx.Response:
+    """Send a request and retry it on 429."""
+    patience = rules.Patience()
     while True:
         response = await http.request(method, path, **arguments)  # type: ignore[arg-type] # httpx's own keywords
-        wait_s = rules.later_s(response)
-        if response.status_code != 429 or _now() + wait_s > deadline_s:
+        if (wait_s := patience.wait_s(response.status_code, response)) is None:
             return response
         await asyncio.sleep(wait_s)
 
@@ -80,10 +78,6 @@ def _json(response: httpx.Response) -> object:
     except (ValueError, RecursionError):
         return None
     return body
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _log(text: str) -> None:

@@ -427,7 +427,7 @@ def test_a_release_that_cannot_be_read_after_a_power_cut_is_deployed_over(
     assert (now.state, now.release, now.release_dir, now.process) == ("crashed", None, None, None)
     assert prune(stage.environment, 5) == ()
     found = {finding.check: finding for finding in doctor.examine(stage.environment)}
-    assert found["server answers"].mend == "gaia deploy stage PHASE"
+    assert found["server answers"].fix == "gaia deploy stage PHASE"
     with pytest.raises(
         DeployError, match=r"^stage: the release on record cannot be read; run: gaia deploy stage PHASE"
     ):

@@ -35,7 +35,8 @@ def test_an_answer_that_is_no_list_raises(body: str) -> None:
 @pytest.mark.parametrize(("header", "seconds"), [("3", 3.0), ("0", 0.1), ("soon", 1.0), (None, 1.0)])
 def test_how_long_to_wait_is_read_from_a_refusal(header: str | None, seconds: float) -> None:
     """An unreadable Retry-After means one second, and the wait is never zero."""
-    assert rules.later_s(httpx.Response(429, headers={"Retry-After": header} if header else {})) == seconds
+    refusal = httpx.Response(429, headers={"Retry-After": header} if header else {})
+    assert rules.Patience().wait_s(429, refusal) == seconds
 
 
 def test_a_refusal_is_waited_out() -> None:
@@ -47,7 +48,7 @@ def test_a_refusal_is_waited_out() -> None:
         return Response(status_code=429 if len(requests) <= 2 else 204, headers={"Retry-After": "0.1"})
 
     with serving(Route(CONFIG, refuse_twice, methods=["DELETE"])) as url, client(target(url)) as http:
-        assert rules.patiently(http, "DELETE", CONFIG).status_code == 204
+        assert rules.send(http, "DELETE", CONFIG).status_code == 204
     assert len(requests) == 3
 
 
@@ -55,4 +56,35 @@ def test_a_refusal_that_lasts_is_the_answer() -> None:
     """A Retry-After beyond the limit returns the refusal at once."""
     later = Route(CONFIG, lambda _: Response(status_code=429, headers={"Retry-After": "3600"}))
     with serving(later) as url, client(target(url)) as http:
-        assert rules.patiently(http, "GET", CONFIG).status_code == 429
+        assert rules.send(http, "GET", CONFIG).status_code == 429
+
+
+def test_patience_is_a_budget_of_several_requests() -> None:
+    """Each refusal uses it up; other answers cost nothing."""
+    patience, refusal = rules.Patience(5.0), httpx.Response(429, headers={"Retry-After": "2"})
+    waits = [patience.wait_s(status, refusal) for status in (429, 200, 429, 429)]
+    assert waits == [2.0, None, 2.0, None]
+
+
+def test_a_temporary_rule_is_removed_also_after_an_error() -> None:
+    """The rule of that name is deleted, whatever the block raises."""
+    deleted: list[str] = []
+
+    def delete(request: Request) -> Response:
+        deleted.append(request.path_params["id"])
+        return Response(status_code=204)
+
+    routes = (
+        Route(CONFIG, lambda _: JSONResponse({"id": 7}, status_code=201), methods=["POST"]),
+        Route(CONFIG, lambda _: JSONResponse({"items": LISTED})),
+        Route(CONFIG + "/{id}", delete, methods=["DELETE"]),
+    )
+
+    def fail(http: httpx.Client) -> None:
+        with rules.temporary(http, rules.for_one_key("gaia-run-x", "requests_per_minute", 1)) as created:
+            assert created.status_code == 201
+            raise ValueError("broken")
+
+    with serving(*routes) as url, client(target(url)) as http, pytest.raises(ValueError, match="broken"):
+        fail(http)
+    assert deleted == ["7"]

@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import httpx
-
 from gaia_checks import files
 from gaia_checks.errors import ArtifactError
 
@@ -27,8 +25,6 @@ def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) 
             _download(source, target)
     except OSError as error:
         raise ArtifactError(f"{source}: {error.strerror or error}") from error
-    except httpx.HTTPError as error:
-        raise ArtifactError(f"{source}: {error or type(error).__name__}") from error
     digest = files.sha256(target)
     if digest != sha256:
         target.unlink()
@@ -36,7 +32,12 @@ def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) 
 
 
 def _download(url: str, target: Path) -> None:
-    with httpx.stream("GET", url, timeout=TIMEOUT_S, follow_redirects=True) as response, target.open("wb") as file:
-        response.raise_for_status()
-        for chunk in response.iter_bytes(_CHUNK_BYTES):
-            file.write(chunk)
+    import httpx  # noqa: PLC0415 - `gaia status` reads releases and downloads nothing
+
+    try:
+        with httpx.stream("GET", url, timeout=TIMEOUT_S, follow_redirects=True) as response, target.open("wb") as file:
+            response.raise_for_status()
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                file.write(chunk)
+    except httpx.HTTPError as error:
+        raise ArtifactError(f"{url}: {error or type(error).__name__}") from error

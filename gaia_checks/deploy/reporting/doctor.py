@@ -18,6 +18,7 @@ from gaia_checks.deploy.state import ledger, paths, supervisor_state
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
+from gaia_checks.target import rules
 from gaia_checks.target.client import client, key, websocket_headers, websocket_url
 
 _NONE = "this server needs no database"
@@ -36,7 +37,7 @@ class Finding:
     check: str
     state: str  # "ok", "wrong", or "unknown": a check that it depends on failed
     finding: str
-    mend: str | None = None  # the command that fixes it, when the check failed
+    fix: str | None = None  # the command that fixes it, when the check failed
 
 
 class Wrong(Exception):
@@ -85,7 +86,7 @@ class _Examination:
 
     def _run(self, name: str, check: Callable[[], str], needed: Finding | None = None) -> Finding:
         if needed and needed.state != "ok":
-            return Finding(name, "unknown", f"skipped: {needed.check} is {needed.state}", needed.mend)
+            return Finding(name, "unknown", f"skipped: {needed.check} is {needed.state}", needed.fix)
         redact = self._environment.redact
         try:
             return Finding(name, "ok", redact(check()))
@@ -191,23 +192,20 @@ class _Examination:
         """A temporary rule for the doctor's own key must limit its requests."""
         if self._environment.server.paths:
             return _ANOTHER_CONTRACT
-        rule = {
-            "rule_name": f"gaia-run-{self._target.run}", "scope": "api_key", "scope_value": key(self._target),
-            "limit_type": "requests_per_minute", "limit_value": _LIMIT, "enabled": True,
-        }  # fmt: skip
+        rule = rules.for_one_key(key(self._target), "requests_per_minute", _LIMIT)
         try:
-            with client(self._target, keyed=False) as http, client(self._target) as limited:
-                created = http.post(_CONFIG, json=rule)
+            with (
+                client(self._target, keyed=False) as http,
+                client(self._target) as limited,
+                rules.temporary(http, rule) as created,
+            ):
                 if created.status_code == 429:
                     return "the doctor's own requests were limited"
                 if created.status_code != 201:
                     raise Wrong(
                         f"POST {_CONFIG} answers {created.status_code}, so limiting cannot be tested", _fix_for(created)
                     )
-                try:
-                    statuses = [limited.get(_USAGE).status_code for _ in range(_LIMIT + 1)]
-                finally:
-                    http.delete(f"{_CONFIG}/{created.json()['id']}")
+                statuses = [limited.get(_USAGE).status_code for _ in range(_LIMIT + 1)]
         except (httpx.HTTPError, ValueError, KeyError) as error:
             raise Wrong(str(error) or type(error).__name__, f"gaia logs {self._environment.name}") from error
         if statuses[-1] != 429:

@@ -1,7 +1,6 @@
 """Verify that a running server fulfils the contract: identity, health, config API, WebSocket, database."""
 
 import json
-import time
 from collections.abc import Callable
 
 import httpx
@@ -75,10 +74,8 @@ def _paths(target: Target, paths: tuple[str, ...]) -> str | None:
 
 
 def _config_api(target: Target) -> str | None:
-    deadline = time.monotonic() + TIMEOUT_S
     with client(target) as http:
-        while (response := http.get(_CONFIG)).status_code == 429 and time.monotonic() < deadline:
-            time.sleep(min(1.0, rules.later_s(response)))
+        response = rules.send(http, "GET", _CONFIG, patience=rules.Patience(TIMEOUT_S))
     if response.status_code != 200:
         return f"GET {_CONFIG} answers {response.status_code}: {response.text[:200]}"
     response.json()

@@ -33,7 +33,7 @@ def announce(target: Target) -> None:
     """
     rule = rules.for_one_key(RULE_PREFIX + target.run, "requests_per_second", _REQUESTS_PER_S, key=client.key(target))
     with client.client(target, keyed=False) as http:
-        response = rules.patiently(http, "POST", _CONFIG, json=rule)
+        response = rules.send(http, "POST", _CONFIG, json=rule)
         if response.status_code != 201:
             raise TargetUnreachable(
                 f"{target.base_url}: POST {_CONFIG} answered {response.status_code} instead of 201; "
@@ -50,7 +50,7 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
     with client.client(target, keyed=False) as http:
         for rule in _rules(http, target):
             if _run_of(rule["rule_name"]) in runs:
-                response = rules.patiently(http, "DELETE", f"{_CONFIG}/{rule['id']}")
+                response = rules.send(http, "DELETE", f"{_CONFIG}/{rule['id']}")
                 if response.status_code not in (204, 404):
                     left.append(rule["rule_name"])
     return left
@@ -83,7 +83,7 @@ def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
     """Return the rules that the server lists. A server that ignores `offset` returns the same page repeatedly."""
     found: dict[int, dict[str, Any]] = {}
     while True:
-        response = rules.patiently(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})
+        response = rules.send(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})
         if response.status_code != 200:
             raise TargetUnreachable(
                 f"{target.base_url}: GET {_CONFIG} answered {response.status_code} instead of 200 ({_settings(target)})"

@@ -44,8 +44,7 @@ class OwnRule:
 
     def remove(self) -> None:
         """Remove the rule if it exists; its counts and refusals are deleted with it."""
-        for identity in rules.named(self._http, self.name):
-            self._http.delete(f"{CONFIG}/{identity}")
+        rules.remove(self._http, self.name)
 
 
 @contextlib.contextmanager

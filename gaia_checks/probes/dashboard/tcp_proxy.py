@@ -27,10 +27,10 @@ class Line:
         self._stop = asyncio.Event()
 
     def cut(self) -> None:
-        """Close every connection, and forward none until `mend`. All are closed when this returns."""
+        """Close every connection, and forward none until `restore`. All are closed when this returns."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Forward connections again."""
         self._connected = True
 

@@ -149,7 +149,7 @@ class Walkthrough:
             self.line.cut()
             noticed = self.page.until(lambda: not self._connected(), _NOTICED_WITHIN_S)
             self._picture("7-cut")
-            self.line.mend()
+            self.line.restore()
             restored_s = time.monotonic()
             self.page.until(lambda: self.page.connection in ("connected", "offline"), never_s)
             took_s = time.monotonic() - restored_s

@@ -142,8 +142,7 @@ def _rule_in_force(http: httpx.Client, connection: _Connection, target: Target) 
         yield connection("POST", CONFIG, json=rules.for_one_key(name, "requests_per_minute", 1))
     finally:
         with suppress(httpx.HTTPError, ValueError):  # the gate removes it later, by its name
-            for identity in rules.named(http, name):
-                http.delete(f"{CONFIG}/{identity}")
+            rules.remove(http, name)
 
 
 def _strict_key(target: Target) -> str:

@@ -156,11 +156,10 @@ class Counting:
         return answer
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Send a request; retry it on 429, as the server's limits apply to the gate as well."""
-        deadline_s = time.monotonic() + _PATIENCE_S
+        """Send a request and retry it on 429. Raises Inconclusive when it is refused for too long."""
+        patience = rules.Patience(_PATIENCE_S)
         while (answer := self._send(method, path, **arguments)).status_code == 429:
-            wait_s = rules.later_s(answer)
-            if time.monotonic() + wait_s > deadline_s:
+            if (wait_s := patience.wait_s(429, answer)) is None:
                 raise Inconclusive(f"{method} {path} is refused for {_PATIENCE_S:.0f} s and more: {answer.text[:200]}")
             time.sleep(wait_s)
         return answer

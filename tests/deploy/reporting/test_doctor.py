@@ -70,7 +70,7 @@ def test_the_real_server_passes_and_then_fails_two_checks(stage: Stage, executab
     rollout.deploy(stage.environment, artifact=executable, migrations=ROOT / "migrations")
     done = stage.gaia("doctor", str(stage.file), "--json")
     assert done.returncode == 0, done.stdout
-    assert [(one["check"], one["state"], one["mend"]) for one in json.loads(done.stdout)] == [
+    assert [(one["check"], one["state"], one["fix"]) for one in json.loads(done.stdout)] == [
         (check, "ok", None) for check in CHECKS
     ]
     assert "gaia-run-doctor" not in json.dumps(stage.get("/api/admin/quotas/config"))
@@ -81,9 +81,9 @@ def test_the_real_server_passes_and_then_fails_two_checks(stage: Stage, executab
     found = examine(stage)
     assert states(found) == {"migrations applied": "wrong", "rate limiting enforced": "wrong"}
     assert found["migrations applied"].finding == "not applied: 050_phase2_reputation"
-    assert found["migrations applied"].mend == "gaia deploy stage PHASE"
+    assert found["migrations applied"].fix == "gaia deploy stage PHASE"
     assert found["rate limiting enforced"].finding == "request 3 of 2 allowed was answered 200, not 429"
-    assert found["rate limiting enforced"].mend == "export RATE_LIMIT_ENABLED=true; gaia deploy stage PHASE"
+    assert found["rate limiting enforced"].fix == "export RATE_LIMIT_ENABLED=true; gaia deploy stage PHASE"
 
 
 def test_nothing_deployed_on_a_fresh_database(stage: Stage) -> None:
@@ -95,10 +95,10 @@ def test_nothing_deployed_on_a_fresh_database(stage: Stage) -> None:
         "WebSocket upgrade": "unknown",
         "rate limiting enforced": "unknown",
     }
-    assert found["migrations applied"].mend == "gaia migrate stage up"
+    assert found["migrations applied"].fix == "gaia migrate stage up"
     assert found["port"].finding == f"port {stage.environment.port} is free"
     assert found["server answers"].finding.endswith("; nothing is deployed")
-    assert found["server answers"].mend == "gaia deploy stage PHASE"
+    assert found["server answers"].fix == "gaia deploy stage PHASE"
 
 
 def test_a_missing_database_and_a_taken_port_are_named(stage: Stage) -> None:
@@ -108,11 +108,11 @@ def test_a_missing_database_and_a_taken_port_are_named(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", stage.environment.port)):
         found = examine(stage)
     assert found["database exists"].finding == f"database {name} does not exist"
-    assert str(found["database exists"].mend).startswith("createdb -h /")
-    assert str(found["database exists"].mend).endswith(f" -U postgres {name}")
+    assert str(found["database exists"].fix).startswith("createdb -h /")
+    assert str(found["database exists"].fix).endswith(f" -U postgres {name}")
     assert found["migrations applied"].state == "unknown"
     assert f"(pid {os.getpid()})" in found["port"].finding
-    assert found["port"].mend == f"kill {os.getpid()}, if it is not needed; else export PORT=..."
+    assert found["port"].fix == f"kill {os.getpid()}, if it is not needed; else export PORT=..."
 
 
 def test_an_unreachable_database_is_reported_without_its_password(stage: Stage) -> None:
@@ -124,7 +124,7 @@ def test_an_unreachable_database_is_reported_without_its_password(stage: Stage) 
     assert (done.returncode, done.stderr) == (1, "")
     assert "canary" not in done.stdout
     head, *lines = done.stdout.splitlines()
-    assert head.split() == ["check", "state", "finding", "mend"]
+    assert head.split() == ["check", "state", "finding", "fix"]
     assert len(lines) == len(CHECKS)
     assert lines[0].startswith("variables               wrong    stage: ADMIN_TOKEN not set")
     assert lines[0].endswith("export ADMIN_TOKEN=...")
@@ -133,20 +133,20 @@ def test_an_unreachable_database_is_reported_without_its_password(stage: Stage) 
 
 
 @pytest.mark.parametrize(
-    ("code", "hint", "mend"),
+    ("code", "hint", "fix"),
     [
         (403, "/ws/admin/quotas: the upgrade was refused with 403", "export ADMIN_TOKEN=..."),
         (400, "refused with 400; a proxy in between must forward Upgrade and Connection", "curl -i {url}/health"),
     ],
 )
-def test_a_refused_upgrade_is_reported_with_its_reason(stage: Stage, code: int, hint: str, mend: str) -> None:
+def test_a_refused_upgrade_is_reported_with_its_reason(stage: Stage, code: int, hint: str, fix: str) -> None:
     """A healthy server that refuses the WebSocket and the temporary rule gets a finding for each."""
     with answering(code) as url:
         stage.file.write_text(stage.file.read_text().replace("[environment.", f'base_url = "{url}"\n[environment.'))
         found = examine(stage)
         assert found["server answers"].state == "ok"
         assert found["WebSocket upgrade"].finding.endswith(hint)
-        assert found["WebSocket upgrade"].mend == mend.format(url=url)
+        assert found["WebSocket upgrade"].fix == fix.format(url=url)
         assert found["rate limiting enforced"].state == "wrong"
         assert f"answers {code}, so limiting cannot be tested" in found["rate limiting enforced"].finding
 
@@ -155,7 +155,7 @@ def test_a_stopped_embedded_database_is_reported(embedded_stage: Stage) -> None:
     """The fix is a deployment, which starts it."""
     found = examine(embedded_stage)
     assert found["database connection"].finding == "the embedded PostgreSQL is not running"
-    assert found["database connection"].mend == "gaia deploy stage"
+    assert found["database connection"].fix == "gaia deploy stage"
 
 
 def test_listeners_of_a_port_are_found_by_pid() -> None:

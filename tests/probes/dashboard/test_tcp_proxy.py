@@ -75,7 +75,7 @@ def test_a_cut_ends_every_connection_and_lets_nobody_through(line: tcp_proxy.Lin
         assert is_over(other)
     with closing(connect(line)) as meanwhile:
         assert is_over(meanwhile)
-    line.mend()
+    line.restore()
     with closing(connect(line)) as after:
         assert echoed(after, b"hello") == b"hello"
 
