@@ -190,9 +190,8 @@ def _cut(promotion: Promotion, commit: str, folder: Path) -> str:
     digest = files.sha256(folder / evidence.VERDICT)
     why = f"{promotion.came_by} passed its gate\n\nRun: {folder.name}\nVerdict: {digest}\nSigned off by: {name}"
     promotion.remote.cut(str(promotion.goes_by), commit, why)
-    ledger = paths.of(promotion.target).ledger
     deployment_ledger.note(
-        ledger, promotion.target.name, promotion.phase, "promote", "cut",
+        promotion.target, promotion.target.name, promotion.phase, "promote", "cut",
         commit=commit, evidence=str(folder), verdict_sha256=digest, name=name,
     )  # fmt: skip
     return f"{promotion.goes_by} cut on {commit[:12]} and pushed: gated in run {folder.name}, signed off by {name}"
@@ -202,7 +201,7 @@ def _point(environment: Environment, phase: str, step: str, verdict: Verdict, fo
     whole = folder.resolve()
     digest = files.sha256(whole / evidence.VERDICT)
     deployment_ledger.note(
-        paths.of(environment).ledger, environment.name, phase, step, verdict.state,
+        environment, environment.name, phase, step, verdict.state,
         evidence=str(whole), verdict_sha256=digest, commit=verdict.release and verdict.release.commit, **facts,
     )  # fmt: skip
 

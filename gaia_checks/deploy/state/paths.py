@@ -1,8 +1,11 @@
 """The paths of an environment's state, and the creation of private folders."""
 
+import contextlib
 import hashlib
 import os
+import secrets
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +109,19 @@ def prepare(paths: Places) -> None:
             ) from error
     for folder in (paths.control.parent, paths.caches):
         private(folder, closed=folder != paths.state)
+
+
+def home_identity(environment: Environment) -> str:
+    """Return the identity of GAIA_HOME, which is made at its first use."""
+    path = environment.home / "identity"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".identity.{os.getpid()}.{threading.get_ident()}")
+        draft.write_text(secrets.token_hex(6))
+        with contextlib.suppress(FileExistsError):  # another command was faster
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text()
 
 
 def private(folder: Path, *, closed: bool = True) -> None:
