@@ -35,6 +35,7 @@ def deploy(
     phase: Annotated[
         str | None, typer.Argument(help="deploy the tag deploy/ENV/PHASE; without it the working tree")
     ] = None,
+    remote: Remote = None,
 ) -> None:
     """Deploy a release completely, or keep the previous one."""
     from gaia_checks.deploy import rollout
@@ -46,7 +47,12 @@ def deploy(
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
     with notify.told(where, wanted):
-        rollout.deploy(where, phase=wanted, say=_to_stdout(where))
+        admitted = None
+        if where.promoted and wanted != tag.WORKTREE:
+            from gaia_checks.promotion import admission
+
+            admitted = admission.admit(where, wanted, remote, _to_stdout(where))
+        rollout.deploy(where, phase=wanted, commit=admitted, say=_to_stdout(where))
 
 
 @app.command()
@@ -152,8 +158,10 @@ def doctor(env: Name, as_json: Json = False) -> None:
     """Check for common problems and name the command that fixes each."""
     from gaia_checks import tables
     from gaia_checks.deploy.reporting import doctor as examination
+    from gaia_checks.promotion import doctor as promotion
 
-    findings = examination.examine(environments.load(env))
+    where = environments.load(env)
+    findings = (*examination.examine(where), promotion.examine_ledger(where))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -195,8 +203,12 @@ def migrate(
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
 
 
-@app.command()
-def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
+verdicts = typer.Typer(help="Verdicts of gates: judge again, verify, record.", no_args_is_help=True)
+app.add_typer(verdicts, name="verdict")
+
+
+@verdicts.command(name="show")
+def show_verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
     from gaia_checks.gate.display import terminal
     from gaia_checks.gate.run.session import EXIT_CODES
@@ -207,15 +219,67 @@ def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g
     raise typer.Exit(EXIT_CODES[judged.state])
 
 
+@verdicts.command()
+def verify(
+    what: Annotated[str, typer.Argument(metavar="FILE|FOLDER|TAG", help="a statement, evidence, or deploy/ENV/PHASE")],
+    remote: Remote = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a signed statement proves; exit code 1 when something does not hold."""
+    from gaia_checks import tables
+    from gaia_checks.promotion import verify as verification
+
+    lines = verification.verify(what, remote)
+    if as_json:
+        print(json.dumps([asdict(line) for line in lines], indent=2))
+    else:
+        tables.show_lines([(line.what, line.found, line.ok) for line in lines])
+    raise typer.Exit(1 if any(line.ok is False for line in lines) else 0)
+
+
+@verdicts.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="evidence with a signed statement")], remote: Remote = None
+) -> None:
+    """Record a gate's statement on the git remote, where the gate could not."""
+    from gaia_checks.deploy.git import remote as git_remote
+    from gaia_checks.promotion import record, statement
+
+    where = environments.load(statement.parse(record.read(folder)).environment)
+    entry = record.publish(git_remote.of(where, remote), folder)
+    print(f"{where.name}: statement {entry.envelope.digest[:12]} is recorded as number {entry.position}")
+
+
 @app.command(name="sign-off")
 def sign_off(
-    folder: Annotated[Path, typer.Argument(help="evidence of a gate that passed")],
-    by: Annotated[str, typer.Option(metavar="NAME", help="the person who approves")],
+    env: Name,
+    phase: Annotated[str, typer.Argument(help="the phase that is to enter ENV")],
+    item: Annotated[str, typer.Option(metavar="ITEM", help="the item of the list; see: gaia checklist ENV PHASE")],
+    remote: Remote = None,
 ) -> None:
-    """Record a person's approval of a gate's evidence."""
-    from gaia_checks import promote as promotion
+    """Sign one item of the list before ENV, with your SSH key."""
+    from gaia_checks.promotion import sign_off as signing
 
-    print(promotion.sign_off(folder, by))
+    print(signing.sign_off(environments.load(env), phase, item, remote))
+
+
+@app.command()
+def checklist(
+    env: Name,
+    phase: Annotated[str, typer.Argument(help="the phase that is to enter ENV")],
+    remote: Remote = None,
+    as_json: Json = False,
+) -> None:
+    """Show what lets a release into ENV: proven, signed or missing; exit code 1 when something is missing."""
+    from gaia_checks import tables
+    from gaia_checks.promotion import checklist as lists
+
+    items = lists.checklist(environments.load(env), phase, remote)
+    if as_json:
+        print(json.dumps([asdict(item) for item in items], indent=2))
+    else:
+        tables.show(("item", "state", "by", "at"), [tuple(asdict(item).values()) for item in items])
+    raise typer.Exit(1 if any(item.state == "missing" for item in items) else 0)
 
 
 @app.command()
@@ -223,11 +287,19 @@ def promote(
     phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
     to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
     remote: Remote = None,
+    forced: Annotated[
+        bool, typer.Option("--force", help="although something is missing; needs --by and --why")
+    ] = False,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="who forces, as in allowed_signers")] = None,
+    why: Annotated[str | None, typer.Option(metavar="TEXT", help="why it is forced")] = None,
 ) -> None:
-    """Create the next stage's tag if a gate's evidence and a sign-off allow it."""
-    from gaia_checks import promote as promotion
+    """Cut the next stage's signed tag, if signed verdict and sign-offs allow it."""
+    from gaia_checks.promotion import promote as promotion
 
-    print(promotion.promote(phase, to, remote))
+    if forced != bool(by and why):
+        raise ConfigurationError('promote: --force, --by NAME and --why "..." belong together')
+    done = promotion.force(phase, to, by or "", why or "", remote) if forced else promotion.promote(phase, to, remote)
+    print(*done, sep="\n")
 
 
 @app.command()

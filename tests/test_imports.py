@@ -26,12 +26,12 @@ ALLOWED = {
     "judge": {"model", "errors"},
     "report": GROUND | {"judge", "toml"},
     "deploy": GROUND | {"target", "toml"},
-    "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy"},
-    "promote": GROUND | {"report", "judge", "deploy"},
-    "watch": GROUND | {"promote", "gate", "deploy"},
+    "promotion": GROUND | {"report", "judge", "deploy"},
+    "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy", "promotion"},
+    "watch": GROUND | {"promotion", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": set(),
-    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report", "load", "logs", "tables"},
+    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables"},
 }
 """Part of gaia_checks -> the parts it may import."""
 
@@ -45,6 +45,15 @@ LAYERS = {
         {"steps"},
         {"rollout", "prune", "migrate"},
         {"rehearsal"},
+    ),
+    "gaia_checks.promotion": (
+        {"text", "envelope", "authors", "installation", "ssh_signature", "release_of_commit", "allowed_signers"},
+        {"statement", "statements_ref", "deployment_tag"},
+        {"signed", "evidence_at_hand"},
+        {"ledger_check", "record"},
+        {"examination", "doctor"},
+        {"promote", "admission", "verify"},
+        {"sign_off", "checklist"},
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (

@@ -3,18 +3,20 @@
 import fcntl
 import hashlib
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment import Environment, inherited, without_secrets
-from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
+from gaia_checks.errors import ConfigurationError, GaiaError, MissingDependency, RemoteAway
 from gaia_checks.redaction import SECRET_NAMES, holds_password
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 """Stage -> the branch that must contain a commit tagged for it."""
+
+Check = Callable[[], object]
 
 _TIMEOUT_S = 120.0
 _REFS = (
@@ -62,15 +64,20 @@ class Remote:
         containing = self._git("for-each-ref", "--format=%(refname)", f"--contains={commit}", f"refs/heads/{branch}")
         return containing.strip() == f"refs/heads/{branch}"
 
-    def cut(self, tag: str, commit: str, message: str, key: Path | None = None) -> None:
-        """Create an annotated tag, signed with `key`, and push it. Raises RemoteAway and deletes the local tag."""
+    def cut(self, tag: str, commit: str, message: str, key: Path | None = None, check: Check | None = None) -> None:
+        """Create an annotated tag, signed with `key`, let `check` look at it, and push it.
+
+        Raises RemoteAway, or what `check` raises, and deletes the local tag.
+        """
         signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}") if key else ()
         with self.locked():
             self._git(*signing, *_author(), "tag", "--sign" if key else "--no-sign", "--annotate", "--cleanup=verbatim",
                       "--message", message, tag, commit)  # fmt: skip
             try:
+                if check:
+                    check()
                 self._git("push", "--quiet", self.url, f"refs/tags/{tag}")
-            except RemoteAway:
+            except GaiaError:
                 self._git("tag", "--delete", tag)
                 raise
 

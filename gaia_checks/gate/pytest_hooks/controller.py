@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.errors import ConfigurationError
+from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.gate.display import last_line
 from gaia_checks.gate.display.terminal import Terminal, short
 from gaia_checks.gate.pytest_hooks.items import Items
@@ -13,6 +13,7 @@ from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
 from gaia_checks.judge.verdict import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
+from gaia_checks.promotion import installation, record
 
 _OWN_EXITS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
 
@@ -68,6 +69,7 @@ class Controller:
         self._terminal = terminal
         self._verdict: Verdict | None = None
         self._last_line: str | None = None
+        self._statement: str | None = None  # what became of the signed statement
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -123,9 +125,19 @@ class Controller:
             session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
             self._last_line = last_line.no_verdict(why, session.exitstatus)
             return
+        self._statement = self._sign(session.config)
         if exitstatus in _OWN_EXITS:
             session.exitstatus = EXIT_CODES[self._verdict.state]
         self._last_line = last_line.of(self._verdict, session.exitstatus, short(self._session.folder / "report.html"))
+
+    def _sign(self, config: pytest.Config) -> str | None:
+        """Sign a statement about the verdict; whatever fails is reported, and changes no verdict."""
+        plugins = [plugin for _, plugin in config.pluginmanager.list_name_plugin() if plugin is not None]
+        try:
+            gate = installation.describe(plugins, config.invocation_params.args)
+            return record.sign_gate(self._session.environment, self._session.folder, gate)
+        except (GaiaError, OSError) as error:
+            return self._session.environment.redact(f"not signed, this verdict promotes nothing: {error}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
@@ -137,6 +149,8 @@ class Controller:
         """Show the verdict and the path of its evidence."""
         if self._verdict is not None:
             self._terminal.verdict(self._verdict, self._session.folder)
+        if self._statement is not None:
+            self._terminal.log(self._statement)
 
 
 def outcome_of(report: pytest.TestReport) -> str | None:
