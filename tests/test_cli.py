@@ -168,7 +168,7 @@ def test_nothing_deployed_is_shown_as_stopped(file: Path, capsys: pytest.Capture
 
 def test_evidence_that_is_not_there_decides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A verdict on a folder without evidence is inconclusive, in one line."""
-    assert cli.run(["verdict", str(tmp_path / "none")]) == 8
+    assert cli.run(["verdict", "show", str(tmp_path / "none")]) == 8
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -13,6 +13,7 @@ from gaia_checks.deploy.git.git_command import variables_without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, NotSigned
 
 _ARMOUR = re.compile(r"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
+_NO_REASON = "No principal matched."
 _TIMEOUT_S = 120.0  # a person may have to touch a key, or to type a passphrase
 
 
@@ -65,6 +66,8 @@ def _ssh_keygen(
 
 
 def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return why ssh-keygen failed."""
+    """Return why ssh-keygen failed: its last line, or the one before where the last gives no reason."""
     lines = done.stderr.decode(errors="replace").splitlines()
-    return next((line for line in reversed(lines) if line and "Signing data" not in line), "no reason given")
+    lines = [line for line in lines if line and not line.startswith("Signing data")]
+    reasons = [line for line in lines if line != _NO_REASON] or lines
+    return reasons[-1] if reasons else "no reason given"

@@ -237,7 +237,7 @@ def test_gates_that_end_together_are_recorded_one_after_another(ground: Ground) 
     ground.statement("gate-dev", folder)
     mirror, content = ground.remote.mirror, "by another machine"
     original = type(ground.remote).append
-    raced = []
+    raced: list[str] = []
 
     def slower(remote: Any, *words: Any) -> None:
         if not raced:
