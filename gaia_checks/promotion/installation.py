@@ -12,7 +12,9 @@ from gaia_checks.deploy.state import lock
 from gaia_checks.environment import ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency
 
-_PARTS = ("gaia_checks", "suites", "locustfiles", "conftest.py")
+_PARTS = ("gaia_checks", "suites", "locustfiles", "conftest.py", "tests/conftest.py", "tests/support")
+"""What a gate loads of the checkout; pytest reads the tests' configuration for a gate, too."""
+
 _KNOWN_PLUGINS = {
     "_pytest",
     "pytest",
@@ -63,7 +65,7 @@ def _dirty() -> bool | None:
 
 def _foreign(plugins: Iterable[object]) -> Iterator[str]:
     """Yield the modules of plugins that are neither pytest's, nor ours, nor of a package that we install."""
-    ours = (ROOT / "conftest.py", ROOT / "suites")
+    ours = [ROOT / part for part in _PARTS]
     for plugin in plugins:
         module = plugin.__name__ if hasattr(plugin, "__file__") else type(plugin).__module__  # type: ignore[attr-defined]
         file = Path(getattr(plugin, "__file__", None) or "/")
