@@ -285,7 +285,7 @@ def checklist(
 @app.command()
 def promote(
     phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
-    to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
+    to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the next stage")],
     remote: Remote = None,
     forced: Annotated[
         bool, typer.Option("--force", help="although something is missing; needs --by and --why")

@@ -58,7 +58,14 @@ class Entrance:
     @property
     def source(self) -> Environment:
         """The environment of the stage before."""
-        return environments.load(STAGES[STAGES.index(self.target.stage) - 1])
+        return source_of(self.target)
+
+
+def source_of(target: Environment) -> Environment:
+    """Return the environment that a release comes from: named as the stage before, beside the target's file."""
+    before = STAGES[STAGES.index(target.stage) - 1]
+    beside = target.path.with_name(f"{before}.toml")
+    return environments.load(str(beside) if beside.exists() else before)
 
 
 @dataclass(slots=True)

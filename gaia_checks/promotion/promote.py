@@ -9,9 +9,8 @@ from gaia_checks.deploy.git.tag import Tag, parse
 from gaia_checks.deploy.state import ledger as deployment_ledger
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
-from gaia_checks.model import STAGES
 from gaia_checks.promotion import deployment_tag, signed, ssh_signature, statement, statements_ref
-from gaia_checks.promotion.examination import Entrance, Examination, examine
+from gaia_checks.promotion.examination import Entrance, Examination, examine, source_of
 from gaia_checks.promotion.text import printable
 
 
@@ -23,7 +22,7 @@ def entrance(target: Environment, phase: str, url: str | None) -> Entrance:
     parse(str(Tag(target.name, phase)))
     if not target.promoted:
         raise ConfigurationError(f"{target.name}: a release enters stage {target.stage} by its tag alone")
-    source = environments.load(STAGES[STAGES.index(target.stage) - 1])
+    source = source_of(target)
     remote = git_remote.of(target, url or target.remote or source.remote)
     statements_ref.fetch(remote)
     came_by = str(Tag(source.name, phase))
@@ -43,7 +42,7 @@ def promote(phase: str, to: str, url: str | None = None) -> list[str]:
         return [done]
     found = examine(wanted)
     if found.lacks and wanted.target.promotion == "required":
-        raise NotPromoted(f"{phase} does not go to {to}: {'; '.join(found.lacks)}")
+        raise NotPromoted(f"{phase} does not go to {wanted.target.name}: {'; '.join(found.lacks)}")
     warnings = [f"advisory: {one}" for one in found.lacks]
     return [*found.notes, *warnings, _cut(wanted, found)]
 
@@ -51,33 +50,32 @@ def promote(phase: str, to: str, url: str | None = None) -> list[str]:
 def force(phase: str, to: str, by: str, why: str, url: str | None = None) -> list[str]:
     """Promote although something is missing: a signed statement says who did it and why. Raises as `promote` does."""
     wanted = _wanted(phase, to, url)
+    name = wanted.target.name
     if not why.strip():
         raise ConfigurationError('promote: say why it is forced: --why "the rollback of ... cannot wait"')
     if done := _cut_before(wanted):
         return [done]
     found = examine(wanted)
     if found.release is None:
-        raise NotPromoted(f"{phase} does not go to {to}: {'; '.join(found.missing)}")
-    namespace = f"gaia-{statement.FORCE}/{to}@v1"
-    predicate = {"environment": to, "why": printable(why.strip()), "missing": found.missing, "at": jsonl.now()}
+        raise NotPromoted(f"{phase} does not go to {name}: {'; '.join(found.missing)}")
+    namespace = f"gaia-{statement.FORCE}/{name}@v1"
+    predicate = {"environment": name, "why": printable(why.strip()), "missing": found.missing, "at": jsonl.now()}
     content = statement.payload(statement.FORCE, found.release, predicate)
     made = signed.make(content, namespace, signed.key_of_person(wanted.target))
     try:
         signer = ssh_signature.signer(made.signed, made.signatures[0], namespace, found.allowed)
     except NotSigned as error:
-        raise NotPromoted(f"{phase} cannot be forced to {to}: {printable(error)}") from error
+        raise NotPromoted(f"{phase} cannot be forced to {name}: {printable(error)}") from error
     if signer != by:
         raise NotPromoted(f"--by {printable(by)}: the key is {printable(signer)}'s")
-    statements_ref.append(wanted.remote, made, f"force {to} {phase}")
+    statements_ref.append(wanted.remote, made, f"force {name} {phase}")
     again = examine(wanted)
     if again.force is None:
-        raise NotPromoted(f"{phase} does not go to {to}: a verdict was recorded meanwhile; look at it first")
+        raise NotPromoted(f"{phase} does not go to {name}: a verdict was recorded meanwhile; look at it first")
     return [*(f"forced although {one}" for one in again.missing), _cut(wanted, again)]
 
 
 def _wanted(phase: str, to: str, url: str | None) -> Entrance:
-    if to not in STAGES[1:]:
-        raise ConfigurationError(f"promote: --to {to}: not one of {', '.join(STAGES[1:])}")
     return entrance(environments.load(to), phase, url)
 
 

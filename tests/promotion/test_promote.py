@@ -107,7 +107,7 @@ def test_an_advisory_promotion_says_what_is_missing_and_goes_on(ground: Ground) 
 
 def test_what_makes_no_sense_is_said(ground: Ground) -> None:
     """A stage that nothing leads to, a phase without a tag, an unknown item, no key, a remote that is away."""
-    with pytest.raises(ConfigurationError, match="--to dev: not one of qa, prod"):
+    with pytest.raises(ConfigurationError, match="dev: a release enters stage dev by its tag alone"):
         ground.promote("dev")
     with pytest.raises(NotPromoted, match=f"there is no tag {Tag('qa', PHASE)} on a commit; deploy and gate it first"):
         ground.promote("prod")

@@ -66,7 +66,9 @@ def status(environment: Environment) -> Status:
     log = Log(str(here.server_log)) if here.server_log.exists() else None
     found = supervisor_state.read(here.record)
     if found is None or found.release is None:
-        return Status(environment.name, "stopped", environment.local_url, log=log, promotion=_promotion(environment))
+        return Status(
+            environment.name, "stopped", environment.local_url, log=log, promotion=_promotion(environment, None)
+        )
     folder = Path(found.release)
     release = _readable(folder)
     dsn = database_url(environment)
@@ -83,13 +85,15 @@ def status(environment: Environment) -> Status:
         release_dir=folder if release else None,
         previous=_previous(here.releases / "previous"),
         log=log,
-        promotion=_promotion(environment),
+        promotion=_promotion(environment, release),
         tag_present=_tag_present(here.ledger, Tag(environment.name, release.phase)) if release else None,
     )
 
 
-def _promotion(environment: Environment) -> str | None:
-    return environment.promotion if environment.promoted and environment.database != "embedded" else None
+def _promotion(environment: Environment, release: Release | None) -> str | None:
+    """Return how promotion is enforced; the working tree on a developer's machine is not promoted."""
+    by_tag = environment.database != "embedded" or (release is not None and release.phase != WORKTREE)
+    return environment.promotion if environment.promoted and by_tag else None
 
 
 def _state(found: SupervisorState) -> str:
