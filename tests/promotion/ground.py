@@ -163,7 +163,7 @@ class Ground:
         assert self.origin.tags() == before
         return str(raised.value)
 
-    def admit(self, to: str = "qa") -> str:
+    def admit(self, to: str = "qa") -> str | None:
         """What `gaia deploy` asks first: return the commit."""
         return admission.admit(self.environment(to), PHASE, self.origin.url, lambda _: None)
 

@@ -7,7 +7,7 @@ import pytest
 from gaia_checks import cli
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.errors import ConfigurationError, NotPromoted, RemoteAway
-from gaia_checks.promotion import promote
+from gaia_checks.promotion import admission, promote
 from tests.promotion.ground import PHASE, Ground, envelope_of, items
 
 RUN = "20260226T100000Z-3fa9c1"
@@ -103,6 +103,10 @@ def test_an_advisory_promotion_says_what_is_missing_and_goes_on(ground: Ground) 
     ]
     assert done[-1].endswith("not gated, signed off: by nobody")
     assert ground.admit() == ground.commit
+    ground.origin.away()
+    said: list[str] = []
+    assert admission.admit(ground.environment(), PHASE, ground.origin.url, said.append) is None
+    assert said[0].startswith("qa: advisory: remote away: file://")
 
 
 def test_what_makes_no_sense_is_said(ground: Ground) -> None:

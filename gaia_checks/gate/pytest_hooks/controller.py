@@ -133,11 +133,12 @@ class Controller:
     def _sign(self, config: pytest.Config) -> str | None:
         """Sign a statement about the verdict; whatever fails is reported, and changes no verdict."""
         plugins = [plugin for _, plugin in config.pluginmanager.list_name_plugin() if plugin is not None]
+        environment = self._session.environment
+        options = [environment.redact(str(option)) for option in config.invocation_params.args]
         try:
-            gate = installation.describe(plugins, config.invocation_params.args)
-            return record.sign_gate(self._session.environment, self._session.folder, gate)
+            return record.sign_gate(environment, self._session.folder, installation.describe(plugins, options))
         except (GaiaError, OSError) as error:
-            return self._session.environment.redact(f"not signed, this verdict promotes nothing: {error}")
+            return environment.redact(f"not signed, this verdict promotes nothing: {error}")
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
