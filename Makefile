@@ -24,7 +24,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-red bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-red bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -110,6 +110,9 @@ test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults 
 
 bench: install $(BIN)/.installed-dev  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
+
+rehearsal: install build $(BIN)/.browser $(BIN)/.ssh-keygen  ## the whole pipeline on this machine: three environments, gates, signatures, promotions
+	@$(BIN)/python -m benchmarks.pipeline
 
 bench-contract: install $(BIN)/.installed-dev  ## two minutes of made-up requests: does the server answer as its OpenAPI document says
 	$(BIN)/python -m benchmarks.contract

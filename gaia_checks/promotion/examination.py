@@ -143,7 +143,14 @@ def _verdict(entrance: Entrance, found: Examination, statements: list[Signed]) -
         ignored = f" ({'; '.join(found.notes)})" if found.notes else ""
         yield f"no signed verdict of {source.name} on {entrance.commit[:12]} is recorded{ignored}: gate it there first"
         return
-    found.verdict = newest = verdicts[-1]
+    wanted = (entrance.phase, entrance.commit)  # of the same executable elsewhere, only what is no pass counts
+    of_this = [
+        one
+        for one in verdicts
+        if (one.statement.release.phase, one.statement.release.commit) == wanted
+        or one.statement.predicate["state"] != State.PASS
+    ]
+    found.verdict = newest = (of_this or verdicts)[-1]
     yield from _not_passing(newest)
     for one in verdicts[:-1]:
         if one.statement.at > newest.statement.at and one.statement.predicate["state"] != State.PASS:

@@ -187,6 +187,17 @@ def test_a_verdict_on_something_else_is_refused(ground: Ground, changes: dict[st
     assert why in ground.refused()
 
 
+def test_the_same_executable_under_another_phase_can_revoke_but_not_vouch(ground: Ground) -> None:
+    """Its pass changes nothing for this phase; its fail is a fail of these bytes."""
+    folder = ground.gate()
+    ground.sign("ada")
+    other = replace(ground.release, phase="phase-2", commit="1" * 40)
+    ground.statement("gate-dev", folder, release=other, run=LATER)
+    assert ground.examined().missing == []
+    ground.statement("gate-dev", folder, release=other, run="20260228T100000Z-000000", state="fail")
+    assert "the newest gate (run 20260228T100000Z-000000, statement 4) ended with fail" in ground.refused()
+
+
 # clocks ------------------------------------------------------------------------------------------
 
 
