@@ -71,7 +71,7 @@ def gaia(*words: str) -> subprocess.Popen[str]:
         (("status", "local", "--jsn"), "gaia: No such option"),
         (("migrate", "local", "sideways"), "gaia: migrate: 'sideways' is not one of up, down, status, verify"),
         (("watch", "--env", "qa"), "gaia: qa: no git remote; give --remote URL, or set remote in qa.toml"),
-        (("promote", "phase-1", "--to", "dev"), "gaia: promote: --to dev: not one of qa, prod"),
+        (("promote", "phase-1", "--to", "dev"), "gaia: dev: a release enters stage dev by its tag alone"),
         (("prune", "local", "--keep", "-1"), "gaia: Invalid value for '--keep'"),
         (("logs", "local", "-n", "99999999999999999999"), "gaia: Invalid value for '--lines'"),
         (("migrate", "local", "down", "--count", "0"), "gaia: Invalid value for '--count'"),

@@ -66,7 +66,8 @@ def _tag(remote: Remote, environment: Environment, wanted: tag.Tag) -> Iterator[
         yield from _promotion(remote, environment, wanted, commit)
     newest = _newest(remote, environment, commit)
     if newest is None:
-        yield Line("verdict", f"no verdict of {environment.name} on this commit is recorded", ok=environment.promoted)
+        nothing = f"no verdict of {environment.name} itself on this commit is recorded"
+        yield Line("verdict", nothing, ok=None if environment.promoted else False)
     else:
         entry, about = newest
         yield from _statement(remote, entry.envelope, about, None)
@@ -80,6 +81,10 @@ def _promotion(remote: Remote, environment: Environment, wanted: tag.Tag, commit
         yield Line("tag signed by", printable(by), ok=True)
     except NotPromoted as error:
         yield Line("tag signed by", str(error), ok=False)
+    if found.verdict:
+        about = found.verdict.statement
+        text = f"{about.environment}'s gate: {about.predicate['state']}, run {about.predicate['run']}"
+        yield Line("let in by", f"{text}, signed by {printable(found.verdict.by)}", ok=not found.missing)
     for item, one in found.sign_offs.items():
         yield Line("signed off", f"{item} by {printable(one.by)}, {one.statement.at:%Y-%m-%d %H:%M} UTC", ok=True)
     if found.force:

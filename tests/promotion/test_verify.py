@@ -35,6 +35,10 @@ def test_a_machine_without_evidence_relies_on_the_signatures(ground: Ground, tmp
     assert shown["evidence"][0].endswith("files, not at hand: relied on the signature")
     promoted = lines(ground, f"deploy/qa/{PHASE}")
     assert promoted["tag signed by"] == ("ada@example.test", True)
+    assert promoted["let in by"] == (
+        "dev's gate: pass, run 20260226T100000Z-3fa9c1, signed by gate-dev@example.test", True,
+    )  # fmt: skip
+    assert promoted["verdict"] == ("no verdict of qa itself on this commit is recorded", None)
     assert promoted["signed off"][0].startswith("maintainer by ada@example.test, ")
 
 
