@@ -115,7 +115,7 @@ class Pipeline:
         """Run a command that has to succeed."""
         done = self.gaia(*words, stage=stage, who=who)
         if done.returncode:
-            raise SystemExit(f"gaia {' '.join(words)} ended with {done.returncode}")
+            raise SystemExit(f"gaia {' '.join(words)} returned {done.returncode}")
         return done.stdout
 
     def ledger(self, stage: str, step: str, phase: str) -> list[str]:
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def rehearse(pipeline: Pipeline) -> None:
-    """Let releases run through the pipeline, in the order in which it is told."""
+    """Let releases run through the pipeline."""
     remote = ("--remote", pipeline.url)
     pipeline.say(f"a git remote, a checkout, keys and three environments in {pipeline.folder}")
     prepare(pipeline)

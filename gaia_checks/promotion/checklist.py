@@ -35,7 +35,7 @@ def checklist(target: Environment, phase: str, url: str | None = None) -> list[I
 
 
 def _before_dev(target: Environment, phase: str, url: str | None) -> Iterator[Item]:
-    """The first stage is entered by a tag: its commit must hold a release, and be on the stage's branch."""
+    """The first stage is entered by a tag: its commit must contain a release, and be on the stage's branch."""
     remote, tag = git_remote.of(target, url), str(Tag(target.name, phase))
     statements_ref.fetch(remote)
     commit = remote.tags().get(tag)

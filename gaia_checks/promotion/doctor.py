@@ -13,6 +13,6 @@ def examine_ledger(environment: Environment) -> Finding:
     known = remote if remote and (remote.mirror / "HEAD").exists() else None
     found = next(ledger_check.faults([environment], known), None)
     if found:
-        fix = "restore the file from a backup, or ask who changed it; move it away to begin a new one"
+        fix = "restore the file from a backup, or find out who changed it; move it away to begin a new one"
         return Finding("ledger", "wrong", found, fix)
     return Finding("ledger", "ok", f"every line of {paths.of(environment).ledger} follows from the one before")

@@ -20,7 +20,7 @@ def compare(source: Environment, found: Statement) -> str:
 
 
 def compare_folder(folder: Path, found: Statement) -> None:
-    """Raise EvidenceError unless `folder` holds the evidence of a verdict, and gives the same verdict again."""
+    """Raise EvidenceError unless `folder` contains the evidence of a verdict, and gives the same verdict again."""
     stated = found.predicate["evidence"]
     here = evidence.hashes(folder)
     if (folder / evidence.VERDICT).exists():

@@ -1,6 +1,6 @@
 """What a release needs to enter an environment, and what of it is missing: for `promote`, `deploy` and `checklist`.
 
-Nothing here believes a folder or a name: the release is computed from the commit, the order of statements comes from
+No folder and no name is trusted: the release is computed from the commit, the order of statements comes from
 the chain, and who may sign from the branch of the stage that is entered.
 """
 
@@ -154,7 +154,7 @@ def _verdict(entrance: Entrance, found: Examination, statements: list[Signed]) -
     yield from _not_passing(newest)
     for one in verdicts[:-1]:
         if one.statement.at > newest.statement.at and one.statement.predicate["state"] != State.PASS:
-            yield f"run {one.statement.predicate['run']} is later and ended with {one.statement.predicate['state']}"
+            yield f"run {one.statement.predicate['run']} is later and resulted in {one.statement.predicate['state']}"
     yield from _not_comparable(entrance, found, newest)
     yield from _wrong_age(entrance, newest)
     try:
@@ -167,7 +167,8 @@ def _not_passing(newest: Signed) -> Iterator[str]:
     predicate = newest.statement.predicate
     if predicate["state"] != State.PASS or predicate["rehearsal"]:
         kind = "rehearsal" if predicate["rehearsal"] else "gate"
-        yield f"the newest {kind} (run {predicate['run']}, statement {newest.position}) ended with {predicate['state']}"
+        which = f"the newest {kind} (run {predicate['run']}, statement {newest.position})"
+        yield f"{which} resulted in {predicate['state']}"
     if predicate["gate"].get("dirty"):
         yield f"run {predicate['run']} was measured by a modified gaia-checks: gate with a clean checkout"
     if foreign := predicate["gate"].get("foreign_plugins"):

@@ -16,7 +16,7 @@ _EXECUTABLE = "build/gaia_server"
 def read(remote: Remote, commit: str, phase: str, *, by_digest: bool) -> Release:
     """Return the release of `commit`, as last fetched. Raises NotPromoted naming what the commit lacks.
 
-    `by_digest`: the executable is elsewhere, and the commit holds its sha256.
+    `by_digest`: the executable is elsewhere, and the commit contains its sha256.
     """
     try:
         migrations = _migrations(remote, commit)

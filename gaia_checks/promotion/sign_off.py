@@ -25,7 +25,7 @@ def sign_off(target: Environment, phase: str, item: str, url: str | None = None)
         raise NotPromoted(f"{phase}: nothing to sign off: {'; '.join(found.missing)}")
     decided = found.verdict.statement.predicate
     if decided["state"] != State.PASS or decided["rehearsal"]:
-        raise NotPromoted(f"{phase}: nothing to sign off: run {decided['run']} ended with {decided['state']}")
+        raise NotPromoted(f"{phase}: nothing to sign off: run {decided['run']} resulted in {decided['state']}")
     predicate = {
         "environment": target.name, "item": item, "approves": found.verdict.statement.digest, "at": jsonl.now(),
     }  # fmt: skip

@@ -13,14 +13,15 @@ from gaia_checks.deploy.git.git_command import variables_without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, NotSigned
 
 _ARMOUR = re.compile(r"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
-_NO_REASON = "No principal matched."
+_UNKNOWN = "No principal matched."
+_OUT_OF_DATE = re.compile("key has expired|key is not yet valid")
 _TIMEOUT_S = 120.0  # a person may have to touch a key, or to type a passphrase
 
 
 def sign(content: bytes, namespace: str, key: Path, *, unattended: bool = False) -> str:
     """Return the armoured signature of `content`. `key`: a private key, or a public one whose private one an agent has.
 
-    With `unattended`, nobody is asked for a passphrase. Raises ConfigurationError naming the key.
+    With `unattended`, no passphrase is requested. Raises ConfigurationError naming the key.
     """
     if not key.is_file():
         raise ConfigurationError(f"{key}: no such key; set GAIA_SIGNING_KEY to the path of an SSH key")
@@ -57,7 +58,7 @@ def _ssh_keygen(
         return subprocess.run(
             ("ssh-keygen", "-Y", action, *words), input=content, capture_output=True, timeout=_TIMEOUT_S, check=False,
             env=variables_without_secrets(LC_ALL="C", **({"SSH_ASKPASS_REQUIRE": "never"} if unattended else {})),
-            start_new_session=unattended,  # without a terminal it cannot ask
+            start_new_session=unattended,  # without a terminal it requests no passphrase
         )  # fmt: skip
     except FileNotFoundError as error:
         raise MissingDependency("ssh-keygen is not installed; run: apt-get install openssh-client") from error
@@ -66,8 +67,9 @@ def _ssh_keygen(
 
 
 def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return why ssh-keygen failed: its last line, or the one before where the last gives no reason."""
+    """Return why ssh-keygen failed. That a key matched but is out of date stands before its last line."""
     lines = done.stderr.decode(errors="replace").splitlines()
     lines = [line for line in lines if line and not line.startswith("Signing data")]
-    reasons = [line for line in lines if line != _NO_REASON] or lines
-    return reasons[-1] if reasons else "no reason given"
+    if lines and lines[-1] == _UNKNOWN:
+        return next((line for line in lines if _OUT_OF_DATE.search(line)), "its key is not in allowed_signers")
+    return lines[-1] if lines else "no reason given"

@@ -36,7 +36,7 @@ def fetch(remote: Remote) -> None:
     if known and (found is None or not _is_ancestor(remote, known, found)):
         raise EvidenceError(
             f"{REF}: the remote shows {(found or 'nothing')[:12]}, which does not continue {known[:12]} as fetched "
-            f"before: statements were removed or replaced; ask who changed {remote.url}, and restore {known[:12]}"
+            f"before: statements were removed or replaced; find out who changed {remote.url}, and restore {known[:12]}"
         )
     for line in remote.read("rev-list", "--parents", f"{known}..{found}" if known else str(found)).splitlines():
         if len(line.split()) > 2:

@@ -1,4 +1,4 @@
-"""What a statement proves, in one screen: with git, ssh-keygen and what is at hand; nothing is believed by its name."""
+"""What a statement proves, in one screen: with git, ssh-keygen and what is at hand."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -98,7 +98,7 @@ class Ground:
         return self.origin.release(source, *(branches or ("develop", "qa", "main")))
 
     def evidence(self, run: str, *, failing: str | None = None, rehearsal: bool = False, at: str = "dev") -> Path:
-        """Write the evidence of a gate as the gate writes it: all that the stage promises holds, but for `failing`."""
+        """Write the evidence of a gate as the gate writes it: every criterion passes, but for `failing`."""
         where = self.environment(at)
         where = replace(where, looks={"log": {"window_s": 60}}) if rehearsal else where
         criteria = judge_criteria.load(overrides=where.looks)
@@ -164,7 +164,7 @@ class Ground:
         return str(raised.value)
 
     def admit(self, to: str = "qa") -> str | None:
-        """What `gaia deploy` asks first: return the commit."""
+        """What `gaia deploy` checks first: return the commit."""
         return admission.admit(self.environment(to), PHASE, self.origin.url, lambda _: None)
 
     def not_admitted(self, to: str = "qa") -> str:
@@ -209,7 +209,7 @@ def push_statement(origin: Forge, content: str, *, parents: tuple[str, ...] | No
 
 
 def verdict_json(folder: Path) -> dict[str, Any]:
-    """What verdict.json holds."""
+    """The content of verdict.json."""
     found: dict[str, Any] = json.loads((folder / "verdict.json").read_text())
     return found
 

@@ -27,7 +27,7 @@ NOW = datetime.now(UTC)
 
 
 def stamp(at: datetime) -> str:
-    """A time as statements hold it."""
+    """A time as it stands in statements."""
     return at.isoformat(timespec="milliseconds")
 
 
@@ -41,7 +41,7 @@ def test_a_copied_folder_does_not_outrank_a_later_gate_that_failed(ground: Groun
     copy = passed.with_name("20260301T100000Z-000000")
     shutil.copytree(passed, copy)
     push_statement(ground.origin, (copy / "statement.json").read_text())
-    assert f"the newest gate (run {LATER}, statement 2) ended with fail" in ground.refused()
+    assert f"the newest gate (run {LATER}, statement 2) resulted in fail" in ground.refused()
 
 
 def test_a_folder_that_no_gate_produced_promotes_nothing(ground: Ground) -> None:
@@ -83,13 +83,13 @@ def test_evidence_that_was_touched_is_refused(ground: Ground, tamper: Callable[[
 @pytest.mark.parametrize(
     ("who", "why"),
     [
-        ("eve", "No principal matched."),
+        ("eve", "its key is not in allowed_signers"),
         ("ada", 'ada@example.test: allowed_signers:5: key is not permitted for use in signature namespace "gaia-verd'),
         ("gate-qa", 'gate-qa@example.test: allowed_signers:4: key is not permitted for use in signature namespace "g'),
     ],
 )
 def test_a_verdict_by_another_key_does_not_count(ground: Ground, who: str, why: str) -> None:
-    """A stranger's, a person's who may sign other things, another environment's gate."""
+    """An unknown key's, a person's who may sign other things, another environment's gate."""
     ground.gate(by=who)
     assert (
         f"no signed verdict of dev on {ground.commit[:12]} is recorded (statement 1 (verdict dev) does not count: {why}"
@@ -109,7 +109,7 @@ def test_a_statement_with_the_signature_of_another_is_refused(ground: Ground) ->
     incorrect = "gate-dev@example.test: Signature verification failed: incorrect signature"
     assert notes[0] == f"statement 2 (verdict dev) does not count: {incorrect}"
     assert notes[1].startswith("statement 3 (sign-off qa) does not count: gate-dev@example.test: ")
-    assert "ended with fail" in ground.refused()
+    assert "resulted in fail" in ground.refused()
 
 
 def test_a_pass_replayed_after_a_fail_stays_where_it_was_recorded(ground: Ground) -> None:
@@ -118,7 +118,7 @@ def test_a_pass_replayed_after_a_fail_stays_where_it_was_recorded(ground: Ground
     ground.gate(LATER, failing="dev.health")
     push_statement(ground.origin, envelopes.text(passed))
     push_statement(ground.origin, json.dumps(json.loads(envelopes.text(passed))) + "\n\n")
-    assert f"the newest gate (run {LATER}, statement 2) ended with fail" in ground.refused()
+    assert f"the newest gate (run {LATER}, statement 2) resulted in fail" in ground.refused()
 
 
 def test_a_pass_that_was_withheld_until_after_a_fail_is_refused(ground: Ground) -> None:
@@ -126,7 +126,7 @@ def test_a_pass_that_was_withheld_until_after_a_fail_is_refused(ground: Ground) 
     folder = ground.evidence("20260226T100000Z-3fa9c1")
     ground.statement("gate-dev", folder, run=LATER, state="fail")
     ground.statement("gate-dev", folder, run=EARLIER, at=stamp(NOW - timedelta(hours=1)))
-    assert f"run {LATER} is later and ended with fail" in ground.refused()
+    assert f"run {LATER} is later and resulted in fail" in ground.refused()
 
 
 def test_two_runs_in_one_second_are_ordered_by_the_chain(ground: Ground) -> None:
@@ -134,11 +134,11 @@ def test_two_runs_in_one_second_are_ordered_by_the_chain(ground: Ground) -> None
     folder = ground.evidence("20260226T100000Z-3fa9c1")
     ground.statement("gate-dev", folder, run="20260226T100000Z-ffffff", at=stamp(NOW))
     ground.statement("gate-dev", folder, run="20260226T100000Z-000000", at=stamp(NOW), state="inconclusive")
-    why = "the newest gate (run 20260226T100000Z-000000, statement 2) ended with inconclusive"
+    why = "the newest gate (run 20260226T100000Z-000000, statement 2) resulted in inconclusive"
     assert why in ground.refused()
 
 
-def test_a_strangers_fail_revokes_nothing(ground: Ground) -> None:
+def test_a_fail_by_an_unknown_key_revokes_nothing(ground: Ground) -> None:
     """Whoever can push can append; it counts for nothing."""
     folder = ground.gate()
     ground.statement("eve", folder, run=LATER, state="fail")
@@ -151,7 +151,7 @@ def test_a_strangers_fail_revokes_nothing(ground: Ground) -> None:
     ("changes", "why"),
     [
         ({"rehearsal": True, "state": "fail"}, "the newest rehearsal (run"),
-        ({"stage": "prod", "state": "inconclusive"}, "ended with inconclusive"),
+        ({"stage": "prod", "state": "inconclusive"}, "resulted in inconclusive"),
         ({"criteria": {"sha256": "0" * 64}}, "was judged by other criteria than those installed here"),
         ({"gate": {"dirty": True}}, "was measured by a modified gaia-checks: gate with a clean checkout"),
         ({"gate": {"foreign_plugins": ["evil\n"]}}, r"was measured with foreign pytest plugins: ['evil\n']"),
@@ -195,7 +195,7 @@ def test_the_same_executable_under_another_phase_can_revoke_but_not_vouch(ground
     ground.statement("gate-dev", folder, release=other, run=LATER)
     assert ground.examined().missing == []
     ground.statement("gate-dev", folder, release=other, run="20260228T100000Z-000000", state="fail")
-    assert "the newest gate (run 20260228T100000Z-000000, statement 4) ended with fail" in ground.refused()
+    assert "the newest gate (run 20260228T100000Z-000000, statement 4) resulted in fail" in ground.refused()
 
 
 # clocks ------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_a_rewritten_chain_is_refused_by_who_knew_it(ground: Ground) -> None:
     with pytest.raises(EvidenceError, match=r"has several parents: not a chain; restore"):
         ground.promote()
     ground.origin.git_in("update-ref", statements_ref.REF, known)
-    assert "ended with fail" in ground.refused()
+    assert "resulted in fail" in ground.refused()
 
 
 def test_gates_that_end_together_are_recorded_one_after_another(ground: Ground) -> None:
@@ -296,7 +296,7 @@ def test_a_tag_pushed_straight_to_prod_is_not_deployed(ground: Ground) -> None:
 
 
 def test_a_lightweight_tag_is_not_deployed(ground: Ground) -> None:
-    """It can hold no signature."""
+    """It has no place for a signature."""
     ground.promoted_to_qa()
     ground.origin.git_in("update-ref", f"refs/tags/deploy/qa/{PHASE}", ground.commit)
     assert f"deploy/qa/{PHASE} is not a signed tag" in ground.not_admitted()
@@ -310,9 +310,11 @@ def test_a_signed_tag_under_another_name_is_not_deployed(ground: Ground) -> None
     assert f"deploy/prod/{PHASE} was cut as deploy/qa/{PHASE}: a copy under another name" in ground.not_admitted("prod")
 
 
-@pytest.mark.parametrize(("who", "why"), [("eve", "No principal matched."), ("grace", "grace@example.test: allowed_s")])
+@pytest.mark.parametrize(
+    ("who", "why"), [("eve", "its key is not in allowed_signers"), ("grace", "grace@example.test: allowed_s")]
+)
 def test_a_tag_by_who_may_not_promote_is_neither_cut_nor_deployed(ground: Ground, who: str, why: str) -> None:
-    """A stranger, and somebody who may only sign off."""
+    """An unknown key, and somebody who may only sign off."""
     ground.gate()
     ground.sign("ada")
     assert f"deploy/qa/{PHASE}: its signature does not count: {why}" in ground.refused(by=who)
@@ -325,7 +327,7 @@ def test_a_fail_after_the_promotion_keeps_the_tag_out(ground: Ground) -> None:
     ground.promoted_to_qa()
     assert ground.admit() == ground.commit
     ground.gate(LATER, failing="dev.health")
-    assert f"the newest gate (run {LATER}, statement 3) ended with fail" in ground.not_admitted()
+    assert f"the newest gate (run {LATER}, statement 3) resulted in fail" in ground.not_admitted()
 
 
 # people ------------------------------------------------------------------------------------------
@@ -368,13 +370,13 @@ def test_a_sign_off_holds_for_one_verdict_only(ground: Ground) -> None:
 
 
 def test_who_may_not_sign_an_item_cannot(ground: Ground) -> None:
-    """A stranger; somebody who may sign another item; a failing gate."""
+    """An unknown key; somebody who may sign another item; a failing gate."""
     ground.gate()
     for who in ("eve", "grace"):
         with pytest.raises(NotPromoted, match="maintainer: this signature would not count: "):
             ground.sign(who)
     ground.gate(LATER, failing="dev.health")
-    with pytest.raises(NotPromoted, match=f"nothing to sign off: run {LATER} ended with fail"):
+    with pytest.raises(NotPromoted, match=f"nothing to sign off: run {LATER} resulted in fail"):
         ground.sign("ada")
 
 
@@ -399,7 +401,7 @@ def test_only_the_protected_branch_says_who_may_sign(ground: Ground) -> None:
     ground.commit = ground.commit_release("#!/bin/sh\nexit 1\n", "develop", more=more)
     ground.origin.tag(f"deploy/dev/{PHASE}", ground.commit)
     ground.gate(by="eve")
-    assert "does not count: No principal matched." in ground.refused()
+    assert "does not count: its key is not in allowed_signers" in ground.refused()
 
 
 def test_a_removed_key_voids_what_it_signed(ground: Ground) -> None:
@@ -408,7 +410,7 @@ def test_a_removed_key_voids_what_it_signed(ground: Ground) -> None:
     ground.keys["ada"] = ssh_keys.make(ground.folder / "keys", "ada-2")
     ground.commit_release()
     why = ground.not_admitted()
-    assert f"deploy/qa/{PHASE}: its signature does not count: No principal matched." in why
+    assert f"deploy/qa/{PHASE}: its signature does not count: its key is not in allowed_signers" in why
     assert "Maintainer approval: not signed" in why
 
 
@@ -439,7 +441,7 @@ def test_another_home_knows_no_other_past(ground: Ground) -> None:
     ground.gate(failing="dev.health")
     ground.monkeypatch.setenv("GAIA_HOME", str(ground.folder / "fresh"))
     ground.monkeypatch.setenv("GAIA_LOG_DIR", str(ground.folder / "fresh" / "log"))
-    assert "ended with fail" in ground.refused()
+    assert "resulted in fail" in ground.refused()
 
 
 def test_names_with_control_characters_reach_no_message(ground: Ground) -> None:

@@ -1,4 +1,4 @@
-"""DSSE envelopes, held against the specification."""
+"""DSSE envelopes, compared with the specification."""
 
 import base64
 import json

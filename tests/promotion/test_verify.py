@@ -56,18 +56,18 @@ def test_the_evidence_is_judged_again_where_it_is(ground: Ground) -> None:
 
 
 def test_what_does_not_hold_is_marked(ground: Ground, capsys: pytest.CaptureFixture[str]) -> None:
-    """Revoked, signed by a stranger, and a tag that nobody signed: exit code 1."""
+    """Revoked, signed by an unknown key, and a tag that nobody signed: exit code 1."""
     folder = ground.gate()
     ground.gate(LATER, failing="dev.health")
     assert lines(ground, folder)["revoked"] == (f"run {LATER} was recorded later: fail", False)
     foreign = ground.evidence("20260228T100000Z-000000")
     ground.statement("eve", foreign)
     (foreign / "statement.json").write_text(ground.origin.git_in("show", "refs/gaia/statements:statement.json"))
-    assert lines(ground, foreign)["signed by"] == ("nobody who may: No principal matched.", False)
+    assert lines(ground, foreign)["signed by"] == ("nobody who may: its key is not in allowed_signers", False)
     ground.origin.tag(f"deploy/qa/{PHASE}")
     assert lines(ground, f"deploy/qa/{PHASE}")["tag signed by"] == (f"deploy/qa/{PHASE} is not signed", False)
     assert cli.run(["verdict", "verify", str(foreign), "--remote", ground.origin.url]) == 1
-    assert "✗ signed by     nobody who may: No principal matched." in capsys.readouterr().out
+    assert "✗ signed by     nobody who may: its key is not in allowed_signers" in capsys.readouterr().out
 
 
 def test_offline_it_goes_by_what_was_fetched_last(ground: Ground) -> None:
