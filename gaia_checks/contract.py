@@ -15,6 +15,9 @@ from gaia_checks.model import Names
 
 Text = TypeVar("Text", str, bytes)
 
+USER_AGENT = "curl/7.88.1"
+"""What requests say they come from: a client that many servers know, and none treats in its own way."""
+
 _PATHS = """
     /health /livez /readyz /metrics /openapi.json /ws/admin/quotas /admin/quotas /admin/login /api/admin/quotas
     /api/admin/quotas/config /api/admin/quotas/usage /api/admin/quotas/violations /api/admin/quotas/alerts

@@ -7,6 +7,7 @@ host = "0.0.0.0"                   # where the server listens; the port is the v
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
 log = "ssh://me@qa/var/log/x.log"  # optional: the server's log, where `gaia deploy` does not know it: a file of this
                                    # machine, or ssh://[user@]host[:port]/path, read by the system's own ssh
+client_names = "client-{}"         # optional: what a gate's keys and rules are called; {} becomes 12 hex digits
 rehearsal_host = "local"           # where a rehearsal copy runs; only "local", this machine, is built
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
 remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
@@ -70,19 +71,8 @@ SERVER_NAMES = SECRET_NAMES | {
 """Every variable that the server's contract knows."""
 
 _KEYS = {
-    *(
-        "stage",
-        "database",
-        "host",
-        "base_url",
-        "log",
-        "rehearsal_host",
-        "required",
-        "remote",
-        "alerts",
-        "defaults",
-        "promotion",
-    ),
+    *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
+    *("client_names", "promotion"),
 }
 _BOOLEANS = ("true", "false")
 _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
@@ -123,6 +113,7 @@ class Environment:
     log: Log | None = None  # the server's log, where the file says it; else that of what is deployed here
     rehearsal_host: str = "local"  # where a rehearsal copy runs
     names: Names = field(default_factory=Names)  # what the server calls what the contract names
+    client_names: str = "client-{}"  # what a gate's keys and rules are called in the target
     promotion: str = "required"  # or "advisory": what a deployment lacks is a warning
     signing_key: Path | None = None  # of this account
     valid_for_s: float = 7 * 86_400.0  # how old a verdict may be that lets a release in
@@ -210,6 +201,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         log=_log(where, table),
         rehearsal_host=_rehearsal_host(where, table),
         names=contract.read(where, document),
+        client_names=_client_names(where, table),
         promotion=_choice(where, {"promotion": "required", **table}, "promotion", ("required", "advisory")),
         signing_key=_signing_key(where, document, variables),
         valid_for_s=_valid_for_s(where, document),
@@ -378,6 +370,15 @@ def _server(where: str, document: Mapping[str, Any]) -> Server:
     if not isinstance(ready_s, int | float) or isinstance(ready_s, bool) or not 0 < ready_s < math.inf:
         raise EnvironmentFileError(f"{where}: server.ready_s: {ready_s!r} is not above 0; give seconds, e.g. 30")
     return Server(handover, paths, float(ready_s), artifact)
+
+
+def _client_names(where: str, table: Mapping[str, Any]) -> str:
+    names = table.get("client_names", "client-{}")
+    if not isinstance(names, str) or not re.fullmatch(r"[\w.:-]*\{\}[\w.:-]*", names, re.ASCII):
+        raise EnvironmentFileError(
+            f'{where}: environment.client_names: {names!r} is no name with one {{}} in it, as "tenant-{{}}"'
+        )
+    return names
 
 
 def _promotion(where: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

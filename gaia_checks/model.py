@@ -3,6 +3,7 @@
 No I/O, no clock, nothing but the standard library: every other module may import this one.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -189,6 +190,11 @@ class Names:
     metrics: Mapping[str, str] = field(default_factory=dict)  # of /metrics
 
 
+def alias(run: str, client_names: str) -> str:
+    """Return what a run is called in the target: nothing that says what it is, but to who knows the run id. Pure."""
+    return client_names.replace("{}", hashlib.sha256(run.encode()).hexdigest()[:12])
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A running server and every way of looking at it that we have. None: no such way.
@@ -198,14 +204,20 @@ class Target:
 
     environment: str
     base_url: str  # "http://127.0.0.1:8711", no trailing slash
-    run: str  # the run id, carried by everything the gate creates in the target
+    run: str  # the run id; it stays on our side, the target only sees `key`
     release: Release | None = None
     process: Process | None = None
     log: Log | None = None
     names: Names = field(default_factory=Names)
+    client_names: str = "client-{}"  # what the gate's keys and rules are called there
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # all that must not be written anywhere
+
+    @property
+    def key(self) -> str:
+        """The API key of this run's requests; the names of all its keys and rules start with it."""
+        return alias(self.run, self.client_names)
 
     @property
     def websocket_url(self) -> str:

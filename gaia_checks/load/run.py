@@ -196,7 +196,7 @@ def _wait_for_observer(stalls: Stalls, result: Mapping[str, Any]) -> None:
 def _variables(target: Target) -> dict[str, str]:
     """Return locust's whole environment: no LOCUST_* variable or ~/.locust.conf of the caller affects it."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
-    own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
+    own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": target.key}
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
     names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.names != Names() else {}
     return {**trusted, **own, **token, **names}

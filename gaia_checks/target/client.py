@@ -26,7 +26,7 @@ _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 
 def key(target: Target) -> str:
     """Return the API key under which the server counts this run's requests."""
-    return f"gaia-run-{target.run}"
+    return target.key
 
 
 def client(target: Target, *, keyed: bool = True) -> httpx.Client:
@@ -113,7 +113,11 @@ class _AsyncClient(httpx.AsyncClient):
 def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
     return {
         "base_url": target.base_url,
-        "headers": {**({"X-API-Key": key(target)} if keyed else {}), **_authorization(target)},
+        "headers": {
+            "User-Agent": contract.USER_AGENT,
+            **({"X-API-Key": key(target)} if keyed else {}),
+            **_authorization(target),
+        },
         "timeout": httpx.Timeout(READ_S, connect=CONNECT_S),
         "follow_redirects": False,
         "trust_env": False,

@@ -4,7 +4,7 @@
 
     GET /api/admin/quotas/usage?limit=5
     host: 127.0.0.1:8080
-    x-api-key: gaia-run-20260226T100000Z-3fa9c1
+    x-api-key: client-9f86d081884c
 
 A fault passes from a test to the server through a file, so it has plain fields only. Its state resets whenever it is
 switched on.

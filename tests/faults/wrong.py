@@ -130,9 +130,9 @@ class Unlimited(Way):
     """Counts a request by the run's own key, limited to 1000 a second, instead of its own key."""
 
     async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
-        """Shorten the key `gaia-run-<run>-<purpose>`."""
+        """Shorten the key `client-<run>-<purpose>`."""
         headers = [
-            (name, b"-".join(value.split(b"-")[:4]) if name == b"x-api-key" else value)
+            (name, b"-".join(value.split(b"-")[:2]) if name == b"x-api-key" else value)
             for name, value in scope["headers"]
         ]
         await app({**scope, "headers": headers}, receive, send)

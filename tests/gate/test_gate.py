@@ -328,4 +328,4 @@ def rules_of_gates(place: Ground) -> list[str]:
     """Return the names of the rules in the target that belong to a gate."""
     token = {"Authorization": f"Bearer {CANARIES['ADMIN_TOKEN']}"}
     rules = httpx.get(f"{place.url}/api/admin/quotas/config?limit=100", headers=token).json()["items"]
-    return [rule["rule_name"] for rule in rules if "gaia-run-" in rule["rule_name"]]
+    return [rule["rule_name"] for rule in rules if rule["rule_name"].startswith("client-")]

@@ -17,7 +17,7 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import api
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG
-from tests.probes.servers import RUN, Spoil, spoiled, target
+from tests.probes.servers import Spoil, spoiled, target
 
 USAGE, VIOLATIONS = api.LISTS[1:]
 
@@ -32,7 +32,7 @@ def left_behind(server: Target) -> list[str]:
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
     names = {rule["rule_name"] for rule in rules}
-    return sorted(name for name in names - {key(server)} if RUN in name)
+    return sorted(name for name in names - {key(server)} if key(server) in name)
 
 
 def on(method: str, path: str, change: Callable[[Response], Response]) -> Spoil:
@@ -146,7 +146,11 @@ def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None
         if request.method != "POST" or response.status_code != 422:
             return response
         with client(server) as http:
-            rule = {"rule_name": f"gaia-run-{RUN}-{os.urandom(4).hex()}", "scope": "api_key", "scope_value": "nobody"}
+            rule = {
+                "rule_name": f"{target('http://x').key}-{os.urandom(4).hex()}",
+                "scope": "api_key",
+                "scope_value": "nobody",
+            }
             made = http.post(CONFIG, json={**rule, "limit_type": "daily_quota", "limit_value": 1})
         return Response(made.content, made.status_code, {"Content-Type": "application/json"})
 
@@ -185,7 +189,7 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
 
     with spoiled(server, interrupting) as at, pytest.raises(KeyboardInterrupt):
         look(at)
-    assert interrupted == [[f"gaia-run-{RUN}-api-contract"]]
+    assert interrupted == [[f"{target('http://x').key}-api-contract"]]
     assert left_behind(server) == []
 
 

@@ -1,6 +1,8 @@
 """Headers of every request, and hosts that never receive them."""
 
 import asyncio
+import re
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -23,7 +25,7 @@ def test_a_request_carries_run_and_token() -> None:
     """A keyed client sends the run's API key and the token."""
     with serving(Route("/", echo)) as url, client.client(target(url, admin_token="t0ken")) as http:
         headers = http.get("/").json()
-    assert headers["x-api-key"] == f"gaia-run-{RUN}"
+    assert headers["x-api-key"] == target("http://x").key
     assert headers["authorization"] == "Bearer t0ken"
 
 
@@ -110,7 +112,7 @@ def test_looks_that_do_many_things_at_once_speak_the_same_words() -> None:
 
     async def ask(url: str) -> httpx.Response:
         async with client.async_client(target(f"{url}/gaia", names=NAMES, admin_token="t0ken")) as http:
-            assert http.headers["X-API-Key"] == f"gaia-run-{RUN}"
+            assert http.headers["X-API-Key"] == target("http://x").key
             assert http.headers["Authorization"] == "Bearer t0ken"
             return await http.post(CONFIG, params={"limit": 5}, json={"rule_name": "n", "nested": [{"rule_name": 1}]})
 
@@ -134,3 +136,14 @@ def test_a_websocket_is_where_the_server_has_it_and_says_our_words() -> None:
     assert client.websocket_url(there, "/ws/admin/quotas") == "wss://qa/gaia/live"
     assert client.message(there, '{"number": 1}') == '{"seq": 1}'
     assert client.message(there, b'{"number": 1}') == b'{"number": 1}'
+
+
+def test_a_runs_key_says_nothing_about_the_gate() -> None:
+    """Neither the run id nor a word of ours; the same run has the same key, and the file may shape it."""
+    known = target("http://x")
+    assert re.fullmatch(r"client-[0-9a-f]{12}", known.key)
+    assert known.key == target("http://y").key
+    assert known.key != replace(known, run="20260226T100000Z-3fa9c2").key
+    assert re.fullmatch(r"tenant:[0-9a-f]{12}:eu", replace(known, client_names="tenant:{}:eu").key)
+    with client.client(target("http://127.0.0.1:9")) as http:
+        assert not [value for value in http.headers.values() if "gaia" in value.lower() or RUN in value]

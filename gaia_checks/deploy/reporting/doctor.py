@@ -68,6 +68,7 @@ class _Examination:
             base_url=environment.base_url or self._status.base_url,
             run=f"doctor-{secrets.token_hex(4)}",
             names=environment.names,
+            client_names=environment.client_names,
             admin_token=environment.values.get("ADMIN_TOKEN"),
         )
 

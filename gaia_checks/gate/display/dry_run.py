@@ -117,7 +117,7 @@ def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) ->
     copies = [row.look for row in rows if COPY in row.where]
     return [
         f"{total}, {_count(sockets)} WebSockets, {_count(rules)} temporary rules, which are removed at the end",
-        "every request and rule carries the run id, gaia-run-...",
+        "keys and rules are named client-..., as client_names in the environment file says",
         *([f"on a rehearsal copy with its own database: {', '.join(copies)}"] if copies else []),
     ]
 

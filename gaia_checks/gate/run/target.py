@@ -29,6 +29,7 @@ def find(environment: Environment, run: str) -> Target:
         database_url=environment.values.get("DATABASE_URL"),
         log=environment.log,
         names=environment.names,
+        client_names=environment.client_names,
         secrets=environment.secrets,
     )
     if status.state != "stopped" and target.base_url in (status.base_url, environment.local_url):

@@ -1,8 +1,8 @@
 """The gate's traces in the target (temporary rules and their rows), and their removal.
 
-Everything carries the run id: rules are named `gaia-run-<run>...`, and their deletion removes their
-buckets, quotas and violations. The next gate with the same reports folder removes the traces of a killed one.
-At the end every table is searched for the run id.
+Every rule's name starts with the run's alias (`Target.key`), which only who knows the run id recognises; its deletion
+removes its buckets, quotas and violations. The next gate with the same reports folder removes the traces of a killed
+one. At the end every table is searched for the alias.
 """
 
 from collections.abc import Collection
@@ -13,11 +13,10 @@ import psycopg
 from psycopg import sql
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Measurement, Target, alias
 from gaia_checks.target import client, postgres_session, rules
 from gaia_checks.target.samples import Watch
 
-RULE_PREFIX = "gaia-run-"
 _CONFIG = "/api/admin/quotas/config"
 _REQUESTS_PER_S = 1000  # ten times the rate of qa.load, so that the gate's temporary rule never limits it
 _TABLES = """
@@ -31,7 +30,7 @@ def announce(target: Target) -> None:
 
     Raises TargetUnreachable when the server does not create it.
     """
-    rule = rules.for_one_key(RULE_PREFIX + target.run, "requests_per_second", _REQUESTS_PER_S, key=client.key(target))
+    rule = rules.for_one_key(target.key, "requests_per_second", _REQUESTS_PER_S)
     with client.client(target, keyed=False) as http:
         response = rules.send(http, "POST", _CONFIG, json=rule)
         if response.status_code != 201:
@@ -47,9 +46,10 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
     Raises httpx.HTTPError when the server does not answer, TargetUnreachable when it does not list its rules.
     """
     left = []
+    prefixes = tuple(f"{alias(run, target.client_names)}-" for run in runs)
     with client.client(target, keyed=False) as http:
         for rule in _rules(http, target):
-            if _run_of(rule["rule_name"]) in runs:
+            if f"{rule['rule_name']}-".startswith(prefixes):
                 response = rules.send(http, "DELETE", f"{_CONFIG}/{rule['id']}")
                 if response.status_code not in (204, 404):
                     left.append(rule["rule_name"])
@@ -57,26 +57,19 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
 
 
 def rows_left(target: Target) -> Measurement:
-    """Search every table of the target for rows that carry the run id; none should be left: `gate.rows_left`."""
-    watch, name, how = Watch(), "gate.rows_left", "tables of the target in which a row carries the run id"
+    """Search every table of the target for rows that carry the run's alias; none should be left: `gate.rows_left`."""
+    watch, name, how = Watch(), "gate.rows_left", "tables of the target in which a row carries the run's key"
     found: list[str] = []
     try:
         with postgres_session.session(target) as session:
             tables = [table for (table,) in session.execute(_TABLES)]
             for table in tables:
                 query = sql.SQL("SELECT count(*) FROM {} AS t WHERE strpos(t::text, %s) > 0")
-                for (count,) in session.execute(query.format(sql.Identifier(table)), (target.run,)):
+                for (count,) in session.execute(query.format(sql.Identifier(table)), (target.key,)):
                     found += [f"{table}: {count}"] if count else []
     except (postgres_session.NoSession, psycopg.Error) as error:
         return watch.saw(name, 0, "tables", 0, how, (f"not searched: {error}",))
     return watch.saw(name, len(found), "tables", len(tables), how, found)
-
-
-def _run_of(rule_name: str) -> str | None:
-    """`gaia-run-20261123T120102Z-3fa9c1-api` -> `20261123T120102Z-3fa9c1`."""
-    if not rule_name.startswith(RULE_PREFIX):
-        return None
-    return "-".join(rule_name.removeprefix(RULE_PREFIX).split("-")[:2])
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:

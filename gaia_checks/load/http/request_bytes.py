@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from gaia_checks.contract import USER_AGENT
+
 
 def common_headers(base_url: str, headers: Mapping[str, str]) -> dict[str, str]:
     """Return the headers of every request to a server."""
-    return {"Host": urlsplit(base_url).netloc, "Accept": "application/json", **headers}
+    return {"Host": urlsplit(base_url).netloc, "User-Agent": USER_AGENT, "Accept": "application/json", **headers}
 
 
 def prefix(base_url: str) -> str:

@@ -91,7 +91,7 @@ class OpenLoopUser(User):
         chosen: Any = self.environment.parsed_options
         key = os.environ.get("GAIA_API_KEY")
         self.worker, self.own_key = role.worker, not key
-        self.key = key or f"gaia-load-{secrets.token_hex(4)}-{self.worker}"
+        self.key = key or f"client-{secrets.token_hex(6)}-{self.worker}"
         self.rate_per_s = arrival_schedule.parse(chosen.rate).peak_per_s / role.workers
         self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None

@@ -80,3 +80,9 @@ def launched(*arguments: str) -> Iterator[Browser]:
 def first_line(error: Error) -> str:
     """Return the error's first line. The rest quotes typed text, which may contain a secret."""
     return error.message.partition("\n")[0]
+
+
+def ordinary(version: str) -> str:
+    """Return the User-Agent of this browser with a window; without one it would name itself headless. Pure."""
+    major = version.partition(".")[0]
+    return f"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{major}.0.0.0 Safari/537.36"

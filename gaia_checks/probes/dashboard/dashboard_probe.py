@@ -83,6 +83,7 @@ def _opened(target: Target, ready_within_s: float) -> Iterator[tuple[Page, PageE
     ):
         opened = chromium.new_page(
             viewport={"width": 1280, "height": 800},
+            user_agent=browser.ordinary(chromium.version),
             extra_http_headers={"X-API-Key": key(target)},
             reduced_motion="reduce",
         )

@@ -49,7 +49,7 @@ class NotTriggered(Exception):
 
 def key(target: Target) -> str:
     """Return the API key whose requests are refused."""
-    return f"gaia-soak-{target.run}"
+    return f"{target.key}-soak"
 
 
 def starts_s(window_s: float) -> float:
@@ -59,7 +59,7 @@ def starts_s(window_s: float) -> float:
 
 def rule(target: Target) -> temporary_rules.Body:
     """Return the rule that refuses these requests. Pure."""
-    return rules.for_one_key(f"{client.key(target)}-soak", "requests_per_minute", 1, key=key(target))
+    return rules.for_one_key(key(target), "requests_per_minute", 1)
 
 
 async def trigger(

@@ -19,7 +19,7 @@ class Rules:
     def __init__(self, count: int, *, pages: bool) -> None:
         """Make `count` rules, listed page by page or always from the first one."""
         self.rules: list[dict[str, Any]] = [{"id": number, "rule_name": f"theirs-{number}"} for number in range(count)]
-        self.rules[count // 2]["rule_name"] = traces.RULE_PREFIX + RUN
+        self.rules[count // 2]["rule_name"] = target("http://x").key
         self.pages, self.requests, self.deleted = pages, 0, list[int]()
 
     @property

@@ -132,7 +132,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
             ("live.js", "if (socket === this.#socket) this.#lost(event.code);", ""),
         ),
         {
-            "rule_edited": ("shows no row with gaia-run-",),
+            "rule_edited": ("shows no row with client-",),
             "reconnected": ("says 'connected' 5 s after its connection was cut",),
         },
     ),

@@ -23,7 +23,7 @@ from gaia_checks.probes.monitoring import monitoring_probe
 from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG
-from tests.probes.servers import HEALTHY, RUN, Spoil, answering, serving, spoiled, target
+from tests.probes.servers import HEALTHY, Spoil, answering, serving, spoiled, target
 
 MEASURED = ("readable", "moving", "resolving")
 
@@ -49,7 +49,7 @@ def left_behind(server: Target) -> list[str]:
     """Return the left-over rules of this run."""
     with client(server) as http:
         rules = http.get(CONFIG, params={"limit": 200}).raise_for_status().json()["items"]
-    return sorted(rule["rule_name"] for rule in rules if RUN in rule["rule_name"] and rule["rule_name"] != key(server))
+    return sorted(rule["rule_name"] for rule in rules if rule["rule_name"].startswith(f"{key(server)}-"))
 
 
 def metrics(change: Callable[[str], str]) -> Spoil:
@@ -244,7 +244,7 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
 
     with spoiled(server, interrupting) as at, pytest.raises(KeyboardInterrupt):
         look(at)
-    assert interrupted == [[f"gaia-run-{RUN}-monitoring"]]
+    assert interrupted == [[f"{target('http://x').key}-monitoring"]]
     assert left_behind(server) == []
 
 

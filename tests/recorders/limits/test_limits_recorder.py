@@ -15,7 +15,7 @@ from gaia_checks.model import CriterionVerdict, Measurement, State, Target
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.limits import limits_recorder
 from gaia_checks.target import temporary_rules
-from tests.probes.servers import RUN, TOKEN, serving, target
+from tests.probes.servers import TOKEN, serving, target
 from tests.recorders import stage
 from tests.recorders.limited import Limited, Spoil
 from tests.recorders.limiters import FAULTS, Log
@@ -74,8 +74,8 @@ def test_a_small_right_server_is_right(tmp_path: Path) -> None:
     assert result.state is State.PASS, [finding.why for finding in result.checks]
 
 
-ALLOWS = "admissions beyond a limit, most of them by gaia-run-"
-DENIES = "refusals within a limit, most of them by gaia-run-"
+ALLOWS = "admissions beyond a limit, most of them by client-"
+DENIES = "refusals within a limit, most of them by client-"
 
 
 @pytest.mark.parametrize(
@@ -188,5 +188,5 @@ def test_all_rules_are_ones_that_the_gate_would_remove() -> None:
     """Rules and keys carry the run's name."""
     ours = limits_recorder.keys(target("http://x"), CLIENTS)
     names = [name for key in ours.values() for name in (key.name, *key.rules)]
-    assert all(name.startswith(f"gaia-run-{RUN}-limits-") for name in names)
+    assert all(name.startswith(f"{target('http://x').key}-limits-") for name in names)
     assert len(set(names)) == len(names)

@@ -13,7 +13,7 @@ from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.soak import soak_clients, soak_recorder, trigger_events
 from gaia_checks.target import temporary_rules
 from gaia_checks.target.client import key as run_key
-from tests.probes.servers import RUN, serving, target
+from tests.probes.servers import serving, target
 from tests.recorders import stage
 from tests.recorders.stage import Server
 
@@ -177,5 +177,5 @@ def test_a_soak_without_clients_stops_at_once(tmp_path: Path) -> None:
 def test_the_rule_of_the_soak_is_one_that_the_gate_would_remove() -> None:
     """The rule carries the run's name, and limits a key of this run alone."""
     rule = trigger_events.rule(target("http://x"))
-    assert str(rule["rule_name"]).startswith(f"gaia-run-{RUN}-")
-    assert rule["scope_value"] == f"gaia-soak-{RUN}"
+    assert str(rule["rule_name"]).startswith(target("http://x").key)
+    assert rule["scope_value"] == f"{target('http://x').key}-soak"
