@@ -7,9 +7,7 @@ Half of the requests are floods, each under a key with its own rule, created and
 the well-behaved clients; a flood fails the load when more of it is admitted than its rule allows.
 """
 
-from gaia_checks.load.locust_plugin.target_rules import API, Rules
-from gaia_checks.load.locust_plugin.user import OpenLoopUser
-from gaia_checks.load.plan.request_mix import Mix, Request
+from gaia_checks.locustfile import API, Mix, OpenLoopUser, Request, Rules
 
 LIST = frozenset({"items", "total"})
 TIMES = 10  # rate of a flood, as a multiple of its limit

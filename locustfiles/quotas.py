@@ -7,9 +7,7 @@ If set, GAIA_ADMIN_TOKEN and GAIA_API_KEY go with every request. Without a key t
 does not limit it.
 """
 
-from gaia_checks.load.locust_plugin.target_rules import API, Rules
-from gaia_checks.load.locust_plugin.user import OpenLoopUser
-from gaia_checks.load.plan.request_mix import Mix, Request
+from gaia_checks.locustfile import API, Mix, OpenLoopUser, Request, Rules
 
 LIST = frozenset({"items", "total"})
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gaia_checks.gate.run.look import Look
 from gaia_checks.probes.monitoring import monitoring_probe
 from gaia_checks.probes.rehearsal import rollback
+from gaia_checks.suite import Look
 
 
 @pytest.mark.criterion("prod.memory")

@@ -27,6 +27,8 @@ ALLOWED = {
     "report": GROUND | {"judge", "toml"},
     "deploy": GROUND | {"target", "toml"},
     "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy"},
+    "locustfile": {"load"},
+    "suite": {"errors", "model", "target", "gate"},
     "promote": GROUND | {"report", "judge", "deploy"},
     "watch": GROUND | {"promote", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
