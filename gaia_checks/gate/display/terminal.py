@@ -31,6 +31,8 @@ _STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yel
 _PLAIN_EVERY_S = 60.0
 _REFRESH_S = 0.5
 _WIDTH = 140  # of the table without a terminal
+_CLAIM = 100  # columns from which the table has claims
+_WIDE = 160  # columns from which the table has reasons
 
 
 class Terminal:
@@ -154,27 +156,36 @@ def console(stream: IO[str]) -> Console:
 def show(on: Console, verdict: Verdict) -> None:
     """Write a verdict: the table, the reasons of criteria that did not pass, and the headline."""
     on.print()
-    on.print(table(verdict))
+    on.print(table(verdict, on.width))
     for remark in verdict.remarks:
         on.print(f"[dim]{escape(remark)}[/]")
     on.print()
-    for line in reasons(verdict):
-        on.print(line)
+    if on.width < _WIDE or not on.is_terminal:  # else they stand in the table
+        for line in reasons(verdict):
+            on.print(line)
     mark = f"[{_STYLES[verdict.state]}]{words.MARKS[verdict.state]} {verdict.state.upper()}[/]"
     on.print(f"{mark}  {escape(headline(verdict))}")
 
 
-def table(verdict: Verdict) -> Table:
-    """Build the verdict table: criterion, claim, measured, bound, threshold, n, state."""
+def table(verdict: Verdict, width: int) -> Table:
+    """Build the verdict table for `width` columns: criterion, claim, measured, bound, threshold, n, state.
+
+    Below 100 columns there is no claim, so that no word is broken; from 160 on the reason stands beside the state.
+    """
     grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
     grid.add_column("criterion", no_wrap=True)
-    grid.add_column("claim", overflow="fold")
+    if width >= _CLAIM:
+        grid.add_column("claim", max_width=None if width >= _WIDE else 44)
     for name in ("measured", "bound", "threshold", "n"):
-        grid.add_column(name, justify="right", overflow="fold")
+        grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("state", no_wrap=True)
+    if width >= _WIDE:
+        grid.add_column("why")
     for criterion in verdict.criteria:
         state = Text(f"{words.MARKS[criterion.state]} {criterion.state}", _STYLES[criterion.state])
-        grid.add_row(criterion.id, criterion.claim, *words.columns(criterion), state)
+        claim = (criterion.claim,) if width >= _CLAIM else ()
+        why = ("" if criterion.state is State.PASS else Text(_reason(criterion), _STYLES[criterion.state]),)
+        grid.add_row(criterion.id, *claim, *words.columns(criterion), state, *(why if width >= _WIDE else ()))
     return grid
 
 
