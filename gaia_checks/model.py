@@ -203,6 +203,7 @@ class Target:
     process: Process | None = None
     log: Log | None = None
     names: Names = field(default_factory=Names)
+    no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # all that must not be written anywhere

@@ -30,6 +30,9 @@ from gaia_checks.model import Measurement, Names, Target
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
 """The locustfile of each look."""
 
+WITHOUT_RULES = {**LOCUSTFILES, "load": ROOT / "locustfiles" / "smoke.py"}
+"""The same for a target in which no rules can be created."""
+
 ENOUGH = "enough\n"
 """The line that the gate writes to the load's standard input when it needs no further look."""
 
@@ -90,7 +93,7 @@ def run(
     publisher = SoFar(files, so_far, look, machine, stalls) if so_far else None
     argv = command(
         target.base_url, files, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
-        locustfile=locustfile or LOCUSTFILES[look],
+        locustfile=locustfile or (WITHOUT_RULES if target.no_rules else LOCUSTFILES)[look],
     )  # fmt: skip
     process = subprocess.Popen(argv, cwd=files, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
 

@@ -13,6 +13,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -129,8 +130,10 @@ class Session:
         try:
             self._target = self._bring_up()
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
-            traces.remove(self._target, runs - {self.run})
-            traces.announce(self._target)
+            no_rules = traces.prepare(self._target, runs - {self.run})
+            self._target = replace(self._target, no_rules=no_rules)
+            if no_rules:
+                self._log(self.environment.redact(f"no temporary rules, so what needs them is not checked: {no_rules}"))
         except ConfigurationError:
             self.leave_as_found()
             raise
@@ -247,7 +250,7 @@ class Session:
         return round(time.monotonic() - self._started_s, 3)
 
     def _remove_traces(self) -> None:
-        if self._target is None:
+        if self._target is None or self._target.no_rules:
             return
         try:
             left = traces.remove(self._target, {self.run})
