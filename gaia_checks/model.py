@@ -70,6 +70,7 @@ class Check:
         False  # about the load generator: on the wrong side it makes the criterion inconclusive, never failed
     )
     excuses: bool = False  # of these one that only makes the server look worse: a pass stands nevertheless
+    certain: bool = False  # no fault of the generator or of its machine explains a failure of this check
     explained_by: str | None = None  # the measurement of stalls that may explain what is bad here
 
     @property

@@ -150,7 +150,18 @@ def _check(label: str, table: dict[str, Any], parameters: Mapping[str, float], *
         label,
         "checks.",
         table,
-        {"measurement", "rule", "threshold", "unit", "min_n", "percentile", "burst", "excuses", "explained_by"},
+        {
+            "measurement",
+            "rule",
+            "threshold",
+            "unit",
+            "min_n",
+            "percentile",
+            "burst",
+            "excuses",
+            "certain",
+            "explained_by",
+        },
     )
     if table.get("rule") not in RULES:
         raise CriteriaFileError(f"{label}: unknown rule {table.get('rule')!r}; known: {', '.join(RULES)}")

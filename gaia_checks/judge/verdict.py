@@ -146,7 +146,8 @@ def _inconclusive(verdict: CriterionVerdict, why: str) -> CriterionVerdict:
 def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
     """Return the finding that represents the criterion.
 
-    A generator check that does not pass comes first, then the worst; an excuse only where that is a failure. When all
+    A certain failure comes first, then a generator check that does not pass, then the worst; an excuse only where that
+    is a failure. When all
     pass, or there are no samples, it is the criterion's own first check: criteria.toml lists the one that the claim is
     about first.
     """
@@ -155,6 +156,10 @@ def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
     own = [finding for finding in findings if finding.measurement not in generator | excuses]
     if all(finding.n == 0 for finding in findings):
         return own[0]
+    certain = {check.measurement for check in checks if check.certain}
+    for finding in own:
+        if finding.measurement in certain and finding.state is State.FAIL:
+            return finding
     for finding in findings:
         if finding.measurement in generator and finding.state is not State.PASS:
             return finding

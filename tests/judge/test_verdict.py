@@ -329,6 +329,20 @@ def test_a_busy_machine_excuses_a_failure_and_revokes_no_pass(failures: int, oth
         assert found.why == ("other processes kept this machine busy: load.cpu_of_others is 0.9; required: at most 0.4")
 
 
+def test_neither_a_late_generator_nor_a_busy_machine_explains_a_certain_failure() -> None:
+    """Eight times too many admissions fail the server, however late its requests were sent."""
+    late = Check("load.send_lateness_p99", "at_most", 10, "ms", generator=True)
+    flood = Check("load.admitted_of_limit", "at_most", 1, "ratio", certain=True)
+    reliable = [measured("load.send_lateness_p99", 3), measured("load.cpu_of_others", 0.1)]
+    unreliable = [measured("load.send_lateness_p99", 67), measured("load.cpu_of_others", 0.9)]
+    what = criterion(late, EXCUSE, flood)
+    for generator in (reliable, unreliable):
+        found = judged(what, *generator, measured("load.admitted_of_limit", 8.4))
+        assert found.state is State.FAIL
+        assert found.why.startswith("load.admitted_of_limit is 8.4; required: at most 1")
+    assert judged(what, *unreliable, measured("load.admitted_of_limit", 0.9)).state is State.INCONCLUSIVE
+
+
 def test_an_excuse_that_was_not_measured_excuses_nothing() -> None:
     """A missing excuse changes neither a failure nor a pass."""
     what = criterion(EXCUSE, PROPORTION)
