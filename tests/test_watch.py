@@ -123,9 +123,9 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
         ("deleted", commit),
     ]
     assert ledger(stage, "tag")[1]["why"].startswith(f"branch develop does not contain {commit[:12]}")
-    assert [(one["phase"], one["event"]) for one in gated] == [("phase-1", "inconclusive")]  # it is no gaia_server
+    assert [(one["phase"], one["event"]) for one in gated] == [("phase-1", "fail")]  # it is no gaia_server
     verdict = Path(gated[0]["evidence"]) / "verdict.json"
-    assert json.loads(verdict.read_text())["release"] is None
+    assert json.loads(verdict.read_text())["release"]["commit"] == commit
     assert gated[0]["verdict_sha256"] == hashlib.sha256(verdict.read_bytes()).hexdigest()
 
 
