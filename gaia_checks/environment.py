@@ -211,6 +211,11 @@ def surroundings(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     }
 
 
+def of_libpq(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return libpq's own variables: whoever connects for us must reach the same server, with the same service file."""
+    return {name: value for name, value in variables.items() if name.startswith("PG")}
+
+
 def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
