@@ -137,9 +137,19 @@ def _create(dsn: str) -> None:
 
 
 def _check(dsn: str) -> None:
-    """Raise ConfigurationError for an invalid connection string, without quoting it as psycopg's errors do."""
+    """Raise ConfigurationError for a connection string that not every command can use.
+
+    Its text does not quote the string, as psycopg's errors do.
+    """
     if whereabouts(dsn) is None:
         raise ConfigurationError(
             "DATABASE_URL: not a connection string; write postgresql://user:password@host:5432/name, "
             "and / or @ in the password as %2F or %40"
         )
+    for option in pq.Conninfo.parse(dsn.encode()):
+        name = option.keyword.decode()
+        if option.val and option.dispchar == b"*" and name != "password":  # the others have no variable
+            raise ConfigurationError(
+                f"DATABASE_URL: {name} cannot be passed to pg_dump in secret: every account can read arguments; "
+                "use a password, or an sslkey without a passphrase, readable only by this account"
+            )

@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.environment import Environment
-from gaia_checks.errors import ConfigurationError
+from gaia_checks.errors import ConfigurationError, MissingVariable
 
 DATABASE = "gaia"
 """The database name in an embedded PostgreSQL."""
@@ -24,10 +24,14 @@ def database_url(environment: Environment) -> str | None:
 
 
 def environment_database(environment: Environment) -> str:
-    """Return the connection string of the environment's database. Raises ConfigurationError when there is none."""
+    """Return the connection string of the environment's database. Raises ConfigurationError without one."""
     if environment.database == "none":
         raise ConfigurationError(f"{environment.name}: has no database; set environment.database to give it one")
-    return database_url(environment) or environment.variables()["DATABASE_URL"]
+    address = database_url(environment)
+    if address is None:
+        environment.variables()  # names all that are missing, if the file requires it
+        raise MissingVariable(f"{environment.name}: DATABASE_URL not set; export DATABASE_URL=... and run again")
+    return address
 
 
 def renamed(dsn: str, name: str) -> str:

@@ -7,23 +7,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.environment import of_libpq, surroundings
-from gaia_checks.errors import ConfigurationError, DeployError
+from gaia_checks.errors import DeployError
 
 
 def run(program: str, *arguments: str, dsn: str | None = None) -> str:
     """Run a PostgreSQL program with the password of `dsn` in its environment only; return its stdout.
 
-    Raises DeployError with its last line of stderr, ConfigurationError where a secret would become an argument, or
-    the server connects to another database than `dsn` names.
+    Raises DeployError with its last line of stderr, ConfigurationError as `database_connection.connect` does.
     """
     variables, connection = surroundings(), tuple[str, ...]()
     if dsn:
         parts = conninfo_to_dict(dsn)
-        if "sslpassword" in parts:  # it has no variable, and every account can read arguments
-            raise ConfigurationError(
-                f"DATABASE_URL: sslpassword cannot be passed to {program} in secret; "
-                "set sslkey to a key without a passphrase, readable only by this account"
-            )
         database_connection.connect(dsn).close()
         variables |= of_libpq()
         if password := parts.pop("password", None):

@@ -117,7 +117,7 @@ class _Examination:
         if self._environment.database == "none":
             return _NONE
         where = self._whereabouts()
-        name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
+        name = database_connection.database_name(self._dsn or "")
         try:
             database_connection.connect(self._dsn or "").close()
         except ConfigurationError as error:
