@@ -23,13 +23,15 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = {mode}
-ignore_startup_parameters = extra_float_digits,options
 """
 
 
 @contextmanager
-def before(postgres: str, *, mode: str, database: str = "") -> Iterator[str]:
-    """Yield the connection string through a pooler; it connects every client to `database` if that is given."""
+def before(postgres: str, *, mode: str, database: str = "", **settings: object) -> Iterator[str]:
+    """Yield the connection string through a pooler; it connects every client to `database` if that is given.
+
+    `settings` are more of its own.
+    """
     parts, port = conninfo_to_dict(postgres), free_port()
     folder = Path(tempfile.mkdtemp(prefix="gaia-pooler-"))
     folder.chmod(0o755)
@@ -39,6 +41,7 @@ def before(postgres: str, *, mode: str, database: str = "") -> Iterator[str]:
             host=parts["host"], user=parts["user"], port=port, mode=mode,
             database=f"dbname={database}" if database else "",
         )
+        + "".join(f"{name} = {value}\n" for name, value in settings.items())
     )  # fmt: skip
     path = f"{os.environ['PATH']}:/usr/sbin"
     pooler = subprocess.Popen(

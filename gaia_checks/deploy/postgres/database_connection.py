@@ -4,6 +4,7 @@ import psycopg
 from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from gaia_checks.deploy.postgres import pooler
 from gaia_checks.errors import ConfigurationError
 
 CONNECT_TIMEOUT_S = 10
@@ -14,8 +15,8 @@ Connection = psycopg.Connection
 def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
     """Connect to `dsn`, or to the database `name` of the same server, in autocommit mode.
 
-    Raises ConfigurationError, which never quotes the DSN, also when the server connects to another database: a pooler
-    can replace the name, and no statement may run on a database that was not named.
+    Raises ConfigurationError, which never quotes the DSN, also when a pooler in between connects to another database,
+    or mixes up sessions: no statement may run on a database that was not named, or without the lock it needs.
     """
     _check(dsn)
     try:
@@ -28,6 +29,7 @@ def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
         ) from error
     try:
         _refuse_another(connection)
+        _refuse_shared_backends(connection)
     except BaseException:
         connection.close()
         raise
@@ -41,6 +43,14 @@ def _refuse_another(connection: psycopg.Connection) -> None:
         raise ConfigurationError(
             f"the database {requested} is requested, but the server of DATABASE_URL connects to {actual}; "
             "let its pooler keep the names of databases, or connect to PostgreSQL directly"
+        )
+
+
+def _refuse_shared_backends(connection: psycopg.Connection) -> None:
+    if pooler.shares_backends(connection):
+        raise ConfigurationError(
+            "DATABASE_URL leads through a pooler in transaction mode, where locks, LISTEN and prepared statements are "
+            "lost; connect to PostgreSQL directly, or let it pool sessions (PgBouncer: pool_mode=session)"
         )
 
 
