@@ -209,6 +209,11 @@ def surroundings(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     }
 
 
+def of_libpq(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return libpq's own variables: whoever connects for us must reach the same server, with the same service file."""
+    return {name: value for name, value in variables.items() if name.startswith("PG")}
+
+
 def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -381,7 +386,7 @@ def _looks(where: str, looks: Any) -> dict[str, dict[str, float]]:
 
 
 def _values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
-    values = {**defaults, **{key: variables[key] for key in SERVER_NAMES if variables.get(key)}}
+    values = {**defaults, **{key: variables[key] for key in SERVER_NAMES | SECRET_NAMES if variables.get(key)}}
     port = values.setdefault("PORT", "8080")
     if not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
         raise EnvironmentFileError(f"{name}: PORT: {port!r} is not a port; give a number from 1 to 65535, e.g. 8080")

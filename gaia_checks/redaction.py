@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY"})
+from psycopg import ProgrammingError, pq
+
+SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY", "PGPASSWORD"})
 """Variables whose values are secrets."""
 
 REDACTED = "***"
@@ -46,8 +48,25 @@ def holds_password(url: str) -> bool:
 
 
 def _passwords(address: str) -> set[str]:
-    """The passwords inside a connection string, a URL or keywords: as they stand there and unescaped."""
+    """The passwords inside a connection string: as they stand there, as libpq reads them, and escaped anew.
+
+    Patterns find them also in a string that libpq refuses.
+    """
     url = re.match(r"\w+://", address) is not None
     found = {text for shape in (_OF_URL if url else _OF_KEYWORDS) for text in shape.findall(address)}
     plain = {unquote(text) if url else re.sub(r"\\(.)", r"\1", text) for text in found}
-    return (found | plain) - {""}
+    plain |= _read_by_libpq(address)
+    escaped = {form for text in plain for form in (quote(text), quote(text, safe=""), _in_keywords(text))}
+    return (found | plain | escaped) - {""}
+
+
+def _read_by_libpq(address: str) -> set[str]:
+    try:
+        options = pq.Conninfo.parse(address.encode())
+    except (ProgrammingError, UnicodeError):
+        return set()
+    return {option.val.decode() for option in options if option.val and option.dispchar == b"*"}
+
+
+def _in_keywords(text: str) -> str:
+    return text.replace("\\", r"\\").replace("'", r"\'")

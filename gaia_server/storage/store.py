@@ -203,7 +203,7 @@ class Store:
 
         Raises psycopg.OperationalError when the connection is lost, Unavailable when listening could not start.
         """
-        async with await AsyncConnection.connect(self._dsn, **connection.arguments()) as listening:
+        async with await connection.connect(self._dsn) as listening:
             for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
                 with _translated_errors():
                     await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel))))

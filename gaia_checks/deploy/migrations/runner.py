@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,12 @@ CREATE_TABLE = """
         git_sha text
     );
 """
+_LOCK_OWNER = """
+    SELECT pid, coalesce(nullif(application_name, ''), 'unknown'), date_trunc('seconds', backend_start)::text
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND (classid::bigint << 32) + objid::bigint = %s AND objsubid = 1 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _TRANSIENT = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 Say = Callable[[str], None]
@@ -74,7 +80,7 @@ def up(
     Raises MigrationError; earlier migrations stay applied, the failed one leaves nothing.
     """
     migrations = read(folder)[:limit]
-    with _runner_lock(dsn) as connection:
+    with _runner_lock(dsn, say) as connection:
         pending = _pending(migrations, _applied(connection), ahead)
         for migration in pending:
             say(f"applying {migration.version}")
@@ -87,7 +93,7 @@ def down(
 ) -> tuple[str, ...]:
     """Revert the last `count` applied migrations, newest first; return their versions. Raises MigrationError."""
     migrations = read(folder)
-    with _runner_lock(dsn) as connection:
+    with _runner_lock(dsn, say) as connection:
         applied = _applied(connection)
         _pending(migrations, applied, ahead)  # refuses a schema that differs from the files
         done = {row.version for row in applied}
@@ -172,20 +178,35 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _runner_lock(dsn: str) -> Iterator[psycopg.Connection]:
+def _runner_lock(dsn: str, say: Say) -> Iterator[psycopg.Connection]:
     """Yield a connection with the runner lock. The lock ends with the session, also after a kill."""
     with _connection(dsn) as connection:
-        deadline = time.monotonic() + RUNNER_LOCK_TIMEOUT_S
-        while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
-            if time.monotonic() > deadline:
-                raise MigrationError(
-                    f"another migration has been running for {RUNNER_LOCK_TIMEOUT_S:.0f} s; wait, then run again"
-                )
-            time.sleep(0.1)
-        with connection.transaction():
-            _check_layout(connection)
-            connection.execute(CREATE_TABLE)
-        yield connection
+        _acquire(connection, say)
+        try:
+            with connection.transaction():
+                _check_layout(connection)
+                connection.execute(CREATE_TABLE)
+            yield connection
+        finally:
+            with suppress(psycopg.Error):  # a pooler keeps the session, a lost one has no lock
+                connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def _acquire(connection: psycopg.Connection, say: Say) -> None:
+    """Wait for the runner lock, and say who owns it. Raises MigrationError after RUNNER_LOCK_TIMEOUT_S."""
+    deadline, owner = time.monotonic() + RUNNER_LOCK_TIMEOUT_S, ""
+    while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
+        row = connection.execute(_LOCK_OWNER, (LOCK_KEY,)).fetchone()
+        if row and not owner:
+            owner = f"session {row[0]} of {row[1]}, connected since {row[2] or 'an unknown time'}"
+            say(f"waiting for the migration lock of {owner}")
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"the migration lock belongs to {owner or 'another session'}, for more than "
+                f"{RUNNER_LOCK_TIMEOUT_S:.0f} s; wait for its migration, or if its command was killed, "
+                f"run SELECT pg_terminate_backend({row[0] if row else 'pid'})"
+            )
+        time.sleep(0.1)
 
 
 def _check_layout(connection: psycopg.Connection) -> bool:

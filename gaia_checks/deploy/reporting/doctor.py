@@ -23,6 +23,7 @@ from gaia_checks.target.client import client, key, websocket_headers, websocket_
 
 _NONE = "this server needs no database"
 _ANOTHER_CONTRACT = "this server implements another contract"
+_EXPORT = "export DATABASE_URL=postgresql://user:password@host:5432/name"
 _TIMEOUT_S = 10.0
 _LIMIT = 2
 _CONFIG = "/api/admin/quotas/config"
@@ -107,18 +108,19 @@ class _Examination:
         if self._cluster and not self._cluster.running():
             raise Wrong("the embedded PostgreSQL is not running", self._deploy)
         if self._dsn is None:
-            raise Wrong("DATABASE_URL is not set", "export DATABASE_URL=postgresql://user:password@host:5432/name")
+            raise Wrong("DATABASE_URL is not set", _EXPORT)
         try:
             database_connection.reach(self._dsn)
         except ConfigurationError as error:
-            raise Wrong(str(error), 'psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql') from error
+            unanswered = 'psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql'
+            raise Wrong(str(error), unanswered if error.__cause__ else _EXPORT) from error
         return f"PostgreSQL answers at {self._whereabouts().get('host', 'localhost')}"
 
     def _existing(self) -> str:
         if self._environment.database == "none":
             return _NONE
         where = self._whereabouts()
-        name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
+        name = database_connection.database_name(self._dsn or "")
         try:
             database_connection.connect(self._dsn or "").close()
         except ConfigurationError as error:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from gaia_checks.deploy.migrations import migration_files
-from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.deploy.release import executable
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.supervisor import spawn
@@ -27,7 +27,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     _check_space(here.state, artifact.stat().st_size if artifact else 0)
     _check_port(environment)
     if environment.database == "external":
-        database_connection.reach(environment.values["DATABASE_URL"])
+        database_connection.reach(dsn.environment_database(environment))
 
 
 def validate_release(release: Path) -> None:

@@ -23,7 +23,7 @@ from gaia_checks.deploy.steps import verify
 from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.deploy.supervisor.control import ControlConnection
 from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
-from gaia_checks.environment import ROOT, Environment, surroundings
+from gaia_checks.environment import ROOT, Environment, of_libpq, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Names, Process, Target
 
@@ -152,6 +152,8 @@ def variables(environment: Environment) -> dict[str, str]:
     """Return the complete environment variables of the server."""
     database = database_url(environment)
     values = {**surroundings(), **environment.variables()}
+    if environment.database == "external":
+        values |= of_libpq()
     return {**values, "DATABASE_URL": database} if database else values
 
 

@@ -18,6 +18,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks import jsonl
+from gaia_checks.environment import of_libpq
 from gaia_checks.judge.criteria import Criteria
 from gaia_checks.load.machine import OTHERS, Machine
 from gaia_checks.load.results.machine_stalls import TIMELINE, lateness_ms
@@ -150,8 +151,10 @@ def database_is_here(target: Target) -> bool:
         parts = conninfo_to_dict(target.database_url or "host=?")
     except ProgrammingError:
         return False
-    hosts = str(parts.get("hostaddr") or parts.get("host") or "").split(",")
-    return all(host in ("", "localhost", "::1") or host.startswith(("/", "127.")) for host in hosts)
+    hosts = str(parts.get("hostaddr") or parts.get("host") or of_libpq().get("PGHOST", "")).split(",")
+    return "service" not in parts and all(
+        host in ("", "localhost", "::1") or host.startswith(("/", "127.")) for host in hosts
+    )
 
 
 def _fsync_ms(folder: Path, over: threading.Event) -> float | None:

@@ -212,9 +212,11 @@ def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:
 def _move(place: Copy, rule: Rule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
     """Move a rule's stored admissions in the rehearsal copy. Raises Inconclusive without the view."""
     target, moved = place.target, {"to": to, "back": back, "rule": rule.id, "key": f"api_key:{rule.key}"}
+    if target.database_url is None:
+        raise Inconclusive(f"{target.environment}: the rehearsal copy has no database")
     try:
         with psycopg.connect(
-            target.database_url or "", connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
+            target.database_url, connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
         ) as session:
             rows = session.execute(_MOVE, moved).rowcount
     except psycopg.Error as error:

@@ -22,7 +22,7 @@ from gaia_checks.recorders.base.metrics_client import METRICS, NoSample
 from gaia_checks.recorders.base.sampling import Coverage, ticks
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.client import CONNECT_S, async_client
-from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
+from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, options
 from gaia_checks.target.prometheus_text import Exposition
 from gaia_checks.target.unobservable import DATABASE, METRIC, unseen
 
@@ -227,7 +227,7 @@ class Database:
                 autocommit=True,
                 connect_timeout=int(CONNECT_S),
                 application_name=APPLICATION_NAME,
-                options=OPTIONS,
+                options=options(self._url),
             )
         except psycopg.ProgrammingError:  # its text quotes the connection string with the password
             raise NoSample(NO_CONNECTION_STRING) from None

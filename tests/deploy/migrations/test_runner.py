@@ -1,5 +1,6 @@
 """Migrations on a real PostgreSQL: in order, once, and atomically."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -303,3 +304,17 @@ def test_an_unreachable_database_is_reported_without_its_password(dsn: str, mess
     with pytest.raises(ConfigurationError, match=message):
         connect_maintenance(dsn)
     assert "canary" not in str(caught.value) + str(caught.value.__cause__)
+
+
+def test_the_owner_of_the_migration_lock_is_named(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session left by a killed runner is named while others wait for it, and in the error."""
+    monkeypatch.setattr(migration_runner, "RUNNER_LOCK_TIMEOUT_S", 0.2)
+    said: list[str] = []
+    with psycopg.connect(database, autocommit=True, application_name="left") as left:
+        left.execute("SELECT pg_advisory_lock(%s)", (migration_runner.LOCK_KEY,))
+        named = rf"session {left.info.backend_pid} of left, connected since 2\d\d\d-.*"
+        with pytest.raises(MigrationError, match=rf"{named}pg_terminate_backend\({left.info.backend_pid}\)"):
+            migration_runner.up(database, folder, say=said.append)
+    assert len(said) == 1
+    assert re.fullmatch(f"waiting for the migration lock of {named}", said[0])
+    assert migration_runner.up(database, folder) == ("010_b", "010_a")

@@ -94,6 +94,7 @@ def test_each_quarter_of_the_time_must_be_too_slow(records: list[dict[str, Any]]
         ("postgresql:///gaia?host=/run/postgresql", True),
         ("postgresql://gaia@db.example/gaia", False),
         ("host=::1 dbname=gaia", True),
+        ("service=elsewhere", False),
         ("nonsense", False),
     ],
 )
