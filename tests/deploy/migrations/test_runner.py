@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from gaia_checks import environment
+from gaia_checks.deploy.migrations import file_transaction, migration_files
 from gaia_checks.deploy.migrations import runner as migration_runner
 from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.deploy.postgres import scratch
@@ -158,6 +159,42 @@ def test_transaction_control_is_refused_before_anything_runs(database: str, fold
     assert tables(database) == set()
 
 
+LEAKS = [
+    "CREATE TABLE c (id int); COMMIT; CREATE TABLE d (id int);",
+    "CREATE TABLE c (id int); COMMIT; BEGIN; CREATE TABLE d (id int);",
+    "CREATE TABLE c (id int); COMMIT AND CHAIN;",
+    "CREATE TABLE c (id int); ROLLBACK; BEGIN;",
+    "CREATE TABLE c (id int); COMMIT; SELECT 1 / 0;",
+    "CREATE TABLE c (id int); COMMIT; BEGIN; SELECT 1 / 0;",
+]
+
+
+@pytest.mark.parametrize("sql", LEAKS)
+def test_a_file_that_ends_its_transaction_is_refused_without_the_lexer(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    """Transaction control that the lexer misses is found by the transaction's identity; no row records the file."""
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    add(folder, "020_leak", sql)
+    with pytest.raises(MigrationError, match=r"^020_leak\.sql: ends the transaction .*; remove that: .* be applied$"):
+        migration_runner.up(database, folder)
+    assert "d" not in tables(database) or sql == LEAKS[0]
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone() == (2,)
+
+
+def test_a_rollback_file_that_ends_its_transaction_is_refused_without_the_lexer(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same holds for rollback files: the migration stays recorded."""
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    write(folder, "010_a", "CREATE TABLE a (id int);", "ROLLBACK; BEGIN;")
+    migration_runner.up(database, folder)
+    with pytest.raises(MigrationError, match=r"^rollback/010_a\.sql: ends the transaction"):
+        migration_runner.down(database, folder)
+    migration_runner.verify(database, folder)
+
+
 def test_another_tools_table_is_refused(database: str, folder: Path) -> None:
     """A table schema_migrations with other columns is refused and unchanged."""
     with connect(database) as connection:
@@ -213,7 +250,7 @@ def test_a_table_lock_is_requested_repeatedly(database: str, folder: Path, monke
     """The runner retries while a long transaction holds the lock, and succeeds when it is free."""
     migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
-    monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(file_transaction, "LOCK_TIMEOUT", "100ms")
     with psycopg.connect(database) as blocker:
         blocker.execute("SELECT * FROM b")  # an open transaction: ALTER must wait
         release = threading.Timer(0.3, blocker.rollback)
@@ -228,11 +265,13 @@ def test_a_table_lock_that_is_never_free_is_reported(
     """After the last attempt the error names the remedy."""
     migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
-    monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "50ms")
-    monkeypatch.setattr(migration_runner, "ATTEMPTS", 2)
+    monkeypatch.setattr(file_transaction, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(file_transaction, "ATTEMPTS", 2)
     with psycopg.connect(database) as blocker:
         blocker.execute("SELECT * FROM b")
-        with pytest.raises(MigrationError, match="020_alter: no lock within 2 attempts of 50ms; end long transactions"):
+        with pytest.raises(
+            MigrationError, match=r"020_alter\.sql: no lock within 2 attempts of 50ms; end long transactions"
+        ):
             migration_runner.up(database, folder)
 
 
