@@ -41,8 +41,10 @@ def run(dsn: str, name: str, body: bytes, record: Record) -> None:
 
 @contextmanager
 def session(dsn: str) -> Iterator[psycopg.Connection]:
-    """Yield a session for one file."""
+    """Yield a session for one file, which reads it as UTF-8 with standard strings whatever the account's defaults."""
     with database_connection.connect(dsn) as connection:
+        connection.execute("SET client_encoding = 'UTF8'")
+        connection.execute("SET standard_conforming_strings = on")
         connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'".encode())
         if connection.info.server_version >= _DETECTS_LOST_CLIENTS:
             connection.execute("SET client_connection_check_interval = '1s'")
@@ -76,6 +78,7 @@ def _once(dsn: str, name: str, body: bytes, record: Record) -> None:
             raise
         if _value(connection, "SELECT pg_catalog.txid_current()") != started:
             raise _left(name)
+        connection.execute("SET SESSION AUTHORIZATION DEFAULT")  # after a SET ROLE in the file
         record(connection)
         with errors_of(name, body):  # deferred constraints are checked here
             connection.execute("COMMIT")

@@ -22,6 +22,8 @@ LOCK_KEY = 7_236_150_250_411
 
 RUNNER_LOCK_TIMEOUT_S = 60.0
 
+_ENDS_IDLE_SESSIONS = 140_000
+
 _LAYOUT = {
     "version": "text",
     "checksum": "text",
@@ -171,6 +173,8 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
 def _runner_lock(dsn: str) -> Iterator[psycopg.Connection]:
     """Yield a connection with the runner lock. The lock ends with the session, also after a kill."""
     with _connection(dsn) as connection:
+        if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
+            connection.execute("SET idle_session_timeout = 0")  # each file runs in a session of its own
         deadline = time.monotonic() + RUNNER_LOCK_TIMEOUT_S
         while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
             if time.monotonic() > deadline:
