@@ -7,6 +7,9 @@ from gaia_checks.environment import ROOT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.redaction import SECRET_NAMES
 
+OTHER_REPOSITORY = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
+"""Variables that git sets for a hook: they name the hook's repository."""
+
 
 def tag_present(wanted: tag.Tag) -> bool | None:
     """Whether the tag exists in the project's repository; None when git fails."""
@@ -48,10 +51,15 @@ def _error(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
 def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            ("git", *arguments), cwd=ROOT, env=variables_without_secrets(LC_ALL="C"), capture_output=True, check=False
+            ("git", "--no-replace-objects", *arguments), cwd=ROOT, env=_variables(), capture_output=True, check=False
         )
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
+
+
+def _variables() -> dict[str, str]:
+    found = variables_without_secrets(LC_ALL="C")
+    return {name: value for name, value in found.items() if name not in OTHER_REPOSITORY}
 
 
 def variables_without_secrets(**changes: str) -> dict[str, str]:

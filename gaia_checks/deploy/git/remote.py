@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gaia_checks.deploy.git.git_command import OTHER_REPOSITORY
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment import Environment, inherited, without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
@@ -18,7 +19,6 @@ BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 
 _TIMEOUT_S = 120.0
 _REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/deploy/*:refs/tags/deploy/*")
-_OTHER_REPOSITORY = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}  # git hooks set these for another repository
 _UNATTENDED = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
@@ -98,7 +98,7 @@ def of(environment: Environment, url: str | None = None) -> Remote:
 
 
 def _git(*arguments: str, stdin: str = "", where: str = "git") -> str:
-    variables = {name: value for name, value in inherited().items() if name not in SECRET_NAMES | _OTHER_REPOSITORY}
+    variables = {name: value for name, value in inherited().items() if name not in SECRET_NAMES | OTHER_REPOSITORY}
     try:
         done = subprocess.run(
             ("git", *arguments), env={**_UNATTENDED, **variables, "LC_ALL": "C"}, input=stdin,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from gaia_checks.deploy.migrations import file_transaction
 from gaia_checks.deploy.migrations.migration_files import Migration, read
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state.lock import who
@@ -20,10 +21,8 @@ LOCK_KEY = 7_236_150_250_411
 """The advisory lock that serialises migration runners."""
 
 RUNNER_LOCK_TIMEOUT_S = 60.0
-LOCK_TIMEOUT = "3s"  # for a table lock: a waiting one blocks all of the server's queries
-ATTEMPTS = 5
 
-_DETECTS_LOST_CLIENTS = 140_000  # older servers finish a killed runner's statement before they roll it back
+_ENDS_IDLE_SESSIONS = 140_000
 
 _LAYOUT = {
     "version": "text",
@@ -51,7 +50,6 @@ _LOCK_OWNER = """
     WHERE locktype = 'advisory' AND (classid::bigint << 32) + objid::bigint = %s AND objsubid = 1 AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_TRANSIENT = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 Say = Callable[[str], None]
 
@@ -84,7 +82,7 @@ def up(
         pending = _pending(migrations, _applied(connection), ahead)
         for migration in pending:
             say(f"applying {migration.version}")
-            _with_retries(connection, migration.version, lambda m=migration: _apply(connection, m, git_sha))  # type: ignore[misc]
+            _apply(dsn, migration, git_sha)
     return tuple(migration.version for migration in pending)
 
 
@@ -100,7 +98,7 @@ def down(
         reverted = [migration for migration in reversed(migrations) if migration.version in done][:count]
         for migration in reverted:
             say(f"undoing {migration.version}")
-            _with_retries(connection, f"rollback/{migration.version}", lambda m=migration: _revert(connection, m))  # type: ignore[misc]
+            _revert(dsn, migration)
     return tuple(migration.version for migration in reverted)
 
 
@@ -181,6 +179,8 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
 def _runner_lock(dsn: str, say: Say) -> Iterator[psycopg.Connection]:
     """Yield a connection with the runner lock. The lock ends with the session, also after a kill."""
     with _connection(dsn) as connection:
+        if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
+            connection.execute("SET idle_session_timeout = 0")  # each file runs in a session of its own
         _acquire(connection, say)
         try:
             with connection.transaction():
@@ -234,57 +234,31 @@ def _applied(connection: psycopg.Connection) -> list[Applied]:
     return [Applied(*row) for row in rows]
 
 
-def _apply(connection: psycopg.Connection, migration: Migration, git_sha: str | None) -> None:
+def _apply(dsn: str, migration: Migration, git_sha: str | None) -> None:
     started = time.monotonic()
-    _execute(connection, f"{migration.version}.sql", migration.body)
-    duration_ms = round((time.monotonic() - started) * 1000)
-    connection.execute(
-        "INSERT INTO public.schema_migrations"
-        " (version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha)"
-        " VALUES (%s, %s, %s, clock_timestamp(), %s, %s, %s)",
-        (migration.version, migration.checksum, migration.rollback_checksum, who(), duration_ms, git_sha),
-    )
+
+    def record(connection: psycopg.Connection) -> None:
+        duration_ms = round((time.monotonic() - started) * 1000)
+        connection.execute(
+            "INSERT INTO public.schema_migrations"
+            " (version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha)"
+            " VALUES (%s, %s, %s, clock_timestamp(), %s, %s, %s)",
+            (migration.version, migration.checksum, migration.rollback_checksum, who(), duration_ms, git_sha),
+        )
+
+    file_transaction.run(dsn, f"{migration.version}.sql", migration.body, record)
 
 
-def _revert(connection: psycopg.Connection, migration: Migration) -> None:
+def _revert(dsn: str, migration: Migration) -> None:
     if migration.rollback is None:
         raise MigrationError(
             f"{migration.version} has no rollback/{migration.version}.sql; restore from a dump instead"
         )
-    _execute(connection, f"rollback/{migration.version}.sql", migration.rollback)
-    connection.execute("DELETE FROM public.schema_migrations WHERE version = %s", (migration.version,))
 
+    def record(connection: psycopg.Connection) -> None:
+        connection.execute("DELETE FROM public.schema_migrations WHERE version = %s", (migration.version,))
 
-def _with_retries(connection: psycopg.Connection, name: str, step: Callable[[], None]) -> None:
-    """Run `step` in a transaction; after a table lock timeout or deadlock, roll back and retry."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with connection.transaction():
-                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                if connection.info.server_version >= _DETECTS_LOST_CLIENTS:
-                    connection.execute("SET LOCAL client_connection_check_interval = '1s'")
-                step()
-        except _TRANSIENT as error:
-            if attempt == ATTEMPTS:
-                raise MigrationError(
-                    f"{name}: no lock within {ATTEMPTS} attempts of {LOCK_TIMEOUT}; end long transactions, run again"
-                ) from error
-            time.sleep(0.2 * 2**attempt)
-        else:
-            connection.execute("RESET ALL")  # a SET in the file would affect the next one
-            return
-
-
-def _execute(connection: psycopg.Connection, name: str, body: bytes) -> None:
-    try:
-        connection.execute(body)
-    except _TRANSIENT:
-        raise
-    except psycopg.Error as error:
-        position = int(error.diag.statement_position or 0)  # only syntax errors have one
-        line = f":{body.decode()[: position - 1].count(chr(10)) + 1}" if position else ""
-        message = error.diag.message_primary or str(error).split("\n", 1)[0]
-        raise MigrationError(f"{name}{line}: {message}; nothing of this file was applied") from error
+    file_transaction.run(dsn, f"rollback/{migration.version}.sql", migration.rollback, record)
 
 
 def _value(connection: psycopg.Connection, query: str, *parameters: object) -> object:

@@ -3,15 +3,19 @@
 import re
 from collections.abc import Iterator
 
+_LETTER = r"[A-Za-z_\x80-\U0010ffff]"  # an identifier takes every byte above 0x7F, which Python's \w does not
+_GAP = r"[ \t\f\v]|--[^\n\r]*+"  # between the parts of a string that continues on a later line
 _TOKEN = re.compile(
-    r"""
-      --[^\n]*                                      # comment to the end of the line
+    rf"""
+      --[^\n\r]*                                    # comment to the end of the line
     | (?P<block>/\*)                                # block comments nest: skipped in code
-    | (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'            # E'...' has backslash escapes
+    | [eE]'(?:[^'\\]|\\.|'')*'                      # E'...' has backslash escapes, also where it continues
+      (?:(?:{_GAP})*[\n\r](?:{_GAP}|[\n\r])*'(?:[^'\\]|\\.|'')*')*
     | '(?:[^']|'')*'
     | "(?:[^"]|"")*"
-    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$   # a dollar-quoted body: ignores plpgsql's BEGIN
-    | (?P<word>[^\W\d][\w$]*)
+    | \$(?P<tag>(?:{_LETTER}(?:{_LETTER}|[0-9])*)?)\$.*?\$(?P=tag)\$   # a dollar-quoted body: ignores plpgsql's BEGIN
+    | (?P<word>{_LETTER}(?:{_LETTER}|[0-9$])*)
+    | [0-9]+
     | (?P<end>;)
     """,
     re.VERBOSE | re.DOTALL,
@@ -49,7 +53,7 @@ def _statements(sql: str) -> Iterator[tuple[int, tuple[str, ...]]]:
             continue
         if not words:
             line = sql.count("\n", 0, offset) + 1
-        if (word == "ATOMIC" and words and words[-1] == "BEGIN" and len(words) > 1) or (depth and word == "CASE"):
+        if (word == "ATOMIC" and words[:1] == ["CREATE"] and words[-1] == "BEGIN") or (depth and word == "CASE"):
             depth += 1
         elif depth and word == "END":
             depth -= 1
@@ -67,7 +71,8 @@ def _words(sql: str) -> Iterator[tuple[int, str]]:
         if found["block"]:
             at = _after_block(sql, at)
         elif found["word"] or found["end"]:
-            yield found.start(), found.group().upper()
+            text = found.group()
+            yield found.start(), text.upper() if text.isascii() else text  # keywords are ASCII
 
 
 def _after_block(sql: str, at: int) -> int:

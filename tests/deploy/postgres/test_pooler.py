@@ -1,6 +1,7 @@
 """Through a PgBouncer: transaction mode is refused before anything happens, session mode works."""
 
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -27,7 +28,7 @@ def migrations(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 @pytest.mark.parametrize("settings", [{}, {"server_round_robin": 1, "min_pool_size": 3}, {"default_pool_size": 1}])
 def test_a_pooler_that_mixes_up_sessions_is_refused(
-    mode: str, settings: dict[str, int], database: str, migrations: Path
+    mode: str, settings: dict[str, Any], database: str, migrations: Path
 ) -> None:
     """However it distributes its backends, no migration starts."""
     with pgbouncer.before(database, mode=mode, **settings) as dsn:
@@ -46,7 +47,7 @@ def test_preflight_and_doctor_say_what_is_needed(database: str, migrations: Path
         found = {finding.check: finding for finding in doctor.examine(stage.environment)}["database connection"]
     assert found.state == "wrong"
     assert "pool_mode=session" in found.finding
-    assert found.mend == "export DATABASE_URL=postgresql://user:password@host:5432/name"
+    assert found.fix == "export DATABASE_URL=postgresql://user:password@host:5432/name"
 
 
 def test_a_session_that_a_pooler_keeps_has_no_lock(database: str, migrations: Path) -> None:
