@@ -68,7 +68,7 @@ class Server:
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
         self.limiter = LimiterConnection(self.settings.database_url, learning=self.settings.reputation_enabled)
-        self.access = Access(self.settings.admin_token)
+        self.access = Access(self.settings.admin_token, self.settings.trusted_proxies)
         self.metrics = Metrics(self.gauges, self.digest)
         self.batcher = Batcher(self.limiter.decide, self.metrics.batch_size.observe)
 

@@ -98,7 +98,7 @@ async def login(request: Request) -> Response:
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=access.is_encrypted(request),
     )
     return response
 
