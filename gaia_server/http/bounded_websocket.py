@@ -69,9 +69,18 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._frames += len(self.conn.events)
         super().handle_events()
         fragments = len(self.frames)  # of one message: empty ones do not count towards its size
-        if max(self._frames, fragments) > MAX_FRAMES and not self.transport.is_closing():
-            self.conn.fail(CloseCode.POLICY_VIOLATION, f"more than {MAX_FRAMES} frames within {WINDOW_S:g} s")
-            self.handle_parser_exception()
+        if max(self._frames, fragments) > MAX_FRAMES:
+            self._fail(CloseCode.POLICY_VIOLATION, f"more than {MAX_FRAMES} frames within {WINDOW_S:g} s")
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; close a client whose text is not UTF-8, where uvicorn would log an error."""
+        try:
+            if self.curr_msg_data_type == "text":
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_DATA, "text must be UTF-8")
+        else:
+            super().send_receive_event_to_app()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -84,6 +93,11 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         super().on_task_complete(task)
         if not self.disconnected:
             self._linger = self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        if not self.transport.is_closing():
+            self.conn.fail(code, reason)
+            self.handle_parser_exception()
 
     def _refuse_handshake(self) -> None:
         output = b"".join(self.conn.data_to_send())
