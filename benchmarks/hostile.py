@@ -5,6 +5,7 @@ Every attack runs in a process of its own. Exit code 0: `/livez` always answered
 
 import asyncio
 import multiprocessing
+import socket
 import struct
 import time
 import zlib
@@ -157,7 +158,11 @@ async def _pipeline(port: int, path: bytes, count: int) -> None:
 
 async def _send_only(port: int, hello: bytes, sent: bytes, wait_s: float = 0.0) -> None:
     """Send `hello`, read its response, send the rest and read nothing, until the server closes or it has waited."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
     with suppress(OSError):
         if hello:
             writer.write(hello)

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 
-import httpx
 import psutil
 
 EVERY_S = 0.05
@@ -36,8 +37,8 @@ HEAD = "before   peak  after RSS        median     p99     max      answered / n
 
 
 @contextmanager
-def watched(pid: int, port: int, settled: Callable[[], None] = lambda: None) -> Iterator[Cost]:
-    """Observe the server during the block; call `settled` before its memory is read for the last time."""
+def watched(pid: int, port: int) -> Iterator[Cost]:
+    """Observe the server during the block."""
     process = psutil.Process(pid)
     cost = Cost(before_mb=process.memory_info().rss / MB)
     over = threading.Event()
@@ -48,7 +49,6 @@ def watched(pid: int, port: int, settled: Callable[[], None] = lambda: None) -> 
     finally:
         over.set()
         thread.join()
-        settled()
         cost.after_mb = process.memory_info().rss / MB
 
 
@@ -56,9 +56,19 @@ def _watch(process: psutil.Process, port: int, cost: Cost, over: threading.Event
     while not over.wait(EVERY_S):
         cost.peak_mb = max(cost.peak_mb, process.memory_info().rss / MB)
         started = time.perf_counter()
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/livez", timeout=30).raise_for_status()
-        except httpx.HTTPError:
-            cost.unanswered += 1
-        else:
+        if _answers(port):
             cost.waits_ms.append((time.perf_counter() - started) * 1000)
+        else:
+            cost.unanswered += 1
+
+
+def _answers(port: int) -> bool:
+    """Request /livez on a connection of its own."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,11 +1,15 @@
 """uvicorn's flow control with the bounds it lacks: on unparsed bytes, and on clients that do not read."""
 
 import asyncio
+import socket
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 SLOW_S = 30.0
 """How long a client may take to read what is buffered for it, 64 KiB and a response."""
+
+SEND_BUFFER = 128 * 1024
+"""What the kernel buffers for one client (it doubles the value); by itself it would buffer up to 4 MiB."""
 
 
 class BoundedFlow(FlowControl):
@@ -13,6 +17,10 @@ class BoundedFlow(FlowControl):
 
     _unparsed = False
     _slow: asyncio.TimerHandle | None = None
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def hold(self, *, unparsed: bool, waiting: bool) -> None:
         """Stop reading while received bytes are `unparsed`; then read on, unless a request is `waiting`."""
