@@ -71,9 +71,10 @@ async def connects(port: int) -> None:
 
 
 async def pings(port: int) -> None:
-    """One client after the other sends pings and reads nothing, until 63 MB were taken or refused."""
-    for _ in range(63):
-        await _send_only(port, HANDSHAKE, PING * (MB // len(PING)))
+    """A client sends 63 MB of pings and reads nothing; it connects again where it is closed."""
+    left = 63 * MB
+    while left > 0:
+        left -= await _send_only(port, HANDSHAKE, PING * (left // len(PING) + 1))
 
 
 async def fragments(port: int) -> None:
@@ -140,7 +141,7 @@ def _run(name: str, port: int) -> None:
     uvloop.run(ATTACKS[name](port))
 
 
-async def _together(count: int, one: Callable[[], Awaitable[None]]) -> None:
+async def _together(count: int, one: Callable[[], Awaitable[object]]) -> None:
     await asyncio.gather(*(one() for _ in range(count)), return_exceptions=True)
 
 
@@ -156,13 +157,14 @@ async def _pipeline(port: int, path: bytes, count: int) -> None:
     writer.close()
 
 
-async def _send_only(port: int, hello: bytes, sent: bytes, wait_s: float = 0.0) -> None:
-    """Send `hello`, read its response, send the rest and read nothing, until the server closes or it has waited."""
+async def _send_only(port: int, hello: bytes, sent: bytes, wait_s: float = 0.0) -> int:
+    """Send `hello`, read its response, send the rest and read nothing; return how much was sent."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)
     await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
     reader, writer = await asyncio.open_connection(sock=connection, limit=1024)
+    done = 0
     with suppress(OSError):
         if hello:
             writer.write(hello)
@@ -170,9 +172,11 @@ async def _send_only(port: int, hello: bytes, sent: bytes, wait_s: float = 0.0) 
         writer.transport.pause_reading()
         for start in range(0, len(sent), MB // 4):
             writer.write(sent[start : start + MB // 4])
+            done = start + MB // 4
             await asyncio.wait_for(writer.drain(), 20)
         await asyncio.sleep(wait_s)
     writer.transport.abort()
+    return done
 
 
 if __name__ == "__main__":
