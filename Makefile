@@ -24,7 +24,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-red bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -120,6 +120,10 @@ bench-red: install $(BIN)/.installed-dev build $(BIN)/.browser  ## how long ever
 
 bench-swaps: install $(BIN)/.installed-dev build  ## twenty swaps under load: what a client notices, about three minutes
 	$(BIN)/python -m benchmarks.swaps
+
+bench-fuzz: install $(BIN)/.installed-dev  ## random heads and frames, then clients that flood or do not read: about six minutes
+	$(BIN)/python -m benchmarks.fuzz
+	$(BIN)/python -m benchmarks.hostile
 
 bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, measured beside its peers: about an hour
 	$(BIN)/python -m benchmarks.load

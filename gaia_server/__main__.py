@@ -16,6 +16,7 @@ from gaia_server import __version__, logs, settings
 from gaia_server.app_state import Server, executable_digest
 from gaia_server.http import app
 from gaia_server.http.bounded_protocol import BoundedHttpProtocol
+from gaia_server.http.bounded_websocket import BoundedWebSocketProtocol
 from gaia_server.settings import Settings, SettingsError
 
 FIRST_FD = 3
@@ -48,7 +49,7 @@ def _config(server: Server) -> uvicorn.Config:
     return uvicorn.Config(
         app.build(server),
         http=BoundedHttpProtocol,
-        ws="websockets-sansio",
+        ws=BoundedWebSocketProtocol,
         ws_max_size=4096,  # messages of clients are ignored
         ws_per_message_deflate=False,
         loop="uvloop",

@@ -64,11 +64,12 @@ class Server:
     instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _ping: asyncio.Task[bool] | None = None
     _rules_read: asyncio.Task[None] | None = None
+    _metrics_text: asyncio.Task[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
         self.limiter = LimiterConnection(self.settings.database_url, learning=self.settings.reputation_enabled)
-        self.access = Access(self.settings.admin_token)
+        self.access = Access(self.settings.admin_token, self.settings.trusted_proxies)
         self.metrics = Metrics(self.gauges, self.digest)
         self.batcher = Batcher(self.limiter.decide, self.metrics.batch_size.observe)
 
@@ -153,6 +154,15 @@ class Server:
         except Unavailable:
             return False
         return True
+
+    async def metrics_text(self) -> bytes:
+        """Return all metrics as text. Concurrent callers share one text: it is costly, and nobody limits it."""
+        if self._metrics_text is None or self._metrics_text.done():
+            self._metrics_text = asyncio.create_task(self._make_metrics_text())
+        return await asyncio.shield(self._metrics_text)
+
+    async def _make_metrics_text(self) -> bytes:
+        return self.metrics.text()
 
     def health(self, *, connected: bool) -> dict[str, Any]:
         """Return the body of /health."""

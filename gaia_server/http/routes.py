@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S
+from gaia_server.encoding import encode
 from gaia_server.http import admin_api, admin_api_users, openapi
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
@@ -69,13 +71,19 @@ async def readyz(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """Return the metrics for Prometheus."""
-    found = _server(request).metrics
-    return Response(found.text(), media_type=found.content_type)
+    server = _server(request)
+    return Response(await server.metrics_text(), media_type=server.metrics.content_type)
 
 
 async def openapi_json(_request: Request) -> Response:
     """Return the OpenAPI document."""
-    return Json(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE}))
+    return Response(_openapi(), media_type=Json.media_type)
+
+
+@cache
+def _openapi() -> bytes:
+    """Return the document, made once: nobody limits its requests."""
+    return encode(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})).encode()
 
 
 async def login(request: Request) -> Response:
@@ -98,7 +106,7 @@ async def login(request: Request) -> Response:
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=access.is_encrypted(request),
     )
     return response
 

@@ -6,14 +6,13 @@ The database decides whether a request is admitted, in `decide.LimiterConnection
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gaia_server.limiting import address
-from gaia_server.limiting.address import Address
+from gaia_server.limiting import address, forwarding
 from gaia_server.settings import Network
 
 MAX_NAME = 200
 """The longest name of an API key, user or session, as in a rule's scope_value."""
 
-_CLAIMS = frozenset((b"x-api-key", b"x-user-id", b"x-session-id", b"x-forwarded-for"))
+_CLAIMS = frozenset((b"x-api-key", b"x-user-id", b"x-session-id", b"x-forwarded-for", b"forwarded"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,8 @@ class Principal:
 
 
 def claims(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the headers that identify the client, by lower-case name; lines of one name are joined (RFC 9110)."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        if name in _CLAIMS:
-            field, text = name.decode("latin-1"), value.decode("latin-1")
-            found[field] = f"{found[field]}, {text}" if field in found else text
-    return found
+    """Return the headers that identify the client, by lower-case name."""
+    return forwarding.claims(headers, _CLAIMS)
 
 
 def principal(
@@ -54,7 +48,7 @@ def principal(
     proxy or with the admin token, so no client escapes a limit by inventing a name.
     """
     connected = address.parse(peer)
-    from_proxy = _is_trusted(connected, trusted_proxies)
+    from_proxy = forwarding.is_trusted(connected, trusted_proxies)
     api_key = headers.get("x-api-key", "")
     if api_key in named_keys:
         return Principal("api_key", api_key)
@@ -62,23 +56,9 @@ def principal(
         for scope, header in (("user", "x-user-id"), ("session", "x-session-id")):
             if _is_name(name := headers.get(header, "")):
                 return Principal(scope, name)
-    forwarded = headers.get("x-forwarded-for", "") if from_proxy else ""
-    client = _client_address(forwarded, trusted_proxies) or connected
+    client = (forwarding.client(headers, trusted_proxies) if from_proxy else None) or connected
     return Principal("ip", address.counted(client) if client else "unknown")
 
 
 def _is_name(text: str) -> bool:
     return 0 < len(text) <= MAX_NAME and all("!" <= character <= "~" for character in text)
-
-
-def _client_address(forwarded: str, trusted_proxies: Sequence[Network]) -> Address | None:
-    """Return the last address of X-Forwarded-For that is no trusted proxy; earlier ones are unverified claims."""
-    for part in reversed(forwarded.split(",")):
-        found = address.parse(part.strip())
-        if found is None or not _is_trusted(found, trusted_proxies):
-            return found
-    return None
-
-
-def _is_trusted(peer: Address | None, trusted_proxies: Sequence[Network]) -> bool:
-    return peer is not None and any(peer in network for network in trusted_proxies)

@@ -1,5 +1,6 @@
 """Access to the admin routes."""
 
+import ipaddress
 from typing import Any
 
 import pytest
@@ -64,6 +65,7 @@ def test_half_a_character_is_not_the_token() -> None:
         ("192.0.2.7", "localhost", 403),
         ("127.0.0.1", "", 403),
         ("127.0.0.1", "[", 403),
+        ("127.0.0.1", "evil@localhost", 403),
     ],
 )
 def test_without_token(peer: str, host: str, status: int | None) -> None:
@@ -81,7 +83,17 @@ def test_without_token(peer: str, host: str, status: int | None) -> None:
         ({"x_forwarded_for": ""}, 403),
         ({"x_real_ip": "192.0.2.7"}, 403),
         ({"forwarded": "for=192.0.2.7"}, 403),
+        ({"forwarded": 'for="[2001:db8::7]:80"'}, 403),
+        ({"forwarded": "for=127.0.0.1, for=_hidden"}, 403),
+        ({"x_forwarded_for": "127.0.0.1", "forwarded": "for=192.0.2.7"}, 403),
+        ({"x_forwarded_for": "127.0.0.1", "x_forwarded_host": "gaia.example"}, 403),
+        ({"x_forwarded_for": "127.0.0.1", "via": "1.1 proxy"}, 403),
+        ({"via": "1.1 proxy"}, 403),
+        ({"x_forwarded_proto": "https"}, 403),
+        ({"x_forwarded_host": "localhost"}, 403),
         ({"x_forwarded_for": "127.0.0.1, ::1"}, None),
+        ({"x_forwarded_for": "127.0.0.1:51234, [::1]:80", "x_forwarded_host": "localhost:8080"}, None),
+        ({"forwarded": 'for="[::1]:80";proto=http;host=localhost'}, None),
     ],
 )
 def test_without_token_what_is_forwarded(headers: dict[str, str], status: int | None) -> None:
@@ -126,3 +138,52 @@ def test_origin(kind: str, method: str, origin: str, status: int | None) -> None
     """A page of another site can change nothing and open no WebSocket, even with valid credentials."""
     request = connection(kind=kind, method=method, origin=origin, authorization=f"Bearer {TOKEN}")
     assert refusal_status(Access(TOKEN), request) == status
+
+
+PROXIES = (ipaddress.ip_network("10.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    ("origin", "headers", "status"),
+    [
+        ("https://gaia.example", {"x_forwarded_host": "gaia.example"}, None),
+        ("https://gaia.example", {"forwarded": "for=192.0.2.7;host=gaia.example;proto=https"}, None),
+        ("https://gaia.example:8443", {"forwarded": 'host="gaia.example:8443"'}, None),
+        ("https://gaia.example", {"host": "gaia.example:443"}, None),
+        ("http://gaia.example:80", {"host": "GAIA.example"}, None),
+        ("https://gaia.example:444", {"host": "gaia.example:443"}, 403),
+        ("https://gaia.example:x", {"host": "gaia.example"}, 403),
+        ("https://evil@gaia.example", {"host": "gaia.example"}, 403),
+        ("https://", {"host": ""}, 403),
+        ("https://evil.example", {"x_forwarded_host": "gaia.example"}, 403),
+        ("http://localhost:80", {"x_forwarded_host": "gaia.example"}, 403),
+    ],
+)
+def test_origin_behind_a_proxy(origin: str, headers: dict[str, str], status: int | None) -> None:
+    """Behind a trusted proxy a page's origin is compared with the host that the client addressed, else with Host."""
+    access, bearer = Access(TOKEN, PROXIES), {"authorization": f"Bearer {TOKEN}"}
+    assert (
+        refusal_status(access, connection(method="POST", peer="10.0.0.7", origin=origin, **headers, **bearer)) == status
+    )
+    if "host" not in headers:
+        forged = connection(method="POST", peer="192.0.2.7", origin="https://gaia.example", **headers, **bearer)
+        assert refusal_status(access, forged) == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "encrypted"),
+    [
+        ({"x_forwarded_proto": "https"}, True),
+        ({"x_forwarded_proto": "HTTPS, http"}, True),
+        ({"forwarded": "for=192.0.2.7;proto=https"}, True),
+        ({"forwarded": "for=192.0.2.7, for=10.0.0.8;proto=https"}, True),
+        ({"x_forwarded_proto": "http"}, False),
+        ({"x_forwarded_for": "192.0.2.7"}, False),
+        ({}, False),
+    ],
+)
+def test_encrypted(headers: dict[str, str], *, encrypted: bool) -> None:
+    """TLS that ends at a trusted proxy counts; what anybody else claims does not."""
+    access = Access(TOKEN, PROXIES)
+    assert access.is_encrypted(connection(peer="10.0.0.7", **headers)) is encrypted
+    assert not access.is_encrypted(connection(peer="192.0.2.7", **headers))

@@ -56,13 +56,59 @@ def test_unusable_names(name: str) -> None:
         ("1.2.3.4, 203.0.113.9", "ip:203.0.113.9"),  # the first is only claimed
         ("203.0.113.9, 10.1.1.1", "ip:203.0.113.9"),  # a second trusted proxy
         ("2001:db8::7", "ip:2001:db8::/64"),
+        ("203.0.113.9:51234", "ip:203.0.113.9"),
+        ("1.2.3.4, 203.0.113.9:51234, 10.1.1.1:80", "ip:203.0.113.9"),
+        ("[2001:db8::7]:443", "ip:2001:db8::/64"),
+        ("[2001:db8::7]", "ip:2001:db8::/64"),
+        ("[::ffff:203.0.113.9]:443", "ip:203.0.113.9"),
         ("203.0.113.9, nonsense", f"ip:{PROXY}"),
+        ("203.0.113.9, unknown", f"ip:{PROXY}"),
+        ("203.0.113.9, " + "7" * 30_000, f"ip:{PROXY}"),
         ("", f"ip:{PROXY}"),
     ],
 )
 def test_forwarded(forwarded: str, key: str) -> None:
     """Behind a trusted proxy the client is the last address that is no trusted proxy."""
     assert principal(PROXY, x_forwarded_for=forwarded) == key
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "key"),
+    [
+        ("for=203.0.113.9", "ip:203.0.113.9"),
+        ('For="203.0.113.9:51234";proto=https;by=10.0.0.7', "ip:203.0.113.9"),
+        ("for=203.0.113.9:51234", "ip:203.0.113.9"),
+        ('proto=https; for="[2001:db8::7]:443"', "ip:2001:db8::/64"),
+        ('for="[2001:db8::7]:_port"', "ip:2001:db8::/64"),
+        ("for=1.2.3.4, for=203.0.113.9, for=10.1.1.1", "ip:203.0.113.9"),
+        ('for="1.2.3.4, for=203.0.113.9', "ip:203.0.113.9"),  # the client's open quotation mark hides nothing
+        ('for=203.0.113.9;host="a,for=1.2.3.4;b="', f"ip:{PROXY}"),  # the client's Host adds no element
+        ('for=203.0.113.9;host="a,for=1.2.3.4;b=\\""', f"ip:{PROXY}"),
+        ("for=1.2.3.4;for=203.0.113.9", f"ip:{PROXY}"),
+        ("for=_hidden", f"ip:{PROXY}"),
+        ("for=1.2.3.4, for=unknown", f"ip:{PROXY}"),
+        ("for=1.2.3.4, proto=https", f"ip:{PROXY}"),
+        ("," * 30_000, f"ip:{PROXY}"),
+    ],
+)
+def test_forwarded_header(forwarded: str, key: str) -> None:
+    """`Forwarded` (RFC 7239) names the client like X-Forwarded-For, and only behind a trusted proxy."""
+    assert principal(PROXY, forwarded=forwarded) == key
+    assert principal(forwarded=forwarded) == "ip:192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "forwarded", "key"),
+    [
+        ("203.0.113.9:1", "for=203.0.113.9", "ip:203.0.113.9"),
+        ("203.0.113.9", "for=_hidden", "ip:203.0.113.9"),
+        ("10.1.1.1", "for=203.0.113.9", "ip:203.0.113.9"),
+        ("203.0.113.9", "for=1.2.3.4", f"ip:{PROXY}"),
+    ],
+)
+def test_two_headers(forwarded_for: str, forwarded: str, key: str) -> None:
+    """A header that the client adds beside the proxy's own gives it no address of its choice."""
+    assert principal(PROXY, x_forwarded_for=forwarded_for, forwarded=forwarded) == key
 
 
 def test_no_peer() -> None:
