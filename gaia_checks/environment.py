@@ -54,14 +54,16 @@ from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
 
-SERVER_NAMES = SECRET_NAMES | {
-    "PORT",
+_BOOLEAN_NAMES = {
     "RATE_LIMIT_ENABLED",
+    "REPUTATION_ENABLED",
     "CLAUDE_CONFIRM_AI_ENABLED",
     "ENABLE_PATTERN_LEARNING",
     "ENABLE_AI_FALLBACK",
 }
-"""Every variable that the server's contract knows."""
+
+SERVER_NAMES = SECRET_NAMES | _BOOLEAN_NAMES | {"PORT", "RATE_LIMIT_ON_DB_DOWN", "TRUSTED_PROXIES", "RETENTION_DAYS"}
+"""Every variable of docs/contract.md: each is passed to the server, and none beside them."""
 
 _KEYS = {
     *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
@@ -387,7 +389,7 @@ def _values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]
     port = values.setdefault("PORT", "8080")
     if not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
         raise EnvironmentFileError(f"{name}: PORT: {port!r} is not a port; give a number from 1 to 65535, e.g. 8080")
-    for key in sorted(SERVER_NAMES - SECRET_NAMES - {"PORT"}):
+    for key in sorted(_BOOLEAN_NAMES):
         if key in values and values[key] not in _BOOLEANS:
             raise EnvironmentFileError(f"{name}: {key}: {values[key]!r} is not true or false")
     return values
