@@ -119,6 +119,21 @@ class Environment:
         """How this machine reaches the server that is deployed here."""
         return url_of(self.host, self.port)
 
+    @property
+    def token_file(self) -> Path:
+        """Where the admin token is that a deployment made, because ADMIN_TOKEN was not set."""
+        return self.home / self.name / "admin_token"
+
+    @property
+    def admin_token(self) -> str | None:
+        """The admin token of the server that is deployed here: ADMIN_TOKEN, else what a deployment made."""
+        if given := self.values.get("ADMIN_TOKEN"):
+            return given
+        try:
+            return self.token_file.read_text() or None
+        except OSError:  # there is none, or it belongs to another account
+            return None
+
     def variables(self) -> dict[str, str]:
         """Return the server's variables, every required one among them.
 
@@ -130,16 +145,20 @@ class Environment:
                 f"{self.name}: {', '.join(missing)} not set; {self.path.name} requires "
                 f"{'it' if len(missing) == 1 else 'them'}: export {missing[0]}=... and run again"
             )
-        return dict(self.values)
+        return self._all_values()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be written anywhere, longest first."""
-        return tuple(sorted({*secrets_among(self.values), *self.alert_urls}, key=len, reverse=True))
+        return tuple(sorted({*secrets_among(self._all_values()), *self.alert_urls}, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
-        return redact(text, self.values, self.alert_urls)
+        return redact(text, self._all_values(), self.alert_urls)
+
+    def _all_values(self) -> dict[str, str]:
+        token = self.admin_token
+        return {**self.values, "ADMIN_TOKEN": token} if token else dict(self.values)
 
 
 def url_of(host: str, port: int) -> str:

@@ -285,14 +285,14 @@ class Operation:
 _REASONS = {
     400: "The body is not JSON",
     401: "The admin token is required",
-    403: "Not a loopback client, or a cross-origin request",
+    403: "The server has no admin token, or a cross-origin request",
     404: "Not found",
     408: "The body did not arrive in time",
     409: "The name is taken",
     413: "The body is too large",
     415: "The body must be application/json",
     422: "The request is invalid; `errors` lists the fields",
-    429: "A rule refuses the request; retry after `Retry-After` seconds",
+    429: "A rule refuses the request, or the address sent too many wrong tokens; retry after `Retry-After` seconds",
     503: "The database does not answer",
 }
 
@@ -340,7 +340,7 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
     if operation.body:
         found["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
     if operation.admin:
-        found["security"] = [{}, {"token": []}, {"session": []}]
+        found["security"] = [{"token": []}, {"session": []}]
     found["responses"] = {
         str(status): _answer(status, schema, operation) for status, schema in operation.answers.items()
     }

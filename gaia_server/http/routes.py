@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from gaia_server import dashboard, live
 from gaia_server.app_state import Server
-from gaia_server.auth import COOKIE, SESSION_S
+from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.http import admin_api, admin_api_users, openapi
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
@@ -80,7 +80,8 @@ async def openapi_json(_request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     """Exchange the admin token for a session cookie."""
-    access, now = _server(request).access, time.time()
+    server, now = _server(request), time.time()
+    access = server.access
     if cross_origin := access.cross_origin_refusal(request):
         raise cross_origin
     body = await read_json(request)
@@ -89,8 +90,11 @@ async def login(request: Request) -> Response:
         raise Problem(
             422, "the body is not a login", errors=[{"field": "token", "detail": "must be the only field, a string"}]
         )
-    if not access.matches(token):
-        raise Problem(401, "this is not the admin token")
+    match access.login(token, server.address(request), now):
+        case Credential.NOT_COMPARED:
+            raise too_many(server.retry_s(request))
+        case Credential.WRONG:
+            raise Problem(401, "this is not the admin token")
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
@@ -249,7 +253,7 @@ def _server(request: Request) -> Server:
 
 def _guarded(entry: Entry) -> Handler:
     async def handler(request: Request) -> Response:
-        if refusal := _server(request).access.refusal(request, time.time()):
+        if refusal := _server(request).refusal(request):
             raise refusal
         if request.query_params and not entry.operation.parameters:
             raise Problem(422, "this route takes no query parameters")

@@ -17,7 +17,7 @@ def find(environment: Environment, run: str) -> Target:
     """Return the target of `environment`: what is deployed here, else what answers at its base_url.
 
     Of a server that was not deployed here there is no process and no release to look at, and a log only where the
-    environment file says it.
+    environment file says it; nor is it sent the token that a deployment made here.
     Raises TargetUnreachable where there is neither.
     """
     status = rollout.status(environment)
@@ -34,6 +34,7 @@ def find(environment: Environment, run: str) -> Target:
     if status.state != "stopped" and target.base_url in (status.base_url, environment.local_url):
         return replace(
             target,
+            admin_token=environment.admin_token,
             release=status.release,
             process=status.process,
             log=environment.log or status.log,
