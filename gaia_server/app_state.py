@@ -21,6 +21,7 @@ from gaia_server.limiting import principal as limiting_principal
 from gaia_server.limiting.decide import LimiterConnection, Question
 from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.group_commit import Batcher, Overloaded
+from gaia_server.limiting.management import Budget
 from gaia_server.limiting.principal import Principal
 from gaia_server.metrics import Metrics, resident_bytes
 from gaia_server.problem import Problem
@@ -59,6 +60,7 @@ class Server:
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
     watch: AlertWatch = field(default_factory=AlertWatch)
+    management: Budget = field(default_factory=Budget)
     pending: Pending = field(default_factory=Pending)
     counts: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # decisions not yet stored
     observed: Observed = field(default_factory=Observed)

@@ -38,7 +38,7 @@ class Access:
     """The access rules for admin routes."""
 
     token: str | None = field(repr=False)
-    guesses: Guesses = field(default_factory=Guesses)
+    guesses: Guesses = field(default_factory=Guesses, kw_only=True)
 
     def credential(self, connection: HTTPConnection, address: str, now: float) -> Credential:
         """Compare the request's token or session, once per request. `now` is in seconds since the epoch."""

@@ -243,6 +243,14 @@ SCHEMAS: dict[str, Any] = {
         },
         ["type", "title", "status", "detail"],
     ),
+    "Changed": _object(
+        {
+            **{name: {"type": "string"} for name in ("type", "title", "detail")},
+            "status": {"const": 412},
+            "current": {"type": "object", "description": "the value now"},
+            "wanted": {"type": ["object", "null"], "description": "the refused value; null for DELETE"},
+        }
+    ),
     "Login": _object({"token": {"type": "string"}}),
     "Health": {"type": "object", "required": ["status", "version", "digest", "checks"]},
 }
@@ -251,6 +259,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "minutes": {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES, "default": DEFAULT_MINUTES},
+    "confirm": {"type": "boolean", "default": False, "description": "whether a rule may refuse its own author"},
     "scope": {"type": "string", "enum": list(SCOPES)},
     "enabled": {"type": "boolean"},
     "rule_name": _TEXT,
@@ -288,7 +297,8 @@ _REASONS = {
     403: "The server has no admin token, or a cross-origin request",
     404: "Not found",
     408: "The body did not arrive in time",
-    409: "The name is taken",
+    409: "The name is taken, or the rule would refuse its own author (`confirm`)",
+    412: "Changed since the version that `If-Match` names",
     413: "The body is too large",
     415: "The body must be application/json",
     422: "The request is invalid; `errors` lists the fields",
@@ -351,7 +361,9 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
 
 def _answer(status: int, schema: str | None, operation: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": _REASONS.get(status, operation.summary)}
-    media_type = "application/problem+json" if schema == "Problem" else operation.media_type
+    media_type = "application/problem+json" if schema in ("Problem", "Changed") else operation.media_type
+    if schema in ("Rule", "User", "Changed"):
+        answer["headers"] = {"ETag": {"description": "version, for `If-Match`", "schema": {"type": "string"}}}
     if schema:
         answer["content"] = _content(media_type, schema)
     elif operation.media_type != "application/json":

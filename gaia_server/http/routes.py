@@ -20,6 +20,9 @@ from gaia_server.problem import Json, Problem
 
 Handler = Callable[[Request], Awaitable[Response]]
 
+REFUSAL = "gaia_server.refusal"
+"""The key of a login's scope that holds the refusal by a rule: it is for everything but the right token."""
+
 _HOME = "/api/admin/quotas"
 _PAGE = ("limit", "offset")
 
@@ -86,15 +89,16 @@ async def login(request: Request) -> Response:
         raise cross_origin
     body = await read_json(request)
     token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
+    refusal: Problem | None = request.scope.get(REFUSAL)
     if not isinstance(token, str):
-        raise Problem(
+        raise refusal or Problem(
             422, "the body is not a login", errors=[{"field": "token", "detail": "must be the only field, a string"}]
         )
     match access.login(token, server.address(request), now):
         case Credential.NOT_COMPARED:
-            raise too_many(server.retry_s(request))
+            raise refusal or too_many(server.retry_s(request))
         case Credential.WRONG:
-            raise Problem(401, "this is not the admin token")
+            raise refusal or Problem(401, "this is not the admin token")
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
@@ -125,18 +129,31 @@ TABLE: tuple[Entry, ...] = (
         ),
     ),
     _admin("GET", "/config", admin_api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
-    _admin("POST", "/config", admin_api.create_rule, {201: "Rule", 409: "Problem"}, "Create a rule", body="RuleFields"),
+    _admin(
+        "POST",
+        "/config",
+        admin_api.create_rule,
+        {201: "Rule", 409: "Problem"},
+        "Create a rule",
+        ("confirm",),
+        body="RuleFields",
+    ),
     _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
     _admin(
         "PUT",
         "/config/{id}",
         admin_api.replace_rule,
-        {200: "Rule", 404: "Problem", 409: "Problem"},
+        {200: "Rule", 404: "Problem", 409: "Problem", 412: "Changed"},
         "Replace a rule",
+        ("confirm",),
         body="RuleFields",
     ),
     _admin(
-        "DELETE", "/config/{id}", admin_api.delete_rule, {204: None, 404: "Problem"}, "Delete a rule and its counts"
+        "DELETE",
+        "/config/{id}",
+        admin_api.delete_rule,
+        {204: None, 404: "Problem", 412: "Changed"},
+        "Delete a rule and its counts",
     ),
     _admin("GET", "/usage", admin_api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
     _admin(
@@ -164,15 +181,16 @@ TABLE: tuple[Entry, ...] = (
         "PUT",
         "/users/{user}",
         admin_api_users.replace_limits,
-        {200: "User", 404: "Problem", 409: "Problem"},
+        {200: "User", 404: "Problem", 409: "Problem", 412: "Changed"},
         "Set one user's own limits",
+        ("confirm",),
         body="UserLimits",
     ),
     _admin(
         "DELETE",
         "/users/{user}",
         admin_api_users.delete_limits,
-        {204: None, 404: "Problem"},
+        {204: None, 404: "Problem", 412: "Changed"},
         "Delete one user's own limits and their counts",
     ),
     _admin(

@@ -96,7 +96,8 @@ class Running:
     def rule(self, **fields: Any) -> dict[str, Any]:
         """Create a rule, by default of scope `api_key`."""
         body = {"rule_name": unique("rule"), "scope": "api_key", "limit_type": "requests_per_hour"}
-        answer = httpx.post(f"{self.home}/config", json={**body, **fields}, headers=self.headers)
+        url = f"{self.home}/config?confirm=true"
+        answer = httpx.post(url, json={**body, **fields}, headers=self.headers)
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
         return found

@@ -18,7 +18,7 @@ from tests.gaia_server.conftest import TOKEN, Running, fresh_database, poll, ser
 
 TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
 HOSTILE = "<img/src=x/onerror=document.title='owned'>"
-NOTED = r"status of (401|422|429)"  # the browser logs each such response itself
+NOTED = r"status of (401|409|412|422|429)"  # the browser logs each such response itself
 
 
 @dataclass
