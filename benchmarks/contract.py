@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from benchmarks.limiter import contract
 from benchmarks.limiter.stack import Process, stack
 
 SEED = 1
@@ -35,7 +36,7 @@ def command(port: int, seconds: int) -> tuple[str, ...]:
     program = Path(sys.executable).parent / "schemathesis"
     url = f"http://127.0.0.1:{port}/openapi.json"
     # DELETE of a user removes the user's own limits; GET still answers, because the limits of all users apply
-    checks = ("--exclude-checks", "use_after_free")
+    checks = ("--exclude-checks", "use_after_free", "--header", f"Authorization: Bearer {contract.TOKEN}")
     return (str(program), "run", url, "--max-time", str(seconds), "--seed", str(SEED), "--no-color", *checks)
 
 

@@ -106,7 +106,8 @@ def _under_load(site: Site, swaps: int, rate_per_s: float, window_s: float) -> t
     status = rollout.deploy(site.environment(handover=True))
     folder = site.folder / "load"
     folder.mkdir()
-    target = Target(environment="swaps", base_url=status.base_url, run="swaps")
+    token = site.environment(handover=True).admin_token
+    target = Target(environment="swaps", base_url=status.base_url, run="swaps", admin_token=token)
     loading = threading.Thread(
         target=lambda: load.run(
             target,

@@ -54,14 +54,16 @@ from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
 
-SERVER_NAMES = SECRET_NAMES | {
-    "PORT",
+_BOOLEAN_NAMES = {
     "RATE_LIMIT_ENABLED",
+    "REPUTATION_ENABLED",
     "CLAUDE_CONFIRM_AI_ENABLED",
     "ENABLE_PATTERN_LEARNING",
     "ENABLE_AI_FALLBACK",
 }
-"""Every variable that the server's contract knows."""
+
+SERVER_NAMES = SECRET_NAMES | _BOOLEAN_NAMES | {"PORT", "RATE_LIMIT_ON_DB_DOWN", "TRUSTED_PROXIES", "RETENTION_DAYS"}
+"""Every variable of docs/contract.md: each is passed to the server, and none beside them."""
 
 _KEYS = {
     *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
@@ -116,6 +118,21 @@ class Environment:
         """How this machine reaches the server that is deployed here."""
         return url_of(self.host, self.port)
 
+    @property
+    def token_file(self) -> Path:
+        """Where the admin token is that a deployment made, because ADMIN_TOKEN was not set."""
+        return self.home / self.name / "admin_token"
+
+    @property
+    def admin_token(self) -> str | None:
+        """The admin token of the server that is deployed here: ADMIN_TOKEN, else what a deployment made."""
+        if given := self.values.get("ADMIN_TOKEN"):
+            return given
+        try:
+            return self.token_file.read_text() or None
+        except OSError:  # there is none, or it belongs to another account
+            return None
+
     def variables(self) -> dict[str, str]:
         """Return the server's variables, every required one among them.
 
@@ -127,16 +144,20 @@ class Environment:
                 f"{self.name}: {', '.join(missing)} not set; {self.path.name} requires "
                 f"{'it' if len(missing) == 1 else 'them'}: export {missing[0]}=... and run again"
             )
-        return dict(self.values)
+        return self._all_values()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The values that must not be written anywhere, longest first."""
-        return tuple(sorted({*secrets_among(self.values), *self.alert_urls}, key=len, reverse=True))
+        return tuple(sorted({*secrets_among(self._all_values()), *self.alert_urls}, key=len, reverse=True))
 
     def redact(self, text: str) -> str:
         """Return `text` without secrets: ours by value, anybody's by the shapes that give them away."""
-        return redact(text, self.values, self.alert_urls)
+        return redact(text, self._all_values(), self.alert_urls)
+
+    def _all_values(self) -> dict[str, str]:
+        token = self.admin_token
+        return {**self.values, "ADMIN_TOKEN": token} if token else dict(self.values)
 
 
 def url_of(host: str, port: int) -> str:
@@ -390,7 +411,7 @@ def _values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]
     port = values.setdefault("PORT", "8080")
     if not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
         raise EnvironmentFileError(f"{name}: PORT: {port!r} is not a port; give a number from 1 to 65535, e.g. 8080")
-    for key in sorted(SERVER_NAMES - SECRET_NAMES - {"PORT"}):
+    for key in sorted(_BOOLEAN_NAMES):
         if key in values and values[key] not in _BOOLEANS:
             raise EnvironmentFileError(f"{name}: {key}: {values[key]!r} is not true or false")
     return values

@@ -34,7 +34,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit)
     try:
         chosen = settings.read(os.environ)
-        sockets = handed_over(os.environ, os.getpid()) or [_listen(chosen)]
+        sockets = handed_over(os.environ, os.getpid())
+        settings.check_exposure(chosen, _addresses(sockets) if sockets else [chosen.host])
+        sockets = sockets or [_listen(chosen)]
     except SettingsError as error:
         _refuse(str(error))
     logs.configure()
@@ -77,6 +79,10 @@ def handed_over(variables: Mapping[str, str], pid: int) -> list[socket.socket]:
         return [socket.socket(fileno=FIRST_FD + index) for index in range(int(count))]
     except OSError as error:
         raise SettingsError(f"LISTEN_FDS: file descriptors from {FIRST_FD} on are not sockets: {error}") from error
+
+
+def _addresses(sockets: list[socket.socket]) -> list[str]:
+    return [one.getsockname()[0] for one in sockets if one.family in (socket.AF_INET, socket.AF_INET6)]
 
 
 def _listen(chosen: Settings) -> socket.socket:

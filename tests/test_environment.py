@@ -8,7 +8,8 @@ import pytest
 from gaia_checks import environment
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import Log, Names
-from gaia_checks.redaction import redact
+from gaia_checks.redaction import SECRET_NAMES, redact
+from gaia_server import settings
 
 GOOD = '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "0.0.0.0"\n'
 
@@ -263,6 +264,21 @@ def test_passwords_are_found_in_every_form_of_a_connection_string(dsn: str, secr
     """By user, parameter or keyword, quoted or not: what PostgreSQL takes for a password is a secret."""
     for secret in secrets:
         assert redact(f"tried {secret}.", {"DATABASE_URL": dsn}) == "tried ***."
+
+
+def test_every_variable_of_the_contract_reaches_the_server(tmp_path: Path) -> None:
+    """What the settings read, what the contract lists, and what is passed on are the same names."""
+    read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', Path(settings.__file__).read_text()))
+    table = (environment.ROOT / "docs" / "contract.md").read_text().partition("**Sockets.**")[0]
+    listed = {
+        name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)
+    }
+    assert read == listed == environment.SERVER_NAMES
+    given = dict.fromkeys(listed, "true") | {"PORT": "8080"}
+    assert load(tmp_path, GOOD, **given).variables() == given
+    defaults = {name: value for name, value in given.items() if name not in SECRET_NAMES}
+    lines = "".join(f"{name} = '{value}'\n" for name, value in defaults.items())
+    assert load(tmp_path, f"{GOOD}[environment.defaults]\n{lines}").variables() == defaults
 
 
 def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:

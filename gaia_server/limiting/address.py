@@ -39,9 +39,3 @@ def counted_text(text: str) -> str | None:
         return counted(address) if address and address.version == 6 else None
     found = parse(text)
     return counted(found) if found else None
-
-
-def is_loopback(text: str | None) -> bool:
-    """Whether `text` is a loopback address."""
-    address = parse(text)
-    return address is not None and address.is_loopback

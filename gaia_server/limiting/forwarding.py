@@ -1,4 +1,4 @@
-"""Forwarding headers as proxies write them: `X-Forwarded-*`, `X-Real-IP`, `Via`, and `Forwarded` (RFC 7239). Pure.
+"""Forwarding headers as proxies write them: `X-Forwarded-*` and `Forwarded` (RFC 7239). Pure.
 
 They are claims: only what a trusted proxy sends counts, and what stands left of its own entry is its client's claim.
 """
@@ -10,7 +10,7 @@ from gaia_server.limiting import address
 from gaia_server.limiting.address import Address
 from gaia_server.settings import Network
 
-NAMES = frozenset((b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"))
+NAMES = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
 MAX_ENTRIES = 32
 """How many entries of a chain are read, from its end: no request costs more."""
 
@@ -39,12 +39,6 @@ def client(headers: Headers, trusted_proxies: Sequence[Network]) -> Address | No
     chains = (_forwarded_for(headers), _forwarded(headers, "for"))
     found = {client for chain in chains if (client := _last_untrusted(chain, trusted_proxies))}
     return found.pop() if len(found) == 1 else None
-
-
-def nodes(headers: Headers) -> list[Address | None]:
-    """Return every client that any header names; None for each that is hidden or unreadable."""
-    real = [headers["x-real-ip"]] if "x-real-ip" in headers else []
-    return [node(text) for text in (*_forwarded_for(headers), *_forwarded(headers, "for"), *real)]
 
 
 def host(headers: Headers) -> str | None:

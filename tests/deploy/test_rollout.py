@@ -101,9 +101,12 @@ def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatc
     """The deploying shell's variables do not reach the server, and no secret reaches a command line or file."""
     monkeypatch.setenv("SOMETHING_ELSE", "1")
     stage.variables["ADMIN_TOKEN"] = "canary-token-7f3a"
+    more = {"TRUSTED_PROXIES": "10.0.0.7", "RETENTION_DAYS": "7", "RATE_LIMIT_ON_DB_DOWN": "allow"}
+    stage.variables.update(more)
     stage.deploy()
     known = {"PATH", "HOME", "LANG", "SHIV_ROOT", "DATABASE_URL", "PORT", "ADMIN_TOKEN", "LISTEN_FDS", "LISTEN_PID"}
     environ = stage.get("/environ")
+    assert more == {name: environ.pop(name) for name in more}
     added = {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}  # by a shell and Python themselves
     assert set(environ) - known - added <= {"SSL_CERT_FILE", "SSL_CERT_DIR"}  # certificate locations are passed on
     assert environ["ADMIN_TOKEN"] == "canary-token-7f3a"

@@ -69,7 +69,8 @@ class _Examination:
             base_url=environment.base_url or self._status.base_url,
             run=f"doctor-{secrets.token_hex(4)}",
             names=environment.names,
-            admin_token=environment.values.get("ADMIN_TOKEN"),
+            # a token that a deployment made here is for the server that is deployed here
+            admin_token=environment.values.get("ADMIN_TOKEN") if environment.base_url else environment.admin_token,
         )
 
     def findings(self) -> Iterator[Finding]:

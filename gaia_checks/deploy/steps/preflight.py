@@ -6,7 +6,7 @@ from pathlib import Path
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.deploy.release import executable
-from gaia_checks.deploy.state import paths, processes, supervisor_state
+from gaia_checks.deploy.state import admin_token, paths, processes, supervisor_state
 from gaia_checks.deploy.supervisor import spawn
 from gaia_checks.environment import ROOT, Environment
 from gaia_checks.errors import ArtifactError, NotWritable, PortInUse
@@ -20,6 +20,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     environment.variables()
     here = paths.of(environment)
     paths.prepare(here)
+    admin_token.ensure(environment)
     if artifact and not artifact.is_file():
         raise ArtifactError(f"{artifact}: executable not found; build it first: make build")
     if worktree:

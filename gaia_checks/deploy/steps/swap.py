@@ -211,7 +211,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
         names=environment.names,
         release=release_folder.read(release),
         process=process,
-        admin_token=environment.values.get("ADMIN_TOKEN"),
+        admin_token=environment.admin_token,
         database_url=database_url(environment),
     )
 

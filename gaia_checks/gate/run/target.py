@@ -17,7 +17,7 @@ def find(environment: Environment, run: str) -> Target:
     """Return the target of `environment`: the server deployed here, else the one at its base_url.
 
     The process and release of a server that was not deployed here are unknown, and so is its log unless the
-    environment file sets it.
+    environment file sets it; nor does it receive the token that a deployment created here.
     Raises TargetUnreachable if there is neither.
     """
     status = rollout.status(environment)
@@ -34,6 +34,7 @@ def find(environment: Environment, run: str) -> Target:
     if status.state != "stopped" and target.base_url in (status.base_url, environment.local_url):
         return replace(
             target,
+            admin_token=environment.admin_token,
             release=status.release,
             process=status.process,
             log=environment.log or status.log,

@@ -11,7 +11,7 @@ import pytest
 
 from gaia_server.http import openapi
 from gaia_server.http.routes import TABLE
-from tests.gaia_server.conftest import Running, Start, unique
+from tests.gaia_server.conftest import TOKEN, Running, Start, unique
 
 RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}
 
@@ -56,7 +56,7 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         ("GET", "/analytics?minutes=0", "/analytics", None),
         *[("GET", "/usage", "/usage", None)] * 12,  # until the burst is refused: that answer has a schema as well
     ):
-        answer = httpx.request(method, f"{server.home}{path}", json=body)
+        answer = server.request(method, f"{server.home}{path}", json=body)
         responses = document["paths"][f"/api/admin/quotas{template}"][method.lower()]["responses"]
         content = responses[str(answer.status_code)]["content"]
         schema = content[answer.headers["content-type"]]["schema"]
@@ -68,8 +68,9 @@ def test_generated_requests_are_answered_as_documented(start: Start, tmp_path: P
     server = start(RATE_LIMIT_ENABLED="false")
     program = str(Path(sys.executable).parent / "schemathesis")
     bounds = ("--phases", "coverage", "--seed", "1", "--max-time", "60", "--no-color")
+    token = ("--header", f"Authorization: Bearer {TOKEN}")
     done = subprocess.run(
-        (program, "run", f"{server.base_url}/openapi.json", *bounds),
+        (program, "run", f"{server.base_url}/openapi.json", *bounds, *token),
         cwd=tmp_path,
         capture_output=True,
         text=True,
