@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -288,7 +289,8 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line and end the process."""
+    """Run the command line and end the process; no other account may read what it writes."""
+    os.umask(0o077)
     sys.exit(run(sys.argv[1:]))
 
 

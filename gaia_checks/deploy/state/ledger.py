@@ -35,7 +35,7 @@ def append(
     }
     path = paths.of(environment).ledger
     try:
-        jsonl.append(path, line, durable=True)
+        jsonl.append(path, line, durable=True, mode=0o600)
     except OSError as error:
         raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
@@ -75,10 +75,12 @@ _TAG_DELETED = "deleted"
 
 def note(ledger: Path, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
     """Append one record outside a deployment; it is on disk when this returns. Facts that are None are omitted."""
-    ledger.parent.mkdir(parents=True, exist_ok=True)
+    paths.create(ledger.parent)
     present_facts = {name: fact for name, fact in facts.items() if fact is not None}
     common = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
-    jsonl.append(ledger, {**common, "step": step, "event": event, "by": who(), **present_facts}, durable=True)
+    jsonl.append(
+        ledger, {**common, "step": step, "event": event, "by": who(), **present_facts}, durable=True, mode=0o600
+    )
 
 
 def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:
