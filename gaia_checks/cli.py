@@ -15,6 +15,7 @@ import typer.exceptions
 from gaia_checks import environment as environments
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
+from gaia_checks.printable import printable
 
 app = typer.Typer(
     name="gaia",
@@ -272,16 +273,16 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except GaiaError as error:
-        print(f"gaia: {environments.without_secrets(str(error))}", file=sys.stderr)
+        print(f"gaia: {printable(environments.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
-        print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)
+        print(f"gaia: {printable(error.format_message().rstrip('.'))}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
         mend = (
             "run it as the account that owns it" if isinstance(error, PermissionError) else "mend that, then run again"
         )
-        print(f"gaia: {environments.without_secrets(refused(error))}; {mend}", file=sys.stderr)
+        print(f"gaia: {printable(environments.without_secrets(refused(error)))}; {mend}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -295,11 +296,11 @@ def main() -> None:
 
 
 def _to_stderr(where: Environment) -> Callable[[str], None]:
-    return lambda text: print(where.redact(text), file=sys.stderr, flush=True)
+    return lambda text: print(printable(where.redact(text)), file=sys.stderr, flush=True)
 
 
 def _saying(where: Environment) -> Callable[[str], None]:
-    return lambda text: print(where.redact(text), flush=True)
+    return lambda text: print(printable(where.redact(text)), flush=True)
 
 
 if __name__ == "__main__":

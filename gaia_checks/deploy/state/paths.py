@@ -75,8 +75,13 @@ class Places:
 
     @property
     def server_log(self) -> Path:
-        """The servers' stderr."""
+        """The output of the servers that serve or served."""
         return self.logs / "server.log"
+
+    @property
+    def candidate_log(self) -> Path:
+        """The output of the last candidate."""
+        return self.logs / "candidate.log"
 
     @property
     def supervisor_log(self) -> Path:
