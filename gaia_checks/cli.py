@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ import typer.exceptions
 from gaia_checks import environment as environments
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
+from gaia_checks.printable import printable
 
 app = typer.Typer(
     name="gaia",
@@ -282,14 +284,14 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except GaiaError as error:
-        print(f"gaia: {environments.without_secrets(str(error))}", file=sys.stderr)
+        print(f"gaia: {printable(environments.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
-        print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)
+        print(f"gaia: {printable(error.format_message().rstrip('.'))}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
         fix = "run it as the account that owns it" if isinstance(error, PermissionError) else "fix that, then run again"
-        print(f"gaia: {environments.without_secrets(refused(error))}; {fix}", file=sys.stderr)
+        print(f"gaia: {printable(environments.without_secrets(refused(error)))}; {fix}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -297,16 +299,17 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; no other account may read what it writes."""
+    os.umask(0o077)
     sys.exit(run(sys.argv[1:]))
 
 
 def _to_stderr(where: Environment) -> Callable[[str], None]:
-    return lambda text: print(where.redact(text), file=sys.stderr, flush=True)
+    return lambda text: print(printable(where.redact(text)), file=sys.stderr, flush=True)
 
 
 def _to_stdout(where: Environment) -> Callable[[str], None]:
-    return lambda text: print(where.redact(text), flush=True)
+    return lambda text: print(printable(where.redact(text)), flush=True)
 
 
 if __name__ == "__main__":

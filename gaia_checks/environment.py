@@ -49,7 +49,7 @@ from typing import Any
 from gaia_checks import contract
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, Log, Names
-from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among
+from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among, unfit
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
@@ -408,6 +408,9 @@ def _looks(where: str, looks: Any) -> dict[str, dict[str, float]]:
 
 def _values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
     values = {**defaults, **{key: variables[key] for key in SERVER_NAMES | SECRET_NAMES if variables.get(key)}}
+    for key in sorted(SECRET_NAMES & values.keys()):
+        if why := unfit(key, values[key]):
+            raise EnvironmentFileError(f"{name}: {key}: {why}")
     port = values.setdefault("PORT", "8080")
     if not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
         raise EnvironmentFileError(f"{name}: PORT: {port!r} is not a port; give a number from 1 to 65535, e.g. 8080")

@@ -22,10 +22,10 @@ def now() -> str:
     return timestamp(datetime.now(UTC))
 
 
-def append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Append one record to `path`; with `durable`, return only when it is on the disk."""
+def append(path: Path, record: Mapping[str, Any], *, durable: bool = False, mode: int = 0o644) -> None:
+    """Append one record to `path`, created with `mode`; with `durable`, return only when it is on the disk."""
     line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _remove_torn_line(descriptor)

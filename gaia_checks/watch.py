@@ -26,6 +26,7 @@ from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
 from gaia_checks.environment import ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
+from gaia_checks.printable import printable
 
 _INTERRUPTED_GATE_S = 60.0  # how long an interrupted gate may take to close its evidence
 _POLL_S = 0.1
@@ -197,7 +198,7 @@ class Watcher:
         return state, f"evidence in {folder}"
 
     def _say(self, text: str) -> None:
-        self._tell(self._environment.redact(f"{self._environment.name}: {text}"))
+        self._tell(printable(self._environment.redact(f"{self._environment.name}: {text}")))
 
     def _start(self, command: Sequence[str], log: Path, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command that may outlive us. It writes to a file: a pipe would break when we are killed."""

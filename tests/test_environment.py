@@ -252,7 +252,7 @@ def test_no_secret_survives_redaction(tmp_path: Path, text: str) -> None:
         ("postgresql://u:canary%21a@h/db", {"canary%21a", "canary!a"}),
         ("postgresql://u:canary#a?b@h/db", {"canary#a?b"}),
         ("postgresql://u:canary/a@b@h/db", {"canary/a@b"}),
-        ("postgresql://u:canary@h/db?application_name=a@b", {"canary"}),
+        ("postgresql://u:canary-a@h/db?application_name=a@b", {"canary-a"}),
         ("postgresql://u@h/db?password=canary%21a&sslmode=require&sslpassword=canary-b", {"canary!a", "canary-b"}),
         ("postgresql://u:canary-a@h/db?sslpassword=canary-b", {"canary-a", "canary-b"}),
         ("host=h password=can'ary-a dbname=x", {"can'ary-a"}),
@@ -279,6 +279,58 @@ def test_every_variable_of_the_contract_reaches_the_server(tmp_path: Path) -> No
     defaults = {name: value for name, value in given.items() if name not in SECRET_NAMES}
     lines = "".join(f"{name} = '{value}'\n" for name, value in defaults.items())
     assert load(tmp_path, f"{GOOD}[environment.defaults]\n{lines}").variables() == defaults
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        r"canary\"token <&>\\/\u00e9",
+        r"canary\"token <&>\\/é",
+        "canary&quot;token &lt;&amp;&gt;\\/é",
+        'canary"token &lt;&amp;&gt;\\/é',
+        "canary%22token%20%3C%26%3E%5C/%C3%A9",
+        "canary%22token%20%3c%26%3e%5c%2f%c3%a9",
+        "canary%22token+%3C%26%3E%5C%2F%C3%A9",
+    ],
+)
+def test_a_secret_is_known_in_disguise(tmp_path: Path, disguise: str) -> None:
+    """Escaped for JSON, HTML, a URL or a form, it is still the secret."""
+    here = load(tmp_path, GOOD, ADMIN_TOKEN='canary"token <&>\\/é')
+    assert here.redact(f"x {disguise} y") == "x *** y"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("ADMIN_TOKEN", "a", "the value is shorter than 8 characters, too short for a secret; choose a longer one"),
+        ("ANTHROPIC_API_KEY", "1234567", "the value is shorter than 8 characters"),
+        (
+            "ADMIN_TOKEN",
+            "canary-token\n",
+            "the value holds a line break, or begins or ends with a space; take that out",
+        ),
+        ("ADMIN_TOKEN", "        ", "the value holds a line break, or begins or ends with a space"),
+        ("ADMIN_TOKEN", "canary-\x1btoken", "the value holds a line break"),
+        ("DATABASE_URL", "postgresql://u:p@h/db", "its password is shorter than 8 characters"),
+        ("DATABASE_URL", "postgresql://u:%61%62%63@h/db", "its password is shorter than 8 characters"),
+        ("DATABASE_URL", "host=h password='pass' dbname=x", "its password is shorter than 8 characters"),
+        ("DATABASE_URL", "postgresql://u:canary-a%0Ab@h/db", "its password holds a line break"),
+    ],
+)
+def test_what_cannot_be_kept_out_of_a_text_is_no_secret(tmp_path: Path, variable: str, value: str, why: str) -> None:
+    """It is refused where it is configured, in one line without it, before it could garble every output."""
+    with pytest.raises(EnvironmentFileError) as caught:
+        load(tmp_path, GOOD, **{variable: value})
+    said = str(caught.value)
+    assert f": {variable}: {why}" in said
+    assert "\n" not in said
+    assert redact("a discreet distance", {variable: value}) == "a discreet distance"
+
+
+def test_a_database_without_a_password_needs_none(tmp_path: Path) -> None:
+    """Peer authentication, a password file, a service."""
+    for address in ("postgresql:///db", "postgresql://u:@h/db", "host=/run dbname=x", "service=x"):
+        assert load(tmp_path, GOOD, DATABASE_URL=address).redact("nothing") == "nothing"
 
 
 def test_an_environment_does_not_show_its_secrets(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "jsonl", "files", "contract", "redaction", "process_identity"}
+GROUND = {"model", "errors", "environment", "jsonl", "files", "contract", "redaction", "process_identity", "printable"}
 
 ALLOWED = {
     "model": set(),
@@ -17,6 +17,7 @@ ALLOWED = {
     "contract": {"model", "errors"},
     "redaction": set(),
     "process_identity": set(),
+    "printable": set(),
     "environment": {"model", "errors", "contract", "redaction"},
     "toml": set(),
     "target": GROUND,
@@ -32,7 +33,7 @@ ALLOWED = {
     "promote": GROUND | {"report", "judge", "deploy"},
     "watch": GROUND | {"promote", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
-    "tables": set(),
+    "tables": {"printable"},
     "cli": GROUND | {"watch", "promote", "gate", "deploy", "report", "load", "logs", "tables"},
 }
 """Part of gaia_checks -> the parts it may import."""

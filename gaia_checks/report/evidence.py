@@ -26,7 +26,7 @@ from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
 from gaia_checks.redaction import REDACTED, SECRET_NAMES
 from gaia_checks.report import document, words
-from gaia_checks.report.redaction import redact_files, redact_json, redactor
+from gaia_checks.report.redaction import redact_files, redact_json
 
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
@@ -62,7 +62,7 @@ def create(
 
 def describe(environment: Environment, stage: str) -> str:
     """Return environment.toml: the settings of this gate, without secrets. Pure."""
-    redact = redactor(environment)
+    redact = environment.redact
     table: dict[str, toml.Value] = {
         "name": environment.name,
         "stage": stage,
@@ -115,7 +115,7 @@ def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
     if any(RESULTS in path.parts for path in changed):
         (folder / REPORT).unlink(missing_ok=True)  # rendered before its sources were redacted
     clean, _ = document.from_json(
-        redact_json(json.loads(document.text(document.to_json(verdict, None))), redactor(environment))
+        redact_json(json.loads(document.text(document.to_json(verdict, None))), environment.redact)
     )
     (folder / GATED).write_text(json.dumps(_gated(clean), indent=2) + "\n", encoding="utf-8")
     write_verdict(folder, clean, hashes(folder))

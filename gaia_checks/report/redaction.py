@@ -3,20 +3,18 @@
 JSON is redacted value by value, so that it stays valid JSON: a pattern applied to the text could match across quotes.
 """
 
-import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.judge.criteria import RULES
 from gaia_checks.model import STAGES, Check, Criterion, CriterionVerdict, Finding, Measurement, State, Verdict
-from gaia_checks.redaction import REDACTED, SECRET_NAMES, secrets_among
+from gaia_checks.redaction import SECRET_NAMES, secrets_among
 
 Redact = Callable[[str], str]
 
@@ -44,20 +42,8 @@ def refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> Non
 
 def redact_files(folder: Path, environment: Environment) -> list[Path]:
     """Rewrite the text files below `folder` that contain a secret, and return them."""
-    redact = redactor(environment)
+    redact = environment.redact
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and _redact_file(path, redact)]
-
-
-def redactor(environment: Environment) -> Redact:
-    """Return `environment.redact` extended to secrets that are escaped for JSON, XML, HTML or a URL."""
-    escaped = sorted({form for secret in environment.secrets for form in _escaped(secret)}, key=len, reverse=True)
-
-    def redact(text: str) -> str:
-        for form in escaped:
-            text = text.replace(form, REDACTED)
-        return environment.redact(text)
-
-    return redact
 
 
 def redact_json(value: Any, redact: Redact) -> Any:
@@ -69,18 +55,6 @@ def redact_json(value: Any, redact: Redact) -> Any:
     if isinstance(value, dict):
         return {redact(key): redact_json(item, redact) for key, item in value.items()}
     return value
-
-
-def _escaped(secret: str) -> set[str]:
-    return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        html.escape(secret),
-        html.escape(secret, quote=False),
-        quote(secret),
-        quote(secret, safe=""),
-    }
 
 
 def _redact_file(path: Path, redact: Redact) -> bool:

@@ -106,8 +106,16 @@ def assert_old_serves(stage: Stage, why: GaiaError | None = None) -> None:
             NotReady,
             r"exited with exit code 3 before it was ready; last log line: foreign server: the config",
         ),
-        ("-DDEAF", NotReady, r"not ready within 2 s; it wrote nothing"),
-        ("-DSICK", NotReady, r"not ready within 2 s; last log line: serving version 2"),
+        (
+            "-DDEAF",
+            NotReady,
+            r"not ready within 2 s: GET /healthz: no answer within [\d.]+ s; it wrote nothing to .*candidate\.log",
+        ),
+        (
+            "-DSICK",
+            NotReady,
+            r"not ready within 2 s: GET /healthz answered 404: version 2; last log line: serving version 2",
+        ),
     ],
 )
 def test_a_server_that_does_not_become_ready(old: Stage, flag: str, kind: type[GaiaError], words: str) -> None:

@@ -18,7 +18,6 @@ from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
 from gaia_checks.model import Criterion, Measurement, Release, State, Verdict
 from gaia_checks.report import evidence
-from gaia_checks.report.redaction import redactor
 
 RUN = "20260226T100000Z-3fa9c1"
 AT = datetime(2026, 2, 26, 10, 0, tzinfo=UTC)
@@ -165,17 +164,6 @@ def test_redaction_keeps_bytes_that_are_no_utf8(environment: Environment, folder
     (folder / "server.log").write_bytes(b"\xff sk-canary-key\n")
     evidence.redact(folder, environment)
     assert (folder / "server.log").read_bytes() == b"\xff ***\n"
-
-
-def test_a_redactor_knows_a_secret_in_disguise(environment: Environment) -> None:
-    """Escaped for JSON, HTML or a URL, it is still the secret."""
-    redact = redactor(environment)
-    for disguise in (
-        json.dumps(SECRETS["ADMIN_TOKEN"]),
-        "canary&quot;token&lt;&amp;&gt;\\",
-        "canary%22token%3C%26%3E%5C",
-    ):
-        assert "canary" not in redact(f"x {disguise} y")
 
 
 def test_a_killed_gate_is_inconclusive_when_judged_again(folder: Path) -> None:

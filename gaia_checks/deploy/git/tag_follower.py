@@ -112,4 +112,4 @@ class Followed:
 
     def _append(self, event: str, phase: str = "", commit: str = "") -> None:
         record = {"at": jsonl.now(), "event": event, "phase": phase, "commit": commit}
-        jsonl.append(self._journal, record, durable=True)
+        jsonl.append(self._journal, record, durable=True, mode=0o600)

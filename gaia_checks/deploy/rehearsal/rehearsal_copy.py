@@ -175,7 +175,7 @@ def _release(target: Target, environment: Environment) -> Path:
 def _make(folder: Path, *, artifact_bytes: int) -> None:
     """Create the folder of the rehearsal copy, if there is enough space. Raises Inconclusive or NotWritable."""
     try:
-        folder.mkdir(parents=True)
+        paths.create(folder, paths.passable())
     except OSError as error:
         raise NotWritable(f"{folder}: {error.strerror}; run the gate as the account that deploys") from error
     needed, free = _RELEASES * 2 * artifact_bytes + _DATABASE_BYTES + SPARE_BYTES, shutil.disk_usage(folder).free

@@ -1,5 +1,7 @@
 """Release folders: an executable with its migrations, copied from a tag or the working tree, read-only.
 
+No other account may read it.
+
     releases/<environment>/<phase>-<12 hex digits>/gaia_server
                                                    migrations/
                                                    release.json
@@ -117,7 +119,7 @@ def remove(folder: Path) -> None:
     if folder.exists():
         for path in (folder, *folder.rglob("*")):
             if path.is_dir():
-                path.chmod(0o755)
+                path.chmod(0o700)
         shutil.rmtree(folder)
 
 
@@ -147,7 +149,7 @@ def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Pat
     for path in (*new.rglob("*"), new):
         to_disk(path)  # before the rename: a power cut leaves a complete release or none
     new.rename(folder)
-    folder.chmod(0o555)
+    folder.chmod(0o500)
     to_disk(releases)
     return folder
 
@@ -162,7 +164,7 @@ def _intact(folder: Path) -> bool:
 
 def _make_read_only(folder: Path) -> None:
     for path in folder.rglob("*"):
-        path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
+        path.chmod(0o500 if path.is_dir() or path.name == _EXECUTABLE else 0o400)
 
 
 def _copy_migrations(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment import Environment
 from gaia_checks.errors import DeployError
+from gaia_checks.printable import printable
 
 WHOLE = "deployment"
 
@@ -21,7 +22,7 @@ WHOLE = "deployment"
 def append(
     environment: Environment, deployment: str, kind: str, phase: str, step: str, event: str, **facts: Any
 ) -> None:
-    """Append one record; it is on disk when this returns. Secrets in texts are redacted."""
+    """Append one record; it is on disk when this returns. Secrets in texts are redacted, controls escaped."""
     line = {
         "at": jsonl.now(),
         "environment": environment.name,
@@ -31,11 +32,13 @@ def append(
         "step": step,
         "event": event,
         "by": lock.who(),
-        **{name: environment.redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items()},
+        **{
+            name: printable(environment.redact(fact)) if isinstance(fact, str) else fact for name, fact in facts.items()
+        },
     }
     path = paths.of(environment).ledger
     try:
-        jsonl.append(path, line, durable=True)
+        jsonl.append(path, line, durable=True, mode=0o600)
     except OSError as error:
         raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
@@ -75,10 +78,14 @@ _TAG_DELETED = "deleted"
 
 def note(ledger: Path, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
     """Append one record outside a deployment; it is on disk when this returns. Facts that are None are omitted."""
-    ledger.parent.mkdir(parents=True, exist_ok=True)
+    paths.create(ledger.parent)
     present_facts = {name: fact for name, fact in facts.items() if fact is not None}
+    if "why" in present_facts:
+        present_facts["why"] = printable(present_facts["why"])
     common = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
-    jsonl.append(ledger, {**common, "step": step, "event": event, "by": who(), **present_facts}, durable=True)
+    jsonl.append(
+        ledger, {**common, "step": step, "event": event, "by": who(), **present_facts}, durable=True, mode=0o600
+    )
 
 
 def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:

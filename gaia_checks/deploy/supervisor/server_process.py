@@ -13,9 +13,10 @@ from pathlib import Path
 
 from gaia_checks.deploy.state import processes, supervisor_state
 from gaia_checks.deploy.state.supervisor_state import Running
-from gaia_checks.deploy.supervisor import log_rotation, spawn
+from gaia_checks.deploy.supervisor import log_rotation, readiness, spawn
 from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
+from gaia_checks.printable import printable
 
 MARK = "SHIV_ROOT"
 """The variable that identifies a server of an environment: its value is below the environment's cache folder."""
@@ -92,12 +93,17 @@ class Child(Server):
         cache: Path,
         *,
         keep_cache: bool = False,
+        alone: bool = True,
     ) -> None:
-        """Start the process; `port` serves the readiness checks. It unpacks to `cache`, removed at its exit."""
+        """Start the process; `port` serves the readiness checks. It unpacks to `cache`, removed at its exit.
+
+        `alone`: no other server writes to `log` while it starts.
+        """
         self.log = log
         self.port = port
         self.code: int | None = None
         self._log_offset = log.stat().st_size if log.exists() else 0
+        self._alone = alone
         self._cache = None if keep_cache else cache
         pid = spawn.spawn(spec.release / "gaia_server", {**spec.variables, MARK: str(cache)}, sockets, log)
         super().__init__(spec, supervisor_state.of(pid), timestamp(datetime.now(UTC)))
@@ -119,18 +125,21 @@ class Child(Server):
     async def ready(self, *, known: bool = False) -> None:
         """Wait until it answers 200; with `known`, until it gives any answer.
 
-        Raises NotReady with the last line of its log.
+        Raises NotReady with what it answered last, and the last line of its log.
         """
-        deadline = asyncio.get_running_loop().time() + self.spec.ready_s
-        answers = 0
-        while asyncio.get_running_loop().time() < deadline:
-            if await self._exited_within(_POLL_S):
-                raise NotReady(f"{self._name}: exited with {self._exit} before it was ready{self._last_line}")
-            status = await _status(self.port, self.spec.paths)
-            answers = answers + 1 if status == "200" or (known and status) else 0
-            if answers >= _CONSECUTIVE_ANSWERS:
-                return
-        raise NotReady(f"{self._name}: not ready within {self.spec.ready_s:.0f} s{self._last_line}")
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.spec.ready_s
+        answers, said = 0, ""
+        async with readiness.client(self.port) as http:
+            while (left_s := deadline - clock()) > 0:
+                if await self._exited_within(_POLL_S):
+                    raise NotReady(f"{self._name}: exited with {self._exit} before it was ready{self._last_line}")
+                answer = await readiness.ask(http, self.spec.paths, left_s)
+                said = f": {printable(answer.said)}"
+                answers = answers + 1 if answer.status == 200 or (known and answer.status) else 0
+                if answers >= _CONSECUTIVE_ANSWERS:
+                    return
+        raise NotReady(f"{self._name}: not ready within {self.spec.ready_s:.0f} s{said}{self._last_line}")
 
     @property
     def _name(self) -> str:
@@ -143,22 +152,8 @@ class Child(Server):
 
     @property
     def _last_line(self) -> str:
+        """Its own last words. Beside another server that writes to the same log, nobody knows whose the last are."""
+        if not self._alone:
+            return f"; see {self.log}"
         line = log_rotation.last_line(self.log, self._log_offset)
-        return f"; last log line: {line[:300]}" if line else f"; it wrote nothing to {self.log}"
-
-
-async def _status(port: int, paths: tuple[str, ...]) -> str:
-    """Return the HTTP status of the readiness path; without /readyz, that of /health."""
-    status = await _get(port, paths[0] if paths else "/readyz")
-    return await _get(port, "/health") if status == "404" and not paths else status
-
-
-async def _get(port: int, path: str) -> str:
-    try:
-        async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            with contextlib.closing(writer):
-                writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-                return (await reader.readline()).decode("latin-1").split(" ")[1]
-    except (OSError, TimeoutError, IndexError):
-        return ""
+        return f"; last log line: {printable(line[:300])}" if line else f"; it wrote nothing to {self.log}"

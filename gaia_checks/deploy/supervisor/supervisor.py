@@ -29,6 +29,7 @@ from gaia_checks.deploy.supervisor.control import encode
 from gaia_checks.deploy.supervisor.server_process import Adopted, Child, Server, ServerSpec
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
+from gaia_checks.printable import printable
 
 _FILES_EVERY_S = 10.0
 _FREE = "free some disk space"
@@ -254,18 +255,22 @@ class Supervisor:
         return passed_on and active.spec.host == spec.host
 
     def _spawn(self, spec: ServerSpec, *, candidate: bool = False) -> Child:
-        """Start a process: a candidate on a free loopback port, else a server on the public address."""
-        log, cache = self._here.server_log, self._cache(spec, candidate=candidate)
+        """Start a process: a candidate on a loopback port with its own log, else a server on the public address."""
+        cache, log = self._cache(spec, candidate=candidate), self._here.server_log
+        if candidate:
+            log = self._here.candidate_log
+            log.unlink(missing_ok=True)
+        alone = candidate or self._active is None or self._active.exited.is_set()
         if not spec.handover:
             port = spawn.free_port() if candidate else spec.port
             if not candidate:
                 spawn.listen(spec.host, port).close()  # raises PortInUse before the start
             on_port = replace(spec, variables={**spec.variables, "PORT": str(port)})
-            return self._register(Child(on_port, (), port, log, cache, keep_cache=candidate))
+            return self._register(Child(on_port, (), port, log, cache, keep_cache=candidate, alone=alone))
         with spawn.listen("127.0.0.1", 0) as private:
             port = private.getsockname()[1]
             sockets = (private,) if candidate else (self._listen(spec), private)
-            return self._register(Child(spec, sockets, port, log, cache, keep_cache=candidate))
+            return self._register(Child(spec, sockets, port, log, cache, keep_cache=candidate, alone=alone))
 
     def _cache(self, spec: ServerSpec, *, candidate: bool) -> Path:
         """Return the cache folder of a server: that of its candidate, for a quick start, else a new one."""
@@ -374,7 +379,7 @@ class Supervisor:
 def say(text: str) -> None:
     """Write one line to the supervisor's log, its stderr. A full disk loses the line and raises nothing."""
     with contextlib.suppress(OSError):
-        print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log
+        print(f"{timestamp(datetime.now(UTC))} {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201 - its log
 
 
 def _spec(fields: dict[str, Any]) -> ServerSpec:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from rich import markup
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +22,7 @@ from gaia_checks import jsonl
 from gaia_checks.gate.display import progress
 from gaia_checks.judge.verdict import UNDECIDED
 from gaia_checks.model import CriterionVerdict, State, Verdict
+from gaia_checks.printable import printable
 from gaia_checks.report import words
 
 if TYPE_CHECKING:
@@ -147,6 +148,11 @@ class Terminal:
         return f"{words.duration(elapsed_s)}, about {words.duration(left_s)} left; {decided}"
 
 
+def escape(text: str) -> str:
+    """Return text of others so that neither rich nor the terminal obeys it."""
+    return markup.escape(printable(text))
+
+
 def console(stream: IO[str]) -> Console:
     """Return a console as wide as the terminal, or wide enough for the table without one."""
     terminal = stream.isatty()
@@ -196,7 +202,7 @@ def reasons(verdict: Verdict) -> list[Text]:
         if criterion.state is not State.PASS:
             grouped.setdefault((criterion.state, _reason(criterion)), []).append(criterion.id)
     return [
-        Text(f"{words.MARKS[state]} {', '.join(ids)}: {reason}", _STYLES[state])
+        Text(f"{words.MARKS[state]} {', '.join(ids)}: {printable(reason)}", _STYLES[state])
         for (state, reason), ids in grouped.items()
     ]
 

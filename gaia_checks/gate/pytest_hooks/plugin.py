@@ -4,6 +4,8 @@ Without `--env` pytest runs the project's own tests, and this plugin only refuse
 With it, `controller` runs the gate and `items` selects and orders its tests.
 """
 
+import os
+
 import pytest
 
 from gaia_checks.errors import ConfigurationError
@@ -62,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     record = getattr(config, "workerinput", {}).get("gaia")
     leads = config.option.env is not None and not hasattr(config, "workerinput")
     if leads or record:
+        os.umask(os.umask(0o022) | 0o022)  # evidence: for others to read, perhaps, but not to write
         from gaia_checks.gate.pytest_hooks import controller  # noqa: PLC0415 - the project's own tests need none of it
 
         controller.join(config, record) if record else controller.lead(config)

@@ -98,7 +98,7 @@ def test_a_failed_deployment_is_notified_with_step_cause_and_log(stage: Stage, i
     assert step == "Step: deploy"
     assert cause.startswith("Cause: ")
     assert "the *** is not to my liking" in cause
-    assert (log[1], log[-1]) == ("The server's log ends:", "the *** is not to my liking")
+    assert (log[1], log[-1]) == ("The candidate's log ends:", "the *** is not to my liking")
     assert recorded(stage.environment) == [("sent", None)]
     assert not [path for path in paths.of(stage.environment).ledger.parent.glob("*.log") if TOKEN in path.read_text()]
 
