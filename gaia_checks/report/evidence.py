@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from gaia_checks import files, jsonl, toml
+import tomli_w
+
+from gaia_checks import files, jsonl
 from gaia_checks.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
@@ -63,7 +65,7 @@ def create(
 def describe(environment: Environment, stage: str) -> str:
     """Return environment.toml: the settings of this gate, without secrets. Pure."""
     redact = redactor(environment)
-    table: dict[str, toml.Value] = {
+    table: dict[str, Any] = {
         "name": environment.name,
         "stage": stage,
         "database": environment.database,
@@ -74,12 +76,13 @@ def describe(environment: Environment, stage: str) -> str:
         table["base_url"] = redact(_without_userinfo(environment.base_url))
     if environment.log:
         table["log"] = str(environment.log)
-    variables = {
+    table["variables"] = {
         name: REDACTED if name in SECRET_NAMES else redact(value) for name, value in sorted(environment.values.items())
     }
-    names = {f"contract.{kind}": called for kind, called in asdict(environment.names).items() if called}
-    looks = {f"looks.{look}": dict(parameters) for look, parameters in environment.looks.items()}
-    return toml.document({"environment": table, "environment.variables": variables, **names, **looks})
+    names = {kind: called for kind, called in asdict(environment.names).items() if called}
+    contract = {"contract": names} if names else {}
+    looks = {"looks": environment.looks} if environment.looks else {}
+    return tomli_w.dumps({"environment": table, **contract, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:

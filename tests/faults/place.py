@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import tomli_w
 
 from gaia_checks import environment as environments
-from gaia_checks import toml
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.environment import ROOT, Environment
@@ -47,7 +47,7 @@ class Place:
     def _file(self, looks: Looks) -> Path:
         file = self.ground.environment_file(base_url=self.ground.url)
         about, _, _ = file.read_text().partition("[looks")
-        file.write_text(about + toml.document({f"looks.{look}": table for look, table in looks.items()}))
+        file.write_text(about + tomli_w.dumps({"looks": looks}))
         return file
 
     @property
