@@ -25,7 +25,7 @@ from gaia_checks.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
+from gaia_checks.model import Criterion, Measurement, State, Verdict, timestamp
 from gaia_checks.redaction import REDACTED, SECRET_NAMES
 from gaia_checks.report import document, words
 from gaia_checks.report.redaction import redact_files, redact_json, redactor
@@ -168,23 +168,7 @@ def _unchecked(
         state=State.INCONCLUSIVE,
         rehearsal=rehearsal,
         release=None,
-        criteria=tuple(_unchecked_criterion(criterion) for criterion in criteria),
-    )
-
-
-def _unchecked_criterion(criterion: Criterion) -> CriterionVerdict:
-    first = next(check for check in criterion.checks if not check.generator)
-    return CriterionVerdict(
-        id=criterion.id,
-        claim=criterion.claim,
-        state=State.INCONCLUSIVE,
-        why=_NOT_YET,
-        measured=None,
-        bound=None,
-        threshold=first.threshold,
-        unit=first.unit,
-        n=0,
-        needs_s=None,
+        criteria=tuple(judge_verdict.unmeasured(criterion, State.INCONCLUSIVE, _NOT_YET) for criterion in criteria),
     )
 
 
