@@ -47,7 +47,7 @@ LAYERS = {
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (
-        {"api", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
+        {"api", "certificate", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
         {"rehearsal"},
     ),
     "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"run"}, {"__main__"}),

@@ -2,14 +2,13 @@
 
 import base64
 import hashlib
-import socket
-import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.target.client import CONNECT_S
+from gaia_checks.target import tls
+from gaia_checks.target.client import authorities
 
 
 def verified_key(host: str, port: int) -> str:
@@ -18,20 +17,14 @@ def verified_key(host: str, port: int) -> str:
     Trusted are the system's authorities, or the one that SSL_CERT_FILE names. Raises TargetUnreachable.
     """
     try:
-        with (
-            socket.create_connection((host, port), CONNECT_S) as connection,
-            ssl.create_default_context().wrap_socket(connection, server_hostname=host) as secured,
-        ):
-            certificate = secured.getpeercert(binary_form=True) or b""
+        return fingerprint(tls.certificate(host, port, authorities()))
     except OSError as error:
         raise TargetUnreachable(
             f"https://{host}:{port}: {error}; name the authority's certificates in SSL_CERT_FILE if it is your own"
         ) from error
-    return fingerprint(certificate)
 
 
-def fingerprint(certificate: bytes) -> str:
-    """Return the fingerprint of the public key inside a certificate (DER). Pure."""
-    key = x509.load_der_x509_certificate(certificate).public_key()
-    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the fingerprint of the public key inside a certificate. Pure."""
+    encoded = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(encoded).digest()).decode()
