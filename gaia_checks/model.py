@@ -20,6 +20,7 @@ class State(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not applicable"  # of a criterion only: the target cannot have it by its nature
 
 
 def timestamp(moment: datetime) -> str:
@@ -90,6 +91,7 @@ class Criterion:
     max_window_s: float  # how far the look may be extended
     looks_s: tuple[float, ...]  # after how long its growing sample is judged: nominal end, then the extensions
     checks: tuple[Check, ...]
+    applies_when: str | None = None  # a fact of `judge.applicability`; None: to every target
 
     @property
     def stage(self) -> str:

@@ -142,7 +142,8 @@ def _lacking(promotion: Promotion, commit: str, folder: Path | None) -> Iterator
 
 def _not_passing(verdict: Verdict) -> Iterator[str]:
     if verdict.state is not State.PASS:
-        not_passed = ", ".join(criterion.id for criterion in verdict.criteria if criterion.state is not State.PASS)
+        fine = (State.PASS, State.NOT_APPLICABLE)
+        not_passed = ", ".join(criterion.id for criterion in verdict.criteria if criterion.state not in fine)
         yield f"the verdict of run {verdict.run} is {verdict.state} ({not_passed})"
     if verdict.rehearsal:
         yield f"run {verdict.run} is a rehearsal: gate with criteria.toml's own windows, rates and counts"

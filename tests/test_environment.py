@@ -47,6 +47,10 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
             GOOD + "[look.log]\nwindow_s = 1",
             r"x\.toml: look: unknown key; known here: contract, environment, looks, migrations, server",
         ),
+        (
+            GOOD + '[criteria."prod.certificate"]\napplies_when = "snow"\n',
+            r"x\.toml: criteria: unknown key; known here: ",
+        ),
         (GOOD.replace('"dev"', '"test"'), r"environment\.stage: 'test' is not one of dev, qa, prod"),
         (GOOD.replace('"dev"', "1"), r"environment\.stage: 1 is not one of dev, qa, prod"),
         (

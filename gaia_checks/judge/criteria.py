@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.errors import CriteriaFileError
-from gaia_checks.judge import stalls
+from gaia_checks.judge import applicability, stalls
 from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.rules import Look
 from gaia_checks.judge.statistics import Sample, seconds_needed
@@ -117,12 +117,15 @@ def _criterion(
     where: str, key: str, table: dict[str, Any], looks: Looks, honesty: Mapping[str, tuple[Check, ...]]
 ) -> Criterion:
     label = f'{where}: criteria."{key}"'
-    _known(label, "", table, {"claim", "look", "checks"})
-    look = str(table.get("look"))
+    _known(label, "", table, {"claim", "look", "applies_when", "checks"})
+    look, applies_when = str(table.get("look")), table.get("applies_when")
     if key.partition(".")[0] not in STAGES:
         raise CriteriaFileError(f"{label}: an id must start with its stage: one of {', '.join(STAGES)}")
     if look not in looks:
         raise CriteriaFileError(f"{label}: unknown look {look!r}; known: {', '.join(sorted(looks))}")
+    if applies_when not in (None, *applicability.FACTS):
+        known = ", ".join(applicability.FACTS)
+        raise CriteriaFileError(f"{label}: applies_when: unknown fact {applies_when!r}; known: {known}")
     window_s = looks[look].get("window_s", 0)
     max_window_s = looks[look].get("max_window_s", window_s)
     return Criterion(
@@ -133,6 +136,7 @@ def _criterion(
         max_window_s=max_window_s,
         looks_s=ends_s(window_s, max_window_s),
         checks=(*honesty.get(look, ()), *_checks(label, table, looks[look])),
+        applies_when=applies_when,
     )
 
 

@@ -3,14 +3,15 @@
 Three rules take precedence. Missing evidence decides nothing: without samples, over too short a
 window, or when the test did not run to its end, a criterion is inconclusive, never passed. An observed failure is
 final: it needs no full window. And the generator is judged first: while a check of the load generator fails, its
-measurements neither pass nor fail the server.
+measurements neither pass nor fail the server. A criterion that does not apply to the target counts neither for nor
+against the stage.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gaia_checks.judge import analyses, stalls
+from gaia_checks.judge import analyses, applicability, stalls
 from gaia_checks.judge.growing import at_best, judged_next_s
 from gaia_checks.judge.rules import RULES, STATISTICAL, Look, found
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
@@ -40,7 +41,24 @@ def judge(
     )
 
 
-def judge_measured(criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool) -> CriterionVerdict:
+def unmeasured(criterion: Criterion, state: State, why: str) -> CriterionVerdict:
+    """Return the verdict of a criterion of which nothing was measured."""
+    first = next(check for check in criterion.checks if not check.generator)
+    return CriterionVerdict(
+        id=criterion.id,
+        claim=criterion.claim,
+        state=state,
+        why=why,
+        measured=None,
+        bound=None,
+        threshold=first.threshold,
+        unit=first.unit,
+        n=0,
+        needs_s=None,
+    )
+
+
+def judge_measured(criterion: Criterion, measurements: Sequence[Measurement], *, rehearsal: bool) -> CriterionVerdict:
     """Judge one criterion on its measurements alone, at every analysis of the growing sample.
 
     The first analysis that decides gives the verdict, but a failure at any analysis is final.
@@ -53,7 +71,7 @@ def judge_measured(criterion: Criterion, measurements: Iterable[Measurement], *,
     return verdicts[-1]
 
 
-def undecided(criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool) -> bool:
+def undecided(criterion: Criterion, measurements: Sequence[Measurement], *, rehearsal: bool) -> bool:
     """Whether a later analysis of the same, longer sample follows and may decide what this one did not."""
     verdicts = _at_each_look(criterion, measurements, rehearsal=rehearsal)
     if len(verdicts) == len(criterion.looks_s) or any(each.state is not State.INCONCLUSIVE for each in verdicts):
@@ -64,9 +82,11 @@ def undecided(criterion: Criterion, measurements: Iterable[Measurement], *, rehe
 
 
 def _at_each_look(
-    criterion: Criterion, measurements: Iterable[Measurement], *, rehearsal: bool
+    criterion: Criterion, measurements: Sequence[Measurement], *, rehearsal: bool
 ) -> list[CriterionVerdict]:
     """Judge every analysis on its own measurements, from the first to the last that was made."""
+    if why := applicability.why_not(criterion, measurements):
+        return [unmeasured(criterion, State.NOT_APPLICABLE, why)]
     names = {name for check in criterion.checks for name in (check.measurement, check.explained_by)}
     by_look: dict[int, list[Measurement]] = {}
     for measurement in measurements:
@@ -111,15 +131,15 @@ def _when(look: Look, observed_s: float) -> str:
 
 
 def overall(criteria: Sequence[CriterionVerdict]) -> State:
-    """Return the worst state of all; a stage without criteria is inconclusive."""
-    states = {criterion.state for criterion in criteria} or {State.INCONCLUSIVE}
+    """Return the worst state of all that apply; a stage without an applicable criterion is inconclusive."""
+    states = {criterion.state for criterion in criteria} - {State.NOT_APPLICABLE} or {State.INCONCLUSIVE}
     return next(state for state in _WORST_FIRST if state in states)
 
 
 def _complete(verdict: CriterionVerdict, measurements: Sequence[Measurement], *, finished: bool) -> CriterionVerdict:
     """Revoke a pass unless the criterion's test ran to its end and passed, in a gate that finished."""
     outcomes = [str(each.value) for each in measurements if each.name == outcome_name(verdict.id)]
-    if verdict.state is State.FAIL:
+    if verdict.state in (State.FAIL, State.NOT_APPLICABLE):
         return verdict
     if not outcomes:
         return _inconclusive(

@@ -18,7 +18,9 @@ from gaia_checks.report.render import render
 
 __all__ = ["attach", "render"]
 
-_STATUS = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
+_STATUS = {
+    State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken", State.NOT_APPLICABLE: "skipped",
+}  # fmt: skip
 _NAMESPACE = uuid.UUID(
     "9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11"
 )  # of the report's identifiers, so that they are reproducible

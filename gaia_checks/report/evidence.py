@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from gaia_checks import files, jsonl, toml
+import tomli_w
+
+from gaia_checks import files, jsonl
 from gaia_checks.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
+from gaia_checks.model import Criterion, Measurement, State, Verdict, timestamp
 from gaia_checks.redaction import REDACTED, SECRET_NAMES
 from gaia_checks.report import document, words
 from gaia_checks.report.redaction import redact_files, redact_json
@@ -63,7 +65,7 @@ def create(
 def describe(environment: Environment, stage: str) -> str:
     """Return environment.toml: the settings of this gate, without secrets. Pure."""
     redact = environment.redact
-    table: dict[str, toml.Value] = {
+    table: dict[str, Any] = {
         "name": environment.name,
         "stage": stage,
         "database": environment.database,
@@ -74,12 +76,13 @@ def describe(environment: Environment, stage: str) -> str:
         table["base_url"] = redact(_without_userinfo(environment.base_url))
     if environment.log:
         table["log"] = str(environment.log)
-    variables = {
+    table["variables"] = {
         name: REDACTED if name in SECRET_NAMES else redact(value) for name, value in sorted(environment.values.items())
     }
-    names = {f"contract.{kind}": called for kind, called in asdict(environment.names).items() if called}
-    looks = {f"looks.{look}": dict(parameters) for look, parameters in environment.looks.items()}
-    return toml.document({"environment": table, "environment.variables": variables, **names, **looks})
+    names = {kind: called for kind, called in asdict(environment.names).items() if called}
+    contract = {"contract": names} if names else {}
+    looks = {"looks": environment.looks} if environment.looks else {}
+    return tomli_w.dumps({"environment": table, **contract, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:
@@ -165,23 +168,7 @@ def _unchecked(
         state=State.INCONCLUSIVE,
         rehearsal=rehearsal,
         release=None,
-        criteria=tuple(_unchecked_criterion(criterion) for criterion in criteria),
-    )
-
-
-def _unchecked_criterion(criterion: Criterion) -> CriterionVerdict:
-    first = next(check for check in criterion.checks if not check.generator)
-    return CriterionVerdict(
-        id=criterion.id,
-        claim=criterion.claim,
-        state=State.INCONCLUSIVE,
-        why=_NOT_YET,
-        measured=None,
-        bound=None,
-        threshold=first.threshold,
-        unit=first.unit,
-        n=0,
-        needs_s=None,
+        criteria=tuple(judge_verdict.unmeasured(criterion, State.INCONCLUSIVE, _NOT_YET) for criterion in criteria),
     )
 
 

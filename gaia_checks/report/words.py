@@ -1,10 +1,10 @@
 """Format values for people: the same in the terminal, in verdict.md and in the report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, State
 
-MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?"}
+MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?", State.NOT_APPLICABLE: "–"}
 """One sign per state, beside the word: not everybody can distinguish colours."""
 
 
@@ -29,6 +29,17 @@ def columns(verdict: CriterionVerdict | Finding) -> tuple[str, str, str, str]:
         amount(verdict.threshold, verdict.unit),
         f"{verdict.n:,}" if verdict.n else "–",
     )
+
+
+def passed(criteria: Sequence[CriterionVerdict], of: str = "") -> str:
+    """Count what passed of all that applies: `20 of 20 criteria passed`, `19 of 19 applicable criteria passed`.
+
+    `of` follows the word criteria.
+    """
+    states = [criterion.state for criterion in criteria]
+    apply = len(states) - states.count(State.NOT_APPLICABLE)
+    which = "criteria" if apply == len(states) else "applicable criteria"
+    return f"{states.count(State.PASS)} of {apply} {which}{of} passed"
 
 
 def duration(seconds: float) -> str:

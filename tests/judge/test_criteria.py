@@ -10,7 +10,7 @@ from gaia_checks.judge import criteria
 DESIGNED = {
     "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
     "qa": {"load", "rate_limiting", "quotas", "websocket_soak", "dashboard"},
-    "prod": {"success_rate", "latency", "memory", "connections", "protection", "monitoring", "rollback"},
+    "prod": {"success_rate", "latency", "memory", "connections", "protection", "monitoring", "rollback", "certificate"},
 }
 
 MINIMAL = """
@@ -36,7 +36,14 @@ def test_every_promise_has_a_criterion() -> None:
     assert ids == {f"{stage}.{name}" for stage, names in DESIGNED.items() for name in names}
 
 
-@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 12), ("prod", 19)])
+def test_a_criterion_may_depend_on_a_fact_of_the_target(tmp_path: Path) -> None:
+    """`applies_when` names it; without, a criterion applies to every target."""
+    depending = criteria.load(written(tmp_path, MINIMAL.replace("checks =", 'applies_when = "tls"\nchecks =')))
+    assert [each.applies_when for each in depending.criteria] == ["tls"]
+    assert criteria.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
+
+
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 12), ("prod", 20)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
     assert len(criteria.load().for_stage(stage)) == count
@@ -102,6 +109,7 @@ def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[s
     [
         ({"lod": {"window_s": 1}}, "qa.toml: looks.lod: unknown look; known: "),
         ({"health": {"window": 1}}, "qa.toml: looks.health.window: unknown key; known here: requests, spacing_s"),
+        ({"health": {"applies_when": 1}}, "qa.toml: looks.health.applies_when: unknown key; known here: requests"),
         (
             {"load": {"window_s": 3600}},
             "qa.toml: looks.load: max_window_s (1620) is less than window_s (3600); set both",
@@ -124,6 +132,10 @@ def test_an_override_of_an_unknown_key_is_refused(overrides: dict[str, dict[str,
         ),
         (("dev.health", "test.health"), 'criteria.toml: criteria."test.health": an id must start with its stage'),
         (('look = "health"', 'look = "helth"'), "criteria.toml: criteria.\"dev.health\": unknown look 'helth'"),
+        (
+            ("claim", 'applies_when = "snow"\nclaim'),
+            "criteria.toml: criteria.\"dev.health\": applies_when: unknown fact 'snow'; known: tls",
+        ),
         (("claim", "clam"), 'criteria.toml: criteria."dev.health": clam: unknown key'),
         ((", threshold = 1", ""), 'criteria.toml: criteria."dev.health": a check needs measurement, rule, threshold'),
         (("unit =", "units ="), 'criteria.toml: criteria."dev.health": checks.units: unknown key'),

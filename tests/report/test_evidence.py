@@ -16,7 +16,7 @@ from gaia_checks.environment import Environment
 from gaia_checks.errors import EvidenceError
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.model import Criterion, Measurement, Release, State, Verdict
+from gaia_checks.model import Criterion, Measurement, Release, State, Verdict, timestamp
 from gaia_checks.report import evidence
 
 RUN = "20260226T100000Z-3fa9c1"
@@ -98,6 +98,21 @@ def test_a_verdict_reads_back_as_it_was_written(folder: Path, environment: Envir
     assert evidence.read_verdict(folder) == verdict
     assert evidence.recompute(folder) == verdict
     assert verdict.state is State.PASS
+
+
+def test_what_does_not_apply_is_recomputed_from_the_sealed_files(folder: Path, environment: Environment) -> None:
+    """The fact is among the measurements."""
+    everything_passes(folder)
+    rewrite(folder / "criteria.toml", 'look = "log"\n', 'look = "log"\napplies_when = "tls"\n')
+    absent = Measurement("target.tls", False, "bool", 1, 0.0, timestamp(AT), "plain http")
+    jsonl.append(folder / "measurements.jsonl", absent.to_json())
+    verdict = judged(folder)
+    evidence.seal(folder, verdict, environment)
+    assert evidence.recompute(folder) == evidence.read_verdict(folder) == verdict
+    assert verdict.state is State.PASS
+    assert [(each.id, each.why) for each in verdict.criteria if each.state is State.NOT_APPLICABLE] == [
+        ("dev.log", "plain http")
+    ]
 
 
 def test_verdict_json_has_the_promised_fields(folder: Path, environment: Environment) -> None:
@@ -254,7 +269,7 @@ def everything_passes(folder: Path) -> None:
 
 def judged(folder: Path) -> Verdict:
     """The verdict on what stands in `folder`, as the gate would have reached it."""
-    criteria = judge_criteria.load(overrides=environments.load("local").looks)
+    criteria = judge_criteria.load(folder / "criteria.toml", environments.load("local").looks)
     found = judge_verdict.judge(criteria.for_stage("dev"), evidence.read_measurements(folder), rehearsal=True)
     release = Release("phase-11.4", "0" * 40, "a" * 64, {"050_rate_limiting": "b" * 64})
     return replace(

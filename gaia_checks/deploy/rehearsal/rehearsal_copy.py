@@ -16,13 +16,15 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import tomli_w
+
 from gaia_checks import environment as environments
-from gaia_checks import files, jsonl, toml
+from gaia_checks import files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import round_trip
 from gaia_checks.deploy.postgres import database_connection, embedded
@@ -190,14 +192,18 @@ def _make(folder: Path, *, artifact_bytes: int) -> None:
 def _write_environment(environment: Environment, file: Path, *, handover: bool) -> None:
     """Write the environment file: that of the target, without its secrets, and with another address."""
     values = {name: value for name, value in environment.values.items() if name not in SECRET_NAMES}
-    tables: dict[str, Mapping[str, toml.Value]] = {
-        "environment": {"stage": environment.stage, "database": "embedded", "host": "127.0.0.1"},
-        "environment.defaults": {**values, "PORT": str(spawn.free_port())},
+    tables = {
+        "environment": {
+            "stage": environment.stage,
+            "database": "embedded",
+            "host": "127.0.0.1",
+            "defaults": {**values, "PORT": str(spawn.free_port())},
+        },
         "server": {"handover": handover, "ready_s": environment.server.ready_s},
         "migrations": {"allow": sorted(environment.allowed)},
-        **{f"contract.{kind}": called for kind, called in asdict(environment.names).items()},
+        "contract": asdict(environment.names),
     }
-    files.replace(file, toml.document(tables))
+    files.replace(file, tomli_w.dumps(tables))
 
 
 def _load(file: Path, **own_secrets: str) -> Environment:

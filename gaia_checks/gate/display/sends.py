@@ -138,5 +138,6 @@ SENDS: Mapping[str, Sends] = {
         rules=lambda _: 1,
     ),
     "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
+    "certificate": Sends("reads the certificate in one TLS handshake, or two if clients refuse it; none without https"),
 }
 """Look -> its description."""

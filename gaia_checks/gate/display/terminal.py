@@ -28,7 +28,7 @@ from gaia_checks.report import words
 if TYPE_CHECKING:
     from gaia_checks.gate.run.session import Session
 
-_STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow"}
+_STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow", State.NOT_APPLICABLE: "dim"}
 _PLAIN_EVERY_S = 60.0
 _REFRESH_S = 0.5
 _WIDTH = 140  # of the table without a terminal
@@ -95,8 +95,9 @@ class Terminal:
         self._reporter.flush()  # two buffers, one terminal: keep the order of lines
         state = State(str(properties.get("state", State.INCONCLUSIVE)))
         why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
-        self._states.append(state)
-        self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<12}[/] {criterion_id:<20} {escape(why)}")
+        if state is not State.NOT_APPLICABLE:
+            self._states.append(state)
+        self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<14}[/] {criterion_id:<20} {escape(why)}")
 
     def stop(self) -> None:
         """Remove the live display."""
@@ -209,10 +210,9 @@ def reasons(verdict: Verdict) -> list[Text]:
 
 def headline(verdict: Verdict) -> str:
     """Return the meaning of the verdict in one sentence."""
-    passed = sum(criterion.state is State.PASS for criterion in verdict.criteria)
     release = f" of {verdict.release.phase} ({verdict.release.sha256[:12]})" if verdict.release else ""
     text = (
-        f"{passed} of {len(verdict.criteria)} criteria of stage {verdict.stage} passed on {verdict.environment}"
+        f"{words.passed(verdict.criteria, f' of stage {verdict.stage}')} on {verdict.environment}"
         f"{release} after {words.duration(verdict.duration_s)}"
     )
     return text + ("; a rehearsal promotes nothing" if verdict.rehearsal else "")

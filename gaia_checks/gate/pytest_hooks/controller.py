@@ -94,6 +94,8 @@ class Controller:
         outcome = outcome_of(report)
         if outcome is not None and outcome.startswith(UNDECIDED):
             return State.INCONCLUSIVE, "", State.INCONCLUSIVE.upper()
+        if report.skipped and dict(report.user_properties).get("state") == State.NOT_APPLICABLE:
+            return State.NOT_APPLICABLE, "", State.NOT_APPLICABLE.upper()
         if report.when == "call" and report.outcome in ("passed", "failed"):
             return report.outcome, "", report.outcome.upper()
         return None

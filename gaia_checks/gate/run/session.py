@@ -30,6 +30,7 @@ from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria as judge_criteria
 from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source
@@ -62,6 +63,8 @@ class Session:
         self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self._log = log
         self._complete = complete
+        self._found: Target | None = None  # at the target's address, whether or not it can be used
+        self._facts: list[Measurement] = []
         self._target: Target | None = None
         self._unreachable: str | None = None
         self._found_running = True
@@ -117,6 +120,7 @@ class Session:
             channel=self.channel,
             target=self._target,
             unreachable=self._unreachable,
+            found=self._found,
         )
 
     # open ----------------------------------------------------------------------------------------
@@ -128,7 +132,10 @@ class Session:
         """
         self._clear_copies()
         try:
-            self._target = self._bring_up()
+            self._target = self._found = self._bring_up()
+            self._facts = targets.facts(self._found)
+            for fact in self._facts:
+                self.gate.record(fact)
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
             no_rules = traces.prepare(self._target, runs - {self.run})
             self._target = replace(self._target, no_rules=no_rules)
@@ -187,9 +194,11 @@ class Session:
         return criterion_id
 
     def planned_criteria(self) -> list[Criterion] | None:
-        """Return the promised criteria that have a test in this gate; None while the tests are not yet known."""
+        """Return the applicable criteria that have a test in this gate; None while the tests are not yet known."""
         planned = self._plan()
-        return None if planned is None else [each for each in self.promised if each.id in planned.values()]
+        if planned is None:
+            return None
+        return [each for each in self.promised if each.id in planned.values() and not why_not(each, self._facts)]
 
     def _plan(self) -> dict[str, str] | None:
         """Return test -> criterion, as written by the process that collected the tests."""
@@ -291,6 +300,7 @@ def worker_gate(record: dict[str, Any]) -> Gate:
         channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],
+        found=Target.from_json(record["found"]) if record["found"] else None,
     )
 
 
@@ -301,6 +311,7 @@ def worker_input(gate: Gate) -> dict[str, Any]:
         "stage": gate.stage,
         "folder": str(gate.folder),
         "channel": str(gate.channel),
+        "found": gate.found.to_json() if gate.found else None,
         "target": gate.target.to_json() if gate.target else None,
         "unreachable": gate.unreachable,
     }

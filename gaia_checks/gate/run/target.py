@@ -2,15 +2,24 @@
 
 from dataclasses import replace
 
+from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.environment import Environment
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Target
+from gaia_checks.judge.applicability import fact_name
+from gaia_checks.model import Measurement, Target
 
 
 def deployed_by_gate(environment: Environment) -> bool:
     """Whether the gate deploys the working tree itself: on this machine, unless a running server is configured."""
     return environment.base_url is None and environment.database == "embedded"
+
+
+def facts(target: Target) -> list[Measurement]:
+    """Measure the facts on which criteria depend by `applies_when`, from the target alone."""
+    secure = target.base_url.startswith("https:")
+    how = "the target's address is https" if secure else "the target's address is plain http: it has no TLS"
+    return [Measurement(fact_name("tls"), secure, "bool", 1, 0.0, jsonl.now(), how)]
 
 
 def find(environment: Environment, run: str) -> Target:

@@ -66,6 +66,26 @@ def test_the_reasons_name_what_did_not_pass() -> None:
     ]
 
 
+def test_what_does_not_apply_is_shown_with_its_reason() -> None:
+    """It has a row and a reason, and is not counted among the criteria that could have passed."""
+    absent = replace(criterion(State.NOT_APPLICABLE, "plain http"), measured=None, n=0)
+    judged = verdict(absent, criterion(State.PASS, "fine"))
+    assert printed(judged).splitlines()[1].split() == [
+        "dev.health",
+        "Health",
+        "–",
+        "–",
+        "100",
+        "%",
+        "–",
+        "–",
+        "not",
+        "applicable",
+    ]
+    assert [line.plain for line in terminal.reasons(judged)] == ["– dev.health: plain http"]
+    assert terminal.headline(judged).startswith("1 of 1 applicable criteria of stage dev passed on qa of phase-11.4")
+
+
 def test_remarks_follow_the_table() -> None:
     """The CPU shares are written once, before the reasons."""
     stream, remark = io.StringIO(), "CPU during load: the gate itself took 11 % of a core"
