@@ -38,7 +38,7 @@ def duration(seconds: float) -> str:
 
 
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
-    """Return the shares of this machine's CPU during each load: one line per load."""
+    """Return the shares of this machine's CPU during each load, one line per load, and how the gate was called."""
     newest = {each.name: each for each in measurements if each.n and each.value is not None}
     lines = []
     for name in newest:
@@ -50,8 +50,13 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
                 if f"{look}.{of}" in newest
             ]
             lines.append(f"CPU during {look}: {', '.join(taken)}")
+    if CALLED in newest and newest[CALLED].value:
+        lines.append(f"called with: {newest[CALLED].value}")
     return tuple(lines)
 
+
+CALLED = "gate.called"
+"""The measurement of what options, variables and plugins this gate had beside those of every gate."""
 
 _GATE = "cpu_of_gate"
 _TAKERS = {
