@@ -200,12 +200,12 @@ def migrate(
 @app.command()
 def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
-    from gaia_checks.gate.display import terminal
+    from gaia_checks.gate.display import stream, terminal
     from gaia_checks.gate.run.session import EXIT_CODES
     from gaia_checks.report import evidence
 
     judged = evidence.recompute(folder)
-    terminal.show(terminal.console(sys.stdout), judged)
+    terminal.show(terminal.console(stream.duplicate(sys.stdout)), judged)
     raise typer.Exit(EXIT_CODES[judged.state])
 
 

@@ -4,6 +4,7 @@
     criteria.toml       the criteria                 environment.toml    the target, and the looks' parameters
     measurements.jsonl  the measurements             timelines/*.jsonl   the samples, second by second
     pictures/*/*.jpg    screenshots of a page        gated.json          release and environment
+    invocation.json     options, variables and plugins of pytest
 
 `recompute` judges these files again, without new measurements.
 """
@@ -33,6 +34,7 @@ from gaia_checks.report.redaction import redact_files, redact_json
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
 GATED = "gated.json"
+INVOCATION = "invocation.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
 PICTURES = "pictures"

@@ -1,5 +1,6 @@
 """Format values for people: the same in the terminal, in verdict.md and in the report."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, State
@@ -17,8 +18,8 @@ def amount(value: float | str | bool | None, unit: str) -> str:
     if isinstance(value, str):
         return value
     if unit == "ratio":
-        return f"{_significant(100 * value, 5)} %"
-    return _significant(value, 4) if unit in ("count", "bool", "text") else f"{_significant(value, 4)} {unit}"
+        return f"{number(100 * value, 5)} %"
+    return number(value, 4) if unit in ("count", "bool", "text") else f"{number(value, 4)} {unit}"
 
 
 def columns(verdict: CriterionVerdict | Finding) -> tuple[str, str, str, str]:
@@ -49,7 +50,7 @@ def duration(seconds: float) -> str:
 
 
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
-    """Return the shares of this machine's CPU during each load: one line per load."""
+    """Return the shares of this machine's CPU during each load, one line per load, and how the gate was called."""
     newest = {each.name: each for each in measurements if each.n and each.value is not None}
     lines = []
     for name in newest:
@@ -61,8 +62,15 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
                 if f"{look}.{of}" in newest
             ]
             lines.append(f"CPU during {look}: {', '.join(taken)}")
+    if CALLED in newest and newest[CALLED].value:
+        lines.append(f"called with: {newest[CALLED].value}")
     return tuple(lines)
 
+
+_MOST_DECIMALS = 9
+
+CALLED = "gate.called"
+"""The measurement of what options, variables and plugins this gate had beside those of every gate."""
 
 _GATE = "cpu_of_gate"
 _TAKERS = {
@@ -73,9 +81,10 @@ _TAKERS = {
 }
 
 
-def _significant(value: float, digits: int) -> str:
-    """Write a number without an exponent and without needless zeros."""
+def number(value: float, digits: int) -> str:
+    """Write a number to this many significant digits, without an exponent and without needless zeros."""
     if value == int(value):
         return f"{int(value):,}"
-    decimals = max(0, digits - len(str(int(abs(value)))))
-    return f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{value:,.{max(0, min(decimals, _MOST_DECIMALS))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

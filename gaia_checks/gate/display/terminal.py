@@ -4,7 +4,6 @@ On a terminal a live line per background look shows its progress and the worst v
 below them the time left and the criteria decided. Elsewhere the same is written as one plain line a minute.
 """
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaia_checks import jsonl
-from gaia_checks.gate.display import progress
+from gaia_checks.gate.display import progress, stream
 from gaia_checks.judge.verdict import UNDECIDED
 from gaia_checks.model import CriterionVerdict, State, Verdict
 from gaia_checks.printable import printable
@@ -47,7 +46,6 @@ class Terminal:
         self._session: Session | None = None
         self._running = ""
         self._states: list[State] = []  # of the criteria that are decided
-        self._reporter: pytest.TerminalReporter | None = None
 
     def attach(self, config: pytest.Config, session: "Session") -> None:
         """Take over the terminal that pytest writes to, and write the headline of the gate."""
@@ -56,10 +54,10 @@ class Terminal:
             return
         reporter.showfspath = False  # the gate's lines name the criterion
         reporter._show_progress_info = False  # noqa: SLF001 - the gate's lines show the progress
-        self._reporter = reporter
         reporter.flush()
-        descriptor = os.dup(reporter._tw._file.fileno())  # noqa: SLF001 - while a test runs, pytest captures the original
-        self._console = console(os.fdopen(descriptor, "w", buffering=1))
+        writer = reporter._tw  # noqa: SLF001 - one stream for its lines and the gate's keeps their order
+        writer._file = stream.duplicate(writer._file)  # noqa: SLF001 - see above
+        self._console = console(writer._file)  # noqa: SLF001 - see above
         self._session = session
         rehearsal = "  [yellow]rehearsal: promotes nothing[/]" if session.criteria.rehearsal else ""
         self._console.print(
@@ -90,9 +88,8 @@ class Terminal:
 
     def test_finished(self, criterion_id: str, properties: dict[str, object], outcome: str) -> None:
         """Write the line of one criterion."""
-        if self._console is None or self._reporter is None:
+        if self._console is None:
             return
-        self._reporter.flush()  # two buffers, one terminal: keep the order of lines
         state = State(str(properties.get("state", State.INCONCLUSIVE)))
         why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
         if state is not State.NOT_APPLICABLE:
@@ -109,9 +106,8 @@ class Terminal:
 
     def verdict(self, verdict: Verdict, folder: Path) -> None:
         """Write the verdict table and where the evidence is."""
-        if self._console is None or self._reporter is None:
+        if self._console is None:
             return
-        self._reporter.flush()
         show(self._console, verdict)
         self._console.print(f"evidence  {escape(str(short(folder)))}")
         self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
@@ -154,10 +150,10 @@ def escape(text: str) -> str:
     return markup.escape(printable(text))
 
 
-def console(stream: IO[str]) -> Console:
+def console(file: IO[str]) -> Console:
     """Return a console as wide as the terminal, or wide enough for the table without one."""
-    terminal = stream.isatty()
-    return Console(file=stream, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
+    terminal = file.isatty()
+    return Console(file=file, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
 
 
 def show(on: Console, verdict: Verdict) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gaia_checks import environment as environments
-from gaia_checks import jsonl
+from gaia_checks import files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment import Environment
@@ -42,6 +42,7 @@ Log = Callable[[str], None]
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
 """The gate's exit code by the state of the stage."""
 
+_THAT_ADD_CODE = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONPATH"}
 _LOG_TAIL_BYTES = 5_000_000
 
 
@@ -192,6 +193,16 @@ class Session:
         if self._conductor:
             self._conductor.test_finished(criterion_id, failed=outcome.startswith(FAILED))
         return criterion_id
+
+    def record_invocation(self, record: dict[str, Any]) -> None:
+        """Keep in the evidence how this gate was called, and as one line what is not the same in every gate."""
+        files.replace_json(self.folder / evidence.INVOCATION, record)
+        options = " ".join(each for each in record["options"] if not each.startswith("--env="))
+        variables = [f"{name}={value}" for name, value in record["variables"].items() if name in _THAT_ADD_CODE]
+        plugins = [f"plugin {name}" for name in record["foreign"]]
+        unusual = [each for each in (options, *variables, *plugins, "python -O" if record["optimize"] else "") if each]
+        text = self.environment.redact("; ".join(unusual))
+        self.gate.record(Measurement(words.CALLED, text, "text", len(unusual), 0.0, jsonl.now(), evidence.INVOCATION))
 
     def planned_criteria(self) -> list[Criterion] | None:
         """Return the applicable criteria that have a test in this gate; None while the tests are not yet known."""
