@@ -61,7 +61,7 @@ def cluster() -> Iterator[Cluster]:
 def old(cluster: Cluster) -> Iterator[Stage]:
     """Version 1 serves on a database with one row, before and after every test."""
     with (
-        fresh(cluster.dsn("postgres")) as database,
+        fresh(cluster.dsn("postgres", account="postgres")) as database,
         make_stage("external", server=SERVER, DATABASE_URL=database) as stage,
     ):
         deploy(stage, "1")

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,7 +27,9 @@ pool_mode = {mode}
 
 
 @contextmanager
-def before(postgres: str, *, mode: str, database: str = "", **settings: object) -> Iterator[str]:
+def before(
+    postgres: str, *, mode: str, settings: Mapping[str, object] | None = None, database: str = ""
+) -> Iterator[str]:
     """Yield the connection string through a pooler; it connects every client to `database` if that is given.
 
     `settings` are more of its own.
@@ -41,7 +43,7 @@ def before(postgres: str, *, mode: str, database: str = "", **settings: object) 
             host=parts["host"], user=parts["user"], port=port, mode=mode,
             database=f"dbname={database}" if database else "",
         )
-        + "".join(f"{name} = {value}\n" for name, value in settings.items())
+        + "".join(f"{name} = {value}\n" for name, value in (settings or {}).items())
     )  # fmt: skip
     path = f"{os.environ['PATH']}:/usr/sbin"
     pooler = subprocess.Popen(

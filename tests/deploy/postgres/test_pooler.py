@@ -31,7 +31,7 @@ def test_a_pooler_that_mixes_up_sessions_is_refused(
     mode: str, settings: dict[str, Any], database: str, migrations: Path
 ) -> None:
     """However it distributes its backends, no migration starts."""
-    with pgbouncer.before(database, mode=mode, **settings) as dsn:
+    with pgbouncer.before(database, mode=mode, settings=settings) as dsn:
         for _ in range(3):
             with pytest.raises(ConfigurationError, match=REFUSED):
                 reach(dsn)
@@ -52,7 +52,7 @@ def test_preflight_and_doctor_say_what_is_needed(database: str, migrations: Path
 
 def test_a_session_that_a_pooler_keeps_has_no_lock(database: str, migrations: Path) -> None:
     """The lock is released before the session ends: a pooler may keep it, here without a reset."""
-    with pgbouncer.before(database, mode="session", server_reset_query="") as dsn:
+    with pgbouncer.before(database, mode="session", settings={"server_reset_query": ""}) as dsn:
         assert runner.up(dsn, migrations) == ("001_items",)
         with psycopg.connect(database) as direct:
             assert direct.execute("SELECT pg_try_advisory_lock(%s)", (runner.LOCK_KEY,)).fetchone() == (True,)
@@ -61,7 +61,7 @@ def test_a_session_that_a_pooler_keeps_has_no_lock(database: str, migrations: Pa
 def test_a_pooler_with_one_session_delays_nobody_for_long(database: str) -> None:
     """Where there is no second session to compare with, the pooler pools sessions: the connection works."""
     with (
-        pgbouncer.before(database, mode="session", default_pool_size=1) as dsn,
+        pgbouncer.before(database, mode="session", settings={"default_pool_size": 1}) as dsn,
         connect(dsn) as connection,
     ):
         assert connection.execute("SELECT 1").fetchone() == (1,)
