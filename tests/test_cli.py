@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from gaia_checks import cli
+from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.migrations.runner import LOCK_KEY
 from gaia_checks.deploy.supervisor.spawn import free_port
 from tests.deploy.stage import eventually
@@ -156,6 +157,28 @@ def test_migrations_go_up_and_down(
     capsys.readouterr()
     assert cli.run(["migrate", str(file), "status"]) == 0
     assert capsys.readouterr().out == "applied  050_rate_limiting\npending  050_phase2_reputation\n"
+
+
+@pytest.mark.parametrize("command", ["up", "down"])
+def test_a_migration_that_ends_its_transaction_touches_a_scratch_database_only(
+    file: Path, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:  # fmt: skip
+    """Whatever hides the COMMIT from the lexer, nothing of the file reaches the environment's database."""
+    leak = "CREATE TABLE leaked (id int); COMMIT; BEGIN;"
+    (tmp_path / "m" / "rollback").mkdir(parents=True)
+    (tmp_path / "m" / "order.txt").write_text("001\n")
+    (tmp_path / "m" / "001.sql").write_text(leak if command == "up" else "SELECT 1;")
+    (tmp_path / "m" / "rollback" / "001.sql").write_text(leak)
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setattr("gaia_checks.deploy.migrate.FOLDER", tmp_path / "m")
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    if command == "down":
+        assert cli.run(["migrate", str(file), "up"]) == 0
+    assert cli.run(["migrate", str(file), command]) == 1
+    assert "001.sql: ends the transaction it is applied in" in capsys.readouterr().err
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT to_regclass('leaked')").fetchone() == (None,)
 
 
 def test_nothing_deployed_is_shown_as_stopped(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from gaia_checks.deploy import rollout
+from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
@@ -136,6 +137,17 @@ def test_a_migration_that_fails_on_existing_rows(old: Stage) -> None:
     assert_old_serves(old, caught.value)
     with psycopg.connect(old.variables["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+
+
+def test_a_migration_that_ends_its_transaction_touches_nothing(old: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A COMMIT that the lexer misses is found on the scratch database; the deployment is refused in one line."""
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    folder = with_migration(old, "002_leak", "CREATE TABLE IF NOT EXISTS leaked (id bigint);\nCOMMIT;\nBEGIN;\n")
+    with pytest.raises(MigrationError, match=r"^002_leak\.sql: ends the transaction .* serves$") as caught:
+        deploy(old, "2", migrations=folder)
+    assert_old_serves(old, caught.value)
+    with psycopg.connect(old.variables["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT to_regclass('leaked')").fetchone() == (None,)
 
 
 def test_a_migration_that_breaks_the_running_server(old: Stage) -> None:

@@ -62,6 +62,8 @@ def errors_of(name: str, body: bytes) -> Iterator[None]:
         position = int(error.diag.statement_position or 0)  # only syntax errors have one
         line = f":{body.decode()[: position - 1].count(chr(10)) + 1}" if position else ""
         message = error.diag.message_primary or str(error).split("\n", 1)[0]
+        if isinstance(error, psycopg.errors.ActiveSqlTransaction):
+            message += "; move it to a file of its own with the line `-- gaia: no-transaction`"
         raise MigrationError(f"{name}{line}: {message}; nothing of this file was applied") from error
 
 

@@ -6,6 +6,9 @@ migrations/rollback/<stem>.sql  reverts it
 
 A migration may only add, so that the running server works on the new schema, also after a rollback to it. A migration
 that removes something declares it in a line of its own, `-- gaia: contract`.
+
+Each file is applied in one transaction. CREATE INDEX CONCURRENTLY and DROP INDEX CONCURRENTLY, which PostgreSQL refuses
+there, stand in a file of their own with the line `-- gaia: no-transaction`; in a rollback file likewise.
 """
 
 import hashlib
@@ -13,10 +16,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from gaia_checks.deploy.migrations import index_statement
+from gaia_checks.deploy.migrations.index_statement import IndexStatement
 from gaia_checks.deploy.migrations.transaction_control import transaction_control
 from gaia_checks.errors import MigrationError
 
-_CONTRACT = re.compile(rb"^--[ \t]*gaia:[ \t]*contract[ \t]*\r?$", re.MULTILINE)
+_MARKER = re.compile(r"^--[ \t]*gaia:[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE)
+_CONTRACT, _NO_TRANSACTION = "contract", "no-transaction"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")  # no path, and nothing that a shell or a terminal interprets
 
@@ -34,7 +40,12 @@ class Migration:
     @property
     def contract(self) -> bool:
         """Whether it declares that it removes something."""
-        return _CONTRACT.search(self.body) is not None
+        return _CONTRACT in _markers(self.body)
+
+
+def outside_transaction(body: bytes) -> IndexStatement | None:
+    """Return the statement of a file that is applied outside a transaction, None for any other file."""
+    return index_statement.parse(body.decode()) if _NO_TRANSACTION in _markers(body) else None
 
 
 def read(folder: Path) -> tuple[Migration, ...]:
@@ -109,9 +120,26 @@ def _check(name: str, body: bytes) -> None:
         raise MigrationError(f"{name}: starts with a byte order mark; save it as UTF-8 without one")
     if "\0" in text:
         raise MigrationError(f"{name}: contains a NUL byte, where PostgreSQL stops reading; remove it")
+    _check_markers(name, body)
     if found := transaction_control(text):
         line, words = found
         raise MigrationError(f"{name}:{line}: {words}: remove it; the runner applies each file in one transaction")
+
+
+def _check_markers(name: str, body: bytes) -> None:
+    found = _markers(body)
+    unknown = sorted(found - {_CONTRACT, _NO_TRANSACTION})
+    if unknown:
+        raise MigrationError(f"{name}: `-- gaia: {unknown[0]}`: write {_CONTRACT} or {_NO_TRANSACTION}, or remove it")
+    if _NO_TRANSACTION in found and outside_transaction(body) is None:
+        raise MigrationError(
+            f"{name}: `-- gaia: {_NO_TRANSACTION}`: the file must be exactly one statement, CREATE INDEX CONCURRENTLY "
+            "name ON table or DROP INDEX CONCURRENTLY name; move other statements to files of their own"
+        )
+
+
+def _markers(body: bytes) -> set[str]:
+    return set(_MARKER.findall(body.decode()))
 
 
 def _sha256(data: bytes) -> str:

@@ -57,10 +57,16 @@ def _script(owned: Sequence[tuple[str, str]], migrations: Path, data: Path) -> b
     """Return psql's script: drop the owned objects, create them, delete default rows, load the data."""
     drops = [f"DROP {kind} IF EXISTS {name} CASCADE;" for kind, name in owned]
     tables = ", ".join(f"'{name}'" for kind, name in owned if kind == "TABLE")
-    bodies = [migration.body.decode() for migration in migration_files.read(migrations)]
+    bodies = [_in_transaction(migration.body) for migration in migration_files.read(migrations)]
     return "\n".join((
         _FRESH_SESSION, *drops, runner.CREATE_TABLE,
         *(f"{body}\n;{_FRESH_SESSION}" for body in bodies),  # a file may lack its last semicolon
         _EMPTY.format(names=tables),
         f"\\i '{data}'",
     )).encode()  # fmt: skip
+
+
+def _in_transaction(body: bytes) -> str:
+    """Return a file's SQL; nobody uses the new tables yet, so an index need not be built concurrently."""
+    statement = migration_files.outside_transaction(body)
+    return statement.in_transaction if statement else body.decode()

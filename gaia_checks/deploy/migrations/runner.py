@@ -1,6 +1,7 @@
 """Migrates a database to a release's schema: SQL files in an explicit order, each applied atomically.
 
-`schema_migrations` holds one row per applied file, written in the same transaction as the file's effects.
+`schema_migrations` holds one row per applied file, written in the same transaction as the file's effects, or beside an
+index that is built or dropped concurrently (`concurrent_index`).
 """
 
 import time
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import psycopg
 
-from gaia_checks.deploy.migrations import file_transaction
-from gaia_checks.deploy.migrations.migration_files import Migration, read
+from gaia_checks.deploy.migrations import concurrent_index, file_transaction
+from gaia_checks.deploy.migrations.concurrent_index import IndexFile
+from gaia_checks.deploy.migrations.file_transaction import Record
+from gaia_checks.deploy.migrations.migration_files import Migration, outside_transaction, read
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.errors import MigrationError
@@ -49,6 +52,15 @@ _LOCK_OWNER = """
     FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'advisory' AND (classid::bigint << 32) + objid::bigint = %s AND objsubid = 1 AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+_INSERT = """
+    INSERT INTO public.schema_migrations
+    (version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha)
+    VALUES (%s, %s, %s, coalesce(%s, clock_timestamp()), %s, %s, %s)
+"""
+_DELETE = """
+    DELETE FROM public.schema_migrations WHERE version = %s
+    RETURNING version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha
 """
 
 Say = Callable[[str], None]
@@ -110,11 +122,24 @@ def status(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> tu
     return tuple((migration.version, migration not in pending) for migration in migrations)
 
 
+def settle(dsn: str) -> None:
+    """Drop what a killed runner left of an index. Raises MigrationError."""
+    with _connection(dsn):
+        left = concurrent_index.unfinished(dsn)
+    if left:
+        with _runner_lock(dsn):
+            pass  # whoever gets the lock settles
+
+
 def verify(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> None:
     """Raise MigrationError unless exactly the migrations of `folder`, and any of `ahead`, are applied unchanged."""
     missing = [version for version, applied in status(dsn, folder, ahead=ahead) if not applied]
     if missing:
         raise MigrationError(f"not applied: {', '.join(missing)}; run: gaia migrate ENV up")
+    with _connection(dsn):
+        left = concurrent_index.unfinished(dsn)
+    if left:
+        raise MigrationError(f"{left[0]}: an interrupted migration left this index; run: gaia migrate ENV up")
 
 
 def applied(dsn: str) -> tuple[str, ...]:
@@ -186,6 +211,7 @@ def _runner_lock(dsn: str, say: Say) -> Iterator[psycopg.Connection]:
             with connection.transaction():
                 _check_layout(connection)
                 connection.execute(CREATE_TABLE)
+            concurrent_index.settle(dsn)
             yield connection
         finally:
             with suppress(psycopg.Error):  # a pooler keeps the session, a lost one has no lock
@@ -239,14 +265,13 @@ def _apply(dsn: str, migration: Migration, git_sha: str | None) -> None:
 
     def record(connection: psycopg.Connection) -> None:
         duration_ms = round((time.monotonic() - started) * 1000)
-        connection.execute(
-            "INSERT INTO public.schema_migrations"
-            " (version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha)"
-            " VALUES (%s, %s, %s, clock_timestamp(), %s, %s, %s)",
-            (migration.version, migration.checksum, migration.rollback_checksum, who(), duration_ms, git_sha),
-        )
+        checksums = (migration.checksum, migration.rollback_checksum)
+        connection.execute(_INSERT, (migration.version, *checksums, None, who(), duration_ms, git_sha))
 
-    file_transaction.run(dsn, f"{migration.version}.sql", migration.body, record)
+    def take_back(connection: psycopg.Connection) -> None:
+        connection.execute(_DELETE, (migration.version,))
+
+    _run(dsn, f"{migration.version}.sql", migration.body, record, take_back)
 
 
 def _revert(dsn: str, migration: Migration) -> None:
@@ -254,11 +279,23 @@ def _revert(dsn: str, migration: Migration) -> None:
         raise MigrationError(
             f"{migration.version} has no rollback/{migration.version}.sql; restore from a dump instead"
         )
+    deleted: list[tuple[object, ...]] = []
 
     def record(connection: psycopg.Connection) -> None:
-        connection.execute("DELETE FROM public.schema_migrations WHERE version = %s", (migration.version,))
+        deleted[:] = connection.execute(_DELETE, (migration.version,)).fetchall()
 
-    file_transaction.run(dsn, f"rollback/{migration.version}.sql", migration.rollback, record)
+    def take_back(connection: psycopg.Connection) -> None:
+        connection.execute(_INSERT, deleted[0])
+
+    _run(dsn, f"rollback/{migration.version}.sql", migration.rollback, record, take_back)
+
+
+def _run(dsn: str, name: str, body: bytes, record: Record, take_back: Record) -> None:
+    statement = outside_transaction(body)
+    if statement:
+        concurrent_index.run(dsn, IndexFile(name, body, statement, record, take_back))
+    else:
+        file_transaction.run(dsn, name, body, record)
 
 
 def _value(connection: psycopg.Connection, query: str, *parameters: object) -> object:

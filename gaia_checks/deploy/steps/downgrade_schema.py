@@ -48,6 +48,7 @@ def plan(environment: Environment, release: Path) -> Plan:
 def run(environment: Environment, release: Path, plan: Plan, say: Callable[[str], None]) -> None:
     """Downgrade the schema. Raises MigrationError or DeployError; the schema then still matches some release."""
     address = dsn.environment_database(environment)
+    runner.settle(address)
     if not plan.versions:
         return
     if plan.dump is None:

@@ -34,6 +34,7 @@ def prepare(
         if database_connection.ensure_exists(dsn):
             say("created the database")
     migrations, ahead = release / "migrations", ledger.migrated(environment)
+    runner.settle(dsn)
     pending = [version for version, applied in runner.status(dsn, migrations, ahead=ahead) if not applied]
     if not pending:
         return

@@ -44,3 +44,19 @@ def test_a_file_may_lack_its_last_semicolon(database: str, tmp_path: Path, end: 
     """What the runner applies can be restored."""
     restored(database, tmp_path, ITEMS, f"CREATE TABLE more (id bigint){end}", "CREATE TABLE most (id bigint);")
     assert rows(database, "SELECT id FROM items") == [(1,)]
+
+
+def test_an_index_that_is_built_concurrently_is_restored_in_the_transaction(database: str, tmp_path: Path) -> None:
+    """The restored schema has the index, and lacks the one that a later file drops."""
+    restored(
+        database,
+        tmp_path,
+        ITEMS,
+        "-- gaia: no-transaction\nCREATE INDEX CONCURRENTLY kept ON items (id)",
+        "-- gaia: no-transaction\nCREATE INDEX CONCURRENTLY dropped ON items (id); -- not for long",
+        "-- gaia: no-transaction\nDROP INDEX CONCURRENTLY dropped;",
+    )
+    assert rows(database, "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'items'::regclass") == [
+        ("kept",)
+    ]
+    assert rows(database, "SELECT id FROM items") == [(1,)]
