@@ -9,8 +9,9 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any, cast
 
 import psutil
 import typer
@@ -23,7 +24,7 @@ from benchmarks.watch import HEAD, MB, watched
 WAIT_LIMIT_MS = 1000.0
 GROWTH_MB = 64.0
 
-Attack = Callable[[int], Awaitable[None]]
+Attack = Callable[[int], Coroutine[Any, Any, None]]
 
 PING = b"\x89\xfd" + bytes(4) + b"x" * 125
 PIECE = b"\x00\x80\x00\x00\x00\x00"
@@ -169,7 +170,7 @@ async def _send_only(port: int, hello: bytes, sent: bytes, wait_s: float = 0.0) 
         if hello:
             writer.write(hello)
             await reader.readuntil(b"\r\n\r\n")
-        writer.transport.pause_reading()
+        cast("asyncio.Transport", writer.transport).pause_reading()
         for start in range(0, len(sent), MB // 4):
             writer.write(sent[start : start + MB // 4])
             done = start + MB // 4

@@ -160,7 +160,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the head and stop counting."""
         method, version = self.parser.get_method().decode(), self.parser.get_http_version()
-        self.url, self.headers[:] = request_head.origin_form(self.url, self.headers)
+        if not self.url.startswith(b"/"):
+            self.url, self.headers[:] = request_head.origin_form(self.url, self.headers)
         if problem := request_head.refusal(method, version, self.headers):
             self._stop_parser(problem)
         if self.parser.should_upgrade():

@@ -11,8 +11,10 @@ import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.server import ServerState
 
-from gaia_server.http import bounded_flow
+from gaia_server.http import bounded_flow, bounded_websocket
 from gaia_server.http.bounded_protocol import BoundedHttpProtocol
+from gaia_server.http.bounded_websocket import BoundedWebSocketProtocol
+from tests.gaia_server.http.test_request_head import websocket
 
 App = Callable[[Scope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
@@ -31,8 +33,12 @@ class Serving:
 @asynccontextmanager
 async def serving(app: App) -> AsyncIterator[Serving]:
     """Serve `app` on a free port; wait at the end until every connection is lost."""
-    config, found = uvicorn.Config(app, lifespan="off", log_config=None), Serving()
-    config.load()
+    found, state = Serving(), ServerState()
+
+    class WatchedWebSocket(BoundedWebSocketProtocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            found.lost.set()
 
     class Watched(BoundedHttpProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,7 +51,8 @@ async def serving(app: App) -> AsyncIterator[Serving]:
                 found.lost.set()
 
     loop = asyncio.get_running_loop()
-    state = ServerState()
+    config = uvicorn.Config(app, ws=WatchedWebSocket, lifespan="off", log_config=None)
+    config.load()
     server = await loop.create_server(lambda: Watched(config, state, {}), "127.0.0.1", 0)
     async with server:
         found.port = server.sockets[0].getsockname()[1]
@@ -125,17 +132,29 @@ def test_a_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch,
         served += 1
         await answer(send, b"x" * size)
 
-    async def run() -> None:
-        async with serving(app) as server:
-            loop = asyncio.get_running_loop()
-            connection = socket.socket()
+    asyncio.run(reads_nothing(app, get("/") * 400 + get("/", more)))
+    assert served * size < 2 * 1024 * 1024
+
+
+def test_a_websocket_client_that_does_not_read_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a WebSocket does not wait forever for its client to read what was sent before."""
+    monkeypatch.setattr(bounded_websocket, "LINGER_S", 0.2)
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        await send({"type": "websocket.send", "bytes": bytes(10_000_000), "text": None})
+
+    asyncio.run(reads_nothing(app, websocket()))
+
+
+async def reads_nothing(app: App, sent: bytes) -> None:
+    """Send to `app`, read nothing, and wait until the server drops the connection."""
+    async with serving(app) as server:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as connection:
             connection.setblocking(False)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await loop.sock_connect(connection, ("127.0.0.1", server.port))
-            await loop.sock_sendall(connection, get("/") * 400 + get("/", more))
+            await loop.sock_sendall(connection, sent)
             async with asyncio.timeout(20):
                 await server.lost.wait()
-            connection.close()
-            assert served * size < 2 * 1024 * 1024
-
-    asyncio.run(run())
