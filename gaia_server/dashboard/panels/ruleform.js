@@ -61,7 +61,7 @@ export function makeRuleForm({ signIn, saved }) {
       saved(id);
     } catch (error) {
       if (error.status === 401) signIn();
-      if (error.status === 412) ask({ version: error.version }, `Another administrator has changed this rule meanwhile. It is now: “${title(error.current)}” Yours: “${title(body)}” Save again to replace theirs, or cancel.`);
+      if (error.status === 412) ask({ version: error.version }, `Another administrator has changed this rule meanwhile.\nIt is now: “${title(error.current)}”\nYours: “${title(body)}”\nSave again to replace theirs, or cancel.`);
       else if (error.refusesAuthor) ask({ ...approved, confirm: true }, "This rule refuses your own requests, the ones of this page among them. Rules can still be changed here. Save again to set it all the same.");
       else showErrors(error.errors ?? [], api.explain(error));
     }

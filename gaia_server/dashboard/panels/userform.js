@@ -41,7 +41,7 @@ export function makeUserForm({ signIn, saved }) {
     } catch (error) {
       if (error.status === 412) {
         approve({ version: error.version }, "Save anyway");
-        throw `Another administrator has changed these limits meanwhile. They are now: ${listed(error.current.limits)}. Yours: ${listed(wanted)}. Save again to replace theirs, or close.`;
+        throw `Another administrator has changed these limits meanwhile.\nThey are now: ${listed(error.current.limits)}.\nYours: ${listed(wanted)}.\nSave again to replace theirs, or close.`;
       }
       if (error.refusesAuthor) approve({ ...approved, confirm: true }, "Save anyway");
       throw error;

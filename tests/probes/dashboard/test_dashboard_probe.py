@@ -210,12 +210,12 @@ def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: 
 def test_a_page_behind_tls_is_used_under_its_own_name(
     postgres: str, executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Works at an IPv6 address, with an authority of SSL_CERT_FILE, and without a token."""
+    """Works at an IPv6 address, with an authority of SSL_CERT_FILE."""
     certificate = certificates.make(tmp_path, "IP:::1")
     monkeypatch.setenv("SSL_CERT_FILE", certificate.authority)
     with (
         migrated(postgres) as dsn,
-        servers.real(executable, dsn, tmp_path / "server.log", ADMIN_TOKEN="") as behind,
+        servers.real(executable, dsn, tmp_path / "server.log") as behind,
         servers.secured(behind, certificate) as secured,
     ):
         announce(secured)
