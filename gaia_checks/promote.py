@@ -13,7 +13,7 @@ from gaia_checks import environment as environments
 from gaia_checks import files
 from gaia_checks.deploy.git import remote as git_remote
 from gaia_checks.deploy.git.remote import Remote
-from gaia_checks.deploy.git.tag import Tag, parse
+from gaia_checks.deploy.git.tag import WORKTREE, Tag, parse
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import ledger as deployment_ledger
@@ -68,9 +68,14 @@ def promote(phase: str, to: str, url: str | None = None) -> str:
     return _cut(promotion, commit, folder)
 
 
-def record_gate(environment: Environment, phase: str, folder: Path) -> State:
-    """Let the ledger point to the evidence of a gate; return what it says. Raises EvidenceError without a verdict."""
+def record_gate(environment: Environment, phase: str, commit: str, folder: Path) -> State:
+    """Let the ledger point to the evidence of the gate of a tag; return what it says.
+
+    Raises EvidenceError without a verdict, and where another release was gated than the tag's.
+    """
     verdict = evidence.read_verdict(folder)
+    if verdict.release and (wrong := _other_tag(verdict.release, phase, commit)):
+        raise EvidenceError(f"{folder}: {wrong}: deploy and gate again")
     _point(environment, phase, "gate", verdict, folder, rehearsal=verdict.rehearsal)
     return verdict.state
 
@@ -84,6 +89,8 @@ def sign_off(folder: Path, name: str) -> str:
         raise ConfigurationError('sign-off: give the name of a person: --by "Ada Lovelace"')
     verdict = evidence.recompute(folder)
     wrong = [*_not_passing(verdict)]
+    if verdict.release and verdict.release.phase == WORKTREE:
+        wrong.append("the working tree was gated, which no tag names: deploy a tag, gate that")
     if wrong or verdict.release is None:
         raise NotPromoted(f"{folder}: nothing to sign off: {'; '.join(wrong) or 'it does not say what was gated'}")
     environment = environments.load(verdict.environment)
@@ -154,8 +161,8 @@ def _another_release(source: Environment, phase: str, commit: str, gated: Releas
     if gated is None:
         yield "the evidence does not say which release was gated"
         return
-    if (gated.phase, gated.commit) != (phase, commit):
-        yield f"{gated.phase} at {(gated.commit or 'no commit')[:12]} was gated, the tag is at {commit[:12]}"
+    if wrong := _other_tag(gated, phase, commit):
+        yield wrong
         return
     kept = [folder for folder in sorted(paths.of(source).releases.glob(f"{phase}-*")) if _describes(folder, gated)]
     if not kept:
@@ -165,6 +172,13 @@ def _another_release(source: Environment, phase: str, commit: str, gated: Releas
         )
     for folder in kept:
         yield from _changed(folder, gated)
+
+
+def _other_tag(gated: Release, phase: str, commit: str) -> str | None:
+    """Return what was gated in place of the tag's commit; None where that was gated."""
+    if (gated.phase, gated.commit) == (phase, commit):
+        return None
+    return f"{gated.phase} at {(gated.commit or 'no commit')[:12]} was gated, the tag is at {commit[:12]}"
 
 
 def _describes(folder: Path, gated: Release) -> bool:

@@ -191,7 +191,7 @@ class Watcher:
         try:
             if folder is None:
                 raise EvidenceError(f"the gate left no evidence (exit code {code}); {log} says why")
-            state = promote.record_gate(self._environment, request.phase, folder)
+            state = promote.record_gate(self._environment, request.phase, request.commit, folder)
         except EvidenceError as error:
             self._tags.note(request.phase, "gate", "inconclusive", commit=request.commit, why=str(error))
             return "inconclusive", str(error)

@@ -13,7 +13,7 @@ from gaia_checks import cli, files, jsonl, promote
 from gaia_checks import environment as environments
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.state import ledger, paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import ConfigurationError, EvidenceError, NotPromoted, RemoteAway
 from gaia_checks.judge import criteria as judge_criteria
@@ -63,7 +63,7 @@ class Ground:
         )
         evidence.seal(folder, verdict, dev)
         if record:
-            promote.record_gate(dev, PHASE, folder)
+            promote.record_gate(dev, PHASE, self.commit, folder)
         return folder
 
     def promote(self, to: str = "qa") -> str:
@@ -134,6 +134,21 @@ def test_without_a_sign_off_nothing_is_promoted(ground: Ground) -> None:
     assert ground.refused() == (
         f"{PHASE} does not go to qa: nobody has signed it off: gaia sign-off {folder.resolve()} --by NAME"
     )
+
+
+def test_only_the_gate_of_the_tags_own_commit_is_recorded(ground: Ground) -> None:
+    """The ledger takes no evidence of another commit or of the working tree; nobody signs off the latter."""
+    folder = ground.gate(record=False)
+    with pytest.raises(EvidenceError, match=rf"{PHASE} at {ground.commit[:12]} was gated, the tag is at 0{{12}}: "):
+        promote.record_gate(ground.dev, PHASE, "0" * 40, folder)
+    executable, migrations = ground.release / "gaia_server", ground.release / "migrations"
+    built = release_folder.from_worktree(paths.of(ground.dev).releases, executable=executable, migrations=migrations)
+    tree = replace(ground, release=built).gate(RUN.replace("3", "4"), record=False)
+    with pytest.raises(EvidenceError, match=rf"worktree at \w+ was gated, the tag is at {ground.commit[:12]}: "):
+        promote.record_gate(ground.dev, PHASE, ground.commit, tree)
+    with pytest.raises(NotPromoted, match="nothing to sign off: the working tree was gated, which no tag names"):
+        promote.sign_off(tree, "Ada")
+    assert not paths.of(ground.dev).ledger.exists()
 
 
 def test_a_rehearsal_promotes_nothing(ground: Ground) -> None:
@@ -254,7 +269,9 @@ def test_a_verdict_on_something_else_is_refused(ground: Ground, forged: Callable
     """Also one that the ledger points to as it is: what was gated must be what the tag's commit was deployed as."""
     folder = ground.gate(record=False)
     forged(folder)
-    promote.record_gate(ground.dev, PHASE, folder)
+    digest = files.sha256(folder / "verdict.json")
+    pointer = {"evidence": str(folder.resolve()), "verdict_sha256": digest, "commit": ground.commit}
+    ledger.note(paths.of(ground.dev).ledger, "dev", PHASE, "gate", "pass", **pointer)
     assert why in ground.refused()
 
 

@@ -17,12 +17,13 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import paths
-from tests.deploy.conftest import stage
+from gaia_checks.gate.run import target as targets
+from tests.deploy.conftest import embedded_stage, stage
 from tests.deploy.stage import Stage, eventually, kill
 from tests.support.forge import Forge, forge
-from tests.support.ground import LOOKS
+from tests.support.ground import LOOKS, ROOT
 
-__all__ = ["stage"]
+__all__ = ["embedded_stage", "stage"]
 
 GATE_S = 120  # the longest that anything here may take on a busy machine; most of it takes a second
 
@@ -127,6 +128,30 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
     verdict = Path(gated[0]["evidence"]) / "verdict.json"
     assert json.loads(verdict.read_text())["release"]["commit"] == commit
     assert gated[0]["verdict_sha256"] == hashlib.sha256(verdict.read_bytes()).hexdigest()
+
+
+def test_with_an_embedded_database_the_tag_is_gated_and_not_the_working_tree(
+    embedded_stage: Stage, executable: Path
+) -> None:
+    """The pipeline on a laptop: the gate leaves the tag's release alone, and the ledger names its commit."""
+    stage = embedded_stage
+    stage.variables["GAIA_REPORTS"] = str(stage.folder / "reports")
+    stage.file.write_text(stage.file.read_text() + LOOKS)
+    origin = forge(stage.folder / "forge")
+    commit = origin.real(executable, ROOT / "migrations")
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("phase-1: gating")
+        before = stage.status()
+        watch.says("phase-1: gated: ")
+    assert (stage.status().process, stage.status().release) == (before.process, before.release)
+    [gated] = ledger(stage, "gate")
+    assert gated["commit"] == commit
+    verdict = json.loads((Path(gated["evidence"]) / "verdict.json").read_text())
+    assert (verdict["release"]["phase"], verdict["release"]["commit"]) == ("phase-1", commit)
+    assert {one["phase"] for one in ledger(stage, "deployment")} == {"phase-1"}
+    assert stage.gaia("stop", str(stage.file)).returncode == 0
+    assert not targets.deployed_by_gate(stage.environment)  # nor does it put the working tree where a tag served last
 
 
 def test_after_a_reboot_what_ran_is_back_and_not_what_its_tag_asks_for(stage: Stage, origin: Forge) -> None:

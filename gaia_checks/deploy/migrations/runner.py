@@ -127,7 +127,7 @@ def settle(dsn: str) -> None:
     with _connection(dsn):
         left = concurrent_index.unfinished(dsn)
     if left:
-        with _runner_lock(dsn):
+        with _runner_lock(dsn, lambda _: None):
             pass  # whoever gets the lock settles
 
 

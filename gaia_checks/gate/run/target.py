@@ -4,6 +4,9 @@ from dataclasses import replace
 
 from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
+from gaia_checks.deploy.git.tag import WORKTREE
+from gaia_checks.deploy.release import links, release_folder
+from gaia_checks.deploy.state import paths
 from gaia_checks.environment import Environment
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.judge.applicability import fact_name
@@ -11,8 +14,18 @@ from gaia_checks.model import Measurement, Target
 
 
 def deployed_by_gate(environment: Environment) -> bool:
-    """Whether the gate deploys the working tree itself: on this machine, unless a running server is configured."""
-    return environment.base_url is None and environment.database == "embedded"
+    """Whether the gate deploys the working tree itself: on this machine, unless a running server is configured.
+
+    What was deployed by tag is gated as it is, and never replaced.
+    """
+    here = environment.base_url is None and environment.database == "embedded"
+    return here and not _deployed_by_tag(environment)
+
+
+def _deployed_by_tag(environment: Environment) -> bool:
+    """Whether a tag's release serves here or, where nothing does, served last."""
+    release = rollout.status(environment).release_dir or links.target(paths.of(environment).releases, "current")
+    return release is not None and release_folder.describe(release).phase != WORKTREE
 
 
 def facts(target: Target) -> list[Measurement]:
