@@ -35,6 +35,7 @@ GATED = "gated.json"
 INVOCATION = "invocation.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
+JUNIT = "junit.xml"
 PICTURES = "pictures"
 
 _NOT_YET = "not checked yet"
