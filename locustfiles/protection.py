@@ -41,7 +41,7 @@ class Protection(OpenLoopUser):
         self.rules.add(key, per_s=per_s)
         return Request(
             "GET", f"{API}/usage?limit=1", weight=weight, name=f"flood {number + 1}", headers={"X-API-Key": key},
-            expected=frozenset({200, 429}), flood=True, at_most_per_s=per_s,
+            expected=frozenset({200, 429}), json=True, flood=True, at_most_per_s=per_s,
         )  # fmt: skip
 
     def clean_up(self) -> None:

@@ -19,7 +19,7 @@ def mix(rule: str, body: dict[str, object]) -> Mix:
             Request("GET", f"{API}/usage?limit=20", weight=30, keys=LIST),
             Request("GET", f"{API}/config?limit=20", weight=20, keys=LIST),
             Request("GET", f"{API}/violations?limit=20", weight=20, keys=LIST),
-            Request("GET", f"{API}/analytics", weight=10),
+            Request("GET", f"{API}/analytics", weight=10, json=True),
             Request("GET", rule, weight=10, keys=frozenset({"id", "rule_name"}), name=f"{API}/config/{{id}}"),
             Request("GET", "/health", weight=9, keys=frozenset({"status"})),
             Request("PUT", rule, weight=1, body=body, keys=frozenset({"id"}), name=f"{API}/config/{{id}}"),

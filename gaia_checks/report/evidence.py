@@ -37,6 +37,7 @@ GATED = "gated.json"
 INVOCATION = "invocation.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
+JUNIT = "junit.xml"
 PICTURES = "pictures"
 
 _NOT_YET = "not checked yet"

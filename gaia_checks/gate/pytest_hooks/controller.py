@@ -9,13 +9,15 @@ import pytest
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.gate.display import last_line
 from gaia_checks.gate.display.terminal import Terminal, short
-from gaia_checks.gate.pytest_hooks import exit_code, invocation
+from gaia_checks.gate.pytest_hooks import copies, exit_code, invocation
+from gaia_checks.gate.pytest_hooks.copies import Copies
 from gaia_checks.gate.pytest_hooks.exit_code import ExitCode
 from gaia_checks.gate.pytest_hooks.items import Items
 from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
 from gaia_checks.judge.verdict import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
+from gaia_checks.report import evidence
 
 
 def join(config: pytest.Config, record: dict[str, Any]) -> None:
@@ -40,10 +42,11 @@ def lead(config: pytest.Config) -> None:
     option.reportchars = ""  # the verdict gives the reasons, once
     if getattr(option, "tbstyle", None) == "auto":  # -p no:terminal has none
         option.tbstyle = "no"
-    option.xmlpath = str(session.folder / "junit.xml")
-    option.allure_report_dir = str(session.folder / "allure-results")
+    wanted = copies.of(option)
+    option.xmlpath = str(session.folder / evidence.JUNIT)
+    option.allure_report_dir = str(session.folder / evidence.RESULTS)
     config.pluginmanager.register(Items(lambda: session.gate, session.channel), "gaia-items")
-    config.pluginmanager.register(Controller(session, terminal, exit_code.of(config)), "gaia-controller")
+    config.pluginmanager.register(Controller(session, terminal, exit_code.of(config), wanted), "gaia-controller")
     _aim(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job closes the gate as Ctrl-C does
 
@@ -63,10 +66,11 @@ def _aim(config: pytest.Config) -> None:
 class Controller:
     """The hooks of the one process that starts the gate, judges it and reports the verdict."""
 
-    def __init__(self, session: Session, terminal: Terminal, exit_code: ExitCode) -> None:
+    def __init__(self, session: Session, terminal: Terminal, exit_code: ExitCode, wanted: Copies) -> None:
         self._session = session
         self._terminal = terminal
         self._exit_code = exit_code
+        self._wanted = wanted
         self._verdict: Verdict | None = None
         self._last_line: str | None = None
 
@@ -126,6 +130,10 @@ class Controller:
             return None
         finally:
             session.exitstatus = self._finish(session.config, exitstatus)
+            try:
+                self._wanted.write(self._session.folder)
+            except OSError as error:
+                self._terminal.log(f"--junitxml or --alluredir: {error}; the evidence has its own")
 
     def _finish(self, config: pytest.Config, exitstatus: int) -> int:
         """Judge and report; return the verdict's exit code, or pytest's own 2, 3, 4 or 5."""

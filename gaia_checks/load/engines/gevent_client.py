@@ -72,7 +72,9 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return the bytes of a request to this server."""
-        return request_bytes.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
+        return request_bytes.render(
+            method, self._prefix + path, request_bytes.merged(self._headers, headers or {}), body
+        )
 
     def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """Send one request and return the complete response. Raises NoReply; OSError for a local fault."""

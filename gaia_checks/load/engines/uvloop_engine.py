@@ -48,7 +48,8 @@ class Engine:
         self._names = [f"{request.method} {request.label}" for request in mix.requests]
         common, prefix = request_bytes.common_headers(plan.url, plan.headers), request_bytes.prefix(plan.url)
         self._bytes = [
-            request_bytes.render(r.method, prefix + r.path, {**common, **r.headers}, r.body) for r in mix.requests
+            request_bytes.render(r.method, prefix + r.path, request_bytes.merged(common, r.headers), r.body)
+            for r in mix.requests
         ]
         self._expectations = Expectations(mix.requests)
         self._under_way: deque[Exchange] = deque()

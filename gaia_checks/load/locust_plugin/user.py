@@ -29,14 +29,14 @@ from locust import User
 from locust.exception import StopUser
 
 from gaia_checks import contract
-from gaia_checks.load.engines.gevent_client import Client
+from gaia_checks.load.engines.gevent_client import Client, NoReply
 from gaia_checks.load.engines.gevent_engine import Act, MixAct, Outcome, Sender, TaskAct
 from gaia_checks.load.engines.uvloop_process import EngineProcess
 from gaia_checks.load.http.response_parser import Answer
 from gaia_checks.load.locust_plugin import options, workers
 from gaia_checks.load.plan import arrival_schedule
 from gaia_checks.load.plan.plan import Plan
-from gaia_checks.load.plan.request_mix import Mix
+from gaia_checks.load.plan.request_mix import Mix, decoded
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival
 from gaia_checks.model import Names
 
@@ -123,7 +123,10 @@ class OpenLoopUser(User):
         """Send one request and return the complete response. Raises NoReply."""
         names = self._names
         reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))
-        return reply._replace(body=contract.our_text(names, reply.body))
+        try:
+            return reply._replace(body=contract.our_text(names, decoded(reply)))
+        except ValueError as error:
+            raise NoReply(f"{method} {path}: {error}") from None
 
     def far_above_rate(self) -> int:
         """Return a limit per second that this process never reaches."""
