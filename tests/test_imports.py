@@ -64,7 +64,7 @@ LAYERS = {
         {"__main__"},
     ),
     "gaia_server": (
-        {"encoding", "connection", "settings", "metrics", "analytics", "dashboard"},
+        {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard"},
         {"problem", "logs", "limiting"},
         {"push", "auth"},
         {"storage"},
