@@ -30,6 +30,11 @@ class Rules:
             "limit_value": per_s, "enabled": enabled,
         }  # fmt: skip
         reply = self._exchange("POST", f"{API}/config", rule)
+        if reply.status in (401, 403):
+            raise NoReply(
+                f"POST {API}/config: status {reply.status}: the admin token is missing or wrong; "
+                "export the server's ADMIN_TOKEN as GAIA_ADMIN_TOKEN"
+            )
         if reply.status != 201:
             raise NoReply(f"POST {API}/config: status {reply.status} instead of 201; the load cannot create its rule")
         path = f"{API}/config/{json.loads(reply.body)['id']}"

@@ -21,6 +21,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 import gevent
@@ -29,6 +30,7 @@ from locust import User
 from locust.exception import StopUser
 
 from gaia_checks import contract
+from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.engines.gevent_client import Client, NoReply
 from gaia_checks.load.engines.gevent_engine import Act, MixAct, Outcome, Sender, TaskAct
 from gaia_checks.load.engines.uvloop_process import EngineProcess
@@ -52,9 +54,18 @@ def _offer(user: "OpenLoopUser") -> None:
     """Send the load once: locust would call a task repeatedly, also one that failed."""
     try:
         user.offer()
-    except Exception:
-        _logger.exception("the load was not sent")
+    except (NoReply, OSError, ConfigurationError) as error:  # where it was raised helps nobody
+        _report(user, error, None)
+    except Exception as error:  # noqa: BLE001 - of a locustfile: where it was raised does help
+        _report(user, error, error.__traceback__)
     raise StopUser
+
+
+def _report(user: "OpenLoopUser", error: Exception, where: TracebackType | None) -> None:
+    """Log why the load was not sent, and show it on the web page."""
+    shown = (type(error), error, where) if where else None
+    _logger.error("the load was not sent: %s", error, exc_info=shown)
+    user.environment.events.user_error.fire(user_instance=user, exception=error, tb=where)
 
 
 class OpenLoopUser(User):
@@ -96,10 +107,11 @@ class OpenLoopUser(User):
         self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         role.user = self
-        watcher = gevent.spawn(self._watch_parent, os.getppid())
+        watcher, preparing = gevent.spawn(self._watch_parent, os.getppid()), False
         try:
-            plan = options.plan(chosen, str(self.host), self._headers())
+            plan = options.plan(chosen, self.host, self._headers())
             self.client = Client(plan.url, plan.headers, REPLY_LIMIT_S)
+            preparing = True
             self.prepare()
             plan = replace(plan, mix=None if self.own_tasks else self.mix and self.mix.under(self._names))
             self._engine = self._choose(plan, role.second)
@@ -113,7 +125,8 @@ class OpenLoopUser(User):
             watcher.kill(block=False)
             try:
                 with gevent.Timeout(_CLEAN_UP_S, False):
-                    self.clean_up()
+                    if preparing:
+                        self.clean_up()
             finally:
                 role.user = None
                 self._over.set()

@@ -16,6 +16,7 @@ import gevent
 from gevent.event import AsyncResult
 from locust.dispatch import UsersDispatcher
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.plan.plan import Plan
@@ -27,6 +28,7 @@ _LEAD_S = 0.5  # from the master's message to the start
 _SHORT_LEAD_S = 0.2  # the same without a network
 _CLOCKS_S = 30.0  # a start farther away than this by a worker's clock means that its clock is wrong
 _WATCH_S = 0.5
+_CSV_S = 0.5  # for writing a row
 _BEYOND_S = REPLY_LIMIT_S + 20.0  # for the last responses and the last reports
 
 _LATE = "a worker joined while the load was running; set --expect-workers to the number of workers"
@@ -268,6 +270,10 @@ def decide(environment: Any, collector: Collector) -> None:
 def stop(environment: Any) -> None:
     """Stop locust, or only the test when its web page is open."""
     options = environment.parsed_options
+    if options.csv_prefix:
+        gevent.sleep(
+            CSV_STATS_INTERVAL_SEC + _CSV_S
+        )  # locust writes these files regularly, and not once more at its end
     if not options.headless:
         environment.runner.stop()
         if not options.autostart or options.autoquit < 0:
