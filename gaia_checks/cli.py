@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
-from gaia_checks import environment as environments
-from gaia_checks.environment import Environment
+from gaia_checks import environment_file
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
 from gaia_checks.printable import printable
 
@@ -43,7 +43,7 @@ def deploy(
     from gaia_checks.deploy.git import tag
     from gaia_checks.deploy.reporting import notify
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     wanted = phase or tag.WORKTREE
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
@@ -68,7 +68,7 @@ def rollback(
         print("this data would be lost:", *losses, sep="\n  ")
         return yes or (sys.stdin.isatty() and typer.confirm("continue?"))
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     with notify.told(where, to or "the previous release", done="is back"):
         rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_to_stdout(where))
 
@@ -78,7 +78,7 @@ def stop(env: Name) -> None:
     """Stop the server, its supervisor and an embedded PostgreSQL."""
     from gaia_checks.deploy import rollout
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     rollout.stop(where)
     print(f"{where.name}: stopped")
 
@@ -94,7 +94,7 @@ def status(
     """Show the running release."""
     from gaia_checks.deploy.reporting import status as reporting
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     if repair:
         from gaia_checks.deploy import rollout
 
@@ -115,7 +115,7 @@ def history(env: Name, as_json: Json = False) -> None:
     from gaia_checks.deploy.reporting import history as ledgers
     from gaia_checks.deploy.state import paths
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     entries = ledgers.entries(jsonl.read(paths.of(where).ledger), where.name)
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
@@ -140,7 +140,9 @@ def logs(
     from gaia_checks import logs as reading
 
     pretty = Console(soft_wrap=True, highlight=False)
-    found = reading.read(environments.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
+    found = reading.read(
+        environment_file.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr)
+    )
     with contextlib.suppress(KeyboardInterrupt):
         for line in found:
             if pretty.is_terminal and not as_json:
@@ -155,7 +157,7 @@ def doctor(env: Name, as_json: Json = False) -> None:
     from gaia_checks import tables
     from gaia_checks.deploy.reporting import doctor as examination
 
-    findings = examination.examine(environments.load(env))
+    findings = examination.examine(environment_file.load(env))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -168,7 +170,7 @@ def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="number of ne
     """Remove old releases, but never the current or the previous one."""
     from gaia_checks.deploy import prune as pruning
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep, _to_stderr(where))) or 'nothing'}")
 
 
@@ -181,7 +183,7 @@ def migrate(
     """Apply or undo the working tree's migrations, or compare them with the database."""
     from gaia_checks.deploy import migrate as deploy_migrate
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     match action:
         case "up":
             print(f"applied: {', '.join(deploy_migrate.up(where, _to_stdout(where))) or 'nothing was pending'}")
@@ -276,7 +278,7 @@ def supervise(env: Name) -> None:
     """Supervise an environment's server, in the background."""
     from gaia_checks.deploy.supervisor.daemon import supervise as daemonize
 
-    daemonize(environments.load(env))
+    daemonize(environment_file.load(env))
 
 
 def run(arguments: list[str]) -> int:
@@ -284,14 +286,14 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except GaiaError as error:
-        print(f"gaia: {printable(environments.without_secrets(str(error)))}", file=sys.stderr)
+        print(f"gaia: {printable(environment_file.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
         print(f"gaia: {printable(error.format_message().rstrip('.'))}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
         fix = "run it as the account that owns it" if isinstance(error, PermissionError) else "fix that, then run again"
-        print(f"gaia: {printable(environments.without_secrets(refused(error)))}; {fix}", file=sys.stderr)
+        print(f"gaia: {printable(environment_file.without_secrets(refused(error)))}; {fix}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.printable import printable
 from gaia_checks.recorders.log.tail import Tail
 

@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import environment as environments
-from gaia_checks import files
-from gaia_checks.deploy.git import remote as git_remote
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks import environment_file, files
+from gaia_checks.deploy.git import git_remote
+from gaia_checks.deploy.git.git_remote import Remote
 from gaia_checks.deploy.git.tag import WORKTREE, Tag, parse
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, EvidenceError, GaiaError, NotPromoted
-from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import STAGES, Release, State, Verdict
 from gaia_checks.report import evidence
 
@@ -93,7 +91,7 @@ def sign_off(folder: Path, name: str) -> str:
         wrong.append("the working tree was gated, which no tag names: deploy a tag, gate that")
     if wrong or verdict.release is None:
         raise NotPromoted(f"{folder}: nothing to sign off: {'; '.join(wrong) or 'it does not say what was gated'}")
-    environment = environments.load(verdict.environment)
+    environment = environment_file.load(verdict.environment)
     _point(environment, verdict.release.phase, "sign-off", verdict, folder, name=name.strip())
     return f"{verdict.environment}: {verdict.release.phase}, run {verdict.run}: signed off by {name.strip()}"
 
@@ -108,8 +106,8 @@ def _promotion(phase: str, to: str, url: str | None) -> Promotion:
     if to not in STAGES[1:]:
         raise ConfigurationError(f"promote: --to {to}: not one of {', '.join(STAGES[1:])}")
     parse(str(Tag(to, phase)))
-    source = environments.load(STAGES[STAGES.index(to) - 1])
-    target = environments.load(to)
+    source = environment_file.load(STAGES[STAGES.index(to) - 1])
+    target = environment_file.load(to)
     return Promotion(source, target, phase, git_remote.of(source, url or source.remote or target.remote))
 
 
@@ -140,7 +138,7 @@ def _lacking(promotion: Promotion, commit: str, folder: Path | None) -> Iterator
     yield from _not_passing(verdict)
     if verdict.environment != source.name or STAGES.index(verdict.stage) < STAGES.index(source.stage):
         yield f"{folder}: judged stage {verdict.stage} of {verdict.environment}, not {source.stage} of {source.name}"
-    if files.sha256(folder / "criteria.toml") != files.sha256(judge_criteria.PATH):
+    if files.sha256(folder / "criteria.toml") != files.sha256(criteria_file.PATH):
         yield f"{folder}: judged by other criteria than today's: run the gate again"
     yield from _another_release(source, phase, commit, verdict.release)
     if not _signed(pointers, folder):

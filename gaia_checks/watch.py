@@ -15,16 +15,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl, promote
-from gaia_checks.deploy.git import remote
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks import environment_file, jsonl, promote
+from gaia_checks.deploy.git import git_remote
+from gaia_checks.deploy.git.git_remote import Remote
 from gaia_checks.deploy.git.tag_follower import Followed
 from gaia_checks.deploy.git.tag_requests import Request
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
-from gaia_checks.environment import ROOT, Environment, inherited
+from gaia_checks.environment_file import ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
 from gaia_checks.printable import printable
 
@@ -40,10 +39,10 @@ def watch(names: Sequence[str], url: str | None, every_s: float, say: Say) -> No
     Raises ConfigurationError, and Busy when one of them is followed already.
     """
     stopping = threading.Event()
-    known = [environments.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
-    wanted = [environments.load(name) for name in names] or [one for one in known if one.database != "embedded"]
+    known = [environment_file.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
+    wanted = [environment_file.load(name) for name in names] or [one for one in known if one.database != "embedded"]
     all_names = frozenset(one.name for one in (*known, *wanted))
-    watchers = [Watcher(one, remote.of(one, url), all_names, say, stopping) for one in wanted]
+    watchers = [Watcher(one, git_remote.of(one, url), all_names, say, stopping) for one in wanted]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with ThreadPoolExecutor(len(watchers)) as threads:

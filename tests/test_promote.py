@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import cli, files, jsonl, promote
-from gaia_checks import environment as environments
+from gaia_checks import cli, environment_file, files, jsonl, promote
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.deploy.state import ledger, paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, EvidenceError, NotPromoted, RemoteAway
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Measurement, State
 from gaia_checks.report import evidence
 from tests.support.forge import Forge, forge
@@ -39,12 +37,12 @@ class Ground:
     @property
     def dev(self) -> Environment:
         """The project's own dev environment."""
-        return environments.load("dev")
+        return environment_file.load("dev")
 
     def gate(self, run: str = RUN, *, failing: str | None = None, rehearsal: bool = False, record: bool = True) -> Path:
         """Write the evidence of a gate as the gate writes it: all that dev promises holds, but for `failing`."""
         dev = replace(self.dev, looks={"log": {"window_s": 60}}) if rehearsal else self.dev
-        criteria = judge_criteria.load(overrides=dev.looks)
+        criteria = criteria_file.load(overrides=dev.looks)
         promised = criteria.for_stage("dev")
         folder = evidence.create(dev.reports, dev, "dev", run, promised, AT)
         for criterion in promised:
@@ -52,12 +50,12 @@ class Ground:
                 good = 30 if check.rule == "all_good" else check.threshold
                 value = not good if criterion.id == failing else good
                 measure(folder, check.measurement, value)
-            measure(folder, judge_verdict.outcome_name(criterion.id), "passed")
-        measure(folder, judge_verdict.FINISHED, value=True)
-        judged = judge_verdict.judge(promised, evidence.read_measurements(folder), rehearsal=criteria.rehearsal)
+            measure(folder, judgement.outcome_name(criterion.id), "passed")
+        measure(folder, judgement.FINISHED, value=True)
+        judged = judgement.judge(promised, evidence.read_measurements(folder), rehearsal=criteria.rehearsal)
         verdict = replace(
             evidence.read_verdict(folder),
-            state=judge_verdict.overall(judged),
+            state=judgement.overall(judged),
             release=release_folder.read(self.release),
             criteria=judged,
         )
@@ -87,7 +85,7 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
     origin = forge(tmp_path / "forge")
     commit = origin.release("#!/bin/sh\nexec sleep 60\n", "develop", "qa", "main")
     origin.tag(f"deploy/dev/{PHASE}")
-    here = paths.of(environments.load("dev"))
+    here = paths.of(environment_file.load("dev"))
     paths.prepare(here)
     monkeypatch.setattr(release_folder, "ROOT", origin.work)
     monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", origin.work)
@@ -271,7 +269,7 @@ def test_a_verdict_on_something_else_is_refused(ground: Ground, forged: Callable
     forged(folder)
     digest = files.sha256(folder / "verdict.json")
     pointer = {"evidence": str(folder.resolve()), "verdict_sha256": digest, "commit": ground.commit}
-    ledger.note(paths.of(ground.dev).ledger, "dev", PHASE, "gate", "pass", **pointer)
+    deployment_ledger.note(paths.of(ground.dev).ledger, "dev", PHASE, "gate", "pass", **pointer)
     assert why in ground.refused()
 
 

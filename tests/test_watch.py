@@ -17,7 +17,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import paths
-from gaia_checks.gate.run import target as targets
+from gaia_checks.gate.run import gated_target
 from tests.deploy.conftest import embedded_stage, stage
 from tests.deploy.stage import Stage, eventually, kill
 from tests.support.forge import Forge, forge
@@ -151,7 +151,9 @@ def test_with_an_embedded_database_the_tag_is_gated_and_not_the_working_tree(
     assert (verdict["release"]["phase"], verdict["release"]["commit"]) == ("phase-1", commit)
     assert {one["phase"] for one in ledger(stage, "deployment")} == {"phase-1"}
     assert stage.gaia("stop", str(stage.file)).returncode == 0
-    assert not targets.deployed_by_gate(stage.environment)  # nor does it put the working tree where a tag served last
+    assert not gated_target.deployed_by_gate(
+        stage.environment
+    )  # nor does it put the working tree where a tag served last
 
 
 def test_after_a_reboot_what_ran_is_back_and_not_what_its_tag_asks_for(stage: Stage, origin: Forge) -> None:

@@ -12,7 +12,7 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.dsn import reachable
 from gaia_checks.deploy.state import lock, paths
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 
 Say = Callable[[str], None]
 FOLDER = ROOT / "migrations"

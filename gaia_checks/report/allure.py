@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.judge.verdict import outcome_name
+from gaia_checks.judge.judgement import outcome_name
 from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
 from gaia_checks.report import charts, evidence, page, words
 from gaia_checks.report.render import render

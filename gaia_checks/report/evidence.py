@@ -22,14 +22,13 @@ from urllib.parse import urlsplit, urlunsplit
 import tomli_w
 
 from gaia_checks import files, jsonl
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Criterion, Measurement, State, Verdict, timestamp
 from gaia_checks.redaction import REDACTED, SECRET_NAMES
 from gaia_checks.report import document, words
-from gaia_checks.report.redaction import redact_files, redact_json
+from gaia_checks.report.evidence_redaction import redact_files, redact_json
 
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
@@ -57,10 +56,10 @@ def create(
     """
     folder = reports / environment.name / run
     (folder / "timelines").mkdir(parents=True)
-    rehearsal = judge_criteria.load(overrides=environment.looks, source=environment.path.name).rehearsal
+    rehearsal = criteria_file.load(overrides=environment.looks, source=environment.path.name).rehearsal
     write_verdict(folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=rehearsal), None)
     _point_latest_at(folder)
-    shutil.copyfile(judge_criteria.PATH, folder / "criteria.toml")
+    shutil.copyfile(criteria_file.PATH, folder / "criteria.toml")
     (folder / "environment.toml").write_text(describe(environment, stage), encoding="utf-8")
     return folder
 
@@ -146,9 +145,9 @@ def recompute(folder: Path) -> Verdict:
     criteria, stage = _read_criteria(folder)
     measurements = read_measurements(folder)
     if sealed is None:  # these files are not sealed, so no criterion may pass
-        measurements = [each for each in measurements if each.name != judge_verdict.FINISHED]
-    judged = judge_verdict.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
-    state = judge_verdict.overall(judged)
+        measurements = [each for each in measurements if each.name != judgement.FINISHED]
+    judged = judgement.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
+    state = judgement.overall(judged)
     return replace(
         written,
         stage=stage,
@@ -171,7 +170,7 @@ def _unchecked(
         state=State.INCONCLUSIVE,
         rehearsal=rehearsal,
         release=None,
-        criteria=tuple(judge_verdict.unmeasured(criterion, State.INCONCLUSIVE, _NOT_YET) for criterion in criteria),
+        criteria=tuple(judgement.unmeasured(criterion, State.INCONCLUSIVE, _NOT_YET) for criterion in criteria),
     )
 
 
@@ -199,13 +198,13 @@ def _read_sealed(folder: Path) -> tuple[Verdict, dict[str, str] | None]:
         raise EvidenceError(f"{path}: not a verdict of this version ({error}); run the gate again") from error
 
 
-def _read_criteria(folder: Path) -> tuple[judge_criteria.Criteria, str]:
+def _read_criteria(folder: Path) -> tuple[criteria_file.Criteria, str]:
     """Return the gate's criteria and stage, from sealed files."""
     path = folder / "environment.toml"
     try:
         described = tomllib.loads(path.read_text(encoding="utf-8"))
         stage = described["environment"]["stage"]
-        criteria = judge_criteria.load(folder / "criteria.toml", described.get("looks"), path.name)
+        criteria = criteria_file.load(folder / "criteria.toml", described.get("looks"), path.name)
         criteria.for_stage(stage)
     except (OSError, KeyError, TypeError, ValueError, CriteriaFileError) as error:
         raise EvidenceError(f"{folder}: cannot be judged again ({error}); run the gate again") from error

@@ -19,7 +19,7 @@ from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
-from gaia_checks.deploy.supervisor.server_process import MARK
+from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.errors import ArtifactError, GaiaError, MigrationError, NotReady, NotWritable, VerifyError
 from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
@@ -32,7 +32,7 @@ HANDOVER = "-DHANDOVER"
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from gaia_checks import cli, environment
+from gaia_checks import cli, environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.errors import GaiaError
 where = environment.load(sys.argv[1])

@@ -27,7 +27,7 @@ from gaia_checks.deploy.reporting import doctor
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import adopt, daemon
-from gaia_checks.deploy.supervisor.server_process import Server, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import Server, ServerSpec
 from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests.deploy.conftest import make_stage
@@ -37,7 +37,7 @@ from tests.support import clock
 DEPLOY = """
 import sys
 from pathlib import Path
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
 rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
 """

@@ -12,10 +12,10 @@ from pathlib import Path
 import psycopg
 import tomli_w
 
-from gaia_checks import environment as environments
+from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting.status import Status
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from tests.faults import server
 from tests.faults.server import Switch
 from tests.support.ground import Ground, Outcome, ground, until
@@ -93,7 +93,7 @@ def place(*changes: Changes) -> Iterator[Place]:
         current, switch = server.write(made.folder)
         for executable in (before, current):
             made.deploy(executable, made.environment_file(), migrations)
-        environment = environments.load(str(made.environment_file()), variables=made.variables)
+        environment = environment_file.load(str(made.environment_file()), variables=made.variables)
         yield Place(made, environment, switch, switch_before)
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from gaia_checks import jsonl
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from tests.support.ground import Ground, Outcome, ground, until
 
 CANARIES = {
@@ -218,7 +218,7 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     """
     outcome = place.gate(running, "--stage=prod", "-n", "4", "--complete")  # also on a machine too small for it
     assert outcome.code == 8, outcome.output
-    assert outcome.states.keys() == {criterion.id for criterion in criteria.load().criteria}
+    assert outcome.states.keys() == {criterion.id for criterion in criteria_file.load().criteria}
     assert outcome.states["prod.certificate"] == "not applicable"
     *_, summary, last = outcome.output.strip().splitlines()
     assert " inconclusive" in summary

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gaia_checks.judge import applicability, verdict
+from gaia_checks.judge import applicability, judgement
 from gaia_checks.model import Measurement, State
-from tests.judge.test_verdict import AT_MOST, criterion, judged, measured
+from tests.judge.test_judgement import AT_MOST, criterion, judged, measured
 
 SECURE_ONLY = replace(criterion(AT_MOST), applies_when="tls")
 ABSENT = replace(measured("target.tls", False, n=1), how="the address is plain http")
@@ -51,7 +51,7 @@ def test_the_verdict_has_the_reason_and_the_threshold_and_no_numbers() -> None:
 @pytest.mark.parametrize("end", [[], [measured("gate.outcome.dev.thing", "skipped: plain http")]])
 def test_it_depends_on_the_target_alone(end: list[Measurement]) -> None:
     """Whether its test was skipped or deselected does not matter: it could not have measured anything."""
-    assert verdict.judge([SECURE_ONLY], [ABSENT, *end], rehearsal=False)[0].state is State.NOT_APPLICABLE
+    assert judgement.judge([SECURE_ONLY], [ABSENT, *end], rehearsal=False)[0].state is State.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_it_depends_on_the_target_alone(end: list[Measurement]) -> None:
 def test_it_counts_neither_for_nor_against_and_makes_nothing_pass(others: list[State], stage: State) -> None:
     """The other criteria decide; a stage to which nothing applies is inconclusive."""
     one = judged(SECURE_ONLY, ABSENT)
-    assert verdict.overall([one, *(replace(one, state=state) for state in others)]) is stage
+    assert judgement.overall([one, *(replace(one, state=state) for state in others)]) is stage
 
 
 def test_it_does_not_extend_a_load() -> None:
     """No later analysis can decide it."""
-    assert not verdict.undecided(replace(SECURE_ONLY, looks_s=(5, 10)), [ABSENT, GOOD], rehearsal=False)
+    assert not judgement.undecided(replace(SECURE_ONLY, looks_s=(5, 10)), [ABSENT, GOOD], rehearsal=False)
 
 
 def test_a_fact_has_one_name() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaia_checks.judge.admissions import Answer, false_allows, false_denies, had_room, was_full
+from gaia_checks.judge.check_rules import RULES, Look
 from gaia_checks.judge.limit_compliance import Compliance, compliance
-from gaia_checks.judge.rules import RULES, Look
 from gaia_checks.model import Check, Finding, Measurement, State
 from tests.judge.test_admissions import compliant
 

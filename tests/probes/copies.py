@@ -9,7 +9,7 @@ from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import swap
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from tests.deploy.conftest import make_stage
 from tests.probes.servers import RUN, TOKEN
 

@@ -6,8 +6,8 @@ import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.judge import criteria
-from gaia_checks.judge.verdict import judge_measured
+from gaia_checks.judge import criteria_file
+from gaia_checks.judge.judgement import judge_measured
 from gaia_checks.model import CriterionVerdict, Measurement, State
 from gaia_checks.probes import certificate
 from tests.probes import servers
@@ -15,7 +15,7 @@ from tests.probes.servers import target
 from tests.support import certificates
 
 NOWHERE = target("http://127.0.0.1:1")
-CRITERION = next(criterion for criterion in criteria.load().criteria if criterion.id == "prod.certificate")
+CRITERION = next(criterion for criterion in criteria_file.load().criteria if criterion.id == "prod.certificate")
 
 
 def judged(measurements: list[Measurement]) -> CriterionVerdict:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import jsonl
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Log, Measurement, Target
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG
@@ -74,7 +74,7 @@ def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Targe
     with recorders(tmp_path, LOOKS, server) as process:
         assert process.wait(40) == 0, (tmp_path / "recorders.err").read_text()
     observed = measured(tmp_path)
-    promised = [criterion for criterion in criteria.load().criteria if criterion.look in LOOKS]
+    promised = [criterion for criterion in criteria_file.load().criteria if criterion.look in LOOKS]
     assert {check.measurement for criterion in promised for check in criterion.checks} <= observed.keys()
     for name, measurement in observed.items():
         assert measurement.n > 0, measurement

@@ -12,13 +12,13 @@ import pytest
 from playwright.sync_api import Page, Route
 
 from gaia_checks.errors import EvidenceError, MissingDependency
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import State, Verdict
 from gaia_checks.probes.dashboard import browser
 from gaia_checks.report import allure, render
 from tests.report import sample
 
-CRITERIA = criteria.load().criteria
+CRITERIA = criteria_file.load().criteria
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
-from gaia_checks.environment import Environment
+from gaia_checks import environment_file, jsonl
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Criterion, Measurement, Release, State, Verdict, timestamp
 from gaia_checks.report import evidence
 
@@ -32,13 +30,13 @@ CANARIES = ("canary-%22db%22", 'canary-"db"', 'canary"token', "canary\\", "canar
 @pytest.fixture
 def environment() -> Environment:
     """The local environment, with a canary for every secret."""
-    return environments.load("local", variables=SECRETS)
+    return environment_file.load("local", variables=SECRETS)
 
 
 @pytest.fixture
 def promised(environment: Environment) -> tuple[Criterion, ...]:
     """Return the criteria of the dev stage in that environment."""
-    return judge_criteria.load(overrides=environment.looks).for_stage("dev")
+    return criteria_file.load(overrides=environment.looks).for_stage("dev")
 
 
 @pytest.fixture
@@ -260,22 +258,22 @@ def measurement(name: str, value: object, n: int = 30) -> dict[str, object]:
 def everything_passes(folder: Path) -> None:
     """Write measurements that keep everything that the dev stage promises."""
     path = folder / "measurements.jsonl"
-    for criterion in judge_criteria.load().for_stage("dev"):
+    for criterion in criteria_file.load().for_stage("dev"):
         for check in criterion.checks:
             jsonl.append(path, measurement(check.measurement, 30 if check.rule == "all_good" else check.threshold))
-        jsonl.append(path, measurement(judge_verdict.outcome_name(criterion.id), "passed"))
-    jsonl.append(path, measurement(judge_verdict.FINISHED, value=True))
+        jsonl.append(path, measurement(judgement.outcome_name(criterion.id), "passed"))
+    jsonl.append(path, measurement(judgement.FINISHED, value=True))
 
 
 def judged(folder: Path) -> Verdict:
     """The verdict on what stands in `folder`, as the gate would have reached it."""
-    criteria = judge_criteria.load(folder / "criteria.toml", environments.load("local").looks)
-    found = judge_verdict.judge(criteria.for_stage("dev"), evidence.read_measurements(folder), rehearsal=True)
+    criteria = criteria_file.load(folder / "criteria.toml", environment_file.load("local").looks)
+    found = judgement.judge(criteria.for_stage("dev"), evidence.read_measurements(folder), rehearsal=True)
     release = Release("phase-11.4", "0" * 40, "a" * 64, {"050_rate_limiting": "b" * 64})
     return replace(
         evidence.read_verdict(folder),
         duration_s=61.25,
-        state=judge_verdict.overall(found),
+        state=judgement.overall(found),
         release=release,
         criteria=found,
     )

@@ -3,7 +3,7 @@
 import subprocess
 
 from gaia_checks.deploy.git import tag
-from gaia_checks.environment import ROOT, inherited
+from gaia_checks.environment_file import ROOT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.redaction import SECRET_NAMES
 

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.git import tag_requests
-from gaia_checks.deploy.git.remote import BRANCHES, Remote
+from gaia_checks.deploy.git.git_remote import BRANCHES, Remote
 from gaia_checks.deploy.git.tag import Tag, parse
 from gaia_checks.deploy.git.tag_requests import Change, Request
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, RemoteAway
 
 Say = Callable[[str], None]

@@ -23,8 +23,7 @@ from pathlib import Path
 
 import tomli_w
 
-from gaia_checks import environment as environments
-from gaia_checks import files, jsonl
+from gaia_checks import environment_file, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import round_trip
 from gaia_checks.deploy.postgres import database_connection, embedded
@@ -34,7 +33,7 @@ from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.steps.preflight import SPARE_BYTES, validate_release
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
 from gaia_checks.redaction import SECRET_NAMES
@@ -209,7 +208,7 @@ def _write_environment(environment: Environment, file: Path, *, handover: bool) 
 def _load(file: Path, **own_secrets: str) -> Environment:
     folder = file.parent
     own_folders = {"GAIA_HOME": str(folder), "GAIA_LOG_DIR": str(folder / "log")}
-    return environments.load(str(file), variables={**own_folders, **own_secrets})
+    return environment_file.load(str(file), variables={**own_folders, **own_secrets})
 
 
 def _remove(folder: Path) -> None:

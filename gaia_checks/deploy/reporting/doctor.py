@@ -14,8 +14,8 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.reporting.status import Status
-from gaia_checks.deploy.state import ledger, paths, supervisor_state
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
+from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
 from gaia_checks.target import rules
@@ -135,7 +135,7 @@ class _Examination:
         release = self._status.release_dir
         folder = (release or ROOT) / "migrations"
         try:
-            runner.verify(self._dsn or "", folder, ahead=ledger.migrated(self._environment))
+            runner.verify(self._dsn or "", folder, ahead=deployment_ledger.migrated(self._environment))
         except GaiaError as error:
             fix = self._deploy if release else f"gaia migrate {self._environment.name} up"
             raise Wrong(str(error).partition("; run:")[0], fix) from error

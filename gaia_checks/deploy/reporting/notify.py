@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gaia_checks import jsonl
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, EvidenceError
 from gaia_checks.model import timestamp
 from gaia_checks.printable import printable

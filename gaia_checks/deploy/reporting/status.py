@@ -10,9 +10,9 @@ from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths, supervisor_state
-from gaia_checks.deploy.state.ledger import tag_seen
+from gaia_checks.deploy.state.deployment_ledger import tag_seen
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
-from gaia_checks.environment import Environment, url_of
+from gaia_checks.environment_file import Environment, url_of
 from gaia_checks.errors import ArtifactError
 from gaia_checks.model import Log, Process, Release
 

@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotWritable
 
 SOCKET_PATH_LIMIT = 88

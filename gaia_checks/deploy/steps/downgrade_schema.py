@@ -12,11 +12,10 @@ from psycopg import sql
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.migrations import migration_files, restore, runner
-from gaia_checks.deploy.postgres import database_connection, dsn, scratch
-from gaia_checks.deploy.postgres import dump as postgres_dump
+from gaia_checks.deploy.postgres import database_connection, dsn, postgres_dump, scratch
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.deploy.state import ledger, paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import MigrationError
 
 
@@ -52,7 +51,7 @@ def run(environment: Environment, release: Path, plan: Plan, say: Callable[[str]
     if not plan.versions:
         return
     if plan.dump is None:
-        ahead = ledger.migrated(environment)
+        ahead = deployment_ledger.migrated(environment)
         runner.down(address, plan.source / "migrations", count=len(plan.versions), ahead=ahead, say=say)
         return
     say(f"restoring the owned tables from {plan.dump.name}")
@@ -75,7 +74,7 @@ def _release_with(environment: Environment, applied: Sequence[str]) -> Path:
 def _dump_before(environment: Environment, version: str, lacking: str) -> Path:
     """Return the dump written before `version` was applied."""
     here = paths.of(environment)
-    dump = postgres_dump.path(here, ledger.migrated_by(environment, version) or "none")
+    dump = postgres_dump.path(here, deployment_ledger.migrated_by(environment, version) or "none")
     if not dump.exists():
         raise MigrationError(
             f"{lacking} has no rollback/{lacking}.sql and there is no dump from before it; write the file"

@@ -6,7 +6,7 @@ from pathlib import Path
 from gaia_checks.deploy.state import processes, supervisor_state
 from gaia_checks.deploy.state.paths import Places
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
-from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import MARK, ServerSpec
 
 _ADDED_AT_START = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 

@@ -26,7 +26,7 @@ from gaia_checks.deploy.state.paths import Places
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor import adopt, backoff, log_rotation, spawn
 from gaia_checks.deploy.supervisor.control import encode
-from gaia_checks.deploy.supervisor.server_process import Adopted, Child, Server, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import Adopted, Child, Server, ServerSpec
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
 from gaia_checks.printable import printable

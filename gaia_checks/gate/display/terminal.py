@@ -19,7 +19,7 @@ from rich.text import Text
 
 from gaia_checks import jsonl
 from gaia_checks.gate.display import progress, stream
-from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import CriterionVerdict, State, Verdict
 from gaia_checks.printable import printable
 from gaia_checks.report import words

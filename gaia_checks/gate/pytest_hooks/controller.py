@@ -15,7 +15,7 @@ from gaia_checks.gate.pytest_hooks.exit_code import ExitCode
 from gaia_checks.gate.pytest_hooks.items import Items
 from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
-from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
 from gaia_checks.report import evidence
 

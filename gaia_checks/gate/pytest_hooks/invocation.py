@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.environment import ROOT, inherited
+from gaia_checks.environment_file import ROOT, inherited
 
 _OWN = {"_pytest", "gaia_checks", "allure_pytest", "xdist", "anyio", "platformdirs", "_hypothesis_pytestplugin.py"}
 """Packages and modules whose plugins gates have: pytest, this project, and what its locks install."""

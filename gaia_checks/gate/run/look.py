@@ -18,13 +18,12 @@ from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
-from gaia_checks.gate.run import background, plan
-from gaia_checks.gate.run import target as targets
+from gaia_checks.gate.run import background, gate_plan, gated_target
 from gaia_checks.judge import applicability
-from gaia_checks.judge.criteria import Criteria
-from gaia_checks.judge.verdict import judge_measured, outcome_name, unmeasured
+from gaia_checks.judge.criteria_file import Criteria
+from gaia_checks.judge.judgement import judge_measured, outcome_name, unmeasured
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
 from gaia_checks.report import evidence
 
@@ -138,7 +137,7 @@ class Look:
     def copy(self, purpose: str) -> AbstractContextManager[Copy]:
         """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
         environment = self._gate.environment
-        return rehearsal_copy.beside(self.target, environment, purpose, twin=targets.deployed_by_gate(environment))
+        return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))
 
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
@@ -148,7 +147,7 @@ class Look:
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
-        if self._criterion.look in plan.LOADS:
+        if self._criterion.look in gate_plan.LOADS:
             started = self._gate.channel / (STARTED + self._criterion.look)
             self._wait(lambda names: started.exists() or exit_name in names, _TURN_S)
         self._wait(

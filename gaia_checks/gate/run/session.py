@@ -18,24 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment as environments
-from gaia_checks import files, jsonl
+from gaia_checks import environment_file, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate.run import target as targets
-from gaia_checks.gate.run import traces
+from gaia_checks.gate.run import gated_target, traces
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source
 from gaia_checks.report import allure, evidence, page, words
-from gaia_checks.report.redaction import refuse_words
+from gaia_checks.report.evidence_redaction import refuse_words
 
 Log = Callable[[str], None]
 
@@ -54,9 +51,9 @@ class Session:
 
         With `complete`, a gate that can no longer pass runs to its end.
         """
-        self.environment = environments.load(name)
+        self.environment = environment_file.load(name)
         self.stage = stage or self.environment.stage
-        self.criteria = judge_criteria.load(overrides=self.environment.looks, source=self.environment.path.name)
+        self.criteria = criteria_file.load(overrides=self.environment.looks, source=self.environment.path.name)
         self.promised = self.criteria.for_stage(self.stage)
         refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
@@ -134,7 +131,7 @@ class Session:
         self._clear_copies()
         try:
             self._target = self._found = self._bring_up()
-            self._facts = targets.facts(self._found)
+            self._facts = gated_target.facts(self._found)
             for fact in self._facts:
                 self.gate.record(fact)
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
@@ -177,17 +174,17 @@ class Session:
         )
 
     def _bring_up(self) -> Target:
-        if targets.deployed_by_gate(self.environment):
+        if gated_target.deployed_by_gate(self.environment):
             self._found_running = rollout.status(self.environment).state != "stopped"
             rollout.deploy(self.environment, say=self._log)
-        return targets.find(self.environment, self.run)
+        return gated_target.find(self.environment, self.run)
 
     # record --------------------------------------------------------------------------------------
 
     def record_outcome(self, test: str, outcome: str, duration_s: float) -> str:
         """Record the outcome of a test, "passed" or another; return its criterion."""
         criterion_id = (self._plan() or {})[test]
-        name = judge_verdict.outcome_name(criterion_id)
+        name = judgement.outcome_name(criterion_id)
         result = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, jsonl.now(), test)
         self.gate.record(result)
         if self._conductor:
@@ -228,7 +225,7 @@ class Session:
         self.leave_as_found()
         if not interrupted:
             how = "the gate ran to its end"
-            self.gate.record(Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
+            self.gate.record(Measurement(judgement.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
         self._write_report(verdict)
         evidence.seal(self.folder, verdict, self.environment)
@@ -244,14 +241,14 @@ class Session:
 
     def _judge(self) -> Verdict:
         measurements = self.gate.measured()
-        judged = judge_verdict.judge(self.promised, measurements, rehearsal=self.criteria.rehearsal)
+        judged = judgement.judge(self.promised, measurements, rehearsal=self.criteria.rehearsal)
         return Verdict(
             environment=self.environment.name,
             stage=self.stage,
             run=self.run,
             started_at=timestamp(self._started_at),
             duration_s=self._duration_s(),
-            state=judge_verdict.overall(judged),
+            state=judgement.overall(judged),
             rehearsal=self.criteria.rehearsal,
             release=self._target.release if self._target else None,
             criteria=judged,
@@ -302,12 +299,12 @@ class Session:
 
 def worker_gate(record: dict[str, Any]) -> Gate:
     """Rebuild in an xdist worker the gate that `worker_input` described."""
-    environment: Environment = environments.load(record["environment"])
+    environment: Environment = environment_file.load(record["environment"])
     return Gate(
         environment=environment,
         stage=record["stage"],
         folder=Path(record["folder"]),
-        criteria=judge_criteria.load(overrides=environment.looks),
+        criteria=criteria_file.load(overrides=environment.looks),
         channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],

@@ -10,7 +10,7 @@ from gevent.pool import Group
 
 from gaia_checks.load.engines.gevent_client import Client, NoReply
 from gaia_checks.load.engines.gevent_timer import Alarm
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.plan.request_mix import Expectations, spread
 from gaia_checks.load.results.generator_usage import Usage
 from gaia_checks.load.results.per_second import Arrival, Listener, Tally

@@ -20,7 +20,7 @@ from gaia_checks.load.engines.timerfd import Timer
 from gaia_checks.load.engines.uvloop_connections import Exchange, Pool, resolve
 from gaia_checks.load.http import request_bytes
 from gaia_checks.load.http.response_parser import Answer
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.plan.request_mix import Expectations
 from gaia_checks.load.results.generator_usage import Usage
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival, Listener, Tally

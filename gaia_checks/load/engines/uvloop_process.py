@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from locust.stats import StatsEntry, StatsError, bucket_response_time
 
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.results.per_second import Listener, Route, Second
 
 

@@ -12,7 +12,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.locust_plugin.workers import Alone, Master, OnePerWorker, Worker
 from gaia_checks.load.plan import arrival_schedule
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.collector import Collector
 

@@ -19,7 +19,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.results.collector import Collector
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Second
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.aggregate import Merge, Total
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, SERVED_WITHIN_S, Second

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.deploy.migrations import restore, runner
-from gaia_checks.deploy.postgres import dump, scratch
+from gaia_checks.deploy.postgres import postgres_dump, scratch
 from gaia_checks.deploy.postgres.database_connection import connect
 
 
@@ -16,7 +16,7 @@ def restored(database: str, folder: Path, *files: str) -> None:
     (folder / "order.txt").write_text("".join(f"00{number}\n" for number in range(len(files))))
     runner.up(database, folder)
     owned = scratch.tables(database)
-    dump.write(database, owned, folder / "rows.dump")
+    postgres_dump.write(database, owned, folder / "rows.dump")
     with connect(database) as connection:
         connection.execute("INSERT INTO items VALUES (2)")
     restore.restore(database, restore.objects(database), folder, folder / "rows.dump")

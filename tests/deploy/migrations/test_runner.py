@@ -11,13 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.deploy.migrations import file_transaction, migration_files
 from gaia_checks.deploy.migrations import runner as migration_runner
 from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.database_connection import connect, connect_maintenance, ensure_exists, reach
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
 from tests.deploy.stage import eventually
 
@@ -343,7 +343,7 @@ def test_a_scratch_database_of_another_account_is_reported(limited: str, tmp_pat
     file = tmp_path / "there.toml"
     file.write_text('[environment]\nstage = "dev"\ndatabase = "external"\nhost = "127.0.0.1"\n')
     owner, other = (
-        environment.load(str(file), variables={"GAIA_HOME": str(tmp_path), "DATABASE_URL": dsn})
+        environment_file.load(str(file), variables={"GAIA_HOME": str(tmp_path), "DATABASE_URL": dsn})
         for dsn in (limited.partition("&user=")[0], limited)
     )
     message = r"the scratch database gaia_scratch_\w+ cannot be dropped: must be owner .*; let the account"

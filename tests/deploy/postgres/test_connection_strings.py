@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gaia_checks import environment as environments
+from gaia_checks import environment_file
 from gaia_checks.deploy.migrations import restore, round_trip, runner
-from gaia_checks.deploy.postgres import database_connection, dsn, dump
+from gaia_checks.deploy.postgres import database_connection, dsn, postgres_dump
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.steps import preflight, swap
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, MissingVariable
 from gaia_checks.redaction import redact
 from gaia_server import settings
@@ -108,7 +108,9 @@ def environment(folder: Path, address: str | None) -> Environment:
         f'[environment.defaults]\nPORT = "{free_port()}"\n'
     )
     given = {"DATABASE_URL": address} if address else {}
-    return environments.load(str(file), variables={**environments.of_libpq(), "GAIA_HOME": str(folder), **given})
+    return environment_file.load(
+        str(file), variables={**environment_file.of_libpq(), "GAIA_HOME": str(folder), **given}
+    )
 
 
 def serve(there: Environment, address: str, name: str) -> None:
@@ -131,7 +133,7 @@ def run_everything(there: Environment, name: str, migrations: Path, folder: Path
     with database_connection.connect(address) as connection:
         assert connection.execute("SELECT current_database(), current_user").fetchone() == (name, "tricky")
         connection.execute("INSERT INTO items VALUES (7)")
-    dump.write(address, ("items", "schema_migrations"), folder / "dumps" / "one.dump")
+    postgres_dump.write(address, ("items", "schema_migrations"), folder / "dumps" / "one.dump")
     with database_connection.connect(address) as connection:
         connection.execute("DELETE FROM items")
     restore.restore(address, restore.objects(address), migrations, folder / "dumps" / "one.dump")
@@ -235,6 +237,6 @@ def test_an_external_database_without_a_connection_string_is_refused(tmp_path: P
 def test_a_password_of_libpqs_variables_is_a_secret(tmp_path: Path) -> None:
     """PGPASSWORD is hidden like the password in DATABASE_URL."""
     environment(tmp_path, "postgresql://h/db")
-    there = environments.load(str(tmp_path / "there.toml"), variables={"PGPASSWORD": "canary-7"})
+    there = environment_file.load(str(tmp_path / "there.toml"), variables={"PGPASSWORD": "canary-7"})
     assert there.redact("got canary-7") == "got ***"
     assert redact("got canary-7", {"PGPASSWORD": "canary-7"}) == "got ***"

@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from gaia_checks import environment as environments
+from gaia_checks import environment_file
 from gaia_checks.deploy.migrations import round_trip, runner
 from gaia_checks.deploy.postgres import scratch
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ConfigurationError
 from tests.support import pgbouncer
 
@@ -43,7 +43,7 @@ def environment(folder: Path, dsn: str) -> Environment:
     """Return an external environment on the database of `dsn`."""
     file = folder / "there.toml"
     file.write_text('[environment]\nstage = "dev"\ndatabase = "external"\nhost = "127.0.0.1"\n')
-    return environments.load(str(file), variables={"GAIA_HOME": str(folder), "DATABASE_URL": dsn})
+    return environment_file.load(str(file), variables={"GAIA_HOME": str(folder), "DATABASE_URL": dsn})
 
 
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN.keys())

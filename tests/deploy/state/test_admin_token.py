@@ -6,11 +6,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gaia_checks import environment as environments
+from gaia_checks import environment_file
 from gaia_checks.deploy.state import admin_token, paths
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.gate.run import target as targets
+from gaia_checks.gate.run import gated_target
 from tests.deploy.stage import Stage
 
 
@@ -18,7 +18,9 @@ def environment(folder: Path, more: str = "", host: str = "127.0.0.1", **variabl
     """Load an environment with folders of its own."""
     file = folder / "x.toml"
     file.write_text(f'[environment]\nstage = "dev"\ndatabase = "none"\nhost = "{host}"\n{more}')
-    found = environments.load(str(file), variables={"GAIA_HOME": str(folder), "GAIA_LOG_DIR": str(folder), **variables})
+    found = environment_file.load(
+        str(file), variables={"GAIA_HOME": str(folder), "GAIA_LOG_DIR": str(folder), **variables}
+    )
     paths.prepare(paths.of(found))
     return found
 
@@ -57,7 +59,7 @@ def test_a_made_token_is_sent_to_no_other_server(tmp_path: Path) -> None:
     """A gate of a server elsewhere does not send the token of the one deployed here."""
     here = environment(tmp_path, 'base_url = "http://127.0.0.1:9"\n')
     admin_token.ensure(here)
-    assert targets.find(here, "run").admin_token is None
+    assert gated_target.find(here, "run").admin_token is None
 
 
 def test_a_deployed_server_gets_it(stage: Stage) -> None:
@@ -66,6 +68,6 @@ def test_a_deployed_server_gets_it(stage: Stage) -> None:
     made = stage.environment.admin_token
     assert made
     assert stage.get("/environ")["ADMIN_TOKEN"] == made
-    assert targets.find(stage.environment, "run").admin_token == made
+    assert gated_target.find(stage.environment, "run").admin_token == made
     with pytest.raises(httpx.HTTPStatusError):
         httpx.get(f"{stage.url}/nothing").raise_for_status()

@@ -7,9 +7,9 @@ import pytest
 
 from gaia_checks.gate.display import progress
 from gaia_checks.gate.display.progress import Line
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 
-LOOKS = criteria.load().looks
+LOOKS = criteria_file.load().looks
 PROD = {"soak", "log", "load", "protection", "dashboard", "quotas", "rollback", "health"}
 
 

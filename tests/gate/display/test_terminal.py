@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from gaia_checks.gate.display import terminal
-from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import CriterionVerdict, Release, State, Verdict
 from gaia_checks.report import words
 
@@ -41,7 +41,7 @@ def test_no_word_is_broken_at_any_width(width: int, *, claims: bool, reason: boo
     """Every criterion of the project has one line; claims need 100 columns, reasons 160."""
     every = [
         replace(criterion(State.INCONCLUSIVE, "not checked yet"), id=each.id, claim=each.claim, n=1_234_567)
-        for each in judge_criteria.load(judge_criteria.PATH).for_stage("prod")
+        for each in criteria_file.load(criteria_file.PATH).for_stage("prod")
     ]
     lines = printed(verdict(*every), width).splitlines()
     assert max(map(len, lines)) <= width

@@ -16,8 +16,8 @@ from gaia_checks.gate.run.machine_size import (
     too_small,
     watch,
 )
-from gaia_checks.judge import criteria
-from gaia_checks.load.results.machine_stalls import TIMELINE
+from gaia_checks.judge import criteria_file
+from gaia_checks.load.results.stall_measurements import TIMELINE
 from gaia_checks.model import Target
 
 LIMITS = Limits(rate_per_s=100, observed_s=20, lateness_ms=10, steal=0.1, fsync_ms=50)
@@ -50,7 +50,7 @@ def test_a_machine_is_too_small_if_the_gate_would_be_undecided(observed: Observe
 
 def test_the_limits_are_those_of_the_loads_honesty() -> None:
     """Lateness and steal have no second threshold: they come from the load's own checks."""
-    found = criteria.load()
+    found = criteria_file.load()
     checks = {check.measurement: check.threshold for each in found.criteria for check in each.checks}
     for look in ("load", "protection"):
         limits = Limits.of(found, look)

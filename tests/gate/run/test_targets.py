@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.gate.display import dry_run
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Target
 from tests.gate.display.test_dry_run import requests_to
 from tests.gate.test_gate import DEV, LONG_LOOKS
@@ -76,8 +76,8 @@ def test_more_settings_make_more_observable(elsewhere: Ground, server: Target, t
 
 def planned_requests(file: Path) -> int:
     """Return the requests that a dry run plans for this stage, except those for the unknown process."""
-    where = environment.load(str(file))
-    loaded = criteria.load(overrides=where.looks)
+    where = environment_file.load(str(file))
+    loaded = criteria_file.load(overrides=where.looks)
     rows = dry_run.plan(loaded.for_stage(where.stage), loaded.looks, where.names)
     return sum(int(row.requests) for row in rows if row.look != "process")
 

@@ -21,7 +21,7 @@ from gaia_checks.load.engines import uvloop_connections, uvloop_engine
 from gaia_checks.load.engines.gevent_client import Client
 from gaia_checks.load.engines.uvloop_connections import Exchange
 from gaia_checks.load.http.response_parser import Answer
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import Plan
 from gaia_checks.load.plan.request_mix import Mix, Request
 from gaia_checks.load.results.aggregate import Total
 from gaia_checks.load.results.per_second import Second

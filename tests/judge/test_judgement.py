@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from gaia_checks.judge import verdict
+from gaia_checks.judge import judgement
 from gaia_checks.judge.analyses import ends_s
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Measurement, State
 
@@ -34,8 +34,8 @@ def measured(name: str, value: Any, n: int = 3, window_s: float = 60, notes: tup
 
 def judged(what: Criterion, *measurements: Measurement) -> CriterionVerdict:
     """Judge measurements of a test that ran to its end, in a gate that finished, as a rehearsal."""
-    end = (measured("gate.outcome.dev.thing", "passed"), measured(verdict.FINISHED, True))
-    return verdict.judge([what], [*measurements, *end], rehearsal=True)[0]
+    end = (measured("gate.outcome.dev.thing", "passed"), measured(judgement.FINISHED, True))
+    return judgement.judge([what], [*measurements, *end], rehearsal=True)[0]
 
 
 def latency(milliseconds: float, n: int) -> Measurement:
@@ -166,9 +166,9 @@ def test_a_pass_needs_a_test_that_ran_to_its_end(outcome: str) -> None:
     measurements = [
         measured("look.good", 3),
         measured("gate.outcome.dev.thing", outcome),
-        measured(verdict.FINISHED, True),
+        measured(judgement.FINISHED, True),
     ]
-    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    result = judgement.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
     assert (result.state, result.why) == (State.INCONCLUSIVE, f"its test did not run to its end: {outcome}")
 
 
@@ -176,16 +176,16 @@ def test_the_verdict_gives_the_reason_of_an_inconclusive_test() -> None:
     """It reports the test's own reason instead of the measurements that are missing."""
     measurements = [
         measured("gate.outcome.dev.thing", "inconclusive: connection refused"),
-        measured(verdict.FINISHED, True),
+        measured(judgement.FINISHED, True),
     ]
-    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    result = judgement.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
     assert (result.state, result.why) == (State.INCONCLUSIVE, "connection refused")
 
 
 def test_a_criterion_whose_test_did_not_run_is_not_checked() -> None:
     """Deselected or missing tests leave the criterion inconclusive."""
-    result = verdict.judge(
-        [criterion(ALL_GOOD)], [measured("look.good", 3), measured(verdict.FINISHED, True)], rehearsal=True
+    result = judgement.judge(
+        [criterion(ALL_GOOD)], [measured("look.good", 3), measured(judgement.FINISHED, True)], rehearsal=True
     )[0]
     assert result.state is State.INCONCLUSIVE
     assert result.why.startswith("not checked")
@@ -194,7 +194,7 @@ def test_a_criterion_whose_test_did_not_run_is_not_checked() -> None:
 def test_a_killed_gate_passes_nothing() -> None:
     """Without the gate's last measurement even a passed test proves nothing."""
     measurements = [measured("look.good", 3), measured("gate.outcome.dev.thing", "passed")]
-    result = verdict.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
+    result = judgement.judge([criterion(ALL_GOOD)], measurements, rehearsal=True)[0]
     assert (result.state, result.why) == (State.INCONCLUSIVE, "the gate was stopped before it finished; run it again")
 
 
@@ -202,7 +202,7 @@ def test_an_unknown_trend_passes_only_in_a_rehearsal() -> None:
     """A minute of memory samples proves nothing about a week."""
     minute = measured("memory.series", [[t, 40.0] for t in range(60)], 60)
     states = [
-        verdict.judge_measured(criterion(TREND), [minute], rehearsal=rehearsal).state for rehearsal in (True, False)
+        judgement.judge_measured(criterion(TREND), [minute], rehearsal=rehearsal).state for rehearsal in (True, False)
     ]
     assert states == [State.PASS, State.INCONCLUSIVE]
 
@@ -223,12 +223,12 @@ EXTENDED = criterion(PROPORTION, window_s=60, max_window_s=240)
 )
 def test_how_much_evidence_a_pass_requires(what: Criterion, n: int, rehearsal: bool, state: State) -> None:
     """The first of three analyses requires more than a single one, bursts require more, a rehearsal ignores them."""
-    assert verdict.judge_measured(what, [outcomes(0, n)], rehearsal=rehearsal).state is state
+    assert judgement.judge_measured(what, [outcomes(0, n)], rehearsal=rehearsal).state is state
 
 
 def test_a_pass_names_the_bursts_that_it_takes_into_account() -> None:
     """The burst is one second of requests at the measured rate."""
-    result = verdict.judge_measured(
+    result = judgement.judge_measured(
         criterion(BURSTY, window_s=7_200), [outcomes(0, 720_000, window_s=7_200)], rehearsal=False
     )
     assert result.state is State.PASS
@@ -249,7 +249,7 @@ def test_a_pass_names_the_bursts_that_it_takes_into_account() -> None:
 def test_a_growing_sample_is_judged_at_each_analysis(looks: list[tuple[int, int]], state: State, when: str) -> None:
     """The first analysis that decides gives the verdict and is named; a failure at any analysis is final."""
     ends = zip(looks, EXTENDED.looks_s, strict=False)
-    result = verdict.judge_measured(
+    result = judgement.judge_measured(
         EXTENDED, [outcomes(failures, n, end_s) for (failures, n), end_s in ends], rehearsal=False
     )
     assert (result.state, result.why.endswith(when)) == (state, True), result.why
@@ -277,7 +277,7 @@ HONEST_EXTENDED = criterion(HONEST, PROPORTION, window_s=60, max_window_s=240)
 )
 def test_only_an_open_statistical_check_extends_the_look(measurements: list[Measurement], more: bool) -> None:
     """A look is extended while its statistics are undecided and no other check fails."""
-    assert verdict.undecided(HONEST_EXTENDED, measurements, rehearsal=False) is more
+    assert judgement.undecided(HONEST_EXTENDED, measurements, rehearsal=False) is more
 
 
 def test_latency_is_judged_by_its_variation_between_blocks() -> None:
@@ -308,7 +308,7 @@ def test_latency_is_judged_by_its_variation_between_blocks() -> None:
 def test_the_stage_is_as_good_as_its_worst_criterion(states: list[State], state: State) -> None:
     """Fail before inconclusive before pass; nothing at all is inconclusive."""
     one = judged(criterion(ALL_GOOD), measured("look.good", 3))
-    assert verdict.overall([replace(one, state=each) for each in states]) is state
+    assert judgement.overall([replace(one, state=each) for each in states]) is state
 
 
 @pytest.mark.parametrize(
@@ -354,4 +354,4 @@ def test_a_busy_machine_does_not_prevent_the_extension_of_a_load() -> None:
     """An undecided criterion may still pass."""
     what = criterion(EXCUSE, PROPORTION, window_s=60, max_window_s=240)
     measurements = [measured("load.cpu_of_others", 0.9), outcomes(1, 6000)]
-    assert verdict.undecided(what, measurements, rehearsal=True)
+    assert judgement.undecided(what, measurements, rehearsal=True)

@@ -9,10 +9,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.judge.criteria import RULES
+from gaia_checks.judge import judgement
+from gaia_checks.judge.criteria_file import RULES
 from gaia_checks.model import STAGES, Check, Criterion, CriterionVerdict, Finding, Measurement, State, Verdict
 from gaia_checks.redaction import SECRET_NAMES, secrets_among
 
@@ -29,9 +29,7 @@ def refuse_words(environment: Environment, criteria: Sequence[Criterion]) -> Non
     names = {check.measurement for criterion in criteria for check in criterion.checks}
     keys = {field.name for kind in (Measurement, Verdict, CriterionVerdict, Finding, Check) for field in fields(kind)}
     ids = {criterion.id for criterion in criteria}
-    words = "\n".join(
-        {*names, *keys, *ids, *State, *STAGES, *RULES, judge_verdict.FINISHED, "passed", environment.name}
-    )
+    words = "\n".join({*names, *keys, *ids, *State, *STAGES, *RULES, judgement.FINISHED, "passed", environment.name})
     for name in SECRET_NAMES & environment.values.keys():
         if any(secret in words for secret in secrets_among({name: environment.values[name]})):
             raise ConfigurationError(

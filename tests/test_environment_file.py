@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import Log, Names
 from gaia_checks.redaction import SECRET_NAMES, redact
@@ -14,11 +14,11 @@ from gaia_server import settings
 GOOD = '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "0.0.0.0"\n'
 
 
-def load(folder: Path, text: str, **variables: str) -> environment.Environment:
+def load(folder: Path, text: str, **variables: str) -> environment_file.Environment:
     """Load an environment file with the given text."""
     path = folder / "x.toml"
     path.write_text(text)
-    return environment.load(str(path), variables=variables)
+    return environment_file.load(str(path), variables=variables)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def load(folder: Path, text: str, **variables: str) -> environment.Environment:
 )
 def test_the_projects_environments_are_valid(name: str, stage: str, database: str, required: set[str]) -> None:
     """Each names its stage, its kind of database and the variables that its stage needs."""
-    found = environment.load(name, variables={})
+    found = environment_file.load(name, variables={})
     assert (found.name, found.stage, found.database) == (name, stage, database)
     assert required <= set(found.required)
 
@@ -150,7 +150,7 @@ def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: Log, writt
 
 def test_the_page_about_targets_shows_what_can_be_read(tmp_path: Path) -> None:
     """Its examples, one below the other, are an environment file."""
-    page = (environment.ROOT / "docs" / "targets.md").read_text()
+    page = (environment_file.ROOT / "docs" / "targets.md").read_text()
     found = load(tmp_path, "\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
     assert (found.base_url, str(found.log)) == (
         "https://qa.test:8443/gaia",
@@ -170,9 +170,9 @@ def test_without_a_word_a_target_is_ours(tmp_path: Path) -> None:
 def test_an_unknown_environment_lists_the_known(tmp_path: Path) -> None:
     """A typo in the name is answered with the names there are."""
     with pytest.raises(EnvironmentFileError, match=r"locl: no such environment .* known: dev, local, prod, qa"):
-        environment.load("locl", variables={})
+        environment_file.load("locl", variables={})
     with pytest.raises(EnvironmentFileError, match="cannot be read"):
-        environment.load(str(folder_named_like_a_file(tmp_path)), variables={})
+        environment_file.load(str(folder_named_like_a_file(tmp_path)), variables={})
 
 
 def folder_named_like_a_file(folder: Path) -> Path:
@@ -208,7 +208,7 @@ def test_variables_override_defaults_and_strangers_stay_out(tmp_path: Path) -> N
 )  # fmt: skip
 def test_how_this_machine_reaches_the_server(host: str, url: str) -> None:
     """An address that means "all of them" is reached by loopback; IPv6 stands in brackets."""
-    assert environment.url_of(host, 80) == url
+    assert environment_file.url_of(host, 80) == url
 
 
 def test_folders_come_from_variables_else_from_the_kind_of_database(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_folders_come_from_variables_else_from_the_kind_of_database(tmp_path: Pa
     assert (given.home, given.log_dir, given.reports) == (Path("/h"), Path("/l"), Path("/r"))
     external = load(tmp_path, GOOD)
     assert (external.home, external.log_dir) == (Path("/var/lib/gaia"), Path("/var/log/gaia"))
-    local = environment.load("local", variables={})
-    assert (local.home, local.log_dir) == (environment.ROOT / ".gaia", environment.ROOT / ".gaia" / "log")
+    local = environment_file.load("local", variables={})
+    assert (local.home, local.log_dir) == (environment_file.ROOT / ".gaia", environment_file.ROOT / ".gaia" / "log")
 
 
 SECRETS = {
@@ -273,11 +273,11 @@ def test_passwords_are_found_in_every_form_of_a_connection_string(dsn: str, secr
 def test_every_variable_of_the_contract_reaches_the_server(tmp_path: Path) -> None:
     """What the settings read, what the contract lists, and what is passed on are the same names."""
     read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', Path(settings.__file__).read_text()))
-    table = (environment.ROOT / "docs" / "contract.md").read_text().partition("**Sockets.**")[0]
+    table = (environment_file.ROOT / "docs" / "contract.md").read_text().partition("**Sockets.**")[0]
     listed = {
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)
     }
-    assert read == listed == environment.SERVER_NAMES
+    assert read == listed == environment_file.SERVER_NAMES
     given = dict.fromkeys(listed, "true") | {"PORT": "8080"}
     assert load(tmp_path, GOOD, **given).variables() == given
     defaults = {name: value for name, value in given.items() if name not in SECRET_NAMES}
@@ -355,7 +355,7 @@ def test_the_urls_of_alerts_come_from_the_variable_that_the_file_names(tmp_path:
 
 def test_surroundings_put_this_python_first() -> None:
     """A script that asks for python3 gets the one that runs us; nothing but the three names goes on."""
-    found = environment.surroundings({"PATH": "/bin", "HOME": "/h", "LANG": "C", "ADMIN_TOKEN": "canary"})
+    found = environment_file.surroundings({"PATH": "/bin", "HOME": "/h", "LANG": "C", "ADMIN_TOKEN": "canary"})
     assert set(found) == {"PATH", "HOME", "LANG"}
     assert found["PATH"].endswith(":/bin")
-    assert environment.surroundings({})["PATH"].count(":") >= 1
+    assert environment_file.surroundings({})["PATH"].count(":") >= 1

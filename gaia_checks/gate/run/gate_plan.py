@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from gaia_checks.judge.criteria import Looks
+from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.recorders.limits import burst_plan
 from gaia_checks.recorders.soak import trigger_events
 

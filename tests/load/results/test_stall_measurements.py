@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gaia_checks import jsonl
-from gaia_checks.load.results.machine_stalls import TIMELINE, Stalls, lateness_ms, per_block
+from gaia_checks.load.results.stall_measurements import TIMELINE, Stalls, lateness_ms, per_block
 
 BLOCKS = [[0, 10], [10, 20], [20, 25]]
 

@@ -10,7 +10,7 @@ from typing import Any
 from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge import applicability, stalls
 from gaia_checks.judge.analyses import ends_s
-from gaia_checks.judge.rules import Look
+from gaia_checks.judge.check_rules import Look
 from gaia_checks.judge.statistics import Sample, seconds_needed
 from gaia_checks.model import STAGES, Check, Criterion
 

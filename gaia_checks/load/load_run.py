@@ -19,12 +19,12 @@ from typing import Any
 
 from gaia_checks import files as file_tools
 from gaia_checks import jsonl
-from gaia_checks.environment import ROOT, surroundings
+from gaia_checks.environment_file import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
-from gaia_checks.load.results.machine_stalls import Stalls
 from gaia_checks.load.results.measurements import looked, measurements, not_measured
 from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
+from gaia_checks.load.results.stall_measurements import Stalls
 from gaia_checks.model import Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.errors import CriteriaFileError
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 
 DESIGNED = {
     "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
@@ -32,26 +32,26 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_every_promise_has_a_criterion() -> None:
     """The project's file contains exactly the promised criteria."""
-    ids = {criterion.id for criterion in criteria.load().criteria}
+    ids = {criterion.id for criterion in criteria_file.load().criteria}
     assert ids == {f"{stage}.{name}" for stage, names in DESIGNED.items() for name in names}
 
 
 def test_a_criterion_may_depend_on_a_fact_of_the_target(tmp_path: Path) -> None:
     """`applies_when` names it; without, a criterion applies to every target."""
-    depending = criteria.load(written(tmp_path, MINIMAL.replace("checks =", 'applies_when = "tls"\nchecks =')))
+    depending = criteria_file.load(written(tmp_path, MINIMAL.replace("checks =", 'applies_when = "tls"\nchecks =')))
     assert [each.applies_when for each in depending.criteria] == ["tls"]
-    assert criteria.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
+    assert criteria_file.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
 
 
 @pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 12), ("prod", 20)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
-    assert len(criteria.load().for_stage(stage)) == count
+    assert len(criteria_file.load().for_stage(stage)) == count
 
 
 def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
     """Checks of the generator come before the server's, for each criterion that the load decides."""
-    by_load = [criterion for criterion in criteria.load().criteria if criterion.look == "load"]
+    by_load = [criterion for criterion in criteria_file.load().criteria if criterion.look == "load"]
     assert len(by_load) == 3
     assert all(criterion.checks[0].generator and not criterion.checks[-1].generator for criterion in by_load)
 
@@ -76,18 +76,18 @@ def test_every_criterion_of_the_load_judges_the_generator_first() -> None:
 )
 def test_weaker_parameters_make_a_rehearsal(overrides: dict[str, dict[str, float]], rehearsal: bool) -> None:
     """Any window, rate, count or burst below the file's, any interval or delay above, makes a rehearsal."""
-    assert criteria.load(overrides=overrides).rehearsal is rehearsal
+    assert criteria_file.load(overrides=overrides).rehearsal is rehearsal
 
 
 def test_an_override_changes_the_window_that_is_required() -> None:
     """A measurement must cover the environment's window."""
-    loaded = criteria.load(overrides={"log": {"window_s": 60}})
+    loaded = criteria_file.load(overrides={"log": {"window_s": 60}})
     assert next(criterion for criterion in loaded.criteria if criterion.id == "dev.log").window_s == 60
 
 
 def test_an_override_changes_the_assumed_bursts() -> None:
     """Only those of one criterion: each has its own parameter."""
-    loaded = criteria.load(overrides={"load": {"failing_burst_s": 3, "max_window_s": 20_000}})
+    loaded = criteria_file.load(overrides={"load": {"failing_burst_s": 3, "max_window_s": 20_000}})
     bursts = {criterion.id: criterion.checks[-1].burst_s for criterion in loaded.criteria if criterion.look == "load"}
     assert bursts == {"qa.load": None, "prod.success_rate": 3, "prod.latency": 1}
 
@@ -98,10 +98,10 @@ def test_an_override_changes_the_assumed_bursts() -> None:
 def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[str, float], criterion_id: str) -> None:
     """The refusal comes before any measurement and names a sufficient window; a rehearsal assumes no bursts."""
     with pytest.raises(CriteriaFileError, match=f"a flawless load of 1620 s passes {criterion_id}") as error:
-        criteria.load(overrides={"load": changed}, source="prod.toml")
+        criteria_file.load(overrides={"load": changed}, source="prod.toml")
     longest_s = float(str(error.value).partition("max_window_s = ")[2].partition(" ")[0])
-    assert not criteria.load(overrides={"load": {**changed, "max_window_s": longest_s}}).rehearsal
-    assert criteria.load(overrides={"load": {**changed, "rate_per_s": 10}}).rehearsal
+    assert not criteria_file.load(overrides={"load": {**changed, "max_window_s": longest_s}}).rehearsal
+    assert criteria_file.load(overrides={"load": {**changed, "rate_per_s": 10}}).rehearsal
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_bursts_that_the_longest_window_cannot_prove_are_refused(changed: dict[s
 def test_an_override_of_an_unknown_key_is_refused(overrides: dict[str, dict[str, float]], message: str) -> None:
     """A typo in an environment's looks is reported with the file and the known keys."""
     with pytest.raises(CriteriaFileError) as error:
-        criteria.load(overrides=overrides, source="qa.toml")
+        criteria_file.load(overrides=overrides, source="qa.toml")
     assert str(error.value).startswith(message)
 
 
@@ -150,7 +150,7 @@ def test_an_override_of_an_unknown_key_is_refused(overrides: dict[str, dict[str,
 def test_invalid_criteria_are_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     """Unknown keys, rules and looks are reported with file and criterion."""
     with pytest.raises(CriteriaFileError) as error:
-        criteria.load(written(tmp_path, MINIMAL.replace(*change)))
+        criteria_file.load(written(tmp_path, MINIMAL.replace(*change)))
     assert str(error.value).startswith(message)
 
 
@@ -158,4 +158,4 @@ def test_a_criterion_without_checks_is_refused(tmp_path: Path) -> None:
     """A criterion without checks would always pass."""
     text = MINIMAL.replace(MINIMAL.splitlines()[-1], "checks = []")
     with pytest.raises(CriteriaFileError, match="would always pass"):
-        criteria.load(written(tmp_path, text))
+        criteria_file.load(written(tmp_path, text))

@@ -17,9 +17,9 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.judge import statistics
-from gaia_checks.load import run
+from gaia_checks.load import load_run
 from gaia_checks.load.results import result_files
 from gaia_checks.model import Measurement, Target
 from tests.load.processes import requests, running, server, wait_for
@@ -44,7 +44,7 @@ def load(
 ) -> int:
     """Run one load until it finishes."""
     messages: list[str] = []
-    return run.run(
+    return load_run.run(
         Target("local", base_url, "20261123T120102Z-3fa9c1", admin_token="canary-token"),
         folder,
         rate_per_s=rate_per_s,
@@ -63,7 +63,7 @@ def percentile_ms(measurement: Measurement, percentile: float) -> float:
 
 def test_the_command_line_is_a_value() -> None:
     """The run time is rounded up to seconds, and the command line contains neither key nor token."""
-    argv = run.command("http://h:1", Path("/r"), rate_per_s=2.5, window_s=59.2, locustfile=Path("/f.py"))
+    argv = load_run.command("http://h:1", Path("/r"), rate_per_s=2.5, window_s=59.2, locustfile=Path("/f.py"))
     assert argv == (
         sys.executable, "-m", "locust", "--locustfile", "/f.py", "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", "http://h:1", "--rate", "2.5", "--run-time", "60s", "--folder", "/r",
@@ -122,7 +122,7 @@ def test_looks_are_measured_while_the_load_continues_until_enough(tmp_path: Path
     """The look after 2 s is complete and precedes the stall; the load continues until `enough`."""
     looks: list[str] = []
     with server(stall=[2.5, 0.5]) as url:
-        code = run.run(
+        code = load_run.run(
             Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=40, looks_s=(2, 4),
             log=looks.append, cancelled=lambda: False, locustfile=SMOKE,
             enough=lambda: "load.looks" in names(tmp_path) and len(list(looks_measured(tmp_path))) == 2,
@@ -147,7 +147,7 @@ def test_what_is_known_so_far_reaches_another_filesystem(tmp_path: Path) -> None
         server() as url,
     ):
         channel = Path(folder)
-        code = run.run(
+        code = load_run.run(
             Target("local", url, "20261123T120102Z-3fa9c1"), tmp_path, rate_per_s=50, window_s=20, log=print,
             cancelled=lambda: False, locustfile=SMOKE, so_far=channel, enough=(channel / "load.json").exists,
         )  # fmt: skip
@@ -224,7 +224,7 @@ def test_a_limit_that_refuses_the_load_is_named(tmp_path: Path) -> None:
 def test_the_quota_mix_mostly_reads_and_removes_its_rule(tmp_path: Path) -> None:
     """The load creates one rule, updates it now and then, and deletes it at the end; all other requests are reads."""
     with server() as url:
-        assert load(url, tmp_path, window_s=2, locustfile=run.LOCUSTFILES["load"]) == 0
+        assert load(url, tmp_path, window_s=2, locustfile=load_run.LOCUSTFILES["load"]) == 0
         counts = requests(url)
     assert measured(tmp_path)["outcomes"].value["failures"] == 0
     assert counts == {"POST": 1, "GET": 198, "PUT": 2, "DELETE": 1}
@@ -233,7 +233,7 @@ def test_the_quota_mix_mostly_reads_and_removes_its_rule(tmp_path: Path) -> None
 def test_a_load_that_cannot_start_reports_the_reason(tmp_path: Path) -> None:
     """Without the rule that the mix needs nothing is measured, and the reason is recorded."""
     with server(status=200) as url:
-        code = load(url, tmp_path, window_s=30, locustfile=run.LOCUSTFILES["load"])
+        code = load(url, tmp_path, window_s=30, locustfile=load_run.LOCUSTFILES["load"])
     observed = measured(tmp_path)
     assert code == 8
     assert {measurement.n for measurement in observed.values()} == {0}

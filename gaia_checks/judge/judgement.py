@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gaia_checks.judge import analyses, applicability, stalls
+from gaia_checks.judge.check_rules import RULES, STATISTICAL, Look, found
 from gaia_checks.judge.growing import at_best, judged_next_s
-from gaia_checks.judge.rules import RULES, STATISTICAL, Look, found
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
 
 FINISHED = "gate.finished"

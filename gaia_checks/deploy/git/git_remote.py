@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gaia_checks.deploy.git.git_command import OTHER_REPOSITORY
 from gaia_checks.deploy.state.lock import who
-from gaia_checks.environment import Environment, inherited, without_secrets
+from gaia_checks.environment_file import Environment, inherited, without_secrets
 from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
 from gaia_checks.redaction import SECRET_NAMES, holds_password
 

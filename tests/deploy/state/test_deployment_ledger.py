@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment, jsonl
+from gaia_checks import environment_file, jsonl
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
 
 
-def fail_in_second_step(here: environment.Environment) -> None:
+def fail_in_second_step(here: environment_file.Environment) -> None:
     """Run a deployment that fails in its second step."""
     failing = deployment.Deployment(here, deployment.new_id(), "deploy", "phase-1")
     deployment.start(failing, None)
@@ -22,7 +22,7 @@ def fail_in_second_step(here: environment.Environment) -> None:
 
 def test_the_ledger_records_a_failure_without_secrets(tmp_path: Path) -> None:
     """The ledger records the start and the end of each step, or its failure with a redacted reason."""
-    here = environment.load("local", variables={"ADMIN_TOKEN": "canary-5e0", "GAIA_HOME": str(tmp_path)})
+    here = environment_file.load("local", variables={"ADMIN_TOKEN": "canary-5e0", "GAIA_HOME": str(tmp_path)})
     paths.prepare(paths.of(here))
     with pytest.raises(ValueError, match="canary"):
         fail_in_second_step(here)

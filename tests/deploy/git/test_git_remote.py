@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment as environments
-from gaia_checks.deploy.git import remote
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks import environment_file
+from gaia_checks.deploy.git import git_remote
+from gaia_checks.deploy.git.git_remote import Remote
 from gaia_checks.errors import ConfigurationError, RemoteAway
 from tests.support.forge import Forge, forge
 
@@ -92,13 +92,13 @@ def test_the_remote_comes_from_the_option_or_the_file(tmp_path: Path) -> None:
     file = tmp_path / "there.toml"
     text = '[environment]\nstage = "qa"\ndatabase = "external"\nhost = "127.0.0.1"\n'
     file.write_text(f'{text}remote = "/srv/gaia.git"\n')
-    environment = environments.load(str(file), variables={"GAIA_HOME": str(tmp_path)})
-    assert remote.of(environment).url == "/srv/gaia.git"
-    assert remote.of(environment, "/srv/other.git").url == "/srv/other.git"
-    assert remote.of(environment).mirror != remote.of(environment, "/srv/other.git").mirror
+    environment = environment_file.load(str(file), variables={"GAIA_HOME": str(tmp_path)})
+    assert git_remote.of(environment).url == "/srv/gaia.git"
+    assert git_remote.of(environment, "/srv/other.git").url == "/srv/other.git"
+    assert git_remote.of(environment).mirror != git_remote.of(environment, "/srv/other.git").mirror
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=r"give --remote URL, or set remote in there\.toml"):
-        remote.of(environments.load(str(file), variables={}))
+        git_remote.of(environment_file.load(str(file), variables={}))
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_remote_with_a_secret_is_refused(tmp_path: Path, url: str) -> None:
     """A URL with a password or token is refused, because it would appear in arguments and messages."""
     file = tmp_path / "there.toml"
     file.write_text('[environment]\nstage = "qa"\ndatabase = "external"\nhost = "127.0.0.1"\n')
-    environment = environments.load(str(file), variables={"GAIA_HOME": str(tmp_path)})
+    environment = environment_file.load(str(file), variables={"GAIA_HOME": str(tmp_path)})
     with pytest.raises(ConfigurationError, match=r"^--remote: give a URL without a password or token; ") as raised:
-        remote.of(environment, url)
+        git_remote.of(environment, url)
     assert "canary" not in str(raised.value)
-    assert remote.of(environment, "ssh://git@git.test/x.git").url == "ssh://git@git.test/x.git"
+    assert git_remote.of(environment, "ssh://git@git.test/x.git").url == "ssh://git@git.test/x.git"
