@@ -17,9 +17,9 @@ define INSTALL
 endef
 
 define FORGET
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.deploy.postgres import embedded
-embedded.of(environment.load("local")).remove()
+embedded.of(environment_file.load("local")).remove()
 endef
 export FORGET
 

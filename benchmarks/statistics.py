@@ -18,7 +18,7 @@ from scipy.stats import norm
 
 from gaia_checks.judge import criteria_file
 from gaia_checks.judge.analyses import ends_s
-from gaia_checks.judge.check_rules import Look
+from gaia_checks.judge.check_rules import Analysis
 from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.judge.statistics import Sample
 from gaia_checks.model import State
@@ -59,7 +59,7 @@ class Promise:
         blocks: Any = np.add.reduceat(grid, starts)
         for number, end_s in enumerate(self.ends_s):
             sample = Sample.of(blocks[: bisect.bisect_left(starts, ends[number])], self.burst)
-            alphas = Look(self.ends_s, number, rehearsal=False).alphas(sample.n, self.promised, self.burst)
+            alphas = Analysis(self.ends_s, number, rehearsal=False).alphas(sample.n, self.promised, self.burst)
             if sample.lower(alphas[0]) >= self.promised:
                 return State.PASS, end_s
             if sample.upper(alphas[1]) < self.promised:

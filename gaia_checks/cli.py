@@ -83,8 +83,8 @@ def stop(env: Name) -> None:
     print(f"{where.name}: stopped")
 
 
-@app.command()
-def status(
+@app.command("status")
+def status_command(
     env: Name,
     as_json: Json = False,
     repair: Annotated[
@@ -92,14 +92,14 @@ def status(
     ] = False,
 ) -> None:
     """Show the running release."""
-    from gaia_checks.deploy.reporting import status as reporting
+    from gaia_checks.deploy.reporting import status
 
     where = environment_file.load(env)
     if repair:
         from gaia_checks.deploy import rollout
 
         rollout.repair(where, _to_stderr(where))
-    found = reporting.status(where).to_json()
+    found = status.status(where).to_json()
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -108,15 +108,15 @@ def status(
     tables.show_status(found)
 
 
-@app.command()
-def history(env: Name, as_json: Json = False) -> None:
+@app.command("history")
+def history_command(env: Name, as_json: Json = False) -> None:
     """Show deployments, gates, sign-offs and promotions, oldest first."""
     from gaia_checks import jsonl, tables
-    from gaia_checks.deploy.reporting import history as ledgers
+    from gaia_checks.deploy.reporting import history
     from gaia_checks.deploy.state import paths
 
     where = environment_file.load(env)
-    entries = ledgers.entries(jsonl.read(paths.of(where).ledger), where.name)
+    entries = history.entries(jsonl.read(paths.of(where).ledger), where.name)
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
@@ -125,8 +125,8 @@ def history(env: Name, as_json: Json = False) -> None:
     tables.show(head, [tuple(asdict(entry).values()) for entry in short])
 
 
-@app.command()
-def logs(
+@app.command("logs")
+def logs_command(
     env: Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="continue as it grows, until Ctrl-C")] = False,
     lines: Annotated[
@@ -137,27 +137,25 @@ def logs(
     """Show the end of the server's log."""
     from rich.console import Console
 
-    from gaia_checks import logs as reading
+    from gaia_checks import logs
 
     pretty = Console(soft_wrap=True, highlight=False)
-    found = reading.read(
-        environment_file.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr)
-    )
+    found = logs.read(environment_file.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
     with contextlib.suppress(KeyboardInterrupt):
         for line in found:
             if pretty.is_terminal and not as_json:
-                pretty.print(reading.for_people(line))
+                pretty.print(logs.for_people(line))
             else:
-                print(json.dumps(reading.as_record(line)) if as_json else line, flush=True)
+                print(json.dumps(logs.as_record(line)) if as_json else line, flush=True)
 
 
-@app.command()
-def doctor(env: Name, as_json: Json = False) -> None:
+@app.command("doctor")
+def doctor_command(env: Name, as_json: Json = False) -> None:
     """Check for common problems and name the command that fixes each."""
     from gaia_checks import tables
-    from gaia_checks.deploy.reporting import doctor as examination
+    from gaia_checks.deploy.reporting import doctor
 
-    findings = examination.examine(environment_file.load(env))
+    findings = doctor.examine(environment_file.load(env))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -165,35 +163,37 @@ def doctor(env: Name, as_json: Json = False) -> None:
     raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
 
 
-@app.command()
-def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="number of newest releases to keep")] = 5) -> None:
+@app.command("prune")
+def prune_command(
+    env: Name, keep: Annotated[int, typer.Option(min=0, help="number of newest releases to keep")] = 5
+) -> None:
     """Remove old releases, but never the current or the previous one."""
-    from gaia_checks.deploy import prune as pruning
+    from gaia_checks.deploy import prune
 
     where = environment_file.load(env)
-    print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep, _to_stderr(where))) or 'nothing'}")
+    print(f"{where.name}: removed: {', '.join(prune.prune(where, keep, _to_stderr(where))) or 'nothing'}")
 
 
-@app.command()
-def migrate(
+@app.command("migrate")
+def migrate_command(
     env: Name,
     action: Annotated[str, typer.Argument(metavar="up|down|status|verify")],
     count: Annotated[int, typer.Option(min=1, help="number of migrations to undo")] = 1,
 ) -> None:
     """Apply or undo the working tree's migrations, or compare them with the database."""
-    from gaia_checks.deploy import migrate as deploy_migrate
+    from gaia_checks.deploy import migrate
 
     where = environment_file.load(env)
     match action:
         case "up":
-            print(f"applied: {', '.join(deploy_migrate.up(where, _to_stdout(where))) or 'nothing was pending'}")
+            print(f"applied: {', '.join(migrate.up(where, _to_stdout(where))) or 'nothing was pending'}")
         case "down":
-            print(f"undone: {', '.join(deploy_migrate.down(where, count, _to_stdout(where))) or 'nothing was applied'}")
+            print(f"undone: {', '.join(migrate.down(where, count, _to_stdout(where))) or 'nothing was applied'}")
         case "status":
-            for version, applied in deploy_migrate.status(where):
+            for version, applied in migrate.status(where):
                 print(f"{'applied' if applied else 'pending'}  {version}")
         case "verify":
-            deploy_migrate.verify(where)
+            migrate.verify(where)
             print(f"{where.name}: exactly the migrations of the working tree are applied")
         case _:
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
@@ -217,41 +217,41 @@ def sign_off(
     by: Annotated[str, typer.Option(metavar="NAME", help="the person who approves")],
 ) -> None:
     """Record a person's approval of a gate's evidence."""
-    from gaia_checks import promote as promotion
+    from gaia_checks import promote
 
-    print(promotion.sign_off(folder, by))
+    print(promote.sign_off(folder, by))
 
 
-@app.command()
-def promote(
+@app.command("promote")
+def promote_command(
     phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
     to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
     remote: Remote = None,
 ) -> None:
     """Create the next stage's tag if a gate's evidence and a sign-off allow it."""
-    from gaia_checks import promote as promotion
+    from gaia_checks import promote
 
-    print(promotion.promote(phase, to, remote))
+    print(promote.promote(phase, to, remote))
 
 
-@app.command()
-def watch(
+@app.command("watch")
+def watch_command(
     env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be repeated; all by default")] = None,
     remote: Remote = None,
     every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds between two checks of the tags")] = 10,
 ) -> None:
     """Deploy and gate new tags until SIGTERM."""
-    from gaia_checks import watch as watching
+    from gaia_checks import watch
 
-    watching.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
+    watch.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
 loads = typer.Typer(help="Compare and draw measured loads.", no_args_is_help=True)
 app.add_typer(loads, name="load")
 
 
-@loads.command()
-def compare(
+@loads.command("compare")
+def compare_command(
     first: Annotated[
         Path, typer.Argument(metavar="A", help="a load: a folder of gaia-checks, JSON of k6 or CSV of locust")
     ],
@@ -259,26 +259,28 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two loads side by side."""
-    from gaia_checks.load.views import compare as comparison
+    from gaia_checks.load.views import compare
 
-    figures = comparison.read(first), comparison.read(second)
-    print(json.dumps(comparison.to_json(*figures), indent=2) if as_json else comparison.text(*figures))
+    figures = compare.read(first), compare.read(second)
+    print(json.dumps(compare.to_json(*figures), indent=2) if as_json else compare.text(*figures))
 
 
-@loads.command()
-def chart(folder: Annotated[Path, typer.Argument(help="the files of a load, e.g. reports/local/latest")]) -> None:
+@loads.command("chart")
+def chart_command(
+    folder: Annotated[Path, typer.Argument(help="the files of a load, e.g. reports/local/latest")],
+) -> None:
     """Draw a load: latency, rate and errors over time, as one HTML file."""
-    from gaia_checks.load.views import chart as picture
+    from gaia_checks.load.views import chart
 
-    print(picture.write(folder))
+    print(chart.write(folder))
 
 
-@app.command(hidden=True)
-def supervise(env: Name) -> None:
+@app.command("supervise", hidden=True)
+def supervise_command(env: Name) -> None:
     """Supervise an environment's server, in the background."""
-    from gaia_checks.deploy.supervisor.daemon import supervise as daemonize
+    from gaia_checks.deploy.supervisor import daemon
 
-    daemonize(environment_file.load(env))
+    daemon.supervise(environment_file.load(env))
 
 
 def run(arguments: list[str]) -> int:

@@ -48,7 +48,7 @@ from typing import Any
 
 from gaia_checks import contract
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
-from gaia_checks.model import STAGES, Log, Names
+from gaia_checks.model import STAGES, LogLocation, Names
 from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among, unfit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +73,7 @@ _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerSettings:
     """What the environment file says about the server's ways. Without a word: it keeps docs/contract.md."""
 
     handover: bool = True  # takes LISTEN_FDS; else it binds PORT itself
@@ -94,7 +94,7 @@ class Environment:
     base_url: str | None
     required: tuple[str, ...]
     defaults: Mapping[str, str]
-    server: Server
+    server: ServerSettings
     allowed: frozenset[str]  # squawk's rules whose findings stop nothing
     looks: Mapping[str, Mapping[str, float]]  # look -> parameter -> value
     home: Path  # releases, state, sockets: GAIA_HOME
@@ -104,7 +104,7 @@ class Environment:
     remote: str | None = None  # the git repository whose deployment tags are followed
     alerts: str | None = None  # the name of the variable that holds the Apprise URLs
     alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they hold tokens
-    log: Log | None = None  # the server's log, where the file says it; else that of what is deployed here
+    log: LogLocation | None = None  # the server's log, where the file says it; else that of what is deployed here
     rehearsal_host: str = "local"  # where a rehearsal copy runs
     names: Names = field(default_factory=Names)  # what the server calls what the contract names
 
@@ -285,19 +285,19 @@ def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
     return url.rstrip("/")
 
 
-def _log(where: str, table: Mapping[str, Any]) -> Log | None:
+def _log(where: str, table: Mapping[str, Any]) -> LogLocation | None:
     log = table.get("log")
     if log is None:
         return None
     if isinstance(log, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", log):
-        return Log(log)
+        return LogLocation(log)
     if not isinstance(log, str) or not (found := _LOG_URL.fullmatch(log)):  # not quoted: it may hold a password
         raise EnvironmentFileError(
             f"{where}: environment.log: neither a file nor ssh://[user@]host[:port]/file without a password; write "
             'e.g. "ssh://me@qa/var/log/gaia/qa/server.log" (keys, an agent and ~/.ssh/config are ssh\'s own)'
         )
     host, port, path = found.groups()
-    return Log(path, host.replace("[", "").replace("]", ""), int(port) if port else None)
+    return LogLocation(path, host.replace("[", "").replace("]", ""), int(port) if port else None)
 
 
 def _rehearsal_host(where: str, table: Mapping[str, Any]) -> str:
@@ -355,7 +355,7 @@ def _defaults(where: str, table: Mapping[str, Any]) -> dict[str, str]:
     return defaults
 
 
-def _server(where: str, document: Mapping[str, Any]) -> Server:
+def _server(where: str, document: Mapping[str, Any]) -> ServerSettings:
     table = document.get("server", {})
     if not isinstance(table, dict):
         raise EnvironmentFileError(f"{where}: server: {table!r} is not a table")
@@ -374,7 +374,7 @@ def _server(where: str, document: Mapping[str, Any]) -> Server:
     ready_s = table.get("ready_s", 30.0)
     if not isinstance(ready_s, int | float) or isinstance(ready_s, bool) or not 0 < ready_s < math.inf:
         raise EnvironmentFileError(f"{where}: server.ready_s: {ready_s!r} is not above 0; give seconds, e.g. 30")
-    return Server(handover, paths, float(ready_s), artifact)
+    return ServerSettings(handover, paths, float(ready_s), artifact)
 
 
 def _allowed(where: str, document: Mapping[str, Any]) -> frozenset[str]:

@@ -32,7 +32,7 @@ def timestamp(moment: datetime) -> str:
 class Measurement:
     """What was seen, when and how. Never a judgement.
 
-    `value` is a number, a text, a truth value, or one of the shapes that `judge.verdict` documents for
+    `value` is a number, a text, a truth value, or one of the shapes that `judge.judgement` documents for
     its rules (a histogram, counts per block, a series). For "how many of n were good", `value` is the
     number of good ones and `n` the number tried.
     """
@@ -58,7 +58,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One comparison that a criterion makes: a rule of `judge.verdict` applied to one measurement."""
+    """One comparison that a criterion makes: a rule of `judge.judgement` applied to one measurement."""
 
     measurement: str
     rule: str
@@ -168,7 +168,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogLocation:
     """Where a log is: a file of this machine, or of another one that the system's ssh reaches."""
 
     path: str
@@ -204,7 +204,7 @@ class Target:
     run: str  # the run id, carried by everything the gate creates in the target
     release: Release | None = None
     process: Process | None = None
-    log: Log | None = None
+    log: LogLocation | None = None
     names: Names = field(default_factory=Names)
     no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
     admin_token: str | None = field(default=None, repr=False)
@@ -232,7 +232,7 @@ class Target:
                 **record,
                 "release": Release(**record["release"]) if record["release"] else None,
                 "process": Process(**{**process, "artifact": Path(process["artifact"])}) if process else None,
-                "log": Log(**record["log"]) if record["log"] else None,
+                "log": LogLocation(**record["log"]) if record["log"] else None,
                 "names": Names(**record["names"]),
                 "secrets": tuple(record["secrets"]),
             }

@@ -11,7 +11,7 @@ from typing import Any
 
 from gaia_checks import environment_file, files
 from gaia_checks.deploy.git import git_remote
-from gaia_checks.deploy.git.git_remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag import WORKTREE, Tag, parse
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import release_folder
@@ -30,7 +30,7 @@ class Promotion:
     source: Environment
     target: Environment
     phase: str
-    remote: Remote
+    remote: GitRemote
 
     @property
     def came_by(self) -> Tag:

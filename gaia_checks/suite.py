@@ -7,6 +7,6 @@ returns `Measurement`s, which a `Watch` makes.
 from gaia_checks.errors import Inconclusive
 from gaia_checks.gate.run.look import Look
 from gaia_checks.model import Measurement, Target
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
-__all__ = ["Inconclusive", "Look", "Measurement", "Tally", "Target", "Watch"]
+__all__ = ["Inconclusive", "Look", "Measurement", "Score", "Target", "Watch"]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from gaia_checks import environment_file, jsonl, promote
 from gaia_checks.deploy.git import git_remote
-from gaia_checks.deploy.git.git_remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag_follower import Followed
-from gaia_checks.deploy.git.tag_requests import Request
+from gaia_checks.deploy.git.tag_requests import TagRequest
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
@@ -58,7 +58,7 @@ class Watcher:
     """One environment: what its tags ask for, done one after another."""
 
     def __init__(
-        self, environment: Environment, source: Remote, known: frozenset[str], say: Say, stopping: threading.Event
+        self, environment: Environment, source: GitRemote, known: frozenset[str], say: Say, stopping: threading.Event
     ) -> None:
         self._environment = environment
         self._source = source
@@ -122,11 +122,11 @@ class Watcher:
         )
         return True
 
-    def _fulfil(self, request: Request) -> bool:
+    def _fulfil(self, request: TagRequest) -> bool:
         """Deploy, or gate what was deployed. Return False where it has to be tried again later."""
         return self._gate(request) if request.deployed else self._deploy(request)
 
-    def _deploy(self, request: Request) -> bool:
+    def _deploy(self, request: TagRequest) -> bool:
         """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
         self._say(f"{request.phase}: deploying {request.commit[:12]}")
         ended = self._run(request.phase, "deploy", str(self._environment.path), request.phase)
@@ -153,7 +153,7 @@ class Watcher:
             return None
         return code, said
 
-    def _gate(self, request: Request) -> bool:
+    def _gate(self, request: TagRequest) -> bool:
         """Run the gate and record where its evidence is."""
         self._say(f"{request.phase}: gating")
         latest = self._environment.reports / self._environment.name / "latest"
@@ -185,7 +185,7 @@ class Watcher:
                 return None
         return code
 
-    def _record(self, request: Request, folder: Path | None, code: int, log: Path) -> tuple[str, str]:
+    def _record(self, request: TagRequest, folder: Path | None, code: int, log: Path) -> tuple[str, str]:
         """Let the ledger point to the evidence; return what it says and where it is."""
         try:
             if folder is None:

@@ -17,12 +17,12 @@ from starlette.requests import HTTPConnection
 from gaia_server import __version__
 from gaia_server.auth import Access, Credential
 from gaia_server.connection import TIMEOUT_S, Unavailable
-from gaia_server.limiting import principal as limiting_principal
+from gaia_server.limiting import principals
 from gaia_server.limiting.decide import LimiterConnection, Question
 from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.group_commit import Batcher, Overloaded
 from gaia_server.limiting.management import Budget
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from gaia_server.metrics import Metrics, resident_bytes
 from gaia_server.problem import Problem
 from gaia_server.push.alerts import AlertWatch
@@ -103,8 +103,8 @@ class Server:
 
     def address(self, connection: HTTPConnection) -> str:
         """Return the client's address, in the form that limits count it by, whatever else the request claims to be."""
-        found = limiting_principal.claims(connection.scope["headers"])
-        return limiting_principal.principal(
+        found = principals.claims(connection.scope["headers"])
+        return principals.principal(
             {name: value for name, value in found.items() if name not in ("x-user-id", "x-session-id")},
             connection.client.host if connection.client else None,
             named_keys=(),
@@ -133,9 +133,9 @@ class Server:
 
     def principal(self, connection: HTTPConnection) -> Principal:
         """Return the principal of a request."""
-        claims = limiting_principal.claims(connection.scope["headers"])
+        claims = principals.claims(connection.scope["headers"])
         named = "x-user-id" in claims or "x-session-id" in claims  # only these need the admin token
-        return limiting_principal.principal(
+        return principals.principal(
             claims,
             connection.client.host if connection.client else None,
             named_keys=self.named_keys or (),

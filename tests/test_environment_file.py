@@ -7,7 +7,7 @@ import pytest
 
 from gaia_checks import environment_file
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
-from gaia_checks.model import Log, Names
+from gaia_checks.model import LogLocation, Names
 from gaia_checks.redaction import SECRET_NAMES, redact
 from gaia_server import settings
 
@@ -136,13 +136,13 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, messag
 @pytest.mark.parametrize(
     ("text", "log", "written"),
     [
-        ("/var/log/x.log", Log("/var/log/x.log"), "/var/log/x.log"),
-        ("ssh://qa/x y.log", Log("/x y.log", "qa"), "ssh://qa/x y.log"),
-        ("ssh://me@qa.test:2222/a/b", Log("/a/b", "me@qa.test", 2222), "ssh://me@qa.test:2222/a/b"),
-        ("ssh://me@[::1]:22/a", Log("/a", "me@::1", 22), "ssh://me@[::1]:22/a"),
+        ("/var/log/x.log", LogLocation("/var/log/x.log"), "/var/log/x.log"),
+        ("ssh://qa/x y.log", LogLocation("/x y.log", "qa"), "ssh://qa/x y.log"),
+        ("ssh://me@qa.test:2222/a/b", LogLocation("/a/b", "me@qa.test", 2222), "ssh://me@qa.test:2222/a/b"),
+        ("ssh://me@[::1]:22/a", LogLocation("/a", "me@::1", 22), "ssh://me@[::1]:22/a"),
     ],
 )
-def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: Log, written: str) -> None:
+def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: LogLocation, written: str) -> None:
     """As a file of this machine or by an ssh URL, and told again as it was written."""
     assert load(tmp_path, GOOD + f'log = "{text}"\n').log == log
     assert str(log) == written

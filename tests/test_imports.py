@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "jsonl", "files", "contract", "redaction", "process_identity", "printable"}
+GROUND = {"model", "errors", "environment_file", "jsonl", "files", "contract", "redaction", "process_identity", "printable"}
 
 ALLOWED = {
     "model": set(),
@@ -18,7 +18,7 @@ ALLOWED = {
     "redaction": set(),
     "process_identity": set(),
     "printable": set(),
-    "environment": {"model", "errors", "contract", "redaction"},
+    "environment_file": {"model", "errors", "contract", "redaction"},
     "target": GROUND,
     "probes": GROUND | {"target"},
     "recorders": GROUND | {"target"},
@@ -53,14 +53,14 @@ LAYERS = {
         {"api", "certificate", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
         {"rehearsal"},
     ),
-    "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"run"}, {"__main__"}),
+    "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"recorder_run"}, {"__main__"}),
     "gaia_checks.load": (
         {"http"},
         {"plan", "machine"},
         {"results"},
         {"engines", "views"},
         {"locust_plugin"},
-        {"run"},
+        {"load_run"},
         {"__main__"},
     ),
     "gaia_server": (
@@ -142,9 +142,9 @@ def test_the_server_and_the_checks_do_not_know_each_other() -> None:
 
 
 def test_only_one_module_reads_the_environment() -> None:
-    """Variables come from `environment`; the load's engine alone reads three of its own, inside locust."""
+    """Variables come from `environment_file`; the load's engine alone reads three of its own, inside locust."""
     readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
-    assert readers <= {"gaia_checks/environment.py", "gaia_checks/load/locust_plugin/user.py"}
+    assert readers <= {"gaia_checks/environment_file.py", "gaia_checks/load/locust_plugin/user.py"}
 
 
 def test_locust_stays_in_its_own_process() -> None:

@@ -13,8 +13,7 @@ from gaia_checks.deploy.git import tag
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import links, release_folder, rollback_target
-from gaia_checks.deploy.reporting import status as reporting_status
-from gaia_checks.deploy.reporting.status import Status
+from gaia_checks.deploy.reporting.status import Status, status
 from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
@@ -25,9 +24,9 @@ from gaia_checks.deploy.steps.prepare import prepare
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError
 
-Say = Callable[[str], None]
+__all__ = ["deploy", "repair", "rollback", "status", "stop"]
 
-status = reporting_status.status
+Say = Callable[[str], None]
 
 
 def deploy(
@@ -119,7 +118,7 @@ def _serve(
     before: Path | None,
     deployment: Deployment,
     say: Say,
-    plan: downgrade_schema.Plan | None = None,
+    plan: downgrade_schema.DowngradePlan | None = None,
 ) -> None:
     """Let `release` take over, verify it at its public address, and record that it serves.
 

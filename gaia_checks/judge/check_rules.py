@@ -1,6 +1,6 @@
 """The rules of criteria.toml: each turns one measurement into a finding. Pure.
 
-A rule ignores the window and the source of the measurement; `judge.verdict` takes both into account.
+A rule ignores the window and the source of the measurement; `judge.judgement` takes both into account.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ STATISTICAL = ("proportion", "percentile")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Analysis:
     """One analysis of a growing sample."""
 
     ends_s: tuple[float, ...]  # of all possible analyses, in seconds since the start
@@ -39,7 +39,7 @@ class Look:
         return analyses.alphas(len(self.ends_s), self.number, could_pass)
 
 
-Rule = Callable[[Check, Measurement, Look], Finding]
+Rule = Callable[[Check, Measurement, Analysis], Finding]
 
 
 def found(
@@ -62,18 +62,18 @@ def _exact(check: Check, measurement: Measurement, *, satisfied: bool, why: str)
     return found(check, state, why + example, measurement.n, measured=measurement.value)
 
 
-def _all_good(check: Check, measurement: Measurement, _look: Look) -> Finding:
+def _all_good(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     good, n = int(measurement.value), measurement.n
     finding = _exact(check, measurement, satisfied=good == n, why=f"{good} of {n} correct ({measurement.how})")
     return replace(finding, measured=good / n)
 
 
-def _at_least(check: Check, measurement: Measurement, _look: Look) -> Finding:
+def _at_least(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     satisfied = float(measurement.value) >= float(check.threshold)
     return _exact(check, measurement, satisfied=satisfied, why=_compared(check, measurement, "at least"))
 
 
-def _at_most(check: Check, measurement: Measurement, _look: Look) -> Finding:
+def _at_most(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     satisfied = float(measurement.value) <= float(check.threshold)
     return _exact(check, measurement, satisfied=satisfied, why=_compared(check, measurement, "at most"))
 
@@ -83,13 +83,13 @@ def _compared(check: Check, measurement: Measurement, relation: str) -> str:
     return f"{check.measurement} is {measurement.value:.6g}{unit}; required: {relation} {check.threshold:.6g}{unit}"
 
 
-def _equals(check: Check, measurement: Measurement, _look: Look) -> Finding:
+def _equals(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     satisfied = type(measurement.value) is type(check.threshold) and measurement.value == check.threshold
     why = f"{check.measurement} is {str(measurement.value).lower()}; required: {str(check.threshold).lower()}"
     return _exact(check, measurement, satisfied=satisfied, why=why)
 
 
-def _proportion(check: Check, measurement: Measurement, look: Look) -> Finding:
+def _proportion(check: Check, measurement: Measurement, look: Analysis) -> Finding:
     """`value`: {"failures": int, "blocks": [[requests, failures] per 10 s]}; n = requests."""
     required, burst = check.share, look.burst(check, measurement)
     sample = Sample.of(measurement.value["blocks"], burst)
@@ -115,7 +115,7 @@ def _proportion(check: Check, measurement: Measurement, look: Look) -> Finding:
     )
 
 
-def _percentile(check: Check, measurement: Measurement, look: Look) -> Finding:
+def _percentile(check: Check, measurement: Measurement, look: Analysis) -> Finding:
     """`value`: base64 of a V2-compressed HdrHistogram in microseconds, or one per 10 s; threshold in ms."""
     if check.percentile is None:
         raise ValueError("the check has no percentile; set it in criteria.toml")
@@ -153,7 +153,7 @@ def _together(burst: float) -> str:
     return f", even if requests fail {burst:.0f} at a time" if burst > 1 else ""
 
 
-def _trend(check: Check, measurement: Measurement, look: Look) -> Finding:
+def _trend(check: Check, measurement: Measurement, look: Analysis) -> Finding:
     """`value`: [[seconds, MB], ...]; the projection over 7 days must stay at or below the threshold."""
     threshold = float(check.threshold)
     ahead = trend.project(measurement.value, analyses.alphas(len(look.ends_s), look.number, lambda *_: True)[1])
@@ -167,7 +167,7 @@ def _trend(check: Check, measurement: Measurement, look: Look) -> Finding:
     return found(check, state, why, measurement.n, measured=last, bound=ahead.upper)
 
 
-def _false_allows(check: Check, measurement: Measurement, _look: Look) -> Finding:
+def _false_allows(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     """`value`: see `limit_compliance.compliance`; n = requests. `min_n` counts refusals that could show one."""
     limits = compliance(measurement.value)
     worst = max(limits, key=lambda one: one.false_allows)
@@ -175,7 +175,7 @@ def _false_allows(check: Check, measurement: Measurement, _look: Look) -> Findin
     return _wrong_decisions(check, "admissions beyond a limit", sum(one.false_allows for one in limits), worst, could)
 
 
-def _false_denies(check: Check, measurement: Measurement, _look: Look) -> Finding:
+def _false_denies(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     """`value`: see `limit_compliance.compliance`; n = requests. `min_n` counts admissions that could show one."""
     limits = compliance(measurement.value)
     worst = max(limits, key=lambda one: one.false_denies)

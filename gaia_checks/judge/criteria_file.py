@@ -10,7 +10,7 @@ from typing import Any
 from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge import applicability, stalls
 from gaia_checks.judge.analyses import ends_s
-from gaia_checks.judge.check_rules import Look
+from gaia_checks.judge.check_rules import Analysis
 from gaia_checks.judge.statistics import Sample, seconds_needed
 from gaia_checks.model import STAGES, Check, Criterion
 
@@ -98,7 +98,7 @@ def _is_less(key: str, value: float, nominal: float) -> bool:
 
 def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]) -> None:
     """Refuse bursts that the longest window is too short for: the gate would end undecided hours later."""
-    longest_s, last = criterion.max_window_s, Look(criterion.looks_s, len(criterion.looks_s) - 1, rehearsal=False)
+    longest_s, last = criterion.max_window_s, Analysis(criterion.looks_s, len(criterion.looks_s) - 1, rehearsal=False)
     for check in criterion.checks:
         if check.burst_s is None:
             continue

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gaia_checks.judge import analyses, applicability, stalls
-from gaia_checks.judge.check_rules import RULES, STATISTICAL, Look, found
+from gaia_checks.judge.check_rules import RULES, STATISTICAL, Analysis, found
 from gaia_checks.judge.growing import at_best, judged_next_s
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
 
@@ -94,12 +94,12 @@ def _at_each_look(
             number = analyses.look_at(measurement.window_s, criterion.looks_s)
             by_look.setdefault(number, []).append(measurement)
     return [
-        _judge_look(criterion, by_look.get(number, []), Look(criterion.looks_s, number, rehearsal))
+        _judge_look(criterion, by_look.get(number, []), Analysis(criterion.looks_s, number, rehearsal))
         for number in range(max(by_look, default=0) + 1)
     ]
 
 
-def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look: Look) -> CriterionVerdict:
+def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look: Analysis) -> CriterionVerdict:
     """Judge one analysis. A measurement that was made twice must pass twice."""
     by_name: dict[str, list[Measurement]] = {}
     for measurement in measurements:
@@ -121,7 +121,7 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
     )
 
 
-def _when(look: Look, observed_s: float) -> str:
+def _when(look: Analysis, observed_s: float) -> str:
     """Name the analysis, where there may be several, or the time at which it was cut short before the first."""
     if len(look.ends_s) == 1 or not observed_s:
         return ""
@@ -191,7 +191,7 @@ def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
 
 
 def _find(
-    check: Check, by_name: Mapping[str, Sequence[Measurement]], criterion: Criterion, look: Look
+    check: Check, by_name: Mapping[str, Sequence[Measurement]], criterion: Criterion, look: Analysis
 ) -> Iterable[Finding]:
     measurements = by_name.get(check.measurement, [])
     if not measurements:
@@ -201,7 +201,7 @@ def _find(
 
 
 def _judge_one(
-    check: Check, measurement: Measurement, criterion: Criterion, look: Look, explaining: Sequence[Measurement]
+    check: Check, measurement: Measurement, criterion: Criterion, look: Analysis, explaining: Sequence[Measurement]
 ) -> Finding:
     if measurement.n <= 0:
         reason = measurement.notes[0] if measurement.notes else f"{check.measurement} has no samples"
@@ -232,7 +232,7 @@ def _judge_one(
     return finding
 
 
-def _is_certain(check: Check, measurement: Measurement, criterion: Criterion, look: Look) -> bool:
+def _is_certain(check: Check, measurement: Measurement, criterion: Criterion, look: Analysis) -> bool:
     """Whether a failure remains one at the next analysis, even if the rest until then is flawless."""
     finished = at_best(measurement, criterion)
     return finished is measurement or RULES[check.rule](check, finished, look).state is State.FAIL

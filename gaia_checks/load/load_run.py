@@ -17,8 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import files as file_tools
-from gaia_checks import jsonl
+from gaia_checks import files, jsonl
 from gaia_checks.environment_file import ROOT, surroundings
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
@@ -85,17 +84,17 @@ def run(
     early once `enough()` is true, keeping the looks measured so far, or once `cancelled()` is true. Interim
     measurements go into the folder `so_far`.
     """
-    folder, files = folder.resolve(), files_of(folder.resolve(), look)
-    files.mkdir(exist_ok=True)
-    (files / RESULT).unlink(missing_ok=True)
+    folder, results = folder.resolve(), files_of(folder.resolve(), look)
+    results.mkdir(exist_ok=True)
+    (results / RESULT).unlink(missing_ok=True)
     machine, stalls = Machine(target.process), Stalls(folder)
     looks = Looks(folder, looks_s, machine, stalls)
-    publisher = SoFar(files, so_far, look, machine, stalls) if so_far else None
+    publisher = SoFar(results, so_far, look, machine, stalls) if so_far else None
     argv = command(
-        target.base_url, files, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
+        target.base_url, results, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
         locustfile=locustfile or (WITHOUT_RULES if target.no_rules else LOCUSTFILES)[look],
     )  # fmt: skip
-    process = subprocess.Popen(argv, cwd=files, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    process = subprocess.Popen(argv, cwd=results, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
     def over() -> bool:
         machine.sample()
@@ -109,14 +108,14 @@ def run(
     finally:
         _end(process)
         for name in (SO_FAR, SO_FAR_TAKEN):
-            (files / name).unlink(missing_ok=True)
+            (results / name).unlink(missing_ok=True)
     looks.measure()
     if enough():
         return 0
     if cancelled():
         log("the load was stopped early; it measured nothing")
         return Inconclusive.exit_code
-    result = _read(files / RESULT)
+    result = _read(results / RESULT)
     broken = result.get("broken") if finished else "locust did not exit in time"
     if not broken:
         _wait_for_observer(stalls, result)
@@ -158,9 +157,9 @@ def _append(folder: Path, added: Sequence[Measurement]) -> None:
 class SoFar:
     """Publishes interim measurements for the gate."""
 
-    def __init__(self, files: Path, so_far: Path, look: str, machine: Machine, stalls: Stalls) -> None:
-        self._written, self._published = files / SO_FAR, so_far / f"{look}.json"
-        self._taken = files / SO_FAR_TAKEN  # beside it: `so_far` may be on another filesystem
+    def __init__(self, results: Path, so_far: Path, look: str, machine: Machine, stalls: Stalls) -> None:
+        self._written, self._published = results / SO_FAR, so_far / f"{look}.json"
+        self._taken = results / SO_FAR_TAKEN  # beside it: `so_far` may be on another filesystem
         self._look = look
         self._machine = machine
         self._stalls = stalls
@@ -178,7 +177,7 @@ class SoFar:
         if self._stalls.behind(self._pending) and self._polls < _OBSERVER_POLLS:
             return
         measured = _all(self._pending, self._look, self._machine, self._stalls)
-        file_tools.replace_json(self._published, [one.to_json() for one in measured])
+        files.replace_json(self._published, [one.to_json() for one in measured])
         self._pending, self._polls = None, 0
 
 
@@ -199,10 +198,10 @@ def _wait_for_observer(stalls: Stalls, result: Mapping[str, Any]) -> None:
 def _variables(target: Target) -> dict[str, str]:
     """Return locust's whole environment: no LOCUST_* variable or ~/.locust.conf of the caller affects it."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
-    own = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
+    results = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": f"gaia-run-{target.run}"}
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
     names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.names != Names() else {}
-    return {**trusted, **own, **token, **names}
+    return {**trusted, **results, **token, **names}
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:

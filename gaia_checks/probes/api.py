@@ -24,7 +24,7 @@ from gaia_checks.target.responses import (
     wrong_rule,
     wrong_status,
 )
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
 LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")
 ANALYTICS = f"{QUOTAS}/analytics"
@@ -43,7 +43,7 @@ def probe(target: Target) -> list[Measurement]:
 
     Its rules carry the run id and are removed. Raises TargetUnreachable when there is no connection.
     """
-    watch, kept, rejected = Watch(), Tally(), Tally()
+    watch, kept, rejected = Watch(), Score(), Score()
     with client(target) as http:
         api = _Api(http)
         first = api("GET", CONFIG)

@@ -8,7 +8,7 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.target.client import client
 from gaia_checks.target.health_body import PATH, checks, database_connected, read
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
 _NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says nothing about the server
 _MOST_UNANSWERED = 3  # requests in a row without an answer, after which no more are sent
@@ -20,7 +20,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
     A server that accepts connections and does not answer is measured as wrong, after a few requests. Raises
     TargetUnreachable when the first attempts get no connection.
     """
-    watch, tally, answered, unanswered = Watch(), Tally(), False, 0
+    watch, tally, answered, unanswered = Watch(), Score(), False, 0
     with client(target) as http:
         for number in range(int(requests)):
             time.sleep(max(0.0, number * spacing_s - watch.elapsed_s()))

@@ -7,8 +7,7 @@ from typing import Any
 from gaia_server import __version__
 from gaia_server.analytics import PERIODS
 from gaia_server.http.admin_api import DEFAULT_MINUTES, MAX_MINUTES
-from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
-from gaia_server.http.request_parsing import NAME_PATTERN as USER_PATTERN
+from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN, USER_PATTERN
 from gaia_server.http.user_fields import REASON_PATTERN
 from gaia_server.limiting.limit_types import LIMIT_TYPES
 from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS

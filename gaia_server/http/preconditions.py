@@ -12,7 +12,7 @@ from starlette.requests import Request
 from gaia_server.encoding import encode
 from gaia_server.http.request_parsing import boolean, parameters
 from gaia_server.limiting import management
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import RuleFields
 from gaia_server.problem import Problem
 

@@ -11,7 +11,7 @@ from gaia_server import connection
 from gaia_server.connection import TRIES, UNDONE, Unavailable
 from gaia_server.limiting.decision import Decision, Standing
 from gaia_server.limiting.group_commit import Rejected
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 
 CHECK = (
     "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_at, blocked_at,"

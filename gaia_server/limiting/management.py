@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gaia_server.limiting.decision import Decision
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import RuleFields
 
 RESOURCES = frozenset(("config", "users"))

@@ -170,7 +170,7 @@ def killed(target: KillStage, kind: str, start: str, point: Checkpoint, event: E
 class Killer:
     """Kills the harness or the supervisor at one checkpoint, once, whichever of the two writes it."""
 
-    here: paths.Places
+    here: paths.Paths
 
     @property
     def _order(self) -> Path:

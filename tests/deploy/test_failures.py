@@ -35,7 +35,7 @@ from pathlib import Path
 from gaia_checks import cli, environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.errors import GaiaError
-where = environment.load(sys.argv[1])
+where = environment_file.load(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
 try:
     rollout.deploy(where, artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))

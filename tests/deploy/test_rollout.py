@@ -27,7 +27,7 @@ from gaia_checks.deploy.reporting import doctor
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import adopt, daemon
-from gaia_checks.deploy.supervisor.supervised_server import Server, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import ServerSpec, SupervisedServer
 from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests.deploy.conftest import make_stage
@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
-rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
+rollout.deploy(environment_file.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
 """
 
 
@@ -287,7 +287,10 @@ def test_an_exited_server_without_restarts_does_not_serve(stage: Stage) -> None:
     request = {"do": "serving", "order": {**asdict(spec), "release": str(stage.folder)}}
 
     async def serving() -> list[str | None]:
-        supervisor, server = Supervisor(paths.of(stage.environment)), Server(spec, supervisor_state.mine(), "")
+        supervisor, server = (
+            Supervisor(paths.of(stage.environment)),
+            SupervisedServer(spec, supervisor_state.mine(), ""),
+        )
         supervisor._active = server  # noqa: SLF001 - no public way to end the restarter
         before = await supervisor._answer(request)  # noqa: SLF001
         server.exited.set()

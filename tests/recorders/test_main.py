@@ -14,7 +14,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.judge import criteria_file
-from gaia_checks.model import Log, Measurement, Target
+from gaia_checks.model import LogLocation, Measurement, Target
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import TOKEN, known, serving, target
@@ -129,7 +129,9 @@ def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
     """Secrets are redacted, also foreign ones, as notes quote log lines."""
     log = tmp_path / "server.log"
     log.write_text('{"level": "error", "msg": "refused: key sk-canary"}\n')
-    given = target("http://127.0.0.1:9", log=Log(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",))
+    given = target(
+        "http://127.0.0.1:9", log=LogLocation(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",)
+    )
     with recorders(tmp_path, {"log": {"window_s": 0.1}}, given) as process:
         assert process.wait(20) == 0
     assert "refused: key ***" in measured(tmp_path)["log.errors"].notes[0]

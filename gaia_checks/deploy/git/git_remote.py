@@ -27,7 +27,7 @@ _UNATTENDED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class GitRemote:
     """A shared repository and its local bare mirror."""
 
     url: str  # a path or any URL that git accepts
@@ -82,7 +82,7 @@ class Remote:
         return _git(f"--git-dir={self.mirror}", *arguments, stdin=stdin, where=self.url)
 
 
-def of(environment: Environment, url: str | None = None) -> Remote:
+def of(environment: Environment, url: str | None = None) -> GitRemote:
     """Return the remote at `url`, else the environment's own. Raises ConfigurationError when there is none."""
     wanted = url or environment.remote
     if wanted is None:
@@ -94,7 +94,7 @@ def of(environment: Environment, url: str | None = None) -> Remote:
             "--remote: give a URL without a password or token; keep those in git's credential helper"
         )
     name = hashlib.sha256(wanted.encode()).hexdigest()[:12]
-    return Remote(wanted, environment.home / "remotes" / f"{name}.git")
+    return GitRemote(wanted, environment.home / "remotes" / f"{name}.git")
 
 
 def _git(*arguments: str, stdin: str = "", where: str = "git") -> str:

@@ -9,13 +9,13 @@ from psycopg import sql
 from gaia_checks import jsonl
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.programs import run
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.errors import DeployError
 
 _COUNT = sql.SQL("SELECT count(*) FROM public.{}")
 
 
-def path(paths: Places, deployment: str) -> Path:
+def path(paths: Paths, deployment: str) -> Path:
     """Return the path of a deployment's dump."""
     return paths.dumps / f"{deployment}.dump"
 

@@ -48,7 +48,7 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Copy:
+class RehearsalCopy:
     """An environment beside the target in which its releases are deployed, crashed and rolled back."""
 
     environment: Environment  # its own
@@ -124,7 +124,7 @@ class Copy:
 
 
 @contextmanager
-def beside(target: Target, environment: Environment, purpose: str, *, twin: bool = False) -> Iterator[Copy]:
+def beside(target: Target, environment: Environment, purpose: str, *, twin: bool = False) -> Iterator[RehearsalCopy]:
     """Yield an empty rehearsal copy beside `target`, deployed in `environment`; stop and remove it afterwards.
 
     Its supervisor and PostgreSQL run; a server runs after a deployment. Raises Inconclusive where a rehearsal copy is
@@ -140,7 +140,7 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
             own = _load(file, ADMIN_TOKEN=secrets.token_urlsafe())
             paths.prepare(paths.of(own))
             swap.ensure_supervisor(own)
-            yield Copy(own, environment, target.run, current, twin)
+            yield RehearsalCopy(own, environment, target.run, current, twin)
         finally:
             _remove(folder)
 

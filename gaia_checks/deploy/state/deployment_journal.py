@@ -13,7 +13,7 @@ from typing import Any
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
-from gaia_checks.deploy.state.paths import Places, private
+from gaia_checks.deploy.state.paths import Paths, private
 from gaia_checks.errors import DeployError
 
 OnCheckpoint = Callable[[Checkpoint, Event], None]
@@ -39,7 +39,7 @@ class Opened:
 class DeploymentJournal:
     """The open deployment journal below `paths`."""
 
-    paths: Places
+    paths: Paths
     on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None
 
     def open(self, **facts: str | bool | None) -> None:

@@ -18,7 +18,7 @@ PRIVATE = 0o700
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Paths:
     """The paths of one environment."""
 
     state: Path  # GAIA_HOME/<environment>
@@ -89,9 +89,9 @@ class Places:
         return self.logs / "supervisor.log"
 
 
-def of(environment: Environment) -> Places:
+def of(environment: Environment) -> Paths:
     """Return the paths of `environment`."""
-    return Places(
+    return Paths(
         state=environment.home / environment.name,
         releases=environment.home / "releases" / environment.name,
         logs=environment.log_dir / environment.name,
@@ -100,7 +100,7 @@ def of(environment: Environment) -> Places:
     )
 
 
-def prepare(paths: Places) -> None:
+def prepare(paths: Paths) -> None:
     """Create every folder, private whatever the umask. Raises NotWritable, which names the variable to set."""
     for folder, variable, mode in (
         (paths.state, "GAIA_HOME", passable() if paths.embedded else PRIVATE),

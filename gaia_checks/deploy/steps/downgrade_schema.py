@@ -20,7 +20,7 @@ from gaia_checks.errors import MigrationError
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DowngradePlan:
     """How to downgrade the schema, and what it loses."""
 
     versions: tuple[str, ...]  # to undo, newest first; empty: nothing is ahead
@@ -29,22 +29,22 @@ class Plan:
     losses: tuple[str, ...]  # one line per table or column
 
 
-def plan(environment: Environment, release: Path) -> Plan:
+def plan(environment: Environment, release: Path) -> DowngradePlan:
     """Plan the downgrade to `release`. Changes nothing. Raises MigrationError when it is impossible."""
     address = dsn.environment_database(environment)
     applied, wanted = runner.applied(address), release_folder.describe(release).migrations
     versions = tuple(version for version in reversed(applied) if version not in wanted)
     if not versions:
-        return Plan((), release, None, ())
+        return DowngradePlan((), release, None, ())
     source = _release_with(environment, applied)
     lacking = [m.version for m in migration_files.read(source / "migrations") if m.rollback is None]
     if not set(versions) & set(lacking):
-        return Plan(versions, source, None, _lost_by_files(environment, address, source, versions))
+        return DowngradePlan(versions, source, None, _lost_by_files(environment, address, source, versions))
     dump = _dump_before(environment, versions[-1], lacking[-1])
-    return Plan(versions, source, dump, _lost_by_restoring(address, dump))
+    return DowngradePlan(versions, source, dump, _lost_by_restoring(address, dump))
 
 
-def run(environment: Environment, release: Path, plan: Plan, say: Callable[[str], None]) -> None:
+def run(environment: Environment, release: Path, plan: DowngradePlan, say: Callable[[str], None]) -> None:
     """Downgrade the schema. Raises MigrationError or DeployError; the schema then still matches some release."""
     address = dsn.environment_database(environment)
     runner.settle(address)

@@ -18,7 +18,7 @@ from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import deployment_ledger, paths, processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.steps import verify
 from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.deploy.supervisor.control import ControlConnection
@@ -245,7 +245,7 @@ def _locked(lock: Path) -> bool:
     return False
 
 
-def _remove_runtime_files(here: Places) -> None:
+def _remove_runtime_files(here: Paths) -> None:
     """Remove the files that only running processes need."""
     here.record.unlink(missing_ok=True)
     here.control.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 from gaia_checks import files
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.state import processes
-from gaia_checks.environment_file import Server
+from gaia_checks.environment_file import ServerSettings
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
 from gaia_checks.printable import printable
@@ -25,7 +25,7 @@ _CONFIG = "/api/admin/quotas/config"
 _STATS = "/ws/admin/quotas"
 
 
-def verify(target: Target, server: Server, *, ahead: frozenset[str] = frozenset()) -> None:
+def verify(target: Target, server: ServerSettings, *, ahead: frozenset[str] = frozenset()) -> None:
     """Run every check on `target`. Raises VerifyError naming the check that failed.
 
     `target` includes its release, process and database; `server` defines its health paths. Migrations in `ahead` may

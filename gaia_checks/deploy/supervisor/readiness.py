@@ -12,7 +12,7 @@ _LONGEST = 200  # of a quoted line
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReadinessAnswer:
     """One answer, or why there was none."""
 
     status: int  # 0: no answer
@@ -24,25 +24,25 @@ def client(port: int) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=ANSWER_S)
 
 
-async def ask(http: httpx.AsyncClient, paths: tuple[str, ...], limit_s: float) -> Answer:
+async def ask(http: httpx.AsyncClient, paths: tuple[str, ...], limit_s: float) -> ReadinessAnswer:
     """Request the first of `paths`; without any the contract's /readyz, and /health of a server that has none."""
     answer = await _get(http, paths[0] if paths else "/readyz", limit_s)
     return await _get(http, "/health", limit_s) if answer.status == 404 and not paths else answer
 
 
-async def _get(http: httpx.AsyncClient, path: str, limit_s: float) -> Answer:
+async def _get(http: httpx.AsyncClient, path: str, limit_s: float) -> ReadinessAnswer:
     limit_s = min(limit_s, ANSWER_S)
     try:
         async with asyncio.timeout(limit_s), http.stream("GET", path) as response:
             line = "" if response.is_success else await _first_line(response)
-            return Answer(response.status_code, f"GET {path} answered {response.status_code}{line}")
+            return ReadinessAnswer(response.status_code, f"GET {path} answered {response.status_code}{line}")
     except (TimeoutError, httpx.TimeoutException):
         why = f"no answer within {limit_s:.1f} s"
     except httpx.ConnectError:
         why = "connection refused"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         why = str(error) or type(error).__name__
-    return Answer(0, f"GET {path}: {why}")
+    return ReadinessAnswer(0, f"GET {path}: {why}")
 
 
 async def _first_line(response: httpx.Response) -> str:

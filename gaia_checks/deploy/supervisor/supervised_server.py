@@ -39,7 +39,7 @@ class ServerSpec:
     ready_s: float = 30.0  # time limit of its start, in seconds
 
 
-class Server:
+class SupervisedServer:
     """A running server. `exited` is set when its process has exited."""
 
     def __init__(self, spec: ServerSpec, running: Running, started_at: str) -> None:
@@ -67,7 +67,7 @@ class Server:
         return self.exited.is_set()
 
 
-class Adopted(Server):
+class Adopted(SupervisedServer):
     """A server started by another supervisor, identified by pid and birth; its sockets cannot be passed on."""
 
     def __init__(self, spec: ServerSpec, running: Running, started_at: str) -> None:
@@ -81,7 +81,7 @@ class Adopted(Server):
         self.exited.set()
 
 
-class Child(Server):
+class ChildServer(SupervisedServer):
     """A server process started by this supervisor. `reap` sets `exited`."""
 
     def __init__(

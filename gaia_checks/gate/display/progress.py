@@ -12,7 +12,7 @@ _NOT_SHOWN = {"restarts"}
 """Recorded until the gate ends, so its window says nothing about the time left."""
 
 
-class Line(NamedTuple):
+class ProgressLine(NamedTuple):
     """The newest record of one look."""
 
     look: str
@@ -26,13 +26,13 @@ class Line(NamedTuple):
         return self.t_s < self.of_s
 
 
-def lines(folder: Path, measured: Collection[str] = ()) -> list[Line]:
+def lines(folder: Path, measured: Collection[str] = ()) -> list[ProgressLine]:
     """Return the newest line of every timeline of a gate; a look whose process exit is in `measured` has finished."""
     paths = {path.stem: path for path in sorted((folder / "timelines").glob("*.jsonl"))}
     paths |= {look: folder / look / "timelines" / "load.jsonl" for look in gate_plan.LOADS if look not in paths}
     found = {look: _last_record(path) for look, path in paths.items() if look not in _NOT_SHOWN}
     return [
-        Line(look, record["of"] if _exit(look) in measured else record["t"], record["of"], record["worst"])
+        ProgressLine(look, record["of"] if _exit(look) in measured else record["t"], record["of"], record["worst"])
         for look, record in found.items()
         if record
     ]
@@ -42,7 +42,7 @@ def _exit(look: str) -> str:
     return background.exit_name(background.process_of(look) or "")
 
 
-def left_s(lines: Sequence[Line], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
+def left_s(lines: Sequence[ProgressLine], looks: Looks, wanted: Collection[str], elapsed_s: float) -> float:
     """Return about how many more seconds a gate of the wanted looks takes. Pure.
 
     Loads wait for one another and for disturbing looks; everything else is recorded in parallel.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gaia_checks.probes.monitoring import expected_increase
 from gaia_checks.recorders.limits import burst_plan
-from gaia_checks.recorders.limits.burst_plan import Salvo
+from gaia_checks.recorders.limits.burst_plan import Burst
 
 Parameters = Mapping[str, float]
 Number = Callable[[Parameters], float]
@@ -18,7 +18,7 @@ TARGET = "target"
 COPY = "rehearsal copy"
 
 
-def _salvos(look: Parameters) -> Sequence[Salvo]:
+def _salvos(look: Parameters) -> Sequence[Burst]:
     return burst_plan.plan(int(look["clients"]), min(look["window_s"], burst_plan.ENDS_S))
 
 

@@ -135,7 +135,7 @@ class Terminal:
                 looks = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
                 self._console.print(f"  … {escape(self._summary(lines, now_s - started_s))}; {escape(looks)}")
 
-    def _summary(self, lines: list[progress.Line], elapsed_s: float) -> str:
+    def _summary(self, lines: list[progress.ProgressLine], elapsed_s: float) -> str:
         """Return the progress in one line: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""
         assert self._session is not None  # noqa: S101 - for the type checker: only called when attached
         planned = self._session.planned_criteria() or []
@@ -219,7 +219,7 @@ def _reason(criterion: CriterionVerdict) -> str:
     return criterion.why + more
 
 
-def _bar(line: progress.Line) -> Table:
+def _bar(line: progress.ProgressLine) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
         f"  {line.look:<12}",

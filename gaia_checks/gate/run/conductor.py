@@ -130,7 +130,9 @@ class Conductor:
         """Stop the gate before its load when this machine is too small for one."""
         wanted = {criterion.look for criterion in self._criteria()}
         loads = [look for look in gate_plan.LOADS if look in wanted]
-        limits = machine_size.Limits.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
+        limits = (
+            machine_size.MachineRequirements.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
+        )
         if limits is None:
             return
         self._synced.wait()

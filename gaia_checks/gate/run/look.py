@@ -17,7 +17,7 @@ import pytest
 from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
-from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.run import background, gate_plan, gated_target
@@ -134,7 +134,7 @@ class Look:
             self._gate.record(measurement)
         self._decide()
 
-    def copy(self, purpose: str) -> AbstractContextManager[Copy]:
+    def copy(self, purpose: str) -> AbstractContextManager[RehearsalCopy]:
         """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
         environment = self._gate.environment
         return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))

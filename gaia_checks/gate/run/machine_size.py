@@ -35,7 +35,7 @@ _HELP = "close other programs, add cores, or run the gate elsewhere; --complete 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MachineRequirements:
     """The requirements of a load on this machine."""
 
     rate_per_s: float
@@ -45,7 +45,7 @@ class Limits:
     fsync_ms: float
 
     @classmethod
-    def of(cls, criteria: Criteria, look: str) -> "Limits | None":
+    def of(cls, criteria: Criteria, look: str) -> "MachineRequirements | None":
         """Return the limits of a load, from its honesty checks and [machine]; None if criteria.toml has none."""
         thresholds = {
             check.measurement: check.threshold
@@ -79,7 +79,7 @@ class Observed:
     fsync_ms: float | None = None  # median; None if the target's database is not on this machine
 
 
-def too_small(observed: Observed, limits: Limits) -> str | None:
+def too_small(observed: Observed, limits: MachineRequirements) -> str | None:
     """Return why this machine cannot measure a load, and what would help; None if it may be able to. Pure."""
     found = []
     if observed.least_lateness_ms > limits.lateness_ms:
@@ -121,7 +121,7 @@ def _mean(records: Sequence[Mapping[str, Any]], name: str) -> float | None:
 
 
 def watch(
-    folder: Path, target: Target, limits: Limits, over: threading.Event, started: Callable[[], bool]
+    folder: Path, target: Target, limits: MachineRequirements, over: threading.Event, started: Callable[[], bool]
 ) -> str | None:
     """Observe for `limits.observed_s`; return why this machine is too small, None if it may be large enough.
 

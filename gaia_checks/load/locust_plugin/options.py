@@ -12,7 +12,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.locust_plugin.workers import Alone, Master, OnePerWorker, Worker
 from gaia_checks.load.plan import arrival_schedule
-from gaia_checks.load.plan.load_plan import Plan
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.collector import Collector
 
@@ -38,13 +38,15 @@ class _LastResort(int):
         return format(int(self) - _LAST_RESORT_S, spec)
 
 
-def plan(options: Any, url: str | None, headers: dict[str, str]) -> Plan:
+def plan(options: Any, url: str | None, headers: dict[str, str]) -> LoadPlan:
     """Return the plan of the whole load, before it is split and without its mix. Raises ConfigurationError."""
     if not options.window_s:
         raise ConfigurationError(_NO_RUN_TIME)
     if not url:
         raise ConfigurationError(_NO_HOST)
-    return Plan(url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers)
+    return LoadPlan(
+        url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers
+    )
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -109,9 +111,9 @@ def _begin(environment: Any, **_: Any) -> None:
             _refuse(_NO_RUN_TIME)
         if not (environment.host or environment.user_classes[0].host):
             _refuse(_NO_HOST)
-    limits = thresholds.Limits(options.p99, options.success)
+    limits = thresholds.Thresholds(options.p99, options.success)
 
-    def collect(whole: Plan) -> Collector:
+    def collect(whole: LoadPlan) -> Collector:
         folder = Path(options.folder) if options.folder else None
         return Collector(whole, folder, limits, _log)
 

@@ -4,22 +4,22 @@ import json
 from typing import Any, Protocol
 
 from gaia_checks.load.engines.gevent_client import NoReply
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.http.response_parser import HttpResponse
 
 API = "/api/admin/quotas"
 
 
-class Exchange(Protocol):
+class SendRequest(Protocol):
     """Sends one request. Raises NoReply."""
 
-    def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> HttpResponse:
         """Return the complete response."""
 
 
 class Rules:
     """The rules that one load created."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: SendRequest) -> None:
         self._exchange = exchange
         self._paths: list[str] = []
 

@@ -31,13 +31,13 @@ from locust.exception import StopUser
 
 from gaia_checks import contract
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.load.engines.gevent_client import Client, NoReply
-from gaia_checks.load.engines.gevent_engine import Act, MixAct, Outcome, Sender, TaskAct
+from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
+from gaia_checks.load.engines.gevent_engine import Act, ArrivalOutcome, MixAct, Sender, TaskAct
 from gaia_checks.load.engines.uvloop_process import EngineProcess
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.load.locust_plugin import options, workers
 from gaia_checks.load.plan import arrival_schedule
-from gaia_checks.load.plan.load_plan import Plan
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Mix, decoded
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival
 from gaia_checks.model import Names
@@ -79,7 +79,7 @@ class OpenLoopUser(User):
     tasks = [_offer]  # noqa: RUF012 - locust's metaclass reads it from here
     own_tasks: Sequence[Any] = ()
     mix: Mix | None = None
-    client: Client
+    client: GeventClient
     key: str  # the API key by which the target counts the requests
     own_key: bool  # whether the key was generated, so that no rule covers it
     worker: int  # unique among the processes of this load
@@ -110,7 +110,7 @@ class OpenLoopUser(User):
         watcher, preparing = gevent.spawn(self._watch_parent, os.getppid()), False
         try:
             plan = options.plan(chosen, self.host, self._headers())
-            self.client = Client(plan.url, plan.headers, REPLY_LIMIT_S)
+            self.client = GeventClient(plan.url, plan.headers, REPLY_LIMIT_S)
             preparing = True
             self.prepare()
             plan = replace(plan, mix=None if self.own_tasks else self.mix and self.mix.under(self._names))
@@ -132,7 +132,7 @@ class OpenLoopUser(User):
                 self._over.set()
                 role.over()
 
-    def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> HttpResponse:
         """Send one request and return the complete response. Raises NoReply."""
         names = self._names
         reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))
@@ -158,7 +158,7 @@ class OpenLoopUser(User):
             self.cut_short()
         self._over.wait()
 
-    def _choose(self, plan: Plan, listener: Any) -> Sender | EngineProcess:
+    def _choose(self, plan: LoadPlan, listener: Any) -> Sender | EngineProcess:
         if self.environment.parsed_options.engine == "precise":
             if self.own_tasks:
                 names = ", ".join(task.__name__ for task in self.own_tasks)
@@ -170,7 +170,7 @@ class OpenLoopUser(User):
         act: Act = TaskAct(self, self.own_tasks) if self.own_tasks else MixAct(plan, self.client)
         return Sender(self.client, act, listener, self._fire_request_event)
 
-    def _fire_request_event(self, outcome: Outcome, arrival: Arrival) -> None:
+    def _fire_request_event(self, outcome: ArrivalOutcome, arrival: Arrival) -> None:
         self.environment.events.request.fire(
             request_type=outcome.method,
             name=outcome.label,

@@ -9,7 +9,7 @@ from gaia_checks.load.plan.request_mix import Mix
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """A part of a load: worker `worker` of `workers` sends every `workers`-th arrival."""
 
     url: str

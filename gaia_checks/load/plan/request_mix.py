@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.model import Names
 
 _GOLDEN = 0.6180339887498949
@@ -102,7 +102,7 @@ class Expectations:
         self._requests = requests
         self._good = [(0, b"")] * len(requests)
 
-    def problem(self, number: int, answer: Answer) -> str | None:
+    def problem(self, number: int, answer: HttpResponse) -> str | None:
         """Return the problem of the response to the request at this index, None when it is valid."""
         if self._good[number] == (answer.status, answer.body):
             return None
@@ -118,7 +118,7 @@ def spread(index: int, parts: int) -> int:
     return int((index * _GOLDEN) % 1.0 * parts)
 
 
-def problem(request: Request, answer: Answer, limit: str | None = None) -> str | None:
+def problem(request: Request, answer: HttpResponse, limit: str | None = None) -> str | None:
     """Return the problem of a response, None when it has the expected status and what the mix requires of its body.
 
     `limit` is the RateLimit header of a refusal.
@@ -151,7 +151,7 @@ def _not_json(keys: frozenset[str], body: bytes) -> str | None:
     return f"the body has no {', '.join(sorted(missing))}" if missing else None
 
 
-def decoded(answer: Answer) -> bytes:
+def decoded(answer: HttpResponse) -> bytes:
     """Return the body without gzip or deflate. Raises ValueError for a damaged one and for other encodings."""
     encoding = (answer.header("content-encoding") or "identity").lower()
     if encoding == "identity" or not answer.body:

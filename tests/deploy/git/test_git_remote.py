@@ -6,7 +6,7 @@ import pytest
 
 from gaia_checks import environment_file
 from gaia_checks.deploy.git import git_remote
-from gaia_checks.deploy.git.git_remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import ConfigurationError, RemoteAway
 from tests.support.forge import Forge, forge
 
@@ -20,12 +20,12 @@ def origin(tmp_path: Path) -> Forge:
 
 
 @pytest.fixture
-def mirrored(origin: Forge, tmp_path: Path) -> Remote:
+def mirrored(origin: Forge, tmp_path: Path) -> GitRemote:
     """Return the same remote as a deploying machine uses it."""
-    return Remote(origin.url, tmp_path / "remotes" / "mirror.git")
+    return GitRemote(origin.url, tmp_path / "remotes" / "mirror.git")
 
 
-def test_tags_are_listed_with_their_commits(origin: Forge, mirrored: Remote) -> None:
+def test_tags_are_listed_with_their_commits(origin: Forge, mirrored: GitRemote) -> None:
     """Annotated and lightweight tags have their commit, a tag of a blob has None, other tags are ignored."""
     first = origin.git("rev-parse", "HEAD")
     origin.tag("deploy/qa/phase-2")
@@ -45,7 +45,7 @@ def test_tags_are_listed_with_their_commits(origin: Forge, mirrored: Remote) -> 
     assert set(mirrored.tags()) == {"deploy/qa/phase-10", "deploy/qa/blob"}
 
 
-def test_a_branch_contains_its_history_and_nothing_else(origin: Forge, mirrored: Remote) -> None:
+def test_a_branch_contains_its_history_and_nothing_else(origin: Forge, mirrored: GitRemote) -> None:
     """A missing branch contains nothing; branch names are not patterns."""
     first = origin.git("rev-parse", "HEAD")
     second = origin.fake("2", "develop")
@@ -57,7 +57,7 @@ def test_a_branch_contains_its_history_and_nothing_else(origin: Forge, mirrored:
     assert not mirrored.contains("dev", first)
 
 
-def test_a_new_tag_is_pushed_to_the_remote(origin: Forge, mirrored: Remote) -> None:
+def test_a_new_tag_is_pushed_to_the_remote(origin: Forge, mirrored: GitRemote) -> None:
     """A new tag reaches the remote and the next fetch."""
     commit = origin.git("rev-parse", "HEAD")
     mirrored.fetch()
@@ -67,7 +67,7 @@ def test_a_new_tag_is_pushed_to_the_remote(origin: Forge, mirrored: Remote) -> N
     assert mirrored.tags() == {"deploy/qa/phase-1": commit}
 
 
-def test_a_tag_that_already_exists_on_the_remote_is_not_moved(origin: Forge, mirrored: Remote) -> None:
+def test_a_tag_that_already_exists_on_the_remote_is_not_moved(origin: Forge, mirrored: GitRemote) -> None:
     """When the remote already has the tag, the push fails and the local tag is deleted."""
     mirrored.fetch()
     first = origin.git("rev-parse", "HEAD")
@@ -81,7 +81,7 @@ def test_a_tag_that_already_exists_on_the_remote_is_not_moved(origin: Forge, mir
 
 def test_an_unreachable_remote_is_named_without_its_password(tmp_path: Path) -> None:
     """The error names the URL without its password and quotes git's message."""
-    unreachable = Remote("ssh://me:canary-8c1@127.0.0.1:1/x.git", tmp_path / "mirror.git")
+    unreachable = GitRemote("ssh://me:canary-8c1@127.0.0.1:1/x.git", tmp_path / "mirror.git")
     with pytest.raises(RemoteAway, match=r"ssh://me:\*\*\*@127\.0\.0\.1:1/x\.git: ") as raised:
         unreachable.fetch()
     assert "canary" not in str(raised.value)

@@ -32,10 +32,10 @@ def answering(*answers: bytes) -> Iterator[int]:
         thread.join(5)
 
 
-def ask(port: int, *paths: str) -> readiness.Answer:
+def ask(port: int, *paths: str) -> readiness.ReadinessAnswer:
     """Ask once, for at most half a second."""
 
-    async def once() -> readiness.Answer:
+    async def once() -> readiness.ReadinessAnswer:
         async with readiness.client(port) as http:
             return await readiness.ask(http, paths, 0.5)
 
@@ -61,7 +61,7 @@ def ask(port: int, *paths: str) -> readiness.Answer:
 def test_an_answer_is_said_with_its_status_and_first_line(answer: bytes, status: int, said: str) -> None:
     """Whatever the server answers, in one line."""
     with answering(answer) as port:
-        assert ask(port, "/ready") == readiness.Answer(status, said)
+        assert ask(port, "/ready") == readiness.ReadinessAnswer(status, said)
 
 
 def test_no_http_is_no_answer() -> None:
@@ -74,7 +74,7 @@ def test_no_http_is_no_answer() -> None:
 
 def test_a_refused_connection_and_silence_are_distinguished() -> None:
     """Nobody listens; somebody listens and never answers."""
-    assert ask(free_port(), "/ready") == readiness.Answer(0, "GET /ready: connection refused")
+    assert ask(free_port(), "/ready") == readiness.ReadinessAnswer(0, "GET /ready: connection refused")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert ask(silent.getsockname()[1], "/ready").said == "GET /ready: no answer within 0.5 s"
 
@@ -82,4 +82,4 @@ def test_a_refused_connection_and_silence_are_distinguished() -> None:
 def test_without_a_readiness_path_health_decides() -> None:
     """The contract's /readyz, else /health."""
     with answering(NOT_FOUND, b"HTTP/1.1 500 No\r\nContent-Length: 4\r\n\r\nsick") as port:
-        assert ask(port) == readiness.Answer(500, "GET /health answered 500: sick")
+        assert ask(port) == readiness.ReadinessAnswer(500, "GET /health answered 500: sick")

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from gaia_checks.load.http.request_bytes import common_headers, merged
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.load.plan.request_mix import Expectations, Mix, Request, problem
 from gaia_checks.model import Names
 
@@ -22,9 +22,9 @@ ANY_JSON = Request("GET", "/any", json=True)
 GONE = Request("DELETE", "/old", expected=frozenset({204, 404}))
 
 
-def answer(status: int, body: bytes, *headers: bytes) -> Answer:
+def answer(status: int, body: bytes, *headers: bytes) -> HttpResponse:
     """Return a complete response."""
-    return Answer(status, b"\r\n".join((b"HTTP/1.1 %d X" % status, *headers, b"\r\n")), body, keep=True)
+    return HttpResponse(status, b"\r\n".join((b"HTTP/1.1 %d X" % status, *headers, b"\r\n")), body, keep=True)
 
 
 def test_kinds_come_in_proportion_to_their_weights() -> None:
@@ -104,7 +104,7 @@ def test_the_same_traffic_goes_out_in_a_servers_words() -> None:
         (WORDS, answer(200, gzip.compress("ready: größer".encode()), b"content-encoding: gzip")),
     ],
 )
-def test_only_what_the_mix_requires_is_checked(request_: Request, given: Answer) -> None:
+def test_only_what_the_mix_requires_is_checked(request_: Request, given: HttpResponse) -> None:
     """Plain text, no body, an expected status, a compressed body: none of them is a failure by itself."""
     assert Expectations([request_]).problem(0, given) is None
 
@@ -121,7 +121,7 @@ def test_only_what_the_mix_requires_is_checked(request_: Request, given: Answer)
          "GET /any: the body is not gzip (Error -3 while decompressing data: incorrect header check)"),
     ],
 )  # fmt: skip
-def test_what_the_mix_requires_is_checked(request_: Request, given: Answer, text: str) -> None:
+def test_what_the_mix_requires_is_checked(request_: Request, given: HttpResponse, text: str) -> None:
     """The message says what the body lacks."""
     assert Expectations([request_]).problem(0, given) == text
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gaia_server.limiting import principal as limiting_principal
-from gaia_server.limiting import ratelimit_headers
+from gaia_server.limiting import principals, ratelimit_headers
 from gaia_server.limiting.decision import Decision, Standing
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 PROXY = "10.0.0.7"
@@ -16,7 +15,7 @@ PROXY = "10.0.0.7"
 
 def principal(peer: str | None = "192.0.2.7", *, is_admin: bool = False, **headers: str) -> str:
     """Return the key of a request's principal; `x_user_id="u"` stands for a header."""
-    return limiting_principal.principal(
+    return principals.principal(
         {name.replace("_", "-"): value for name, value in headers.items()},
         peer,
         named_keys={"named"},
@@ -171,8 +170,8 @@ def test_principal_key() -> None:
 def test_lines_of_one_header_are_one_list() -> None:
     """A header line that a proxy adds is used: an earlier line of the client does not hide it."""
     raw = [(b"host", b"x"), (b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-for", b"192.0.2.7, 10.0.0.9")]
-    claims = limiting_principal.claims(raw)
+    claims = principals.claims(raw)
     assert claims == {"x-forwarded-for": "198.51.100.1, 192.0.2.7, 10.0.0.9"}
     trusted = (ipaddress.ip_network("10.0.0.0/8"),)
-    found = limiting_principal.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=False)
+    found = principals.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=False)
     assert found == Principal("ip", "192.0.2.7")
