@@ -7,7 +7,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment_file", "jsonl", "files", "contract", "redaction", "process_identity", "printable"}
+GROUND = {
+    "model",
+    "errors",
+    "environment_file",
+    "jsonl",
+    "files",
+    "contract",
+    "redaction",
+    "process_identity",
+    "printable",
+}
 
 ALLOWED = {
     "model": set(),
