@@ -3,16 +3,19 @@
 import contextlib
 import io
 import os
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class _Unstoppable(io.FileIO):
     """A file that drops what cannot be written: the reader has gone (`| head -1`), or the disk is full."""
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: "ReadableBuffer", /) -> int:
         with contextlib.suppress(OSError):
             return super().write(data) or 0
-        return len(data)
+        return memoryview(data).nbytes
 
 
 def duplicate(original: TextIO) -> TextIO:

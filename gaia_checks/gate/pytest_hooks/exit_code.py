@@ -68,7 +68,7 @@ class ExitCode:
     def _take_over(self) -> None:
         """End this process with the decided code, however it ends."""
         pid = os.getpid()
-        os._exit = lambda status: self._end(self._code if os.getpid() == pid else status)  # type: ignore[assignment]
+        os._exit = lambda status: self._end(self._code if os.getpid() == pid else status)
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:  # it was closed before Python started
                 setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - lasts as long as the process
