@@ -62,7 +62,11 @@ _BOOLEAN_NAMES = {
     "ENABLE_AI_FALLBACK",
 }
 
-SERVER_NAMES = SECRET_NAMES | _BOOLEAN_NAMES | {"PORT", "RATE_LIMIT_ON_DB_DOWN", "TRUSTED_PROXIES", "RETENTION_DAYS"}
+SERVER_NAMES = (
+    (SECRET_NAMES - {"PGPASSWORD"})  # libpq's own, like those of `of_libpq`
+    | _BOOLEAN_NAMES
+    | {"PORT", "RATE_LIMIT_ON_DB_DOWN", "TRUSTED_PROXIES", "RETENTION_DAYS"}
+)
 """Every variable of docs/contract.md: each is passed to the server, and none beside them."""
 
 _KEYS = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from urllib.parse import quote, quote_plus, unquote
 
-from psycopg import ProgrammingError, pq
+from psycopg import Error, pq
 
 SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY", "PGPASSWORD"})
 """Variables whose values are secrets."""
@@ -55,7 +55,7 @@ def unfit(name: str, value: str) -> str | None:
     """Return why a secret variable's value could not be kept out of what is written, without the value; or None."""
     url = name == "DATABASE_URL"
     subject = "its password" if url else "the value"
-    for secret in _passwords(value) if url else {value}:
+    for secret in _read_by_libpq(value) if url else {value}:
         if len(secret) < SHORTEST:
             return f"{subject} is shorter than {SHORTEST} characters, too short for a secret; choose a longer one"
         if not secret.isprintable() or secret != secret.strip():
@@ -94,7 +94,7 @@ def _passwords(address: str) -> set[str]:
 def _read_by_libpq(address: str) -> set[str]:
     try:
         options = pq.Conninfo.parse(address.encode())
-    except (ProgrammingError, UnicodeError):
+    except (Error, UnicodeError):
         return set()
     return {option.val.decode() for option in options if option.val and option.dispchar == b"*"}
 

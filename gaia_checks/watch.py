@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gaia_checks import environment_file, jsonl, promote
-from gaia_checks.deploy.git import git_remote
+from gaia_checks.deploy.git import git_command, git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag_follower import Followed
 from gaia_checks.deploy.git.tag_requests import TagRequest
@@ -145,7 +145,7 @@ class Watcher:
         """Run a `gaia` command to its end; return its exit code and last words, None when it has to be tried again."""
         log = self._here.logs / "deploy.log"
         command = (sys.executable, "-m", "gaia_checks.cli", word, *words)
-        code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
+        code = self._start(command, log, **{git_command.REPOSITORY: str(self._source.mirror)}).wait()
         said = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
         killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
         if killed or (code == Busy.exit_code and said.startswith("busy: ")):

@@ -278,7 +278,7 @@ def test_every_variable_of_the_contract_reaches_the_server(tmp_path: Path) -> No
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)
     }
     assert read == listed == environment_file.SERVER_NAMES
-    given = dict.fromkeys(listed, "true") | {"PORT": "8080"}
+    given = dict.fromkeys(listed, "true") | dict.fromkeys(listed & SECRET_NAMES, "a-secret") | {"PORT": "8080"}
     assert load(tmp_path, GOOD, **given).variables() == given
     defaults = {name: value for name, value in given.items() if name not in SECRET_NAMES}
     lines = "".join(f"{name} = '{value}'\n" for name, value in defaults.items())

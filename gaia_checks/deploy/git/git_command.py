@@ -10,6 +10,9 @@ from gaia_checks.redaction import SECRET_NAMES
 OTHER_REPOSITORY = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
 """Variables that git sets for a hook: they name the hook's repository."""
 
+REPOSITORY = "GAIA_GIT_DIR"
+"""The variable by which `gaia watch` names the mirror that has the tag, in place of the project's own repository."""
+
 
 def tag_present(wanted: tag.Tag) -> bool | None:
     """Whether the tag exists in the project's repository; None when git fails."""
@@ -59,7 +62,8 @@ def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 def _variables() -> dict[str, str]:
     found = variables_without_secrets(LC_ALL="C")
-    return {name: value for name, value in found.items() if name not in OTHER_REPOSITORY}
+    clean = {name: value for name, value in found.items() if name not in OTHER_REPOSITORY}
+    return {**clean, "GIT_DIR": found[REPOSITORY]} if found.get(REPOSITORY) else clean
 
 
 def variables_without_secrets(**changes: str) -> dict[str, str]:

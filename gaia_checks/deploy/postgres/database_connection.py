@@ -21,7 +21,12 @@ def connect(dsn: str, *, name: str | None = None) -> psycopg.Connection:
     _check(dsn)
     try:
         connection = psycopg.connect(
-            dsn, dbname=name, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, application_name="gaia_checks"
+            dsn,
+            dbname=name,
+            autocommit=True,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name="gaia_checks",
+            prepare_threshold=None,  # a pooler may keep the session, and what is prepared in it
         )
     except psycopg.OperationalError as error:
         raise ConfigurationError(

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -22,7 +23,8 @@ def shares_backends(session: psycopg.Connection) -> bool:
     if _backend(session) == session.info.backend_pid:
         return False
     address = make_conninfo(session.info.dsn, password=session.info.password or None)
-    with suppress(psycopg.OperationalError), psycopg.connect(address, autocommit=True) as other, _limited(other):
+    opened = partial(psycopg.connect, address, autocommit=True, prepare_threshold=None)  # the pooler may keep its session
+    with suppress(psycopg.OperationalError), opened() as other, _limited(other):
         own, others = set[int](), set[int]()
         for _ in range(TURNS):
             own |= {_backend(session), _backend(session)}

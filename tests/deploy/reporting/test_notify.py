@@ -88,7 +88,7 @@ def test_a_failed_deployment_is_notified_with_step_cause_and_log(stage: Stage, i
     origin.fake("1", behaviour="crash")
     origin.tag("deploy/stage/phase-1")
     secrets = {"TELL": inbox.url, "ADMIN_TOKEN": "configuration"}  # a word of the server's last log line
-    done = stage.gaia("deploy", str(stage.file), "phase-1", GIT_DIR=str(origin.bare), **secrets)
+    done = stage.gaia("deploy", str(stage.file), "phase-1", GAIA_GIT_DIR=str(origin.bare), **secrets)
     assert done.returncode == 1
     [message] = inbox.messages
     assert message["title"] == "stage: phase-1 failed"

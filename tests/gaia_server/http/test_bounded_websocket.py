@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from gaia_server.http.bounded_websocket import MAX_FRAMES
 from tests.gaia_server.conftest import Running
-from tests.gaia_server.http.test_request_head import websocket
+from tests.gaia_server.http.test_request_head import authorized, websocket
 
 FIN, RSV1, CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x80, 0x40, 0, 1, 2, 8, 9, 10
 
@@ -27,7 +27,7 @@ def handshake(server: Running) -> socket.socket:
     """Open a WebSocket; read nothing behind the response's head."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.sendall(websocket())
+    connection.sendall(websocket(more=authorized(server)))
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += connection.recv(1)
@@ -106,5 +106,5 @@ def test_invalid_frames_are_closed(own: Running) -> None:
 
 def test_pings_are_answered(server: Running) -> None:
     """A client may ping, even often."""
-    with connect(server.websocket_url, compression="deflate") as client:
+    with connect(server.websocket_url, compression="deflate", additional_headers=server.bearer) as client:
         assert all(client.ping().wait(5) for _ in range(MAX_FRAMES // 2))
