@@ -138,7 +138,7 @@ def _serve(
     finish(deployment, "finished", release, outage_ms=round(outage_ms), ahead=ahead)
     outage = f", after an outage of {outage_ms:.0f} ms" if outage_ms else ""
     say(f"{environment.name}: {release.name} serves at {environment.local_url}{outage}")
-    if not environment.values.get("ADMIN_TOKEN"):
+    if not environment.values.get("ADMIN_TOKEN") and not environment.server.paths:
         say(f"{environment.name}: the admin token of its dashboard is in {environment.token_file}")
     if ahead:
         say(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")

@@ -108,7 +108,7 @@ def test_with_mapped_names_a_renamed_server_is_gated_as_any(place: Ground) -> No
 
 def test_without_mapped_names_a_renamed_server_passes_nothing(place: Ground) -> None:
     """Its responses do not match the contract, and the reason says where to map names."""
-    outcome = place.gate(place.environment_file(base_url=place.url))
+    outcome = place.gate(place.environment_file(base_url=place.url), "--complete")
     assert outcome.code == 1, outcome.output
     assert not passed(outcome) & {"dev.health", "dev.api", "dev.websocket"}
     assert "[contract.paths]" in why(outcome, "dev.health")
