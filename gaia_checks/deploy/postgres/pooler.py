@@ -23,9 +23,7 @@ def shares_backends(session: psycopg.Connection) -> bool:
     if _backend(session) == session.info.backend_pid:
         return False
     address = make_conninfo(session.info.dsn, password=session.info.password or None)
-    opened = partial(
-        psycopg.connect, address, autocommit=True, prepare_threshold=None
-    )  # the pooler may keep its session
+    opened = partial(psycopg.connect, address, autocommit=True, prepare_threshold=None)
     with suppress(psycopg.OperationalError), opened() as other, _limited(other):
         own, others = set[int](), set[int]()
         for _ in range(TURNS):
