@@ -24,7 +24,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -88,6 +88,11 @@ $(BIN)/.pgbouncer:
 		|| { echo "the tests connect through a PgBouncer of their own: install it, e.g. apt-get install pgbouncer"; exit 4; }
 	@touch $@
 
+$(BIN)/.ssh-keygen:
+	@command -v ssh-keygen >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-client >/dev/null; } \
+		|| { echo "the tests sign with keys of their own: install ssh-keygen, e.g. apt-get install openssh-client"; exit 4; }
+	@touch $@
+
 build: build/gaia_server  ## the server's single executable
 
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
@@ -99,7 +104,7 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		4) word="the command or a file is wrong" ;; 2) word="interrupted" ;; *) word="the gate itself broke" ;; esac; \
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
-test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.pgbouncer  ## the project's own tests, but for the long tables of test-killed and test-faults
+test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer  ## the project's own tests, but for the long tables of test-killed and test-faults
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
 
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
@@ -111,6 +116,9 @@ test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults 
 
 bench: install $(BIN)/.installed-dev  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter
+
+rehearsal: install build $(BIN)/.browser $(BIN)/.ssh-keygen  ## the whole pipeline on this machine: three environments, gates, signatures, promotions
+	@$(BIN)/python -m benchmarks.pipeline
 
 bench-contract: install $(BIN)/.installed-dev  ## two minutes of made-up requests: does the server answer as its OpenAPI document says
 	$(BIN)/python -m benchmarks.contract

@@ -37,6 +37,7 @@ def deploy(
     phase: Annotated[
         str | None, typer.Argument(help="deploy the tag deploy/ENV/PHASE; without it the working tree")
     ] = None,
+    remote: Remote = None,
 ) -> None:
     """Deploy a release completely, or keep the previous one."""
     from gaia_checks.deploy import rollout
@@ -48,7 +49,12 @@ def deploy(
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
     with notify.told(where, wanted):
-        rollout.deploy(where, phase=wanted, say=_to_stdout(where))
+        admitted = None
+        if where.promoted and wanted != tag.WORKTREE:
+            from gaia_checks.promotion import admission
+
+            admitted = admission.admit(where, wanted, remote, _to_stdout(where))
+        rollout.deploy(where, phase=wanted, commit=admitted, say=_to_stdout(where))
 
 
 @app.command()
@@ -154,8 +160,10 @@ def doctor_command(env: Name, as_json: Json = False) -> None:
     """Check for common problems and name the command that fixes each."""
     from gaia_checks import tables
     from gaia_checks.deploy.reporting import doctor
+    from gaia_checks.promotion import ledger_diagnosis
 
-    findings = doctor.examine(environment_file.load(env))
+    where = environment_file.load(env)
+    findings = (*doctor.examine(where), ledger_diagnosis.examine_ledger(where))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -199,8 +207,12 @@ def migrate_command(
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
 
 
-@app.command()
-def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
+verdicts = typer.Typer(help="Verdicts of gates: judge again, verify, record.", no_args_is_help=True)
+app.add_typer(verdicts, name="verdict")
+
+
+@verdicts.command(name="show")
+def show_verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
     from gaia_checks.gate.display import stream, terminal
     from gaia_checks.gate.run.session import EXIT_CODES
@@ -211,27 +223,87 @@ def verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g
     raise typer.Exit(EXIT_CODES[judged.state])
 
 
-@app.command(name="sign-off")
-def sign_off(
-    folder: Annotated[Path, typer.Argument(help="evidence of a gate that passed")],
-    by: Annotated[str, typer.Option(metavar="NAME", help="the person who approves")],
+@verdicts.command("verify")
+def verify_command(
+    what: Annotated[str, typer.Argument(metavar="FILE|FOLDER|TAG", help="a statement, evidence, or deploy/ENV/PHASE")],
+    remote: Remote = None,
+    as_json: Json = False,
 ) -> None:
-    """Record a person's approval of a gate's evidence."""
-    from gaia_checks import promote
+    """Show what a signed statement proves; exit code 1 when something does not hold."""
+    from gaia_checks import tables
+    from gaia_checks.promotion import verification
 
-    print(promote.sign_off(folder, by))
+    lines = verification.verify(what, remote)
+    if as_json:
+        print(json.dumps([asdict(line) for line in lines], indent=2))
+    else:
+        tables.show_lines([(line.what, line.found, line.ok) for line in lines])
+    raise typer.Exit(1 if any(line.ok is False for line in lines) else 0)
+
+
+@verdicts.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="evidence with a signed statement")], remote: Remote = None
+) -> None:
+    """Record a gate's statement on the git remote, where the gate could not."""
+    from gaia_checks.deploy.git import git_remote
+    from gaia_checks.promotion import record, statement
+
+    where = environment_file.load(statement.parse(record.read(folder)).environment)
+    entry = record.publish(git_remote.of(where, remote), folder)
+    print(f"{where.name}: statement {entry.envelope.digest[:12]} is recorded as number {entry.position}")
+
+
+@app.command(name="sign-off")
+def sign_off_command(
+    env: Name,
+    phase: Annotated[str, typer.Argument(help="the phase that is to enter ENV")],
+    item: Annotated[str, typer.Option(metavar="ITEM", help="the item of the list; see: gaia checklist ENV PHASE")],
+    remote: Remote = None,
+) -> None:
+    """Sign one item of the list before ENV, with your SSH key."""
+    from gaia_checks.promotion import sign_off
+
+    print(sign_off.sign_off(environment_file.load(env), phase, item, remote))
+
+
+@app.command("checklist")
+def checklist_command(
+    env: Name,
+    phase: Annotated[str, typer.Argument(help="the phase that is to enter ENV")],
+    remote: Remote = None,
+    as_json: Json = False,
+) -> None:
+    """Show what lets a release into ENV: proven, signed or missing; exit code 1 when something is missing."""
+    from gaia_checks import tables
+    from gaia_checks.promotion import checklist
+
+    items = checklist.checklist(environment_file.load(env), phase, remote)
+    if as_json:
+        print(json.dumps([asdict(item) for item in items], indent=2))
+    else:
+        tables.show(("item", "state", "by", "at"), [tuple(asdict(item).values()) for item in items])
+    raise typer.Exit(1 if any(item.state == "missing" for item in items) else 0)
 
 
 @app.command("promote")
 def promote_command(
     phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
-    to: Annotated[str, typer.Option(metavar="qa|prod", help="the next stage")],
+    to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the next stage")],
     remote: Remote = None,
+    forced: Annotated[
+        bool, typer.Option("--force", help="although something is missing; needs --by and --why")
+    ] = False,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="who forces, as in allowed_signers")] = None,
+    why: Annotated[str | None, typer.Option(metavar="TEXT", help="why it is forced")] = None,
 ) -> None:
-    """Create the next stage's tag if a gate's evidence and a sign-off allow it."""
-    from gaia_checks import promote
+    """Cut the next stage's signed tag, if signed verdict and sign-offs allow it."""
+    from gaia_checks.promotion import promote
 
-    print(promote.promote(phase, to, remote))
+    if forced != bool(by and why):
+        raise ConfigurationError('promote: --force, --by NAME and --why "..." belong together')
+    done = promote.force(phase, to, by or "", why or "", remote) if forced else promote.promote(phase, to, remote)
+    print(*done, sep="\n")
 
 
 @app.command("watch")

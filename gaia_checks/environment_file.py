@@ -11,6 +11,8 @@ rehearsal_host = "local"           # where a rehearsal copy runs; only "local", 
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
 remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
 alerts = "GAIA_ALERTS"             # optional: the variable that holds the Apprise URLs to tell, apart by spaces
+promotion = "advisory"             # optional: a tag without a valid promotion is deployed all the same, with a warning;
+                                   # "required" (the default): refused, after dev
 
 [environment.defaults]             # values of variables that are no secrets
 PORT = "8080"
@@ -21,6 +23,10 @@ paths = ["/healthz"]               # what must answer 200, in place of health, c
 ready_s = 30                       # how long it may take until it is ready
 artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit holds its
                                    # sha256 in build/gaia_server.sha256. {phase}, {commit}, {sha256}; a path or a URL
+
+[promotion]                        # optional
+signing_key = "/etc/gaia/qa_key"   # the SSH key of this account's statements; GAIA_SIGNING_KEY comes first
+valid_for = "7d"                   # how old a verdict may be that lets a release in: days (d) or hours (h)
 
 [migrations]                       # optional
 allow = ["ban-drop-column"]        # squawk's serious findings that do not stop a deployment
@@ -70,7 +76,19 @@ SERVER_NAMES = (
 """Every variable of docs/contract.md: each is passed to the server, and none beside them."""
 
 _KEYS = {
-    *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
+    *(
+        "stage",
+        "database",
+        "host",
+        "base_url",
+        "log",
+        "rehearsal_host",
+        "required",
+        "remote",
+        "alerts",
+        "defaults",
+        "promotion",
+    ),
 }
 _BOOLEANS = ("true", "false")
 _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
@@ -111,6 +129,14 @@ class Environment:
     log: LogLocation | None = None  # the server's log, where the file says it; else that of what is deployed here
     rehearsal_host: str = "local"  # where a rehearsal copy runs
     names: Names = field(default_factory=Names)  # what the server calls what the contract names
+    promotion: str = "required"  # or "advisory": what a deployment lacks is a warning
+    signing_key: Path | None = None  # of this account
+    valid_for_s: float = 7 * 86_400.0  # how old a verdict may be that lets a release in
+
+    @property
+    def promoted(self) -> bool:
+        """Whether its stage is entered by promotion."""
+        return self.stage != STAGES[0]
 
     @property
     def port(self) -> int:
@@ -178,7 +204,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     path = Path(name) if name.endswith(".toml") else ROOT / "environments" / f"{name}.toml"
     document = _parse(name, path)
     where = path.name
-    _known(where, "", document, {"environment", "server", "migrations", "contract", "looks"})
+    _known(where, "", document, {"environment", "server", "promotion", "migrations", "contract", "looks"})
     table = _typed(where, document, "environment", dict, "[environment]", "a table")
     _known(where, "environment.", table, _KEYS)
     stage = _choice(where, table, "stage", STAGES)
@@ -209,6 +235,9 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         log=_log(where, table),
         rehearsal_host=_rehearsal_host(where, table),
         names=contract.read(where, document),
+        promotion=_choice(where, {"promotion": "required", **table}, "promotion", ("required", "advisory")),
+        signing_key=_signing_key(where, document, variables),
+        valid_for_s=_valid_for_s(where, document),
     )
 
 
@@ -379,6 +408,31 @@ def _server(where: str, document: Mapping[str, Any]) -> ServerSettings:
     if not isinstance(ready_s, int | float) or isinstance(ready_s, bool) or not 0 < ready_s < math.inf:
         raise EnvironmentFileError(f"{where}: server.ready_s: {ready_s!r} is not above 0; give seconds, e.g. 30")
     return ServerSettings(handover, paths, float(ready_s), artifact)
+
+
+def _promotion(where: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    table = document.get("promotion", {})
+    if not isinstance(table, dict):
+        raise EnvironmentFileError(f"{where}: promotion: {table!r} is not a table")
+    _known(where, "promotion.", table, {"signing_key", "valid_for"})
+    return table
+
+
+def _signing_key(where: str, document: Mapping[str, Any], variables: Mapping[str, str]) -> Path | None:
+    key = variables.get("GAIA_SIGNING_KEY") or _promotion(where, document).get("signing_key")
+    if key is not None and not isinstance(key, str):
+        raise EnvironmentFileError(f"{where}: promotion.signing_key: {key!r} is not the path of an SSH key")
+    return Path(key).expanduser().absolute() if key else None
+
+
+def _valid_for_s(where: str, document: Mapping[str, Any]) -> float:
+    text = _promotion(where, document).get("valid_for", "7d")
+    found = re.fullmatch(r"([1-9][0-9]{0,3})([dh])", text) if isinstance(text, str) else None
+    if found is None:
+        raise EnvironmentFileError(
+            f'{where}: promotion.valid_for: {text!r} is no number of days or hours, as "7d" or "12h"'
+        )
+    return int(found[1]) * (86_400.0 if found[2] == "d" else 3600.0)
 
 
 def _allowed(where: str, document: Mapping[str, Any]) -> frozenset[str]:

@@ -16,6 +16,7 @@
     │   ├── NotReady               the new server did not become ready in time
     │   └── VerifyError            the new server runs, but not as promised
     ├── NotPromoted          1   what a promotion needs is not there; the message names all of it
+    ├── NotSigned            1   a signature does not count: unknown key, changed content, or not allowed to sign that
     └── Inconclusive         8   the evidence does not decide
         ├── TargetUnreachable      nothing answers at the target
         └── EvidenceError          a file of the evidence is missing, torn or changed
@@ -96,6 +97,10 @@ class VerifyError(DeployError):
 
 class NotPromoted(GaiaError):
     """What a promotion needs is not there; the message names all of it."""
+
+
+class NotSigned(GaiaError):
+    """A signature does not count for what it should."""
 
 
 class Inconclusive(GaiaError):

@@ -8,7 +8,7 @@ and the next `append` removes it before it writes.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,25 @@ def now() -> str:
 
 def append(path: Path, record: Mapping[str, Any], *, durable: bool = False, mode: int = 0o644) -> None:
     """Append one record to `path`, created with `mode`; with `durable`, return only when it is on the disk."""
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    _append(path, lambda _descriptor: record, durable=durable, mode=mode)
+
+
+def append_after(path: Path, following: Callable[[str], Mapping[str, Any]], *, durable: bool = False) -> None:
+    """Append the record that `following` makes of the last line, "" where there is none; nobody comes in between."""
+    _append(path, lambda descriptor: following(_last_line(descriptor)), durable=durable, mode=0o600)
+
+
+def text(record: Mapping[str, Any]) -> str:
+    """Return a record as the line that is written."""
+    return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _append(path: Path, make: Callable[[int], Mapping[str, Any]], *, durable: bool, mode: int) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _remove_torn_line(descriptor)
-        data = line.encode()
+        data = (text(make(descriptor)) + "\n").encode()
         if os.write(descriptor, data) != len(data):
             raise OSError(f"{path}: the line was written only in part; free some disk space")
         if durable:
@@ -67,6 +80,15 @@ def _remove_torn_line(descriptor: int) -> None:
         end -= 1
     if end != size:
         os.ftruncate(descriptor, end)
+
+
+def _last_line(descriptor: int) -> str:
+    """Return the last line; every line is complete."""
+    size = os.fstat(descriptor).st_size
+    start = max(0, size - 1)
+    while start and os.pread(descriptor, 1, start - 1) != b"\n":
+        start -= 1
+    return os.pread(descriptor, size - start, start).decode(errors="replace").rstrip("\n")
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:

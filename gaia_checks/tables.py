@@ -13,6 +13,7 @@ from gaia_checks.printable import printable
 _STYLES = {
     "ok": "green", "running": "green", "finished": "green", "pass": "green", "there": "green",
     "wrong": "bold red", "failed": "bold red", "fail": "bold red", "crashed": "bold red",
+    "proven": "green", "signed": "green", "missing": "bold red", "forced": "yellow", "advisory": "yellow",
     "unknown": "yellow", "inconclusive": "yellow", "interrupted": "yellow", "open": "yellow", "warning": "yellow",
     "recovered": "yellow", "undone": "yellow", "refused": "yellow", "gone": "yellow", "stopped": "yellow",
 }  # fmt: skip
@@ -43,6 +44,16 @@ def show_status(found: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         shown = _release(value) if name in ("release", "previous") else _text(value)
         console.print(Text.assemble((f"{name:12} ", "bold"), (shown, _STYLES.get(shown.partition(":")[0], ""))))
+
+
+def show_lines(lines: Sequence[tuple[str, str, bool | None]]) -> None:
+    """Print what was found, one line each, with a mark: holds, does not hold, or proves nothing by itself."""
+    console = Console(soft_wrap=True, highlight=False)
+    for what, found, ok in lines:
+        mark, style = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("·", "")}[ok]
+        console.print(
+            Text.assemble((f"{mark} ", style), (f"{what:13} ", "bold"), (found, style if ok is False else ""))
+        )
 
 
 def _release(release: Mapping[str, str | None] | None) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gaia_checks import environment_file, jsonl, promote
+from gaia_checks import environment_file, jsonl
 from gaia_checks.deploy.git import git_command, git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag_follower import Followed
@@ -26,6 +26,7 @@ from gaia_checks.deploy.supervisor import log_rotation
 from gaia_checks.environment_file import ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
 from gaia_checks.printable import printable
+from gaia_checks.promotion import record
 
 _INTERRUPTED_GATE_S = 60.0  # how long an interrupted gate may take to close its evidence
 _POLL_S = 0.1
@@ -129,7 +130,9 @@ class Watcher:
     def _deploy(self, request: TagRequest) -> bool:
         """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
         self._say(f"{request.phase}: deploying {request.commit[:12]}")
-        ended = self._run(request.phase, "deploy", str(self._environment.path), request.phase)
+        ended = self._run(
+            request.phase, "deploy", str(self._environment.path), request.phase, "--remote", self._source.url
+        )
         if ended is None:
             return False
         code, said = ended
@@ -148,7 +151,7 @@ class Watcher:
         code = self._start(command, log, **{git_command.REPOSITORY: str(self._source.mirror)}).wait()
         said = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
         killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
-        if killed or (code == Busy.exit_code and said.startswith("busy: ")):
+        if killed or (code == Busy.exit_code and said.startswith(("busy: ", "remote away: "))):
             self._say(f"{phase}: trying again: {killed or said}")
             return None
         return code, said
@@ -190,11 +193,11 @@ class Watcher:
         try:
             if folder is None:
                 raise EvidenceError(f"the gate left no evidence (exit code {code}); {log} says why")
-            state = promote.record_gate(self._environment, request.phase, request.commit, folder)
+            state = record.note_gate(self._environment, request.phase, request.commit, folder)
         except EvidenceError as error:
             self._tags.note(request.phase, "gate", "inconclusive", commit=request.commit, why=str(error))
             return "inconclusive", str(error)
-        return state, f"evidence in {folder}"
+        return state, f"evidence in {folder}; {record.publish_or_say(self._source, folder)}"
 
     def _say(self, text: str) -> None:
         self._tell(printable(self._environment.redact(f"{self._environment.name}: {text}")))

@@ -71,7 +71,7 @@ def gaia(*words: str) -> subprocess.Popen[str]:
         (("status", "local", "--jsn"), "gaia: No such option"),
         (("migrate", "local", "sideways"), "gaia: migrate: 'sideways' is not one of up, down, status, verify"),
         (("watch", "--env", "qa"), "gaia: qa: no git remote; give --remote URL, or set remote in qa.toml"),
-        (("promote", "phase-1", "--to", "dev"), "gaia: promote: --to dev: not one of qa, prod"),
+        (("promote", "phase-1", "--to", "dev"), "gaia: dev: a release enters stage dev by its tag alone"),
         (("prune", "local", "--keep", "-1"), "gaia: Invalid value for '--keep'"),
         (("logs", "local", "-n", "99999999999999999999"), "gaia: Invalid value for '--lines'"),
         (("migrate", "local", "down", "--count", "0"), "gaia: Invalid value for '--count'"),
@@ -190,7 +190,7 @@ def test_nothing_deployed_is_shown_as_stopped(file: Path, capsys: pytest.Capture
 
 def test_evidence_that_is_not_there_decides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A verdict on a folder without evidence is inconclusive, in one line."""
-    assert cli.run(["verdict", str(tmp_path / "none")]) == 8
+    assert cli.run(["verdict", "show", str(tmp_path / "none")]) == 8
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -45,7 +45,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD.replace("stage", "stge"), r"x\.toml: environment\.stge: unknown key; known here: alerts, base_url, "),
         (
             GOOD + "[look.log]\nwindow_s = 1",
-            r"x\.toml: look: unknown key; known here: contract, environment, looks, migrations, server",
+            r"x\.toml: look: unknown key; known here: contract, environment, looks, migrations, promotion, server",
         ),
         (
             GOOD + '[criteria."prod.certificate"]\napplies_when = "snow"\n',
@@ -122,6 +122,11 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD + "[server]\npaths = ['x']\n", r"server\.paths: each begins with a slash"),
         (GOOD + "[server]\nartifact = 'x'\n", r"server\.artifact: 'x' is neither an absolute path nor a URL"),
         (GOOD + "[server]\nready_s = 0\n", r"server\.ready_s: 0 is not above 0; give seconds"),
+        (GOOD + "promotion = 'no'\n", r"environment\.promotion: 'no' is not one of required, advisory"),
+        (GOOD + "[promotion]\nkey = 'x'\n", r"promotion\.key: unknown key; known here: signing_key, valid_for"),
+        (GOOD + "[promotion]\nsigning_key = 1\n", r"promotion\.signing_key: 1 is not the path of an SSH key"),
+        (GOOD + "[promotion]\nvalid_for = 7\n", r"promotion\.valid_for: 7 is no number of days or hours"),
+        (GOOD + "[promotion]\nvalid_for = '0d'\n", r"promotion\.valid_for: '0d' is no number of days or hours"),
         (GOOD + "[migrations]\nallow = [1]\n", r"migrations\.allow: \[1\] is not a list of texts"),
     ],
 )

@@ -36,14 +36,14 @@ ALLOWED = {
     "judge": {"model", "errors"},
     "report": GROUND | {"judge"},
     "deploy": GROUND | {"target"},
-    "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy"},
+    "promotion": GROUND | {"report", "judge", "deploy"},
+    "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy", "promotion"},
     "locustfile": {"load"},
     "suite": {"errors", "model", "target", "gate"},
-    "promote": GROUND | {"report", "judge", "deploy"},
-    "watch": GROUND | {"promote", "gate", "deploy"},
+    "watch": GROUND | {"promotion", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": {"printable"},
-    "cli": GROUND | {"watch", "promote", "gate", "deploy", "report", "load", "logs", "tables"},
+    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables"},
 }
 """Part of gaia_checks -> the parts it may import."""
 
@@ -57,6 +57,15 @@ LAYERS = {
         {"steps"},
         {"rollout", "prune", "migrate"},
         {"rehearsal"},
+    ),
+    "gaia_checks.promotion": (
+        {"text", "envelope", "authors", "installation", "ssh_signature", "release_of_commit", "allowed_signers"},
+        {"statement", "statements_ref", "deployment_tag"},
+        {"signed", "evidence_at_hand"},
+        {"ledger_check", "record"},
+        {"examination", "ledger_diagnosis"},
+        {"promote", "admission", "verify"},
+        {"sign_off", "checklist"},
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (

@@ -18,8 +18,10 @@ import pytest
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import paths
 from gaia_checks.gate.run import gated_target
+from gaia_checks.promotion import dsse, ssh_signature, statement
 from tests.deploy.conftest import embedded_stage, stage
 from tests.deploy.stage import Stage, eventually, kill
+from tests.support import ssh_keys
 from tests.support.forge import Forge, forge
 from tests.support.ground import LOOKS, ROOT
 
@@ -296,3 +298,35 @@ def words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
+
+
+def test_a_gate_signs_what_it_found_and_a_forged_promotion_is_refused_once(stage: Stage, origin: Forge) -> None:
+    """The statement is on the remote; after dev, a tag that nobody promoted changes nothing that serves."""
+    key = ssh_keys.make(stage.folder / "keys", "gate")
+    stage.variables["GAIA_SIGNING_KEY"] = str(key)
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("recorded as number 1")
+    content = origin.git_in("show", "refs/gaia/statements:statement.json")
+    found = dsse.parse(content, "statement.json")
+    about = statement.parse(found)
+    allowed = ssh_keys.line("gate@example.test", "gaia-verdict/stage@v1", key)
+    assert ssh_signature.signer(found.signed, found.signatures[0], about.namespace, allowed) == "gate@example.test"
+    assert about.release == stage.status().release
+    assert (about.predicate["state"], about.predicate["rehearsal"]) == ("inconclusive", True)
+    assert about.predicate["gate"]["foreign_plugins"] == []
+    stage.file.write_text(stage.file.read_text().replace('stage = "dev"', 'stage = "qa"'))
+    origin.tag("deploy/stage/phase-2", origin.fake("2"))
+    with watching(stage, origin) as again:
+        again.says("phase-2: deploy/stage/phase-2 was not promoted: deploy/stage/phase-2 is not signed; ")
+        origin.tag("deploy/stage/phase-3", origin.fake("3"))
+        again.says("phase-3: deploy/stage/phase-3 was not promoted: ")
+        assert again.said.count("deploy/stage/phase-2 was not promoted") == 1
+    assert stage.health()["version"] == "1"
+    assert events(stage, "watch") == [("phase-1", "deployed"), ("phase-2", "failed"), ("phase-3", "failed")]
+    assert json.loads(stage.gaia("status", str(stage.file), "--json").stdout)["promotion"] == "required"
+    stage.file.write_text(stage.file.read_text().replace('stage = "qa"', 'stage = "qa"\npromotion = "advisory"'))
+    advisory = stage.gaia("deploy", str(stage.file), "phase-3", "--remote", origin.url, GIT_DIR=str(origin.bare))
+    assert advisory.returncode == 0, advisory.stderr
+    assert "stage: advisory: deploy/stage/phase-3 is not signed" in advisory.stdout
+    assert stage.health()["version"] == "3"

@@ -33,6 +33,7 @@ def deploy(
     environment: Environment,
     *,
     phase: str = tag.WORKTREE,
+    commit: str | None = None,
     artifact: Path | None = None,
     migrations: Path | None = None,
     say: Say = lambda _: None,
@@ -40,9 +41,9 @@ def deploy(
 ) -> Status:
     """Deploy a release and return the new status; a healthy server of the same release is left alone.
 
-    `phase` names the tag `deploy/<environment>/<phase>`; "worktree" is the working tree, built first, or the given
-    `artifact` and `migrations`. Raises ConfigurationError or DeployError; then the previous release serves, or
-    nothing if nothing served before.
+    `phase` names the tag `deploy/<environment>/<phase>`, which must be on `commit` where that is given; "worktree" is
+    the working tree, built first, or the given `artifact` and `migrations`. Raises ConfigurationError or DeployError;
+    then the previous release serves, or nothing if nothing served before.
     """
     with _locked(environment, f"deploy {phase}", say):
         validate(environment, artifact=artifact, migrations=migrations, worktree=phase == tag.WORKTREE)
@@ -51,7 +52,7 @@ def deploy(
         start(deployment, before)
         with recover.all_or_nothing(deployment):
             with deployment.step(Checkpoint.VALIDATE), deployment.at(Checkpoint.ARTIFACT):
-                release = _release(environment, phase, artifact, migrations)
+                release = _release(environment, phase, commit, artifact, migrations)
                 validate_release(release)
                 deployment.decide(release)
             with deployment.step(Checkpoint.PREPARE):
@@ -155,7 +156,9 @@ def _locked(environment: Environment, why: str, say: Say, *, settle: bool = True
         yield
 
 
-def _release(environment: Environment, phase: str, artifact: Path | None, migrations: Path | None) -> Path:
+def _release(
+    environment: Environment, phase: str, commit: str | None, artifact: Path | None, migrations: Path | None
+) -> Path:
     releases = paths.of(environment).releases
     release_folder.sweep(releases)
     server = environment.server
@@ -164,4 +167,4 @@ def _release(environment: Environment, phase: str, artifact: Path | None, migrat
             releases, executable=artifact, migrations=migrations, handover=server.handover
         )
     wanted = tag.parse(str(tag.Tag(environment.name, phase)))
-    return release_folder.from_tag(releases, wanted, template=server.artifact, handover=server.handover)
+    return release_folder.from_tag(releases, wanted, commit=commit, template=server.artifact, handover=server.handover)

@@ -5,6 +5,7 @@
     measurements.jsonl  the measurements             timelines/*.jsonl   the samples, second by second
     pictures/*/*.jpg    screenshots of a page        gated.json          release and environment
     invocation.json     options, variables and plugins of pytest
+    statement.json      the signed statement about all of it, where the gate has a key
 
 `recompute` judges these files again, without new measurements.
 """
@@ -32,6 +33,7 @@ from gaia_checks.report.evidence_redaction import redact_files, redact_json
 
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
+STATEMENT = "statement.json"
 GATED = "gated.json"
 INVOCATION = "invocation.json"
 REPORT = "report.html"
@@ -127,9 +129,9 @@ def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Return name -> sha256 of every file below `folder` except verdict.json."""
+    """Return name -> sha256 of every file below `folder` except verdict.json and the signed statement about it."""
     names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: files.sha256(path) for name, path in sorted(names.items()) if name != VERDICT}
+    return {name: files.sha256(path) for name, path in sorted(names.items()) if name not in (VERDICT, STATEMENT)}
 
 
 def recompute(folder: Path) -> Verdict:

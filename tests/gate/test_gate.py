@@ -96,14 +96,14 @@ def test_all_files_of_the_evidence_agree(passed: tuple[Ground, Outcome]) -> None
 
 
 def test_the_verdict_can_be_judged_again(passed: tuple[Ground, Outcome]) -> None:
-    """`gaia verdict FOLDER` reaches the same verdict; after a change to a file it refuses to."""
+    """`gaia verdict show FOLDER` reaches the same verdict; after a change to a file it refuses to."""
     place, outcome = passed
-    again = place.run("gaia_checks.cli", "verdict", str(outcome.folder))
+    again = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     assert again.returncode == 0, again.stdout + again.stderr
     measurements = outcome.folder / "measurements.jsonl"
     original = measurements.read_text()
     measurements.write_text(original.replace('"value":10', '"value":9', 1))
-    changed = place.run("gaia_checks.cli", "verdict", str(outcome.folder))
+    changed = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     measurements.write_text(original)
     assert changed.returncode == 8
     assert "measurements.jsonl" in changed.stdout + changed.stderr
@@ -164,7 +164,7 @@ def test_a_killed_gate_passes_nothing_and_the_next_one_cleans_up(place: Ground, 
     until(lambda: place.latest != before and "health.good" in place.measured())
     gate.send_signal(signal.SIGKILL)
     gate.communicate()
-    killed = place.run("gaia_checks.cli", "verdict", str(place.latest))
+    killed = place.run("gaia_checks.cli", "verdict", "show", str(place.latest))
     assert killed.returncode == 8, killed.stdout + killed.stderr
     assert "dev.log" in killed.stdout
     place.gate(running, "-k", "health")

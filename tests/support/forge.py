@@ -98,6 +98,19 @@ class Forge:
         ).stdout  # fmt: skip
         return dict(line.split(maxsplit=1) for line in listed.splitlines())
 
+    def statements(self) -> str | None:
+        """Return the head of the recorded statements in the bare repository."""
+        return self.git_in("for-each-ref", "--format=%(objectname)", "refs/gaia/statements") or None
+
+    def git_in(self, *words: str, stdin: str = "") -> str:
+        """Run git in the bare repository, as its host could."""
+        done = subprocess.run(
+            ("git", f"--git-dir={self.bare}", *words),
+            env={**os.environ, **_ALONE}, input=stdin, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def away(self) -> None:
         """Make the remote not answer."""
         self.bare.rename(self.folder / "elsewhere.git")

@@ -3,7 +3,7 @@
 import fcntl
 import hashlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +11,25 @@ from pathlib import Path
 from gaia_checks.deploy.git.git_command import OTHER_REPOSITORY
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment_file import Environment, inherited, without_secrets
-from gaia_checks.errors import ConfigurationError, MissingDependency, RemoteAway
+from gaia_checks.errors import ConfigurationError, GaiaError, MissingDependency, RemoteAway
 from gaia_checks.redaction import SECRET_NAMES, holds_password
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 """Stage -> the branch that must contain a commit tagged for it."""
 
+Check = Callable[[], object]
+
 _TIMEOUT_S = 120.0
-_REFS = ("+refs/heads/*:refs/heads/*", "+refs/tags/deploy/*:refs/tags/deploy/*")
+_REFS = (
+    "+refs/heads/*:refs/heads/*",
+    "+refs/tags/deploy/*:refs/tags/deploy/*",
+    "+refs/gaia/*:refs/fetched/*",  # as the remote shows it; `promotion.statements_ref` accepts it, or does not
+)
 _UNATTENDED = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
-    "LC_ALL": "C",
 }
+_ALWAYS = {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +64,47 @@ class GitRemote:
         containing = self._git("for-each-ref", "--format=%(refname)", f"--contains={commit}", f"refs/heads/{branch}")
         return containing.strip() == f"refs/heads/{branch}"
 
-    def cut(self, tag: str, commit: str, message: str) -> None:
-        """Create an annotated tag on `commit` and push it. Raises RemoteAway and deletes the local tag."""
-        account = who()
+    def cut(self, tag: str, commit: str, message: str, key: Path | None = None, check: Check | None = None) -> None:
+        """Create an annotated tag, signed with `key`, let `check` look at it, and push it.
+
+        Raises RemoteAway, or what `check` raises, and deletes the local tag.
+        """
+        signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}") if key else ()
         with self.locked():
-            self._git("-c", f"user.name={account.partition('@')[0]}", "-c", f"user.email={account}",
-                      "tag", "--annotate", "--no-sign", "--message", message, tag, commit)  # fmt: skip
+            self._git(*signing, *_author(), "tag", "--sign" if key else "--no-sign", "--annotate", "--cleanup=verbatim",
+                      "--message", message, tag, commit)  # fmt: skip
             try:
+                if check:
+                    check()
                 self._git("push", "--quiet", self.url, f"refs/tags/{tag}")
-            except RemoteAway:
+            except GaiaError:
                 self._git("tag", "--delete", tag)
                 raise
+
+    def read(self, *arguments: str) -> str:
+        """Return what a git command prints about the mirror, as last fetched. Raises RemoteAway when git fails."""
+        return self._git(*arguments)
+
+    def blobs(self, revisions: Sequence[str]) -> Iterator[bytes | None]:
+        """Yield the content of each file, named as `COMMIT:PATH` in the mirror; None for one that is not there."""
+        command = ("git", f"--git-dir={self.mirror}", "cat-file", "--batch=%(objecttype) %(objectsize)")
+        rest = _run(*command, stdin="".join(f"{one}\n" for one in revisions), where=self.url).stdout
+        for _ in revisions:
+            head, _, rest = rest.partition(b"\n")
+            kind, _, size = head.decode(errors="replace").rpartition(" ")
+            if not size.isdecimal():  # "REVISION missing"
+                yield None
+                continue
+            yield rest[: int(size)] if kind == "blob" else None
+            rest = rest[int(size) + 1 :]
+
+    def append(self, ref: str, parent: str | None, path: str, content: str, summary: str) -> None:
+        """Push a commit on top of `parent` that holds one file, by fast-forward only, to `ref`. Raises RemoteAway."""
+        blob = self._git("hash-object", "-w", "--stdin", stdin=content).strip()
+        tree = self._git("mktree", stdin=f"100644 blob {blob}\t{path}\n").strip()
+        on_top = ("-p", parent) if parent else ()
+        commit = self._git(*_author(), "commit-tree", tree, *on_top, "-m", summary).strip()
+        self._git("push", "--quiet", self.url, f"{commit}:{ref}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -97,17 +133,27 @@ def of(environment: Environment, url: str | None = None) -> GitRemote:
     return GitRemote(wanted, environment.home / "remotes" / f"{name}.git")
 
 
+def _author() -> tuple[str, ...]:
+    account = who()
+    return ("-c", f"user.name={account.partition('@')[0]}", "-c", f"user.email={account}")
+
+
 def _git(*arguments: str, stdin: str = "", where: str = "git") -> str:
+    return _run("git", *arguments, stdin=stdin, where=where).stdout.decode(errors="replace")
+
+
+def _run(*command: str, stdin: str = "", where: str) -> subprocess.CompletedProcess[bytes]:
     variables = {name: value for name, value in inherited().items() if name not in SECRET_NAMES | OTHER_REPOSITORY}
     try:
         done = subprocess.run(
-            ("git", *arguments), env={**_UNATTENDED, **variables, "LC_ALL": "C"}, input=stdin,
-            capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False,
+            command, env={**_UNATTENDED, **variables, **_ALWAYS}, input=stdin.encode(),
+            capture_output=True, timeout=_TIMEOUT_S, check=False,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
     except subprocess.TimeoutExpired as error:
         raise RemoteAway(f"{without_secrets(where)}: no answer within {_TIMEOUT_S:.0f} s; check the network") from error
     if done.returncode:
-        raise RemoteAway(f"{without_secrets(where)}: {without_secrets(' '.join(done.stderr.split()))}")
-    return done.stdout
+        said = " ".join(done.stderr.decode(errors="replace").split())
+        raise RemoteAway(f"{without_secrets(where)}: {without_secrets(said)}")
+    return done

@@ -60,7 +60,7 @@ class Followed:
 
     def note(self, phase: str, step: str, event: str, **facts: str | None) -> None:
         """Append a record to the ledger."""
-        deployment_ledger.note(paths.of(self._environment).ledger, self._environment.name, phase, step, event, **facts)
+        deployment_ledger.note(self._environment, self._environment.name, phase, step, event, **facts)
 
     def _own_tags(self, tags: Mapping[str, str | None]) -> dict[str, str]:
         """Return phase -> commit of this environment's tags; refuse invalid tags."""
@@ -91,8 +91,7 @@ class Followed:
             jsonl.append(self._refused, {"at": jsonl.now(), "tag": name, "commit": commit})
         self._say(f"tag refused: {why}")
         where, phase = (tag.environment, tag.phase) if tag else (None, None)
-        ledger = paths.of(self._environment).ledger
-        deployment_ledger.note(ledger, where, phase, "tag", "refused", tag=name, commit=commit, why=why)
+        deployment_ledger.note(self._environment, where, phase, "tag", "refused", tag=name, commit=commit, why=why)
 
     def _record_change(self, change: Change) -> None:
         """Record a change in the ledger first, and only then in the journal that triggers deployments."""

@@ -61,15 +61,28 @@ def from_worktree(
         return _finish(new, releases, Origin(tag.WORKTREE, head()), handover=handover)
 
 
-def from_tag(releases: Path, wanted: tag.Tag, *, template: str | None = None, handover: bool = True) -> Path:
+def from_tag(
+    releases: Path,
+    wanted: tag.Tag,
+    *,
+    commit: str | None = None,
+    template: str | None = None,
+    handover: bool = True,
+) -> Path:
     """Make a release of the commit that `wanted` tags; return its folder. Raises ArtifactError.
 
     Everything is read from the commit that the tag names now, even if the tag moves meanwhile. With `template`, the
-    executable comes from that location and must have the sha256 that the commit records.
+    executable comes from that location and must have the sha256 that the commit records. With `commit`, the tag must
+    be on it.
     """
-    commit = commit_of(str(wanted))
-    if commit is None:
+    found = commit_of(str(wanted))
+    if found is None:
         raise ArtifactError(f"{wanted}: tag not found; fetch it (git fetch --tags) or create it")
+    if commit not in (None, found):
+        raise ArtifactError(
+            f"{wanted}: is on {found[:12]} here, on {commit[:12]} on the remote; git fetch --tags --force"
+        )
+    commit = found
     with _new(releases) as new:
         if template:
             digest_file = _committed(commit, wanted, f"build/{_EXECUTABLE}.sha256", "names no digest")

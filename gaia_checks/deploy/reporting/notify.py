@@ -48,10 +48,9 @@ def tell(environment: Environment, phase: str, message: Message) -> bool:
         return False
     why = _send(environment, message) if environment.alert_urls else f"{environment.alerts} is not set"
     why = environment.redact(why) if why else None
-    ledger = paths.of(environment).ledger
     with contextlib.suppress(OSError):  # a full disk causes more urgent errors than this one
         deployment_ledger.note(
-            ledger, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why
+            environment, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why
         )
     return why is None
 

@@ -33,6 +33,7 @@ class Status:
     release_dir: Path | None = None
     previous: Release | None = None
     log: LogLocation | None = None
+    promotion: str | None = None  # "required" or "advisory"; None where a tag alone is enough
     tag_present: bool | None = None  # None: not deployed from a tag, or git cannot determine it
 
     def to_json(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class Status:
             "restarts": self.restarts,
             "release": _short(self.release),
             "previous": _short(self.previous),
+            "promotion": self.promotion,
             "tag_present": self.tag_present,
         }
 
@@ -64,7 +66,9 @@ def status(environment: Environment) -> Status:
     log = LogLocation(str(here.server_log)) if here.server_log.exists() else None
     found = supervisor_state.read(here.record)
     if found is None or found.release is None:
-        return Status(environment.name, "stopped", environment.local_url, log=log)
+        return Status(
+            environment.name, "stopped", environment.local_url, log=log, promotion=_promotion(environment, None)
+        )
     folder = Path(found.release)
     release = _readable(folder)
     dsn = database_url(environment)
@@ -81,8 +85,15 @@ def status(environment: Environment) -> Status:
         release_dir=folder if release else None,
         previous=_previous(here.releases / "previous"),
         log=log,
+        promotion=_promotion(environment, release),
         tag_present=_tag_present(here.ledger, Tag(environment.name, release.phase)) if release else None,
     )
+
+
+def _promotion(environment: Environment, release: Release | None) -> str | None:
+    """Return how promotion is enforced; the working tree on a developer's machine is not promoted."""
+    by_tag = environment.database != "embedded" or (release is not None and release.phase != WORKTREE)
+    return environment.promotion if environment.promoted and by_tag else None
 
 
 def _state(found: SupervisorState) -> str:

@@ -3,6 +3,9 @@
 One line per event: at, environment, deployment, phase, kind, step, event, by, and facts. The step `deployment`
 is the whole deployment: `started`, then `finished` or `failed` by its own command, or `recovered` or `undone` by the
 next command after a kill. Its closing line names the release that then serves under `serves` (null: none).
+
+Every line ends with `home`, the identity of the GAIA_HOME that wrote it, and `chain`, a sha256 over the line and the
+`chain` before it: `ledger_chain` finds a line that was removed, edited or moved.
 """
 
 from collections.abc import Iterator
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import jsonl
-from gaia_checks.deploy.state import lock, paths
+from gaia_checks.deploy.state import ledger_chain, lock, paths
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import DeployError
@@ -38,7 +41,7 @@ def append(
     }
     path = paths.of(environment).ledger
     try:
-        jsonl.append(path, line, durable=True, mode=0o600)
+        ledger_chain.append(path, paths.home_identity(environment), line)
     except OSError as error:
         raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
@@ -76,16 +79,16 @@ _TAG_EXISTS = ("past", "new", "moved")
 _TAG_DELETED = "deleted"
 
 
-def note(ledger: Path, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
-    """Append one record outside a deployment; it is on disk when this returns. Facts that are None are omitted."""
+def note(here: Environment, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
+    """Append a record about `environment` outside a deployment; it is on disk when this returns. None: omitted."""
+    ledger = paths.of(here).ledger
     paths.create(ledger.parent)
     present_facts = {name: fact for name, fact in facts.items() if fact is not None}
     if "why" in present_facts:
         present_facts["why"] = printable(present_facts["why"])
     common = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
-    jsonl.append(
-        ledger, {**common, "step": step, "event": event, "by": who(), **present_facts}, durable=True, mode=0o600
-    )
+    line = {**common, "step": step, "event": event, "by": who(), **present_facts}
+    ledger_chain.append(ledger, paths.home_identity(here), line)
 
 
 def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:

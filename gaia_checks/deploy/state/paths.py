@@ -1,8 +1,11 @@
 """The paths of an environment's state, and the creation of private folders."""
 
+import contextlib
 import hashlib
 import os
+import secrets
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,6 +121,19 @@ def prepare(paths: Paths) -> None:
     if paths.control.parent != paths.state:
         private(paths.control.parent)
     private(paths.caches)
+
+
+def home_identity(environment: Environment) -> str:
+    """Return the identity of GAIA_HOME, which is made at its first use."""
+    path = environment.home / "identity"
+    if not path.exists():
+        create(path.parent)
+        draft = path.with_name(f".identity.{os.getpid()}.{threading.get_ident()}")
+        draft.write_text(secrets.token_hex(6))
+        with contextlib.suppress(FileExistsError):  # another command was faster
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text()
 
 
 def private(folder: Path, mode: int = PRIVATE) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.errors import ConfigurationError
+from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.gate.display import last_line
 from gaia_checks.gate.display.terminal import Terminal, short
 from gaia_checks.gate.pytest_hooks import copies, exit_code, invocation
@@ -17,6 +17,7 @@ from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
 from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
+from gaia_checks.promotion import installation, record
 from gaia_checks.report import evidence
 
 
@@ -73,6 +74,7 @@ class Controller:
         self._wanted = wanted
         self._verdict: Verdict | None = None
         self._last_line: str | None = None
+        self._statement: str | None = None  # what became of the signed statement
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -145,9 +147,20 @@ class Controller:
             code = self._exit_code.decide(None, EXIT_CODES[State.INCONCLUSIVE])
             self._last_line = last_line.no_verdict(why, code)
             return code
+        self._statement = self._sign(config)
         code = self._exit_code.decide(exitstatus, EXIT_CODES[self._verdict.state])
         self._last_line = last_line.of(self._verdict, code, short(self._session.folder / "report.html"))
         return code
+
+    def _sign(self, config: pytest.Config) -> str | None:
+        """Sign a statement about the verdict; whatever fails is reported, and changes no verdict."""
+        plugins = [plugin for _, plugin in config.pluginmanager.list_name_plugin() if plugin is not None]
+        environment = self._session.environment
+        options = [environment.redact(str(option)) for option in config.invocation_params.args]
+        try:
+            return record.sign_gate(environment, self._session.folder, installation.describe(plugins, options))
+        except (GaiaError, OSError) as error:
+            return environment.redact(f"not signed, this verdict promotes nothing: {error}")
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_unconfigure(self) -> Generator[None, object, object]:
@@ -162,6 +175,8 @@ class Controller:
         """Show the verdict and the path of its evidence."""
         if self._verdict is not None:
             self._terminal.verdict(self._verdict, self._session.folder)
+        if self._statement is not None:
+            self._terminal.log(self._statement)
 
 
 def outcome_of(report: pytest.TestReport) -> str | None:

@@ -22,7 +22,7 @@ from tests.deploy.stage import Stage
 
 CHECKS = (
     "variables", "database connection", "database exists", "migrations applied", "port", "server answers",
-    "WebSocket upgrade", "rate limiting enforced",
+    "WebSocket upgrade", "rate limiting enforced", "ledger",
 )  # fmt: skip
 
 

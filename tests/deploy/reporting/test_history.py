@@ -75,9 +75,7 @@ def test_the_history_command_shows_deployments_and_gates(stage: Stage) -> None:
     """The command prints columns, or JSON with --json; without a ledger the history is empty."""
     assert json.loads(stage.gaia("history", str(stage.file), "--json").stdout) == []
     stage.deploy()
-    deployment_ledger.note(
-        paths.of(stage.environment).ledger, "stage", "worktree", "gate", "fail", evidence="/reports/1"
-    )
+    deployment_ledger.note(stage.environment, "stage", "worktree", "gate", "fail", evidence="/reports/1")
     [deployed, gated] = json.loads(stage.gaia("history", str(stage.file), "--json").stdout)
     assert (deployed["phase"], deployed["outcome"]) == ("worktree", "finished")
     assert deployed["took_s"] > 0
@@ -93,6 +91,6 @@ def test_the_last_tag_event_determines_its_presence(stage: Stage) -> None:
     ledger = paths.of(stage.environment).ledger
     assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is None
     for event, present in (("new", True), ("deleted", False), ("new", True), ("warning", True)):
-        deployment_ledger.note(ledger, "stage", "phase-1", "tag", event)
+        deployment_ledger.note(stage.environment, "stage", "phase-1", "tag", event)
         assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is present
     assert [record["event"] for record in jsonl.read(ledger)] == ["new", "deleted", "new", "warning"]

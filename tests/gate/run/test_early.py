@@ -63,5 +63,5 @@ def test_a_failure_of_the_load_is_certain_before_its_end(failing: Place) -> None
     assert outcome.code == 1, outcome.output
     assert took_s < 60
     assert outcome.states["qa.load"] == "fail"
-    again = failing.ground.run("gaia_checks.cli", "verdict", str(outcome.folder))
+    again = failing.ground.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     assert again.returncode == 1, again.stdout + again.stderr
