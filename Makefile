@@ -17,14 +17,14 @@ define INSTALL
 endef
 
 define FORGET
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.deploy.postgres import embedded
-embedded.of(environment.load("local")).remove()
+embedded.of(environment_file.load("local")).remove()
 endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-red bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-statistics check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -82,6 +82,12 @@ $(BIN)/.sshd:
 		|| { echo "the tests read a log through ssh from an sshd of their own: install it, e.g. apt-get install openssh-server"; exit 4; }
 	@touch $@
 
+$(BIN)/.pgbouncer:
+	@PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null \
+		&& { systemctl disable --now pgbouncer >/dev/null 2>&1 || true; }; } \
+		|| { echo "the tests connect through a PgBouncer of their own: install it, e.g. apt-get install pgbouncer"; exit 4; }
+	@touch $@
+
 $(BIN)/.ssh-keygen:
 	@command -v ssh-keygen >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-client >/dev/null; } \
 		|| { echo "the tests sign with keys of their own: install ssh-keygen, e.g. apt-get install openssh-client"; exit 4; }
@@ -98,7 +104,7 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		4) word="the command or a file is wrong" ;; 2) word="interrupted" ;; *) word="the gate itself broke" ;; esac; \
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
-test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen  ## the project's own tests, but for the long tables of test-killed and test-faults
+test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer  ## the project's own tests, but for the long tables of test-killed and test-faults
 	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
 
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
@@ -122,6 +128,10 @@ bench-red: install $(BIN)/.installed-dev build $(BIN)/.browser  ## how long ever
 
 bench-swaps: install $(BIN)/.installed-dev build  ## twenty swaps under load: what a client notices, about three minutes
 	$(BIN)/python -m benchmarks.swaps
+
+bench-fuzz: install $(BIN)/.installed-dev  ## random heads and frames, then clients that flood or do not read: about six minutes
+	$(BIN)/python -m benchmarks.fuzz
+	$(BIN)/python -m benchmarks.hostile
 
 bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, measured beside its peers: about an hour
 	$(BIN)/python -m benchmarks.load

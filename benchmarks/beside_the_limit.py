@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gaia_checks import jsonl
-from gaia_checks.environment import ROOT
-from gaia_checks.judge import criteria, verdict
-from gaia_checks.load import run
+from gaia_checks.environment_file import ROOT
+from gaia_checks.judge import criteria_file, judgement
+from gaia_checks.load import load_run
 from gaia_checks.model import CriterionVerdict, Measurement, Target
 
 SMOKE = ROOT / "locustfiles" / "smoke.py"
@@ -57,7 +57,7 @@ def judge(delay_s: float, rate_per_s: float, window_s: float) -> CriterionVerdic
         server.start()
         target = Target("bench", f"http://127.0.0.1:{listening.getsockname()[1]}", "bench")
         try:
-            run.run(
+            load_run.run(
                 target, Path(name), rate_per_s=rate_per_s, window_s=window_s,
                 log=lambda text: print(text, file=sys.stderr), cancelled=lambda: False, locustfile=SMOKE,
             )  # fmt: skip
@@ -65,9 +65,9 @@ def judge(delay_s: float, rate_per_s: float, window_s: float) -> CriterionVerdic
             server.terminate()
             server.join()
         measurements = [Measurement.from_json(record) for record in jsonl.read(Path(name) / "measurements.jsonl")]
-    latency = next(each for each in criteria.load().criteria if each.id == "prod.latency")
+    latency = next(each for each in criteria_file.load().criteria if each.id == "prod.latency")
     single_look = replace(latency, window_s=window_s, max_window_s=window_s, looks_s=(window_s,))
-    return verdict.judge_measured(single_look, measurements, rehearsal=True)
+    return judgement.judge_measured(single_look, measurements, rehearsal=True)
 
 
 def main() -> int:

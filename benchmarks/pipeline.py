@@ -25,10 +25,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks import pipeline_page
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.release import build
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.promotion import statements_ref
 
 STAGES = {"dev": "develop", "qa": "qa", "prod": "main"}
@@ -192,7 +192,7 @@ def rehearse(pipeline: Pipeline) -> None:
 
 def draw(pipeline: Pipeline) -> Path:
     """Write the page with every stage and release; return its path."""
-    mirror = Remote(pipeline.url, pipeline.folder / "page.git")
+    mirror = GitRemote(pipeline.url, pipeline.folder / "page.git")
     statements_ref.fetch(mirror)
     allowed = (pipeline.project / "environments" / "allowed_signers").read_text()
     phases = ("phase-0", "phase-1", "phase-2")

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import NotSigned
 from gaia_checks.promotion import signed, statement, statements_ref
 from gaia_checks.promotion.signed import Signed
@@ -21,7 +21,7 @@ th, td { text-align: left; vertical-align: top; padding: .5rem 1rem; border-bott
 """
 
 
-def write(folder: Path, remote: Remote, allowed: str, machines: Path, phases: Iterable[str]) -> Path:
+def write(folder: Path, remote: GitRemote, allowed: str, machines: Path, phases: Iterable[str]) -> Path:
     """Write index.html, and a copy of every gate's report beside it; return its path."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -43,7 +43,7 @@ def write(folder: Path, remote: Remote, allowed: str, machines: Path, phases: It
     return page
 
 
-def _signed(remote: Remote, allowed: str) -> Iterator[Signed]:
+def _signed(remote: GitRemote, allowed: str) -> Iterator[Signed]:
     for entry in statements_ref.read(remote):
         try:
             yield signed.check(entry, statement.parse(entry.envelope), allowed)

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.judge.analyses import ends_s
-from gaia_checks.judge.criteria import Looks
-from gaia_checks.judge.rules import Look
+from gaia_checks.judge.check_rules import Analysis
+from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.judge.statistics import Sample
 from gaia_checks.model import State
 
@@ -59,7 +59,7 @@ class Promise:
         blocks: Any = np.add.reduceat(grid, starts)
         for number, end_s in enumerate(self.ends_s):
             sample = Sample.of(blocks[: bisect.bisect_left(starts, ends[number])], self.burst)
-            alphas = Look(self.ends_s, number, rehearsal=False).alphas(sample.n, self.promised, self.burst)
+            alphas = Analysis(self.ends_s, number, rehearsal=False).alphas(sample.n, self.promised, self.burst)
             if sample.lower(alphas[0]) >= self.promised:
                 return State.PASS, end_s
             if sample.upper(alphas[1]) < self.promised:
@@ -109,7 +109,7 @@ def simulate(promise: Promise, service: Service, runs: int, seed: int = SEED) ->
 
 def as_promised(overrides: Looks | None = None, suffix: str = "") -> tuple[Promise, Promise]:
     """Return success rate and latency as criteria.toml promises them, with an environment's `overrides`."""
-    loaded = criteria.load(overrides=overrides)
+    loaded = criteria_file.load(overrides=overrides)
     rate_per_s = loaded.looks["load"]["rate_per_s"]
     found = {criterion.id: criterion for criterion in loaded.criteria}
 

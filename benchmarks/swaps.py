@@ -22,13 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
+from gaia_checks import environment_file, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment import Environment
-from gaia_checks.load import run as load
+from gaia_checks.environment_file import Environment
+from gaia_checks.load import load_run
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.load.results.result_files import RESULT
 from gaia_checks.model import Target
@@ -55,7 +54,7 @@ class Site:
             f'PORT = "{self.port}"\nENABLE_AI_FALLBACK = "{str(bool(flip % 2)).lower()}"\n'
             f"[server]\nhandover = {str(handover).lower()}\n"
         )
-        return environments.load(str(file), variables={"GAIA_HOME": str(self.folder / "home")})
+        return environment_file.load(str(file), variables={"GAIA_HOME": str(self.folder / "home")})
 
 
 def main() -> int:
@@ -106,9 +105,10 @@ def _under_load(site: Site, swaps: int, rate_per_s: float, window_s: float) -> t
     status = rollout.deploy(site.environment(handover=True))
     folder = site.folder / "load"
     folder.mkdir()
-    target = Target(environment="swaps", base_url=status.base_url, run="swaps")
+    token = site.environment(handover=True).admin_token
+    target = Target(environment="swaps", base_url=status.base_url, run="swaps", admin_token=token)
     loading = threading.Thread(
-        target=lambda: load.run(
+        target=lambda: load_run.run(
             target,
             folder,
             rate_per_s=rate_per_s,

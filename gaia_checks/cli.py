@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,9 +12,10 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
-from gaia_checks import environment as environments
-from gaia_checks.environment import Environment
+from gaia_checks import environment_file
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
+from gaia_checks.printable import printable
 
 app = typer.Typer(
     name="gaia",
@@ -42,7 +44,7 @@ def deploy(
     from gaia_checks.deploy.git import tag
     from gaia_checks.deploy.reporting import notify
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     wanted = phase or tag.WORKTREE
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
@@ -72,7 +74,7 @@ def rollback(
         print("this data would be lost:", *losses, sep="\n  ")
         return yes or (sys.stdin.isatty() and typer.confirm("continue?"))
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     with notify.told(where, to or "the previous release", done="is back"):
         rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_to_stdout(where))
 
@@ -82,13 +84,13 @@ def stop(env: Name) -> None:
     """Stop the server, its supervisor and an embedded PostgreSQL."""
     from gaia_checks.deploy import rollout
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     rollout.stop(where)
     print(f"{where.name}: stopped")
 
 
-@app.command()
-def status(
+@app.command("status")
+def status_command(
     env: Name,
     as_json: Json = False,
     repair: Annotated[
@@ -96,14 +98,14 @@ def status(
     ] = False,
 ) -> None:
     """Show the running release."""
-    from gaia_checks.deploy.reporting import status as reporting
+    from gaia_checks.deploy.reporting import status
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     if repair:
         from gaia_checks.deploy import rollout
 
         rollout.repair(where, _to_stderr(where))
-    found = reporting.status(where).to_json()
+    found = status.status(where).to_json()
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -112,15 +114,15 @@ def status(
     tables.show_status(found)
 
 
-@app.command()
-def history(env: Name, as_json: Json = False) -> None:
+@app.command("history")
+def history_command(env: Name, as_json: Json = False) -> None:
     """Show deployments, gates, sign-offs and promotions, oldest first."""
     from gaia_checks import jsonl, tables
-    from gaia_checks.deploy.reporting import history as ledgers
+    from gaia_checks.deploy.reporting import history
     from gaia_checks.deploy.state import paths
 
-    where = environments.load(env)
-    entries = ledgers.entries(jsonl.read(paths.of(where).ledger), where.name)
+    where = environment_file.load(env)
+    entries = history.entries(jsonl.read(paths.of(where).ledger), where.name)
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2))
         return
@@ -129,8 +131,8 @@ def history(env: Name, as_json: Json = False) -> None:
     tables.show(head, [tuple(asdict(entry).values()) for entry in short])
 
 
-@app.command()
-def logs(
+@app.command("logs")
+def logs_command(
     env: Name,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="continue as it grows, until Ctrl-C")] = False,
     lines: Annotated[
@@ -141,27 +143,27 @@ def logs(
     """Show the end of the server's log."""
     from rich.console import Console
 
-    from gaia_checks import logs as reading
+    from gaia_checks import logs
 
     pretty = Console(soft_wrap=True, highlight=False)
-    found = reading.read(environments.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
+    found = logs.read(environment_file.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
     with contextlib.suppress(KeyboardInterrupt):
         for line in found:
             if pretty.is_terminal and not as_json:
-                pretty.print(reading.for_people(line))
+                pretty.print(logs.for_people(line))
             else:
-                print(json.dumps(reading.as_record(line)) if as_json else line, flush=True)
+                print(json.dumps(logs.as_record(line)) if as_json else line, flush=True)
 
 
-@app.command()
-def doctor(env: Name, as_json: Json = False) -> None:
+@app.command("doctor")
+def doctor_command(env: Name, as_json: Json = False) -> None:
     """Check for common problems and name the command that fixes each."""
     from gaia_checks import tables
-    from gaia_checks.deploy.reporting import doctor as examination
-    from gaia_checks.promotion import doctor as promotion
+    from gaia_checks.deploy.reporting import doctor
+    from gaia_checks.promotion import ledger_diagnosis
 
-    where = environments.load(env)
-    findings = (*examination.examine(where), promotion.examine_ledger(where))
+    where = environment_file.load(env)
+    findings = (*doctor.examine(where), ledger_diagnosis.examine_ledger(where))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -169,35 +171,37 @@ def doctor(env: Name, as_json: Json = False) -> None:
     raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
 
 
-@app.command()
-def prune(env: Name, keep: Annotated[int, typer.Option(min=0, help="number of newest releases to keep")] = 5) -> None:
+@app.command("prune")
+def prune_command(
+    env: Name, keep: Annotated[int, typer.Option(min=0, help="number of newest releases to keep")] = 5
+) -> None:
     """Remove old releases, but never the current or the previous one."""
-    from gaia_checks.deploy import prune as pruning
+    from gaia_checks.deploy import prune
 
-    where = environments.load(env)
-    print(f"{where.name}: removed: {', '.join(pruning.prune(where, keep, _to_stderr(where))) or 'nothing'}")
+    where = environment_file.load(env)
+    print(f"{where.name}: removed: {', '.join(prune.prune(where, keep, _to_stderr(where))) or 'nothing'}")
 
 
-@app.command()
-def migrate(
+@app.command("migrate")
+def migrate_command(
     env: Name,
     action: Annotated[str, typer.Argument(metavar="up|down|status|verify")],
     count: Annotated[int, typer.Option(min=1, help="number of migrations to undo")] = 1,
 ) -> None:
     """Apply or undo the working tree's migrations, or compare them with the database."""
-    from gaia_checks.deploy import migrate as deploy_migrate
+    from gaia_checks.deploy import migrate
 
-    where = environments.load(env)
+    where = environment_file.load(env)
     match action:
         case "up":
-            print(f"applied: {', '.join(deploy_migrate.up(where, _to_stdout(where))) or 'nothing was pending'}")
+            print(f"applied: {', '.join(migrate.up(where, _to_stdout(where))) or 'nothing was pending'}")
         case "down":
-            print(f"undone: {', '.join(deploy_migrate.down(where, count, _to_stdout(where))) or 'nothing was applied'}")
+            print(f"undone: {', '.join(migrate.down(where, count, _to_stdout(where))) or 'nothing was applied'}")
         case "status":
-            for version, applied in deploy_migrate.status(where):
+            for version, applied in migrate.status(where):
                 print(f"{'applied' if applied else 'pending'}  {version}")
         case "verify":
-            deploy_migrate.verify(where)
+            migrate.verify(where)
             print(f"{where.name}: exactly the migrations of the working tree are applied")
         case _:
             raise ConfigurationError(f"migrate: {action!r} is not one of up, down, status, verify")
@@ -210,24 +214,24 @@ app.add_typer(verdicts, name="verdict")
 @verdicts.command(name="show")
 def show_verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
-    from gaia_checks.gate.display import terminal
+    from gaia_checks.gate.display import stream, terminal
     from gaia_checks.gate.run.session import EXIT_CODES
     from gaia_checks.report import evidence
 
     judged = evidence.recompute(folder)
-    terminal.show(terminal.console(sys.stdout), judged)
+    terminal.show(terminal.console(stream.duplicate(sys.stdout)), judged)
     raise typer.Exit(EXIT_CODES[judged.state])
 
 
-@verdicts.command()
-def verify(
+@verdicts.command("verify")
+def verify_command(
     what: Annotated[str, typer.Argument(metavar="FILE|FOLDER|TAG", help="a statement, evidence, or deploy/ENV/PHASE")],
     remote: Remote = None,
     as_json: Json = False,
 ) -> None:
     """Show what a signed statement proves; exit code 1 when something does not hold."""
     from gaia_checks import tables
-    from gaia_checks.promotion import verify as verification
+    from gaia_checks.promotion import verification
 
     lines = verification.verify(what, remote)
     if as_json:
@@ -242,29 +246,29 @@ def publish(
     folder: Annotated[Path, typer.Argument(help="evidence with a signed statement")], remote: Remote = None
 ) -> None:
     """Record a gate's statement on the git remote, where the gate could not."""
-    from gaia_checks.deploy.git import remote as git_remote
+    from gaia_checks.deploy.git import git_remote
     from gaia_checks.promotion import record, statement
 
-    where = environments.load(statement.parse(record.read(folder)).environment)
+    where = environment_file.load(statement.parse(record.read(folder)).environment)
     entry = record.publish(git_remote.of(where, remote), folder)
     print(f"{where.name}: statement {entry.envelope.digest[:12]} is recorded as number {entry.position}")
 
 
 @app.command(name="sign-off")
-def sign_off(
+def sign_off_command(
     env: Name,
     phase: Annotated[str, typer.Argument(help="the phase that is to enter ENV")],
     item: Annotated[str, typer.Option(metavar="ITEM", help="the item of the list; see: gaia checklist ENV PHASE")],
     remote: Remote = None,
 ) -> None:
     """Sign one item of the list before ENV, with your SSH key."""
-    from gaia_checks.promotion import sign_off as signing
+    from gaia_checks.promotion import sign_off
 
-    print(signing.sign_off(environments.load(env), phase, item, remote))
+    print(sign_off.sign_off(environment_file.load(env), phase, item, remote))
 
 
-@app.command()
-def checklist(
+@app.command("checklist")
+def checklist_command(
     env: Name,
     phase: Annotated[str, typer.Argument(help="the phase that is to enter ENV")],
     remote: Remote = None,
@@ -272,9 +276,9 @@ def checklist(
 ) -> None:
     """Show what lets a release into ENV: proven, signed or missing; exit code 1 when something is missing."""
     from gaia_checks import tables
-    from gaia_checks.promotion import checklist as lists
+    from gaia_checks.promotion import checklist
 
-    items = lists.checklist(environments.load(env), phase, remote)
+    items = checklist.checklist(environment_file.load(env), phase, remote)
     if as_json:
         print(json.dumps([asdict(item) for item in items], indent=2))
     else:
@@ -282,8 +286,8 @@ def checklist(
     raise typer.Exit(1 if any(item.state == "missing" for item in items) else 0)
 
 
-@app.command()
-def promote(
+@app.command("promote")
+def promote_command(
     phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
     to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the next stage")],
     remote: Remote = None,
@@ -294,32 +298,32 @@ def promote(
     why: Annotated[str | None, typer.Option(metavar="TEXT", help="why it is forced")] = None,
 ) -> None:
     """Cut the next stage's signed tag, if signed verdict and sign-offs allow it."""
-    from gaia_checks.promotion import promote as promotion
+    from gaia_checks.promotion import promote
 
     if forced != bool(by and why):
         raise ConfigurationError('promote: --force, --by NAME and --why "..." belong together')
-    done = promotion.force(phase, to, by or "", why or "", remote) if forced else promotion.promote(phase, to, remote)
+    done = promote.force(phase, to, by or "", why or "", remote) if forced else promote.promote(phase, to, remote)
     print(*done, sep="\n")
 
 
-@app.command()
-def watch(
+@app.command("watch")
+def watch_command(
     env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be repeated; all by default")] = None,
     remote: Remote = None,
     every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds between two checks of the tags")] = 10,
 ) -> None:
     """Deploy and gate new tags until SIGTERM."""
-    from gaia_checks import watch as watching
+    from gaia_checks import watch
 
-    watching.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
+    watch.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
 loads = typer.Typer(help="Compare and draw measured loads.", no_args_is_help=True)
 app.add_typer(loads, name="load")
 
 
-@loads.command()
-def compare(
+@loads.command("compare")
+def compare_command(
     first: Annotated[
         Path, typer.Argument(metavar="A", help="a load: a folder of gaia-checks, JSON of k6 or CSV of locust")
     ],
@@ -327,26 +331,28 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare two loads side by side."""
-    from gaia_checks.load.views import compare as comparison
+    from gaia_checks.load.views import compare
 
-    figures = comparison.read(first), comparison.read(second)
-    print(json.dumps(comparison.to_json(*figures), indent=2) if as_json else comparison.text(*figures))
+    figures = compare.read(first), compare.read(second)
+    print(json.dumps(compare.to_json(*figures), indent=2) if as_json else compare.text(*figures))
 
 
-@loads.command()
-def chart(folder: Annotated[Path, typer.Argument(help="the files of a load, e.g. reports/local/latest")]) -> None:
+@loads.command("chart")
+def chart_command(
+    folder: Annotated[Path, typer.Argument(help="the files of a load, e.g. reports/local/latest")],
+) -> None:
     """Draw a load: latency, rate and errors over time, as one HTML file."""
-    from gaia_checks.load.views import chart as picture
+    from gaia_checks.load.views import chart
 
-    print(picture.write(folder))
+    print(chart.write(folder))
 
 
-@app.command(hidden=True)
-def supervise(env: Name) -> None:
+@app.command("supervise", hidden=True)
+def supervise_command(env: Name) -> None:
     """Supervise an environment's server, in the background."""
-    from gaia_checks.deploy.supervisor.daemon import supervise as daemonize
+    from gaia_checks.deploy.supervisor import daemon
 
-    daemonize(environments.load(env))
+    daemon.supervise(environment_file.load(env))
 
 
 def run(arguments: list[str]) -> int:
@@ -354,14 +360,14 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments or ["--help"], standalone_mode=False)
     except GaiaError as error:
-        print(f"gaia: {environments.without_secrets(str(error))}", file=sys.stderr)
+        print(f"gaia: {printable(environment_file.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
-        print(f"gaia: {error.format_message().rstrip('.')}; see: gaia --help", file=sys.stderr)
+        print(f"gaia: {printable(error.format_message().rstrip('.'))}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
         fix = "run it as the account that owns it" if isinstance(error, PermissionError) else "fix that, then run again"
-        print(f"gaia: {environments.without_secrets(refused(error))}; {fix}", file=sys.stderr)
+        print(f"gaia: {printable(environment_file.without_secrets(refused(error)))}; {fix}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -369,16 +375,17 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit; no other account may read what it writes."""
+    os.umask(0o077)
     sys.exit(run(sys.argv[1:]))
 
 
 def _to_stderr(where: Environment) -> Callable[[str], None]:
-    return lambda text: print(where.redact(text), file=sys.stderr, flush=True)
+    return lambda text: print(printable(where.redact(text)), file=sys.stderr, flush=True)
 
 
 def _to_stdout(where: Environment) -> Callable[[str], None]:
-    return lambda text: print(where.redact(text), flush=True)
+    return lambda text: print(printable(where.redact(text)), flush=True)
 
 
 if __name__ == "__main__":

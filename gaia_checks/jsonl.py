@@ -22,14 +22,14 @@ def now() -> str:
     return timestamp(datetime.now(UTC))
 
 
-def append(path: Path, record: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Append one record to `path`; with `durable`, return only when it is on the disk."""
-    _append(path, lambda _descriptor: record, durable=durable)
+def append(path: Path, record: Mapping[str, Any], *, durable: bool = False, mode: int = 0o644) -> None:
+    """Append one record to `path`, created with `mode`; with `durable`, return only when it is on the disk."""
+    _append(path, lambda _descriptor: record, durable=durable, mode=mode)
 
 
 def append_after(path: Path, following: Callable[[str], Mapping[str, Any]], *, durable: bool = False) -> None:
     """Append the record that `following` makes of the last line, "" where there is none; nobody comes in between."""
-    _append(path, lambda descriptor: following(_last_line(descriptor)), durable=durable)
+    _append(path, lambda descriptor: following(_last_line(descriptor)), durable=durable, mode=0o600)
 
 
 def text(record: Mapping[str, Any]) -> str:
@@ -37,8 +37,8 @@ def text(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _append(path: Path, make: Callable[[int], Mapping[str, Any]], *, durable: bool) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _append(path: Path, make: Callable[[int], Mapping[str, Any]], *, durable: bool, mode: int) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _remove_torn_line(descriptor)

@@ -9,7 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
+from gaia_checks.printable import printable
 from gaia_checks.recorders.log.tail import Tail
 
 _POLL_S = 0.2
@@ -48,11 +49,11 @@ def as_record(line: str) -> dict[str, Any]:
 def for_people(line: str) -> Text:
     """Return a line as one reads it: time, level, message, then the rest (pure)."""
     record = as_record(line)
-    rest = " ".join(f"{name}={value}" for name, value in record.items() if name not in _KNOWN)
-    level = str(record.get("level", ""))
+    rest = printable(" ".join(f"{name}={value}" for name, value in record.items() if name not in _KNOWN))
+    level = printable(str(record.get("level", "")))
     return Text.assemble(
-        (f"{record.get('time', '')} ".lstrip(), "dim"),
+        (printable(f"{record.get('time', '')} ".lstrip()), "dim"),
         (f"{level:8} " if level else "", _LEVELS.get(level, "")),
-        str(record.get("msg", "")),
+        printable(str(record.get("msg", ""))),
         (f" {rest}" if rest else "", "dim"),
     )

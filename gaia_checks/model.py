@@ -21,6 +21,7 @@ class State(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not applicable"  # of a criterion only: the target cannot have it by its nature
 
 
 def timestamp(moment: datetime) -> str:
@@ -32,7 +33,7 @@ def timestamp(moment: datetime) -> str:
 class Measurement:
     """What was seen, when and how. Never a judgement.
 
-    `value` is a number, a text, a truth value, or one of the shapes that `judge.verdict` documents for
+    `value` is a number, a text, a truth value, or one of the shapes that `judge.judgement` documents for
     its rules (a histogram, counts per block, a series). For "how many of n were good", `value` is the
     number of good ones and `n` the number tried.
     """
@@ -58,7 +59,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One comparison that a criterion makes: a rule of `judge.verdict` applied to one measurement."""
+    """One comparison that a criterion makes: a rule of `judge.judgement` applied to one measurement."""
 
     measurement: str
     rule: str
@@ -71,6 +72,7 @@ class Check:
         False  # about the load generator: on the wrong side it makes the criterion inconclusive, never failed
     )
     excuses: bool = False  # of these one that only makes the server look worse: a pass stands nevertheless
+    certain: bool = False  # no fault of the generator or of its machine explains a failure of this check
     explained_by: str | None = None  # the measurement of stalls that may explain what is bad here
 
     @property
@@ -90,6 +92,7 @@ class Criterion:
     max_window_s: float  # how far the look may be extended
     looks_s: tuple[float, ...]  # after how long its growing sample is judged: nominal end, then the extensions
     checks: tuple[Check, ...]
+    applies_when: str | None = None  # a fact of `judge.applicability`; None: to every target
 
     @property
     def stage(self) -> str:
@@ -166,7 +169,7 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class LogLocation:
     """Where a log is: a file of this machine, or of another one that the system's ssh reaches."""
 
     path: str
@@ -207,9 +210,10 @@ class Target:
     run: str  # the run id; it stays on our side, the target only sees `key`
     release: Release | None = None
     process: Process | None = None
-    log: Log | None = None
+    log: LogLocation | None = None
     names: Names = field(default_factory=Names)
     client_names: str = "client-{}"  # what the gate's keys and rules are called there
+    no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # all that must not be written anywhere
@@ -240,7 +244,7 @@ class Target:
                 **record,
                 "release": Release(**record["release"]) if record["release"] else None,
                 "process": Process(**{**process, "artifact": Path(process["artifact"])}) if process else None,
-                "log": Log(**record["log"]) if record["log"] else None,
+                "log": LogLocation(**record["log"]) if record["log"] else None,
                 "names": Names(**record["names"]),
                 "secrets": tuple(record["secrets"]),
             }

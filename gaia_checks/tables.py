@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gaia_checks.printable import printable
+
 _STYLES = {
     "ok": "green", "running": "green", "finished": "green", "pass": "green", "there": "green",
     "wrong": "bold red", "failed": "bold red", "fail": "bold red", "crashed": "bold red",
@@ -66,4 +68,4 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.1f}"
-    return str(value)
+    return printable(str(value))

@@ -15,17 +15,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
-from gaia_checks.deploy.git import remote
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks import environment_file, jsonl
+from gaia_checks.deploy.git import git_command, git_remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag_follower import Followed
-from gaia_checks.deploy.git.tag_requests import Request
+from gaia_checks.deploy.git.tag_requests import TagRequest
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
-from gaia_checks.environment import ROOT, Environment, inherited
+from gaia_checks.environment_file import ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
+from gaia_checks.printable import printable
 from gaia_checks.promotion import record
 
 _INTERRUPTED_GATE_S = 60.0  # how long an interrupted gate may take to close its evidence
@@ -40,10 +40,10 @@ def watch(names: Sequence[str], url: str | None, every_s: float, say: Say) -> No
     Raises ConfigurationError, and Busy when one of them is followed already.
     """
     stopping = threading.Event()
-    known = [environments.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
-    wanted = [environments.load(name) for name in names] or [one for one in known if one.database != "embedded"]
+    known = [environment_file.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
+    wanted = [environment_file.load(name) for name in names] or [one for one in known if one.database != "embedded"]
     all_names = frozenset(one.name for one in (*known, *wanted))
-    watchers = [Watcher(one, remote.of(one, url), all_names, say, stopping) for one in wanted]
+    watchers = [Watcher(one, git_remote.of(one, url), all_names, say, stopping) for one in wanted]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with ThreadPoolExecutor(len(watchers)) as threads:
@@ -59,7 +59,7 @@ class Watcher:
     """One environment: what its tags ask for, done one after another."""
 
     def __init__(
-        self, environment: Environment, source: Remote, known: frozenset[str], say: Say, stopping: threading.Event
+        self, environment: Environment, source: GitRemote, known: frozenset[str], say: Say, stopping: threading.Event
     ) -> None:
         self._environment = environment
         self._source = source
@@ -123,11 +123,11 @@ class Watcher:
         )
         return True
 
-    def _fulfil(self, request: Request) -> bool:
+    def _fulfil(self, request: TagRequest) -> bool:
         """Deploy, or gate what was deployed. Return False where it has to be tried again later."""
         return self._gate(request) if request.deployed else self._deploy(request)
 
-    def _deploy(self, request: Request) -> bool:
+    def _deploy(self, request: TagRequest) -> bool:
         """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
         self._say(f"{request.phase}: deploying {request.commit[:12]}")
         ended = self._run(
@@ -148,7 +148,7 @@ class Watcher:
         """Run a `gaia` command to its end; return its exit code and last words, None when it has to be tried again."""
         log = self._here.logs / "deploy.log"
         command = (sys.executable, "-m", "gaia_checks.cli", word, *words)
-        code = self._start(command, log, GIT_DIR=str(self._source.mirror)).wait()
+        code = self._start(command, log, **{git_command.REPOSITORY: str(self._source.mirror)}).wait()
         said = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
         killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
         if killed or (code == Busy.exit_code and said.startswith(("busy: ", "remote away: "))):
@@ -156,7 +156,7 @@ class Watcher:
             return None
         return code, said
 
-    def _gate(self, request: Request) -> bool:
+    def _gate(self, request: TagRequest) -> bool:
         """Run the gate and record where its evidence is."""
         self._say(f"{request.phase}: gating")
         latest = self._environment.reports / self._environment.name / "latest"
@@ -188,19 +188,19 @@ class Watcher:
                 return None
         return code
 
-    def _record(self, request: Request, folder: Path | None, code: int, log: Path) -> tuple[str, str]:
+    def _record(self, request: TagRequest, folder: Path | None, code: int, log: Path) -> tuple[str, str]:
         """Let the ledger point to the evidence; return what it says and where it is."""
         try:
             if folder is None:
                 raise EvidenceError(f"the gate left no evidence (exit code {code}); {log} says why")
-            state = record.note_gate(self._environment, request.phase, folder)
+            state = record.note_gate(self._environment, request.phase, request.commit, folder)
         except EvidenceError as error:
             self._tags.note(request.phase, "gate", "inconclusive", commit=request.commit, why=str(error))
             return "inconclusive", str(error)
         return state, f"evidence in {folder}; {record.publish_or_say(self._source, folder)}"
 
     def _say(self, text: str) -> None:
-        self._tell(self._environment.redact(f"{self._environment.name}: {text}"))
+        self._tell(printable(self._environment.redact(f"{self._environment.name}: {text}")))
 
     def _start(self, command: Sequence[str], log: Path, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command that may outlive us. It writes to a file: a pipe would break when we are killed."""

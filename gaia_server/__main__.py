@@ -16,6 +16,7 @@ from gaia_server import __version__, logs, settings
 from gaia_server.app_state import Server, executable_digest
 from gaia_server.http import app
 from gaia_server.http.bounded_protocol import BoundedHttpProtocol
+from gaia_server.http.bounded_websocket import BoundedWebSocketProtocol
 from gaia_server.settings import Settings, SettingsError
 
 FIRST_FD = 3
@@ -33,7 +34,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit)
     try:
         chosen = settings.read(os.environ)
-        sockets = handed_over(os.environ, os.getpid()) or [_listen(chosen)]
+        sockets = handed_over(os.environ, os.getpid())
+        settings.check_exposure(chosen, _addresses(sockets) if sockets else [chosen.host])
+        sockets = sockets or [_listen(chosen)]
     except SettingsError as error:
         _refuse(str(error))
     logs.configure()
@@ -48,7 +51,7 @@ def _config(server: Server) -> uvicorn.Config:
     return uvicorn.Config(
         app.build(server),
         http=BoundedHttpProtocol,
-        ws="websockets-sansio",
+        ws=BoundedWebSocketProtocol,
         ws_max_size=4096,  # messages of clients are ignored
         ws_per_message_deflate=False,
         loop="uvloop",
@@ -76,6 +79,10 @@ def handed_over(variables: Mapping[str, str], pid: int) -> list[socket.socket]:
         return [socket.socket(fileno=FIRST_FD + index) for index in range(int(count))]
     except OSError as error:
         raise SettingsError(f"LISTEN_FDS: file descriptors from {FIRST_FD} on are not sockets: {error}") from error
+
+
+def _addresses(sockets: list[socket.socket]) -> list[str]:
+    return [one.getsockname()[0] for one in sockets if one.family in (socket.AF_INET, socket.AF_INET6)]
 
 
 def _listen(chosen: Settings) -> socket.socket:

@@ -15,19 +15,24 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from gaia_server import __version__
-from gaia_server.auth import Access
+from gaia_server.auth import Access, Credential
 from gaia_server.connection import TIMEOUT_S, Unavailable
-from gaia_server.limiting import principal as limiting_principal
+from gaia_server.limiting import principals
 from gaia_server.limiting.decide import LimiterConnection, Question
 from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.group_commit import Batcher, Overloaded
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.management import Budget
+from gaia_server.limiting.principals import Principal
 from gaia_server.metrics import Metrics, resident_bytes
+from gaia_server.problem import Problem
 from gaia_server.push.alerts import AlertWatch
 from gaia_server.push.hub import Hub
 from gaia_server.push.violations import Pending
 from gaia_server.settings import Settings
 from gaia_server.storage.store import Store
+
+_CREDENTIAL = "gaia_server.credential"
+"""The key of the request's scope that holds its Credential."""
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +60,7 @@ class Server:
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
     watch: AlertWatch = field(default_factory=AlertWatch)
+    management: Budget = field(default_factory=Budget)
     pending: Pending = field(default_factory=Pending)
     counts: Counter[tuple[str, str, bool]] = field(default_factory=Counter)  # decisions not yet stored
     observed: Observed = field(default_factory=Observed)
@@ -64,11 +70,12 @@ class Server:
     instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _ping: asyncio.Task[bool] | None = None
     _rules_read: asyncio.Task[None] | None = None
+    _metrics_text: asyncio.Task[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.store = Store(self.settings.database_url)
         self.limiter = LimiterConnection(self.settings.database_url, learning=self.settings.reputation_enabled)
-        self.access = Access(self.settings.admin_token)
+        self.access = Access(self.settings.admin_token, self.settings.trusted_proxies)
         self.metrics = Metrics(self.gauges, self.digest)
         self.batcher = Batcher(self.limiter.decide, self.metrics.batch_size.observe)
 
@@ -92,18 +99,48 @@ class Server:
             self._rules_read = asyncio.create_task(self.read_rules())
         await asyncio.shield(self._rules_read)  # other requests wait for it, too
 
+    # Access
+
+    def address(self, connection: HTTPConnection) -> str:
+        """Return the client's address, in the form that limits count it by, whatever else the request claims to be."""
+        found = principals.claims(connection.scope["headers"])
+        return principals.principal(
+            {name: value for name, value in found.items() if name not in ("x-user-id", "x-session-id")},
+            connection.client.host if connection.client else None,
+            named_keys=(),
+            trusted_proxies=self.settings.trusted_proxies,
+            is_admin=False,
+        ).value
+
+    def credential(self, connection: HTTPConnection) -> Credential:
+        """Return what the request carries of the admin token; compared, and counted if it is wrong, only once."""
+        found: Credential | None = connection.scope.get(_CREDENTIAL)
+        if found is None:
+            found = self.access.credential(connection, self.address(connection), time.time())
+            connection.scope[_CREDENTIAL] = found
+        return found
+
+    def refusal(self, connection: HTTPConnection) -> Problem | None:
+        """Return why an admin route refuses the request, None if it does not."""
+        credential = self.credential(connection)
+        return self.access.refusal(connection, credential, self.retry_s(connection))
+
+    def retry_s(self, connection: HTTPConnection) -> int:
+        """Return in how many seconds the next token from the client's address is compared, at least 1."""
+        return max(self.access.guesses.retry_s(self.address(connection), time.time()), 1)
+
     # Limiting
 
     def principal(self, connection: HTTPConnection) -> Principal:
         """Return the principal of a request."""
-        claims = limiting_principal.claims(connection.scope["headers"])
+        claims = principals.claims(connection.scope["headers"])
         named = "x-user-id" in claims or "x-session-id" in claims  # only these need the admin token
-        return limiting_principal.principal(
+        return principals.principal(
             claims,
             connection.client.host if connection.client else None,
             named_keys=self.named_keys or (),
             trusted_proxies=self.settings.trusted_proxies,
-            is_admin=named and self.access.is_admin(connection, time.time()),
+            is_admin=named and self.credential(connection) is Credential.RIGHT,
         )
 
     async def decide(self, connection: HTTPConnection, resource_type: str) -> Decision:
@@ -153,6 +190,15 @@ class Server:
         except Unavailable:
             return False
         return True
+
+    async def metrics_text(self) -> bytes:
+        """Return all metrics as text. Concurrent callers share one text: it is costly, and nobody limits it."""
+        if self._metrics_text is None or self._metrics_text.done():
+            self._metrics_text = asyncio.create_task(self._make_metrics_text())
+        return await asyncio.shield(self._metrics_text)
+
+    async def _make_metrics_text(self) -> bytes:
+        return self.metrics.text()
 
     def health(self, *, connected: bool) -> dict[str, Any]:
         """Return the body of /health."""

@@ -1,27 +1,40 @@
 """Access to the admin routes. Pure: time is an argument.
 
-With an admin token, admin routes require it: as a bearer token, or as the session cookie that a login sets.
-Without one they answer loopback clients only, and only under a loopback Host name: a page of another site whose
-name was made to resolve to this machine (DNS rebinding) sends its own name as Host. A request that a local proxy
-forwards for a remote client is not local.
+Admin routes require the admin token: as a bearer token, or as the session cookie that a login sets. Without a token
+nobody is an administrator. An address proves nothing: a proxy on the same machine connects from loopback for everybody,
+and need not send a header that says so.
 """
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
-from gaia_server.limiting import address
+from gaia_server.guesses import Guesses
+from gaia_server.limiting import forwarding
+from gaia_server.limiting.address import parse
 from gaia_server.problem import Problem
+from gaia_server.settings import Network
 
 COOKIE = "gaia_session"
 SESSION_S = 12 * 3600
 
-_FORWARDING = ("forwarded", "x-forwarded-for", "x-real-ip")
+_PORTS = {"http": 80, "https": 443}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Credential(Enum):
+    """What a request carries of the admin token."""
+
+    RIGHT = "right"
+    MISSING = "missing"
+    WRONG = "wrong"  # or a session that has expired
+    NOT_COMPARED = "not compared"  # its address has sent too many wrong ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +42,21 @@ class Access:
     """The access rules for admin routes."""
 
     token: str | None = field(repr=False)
+    trusted_proxies: tuple[Network, ...] = ()
+    guesses: Guesses = field(default_factory=Guesses, kw_only=True)
 
-    def is_admin(self, connection: HTTPConnection, now: float) -> bool:
-        """Whether the request carries the admin token or a valid session. `now` is in seconds since the epoch."""
-        if self.token is None:
-            return False
+    def credential(self, connection: HTTPConnection, address: str, now: float) -> Credential:
+        """Compare the request's token or session, once per request. `now` is in seconds since the epoch."""
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.matches(given.strip()):
-            return True
-        return self._is_session(connection.cookies.get(COOKIE, ""), now)
+        token = given.strip() if scheme.lower() == "bearer" else ""
+        cookie = connection.cookies.get(COOKIE, "")
+        if self.token is None or not (token or cookie):
+            return Credential.MISSING
+        return self._compared(address, lambda: self.matches(token) or self._is_session(cookie, now), now)
+
+    def login(self, token: str, address: str, now: float) -> Credential:
+        """Compare the token of a login."""
+        return self._compared(address, lambda: self.matches(token), now)
 
     def matches(self, given: str) -> bool:
         """Whether `given` is the admin token."""
@@ -52,16 +71,17 @@ class Access:
         payload = f"{int(now) + SESSION_S}.{secrets.token_hex(8)}"
         return f"{payload}.{self._signature(payload)}"
 
-    def refusal(self, connection: HTTPConnection, now: float) -> Problem | None:
+    def refusal(self, connection: HTTPConnection, credential: Credential, retry_s: int) -> Problem | None:
         """Return why an admin route refuses the request, None if it does not."""
         if cross_origin := self.cross_origin_refusal(connection):
             return cross_origin
         if self.token is None:
-            return (
-                None if _is_local(connection) else Problem(403, "only loopback clients are allowed without ADMIN_TOKEN")
-            )
-        if self.is_admin(connection, now):
-            return None
+            return Problem(403, "without ADMIN_TOKEN nobody is an administrator; start the server with one")
+        match credential:
+            case Credential.RIGHT:
+                return None
+            case Credential.NOT_COMPARED:
+                return too_many(retry_s)
         return Problem(401, "the admin token is required", headers={"WWW-Authenticate": 'Bearer realm="gaia_server"'})
 
     def cross_origin_refusal(self, connection: HTTPConnection) -> Problem | None:
@@ -69,10 +89,22 @@ class Access:
         origin = connection.headers.get("origin")
         if origin is None or connection.scope.get("method") in _SAFE_METHODS:  # a WebSocket has no method
             return None
-        site = _split(origin)
-        if site and site.netloc.lower() == connection.headers.get("host", "").lower():
-            return None
-        return Problem(403, "cross-origin request refused")
+        host = forwarding.host(self._verified(connection)) or connection.headers.get("host", "")
+        return None if _is_same_host(origin, host) else Problem(403, "cross-origin request refused")
+
+    def is_encrypted(self, connection: HTTPConnection) -> bool:
+        """Whether the client uses TLS, to this server or to a trusted proxy."""
+        return "https" in (connection.scope.get("scheme"), forwarding.scheme(self._verified(connection)))
+
+    def _verified(self, connection: HTTPConnection) -> dict[str, str]:
+        """Return the forwarding headers if a trusted proxy sent them."""
+        peer = parse(connection.client.host) if connection.client else None
+        trusted = forwarding.is_trusted(peer, self.trusted_proxies)
+        return forwarding.claims(connection.scope["headers"]) if trusted else {}
+
+    def _compared(self, address: str, matches: Callable[[], bool], now: float) -> Credential:
+        found = self.guesses.compare(address, matches, now)
+        return {True: Credential.RIGHT, False: Credential.WRONG, None: Credential.NOT_COMPARED}[found]
 
     def _is_session(self, cookie: str, now: float) -> bool:
         payload, _, signature = cookie.rpartition(".")
@@ -85,23 +117,26 @@ class Access:
         return hmac.new(key, payload.encode(), hashlib.sha256).hexdigest()
 
 
+def too_many(retry_s: int) -> Problem:
+    """Return the refusal of an address that has sent too many wrong tokens."""
+    return Problem(429, "too many wrong admin tokens from this address", headers={"Retry-After": str(retry_s)})
+
+
 def _split(url: str) -> SplitResult | None:
     """Return the parts of a URL, None if it is invalid."""
     try:
-        return urlsplit(url)
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises ValueError as well
     except ValueError:
         return None
+    return parts
 
 
-def _is_local(connection: HTTPConnection) -> bool:
-    peer = connection.client.host if connection.client else None
-    named = _split(f"//{connection.headers.get('host', '')}")
-    host = named.hostname if named else None
-    named_local = host == "localhost" or address.is_loopback(host)
-    return named_local and address.is_loopback(peer) and not _is_forwarded(connection)
-
-
-def _is_forwarded(connection: HTTPConnection) -> bool:
-    """Whether forwarding headers name, or may name, a client that is not on this machine."""
-    claimed = [text for name in _FORWARDING for text in connection.headers.getlist(name)]
-    return not all(address.is_loopback(part.strip()) for text in claimed for part in text.split(","))
+def _is_same_host(origin: str, host: str) -> bool:
+    """Whether a page's origin is on `host`; either may name its scheme's own port or not."""
+    site = _split(origin)
+    named = _split(f"{site.scheme}://{host}") if site else None
+    if site is None or named is None or "@" in site.netloc or not site.hostname:
+        return False
+    port = _PORTS.get(site.scheme)
+    return (site.hostname, site.port or port) == (named.hostname, named.port or port)

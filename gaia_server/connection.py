@@ -2,11 +2,13 @@
 
 import asyncio
 import select
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import scalar_row
 
 APPLICATION_NAME = "gaia_server"
 TIMEOUT_S = 2.0
@@ -14,6 +16,8 @@ TIMEOUT_S = 2.0
 
 CANCEL_S = 0.25
 """How long the database may take to cancel a statement: one that waits for a lock is cancelled and counts nothing."""
+
+POOLER_TURNS = 10
 
 UNDONE = (
     psycopg.errors.ForeignKeyViolation,  # a rule was deleted meanwhile
@@ -26,10 +30,15 @@ UNDONE = (
 TRIES = 3
 
 Result = TypeVar("Result")
+Configure = Callable[[AsyncConnection[Any]], Awaitable[None]]
 
 
 class Unavailable(Exception):
     """The database did not answer, or not in time."""
+
+
+class TransactionPooler(psycopg.OperationalError):
+    """The connection leads through a pooler in transaction mode, where nothing of a session lasts."""
 
 
 def arguments() -> dict[str, Any]:
@@ -58,10 +67,55 @@ async def in_time(call: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def configure(connection: AsyncConnection[Any]) -> None:
-    """Set the session parameters: the database itself cancels a statement after 3 s. Raises TimeoutError."""
+    """Set the session parameters: the database itself cancels a statement after 3 s.
+
+    Raises TimeoutError, and TransactionPooler where parameters would reach other clients' statements.
+    """
+    if await _backend(connection) != connection.info.backend_pid and await _shares_backends(connection):
+        raise TransactionPooler(
+            "DATABASE_URL leads through a pooler in transaction mode, where LISTEN, locks and prepared statements are "
+            "lost; connect to PostgreSQL directly, or let it pool sessions (PgBouncer: pool_mode=session)"
+        )
     await in_time(
         connection.execute("SELECT set_config('statement_timeout', '3s', false), set_config('TimeZone', 'UTC', false)")
     )
+
+
+async def connect(dsn: str, configure: Configure = configure) -> AsyncConnection[Any]:
+    """Return a connection outside the pool. Raises OperationalError, TimeoutError."""
+    connection = await AsyncConnection.connect(dsn, **arguments())
+    try:
+        await configure(connection)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _shares_backends(one: AsyncConnection[Any]) -> bool:
+    """Whether the backend of this session also serves another one that is open at the same time.
+
+    Only behind a pooler does a backend have another process id than the announced one. A pooler in session mode that
+    has no free session keeps the other one waiting.
+    """
+    address = make_conninfo(one.info.dsn, password=one.info.password or None)
+    async with await AsyncConnection.connect(address, **arguments()) as other:
+        own, others = set[int](), set[int]()
+        for _ in range(POOLER_TURNS):
+            own |= {await _backend(one), await _backend(one)}
+            try:
+                others |= {await _backend(other), await _backend(other)}
+            except TimeoutError:
+                return False
+            if len(own) > 1 or own & others:
+                return True
+    return False
+
+
+async def _backend(connection: AsyncConnection[Any]) -> int:
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await in_time(cursor.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False))
+        return int(await cursor.fetchone() or 0)
 
 
 def is_alive(connection: AsyncConnection[Any]) -> bool:

@@ -32,7 +32,8 @@ RULES_S = 2.0  # without a notification rules are read again after so long
 STATS_FLUSH_S = 2.0
 LOAD_S = 60.0
 
-UNAUTHORISED, FORBIDDEN, TRY_LATER = 4401, 4403, 1013
+TRY_LATER = 1013
+_CLOSE_CODES = {401: 4401, 403: 4403, 429: TRY_LATER}  # by the HTTP status of the refusal
 SLOW_S = 10.0  # a client that takes no message for so long is closed
 CLOSE_S = 1.0  # timeout of that close handshake
 
@@ -217,8 +218,8 @@ async def quotas(websocket: WebSocket) -> None:
     """Serve one client of /ws/admin/quotas until it disconnects, stops reading, or the server stops."""
     server: Server = websocket.app.state.server
     await websocket.accept()  # without it a browser would not learn the close code
-    if refusal := server.access.refusal(websocket, time.time()):
-        await websocket.close(UNAUTHORISED if refusal.status == 401 else FORBIDDEN, refusal.detail)
+    if refusal := server.refusal(websocket):
+        await websocket.close(_CLOSE_CODES[refusal.status], refusal.detail)
         return
     client = server.hub.join()
     if client is None:

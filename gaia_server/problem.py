@@ -12,7 +12,7 @@ from gaia_server.encoding import encode
 
 
 class Problem(Exception):
-    """An error response. `errors` names the invalid fields."""
+    """An error response. `errors` names the invalid fields, `more` holds extension members."""
 
     def __init__(
         self,
@@ -21,23 +21,28 @@ class Problem(Exception):
         *,
         errors: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
+        type_: str = "about:blank",
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(f"{status} {detail}")
         self.status = status
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
+        self.type = type_
+        self.more = dict(more or {})
 
     def response(self) -> Response:
         """Return the response."""
         body: dict[str, Any] = {
-            "type": "about:blank",
+            "type": self.type,
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
         }
         if self.errors:
             body["errors"] = list(self.errors)
+        body |= self.more
         return Json(body, status_code=self.status, headers=self.headers, media_type="application/problem+json")
 
 

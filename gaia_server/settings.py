@@ -1,7 +1,7 @@
 """The server's settings, from environment variables. An invalid value is refused before anything starts."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import psycopg
@@ -9,6 +9,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 DEFAULT_PORT = 8080
 MINIMUM_TOKEN_LENGTH = 8
+EXPOSED_TOKEN_LENGTH = 16
+"""The shortest token of a server that other machines reach."""
+
 DEFAULT_RETENTION_DAYS = 30
 MAX_RETENTION_DAYS = 3650
 FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
@@ -59,6 +62,18 @@ def read(variables: Mapping[str, str]) -> Settings:
         retention_days=_retention_days(given),
         features={name.lower(): _boolean(given, name, default=False) for name in FEATURES},
         anthropic_api_key_set="ANTHROPIC_API_KEY" in given,
+    )
+
+
+def check_exposure(chosen: Settings, addresses: Iterable[str]) -> None:
+    """Require a long token where a listening address is not loopback. Raises SettingsError."""
+    exposed = [one for one in addresses if not ipaddress.ip_address(one).is_loopback]
+    if not exposed or len(chosen.admin_token or "") >= EXPOSED_TOKEN_LENGTH:
+        return
+    fault = f"shorter than {EXPOSED_TOKEN_LENGTH} characters" if chosen.admin_token else "not set"
+    raise SettingsError(
+        f"ADMIN_TOKEN: {fault}, and other machines reach the server at {exposed[0]}; "
+        f"give at least {EXPOSED_TOKEN_LENGTH} characters, or listen on 127.0.0.1"
     )
 
 

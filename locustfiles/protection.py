@@ -7,9 +7,7 @@ Half of the requests are floods, each under a key with its own rule, created and
 the well-behaved clients; a flood fails the load when more of it is admitted than its rule allows.
 """
 
-from gaia_checks.load.locust_plugin.target_rules import API, Rules
-from gaia_checks.load.locust_plugin.user import OpenLoopUser
-from gaia_checks.load.plan.request_mix import Mix, Request
+from gaia_checks.locustfile import API, Mix, OpenLoopUser, Request, Rules
 
 LIST = frozenset({"items", "total"})
 TIMES = 10  # rate of a flood, as a multiple of its limit
@@ -43,7 +41,7 @@ class Protection(OpenLoopUser):
         self.rules.add(key, per_s=per_s)
         return Request(
             "GET", f"{API}/usage?limit=1", weight=weight, name=f"flood {number + 1}", headers={"X-API-Key": key},
-            expected=frozenset({200, 429}), flood=True, at_most_per_s=per_s,
+            expected=frozenset({200, 429}), json=True, flood=True, at_most_per_s=per_s,
         )  # fmt: skip
 
     def clean_up(self) -> None:

@@ -7,9 +7,7 @@ If set, GAIA_ADMIN_TOKEN and GAIA_API_KEY go with every request. Without a key t
 does not limit it.
 """
 
-from gaia_checks.load.locust_plugin.target_rules import API, Rules
-from gaia_checks.load.locust_plugin.user import OpenLoopUser
-from gaia_checks.load.plan.request_mix import Mix, Request
+from gaia_checks.locustfile import API, Mix, OpenLoopUser, Request, Rules
 
 LIST = frozenset({"items", "total"})
 
@@ -21,7 +19,7 @@ def mix(rule: str, body: dict[str, object]) -> Mix:
             Request("GET", f"{API}/usage?limit=20", weight=30, keys=LIST),
             Request("GET", f"{API}/config?limit=20", weight=20, keys=LIST),
             Request("GET", f"{API}/violations?limit=20", weight=20, keys=LIST),
-            Request("GET", f"{API}/analytics", weight=10),
+            Request("GET", f"{API}/analytics", weight=10, json=True),
             Request("GET", rule, weight=10, keys=frozenset({"id", "rule_name"}), name=f"{API}/config/{{id}}"),
             Request("GET", "/health", weight=9, keys=frozenset({"status"})),
             Request("PUT", rule, weight=1, body=body, keys=frozenset({"id"}), name=f"{API}/config/{{id}}"),

@@ -3,8 +3,7 @@
 locust -f locustfiles/smoke.py --headless --rate 5 -t 10s --host http://127.0.0.1:8711
 """
 
-from gaia_checks.load.locust_plugin.user import OpenLoopUser
-from gaia_checks.load.plan.request_mix import Mix, Request
+from gaia_checks.locustfile import Mix, OpenLoopUser, Request
 
 
 class Smoke(OpenLoopUser):

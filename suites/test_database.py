@@ -2,8 +2,8 @@
 
 import pytest
 
-from gaia_checks.gate.run.look import Look
 from gaia_checks.probes import database, migrations
+from gaia_checks.suite import Look
 
 
 @pytest.mark.criterion("dev.database")

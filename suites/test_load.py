@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.gate.run.look import Look
+from gaia_checks.suite import Look
 
 
 @pytest.mark.criterion("qa.load")

@@ -1,10 +1,11 @@
-"""Operations: memory, monitoring, rollback."""
+"""Operations: memory, monitoring, rollback, certificate."""
 
 import pytest
 
-from gaia_checks.gate.run.look import Look
+from gaia_checks.probes import certificate
 from gaia_checks.probes.monitoring import monitoring_probe
 from gaia_checks.probes.rehearsal import rollback
+from gaia_checks.suite import Look
 
 
 @pytest.mark.criterion("prod.memory")
@@ -23,3 +24,9 @@ def test_monitoring_updated(look: Look) -> None:
 def test_rollback_works(look: Look) -> None:
     """On a rehearsal copy, a rollback restores the previous release and its schema, and keeps the stored data."""
     look(rollback.probe, copy=look.copy("rollback"))
+
+
+@pytest.mark.criterion("prod.certificate")
+def test_certificate_valid(look: Look) -> None:
+    """Clients accept the certificate, and it does not expire soon; the gate may be unable to use this target."""
+    look(certificate.probe, look.found)

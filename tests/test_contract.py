@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gaia_checks import contract
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import EnvironmentFileError
 from gaia_checks.model import Names
 
@@ -139,9 +139,9 @@ def test_a_good_table_is_read() -> None:
 
 def test_names_survive_a_pipe() -> None:
     """They travel with the target."""
-    from gaia_checks.model import Log, Target
+    from gaia_checks.model import LogLocation, Target
 
-    there = Target("qa", "http://x", "run", log=Log("/x", "qa", 22), names=NAMES)
+    there = Target("qa", "http://x", "run", log=LogLocation("/x", "qa", 22), names=NAMES)
     assert Target.from_json(json.loads(json.dumps(there.to_json()))) == there
     assert str(there.log) == "ssh://qa:22/x"
-    assert str(Log(str(Path("/x")))) == "/x"
+    assert str(LogLocation(str(Path("/x")))) == "/x"

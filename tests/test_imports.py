@@ -7,7 +7,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-GROUND = {"model", "errors", "environment", "jsonl", "files", "contract", "redaction", "process_identity"}
+GROUND = {
+    "model",
+    "errors",
+    "environment_file",
+    "jsonl",
+    "files",
+    "contract",
+    "redaction",
+    "process_identity",
+    "printable",
+}
 
 ALLOWED = {
     "model": set(),
@@ -17,20 +27,22 @@ ALLOWED = {
     "contract": {"model", "errors"},
     "redaction": set(),
     "process_identity": set(),
-    "environment": {"model", "errors", "contract", "redaction"},
-    "toml": set(),
+    "printable": set(),
+    "environment_file": {"model", "errors", "contract", "redaction"},
     "target": GROUND,
     "probes": GROUND | {"target"},
     "recorders": GROUND | {"target"},
     "load": GROUND | {"judge"},
     "judge": {"model", "errors"},
-    "report": GROUND | {"judge", "toml"},
-    "deploy": GROUND | {"target", "toml"},
+    "report": GROUND | {"judge"},
+    "deploy": GROUND | {"target"},
     "promotion": GROUND | {"report", "judge", "deploy"},
     "gate": GROUND | {"target", "probes", "recorders", "load", "judge", "report", "deploy", "promotion"},
+    "locustfile": {"load"},
+    "suite": {"errors", "model", "target", "gate"},
     "watch": GROUND | {"promotion", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
-    "tables": set(),
+    "tables": {"printable"},
     "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables"},
 }
 """Part of gaia_checks -> the parts it may import."""
@@ -47,31 +59,31 @@ LAYERS = {
         {"rehearsal"},
     ),
     "gaia_checks.promotion": (
-        {"text", "envelope", "authors", "installation", "ssh_signature", "release_of_commit", "allowed_signers"},
+        {"text", "dsse", "authors", "installation", "ssh_signature", "release_of_commit", "allowed_signers"},
         {"statement", "statements_ref", "deployment_tag"},
         {"signed", "evidence_at_hand"},
         {"ledger_check", "record"},
-        {"examination", "doctor"},
-        {"promote", "admission", "verify"},
+        {"examination", "ledger_diagnosis"},
+        {"promote", "admission", "verification"},
         {"sign_off", "checklist"},
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (
-        {"api", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
+        {"api", "certificate", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
         {"rehearsal"},
     ),
-    "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"run"}, {"__main__"}),
+    "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"recorder_run"}, {"__main__"}),
     "gaia_checks.load": (
         {"http"},
         {"plan", "machine"},
         {"results"},
         {"engines", "views"},
         {"locust_plugin"},
-        {"run"},
+        {"load_run"},
         {"__main__"},
     ),
     "gaia_server": (
-        {"encoding", "connection", "settings", "metrics", "analytics", "dashboard"},
+        {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard"},
         {"problem", "logs", "limiting"},
         {"push", "auth"},
         {"storage"},
@@ -149,9 +161,9 @@ def test_the_server_and_the_checks_do_not_know_each_other() -> None:
 
 
 def test_only_one_module_reads_the_environment() -> None:
-    """Variables come from `environment`; the load's engine alone reads three of its own, inside locust."""
+    """Variables come from `environment_file`; the load's engine alone reads three of its own, inside locust."""
     readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
-    assert readers <= {"gaia_checks/environment.py", "gaia_checks/load/locust_plugin/user.py"}
+    assert readers <= {"gaia_checks/environment_file.py", "gaia_checks/load/locust_plugin/user.py"}
 
 
 def test_locust_stays_in_its_own_process() -> None:

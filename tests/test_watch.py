@@ -17,15 +17,15 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import paths
-from gaia_checks.promotion import envelope as envelopes
-from gaia_checks.promotion import ssh_signature, statement
-from tests.deploy.conftest import stage
+from gaia_checks.gate.run import gated_target
+from gaia_checks.promotion import dsse, ssh_signature, statement
+from tests.deploy.conftest import embedded_stage, stage
 from tests.deploy.stage import Stage, eventually, kill
 from tests.support import ssh_keys
 from tests.support.forge import Forge, forge
-from tests.support.ground import LOOKS
+from tests.support.ground import LOOKS, ROOT
 
-__all__ = ["stage"]
+__all__ = ["embedded_stage", "stage"]
 
 GATE_S = 120  # the longest that anything here may take on a busy machine; most of it takes a second
 
@@ -126,10 +126,36 @@ def test_a_tag_is_deployed_gated_and_recorded_and_its_end_is_noticed(stage: Stag
         ("deleted", commit),
     ]
     assert ledger(stage, "tag")[1]["why"].startswith(f"branch develop does not contain {commit[:12]}")
-    assert [(one["phase"], one["event"]) for one in gated] == [("phase-1", "inconclusive")]  # it is no gaia_server
+    assert [(one["phase"], one["event"]) for one in gated] == [("phase-1", "fail")]  # it is no gaia_server
     verdict = Path(gated[0]["evidence"]) / "verdict.json"
-    assert json.loads(verdict.read_text())["release"] is None
+    assert json.loads(verdict.read_text())["release"]["commit"] == commit
     assert gated[0]["verdict_sha256"] == hashlib.sha256(verdict.read_bytes()).hexdigest()
+
+
+def test_with_an_embedded_database_the_tag_is_gated_and_not_the_working_tree(
+    embedded_stage: Stage, executable: Path
+) -> None:
+    """The pipeline on a laptop: the gate leaves the tag's release alone, and the ledger names its commit."""
+    stage = embedded_stage
+    stage.variables["GAIA_REPORTS"] = str(stage.folder / "reports")
+    stage.file.write_text(stage.file.read_text() + LOOKS)
+    origin = forge(stage.folder / "forge")
+    commit = origin.real(executable, ROOT / "migrations")
+    origin.tag("deploy/stage/phase-1")
+    with watching(stage, origin) as watch:
+        watch.says("phase-1: gating")
+        before = stage.status()
+        watch.says("phase-1: gated: ")
+    assert (stage.status().process, stage.status().release) == (before.process, before.release)
+    [gated] = ledger(stage, "gate")
+    assert gated["commit"] == commit
+    verdict = json.loads((Path(gated["evidence"]) / "verdict.json").read_text())
+    assert (verdict["release"]["phase"], verdict["release"]["commit"]) == ("phase-1", commit)
+    assert {one["phase"] for one in ledger(stage, "deployment")} == {"phase-1"}
+    assert stage.gaia("stop", str(stage.file)).returncode == 0
+    assert not gated_target.deployed_by_gate(
+        stage.environment
+    )  # nor does it put the working tree where a tag served last
 
 
 def test_after_a_reboot_what_ran_is_back_and_not_what_its_tag_asks_for(stage: Stage, origin: Forge) -> None:
@@ -282,7 +308,7 @@ def test_a_gate_signs_what_it_found_and_a_forged_promotion_is_refused_once(stage
     with watching(stage, origin) as watch:
         watch.says("recorded as number 1")
     content = origin.git_in("show", "refs/gaia/statements:statement.json")
-    found = envelopes.parse(content, "statement.json")
+    found = dsse.parse(content, "statement.json")
     about = statement.parse(found)
     allowed = ssh_keys.line("gate@example.test", "gaia-verdict/stage@v1", key)
     assert ssh_signature.signer(found.signed, found.signatures[0], about.namespace, allowed) == "gate@example.test"

@@ -13,7 +13,7 @@ from typing import Self
 
 import uvloop
 
-from gaia_checks.judge.admissions import Answer
+from gaia_checks.judge.admissions import TimedAnswer
 
 PATH = "/api/nothing"
 """Limited as everything below /api/, and cheap: admitted, it is a 404."""
@@ -40,9 +40,9 @@ class Seen:
         """Whether the limiter admitted it; None when the response is no decision."""
         return None if self.status in (None, UNDECIDED) else self.status == ADMITTED
 
-    def answer(self) -> Answer:
+    def answer(self) -> TimedAnswer:
         """Return it in the judge's format."""
-        return Answer(self.sent_s, math.inf if self.admitted is None else self.received_s, self.admitted)
+        return TimedAnswer(self.sent_s, math.inf if self.admitted is None else self.received_s, self.admitted)
 
 
 class Race:
@@ -126,7 +126,7 @@ def cycle(name: str, keys: int) -> Iterator[str]:
     return itertools.cycle([f"{name}-{number}" for number in range(keys)])
 
 
-def by_key(observations: Iterable[Seen]) -> dict[str, list[Answer]]:
+def by_key(observations: Iterable[Seen]) -> dict[str, list[TimedAnswer]]:
     """Return the observations of each key in the judge's format."""
     found = defaultdict(list)
     for one in observations:

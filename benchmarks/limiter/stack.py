@@ -18,10 +18,11 @@ import httpx
 import psutil
 import psycopg
 
+from benchmarks.limiter import contract
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.postgres.embedded import Cluster
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 
 PRODUCT = ("-m", "gaia_server")
 READY_WITHIN_S = 20.0
@@ -69,6 +70,7 @@ class Stack:
             "PATH": os.environ["PATH"],
             "DATABASE_URL": dsn,
             "PORT": str(port),
+            "ADMIN_TOKEN": contract.TOKEN,
             "TRUSTED_PROXIES": "127.0.0.1",  # so that X-User-ID is accepted
             **variables,
         }

@@ -7,7 +7,7 @@ from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.steps import recover
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.jsonl import now
 
 
@@ -25,7 +25,7 @@ def prune(environment: Environment, keep: int, say: Callable[[str], None] = lamb
         retained = {path for path in (*_newest_first(here.releases)[:keep], *_in_use(environment)) if path}
         removed = [folder for folder in _newest_first(here.releases) if folder not in retained]
         for folder in removed:
-            folder.chmod(0o755)  # releases are read-only, and a rename needs write permission
+            folder.chmod(0o700)  # releases are read-only, and a rename needs write permission
             folder.rename(folder.with_name(f".new-pruned-{folder.name}"))
         release_folder.sweep(here.releases)
     return tuple(folder.name for folder in removed)

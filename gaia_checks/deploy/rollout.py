@@ -13,8 +13,7 @@ from gaia_checks.deploy.git import tag
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import links, release_folder, rollback_target
-from gaia_checks.deploy.reporting import status as reporting_status
-from gaia_checks.deploy.reporting.status import Status
+from gaia_checks.deploy.reporting.status import Status, status
 from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
@@ -22,12 +21,12 @@ from gaia_checks.deploy.steps import downgrade_schema, recover, swap
 from gaia_checks.deploy.steps.deployment import Deployment, finish, new_id, start
 from gaia_checks.deploy.steps.preflight import validate, validate_release
 from gaia_checks.deploy.steps.prepare import prepare
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError
 
-Say = Callable[[str], None]
+__all__ = ["deploy", "repair", "rollback", "status", "stop"]
 
-status = reporting_status.status
+Say = Callable[[str], None]
 
 
 def deploy(
@@ -120,7 +119,7 @@ def _serve(
     before: Path | None,
     deployment: Deployment,
     say: Say,
-    plan: downgrade_schema.Plan | None = None,
+    plan: downgrade_schema.DowngradePlan | None = None,
 ) -> None:
     """Let `release` take over, verify it at its public address, and record that it serves.
 
@@ -140,6 +139,8 @@ def _serve(
     finish(deployment, "finished", release, outage_ms=round(outage_ms), ahead=ahead)
     outage = f", after an outage of {outage_ms:.0f} ms" if outage_ms else ""
     say(f"{environment.name}: {release.name} serves at {environment.local_url}{outage}")
+    if not environment.values.get("ADMIN_TOKEN") and not environment.server.paths:
+        say(f"{environment.name}: the admin token of its dashboard is in {environment.token_file}")
     if ahead:
         say(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")
 

@@ -17,7 +17,7 @@ RESOLUTION_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TimedAnswer:
     """One request of one key as its client observed it, on the client's monotonic clock."""
 
     sent_s: float
@@ -25,7 +25,7 @@ class Answer:
     admitted: bool | None  # None: unknown; it may have been counted or not
 
 
-def false_allows(answers: Iterable[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
+def false_allows(answers: Iterable[TimedAnswer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
     """Return a lower bound on how many requests of one key were admitted beyond its limit.
 
     When no window contains more than `limit` admissions, an interval shorter than k windows contains at most
@@ -51,7 +51,7 @@ def false_allows(answers: Iterable[Answer], *, limit: int, window_s: float, slac
     return excess[0]
 
 
-def false_denies(answers: Iterable[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
+def false_denies(answers: Iterable[TimedAnswer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> int:
     """Return a lower bound on how many requests of one key were refused although its limit had room.
 
     Units and `slack_s` are those of `false_allows`.
@@ -61,7 +61,9 @@ def false_denies(answers: Iterable[Answer], *, limit: int, window_s: float, slac
     return sum(answer.admitted is False and had for answer, had in zip(answers, room, strict=True))
 
 
-def had_room(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> list[bool]:
+def had_room(
+    answers: Sequence[TimedAnswer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S
+) -> list[bool]:
     """Return for each request whether the limit certainly had room for it, so that a refusal was wrong.
 
     An admission may lie in the window of a decision at `t` if it was sent by then and answered less than a window
@@ -75,7 +77,7 @@ def had_room(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s:
     moments = [moment for moment, _ in steps]
     possible = [0, *accumulate(change for _, change in steps)]  # after so many steps
 
-    def had(answer: Answer) -> bool:
+    def had(answer: TimedAnswer) -> bool:
         first, last = bisect_right(moments, answer.sent_s), bisect_right(moments, answer.received_s)
         itself = answer.admitted is not False  # it may be in the window all the time
         return max(possible[first : last + 1]) - itself < limit
@@ -83,7 +85,9 @@ def had_room(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s:
     return [had(answer) for answer in answers]
 
 
-def was_full(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S) -> list[bool]:
+def was_full(
+    answers: Sequence[TimedAnswer], *, limit: int, window_s: float, slack_s: float = RESOLUTION_S
+) -> list[bool]:
     """Return for each request whether other requests had certainly used up the limit, so that an admission was wrong.
 
     They had if `limit` others were certainly admitted within less than one window that also contains this request.
@@ -97,7 +101,7 @@ def was_full(answers: Sequence[Answer], *, limit: int, window_s: float, slack_s:
 
     admissions = [within(start) for start in starts]  # in the window that starts with each admission
 
-    def was(answer: Answer) -> bool:
+    def was(answer: TimedAnswer) -> bool:
         if answer.received_s - answer.sent_s >= window_s - slack_s:
             return False
         first = bisect_right(starts, answer.received_s - window_s + slack_s)

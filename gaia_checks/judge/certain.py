@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gaia_checks.judge.growing import at_best
-from gaia_checks.judge.verdict import judge_measured
+from gaia_checks.judge.judgement import judge_measured
 from gaia_checks.model import Criterion, Measurement, State
 
 

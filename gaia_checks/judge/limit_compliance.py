@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gaia_checks.judge.admissions import RESOLUTION_S, Answer, false_allows, had_room, was_full
+from gaia_checks.judge.admissions import RESOLUTION_S, TimedAnswer, false_allows, had_room, was_full
 
 DRIFT = 500e-6
 """How far two clocks may drift apart, in seconds per second: the frequency tolerance of NTP (RFC 5905, MAXFREQ)."""
@@ -18,7 +18,7 @@ _US = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class WindowLimit:
     """One limit that applies to a key."""
 
     limit: int
@@ -29,7 +29,7 @@ class Rule:
         """How far the server's clock and the client's may drift apart within the window."""
         return RESOLUTION_S + DRIFT * self.window_s
 
-    def judge(self, decide: Callable[..., Any], answers: Sequence[Answer]) -> Any:
+    def judge(self, decide: Callable[..., Any], answers: Sequence[TimedAnswer]) -> Any:
         """Return the result of a function of `judge.admissions` for this rule."""
         return decide(answers, limit=self.limit, window_s=self.window_s, slack_s=self.slack_s)
 
@@ -42,7 +42,7 @@ class Compliance:
     """The certainly wrong decisions about one key. A request passes when all of the key's rules admit it."""
 
     key: str
-    rules: tuple[Rule, ...]
+    rules: tuple[WindowLimit, ...]
     false_allows: int
     false_denies: int
     could_allow: int  # refusals that would have been certainly wrong as admissions
@@ -58,10 +58,10 @@ def compliance(value: Iterable[Mapping[str, Any]]) -> list[Compliance]:
     `value`: [{"key": str, "rules": [[limit, window in s], ...], "answers": [[sent, took, admitted], ...]}, ...]; times
     in whole microseconds, `sent` since the start; `took` is null when no response came, `admitted` when it is unknown.
     """
-    return [_compliance(one["key"], [Rule(*rule) for rule in one["rules"]], one["answers"]) for one in value]
+    return [_compliance(one["key"], [WindowLimit(*rule) for rule in one["rules"]], one["answers"]) for one in value]
 
 
-def _compliance(key: str, rules: Sequence[Rule], records: Iterable[Sequence[Any]]) -> Compliance:
+def _compliance(key: str, rules: Sequence[WindowLimit], records: Iterable[Sequence[Any]]) -> Compliance:
     answers = [_answer(*record) for record in records]
     room = [all(each) for each in zip(*(rule.judge(had_room, answers) for rule in rules), strict=True)]
     full = [any(each) for each in zip(*(rule.judge(was_full, answers) for rule in rules), strict=True)]
@@ -76,6 +76,6 @@ def _compliance(key: str, rules: Sequence[Rule], records: Iterable[Sequence[Any]
     )
 
 
-def _answer(sent_us: int, took_us: int | None, admitted: bool | None) -> Answer:
+def _answer(sent_us: int, took_us: int | None, admitted: bool | None) -> TimedAnswer:
     received_us = math.inf if took_us is None else sent_us + took_us
-    return Answer(sent_us * _US, received_us * _US, admitted)
+    return TimedAnswer(sent_us * _US, received_us * _US, admitted)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from gaia_checks.errors import ConfigurationError
-from gaia_checks.load import run
+from gaia_checks.load import load_run
 from gaia_checks.model import Target
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--rate-per-s", type=float, required=True)
     parser.add_argument("--window-s", type=float, required=True)
     parser.add_argument("--looks-s", default="")
-    parser.add_argument("--look", choices=sorted(run.LOCUSTFILES), default="load")
+    parser.add_argument("--look", choices=sorted(load_run.LOCUSTFILES), default="load")
     parser.add_argument("--so-far", type=Path)
     arguments = parser.parse_args()
     cancelled, enough = threading.Event(), threading.Event()
@@ -45,7 +45,7 @@ def main() -> int:
     except (ValueError, KeyError, TypeError):
         parser.error("no target on standard input; write it as one JSON line, in the format of Target.to_json()")
     threading.Thread(target=_watch_parent, args=(cancelled, enough), daemon=True).start()
-    return run.run(
+    return load_run.run(
         target,
         arguments.folder,
         rate_per_s=arguments.rate_per_s,
@@ -62,7 +62,7 @@ def main() -> int:
 def _watch_parent(cancelled: threading.Event, enough: threading.Event) -> None:
     """Read until standard input closes. Not through sys.stdin: a thread blocked in it keeps the process alive."""
     while received := os.read(0, 4096):
-        if run.ENOUGH.encode() in received:
+        if load_run.ENOUGH.encode() in received:
             enough.set()
     cancelled.set()
 

@@ -24,7 +24,7 @@ from gaia_checks.target.responses import (
     wrong_rule,
     wrong_status,
 )
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
 LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")
 ANALYTICS = f"{QUOTAS}/analytics"
@@ -41,12 +41,13 @@ Sample = str | None  # the fault; None for a good sample
 def probe(target: Target) -> list[Measurement]:
     """Measure `api.contract_kept`, `api.bad_input_rejected` and `api.server_errors`.
 
-    Its rules carry the run id and are removed. Raises TargetUnreachable when nothing answers.
+    Its rules carry the run id and are removed. Raises TargetUnreachable when there is no connection.
     """
-    watch, kept, rejected = Watch(), Tally(), Tally()
+    watch, kept, rejected = Watch(), Score(), Score()
     with client(target) as http:
         api = _Api(http)
-        if not (first := api("GET", CONFIG)).status:
+        first = api("GET", CONFIG)
+        if not api.connected:
             raise TargetUnreachable(f"{target.base_url}: {first.fault(first.text)}; is it running?")
         try:
             for sample in _contract(api, target):
@@ -70,6 +71,7 @@ class _Api:
     http: httpx.Client
     sent: int = 0
     unanswered: int = 0  # in a row
+    connected: bool = True  # whether the last request reached a server
     patience: rules.Patience = field(default_factory=lambda: rules.Patience(_PATIENCE_S))
     server_errors: list[str] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
@@ -98,9 +100,10 @@ class _Api:
         self.sent += 1
         try:
             response = self.http.request(method, path, **arguments)
-            self.unanswered = 0
+            self.unanswered, self.connected = 0, True
         except httpx.TransportError as error:
             self.unanswered += 1
+            self.connected = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
             return Answer(request, 0, text=f"{type(error).__name__} {error}")
         try:
             body = response.json()

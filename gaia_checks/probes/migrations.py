@@ -6,7 +6,7 @@ import psycopg
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.target import postgres_session
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.unobservable import HERE, unseen
 
 _NAMES = ("applied", "unknown", "tables", "indexes", "invalid_indexes")
@@ -54,8 +54,8 @@ def _migrations(session: psycopg.Connection, target: Target, watch: Watch) -> li
     ]
 
 
-def _applied(released: Mapping[str, str], rows: Mapping[str, str]) -> Tally:
-    tally = Tally()
+def _applied(released: Mapping[str, str], rows: Mapping[str, str]) -> Score:
+    tally = Score()
     for version, checksum in released.items():
         if version not in rows:
             tally.add(f"{version} is not applied")

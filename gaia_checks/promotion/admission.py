@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from gaia_checks.deploy.git import remote as git_remote
+from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, NotPromoted, RemoteAway
 from gaia_checks.promotion import deployment_tag, statements_ref
 from gaia_checks.promotion.examination import Entrance, examine

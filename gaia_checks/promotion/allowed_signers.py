@@ -2,15 +2,15 @@
 
 import shlex
 
-from gaia_checks.deploy.git.remote import BRANCHES, Remote
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotPromoted
 
 PATH = "environments/allowed_signers"
 _PATTERN = set("*?!")
 
 
-def read(remote: Remote, environment: Environment) -> str:
+def read(remote: GitRemote, environment: Environment) -> str:
     """Return the file for `environment`, as last fetched. Raises NotPromoted when it is missing or names a pattern."""
     branch = BRANCHES[environment.stage]
     where = f"{PATH} on branch {branch}"

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gaia_checks.deploy.git import remote as git_remote
+from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotPromoted
-from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import State
 from gaia_checks.promotion import release_of_commit, statements_ref
 from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, Examination, examine
@@ -57,7 +57,7 @@ def _before_dev(target: Environment, phase: str, url: str | None) -> Iterator[It
 
 def _criteria(wanted: Entrance, found: Examination) -> Iterator[Item]:
     states = found.verdict.statement.predicate["criteria"].get("states", {}) if found.verdict else {}
-    for criterion in judge_criteria.load().for_stage(wanted.source.stage):
+    for criterion in criteria_file.load().for_stage(wanted.source.stage):
         state = states.get(criterion.id)
         if found.verdict and state == State.PASS:
             run = found.verdict.statement.predicate["run"]

@@ -1,6 +1,6 @@
 """A signed deployment tag, read as git stores it: it must name itself, its commit, and be signed by who may."""
 
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import NotPromoted, NotSigned
 from gaia_checks.promotion import ssh_signature
 from gaia_checks.promotion.text import printable
@@ -8,7 +8,7 @@ from gaia_checks.promotion.text import printable
 _BEGIN = "-----BEGIN SSH SIGNATURE-----"
 
 
-def signer(remote: Remote, tag: str, commit: str, allowed: str) -> str:
+def signer(remote: GitRemote, tag: str, commit: str, allowed: str) -> str:
     """Return who signed the tag on `commit`, as last fetched. Raises NotPromoted."""
     kind, _, name = remote.read(
         "for-each-ref", "--format=%(objecttype) %(objectname)", f"refs/tags/{tag}"

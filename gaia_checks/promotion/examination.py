@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gaia_checks import environment as environments
-from gaia_checks import files
-from gaia_checks.deploy.git.remote import BRANCHES, Remote
-from gaia_checks.environment import Environment
+from gaia_checks import environment_file, files
+from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError, NotPromoted, NotSigned
-from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import STAGES, Release, State
 from gaia_checks.promotion import (
     allowed_signers,
@@ -52,7 +51,7 @@ class Entrance:
     target: Environment
     phase: str
     commit: str
-    remote: Remote  # fetched
+    remote: GitRemote  # fetched
     now: datetime
 
     @property
@@ -65,7 +64,7 @@ def source_of(target: Environment) -> Environment:
     """Return the environment that a release comes from: named as the stage before, beside the target's file."""
     before = STAGES[STAGES.index(target.stage) - 1]
     beside = target.path.with_name(f"{before}.toml")
-    return environments.load(str(beside) if beside.exists() else before)
+    return environment_file.load(str(beside) if beside.exists() else before)
 
 
 @dataclass(slots=True)
@@ -187,7 +186,7 @@ def _not_comparable(entrance: Entrance, found: Examination, newest: Signed) -> I
         yield f"{run} gated other migrations than the commit's"
     if STAGES.index(predicate["stage"]) < STAGES.index(entrance.source.stage):
         yield f"{run} judged stage {predicate['stage']}, not {entrance.source.stage}"
-    if predicate["criteria"].get("sha256") != files.sha256(judge_criteria.PATH):
+    if predicate["criteria"].get("sha256") != files.sha256(criteria_file.PATH):
         yield f"{run} was judged by other criteria than those installed here: gate again with this gaia-checks"
 
 

@@ -2,12 +2,11 @@
 
 from datetime import UTC, datetime
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
-from gaia_checks.deploy.git import remote as git_remote
+from gaia_checks import environment_file, jsonl
+from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag, parse
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
 from gaia_checks.promotion import deployment_tag, signed, ssh_signature, statement, statements_ref
 from gaia_checks.promotion.examination import Entrance, Examination, examine, source_of
@@ -76,7 +75,7 @@ def force(phase: str, to: str, by: str, why: str, url: str | None = None) -> lis
 
 
 def _wanted(phase: str, to: str, url: str | None) -> Entrance:
-    return entrance(environments.load(to), phase, url)
+    return entrance(environment_file.load(to), phase, url)
 
 
 def _cut_before(wanted: Entrance) -> str | None:

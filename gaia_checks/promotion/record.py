@@ -5,20 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import files, jsonl
-from gaia_checks.deploy.git import remote as git_remote
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git import git_remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag import WORKTREE
 from gaia_checks.deploy.reporting import status
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import ledger_chain, paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, ledger_chain, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError, GaiaError
-from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Release, State, Verdict
-from gaia_checks.promotion import envelope as envelopes
-from gaia_checks.promotion import signed, statement, statements_ref
-from gaia_checks.promotion.envelope import Envelope
-from gaia_checks.promotion.statements_ref import Entry
+from gaia_checks.promotion import dsse, signed, statement, statements_ref
+from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion.statements_ref import StatementEntry
 from gaia_checks.report import evidence
 
 
@@ -36,7 +34,7 @@ def sign_gate(environment: Environment, folder: Path, gate: Mapping[str, Any]) -
     content = statement.payload(statement.VERDICT, release, predicate(environment, folder, verdict, gate))
     namespace = f"gaia-{statement.VERDICT}/{environment.name}@v1"
     made = signed.make(content, namespace, environment.signing_key, unattended=True)
-    files.replace(folder / evidence.STATEMENT, envelopes.text(made), durable=True)
+    files.replace(folder / evidence.STATEMENT, dsse.text(made), durable=True)
     if environment.remote is None:
         return f"statement {made.digest[:12]} signed; no remote is set: gaia verdict publish {folder} --remote URL"
     return publish_or_say(git_remote.of(environment), folder)
@@ -44,7 +42,7 @@ def sign_gate(environment: Environment, folder: Path, gate: Mapping[str, Any]) -
 
 def predicate(environment: Environment, folder: Path, verdict: Verdict, gate: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the statement says beside the release."""
-    promised = judge_criteria.load(folder / "criteria.toml", environment.looks).for_stage(verdict.stage)
+    promised = criteria_file.load(folder / "criteria.toml", environment.looks).for_stage(verdict.stage)
     head = ledger_chain.head(paths.of(environment).ledger, paths.home_identity(environment))
     hashed = {**evidence.hashes(folder), evidence.VERDICT: files.sha256(folder / evidence.VERDICT)}
     return {
@@ -70,12 +68,12 @@ def read(path: Path) -> Envelope:
     """Return the statement in a file or in a folder of evidence. Raises EvidenceError."""
     file = path / evidence.STATEMENT if path.is_dir() else path
     try:
-        return envelopes.parse(file.read_text(encoding="utf-8"), str(file))
+        return dsse.parse(file.read_text(encoding="utf-8"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{file}: cannot be read ({error}); the gate had no signing key, or was killed") from error
 
 
-def publish(remote: Remote, path: Path) -> Entry:
+def publish(remote: GitRemote, path: Path) -> StatementEntry:
     """Record the statement of a gate on the remote, once. Raises EvidenceError without one, or RemoteAway."""
     found = read(path)
     about = statement.parse(found)
@@ -83,7 +81,7 @@ def publish(remote: Remote, path: Path) -> Entry:
     return statements_ref.append(remote, found, summary)
 
 
-def publish_or_say(remote: Remote, folder: Path) -> str:
+def publish_or_say(remote: GitRemote, folder: Path) -> str:
     """Record the statement of a gate if it has one; return what was done, in one line."""
     if not (folder / evidence.STATEMENT).exists():
         return "no signed statement"
@@ -94,9 +92,16 @@ def publish_or_say(remote: Remote, folder: Path) -> str:
     return f"statement {entry.envelope.digest[:12]} recorded as number {entry.position}"
 
 
-def note_gate(environment: Environment, phase: str, folder: Path) -> State:
-    """Let the ledger point to the evidence of a gate; return its verdict. Raises EvidenceError without one."""
+def note_gate(environment: Environment, phase: str, commit: str, folder: Path) -> State:
+    """Let the ledger point to the evidence of a tag's gate; return its verdict.
+
+    Raises EvidenceError without a verdict, and where another release was gated than the tag's.
+    """
     verdict = evidence.read_verdict(folder)
+    gated = verdict.release
+    if gated and (gated.phase, gated.commit) != (phase, commit):
+        found = f"{gated.phase} at {(gated.commit or 'no commit')[:12]} was gated, the tag is at {commit[:12]}"
+        raise EvidenceError(f"{folder}: {found}: deploy and gate again")
     whole = folder.resolve()
     deployment_ledger.note(
         environment, environment.name, phase, "gate", verdict.state,

@@ -5,7 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.errors import MigrationError, NotPromoted
 from gaia_checks.model import Release
@@ -13,7 +13,7 @@ from gaia_checks.model import Release
 _EXECUTABLE = "build/gaia_server"
 
 
-def read(remote: Remote, commit: str, phase: str, *, by_digest: bool) -> Release:
+def read(remote: GitRemote, commit: str, phase: str, *, by_digest: bool) -> Release:
     """Return the release of `commit`, as last fetched. Raises NotPromoted naming what the commit lacks.
 
     `by_digest`: the executable is elsewhere, and the commit contains its sha256.
@@ -25,7 +25,7 @@ def read(remote: Remote, commit: str, phase: str, *, by_digest: bool) -> Release
     return Release(phase, commit, _executable(remote, commit, by_digest=by_digest), migrations)
 
 
-def _executable(remote: Remote, commit: str, *, by_digest: bool) -> str:
+def _executable(remote: GitRemote, commit: str, *, by_digest: bool) -> str:
     name = f"{_EXECUTABLE}.sha256" if by_digest else _EXECUTABLE
     content = next(remote.blobs([f"{commit}:{name}"]))
     if content is None:
@@ -38,7 +38,7 @@ def _executable(remote: Remote, commit: str, *, by_digest: bool) -> str:
     return words[0]
 
 
-def _migrations(remote: Remote, commit: str) -> dict[str, str]:
+def _migrations(remote: GitRemote, commit: str) -> dict[str, str]:
     """Return version -> checksum, in the order of application."""
     listed = remote.read("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit, "--", "migrations/")
     names = [name for name in listed.split("\0") if name.isprintable() and ".." not in name.split("/") and name]

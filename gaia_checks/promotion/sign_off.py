@@ -1,11 +1,11 @@
 """A person's signature under one item of a checklist, for exactly the verdict that decides now."""
 
 from gaia_checks import jsonl
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
 from gaia_checks.model import State
 from gaia_checks.promotion import authors, signed, ssh_signature, statement, statements_ref
-from gaia_checks.promotion.envelope import Envelope
+from gaia_checks.promotion.dsse import Envelope
 from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, examine
 from gaia_checks.promotion.promote import entrance
 from gaia_checks.promotion.text import printable

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gaia_checks.deploy.git import git_command
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, EvidenceError, NotSigned
 from gaia_checks.promotion import ssh_signature, statement
-from gaia_checks.promotion.envelope import Envelope
+from gaia_checks.promotion.dsse import Envelope
 from gaia_checks.promotion.statement import Statement
-from gaia_checks.promotion.statements_ref import Entry
+from gaia_checks.promotion.statements_ref import StatementEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,9 @@ class Signed:
     own: bool = False  # a sign-off that may be for a commit of one's own
 
 
-def about(entries: Iterable[Entry], commit: str, executable: str) -> Iterator[tuple[Entry, Statement]]:
+def about(
+    entries: Iterable[StatementEntry], commit: str, executable: str
+) -> Iterator[tuple[StatementEntry, Statement]]:
     """Yield the statements about a release, by its commit or its executable, oldest first; signatures not checked."""
     for entry in entries:
         try:
@@ -34,7 +36,7 @@ def about(entries: Iterable[Entry], commit: str, executable: str) -> Iterator[tu
             yield entry, found
 
 
-def check(entry: Entry, found: Statement, allowed: str) -> Signed:
+def check(entry: StatementEntry, found: Statement, allowed: str) -> Signed:
     """Return the statement with its signer. Raises NotSigned naming why no signature counts."""
     why = "it has no signature"
     namespaces = [found.own_namespace] * (found.kind == statement.SIGN_OFF) + [found.namespace]

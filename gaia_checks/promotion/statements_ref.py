@@ -7,10 +7,10 @@ this machine has fetched before is refused. Whoever can push can append; whose s
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gaia_checks.deploy.git.remote import Remote
+from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import EvidenceError, RemoteAway
-from gaia_checks.promotion import envelope as envelopes
-from gaia_checks.promotion.envelope import Envelope
+from gaia_checks.promotion import dsse
+from gaia_checks.promotion.dsse import Envelope
 
 REF = "refs/gaia/statements"
 _FETCHED = "refs/fetched/statements"
@@ -19,7 +19,7 @@ _ATTEMPTS = 8  # several gates may end at the same time
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StatementEntry:
     """One recorded statement."""
 
     position: int  # from 1, oldest first
@@ -27,7 +27,7 @@ class Entry:
     envelope: Envelope
 
 
-def fetch(remote: Remote) -> None:
+def fetch(remote: GitRemote) -> None:
     """Update the mirror and accept what was appended. Raises RemoteAway, or EvidenceError for a rewritten chain."""
     remote.fetch()
     known, found = _tip(remote, REF), _tip(remote, _FETCHED)
@@ -44,17 +44,17 @@ def fetch(remote: Remote) -> None:
     remote.read("update-ref", REF, str(found))
 
 
-def read(remote: Remote) -> tuple[Entry, ...]:
+def read(remote: GitRemote) -> tuple[StatementEntry, ...]:
     """Return the recorded statements, oldest first, as last fetched. A repeated one counts where it came first."""
     return tuple(_distinct(remote))
 
 
-def head(remote: Remote) -> str | None:
+def head(remote: GitRemote) -> str | None:
     """Return the newest commit of the chain, as last fetched."""
     return _tip(remote, REF)
 
 
-def append(remote: Remote, envelope: Envelope, summary: str) -> Entry:
+def append(remote: GitRemote, envelope: Envelope, summary: str) -> StatementEntry:
     """Record a statement on the remote, once. Raises RemoteAway or EvidenceError."""
     for attempt in range(_ATTEMPTS):
         fetch(remote)
@@ -63,7 +63,7 @@ def append(remote: Remote, envelope: Envelope, summary: str) -> Entry:
             return recorded
         before = head(remote)
         try:
-            remote.append(REF, before, _FILE, envelopes.text(envelope), summary)
+            remote.append(REF, before, _FILE, dsse.text(envelope), summary)
         except RemoteAway:
             remote.fetch()
             if attempt == _ATTEMPTS - 1 or _tip(remote, _FETCHED) == before:
@@ -72,23 +72,23 @@ def append(remote: Remote, envelope: Envelope, summary: str) -> Entry:
     return next(one for one in read(remote) if one.envelope.digest == envelope.digest)
 
 
-def _distinct(remote: Remote) -> Iterator[Entry]:
+def _distinct(remote: GitRemote) -> Iterator[StatementEntry]:
     known = set()
     commits = remote.read("rev-list", "--reverse", REF).split() if head(remote) else []
     contents = remote.blobs([f"{commit}:{_FILE}" for commit in commits])
     for position, (commit, content) in enumerate(zip(commits, contents, strict=True), start=1):
         try:
-            found = envelopes.parse((content or b"").decode(errors="replace"), f"{REF} {commit[:12]}")
+            found = dsse.parse((content or b"").decode(errors="replace"), f"{REF} {commit[:12]}")
         except EvidenceError:
             continue  # whoever can push can append anything; it counts for nothing
         if found.digest not in known:
             known.add(found.digest)
-            yield Entry(position, commit, found)
+            yield StatementEntry(position, commit, found)
 
 
-def _tip(remote: Remote, ref: str) -> str | None:
+def _tip(remote: GitRemote, ref: str) -> str | None:
     return remote.read("for-each-ref", "--format=%(objectname)", ref).strip() or None
 
 
-def _is_ancestor(remote: Remote, older: str, newer: str) -> bool:
+def _is_ancestor(remote: GitRemote, older: str, newer: str) -> bool:
     return older in remote.read("rev-list", newer).split()

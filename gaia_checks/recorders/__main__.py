@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.model import Target
-from gaia_checks.recorders.run import Looks, record
+from gaia_checks.recorders.recorder_run import Looks, record
 
 _STDIN = 0
 _GRACE_S = 8.0

@@ -11,14 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.judge.verdict import outcome_name
+from gaia_checks.judge.judgement import outcome_name
 from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
 from gaia_checks.report import charts, evidence, page, words
 from gaia_checks.report.render import render
 
 __all__ = ["attach", "render"]
 
-_STATUS = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
+_STATUS = {
+    State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken", State.NOT_APPLICABLE: "skipped",
+}  # fmt: skip
 _NAMESPACE = uuid.UUID(
     "9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11"
 )  # of the report's identifiers, so that they are reproducible

@@ -11,6 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from gaia_checks import jsonl
+from gaia_checks.report import words
 
 Points = Sequence[tuple[float, float]]
 
@@ -145,7 +146,7 @@ def _legend(series: Mapping[str, Points], colors: Sequence[str]) -> list[str]:
     for number, ((name, points), color) in enumerate(zip(series.items(), colors, strict=True)):
         row, column = divmod(number, _PER_ROW)
         x, y = _LEFT + column * width, 22 - _legend_height(series) + 18 * row
-        label = f"{name}, at most {max(value for _, value in points):,.4g}"
+        label = f"{name}, at most {words.number(max(value for _, value in points), 4)}"
         drawn.append(f'<rect x="{x:.0f}" y="{y - 6}" width="12" height="4" fill="{color}"/>')
         drawn.append(f'<text x="{x + 18:.0f}" y="{y}">{escape(label)}</text>')
     return drawn

@@ -4,6 +4,7 @@
     criteria.toml       the criteria                 environment.toml    the target, and the looks' parameters
     measurements.jsonl  the measurements             timelines/*.jsonl   the samples, second by second
     pictures/*/*.jpg    screenshots of a page        gated.json          release and environment
+    invocation.json     options, variables and plugins of pytest
     statement.json      the signed statement about all of it, where the gate has a key
 
 `recompute` judges these files again, without new measurements.
@@ -19,22 +20,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from gaia_checks import files, jsonl, toml
-from gaia_checks.environment import Environment
+import tomli_w
+
+from gaia_checks import files, jsonl
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
-from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Verdict, timestamp
+from gaia_checks.judge import criteria_file, judgement
+from gaia_checks.model import Criterion, Measurement, State, Verdict, timestamp
 from gaia_checks.redaction import REDACTED, SECRET_NAMES
 from gaia_checks.report import document, words
-from gaia_checks.report.redaction import redact_files, redact_json, redactor
+from gaia_checks.report.evidence_redaction import redact_files, redact_json
 
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
 STATEMENT = "statement.json"
 GATED = "gated.json"
+INVOCATION = "invocation.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
+JUNIT = "junit.xml"
 PICTURES = "pictures"
 
 _NOT_YET = "not checked yet"
@@ -54,18 +58,18 @@ def create(
     """
     folder = reports / environment.name / run
     (folder / "timelines").mkdir(parents=True)
-    rehearsal = judge_criteria.load(overrides=environment.looks, source=environment.path.name).rehearsal
+    rehearsal = criteria_file.load(overrides=environment.looks, source=environment.path.name).rehearsal
     write_verdict(folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=rehearsal), None)
     _point_latest_at(folder)
-    shutil.copyfile(judge_criteria.PATH, folder / "criteria.toml")
+    shutil.copyfile(criteria_file.PATH, folder / "criteria.toml")
     (folder / "environment.toml").write_text(describe(environment, stage), encoding="utf-8")
     return folder
 
 
 def describe(environment: Environment, stage: str) -> str:
     """Return environment.toml: the settings of this gate, without secrets. Pure."""
-    redact = redactor(environment)
-    table: dict[str, toml.Value] = {
+    redact = environment.redact
+    table: dict[str, Any] = {
         "name": environment.name,
         "stage": stage,
         "database": environment.database,
@@ -76,12 +80,13 @@ def describe(environment: Environment, stage: str) -> str:
         table["base_url"] = redact(_without_userinfo(environment.base_url))
     if environment.log:
         table["log"] = str(environment.log)
-    variables = {
+    table["variables"] = {
         name: REDACTED if name in SECRET_NAMES else redact(value) for name, value in sorted(environment.values.items())
     }
-    names = {f"contract.{kind}": called for kind, called in asdict(environment.names).items() if called}
-    looks = {f"looks.{look}": dict(parameters) for look, parameters in environment.looks.items()}
-    return toml.document({"environment": table, "environment.variables": variables, **names, **looks})
+    names = {kind: called for kind, called in asdict(environment.names).items() if called}
+    contract = {"contract": names} if names else {}
+    looks = {"looks": environment.looks} if environment.looks else {}
+    return tomli_w.dumps({"environment": table, **contract, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:
@@ -117,7 +122,7 @@ def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
     if any(RESULTS in path.parts for path in changed):
         (folder / REPORT).unlink(missing_ok=True)  # rendered before its sources were redacted
     clean, _ = document.from_json(
-        redact_json(json.loads(document.text(document.to_json(verdict, None))), redactor(environment))
+        redact_json(json.loads(document.text(document.to_json(verdict, None))), environment.redact)
     )
     (folder / GATED).write_text(json.dumps(_gated(clean), indent=2) + "\n", encoding="utf-8")
     write_verdict(folder, clean, hashes(folder))
@@ -142,9 +147,9 @@ def recompute(folder: Path) -> Verdict:
     criteria, stage = _read_criteria(folder)
     measurements = read_measurements(folder)
     if sealed is None:  # these files are not sealed, so no criterion may pass
-        measurements = [each for each in measurements if each.name != judge_verdict.FINISHED]
-    judged = judge_verdict.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
-    state = judge_verdict.overall(judged)
+        measurements = [each for each in measurements if each.name != judgement.FINISHED]
+    judged = judgement.judge(criteria.for_stage(stage), measurements, rehearsal=criteria.rehearsal)
+    state = judgement.overall(judged)
     return replace(
         written,
         stage=stage,
@@ -167,23 +172,7 @@ def _unchecked(
         state=State.INCONCLUSIVE,
         rehearsal=rehearsal,
         release=None,
-        criteria=tuple(_unchecked_criterion(criterion) for criterion in criteria),
-    )
-
-
-def _unchecked_criterion(criterion: Criterion) -> CriterionVerdict:
-    first = next(check for check in criterion.checks if not check.generator)
-    return CriterionVerdict(
-        id=criterion.id,
-        claim=criterion.claim,
-        state=State.INCONCLUSIVE,
-        why=_NOT_YET,
-        measured=None,
-        bound=None,
-        threshold=first.threshold,
-        unit=first.unit,
-        n=0,
-        needs_s=None,
+        criteria=tuple(judgement.unmeasured(criterion, State.INCONCLUSIVE, _NOT_YET) for criterion in criteria),
     )
 
 
@@ -211,13 +200,13 @@ def _read_sealed(folder: Path) -> tuple[Verdict, dict[str, str] | None]:
         raise EvidenceError(f"{path}: not a verdict of this version ({error}); run the gate again") from error
 
 
-def _read_criteria(folder: Path) -> tuple[judge_criteria.Criteria, str]:
+def _read_criteria(folder: Path) -> tuple[criteria_file.Criteria, str]:
     """Return the gate's criteria and stage, from sealed files."""
     path = folder / "environment.toml"
     try:
         described = tomllib.loads(path.read_text(encoding="utf-8"))
         stage = described["environment"]["stage"]
-        criteria = judge_criteria.load(folder / "criteria.toml", described.get("looks"), path.name)
+        criteria = criteria_file.load(folder / "criteria.toml", described.get("looks"), path.name)
         criteria.for_stage(stage)
     except (OSError, KeyError, TypeError, ValueError, CriteriaFileError) as error:
         raise EvidenceError(f"{folder}: cannot be judged again ({error}); run the gate again") from error

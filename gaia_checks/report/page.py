@@ -9,7 +9,7 @@ from gaia_checks.report import words
 _HEADINGS = ("measured", "bound", "threshold", "n")
 _LONGEST_VALUE = 200  # characters; a histogram is longer, and unreadable
 _MEANINGS = {
-    State.PASS: "every criterion is met",
+    State.PASS: "every criterion that applies is met",
     State.FAIL: "a criterion is not met",
     State.INCONCLUSIVE: "the evidence does not decide; this is not a pass",
 }
@@ -119,7 +119,10 @@ def _reasons(criteria: Sequence[CriterionVerdict]) -> str:
     failed = [criterion for criterion in criteria if criterion.state is State.FAIL]
     undecided = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and criterion.n]
     unchecked = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and not criterion.n]
-    sections = (("Not met", failed), ("Not decided", undecided), ("Not checked", unchecked))
+    inapplicable = [criterion for criterion in criteria if criterion.state is State.NOT_APPLICABLE]
+    sections = (
+        ("Not met", failed), ("Not decided", undecided), ("Not checked", unchecked), ("Not applicable", inapplicable),
+    )  # fmt: skip
     return "\n\n".join(f"## {title}\n\n{_by_reason(members)}" for title, members in sections if members)
 
 

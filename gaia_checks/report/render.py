@@ -21,6 +21,7 @@ LIMIT_S = 60.0
 CATEGORIES = (
     {"name": "Not met", "matchers": {"statuses": ["failed"]}, "expand": True},
     {"name": "Not decided, or not checked", "matchers": {"statuses": ["broken"]}, "expand": True},
+    {"name": "Not applicable to this target", "matchers": {"statuses": ["skipped"]}, "expand": True},
 )
 """Categories of results that did not pass, as in the verdict; Allure's own are product and test defects."""
 

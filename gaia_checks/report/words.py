@@ -1,10 +1,11 @@
 """Format values for people: the same in the terminal, in verdict.md and in the report."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, State
 
-MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?"}
+MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?", State.NOT_APPLICABLE: "–"}
 """One sign per state, beside the word: not everybody can distinguish colours."""
 
 
@@ -17,8 +18,8 @@ def amount(value: float | str | bool | None, unit: str) -> str:
     if isinstance(value, str):
         return value
     if unit == "ratio":
-        return f"{_significant(100 * value, 5)} %"
-    return _significant(value, 4) if unit in ("count", "bool", "text") else f"{_significant(value, 4)} {unit}"
+        return f"{number(100 * value, 5)} %"
+    return number(value, 4) if unit in ("count", "bool", "text") else f"{number(value, 4)} {unit}"
 
 
 def columns(verdict: CriterionVerdict | Finding) -> tuple[str, str, str, str]:
@@ -31,6 +32,17 @@ def columns(verdict: CriterionVerdict | Finding) -> tuple[str, str, str, str]:
     )
 
 
+def passed(criteria: Sequence[CriterionVerdict], of: str = "") -> str:
+    """Count what passed of all that applies: `20 of 20 criteria passed`, `19 of 19 applicable criteria passed`.
+
+    `of` follows the word criteria.
+    """
+    states = [criterion.state for criterion in criteria]
+    apply = len(states) - states.count(State.NOT_APPLICABLE)
+    which = "criteria" if apply == len(states) else "applicable criteria"
+    return f"{states.count(State.PASS)} of {apply} {which}{of} passed"
+
+
 def duration(seconds: float) -> str:
     """Write a duration: `42 s`, `3 min 05 s`."""
     minutes, rest = divmod(round(seconds), 60)
@@ -38,7 +50,7 @@ def duration(seconds: float) -> str:
 
 
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
-    """Return the shares of this machine's CPU during each load: one line per load."""
+    """Return the shares of this machine's CPU during each load, one line per load, and how the gate was called."""
     newest = {each.name: each for each in measurements if each.n and each.value is not None}
     lines = []
     for name in newest:
@@ -50,8 +62,15 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
                 if f"{look}.{of}" in newest
             ]
             lines.append(f"CPU during {look}: {', '.join(taken)}")
+    if CALLED in newest and newest[CALLED].value:
+        lines.append(f"called with: {newest[CALLED].value}")
     return tuple(lines)
 
+
+_MOST_DECIMALS = 9
+
+CALLED = "gate.called"
+"""The measurement of what options, variables and plugins this gate had beside those of every gate."""
 
 _GATE = "cpu_of_gate"
 _TAKERS = {
@@ -62,9 +81,10 @@ _TAKERS = {
 }
 
 
-def _significant(value: float, digits: int) -> str:
-    """Write a number without an exponent and without needless zeros."""
+def number(value: float, digits: int) -> str:
+    """Write a number to this many significant digits, without an exponent and without needless zeros."""
     if value == int(value):
         return f"{int(value):,}"
-    decimals = max(0, digits - len(str(int(abs(value)))))
-    return f"{value:,.{decimals}f}".rstrip("0").rstrip(".")
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{value:,.{max(0, min(decimals, _MOST_DECIMALS))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

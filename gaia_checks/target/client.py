@@ -56,9 +56,14 @@ def message(target: Target, frame: str | bytes) -> str | bytes:
     return frame
 
 
+def authorities() -> ssl.SSLContext:
+    """Return what every client of the gate trusts: the system's authorities, or those of SSL_CERT_FILE."""
+    return ssl.create_default_context()
+
+
 def trust(base_url: str) -> ssl.SSLContext | bool:
-    """Return the trusted authorities: the system's, or those of SSL_CERT_FILE; False without TLS."""
-    return base_url.startswith("https") and ssl.create_default_context()
+    """Return the trusted authorities; False without TLS."""
+    return base_url.startswith("https") and authorities()
 
 
 def websocket_headers(target: Target) -> dict[str, str]:

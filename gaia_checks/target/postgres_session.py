@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.model import Target
 from gaia_checks.target.client import CONNECT_S, READ_S
@@ -19,6 +20,12 @@ APPLICATION_NAME = "gaia_checks"
 
 OPTIONS = f"-c default_transaction_read_only=on -c statement_timeout={int(READ_S * 1000)}"
 """The limits of every session of the gate."""
+
+
+def options(url: str) -> str:
+    """Return the options of a session: those in the connection string, and the limits. Raises ProgrammingError."""
+    return f"{conninfo_to_dict(url).get('options') or ''} {OPTIONS}".lstrip()
+
 
 NO_CONNECTION_STRING = "DATABASE_URL is no connection string; write postgresql://user:password@host:5432/name"
 """Replaces psycopg's own text, which quotes the connection string with the password."""
@@ -43,7 +50,7 @@ def _connected(target: Target) -> psycopg.Connection:
             autocommit=True,
             connect_timeout=int(CONNECT_S),
             application_name=APPLICATION_NAME,
-            options=OPTIONS,
+            options=options(target.database_url),
         )
     except psycopg.ProgrammingError:  # its text quotes the connection string with the password
         raise NoSession(_unobservable(target, NO_CONNECTION_STRING)) from None

@@ -10,7 +10,7 @@ _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("", "_sum",
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MetricSample:
     """One series and its current value."""
 
     name: str
@@ -27,7 +27,7 @@ class Sample:
 class Exposition:
     """One answer of /metrics; empty for an unreadable one."""
 
-    samples: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)  # by name
+    samples: Mapping[str, tuple[MetricSample, ...]] = field(default_factory=dict)  # by name
     types: Mapping[str, str] = field(default_factory=dict)  # family -> "counter"
     helps: frozenset[str] = frozenset()  # families that have a HELP
 
@@ -67,7 +67,7 @@ class Exposition:
 
 def read(text: str) -> Exposition:
     """Read one answer. Raises ValueError, naming the line that is wrong."""
-    samples: dict[str, dict[tuple[tuple[str, str], ...], Sample]] = {}
+    samples: dict[str, dict[tuple[tuple[str, str], ...], MetricSample]] = {}
     types: dict[str, str] = {}
     helps: set[str] = set()
     for line in filter(None, map(str.strip, text.split("\n"))):
@@ -86,13 +86,13 @@ def read(text: str) -> Exposition:
     return Exposition({name: tuple(series.values()) for name, series in samples.items()}, types, frozenset(helps))
 
 
-def _sample(line: str) -> Sample:
+def _sample(line: str) -> MetricSample:
     found = _SAMPLE.fullmatch(line)
     if found is None:
         raise ValueError(f"not a sample of the Prometheus text format: {line}")
     name, labels, value, time = found.groups()
     try:
-        return Sample(name, dict(_labels(labels or "")), float(value), timed=time is not None)
+        return MetricSample(name, dict(_labels(labels or "")), float(value), timed=time is not None)
     except ValueError as error:
         raise ValueError(f"{error}: {line}") from None
 

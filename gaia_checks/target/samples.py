@@ -20,7 +20,7 @@ def short(notes: Iterable[str]) -> tuple[str, ...]:
 
 
 @dataclass
-class Tally:
+class Score:
     """`good` of `tried`."""
 
     good: int = 0
@@ -49,6 +49,6 @@ class Watch:
         """Return a measurement that ends now. With n = 0 the first note has the reason for no samples."""
         return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), jsonl.now(), how, short(notes))
 
-    def counted(self, name: str, tally: Tally, how: str) -> Measurement:
+    def counted(self, name: str, tally: Score, how: str) -> Measurement:
         """Return "good of n" as a measurement."""
         return self.saw(name, tally.good, "count", tally.tried, how, tally.wrong)

@@ -3,11 +3,14 @@
 const HOME = "/api/admin/quotas";
 
 export class Refusal extends Error {
-  constructor(status, problem, retryAfter) {
+  constructor(status, problem, retryAfter, version) {
     super(problem?.detail ?? `the server answered ${status}`);
     this.status = status;
     this.errors = problem?.errors ?? [];  // [{field, detail}]
     this.retryAfter = retryAfter;  // seconds
+    this.refusesAuthor = problem?.type === "urn:gaia-server:refuses-its-author";
+    this.current = problem?.current;  // of a 412: the value that another administrator has set, and its version
+    this.version = version;
   }
 
   get sentence() {
@@ -21,16 +24,19 @@ export class Refusal extends Error {
 export const explain = (error) =>
   (error instanceof Refusal ? error.sentence : error instanceof TypeError ? "The server does not answer." : String(error));
 
-async function send(method, path, body) {
+async function send(method, path, body, version) {
   const options = { method, credentials: "same-origin", cache: "no-store", headers: {} };
+  if (version) options.headers["If-Match"] = version;
   if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
   const response = await fetch(path, options);
   const answer = parse(await response.text());
+  const found = response.headers.get("ETag");
+  if (response.ok && answer && found) Object.defineProperty(answer, "version", { value: found });
   if (response.ok || (path === "/health" && answer)) return answer;  // an unhealthy server answers 503 with a body
-  throw new Refusal(response.status, answer, Math.max(Number(response.headers.get("Retry-After")) || 1, 1));
+  throw new Refusal(response.status, answer, Math.max(Number(response.headers.get("Retry-After")) || 1, 1), found);
 }
 
 function parse(text) {
@@ -47,8 +53,9 @@ function query(parameters) {
 }
 
 export const get = (path, parameters = {}) => send("GET", `${HOME}${path}${query(parameters)}`);
-export const create = (path, body) => send("POST", `${HOME}${path}`, body);
-export const replace = (path, body) => send("PUT", `${HOME}${path}`, body);
-export const remove = (path) => send("DELETE", `${HOME}${path}`);
+// confirm: the rule may refuse its own author; version: the one that the change is based on.
+export const create = (path, body, { confirm } = {}) => send("POST", `${HOME}${path}${query({ confirm })}`, body);
+export const replace = (path, body, { confirm, version } = {}) => send("PUT", `${HOME}${path}${query({ confirm })}`, body, version);
+export const remove = (path, { version } = {}) => send("DELETE", `${HOME}${path}`, undefined, version);
 export const health = () => send("GET", "/health");
 export const login = (token) => send("POST", "/admin/login", { token });

@@ -11,11 +11,12 @@ export const megabytes = (bytes) => `${PLAIN.format(bytes / 1e6)} MB`;
 export const percent = (ratio) => (ratio == null ? "–" : `${(100 * ratio).toFixed(2)} %`);
 export const times = (count) => `${number(count)}×`;
 
+// Each is rounded to the smaller unit that it shows.
 export function duration(seconds) {
-  const [d, hours, m] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (d) return `${d} d ${hours} h`;
-  if (hours) return `${hours} h ${m} min`;
-  return m ? `${m} min ${Math.floor(seconds % 60)} s` : `${Math.floor(seconds)} s`;
+  const [s, m, hours] = [1, 60, 3600].map((length) => Math.round(seconds / length));
+  if (hours >= 24) return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  if (m >= 60) return `${Math.floor(m / 60)} h ${m % 60} min`;
+  return s >= 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${s} s`;
 }
 
 const utc = (moment) => `${moment.toISOString().slice(0, 19).replace("T", " ")} UTC`;

@@ -1,5 +1,6 @@
 """The admin API about users: their limits and their reputation."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -7,12 +8,14 @@ from starlette.responses import Response
 
 from gaia_server.app_state import Server
 from gaia_server.http.admin_api import fields, list_of
+from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
 from gaia_server.http.request_parsing import choice, name, number, query, read_json, time
 from gaia_server.http.user_fields import parse_limits, parse_reputation
 from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
+from gaia_server.limiting.rules import RuleFields
 from gaia_server.problem import Json, Problem
 from gaia_server.storage import reputation_scores, users
-from gaia_server.storage.store import DuplicateName
+from gaia_server.storage.store import DuplicateName, Rows
 
 
 async def list_users(request: Request) -> Response:
@@ -31,20 +34,26 @@ async def read_user(request: Request) -> Response:
 
 async def replace_limits(request: Request) -> Response:
     """PUT /users/{user}: replace the user's own limits, in force in this process when the response is sent."""
-    server, user = _server(request), _user(request)
+    server, user, confirmed = _server(request), _user(request), is_confirmed(request)
     wanted = fields(parse_limits, await read_json(request), "the body has no valid limits")
+    if not confirmed:
+        await _require_confirmation(server, request, user, wanted)
     try:
-        await users.replace_limits(server.store, user, wanted)
+        done = await users.replace_limits(server.store, user, wanted, _is_unchanged(request))
     except DuplicateName as error:
         raise Problem(409, f"a rule of another kind has the name of a limit of {error}") from error
+    if not done:
+        raise _changed(await users.own_rules(server.store, user), wanted)
     await server.read_rules()
     return await _user_response(request, user)
 
 
 async def delete_limits(request: Request) -> Response:
     """DELETE /users/{user}: the user's own limits and their counts."""
-    server = _server(request)
-    if not await users.delete_limits(server.store, _user(request)):
+    server, user = _server(request), _user(request)
+    if not await users.delete_limits(server.store, user, _is_unchanged(request)):
+        if own := await users.own_rules(server.store, user):
+            raise _changed(own, None)
         raise Problem(404, "this user has no limits of their own")
     await server.read_rules()
     return Response(status_code=204)
@@ -102,7 +111,29 @@ async def _user_response(request: Request, user: str) -> Response:
         "reputation": await reputation_scores.read(server.store, user) or reputation_scores.start(user),
         "reputation_in_force": in_force,
     }
-    return Json(body)
+    return Json(body, headers={"ETag": etag(await users.own_rules(server.store, user))})
+
+
+def _is_unchanged(request: Request) -> Callable[[Rows], bool]:
+    return lambda own: matches(request, etag(own))
+
+
+def _changed(own: Rows, wanted: Mapping[str, int] | None) -> Problem:
+    now = {rule["limit_type"]: rule["limit_value"] for rule in own if rule["enabled"] and not rule["resource_type"]}
+    return changed({"limits": now}, None if wanted is None else {"limits": wanted}, etag(own))
+
+
+async def _require_confirmation(server: Server, request: Request, user: str, wanted: Mapping[str, int]) -> None:
+    principal = server.principal(request)
+    if principal.key != users.key(user):
+        return
+    found = await users.limits(server.store, user, reputation=False)
+    used = {rule["limit_type"]: rule["used"] for rule in found if rule["own"] and not rule["resource_type"]}
+    rules = [
+        (RuleFields(users.rule_name(user, kind), "user", user, kind, value, None, enabled=True), used.get(kind, 0))
+        for kind, value in wanted.items()
+    ]
+    require_confirmation(principal, rules)
 
 
 def _user(request: Request) -> str:

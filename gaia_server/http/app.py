@@ -14,10 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gaia_server import live
 from gaia_server.app_state import Server
+from gaia_server.auth import Credential
 from gaia_server.connection import Unavailable
 from gaia_server.dashboard import ASSETS
-from gaia_server.http.routes import Path, routes
-from gaia_server.limiting import ratelimit_headers
+from gaia_server.http.routes import REFUSAL, Path, routes
+from gaia_server.limiting import management, ratelimit_headers
+from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.rules import RESOURCE_TYPES
 from gaia_server.problem import Problem, on_error, on_http_exception, on_problem
 
@@ -25,6 +27,7 @@ _API = "/api/"
 _QUOTAS = "/api/admin/quotas/"
 _LOGIN = "/admin/login"
 _METHODS = frozenset(HTTPMethod)
+_TOO_MUCH_MANAGEMENT = Problem(429, "too many requests to manage rules", headers={"Retry-After": "1"})
 
 
 def build(server: Server) -> Starlette:
@@ -72,7 +75,10 @@ def resource_type(path: str) -> str | None:
 
 
 class Limit:
-    """Admits a request if all rules admit it, and adds the rate limit headers."""
+    """Admits a request if all rules admit it, and adds the rate limit headers.
+
+    No rule locks administrators out: they may sign in, and manage rules within a budget of its own.
+    """
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self._app = app
@@ -90,11 +96,20 @@ class Limit:
             await unavailable().response()(scope, receive, send)
             return
         headers = ratelimit_headers.headers(decision)
-        if decision.admitted:
-            await self._app(scope, receive, _adding(headers, send))
-            return
         names = ", ".join(refusal.rule_name for refusal in decision.refusals)
-        await Problem(429, f"refused by {names}", headers=headers).response()(scope, receive, send)
+        refusal = None if decision.admitted else Problem(429, f"refused by {names}", headers=headers)
+        if refusal and resource == "login":
+            scope[REFUSAL] = refusal  # its handler refuses everything but the right token
+        elif refusal and not self._is_management(HTTPConnection(scope), resource, decision):
+            await refusal.response()(scope, receive, send)
+            return
+        elif refusal and not self._server.management.take(time.monotonic()):
+            await _TOO_MUCH_MANAGEMENT.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, _adding(headers, send))
+
+    def _is_management(self, connection: HTTPConnection, resource: str, decision: Decision) -> bool:
+        return management.may_pass(resource, decision) and self._server.credential(connection) is Credential.RIGHT
 
 
 def _adding(headers: dict[str, str], send: Send) -> Send:

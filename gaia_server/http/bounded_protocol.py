@@ -1,12 +1,15 @@
-"""uvicorn's HTTP protocol with the bounds it lacks: on the size of a request's head, and on its time.
+"""uvicorn's HTTP protocol with the bounds it lacks: on a request's head, its time, and on pipelined requests.
 
 A request refused here never reaches the application; it is answered with problem details, and the connection closes.
 """
 
 import asyncio
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gaia_server.http import request_head
+from gaia_server.http.bounded_flow import BoundedFlow
 from gaia_server.problem import Problem
 
 MAX_TARGET = 8 * 1024
@@ -20,10 +23,14 @@ LINGER_S = 1.0
 SHUTDOWN_GRACE_S = 0.5
 """How long an idle connection stays open when the server stops: a request may be in transit on it."""
 
+PIECE = 1024
+"""The number of bytes parsed at once: it bounds how many pipelined requests wait parsed."""
+
 _TARGET_TOO_LONG = Problem(414, f"the path and query are longer than {MAX_TARGET} bytes")
 _HEAD_TOO_LONG = Problem(431, f"the request's head is longer than {MAX_HEAD} bytes")
 _TOO_SLOW = Problem(408, f"the request's head did not arrive within {HEAD_S:g} s")
 _NOT_HTTP = Problem(400, "this is not an HTTP/1.1 request")
+_TOO_EARLY = Problem(400, "a client waits for the response to its WebSocket handshake before it sends more")
 
 
 class _Refused(Exception):
@@ -31,11 +38,15 @@ class _Refused(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Refuses a head that is too long or too slow."""
+    """Refuses a head that is too long, too slow or ambiguous; ignores an upgrade to anything but a WebSocket."""
 
+    flow: BoundedFlow
     _in_head = False
     _head = 0  # parsed bytes of the head
-    _waiting = 0  # bytes received since the chunk in which the head started, parsed or not
+    _waiting = 0  # bytes received since the piece in which the head started, parsed or not
+    _received = b""  # not parsed yet: requests before them are not answered
+    _websocket = False  # the request opens a WebSocket
+    _ignores_upgrade = False  # the parser has stopped at an upgrade that is ignored
     _refusal = _NOT_HTTP
     _refused = False
     _shutting_down = False
@@ -44,23 +55,87 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first head."""
         super().connection_made(transport)
+        self.flow = BoundedFlow(transport)
         self._clock = self.loop.call_later(HEAD_S, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer."""
+        """Stop the timers."""
         self._stop_clock()
+        self._received = b""
         super().connection_lost(exc)
+        self.flow.stop()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the received bytes; refuse a head that does not end."""
-        if self._refused:
+        """Parse the received bytes."""
+        if not self._refused:
+            self._received += data
+            self._parse()
+
+    def on_response_complete(self) -> None:
+        """Start the next pipelined request; parse on in the next round of the event loop if none is left."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.flow.linger()
+        elif self._received and not self.pipeline:
+            self.loop.call_soon(self._parse)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        super().timeout_keep_alive_handler()
+        self.flow.linger()
+
+    # Parsing
+
+    def _parse(self) -> None:
+        """Parse piece by piece, until a pipelined request has to wait for its turn."""
+        if self.transport.is_closing():
             return
+        self._unset_keepalive_if_required()
+        received, parsed = self._received, 0
+        while parsed < len(received) and not (self.pipeline or self._refused or self._websocket):
+            parsed += self._parse_piece(received[parsed : parsed + PIECE])
+        self._received = b"" if self._refused else received[parsed:]
+        if self._websocket:
+            self._open_websocket()
+        else:
+            self.flow.hold(unparsed=bool(self._received), waiting=bool(self.pipeline))
+
+    def _parse_piece(self, piece: bytes) -> int:
+        """Parse one piece; return how many bytes of it are parsed."""
         if self._in_head:
-            self._waiting += len(data)
-        super().data_received(data)
+            self._waiting += len(piece)
+        parsed = len(piece)
+        try:
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                parsed = upgrade.args[0]
+                self._ignore_upgrade()
+        except httptools.HttpParserError:
+            self._refuse(self._refusal)
         # the parser reports a name or value only when it ends: one that never ends is caught here
         if self._in_head and self._waiting > MAX_HEAD and not self._refused:
             self._refuse(_HEAD_TOO_LONG)
+        return parsed
+
+    def _ignore_upgrade(self) -> None:
+        """Parse the head again without its upgrade: the parser skips the body of a request that upgrades."""
+        if self._websocket:
+            return
+        self._ignores_upgrade = False
+        version, method = self.parser.get_http_version(), self.parser.get_method().decode()
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(request_head.without_upgrade(method, self.url, version, self.headers))
+
+    def _open_websocket(self) -> None:
+        if self._received:
+            self._refuse(_TOO_EARLY)
+        else:
+            self.handle_websocket_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        return self._websocket
 
     def on_message_begin(self) -> None:
         """Start counting the bytes of a head."""
@@ -83,12 +158,28 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._count(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        """Stop counting."""
+        """Check the head and stop counting."""
+        method, version = self.parser.get_method().decode(), self.parser.get_http_version()
+        if not self.url.startswith(b"/"):
+            self.url, self.headers[:] = request_head.origin_form(self.url, self.headers)
+        if problem := request_head.refusal(method, version, self.headers):
+            self._stop_parser(problem)
+        if self.parser.should_upgrade():
+            answered = self.cycle is None or self.cycle.response_complete
+            self._websocket = answered and request_head.opens_websocket(method, version, self.headers)
+            self._ignores_upgrade = not self._websocket
+        if self._ignores_upgrade:
+            return  # the head is parsed again
         self._in_head = False
         self._stop_clock()
         super().on_headers_complete()
         if self._shutting_down and self.cycle:
             self.cycle.keep_alive = False  # the response announces it, so the client sends nothing more here
+
+    def on_message_complete(self) -> None:
+        """Finish the body, unless the head is parsed again."""
+        if not self._ignores_upgrade:
+            super().on_message_complete()
 
     def shutdown(self) -> None:
         """Shut down: finish the current request; an idle or new connection may still deliver and finish one."""
@@ -101,10 +192,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _close_unless_busy(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - `_refusal` names the exceeded bound
-        """Answer a request that the parser rejected."""
-        self._refuse(self._refusal)
 
     def _count(self, size: int) -> None:
         self._head += size
@@ -126,7 +213,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Answer and close; with a response still in progress, close after it instead."""
         self._refused = True
         self._stop_clock()
-        self.flow.resume_reading()
+        self.flow.hold(unparsed=False, waiting=True)
+        self.flow.resume_reading()  # and discard
+        self.flow.linger()
         if self.cycle and not self.cycle.response_complete:
             self.cycle.keep_alive = False  # the connection closes after the response
             return

@@ -7,8 +7,7 @@ from typing import Any
 from gaia_server import __version__
 from gaia_server.analytics import PERIODS
 from gaia_server.http.admin_api import DEFAULT_MINUTES, MAX_MINUTES
-from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN
-from gaia_server.http.request_parsing import NAME_PATTERN as USER_PATTERN
+from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN, USER_PATTERN
 from gaia_server.http.user_fields import REASON_PATTERN
 from gaia_server.limiting.limit_types import LIMIT_TYPES
 from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
@@ -243,6 +242,14 @@ SCHEMAS: dict[str, Any] = {
         },
         ["type", "title", "status", "detail"],
     ),
+    "Changed": _object(
+        {
+            **{name: {"type": "string"} for name in ("type", "title", "detail")},
+            "status": {"const": 412},
+            "current": {"type": "object", "description": "the value now"},
+            "wanted": {"type": ["object", "null"], "description": "the refused value; null for DELETE"},
+        }
+    ),
     "Login": _object({"token": {"type": "string"}}),
     "Health": {"type": "object", "required": ["status", "version", "digest", "checks"]},
 }
@@ -251,6 +258,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "minutes": {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES, "default": DEFAULT_MINUTES},
+    "confirm": {"type": "boolean", "default": False, "description": "whether a rule may refuse its own author"},
     "scope": {"type": "string", "enum": list(SCOPES)},
     "enabled": {"type": "boolean"},
     "rule_name": _TEXT,
@@ -285,14 +293,15 @@ class Operation:
 _REASONS = {
     400: "The body is not JSON",
     401: "The admin token is required",
-    403: "Not a loopback client, or a cross-origin request",
+    403: "The server has no admin token, or a cross-origin request",
     404: "Not found",
     408: "The body did not arrive in time",
-    409: "The name is taken",
+    409: "The name is taken, or the rule would refuse its own author (`confirm`)",
+    412: "Changed since the version that `If-Match` names",
     413: "The body is too large",
     415: "The body must be application/json",
     422: "The request is invalid; `errors` lists the fields",
-    429: "A rule refuses the request; retry after `Retry-After` seconds",
+    429: "A rule refuses the request, or the address sent too many wrong tokens; retry after `Retry-After` seconds",
     503: "The database does not answer",
 }
 
@@ -340,7 +349,7 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
     if operation.body:
         found["requestBody"] = {"required": True, "content": _content("application/json", operation.body)}
     if operation.admin:
-        found["security"] = [{}, {"token": []}, {"session": []}]
+        found["security"] = [{"token": []}, {"session": []}]
     found["responses"] = {
         str(status): _answer(status, schema, operation) for status, schema in operation.answers.items()
     }
@@ -351,7 +360,9 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
 
 def _answer(status: int, schema: str | None, operation: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": _REASONS.get(status, operation.summary)}
-    media_type = "application/problem+json" if schema == "Problem" else operation.media_type
+    media_type = "application/problem+json" if schema in ("Problem", "Changed") else operation.media_type
+    if schema in ("Rule", "User", "Changed"):
+        answer["headers"] = {"ETag": {"description": "version, for `If-Match`", "schema": {"type": "string"}}}
     if schema:
         answer["content"] = _content(media_type, schema)
     elif operation.media_type != "application/json":

@@ -23,7 +23,7 @@ MAX_PAGE = 200
 DEFAULT_PAGE = 50
 MAX_OFFSET = 1_000_000
 TEXT_PATTERN = r"[ -~]{1,300}"
-NAME_PATTERN = r"[!-~]{1,200}"
+USER_PATTERN = r"[!-~]{1,200}"
 
 Converter = Callable[[str], Any]
 
@@ -128,7 +128,7 @@ def boolean(given: str) -> bool:
 
 def name(given: str) -> str:
     """Convert a user name, in the form that a header can carry."""
-    if not re.fullmatch(NAME_PATTERN, given):
+    if not re.fullmatch(USER_PATTERN, given):
         raise ValueError("is not 1 to 200 printable ASCII characters without spaces")
     return given
 

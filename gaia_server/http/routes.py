@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,13 +13,17 @@ from starlette.types import Receive, Scope, Send
 
 from gaia_server import dashboard, live
 from gaia_server.app_state import Server
-from gaia_server.auth import COOKIE, SESSION_S
+from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
+from gaia_server.encoding import encode
 from gaia_server.http import admin_api, admin_api_users, openapi
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.problem import Json, Problem
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+REFUSAL = "gaia_server.refusal"
+"""The key of a login's scope that holds the refusal by a rule: it is for everything but the right token."""
 
 _HOME = "/api/admin/quotas"
 _PAGE = ("limit", "offset")
@@ -69,28 +74,39 @@ async def readyz(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """Return the metrics for Prometheus."""
-    found = _server(request).metrics
-    return Response(found.text(), media_type=found.content_type)
+    server = _server(request)
+    return Response(await server.metrics_text(), media_type=server.metrics.content_type)
 
 
 async def openapi_json(_request: Request) -> Response:
     """Return the OpenAPI document."""
-    return Json(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE}))
+    return Response(_openapi(), media_type=Json.media_type)
+
+
+@cache
+def _openapi() -> bytes:
+    """Return the document, made once: nobody limits its requests."""
+    return encode(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})).encode()
 
 
 async def login(request: Request) -> Response:
     """Exchange the admin token for a session cookie."""
-    access, now = _server(request).access, time.time()
+    server, now = _server(request), time.time()
+    access = server.access
     if cross_origin := access.cross_origin_refusal(request):
         raise cross_origin
     body = await read_json(request)
     token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
+    refusal: Problem | None = request.scope.get(REFUSAL)
     if not isinstance(token, str):
-        raise Problem(
+        raise refusal or Problem(
             422, "the body is not a login", errors=[{"field": "token", "detail": "must be the only field, a string"}]
         )
-    if not access.matches(token):
-        raise Problem(401, "this is not the admin token")
+    match access.login(token, server.address(request), now):
+        case Credential.NOT_COMPARED:
+            raise refusal or too_many(server.retry_s(request))
+        case Credential.WRONG:
+            raise refusal or Problem(401, "this is not the admin token")
     response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
@@ -98,7 +114,7 @@ async def login(request: Request) -> Response:
         max_age=SESSION_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=access.is_encrypted(request),
     )
     return response
 
@@ -121,18 +137,31 @@ TABLE: tuple[Entry, ...] = (
         ),
     ),
     _admin("GET", "/config", admin_api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
-    _admin("POST", "/config", admin_api.create_rule, {201: "Rule", 409: "Problem"}, "Create a rule", body="RuleFields"),
+    _admin(
+        "POST",
+        "/config",
+        admin_api.create_rule,
+        {201: "Rule", 409: "Problem"},
+        "Create a rule",
+        ("confirm",),
+        body="RuleFields",
+    ),
     _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
     _admin(
         "PUT",
         "/config/{id}",
         admin_api.replace_rule,
-        {200: "Rule", 404: "Problem", 409: "Problem"},
+        {200: "Rule", 404: "Problem", 409: "Problem", 412: "Changed"},
         "Replace a rule",
+        ("confirm",),
         body="RuleFields",
     ),
     _admin(
-        "DELETE", "/config/{id}", admin_api.delete_rule, {204: None, 404: "Problem"}, "Delete a rule and its counts"
+        "DELETE",
+        "/config/{id}",
+        admin_api.delete_rule,
+        {204: None, 404: "Problem", 412: "Changed"},
+        "Delete a rule and its counts",
     ),
     _admin("GET", "/usage", admin_api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
     _admin(
@@ -160,15 +189,16 @@ TABLE: tuple[Entry, ...] = (
         "PUT",
         "/users/{user}",
         admin_api_users.replace_limits,
-        {200: "User", 404: "Problem", 409: "Problem"},
+        {200: "User", 404: "Problem", 409: "Problem", 412: "Changed"},
         "Set one user's own limits",
+        ("confirm",),
         body="UserLimits",
     ),
     _admin(
         "DELETE",
         "/users/{user}",
         admin_api_users.delete_limits,
-        {204: None, 404: "Problem"},
+        {204: None, 404: "Problem", 412: "Changed"},
         "Delete one user's own limits and their counts",
     ),
     _admin(
@@ -249,7 +279,7 @@ def _server(request: Request) -> Server:
 
 def _guarded(entry: Entry) -> Handler:
     async def handler(request: Request) -> Response:
-        if refusal := _server(request).access.refusal(request, time.time()):
+        if refusal := _server(request).refusal(request):
             raise refusal
         if request.query_params and not entry.operation.parameters:
             raise Problem(422, "this route takes no query parameters")

@@ -6,11 +6,19 @@ from functools import lru_cache
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@lru_cache(maxsize=4096)  # the same clients return again and again
+LONGEST = 64
+"""An address is shorter, even with a zone; longer text would fill the memory of what is parsed."""
+
+
 def parse(text: str | None) -> Address | None:
     """Return `text` as an address, an IPv4-mapped IPv6 address as IPv4; None if it is no address."""
+    return _parse(text) if text and len(text) <= LONGEST else None
+
+
+@lru_cache(maxsize=4096)  # the same clients return again and again
+def _parse(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(text or "")
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
@@ -31,9 +39,3 @@ def counted_text(text: str) -> str | None:
         return counted(address) if address and address.version == 6 else None
     found = parse(text)
     return counted(found) if found else None
-
-
-def is_loopback(text: str | None) -> bool:
-    """Whether `text` is a loopback address."""
-    address = parse(text)
-    return address is not None and address.is_loopback

@@ -11,7 +11,7 @@ from gaia_server import connection
 from gaia_server.connection import TRIES, UNDONE, Unavailable
 from gaia_server.limiting.decision import Decision, Standing
 from gaia_server.limiting.group_commit import Rejected
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 
 CHECK = (
     "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_at, blocked_at,"
@@ -81,8 +81,7 @@ class LimiterConnection:
     async def _once(self, arguments: tuple[list[str], list[str], list[str], bool]) -> tuple[Any, ...]:
         if self._connection is None or not connection.is_alive(self._connection):
             await self.close()
-            self._connection = await AsyncConnection.connect(self._dsn, **connection.arguments())
-            await configure(self._connection)
+            self._connection = await connection.connect(self._dsn, configure)
         async with self._connection.cursor(binary=True) as cursor:
             await cursor.execute(CHECK, arguments, prepare=True)
             row: tuple[Any, ...] = await cursor.fetchone() or ()

@@ -45,6 +45,10 @@ class RuleFields:
     enabled: bool
 
 
+COUNTED_BY = ("scope", "scope_value", "limit_type", "resource_type")
+"""The fields whose change starts a rule's counts anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule(RuleFields):
     """A stored rule."""

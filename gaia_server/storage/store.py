@@ -6,8 +6,9 @@ Methods raise two errors only: `Unavailable` when the database does not answer, 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from functools import partial
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, sql
@@ -33,8 +34,8 @@ _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
 
 # Counters are locked before their rule, as in the limiter: the owner of a counter's lock may be about to insert a
 # violation, which waits for the rule by its foreign key.
-_DELETE_RULES = (
-    "WITH gone AS (SELECT id FROM rate_limit_configs WHERE {}), buckets AS MATERIALIZED ("
+DELETE_RULES = (
+    "WITH gone AS (SELECT id FROM rate_limit_configs WHERE {} FOR NO KEY UPDATE), buckets AS MATERIALIZED ("
     "SELECT FROM rate_limit_buckets WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE"
     "), quotas AS MATERIALIZED ("
     "SELECT FROM resource_quotas WHERE rule_id = ANY (ARRAY(SELECT id FROM gone)) ORDER BY key, rule_id FOR UPDATE)"
@@ -42,9 +43,14 @@ _DELETE_RULES = (
     " AND (SELECT count(*) FROM buckets) >= 0 AND (SELECT count(*) FROM quotas) >= 0 RETURNING id"
 )
 
+_UNCHANGED: LiteralString = (
+    "id = %(id)s AND (%(expected)s::timestamptz IS NULL OR updated_at = %(expected)s::timestamptz)"
+)
+
 Query = LiteralString | sql.Composed
 Rows = list[DictRow]
 Run = Callable[..., Awaitable[Rows]]
+_Result = TypeVar("_Result")
 
 
 class DuplicateName(Exception):
@@ -128,23 +134,27 @@ class Store:
         (row,) = await self.named(query, asdict(rule), rule.rule_name)
         return Rule(**row)
 
-    async def replace_rule(self, rule_id: int, rule: RuleFields) -> Rule | None:
-        """Overwrite a rule; None if it does not exist. Raises DuplicateName, Unavailable."""
-        query = sql.SQL("UPDATE rate_limit_configs SET {} WHERE id = {} RETURNING {}").format(
+    async def replace_rule(self, rule_id: int, rule: RuleFields, expected: datetime | None = None) -> Rule | None:
+        """Overwrite a rule; None if there is none, or none that was last changed at `expected`.
+
+        Raises DuplicateName, Unavailable.
+        """
+        query = sql.SQL("UPDATE rate_limit_configs SET {} WHERE {} RETURNING {}").format(
             sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in _FIELDS),
-            sql.Placeholder("id"),
+            sql.SQL(_UNCHANGED),
             _RULE,
         )
-        rows = await self.named(query, {**asdict(rule), "id": rule_id}, rule.rule_name)
+        arguments = {**asdict(rule), "id": rule_id, "expected": expected}
+        rows = await self.named(query, arguments, rule.rule_name)
         return Rule(**rows[0]) if rows else None
 
-    async def delete_rule(self, rule_id: int) -> bool:
-        """Delete a rule with its buckets, quotas and violations; False if it does not exist. Raises Unavailable."""
-        return await self.delete_rules("id = %(id)s", {"id": rule_id})
+    async def delete_rule(self, rule_id: int, expected: datetime | None = None) -> bool:
+        """Delete a rule with its buckets, quotas and violations; False like `replace_rule`. Raises Unavailable."""
+        return await self.delete_rules(_UNCHANGED, {"id": rule_id, "expected": expected})
 
     async def delete_rules(self, condition: LiteralString, arguments: Mapping[str, Any]) -> bool:
         """Delete the rules that match `condition`, likewise; False if there are none. Raises Unavailable."""
-        return bool(await self.rows(sql.SQL(_DELETE_RULES).format(sql.SQL(condition)), arguments))
+        return bool(await self.rows(sql.SQL(DELETE_RULES).format(sql.SQL(condition)), arguments))
 
     # Reports
 
@@ -203,7 +213,7 @@ class Store:
 
         Raises psycopg.OperationalError when the connection is lost, Unavailable when listening could not start.
         """
-        async with await AsyncConnection.connect(self._dsn, **connection.arguments()) as listening:
+        async with await connection.connect(self._dsn) as listening:
             for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
                 with _translated_errors():
                     await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel))))
@@ -241,6 +251,18 @@ class Store:
         """Run one statement and return its rows; retry it if it had no effect. Raises Unavailable."""
         with _translated_errors():
             return await connection.in_time(self._rows(query, arguments))
+
+    async def transaction(self, work: Callable[[Run], Awaitable[_Result]]) -> _Result:
+        """Do `work` in one transaction; retry it if it had no effect. Raises Unavailable."""
+        with _translated_errors():
+            for _ in range(TRIES - 1):
+                with suppress(*UNDONE):
+                    return await connection.in_time(self._transaction(work))
+            return await connection.in_time(self._transaction(work))
+
+    async def _transaction(self, work: Callable[[Run], Awaitable[_Result]]) -> _Result:
+        async with self._pool.connection() as pooled, pooled.transaction():
+            return await work(partial(_fetched, pooled))
 
     @asynccontextmanager
     async def advisory_lock(self, lock: int) -> AsyncIterator[Run | None]:
@@ -287,7 +309,7 @@ async def _run(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = 
         return await connection.in_time(_fetched(pooled, query, arguments))
 
 
-async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: Any) -> Rows:
+async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: Any = ()) -> Rows:
     cursor = await pooled.execute(query, arguments)
     return await cursor.fetchall() if cursor.description else []
 

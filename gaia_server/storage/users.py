@@ -2,12 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
 
 from gaia_server.limiting.rules import NAME_PATTERN
 from gaia_server.storage.queries import Listing
-from gaia_server.storage.store import DuplicateName, Rows, Store
+from gaia_server.storage.store import DELETE_RULES, DuplicateName, Rows, Run, Store
 
 # The used share of each limit of each user, as of the newest admission.
 _SHARES: LiteralString = """
@@ -98,6 +101,12 @@ _REPLACE: LiteralString = """
 """
 
 
+_OWN: LiteralString = """
+    SELECT id, rule_name, limit_type, limit_value, resource_type, enabled, updated_at
+    FROM rate_limit_configs WHERE scope = 'user' AND scope_value = %(user)s ORDER BY id
+"""
+
+
 def key(user: str) -> str:
     """Return the key that the limiter counts a user by."""
     return f"user:{user}"
@@ -116,8 +125,10 @@ async def limits(store: Store, user: str, *, reputation: bool) -> Rows:
     return await store.rows(_LIMITS, {"user": user, "key": key(user), "reputation": reputation})
 
 
-async def replace_limits(store: Store, user: str, wanted: Mapping[str, int]) -> None:
-    """Make `wanted` (limit type -> value) the user's own limits over all resources.
+async def replace_limits(
+    store: Store, user: str, wanted: Mapping[str, int], may: Callable[[Rows], bool] = lambda _: True
+) -> bool:
+    """Make `wanted` (limit type -> value) the user's own limits over all resources, if `may` accepts the own rules now.
 
     Raises DuplicateName if another rule has the name of one of them, Unavailable.
     """
@@ -127,12 +138,37 @@ async def replace_limits(store: Store, user: str, wanted: Mapping[str, int]) -> 
         "values": list(wanted.values()),
         "names": [rule_name(user, limit_type) for limit_type in wanted],
     }
+
+    async def replace(run: Run) -> bool:
+        if not may(await _locked(run, user)):
+            return False
+        await run(_REPLACE, arguments)
+        return True
+
     try:
-        await store.named(_REPLACE, arguments, user)
-    except DuplicateName:  # probably a concurrent update of the same user, whose rules are visible now
-        await store.named(_REPLACE, arguments, user)
+        return await store.transaction(replace)
+    except psycopg.errors.UniqueViolation as error:
+        raise DuplicateName(user) from error
 
 
-async def delete_limits(store: Store, user: str) -> bool:
-    """Delete a user's own rules with their counts; False if there are none. Raises Unavailable."""
-    return await store.delete_rules("scope = 'user' AND scope_value = %(user)s", {"user": user})
+async def own_rules(store: Store, user: str) -> Rows:
+    """Return what a user's own limits are, without their counts. Raises Unavailable."""
+    return await store.rows(_OWN, {"user": user})
+
+
+async def delete_limits(store: Store, user: str, may: Callable[[Rows], bool] = lambda _: True) -> bool:
+    """Delete a user's own rules with their counts, if `may` accepts them now; False if not. Raises Unavailable."""
+
+    async def delete(run: Run) -> bool:
+        if not may(await _locked(run, user)):
+            return False
+        own = sql.SQL("scope = 'user' AND scope_value = %(user)s")
+        return bool(await run(sql.SQL(DELETE_RULES).format(own), {"user": user}))
+
+    return await store.transaction(delete)
+
+
+async def _locked(run: Run, user: str) -> Rows:
+    """Return a user's own rules; other changes of the same user wait until the transaction ends."""
+    await run("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (key(user),))
+    return await run(_OWN, {"user": user})

@@ -16,7 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-BEHAVIOUR = "serve"  # "crash", "deaf", "no-config", "stubborn", "liar"; "wait /a/path" until that file exists
+# "crash", "deaf", "broken", "no-config", "stubborn", "liar", "shy", "chatty"; "wait /a/path" until that file exists
+BEHAVIOUR = "serve"
 VERSION = "1"
 
 DIGEST = hashlib.sha256(Path(sys.argv[0]).read_bytes()).hexdigest()
@@ -29,6 +30,8 @@ def answer(_: ServerConnection, request: Request) -> Response | None:
         return None
     if path == "/environ":
         return reply(200, dict(os.environ))
+    if BEHAVIOUR == "broken":
+        return reply(500, "no \x1b[31mdatabase\n\u202ebehind it")
     if path in ("/readyz", "/health"):
         body = {
             "status": "healthy",
@@ -44,7 +47,7 @@ def answer(_: ServerConnection, request: Request) -> Response | None:
 
 def reply(status: int, body: object) -> Response:
     """Build a JSON response."""
-    data = json.dumps(body).encode()
+    data = (body if isinstance(body, str) else json.dumps(body)).encode()
     headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(data)), "Connection": "close"})
     return Response(status, HTTPStatus(status).phrase, headers, data)
 
@@ -53,6 +56,14 @@ async def stats(connection: ServerConnection) -> None:
     """Send one message and keep the connection open."""
     await connection.send(json.dumps({"type": "stats", "timestamp": "", "seq": 1, "data": {}}))
     await connection.wait_closed()
+
+
+async def chat() -> None:
+    """Write to the log as long as it runs."""
+    while True:
+        sys.stderr.write("small talk\n")
+        sys.stderr.flush()
+        await asyncio.sleep(0.002)
 
 
 async def main() -> None:
@@ -69,7 +80,10 @@ async def main() -> None:
         for descriptor in range(3, 3 + int(os.environ["LISTEN_FDS"]))
     ]
     sys.stderr.write(json.dumps({"level": "info", "msg": "serving", "version": VERSION}) + "\n")
+    chatting = asyncio.create_task(chat()) if BEHAVIOUR == "chatty" else None
     await stopping.wait()
+    if chatting:
+        chatting.cancel()
     for server in servers:
         server.server.close()  # accepts no more connections; accepted ones are answered
     await asyncio.sleep(0.05)  # until the last accepted connection has its handler
@@ -81,4 +95,6 @@ while BEHAVIOUR.startswith("wait ") and not Path(BEHAVIOUR.removeprefix("wait ")
     time.sleep(0.05)
 if BEHAVIOUR == "crash":
     sys.exit("the configuration is not to my liking")
+if BEHAVIOUR == "shy" and os.environ["LISTEN_FDS"] == "2":
+    sys.exit("not in public")
 asyncio.run(main())

@@ -2,11 +2,11 @@
 
 import sys
 
-from gaia_checks import environment as environments
+from gaia_checks import environment_file
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.supervisor.daemon import supervise
 from tests.deploy.killing import Killer
 
 if __name__ == "__main__":
-    loaded = environments.load(sys.argv[1])
+    loaded = environment_file.load(sys.argv[1])
     supervise(loaded, Killer(paths.of(loaded)))

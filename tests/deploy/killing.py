@@ -19,15 +19,14 @@ import httpx
 import psycopg
 import pytest
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
+from gaia_checks import environment_file, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.release import links, release_folder
-from gaia_checks.deploy.state import ledger, paths, processes, supervisor_state
+from gaia_checks.deploy.state import deployment_ledger, paths, processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.steps import swap
-from gaia_checks.deploy.supervisor.server_process import MARK
+from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.files import sha256
 from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
@@ -104,7 +103,7 @@ class KillStage:
         environment = self.stage.environment
         here, now = paths.of(environment), rollout.status(environment)
         assert now.release_dir is not None
-        assert now.release_dir.name == ledger.served(environment)[-1]
+        assert now.release_dir.name == deployment_ledger.served(environment)[-1]
         assert links.target(here.releases, "current") == now.release_dir
         assert links.target(here.releases, "previous") not in (None, now.release_dir)
         assert now.process is not None
@@ -171,7 +170,7 @@ def killed(target: KillStage, kind: str, start: str, point: Checkpoint, event: E
 class Killer:
     """Kills the harness or the supervisor at one checkpoint, once, whichever of the two writes it."""
 
-    here: paths.Places
+    here: paths.Paths
 
     @property
     def _order(self) -> Path:
@@ -200,7 +199,7 @@ class Killer:
 
 
 def _command(kind: str, stage: Stage, kill: tuple[str, Checkpoint, Event] | None, handover: bool) -> None:
-    environment = environments.load(str(stage.file), variables=stage.variables)
+    environment = environment_file.load(str(stage.file), variables=stage.variables)
     swap.SUPERVISE = SUPERVISE
     killer = Killer(paths.of(environment))
     if kill:

@@ -13,12 +13,11 @@ from typing import Any
 import httpx
 import psutil
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
+from gaia_checks import environment_file, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import paths, supervisor_state
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 
 FAKE = Path(__file__).with_name("fake_server.py")
 
@@ -34,7 +33,7 @@ class Stage:
     @property
     def environment(self) -> Environment:
         """The environment, freshly loaded."""
-        return environments.load(str(self.file), variables=self.variables)
+        return environment_file.load(str(self.file), variables=self.variables)
 
     @property
     def url(self) -> str:

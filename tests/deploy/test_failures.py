@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from gaia_checks.deploy import rollout
+from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
-from gaia_checks.deploy.supervisor.server_process import MARK
+from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.errors import ArtifactError, GaiaError, MigrationError, NotReady, NotWritable, VerifyError
 from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
@@ -31,10 +32,10 @@ HANDOVER = "-DHANDOVER"
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from gaia_checks import cli, environment
+from gaia_checks import cli, environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.errors import GaiaError
-where = environment.load(sys.argv[1])
+where = environment_file.load(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[4]), resource.RLIM_INFINITY))
 try:
     rollout.deploy(where, artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
@@ -61,7 +62,7 @@ def cluster() -> Iterator[Cluster]:
 def old(cluster: Cluster) -> Iterator[Stage]:
     """Version 1 serves on a database with one row, before and after every test."""
     with (
-        fresh(cluster.dsn("postgres")) as database,
+        fresh(cluster.dsn("postgres", account="postgres")) as database,
         make_stage("external", server=SERVER, DATABASE_URL=database) as stage,
     ):
         deploy(stage, "1")
@@ -106,8 +107,16 @@ def assert_old_serves(stage: Stage, why: GaiaError | None = None) -> None:
             NotReady,
             r"exited with exit code 3 before it was ready; last log line: foreign server: the config",
         ),
-        ("-DDEAF", NotReady, r"not ready within 2 s; it wrote nothing"),
-        ("-DSICK", NotReady, r"not ready within 2 s; last log line: serving version 2"),
+        (
+            "-DDEAF",
+            NotReady,
+            r"not ready within 2 s: GET /healthz: no answer within [\d.]+ s; it wrote nothing to .*candidate\.log",
+        ),
+        (
+            "-DSICK",
+            NotReady,
+            r"not ready within 2 s: GET /healthz answered 404: version 2; last log line: serving version 2",
+        ),
     ],
 )
 def test_a_server_that_does_not_become_ready(old: Stage, flag: str, kind: type[GaiaError], words: str) -> None:
@@ -128,6 +137,17 @@ def test_a_migration_that_fails_on_existing_rows(old: Stage) -> None:
     assert_old_serves(old, caught.value)
     with psycopg.connect(old.variables["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT to_regclass('half')").fetchone() == (None,)
+
+
+def test_a_migration_that_ends_its_transaction_touches_nothing(old: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A COMMIT that the lexer misses is found on the scratch database; the deployment is refused in one line."""
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    folder = with_migration(old, "002_leak", "CREATE TABLE IF NOT EXISTS leaked (id bigint);\nCOMMIT;\nBEGIN;\n")
+    with pytest.raises(MigrationError, match=r"^002_leak\.sql: ends the transaction .* serves$") as caught:
+        deploy(old, "2", migrations=folder)
+    assert_old_serves(old, caught.value)
+    with psycopg.connect(old.variables["DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT to_regclass('leaked')").fetchone() == (None,)
 
 
 def test_a_migration_that_breaks_the_running_server(old: Stage) -> None:

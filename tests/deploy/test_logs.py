@@ -110,4 +110,5 @@ def test_a_line_is_formatted_for_a_terminal() -> None:
     """JSON becomes time, level, message and other fields; other lines are unchanged."""
     assert logs.for_people('{"time":"t1","level":"info","msg":"one","n":1}').plain == "t1 info     one n=1"
     assert logs.for_people("Traceback").plain == "Traceback"
+    assert logs.for_people('{"msg":"\\u001b[2J","n":"\\u202e"}').plain == r"\x1b[2J n=\u202e"
     assert logs.as_record("[1]") == {"msg": "[1]"}

@@ -15,6 +15,8 @@ from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import downgrade_schema
 from gaia_checks.errors import ConfigurationError, MigrationError, VerifyError
 from gaia_checks.files import sha256
+from gaia_checks.model import Target
+from gaia_checks.probes import migrations
 from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, lines
@@ -177,6 +179,39 @@ def test_without_a_rollback_file_the_owned_tables_are_restored_from_the_dump(sta
     assert query(stage, "SELECT name FROM names ORDER BY 1") == [("default",), ("ours",)]
     assert query(stage, "SELECT count(*) FROM others") == [(3,)]
     assert query(stage, "SELECT to_regclass('extras')") == [(None,)]
+
+
+INDEX = "-- gaia: no-transaction\nCREATE INDEX CONCURRENTLY items_by_name ON items (name);\n"
+UNDO_INDEX = "-- gaia: no-transaction\nDROP INDEX CONCURRENTLY items_by_name;\n"
+
+
+@pytest.mark.parametrize("rollbacks", [{"002_index": UNDO_INDEX}, {}])
+def test_an_index_is_deployed_concurrently_and_undone(stage: Stage, rollbacks: dict[str, str]) -> None:
+    """The rehearsal, the probe and both ways to undo the schema handle a file outside a transaction."""
+    deploy(stage, "2", {"001_items": ITEMS, "002_index": INDEX}, rollbacks)
+    now = stage.status()
+    target = Target(
+        environment="stage", base_url=now.base_url, run="r", release=now.release, database_url=now.database_url
+    )
+    found = {one.name: one.value for one in migrations.probe(target)}
+    assert (found["migrations.applied"], found["migrations.unknown"]) == (2, 0)
+    assert found["migrations.invalid_indexes"] == 0
+    assert query(stage, "SELECT to_regclass('items_by_name') IS NOT NULL") == [(True,)]
+    rollout.rollback(stage.environment, database=True, confirm=lambda _: True)
+    assert query(stage, "SELECT to_regclass('items_by_name') IS NULL") == [(True,)]
+    assert query(stage, "SELECT version FROM schema_migrations") == [("001_items",)]
+    assert query(stage, "SELECT * FROM items ORDER BY id") == [(1, "default"), (7, "ours")]
+
+
+def test_what_a_killed_runner_left_of_an_index_is_dropped_by_the_next_deployment(stage: Stage) -> None:
+    """Also where no migration is pending, as after the return to the older release."""
+    with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
+        connection.execute("CREATE INDEX items_by_name ON items (name)")
+        connection.execute("CREATE TABLE schema_migrations_unfinished (index_name text NOT NULL)")
+        connection.execute("INSERT INTO schema_migrations_unfinished VALUES ('public.items_by_name')")
+    deploy(stage, "2", {"001_items": ITEMS})
+    assert query(stage, "SELECT to_regclass('items_by_name') IS NULL") == [(True,)]
+    assert query(stage, "SELECT to_regclass('schema_migrations_unfinished') IS NULL") == [(True,)]
 
 
 def test_the_dump_is_private(stage: Stage) -> None:

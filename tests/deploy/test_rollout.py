@@ -27,7 +27,7 @@ from gaia_checks.deploy.reporting import doctor
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import adopt, daemon
-from gaia_checks.deploy.supervisor.server_process import Server, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import ServerSpec, SupervisedServer
 from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests.deploy.conftest import make_stage
@@ -37,9 +37,9 @@ from tests.support import clock
 DEPLOY = """
 import sys
 from pathlib import Path
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
-rollout.deploy(environment.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
+rollout.deploy(environment_file.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
 """
 
 
@@ -101,9 +101,12 @@ def test_the_server_gets_its_variables_and_nothing_else(stage: Stage, monkeypatc
     """The deploying shell's variables do not reach the server, and no secret reaches a command line or file."""
     monkeypatch.setenv("SOMETHING_ELSE", "1")
     stage.variables["ADMIN_TOKEN"] = "canary-token-7f3a"
+    more = {"TRUSTED_PROXIES": "10.0.0.7", "RETENTION_DAYS": "7", "RATE_LIMIT_ON_DB_DOWN": "allow"}
+    stage.variables.update(more)
     stage.deploy()
     known = {"PATH", "HOME", "LANG", "SHIV_ROOT", "DATABASE_URL", "PORT", "ADMIN_TOKEN", "LISTEN_FDS", "LISTEN_PID"}
     environ = stage.get("/environ")
+    assert more == {name: environ.pop(name) for name in more}
     added = {"PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"}  # by a shell and Python themselves
     assert set(environ) - known - added <= {"SSL_CERT_FILE", "SSL_CERT_DIR"}  # certificate locations are passed on
     assert environ["ADMIN_TOKEN"] == "canary-token-7f3a"
@@ -284,7 +287,10 @@ def test_an_exited_server_without_restarts_does_not_serve(stage: Stage) -> None:
     request = {"do": "serving", "order": {**asdict(spec), "release": str(stage.folder)}}
 
     async def serving() -> list[str | None]:
-        supervisor, server = Supervisor(paths.of(stage.environment)), Server(spec, supervisor_state.mine(), "")
+        supervisor, server = (
+            Supervisor(paths.of(stage.environment)),
+            SupervisedServer(spec, supervisor_state.mine(), ""),
+        )
         supervisor._active = server  # noqa: SLF001 - no public way to end the restarter
         before = await supervisor._answer(request)  # noqa: SLF001
         server.exited.set()

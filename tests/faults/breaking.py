@@ -3,13 +3,17 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres.dsn import renamed
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from tests.faults.place import Place
 from tests.faults.way import Way
 from tests.faults.wrong import Crashing, Saying
+from tests.probes import servers
+from tests.support import certificates
 
 Break = Callable[[Place], AbstractContextManager[Place]]
 
@@ -108,6 +112,20 @@ def another_database(place: Place) -> Iterator[Place]:
         place.ground.environment_file()
         with place.connect() as session:
             session.execute(f"DROP DATABASE {_ANOTHER} WITH (FORCE)")
+
+
+def secured(name: str = "IP:::1", **validity: float) -> Break:
+    """Put a TLS terminator before the server, with a certificate for this name and validity (`certificates.make`)."""
+
+    @contextmanager
+    def breaking(place: Place) -> Iterator[Place]:
+        with TemporaryDirectory() as folder:
+            certificate = certificates.make(Path(folder), name, **validity)
+            with servers.secured(servers.target(place.ground.url), certificate) as before:
+                trusting = replace(place.ground, extra={**place.ground.extra, "SSL_CERT_FILE": certificate.authority})
+                yield replace(place, ground=trusting, address=before.base_url)
+
+    return breaking
 
 
 @contextmanager

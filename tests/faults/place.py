@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import tomli_w
 
-from gaia_checks import environment as environments
-from gaia_checks import toml
+from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting.status import Status
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from tests.faults import server
 from tests.faults.server import Switch
 from tests.support.ground import Ground, Outcome, ground, until
@@ -35,6 +35,7 @@ class Place:
     environment: Environment
     switch: Switch
     switch_before: Switch  # of the release before
+    address: str | None = None  # of what stands before the server, if anything
 
     def gate(self, looks: Looks, *options: str) -> Outcome:
         """Gate the running server."""
@@ -45,9 +46,9 @@ class Place:
         return self.ground.start("pytest", f"--env={self._file(looks)}")
 
     def _file(self, looks: Looks) -> Path:
-        file = self.ground.environment_file(base_url=self.ground.url)
+        file = self.ground.environment_file(base_url=self.address or self.ground.url)
         about, _, _ = file.read_text().partition("[looks")
-        file.write_text(about + toml.document({f"looks.{look}": table for look, table in looks.items()}))
+        file.write_text(about + tomli_w.dumps({"looks": looks}))
         return file
 
     @property
@@ -92,7 +93,7 @@ def place(*changes: Changes) -> Iterator[Place]:
         current, switch = server.write(made.folder)
         for executable in (before, current):
             made.deploy(executable, made.environment_file(), migrations)
-        environment = environments.load(str(made.environment_file()), variables=made.variables)
+        environment = environment_file.load(str(made.environment_file()), variables=made.variables)
         yield Place(made, environment, switch, switch_before)
 
 

@@ -259,6 +259,11 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "gaia_websocket_clients",
         ),
     ),
+    "prod.certificate": (
+        Fault("the certificate expires in a week", breaking.secured(ends_days=7), "days_left is 7 days"),
+        Fault("the certificate is of another host", breaking.secured(name="DNS:elsewhere.test"), "not valid for '::1'"),
+        Fault("the certificate has expired", breaking.secured(starts_days=-90, ends_days=-1), "days_left is -1 days"),
+    ),
     "prod.rollback": (
         Fault("the release before does not start", wrong_before(Unable()), "seeded"),
         Fault(

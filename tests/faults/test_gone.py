@@ -29,7 +29,7 @@ def test_a_server_that_is_killed_at_any_time_is_detected(here: Place) -> None:
     os.kill(process.pid, signal.SIGKILL)
     output, _ = gate.communicate(timeout=90)
     assert gate.returncode == 1, output
-    assert "✗ fail         dev.process" in output, output
+    assert "✗ fail           dev.process" in output, output
 
 
 def test_a_stopped_database_is_named(here: Place) -> None:

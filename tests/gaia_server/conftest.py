@@ -54,6 +54,7 @@ class Running:
     log: Path
     dsn: str
     key: str | None = None  # an API key without an effective limit
+    token: str = TOKEN
 
     @property
     def port(self) -> int:
@@ -62,8 +63,21 @@ class Running:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that make a request unlimited, if there is such a key."""
-        return {"X-API-Key": self.key} if self.key else {}
+        """The administrator's headers; they make a request unlimited if there is such a key."""
+        return {**self.bearer, **({"X-API-Key": self.key} if self.key else {})}
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The administrator's header."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def get(self, url: str, **arguments: Any) -> httpx.Response:
+        """Send a request as the administrator."""
+        return self.request("GET", url, **arguments)
+
+    def request(self, method: str, url: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+        """Send a request as the administrator."""
+        return httpx.request(method, url, headers={**self.bearer, **(headers or {})}, **more)
 
     @property
     def home(self) -> str:
@@ -82,7 +96,8 @@ class Running:
     def rule(self, **fields: Any) -> dict[str, Any]:
         """Create a rule, by default of scope `api_key`."""
         body = {"rule_name": unique("rule"), "scope": "api_key", "limit_type": "requests_per_hour"}
-        answer = httpx.post(f"{self.home}/config", json={**body, **fields}, headers=self.headers)
+        url = f"{self.home}/config?confirm=true"
+        answer = httpx.post(url, json={**body, **fields}, headers=self.headers)
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -140,12 +155,12 @@ def servers(dsn: str, folder: Path) -> Iterator[Start]:
             probe.bind(("127.0.0.1", 0))
             port = str(probe.getsockname()[1])
         log = folder / f"server-{len(running)}.log"
-        environment = {"PATH": os.environ["PATH"], "DATABASE_URL": dsn, "PORT": port, **variables}
+        environment = {"PATH": os.environ["PATH"], "DATABASE_URL": dsn, "PORT": port, "ADMIN_TOKEN": TOKEN, **variables}
         with log.open("wb") as file:
             process = subprocess.Popen(
                 (sys.executable, "-m", "gaia_server"), cwd=ROOT, env=environment, stderr=file, stdout=file
             )
-        server = Running(process, f"http://127.0.0.1:{port}", log, dsn)
+        server = Running(process, f"http://127.0.0.1:{port}", log, dsn, token=environment["ADMIN_TOKEN"])
         running.append(server)
         poll(lambda: _ready(server))
         return server

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from gaia_server.limiting.limit_types import LIMIT_TYPES, limit_type
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 
 WINDOWS = {
     name: timedelta(seconds=known.seconds)

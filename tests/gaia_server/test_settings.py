@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from gaia_server.settings import Settings, SettingsError, read
+from gaia_server.settings import Settings, SettingsError, check_exposure, read
 
 DSN = "postgresql://gaia:canary-password@db:5432/gaia"
 
@@ -43,6 +43,29 @@ def test_all_given() -> None:
 def test_host(token: str, host: str) -> None:
     """Only a server that requires a token listens on all interfaces."""
     assert read({"DATABASE_URL": DSN, "ADMIN_TOKEN": token}).host == host
+
+
+@pytest.mark.parametrize(
+    ("token", "address", "message"),
+    [
+        ("", "0.0.0.0", "ADMIN_TOKEN: not set, and other machines reach the server at 0.0.0.0; give at least 16"),
+        ("", "192.0.2.7", "ADMIN_TOKEN: not set, and other machines reach the server at 192.0.2.7"),
+        ("canary-of-15-ch", "::", "ADMIN_TOKEN: shorter than 16 characters, and other machines reach the server at ::"),
+        ("canary-of-16-cha", "0.0.0.0", None),
+        ("canary-of-15-ch", "127.0.0.2", None),
+        ("", "::1", None),
+    ],
+)
+def test_exposure(token: str, address: str, message: str | None) -> None:
+    """A server that other machines reach needs a long token."""
+    chosen = read({"DATABASE_URL": DSN, "ADMIN_TOKEN": token})
+    if message is None:
+        check_exposure(chosen, ["127.0.0.1", address])
+        return
+    with pytest.raises(SettingsError) as caught:
+        check_exposure(chosen, ["127.0.0.1", address])
+    assert message in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from gaia_checks import jsonl
+from gaia_checks.judge import criteria_file
 from tests.support.ground import Ground, Outcome, ground, until
 
 CANARIES = {
@@ -217,7 +218,8 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     """
     outcome = place.gate(running, "--stage=prod", "-n", "4", "--complete")  # also on a machine too small for it
     assert outcome.code == 8, outcome.output
-    assert len(outcome.states) == 19
+    assert outcome.states.keys() == {criterion.id for criterion in criteria_file.load().criteria}
+    assert outcome.states["prod.certificate"] == "not applicable"
     *_, summary, last = outcome.output.strip().splitlines()
     assert " inconclusive" in summary
     assert " failed" not in summary
@@ -225,7 +227,15 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     assert "fail" not in outcome.states.values(), outcome.not_passed()
     measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
     assert measured >= {f"dev.{name}" for name in DEV} | LONG_LOOKS | {"prod.monitoring"}, outcome.not_passed()
-    assert all(why.startswith("inconclusive: ") and len(why) > 20 for why in outcome.not_passed().values())
+    undecided = {name: why for name, why in outcome.not_passed().items() if name != "prod.certificate"}
+    assert all(why.startswith("inconclusive: ") and len(why) > 20 for why in undecided.values())
+    junit = ET.parse(outcome.folder / "junit.xml").getroot()[0]  # noqa: S314 - our own file
+    skipped = [case.get("name") for case in junit if case.find("skipped") is not None]
+    assert skipped == ["test_certificate_valid"]
+    assert "1 not applicable" in summary
+    assert last.partition("; report ")[0].endswith(" undecided, 1 not applicable")
+    again = place.run("gaia_checks.cli", "verdict", str(outcome.folder))
+    assert "– not applicable" in again.stdout
 
 
 # what a user can get wrong ---------------------------------------------------------------------------
@@ -282,7 +292,7 @@ def test_a_typo_in_an_environment_file_is_named(change: tuple[str, str], message
 def test_a_secret_that_is_a_word_of_the_evidence_is_refused() -> None:
     """Redacting it would destroy the evidence; the message names the variable but not the secret."""
     with ground() as made:
-        done = made.run("pytest", f"--env={made.environment_file()}", ADMIN_TOKEN="passed")
+        done = made.run("pytest", f"--env={made.environment_file()}", ADMIN_TOKEN="threshold")
     assert done.returncode == 4, done.stdout + done.stderr
     assert "ground: ADMIN_TOKEN is part of a word of every report" in done.stdout + done.stderr
 

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_checks.judge.admissions import Answer, false_allows, false_denies
+from gaia_checks.judge.admissions import TimedAnswer, false_allows, false_denies
 
 INF = math.inf
 
 
-def at(moment: float, admitted: bool | None) -> Answer:
+def at(moment: float, admitted: bool | None) -> TimedAnswer:
     """A request whose response took no time."""
-    return Answer(moment, moment, admitted)
+    return TimedAnswer(moment, moment, admitted)
 
 
-def wrong(answers: Sequence[Answer], limit: int, window_s: float) -> tuple[int, int]:
+def wrong(answers: Sequence[TimedAnswer], limit: int, window_s: float) -> tuple[int, int]:
     """Return false allows and false denies, on clocks that agree."""
     return (
         false_allows(answers, limit=limit, window_s=window_s, slack_s=0),
@@ -34,17 +34,17 @@ YES, NO, LOST = True, False, None
         # happy: each is possible in some order
         (1, 10, [], (0, 0)),
         (1, 10, [at(0, YES), at(1, NO), at(10, YES)], (0, 0)),  # the edge belongs to the next window
-        (2, 10, [Answer(0, 4, YES), Answer(0, 4, YES), Answer(0, 4, NO)], (0, 0)),
-        (1, 10, [Answer(0, 4, YES), Answer(10, 11, YES)], (0, 0)),  # decided at 0 and 10
-        (1, 10, [Answer(0, 4, YES), Answer(12, 13, NO)], (0, 0)),  # decided at 4 and 12
-        (1, 10, [at(5, NO), Answer(4, 9, YES)], (0, 0)),  # the one admitted came first
+        (2, 10, [TimedAnswer(0, 4, YES), TimedAnswer(0, 4, YES), TimedAnswer(0, 4, NO)], (0, 0)),
+        (1, 10, [TimedAnswer(0, 4, YES), TimedAnswer(10, 11, YES)], (0, 0)),  # decided at 0 and 10
+        (1, 10, [TimedAnswer(0, 4, YES), TimedAnswer(12, 13, NO)], (0, 0)),  # decided at 4 and 12
+        (1, 10, [at(5, NO), TimedAnswer(4, 9, YES)], (0, 0)),  # the one admitted came first
         (0, 10, [at(0, NO), at(99, NO)], (0, 0)),
-        (1, 10, [Answer(0, INF, LOST), at(50, NO)], (0, 0)),  # the lost one was counted at 45, say
-        (1, 10, [Answer(0, INF, LOST), at(1, YES)], (0, 0)),  # or never
+        (1, 10, [TimedAnswer(0, INF, LOST), at(50, NO)], (0, 0)),  # the lost one was counted at 45, say
+        (1, 10, [TimedAnswer(0, INF, LOST), at(1, YES)], (0, 0)),  # or never
         (2, INF, [at(0, YES), at(1, YES), at(999, NO)], (0, 0)),  # a quota within its period
         # sad: no order explains them
         (1, 10, [at(0, YES), at(9, YES)], (1, 0)),
-        (1, 10, [Answer(0, 4, YES), Answer(5, 9, YES)], (1, 0)),
+        (1, 10, [TimedAnswer(0, 4, YES), TimedAnswer(5, 9, YES)], (1, 0)),
         (2, 10, [at(0, YES), at(1, YES), at(2, YES), at(3, YES)], (2, 0)),
         (1, 10, [at(0, YES), at(1, YES), at(50, YES), at(51, YES)], (2, 0)),  # one in each of two bursts
         (2, 10, [at(moment, YES) for moment in (0, 4, 8, 12, 16)], (1, 0)),  # without that at 8 all is well
@@ -52,15 +52,27 @@ YES, NO, LOST = True, False, None
         (1, INF, [at(0, YES), at(99_999, YES)], (1, 0)),
         (1, 10, [at(0, NO)], (0, 1)),
         (1, 10, [at(0, YES), at(10, NO)], (0, 1)),
-        (2, 10, [Answer(0, 4, YES), Answer(0, 9, NO)], (0, 1)),
+        (2, 10, [TimedAnswer(0, 4, YES), TimedAnswer(0, 9, NO)], (0, 1)),
         (1, 10, [at(0, YES), at(20, NO), at(21, NO)], (0, 2)),
         (1, 10, [at(5, NO), at(6, YES)], (0, 1)),  # the one admitted came later
-        (2, 10, [Answer(0, 1, YES), Answer(10.5, 12, YES), Answer(9, 15, NO)], (0, 0)),  # both count until 11
-        (2, 10, [Answer(0, 1, YES), Answer(11, 12, YES), Answer(9, 15, NO)], (0, 1)),  # never both at once
+        (
+            2,
+            10,
+            [TimedAnswer(0, 1, YES), TimedAnswer(10.5, 12, YES), TimedAnswer(9, 15, NO)],
+            (0, 0),
+        ),  # both count until 11
+        (
+            2,
+            10,
+            [TimedAnswer(0, 1, YES), TimedAnswer(11, 12, YES), TimedAnswer(9, 15, NO)],
+            (0, 1),
+        ),  # never both at once
         (2, 10, [at(0, YES), at(1, YES), at(2, YES), at(40, NO)], (1, 1)),
     ],
 )
-def test_counts_certain_faults(limit: int, window_s: float, answers: list[Answer], expected: tuple[int, int]) -> None:
+def test_counts_certain_faults(
+    limit: int, window_s: float, answers: list[TimedAnswer], expected: tuple[int, int]
+) -> None:
     """Only decisions that no order explains are counted, and as often as they are certain."""
     assert wrong(answers, limit, window_s) == expected
 
@@ -74,7 +86,7 @@ def test_the_server_counts_in_microseconds() -> None:
     assert wrong([at(0, YES), at(late, NO)], 1, 10) == (0, 1)
 
 
-def explained(answers: Sequence[Answer], limit: int, window_s: int, until: int) -> bool:
+def explained(answers: Sequence[TimedAnswer], limit: int, window_s: int, until: int) -> bool:
     """Whether some order of decisions at integer times up to `until` explains all answers: tries every order."""
 
     def go(left: frozenset[int], now: int, admissions: tuple[int, ...]) -> bool:
@@ -97,14 +109,14 @@ MOMENTS = st.integers(0, 9)
 
 
 @st.composite
-def any_answer(draw: st.DrawFn) -> Answer:
+def any_answer(draw: st.DrawFn) -> TimedAnswer:
     """An arbitrary answer that follows no rule."""
     sent, length, outcome = draw(MOMENTS), draw(st.integers(0, 5)), draw(st.sampled_from([YES, YES, NO, LOST]))
-    return Answer(sent, INF if outcome is None else sent + length, outcome)
+    return TimedAnswer(sent, INF if outcome is None else sent + length, outcome)
 
 
 @given(st.lists(any_answer(), max_size=5), st.integers(0, 2), st.integers(1, 5))
-def test_nothing_is_counted_that_an_order_explains(answers: list[Answer], limit: int, window_s: int) -> None:
+def test_nothing_is_counted_that_an_order_explains(answers: list[TimedAnswer], limit: int, window_s: int) -> None:
     """No fault is counted if any order of decisions complies with the rule."""
     if explained(answers, limit, window_s, until=14):
         assert wrong(answers, limit, window_s) == (0, 0)
@@ -118,7 +130,7 @@ def test_all_is_counted_when_nothing_is_blurred(outcomes: dict[int, bool], limit
 
 
 @st.composite
-def compliant(draw: st.DrawFn) -> tuple[list[Answer], int, float]:
+def compliant(draw: st.DrawFn) -> tuple[list[TimedAnswer], int, float]:
     """Draw what clients observe of a limiter that complies with its rule: answers with delays, limit and window."""
     limit, window_s = draw(st.integers(0, 6)), draw(st.floats(0.5, 5))
     admissions: list[float] = []
@@ -128,12 +140,12 @@ def compliant(draw: st.DrawFn) -> tuple[list[Answer], int, float]:
         admissions += [moment] if room else []
         before, after = draw(st.floats(0, 2)), draw(st.floats(0, 2))
         lost = draw(st.integers(0, 9)) == 0
-        answers.append(Answer(moment - before, INF if lost else moment + after, None if lost else room))
+        answers.append(TimedAnswer(moment - before, INF if lost else moment + after, None if lost else room))
     return answers, limit, window_s
 
 
 @given(compliant(), st.randoms(use_true_random=False))
-def test_a_compliant_limiter_has_no_faults(run: tuple[list[Answer], int, float], chance: object) -> None:
+def test_a_compliant_limiter_has_no_faults(run: tuple[list[TimedAnswer], int, float], chance: object) -> None:
     """No fault is counted, whatever the delays, lost answers and order of the list."""
     answers, limit, window_s = run
     chance.shuffle(answers)  # type: ignore[attr-defined]
@@ -144,5 +156,5 @@ def test_a_compliant_limiter_has_no_faults(run: tuple[list[Answer], int, float],
 @given(st.integers(1, 50), st.integers(1, 30), st.floats(0.001, 0.4))
 def test_a_burst_beyond_the_limit_is_counted_in_full(limit: int, beyond: int, blur_s: float) -> None:
     """Racing admissions within one window: each beyond the limit is certain, however blurred below the window."""
-    answers = [Answer(0.0, blur_s, YES) for _ in range(limit + beyond)]
+    answers = [TimedAnswer(0.0, blur_s, YES) for _ in range(limit + beyond)]
     assert wrong(answers, limit, 1.0) == (beyond, 0)

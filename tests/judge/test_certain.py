@@ -71,7 +71,7 @@ def test_a_failure_is_certain_when_the_best_end_would_not_help(
 
 def test_a_certain_failure_is_the_verdict_of_the_judge() -> None:
     """The sample that was cut short fails, too, if the generator is reliable, and can be judged again."""
-    from gaia_checks.judge.verdict import judge_measured
+    from gaia_checks.judge.judgement import judge_measured
 
     for check, measurement in ((SUCCESS, outcomes(900, 10)), (LATENCY, latencies(1000, 60))):
         honest = measured(LATE, 0.3, measurement.n, measurement.window_s)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_checks.judge.admissions import Answer, false_allows, false_denies, had_room, was_full
+from gaia_checks.judge.admissions import TimedAnswer, false_allows, false_denies, had_room, was_full
+from gaia_checks.judge.check_rules import RULES, Analysis
 from gaia_checks.judge.limit_compliance import Compliance, compliance
-from gaia_checks.judge.rules import RULES, Look
 from gaia_checks.model import Check, Finding, Measurement, State
 from tests.judge.test_admissions import compliant
 
@@ -55,7 +55,7 @@ def test_clocks_may_drift_as_clocks_do(late_s: float, wrong: int) -> None:
 
 
 @given(compliant())
-def test_responses_that_could_reveal_a_fault_are_known(run: tuple[list[Answer], int, float]) -> None:
+def test_responses_that_could_reveal_a_fault_are_known(run: tuple[list[TimedAnswer], int, float]) -> None:
     """An answer that could reveal a fault reveals one when its outcome is reversed."""
     answers, limit, window_s = run
     room = had_room(answers, limit=limit, window_s=window_s)
@@ -73,7 +73,7 @@ def test_responses_that_could_reveal_a_fault_are_known(run: tuple[list[Answer], 
 @given(st.integers(1, 20), st.floats(0.0, 0.9))
 def test_a_full_window_shows_a_fault_unless_answers_are_slow(limit: int, blur_s: float) -> None:
     """After a limit is used up at once, every refusal could reveal a fault until the window may have moved on."""
-    answers = [Answer(0, 0.01, YES)] * limit + [Answer(0.05, 0.05 + blur_s, NO), Answer(0.05, 1.2, NO)]
+    answers = [TimedAnswer(0, 0.01, YES)] * limit + [TimedAnswer(0.05, 0.05 + blur_s, NO), TimedAnswer(0.05, 1.2, NO)]
     assert was_full(answers, limit=limit, window_s=1)[limit:] == [True, False]
     assert had_room(answers, limit=limit, window_s=1)[:limit] == [True] * limit
 
@@ -87,7 +87,7 @@ def found(check: Check, *answers: tuple[float, bool | None]) -> Finding:
     records = [[int(at_s * 1e6), 2 * MS, admitted] for at_s, admitted in answers]
     value: list[dict[str, Any]] = [{"key": "k", "rules": [[2, 1]], "answers": records}]
     measurement = Measurement("limits.answers", value, "us", len(answers), 60, "", "")
-    return RULES[check.rule](check, measurement, Look((60,), 0, rehearsal=True))
+    return RULES[check.rule](check, measurement, Analysis((60,), 0, rehearsal=True))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from gaia_checks.errors import CriteriaFileError
-from gaia_checks.judge import certain, criteria
+from gaia_checks.judge import certain, criteria_file
 from gaia_checks.judge.analyses import ends_s
-from gaia_checks.judge.verdict import judge_measured
+from gaia_checks.judge.judgement import judge_measured
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.model import Check, Criterion, Measurement, State
 
@@ -141,7 +141,7 @@ def test_the_criteria_name_what_stalls_explain() -> None:
     """Stalls explain success rate and latency of both loads, and nothing else."""
     explained = {
         check.measurement: check.explained_by
-        for criterion in criteria.load().criteria
+        for criterion in criteria_file.load().criteria
         for check in criterion.checks
         if check.explained_by
     }
@@ -159,4 +159,4 @@ def test_only_shares_are_explained_by_stalls(tmp_path: Any) -> None:
     claim = 'claim = "It works"\nlook = "load"'
     path.write_text(f'[looks.load]\n[criteria."dev.thing"]\n{claim}\nchecks = [{{ {check} }}]\n')
     with pytest.raises(CriteriaFileError, match="explained_by requires the rule proportion or percentile, not at_most"):
-        criteria.load(path)
+        criteria_file.load(path)

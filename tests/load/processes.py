@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.result_files import RESULT
 
@@ -107,5 +107,5 @@ def result(folder: Path) -> dict[str, Any]:
 
 def reliable(folder: Path) -> bool:
     """Whether the generator was reliable: on a busy machine it may not be, and the load exits with 8."""
-    code, _ = thresholds.judge(result(folder), thresholds.Limits())
+    code, _ = thresholds.judge(result(folder), thresholds.Thresholds())
     return code == 0

@@ -2,14 +2,19 @@
 
 import csv
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
+from gaia_checks.environment_file import ROOT
 from gaia_checks.load.plan.request_mix import spread
-from tests.load.processes import locust, reliable, result, server, starting, wait_for
+from tests.load.processes import answers, locust, reliable, result, server, starting, wait_for
 
 TASKS = """
 from locust import task
@@ -146,6 +151,81 @@ def test_the_web_page_and_the_csv_files_are_locusts_own(engine: str, tmp_path: P
     with (tmp_path / "observed_stats.csv").open() as file:
         rows = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
     assert rows["/health"] == rows["Aggregated"] == 120
+
+
+def test_the_csv_files_are_complete_at_the_end_of_a_load_without_the_page(tmp_path: Path) -> None:
+    """Locust writes them once a second; the load ends after they have its last second, and logs its own length."""
+    with server() as url:
+        done = locust("smoke.py", url, "-t", "2s", "--rate", "40", "--csv", "observed", "--folder", ".", cwd=tmp_path)
+    with (tmp_path / "observed_stats.csv").open() as file:
+        rows = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
+    assert rows["Aggregated"] == result(tmp_path)["done"] == 80
+    with (tmp_path / "observed_stats_history.csv").open() as file:
+        assert int([*csv.DictReader(file)][-1]["Total Request Count"]) == 80
+    assert "Run time limit set to 2 seconds" in done.stderr
+
+
+@contextmanager
+def page(tmp_path: Path, file: str, *options: str) -> Iterator[str]:
+    """Open locust's web page on a locustfile; yield its address."""
+    port = free_port()
+    with (tmp_path / "locust.err").open("wb") as output:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "locust", "-f", str(ROOT / "locustfiles" / file), "--web-host", "127.0.0.1",
+             "--web-port", str(port), *options),
+            cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_web_page_starts_with_its_defaults(tmp_path: Path) -> None:
+    """Its form sends users, a spawn rate and the host, and no run time."""
+    with server() as url, page(tmp_path, "smoke.py") as at:
+        form = {"user_count": "1", "spawn_rate": "1", "host": url, "run_time": ""}
+        assert httpx.post(f"{at}/swarm", data=form, trust_env=False).json()["success"]
+        wait_for(lambda: _count(f"{at}/stats/requests") > 0)
+
+
+def test_the_web_page_says_why_a_load_was_not_sent(tmp_path: Path) -> None:
+    """Without a host nothing was prepared, so nothing is cleaned up; the reason stands on the page."""
+    with page(tmp_path, "quotas.py") as at:
+        httpx.post(f"{at}/swarm", data={"user_count": "1", "spawn_rate": "1"}, trust_env=False)
+        wait_for(lambda: "the load has no server" in httpx.get(f"{at}/exceptions", trust_env=False).text)
+    printed = (tmp_path / "locust.err").read_text()
+    assert "AttributeError" not in printed
+    assert "Traceback" not in printed
+
+
+def test_a_load_without_a_server_is_refused(tmp_path: Path) -> None:
+    """In one line, before it starts."""
+    options = ("-f", str(ROOT / "locustfiles" / "quotas.py"), "--headless", "-t", "2s")
+    done = subprocess.run(
+        (sys.executable, "-m", "locust", *options),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 4
+    assert "the load has no server; add e.g. --host http://127.0.0.1:8711" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("file", ["quotas.py", "protection.py"])
+def test_a_wrong_token_is_named(file: str, tmp_path: Path) -> None:
+    """In one line, with the variable to set."""
+    with server(status=401) as url:
+        done = locust(file, url, "-t", "2s", cwd=tmp_path, GAIA_ADMIN_TOKEN="wrong-canary-token")
+    assert done.returncode == 8
+    assert "the admin token is missing or wrong; export the server's ADMIN_TOKEN as GAIA_ADMIN_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "wrong-canary" not in done.stdout + done.stderr
 
 
 def _count(url: str) -> int:

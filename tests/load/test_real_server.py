@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.load import run
+from gaia_checks.load import load_run
 from gaia_checks.model import Target
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG
 from tests.load.processes import locust, reliable, result
-from tests.load.test_run import measured, percentile_ms
+from tests.load.test_load_run import measured, percentile_ms
 
 
 def rules(server: Target) -> list[str]:
@@ -23,7 +23,7 @@ def rules(server: Target) -> list[str]:
 def test_the_real_server_serves_the_quota_mix(server: Target, tmp_path: Path) -> None:
     """All of 100 requests a second are sent and served, and the load removes its rule."""
     messages: list[str] = []
-    code = run.run(server, tmp_path, rate_per_s=100, window_s=4, log=messages.append, cancelled=lambda: False)
+    code = load_run.run(server, tmp_path, rate_per_s=100, window_s=4, log=messages.append, cancelled=lambda: False)
     observed = measured(tmp_path)
     assert code == 0
     assert (observed["outcomes"].n, observed["outcomes"].value["failures"]) == (400, 0), observed["outcomes"].notes

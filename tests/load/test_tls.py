@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.load import run
+from gaia_checks.load import load_run
 from gaia_checks.model import Target
 from tests.load.processes import locust, result, server
-from tests.load.test_run import measured
+from tests.load.test_load_run import measured
 from tests.support import certificates
 
 
@@ -52,9 +52,11 @@ def test_the_gates_load_trusts_whom_the_gate_trusts(
     monkeypatch.setenv("SSL_CERT_FILE", authority)
     with server(tls=[own, own.replace(".pem", ".key")]) as url:
         target = Target("local", url, "20261123T120102Z-3fa9c1")
-        smoke = run.LOCUSTFILES["load"].with_name("smoke.py")
+        smoke = load_run.LOCUSTFILES["load"].with_name("smoke.py")
         assert (
-            run.run(target, tmp_path, rate_per_s=20, window_s=1, log=print, cancelled=lambda: False, locustfile=smoke)
+            load_run.run(
+                target, tmp_path, rate_per_s=20, window_s=1, log=print, cancelled=lambda: False, locustfile=smoke
+            )
             == 0
         )
     assert measured(tmp_path)["outcomes"].value["failures"] == 0

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import swap
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from tests.deploy.conftest import make_stage
 from tests.probes.servers import RUN, TOKEN
 
@@ -26,10 +26,10 @@ def place() -> Iterator[Environment]:
 
 
 @contextmanager
-def copy_of(release: Path, origin: Environment | None = None) -> Iterator[Copy]:
+def copy_of(release: Path, origin: Environment | None = None) -> Iterator[RehearsalCopy]:
     """A rehearsal copy of a release; `origin` is the repository of the previous release."""
     with place() as here:
-        yield Copy(here, origin or here, RUN, release, twin=False)
+        yield RehearsalCopy(here, origin or here, RUN, release, twin=False)
 
 
 def variant(folder: Path, *changes: tuple[str, str], file: str = "050_rate_limiting.sql") -> Path:

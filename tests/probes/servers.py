@@ -22,8 +22,8 @@ from starlette.routing import BaseRoute, Route
 
 from gaia_checks.deploy.state import supervisor_state
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import ROOT
-from gaia_checks.model import Log, Process, Target
+from gaia_checks.environment_file import ROOT
+from gaia_checks.model import LogLocation, Process, Target
 from tests.support.certificates import Certificate
 
 RUN = "20260226T100000Z-3fa9c1"
@@ -58,7 +58,7 @@ def real(executable: Path, dsn: str, log: Path, **changes: str) -> Iterator[Targ
         url = f"http://127.0.0.1:{port}"
         _until_answering(f"{url}/health", log)
         token = variables["ADMIN_TOKEN"] or None
-        yield target(url, process=found, log=Log(str(log)), admin_token=token, database_url=dsn)
+        yield target(url, process=found, log=LogLocation(str(log)), admin_token=token, database_url=dsn)
     finally:
         process.terminate()
         process.wait(_DEADLINE_S)

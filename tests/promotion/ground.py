@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import environment as environments
-from gaia_checks import files, jsonl
-from gaia_checks.deploy.git import remote as git_remote
-from gaia_checks.deploy.git.remote import Remote
-from gaia_checks.environment import Environment
+from gaia_checks import environment_file, files, jsonl
+from gaia_checks.deploy.git import git_remote
+from gaia_checks.deploy.git.git_remote import GitRemote
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotPromoted
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Measurement, Release
 from gaia_checks.promotion import (
     admission,
+    dsse,
     promote,
     record,
     release_of_commit,
@@ -29,8 +28,7 @@ from gaia_checks.promotion import (
     statement,
     statements_ref,
 )
-from gaia_checks.promotion import envelope as envelopes
-from gaia_checks.promotion.envelope import Envelope
+from gaia_checks.promotion.dsse import Envelope
 from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, Examination, examine
 from gaia_checks.report import evidence
 from tests.support import ssh_keys
@@ -63,10 +61,10 @@ class Ground:
 
     def environment(self, name: str = "qa") -> Environment:
         """One of the project's own environments."""
-        return environments.load(name)
+        return environment_file.load(name)
 
     @property
-    def remote(self) -> Remote:
+    def remote(self) -> GitRemote:
         """The remote, as qa's machine has it."""
         return git_remote.of(self.environment(), self.origin.url)
 
@@ -75,7 +73,7 @@ class Ground:
         """The release of the commit."""
         return release_of_commit.read(self.fetched(), self.commit, PHASE, by_digest=False)
 
-    def fetched(self) -> Remote:
+    def fetched(self) -> GitRemote:
         """The remote, fetched."""
         statements_ref.fetch(self.remote)
         return self.remote
@@ -101,18 +99,18 @@ class Ground:
         """Write the evidence of a gate as the gate writes it: every criterion passes, but for `failing`."""
         where = self.environment(at)
         where = replace(where, looks={"log": {"window_s": 60}}) if rehearsal else where
-        criteria = judge_criteria.load(overrides=where.looks)
+        criteria = criteria_file.load(overrides=where.looks)
         promised = criteria.for_stage(where.stage)
         folder = evidence.create(where.reports, where, where.stage, run, promised, AT)
         for criterion in promised:
             for check in criterion.checks:
                 good = 30 if check.rule == "all_good" else check.threshold
                 _measure(folder, check.measurement, not good if criterion.id == failing else good)
-            _measure(folder, judge_verdict.outcome_name(criterion.id), "passed")
-        _measure(folder, judge_verdict.FINISHED, value=True)
-        judged = judge_verdict.judge(promised, evidence.read_measurements(folder), rehearsal=criteria.rehearsal)
+            _measure(folder, judgement.outcome_name(criterion.id), "passed")
+        _measure(folder, judgement.FINISHED, value=True)
+        judged = judgement.judge(promised, evidence.read_measurements(folder), rehearsal=criteria.rehearsal)
         verdict = replace(
-            evidence.read_verdict(folder), state=judge_verdict.overall(judged), release=self.release, criteria=judged
+            evidence.read_verdict(folder), state=judgement.overall(judged), release=self.release, criteria=judged
         )
         evidence.seal(folder, verdict, where)
         return folder
@@ -194,7 +192,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
 
 def envelope_of(folder: Path) -> Envelope:
     """The signed statement beside the evidence."""
-    return envelopes.parse((folder / evidence.STATEMENT).read_text(), "statement.json")
+    return dsse.parse((folder / evidence.STATEMENT).read_text(), "statement.json")
 
 
 def push_statement(origin: Forge, content: str, *, parents: tuple[str, ...] | None = None) -> str:

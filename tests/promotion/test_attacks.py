@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.errors import ConfigurationError, EvidenceError, NotPromoted
-from gaia_checks.promotion import envelope as envelopes
-from gaia_checks.promotion import promote, signed, statement, statements_ref
-from gaia_checks.promotion.envelope import Envelope
+from gaia_checks.promotion import dsse, promote, signed, statement, statements_ref
+from gaia_checks.promotion.dsse import Envelope
 from gaia_checks.report import evidence
 from tests.promotion.ground import PHASE, Ground, envelope_of, push_statement
 from tests.support import ssh_keys
@@ -101,10 +99,10 @@ def test_a_statement_with_the_signature_of_another_is_refused(ground: Ground) ->
     failed = envelope_of(ground.gate(failing="dev.health"))
     forged = Envelope(failed.payload.replace(b'"state":"fail"', b'"state":"pass"'), failed.signatures)
     assert forged.payload != failed.payload
-    push_statement(ground.origin, envelopes.text(forged))
+    push_statement(ground.origin, dsse.text(forged))
     predicate = {"environment": "qa", "item": "maintainer", "approves": failed.digest, "at": stamp(NOW)}
     approval = Envelope(statement.payload(statement.SIGN_OFF, ground.release, predicate), failed.signatures)
-    push_statement(ground.origin, envelopes.text(approval))
+    push_statement(ground.origin, dsse.text(approval))
     notes = ground.examined().notes
     incorrect = "gate-dev@example.test: Signature verification failed: incorrect signature"
     assert notes[0] == f"statement 2 (verdict dev) does not count: {incorrect}"
@@ -116,8 +114,8 @@ def test_a_pass_replayed_after_a_fail_stays_where_it_was_recorded(ground: Ground
     """The same envelope once more, or the same statement in another envelope."""
     passed = envelope_of(ground.gate())
     ground.gate(LATER, failing="dev.health")
-    push_statement(ground.origin, envelopes.text(passed))
-    push_statement(ground.origin, json.dumps(json.loads(envelopes.text(passed))) + "\n\n")
+    push_statement(ground.origin, dsse.text(passed))
+    push_statement(ground.origin, json.dumps(json.loads(dsse.text(passed))) + "\n\n")
     assert f"the newest gate (run {LATER}, statement 2) resulted in fail" in ground.refused()
 
 
@@ -340,14 +338,12 @@ def test_the_author_of_the_commit_cannot_sign_it_off(ground: Ground) -> None:
         ground.sign("author")
     predicate = {"environment": "qa", "item": "maintainer", "approves": envelope_of(folder).digest, "at": stamp(NOW)}
     content = Envelope(statement.payload(statement.SIGN_OFF, ground.release, predicate), ())
-    push_statement(ground.origin, envelopes.text(by_hand(ground, content, "author", "gaia-sign-off/qa/maintainer@v1")))
+    push_statement(ground.origin, dsse.text(by_hand(ground, content, "author", "gaia-sign-off/qa/maintainer@v1")))
     assert "Maintainer approval: not signed (a@example.test is an author of the commit)" in ground.refused()
     ground.commit_release(
         more=ssh_keys.line("a@example.test", "gaia-sign-off-own/qa/maintainer@v1", ground.keys["author"])
     )
-    push_statement(
-        ground.origin, envelopes.text(by_hand(ground, content, "author", "gaia-sign-off-own/qa/maintainer@v1"))
-    )
+    push_statement(ground.origin, dsse.text(by_hand(ground, content, "author", "gaia-sign-off-own/qa/maintainer@v1")))
     ground.fetched()
     assert ground.examined().missing == []
 
@@ -446,7 +442,7 @@ def test_another_home_knows_no_other_past(ground: Ground) -> None:
 
 def test_names_with_control_characters_reach_no_message(ground: Ground) -> None:
     """A phase, an item, and the payload of a foreign statement."""
-    foreign = {"payloadType": envelopes.PAYLOAD_TYPE, "signatures": [{"sig": base64.b64encode(b"\x1b[2K").decode()}]}
+    foreign = {"payloadType": dsse.PAYLOAD_TYPE, "signatures": [{"sig": base64.b64encode(b"\x1b[2K").decode()}]}
     content = envelope_of(ground.gate(failing="dev.health")).payload.replace(b'"fail"', b'"pass"')
     push_statement(ground.origin, json.dumps({**foreign, "payload": base64.b64encode(content).decode()}))
     assert ground.refused().isprintable()

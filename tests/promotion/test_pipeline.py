@@ -8,9 +8,9 @@ import pytest
 
 from gaia_checks import files
 from gaia_checks.deploy import rollout
-from gaia_checks.deploy.git import remote as git_remote
+from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.judge import criteria as judge_criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.promotion import release_of_commit, signed, statement, statements_ref
 from tests.deploy.conftest import stage
 from tests.deploy.stage import Stage
@@ -54,7 +54,7 @@ def passed_in_dev(qa: Stage, origin: Forge, commit: str) -> None:
     statements_ref.fetch(remote)
     predicate = {
         "environment": "dev", "stage": "dev", "run": "20260226T100000Z-3fa9c1", "state": "pass", "rehearsal": False,
-        "criteria": {"sha256": files.sha256(judge_criteria.PATH), "states": {}, "windows_s": {}}, "evidence": {},
+        "criteria": {"sha256": files.sha256(criteria_file.PATH), "states": {}, "windows_s": {}}, "evidence": {},
         "gate": GATE, "ledger": None, "started_at": "2026-02-26T10:00:00Z", "at": datetime.now(UTC).isoformat(),
     }  # fmt: skip
     release = release_of_commit.read(remote, commit, PHASE, by_digest=False)

@@ -6,11 +6,11 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import Release
 from gaia_checks.promotion import installation, promote, record, statement, statements_ref
-from gaia_checks.promotion.envelope import Envelope
+from gaia_checks.promotion.dsse import Envelope
 from gaia_checks.report import evidence
 from tests.promotion.ground import PHASE, Ground, envelope_of
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gaia_checks.recorders.limits.burst_plan import Rule
+from gaia_checks.recorders.limits.burst_plan import BurstRule
 from gaia_checks.recorders.limits.limits_recorder import PATH
 from gaia_checks.target.responses import CONFIG
 from tests.recorders.limiters import Check, Log
@@ -68,7 +68,7 @@ class Limited:
         """Decide about one request."""
         key, self._asked = request.headers["X-API-Key"], self._asked + 1
         rules = {
-            rule["rule_name"]: Rule(rule["limit_type"], rule["limit_value"])
+            rule["rule_name"]: BurstRule(rule["limit_type"], rule["limit_value"])
             for rule in self.rules.values()
             if rule["scope_value"] == key
         }
@@ -85,7 +85,7 @@ class Limited:
             headers["Retry-After"] = str(self._retry_after_s(key, rules, now))
         return Response(status_code=self._spoil(404 if admits else 429, headers), headers=headers)
 
-    async def _admits(self, key: str, rules: Mapping[str, Rule]) -> bool:
+    async def _admits(self, key: str, rules: Mapping[str, BurstRule]) -> bool:
         now = time.monotonic()
         if self._check:
             return self._check(key, tuple(rules.values()), now)
@@ -94,7 +94,7 @@ class Limited:
             await asyncio.sleep(self._racing_s)
         return room
 
-    def _headers(self, key: str, rules: Mapping[str, Rule], now: float) -> dict[str, str]:
+    def _headers(self, key: str, rules: Mapping[str, BurstRule], now: float) -> dict[str, str]:
         left = {name: max(0, rule.limit - self._book.used(key, rule, now)) for name, rule in rules.items()}
         grows = {name: self._book.oldest(key, rule, now) + rule.window_s - now for name, rule in rules.items()}
         tightest = min(rules, key=lambda name: (left[name], -grows[name]))
@@ -106,7 +106,7 @@ class Limited:
             "X-RateLimit-Reset": str(math.ceil(time.time() + grows[tightest])),
         }
 
-    def _retry_after_s(self, key: str, rules: Mapping[str, Rule], now: float) -> int:
+    def _retry_after_s(self, key: str, rules: Mapping[str, BurstRule], now: float) -> int:
         full = [rule for rule in rules.values() if self._book.used(key, rule, now) >= rule.limit]
         return math.ceil(max((self._book.oldest(key, rule, now) + rule.window_s - now for rule in full), default=1))
 

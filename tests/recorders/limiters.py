@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gaia_checks.recorders.limits.burst_plan import Rule
+from gaia_checks.recorders.limits.burst_plan import BurstRule
 
-Check = Callable[[str, Sequence[Rule], float], bool]
+Check = Callable[[str, Sequence[BurstRule], float], bool]
 """(key, its rules, now) -> whether the request is admitted; it is counted if so."""
 
 
@@ -26,7 +26,7 @@ class Log:
     chance: random.Random = field(default_factory=lambda: random.Random(1))
     admitted: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+    def __call__(self, key: str, rules: Sequence[BurstRule], now: float) -> bool:
         """Decide, and count."""
         if self.chance.random() < self.opens:
             return True
@@ -37,19 +37,19 @@ class Log:
                 self.count(key, rule, now)
         return admits
 
-    def count(self, key: str, rule: Rule, now: float) -> None:
+    def count(self, key: str, rule: BurstRule, now: float) -> None:
         """Count an admission."""
         self._counter(key, rule).append(now)
 
-    def used(self, key: str, rule: Rule, now: float) -> int:
+    def used(self, key: str, rule: BurstRule, now: float) -> int:
         """How many are in the window now."""
         return sum(moment > now - rule.window_s * self.stretch for moment in self._counter(key, rule))
 
-    def oldest(self, key: str, rule: Rule, now: float) -> float:
+    def oldest(self, key: str, rule: BurstRule, now: float) -> float:
         """When the oldest in the window was admitted; now, if there is none."""
         return min((moment for moment in self._counter(key, rule) if moment > now - rule.window_s), default=now)
 
-    def _counter(self, key: str, rule: Rule) -> list[float]:
+    def _counter(self, key: str, rule: BurstRule) -> list[float]:
         return self.admitted["" if self.mixes_keys else key, rule.window_s]
 
 
@@ -58,9 +58,9 @@ class Fixed:
     """Counts within windows that begin at fixed moments, or with the first request after one is over."""
 
     phase: float | None = 0.0  # None: with a request
-    counts: dict[tuple[str, Rule], tuple[float, int]] = field(default_factory=dict)  # begin, count
+    counts: dict[tuple[str, BurstRule], tuple[float, int]] = field(default_factory=dict)  # begin, count
 
-    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+    def __call__(self, key: str, rules: Sequence[BurstRule], now: float) -> bool:
         """Decide, and count."""
         now_in = [self._running(key, rule, now) for rule in rules]
         admits = all(count < rule.limit for rule, (_, count) in zip(rules, now_in, strict=True))
@@ -68,7 +68,7 @@ class Fixed:
             self.counts[key, rule] = (begin, count + admits)
         return admits
 
-    def _running(self, key: str, rule: Rule, now: float) -> tuple[float, int]:
+    def _running(self, key: str, rule: BurstRule, now: float) -> tuple[float, int]:
         begin, count = self.counts.get((key, rule), (-math.inf, 0))
         if self.phase is None:
             return (begin, count) if now < begin + rule.window_s else (now, 0)
@@ -81,9 +81,9 @@ class Weighted:
     """Estimates the sliding window from two fixed ones, as many limiters do."""
 
     phase: float = 0.0
-    counts: dict[tuple[str, Rule, int], int] = field(default_factory=lambda: defaultdict(int))
+    counts: dict[tuple[str, BurstRule, int], int] = field(default_factory=lambda: defaultdict(int))
 
-    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+    def __call__(self, key: str, rules: Sequence[BurstRule], now: float) -> bool:
         """Decide, and count."""
         places = [divmod((now - self.phase) / rule.window_s, 1) for rule in rules]
         admits = all(
@@ -99,9 +99,9 @@ class Weighted:
 class Bucket:
     """A bucket that fills drop by drop."""
 
-    levels: dict[tuple[str, Rule], tuple[float, float]] = field(default_factory=dict)
+    levels: dict[tuple[str, BurstRule], tuple[float, float]] = field(default_factory=dict)
 
-    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+    def __call__(self, key: str, rules: Sequence[BurstRule], now: float) -> bool:
         """Decide, and count."""
         levels = {}
         for rule in rules:
@@ -120,7 +120,7 @@ class Long:
     wrong: Check
     right: Log = field(default_factory=Log)
 
-    def __call__(self, key: str, rules: Sequence[Rule], now: float) -> bool:
+    def __call__(self, key: str, rules: Sequence[BurstRule], now: float) -> bool:
         """Decide, and count."""
         check = self.wrong if any(rule.window_s > 1 for rule in rules) else self.right
         return check(key, rules, now)

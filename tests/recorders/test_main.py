@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import jsonl
-from gaia_checks.judge import criteria
-from gaia_checks.model import Log, Measurement, Target
+from gaia_checks.judge import criteria_file
+from gaia_checks.model import LogLocation, Measurement, Target
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG
 from tests.probes.servers import TOKEN, known, serving, target
@@ -74,7 +74,7 @@ def test_everything_is_recorded_of_the_real_server(tmp_path: Path, server: Targe
     with recorders(tmp_path, LOOKS, server) as process:
         assert process.wait(40) == 0, (tmp_path / "recorders.err").read_text()
     observed = measured(tmp_path)
-    promised = [criterion for criterion in criteria.load().criteria if criterion.look in LOOKS]
+    promised = [criterion for criterion in criteria_file.load().criteria if criterion.look in LOOKS]
     assert {check.measurement for criterion in promised for check in criterion.checks} <= observed.keys()
     for name, measurement in observed.items():
         assert measurement.n > 0, measurement
@@ -129,7 +129,9 @@ def test_no_secret_of_the_gate_is_quoted_from_a_log(tmp_path: Path) -> None:
     """Secrets are redacted, also foreign ones, as notes quote log lines."""
     log = tmp_path / "server.log"
     log.write_text('{"level": "error", "msg": "refused: key sk-canary"}\n')
-    given = target("http://127.0.0.1:9", log=Log(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",))
+    given = target(
+        "http://127.0.0.1:9", log=LogLocation(str(log)), process=known(os.getpid(), log), secrets=("sk-canary",)
+    )
     with recorders(tmp_path, {"log": {"window_s": 0.1}}, given) as process:
         assert process.wait(20) == 0
     assert "refused: key ***" in measured(tmp_path)["log.errors"].notes[0]

@@ -7,10 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks import environment_file, jsonl
+from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Measurement, Release, Verdict
 from gaia_checks.report import evidence, page
 
@@ -47,19 +45,19 @@ OUTCOMES = {"dev.health": "passed", "dev.api": "failed: one route is wrong", "de
 
 def ended_gate(reports: Path) -> tuple[Path, Verdict]:
     """Return the folder and verdict of a gate in which one criterion passed, one failed and the rest is open."""
-    environment = environments.load("local", variables={})
-    criteria = judge_criteria.load(overrides=environment.looks)
+    environment = environment_file.load("local", variables={})
+    criteria = criteria_file.load(overrides=environment.looks)
     folder = evidence.create(reports, environment, "prod", RUN, criteria.for_stage("prod"), AT)
     _run_suite(folder)
     _measure(folder)
     picture = folder / evidence.PICTURES / "health" / "1-page.jpg"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(PICTURE)
-    judged = judge_verdict.judge(criteria.for_stage("prod"), evidence.read_measurements(folder), rehearsal=True)
+    judged = judgement.judge(criteria.for_stage("prod"), evidence.read_measurements(folder), rehearsal=True)
     verdict = replace(
         evidence.read_verdict(folder),
         duration_s=74.2,
-        state=judge_verdict.overall(judged),
+        state=judgement.overall(judged),
         release=Release("phase-11.4", "0123456789abcdef" * 2 + "01234567", "a" * 64, {"050_rate_limiting": "b" * 64}),
         criteria=judged,
     )
@@ -80,6 +78,7 @@ def _run_suite(folder: Path) -> None:
 
 
 def _measure(folder: Path) -> None:
+    record(folder, "target.tls", value=False, how="plain http")
     record(folder, "health.good", 30, n=30)
     record(folder, "api.contract_kept", 13, n=14, note="GET /api/admin/quotas/usage: status 500 instead of 200 | <b>")
     record(folder, "api.bad_input_rejected", 22, n=22)
@@ -89,8 +88,8 @@ def _measure(folder: Path) -> None:
     record(folder, "log.tracebacks", 0, window_s=3)
     for criterion, test in TESTS.items():
         nodeid = f"suites/test_all.py::{test}"
-        record(folder, judge_verdict.outcome_name(criterion), OUTCOMES[criterion], how=nodeid)
-    record(folder, judge_verdict.FINISHED, value=True)
+        record(folder, judgement.outcome_name(criterion), OUTCOMES[criterion], how=nodeid)
+    record(folder, judgement.FINISHED, value=True)
     for second in range(60):
         wave = math.sin(second / 5)
         load = {

@@ -12,10 +12,13 @@ import pytest
 from playwright.sync_api import Page, Route
 
 from gaia_checks.errors import EvidenceError, MissingDependency
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import State, Verdict
 from gaia_checks.probes.dashboard import browser
 from gaia_checks.report import allure, render
 from tests.report import sample
+
+CRITERIA = criteria_file.load().criteria
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +60,11 @@ def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
 
 def test_there_is_one_result_per_criterion(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
     """A criterion without a test has a result, too; each state is the judge's."""
-    words = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken"}
+    words = {State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken", State.NOT_APPLICABLE: "skipped"}
     assert {name: result["status"] for name, result in results.items()} == {
         criterion.id: words[criterion.state] for criterion in gate[1].criteria
     }
-    assert len(results) == 19
+    assert results.keys() == {criterion.id for criterion in CRITERIA}
 
 
 def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> None:
@@ -73,6 +76,13 @@ def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> Non
     assert "status 500 instead of 200" in result["statusDetails"]["message"]
     assert "| ✓ | api.bad_input_rejected | 100 % | – | 100 % | 22 |" in result["description"]
     assert results["dev.health"]["statusDetails"] == {}
+
+
+def test_what_does_not_apply_is_skipped_with_the_reason(results: dict[str, Any]) -> None:
+    """Without numbers, and beside what was decided."""
+    result = results["prod.certificate"]
+    assert (result["status"], result["statusDetails"]["message"]) == ("skipped", "plain http")
+    assert {entry["name"]: entry["value"] for entry in result["parameters"]}["measured"] == "–"
 
 
 def test_a_result_lasts_until_it_was_decided(tmp_path: Path) -> None:
@@ -134,14 +144,15 @@ def test_a_gate_without_any_test_has_a_report_too(tmp_path: Path) -> None:
     (folder / "allure-results").rmdir()
     (folder / "measurements.jsonl").unlink()
     allure.attach(folder, verdict)
-    assert len(list((folder / "allure-results").glob("*-result.json"))) == 19
+    assert len(list((folder / "allure-results").glob("*-result.json"))) == len(CRITERIA)
 
 
 def test_the_verdict_is_the_first_thing_in_the_report(shown: tuple[Page, list[str]]) -> None:
     """Then the stages and their criteria, in the order in which they are promised."""
     page, _ = shown
     text = page.inner_text("body")
-    assert "FAIL: local, stage prod, phase-11.4 (1 pass, 1 fail, 17 inconclusive)" in text
+    counts = f"1 pass, 1 fail, {len(CRITERIA) - 3} inconclusive, 1 not applicable"
+    assert f"FAIL: local, stage prod, phase-11.4 ({counts})" in text
     order = (
         "Stage 1: dev",
         "(dev.process)",

@@ -34,6 +34,7 @@ def verdict() -> Verdict:
             criterion("qa.open", State.INCONCLUSIVE, "not enough", needs_s=95),
             criterion("qa.unchecked", State.INCONCLUSIVE, "its test did not run", n=0),
             criterion("qa.unchecked_too", State.INCONCLUSIVE, "its test did not run", n=0),
+            criterion("qa.absent", State.NOT_APPLICABLE, "plain http", n=0),
         ),
     )
 
@@ -41,7 +42,9 @@ def verdict() -> Verdict:
 def test_the_state_and_the_release_stand_first(verdict: Verdict) -> None:
     """The top of the page gives the outcome, the numbers of criteria and the release."""
     head = page.markdown(verdict).partition("## Criteria")[0]
-    assert head.startswith("# ✗ FAIL: qa, stage qa\n\nA criterion is not met: 1 pass, 1 fail, 3 inconclusive.")
+    assert head.startswith(
+        "# ✗ FAIL: qa, stage qa\n\nA criterion is not met: 1 pass, 1 fail, 3 inconclusive, 1 not applicable."
+    )
     assert "took 3 min 05 s" in head
     assert f"release `phase-11.4`, commit `cccccccccccc`, sha256 `{'a' * 64}`, migrations: 050_a, 050_b" in head
     assert "Rehearsal" not in head
@@ -65,6 +68,7 @@ def test_what_did_not_pass_is_explained(verdict: Verdict) -> None:
     text = page.markdown(verdict)
     assert "## Not decided\n\n- **qa.open**: not enough (about 1 min 35 s more would decide)" in text
     assert "## Not checked\n\n- **qa.unchecked**, **qa.unchecked_too**: its test did not run" in text
+    assert "## Not applicable\n\n- **qa.absent**: plain http" in text
 
 
 def test_a_rehearsal_says_so(verdict: Verdict) -> None:
@@ -83,7 +87,7 @@ def test_inconclusive_is_no_pass() -> None:
 
 def test_a_verdict_in_one_line(verdict: Verdict) -> None:
     """The title of the report."""
-    assert page.summary(verdict) == "FAIL: qa, stage qa, phase-11.4 (1 pass, 1 fail, 3 inconclusive)"
+    assert page.summary(verdict) == "FAIL: qa, stage qa, phase-11.4 (1 pass, 1 fail, 3 inconclusive, 1 not applicable)"
 
 
 def test_the_findings_of_a_criterion_line_up(verdict: Verdict) -> None:

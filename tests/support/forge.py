@@ -58,6 +58,17 @@ class Forge:
         (self.work / "build" / "gaia_server").write_text(source)
         (self.work / "migrations" / "order.txt").write_text("001_items.sql\n")
         (self.work / "migrations" / "001_items.sql").write_text(MIGRATION)
+        return self._push(*branches)
+
+    def real(self, executable: Path, migrations: Path) -> str:
+        """Commit a real server with its migrations as a release, and return the commit."""
+        shutil.rmtree(self.work / "migrations", ignore_errors=True)
+        shutil.copytree(migrations, self.work / "migrations")
+        (self.work / "build").mkdir(exist_ok=True)
+        shutil.copyfile(executable, self.work / "build" / "gaia_server")
+        return self._push(*BRANCHES)
+
+    def _push(self, *branches: str) -> str:
         self.git("add", "--all", "--force")
         self.git("commit", "--quiet", "--allow-empty", "--message", "release")
         self.git("push", "--quiet", "--force", "origin", *(f"HEAD:refs/heads/{branch}" for branch in branches))

@@ -23,7 +23,7 @@ def postgres() -> Iterator[str]:
     cluster = Cluster(folder / "pg", settings={"fsync": "off", "full_page_writes": "off", "max_connections": "200"})
     try:
         cluster.start()
-        yield cluster.dsn("postgres")
+        yield cluster.dsn("postgres", account="postgres")
     finally:
         cluster.stop()
         shutil.rmtree(folder)

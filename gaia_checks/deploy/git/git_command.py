@@ -3,9 +3,15 @@
 import subprocess
 
 from gaia_checks.deploy.git import tag
-from gaia_checks.environment import ROOT, inherited
+from gaia_checks.environment_file import ROOT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.redaction import SECRET_NAMES
+
+OTHER_REPOSITORY = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"})
+"""Variables that git sets for a hook: they name the hook's repository."""
+
+REPOSITORY = "GAIA_GIT_DIR"
+"""The variable by which `gaia watch` names the mirror that has the tag, in place of the project's own repository."""
 
 
 def tag_present(wanted: tag.Tag) -> bool | None:
@@ -48,10 +54,16 @@ def _error(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
 def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            ("git", *arguments), cwd=ROOT, env=variables_without_secrets(LC_ALL="C"), capture_output=True, check=False
+            ("git", "--no-replace-objects", *arguments), cwd=ROOT, env=_variables(), capture_output=True, check=False
         )
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
+
+
+def _variables() -> dict[str, str]:
+    found = variables_without_secrets(LC_ALL="C")
+    clean = {name: value for name, value in found.items() if name not in OTHER_REPOSITORY}
+    return {**clean, "GIT_DIR": found[REPOSITORY]} if found.get(REPOSITORY) else clean
 
 
 def variables_without_secrets(**changes: str) -> dict[str, str]:

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.git import tag_requests
-from gaia_checks.deploy.git.remote import BRANCHES, Remote
+from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
 from gaia_checks.deploy.git.tag import Tag, parse
-from gaia_checks.deploy.git.tag_requests import Change, Request
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.git.tag_requests import Change, TagRequest
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, RemoteAway
 
 Say = Callable[[str], None]
@@ -18,7 +17,7 @@ Say = Callable[[str], None]
 class Followed:
     """The followed tags of one environment. The state is a journal on disk, so it survives a kill."""
 
-    def __init__(self, environment: Environment, remote: Remote, known: frozenset[str], say: Say) -> None:
+    def __init__(self, environment: Environment, remote: GitRemote, known: frozenset[str], say: Say) -> None:
         """Follow `environment` on `remote`; `known` are all environments' names; a tag of any other is refused."""
         self._environment = environment
         self._remote = remote
@@ -46,16 +45,16 @@ class Followed:
         if not state.initialized:
             self._append("began")
 
-    def next(self) -> Request | None:
+    def next(self) -> TagRequest | None:
         """Return the oldest open request, None when there is none."""
         return next(iter(self._state().open), None)
 
-    def deployed(self, request: Request) -> None:
+    def deployed(self, request: TagRequest) -> None:
         """Record that the requested release runs; its gate is still open."""
         self.note(request.phase, "watch", "deployed", commit=request.commit)
         self._append("deployed", request.phase, request.commit)
 
-    def done(self, request: Request) -> None:
+    def done(self, request: TagRequest) -> None:
         """Record that the request is complete."""
         self._append("done", request.phase, request.commit)
 
@@ -111,4 +110,4 @@ class Followed:
 
     def _append(self, event: str, phase: str = "", commit: str = "") -> None:
         record = {"at": jsonl.now(), "event": event, "phase": phase, "commit": commit}
-        jsonl.append(self._journal, record, durable=True)
+        jsonl.append(self._journal, record, durable=True, mode=0o600)

@@ -25,7 +25,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TagRequest:
     """A deployment that a tag requests."""
 
     phase: str
@@ -39,25 +39,25 @@ class FollowerState:
 
     initialized: bool  # the first poll is complete
     tags: Mapping[str, str]  # phase -> commit
-    open: tuple[Request, ...]  # oldest first
+    open: tuple[TagRequest, ...]  # oldest first
 
 
 def replay(records: Iterable[Mapping[str, Any]]) -> FollowerState:
     """Fold the journal's records, oldest first."""
     initialized = False
     tags: dict[str, str] = {}
-    requests: dict[str, Request] = {}  # one per phase, in the order of the requests
+    requests: dict[str, TagRequest] = {}  # one per phase, in the order of the requests
     for record in records:
         event, phase, commit = record["event"], record.get("phase", ""), record.get("commit", "")
         if event == "began":
             initialized = True
         elif event == "deployed":
-            requests[phase] = Request(phase, commit, deployed=True)
+            requests[phase] = TagRequest(phase, commit, deployed=True)
         elif event in ("past", "new", "moved"):
             tags[phase] = commit
             requests.pop(phase, None)
             if event != "past":
-                requests[phase] = Request(phase, commit)
+                requests[phase] = TagRequest(phase, commit)
         else:
             requests.pop(phase, None)
             if event == "deleted":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.deploy.migrations import migration_files
-from gaia_checks.environment import surroundings
+from gaia_checks.environment_file import surroundings
 from gaia_checks.errors import MigrationError, MissingDependency
 
 BREAKING = frozenset({
@@ -23,6 +23,12 @@ BLOCKING = frozenset({
 })  # fmt: skip
 """Rules against locking a table for as long as a full scan takes."""
 
+_CONCURRENTLY = "Write it CONCURRENTLY in a file of its own with the line `-- gaia: no-transaction`"
+_REMEDY = {
+    "require-concurrent-index-creation": _CONCURRENTLY,
+    "require-concurrent-index-deletion": _CONCURRENTLY,
+}
+
 
 def check(folder: Path, versions: Sequence[str], allowed: Collection[str]) -> None:
     """Raise MigrationError with squawk's first blocking finding in `versions`.
@@ -35,7 +41,7 @@ def check(folder: Path, versions: Sequence[str], allowed: Collection[str]) -> No
         blocking = BLOCKING | (BREAKING if version not in contract else frozenset())
         if rule in blocking and rule not in allowed:
             raise MigrationError(
-                f"{version}.sql:{found['line'] + 1}: {rule}: {found['message']} Rewrite it, "
+                f"{version}.sql:{found['line'] + 1}: {rule}: {found['message']} {_REMEDY.get(rule, 'Rewrite it')}, "
                 f"put `-- squawk-ignore {rule}` "
                 f'above it with the reason, or allow it: [migrations] allow = ["{rule}"]'
             )

@@ -19,6 +19,11 @@ _OBJECTS = """
         AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
     ORDER BY 3
 """
+_FRESH_SESSION = """
+    CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD TEMP;
+    SET client_min_messages = warning; SET lock_timeout = '3s';
+    SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;
+"""  # what DISCARD ALL and the runner's session do, but inside the transaction
 _EMPTY = """
 DO $$ DECLARE name text; BEGIN
     FOREACH name IN ARRAY ARRAY[{names}] LOOP
@@ -52,9 +57,16 @@ def _script(owned: Sequence[tuple[str, str]], migrations: Path, data: Path) -> b
     """Return psql's script: drop the owned objects, create them, delete default rows, load the data."""
     drops = [f"DROP {kind} IF EXISTS {name} CASCADE;" for kind, name in owned]
     tables = ", ".join(f"'{name}'" for kind, name in owned if kind == "TABLE")
-    bodies = [migration.body.decode() for migration in migration_files.read(migrations)]
+    bodies = [_in_transaction(migration.body) for migration in migration_files.read(migrations)]
     return "\n".join((
-        "SET client_min_messages = warning;", "SET LOCAL lock_timeout = '3s';", *drops,
-        runner.CREATE_TABLE, *bodies, _EMPTY.format(names=tables),
+        _FRESH_SESSION, *drops, runner.CREATE_TABLE,
+        *(f"{body}\n;{_FRESH_SESSION}" for body in bodies),  # a file may lack its last semicolon
+        _EMPTY.format(names=tables),
         f"\\i '{data}'",
     )).encode()  # fmt: skip
+
+
+def _in_transaction(body: bytes) -> str:
+    """Return a file's SQL; nobody uses the new tables yet, so an index need not be built concurrently."""
+    statement = migration_files.outside_transaction(body)
+    return statement.in_transaction if statement else body.decode()

@@ -1,17 +1,21 @@
 """Migrates a database to a release's schema: SQL files in an explicit order, each applied atomically.
 
-`schema_migrations` holds one row per applied file, written in the same transaction as the file's effects.
+`schema_migrations` holds one row per applied file, written in the same transaction as the file's effects, or beside an
+index that is built or dropped concurrently (`concurrent_index`).
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from gaia_checks.deploy.migrations.migration_files import Migration, read
+from gaia_checks.deploy.migrations import concurrent_index, file_transaction
+from gaia_checks.deploy.migrations.concurrent_index import IndexFile
+from gaia_checks.deploy.migrations.file_transaction import Record
+from gaia_checks.deploy.migrations.migration_files import Migration, outside_transaction, read
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.errors import MigrationError
@@ -20,10 +24,8 @@ LOCK_KEY = 7_236_150_250_411
 """The advisory lock that serialises migration runners."""
 
 RUNNER_LOCK_TIMEOUT_S = 60.0
-LOCK_TIMEOUT = "3s"  # for a table lock: a waiting one blocks all of the server's queries
-ATTEMPTS = 5
 
-_DETECTS_LOST_CLIENTS = 140_000  # older servers finish a killed runner's statement before they roll it back
+_ENDS_IDLE_SESSIONS = 140_000
 
 _LAYOUT = {
     "version": "text",
@@ -45,7 +47,21 @@ CREATE_TABLE = """
         git_sha text
     );
 """
-_TRANSIENT = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_LOCK_OWNER = """
+    SELECT pid, coalesce(nullif(application_name, ''), 'unknown'), date_trunc('seconds', backend_start)::text
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND (classid::bigint << 32) + objid::bigint = %s AND objsubid = 1 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+_INSERT = """
+    INSERT INTO public.schema_migrations
+    (version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha)
+    VALUES (%s, %s, %s, coalesce(%s, clock_timestamp()), %s, %s, %s)
+"""
+_DELETE = """
+    DELETE FROM public.schema_migrations WHERE version = %s
+    RETURNING version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha
+"""
 
 Say = Callable[[str], None]
 
@@ -74,11 +90,11 @@ def up(
     Raises MigrationError; earlier migrations stay applied, the failed one leaves nothing.
     """
     migrations = read(folder)[:limit]
-    with _runner_lock(dsn) as connection:
+    with _runner_lock(dsn, say) as connection:
         pending = _pending(migrations, _applied(connection), ahead)
         for migration in pending:
             say(f"applying {migration.version}")
-            _with_retries(connection, migration.version, lambda m=migration: _apply(connection, m, git_sha))  # type: ignore[misc]
+            _apply(dsn, migration, git_sha)
     return tuple(migration.version for migration in pending)
 
 
@@ -87,14 +103,14 @@ def down(
 ) -> tuple[str, ...]:
     """Revert the last `count` applied migrations, newest first; return their versions. Raises MigrationError."""
     migrations = read(folder)
-    with _runner_lock(dsn) as connection:
+    with _runner_lock(dsn, say) as connection:
         applied = _applied(connection)
         _pending(migrations, applied, ahead)  # refuses a schema that differs from the files
         done = {row.version for row in applied}
         reverted = [migration for migration in reversed(migrations) if migration.version in done][:count]
         for migration in reverted:
             say(f"undoing {migration.version}")
-            _with_retries(connection, f"rollback/{migration.version}", lambda m=migration: _revert(connection, m))  # type: ignore[misc]
+            _revert(dsn, migration)
     return tuple(migration.version for migration in reverted)
 
 
@@ -106,11 +122,24 @@ def status(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> tu
     return tuple((migration.version, migration not in pending) for migration in migrations)
 
 
+def settle(dsn: str) -> None:
+    """Drop what a killed runner left of an index. Raises MigrationError."""
+    with _connection(dsn):
+        left = concurrent_index.unfinished(dsn)
+    if left:
+        with _runner_lock(dsn, lambda _: None):
+            pass  # whoever gets the lock settles
+
+
 def verify(dsn: str, folder: Path, *, ahead: frozenset[str] = frozenset()) -> None:
     """Raise MigrationError unless exactly the migrations of `folder`, and any of `ahead`, are applied unchanged."""
     missing = [version for version, applied in status(dsn, folder, ahead=ahead) if not applied]
     if missing:
         raise MigrationError(f"not applied: {', '.join(missing)}; run: gaia migrate ENV up")
+    with _connection(dsn):
+        left = concurrent_index.unfinished(dsn)
+    if left:
+        raise MigrationError(f"{left[0]}: an interrupted migration left this index; run: gaia migrate ENV up")
 
 
 def applied(dsn: str) -> tuple[str, ...]:
@@ -172,20 +201,38 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _runner_lock(dsn: str) -> Iterator[psycopg.Connection]:
+def _runner_lock(dsn: str, say: Say) -> Iterator[psycopg.Connection]:
     """Yield a connection with the runner lock. The lock ends with the session, also after a kill."""
     with _connection(dsn) as connection:
-        deadline = time.monotonic() + RUNNER_LOCK_TIMEOUT_S
-        while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
-            if time.monotonic() > deadline:
-                raise MigrationError(
-                    f"another migration has been running for {RUNNER_LOCK_TIMEOUT_S:.0f} s; wait, then run again"
-                )
-            time.sleep(0.1)
-        with connection.transaction():
-            _check_layout(connection)
-            connection.execute(CREATE_TABLE)
-        yield connection
+        if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
+            connection.execute("SET idle_session_timeout = 0")  # each file runs in a session of its own
+        _acquire(connection, say)
+        try:
+            with connection.transaction():
+                _check_layout(connection)
+                connection.execute(CREATE_TABLE)
+            concurrent_index.settle(dsn)
+            yield connection
+        finally:
+            with suppress(psycopg.Error):  # a pooler keeps the session, a lost one has no lock
+                connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
+
+
+def _acquire(connection: psycopg.Connection, say: Say) -> None:
+    """Wait for the runner lock, and say who owns it. Raises MigrationError after RUNNER_LOCK_TIMEOUT_S."""
+    deadline, owner = time.monotonic() + RUNNER_LOCK_TIMEOUT_S, ""
+    while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
+        row = connection.execute(_LOCK_OWNER, (LOCK_KEY,)).fetchone()
+        if row and not owner:
+            owner = f"session {row[0]} of {row[1]}, connected since {row[2] or 'an unknown time'}"
+            say(f"waiting for the migration lock of {owner}")
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"the migration lock belongs to {owner or 'another session'}, for more than "
+                f"{RUNNER_LOCK_TIMEOUT_S:.0f} s; wait for its migration, or if its command was killed, "
+                f"run SELECT pg_terminate_backend({row[0] if row else 'pid'})"
+            )
+        time.sleep(0.1)
 
 
 def _check_layout(connection: psycopg.Connection) -> bool:
@@ -213,57 +260,42 @@ def _applied(connection: psycopg.Connection) -> list[Applied]:
     return [Applied(*row) for row in rows]
 
 
-def _apply(connection: psycopg.Connection, migration: Migration, git_sha: str | None) -> None:
+def _apply(dsn: str, migration: Migration, git_sha: str | None) -> None:
     started = time.monotonic()
-    _execute(connection, f"{migration.version}.sql", migration.body)
-    duration_ms = round((time.monotonic() - started) * 1000)
-    connection.execute(
-        "INSERT INTO public.schema_migrations"
-        " (version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha)"
-        " VALUES (%s, %s, %s, clock_timestamp(), %s, %s, %s)",
-        (migration.version, migration.checksum, migration.rollback_checksum, who(), duration_ms, git_sha),
-    )
+
+    def record(connection: psycopg.Connection) -> None:
+        duration_ms = round((time.monotonic() - started) * 1000)
+        checksums = (migration.checksum, migration.rollback_checksum)
+        connection.execute(_INSERT, (migration.version, *checksums, None, who(), duration_ms, git_sha))
+
+    def take_back(connection: psycopg.Connection) -> None:
+        connection.execute(_DELETE, (migration.version,))
+
+    _run(dsn, f"{migration.version}.sql", migration.body, record, take_back)
 
 
-def _revert(connection: psycopg.Connection, migration: Migration) -> None:
+def _revert(dsn: str, migration: Migration) -> None:
     if migration.rollback is None:
         raise MigrationError(
             f"{migration.version} has no rollback/{migration.version}.sql; restore from a dump instead"
         )
-    _execute(connection, f"rollback/{migration.version}.sql", migration.rollback)
-    connection.execute("DELETE FROM public.schema_migrations WHERE version = %s", (migration.version,))
+    deleted: list[tuple[object, ...]] = []
+
+    def record(connection: psycopg.Connection) -> None:
+        deleted[:] = connection.execute(_DELETE, (migration.version,)).fetchall()
+
+    def take_back(connection: psycopg.Connection) -> None:
+        connection.execute(_INSERT, deleted[0])
+
+    _run(dsn, f"rollback/{migration.version}.sql", migration.rollback, record, take_back)
 
 
-def _with_retries(connection: psycopg.Connection, name: str, step: Callable[[], None]) -> None:
-    """Run `step` in a transaction; after a table lock timeout or deadlock, roll back and retry."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with connection.transaction():
-                connection.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                if connection.info.server_version >= _DETECTS_LOST_CLIENTS:
-                    connection.execute("SET LOCAL client_connection_check_interval = '1s'")
-                step()
-        except _TRANSIENT as error:
-            if attempt == ATTEMPTS:
-                raise MigrationError(
-                    f"{name}: no lock within {ATTEMPTS} attempts of {LOCK_TIMEOUT}; end long transactions, run again"
-                ) from error
-            time.sleep(0.2 * 2**attempt)
-        else:
-            connection.execute("RESET ALL")  # a SET in the file would affect the next one
-            return
-
-
-def _execute(connection: psycopg.Connection, name: str, body: bytes) -> None:
-    try:
-        connection.execute(body)
-    except _TRANSIENT:
-        raise
-    except psycopg.Error as error:
-        position = int(error.diag.statement_position or 0)  # only syntax errors have one
-        line = f":{body.decode()[: position - 1].count(chr(10)) + 1}" if position else ""
-        message = error.diag.message_primary or str(error).split("\n", 1)[0]
-        raise MigrationError(f"{name}{line}: {message}; nothing of this file was applied") from error
+def _run(dsn: str, name: str, body: bytes, record: Record, take_back: Record) -> None:
+    statement = outside_transaction(body)
+    if statement:
+        concurrent_index.run(dsn, IndexFile(name, body, statement, record, take_back))
+    else:
+        file_transaction.run(dsn, name, body, record)
 
 
 def _value(connection: psycopg.Connection, query: str, *parameters: object) -> object:

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.state import paths, processes
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import DeployError, MissingDependency, NotWritable
 
 ROOT_DATA = Path("/var/lib/gaia-checks")
@@ -46,23 +47,27 @@ class Cluster:
         """The folder of the Unix socket; a short one replaces a path too long for a socket."""
         return self.folder if len(str(self.folder)) <= paths.SOCKET_PATH_LIMIT else paths.short_folder(self.folder)
 
-    def dsn(self, database: str = "gaia") -> str:
+    def dsn(self, database: str = "gaia", *, account: str = owner.OWNER) -> str:
         """Return the connection string of `database`. It has no password: the folder's mode protects it."""
-        return f"postgresql://postgres@/{quote(database, safe='')}?host={quote(str(self.socket_folder))}"
+        port = f"&port={self.settings['port']}" if "port" in self.settings else ""
+        return f"postgresql://{account}@/{quote(database, safe='')}?host={quote(str(self.socket_folder))}{port}"
 
     def start(self) -> None:
         """Start PostgreSQL, creating its data if absent, and return when it accepts connections.
 
-        Does nothing when it already runs. Raises DeployError with the last line of PostgreSQL's log.
+        A running one keeps running. Raises DeployError with the last line of PostgreSQL's log.
         """
         account = _account()
         _prepare(self.folder, account)
         _prepare(self.socket_folder, account)
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._create(account)
-        if self.running():
-            return
-        self._clean_up_after_kill()
+        if not self.running():
+            self._clean_up_after_kill()
+            self._launch(account)
+        owner.prepare(self.dsn(account=owner.SUPERUSER))  # also if a kill came between the two
+
+    def _launch(self, account: pwd.struct_passwd | None) -> None:
         log = self.folder / "postgres.log"
         options = {
             "listen_addresses": "",
@@ -153,7 +158,7 @@ class Cluster:
         """Run initdb in a temporary folder and rename it, so that a kill leaves no partial data."""
         shutil.rmtree(self.folder / "data.new", ignore_errors=True)
         command = (
-            *("initdb", "--username=postgres", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
+            *("initdb", f"--username={owner.SUPERUSER}", "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8"),
             *("--locale=C", "--no-sync", "-D", str(self.folder / "data.new")),
         )
         done = _run(command, self.folder, account)

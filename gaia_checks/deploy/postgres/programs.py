@@ -5,26 +5,24 @@ import subprocess
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from gaia_checks.deploy.postgres import embedded
-from gaia_checks.environment import surroundings
-from gaia_checks.errors import ConfigurationError, DeployError
+from gaia_checks.deploy.postgres import database_connection, embedded
+from gaia_checks.environment_file import of_libpq, surroundings
+from gaia_checks.errors import DeployError
 
 
 def run(program: str, *arguments: str, dsn: str | None = None) -> str:
     """Run a PostgreSQL program with the password of `dsn` in its environment only; return its stdout.
 
-    Raises DeployError with its last line of stderr, ConfigurationError where a secret would become an argument.
+    Raises DeployError with its last line of stderr, ConfigurationError as `database_connection.connect` does.
     """
     variables, connection = surroundings(), tuple[str, ...]()
     if dsn:
         parts = conninfo_to_dict(dsn)
-        if "sslpassword" in parts:  # it has no variable, and every account can read arguments
-            raise ConfigurationError(
-                f"DATABASE_URL: sslpassword cannot be passed to {program} in secret; "
-                "set sslkey to a key without a passphrase, readable only by this account"
-            )
-        variables["PGPASSWORD"] = str(parts.pop("password", "") or "")
-        connection = ("--dbname", make_conninfo("", **parts))
+        database_connection.connect(dsn).close()
+        variables |= of_libpq()
+        if password := parts.pop("password", None):
+            variables["PGPASSWORD"] = str(password)
+        connection = ("--dbname", make_conninfo("", **{**parts, "dbname": database_connection.database_name(dsn)}))
     done = subprocess.run(
         (str(embedded.program(program)), *arguments, *connection),
         env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,

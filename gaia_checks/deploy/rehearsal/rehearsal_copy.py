@@ -16,13 +16,14 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gaia_checks import environment as environments
-from gaia_checks import files, jsonl, toml
+import tomli_w
+
+from gaia_checks import environment_file, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import round_trip
 from gaia_checks.deploy.postgres import database_connection, embedded
@@ -32,7 +33,7 @@ from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.steps.preflight import SPARE_BYTES, validate_release
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
 from gaia_checks.redaction import SECRET_NAMES
@@ -47,7 +48,7 @@ _POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Copy:
+class RehearsalCopy:
     """An environment beside the target in which its releases are deployed, crashed and rolled back."""
 
     environment: Environment  # its own
@@ -123,7 +124,7 @@ class Copy:
 
 
 @contextmanager
-def beside(target: Target, environment: Environment, purpose: str, *, twin: bool = False) -> Iterator[Copy]:
+def beside(target: Target, environment: Environment, purpose: str, *, twin: bool = False) -> Iterator[RehearsalCopy]:
     """Yield an empty rehearsal copy beside `target`, deployed in `environment`; stop and remove it afterwards.
 
     Its supervisor and PostgreSQL run; a server runs after a deployment. Raises Inconclusive where a rehearsal copy is
@@ -139,7 +140,7 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
             own = _load(file, ADMIN_TOKEN=secrets.token_urlsafe())
             paths.prepare(paths.of(own))
             swap.ensure_supervisor(own)
-            yield Copy(own, environment, target.run, current, twin)
+            yield RehearsalCopy(own, environment, target.run, current, twin)
         finally:
             _remove(folder)
 
@@ -175,7 +176,7 @@ def _release(target: Target, environment: Environment) -> Path:
 def _make(folder: Path, *, artifact_bytes: int) -> None:
     """Create the folder of the rehearsal copy, if there is enough space. Raises Inconclusive or NotWritable."""
     try:
-        folder.mkdir(parents=True)
+        paths.create(folder, paths.passable())
     except OSError as error:
         raise NotWritable(f"{folder}: {error.strerror}; run the gate as the account that deploys") from error
     needed, free = _RELEASES * 2 * artifact_bytes + _DATABASE_BYTES + SPARE_BYTES, shutil.disk_usage(folder).free
@@ -190,20 +191,24 @@ def _make(folder: Path, *, artifact_bytes: int) -> None:
 def _write_environment(environment: Environment, file: Path, *, handover: bool) -> None:
     """Write the environment file: that of the target, without its secrets, and with another address."""
     values = {name: value for name, value in environment.values.items() if name not in SECRET_NAMES}
-    tables: dict[str, Mapping[str, toml.Value]] = {
-        "environment": {"stage": environment.stage, "database": "embedded", "host": "127.0.0.1"},
-        "environment.defaults": {**values, "PORT": str(spawn.free_port())},
+    tables = {
+        "environment": {
+            "stage": environment.stage,
+            "database": "embedded",
+            "host": "127.0.0.1",
+            "defaults": {**values, "PORT": str(spawn.free_port())},
+        },
         "server": {"handover": handover, "ready_s": environment.server.ready_s},
         "migrations": {"allow": sorted(environment.allowed)},
-        **{f"contract.{kind}": called for kind, called in asdict(environment.names).items()},
+        "contract": asdict(environment.names),
     }
-    files.replace(file, toml.document(tables))
+    files.replace(file, tomli_w.dumps(tables))
 
 
 def _load(file: Path, **own_secrets: str) -> Environment:
     folder = file.parent
     own_folders = {"GAIA_HOME": str(folder), "GAIA_LOG_DIR": str(folder / "log")}
-    return environments.load(str(file), variables={**own_folders, **own_secrets})
+    return environment_file.load(str(file), variables={**own_folders, **own_secrets})
 
 
 def _remove(folder: Path) -> None:

@@ -13,7 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from gaia_checks.environment import ROOT, inherited
+from gaia_checks.environment_file import ROOT, inherited
 from gaia_checks.errors import ArtifactError, GaiaError
 
 NAME = "gaia_server"

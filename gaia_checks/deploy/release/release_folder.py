@@ -1,5 +1,7 @@
 """Release folders: an executable with its migrations, copied from a tag or the working tree, read-only.
 
+No other account may read it.
+
     releases/<environment>/<phase>-<12 hex digits>/gaia_server
                                                    migrations/
                                                    release.json
@@ -8,13 +10,11 @@ The digits are of a sha256 over the whole content of a release, so two releases 
 """
 
 import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.deploy.git import tag
-from gaia_checks.deploy.git.git_command import commit_of, git, head, variables_without_secrets
+from gaia_checks.deploy.git import commit_files, tag
+from gaia_checks.deploy.git.git_command import commit_of, head, variables_without_secrets
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import download
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency, NotWritable
 from gaia_checks.files import sha256, to_disk
 from gaia_checks.model import Release
@@ -85,15 +85,14 @@ def from_tag(
     commit = found
     with _new(releases) as new:
         if template:
-            digest_file = git("show", f"{commit}:build/{_EXECUTABLE}.sha256", why=f"{wanted} names no digest")
+            digest_file = _committed(commit, wanted, f"build/{_EXECUTABLE}.sha256", "names no digest")
             download.fetch(
                 template, new / _EXECUTABLE, phase=wanted.phase, commit=commit, sha256=_digest(digest_file, wanted)
             )
         else:
-            content = git("show", f"{commit}:build/{_EXECUTABLE}", why=f"{wanted} has no executable")
+            content = _committed(commit, wanted, f"build/{_EXECUTABLE}", "has no executable")
             (new / _EXECUTABLE).write_bytes(content)
-        archive = git("archive", "--format=tar", commit, "migrations", why=f"{wanted} has no migrations")
-        _extract_migrations(archive, new)
+        _write_migrations(commit, wanted, new)
         return _finish(new, releases, Origin(wanted.phase, commit), handover=handover)
 
 
@@ -133,7 +132,7 @@ def remove(folder: Path) -> None:
     if folder.exists():
         for path in (folder, *folder.rglob("*")):
             if path.is_dir():
-                path.chmod(0o755)
+                path.chmod(0o700)
         shutil.rmtree(folder)
 
 
@@ -163,7 +162,7 @@ def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Pat
     for path in (*new.rglob("*"), new):
         to_disk(path)  # before the rename: a power cut leaves a complete release or none
     new.rename(folder)
-    folder.chmod(0o555)
+    folder.chmod(0o500)
     to_disk(releases)
     return folder
 
@@ -178,7 +177,7 @@ def _intact(folder: Path) -> bool:
 
 def _make_read_only(folder: Path) -> None:
     for path in folder.rglob("*"):
-        path.chmod(0o555 if path.is_dir() or path.name == _EXECUTABLE else 0o444)
+        path.chmod(0o500 if path.is_dir() or path.name == _EXECUTABLE else 0o400)
 
 
 def _copy_migrations(source: Path, target: Path) -> None:
@@ -191,16 +190,19 @@ def _copy_migrations(source: Path, target: Path) -> None:
     shutil.copyfile(source / "order.txt", target / "order.txt")
 
 
-def _extract_migrations(archive: bytes, new: Path) -> None:
-    """Write the archive's SQL files and order.txt; skip everything else, links above all."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        for member in files:
-            path = Path(member.name)
-            is_migration = path.suffix == ".sql" or path.name == "order.txt"
-            source = files.extractfile(member) if member.isfile() and is_migration and ".." not in path.parts else None
-            if source:
-                (new / path).parent.mkdir(parents=True, exist_ok=True)
-                (new / path).write_bytes(source.read())
+def _committed(commit: str, wanted: tag.Tag, path: str, lacks: str) -> bytes:
+    return commit_files.read(commit, path, name=wanted, why=f"{wanted} {lacks}")
+
+
+def _write_migrations(commit: str, wanted: tag.Tag, new: Path) -> None:
+    """Write the commit's SQL files and order.txt; skip everything else."""
+    for path, content in commit_files.below(commit, "migrations", name=wanted):
+        is_sql = path.suffix == ".sql" and str(path.parent) in ("migrations", "migrations/rollback")
+        if is_sql or str(path) == "migrations/order.txt":
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            (new / path).write_bytes(content)
+    if not (new / "migrations" / "order.txt").exists():
+        raise ArtifactError(f"{wanted} has no migrations; commit migrations/order.txt")
 
 
 def _built() -> Path:

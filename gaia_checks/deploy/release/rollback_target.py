@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gaia_checks.deploy.release import links, release_folder
-from gaia_checks.deploy.state import ledger, paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError
 
 
@@ -25,7 +25,7 @@ def find(environment: Environment, phase: str | None) -> Path:
 
 
 def _of_phase(environment: Environment, releases: Path, phase: str) -> Path | None:
-    for name in reversed(ledger.served(environment)):
+    for name in reversed(deployment_ledger.served(environment)):
         folder = releases / name
         if (folder / "release.json").exists() and release_folder.describe(folder).phase == phase:
             return folder

@@ -14,8 +14,8 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.reporting.status import Status
-from gaia_checks.deploy.state import ledger, paths, supervisor_state
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
+from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
 from gaia_checks.target import rules
@@ -23,6 +23,7 @@ from gaia_checks.target.client import client, key, websocket_headers, websocket_
 
 _NONE = "this server needs no database"
 _ANOTHER_CONTRACT = "this server implements another contract"
+_EXPORT = "export DATABASE_URL=postgresql://user:password@host:5432/name"
 _TIMEOUT_S = 10.0
 _LIMIT = 2
 _CONFIG = "/api/admin/quotas/config"
@@ -31,7 +32,7 @@ _LIVE = "/ws/admin/quotas"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """The outcome of one check."""
 
     check: str
@@ -40,7 +41,7 @@ class Finding:
     fix: str | None = None  # the command that fixes it, when the check failed
 
 
-class Wrong(Exception):
+class CheckFailed(Exception):
     """A failed check: the finding and the command that fixes it."""
 
     def __init__(self, finding: str, fix: str) -> None:
@@ -48,7 +49,7 @@ class Wrong(Exception):
         self.fix = fix
 
 
-def examine(environment: Environment) -> tuple[Finding, ...]:
+def examine(environment: Environment) -> tuple[Diagnosis, ...]:
     """Run every check. Changes nothing, except for one temporary rule that is created and deleted."""
     return tuple(_Examination(environment).findings())
 
@@ -69,10 +70,11 @@ class _Examination:
             run=f"doctor-{secrets.token_hex(4)}",
             names=environment.names,
             client_names=environment.client_names,
-            admin_token=environment.values.get("ADMIN_TOKEN"),
+            # a token that a deployment made here is for the server that is deployed here
+            admin_token=environment.values.get("ADMIN_TOKEN") if environment.base_url else environment.admin_token,
         )
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Diagnosis]:
         """Yield one finding per check; a check that depends on a failed one is skipped."""
         variables = self._run("variables", self._variables)
         connection = self._run("database connection", self._connection)
@@ -85,46 +87,47 @@ class _Examination:
         yield self._run("WebSocket upgrade", self._websocket, health)
         yield self._run("rate limiting enforced", self._rate_limiting, health)
 
-    def _run(self, name: str, check: Callable[[], str], needed: Finding | None = None) -> Finding:
+    def _run(self, name: str, check: Callable[[], str], needed: Diagnosis | None = None) -> Diagnosis:
         if needed and needed.state != "ok":
-            return Finding(name, "unknown", f"skipped: {needed.check} is {needed.state}", needed.fix)
+            return Diagnosis(name, "unknown", f"skipped: {needed.check} is {needed.state}", needed.fix)
         redact = self._environment.redact
         try:
-            return Finding(name, "ok", redact(check()))
-        except Wrong as wrong:
-            return Finding(name, "wrong", redact(str(wrong)), wrong.fix)
+            return Diagnosis(name, "ok", redact(check()))
+        except CheckFailed as wrong:
+            return Diagnosis(name, "wrong", redact(str(wrong)), wrong.fix)
 
     def _variables(self) -> str:
         try:
             self._environment.variables()
         except ConfigurationError as error:
             missing = next(name for name in self._environment.required if not self._environment.values.get(name))
-            raise Wrong(str(error).partition(";")[0], f"export {missing}=...") from error
+            raise CheckFailed(str(error).partition(";")[0], f"export {missing}=...") from error
         return f"all {len(self._environment.required)} required ones are set"
 
     def _connection(self) -> str:
         if self._environment.database == "none":
             return _NONE
         if self._cluster and not self._cluster.running():
-            raise Wrong("the embedded PostgreSQL is not running", self._deploy)
+            raise CheckFailed("the embedded PostgreSQL is not running", self._deploy)
         if self._dsn is None:
-            raise Wrong("DATABASE_URL is not set", "export DATABASE_URL=postgresql://user:password@host:5432/name")
+            raise CheckFailed("DATABASE_URL is not set", _EXPORT)
         try:
             database_connection.reach(self._dsn)
         except ConfigurationError as error:
-            raise Wrong(str(error), 'psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql') from error
+            unanswered = 'psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql'
+            raise CheckFailed(str(error), unanswered if error.__cause__ else _EXPORT) from error
         return f"PostgreSQL answers at {self._whereabouts().get('host', 'localhost')}"
 
     def _existing(self) -> str:
         if self._environment.database == "none":
             return _NONE
         where = self._whereabouts()
-        name = where.get("dbname") or where.get("user", "of the account")  # PostgreSQL's own default
+        name = database_connection.database_name(self._dsn or "")
         try:
             database_connection.connect(self._dsn or "").close()
         except ConfigurationError as error:
             options = "".join(f" -{letter} {where[option]}" for letter, option in _CREATEDB if option in where)
-            raise Wrong(f"database {name} does not exist", f"createdb{options} {name}") from error
+            raise CheckFailed(f"database {name} does not exist", f"createdb{options} {name}") from error
         return f"database {name} exists"
 
     def _migrations(self) -> str:
@@ -133,10 +136,10 @@ class _Examination:
         release = self._status.release_dir
         folder = (release or ROOT) / "migrations"
         try:
-            runner.verify(self._dsn or "", folder, ahead=ledger.migrated(self._environment))
+            runner.verify(self._dsn or "", folder, ahead=deployment_ledger.migrated(self._environment))
         except GaiaError as error:
             fix = self._deploy if release else f"gaia migrate {self._environment.name} up"
-            raise Wrong(str(error).partition("; run:")[0], fix) from error
+            raise CheckFailed(str(error).partition("; run:")[0], fix) from error
         return f"all of {release.name if release else 'the working tree'} are applied"
 
     def _port(self) -> str:
@@ -150,9 +153,9 @@ class _Examination:
                 if pid
                 else f"ss -ltnp 'sport = :{port}'   (as root)"
             )
-            raise Wrong(f"port {port} is in use by {owner}", fix)
+            raise CheckFailed(f"port {port} is in use by {owner}", fix)
         if running and not listeners(port):
-            raise Wrong(f"the server runs, but does not listen on port {port}", self._deploy)
+            raise CheckFailed(f"the server runs, but does not listen on port {port}", self._deploy)
         return f"the server listens on port {port}" if running else f"port {port} is free"
 
     def _health(self) -> str:
@@ -163,11 +166,11 @@ class _Examination:
         except (httpx.HTTPError, GaiaError) as error:
             state = "nothing is deployed" if self._status.state == "stopped" else f"the server is {self._status.state}"
             fix = self._deploy if self._status.release_dir is None else f"gaia logs {self._environment.name}"
-            raise Wrong(
+            raise CheckFailed(
                 f"no answer at {self._target.base_url}: {error or type(error).__name__}; {state}", fix
             ) from error
         if response.status_code != 200:
-            raise Wrong(
+            raise CheckFailed(
                 f"{path} answers {response.status_code}: {response.text[:200]}", f"gaia logs {self._environment.name}"
             )
         return f"healthy at {self._target.base_url}"
@@ -184,9 +187,11 @@ class _Examination:
             code = error.response.status_code
             fix = "export ADMIN_TOKEN=..." if code in (401, 403) else f"curl -i {self._target.base_url}/health"
             hint = "; a proxy in between must forward Upgrade and Connection" if code in (400, 426, 502) else ""
-            raise Wrong(f"{_LIVE}: the upgrade was refused with {code}{hint}", fix) from error
+            raise CheckFailed(f"{_LIVE}: the upgrade was refused with {code}{hint}", fix) from error
         except (WebSocketException, OSError) as error:
-            raise Wrong(f"{_LIVE}: {error or type(error).__name__}", f"gaia logs {self._environment.name}") from error
+            raise CheckFailed(
+                f"{_LIVE}: {error or type(error).__name__}", f"gaia logs {self._environment.name}"
+            ) from error
         return f"{_LIVE} connects and sends"
 
     def _rate_limiting(self) -> str:
@@ -203,14 +208,14 @@ class _Examination:
                 if created.status_code == 429:
                     return "the doctor's own requests were limited"
                 if created.status_code != 201:
-                    raise Wrong(
+                    raise CheckFailed(
                         f"POST {_CONFIG} answers {created.status_code}, so limiting cannot be tested", _fix_for(created)
                     )
                 statuses = [limited.get(_USAGE).status_code for _ in range(_LIMIT + 1)]
         except (httpx.HTTPError, ValueError, KeyError) as error:
-            raise Wrong(str(error) or type(error).__name__, f"gaia logs {self._environment.name}") from error
+            raise CheckFailed(str(error) or type(error).__name__, f"gaia logs {self._environment.name}") from error
         if statuses[-1] != 429:
-            raise Wrong(
+            raise CheckFailed(
                 f"request {_LIMIT + 1} of {_LIMIT} allowed was answered {statuses[-1]}, not 429",
                 f"export RATE_LIMIT_ENABLED=true; {self._deploy}",
             )

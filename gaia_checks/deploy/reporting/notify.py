@@ -3,12 +3,15 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from gaia_checks import jsonl
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, EvidenceError
+from gaia_checks.model import timestamp
+from gaia_checks.printable import printable
 
 LOG_LINES = 20
 _LOG_BYTES = 16_384
@@ -28,9 +31,9 @@ def succeeded(environment: str, phase: str, url: str, done: str = "deployed") ->
     return Message(f"{environment}: {phase} {done}", f"{phase} serves at {url}", good=True)
 
 
-def failed(environment: str, phase: str, step: str, cause: str, log: Sequence[str]) -> Message:
-    """Return the message of a failure: step, cause, and the end of the server's log (pure)."""
-    excerpt = ("The server's log ends:", *log) if log else ("The server's log is empty.",)
+def failed(environment: str, phase: str, step: str, cause: str, log: Sequence[str], whose: str = "server") -> Message:
+    """Return the message of a failure: step, cause, and the end of the log of `whose` (pure)."""
+    excerpt = (f"The {whose}'s log ends:", *log) if log else (f"The {whose}'s log is empty.",)
     return Message(
         f"{environment}: {phase} failed", "\n".join((f"Step: {step}", f"Cause: {cause}", "", *excerpt)), good=False
     )
@@ -64,8 +67,8 @@ def told(environment: Environment, phase: str, done: str = "deployed") -> Iterat
     except Busy:
         raise
     except Exception as error:
-        step, log = _failed_step(environment, phase, since), _log_end(environment)
-        tell(environment, phase, failed(environment.name, phase, step, str(error) or type(error).__name__, log))
+        step, (whose, log) = _failed_step(environment, phase, since), _log_end(environment, since)
+        tell(environment, phase, failed(environment.name, phase, step, str(error) or type(error).__name__, log, whose))
         raise
     tell(environment, phase, succeeded(environment.name, phase, environment.local_url, done))
 
@@ -109,10 +112,20 @@ def _failed_step(environment: Environment, phase: str, since: str) -> str:
     return failures[-1] if failures else "validate"
 
 
-def _log_end(environment: Environment) -> list[str]:
+def _log_end(environment: Environment, since: str) -> tuple[str, list[str]]:
+    """Return whose log it is and its last lines: the candidate's, if one was started since, else the server's."""
+    here = paths.of(environment)
+    with contextlib.suppress(OSError):
+        changed = datetime.fromtimestamp(here.candidate_log.stat().st_mtime, UTC)
+        if timestamp(changed) >= since:
+            return "candidate", _last_lines(here.candidate_log)
+    return "server", _last_lines(here.server_log)
+
+
+def _last_lines(path: Path) -> list[str]:
     try:
-        with paths.of(environment).server_log.open("rb") as log:
+        with path.open("rb") as log:
             log.seek(max(0, log.seek(0, 2) - _LOG_BYTES))
-            return log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+            return [printable(line) for line in log.read().decode(errors="replace").splitlines()[-LOG_LINES:]]
     except OSError:
         return []

@@ -10,11 +10,11 @@ from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths, supervisor_state
-from gaia_checks.deploy.state.ledger import tag_seen
+from gaia_checks.deploy.state.deployment_ledger import tag_seen
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
-from gaia_checks.environment import Environment, url_of
+from gaia_checks.environment_file import Environment, url_of
 from gaia_checks.errors import ArtifactError
-from gaia_checks.model import Log, Process, Release
+from gaia_checks.model import LogLocation, Process, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Status:
     release: Release | None = None
     release_dir: Path | None = None
     previous: Release | None = None
-    log: Log | None = None
+    log: LogLocation | None = None
     promotion: str | None = None  # "required" or "advisory"; None where a tag alone is enough
     tag_present: bool | None = None  # None: not deployed from a tag, or git cannot determine it
 
@@ -63,7 +63,7 @@ def status(environment: Environment) -> Status:
     A recorded release that is no longer readable counts as none, so that another can be deployed in its place.
     """
     here = paths.of(environment)
-    log = Log(str(here.server_log)) if here.server_log.exists() else None
+    log = LogLocation(str(here.server_log)) if here.server_log.exists() else None
     found = supervisor_state.read(here.record)
     if found is None or found.release is None:
         return Status(

@@ -13,7 +13,7 @@ from typing import Any
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.paths import Paths, private
 from gaia_checks.errors import DeployError
 
 OnCheckpoint = Callable[[Checkpoint, Event], None]
@@ -39,12 +39,12 @@ class Opened:
 class DeploymentJournal:
     """The open deployment journal below `paths`."""
 
-    paths: Places
+    paths: Paths
     on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None
 
     def open(self, **facts: str | bool | None) -> None:
         """Start the journal with deployment, kind, phase, before, current, previous, database."""
-        self.paths.journals.mkdir(exist_ok=True)
+        private(self.paths.journals)
         self._write(event="opened", **facts)
 
     @contextmanager
@@ -92,7 +92,7 @@ class DeploymentJournal:
 
     def _write(self, **line: Any) -> None:
         try:
-            jsonl.append(self.paths.journal, {"at": jsonl.now(), **line}, durable=True)
+            jsonl.append(self.paths.journal, {"at": jsonl.now(), **line}, durable=True, mode=0o600)
         except OSError as error:
             raise DeployError(f"{self.paths.journal}: {error.strerror or error}; free some disk space") from error
 

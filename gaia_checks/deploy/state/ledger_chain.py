@@ -1,6 +1,6 @@
 """The chain of the ledger's lines: each ends with a sha256 over itself and the line before it.
 
-Whoever can write the file can write the whole chain again. So signed statements name the head of the chain (`Head`):
+Whoever can write the file can write the whole chain again. So signed statements name its head (`ChainHead`):
 a ledger that was written again no longer has it where the statement says.
 """
 
@@ -18,7 +18,7 @@ _START = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ChainHead:
     """The end of a ledger at a time: its number of lines, and the last line's link."""
 
     home: str
@@ -37,14 +37,14 @@ def append(path: Path, home: str, record: Mapping[str, Any]) -> None:
     jsonl.append_after(path, following, durable=True)
 
 
-def head(path: Path, home: str) -> Head | None:
+def head(path: Path, home: str) -> ChainHead | None:
     """Return the head, None of an absent or empty ledger."""
     lines = _lines(path)
     found = _CHAIN.search(lines[-1]) if lines else None
-    return Head(home, len(lines), found["chain"]) if found else None
+    return ChainHead(home, len(lines), found["chain"]) if found else None
 
 
-def faults(path: Path, home: str, heads: Iterable[Head] = ()) -> Iterator[str]:
+def faults(path: Path, home: str, heads: Iterable[ChainHead] = ()) -> Iterator[str]:
     """Yield what is wrong with the ledger of `home`, each with its line. `heads` were stated of it before."""
     lines = _lines(path)
     links = []
@@ -80,10 +80,10 @@ def _lines(path: Path) -> list[str]:
         return []
 
 
-def read_head(record: Any) -> Head | None:
+def read_head(record: Any) -> ChainHead | None:
     """Return the head that a statement names; None when it names none."""
     try:
-        found = Head(str(record["home"]), int(record["lines"]), str(record["chain"]))
+        found = ChainHead(str(record["home"]), int(record["lines"]), str(record["chain"]))
     except (KeyError, TypeError, ValueError):
         return None
     return found if found.lines > 0 else None

@@ -20,7 +20,7 @@ def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None
 
     Raises Busy, naming the holder, when another command has locked it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,21 +9,26 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotWritable
 
 SOCKET_PATH_LIMIT = 88
 """Maximum length of a Unix socket's folder in bytes: 104 (macOS) or 108 (Linux), less the socket's file name."""
 
 
+PRIVATE = 0o700
+"""The mode of a folder that only its own account may enter."""
+
+
 @dataclass(frozen=True, slots=True)
-class Places:
+class Paths:
     """The paths of one environment."""
 
     state: Path  # GAIA_HOME/<environment>
     releases: Path  # GAIA_HOME/releases/<environment>
     logs: Path  # GAIA_LOG_DIR/<environment>
     ledger: Path  # GAIA_LOG_DIR/deployments.log
+    embedded: bool = False  # whether an embedded PostgreSQL lives below `state`
 
     @property
     def deploy_lock(self) -> Path:
@@ -73,8 +78,13 @@ class Places:
 
     @property
     def server_log(self) -> Path:
-        """The servers' stderr."""
+        """The output of the servers that serve or served."""
         return self.logs / "server.log"
+
+    @property
+    def candidate_log(self) -> Path:
+        """The output of the last candidate."""
+        return self.logs / "candidate.log"
 
     @property
     def supervisor_log(self) -> Path:
@@ -82,40 +92,42 @@ class Places:
         return self.logs / "supervisor.log"
 
 
-def of(environment: Environment) -> Places:
+def of(environment: Environment) -> Paths:
     """Return the paths of `environment`."""
-    return Places(
+    return Paths(
         state=environment.home / environment.name,
         releases=environment.home / "releases" / environment.name,
         logs=environment.log_dir / environment.name,
         ledger=environment.log_dir / "deployments.log",
+        embedded=environment.database == "embedded",
     )
 
 
-def prepare(paths: Places) -> None:
-    """Create every folder. Raises NotWritable, which names the variable to set."""
-    for folder, variable in (
-        (paths.state, "GAIA_HOME"),
-        (paths.releases, "GAIA_HOME"),
-        (paths.logs, "GAIA_LOG_DIR"),
+def prepare(paths: Paths) -> None:
+    """Create every folder, private whatever the umask. Raises NotWritable, which names the variable to set."""
+    for folder, variable, mode in (
+        (paths.state, "GAIA_HOME", passable() if paths.embedded else PRIVATE),
+        (paths.releases, "GAIA_HOME", PRIVATE),
+        (paths.logs, "GAIA_LOG_DIR", PRIVATE),
     ):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private(folder, mode)
             os.close(os.open(folder / ".writable", os.O_CREAT | os.O_WRONLY, 0o600))
             (folder / ".writable").unlink()
         except OSError as error:
             raise NotWritable(
                 f"{folder}: cannot be written ({error.strerror}); change its owner, or set {variable} to another folder"
             ) from error
-    for folder in (paths.control.parent, paths.caches):
-        private(folder, closed=folder != paths.state)
+    if paths.control.parent != paths.state:
+        private(paths.control.parent)
+    private(paths.caches)
 
 
 def home_identity(environment: Environment) -> str:
     """Return the identity of GAIA_HOME, which is made at its first use."""
     path = environment.home / "identity"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create(path.parent)
         draft = path.with_name(f".identity.{os.getpid()}.{threading.get_ident()}")
         draft.write_text(secrets.token_hex(6))
         with contextlib.suppress(FileExistsError):  # another command was faster
@@ -124,14 +136,25 @@ def home_identity(environment: Environment) -> str:
     return path.read_text()
 
 
-def private(folder: Path, *, closed: bool = True) -> None:
-    """Create `folder`; `closed` sets mode 0700. Raises NotWritable when another account owns it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def private(folder: Path, mode: int = PRIVATE) -> None:
+    """Create `folder` and give it `mode`. Raises NotWritable when another account owns it."""
+    create(folder, mode)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise NotWritable(f"{folder}: belongs to another account; remove it, or set GAIA_HOME to a folder of yours")
-    if closed:
-        folder.chmod(0o700)
+    folder.chmod(mode)
+
+
+def create(folder: Path, mode: int = PRIVATE) -> None:
+    """Create `folder` and its missing parents, none of them writable for others; leave what is there alone."""
+    for missing in [one for one in (*reversed(folder.parents), folder) if not one.exists()]:
+        missing.mkdir(mode, exist_ok=True)
+        missing.chmod(mode)  # mkdir lets the umask take from it
+
+
+def passable() -> int:
+    """Return the mode of folders on the way to an embedded PostgreSQL, which root runs under another account."""
+    return 0o711 if os.geteuid() == 0 else PRIVATE
 
 
 def short_folder(wanted: Path) -> Path:

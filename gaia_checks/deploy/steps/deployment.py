@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.deploy.release import links, release_folder
-from gaia_checks.deploy.state import ledger, paths
+from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, OnCheckpoint
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 
 
 def new_id() -> str:
@@ -59,7 +59,7 @@ class Deployment:
 
     def record(self, step: str, event: str, **facts: Any) -> None:
         """Append a record to the ledger."""
-        ledger.append(self.environment, self.id, self.kind, self.phase, step, event, **facts)
+        deployment_ledger.append(self.environment, self.id, self.kind, self.phase, step, event, **facts)
 
 
 def start(deployment: Deployment, before: Path | None, *, database: bool = False) -> None:
@@ -74,11 +74,11 @@ def start(deployment: Deployment, before: Path | None, *, database: bool = False
         **{name: str(to) if to else None for name, to in linked.items()},
         database=database,
     )
-    deployment.record(ledger.WHOLE, "started")
+    deployment.record(deployment_ledger.WHOLE, "started")
 
 
 def finish(deployment: Deployment, event: str, serves: Path | None, **facts: Any) -> None:
     """Record the outcome in the ledger, unless it is there already, and close the journal."""
-    if not ledger.closed(deployment.environment, deployment.id):
-        deployment.record(ledger.WHOLE, event, serves=serves.name if serves else None, **facts)
+    if not deployment_ledger.closed(deployment.environment, deployment.id):
+        deployment.record(deployment_ledger.WHOLE, event, serves=serves.name if serves else None, **facts)
     deployment.journal.close(deployment.id)

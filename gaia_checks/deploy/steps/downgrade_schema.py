@@ -12,16 +12,15 @@ from psycopg import sql
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.migrations import migration_files, restore, runner
-from gaia_checks.deploy.postgres import database_connection, dsn, scratch
-from gaia_checks.deploy.postgres import dump as postgres_dump
+from gaia_checks.deploy.postgres import database_connection, dsn, postgres_dump, scratch
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.deploy.state import ledger, paths
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import MigrationError
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DowngradePlan:
     """How to downgrade the schema, and what it loses."""
 
     versions: tuple[str, ...]  # to undo, newest first; empty: nothing is ahead
@@ -30,28 +29,29 @@ class Plan:
     losses: tuple[str, ...]  # one line per table or column
 
 
-def plan(environment: Environment, release: Path) -> Plan:
+def plan(environment: Environment, release: Path) -> DowngradePlan:
     """Plan the downgrade to `release`. Changes nothing. Raises MigrationError when it is impossible."""
     address = dsn.environment_database(environment)
     applied, wanted = runner.applied(address), release_folder.describe(release).migrations
     versions = tuple(version for version in reversed(applied) if version not in wanted)
     if not versions:
-        return Plan((), release, None, ())
+        return DowngradePlan((), release, None, ())
     source = _release_with(environment, applied)
     lacking = [m.version for m in migration_files.read(source / "migrations") if m.rollback is None]
     if not set(versions) & set(lacking):
-        return Plan(versions, source, None, _lost_by_files(environment, address, source, versions))
+        return DowngradePlan(versions, source, None, _lost_by_files(environment, address, source, versions))
     dump = _dump_before(environment, versions[-1], lacking[-1])
-    return Plan(versions, source, dump, _lost_by_restoring(address, dump))
+    return DowngradePlan(versions, source, dump, _lost_by_restoring(address, dump))
 
 
-def run(environment: Environment, release: Path, plan: Plan, say: Callable[[str], None]) -> None:
+def run(environment: Environment, release: Path, plan: DowngradePlan, say: Callable[[str], None]) -> None:
     """Downgrade the schema. Raises MigrationError or DeployError; the schema then still matches some release."""
     address = dsn.environment_database(environment)
+    runner.settle(address)
     if not plan.versions:
         return
     if plan.dump is None:
-        ahead = ledger.migrated(environment)
+        ahead = deployment_ledger.migrated(environment)
         runner.down(address, plan.source / "migrations", count=len(plan.versions), ahead=ahead, say=say)
         return
     say(f"restoring the owned tables from {plan.dump.name}")
@@ -74,7 +74,7 @@ def _release_with(environment: Environment, applied: Sequence[str]) -> Path:
 def _dump_before(environment: Environment, version: str, lacking: str) -> Path:
     """Return the dump written before `version` was applied."""
     here = paths.of(environment)
-    dump = postgres_dump.path(here, ledger.migrated_by(environment, version) or "none")
+    dump = postgres_dump.path(here, deployment_ledger.migrated_by(environment, version) or "none")
     if not dump.exists():
         raise MigrationError(
             f"{lacking} has no rollback/{lacking}.sql and there is no dump from before it; write the file"

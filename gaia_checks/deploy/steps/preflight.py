@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 from gaia_checks.deploy.migrations import migration_files
-from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.deploy.release import executable
-from gaia_checks.deploy.state import paths, processes, supervisor_state
+from gaia_checks.deploy.state import admin_token, paths, processes, supervisor_state
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ArtifactError, NotWritable, PortInUse
 
 SPARE_BYTES = 50_000_000
@@ -20,6 +20,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     environment.variables()
     here = paths.of(environment)
     paths.prepare(here)
+    admin_token.ensure(environment)
     if artifact and not artifact.is_file():
         raise ArtifactError(f"{artifact}: executable not found; build it first: make build")
     if worktree:
@@ -27,7 +28,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     _check_space(here.state, artifact.stat().st_size if artifact else 0)
     _check_port(environment)
     if environment.database == "external":
-        database_connection.reach(environment.values["DATABASE_URL"])
+        database_connection.reach(dsn.environment_database(environment))
 
 
 def validate_release(release: Path) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks.deploy.migrations import lint, runner
-from gaia_checks.deploy.postgres import database_connection, dump
+from gaia_checks.deploy.postgres import database_connection, postgres_dump
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.deploy.state import ledger, paths
+from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import rehearse_migrations, swap
 from gaia_checks.deploy.steps.deployment import Deployment
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 
 
 def prepare(
@@ -33,7 +33,8 @@ def prepare(
     with deployment.at(Checkpoint.DATABASE):
         if database_connection.ensure_exists(dsn):
             say("created the database")
-    migrations, ahead = release / "migrations", ledger.migrated(environment)
+    migrations, ahead = release / "migrations", deployment_ledger.migrated(environment)
+    runner.settle(dsn)
     pending = [version for version, applied in runner.status(dsn, migrations, ahead=ahead) if not applied]
     if not pending:
         return
@@ -44,6 +45,6 @@ def prepare(
         owned = rehearse_migrations.rehearse(environment, release, before, pending)
     with deployment.at(Checkpoint.DUMP):
         if owned:
-            dump.write(dsn, owned, dump.path(paths.of(environment), deployment.id))
+            postgres_dump.write(dsn, owned, postgres_dump.path(paths.of(environment), deployment.id))
     with deployment.at(Checkpoint.MIGRATE):
         runner.up(dsn, migrations, git_sha=release_folder.describe(release).commit, ahead=ahead, say=say)

@@ -8,12 +8,12 @@ from pathlib import Path
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.reporting import status
-from gaia_checks.deploy.state import ledger, paths
+from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, Opened
 from gaia_checks.deploy.steps import downgrade_schema, swap
 from gaia_checks.deploy.steps.deployment import Deployment, finish
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import DeployError, GaiaError
 
 Say = Callable[[str], None]
@@ -52,7 +52,7 @@ def settle(environment: Environment, say: Say) -> None:
     if opened is None:
         return
     deployment = Deployment(environment, opened.deployment, opened.kind, opened.phase)
-    if ledger.closed(environment, opened.deployment):
+    if deployment_ledger.closed(environment, opened.deployment):
         deployment.journal.close(deployment.id)
         return
     if finished := _finish(environment, opened, say):

@@ -16,14 +16,14 @@ from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.reporting import status
-from gaia_checks.deploy.state import ledger, paths, processes, supervisor_state
+from gaia_checks.deploy.state import deployment_ledger, paths, processes, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.steps import verify
 from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.deploy.supervisor.control import ControlConnection
-from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
-from gaia_checks.environment import ROOT, Environment, surroundings
+from gaia_checks.deploy.supervisor.supervised_server import MARK, ServerSpec
+from gaia_checks.environment_file import ROOT, Environment, of_libpq, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Names, Process, Target
 
@@ -152,6 +152,8 @@ def variables(environment: Environment) -> dict[str, str]:
     """Return the complete environment variables of the server."""
     database = database_url(environment)
     values = {**surroundings(), **environment.variables()}
+    if environment.database == "external":
+        values |= of_libpq()
     return {**values, "DATABASE_URL": database} if database else values
 
 
@@ -198,7 +200,7 @@ def _renamed(names: Names) -> tuple[str, ...]:
 
 
 def _verify(environment: Environment, target: Target) -> None:
-    verify.verify(target, environment.server, ahead=ledger.migrated(environment))
+    verify.verify(target, environment.server, ahead=deployment_ledger.migrated(environment))
 
 
 def _target(environment: Environment, release: Path, process: Process, url: str) -> Target:
@@ -209,7 +211,7 @@ def _target(environment: Environment, release: Path, process: Process, url: str)
         names=environment.names,
         release=release_folder.read(release),
         process=process,
-        admin_token=environment.values.get("ADMIN_TOKEN"),
+        admin_token=environment.admin_token,
         database_url=database_url(environment),
     )
 
@@ -243,7 +245,7 @@ def _locked(lock: Path) -> bool:
     return False
 
 
-def _remove_runtime_files(here: Places) -> None:
+def _remove_runtime_files(here: Paths) -> None:
     """Remove the files that only running processes need."""
     here.record.unlink(missing_ok=True)
     here.control.unlink(missing_ok=True)

@@ -11,9 +11,10 @@ from websockets.sync.client import connect
 from gaia_checks import files
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.state import processes
-from gaia_checks.environment import Server
+from gaia_checks.environment_file import ServerSettings
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
+from gaia_checks.printable import printable
 from gaia_checks.target import rules
 from gaia_checks.target.client import client, message, websocket_headers, websocket_url
 
@@ -24,7 +25,7 @@ _CONFIG = "/api/admin/quotas/config"
 _STATS = "/ws/admin/quotas"
 
 
-def verify(target: Target, server: Server, *, ahead: frozenset[str] = frozenset()) -> None:
+def verify(target: Target, server: ServerSettings, *, ahead: frozenset[str] = frozenset()) -> None:
     """Run every check on `target`. Raises VerifyError naming the check that failed.
 
     `target` includes its release, process and database; `server` defines its health paths. Migrations in `ahead` may
@@ -46,9 +47,9 @@ def _check(name: str, check: Callable[[], str | None]) -> None:
     try:
         failure = check()
     except (httpx.HTTPError, WebSocketException, OSError, ValueError, GaiaError) as error:
-        raise VerifyError(f"{name}: {error or type(error).__name__}") from error
+        raise VerifyError(printable(f"{name}: {error or type(error).__name__}")) from error
     if failure:
-        raise VerifyError(f"{name}: {failure}")
+        raise VerifyError(printable(f"{name}: {failure}"))
 
 
 def _health(target: Target) -> str | None:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks.deploy.state import processes, supervisor_state
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
-from gaia_checks.deploy.supervisor.server_process import MARK, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import MARK, ServerSpec
 
 _ADDED_AT_START = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
 
-def survivor(here: Places, say: Callable[[str], None]) -> SupervisorState | None:
+def survivor(here: Paths, say: Callable[[str], None]) -> SupervisorState | None:
     """Return the record of the server that still runs, None without one; end every other server.
 
     Servers are recognised by a variable that no other process has: MARK, their cache folder.

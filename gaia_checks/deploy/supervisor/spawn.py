@@ -58,7 +58,7 @@ def spawn(executable: Path, variables: Mapping[str, str], sockets: Sequence[sock
             {**variables, **({"LISTEN_FDS": str(len(sockets))} if sockets else {})},
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
                 *((os.POSIX_SPAWN_DUP2, source, 3 + index) for index, source in enumerate(descriptors)),
             ),

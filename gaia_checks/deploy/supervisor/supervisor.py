@@ -22,13 +22,14 @@ from gaia_checks import errors
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, OnCheckpoint
-from gaia_checks.deploy.state.paths import Places
+from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor import adopt, backoff, log_rotation, spawn
 from gaia_checks.deploy.supervisor.control import encode
-from gaia_checks.deploy.supervisor.server_process import Adopted, Child, Server, ServerSpec
+from gaia_checks.deploy.supervisor.supervised_server import Adopted, ChildServer, ServerSpec, SupervisedServer
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import timestamp
+from gaia_checks.printable import printable
 
 _FILES_EVERY_S = 10.0
 _FREE = "free some disk space"
@@ -38,14 +39,14 @@ _REQUEST_BYTES = 1_000_000
 class Supervisor:
     """The servers of one environment."""
 
-    def __init__(self, here: Places, on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None) -> None:
+    def __init__(self, here: Paths, on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None) -> None:
         """Start without servers; `serve` adopts the server of an earlier supervisor."""
         self._here = here
         self._journal = DeploymentJournal(here, on_checkpoint)
-        self._children: list[Child] = []
-        self._active: Server | None = None
-        self._started: Child | None = None  # but not committed
-        self._replaced: Server | None = None  # but not ended
+        self._children: list[ChildServer] = []
+        self._active: SupervisedServer | None = None
+        self._started: ChildServer | None = None  # but not committed
+        self._replaced: SupervisedServer | None = None  # but not ended
         self._fallback: ServerSpec | None = None  # the server that had to make room
         self._public: dict[tuple[str, int], socket.socket] = {}
         self._restarter: asyncio.Task[None] | None = None
@@ -136,7 +137,7 @@ class Supervisor:
                 raise DeployError(f"the supervisor does not understand {request.get('do')!r}; run: gaia stop ENV")
         return None
 
-    async def _start(self, spec: ServerSpec, *, candidate: bool, known: bool) -> Child:
+    async def _start(self, spec: ServerSpec, *, candidate: bool, known: bool) -> ChildServer:
         """Start a server and return it when it is ready. Raises NotReady or PortInUse, and leaves no process."""
         started = None
         try:
@@ -250,22 +251,26 @@ class Supervisor:
         active = self._active
         if active is None or active.spec.port != spec.port:
             return True
-        passed_on = isinstance(active, Child) and active.spec.handover and spec.handover
+        passed_on = isinstance(active, ChildServer) and active.spec.handover and spec.handover
         return passed_on and active.spec.host == spec.host
 
-    def _spawn(self, spec: ServerSpec, *, candidate: bool = False) -> Child:
-        """Start a process: a candidate on a free loopback port, else a server on the public address."""
-        log, cache = self._here.server_log, self._cache(spec, candidate=candidate)
+    def _spawn(self, spec: ServerSpec, *, candidate: bool = False) -> ChildServer:
+        """Start a process: a candidate on a loopback port with its own log, else a server on the public address."""
+        cache, log = self._cache(spec, candidate=candidate), self._here.server_log
+        if candidate:
+            log = self._here.candidate_log
+            log.unlink(missing_ok=True)
+        alone = candidate or self._active is None or self._active.exited.is_set()
         if not spec.handover:
             port = spawn.free_port() if candidate else spec.port
             if not candidate:
                 spawn.listen(spec.host, port).close()  # raises PortInUse before the start
             on_port = replace(spec, variables={**spec.variables, "PORT": str(port)})
-            return self._register(Child(on_port, (), port, log, cache, keep_cache=candidate))
+            return self._register(ChildServer(on_port, (), port, log, cache, keep_cache=candidate, alone=alone))
         with spawn.listen("127.0.0.1", 0) as private:
             port = private.getsockname()[1]
             sockets = (private,) if candidate else (self._listen(spec), private)
-            return self._register(Child(spec, sockets, port, log, cache, keep_cache=candidate))
+            return self._register(ChildServer(spec, sockets, port, log, cache, keep_cache=candidate, alone=alone))
 
     def _cache(self, spec: ServerSpec, *, candidate: bool) -> Path:
         """Return the cache folder of a server: that of its candidate, for a quick start, else a new one."""
@@ -283,7 +288,7 @@ class Supervisor:
             shutil.rmtree(self._warm_cache[1], ignore_errors=True)
             self._warm_cache = None
 
-    def _register(self, child: Child) -> Child:
+    def _register(self, child: ChildServer) -> ChildServer:
         self._children.append(child)
         say(f"started {child.spec.release.name} as pid {child.running.pid}")
         return child
@@ -374,7 +379,7 @@ class Supervisor:
 def say(text: str) -> None:
     """Write one line to the supervisor's log, its stderr. A full disk loses the line and raises nothing."""
     with contextlib.suppress(OSError):
-        print(f"{timestamp(datetime.now(UTC))} {text}", file=sys.stderr, flush=True)  # noqa: T201 - its log
+        print(f"{timestamp(datetime.now(UTC))} {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201 - its log
 
 
 def _spec(fields: dict[str, Any]) -> ServerSpec:

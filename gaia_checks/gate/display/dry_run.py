@@ -10,18 +10,16 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from gaia_checks import contract
-from gaia_checks import environment as environments
+from gaia_checks import contract, environment_file
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
-from gaia_checks.gate.display import terminal
+from gaia_checks.gate.display import stream, terminal
 from gaia_checks.gate.display.sends import COPY, GATE, SENDS, Parameters, Sends
-from gaia_checks.gate.run import plan as plans
-from gaia_checks.gate.run import target as targets
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge.criteria import Looks
+from gaia_checks.gate.run import gate_plan, gated_target
+from gaia_checks.judge import criteria_file
+from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.model import Criterion, Names, Target
 from gaia_checks.report import words
 from gaia_checks.target.postgres_session import NO_CONNECTION_STRING
@@ -50,17 +48,17 @@ def main(name: str, stage: str | None) -> int:
 
     Raises ConfigurationError for the same errors as a gate.
     """
-    environment = environments.load(name)
-    criteria = judge_criteria.load(overrides=environment.looks, source=environment.path.name)
+    environment = environment_file.load(name)
+    criteria = criteria_file.load(overrides=environment.looks, source=environment.path.name)
     stage = stage or environment.stage
     promised = criteria.for_stage(stage)
     rows = plan(promised, criteria.looks, environment.names)
-    console = terminal.console(sys.stdout)
-    slots = plans.slots(criteria.looks, [row.look for row in rows[1:]])
+    console = terminal.console(stream.duplicate(sys.stdout))
+    slots = gate_plan.slots(criteria.looks, [row.look for row in rows[1:]])
     for line in (
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
         "", table(rows), "",
-        "schedule of the looks (░ while a load may be extended):", "", *plans.chart(slots), "",
+        "schedule of the looks (░ while a load may be extended):", "", *gate_plan.chart(slots), "",
         *summary(rows, promised, criteria.looks), *sources(environment), "",
         "nothing was measured, so this decides nothing: remove --dry-run to run the gate",
     ):  # fmt: skip
@@ -110,7 +108,7 @@ def table(rows: Iterable[Row]) -> Table:
 def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) -> list[str]:
     """Return the totals and the duration. Pure."""
     wanted = {criterion.look for criterion in promised}
-    lasts_s, longest_s = plans.expected_s(looks, wanted), plans.longest_s(looks, wanted)
+    lasts_s, longest_s = gate_plan.expected_s(looks, wanted), gate_plan.longest_s(looks, wanted)
     requests, most, sockets, rules = (sum(column) for column in zip(*map(_amounts, rows), strict=True))
     more = f" (at most {_count(most)} in {words.duration(longest_s)}, while undecided)" if most > requests else ""
     total = f"total: about {_count(requests)} requests in {words.duration(lasts_s)}{more}"
@@ -133,14 +131,14 @@ def _longest(parameters: Parameters) -> Parameters:
 
 def sources(environment: Environment) -> list[str]:
     """Return the server and its log, database and process that a gate would read; none of them is contacted."""
-    if targets.deployed_by_gate(environment):
+    if gated_target.deployed_by_gate(environment):
         own = (
             f"the working tree, deployed at {environment.local_url} by the gate "
             "and stopped at the end unless it was running"
         )
         return [f"target: {own}", f"log: {paths.of(environment).server_log}"]
     try:
-        target = targets.find(environment, "dry-run")
+        target = gated_target.find(environment, "dry-run")
     except GaiaError as error:
         return [f"target: none: {error}"]
     process = f"pid {target.process.pid}" if target.process else unseen(target, "the server's process", HERE)

@@ -6,6 +6,7 @@ import pytest
 
 from gaia_checks.gate.run.session import EXIT_CODES
 from gaia_checks.model import State, Verdict
+from gaia_checks.report import words
 
 _REASONS: dict[int, str] = {
     pytest.ExitCode.INTERRUPTED: ", interrupted",
@@ -19,9 +20,10 @@ _REASONS: dict[int, str] = {
 def of(verdict: Verdict, exit_code: int, report: Path) -> str:
     """Return the line for a verdict: `PASS (exit code 0): 19 of 19 criteria passed; report reports/...`."""
     states = [criterion.state for criterion in verdict.criteria]
-    counted = [f"{states.count(State.PASS)} of {len(states)} criteria passed"]
+    counted = [words.passed(verdict.criteria)]
     counted += [f"{failed} failed"] if (failed := states.count(State.FAIL)) else []
     counted += [f"{undecided} undecided"] if (undecided := states.count(State.INCONCLUSIVE)) else []
+    counted += [f"{inapplicable} not applicable"] if (inapplicable := states.count(State.NOT_APPLICABLE)) else []
     return f"{_head(verdict.state, exit_code)}: {', '.join(counted)}; report {report}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gaia_checks.probes.monitoring import expected_increase
 from gaia_checks.recorders.limits import burst_plan
-from gaia_checks.recorders.limits.burst_plan import Salvo
+from gaia_checks.recorders.limits.burst_plan import Burst
 
 Parameters = Mapping[str, float]
 Number = Callable[[Parameters], float]
@@ -18,7 +18,7 @@ TARGET = "target"
 COPY = "rehearsal copy"
 
 
-def _salvos(look: Parameters) -> Sequence[Salvo]:
+def _salvos(look: Parameters) -> Sequence[Burst]:
     return burst_plan.plan(int(look["clients"]), min(look["window_s"], burst_plan.ENDS_S))
 
 
@@ -138,5 +138,6 @@ SENDS: Mapping[str, Sends] = {
         rules=lambda _: 1,
     ),
     "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
+    "certificate": Sends("reads the certificate in one TLS handshake, or two if clients refuse it; none without https"),
 }
 """Look -> its description."""

@@ -4,33 +4,35 @@ On a terminal a live line per background look shows its progress and the worst v
 below them the time left and the criteria decided. Elsewhere the same is written as one plain line a minute.
 """
 
-import os
 import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import pytest
+from rich import markup
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from gaia_checks import jsonl
-from gaia_checks.gate.display import progress
-from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.gate.display import progress, stream
+from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import CriterionVerdict, State, Verdict
+from gaia_checks.printable import printable
 from gaia_checks.report import words
 
 if TYPE_CHECKING:
     from gaia_checks.gate.run.session import Session
 
-_STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow"}
+_STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow", State.NOT_APPLICABLE: "dim"}
 _PLAIN_EVERY_S = 60.0
 _REFRESH_S = 0.5
 _WIDTH = 140  # of the table without a terminal
+_CLAIM = 100  # columns from which the table has claims
+_WIDE = 160  # columns from which the table has reasons
 
 
 class Terminal:
@@ -44,7 +46,6 @@ class Terminal:
         self._session: Session | None = None
         self._running = ""
         self._states: list[State] = []  # of the criteria that are decided
-        self._reporter: pytest.TerminalReporter | None = None
 
     def attach(self, config: pytest.Config, session: "Session") -> None:
         """Take over the terminal that pytest writes to, and write the headline of the gate."""
@@ -53,10 +54,10 @@ class Terminal:
             return
         reporter.showfspath = False  # the gate's lines name the criterion
         reporter._show_progress_info = False  # noqa: SLF001 - the gate's lines show the progress
-        self._reporter = reporter
         reporter.flush()
-        descriptor = os.dup(reporter._tw._file.fileno())  # noqa: SLF001 - while a test runs, pytest captures the original
-        self._console = console(os.fdopen(descriptor, "w", buffering=1))
+        writer = reporter._tw  # noqa: SLF001 - one stream for its lines and the gate's keeps their order
+        writer._file = stream.duplicate(writer._file)  # noqa: SLF001 - see above
+        self._console = console(writer._file)  # noqa: SLF001 - see above
         self._session = session
         rehearsal = "  [yellow]rehearsal: promotes nothing[/]" if session.criteria.rehearsal else ""
         self._console.print(
@@ -87,13 +88,13 @@ class Terminal:
 
     def test_finished(self, criterion_id: str, properties: dict[str, object], outcome: str) -> None:
         """Write the line of one criterion."""
-        if self._console is None or self._reporter is None:
+        if self._console is None:
             return
-        self._reporter.flush()  # two buffers, one terminal: keep the order of lines
         state = State(str(properties.get("state", State.INCONCLUSIVE)))
         why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
-        self._states.append(state)
-        self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<12}[/] {criterion_id:<20} {escape(why)}")
+        if state is not State.NOT_APPLICABLE:
+            self._states.append(state)
+        self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<14}[/] {criterion_id:<20} {escape(why)}")
 
     def stop(self) -> None:
         """Remove the live display."""
@@ -105,9 +106,8 @@ class Terminal:
 
     def verdict(self, verdict: Verdict, folder: Path) -> None:
         """Write the verdict table and where the evidence is."""
-        if self._console is None or self._reporter is None:
+        if self._console is None:
             return
-        self._reporter.flush()
         show(self._console, verdict)
         self._console.print(f"evidence  {escape(str(short(folder)))}")
         self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
@@ -135,7 +135,7 @@ class Terminal:
                 looks = "; ".join(f"{line.look} {line.worst}" for line in lines if line.runs)
                 self._console.print(f"  … {escape(self._summary(lines, now_s - started_s))}; {escape(looks)}")
 
-    def _summary(self, lines: list[progress.Line], elapsed_s: float) -> str:
+    def _summary(self, lines: list[progress.ProgressLine], elapsed_s: float) -> str:
         """Return the progress in one line: `12 min 03 s, about 18 min 20 s left; 9 of 19 decided`."""
         assert self._session is not None  # noqa: S101 - for the type checker: only called when attached
         planned = self._session.planned_criteria() or []
@@ -145,36 +145,50 @@ class Terminal:
         return f"{words.duration(elapsed_s)}, about {words.duration(left_s)} left; {decided}"
 
 
-def console(stream: IO[str]) -> Console:
+def escape(text: str) -> str:
+    """Return text of others so that neither rich nor the terminal obeys it."""
+    return markup.escape(printable(text))
+
+
+def console(file: IO[str]) -> Console:
     """Return a console as wide as the terminal, or wide enough for the table without one."""
-    terminal = stream.isatty()
-    return Console(file=stream, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
+    terminal = file.isatty()
+    return Console(file=file, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
 
 
 def show(on: Console, verdict: Verdict) -> None:
     """Write a verdict: the table, the reasons of criteria that did not pass, and the headline."""
     on.print()
-    on.print(table(verdict))
+    on.print(table(verdict, on.width))
     for remark in verdict.remarks:
         on.print(f"[dim]{escape(remark)}[/]")
     on.print()
-    for line in reasons(verdict):
-        on.print(line)
+    if on.width < _WIDE or not on.is_terminal:  # else they stand in the table
+        for line in reasons(verdict):
+            on.print(line)
     mark = f"[{_STYLES[verdict.state]}]{words.MARKS[verdict.state]} {verdict.state.upper()}[/]"
     on.print(f"{mark}  {escape(headline(verdict))}")
 
 
-def table(verdict: Verdict) -> Table:
-    """Build the verdict table: criterion, claim, measured, bound, threshold, n, state."""
+def table(verdict: Verdict, width: int) -> Table:
+    """Build the verdict table for `width` columns: criterion, claim, measured, bound, threshold, n, state.
+
+    Below 100 columns there is no claim, so that no word is broken; from 160 on the reason stands beside the state.
+    """
     grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
     grid.add_column("criterion", no_wrap=True)
-    grid.add_column("claim", overflow="fold")
+    if width >= _CLAIM:
+        grid.add_column("claim", max_width=None if width >= _WIDE else 44)
     for name in ("measured", "bound", "threshold", "n"):
-        grid.add_column(name, justify="right", overflow="fold")
+        grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("state", no_wrap=True)
+    if width >= _WIDE:
+        grid.add_column("why")
     for criterion in verdict.criteria:
         state = Text(f"{words.MARKS[criterion.state]} {criterion.state}", _STYLES[criterion.state])
-        grid.add_row(criterion.id, criterion.claim, *words.columns(criterion), state)
+        claim = (criterion.claim,) if width >= _CLAIM else ()
+        why = ("" if criterion.state is State.PASS else Text(_reason(criterion), _STYLES[criterion.state]),)
+        grid.add_row(criterion.id, *claim, *words.columns(criterion), state, *(why if width >= _WIDE else ()))
     return grid
 
 
@@ -185,17 +199,16 @@ def reasons(verdict: Verdict) -> list[Text]:
         if criterion.state is not State.PASS:
             grouped.setdefault((criterion.state, _reason(criterion)), []).append(criterion.id)
     return [
-        Text(f"{words.MARKS[state]} {', '.join(ids)}: {reason}", _STYLES[state])
+        Text(f"{words.MARKS[state]} {', '.join(ids)}: {printable(reason)}", _STYLES[state])
         for (state, reason), ids in grouped.items()
     ]
 
 
 def headline(verdict: Verdict) -> str:
     """Return the meaning of the verdict in one sentence."""
-    passed = sum(criterion.state is State.PASS for criterion in verdict.criteria)
     release = f" of {verdict.release.phase} ({verdict.release.sha256[:12]})" if verdict.release else ""
     text = (
-        f"{passed} of {len(verdict.criteria)} criteria of stage {verdict.stage} passed on {verdict.environment}"
+        f"{words.passed(verdict.criteria, f' of stage {verdict.stage}')} on {verdict.environment}"
         f"{release} after {words.duration(verdict.duration_s)}"
     )
     return text + ("; a rehearsal promotes nothing" if verdict.rehearsal else "")
@@ -206,7 +219,7 @@ def _reason(criterion: CriterionVerdict) -> str:
     return criterion.why + more
 
 
-def _bar(line: progress.Line) -> Table:
+def _bar(line: progress.ProgressLine) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
         f"  {line.look:<12}",

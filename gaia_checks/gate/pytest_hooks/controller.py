@@ -1,6 +1,7 @@
 """The hooks of the process that controls a gate, and the entry point of its xdist workers."""
 
 import signal
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -8,14 +9,16 @@ import pytest
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.gate.display import last_line
 from gaia_checks.gate.display.terminal import Terminal, short
+from gaia_checks.gate.pytest_hooks import copies, exit_code, invocation
+from gaia_checks.gate.pytest_hooks.copies import Copies
+from gaia_checks.gate.pytest_hooks.exit_code import ExitCode
 from gaia_checks.gate.pytest_hooks.items import Items
 from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
-from gaia_checks.judge.verdict import UNDECIDED
+from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
 from gaia_checks.promotion import installation, record
-
-_OWN_EXITS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+from gaia_checks.report import evidence
 
 
 def join(config: pytest.Config, record: dict[str, Any]) -> None:
@@ -38,12 +41,13 @@ def lead(config: pytest.Config) -> None:
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
     option.reportchars = ""  # the verdict gives the reasons, once
-    if option.tbstyle == "auto":
+    if getattr(option, "tbstyle", None) == "auto":  # -p no:terminal has none
         option.tbstyle = "no"
-    option.xmlpath = str(session.folder / "junit.xml")
-    option.allure_report_dir = str(session.folder / "allure-results")
+    wanted = copies.of(option)
+    option.xmlpath = str(session.folder / evidence.JUNIT)
+    option.allure_report_dir = str(session.folder / evidence.RESULTS)
     config.pluginmanager.register(Items(lambda: session.gate, session.channel), "gaia-items")
-    config.pluginmanager.register(Controller(session, terminal), "gaia-controller")
+    config.pluginmanager.register(Controller(session, terminal, exit_code.of(config), wanted), "gaia-controller")
     _aim(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job closes the gate as Ctrl-C does
 
@@ -55,18 +59,19 @@ def refuse_unknown_stage(stage: str | None) -> None:
 
 
 def _aim(config: pytest.Config) -> None:
-    """Collect the suites unless a path was given, and do not turn warnings into errors."""
+    """Collect the suites unless a path was given."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(config.rootpath / "suites")]
-    config.addinivalue_line("filterwarnings", "default")  # a library's deprecation decides nothing about a release
 
 
 class Controller:
     """The hooks of the one process that starts the gate, judges it and reports the verdict."""
 
-    def __init__(self, session: Session, terminal: Terminal) -> None:
+    def __init__(self, session: Session, terminal: Terminal, exit_code: ExitCode, wanted: Copies) -> None:
         self._session = session
         self._terminal = terminal
+        self._exit_code = exit_code
+        self._wanted = wanted
         self._verdict: Verdict | None = None
         self._last_line: str | None = None
         self._statement: str | None = None  # what became of the signed statement
@@ -96,6 +101,8 @@ class Controller:
         outcome = outcome_of(report)
         if outcome is not None and outcome.startswith(UNDECIDED):
             return State.INCONCLUSIVE, "", State.INCONCLUSIVE.upper()
+        if report.skipped and dict(report.user_properties).get("state") == State.NOT_APPLICABLE:
+            return State.NOT_APPLICABLE, "", State.NOT_APPLICABLE.upper()
         if report.when == "call" and report.outcome in ("passed", "failed"):
             return report.outcome, "", report.outcome.upper()
         return None
@@ -114,21 +121,36 @@ class Controller:
         criterion = self._session.record_outcome(report.nodeid, outcome, report.duration)
         self._terminal.test_finished(criterion, properties, outcome)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Judge, report, and take the exit code from the verdict; pytest's own 2, 3, 4 and 5 stay."""
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+        """Judge and report after every other plugin has finished, even if one of them raises."""
         self._terminal.stop()
         try:
+            return (yield)
+        except (Exception, pytest.exit.Exception) as error:  # noqa: BLE001 - no plugin may prevent the verdict
+            self._terminal.log(self._session.environment.redact(f"a plugin of pytest failed: {error!r}"))
+            return None
+        finally:
+            session.exitstatus = self._finish(session.config, exitstatus)
+            try:
+                self._wanted.write(self._session.folder)
+            except OSError as error:
+                self._terminal.log(f"--junitxml or --alluredir: {error}; the evidence has its own")
+
+    def _finish(self, config: pytest.Config, exitstatus: int) -> int:
+        """Judge and report; return the verdict's exit code, or pytest's own 2, 3, 4 or 5."""
+        try:
+            self._session.record_invocation(invocation.describe(config))
             self._verdict = self._session.close(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - without a verdict on disk the gate is inconclusive, whatever failed
             why = self._session.environment.redact(f"the evidence could not be completed: {error}")
-            session.exitstatus = EXIT_CODES[State.INCONCLUSIVE]
-            self._last_line = last_line.no_verdict(why, session.exitstatus)
-            return
-        self._statement = self._sign(session.config)
-        if exitstatus in _OWN_EXITS:
-            session.exitstatus = EXIT_CODES[self._verdict.state]
-        self._last_line = last_line.of(self._verdict, session.exitstatus, short(self._session.folder / "report.html"))
+            code = self._exit_code.decide(None, EXIT_CODES[State.INCONCLUSIVE])
+            self._last_line = last_line.no_verdict(why, code)
+            return code
+        self._statement = self._sign(config)
+        code = self._exit_code.decide(exitstatus, EXIT_CODES[self._verdict.state])
+        self._last_line = last_line.of(self._verdict, code, short(self._session.folder / "report.html"))
+        return code
 
     def _sign(self, config: pytest.Config) -> str | None:
         """Sign a statement about the verdict; whatever fails is reported, and changes no verdict."""
@@ -140,11 +162,14 @@ class Controller:
         except (GaiaError, OSError) as error:
             return environment.redact(f"not signed, this verdict promotes nothing: {error}")
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(self) -> None:
-        """Write the verdict and the exit code as the last line of the output."""
-        if self._last_line is not None:
-            self._terminal.last_line(self._last_line)
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_unconfigure(self) -> Generator[None, object, object]:
+        """Write the verdict and the exit code as the last line of the output, even if another plugin raises."""
+        try:
+            return (yield)
+        finally:
+            if self._last_line is not None:
+                self._terminal.last_line(self._last_line)
 
     def pytest_terminal_summary(self) -> None:
         """Show the verdict and the path of its evidence."""

@@ -10,10 +10,10 @@ import pytest
 
 from gaia_checks import files
 from gaia_checks.errors import Inconclusive
-from gaia_checks.gate.run import plan
+from gaia_checks.gate.run import gate_plan
 from gaia_checks.gate.run.background import process_of
+from gaia_checks.gate.run.gate_plan import LAST
 from gaia_checks.gate.run.look import PLAN, Gate, Look
-from gaia_checks.gate.run.plan import LAST
 from gaia_checks.model import Criterion, CriterionVerdict
 
 
@@ -101,4 +101,4 @@ def rank(criterion: Criterion) -> tuple[int, float]:
     look = criterion.look
     if look != LAST and process_of(look):
         return 1, criterion.max_window_s
-    return (2 if look == LAST else 0), plan.test_s(look)
+    return (2 if look == LAST else 0), gate_plan.test_s(look)

@@ -4,9 +4,12 @@ Without `--env` pytest runs the project's own tests, and this plugin only refuse
 With it, `controller` runs the gate and `items` selects and orders its tests.
 """
 
+import os
+
 import pytest
 
 from gaia_checks.errors import ConfigurationError
+from gaia_checks.gate.pytest_hooks.exit_code import ExitCode, leads
 
 _NO_MEASUREMENT = {
     "collectonly": "--collect-only",
@@ -19,8 +22,10 @@ _NO_MEASUREMENT = {
 }
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the gate's options."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the gate's options, and guard its exit code."""
+    if not pluginmanager.hasplugin(ExitCode.NAME):
+        pluginmanager.register(ExitCode(), ExitCode.NAME)
     group = parser.getgroup("gaia", "gaia-checks: the promotion gate")
     group.addoption("--env", metavar="NAME", help="gate this environment: a name in environments/, or a .toml file")
     group.addoption("--stage", metavar="STAGE", help="judge dev, qa or prod in place of the environment's own stage")
@@ -34,14 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Refuse, before pytest acts on them, options that exit with 0 without measuring; run the dry run."""
+    """Refuse, before pytest acts on them, options that end a gate without measuring; run the dry run."""
+    if config.option.env is None or config.option.help or config.option.version:
+        return None
     for option, flag in _NO_MEASUREMENT.items():
-        if config.option.env is not None and getattr(config.option, option, False):
+        if getattr(config.option, option, False):
             raise pytest.UsageError(
                 f"{flag} together with --env would exit with 0 without measuring; remove one of them"
             )
-    if config.option.env is None:
-        return None
+    if config.getini("faulthandler_exit_on_timeout"):
+        raise pytest.UsageError("faulthandler_exit_on_timeout together with --env would exit with 1 without a verdict")
+    config.addinivalue_line("filterwarnings", "default")  # a library's deprecation decides nothing about a release,
+    config.known_args_namespace.pythonwarnings = []  # neither while plugins are configured nor by -W error
     for name in ("stepwise", "cacheprovider"):  # a gate repeats nothing of an earlier one, on a read-only checkout too
         config.pluginmanager.unregister(name=name)
     if not config.option.dry_run:
@@ -60,11 +69,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Control the gate, join it as an xdist worker, or leave pytest to the project's own tests."""
     record = getattr(config, "workerinput", {}).get("gaia")
-    leads = config.option.env is not None and not hasattr(config, "workerinput")
-    if leads or record:
+    if record or leads(config):
+        os.umask(os.umask(0o022) | 0o022)  # evidence: for others to read, perhaps, but not to write
         from gaia_checks.gate.pytest_hooks import controller  # noqa: PLC0415 - the project's own tests need none of it
 
         controller.join(config, record) if record else controller.lead(config)
+        return
+    if config.option.help or config.option.version:
         return
     for name in ("stage", "complete", "dry_run"):
         if getattr(config.option, name):

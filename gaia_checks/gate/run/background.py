@@ -13,13 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from gaia_checks import jsonl
-from gaia_checks.gate.run import plan
+from gaia_checks.gate.run import gate_plan
 from gaia_checks.judge.analyses import ends_s
-from gaia_checks.judge.criteria import Looks
-from gaia_checks.load import run as load
+from gaia_checks.judge.criteria_file import Looks
+from gaia_checks.load import load_run
 from gaia_checks.model import Measurement, Target
 
-_PROCESSES = dict.fromkeys(plan.RECORDED, "recorders") | {"limits": "limits"}
+_PROCESSES = dict.fromkeys(gate_plan.RECORDED, "recorders") | {"limits": "limits"}
 """Recorded looks and their processes: a look that sends many requests has its own."""
 
 OBSERVER = "machine"
@@ -33,7 +33,7 @@ _GRACE_S = 10.0
 
 def process_of(look: str) -> str | None:
     """Return the name of the process that measures `look`, or None when a test does it."""
-    return _PROCESSES.get(look) or (look if look in plan.LOADS else None)
+    return _PROCESSES.get(look) or (look if look in gate_plan.LOADS else None)
 
 
 def exit_name(process: str) -> str:
@@ -48,9 +48,9 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
         if look in wanted:
             recorded.setdefault(process, {})[look] = dict(looks[look])
     for extra in (name for look, names in RECORDED_FOR.items() if look in wanted for name in names):
-        recorded.setdefault("recorders", {})[extra] = {"window_s": plan.expected_s(looks, wanted)}
+        recorded.setdefault("recorders", {})[extra] = {"window_s": gate_plan.expected_s(looks, wanted)}
     observer = (sys.executable, "-m", "gaia_checks.recorders.resources.machine_stalls", "--folder", str(folder))
-    return ({OBSERVER: observer} if not set(plan.LOADS).isdisjoint(wanted) else {}) | {
+    return ({OBSERVER: observer} if not set(gate_plan.LOADS).isdisjoint(wanted) else {}) | {
         process: (
             sys.executable, "-m", "gaia_checks.recorders", "--folder", str(folder), "--so-far", str(so_far),
             "--looks", json.dumps(parameters),
@@ -107,10 +107,10 @@ class Background:
 
     def enough(self) -> None:
         """Signal the load that no further analysis is required."""
-        process = self._processes[plan.LOAD]
+        process = self._processes[gate_plan.LOAD]
         assert process.stdin is not None  # noqa: S101 - for the type checker: Popen made a pipe
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has already ended
-            process.stdin.write(load.ENOUGH)
+            process.stdin.write(load_run.ENOUGH)
             process.stdin.flush()
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from gaia_checks import jsonl
-from gaia_checks.gate.run import background, early, extension, machine_size, plan
+from gaia_checks.gate.run import background, early, extension, gate_plan, machine_size
 from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
@@ -50,7 +50,7 @@ class Conductor:
         if failed and not self._complete:
             self._spawn(lambda: self._stop_after_failure(criterion_id))
             return  # nothing more may start
-        first = [each for each in self._planned() or () if plan.before_loads(each.look)]
+        first = [each for each in self._planned() or () if gate_plan.before_loads(each.look)]
         if self._finished.issuperset(criterion.id for criterion in first):
             self._tests_finished.set()
 
@@ -78,7 +78,7 @@ class Conductor:
         if self._target.process:
             os.sync()  # flush what an installation has just written now, not while the server commits decisions
         self._synced.set()
-        loads = [look for look in plan.LOADS if look in wanted]
+        loads = [look for look in gate_plan.LOADS if look in wanted]
         if loads:
             self._until_undisturbed(wanted, started_s)
         for look in loads:
@@ -86,24 +86,24 @@ class Conductor:
                 return
             self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
             (self._gate.channel / (STARTED + look)).touch()
-            if look == plan.LOAD:
+            if look == gate_plan.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
 
     def _until_undisturbed(self, wanted: Collection[str], started_s: float) -> None:
         """Wait until every look that slows the server or this machine has ended, or the gate is over."""
-        if any(map(plan.before_loads, wanted)):
+        if any(map(gate_plan.before_loads, wanted)):
             self._tests_finished.wait()
         self._background.wait("limits")
         if "soak" in wanted:
-            events_end_s = started_s + plan.events_end_s(self._gate.criteria.looks)
+            events_end_s = started_s + gate_plan.events_end_s(self._gate.criteria.looks)
             self._over.wait(max(0.0, events_end_s - time.monotonic()))
 
     def _extend_while_undecided(self) -> None:
         """Extend the load while one of its criteria is undecided; return when it is long enough."""
         written = jsonl.Reader(self._gate.measurements)
         extension.watch(
-            [criterion for criterion in self._criteria() if criterion.look == plan.LOAD],
+            [criterion for criterion in self._criteria() if criterion.look == gate_plan.LOAD],
             lambda: [Measurement.from_json(record) for record in written.records()],
             self._over,
             rehearsal=self._gate.criteria.rehearsal,
@@ -122,15 +122,17 @@ class Conductor:
         )
         if failure and not self._complete:
             criterion, measurements = failure
-            for measurement in measurements if criterion.look in plan.LOADS else ():
+            for measurement in measurements if criterion.look in gate_plan.LOADS else ():
                 gate.record(measurement)  # a load that is stopped measures nothing more
             self._stop_after_failure(criterion.id)
 
     def _check_machine(self) -> None:
         """Stop the gate before its load when this machine is too small for one."""
         wanted = {criterion.look for criterion in self._criteria()}
-        loads = [look for look in plan.LOADS if look in wanted]
-        limits = machine_size.Limits.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
+        loads = [look for look in gate_plan.LOADS if look in wanted]
+        limits = (
+            machine_size.MachineRequirements.of(self._gate.criteria, loads[0]) if loads and not self._complete else None
+        )
         if limits is None:
             return
         self._synced.wait()

@@ -7,7 +7,7 @@ this module decides, on the measurements alone, when to stop it.
 import threading
 from collections.abc import Callable, Sequence
 
-from gaia_checks.judge.verdict import undecided
+from gaia_checks.judge.judgement import undecided
 from gaia_checks.load.results.measurements import LOOKS
 from gaia_checks.model import Criterion, Measurement
 

@@ -12,16 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
-from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
-from gaia_checks.environment import Environment
+from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
-from gaia_checks.gate.run import background, plan
-from gaia_checks.gate.run import target as targets
-from gaia_checks.judge.criteria import Criteria
-from gaia_checks.judge.verdict import judge_measured, outcome_name
+from gaia_checks.gate.run import background, gate_plan, gated_target
+from gaia_checks.judge import applicability
+from gaia_checks.judge.criteria_file import Criteria
+from gaia_checks.judge.judgement import judge_measured, outcome_name, unmeasured
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
 from gaia_checks.report import evidence
 
@@ -55,6 +57,7 @@ class Gate:
     channel: Path  # a folder of files between the gate's processes; not evidence
     target: Target | None
     unreachable: str | None  # why there is no target
+    found: Target | None = None  # the server at the target's address, whether or not it serves the gate
 
     @property
     def measurements(self) -> Path:
@@ -98,6 +101,11 @@ class Look:
         return self._gate.target
 
     @property
+    def found(self) -> Target:
+        """The server at the target's address, even if the gate cannot use it. Raises Inconclusive without one."""
+        return self._gate.found or self.target
+
+    @property
     def pictures(self) -> Path:
         """The folder for this look's screenshots, which the report shows."""
         folder = self._gate.folder / evidence.PICTURES / self._criterion.look
@@ -107,8 +115,9 @@ class Look:
     def __call__(self, probe: Probe, target: Target | None = None, **parameters: Any) -> None:
         """Run `probe` with the look's parameters, record its measurements, and decide the criterion.
 
-        A `target` from `after_all_others` is probed even when the gate is stopped early.
+        A `target` that is passed (from `after_all_others`, or `found`) is probed even when the gate is stopped early.
         """
+        self._skip_if_not_applicable()
         if target is None:
             target = self.target
             self._stop_if_requested()
@@ -125,19 +134,20 @@ class Look:
             self._gate.record(measurement)
         self._decide()
 
-    def copy(self, purpose: str) -> AbstractContextManager[Copy]:
+    def copy(self, purpose: str) -> AbstractContextManager[RehearsalCopy]:
         """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
         environment = self._gate.environment
-        return rehearsal_copy.beside(self.target, environment, purpose, twin=targets.deployed_by_gate(environment))
+        return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))
 
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
+        self._skip_if_not_applicable()
         _ = self.target
         required = {check.measurement for check in self._criterion.checks}
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
-        if self._criterion.look in plan.LOADS:
+        if self._criterion.look in gate_plan.LOADS:
             started = self._gate.channel / (STARTED + self._criterion.look)
             self._wait(lambda names: started.exists() or exit_name in names, _TURN_S)
         self._wait(
@@ -161,6 +171,13 @@ class Look:
             return before
         status = rollout.status(self._gate.environment)
         return replace(before, process=status.process, release=status.release)
+
+    def _skip_if_not_applicable(self) -> None:
+        """Skip the test of a criterion that does not apply to the target."""
+        __tracebackhide__ = True
+        if why := applicability.why_not(self._criterion, self._gate.measured()):
+            self._report(unmeasured(self._criterion, State.NOT_APPLICABLE, why))
+            pytest.skip(why)
 
     def _stop_if_requested(self) -> None:
         """If the gate is stopped early, decide on the measurements so far: fail if they do, else inconclusive."""

@@ -18,9 +18,10 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks import jsonl
-from gaia_checks.judge.criteria import Criteria
+from gaia_checks.environment_file import of_libpq
+from gaia_checks.judge.criteria_file import Criteria
 from gaia_checks.load.machine import OTHERS, Machine
-from gaia_checks.load.results.machine_stalls import TIMELINE, lateness_ms
+from gaia_checks.load.results.stall_measurements import TIMELINE, lateness_ms
 from gaia_checks.model import Target
 
 _PARTS = 4
@@ -34,7 +35,7 @@ _HELP = "close other programs, add cores, or run the gate elsewhere; --complete 
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MachineRequirements:
     """The requirements of a load on this machine."""
 
     rate_per_s: float
@@ -44,7 +45,7 @@ class Limits:
     fsync_ms: float
 
     @classmethod
-    def of(cls, criteria: Criteria, look: str) -> "Limits | None":
+    def of(cls, criteria: Criteria, look: str) -> "MachineRequirements | None":
         """Return the limits of a load, from its honesty checks and [machine]; None if criteria.toml has none."""
         thresholds = {
             check.measurement: check.threshold
@@ -78,7 +79,7 @@ class Observed:
     fsync_ms: float | None = None  # median; None if the target's database is not on this machine
 
 
-def too_small(observed: Observed, limits: Limits) -> str | None:
+def too_small(observed: Observed, limits: MachineRequirements) -> str | None:
     """Return why this machine cannot measure a load, and what would help; None if it may be able to. Pure."""
     found = []
     if observed.least_lateness_ms > limits.lateness_ms:
@@ -120,7 +121,7 @@ def _mean(records: Sequence[Mapping[str, Any]], name: str) -> float | None:
 
 
 def watch(
-    folder: Path, target: Target, limits: Limits, over: threading.Event, started: Callable[[], bool]
+    folder: Path, target: Target, limits: MachineRequirements, over: threading.Event, started: Callable[[], bool]
 ) -> str | None:
     """Observe for `limits.observed_s`; return why this machine is too small, None if it may be large enough.
 
@@ -150,8 +151,10 @@ def database_is_here(target: Target) -> bool:
         parts = conninfo_to_dict(target.database_url or "host=?")
     except ProgrammingError:
         return False
-    hosts = str(parts.get("hostaddr") or parts.get("host") or "").split(",")
-    return all(host in ("", "localhost", "::1") or host.startswith(("/", "127.")) for host in hosts)
+    hosts = str(parts.get("hostaddr") or parts.get("host") or of_libpq().get("PGHOST", "")).split(",")
+    return "service" not in parts and all(
+        host in ("", "localhost", "::1") or host.startswith(("/", "127.")) for host in hosts
+    )
 
 
 def _fsync_ms(folder: Path, over: threading.Event) -> float | None:

@@ -13,33 +13,33 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
+from gaia_checks import environment_file, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate.run import target as targets
-from gaia_checks.gate.run import traces
+from gaia_checks.gate.run import gated_target, traces
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
-from gaia_checks.judge import criteria as judge_criteria
-from gaia_checks.judge import verdict as judge_verdict
+from gaia_checks.judge import criteria_file, judgement
+from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source
 from gaia_checks.report import allure, evidence, page, words
-from gaia_checks.report.redaction import refuse_words
+from gaia_checks.report.evidence_redaction import refuse_words
 
 Log = Callable[[str], None]
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
 """The gate's exit code by the state of the stage."""
 
+_THAT_ADD_CODE = {"PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONPATH"}
 _LOG_TAIL_BYTES = 5_000_000
 
 
@@ -51,9 +51,9 @@ class Session:
 
         With `complete`, a gate that can no longer pass runs to its end.
         """
-        self.environment = environments.load(name)
+        self.environment = environment_file.load(name)
         self.stage = stage or self.environment.stage
-        self.criteria = judge_criteria.load(overrides=self.environment.looks, source=self.environment.path.name)
+        self.criteria = criteria_file.load(overrides=self.environment.looks, source=self.environment.path.name)
         self.promised = self.criteria.for_stage(self.stage)
         refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
@@ -61,6 +61,8 @@ class Session:
         self.run = f"{self._started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         self._log = log
         self._complete = complete
+        self._found: Target | None = None  # at the target's address, whether or not it can be used
+        self._facts: list[Measurement] = []
         self._target: Target | None = None
         self._unreachable: str | None = None
         self._found_running = True
@@ -116,6 +118,7 @@ class Session:
             channel=self.channel,
             target=self._target,
             unreachable=self._unreachable,
+            found=self._found,
         )
 
     # open ----------------------------------------------------------------------------------------
@@ -127,10 +130,15 @@ class Session:
         """
         self._clear_copies()
         try:
-            self._target = self._bring_up()
+            self._target = self._found = self._bring_up()
+            self._facts = gated_target.facts(self._found)
+            for fact in self._facts:
+                self.gate.record(fact)
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
-            traces.remove(self._target, runs - {self.run})
-            traces.announce(self._target)
+            no_rules = traces.prepare(self._target, runs - {self.run})
+            self._target = replace(self._target, no_rules=no_rules)
+            if no_rules:
+                self._log(self.environment.redact(f"no temporary rules, so what needs them is not checked: {no_rules}"))
         except ConfigurationError:
             self.leave_as_found()
             raise
@@ -166,27 +174,39 @@ class Session:
         )
 
     def _bring_up(self) -> Target:
-        if targets.deployed_by_gate(self.environment):
+        if gated_target.deployed_by_gate(self.environment):
             self._found_running = rollout.status(self.environment).state != "stopped"
             rollout.deploy(self.environment, say=self._log)
-        return targets.find(self.environment, self.run)
+        return gated_target.find(self.environment, self.run)
 
     # record --------------------------------------------------------------------------------------
 
     def record_outcome(self, test: str, outcome: str, duration_s: float) -> str:
         """Record the outcome of a test, "passed" or another; return its criterion."""
         criterion_id = (self._plan() or {})[test]
-        name = judge_verdict.outcome_name(criterion_id)
+        name = judgement.outcome_name(criterion_id)
         result = Measurement(name, self.environment.redact(outcome), "text", 1, duration_s, jsonl.now(), test)
         self.gate.record(result)
         if self._conductor:
             self._conductor.test_finished(criterion_id, failed=outcome.startswith(FAILED))
         return criterion_id
 
+    def record_invocation(self, record: dict[str, Any]) -> None:
+        """Keep in the evidence how this gate was called, and as one line what is not the same in every gate."""
+        files.replace_json(self.folder / evidence.INVOCATION, record)
+        options = " ".join(each for each in record["options"] if not each.startswith("--env="))
+        variables = [f"{name}={value}" for name, value in record["variables"].items() if name in _THAT_ADD_CODE]
+        plugins = [f"plugin {name}" for name in record["foreign"]]
+        unusual = [each for each in (options, *variables, *plugins, "python -O" if record["optimize"] else "") if each]
+        text = self.environment.redact("; ".join(unusual))
+        self.gate.record(Measurement(words.CALLED, text, "text", len(unusual), 0.0, jsonl.now(), evidence.INVOCATION))
+
     def planned_criteria(self) -> list[Criterion] | None:
-        """Return the promised criteria that have a test in this gate; None while the tests are not yet known."""
+        """Return the applicable criteria that have a test in this gate; None while the tests are not yet known."""
         planned = self._plan()
-        return None if planned is None else [each for each in self.promised if each.id in planned.values()]
+        if planned is None:
+            return None
+        return [each for each in self.promised if each.id in planned.values() and not why_not(each, self._facts)]
 
     def _plan(self) -> dict[str, str] | None:
         """Return test -> criterion, as written by the process that collected the tests."""
@@ -205,7 +225,7 @@ class Session:
         self.leave_as_found()
         if not interrupted:
             how = "the gate ran to its end"
-            self.gate.record(Measurement(judge_verdict.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
+            self.gate.record(Measurement(judgement.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
         self._write_report(verdict)
         evidence.seal(self.folder, verdict, self.environment)
@@ -221,14 +241,14 @@ class Session:
 
     def _judge(self) -> Verdict:
         measurements = self.gate.measured()
-        judged = judge_verdict.judge(self.promised, measurements, rehearsal=self.criteria.rehearsal)
+        judged = judgement.judge(self.promised, measurements, rehearsal=self.criteria.rehearsal)
         return Verdict(
             environment=self.environment.name,
             stage=self.stage,
             run=self.run,
             started_at=timestamp(self._started_at),
             duration_s=self._duration_s(),
-            state=judge_verdict.overall(judged),
+            state=judgement.overall(judged),
             rehearsal=self.criteria.rehearsal,
             release=self._target.release if self._target else None,
             criteria=judged,
@@ -247,7 +267,7 @@ class Session:
         return round(time.monotonic() - self._started_s, 3)
 
     def _remove_traces(self) -> None:
-        if self._target is None:
+        if self._target is None or self._target.no_rules:
             return
         try:
             left = traces.remove(self._target, {self.run})
@@ -279,15 +299,16 @@ class Session:
 
 def worker_gate(record: dict[str, Any]) -> Gate:
     """Rebuild in an xdist worker the gate that `worker_input` described."""
-    environment: Environment = environments.load(record["environment"])
+    environment: Environment = environment_file.load(record["environment"])
     return Gate(
         environment=environment,
         stage=record["stage"],
         folder=Path(record["folder"]),
-        criteria=judge_criteria.load(overrides=environment.looks),
+        criteria=criteria_file.load(overrides=environment.looks),
         channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],
+        found=Target.from_json(record["found"]) if record["found"] else None,
     )
 
 
@@ -298,6 +319,7 @@ def worker_input(gate: Gate) -> dict[str, Any]:
         "stage": gate.stage,
         "folder": str(gate.folder),
         "channel": str(gate.channel),
+        "found": gate.found.to_json() if gate.found else None,
         "target": gate.target.to_json() if gate.target else None,
         "unreachable": gate.unreachable,
     }

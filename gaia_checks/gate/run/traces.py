@@ -25,25 +25,43 @@ _TABLES = """
 """
 
 
-def announce(target: Target) -> None:
-    """Create the temporary rule that makes the server accept this run's key.
+def prepare(target: Target, runs: Collection[str]) -> str | None:
+    """Remove the traces of `runs` and create the temporary rule; return why that is impossible, None when it is done.
 
-    Raises TargetUnreachable when the server does not create it.
+    A server without a usable rule API is measured on everything that needs no rule. Raises TargetUnreachable when it
+    accepts no connection.
     """
+    try:
+        remove(target, runs)
+        _announce(target)
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise TargetUnreachable(f"{target.base_url}: no connection: {error}; is it running?") from error
+    except httpx.HTTPError as error:
+        return f"{_CONFIG}: {type(error).__name__} {error}".rstrip()
+    except RulesUnavailable as error:
+        return str(error)
+    return None
+
+
+class RulesUnavailable(Exception):
+    """Why the target's rules cannot be listed or created."""
+
+
+def _announce(target: Target) -> None:
+    """Create the temporary rule that makes the server accept this run's key. Raises RulesUnavailable."""
     rule = rules.for_one_key(target.key, "requests_per_second", _REQUESTS_PER_S)
     with client.client(target, keyed=False) as http:
         response = rules.send(http, "POST", _CONFIG, json=rule)
         if response.status_code != 201:
-            raise TargetUnreachable(
-                f"{target.base_url}: POST {_CONFIG} answered {response.status_code} instead of 201; "
-                f"the gate requires a temporary rule there ({_settings(target)})"
+            raise RulesUnavailable(
+                f"POST {_CONFIG} answered {response.status_code} instead of 201 ({_settings(target)})"
             )
 
 
 def remove(target: Target, runs: Collection[str]) -> list[str]:
     """Delete every rule of `runs` and return the names of those that could not be deleted.
 
-    Raises httpx.HTTPError when the server does not answer, TargetUnreachable when it does not list its rules.
+    Raises httpx.HTTPError when the server does not answer, RulesUnavailable when it does not list its rules.
     """
     left = []
     prefixes = tuple(f"{alias(run, target.client_names)}-" for run in runs)
@@ -78,14 +96,23 @@ def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
     while True:
         response = rules.send(http, "GET", _CONFIG, params={"limit": 100, "offset": len(found)})
         if response.status_code != 200:
-            raise TargetUnreachable(
-                f"{target.base_url}: GET {_CONFIG} answered {response.status_code} instead of 200 ({_settings(target)})"
+            raise RulesUnavailable(
+                f"GET {_CONFIG} answered {response.status_code} instead of 200 ({_settings(target)})"
             )
-        page = {rule["id"]: rule for rule in response.json()["items"]}
+        page = _page(target, response)
         new = page.keys() - found.keys()
         found |= page
         if len(page) < 100 or not new:
             return list(found.values())
+
+
+def _page(target: Target, response: httpx.Response) -> dict[int, dict[str, Any]]:
+    try:
+        return {rule["id"]: rule for rule in response.json()["items"] if isinstance(rule["rule_name"], str)}
+    except (ValueError, LookupError, TypeError) as error:
+        raise RulesUnavailable(
+            f"GET {_CONFIG} answered no list of rules in `items`, each with `id` and `rule_name` ({_settings(target)})"
+        ) from error
 
 
 def _settings(target: Target) -> str:

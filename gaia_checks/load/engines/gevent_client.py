@@ -18,7 +18,7 @@ import gevent
 from gevent import monkey, socket
 
 from gaia_checks.load.http import request_bytes
-from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
+from gaia_checks.load.http.response_parser import HttpResponse, NotHttp, Parser, Plain
 
 _IDLE_LIMIT_S = 2.0  # uvicorn and Node close after 5 s; a request must not race with that
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -44,7 +44,7 @@ class _Connection:
         return bool(self.poll.poll(0))
 
 
-class Client:
+class GeventClient:
     """Sends requests to one server. Every request in flight uses a connection of its own."""
 
     def __init__(self, base_url: str, headers: Mapping[str, str], limit_s: float) -> None:
@@ -72,13 +72,15 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return the bytes of a request to this server."""
-        return request_bytes.render(method, self._prefix + path, {**self._headers, **(headers or {})}, body)
+        return request_bytes.render(
+            method, self._prefix + path, request_bytes.merged(self._headers, headers or {}), body
+        )
 
-    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+    def exchange(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> HttpResponse:
         """Send one request and return the complete response. Raises NoReply; OSError for a local fault."""
         return self.send(method, self.render(method, path, body))
 
-    def send(self, method: str, data: bytes) -> Answer:
+    def send(self, method: str, data: bytes) -> HttpResponse:
         """Send the bytes from `render`. Raises as `exchange` does."""
         try:
             with gevent.Timeout(self._limit_s):
@@ -97,7 +99,7 @@ class Client:
         while self._idle:
             self._idle.pop().sock.close()
 
-    def _exchange(self, method: str, data: bytes) -> Answer:
+    def _exchange(self, method: str, data: bytes) -> HttpResponse:
         connection = self._begin(data)
         try:
             answer = self._receive(connection.sock, method)
@@ -157,7 +159,7 @@ class Client:
                 return connection
         return None
 
-    def _receive(self, sock: Any, method: str) -> Answer:
+    def _receive(self, sock: Any, method: str) -> HttpResponse:
         data = sock.recv(_BLOCK)
         if (answer := self._plain.read(method, data)) is not None:
             return answer

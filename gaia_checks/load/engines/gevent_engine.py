@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.pool import Group
 
-from gaia_checks.load.engines.gevent_client import Client, NoReply
+from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
 from gaia_checks.load.engines.gevent_timer import Alarm
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Expectations, spread
-from gaia_checks.load.results.generator_usage import Usage
-from gaia_checks.load.results.per_second import Arrival, Listener, Tally
+from gaia_checks.load.results.generator_usage import GeneratorUsage
+from gaia_checks.load.results.per_second import Arrival, Listener, SecondCounter
 
 _TURN = 64  # number of overdue requests started before yielding
 
 
-class Outcome(NamedTuple):
+class ArrivalOutcome(NamedTuple):
     """The outcome of one arrival."""
 
     method: str
@@ -30,28 +30,28 @@ class Outcome(NamedTuple):
     length: int = 0  # of the response body, in bytes
 
 
-Act = Callable[[int], Outcome]
+Act = Callable[[int], ArrivalOutcome]
 """Performs one arrival, given its index. An exception is the generator's fault."""
 
-OutcomeListener = Callable[[Outcome, Arrival], None]
+OutcomeListener = Callable[[ArrivalOutcome, Arrival], None]
 """Receives every outcome."""
 
 
 class Sender:
     """Sends the arrivals of a plan and reports each second to `listener`."""
 
-    def __init__(self, client: Client, act: Act, listener: Listener, on_outcome: OutcomeListener) -> None:
+    def __init__(self, client: GeventClient, act: Act, listener: Listener, on_outcome: OutcomeListener) -> None:
         """`client` owns the connections and counts retries."""
         self._client = client
         self._act = act
         self._listener = listener
         self._on_outcome = on_outcome
-        self._tally = Tally(0.0)
-        self._usage = Usage()
+        self._tally = SecondCounter(0.0)
+        self._usage = GeneratorUsage()
         self._under_way = Group()
         self._started_s = 0.0
 
-    def run(self, plan: Plan, started_s: float) -> None:
+    def run(self, plan: LoadPlan, started_s: float) -> None:
         """Send every arrival that is due within the window and wait until all have finished.
 
         The schedule starts at `started_s` of the monotonic clock. Seconds are reported between two requests, so that
@@ -59,10 +59,10 @@ class Sender:
         """
         gc.collect()
         gc.freeze()  # keeps the garbage collector out of locust's own objects while measuring
-        self._tally = Tally(plan.window_s, plan.looks_s)
+        self._tally = SecondCounter(plan.window_s, plan.looks_s)
         with Alarm() as alarm:
             alarm.until(started_s)
-            self._started_s, self._usage = started_s, Usage()
+            self._started_s, self._usage = started_s, GeneratorUsage()
             ticker = gevent.spawn(self._tick, plan.quiet_s())
             try:
                 self._dispatch(plan, alarm)
@@ -77,7 +77,7 @@ class Sender:
         """Drop the requests in flight."""
         self._under_way.kill(block=False)
 
-    def _dispatch(self, plan: Plan, alarm: Alarm) -> None:
+    def _dispatch(self, plan: LoadPlan, alarm: Alarm) -> None:
         for number, (index, due_s) in enumerate(plan.due()):
             alarm.until(self._started_s + due_s)
             self._tally.intend()
@@ -117,7 +117,7 @@ class Sender:
 class MixAct:
     """Sends the requests of a plan's mix."""
 
-    def __init__(self, plan: Plan, client: Client) -> None:
+    def __init__(self, plan: LoadPlan, client: GeventClient) -> None:
         """Render every kind of request once. Raises ValueError when there is no mix."""
         if plan.mix is None:
             raise ValueError("the class has nothing to send; give it a mix, or tasks")
@@ -127,7 +127,7 @@ class MixAct:
         self._labels = [request.label for request in plan.mix.requests]
         self._bytes = [client.render(r.method, r.path, r.body, r.headers) for r in plan.mix.requests]
 
-    def __call__(self, index: int) -> Outcome:
+    def __call__(self, index: int) -> ArrivalOutcome:
         """Send the request of one arrival."""
         number = self._mix.number(index)
         request = self._mix.requests[number]
@@ -136,9 +136,11 @@ class MixAct:
         except NoReply as error:
             label = self._labels[number]
             problem = f"{request.method} {label}: {error}"
-            return Outcome(request.method, label, problem, answered=False, flood=request.flood)
+            return ArrivalOutcome(request.method, label, problem, answered=False, flood=request.flood)
         wrong, limited = self._expectations.problem(number, answer), answer.status == 429
-        return Outcome(request.method, self._labels[number], wrong, True, limited, request.flood, len(answer.body))
+        return ArrivalOutcome(
+            request.method, self._labels[number], wrong, True, limited, request.flood, len(answer.body)
+        )
 
 
 class TaskAct:
@@ -151,11 +153,13 @@ class TaskAct:
         self._user = user
         self._tasks = tasks
 
-    def __call__(self, index: int) -> Outcome:
+    def __call__(self, index: int) -> ArrivalOutcome:
         """Run the task of one arrival."""
         task = self._tasks[spread(index, len(self._tasks))]
         try:
             task(self._user)
         except (NoReply, AssertionError) as error:
-            return Outcome("TASK", task.__name__, f"{task.__name__}: {error}", answered=not isinstance(error, NoReply))
-        return Outcome("TASK", task.__name__, None, answered=True)
+            return ArrivalOutcome(
+                "TASK", task.__name__, f"{task.__name__}: {error}", answered=not isinstance(error, NoReply)
+            )
+        return ArrivalOutcome("TASK", task.__name__, None, answered=True)

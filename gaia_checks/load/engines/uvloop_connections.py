@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
+from gaia_checks.load.http.response_parser import HttpResponse, NotHttp, Parser, Plain
 
 IDLE_LIMIT_S = 2.0
 """uvicorn and Node close after 5 s of idleness; a request must not race with that."""
@@ -24,7 +24,7 @@ FRESH_S = 0.001
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
-class Exchange:
+class ExchangeInFlight:
     """One request in flight."""
 
     __slots__ = ("connection", "due_s", "number", "over", "sent_s")
@@ -38,25 +38,25 @@ class Exchange:
         self.over = False
 
 
-class Client(Protocol):
+class UvloopClient(Protocol):
     """Receives the outcome of every exchange."""
 
-    def answered(self, exchange: Exchange, answer: Answer) -> None:
+    def answered(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         """A complete response arrived."""
 
-    def failed(self, exchange: Exchange, why: str) -> None:
+    def failed(self, exchange: ExchangeInFlight, why: str) -> None:
         """The server did not answer."""
 
-    def broken(self, exchange: Exchange, why: str) -> None:
+    def broken(self, exchange: ExchangeInFlight, why: str) -> None:
         """A fault of the generator prevented sending."""
 
 
 class Connection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, pool: "Pool") -> None:
+    def __init__(self, pool: "ConnectionPool") -> None:
         self.pool = pool
-        self.exchange: Exchange | None = None
+        self.exchange: ExchangeInFlight | None = None
         self.idle_s = 0.0  # start of its idleness, on the monotonic clock
         self.closed = False
         self._parser: Parser | None = None
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
-    def send(self, exchange: Exchange, method: str, data: bytes) -> None:
+    def send(self, exchange: ExchangeInFlight, method: str, data: bytes) -> None:
         """Send one request."""
         self.exchange, exchange.connection, self._method = exchange, self, method
         self._transport.write(data)
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         else:
             self._feed(exchange, data)
 
-    def _feed(self, exchange: Exchange, data: bytes) -> None:
+    def _feed(self, exchange: ExchangeInFlight, data: bytes) -> None:
         self._parser = self._parser or Parser(self._method)
         try:
             answer = self._parser.feed(data)
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
             self._parser = None
             self._end(exchange, answer)
 
-    def _end(self, exchange: Exchange, answer: Answer) -> None:
+    def _end(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         self.exchange = None
         if answer.keep:
             self.pool.keep(self)
@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         else:
             self._fail(exchange, "the server closed the connection before the response was complete")
 
-    def _fail(self, exchange: Exchange, why: str) -> None:
+    def _fail(self, exchange: ExchangeInFlight, why: str) -> None:
         self.exchange = None
         self.close()
         self.pool.client.failed(exchange, why)
@@ -130,10 +130,10 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-class Pool:
+class ConnectionPool:
     """The connections to one server."""
 
-    def __init__(self, client: Client, address: str, port: int, tls: ssl.SSLContext | None, host: str) -> None:
+    def __init__(self, client: UvloopClient, address: str, port: int, tls: ssl.SSLContext | None, host: str) -> None:
         """`host` is the name that the server's certificate must carry."""
         self.client = client
         self._idle: deque[Connection] = deque()  # most recently used last
@@ -145,7 +145,7 @@ class Pool:
         self._host = host
         self._opening: set[asyncio.Task[None]] = set()
 
-    def send(self, exchange: Exchange, method: str, data: bytes) -> None:
+    def send(self, exchange: ExchangeInFlight, method: str, data: bytes) -> None:
         """Send a request on a live pooled connection, or on a new one."""
         connection = self._pooled()
         if connection is not None:
@@ -183,7 +183,7 @@ class Pool:
             connection.close()
         return None
 
-    async def _open(self, exchange: Exchange, method: str, data: bytes) -> None:
+    async def _open(self, exchange: ExchangeInFlight, method: str, data: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(

@@ -17,13 +17,13 @@ from typing import Any
 import uvloop
 
 from gaia_checks.load.engines.timerfd import Timer
-from gaia_checks.load.engines.uvloop_connections import Exchange, Pool, resolve
+from gaia_checks.load.engines.uvloop_connections import ConnectionPool, ExchangeInFlight, resolve
 from gaia_checks.load.http import request_bytes
-from gaia_checks.load.http.response_parser import Answer
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.http.response_parser import HttpResponse
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Expectations
-from gaia_checks.load.results.generator_usage import Usage
-from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival, Listener, Tally
+from gaia_checks.load.results.generator_usage import GeneratorUsage
+from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival, Listener, SecondCounter
 
 _APART_S = 0.0001  # minimum time between wake-ups: requests due in between leave together, at most this late
 _SWEEP_S = 0.02  # interval of the search for requests past their time limit
@@ -33,7 +33,7 @@ _TURN = 32  # number of overdue requests sent before responses are read
 class Engine:
     """Sends the arrivals of a plan and reports each second to `listener`."""
 
-    def __init__(self, plan: Plan, started_s: float, listener: Listener) -> None:
+    def __init__(self, plan: LoadPlan, started_s: float, listener: Listener) -> None:
         """The schedule starts at `started_s` of the monotonic clock. Raises ValueError when there is no mix."""
         if plan.mix is None:
             raise ValueError("the class has nothing to send; give it a mix")
@@ -43,25 +43,26 @@ class Engine:
         self._listener = listener
         self._due = plan.due()
         self._next: tuple[int, float] | None = next(self._due, None)
-        self._tally = Tally(plan.window_s, plan.looks_s)
+        self._tally = SecondCounter(plan.window_s, plan.looks_s)
         self._mix = mix
         self._names = [f"{request.method} {request.label}" for request in mix.requests]
         common, prefix = request_bytes.common_headers(plan.url, plan.headers), request_bytes.prefix(plan.url)
         self._bytes = [
-            request_bytes.render(r.method, prefix + r.path, {**common, **r.headers}, r.body) for r in mix.requests
+            request_bytes.render(r.method, prefix + r.path, request_bytes.merged(common, r.headers), r.body)
+            for r in mix.requests
         ]
         self._expectations = Expectations(mix.requests)
-        self._under_way: deque[Exchange] = deque()
+        self._under_way: deque[ExchangeInFlight] = deque()
         self._unfinished = 0
         self._timer = Timer.create()
-        self._usage = Usage()
-        self._pool: Pool
+        self._usage = GeneratorUsage()
+        self._pool: ConnectionPool
         self._over = asyncio.Event()
 
     async def run(self) -> None:
         """Send everything and wait until all has finished. Raises OSError when the host's name is unknown."""
         address, port, tls, host = await resolve(self._plan.url)
-        self._pool = Pool(self, address, port, tls, host)
+        self._pool = ConnectionPool(self, address, port, tls, host)
         gc.collect()
         gc.freeze()
         loop = asyncio.get_running_loop()
@@ -104,35 +105,35 @@ class Engine:
         number, sent_s = self._mix.number(index), self._now_s()
         self._tally.intend()
         self._tally.send(due_s, sent_s)
-        exchange = Exchange(number, due_s, sent_s)
+        exchange = ExchangeInFlight(number, due_s, sent_s)
         self._under_way.append(exchange)
         self._unfinished += 1
         self._pool.send(exchange, self._mix.requests[number].method, self._bytes[number])
 
     # outcomes
 
-    def answered(self, exchange: Exchange, answer: Answer) -> None:
+    def answered(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         """Count a complete response."""
         wrong = self._expectations.problem(exchange.number, answer)
         self._count(exchange, wrong, answered=True, limited=answer.status == 429)
 
-    def failed(self, exchange: Exchange, why: str) -> None:
+    def failed(self, exchange: ExchangeInFlight, why: str) -> None:
         """Count a request that the server did not answer."""
         self._count(exchange, f"{self._names[exchange.number]}: {why}", answered=False)
 
-    def broken(self, exchange: Exchange, why: str) -> None:
+    def broken(self, exchange: ExchangeInFlight, why: str) -> None:
         """Count a request that a fault of the generator prevented from being sent."""
         self._tally.break_down(exchange.due_s, why)
         self._close(exchange)
 
-    def _count(self, exchange: Exchange, wrong: str | None, *, answered: bool, limited: bool = False) -> None:
+    def _count(self, exchange: ExchangeInFlight, wrong: str | None, *, answered: bool, limited: bool = False) -> None:
         number = exchange.number
         request, ended_s = self._mix.requests[number], self._now_s()
         due_s, sent_s, name = exchange.due_s, exchange.sent_s, self._names[number]
         self._tally.end(Arrival(due_s, sent_s, ended_s, wrong, answered, limited, name, request.flood))
         self._close(exchange)
 
-    def _close(self, exchange: Exchange) -> None:
+    def _close(self, exchange: ExchangeInFlight) -> None:
         exchange.over = True
         self._unfinished -= 1
         under_way = self._under_way
@@ -176,7 +177,7 @@ async def main() -> None:
     """Run one process of a load."""
     _write("ready")
     job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    plan = Plan.from_json(job["plan"])
+    plan = LoadPlan.from_json(job["plan"])
     asyncio.get_running_loop().add_reader(0, _end_with_reader)
     await Engine(plan, job["started_s"], lambda second: _write(json.dumps(second.to_json()))).run()
 

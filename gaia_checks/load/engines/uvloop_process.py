@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from locust.stats import StatsEntry, StatsError, bucket_response_time
 
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results.per_second import Listener, Route, Second
 
 
@@ -29,7 +29,7 @@ class EngineProcess:
         if self._process.stdout.readline() != "ready\n":
             self._raise()
 
-    def run(self, plan: Plan, started_s: float) -> None:
+    def run(self, plan: LoadPlan, started_s: float) -> None:
         """Send every arrival that is due within the window and wait until all have finished. Raises RuntimeError."""
         self._process.stdin.write(json.dumps({"plan": plan.to_json(), "started_s": started_s}) + "\n")
         self._process.stdin.flush()

@@ -9,8 +9,20 @@ from gaia_checks.contract import USER_AGENT
 
 
 def common_headers(base_url: str, headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers of every request to a server."""
-    return {"Host": urlsplit(base_url).netloc, "User-Agent": USER_AGENT, "Accept": "application/json", **headers}
+    """Return the headers of every request to a server; those given win, whatever their case."""
+    common = {
+        "Host": urlsplit(base_url).netloc,
+        "User-Agent": USER_AGENT,
+        "Accept": "application/json, */*;q=0.5",
+        "Accept-Encoding": "identity",
+    }
+    return merged(common, headers)
+
+
+def merged(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return both; one header of `more` replaces that of the same name, in any case."""
+    replaced = {name.lower() for name in more}
+    return {**{name: value for name, value in headers.items() if name.lower() not in replaced}, **more}
 
 
 def prefix(base_url: str) -> str:

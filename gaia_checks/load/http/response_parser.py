@@ -20,7 +20,7 @@ class NotHttp(ValueError):
     """The data is not an HTTP/1.1 response."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """A complete response."""
 
     status: int
@@ -41,9 +41,9 @@ class Head(NamedTuple):
     whole: int = 0  # bytes of head and body
     status: int = 0
 
-    def answer(self, data: bytes) -> Answer:
+    def answer(self, data: bytes) -> HttpResponse:
         """Return the response that has this head."""
-        return Answer(self.status, self.data, data[len(self.data) :], keep=True)
+        return HttpResponse(self.status, self.data, data[len(self.data) :], keep=True)
 
 
 class Plain:
@@ -52,7 +52,7 @@ class Plain:
     def __init__(self) -> None:
         self._known = Head()
 
-    def read(self, method: str, data: bytes) -> Answer | None:
+    def read(self, method: str, data: bytes) -> HttpResponse | None:
         """Return the response if `data` is exactly one plain response, else None."""
         known = self._known
         if len(data) == known.whole and data.startswith(known.data):
@@ -86,7 +86,7 @@ class Parser:
         self._body: list[bytes] = []
         self._sized = self._final = self._complete = self._more = self._lasting = False
 
-    def feed(self, data: bytes) -> Answer | None:
+    def feed(self, data: bytes) -> HttpResponse | None:
         """Add received data; return the response once it is complete. Raises NotHttp."""
         try:
             self._parser.feed_data(data)
@@ -96,15 +96,15 @@ class Parser:
             self._more = True
         return self._answer(keep=self._reusable()) if self._complete else None
 
-    def end(self) -> Answer | None:
+    def end(self) -> HttpResponse | None:
         """Handle the end of the connection; it completes a body without a length."""
         return self._answer(keep=False) if self._final and not self._sized else None
 
     def _reusable(self) -> bool:
         return not self._more and self._method != "HEAD" and self._lasting
 
-    def _answer(self, *, keep: bool) -> Answer:
-        return Answer(self._parser.get_status_code(), b"\r\n".join(self._head), b"".join(self._body), keep)
+    def _answer(self, *, keep: bool) -> HttpResponse:
+        return HttpResponse(self._parser.get_status_code(), b"\r\n".join(self._head), b"".join(self._body), keep)
 
     # httptools callbacks
 

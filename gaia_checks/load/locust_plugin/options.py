@@ -12,13 +12,15 @@ from locust.runners import MasterRunner, WorkerRunner
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.locust_plugin.workers import Alone, Master, OnePerWorker, Worker
 from gaia_checks.load.plan import arrival_schedule
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.collector import Collector
 
 _ARGPARSE_REFUSES = 2  # with this exit code
 _LAST_RESORT_S = 60
 _NO_RUN_TIME = "the load has no run time; add e.g. -t 60s"
+_NO_HOST = "the load has no server; add e.g. --host http://127.0.0.1:8711"
+_BY_HAND_S = 60.0  # of a load that is started in the web page without a run time
 
 
 def register() -> None:
@@ -29,11 +31,22 @@ def register() -> None:
     hooks.test_start.add_listener(_take_window)
 
 
-def plan(options: Any, url: str, headers: dict[str, str]) -> Plan:
-    """Return the plan of the whole load, before it is split and without its mix. Raises ValueError."""
+class _LastResort(int):
+    """When locust stops a load that hangs. Locust's log shows the run time that was given: the load stops by itself."""
+
+    def __format__(self, spec: str) -> str:
+        return format(int(self) - _LAST_RESORT_S, spec)
+
+
+def plan(options: Any, url: str | None, headers: dict[str, str]) -> LoadPlan:
+    """Return the plan of the whole load, before it is split and without its mix. Raises ConfigurationError."""
     if not options.window_s:
-        raise ValueError(_NO_RUN_TIME)
-    return Plan(url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers)
+        raise ConfigurationError(_NO_RUN_TIME)
+    if not url:
+        raise ConfigurationError(_NO_HOST)
+    return LoadPlan(
+        url, options.rate, options.window_s, options.looks_s, options.arrivals, options.seed, headers=headers
+    )
 
 
 def _add(parser: ArgumentParser) -> None:
@@ -93,11 +106,14 @@ def _begin(environment: Any, **_: Any) -> None:
         _refuse(f"exactly one class sends the load; name one of {names} at the end of the command line")
     environment.dispatcher_class = OnePerWorker
     options = environment.parsed_options
-    if options.headless and not options.run_time and not isinstance(environment.runner, WorkerRunner):
-        _refuse(_NO_RUN_TIME)
-    limits = thresholds.Limits(options.p99, options.success)
+    if options.headless and not isinstance(environment.runner, WorkerRunner):  # a worker learns both from the master
+        if not options.run_time:
+            _refuse(_NO_RUN_TIME)
+        if not (environment.host or environment.user_classes[0].host):
+            _refuse(_NO_HOST)
+    limits = thresholds.Thresholds(options.p99, options.success)
 
-    def collect(whole: Plan) -> Collector:
+    def collect(whole: LoadPlan) -> Collector:
         folder = Path(options.folder) if options.folder else None
         return Collector(whole, folder, limits, _log)
 
@@ -110,15 +126,15 @@ def _begin(environment: Any, **_: Any) -> None:
     if options.run_time and (options.headless or options.autostart):
         # the load stops by itself: locust's stop delays requests, and its clock starts before its loop does
         options.window_s = float(options.run_time)
-        options.run_time += _LAST_RESORT_S
+        options.run_time = _LastResort(options.run_time + _LAST_RESORT_S)
 
 
 def _take_window(environment: Any, **_: Any) -> None:
-    """Take the run time from the web page, which provides it when the test is started."""
+    """Take the run time from the web page, which provides it when the test is started; its default is empty."""
     options = environment.parsed_options
     by_hand = not options.headless and not options.autostart
-    if by_hand and options.run_time and not isinstance(environment.runner, WorkerRunner):
-        options.window_s = float(options.run_time)
+    if by_hand and not isinstance(environment.runner, WorkerRunner):
+        options.window_s = float(options.run_time or _BY_HAND_S)
 
 
 def _log(text: str) -> None:

@@ -9,7 +9,7 @@ Locust provides the command line, workers, statistics, web page and life cycle; 
 Locust's own users wait for a response before they send again, so a stall of the server silently lowers the rate and
 hides latency.
 
-The locust process must not import `gaia_checks.environment`, so its environment variables are read here: GAIA_API_KEY
+The locust process must not import `gaia_checks.environment_file`, so its variables are read here: GAIA_API_KEY
 and GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, which
 maps the contract's names to the server's (`{"paths": ..., "fields": ...}`). Locustfiles use the contract's names.
 """
@@ -21,6 +21,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 import gevent
@@ -29,14 +30,15 @@ from locust import User
 from locust.exception import StopUser
 
 from gaia_checks import contract
-from gaia_checks.load.engines.gevent_client import Client
-from gaia_checks.load.engines.gevent_engine import Act, MixAct, Outcome, Sender, TaskAct
+from gaia_checks.errors import ConfigurationError
+from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
+from gaia_checks.load.engines.gevent_engine import Act, ArrivalOutcome, MixAct, Sender, TaskAct
 from gaia_checks.load.engines.uvloop_process import EngineProcess
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.load.locust_plugin import options, workers
 from gaia_checks.load.plan import arrival_schedule
-from gaia_checks.load.plan.plan import Plan
-from gaia_checks.load.plan.request_mix import Mix
+from gaia_checks.load.plan.load_plan import LoadPlan
+from gaia_checks.load.plan.request_mix import Mix, decoded
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival
 from gaia_checks.model import Names
 
@@ -52,9 +54,18 @@ def _offer(user: "OpenLoopUser") -> None:
     """Send the load once: locust would call a task repeatedly, also one that failed."""
     try:
         user.offer()
-    except Exception:
-        _logger.exception("the load was not sent")
+    except (NoReply, OSError, ConfigurationError) as error:  # where it was raised helps nobody
+        _report(user, error, None)
+    except Exception as error:  # noqa: BLE001 - of a locustfile: where it was raised does help
+        _report(user, error, error.__traceback__)
     raise StopUser
+
+
+def _report(user: "OpenLoopUser", error: Exception, where: TracebackType | None) -> None:
+    """Log why the load was not sent, and show it on the web page."""
+    shown = (type(error), error, where) if where else None
+    _logger.error("the load was not sent: %s", error, exc_info=shown)
+    user.environment.events.user_error.fire(user_instance=user, exception=error, tb=where)
 
 
 class OpenLoopUser(User):
@@ -68,7 +79,7 @@ class OpenLoopUser(User):
     tasks = [_offer]  # noqa: RUF012 - locust's metaclass reads it from here
     own_tasks: Sequence[Any] = ()
     mix: Mix | None = None
-    client: Client
+    client: GeventClient
     key: str  # the API key by which the target counts the requests
     own_key: bool  # whether the key was generated, so that no rule covers it
     worker: int  # unique among the processes of this load
@@ -96,10 +107,11 @@ class OpenLoopUser(User):
         self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         role.user = self
-        watcher = gevent.spawn(self._watch_parent, os.getppid())
+        watcher, preparing = gevent.spawn(self._watch_parent, os.getppid()), False
         try:
-            plan = options.plan(chosen, str(self.host), self._headers())
-            self.client = Client(plan.url, plan.headers, REPLY_LIMIT_S)
+            plan = options.plan(chosen, self.host, self._headers())
+            self.client = GeventClient(plan.url, plan.headers, REPLY_LIMIT_S)
+            preparing = True
             self.prepare()
             plan = replace(plan, mix=None if self.own_tasks else self.mix and self.mix.under(self._names))
             self._engine = self._choose(plan, role.second)
@@ -113,17 +125,21 @@ class OpenLoopUser(User):
             watcher.kill(block=False)
             try:
                 with gevent.Timeout(_CLEAN_UP_S, False):
-                    self.clean_up()
+                    if preparing:
+                        self.clean_up()
             finally:
                 role.user = None
                 self._over.set()
                 role.over()
 
-    def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> HttpResponse:
         """Send one request and return the complete response. Raises NoReply."""
         names = self._names
         reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))
-        return reply._replace(body=contract.our_text(names, reply.body))
+        try:
+            return reply._replace(body=contract.our_text(names, decoded(reply)))
+        except ValueError as error:
+            raise NoReply(f"{method} {path}: {error}") from None
 
     def far_above_rate(self) -> int:
         """Return a limit per second that this process never reaches."""
@@ -142,7 +158,7 @@ class OpenLoopUser(User):
             self.cut_short()
         self._over.wait()
 
-    def _choose(self, plan: Plan, listener: Any) -> Sender | EngineProcess:
+    def _choose(self, plan: LoadPlan, listener: Any) -> Sender | EngineProcess:
         if self.environment.parsed_options.engine == "precise":
             if self.own_tasks:
                 names = ", ".join(task.__name__ for task in self.own_tasks)
@@ -154,7 +170,7 @@ class OpenLoopUser(User):
         act: Act = TaskAct(self, self.own_tasks) if self.own_tasks else MixAct(plan, self.client)
         return Sender(self.client, act, listener, self._fire_request_event)
 
-    def _fire_request_event(self, outcome: Outcome, arrival: Arrival) -> None:
+    def _fire_request_event(self, outcome: ArrivalOutcome, arrival: Arrival) -> None:
         self.environment.events.request.fire(
             request_type=outcome.method,
             name=outcome.label,

@@ -16,9 +16,10 @@ import gevent
 from gevent.event import AsyncResult
 from locust.dispatch import UsersDispatcher
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results.collector import Collector
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Second
 
@@ -27,11 +28,12 @@ _LEAD_S = 0.5  # from the master's message to the start
 _SHORT_LEAD_S = 0.2  # the same without a network
 _CLOCKS_S = 30.0  # a start farther away than this by a worker's clock means that its clock is wrong
 _WATCH_S = 0.5
+_CSV_S = 0.5  # for writing a row
 _BEYOND_S = REPLY_LIMIT_S + 20.0  # for the last responses and the last reports
 
 _LATE = "a worker joined while the load was running; set --expect-workers to the number of workers"
-_UNKNOWN = Plan("", "1", 0.0)  # of a load that stopped before its plan was known
-MakeCollector = Callable[[Plan], Collector]
+_UNKNOWN = LoadPlan("", "1", 0.0)  # of a load that stopped before its plan was known
+MakeCollector = Callable[[LoadPlan], Collector]
 
 
 class OnePerWorker(UsersDispatcher):
@@ -77,7 +79,7 @@ class Alone(Role):
         self._collector = None
         self._environment.process_exit_code = Inconclusive.exit_code
 
-    def meet(self, plan: Plan) -> tuple[Plan, float]:
+    def meet(self, plan: LoadPlan) -> tuple[LoadPlan, float]:
         """Return the part to send and its start on the monotonic clock."""
         self._collector = self._make(plan)
         started_s = self._collector.started_s = time.monotonic() + _SHORT_LEAD_S
@@ -122,7 +124,7 @@ class Worker(Role):
         """The expected number of workers."""
         return int(self._environment.parsed_options.expect_workers)
 
-    def meet(self, plan: Plan) -> tuple[Plan, float]:
+    def meet(self, plan: LoadPlan) -> tuple[LoadPlan, float]:
         """Wait for the other workers; return the part to send and its start on the monotonic clock."""
         self._unreported = []
         self._start = AsyncResult()
@@ -211,7 +213,7 @@ class Master:
         parts.order.append(msg.node_id)
         if len(parts.order) < parts.expected:
             return
-        plan = replace(Plan.from_json(msg.data["plan"]), workers=parts.expected)
+        plan = replace(LoadPlan.from_json(msg.data["plan"]), workers=parts.expected)
         parts.collector = self._make(plan)
         parts.ends_s = time.monotonic() + _LEAD_S + plan.window_s + _BEYOND_S
         begin = {"order": parts.order, "at_s": time.time() + _LEAD_S}
@@ -268,6 +270,10 @@ def decide(environment: Any, collector: Collector) -> None:
 def stop(environment: Any) -> None:
     """Stop locust, or only the test when its web page is open."""
     options = environment.parsed_options
+    if options.csv_prefix:
+        gevent.sleep(
+            CSV_STATS_INTERVAL_SEC + _CSV_S
+        )  # locust writes these files regularly, and not once more at its end
     if not options.headless:
         environment.runner.stop()
         if not options.autostart or options.autoquit < 0:

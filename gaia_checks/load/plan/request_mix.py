@@ -3,12 +3,13 @@
 import bisect
 import itertools
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.model import Names
 
 _GOLDEN = 0.6180339887498949
@@ -24,7 +25,9 @@ class Request:
     weight: float = 1.0
     body: Mapping[str, Any] | None = None  # sent as JSON
     expected: frozenset[int] = frozenset({200})
-    keys: frozenset[str] = frozenset()  # required in the JSON object of a valid response
+    keys: frozenset[str] = frozenset()  # required in the JSON object that is then the body
+    json: bool = False  # the body must be a JSON object, whatever its keys
+    text: str = ""  # required in the body
     name: str = ""  # name in the statistics; default: the path without its query
     headers: Mapping[str, str] = field(default_factory=dict)  # in addition to the common headers
     flood: bool = False  # meant to be refused: counted separately, excluded from success rate and latency
@@ -99,12 +102,12 @@ class Expectations:
         self._requests = requests
         self._good = [(0, b"")] * len(requests)
 
-    def problem(self, number: int, answer: Answer) -> str | None:
+    def problem(self, number: int, answer: HttpResponse) -> str | None:
         """Return the problem of the response to the request at this index, None when it is valid."""
         if self._good[number] == (answer.status, answer.body):
             return None
         limit = answer.header("ratelimit") if answer.status == 429 else None
-        wrong = problem(self._requests[number], answer.status, answer.body, limit)
+        wrong = problem(self._requests[number], answer, limit)
         if wrong is None:
             self._good[number] = (answer.status, answer.body)
         return wrong
@@ -115,21 +118,50 @@ def spread(index: int, parts: int) -> int:
     return int((index * _GOLDEN) % 1.0 * parts)
 
 
-def problem(request: Request, status: int, body: bytes, limit: str | None = None) -> str | None:
-    """Return the problem of a response, None when it has the expected status and a valid body.
+def problem(request: Request, answer: HttpResponse, limit: str | None = None) -> str | None:
+    """Return the problem of a response, None when it has the expected status and what the mix requires of its body.
 
     `limit` is the RateLimit header of a refusal.
     """
     name = f"{request.method} {request.label}"
-    if status not in request.expected:
+    if answer.status not in request.expected:
         expected = " or ".join(map(str, sorted(request.expected)))
-        by = f", by the limit {limit or '(not named in the response)'}" if status == 429 else ""
-        return f"{name}: status {status} instead of {expected}{by}"
+        by = f", by the limit {limit or '(not named in the response)'}" if answer.status == 429 else ""
+        return f"{name}: status {answer.status} instead of {expected}{by}"
+    if not (request.keys or request.json or request.text):
+        return None
+    try:
+        body = decoded(answer)
+    except ValueError as error:
+        return f"{name}: {error}"
+    if request.text.encode() not in body:
+        return f"{name}: the body does not contain {request.text!r}"
+    wrong = _not_json(request.keys, body) if request.keys or request.json else None
+    return f"{name}: {wrong}" if wrong else None
+
+
+def _not_json(keys: frozenset[str], body: bytes) -> str | None:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        return f"{name}: the body is not JSON"
+        return "the body is not JSON"
     if not isinstance(document, dict):
-        return f"{name}: the body is not a JSON object"
-    missing = request.keys - document.keys()
-    return f"{name}: the body has no {', '.join(sorted(missing))}" if missing else None
+        return "the body is not a JSON object"
+    missing = keys - document.keys()
+    return f"the body has no {', '.join(sorted(missing))}" if missing else None
+
+
+def decoded(answer: HttpResponse) -> bytes:
+    """Return the body without gzip or deflate. Raises ValueError for a damaged one and for other encodings."""
+    encoding = (answer.header("content-encoding") or "identity").lower()
+    if encoding == "identity" or not answer.body:
+        return answer.body
+    if encoding not in _WINDOW_BITS:
+        raise ValueError(f"the body is encoded as {encoding}, which was not offered")
+    try:
+        return zlib.decompress(answer.body, _WINDOW_BITS[encoding])
+    except zlib.error as error:
+        raise ValueError(f"the body is not {encoding} ({error})") from None
+
+
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}

@@ -17,7 +17,7 @@ class Shares(NamedTuple):
     waited: float  # share of time in which the main thread was runnable without a core; 0 outside Linux
 
 
-class Usage:
+class GeneratorUsage:
     """Computes the shares since the last call."""
 
     def __init__(self) -> None:

@@ -92,7 +92,7 @@ def _upper_us(index: int) -> int:
     return _lower_us(index + 1) - 1
 
 
-class Log:
+class HistogramLog:
     """A `.hlog` file, one histogram per interval, as HdrHistogram's own tools read it (format 1.2).
 
     Every line is written at once, so that the file stays readable after a kill.

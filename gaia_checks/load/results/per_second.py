@@ -200,7 +200,7 @@ class Second:
         )  # fmt: skip
 
 
-class Tally:
+class SecondCounter:
     """Counts the events of one process for the current second."""
 
     def __init__(self, window_s: float, looks_s: Sequence[float] = ()) -> None:

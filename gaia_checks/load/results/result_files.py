@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import files, jsonl
-from gaia_checks.load.results.histogram import Log
+from gaia_checks.load.results.histogram import HistogramLog
 from gaia_checks.load.results.per_second import Second
 
 TIMELINE = Path("timelines") / "load.jsonl"
@@ -40,7 +40,10 @@ class Recording:
         for path in (RESULT, SO_FAR, *map(look_file, range(looks))):
             (folder / path).unlink(missing_ok=True)
         started_s = time.time()
-        self._all, self._by_route = Log(folder / LATENCY_LOG, started_s), Log(folder / ROUTES_LOG, started_s)
+        self._all, self._by_route = (
+            HistogramLog(folder / LATENCY_LOG, started_s),
+            HistogramLog(folder / ROUTES_LOG, started_s),
+        )
 
     def second(self, second: Second, record: Mapping[str, Any]) -> None:
         """Write one second and its record."""

@@ -22,7 +22,7 @@ _FAILED = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Thresholds:
     """The thresholds for the server; None: no threshold."""
 
     p99_ms: float | None = None
@@ -34,7 +34,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ThresholdResult:
     """One line of the result, and the exit code of this line alone."""
 
     code: int
@@ -64,7 +64,7 @@ def share(text: str) -> float:
     return value
 
 
-def judge(result: Mapping[str, Any], limits: Limits) -> tuple[int, list[Finding]]:
+def judge(result: Mapping[str, Any], limits: Thresholds) -> tuple[int, list[ThresholdResult]]:
     """Return the exit code of a load and why: 0 pass, 1 fail, 8 inconclusive."""
     if "broken" in result:
         return _undecided(f"the load was not measured: {result['broken']}")
@@ -77,11 +77,11 @@ def judge(result: Mapping[str, Any], limits: Limits) -> tuple[int, list[Finding]
     return next((code for code in (_FAILED, Inconclusive.exit_code) if code in codes), 0), findings
 
 
-def _undecided(why: str) -> tuple[int, list[Finding]]:
-    return Inconclusive.exit_code, [Finding(Inconclusive.exit_code, f"inconclusive: {why}")]
+def _undecided(why: str) -> tuple[int, list[ThresholdResult]]:
+    return Inconclusive.exit_code, [ThresholdResult(Inconclusive.exit_code, f"inconclusive: {why}")]
 
 
-def _generator(result: Mapping[str, Any]) -> Iterator[Finding]:
+def _generator(result: Mapping[str, Any]) -> Iterator[ThresholdResult]:
     """Yield the failed checks of the generator."""
     measured = {measurement.name: measurement for measurement in measurements(result)}
     for check in tomllib.loads(_CRITERIA.read_text(encoding="utf-8"))["honesty"]["load"]["checks"]:
@@ -93,10 +93,10 @@ def _generator(result: Mapping[str, Any]) -> Iterator[Finding]:
             what = f"{name} is {value if value is None else f'{value:g}'} {check['unit']}"
             required = f"{rule.replace('_', ' ')} {threshold:g} is required"
             note = f" ({measured[name].notes[0]})" if measured[name].notes else ""
-            yield Finding(Inconclusive.exit_code, f"the generator is unreliable: {what}, {required}{note}")
+            yield ThresholdResult(Inconclusive.exit_code, f"the generator is unreliable: {what}, {required}{note}")
 
 
-def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
+def _server(result: Mapping[str, Any], limits: Thresholds) -> Iterator[ThresholdResult]:
     if limits.success is not None:
         sample = Sample.of(result["blocks"])
         lower, upper = sample.lower(ONLY_ALPHA), sample.upper(ONLY_ALPHA)
@@ -113,17 +113,21 @@ def _server(result: Mapping[str, Any], limits: Limits) -> Iterator[Finding]:
                        bad=lower_ms is not None and lower_ms >= limits.p99_ms)  # fmt: skip
 
 
-def _floods(result: Mapping[str, Any]) -> Iterator[Finding]:
+def _floods(result: Mapping[str, Any]) -> Iterator[ThresholdResult]:
     for flood in result["floods"]:
         within = flood["admitted"] <= flood["allowed"]
         text = f"flood {flood['route']}: {flood['admitted']} of {flood['sent']} admitted, {flood['allowed']:g} allowed"
         yield _compare(text, good=within, bad=not within)
 
 
-def _compare(text: str, *, good: bool, bad: bool) -> Finding:
+def _compare(text: str, *, good: bool, bad: bool) -> ThresholdResult:
     if good:
-        return Finding(0, f"pass: {text}")
-    return Finding(_FAILED, f"fail: {text}") if bad else Finding(Inconclusive.exit_code, f"inconclusive: {text}")
+        return ThresholdResult(0, f"pass: {text}")
+    return (
+        ThresholdResult(_FAILED, f"fail: {text}")
+        if bad
+        else ThresholdResult(Inconclusive.exit_code, f"inconclusive: {text}")
+    )
 
 
 def _ms(value: float | None) -> str:

@@ -158,7 +158,7 @@ def _panels(drawn: Sequence[Column]) -> Iterator[Panel]:
 
 def _summary(drawn: Sequence[Column]) -> str:
     highest = max((column.latency_ms["max"] or 0.0 for column in drawn), default=0.0)
-    return f"{drawn[-1].t_s:,.0f} s of load; the slowest request took {highest:,.4g} ms"
+    return f"{drawn[-1].t_s:,.0f} s of load; the slowest request took {highest:,.1f} ms"
 
 
 def _intervals(path: Path) -> tuple[float, list[tuple[float, str]]]:

@@ -71,7 +71,7 @@ def _token(target: Target) -> str | None:
 
 
 @contextlib.contextmanager
-def _opened(target: Target, ready_within_s: float) -> Iterator[tuple[Page, PageEvents, tcp_proxy.Line]]:
+def _opened(target: Target, ready_within_s: float) -> Iterator[tuple[Page, PageEvents, tcp_proxy.TcpProxy]]:
     """Yield an empty page of a browser that reaches only the target, through a proxy that can drop connections."""
     url = urlsplit(target.base_url)
     secure = url.scheme == "https"

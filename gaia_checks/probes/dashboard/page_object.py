@@ -1,6 +1,6 @@
 """Page object of the dashboard: operates it by mouse and keyboard, and relies only on docs/contract.md.
 
-Each operation raises Wrong when the page does not respond as promised in time.
+Each operation raises PageFault when the page does not respond as promised in time.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _QUALITY = 70  # of a screenshot: small, with legible text
 _LEAST_S = 1.0
 
 
-class Wrong(Exception):
+class PageFault(Exception):
     """The page breaks a promise. The text is the end of a sentence about the page."""
 
 
@@ -50,7 +50,7 @@ class Page:
         with self._in_time(f"GET {PATH} is not loaded"):
             response = self._page.goto(url)
         if response is None or response.status != 200:
-            raise Wrong(f"GET {PATH} answered {response.status if response else 'nothing'}")
+            raise PageFault(f"GET {PATH} answered {response.status if response else 'nothing'}")
 
     def sign_in(self, token: str) -> None:
         """Enter the token in the page's sign-in form."""
@@ -113,7 +113,7 @@ class Page:
         with self._in_time("the panel stayed busy"):
             self._panel(tab).and_(self._page.locator('[aria-busy="false"]')).wait_for()
         if self._alert.count():
-            raise Wrong(f"the page says: {self._alert_text()}")
+            raise PageFault(f"the page says: {self._alert_text()}")
 
     # Rules ---------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Page:
         """Close the dialog after a fault, so that it does not block later steps."""
         try:
             yield
-        except Wrong:
+        except PageFault:
             self._page.keyboard.press("Escape")
             raise
 
@@ -216,7 +216,7 @@ class Page:
         except TooLate:
             alert, waited_s = self._alert_text(), self._within_s
             self._wait_no_longer_than(max(_LEAST_S, waited_s / 2))
-            raise Wrong(f"{otherwise} within {waited_s:g} s" + (f"; it says: {alert}" if alert else "")) from None
+            raise PageFault(f"{otherwise} within {waited_s:g} s" + (f"; it says: {alert}" if alert else "")) from None
 
 
 def _named(tab: str) -> str:

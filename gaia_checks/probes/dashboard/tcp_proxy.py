@@ -14,7 +14,7 @@ from gaia_checks.target.client import CONNECT_S
 _CHUNK = 65_536
 
 
-class Line:
+class TcpProxy:
     """Forwards connections from a port of this machine to one host and port; none while it is cut."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -89,9 +89,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.contextmanager
-def line(host: str, port: int) -> Iterator[Line]:
+def line(host: str, port: int) -> Iterator[TcpProxy]:
     """Run a proxy to `host` and `port`."""
-    made = Line(host, port)
+    made = TcpProxy(host, port)
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
     try:

@@ -10,11 +10,11 @@ from typing import Any
 from gaia_checks import contract
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.dashboard.page_events import PageEvents
-from gaia_checks.probes.dashboard.page_object import PATH, TABS, Page, Wrong
+from gaia_checks.probes.dashboard.page_object import PATH, TABS, Page, PageFault
 from gaia_checks.probes.dashboard.probe_rule import OwnRule
-from gaia_checks.probes.dashboard.tcp_proxy import Line
+from gaia_checks.probes.dashboard.tcp_proxy import TcpProxy
 from gaia_checks.redaction import REDACTED
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
 _BEYOND_S = 0.5  # the wait beyond the limit, so that a missing event is certainly too late
 _QUIET_S = 0.3
@@ -41,7 +41,7 @@ class Walkthrough:
     version: str  # of the server
     page: Page
     events: PageEvents
-    line: Line
+    line: TcpProxy
     rule: OwnRule
     pictures: Path | None
     watch: Watch = field(default_factory=Watch)
@@ -106,7 +106,7 @@ class Walkthrough:
                 self.page.expect(tab, f"the version {self.version}", re.escape(self.version))
 
     def _tabs_working(self, wrong: Mapping[str, str | None]) -> Measurement:
-        tally = Tally()
+        tally = Score()
         for tab, why in wrong.items():
             tally.add(f"{tab.title()}: {why}" if why else None)
         return self._measurement("tabs_working", tally.good, "count", tally.tried, tally.wrong)
@@ -197,6 +197,6 @@ def _wrong(use: Callable[..., None], *arguments: Any) -> str | None:
     """Operate the page; return its fault."""
     try:
         use(*arguments)
-    except Wrong as wrong:
+    except PageFault as wrong:
         return str(wrong)
     return None

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.monitoring.expected_increase import SENT, ExpectedIncrease, Kind, Scrape, expected, wrong_time
@@ -20,7 +20,7 @@ from gaia_checks.probes.monitoring.shipped_queries import shipped, unresolved
 from gaia_checks.target import prometheus_text, rules
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG, Answer, wrong_status
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
 PATH = "/metrics"
 FOLDER = ROOT / "docs" / "monitoring"
@@ -38,7 +38,7 @@ def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
     ConfigurationError when a file of `folder` cannot be read.
     """
     watch, queries = Watch(), shipped(folder)
-    readable, moving, resolving = Tally(), Tally(), Tally()
+    readable, moving, resolving = Score(), Score(), Score()
     with client(target) as http:
         last = _measure_increases(http, target, moving)
     for wrong in (last.wrong,) if last.wrong else last.exposition.faults():
@@ -92,7 +92,7 @@ def _wrong_media(answer: Answer) -> str | None:
     return None if media == "text/plain" else answer.fault(f"content type {media!r} instead of text/plain")
 
 
-def _measure_increases(http: httpx.Client, target: Target, moving: Tally) -> Scrape:
+def _measure_increases(http: httpx.Client, target: Target, moving: Score) -> Scrape:
     """Send requests, count the increases, and return the last scrape. Raises TargetUnreachable."""
     connection = _Connection(http)
     if not (health := connection("GET", "/health")).status:
@@ -110,7 +110,7 @@ def _measure_increases(http: httpx.Client, target: Target, moving: Tally) -> Scr
     return last
 
 
-def _send(connection: _Connection, target: Target, moving: Tally) -> Counter[Kind]:
+def _send(connection: _Connection, target: Target, moving: Score) -> Counter[Kind]:
     """Send the requests to count; return how many of each kind were answered correctly."""
     right: Counter[Kind] = Counter()
     for kind in SENT:

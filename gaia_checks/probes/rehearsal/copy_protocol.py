@@ -6,7 +6,7 @@ from typing import Protocol
 from gaia_checks.model import Target
 
 
-class Copy(Protocol):
+class CopyProtocol(Protocol):
     """A deployment beside the target whose releases are deployed, crashed and rolled back."""
 
     @property

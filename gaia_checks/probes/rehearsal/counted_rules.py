@@ -30,7 +30,7 @@ _REMAINING = re.compile(r'"([^"]+)"\s*;[^,]*?\br=(\d+)')
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CountedRule:
     """One temporary rule with its own key."""
 
     id: int
@@ -41,7 +41,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class CountedReply:
     """The answer to one counted request."""
 
     status: int
@@ -56,7 +56,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ListedUsage:
     """The listed usage of one rule's key; zero when it is not listed."""
 
     status: int
@@ -72,16 +72,16 @@ class Counting:
         self._target = target
         self._made: list[int] = []
 
-    def rule(self, purpose: str, limit_type: str, limit: int) -> Rule:
+    def rule(self, purpose: str, limit_type: str, limit: int) -> CountedRule:
         """Create a rule with its own key. Raises TargetUnreachable when the server refuses it."""
         name = f"{key(self._target)}-{purpose}"
-        return self._create(Rule(0, name, name, limit_type, limit))
+        return self._create(CountedRule(0, name, name, limit_type, limit))
 
     def known(self) -> None:
         """Create a rule for this run's key, so that no default rule counts the requests for rules and usage."""
-        self._create(Rule(0, key(self._target), key(self._target), "requests_per_second", 1000))
+        self._create(CountedRule(0, key(self._target), key(self._target), "requests_per_second", 1000))
 
-    def limited(self, rule: Rule, limit: int) -> Rule:
+    def limited(self, rule: CountedRule, limit: int) -> CountedRule:
         """Change a rule's limit; its counts stay."""
         changed = replace(rule, limit=limit)
         self._expect(200, "PUT", f"{CONFIG}/{rule.id}", json=_body(changed))
@@ -91,7 +91,7 @@ class Counting:
         """Wait until new and changed rules are in force on all server processes."""
         time.sleep(_SETTLE_S)
 
-    def send(self, rule: Rule, number: int) -> list[Reply]:
+    def send(self, rule: CountedRule, number: int) -> list[CountedReply]:
         """Send `number` requests under the rule's key, several at once.
 
         Raises TargetUnreachable when one is not answered, as it is unknown then whether it counts, and Inconclusive
@@ -107,16 +107,16 @@ class Counting:
                 )
         return replies
 
-    def usage(self, rule: Rule) -> Usage:
+    def usage(self, rule: CountedRule) -> ListedUsage:
         """Return the listed usage of the rule's key."""
         answer = self._request("GET", USAGE, params={"key": f"api_key:{rule.key}"})
         body = answer.json() if answer.status_code == 200 else {}
         listed = [item for item in body.get("items", ()) if item.get("rule_id") == rule.id]
         if not listed:
-            return Usage(answer.status_code, 0, rule.limit)
-        return Usage(answer.status_code, listed[0].get("used"), listed[0].get("remaining"))
+            return ListedUsage(answer.status_code, 0, rule.limit)
+        return ListedUsage(answer.status_code, listed[0].get("used"), listed[0].get("remaining"))
 
-    def lost(self, rule: Rule) -> str | None:
+    def lost(self, rule: CountedRule) -> str | None:
         """Return which part of the rule the server has lost or changed; None when it is complete."""
         answer = self._request("GET", f"{CONFIG}/{rule.id}")
         if answer.status_code != 200:
@@ -132,14 +132,14 @@ class Counting:
                 self._request("DELETE", f"{CONFIG}/{self._made[-1]}")
                 self._made.pop()
 
-    def _create(self, rule: Rule) -> Rule:
+    def _create(self, rule: CountedRule) -> CountedRule:
         created = replace(rule, id=int(self._expect(201, "POST", CONFIG, json=_body(rule)).json()["id"]))
         self._made.append(created.id)
         return created
 
-    def _count(self, rule: Rule) -> Reply:
+    def _count(self, rule: CountedRule) -> CountedReply:
         answer = self._send("GET", CONFIG, params={"limit": 1}, headers={"X-API-Key": rule.key})
-        return Reply(
+        return CountedReply(
             answer.status_code,
             {name: int(left) for name, left in _REMAINING.findall(answer.headers.get("RateLimit", ""))},
             _whole(answer.headers.get("X-RateLimit-Remaining")),
@@ -185,7 +185,7 @@ def counting(target: Target) -> Iterator[Counting]:
             found.remove()
 
 
-def wrong_split(rule: Rule, replies: Sequence[Reply], *, admitted: int) -> str | None:
+def wrong_split(rule: CountedRule, replies: Sequence[CountedReply], *, admitted: int) -> str | None:
     """Return the fault unless exactly `admitted` requests were admitted and all others refused."""
     expected = +Counter({200: admitted, 429: len(replies) - admitted})
     found = Counter(reply.status for reply in replies)
@@ -194,7 +194,7 @@ def wrong_split(rule: Rule, replies: Sequence[Reply], *, admitted: int) -> str |
     return f"{rule.limit_type}: of {len(replies)} requests {_statuses(found)}, should be {_statuses(expected)}"
 
 
-def wrong_usage(rule: Rule, found: Usage, *, used: int) -> str | None:
+def wrong_usage(rule: CountedRule, found: ListedUsage, *, used: int) -> str | None:
     """Return the fault unless the listed usage matches the admitted requests and the rest of the limit."""
     if found.status != 200:
         return f"{rule.limit_type}: GET {USAGE} answers {found.status}"
@@ -205,7 +205,7 @@ def wrong_usage(rule: Rule, found: Usage, *, used: int) -> str | None:
     return f"{rule.limit_type}: GET {USAGE} reports {reported}, should be {used} used and {left} left"
 
 
-def wrong_headers(rule: Rule, reply: Reply, *, left: int) -> str | None:
+def wrong_headers(rule: CountedRule, reply: CountedReply, *, left: int) -> str | None:
     """Return the fault unless the headers of a reply report this rest of the rule."""
     reported = reply.remaining.get(rule.name)
     if reported != left:
@@ -221,7 +221,7 @@ def _statuses(statuses: Counter[int]) -> str:
     return ", ".join(f"{number} were answered {status}" for status, number in sorted(statuses.items()))
 
 
-def _body(rule: Rule) -> dict[str, Any]:
+def _body(rule: CountedRule) -> dict[str, Any]:
     return rules.for_one_key(rule.name, rule.limit_type, rule.limit, key=rule.key)
 
 

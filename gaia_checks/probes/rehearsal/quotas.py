@@ -10,11 +10,18 @@ import psycopg
 
 from gaia_checks.errors import GaiaError, Inconclusive, NotReady
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.rehearsal.copy_protocol import Copy
-from gaia_checks.probes.rehearsal.counted_rules import Counting, Rule, counting, wrong_headers, wrong_split, wrong_usage
+from gaia_checks.probes.rehearsal.copy_protocol import CopyProtocol
+from gaia_checks.probes.rehearsal.counted_rules import (
+    CountedRule,
+    Counting,
+    counting,
+    wrong_headers,
+    wrong_split,
+    wrong_usage,
+)
 from gaia_checks.target.client import CONNECT_S
 from gaia_checks.target.postgres_session import APPLICATION_NAME
-from gaia_checks.target.samples import Tally, Watch
+from gaia_checks.target.samples import Score, Watch
 
 QUOTAS = ("daily_quota", "weekly_quota", "monthly_quota")
 HOUR = "requests_per_hour"
@@ -42,7 +49,7 @@ Sample = str | None  # the fault; None for a good sample
 _Result = TypeVar("_Result")
 
 
-def probe(target: Target, *, copy: AbstractContextManager[Copy]) -> list[Measurement]:
+def probe(target: Target, *, copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
     """Measure `quotas.counts_equal` live, and on the rehearsal copy what would harm the target.
 
     Those are `quotas.kept_across_restart`, `quotas.reset_at_period_edges` and `quotas.hour_window_expires`; without a
@@ -53,7 +60,7 @@ def probe(target: Target, *, copy: AbstractContextManager[Copy]) -> list[Measure
 
 def live(target: Target) -> Measurement:
     """Count requests against temporary rules of this run, several at once, and beyond the limits."""
-    watch, tally = Watch(), Tally()
+    watch, tally = Watch(), Score()
     with counting(target) as counts:
         rules = [counts.rule(f"quotas-{quota}", quota, _LIMIT) for quota in QUOTAS]
         counts.settle()
@@ -69,7 +76,7 @@ def live(target: Target) -> Measurement:
     return watch.counted("quotas.counts_equal", tally, how)
 
 
-def on_copy(copy: AbstractContextManager[Copy]) -> list[Measurement]:
+def on_copy(copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
     """Deploy the release on a rehearsal copy, crash it, and move its stored admissions to the period edges."""
     watch = Watch()
     try:
@@ -108,7 +115,7 @@ def period_start(quota: str, moment: datetime) -> datetime:
     return day.replace(day=1) if quota == "monthly_quota" else day
 
 
-def _counted(counts: Counting, rule: Rule) -> Iterator[Sample]:
+def _counted(counts: Counting, rule: CountedRule) -> Iterator[Sample]:
     """Send requests up to the limit and beyond, and yield whether answers, headers and usage report them."""
     yield wrong_split(rule, counts.send(rule, _FIRST - 1), admitted=_FIRST - 1)
     yield wrong_headers(rule, *counts.send(rule, 1), left=_LIMIT - _FIRST)
@@ -121,7 +128,7 @@ def _counted(counts: Counting, rule: Rule) -> Iterator[Sample]:
 # On the rehearsal copy ---------------------------------------------------------------------------
 
 
-def _on_copy(place: Copy) -> list[Measurement]:
+def _on_copy(place: CopyProtocol) -> list[Measurement]:
     with counting(place.target) as counts:
         counts.known()
         rules = {kind: counts.rule(f"copy-{kind}", kind, _LIMIT_ON_COPY) for kind in (*QUOTAS, HOUR)}
@@ -146,7 +153,7 @@ def _unobservable(watch: Watch, name: str, error: GaiaError) -> Measurement:
     return watch.saw(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
 
 
-def _kept(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
+def _kept(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Measurement:
     """Use a part of each limit, crash the rehearsal copy, and use up the rest: then all limits are reached."""
     watch = Watch()
     try:
@@ -157,7 +164,7 @@ def _kept(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measureme
     return watch.saw("quotas.kept_across_restart", not notes, "bool", len(rules), how, notes)
 
 
-def _over_a_crash(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Iterator[Sample]:
+def _over_a_crash(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Iterator[Sample]:
     for rule in rules.values():
         admitted = counts.send(rule, _BEFORE_CRASH)
         yield _in("before the crash", wrong_split(rule, admitted, admitted=_BEFORE_CRASH))
@@ -168,8 +175,8 @@ def _over_a_crash(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> I
         yield _in("after the crash", wrong_split(rule, counts.send(rule, rest + 2), admitted=rest))
 
 
-def _edges(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurement:
-    watch, tally, now = Watch(), Tally(), datetime.now(UTC)
+def _edges(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Measurement:
+    watch, tally, now = Watch(), Score(), datetime.now(UTC)
     for quota in QUOTAS:
         for sample in _edge(place, counts, rules[quota], period_start(quota, now)):
             tally.add(sample)
@@ -177,7 +184,7 @@ def _edges(place: Copy, counts: Counting, rules: Mapping[str, Rule]) -> Measurem
     return watch.counted("quotas.reset_at_period_edges", tally, how)
 
 
-def _edge(place: Copy, counts: Counting, rule: Rule, start: datetime) -> Iterator[Sample]:
+def _edge(place: CopyProtocol, counts: Counting, rule: CountedRule, start: datetime) -> Iterator[Sample]:
     counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     yield _in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0))
     _move(place, rule, to=start)
@@ -188,8 +195,8 @@ def _edge(place: Copy, counts: Counting, rule: Rule, start: datetime) -> Iterato
     yield _in("in the next period", wrong_usage(rule, counts.usage(rule), used=_LIMIT_ON_COPY))
 
 
-def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:
-    watch, tally = Watch(), Tally()
+def _hour(place: CopyProtocol, counts: Counting, rule: CountedRule) -> Measurement:
+    watch, tally = Watch(), Score()
     counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     tally.add(_in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0)))
     _move(place, rule, back=timedelta(hours=1) - _LEFT_OF_HOUR)
@@ -209,12 +216,14 @@ def _hour(place: Copy, counts: Counting, rule: Rule) -> Measurement:
     return watch.counted("quotas.hour_window_expires", tally, how)
 
 
-def _move(place: Copy, rule: Rule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
+def _move(place: CopyProtocol, rule: CountedRule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
     """Move a rule's stored admissions in the rehearsal copy. Raises Inconclusive without the view."""
     target, moved = place.target, {"to": to, "back": back, "rule": rule.id, "key": f"api_key:{rule.key}"}
+    if target.database_url is None:
+        raise Inconclusive(f"{target.environment}: the rehearsal copy has no database")
     try:
         with psycopg.connect(
-            target.database_url or "", connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
+            target.database_url, connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
         ) as session:
             rows = session.execute(_MOVE, moved).rowcount
     except psycopg.Error as error:

@@ -9,8 +9,8 @@ from pathlib import Path
 from gaia_checks.errors import DeployError, GaiaError, MigrationError
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import process
-from gaia_checks.probes.rehearsal.copy_protocol import Copy
-from gaia_checks.probes.rehearsal.counted_rules import Counting, Rule, counting, wrong_split, wrong_usage
+from gaia_checks.probes.rehearsal.copy_protocol import CopyProtocol
+from gaia_checks.probes.rehearsal.counted_rules import CountedRule, Counting, counting, wrong_split, wrong_usage
 from gaia_checks.target.samples import Watch
 
 _KINDS = ("daily_quota", "requests_per_hour")
@@ -21,7 +21,7 @@ _RESTORED = {"previous_restored": "bool", "seconds": "s"}
 _SCHEMA = {"schema_equal": "bool"}
 
 
-def probe(_target: Target, *, copy: AbstractContextManager[Copy]) -> list[Measurement]:
+def probe(_target: Target, *, copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
     """Measure `rollback.previous_restored`, `rollback.seconds` and `rollback.schema_equal`, all on a rehearsal copy.
 
     An unobservable measurement has no samples, and a note with the reason.
@@ -48,7 +48,7 @@ class _Progress:
             self.wrong.append(f"{self.doing}: {wrong}")
 
 
-def _restored(place: Copy) -> list[Measurement]:
+def _restored(place: CopyProtocol) -> list[Measurement]:
     watch, progress = Watch(), _Progress()
     try:
         before, what = place.before()
@@ -69,7 +69,7 @@ def _restored(place: Copy) -> list[Measurement]:
     return [restored, took]
 
 
-def _roll_back_and_forward(place: Copy, before: Path, progress: _Progress) -> None:
+def _roll_back_and_forward(place: CopyProtocol, before: Path, progress: _Progress) -> None:
     """Deploy the previous release, then the current one, roll back, deploy the current one. Raises GaiaError."""
     progress.doing = "deploying the previous release"
     place.deploy(before)
@@ -95,7 +95,7 @@ def _roll_back_and_forward(place: Copy, before: Path, progress: _Progress) -> No
         _count(counts, rules, progress, used=3 * _EACH_TIME)
 
 
-def _count(counts: Counting, rules: Sequence[Rule], progress: _Progress, *, used: int) -> None:
+def _count(counts: Counting, rules: Sequence[CountedRule], progress: _Progress, *, used: int) -> None:
     """Check that the rules and their counts are kept, and count more requests."""
     for rule in rules:
         progress.note(counts.lost(rule))
@@ -112,7 +112,7 @@ def _wrong_identity(now: Target, expected: Target) -> str | None:
     return next((note for measurement in process.probe(now) for note in measurement.notes), None)
 
 
-def _schema(place: Copy) -> Measurement:
+def _schema(place: CopyProtocol) -> Measurement:
     watch = Watch()
     try:
         wrong = place.irreversible()

@@ -33,7 +33,7 @@ _CALM = ("calm",) * 2
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class BurstRule:
     """One limit of a key."""
 
     limit_type: str
@@ -46,18 +46,18 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Salvo:
+class Burst:
     """A burst: requests that leave at one moment, each on a connection of its own."""
 
     at_s: float  # after the start
     keys: tuple[str, ...]  # of the requests, in the order in which they leave
 
 
-def rules(clients: int) -> Mapping[str, tuple[Rule, ...]]:
+def rules(clients: int) -> Mapping[str, tuple[BurstRule, ...]]:
     """Return the limits of every key; at most `clients` requests leave at once."""
 
-    def second(limit: int) -> Rule:
-        return Rule("requests_per_second", limit)
+    def second(limit: int) -> BurstRule:
+        return BurstRule("requests_per_second", limit)
 
     return {
         "hot": (second(clients - 4),),
@@ -66,13 +66,13 @@ def rules(clients: int) -> Mapping[str, tuple[Rule, ...]]:
         "calm": (second(10),),
         "edge": (second(6),),
         "steady": (second(5),),
-        "pair": (second(5), Rule("requests_per_minute", 20)),
-        "minute": (Rule("requests_per_minute", 30),),
-        "hour": (Rule("requests_per_hour", 10),),
+        "pair": (second(5), BurstRule("requests_per_minute", 20)),
+        "minute": (BurstRule("requests_per_minute", 30),),
+        "hour": (BurstRule("requests_per_hour", 10),),
     }
 
 
-def plan(clients: int, window_s: float) -> list[Salvo]:
+def plan(clients: int, window_s: float) -> list[Burst]:
     """Return all bursts that fit into `window_s`, by their time."""
     rounds = chain.from_iterable(_round(number, at_s, clients) for number, at_s in enumerate(_ROUNDS_S))
     long = chain.from_iterable(_several(key, times) for key, times in _LONG.items())
@@ -81,21 +81,21 @@ def plan(clients: int, window_s: float) -> list[Salvo]:
     )
 
 
-def _round(number: int, at_s: float, clients: int) -> Iterator[Salvo]:
+def _round(number: int, at_s: float, clients: int) -> Iterator[Burst]:
     yield from _race(at_s, ("hot",) * (clients - 2) if number % 2 == 0 else ("left", "right") * (clients // 2 - 1))
     yield from _several("edge", {at_s + after_s: count for after_s, count in _EDGE.items()})
     yield from _several("steady", {at_s + step * _STEADY_S: 1 for step in range(13)})
 
 
-def _race(at_s: float, racing: tuple[str, ...]) -> Iterator[Salvo]:
+def _race(at_s: float, racing: tuple[str, ...]) -> Iterator[Burst]:
     """Fill the limit at once; still full half a window later; fill it again just after the window."""
-    yield Salvo(at_s, racing + _CALM)
-    yield Salvo(at_s + 0.55, tuple(dict.fromkeys(racing)) + _CALM)
-    yield Salvo(at_s + 1.06, racing + _CALM)
+    yield Burst(at_s, racing + _CALM)
+    yield Burst(at_s + 0.55, tuple(dict.fromkeys(racing)) + _CALM)
+    yield Burst(at_s + 1.06, racing + _CALM)
 
 
-def _several(key: str, counts: Mapping[float, int]) -> Iterable[Salvo]:
-    return (Salvo(round(at_s, 3), (key,) * count) for at_s, count in counts.items())
+def _several(key: str, counts: Mapping[float, int]) -> Iterable[Burst]:
+    return (Burst(round(at_s, 3), (key,) * count) for at_s, count in counts.items())
 
 
 _EDGE = {0.0: 1, 0.80: 6, 1.10: 2, 1.72: 1, 1.76: 1, 1.84: 1, 1.88: 1}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from gaia_checks.recorders.base.sampling import Coverage, stopped_within, ticks
 from gaia_checks.recorders.base.timeline import Timeline
-from gaia_checks.recorders.limits.burst_plan import Salvo
-from gaia_checks.recorders.limits.header_checks import Exchange
+from gaia_checks.recorders.limits.burst_plan import Burst
+from gaia_checks.recorders.limits.header_checks import AnsweredRequest
 from gaia_checks.recorders.limits.request import Endpoint, PendingRequest
 
 ADMITTED, REFUSED = 404, 429
@@ -21,11 +21,11 @@ _LEAVE_S = 0.5  # how long to wait for answers after a stop
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestOutcome:
     """One request and its outcome."""
 
     purpose: str
-    exchange: Exchange
+    exchange: AnsweredRequest
     status: int | None  # None: no answer
     why: str  # the reason for no answer; empty when the answer was not awaited
 
@@ -41,7 +41,7 @@ class BurstSender:
         self._sent: list[tuple[str, PendingRequest]] = []  # for which purpose
         self._began_s = 0.0
 
-    async def send_all(self, bursts: Iterable[Salvo], timeline: Timeline, window_s: float) -> float:
+    async def send_all(self, bursts: Iterable[Burst], timeline: Timeline, window_s: float) -> float:
         """Send all bursts; return the observed time in seconds."""
         coverage, next_s = Coverage(_EVERY_S), 0.0
         self._began_s = _now()
@@ -61,11 +61,11 @@ class BurstSender:
                 pending_request.close()
         return coverage.covered_s
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[RequestOutcome]:
         """Return the outcomes of all requests so far, in the order in which they were sent."""
         return sorted((_outcome(*one) for one in self._sent), key=lambda one: one.exchange.sent_s)
 
-    async def _send(self, burst: Salvo) -> None:
+    async def _send(self, burst: Burst) -> None:
         if await self._stopped_before(burst.at_s - _AHEAD_S):
             return
         pending = await asyncio.gather(*(self._endpoint.open(self._keys[purpose]) for purpose in burst.keys))
@@ -93,14 +93,14 @@ class BurstSender:
         timeline.add(t_s, worst, asked=sent, admitted=admitted, refused=refused)
 
 
-def _outcome(purpose: str, pending_request: PendingRequest) -> Outcome:
+def _outcome(purpose: str, pending_request: PendingRequest) -> RequestOutcome:
     reply = pending_request.reply
     if reply is None:
-        return Outcome(purpose, Exchange(pending_request.sent_s, math.inf, None, {}), None, "")
+        return RequestOutcome(purpose, AnsweredRequest(pending_request.sent_s, math.inf, None, {}), None, "")
     admitted = {ADMITTED: True, REFUSED: False}.get(reply.status or 0)
     received_s = math.inf if admitted is None else reply.received_s
-    return Outcome(
-        purpose, Exchange(pending_request.sent_s, received_s, admitted, reply.headers), reply.status, reply.why
+    return RequestOutcome(
+        purpose, AnsweredRequest(pending_request.sent_s, received_s, admitted, reply.headers), reply.status, reply.why
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from gaia_checks.recorders.limits.burst_plan import Rule
+from gaia_checks.recorders.limits.burst_plan import BurstRule
 
 POLICY, LIMITS, RETRY = "RateLimit-Policy", "RateLimit", "Retry-After"
 X_LIMIT, X_REMAINING, X_RESET = "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"
@@ -27,13 +27,13 @@ _LIST = re.compile(rf"{_ITEM}(?:\s*,\s*{_ITEM})*")
 _PARAMETER = re.compile(r";\s*([a-z]+)=([0-9]{1,15})(?![^;,\s])")
 _NUMBER = re.compile(r"[0-9]{1,15}")
 
-Rules = Mapping[str, Rule]
+Rules = Mapping[str, BurstRule]
 Numbers = Mapping[str, Mapping[str, int]]
 """Both are keyed by rule name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class AnsweredRequest:
     """One request of a key and its answer."""
 
     sent_s: float
@@ -74,7 +74,7 @@ def refused_by(headers: Mapping[str, str]) -> set[str]:
     return {name for name, numbers in _items(headers.get(LIMITS.lower(), "")).items() if numbers.get("r") == 0}
 
 
-def wrong(exchanges: Sequence[Exchange], rules: Rules, epoch_s: float) -> list[str | None]:
+def wrong(exchanges: Sequence[AnsweredRequest], rules: Rules, epoch_s: float) -> list[str | None]:
     """Say what is wrong with the headers of each answer of one key, None where nothing is.
 
     `rules` are the key's known rules; others may apply as well. `epoch_s` is the epoch time at the zero of our clock.
@@ -96,7 +96,7 @@ def wrong(exchanges: Sequence[Exchange], rules: Rules, epoch_s: float) -> list[s
     return found
 
 
-def standing(own: Exchange, exchanges: Iterable[Exchange], rule: Rule) -> Standing:
+def standing(own: AnsweredRequest, exchanges: Iterable[AnsweredRequest], rule: BurstRule) -> Standing:
     """Return the possible state of a rule after the decision about `own`, one of `exchanges`."""
     limit, window_s = rule.limit, rule.window_s
     others = [each for each in exchanges if each is not own and each.admitted is not False]
@@ -122,7 +122,7 @@ def standing(own: Exchange, exchanges: Iterable[Exchange], rule: Rule) -> Standi
 class _Headers:
     """The headers of one answer, all required. All methods raise _Wrong."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: AnsweredRequest) -> None:
         self._values = exchange.headers
 
     def number(self, name: str) -> int:
@@ -143,7 +143,7 @@ class _Headers:
         return value
 
 
-def _checked(own: Exchange, exchanges: Sequence[Exchange], rules: Rules) -> Span | None:
+def _checked(own: AnsweredRequest, exchanges: Sequence[AnsweredRequest], rules: Rules) -> Span | None:
     """Return where X-RateLimit-Reset puts the zero of our clock; None for a foreign rule. Raises _Wrong."""
     headers = _Headers(own)
     policies, limits = headers.items(POLICY), headers.items(LIMITS)

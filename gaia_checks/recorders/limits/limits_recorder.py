@@ -18,13 +18,13 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.limits import burst_plan, header_checks
-from gaia_checks.recorders.limits.burst_plan import Rule
-from gaia_checks.recorders.limits.burst_sender import ADMITTED, REFUSED, BurstSender, Outcome
-from gaia_checks.recorders.limits.header_checks import Exchange
+from gaia_checks.recorders.limits.burst_plan import BurstRule
+from gaia_checks.recorders.limits.burst_sender import ADMITTED, REFUSED, BurstSender, RequestOutcome
+from gaia_checks.recorders.limits.header_checks import AnsweredRequest
 from gaia_checks.recorders.limits.request import Endpoint
 from gaia_checks.target import client, temporary_rules
-from gaia_checks.target import rules as own
 from gaia_checks.target.responses import QUOTAS
+from gaia_checks.target.rules import for_one_key
 
 MEASURES = Measures(
     {
@@ -44,7 +44,7 @@ class Key:
     """An API key of this run, and its limits."""
 
     name: str
-    rules: Mapping[str, Rule]  # by the rule's name in the server
+    rules: Mapping[str, BurstRule]  # by the rule's name in the server
 
 
 def keys(target: Target, clients: int) -> dict[str, Key]:
@@ -63,7 +63,7 @@ async def record(
     window_s = min(window_s, burst_plan.ENDS_S)
     run_keys = keys(target, int(clients))
     bodies = [
-        own.for_one_key(name, rule.limit_type, rule.limit, key=key.name)
+        for_one_key(name, rule.limit_type, rule.limit, key=key.name)
         for key in run_keys.values()
         for name, rule in key.rules.items()
     ]
@@ -78,13 +78,13 @@ async def record(
 
 
 def measured(
-    outcomes: Sequence[Outcome], run_keys: Mapping[str, Key], epoch_s: float, observed_s: float
+    outcomes: Sequence[RequestOutcome], run_keys: Mapping[str, Key], epoch_s: float, observed_s: float
 ) -> list[Measurement]:
     """Return the measurements of `observed_s`; `epoch_s` is the epoch time at the zero of the monotonic clock."""
     finished = [one for one in outcomes if one.status or one.why]
     if not finished:
         return MEASURES.unobservable("the gate was stopped before any request was answered")
-    by_purpose: dict[str, list[Exchange]] = defaultdict(list)
+    by_purpose: dict[str, list[AnsweredRequest]] = defaultdict(list)
     for one in outcomes:
         by_purpose[one.purpose].append(one.exchange)
     unanswered = [
@@ -112,11 +112,11 @@ def measured(
     ]
 
 
-def _answers(by_purpose: Mapping[str, Sequence[Exchange]], run_keys: Mapping[str, Key]) -> list[dict[str, Any]]:
+def _answers(by_purpose: Mapping[str, Sequence[AnsweredRequest]], run_keys: Mapping[str, Key]) -> list[dict[str, Any]]:
     """Return the input of `limit_compliance`: times in whole microseconds, rounded so that each event lies within."""
     start_s = min(one.sent_s for each in by_purpose.values() for one in each)
 
-    def answer(one: Exchange) -> tuple[int, int | None, bool | None]:
+    def answer(one: AnsweredRequest) -> tuple[int, int | None, bool | None]:
         sent_us = math.floor((one.sent_s - start_s) * 1e6)
         took_us = None if one.admitted is None else math.ceil((one.received_s - start_s) * 1e6) - sent_us
         return sent_us, took_us, one.admitted
@@ -131,14 +131,14 @@ def _answers(by_purpose: Mapping[str, Sequence[Exchange]], run_keys: Mapping[str
     ]
 
 
-def _others(one: Exchange, key: Key) -> str:
+def _others(one: AnsweredRequest, key: Key) -> str:
     """Return the other rules that refused a request which the gate's rules did not; nothing was counted then."""
     refusing = header_checks.refused_by(one.headers) if one.admitted is False else set()
     return ", ".join(sorted(refusing)) if refusing.isdisjoint(key.rules) else ""
 
 
 def _headers(
-    by_purpose: Mapping[str, Sequence[Exchange]], run_keys: Mapping[str, Key], epoch_s: float
+    by_purpose: Mapping[str, Sequence[AnsweredRequest]], run_keys: Mapping[str, Key], epoch_s: float
 ) -> tuple[int, list[str]]:
     """Return how many answers were checked, and what is wrong with some of them."""
     checked, wrong = 0, []

@@ -18,7 +18,7 @@ from gaia_checks.target.client import CONNECT_S, READ_S, websocket_headers
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class TimedResponse:
     """The response and its time on the loop's monotonic clock."""
 
     received_s: float  # infinity: no answer came
@@ -60,14 +60,14 @@ class PendingRequest(asyncio.Protocol):
         self.sent_s = math.inf  # on the loop's monotonic clock
         self._request = request
         self._loop = asyncio.get_running_loop()
-        self._reply: asyncio.Future[Reply] = self._loop.create_future()
+        self._reply: asyncio.Future[TimedResponse] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._clock: asyncio.TimerHandle | None = None
 
     @property
-    def reply(self) -> Reply | None:
+    def reply(self) -> TimedResponse | None:
         """The outcome; None while it is pending."""
         return self._reply.result() if self._reply.done() else None
 
@@ -91,9 +91,9 @@ class PendingRequest(asyncio.Protocol):
 
     def fail(self, why: str) -> None:
         """Record that there is no answer, and why."""
-        self._end(Reply(math.inf, None, {}, why))
+        self._end(TimedResponse(math.inf, None, {}, why))
 
-    def _end(self, reply: Reply) -> None:
+    def _end(self, reply: TimedResponse) -> None:
         self.close()
         if not self._reply.done():
             self._reply.set_result(reply)
@@ -126,6 +126,6 @@ class PendingRequest(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take the complete answer; skip an interim one (1xx)."""
         if self._parser.get_status_code() >= 200:
-            self._end(Reply(self._loop.time(), self._parser.get_status_code(), self._headers))
+            self._end(TimedResponse(self._loop.time(), self._parser.get_status_code(), self._headers))
         else:
             self._headers.clear()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from gaia_checks.model import Log
+from gaia_checks.model import LogLocation
 from gaia_checks.recorders.log import ssh_tail
 from gaia_checks.recorders.log.tail import Tail
 
@@ -31,12 +31,12 @@ class Source(Protocol):
         """Release the log."""
 
 
-def of(log: Log, begins_before: Callable[[list[str]], bool]) -> Source:
+def of(log: LogLocation, begins_before: Callable[[list[str]], bool]) -> Source:
     """Return the source of a log; `begins_before` is for `tail.Tail`. Raises OSError when it is unreachable."""
-    return ssh_tail.Remote(log) if log.host else Tail(Path(log.path), begins_before)
+    return ssh_tail.SshTail(log) if log.host else Tail(Path(log.path), begins_before)
 
 
-def last_bytes(log: Log, count: int) -> bytes:
+def last_bytes(log: LogLocation, count: int) -> bytes:
     """Return the last `count` bytes of a log. Raises OSError with the reason when it cannot be read."""
     if log.host:
         return ssh_tail.last_bytes(log, count, _END_WITHIN_S)

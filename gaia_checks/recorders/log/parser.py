@@ -26,7 +26,7 @@ _PLAIN_ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL|PANIC)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogLine:
     """One line of a log."""
 
     time_s: float | None  # seconds since the epoch; None without a time
@@ -35,16 +35,16 @@ class Line:
     levelled: bool | None  # whether its JSON has a level as text; None for no JSON
 
 
-def parse(text: str) -> Line:
+def parse(text: str) -> LogLine:
     """Read a JSON line `time, level, msg, ...`; without a level as text, the words in the line decide."""
     error_word, traceback = bool(_PLAIN_ERROR.search(text)), TRACEBACK in text
     record = _object(text)
     if record is None:
-        return Line(None, error_word, traceback, None)
+        return LogLine(None, error_word, traceback, None)
     time_s, level = _time_s(record.get("time")), record.get("level")
     if isinstance(level, str):
-        return Line(time_s, level.lower() in ERROR_LEVELS, traceback, levelled=True)
-    return Line(time_s, error_word, traceback, levelled=False)
+        return LogLine(time_s, level.lower() in ERROR_LEVELS, traceback, levelled=True)
+    return LogLine(time_s, error_word, traceback, levelled=False)
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Reading:
     older: bool = False  # lines of earlier processes precede its own
     first_s: float | None = None  # the time of its first line with a time
     _started: bool = False
-    _undecided: list[tuple[str, Line]] = field(default_factory=list)  # lines without a time at the log's start
+    _undecided: list[tuple[str, LogLine]] = field(default_factory=list)  # lines without a time at the log's start
 
     def take(self, text: str) -> None:
         """Read the next line."""
@@ -120,7 +120,7 @@ class Reading:
     def _as_young(self, time_s: float) -> bool:
         return time_s >= self.created_s - _TOLERANCE_S
 
-    def _count(self, text: str, line: Line) -> None:
+    def _count(self, text: str, line: LogLine) -> None:
         self.lines += 1
         self.errors += line.error
         self.tracebacks += line.traceback

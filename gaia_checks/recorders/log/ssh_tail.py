@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import IO, cast
 
-from gaia_checks.model import Log
+from gaia_checks.model import LogLocation
 from gaia_checks.recorders.log.tail import Pieces
 
 _CONNECT_S = 10
@@ -29,17 +29,17 @@ _FOLLOW = "wc -c < {file} || exit; tail -n +1 -F -- {file} & cat > /dev/null; ki
 _END = "tail -c {count} -- {file}"
 
 
-def follow(log: Log) -> tuple[str, ...]:
+def follow(log: LogLocation) -> tuple[str, ...]:
     """Return the command line that writes the size of a log in bytes, then the log, to standard output. Pure."""
     return _ssh(log, _FOLLOW.format(file=shlex.quote(log.path)))
 
 
-def end(log: Log, count: int) -> tuple[str, ...]:
+def end(log: LogLocation, count: int) -> tuple[str, ...]:
     """Return the command line that writes the last `count` bytes of a log to standard output. Pure."""
     return _ssh(log, _END.format(file=shlex.quote(log.path), count=count))
 
 
-def last_bytes(log: Log, count: int, within_s: float) -> bytes:
+def last_bytes(log: LogLocation, count: int, within_s: float) -> bytes:
     """Return the last `count` bytes of a log. Raises OSError with the reason when they do not come in time."""
     try:
         done = subprocess.run(
@@ -52,10 +52,10 @@ def last_bytes(log: Log, count: int, within_s: float) -> bytes:
     return done.stdout
 
 
-class Remote:
+class SshTail:
     """A log on another machine that is still being written, as `tail.Tail` is one on this."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: LogLocation) -> None:
         """Start to read. Raises OSError when ssh is not installed."""
         if shutil.which("ssh") is None:
             raise FileNotFoundError("ssh is not installed; run `apt-get install -y openssh-client`")
@@ -116,7 +116,7 @@ class Remote:
         return f"the log was not read up to now within {_READ_WITHIN_S:g} s" if late else None
 
 
-def _ssh(log: Log, script: str) -> tuple[str, ...]:
+def _ssh(log: LogLocation, script: str) -> tuple[str, ...]:
     """Return ssh's command line. `script` is for a POSIX shell; the remote user's own shell need not be one."""
     port = ("-p", str(log.port)) if log.port else ()
     return (

@@ -22,7 +22,7 @@ from gaia_checks.recorders.base.metrics_client import METRICS, NoSample
 from gaia_checks.recorders.base.sampling import Coverage, ticks
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.client import CONNECT_S, async_client
-from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, OPTIONS
+from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, options
 from gaia_checks.target.prometheus_text import Exposition
 from gaia_checks.target.unobservable import DATABASE, METRIC, unseen
 
@@ -58,7 +58,7 @@ Sample = TypeVar("Sample")
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class ServerPool:
     """The server's pool at one moment, from its own metrics."""
 
     in_use: float
@@ -97,7 +97,7 @@ class Worst:
     _in_use: Lasting = field(default_factory=Lasting)
     _waiting: Lasting = field(default_factory=Lasting)
 
-    def add(self, pool: Pool | None, sessions: Sessions | None) -> None:
+    def add(self, pool: ServerPool | None, sessions: Sessions | None) -> None:
         """Take the samples of one moment; None for a missing one."""
         waiting = 0.0
         if pool:
@@ -173,21 +173,21 @@ def _measurement(name: str, value: float, coverage: Coverage, notes: list[str], 
     return MEASURES.measurement(name, value, n=n, window_s=coverage.covered_s, notes=notes)
 
 
-def _numbers(pool: Pool | None, sessions: Sessions | None) -> dict[str, float]:
+def _numbers(pool: ServerPool | None, sessions: Sessions | None) -> dict[str, float]:
     numbers = {"pool_in_use": pool.in_use, "pool_waiting": pool.waiting} if pool else {}
     return numbers | ({"sessions": sessions.count} if sessions else {})
 
 
-async def _pool(http: httpx.AsyncClient) -> Pool:
+async def _pool(http: httpx.AsyncClient) -> ServerPool:
     return pool_of(await metrics_client.read(http))
 
 
-def pool_of(exposition: Exposition) -> Pool:
+def pool_of(exposition: Exposition) -> ServerPool:
     """Return the pool from the metrics. Raises NoSample. Pure."""
     in_use, waiting, most = (metrics_client.gauge(exposition, name) for name in (IN_USE, WAITING, MOST))
     if not most > 0:
         raise NoSample(f"GET {METRICS}: {MOST} is {most:g}, so the pool's size is unknown")
-    return Pool(in_use, waiting, most)
+    return ServerPool(in_use, waiting, most)
 
 
 class Database:
@@ -227,7 +227,7 @@ class Database:
                 autocommit=True,
                 connect_timeout=int(CONNECT_S),
                 application_name=APPLICATION_NAME,
-                options=OPTIONS,
+                options=options(self._url),
             )
         except psycopg.ProgrammingError:  # its text quotes the connection string with the password
             raise NoSample(NO_CONNECTION_STRING) from None

@@ -52,7 +52,7 @@ async def record(
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ProcessUsage:
     """The memory and CPU of a process and its descendants."""
 
     total_bytes: int
@@ -72,7 +72,7 @@ class Cpu:
         return max(0.0, cpu_s - last[1]) / (t_s - last[0]) if last and t_s > last[0] else 0.0
 
 
-def tree(process: psutil.Process) -> Usage | None:
+def tree(process: psutil.Process) -> ProcessUsage | None:
     """Return the usage of `process` and its descendants; None when it is gone.
 
     Memory is the proportional set size: a page shared by three processes counts a third for each. Where that is
@@ -85,18 +85,18 @@ def tree(process: psutil.Process) -> Usage | None:
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             usages.append(_one(child))
-    return Usage(
+    return ProcessUsage(
         sum(each.total_bytes for each in usages),
         sum(each.shared_bytes for each in usages),
         sum(each.cpu_s for each in usages),
     )
 
 
-def _one(process: psutil.Process) -> Usage:
+def _one(process: psutil.Process) -> ProcessUsage:
     """Return the usage of a process without its descendants."""
     total, shared = _bytes(process)
     times = process.cpu_times()
-    return Usage(total, shared, float(times.user + times.system))
+    return ProcessUsage(total, shared, float(times.user + times.system))
 
 
 def _bytes(process: psutil.Process) -> tuple[int, int]:

@@ -22,10 +22,11 @@ export function makeRuleForm({ signIn, saved }) {
   const form = dialog.querySelector("form");
   const fields = form.elements;
   let edited = null;
+  let approved = {};  // what the next save may do: replace another administrator's value, refuse its own author
   fields.limit_type.replaceChildren(...choices(LIMIT_TYPES));
   fields.scope.replaceChildren(...choices(Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])));
   fields.resource_type.replaceChildren(...choices(RESOURCES));
-  form.addEventListener("input", summarize);
+  form.addEventListener("input", () => { approve({ version: approved.version }); summarize(); });
   form.addEventListener("submit", (event) => { event.preventDefault(); save(); });
   form.querySelector(".cancel").addEventListener("click", () => dialog.close());
 
@@ -38,6 +39,7 @@ export function makeRuleForm({ signIn, saved }) {
     fields.resource_type.value = shown.resource_type ?? "";
     fields.enabled.checked = shown.enabled;
     showErrors([]);
+    approve({ version: rule?.version });
     summarize();
     dialog.showModal();
     fields.rule_name.focus();
@@ -54,13 +56,25 @@ export function makeRuleForm({ signIn, saved }) {
     const body = read(fields);
     showErrors([]);
     try {
-      const { id } = await (edited ? api.replace(`/config/${edited.id}`, body) : api.create("/config", body));
+      const { id } = await (edited ? api.replace(`/config/${edited.id}`, body, approved) : api.create("/config", body, approved));
       dialog.close();
       saved(id);
     } catch (error) {
       if (error.status === 401) signIn();
-      showErrors(error.errors ?? [], api.explain(error));
+      if (error.status === 412) ask({ version: error.version }, `Another administrator has changed this rule meanwhile.\nIt is now: “${title(error.current)}”\nYours: “${title(body)}”\nSave again to replace theirs, or cancel.`);
+      else if (error.refusesAuthor) ask({ ...approved, confirm: true }, "This rule refuses your own requests, the ones of this page among them. Rules can still be changed here. Save again to set it all the same.");
+      else showErrors(error.errors ?? [], api.explain(error));
     }
+  }
+
+  function ask(wanted, question) {
+    showErrors([], question);
+    approve(wanted, "Save anyway");
+  }
+
+  function approve(wanted, label = "Save rule") {
+    approved = wanted;
+    form.querySelector("[type=submit]").textContent = label;
   }
 
   // Errors of a field are shown beside it; all others below the form.
@@ -90,11 +104,13 @@ function read(fields) {
   };
 }
 
+const title = (rule) => `${rule.rule_name}: ${summary(rule, null)}`;
+
 function summary(rule, before) {
   const whom = rule.scope_value ? `the ${SCOPES[rule.scope].one} ${rule.scope_value}` : SCOPES[rule.scope].all;
   const what = rule.resource_type ? ` to ${rule.resource_type}` : "";
   const most = rule.limit_value ? `At most ${number(rule.limit_value)} requests${what} per ${unit(rule.limit_type)}` : `No request${what} at all`;
-  const hints = [rule.enabled ? "" : "Not enforced.", restartsCount(rule, before) ? "Counting restarts from zero." : "", locksOut(rule) ? "This page is locked out as well." : ""];
+  const hints = [rule.enabled ? "" : "Not enforced.", restartsCount(rule, before) ? "Counting restarts from zero." : "", locksOut(rule) ? "This page is refused as well." : ""];
   return [`${most} for ${whom}.`, ...hints].filter(Boolean).join(" ");
 }
 

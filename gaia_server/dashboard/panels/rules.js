@@ -17,7 +17,7 @@ export function rules({ guard, signIn }) {
     { name: "Resource", cell: (rule) => rule.resource_type ?? "all" },
     { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
     { name: "", kind: "actions", cell: (rule) => [
-      h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => edit(rule) }, "Edit"),
+      h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => guard.now(async () => edit(await api.get(`/config/${rule.id}`))) }, "Edit"),
       h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => confirmDeletion(rule) }, "Delete")] },
   ];
   const list = pagedList({
@@ -29,7 +29,7 @@ export function rules({ guard, signIn }) {
   const edit = makeRuleForm({ signIn, saved });
 
   async function saved(id) {
-    await guard(list.refresh);
+    await guard.now(list.refresh);
     if (!editOf(id)) await list.turn(LAST);  // rules are sorted by id: a new one is the last
     (editOf(id) ?? add).focus();
   }
@@ -44,7 +44,7 @@ export function rules({ guard, signIn }) {
   }
 
   async function remove(rule) {
-    await guard(async () => {
+    await guard.now(async () => {
       await api.remove(`/config/${rule.id}`);
       await list.refresh();
     });

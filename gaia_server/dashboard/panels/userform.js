@@ -10,9 +10,10 @@ export function makeUserForm({ signIn, saved }) {
   const dialog = byId("user");
   const [limits, reputation] = [byId("user-limits"), byId("user-reputation")];
   let user = null;
+  let approved = {};  // what the next save of limits may do: replace another administrator's, refuse its own author
   byId("user-own").replaceChildren(...LIMIT_TYPES.map(([type, unit]) => h("label", {}, `Per ${unit}`,
     h("input", { name: type, type: "number", inputmode: "numeric", min: 0, step: 1, placeholder: "none" }))));
-  limits.addEventListener("submit", (event) => { event.preventDefault(); save("limits", () => api.replace(path("users"), { limits: own(limits) })); });
+  limits.addEventListener("submit", (event) => { event.preventDefault(); save("limits", () => replaceLimits(own(limits))); });
   reputation.addEventListener("submit", (event) => { event.preventDefault(); save("reputation", () => api.replace(path("reputation"), score(reputation))); });
   dialog.querySelector(".cancel").addEventListener("click", () => dialog.close());
 
@@ -29,8 +30,27 @@ export function makeUserForm({ signIn, saved }) {
   async function show() {
     const found = await api.get(path("users"));
     const events = await api.get("/reputation-events", { user, limit: 5 });
+    approve({ version: found.version });
     showLimits(limits.elements, found.limits);
     showReputation(reputation.elements, found, events.items);
+  }
+
+  async function replaceLimits(wanted) {
+    try {
+      await api.replace(path("users"), { limits: wanted }, approved);
+    } catch (error) {
+      if (error.status === 412) {
+        approve({ version: error.version }, "Save anyway");
+        throw `Another administrator has changed these limits meanwhile.\nThey are now: ${listed(error.current.limits)}.\nYours: ${listed(wanted)}.\nSave again to replace theirs, or close.`;
+      }
+      if (error.refusesAuthor) approve({ ...approved, confirm: true }, "Save anyway");
+      throw error;
+    }
+  }
+
+  function approve(wanted, label = "Save limits") {
+    approved = wanted;
+    limits.querySelector("[type=submit]").textContent = label;
   }
 
   async function save(part, work) {
@@ -67,6 +87,7 @@ function showReputation(fields, { reputation, reputation_in_force: inForce }, ev
     h("b", {}, event.change > 0 ? `+${event.change}` : String(event.change)))));
 }
 
+const listed = (found) => LIMIT_TYPES.filter(([type]) => type in found).map(([type, unit]) => `${number(found[type])} per ${unit}`).join(", ") || "none";
 const own = (form) => Object.fromEntries(LIMIT_TYPES.map(([type]) => [type, form.elements[type].value]).filter(([, value]) => value !== "").map(([type, value]) => [type, Number(value)]));
 const score = ({ elements: { score: points, vip, reason } }) => ({ score: Number(points.value), vip: vip.checked, reason: reason.value.trim() });
 

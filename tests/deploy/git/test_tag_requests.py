@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.deploy.git.tag_requests import Change, FollowerState, Request, changes, replay
+from gaia_checks.deploy.git.tag_requests import Change, FollowerState, TagRequest, changes, replay
 
 A, B = "a" * 40, "b" * 40
 
@@ -40,17 +40,17 @@ def test_the_first_poll_requests_the_newest_tag_only() -> None:
 def test_requests_stay_open_until_done_oldest_first() -> None:
     """A deployed request stays open for its gate; a completed one does not."""
     observed = [record("new", "p1", A), record("new", "p2", B), record("began")]
-    assert replay(observed).open == (Request("p1", A), Request("p2", B))
+    assert replay(observed).open == (TagRequest("p1", A), TagRequest("p2", B))
     deployed = [*observed, record("deployed", "p1", A)]
-    assert replay(deployed).open == (Request("p1", A, deployed=True), Request("p2", B))
-    assert replay([*deployed, record("done", "p1", A)]).open == (Request("p2", B),)
+    assert replay(deployed).open == (TagRequest("p1", A, deployed=True), TagRequest("p2", B))
+    assert replay([*deployed, record("done", "p1", A)]).open == (TagRequest("p2", B),)
 
 
 def test_a_tag_that_changed_while_queued_is_requested_in_its_new_state() -> None:
     """A moved tag requests its new commit only, at the end of the queue; a deleted tag requests nothing."""
     observed = [record("new", "p1", A), record("new", "p2", A), record("moved", "p1", B), record("deleted", "p2", A)]
     state = replay(observed)
-    assert state.open == (Request("p1", B),)
+    assert state.open == (TagRequest("p1", B),)
     assert dict(state.tags) == {"p1": B}
 
 

@@ -1,5 +1,6 @@
 """Migrations on a real PostgreSQL: in order, once, and atomically."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -10,12 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import environment
+from gaia_checks import environment_file
+from gaia_checks.deploy.migrations import file_transaction, migration_files
 from gaia_checks.deploy.migrations import runner as migration_runner
 from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.database_connection import connect, connect_maintenance, ensure_exists, reach
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
 from tests.deploy.stage import eventually
 
@@ -132,30 +134,48 @@ def test_a_contradiction_between_rows_and_files_is_refused(database: str, folder
     assert tables(database) == {"a", "b"}
 
 
-@pytest.mark.parametrize(
-    ("order", "message"),
-    [
-        ("010_b.sql\n", r"010_a\.sql is missing; add it at its position in the order"),
-        ("010_b\n010_a\n020_gone", r"names 020_gone\.sql, which cannot be read"),
-        ("010_b\n010_a\n010_b\n", "lists 010_b.sql twice|lists 010_b twice"),
-        (None, r"order\.txt: cannot be read"),
-    ],
-)
-def test_order_and_files_must_agree(folder: Path, order: str | None, message: str) -> None:
-    """order.txt must list every file once, and every entry needs a file."""
-    (folder / "order.txt").unlink()
-    if order is not None:
-        (folder / "order.txt").write_text(order)
-    with pytest.raises(MigrationError, match=message):
-        read(folder)
-
-
 def test_transaction_control_is_refused_before_anything_runs(database: str, folder: Path) -> None:
     """A file with COMMIT is refused, because its tables would stay although the file fails."""
     add(folder, "020_leak", "CREATE TABLE c (id int);\nCOMMIT;\nSELEKT 1;")
     with pytest.raises(MigrationError, match=r"020_leak\.sql:2: COMMIT: remove it"):
         migration_runner.up(database, folder)
     assert tables(database) == set()
+
+
+LEAKS = [
+    "CREATE TABLE c (id int); COMMIT; CREATE TABLE d (id int);",
+    "CREATE TABLE c (id int); COMMIT; BEGIN; CREATE TABLE d (id int);",
+    "CREATE TABLE c (id int); COMMIT AND CHAIN;",
+    "CREATE TABLE c (id int); ROLLBACK; BEGIN;",
+    "CREATE TABLE c (id int); COMMIT; SELECT 1 / 0;",
+    "CREATE TABLE c (id int); COMMIT; BEGIN; SELECT 1 / 0;",
+]
+
+
+@pytest.mark.parametrize("sql", LEAKS)
+def test_a_file_that_ends_its_transaction_is_refused_without_the_lexer(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    """Transaction control that the lexer misses is found by the transaction's identity; no row records the file."""
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    add(folder, "020_leak", sql)
+    with pytest.raises(MigrationError, match=r"^020_leak\.sql: ends the transaction .*; remove that: .* be applied$"):
+        migration_runner.up(database, folder)
+    assert "d" not in tables(database) or sql == LEAKS[0]
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM schema_migrations").fetchone() == (2,)
+
+
+def test_a_rollback_file_that_ends_its_transaction_is_refused_without_the_lexer(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same holds for rollback files: the migration stays recorded."""
+    monkeypatch.setattr(migration_files, "transaction_control", lambda _: None)
+    write(folder, "010_a", "CREATE TABLE a (id int);", "ROLLBACK; BEGIN;")
+    migration_runner.up(database, folder)
+    with pytest.raises(MigrationError, match=r"^rollback/010_a\.sql: ends the transaction"):
+        migration_runner.down(database, folder)
+    migration_runner.verify(database, folder)
 
 
 def test_another_tools_table_is_refused(database: str, folder: Path) -> None:
@@ -167,12 +187,53 @@ def test_another_tools_table_is_refused(database: str, folder: Path) -> None:
     assert tables(database) == set()
 
 
-def test_a_setting_of_one_file_does_not_reach_the_next(database: str, folder: Path) -> None:
-    """A SET in one file has no effect on the next file."""
-    write(folder, "010_b", "CREATE SCHEMA other; SET search_path = other; CREATE TABLE b (id int);")
-    write(folder, "010_a", "CREATE TABLE a (id int);")
+STATE = {
+    "SET search_path = other": "SELECT current_schema() = 'other'",
+    "SET ROLE pg_read_all_data": "SELECT current_user = 'pg_read_all_data'",
+    "SET SESSION AUTHORIZATION pg_read_all_data": "SELECT session_user = 'pg_read_all_data'",
+    "SELECT set_config('gaia.own', 'set', false)": "SELECT current_setting('gaia.own', true) = 'set'",
+    "CREATE TEMP TABLE t ()": "SELECT to_regclass('pg_temp.t') IS NOT NULL",
+    "PREPARE p AS SELECT 1": "SELECT count(*) > 0 FROM pg_prepared_statements",
+    "LISTEN channel": "SELECT count(*) > 0 FROM pg_listening_channels()",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1": "SELECT count(*) > 0 FROM pg_cursors WHERE name = 'c'",
+    "SELECT pg_advisory_lock(5)": "SELECT count(*) > 0 FROM pg_locks WHERE pid = pg_backend_pid() AND objid = 5",
+}
+
+
+@pytest.mark.parametrize("set_up", STATE)
+def test_session_state_of_one_file_does_not_reach_the_next(database: str, folder: Path, set_up: str) -> None:
+    """Roles, settings, temporary tables and the like end with the file that makes them; both files are recorded."""
+    write(folder, "010_b", f"CREATE SCHEMA other; {set_up};")
+    write(folder, "010_a", f"DO $$ BEGIN IF ({STATE[set_up]}) THEN RAISE 'reached'; END IF; END $$;")
+    assert migration_runner.up(database, folder) == ("010_b", "010_a")
+
+
+@pytest.mark.parametrize("sql", ["SELECT pg_advisory_unlock_all();", "SELECT pg_sleep(0.4);"])
+def test_the_runner_keeps_its_lock_whatever_a_file_does(database: str, folder: Path, sql: str) -> None:
+    """The lock belongs to another session than the file, and outlasts the account's idle_session_timeout."""
+    with connect(database) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {name} SET idle_session_timeout = '100ms'".encode())
+    write(folder, "010_b", sql)
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    write(folder, "010_a", f"CREATE TABLE a AS {locks};")
     migration_runner.up(database, folder)
-    assert tables(database) == {"a"}
+    with connect(database) as connection:
+        assert connection.execute("SELECT count FROM a").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("setting", ["client_encoding = 'latin1'", "standard_conforming_strings = off"])
+def test_a_file_is_applied_as_it_is_written_whatever_the_database_sets(
+    database: str, folder: Path, setting: str
+) -> None:
+    """A file is UTF-8 with standard strings, also where the account's defaults are others."""
+    with connect(database) as connection:
+        connection.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {connection.info.dbname} SET {setting}".encode())
+    write(folder, "010_b", "CREATE TABLE b AS SELECT 'é\\n'::text AS text;")
+    write(folder, "010_a", "SELECT 1;")
+    migration_runner.up(database, folder)
+    with psycopg.connect(database, client_encoding="utf8") as connection:
+        assert connection.execute("SELECT text FROM b").fetchone() == ("é\\n",)
 
 
 def test_two_runners_at_once_apply_once(database: str, folder: Path) -> None:
@@ -213,7 +274,7 @@ def test_a_table_lock_is_requested_repeatedly(database: str, folder: Path, monke
     """The runner retries while a long transaction holds the lock, and succeeds when it is free."""
     migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
-    monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(file_transaction, "LOCK_TIMEOUT", "100ms")
     with psycopg.connect(database) as blocker:
         blocker.execute("SELECT * FROM b")  # an open transaction: ALTER must wait
         release = threading.Timer(0.3, blocker.rollback)
@@ -228,11 +289,13 @@ def test_a_table_lock_that_is_never_free_is_reported(
     """After the last attempt the error names the remedy."""
     migration_runner.up(database, folder)
     add(folder, "020_alter", "ALTER TABLE b ADD COLUMN note text;")
-    monkeypatch.setattr(migration_runner, "LOCK_TIMEOUT", "50ms")
-    monkeypatch.setattr(migration_runner, "ATTEMPTS", 2)
+    monkeypatch.setattr(file_transaction, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(file_transaction, "ATTEMPTS", 2)
     with psycopg.connect(database) as blocker:
         blocker.execute("SELECT * FROM b")
-        with pytest.raises(MigrationError, match="020_alter: no lock within 2 attempts of 50ms; end long transactions"):
+        with pytest.raises(
+            MigrationError, match=r"020_alter\.sql: no lock within 2 attempts of 50ms; end long transactions"
+        ):
             migration_runner.up(database, folder)
 
 
@@ -280,7 +343,7 @@ def test_a_scratch_database_of_another_account_is_reported(limited: str, tmp_pat
     file = tmp_path / "there.toml"
     file.write_text('[environment]\nstage = "dev"\ndatabase = "external"\nhost = "127.0.0.1"\n')
     owner, other = (
-        environment.load(str(file), variables={"GAIA_HOME": str(tmp_path), "DATABASE_URL": dsn})
+        environment_file.load(str(file), variables={"GAIA_HOME": str(tmp_path), "DATABASE_URL": dsn})
         for dsn in (limited.partition("&user=")[0], limited)
     )
     message = r"the scratch database gaia_scratch_\w+ cannot be dropped: must be owner .*; let the account"
@@ -303,3 +366,17 @@ def test_an_unreachable_database_is_reported_without_its_password(dsn: str, mess
     with pytest.raises(ConfigurationError, match=message):
         connect_maintenance(dsn)
     assert "canary" not in str(caught.value) + str(caught.value.__cause__)
+
+
+def test_the_owner_of_the_migration_lock_is_named(database: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session left by a killed runner is named while others wait for it, and in the error."""
+    monkeypatch.setattr(migration_runner, "RUNNER_LOCK_TIMEOUT_S", 0.2)
+    said: list[str] = []
+    with psycopg.connect(database, autocommit=True, application_name="left") as left:
+        left.execute("SELECT pg_advisory_lock(%s)", (migration_runner.LOCK_KEY,))
+        named = rf"session {left.info.backend_pid} of left, connected since 2\d\d\d-.*"
+        with pytest.raises(MigrationError, match=rf"{named}pg_terminate_backend\({left.info.backend_pid}\)"):
+            migration_runner.up(database, folder, say=said.append)
+    assert len(said) == 1
+    assert re.fullmatch(f"waiting for the migration lock of {named}", said[0])
+    assert migration_runner.up(database, folder) == ("010_b", "010_a")

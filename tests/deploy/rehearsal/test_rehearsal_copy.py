@@ -15,9 +15,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.deploy.rehearsal import rehearsal_copy
-from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment import ROOT, Environment
+from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, Inconclusive
 from gaia_checks.model import Target
 from gaia_checks.probes.rehearsal import copy_protocol
@@ -32,11 +32,11 @@ SECRETS = {"ADMIN_TOKEN": "canary-admin-token", "ANTHROPIC_API_KEY": "canary-ant
 KEEP_A_COPY = """
 import sys, time
 from pathlib import Path
-from gaia_checks import environment
+from gaia_checks import environment_file
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.deploy import rollout
 from gaia_checks.model import Target
-here = environment.load(sys.argv[1])
+here = environment_file.load(sys.argv[1])
 now = rollout.status(here)
 with rehearsal_copy.beside(Target(here.name, now.base_url, "run", release=now.release), here, "killed") as copy:
     copy.deploy(copy.current)
@@ -61,7 +61,7 @@ def target(stage: Stage) -> Target:
     return Target(stage.environment.name, now.base_url, RUN, release=now.release, process=now.process)
 
 
-def beside(stage: Stage, purpose: str = "test") -> AbstractContextManager[Copy]:
+def beside(stage: Stage, purpose: str = "test") -> AbstractContextManager[RehearsalCopy]:
     """A rehearsal copy beside the deployed server."""
     return rehearsal_copy.beside(target(stage), stage.environment, purpose)
 
@@ -245,9 +245,9 @@ def test_a_release_for_another_architecture_has_no_rehearsal_copy(postgres: str)
 
 
 def test_the_rehearsal_copy_implements_the_protocol_of_the_probes() -> None:
-    """`Copy` satisfies the protocol in `probes`; the type checker enforces this."""
+    """`RehearsalCopy` satisfies the protocol in `probes`; the type checker enforces this."""
 
-    def as_protocol(copy: Copy) -> copy_protocol.Copy:
+    def as_protocol(copy: RehearsalCopy) -> copy_protocol.CopyProtocol:
         return copy
 
     assert callable(as_protocol)

@@ -1,6 +1,7 @@
 """Release folders, made from a tag or from files: complete, read-only and verified."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import ArtifactError
 from gaia_checks.files import sha256
 from tests.support import filesystems
@@ -112,6 +113,122 @@ def test_a_release_of_a_tag_ignores_the_working_tree(
     assert git_command.tag_present(Tag("qa", "phase-1"))
 
 
+BODY = b"SELECT '$Id$', '$Format:%H$';\n-- a second line\n"
+CONVERSIONS = {
+    "core.autocrlf": ({"core.autocrlf": "true"}, ""),
+    "core.eol": ({"core.eol": "crlf"}, "*.sql text\n"),
+    "eol": ({}, "* text eol=crlf\n"),
+    "ident": ({}, "*.sql ident\n"),
+    "export-subst": ({}, "*.sql export-subst\n"),
+    "export-ignore": ({}, "*.sql export-ignore\nbuild export-ignore\n"),
+    "encoding": ({}, "*.sql text working-tree-encoding=UTF-16\n"),
+    "filter": ({"filter.shout.smudge": "tr a-z A-Z"}, "* filter=shout\n"),
+    "textconv": ({"diff.shout.textconv": "tr a-z A-Z <"}, "* diff=shout\n"),
+}
+
+
+@pytest.mark.parametrize("where", ["commit", "machine"])
+@pytest.mark.parametrize("conversion", CONVERSIONS)
+def test_a_release_of_a_tag_has_the_bytes_of_the_commit(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, conversion: str, where: str
+) -> None:
+    """No conversion of a checkout or an archive, configured in the commit or on this machine, changes a byte."""
+    releases, executable, migrations = parts
+    (migrations / "001.sql").write_bytes(BODY)
+    create_tag(migrations.parent, monkeypatch)
+    plain = release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    settings, attributes = CONVERSIONS[conversion]
+    for name, value in settings.items():
+        git(migrations.parent, "config", name, value)
+    if where == "commit":
+        (migrations.parent / ".gitattributes").write_text(attributes)
+        git(migrations.parent, "add", ".gitattributes")  # not the converted files
+        git(migrations.parent, *COMMIT, "--allow-empty")
+        git(migrations.parent, "tag", "--force", "deploy/qa/phase-1")
+    else:
+        (migrations.parent / ".git" / "info" / "attributes").write_text(attributes)
+    folder = release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    assert (folder / "migrations" / "001.sql").read_bytes() == BODY
+    assert release_folder.read(folder).migrations == release_folder.read(plain).migrations
+    assert sha256(folder / "gaia_server") == sha256(executable)
+
+
+def test_a_replaced_object_does_not_change_a_release(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`git replace` shows other bytes under the name of an object; a release has the commit's own."""
+    releases, _, migrations = parts
+    repository = migrations.parent
+    create_tag(repository, monkeypatch)
+    (repository / "other.sql").write_text("SELECT 3;")
+    other = git(repository, "hash-object", "-w", "other.sql")
+    git(repository, "replace", git(repository, "rev-parse", "HEAD:migrations/001.sql"), other)
+    folder = release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    assert (folder / "migrations" / "001.sql").read_text() == "SELECT 1;"
+
+
+def test_a_release_is_made_of_the_projects_repository_also_in_another_ones_hook(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The variables that git sets for a hook name the hook's repository, not the project's."""
+    releases, _, migrations = parts
+    create_tag(migrations.parent, monkeypatch)
+    git(tmp_path, "init", "--quiet", "--bare", "hooked.git")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "hooked.git"))
+    assert release_folder.from_tag(releases, Tag("qa", "phase-1")).exists()
+
+
+@pytest.mark.parametrize("name", ["001.sql", "order.txt", "rollback"])
+def test_a_link_in_the_tagged_migrations_is_refused(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """A link may lead out of the commit; skipping it would change the release silently."""
+    releases, _, migrations = parts
+    (migrations / name).rename(tmp_path / name)
+    (migrations / name).symlink_to(tmp_path / name)
+    create_tag(migrations.parent, monkeypatch)
+    message = f"^deploy/qa/phase-1: migrations/{name}: not a regular file, but a link or another repository; commit"
+    with pytest.raises(ArtifactError, match=message):
+        release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    assert list(releases.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["build/gaia_server", "migrations/001.sql"])
+def test_a_pointer_of_git_lfs_is_refused(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The commit has no such file, only the name of one elsewhere."""
+    releases, _, migrations = parts
+    (migrations.parent / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
+    create_tag(migrations.parent, monkeypatch)
+    with pytest.raises(ArtifactError, match=f"^deploy/qa/phase-1: {name}: a pointer of Git LFS; commit the file its"):
+        release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    assert list(releases.iterdir()) == []
+
+
+def test_a_tag_without_migrations_is_refused(parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the missing folder, and no folder remains."""
+    releases, _, migrations = parts
+    shutil.rmtree(migrations)
+    create_tag(migrations.parent, monkeypatch)
+    with pytest.raises(ArtifactError, match=r"^deploy/qa/phase-1 has no migrations; commit migrations/order\.txt$"):
+        release_folder.from_tag(releases, Tag("qa", "phase-1"))
+    assert list(releases.iterdir()) == []
+
+
+def test_a_checkout_of_the_project_keeps_the_bytes_of_its_migrations(tmp_path: Path) -> None:
+    """Otherwise a working tree made with core.autocrlf differs from the tag of the same commit."""
+    shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "config", "core.autocrlf", "true")
+    commit(tmp_path)
+    shutil.rmtree(tmp_path / "migrations")
+    git(tmp_path, "checkout", "--", "migrations")
+    for file in (ROOT / "migrations").rglob("*.*"):
+        assert (tmp_path / file.relative_to(ROOT)).read_bytes() == file.read_bytes()
+
+
 def test_a_missing_tag_is_refused(parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the missing tag, and no folder remains."""
     releases, _, migrations = parts
@@ -163,6 +280,9 @@ def test_a_git_error_is_not_reported_as_a_missing_tag(
     assert git_command.head() is None
 
 
+COMMIT = ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "x")
+
+
 def create_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Initialize the folder as the project's repository, commit everything and tag it deploy/qa/phase-1."""
     monkeypatch.setattr(release_folder, "ROOT", repository)
@@ -175,7 +295,7 @@ def create_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def commit(repository: Path) -> None:
     """Commit everything."""
     git(repository, "add", "--force", "--all")
-    git(repository, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "x")
+    git(repository, *COMMIT)
 
 
 def git(repository: Path, *words: str) -> str:

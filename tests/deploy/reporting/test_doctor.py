@@ -15,9 +15,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting import doctor
-from gaia_checks.deploy.reporting.doctor import Finding
+from gaia_checks.deploy.reporting.doctor import Diagnosis
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from tests.deploy.stage import Stage
 
 CHECKS = (
@@ -26,12 +26,12 @@ CHECKS = (
 )  # fmt: skip
 
 
-def examine(stage: Stage) -> dict[str, Finding]:
+def examine(stage: Stage) -> dict[str, Diagnosis]:
     """The doctor's findings, by check."""
     return {finding.check: finding for finding in doctor.examine(stage.environment)}
 
 
-def states(found: dict[str, Finding]) -> dict[str, str]:
+def states(found: dict[str, Diagnosis]) -> dict[str, str]:
     """The checks that are not "ok", with their state."""
     return {check: finding.state for check, finding in found.items() if finding.state != "ok"}
 

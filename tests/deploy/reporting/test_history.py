@@ -5,8 +5,7 @@ import json
 from gaia_checks import jsonl
 from gaia_checks.deploy.reporting import history
 from gaia_checks.deploy.reporting.history import Entry
-from gaia_checks.deploy.state import ledger as deployment_ledger
-from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.state import deployment_ledger, paths
 from tests.deploy.stage import Stage
 
 BY = "gaia@host"

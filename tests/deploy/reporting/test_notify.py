@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment as environments
-from gaia_checks import jsonl
+from gaia_checks import environment_file, jsonl
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
-from gaia_checks.environment import Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, NotReady
 from tests.deploy.stage import Stage
 from tests.support.forge import forge
@@ -63,7 +62,7 @@ def environment(folder: Path, **variables: str) -> Environment:
     file = folder / "there.toml"
     file.write_text('[environment]\nstage = "qa"\ndatabase = "external"\nhost = "127.0.0.1"\nalerts = "TELL"\n')
     folders = {"GAIA_HOME": str(folder / "home"), "GAIA_LOG_DIR": str(folder / "log")}
-    return environments.load(str(file), variables={**folders, **variables})
+    return environment_file.load(str(file), variables={**folders, **variables})
 
 
 def recorded(there: Environment) -> list[tuple[str, str | None]]:
@@ -89,7 +88,7 @@ def test_a_failed_deployment_is_notified_with_step_cause_and_log(stage: Stage, i
     origin.fake("1", behaviour="crash")
     origin.tag("deploy/stage/phase-1")
     secrets = {"TELL": inbox.url, "ADMIN_TOKEN": "configuration"}  # a word of the server's last log line
-    done = stage.gaia("deploy", str(stage.file), "phase-1", GIT_DIR=str(origin.bare), **secrets)
+    done = stage.gaia("deploy", str(stage.file), "phase-1", GAIA_GIT_DIR=str(origin.bare), **secrets)
     assert done.returncode == 1
     [message] = inbox.messages
     assert message["title"] == "stage: phase-1 failed"
@@ -98,7 +97,7 @@ def test_a_failed_deployment_is_notified_with_step_cause_and_log(stage: Stage, i
     assert step == "Step: deploy"
     assert cause.startswith("Cause: ")
     assert "the *** is not to my liking" in cause
-    assert (log[1], log[-1]) == ("The server's log ends:", "the *** is not to my liking")
+    assert (log[1], log[-1]) == ("The candidate's log ends:", "the *** is not to my liking")
     assert recorded(stage.environment) == [("sent", None)]
     assert not [path for path in paths.of(stage.environment).ledger.parent.glob("*.log") if TOKEN in path.read_text()]
 
@@ -191,6 +190,6 @@ def test_a_message_that_cannot_be_sent_is_recorded_and_breaks_nothing(tmp_path: 
 
 def test_without_alerts_nothing_is_sent(tmp_path: Path) -> None:
     """An environment without the key `alerts` sends nothing and records nothing."""
-    there = environments.load("qa", variables={"GAIA_LOG_DIR": str(tmp_path)})
+    there = environment_file.load("qa", variables={"GAIA_LOG_DIR": str(tmp_path)})
     assert not notify.tell(there, "phase-1", notify.succeeded("qa", "phase-1", ""))
     assert not list(tmp_path.iterdir())

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment, jsonl
-from gaia_checks.deploy.state import ledger, ledger_chain, paths
-from gaia_checks.deploy.state.ledger_chain import Head
-from gaia_checks.environment import Environment
+from gaia_checks import environment_file, jsonl
+from gaia_checks.deploy.state import deployment_ledger, ledger_chain, paths
+from gaia_checks.deploy.state.ledger_chain import ChainHead
+from gaia_checks.environment_file import Environment
 
 Lines = list[str]
 
@@ -16,19 +16,19 @@ Lines = list[str]
 @pytest.fixture
 def here(tmp_path: Path) -> Environment:
     """An environment whose ledger has four lines."""
-    made = environment.load("local", variables={"GAIA_HOME": str(tmp_path)})
+    made = environment_file.load("local", variables={"GAIA_HOME": str(tmp_path)})
     for number in range(4):
-        ledger.note(made, "local", f"phase-{number}", "gate", "pass", why="Größe\n\u2028")
+        deployment_ledger.note(made, "local", f"phase-{number}", "gate", "pass", why="Größe\n\u2028")
     return made
 
 
-def faults(here: Environment, *heads: Head) -> list[str]:
+def faults(here: Environment, *heads: ChainHead) -> list[str]:
     """What is wrong, without the folder."""
     found = ledger_chain.faults(paths.of(here).ledger, paths.home_identity(here), heads)
     return [one.rpartition("/")[2] for one in found]
 
 
-def head(here: Environment) -> Head:
+def head(here: Environment) -> ChainHead:
     """The ledger's head."""
     found = ledger_chain.head(paths.of(here).ledger, paths.home_identity(here))
     assert found is not None
@@ -40,7 +40,7 @@ def test_an_untouched_ledger_has_no_fault(here: Environment) -> None:
     stated = head(here)
     with paths.of(here).ledger.open("a") as file:
         file.write('{"at": "2026')
-    ledger.note(here, "local", "phase-5", "gate", "pass")
+    deployment_ledger.note(here, "local", "phase-5", "gate", "pass")
     assert faults(here, stated, head(here)) == []
     assert stated.lines == 4
     assert [one["phase"] for one in jsonl.read(paths.of(here).ledger)][-1] == "phase-5"
@@ -73,7 +73,7 @@ def test_a_ledger_that_was_written_again_no_longer_has_the_stated_head(here: Env
     stated, path = head(here), paths.of(here).ledger
     path.unlink()
     for number in range(5):
-        ledger.note(here, "local", f"phase-{number}", "gate", "pass", why="forged")
+        deployment_ledger.note(here, "local", f"phase-{number}", "gate", "pass", why="forged")
     assert faults(here) == []
     assert faults(here, stated) == [
         "deployments.log:4: this line or one before it was written again: a signed statement names another"
@@ -83,8 +83,8 @@ def test_a_ledger_that_was_written_again_no_longer_has_the_stated_head(here: Env
 def test_a_ledger_of_another_home_is_recognised(here: Environment, tmp_path: Path) -> None:
     """Copied as a whole, or written to by a command with another GAIA_HOME."""
     variables = {"GAIA_HOME": str(tmp_path / "other"), "GAIA_LOG_DIR": str(paths.of(here).ledger.parent)}
-    other = environment.load("local", variables=variables)
-    ledger.note(other, "local", "phase-1", "gate", "pass")
+    other = environment_file.load("local", variables=variables)
+    deployment_ledger.note(other, "local", "phase-1", "gate", "pass")
     mine, theirs = paths.home_identity(here), paths.home_identity(other)
     assert faults(here) == [f"deployments.log:5: written for another GAIA_HOME ({theirs}, this one is {mine})"]
     assert faults(other) == [f"deployments.log:1: written for another GAIA_HOME ({mine}, this one is {theirs})"]

@@ -1,6 +1,7 @@
 """A browser, a server with data to show, and pages that must cause no error."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gaia_checks.probes.dashboard.browser import launched
-from tests.gaia_server.conftest import Running, fresh_database, poll, servers
+from gaia_server.auth import COOKIE, Access
+from tests.gaia_server.conftest import TOKEN, Running, fresh_database, poll, servers
 
 TABS = ("overview", "users", "analytics", "violations", "alerts", "health")
 HOSTILE = "<img/src=x/onerror=document.title='owned'>"
-NOTED = r"status of (401|422|429)"  # the browser logs each such response itself
+NOTED = r"status of (401|409|412|422|429)"  # the browser logs each such response itself
 
 
 @dataclass
@@ -61,7 +63,7 @@ def roomy(dsn: str) -> str:
 def flood(server: Running, requests: int, key: str) -> None:
     """Send requests with a key that may send one an hour."""
     server.rule(scope_value=key, limit_value=1)
-    with httpx.Client(headers={"X-API-Key": key}) as client:
+    with httpx.Client(headers={**server.bearer, "X-API-Key": key}) as client:
         statuses = [client.get(f"{server.home}/usage").status_code for _ in range(requests)]
     assert statuses == [200] + [429] * (requests - 1)
 
@@ -75,8 +77,13 @@ def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactor
     ):
         running = start()
         flood(running, 4, HOSTILE)
-        poll(lambda: httpx.get(f"{running.home}/analytics").json()["totals"]["denied"])  # stored every 2 s
+        poll(lambda: running.get(f"{running.home}/analytics").json()["totals"]["denied"])  # stored every 2 s
         yield running
+
+
+def sign_in(page: Page, url: str) -> None:
+    """Give the page the session of an administrator."""
+    page.context.add_cookies([{"name": COOKIE, "value": Access(TOKEN).session(time.time()), "url": url}])
 
 
 Visit = Callable[..., Page]
@@ -88,9 +95,11 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     logs: list[PageLog] = []
     pages: list[Page] = []
 
-    def visit(url: str, *, noted: str = NOTED, clock: bool = False) -> Page:
+    def visit(url: str, *, noted: str = NOTED, clock: bool = False, signed_in: bool = True) -> Page:
         page = chromium.new_page()
         pages.append(page)
+        if signed_in:
+            sign_in(page, url)
         logs.append(PageLog(url, re.compile(noted)))
         logs[-1].watch(page)
         if clock:

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from gaia_checks.probes.dashboard import tcp_proxy
 from tests.gaia_server.conftest import Running
-from tests.gaia_server.dashboard.conftest import Visit, connected
+from tests.gaia_server.dashboard.conftest import Visit, connected, sign_in
 
 CUT = r"net::ERR_|WebSocket connection to .* failed"  # the browser logs each failed request itself
 
@@ -50,6 +50,7 @@ def scripted(chromium: Browser, server: Running) -> Iterator[Callable[[list[Any]
         page.route_web_socket("**/ws/admin/quotas", serve)
         page.clock.install()
         page.add_init_script("Math.random = () => 0.999")  # the longest waits
+        sign_in(page, server.base_url)
         page.goto(f"{server.base_url}/admin/quotas#alerts")
         return page, connections
 

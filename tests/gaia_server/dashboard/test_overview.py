@@ -57,6 +57,48 @@ def test_rules_are_created_changed_and_deleted(server: Running, visit: Visit) ->
     expect(row).to_have_count(0)
 
 
+def test_a_rule_that_another_administrator_has_changed(server: Running, visit: Visit) -> None:
+    """The dialog shows both values, and replaces the other one only when asked a second time."""
+    rule = server.rule(rule_name="of two", scope_value="both", limit_value=10)
+    page = visit(server.base_url)
+    page.get_by_role("button", name="Edit of two").click()
+    form, problem = page.locator("#rule"), page.locator("#rule-problem")
+    form.get_by_label("At most").fill("30")
+    changed = {name: rule[name] for name in ("rule_name", "scope", "scope_value", "limit_type")}
+    url = f"{server.home}/config/{rule['id']}"
+    assert server.request("PUT", url, json={**changed, "limit_value": 20}).status_code == 200
+    form.get_by_role("button", name="Save rule").click()
+    expect(problem).to_contain_text("It is now: “of two: At most 20 requests per hour for the API key both.”")
+    expect(problem).to_contain_text("Yours: “of two: At most 30 requests per hour for the API key both.”")
+    assert server.get(url).json()["limit_value"] == 20
+    form.get_by_role("button", name="Save anyway").click()
+    expect(form).to_be_hidden()
+    assert server.get(url).json()["limit_value"] == 30
+    page.get_by_role("button", name="Edit of two").click()
+    expect(form.get_by_role("button", name="Save rule")).to_be_visible()
+
+
+def test_a_rule_that_refuses_its_author_and_its_deletion(start: Start, schema: str, visit: Visit) -> None:
+    """The dialog asks before it is set; afterwards the page is refused, but the rule can be deleted there."""
+    roomy(schema)
+    own = start()
+    page = visit(own.base_url)
+    page.get_by_role("button", name="New rule").click()
+    form = page.locator("#rule")
+    form.get_by_label("Name").fill("nobody")
+    form.get_by_label("At most").fill("0")
+    form.get_by_role("button", name="Save rule").click()
+    expect(page.locator("#rule-problem")).to_contain_text("This rule refuses your own requests")
+    form.get_by_role("button", name="Save anyway").click()
+    expect(form).to_be_hidden()
+    page.reload()
+    expect(page.locator("#notice")).to_contain_text("rate limited")
+    page.get_by_role("button", name="Delete nobody").click()
+    page.locator("#confirm").get_by_role("button", name="Delete").click()
+    expect(page.locator("tr", has_text="nobody")).to_have_count(0)
+    assert own.get(f"{own.home}/usage").status_code == 200
+
+
 def test_a_new_rule_is_visible(start: Start, schema: str, visit: Visit) -> None:
     """With more than a page of rules, the list turns to the new rule; it stays there when one is deleted."""
     roomy(schema)

@@ -47,7 +47,7 @@ def test_six_tabs_show_data_on_a_desk_and_on_a_phone(server: Running, visit: Vis
 
 def test_requires_the_admin_token(start: Start, visit: Visit) -> None:
     """Without a session the page shows only a login form; no script can read the token afterwards."""
-    page = visit(start(ADMIN_TOKEN=TOKEN).base_url)
+    page = visit(start().base_url, signed_in=False)
     expect(page.locator("#login")).to_be_visible()
     expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "offline")
     page.get_by_label("Admin token").fill("not-the-token")
@@ -79,7 +79,7 @@ def test_respects_its_own_rate_limit(server: Running, visit: Visit) -> None:
     page.clock.run_for(50_000)
     assert requests.count("/api/admin/quotas/usage") == 1
     changed = {name: rule[name] for name in rule if name not in ("id", "created_at", "updated_at")}
-    answer = httpx.put(f"{server.home}/config/{rule['id']}", json={**changed, "enabled": False})
+    answer = server.request("PUT", f"{server.home}/config/{rule['id']}", json={**changed, "enabled": False})
     assert answer.status_code == 200
     page.clock.run_for(10_000)
     expect(page.locator("#notice")).to_be_hidden()

@@ -27,6 +27,14 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
     form.get_by_label("Per hour").fill("30")
     form.get_by_role("button", name="Save limits").click()
     expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("30 per hour")
+    other = {"limits": {"requests_per_minute": 44}}
+    assert own.request("PUT", f"{own.home}/users/a/b.c", json=other).status_code == 200
+    form.get_by_label("Per hour").fill("31")
+    form.get_by_role("button", name="Save limits").click()
+    expect(page.locator("#user-limits-problem")).to_contain_text("They are now: 44 per minute. Yours: 31 per hour.")
+    form.get_by_role("button", name="Save anyway").click()
+    expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("31 per hour")
+    expect(form.get_by_role("button", name="Save limits")).to_be_visible()
     form.get_by_role("spinbutton", name="Score").fill("10")
     form.get_by_label("Reason").fill("sent <b>spam</b>")
     form.get_by_role("button", name="Save reputation").click()
@@ -37,6 +45,6 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
     expect(page.get_by_role("table", name="Users by their fullest limit")).to_contain_text("Flagged · 10")
     with psycopg.connect(schema) as connection:
         found = connection.execute(
-            "SELECT limit_value FROM rate_limit_configs WHERE scope_value = 'a/b.c' AND limit_value = 30"
+            "SELECT limit_value FROM rate_limit_configs WHERE scope_value = 'a/b.c' AND limit_value = 31"
         ).fetchall()
-    assert found == [(30,)]
+    assert found == [(31,)]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import re
+import socket
 import time
 from typing import Any
 
@@ -136,7 +137,7 @@ def test_headers_count_down(server: Running) -> None:
     key = unique("key")
     name = server.rule(scope_value=key, limit_value=3)["rule_name"]
     for remaining, path in ((2, "/usage"), (1, "/nothing"), (0, "/usage"), (0, "/usage")):
-        answer = httpx.get(f"{server.home}{path}", headers={"X-API-Key": key})
+        answer = server.get(f"{server.home}{path}", headers={"X-API-Key": key})
         assert f'"{name}";q=3;w=3600' in answer.headers["ratelimit-policy"]
         found = re.search(rf'"{name}";r=(\d+);t=(\d+)', answer.headers["ratelimit"])
         assert found
@@ -156,7 +157,7 @@ def test_64_clients_racing_for_100(server: Running) -> None:
 
     async def race() -> list[int]:
         limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(headers={"X-API-Key": key}, limits=limits, timeout=30) as client:
+        async with httpx.AsyncClient(headers={**server.bearer, "X-API-Key": key}, limits=limits, timeout=30) as client:
 
             async def one() -> list[int]:
                 return [(await client.get(f"{server.home}/analytics")).status_code for _ in range(5)]
@@ -172,11 +173,11 @@ def test_a_rule_is_in_force_when_its_answer_arrives(start: Start) -> None:
     here, there = start(), start()
     rule = here.rule(scope_value="new", limit_value=0)
     headers = {"X-API-Key": "new"}
-    assert httpx.get(f"{here.home}/usage", headers=headers).status_code == 429
-    poll(lambda: httpx.get(f"{there.home}/nothing", headers=headers).status_code == 429, within_s=1)
-    httpx.delete(f"{here.home}/config/{rule['id']}")
-    assert httpx.get(f"{here.home}/usage", headers=headers).status_code == 200
-    poll(lambda: httpx.get(f"{there.home}/usage", headers=headers).status_code == 200, within_s=1)
+    assert here.get(f"{here.home}/usage", headers=headers).status_code == 429
+    poll(lambda: there.get(f"{there.home}/nothing", headers=headers).status_code == 429, within_s=1)
+    here.request("DELETE", f"{here.home}/config/{rule['id']}")
+    assert here.get(f"{here.home}/usage", headers=headers).status_code == 200
+    poll(lambda: there.get(f"{there.home}/usage", headers=headers).status_code == 200, within_s=1)
 
 
 def test_usage_and_deletion(server: Running, client: httpx.Client) -> None:
@@ -186,7 +187,7 @@ def test_usage_and_deletion(server: Running, client: httpx.Client) -> None:
         for kind in ("requests_per_hour", "daily_quota", "weekly_quota", "monthly_quota")
     ]
     for _ in range(6):
-        httpx.get(f"{server.home}/usage", headers={"X-API-Key": "u1"})
+        server.get(f"{server.home}/usage", headers={"X-API-Key": "u1"})
     for rule in rules:
         (item,) = client.get("/usage", params={"rule_id": rule["id"]}).json()["items"]
         assert (item["key"], item["used"], item["remaining"]) == ("api_key:u1", 4, 0)
@@ -201,10 +202,10 @@ def test_analytics_are_counted(own: Running) -> None:
     """Totals are the sums of actual decisions."""
     key = own.rule(scope_value="counted", limit_value=3)["scope_value"]
     for _ in range(5):
-        httpx.get(f"{own.home}/violations", headers={"X-API-Key": key})
+        own.get(f"{own.home}/violations", headers={"X-API-Key": key})
 
     def counted() -> Any:
-        found = httpx.get(f"{own.home}/analytics").json()
+        found = own.get(f"{own.home}/analytics").json()
         return found if any(row["resource_type"] == "violations" for row in found["by_resource"]) else None
 
     found = poll(counted, every_s=0.25)
@@ -217,13 +218,13 @@ def test_analytics_are_counted(own: Running) -> None:
 
 
 def test_token(start: Start) -> None:
-    """With ADMIN_TOKEN set, the API requires it; the cookie of a login is accepted as well."""
-    server = start(ADMIN_TOKEN=TOKEN)
+    """The API requires the token; the cookie of a login is accepted as well."""
+    server = start()
     refused = httpx.get(f"{server.home}/config")
     assert is_problem(refused, 401)
     assert refused.headers["www-authenticate"].startswith("Bearer")
     assert "ratelimit" in refused.headers
-    assert httpx.get(f"{server.home}/config", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert server.get(f"{server.home}/config").status_code == 200
     with httpx.Client(base_url=server.base_url) as browser:
         assert is_problem(browser.post("/admin/login", json={"token": "wrong-canary"}), 401)
         assert is_problem(browser.post("/admin/login", json={"token": 7}), 422)
@@ -234,15 +235,60 @@ def test_token(start: Start) -> None:
     assert TOKEN not in server.log.read_text()
 
 
-def test_dns_rebinding(server: Running) -> None:
-    """Without a token, a Host name that is not loopback is refused."""
-    assert is_problem(httpx.get(f"{server.home}/config", headers={"Host": "evil.example"}), 403)
+def test_without_a_token_nobody_is_an_administrator(start: Start) -> None:
+    """Nor is a client on loopback under a loopback Host: a plain HTTP/1.0 proxy on this machine sends just that."""
+    server = start(ADMIN_TOKEN="")
+    with socket.create_connection(("127.0.0.1", server.port)) as proxy:
+        proxy.sendall(b"GET /api/admin/quotas/config HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        assert proxy.recv(100).split()[1] == b"403"
+    assert is_problem(httpx.get(f"{server.home}/config"), 403)
+    assert is_problem(httpx.post(f"{server.base_url}/admin/login", json={"token": ""}), 401)
+
+
+def test_wrong_tokens_are_limited(start: Start) -> None:
+    """Wrong tokens of one address are soon not compared: neither in a header, nor in a cookie, nor at a login."""
+    server = start(RATE_LIMIT_ENABLED="false", TRUSTED_PROXIES="127.0.0.1")
+
+    def config(address: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"{server.home}/config", headers={"X-Forwarded-For": address, **headers})
+
+    def login(address: str, token: str) -> httpx.Response:
+        headers = {"X-Forwarded-For": address}
+        return httpx.post(f"{server.base_url}/admin/login", json={"token": token}, headers=headers)
+
+    def wrong(number: int) -> list[httpx.Response]:
+        return [
+            config("192.0.2.7", Authorization=f"Bearer wrong-{number}"),
+            config("192.0.2.7", Cookie=f"gaia_session=9999999999.aa.{number}"),
+            login("192.0.2.7", f"wrong-{number}"),
+        ]
+
+    answers = [answer for number in range(20) for answer in wrong(number)]
+    assert [answer.status_code for answer in answers[:10]] == [401] * 10
+    assert [answer.status_code for answer in answers].count(429) >= 48
+    assert is_problem(answers[-1], 429)
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 6
+    assert config("192.0.2.7", **server.bearer).status_code == 429  # not compared
+    assert config("192.0.2.7").status_code == 401  # no token, no guess
+    assert config("192.0.2.8", **server.bearer).status_code == 200
+    assert login("192.0.2.8", TOKEN).status_code == 204
+    assert "wrong-" not in server.log.read_text()
+
+
+def test_a_wrong_token_decides_nothing(start: Start) -> None:
+    """A refused token does not show by the rules that apply to a name: they are those of the address."""
+    server = start()
+    server.rule(scope="user", scope_value="ada", limit_value=123_456)
+    wrong = {"Authorization": "Bearer wrong", "X-User-ID": "ada"}
+    answers = [httpx.get(f"{server.home}/usage", headers=wrong) for _ in range(12)]
+    assert not [answer for answer in answers if "q=123456" in answer.headers.get("ratelimit-policy", "")]
+    assert "q=123456" in server.get(f"{server.home}/usage", headers=wrong | server.bearer).headers["ratelimit-policy"]
 
 
 def test_limiting_can_be_switched_off(start: Start) -> None:
     """With RATE_LIMIT_ENABLED=false nothing is limited, and /health reports it."""
     server = start(RATE_LIMIT_ENABLED="false")
-    answers = [httpx.get(f"{server.home}/config") for _ in range(30)]
+    answers = [server.get(f"{server.home}/config") for _ in range(30)]
     assert {answer.status_code for answer in answers} == {200}
     assert "ratelimit" not in answers[0].headers
     assert httpx.get(f"{server.base_url}/health").json()["checks"]["rate_limiting"] == {"status": "disabled"}
@@ -259,14 +305,14 @@ def test_without_the_database_nothing_passes(own: Running, postgres: str) -> Non
         assert time.monotonic() - started < 3
         assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
         assert health.json()["checks"]["database"]["status"] == "disconnected"
-        limited = httpx.get(f"{own.home}/config")
+        limited = own.get(f"{own.home}/config")
         assert is_problem(limited, 503)
         assert limited.headers["retry-after"] == "1"
         assert httpx.get(f"{own.base_url}/livez").status_code == 200
         assert is_problem(httpx.get(f"{own.base_url}/readyz"), 503)
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     poll(lambda: httpx.get(f"{own.base_url}/health").status_code == 200)
-    assert httpx.get(f"{own.home}/config").status_code == 200
+    assert own.get(f"{own.home}/config").status_code == 200
     assert {line["level"] for line in own.lines()} <= {"info", "warning"}
 
 
@@ -276,7 +322,7 @@ def test_a_restarted_database_is_not_noticed(own: Running, postgres: str) -> Non
     with psycopg.connect(postgres, autocommit=True) as admin:
         for _ in range(3):
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
-            assert httpx.get(f"{own.home}/config").status_code == 200
+            assert own.get(f"{own.home}/config").status_code == 200
 
 
 def test_metrics(server: Running, client: httpx.Client) -> None:

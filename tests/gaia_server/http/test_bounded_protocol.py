@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gaia_server.http import bounded_protocol, request_parsing
-from tests.gaia_server.conftest import Running, Start
+from tests.gaia_server.conftest import TOKEN, Running, Start
 
 HOST = b"Host: localhost\r\n"
 
@@ -125,7 +125,10 @@ def test_trailers_are_bounded(own: Running) -> None:
     assert {line["level"] for line in own.lines()} <= {"info", "warning"}
 
 
-LAST_WITH = b"GET /api/admin/quotas/usage HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n" + HOST
+BEARER = f"Authorization: Bearer {TOKEN}\r\n".encode()
+LAST_WITH = (
+    b"GET /api/admin/quotas/usage HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n" + BEARER + HOST
+)
 
 
 def test_trailers_are_no_headers(start: Start) -> None:

@@ -63,15 +63,15 @@ def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
     """A user's effective limits depend on the tier, if reputation is enabled."""
     server = start(REPUTATION_ENABLED=enabled, TRUSTED_PROXIES="127.0.0.1")
     server.rule(scope="user", limit_value=10, limit_type="daily_quota")
-    httpx.put(f"{server.home}/reputation/ada", json={"score": 3, "reason": "test"})
-    user = httpx.get(f"{server.home}/users/ada").json()
+    server.request("PUT", f"{server.home}/reputation/ada", json={"score": 3, "reason": "test"})
+    user = server.get(f"{server.home}/users/ada").json()
     assert user["reputation_in_force"] == (enabled == "true")
     assert user["reputation"]["tier"] == "flagged"
     (limit,) = user["limits"]
     assert (limit["limit_value"], limit["effective_limit"], limit["remaining"]) == (10, effective, effective)
     assert httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
     for path in ("/usage?scope=user", "/users"):
-        (item,) = httpx.get(f"{server.home}{path}").json()["items"]
+        (item,) = server.get(f"{server.home}{path}").json()["items"]
         assert (item["limit_value"], item["effective_limit"], item["used"]) == (10, effective, 1)
 
 
@@ -119,4 +119,4 @@ def test_concurrent_decay(schema: str) -> None:
 
 def test_reputation_is_reported_as_disabled(server: Running) -> None:
     """Without the setting a reputation is stored and changes no limit."""
-    assert httpx.get(f"{server.home}/users/ada", headers=server.headers).json()["reputation_in_force"] is False
+    assert server.get(f"{server.home}/users/ada", headers=server.headers).json()["reputation_in_force"] is False

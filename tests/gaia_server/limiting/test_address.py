@@ -21,19 +21,3 @@ from gaia_server.limiting import address
 def test_counted(text: str, counted: str | None) -> None:
     """An IPv6 client counts as its whole /64, any other client as one address."""
     assert address.counted_text(text) == counted
-
-
-@pytest.mark.parametrize(
-    ("text", "loopback"),
-    [
-        ("127.0.0.1", True),
-        ("::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("192.0.2.7", False),
-        ("localhost", False),
-        (None, False),
-    ],
-)
-def test_is_loopback(text: str | None, loopback: bool) -> None:
-    """Only loopback addresses count as loopback, names do not."""
-    assert address.is_loopback(text) is loopback

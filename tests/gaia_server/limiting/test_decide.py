@@ -13,7 +13,7 @@ from gaia_server.connection import TIMEOUT_S, Unavailable
 from gaia_server.limiting.decide import LimiterConnection, Question
 from gaia_server.limiting.decision import Decision
 from gaia_server.limiting.group_commit import Rejected
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from gaia_server.storage.store import Store
 from tests.gaia_server import sql_limiter
 from tests.gaia_server.sql_limiter import Connection

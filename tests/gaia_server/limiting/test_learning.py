@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gaia_server.limiting import reputation
 from gaia_server.limiting.decide import Question
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.reputation import Reputation
 from tests.gaia_server import model, sql_limiter
 from tests.gaia_server.sql_limiter import Connection

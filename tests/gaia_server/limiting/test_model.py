@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gaia_server.limiting.decide import Question
 from gaia_server.limiting.limit_types import LIMIT_TYPES
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from tests.gaia_server import model, sql_limiter
 from tests.gaia_server.model import Expected
 from tests.gaia_server.sql_limiter import Connection

@@ -8,7 +8,7 @@ import pytest
 
 from gaia_server.limiting.decide import Question
 from gaia_server.limiting.decision import Standing
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from tests.gaia_server.sql_limiter import Connection, advance_time, connect, decide_batch, rule
 
 

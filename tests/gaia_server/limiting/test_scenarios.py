@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gaia_server.limiting.decide import Question
-from gaia_server.limiting.principal import Principal
+from gaia_server.limiting.principals import Principal
 from tests.gaia_server import model, sql_limiter
 from tests.gaia_server.conftest import fresh_database
 from tests.gaia_server.sql_limiter import Connection

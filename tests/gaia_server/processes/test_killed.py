@@ -11,7 +11,7 @@ from tests.gaia_server.conftest import Start, poll, without_rules
 def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
     """After three kills during responses every admission is counted once, equally under both rules."""
     without_rules(schema)
-    server = start(TRUSTED_PROXIES="127.0.0.1")
+    server = start(TRUSTED_PROXIES="127.0.0.1", ADMIN_TOKEN=contract.TOKEN)
     rules = [contract.create_rule(server.port, limit_type="requests_per_hour", limit_value=10**6) for _ in range(2)]
     for name in ("first", "second", "third"):
         with Race([server.port], cycle(name, 5), clients=16) as race:
@@ -19,7 +19,7 @@ def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
             server.process.kill()
             server.process.wait()
         assert any(one.status is None for one in race.seen), "no request was in progress when the server was killed"
-        server = start(TRUSTED_PROXIES="127.0.0.1")
+        server = start(TRUSTED_PROXIES="127.0.0.1", ADMIN_TOKEN=contract.TOKEN)
         used, alike = (contract.used(server.port, rule["id"], name) for rule in rules)
         assert balance(race.seen, used) == Balance(lost=0, invented=0)
         assert used == alike

@@ -59,7 +59,8 @@ def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     runner.up(dsn, MIGRATIONS)
     without_rules(dsn)
     with servers(dsn, tmp_path_factory.mktemp("outage")) as start:
-        denying, allowing = (start(TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_ON_DB_DOWN=w) for w in ("deny", "allow"))
+        settings = {"TRUSTED_PROXIES": "127.0.0.1", "ADMIN_TOKEN": contract.TOKEN}
+        denying, allowing = (start(**settings, RATE_LIMIT_ON_DB_DOWN=word) for word in ("deny", "allow"))
         rule = contract.create_rule(denying.port, limit_type="requests_per_hour", limit_value=10**6)
         contract.create_rule(denying.port, limit_type="requests_per_hour", limit_value=0, scope_value="nobody-0")
         yield Pair(denying, allowing, rule["id"])
@@ -176,7 +177,7 @@ def test_a_frozen_database_blocks_no_request(cluster: Cluster, pair: Pair, tmp_p
             )  # decided; its statistics are stored soon
         with frozen(cluster):
             started = time.monotonic()
-            denied = httpx.get(f"{denying.home}/usage", timeout=30)
+            denied = denying.get(f"{denying.home}/usage", timeout=30)
             passed = httpx.get(f"{allowing.base_url}/api/nothing", timeout=30)
             took = time.monotonic() - started
             started = time.monotonic()

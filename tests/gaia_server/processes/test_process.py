@@ -51,6 +51,7 @@ def test_bad_input() -> None:
                 {"DATABASE_URL": DSN, "PORT": port},
                 f"PORT: cannot listen on 127.0.0.1:{port}: Address already in use",
             ),
+            ((), {"DATABASE_URL": DSN, "PORT": port, "ADMIN_TOKEN": "canary-of-15-ch"}, "ADMIN_TOKEN: shorter than 16"),
             ((), {"DATABASE_URL": DSN, "LISTEN_FDS": "3"}, "LISTEN_FDS: '3' must be 1"),
             ((), {"DATABASE_URL": DSN, "LISTEN_FDS": "1"}, "LISTEN_FDS: file descriptors from 3 on are not sockets"),
         ):
@@ -63,7 +64,7 @@ def test_bad_input() -> None:
 
 def test_sigterm(own: Running) -> None:
     """SIGTERM closes WebSockets with 1012; the process exits with 0 and logs no error."""
-    with connect(own.websocket_url) as websocket:
+    with connect(own.websocket_url, additional_headers=own.bearer) as websocket:
         websocket.recv(timeout=5)
         started = time.monotonic()
         own.process.send_signal(signal.SIGTERM)
@@ -135,6 +136,25 @@ def test_executable_with_handed_over_sockets(
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert {health["digest"] for health in found} == {hashlib.sha256(executable.read_bytes()).hexdigest()}
+
+
+def test_an_exposed_server_needs_a_token() -> None:
+    """A server with a handed-over socket that other machines reach does not start without a token."""
+    with socket.socket() as public:
+        public.bind(("0.0.0.0", 0))
+        script = f'exec 3<&{public.fileno()}; exec "$@"'
+        done = subprocess.run(
+            ("bash", "-c", script, "sh", *COMMAND),
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "DATABASE_URL": DSN, "LISTEN_FDS": "1"},
+            pass_fds=[public.fileno()],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "ADMIN_TOKEN: not set, and other machines reach the server at 0.0.0.0" in done.stderr
 
 
 def test_sockets_for_another_process_are_ignored() -> None:

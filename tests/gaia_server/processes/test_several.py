@@ -51,10 +51,10 @@ def test_a_changed_and_a_deleted_rule_too(pair: tuple[Running, Running]) -> None
     key, url = rule["scope_value"], f"{here.home}/config/{rule['id']}"
     seconds_until(there, key, 429, PROMISED_S + MARGIN_S)
     fields = {name: rule[name] for name in ("rule_name", "scope", "scope_value", "limit_type")}
-    assert httpx.put(url, json={**fields, "limit_value": 1}).status_code == 200
+    assert here.request("PUT", url, json={**fields, "limit_value": 1}).status_code == 200
     seconds_until(there, key, 404, PROMISED_S + MARGIN_S)
     seconds_until(here, key, 429, PROMISED_S)  # one request uses up the limit for both
-    assert httpx.delete(url).status_code == 204
+    assert here.request("DELETE", url).status_code == 204
     seconds_until(there, key, 404, PROMISED_S + MARGIN_S)
 
 

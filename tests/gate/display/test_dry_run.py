@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gaia_checks.gate.display import dry_run
 from gaia_checks.gate.display.sends import COPY, GATE, SENDS
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Names, Target
 from gaia_checks.probes import api
 from gaia_checks.probes.monitoring import monitoring_probe
@@ -24,7 +24,7 @@ from tests.support.ground import Ground, ground
 
 __all__ = ["release", "server"]
 
-LOOKS = criteria.load().looks
+LOOKS = criteria_file.load().looks
 
 
 def test_every_look_has_a_description() -> None:
@@ -41,7 +41,7 @@ def test_a_description_names_every_parameter_of_its_look(look: str) -> None:
 
 def rows(stage: str, names: Names | None = None, **changed: float) -> dict[str, dry_run.Row]:
     """Return the plan of a stage, with parameters of the load changed."""
-    loaded = criteria.load(overrides={"load": changed})
+    loaded = criteria_file.load(overrides={"load": changed})
     return {row.look: row for row in dry_run.plan(loaded.for_stage(stage), loaded.looks, names or Names())}
 
 
@@ -72,7 +72,7 @@ def test_paths_are_those_of_the_server() -> None:
 
 def test_looks_on_a_rehearsal_copy_are_listed() -> None:
     """The summary names the looks that run on a rehearsal copy, if there are any."""
-    loaded = criteria.load()
+    loaded = criteria_file.load()
     (first, *others) = rows("prod").values()
     assert COPY not in str(dry_run.summary([first], loaded.criteria, loaded.looks))
     lines = dry_run.summary([first, replace(others[0], where=COPY)], loaded.criteria, loaded.looks)
@@ -140,7 +140,7 @@ def test_a_dry_run_sends_nothing_writes_nothing_and_does_not_pass(
     assert requested == []
     assert sorted(place.folder.rglob("*")) == before
     for text in (
-        "stage prod: 19 criteria; nothing is sent",
+        f"stage prod: {len(criteria_file.load().criteria)} criteria; nothing is sent",
         "10 x GET /health, 0.02 s apart",
         f"target: {url}, with an ADMIN_TOKEN",
         "log: ssh://me@qa/var/log/x.log",

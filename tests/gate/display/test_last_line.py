@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.gate.display import last_line
 from gaia_checks.model import CriterionVerdict, State, Verdict
 
-P, F, U = State.PASS, State.FAIL, State.INCONCLUSIVE
+P, F, U, N = State.PASS, State.FAIL, State.INCONCLUSIVE, State.NOT_APPLICABLE
 
 
 def verdict(state: State, *states: State) -> Verdict:
@@ -28,6 +28,12 @@ def verdict(state: State, *states: State) -> Verdict:
         (verdict(P, P, P), 0, "PASS (exit code 0): 2 of 2 criteria passed; report r.html"),
         (verdict(U, P, U), 8, "INCONCLUSIVE (exit code 8): 1 of 2 criteria passed, 1 undecided; report r.html"),
         (verdict(F, P, F, U), 1, "FAIL (exit code 1): 1 of 3 criteria passed, 1 failed, 1 undecided; report r.html"),
+        (verdict(P, P, N), 0, "PASS (exit code 0): 1 of 1 applicable criteria passed, 1 not applicable; report r.html"),
+        (
+            verdict(U, N),
+            8,
+            "INCONCLUSIVE (exit code 8): 0 of 0 applicable criteria passed, 1 not applicable; report r.html",
+        ),
         (verdict(U, P), 2, "INCONCLUSIVE (exit code 2, interrupted): 1 of 1 criteria passed; report r.html"),
         (verdict(P, P), 3, "INCONCLUSIVE (exit code 3, internal error): 1 of 1 criteria passed; report r.html"),
         (

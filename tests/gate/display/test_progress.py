@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.gate.display import progress
-from gaia_checks.gate.display.progress import Line
-from gaia_checks.judge import criteria
+from gaia_checks.gate.display.progress import ProgressLine
+from gaia_checks.judge import criteria_file
 
-LOOKS = criteria.load().looks
+LOOKS = criteria_file.load().looks
 PROD = {"soak", "log", "load", "protection", "dashboard", "quotas", "rollback", "health"}
 
 
@@ -43,13 +43,29 @@ def test_a_load_whose_process_ended_is_finished(tmp_path: Path) -> None:
     ("lines", "elapsed_s", "left_s"),
     [
         ([], 0, 1800),  # the soak lasts longest
-        ([Line("soak", 1790, 1800, "")], 1795, 64 + 304),  # it is nearly over, and no load has started
-        ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, "")], 1800, 304),
-        ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, ""), Line("load", 310, 698, "")], 1800, 388),
-        ([Line("soak", 1800, 1800, ""), Line("protection", 60, 60, ""), Line("load", 698, 698, "")], 1800, 0),
+        ([ProgressLine("soak", 1790, 1800, "")], 1795, 64 + 304),  # it is nearly over, and no load has started
+        ([ProgressLine("soak", 1800, 1800, ""), ProgressLine("protection", 60, 60, "")], 1800, 304),
+        (
+            [
+                ProgressLine("soak", 1800, 1800, ""),
+                ProgressLine("protection", 60, 60, ""),
+                ProgressLine("load", 310, 698, ""),
+            ],
+            1800,
+            388,
+        ),
+        (
+            [
+                ProgressLine("soak", 1800, 1800, ""),
+                ProgressLine("protection", 60, 60, ""),
+                ProgressLine("load", 698, 698, ""),
+            ],
+            1800,
+            0,
+        ),
     ],
 )
-def test_the_time_left(lines: list[Line], elapsed_s: float, left_s: float) -> None:
+def test_the_time_left(lines: list[ProgressLine], elapsed_s: float, left_s: float) -> None:
     """Loads wait for one another and for disturbing looks; the longest of all decides."""
-    done = [Line("log", 300, 300, "")]
+    done = [ProgressLine("log", 300, 300, "")]
     assert progress.left_s([*done, *lines], LOOKS, PROD, elapsed_s) == left_s

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from gaia_checks.gate.display import terminal
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import CriterionVerdict, Release, State, Verdict
 from gaia_checks.report import words
 
@@ -22,10 +23,10 @@ def criterion(state: State, why: str, needs_s: float | None = None) -> Criterion
     return CriterionVerdict("dev.health", "Health", state, why, 0.9667, None, 1, "ratio", 1234, needs_s)
 
 
-def printed(judged: Verdict) -> str:
+def printed(judged: Verdict, width: int = 120) -> str:
     """Print the table as a terminal would."""
     stream = io.StringIO()
-    Console(file=stream, width=120).print(terminal.table(judged))
+    Console(file=stream, width=width).print(terminal.table(judged, width))
     return stream.getvalue()
 
 
@@ -33,6 +34,25 @@ def test_a_row_has_claim_measured_bound_threshold_n_and_state() -> None:
     """The columns are in this order, with units."""
     row = printed(verdict(criterion(State.PASS, "fine"))).splitlines()[1]
     assert row.split() == ["dev.health", "Health", "96.67", "%", "–", "100", "%", "1,234", "✓", "pass"]
+
+
+@pytest.mark.parametrize(("width", "claims", "reason"), [(80, False, False), (100, True, False), (160, True, True)])
+def test_no_word_is_broken_at_any_width(width: int, *, claims: bool, reason: bool) -> None:
+    """Every criterion of the project has one line; claims need 100 columns, reasons 160."""
+    every = [
+        replace(criterion(State.INCONCLUSIVE, "not checked yet"), id=each.id, claim=each.claim, n=1_234_567)
+        for each in criteria_file.load(criteria_file.PATH).for_stage("prod")
+    ]
+    lines = printed(verdict(*every), width).splitlines()
+    assert max(map(len, lines)) <= width
+    for each in every:
+        row = next(line for line in lines if line.split()[:1] == [each.id])
+        assert "1,234,567" in row
+        assert "? inconclusive" in row
+        assert (each.claim[:20] in row) is claims
+        assert ("not checked yet" in row) is reason
+    words_written = set("".join(printed(verdict(*every), width)).split())
+    assert {word for each in every for word in each.id.split()} <= words_written
 
 
 def test_the_reasons_name_what_did_not_pass() -> None:
@@ -44,6 +64,26 @@ def test_the_reasons_name_what_did_not_pass() -> None:
         "? dev.health, dev.log: 60 s of 300 s (about 4 min 00 s more would decide)",
         "✗ dev.health: no",
     ]
+
+
+def test_what_does_not_apply_is_shown_with_its_reason() -> None:
+    """It has a row and a reason, and is not counted among the criteria that could have passed."""
+    absent = replace(criterion(State.NOT_APPLICABLE, "plain http"), measured=None, n=0)
+    judged = verdict(absent, criterion(State.PASS, "fine"))
+    assert printed(judged).splitlines()[1].split() == [
+        "dev.health",
+        "Health",
+        "–",
+        "–",
+        "100",
+        "%",
+        "–",
+        "–",
+        "not",
+        "applicable",
+    ]
+    assert [line.plain for line in terminal.reasons(judged)] == ["– dev.health: plain http"]
+    assert terminal.headline(judged).startswith("1 of 1 applicable criteria of stage dev passed on qa of phase-11.4")
 
 
 def test_remarks_follow_the_table() -> None:

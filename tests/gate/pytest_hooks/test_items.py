@@ -3,7 +3,7 @@
 import pytest
 
 from gaia_checks.gate.pytest_hooks.items import rank
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from gaia_checks.judge import criteria
 )
 def test_tests_that_decide_first_come_first(longest_s: float, last: list[str]) -> None:
     """The test of a load of two hours comes after that of the soak of half an hour, a shorter one before it."""
-    loaded = criteria.load(overrides={"load": {"max_window_s": longest_s}})
+    loaded = criteria_file.load(overrides={"load": {"max_window_s": longest_s}})
     in_order = [criterion.look for criterion in sorted(loaded.for_stage("prod"), key=rank)]
     assert in_order[-len(last) :] == last
     assert in_order.index("health") < in_order.index("websocket") < in_order.index("rollback") < in_order.index("log")

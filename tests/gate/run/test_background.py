@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.gate.run import background, plan
-from gaia_checks.judge import criteria
+from gaia_checks.gate.run import background, gate_plan
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement, Target
 
-LOOKS = criteria.load().looks
+LOOKS = criteria_file.load().looks
 
 
 def test_one_process_records_everything_that_is_wanted() -> None:
@@ -33,7 +33,7 @@ def test_restarts_are_recorded_until_the_gate_ends() -> None:
 @pytest.mark.parametrize(
     ("max_window_s", "arguments"), [(1200, ("1200", "--looks-s", "300,600")), (300, ("300", "--looks-s", ""))]
 )
-@pytest.mark.parametrize("look", plan.LOADS)
+@pytest.mark.parametrize("look", gate_plan.LOADS)
 def test_a_load_gets_its_rate_and_longest_window(look: str, max_window_s: float, arguments: tuple[str, ...]) -> None:
     """Its command line contains no address and no secret: the target is passed by standard input."""
     looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}

@@ -8,7 +8,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.gate.run.machine_size import (
-    Limits,
+    MachineRequirements,
     Observed,
     database_is_here,
     median_fsync_ms,
@@ -16,11 +16,11 @@ from gaia_checks.gate.run.machine_size import (
     too_small,
     watch,
 )
-from gaia_checks.judge import criteria
-from gaia_checks.load.results.machine_stalls import TIMELINE
+from gaia_checks.judge import criteria_file
+from gaia_checks.load.results.stall_measurements import TIMELINE
 from gaia_checks.model import Target
 
-LIMITS = Limits(rate_per_s=100, observed_s=20, lateness_ms=10, steal=0.1, fsync_ms=50)
+LIMITS = MachineRequirements(rate_per_s=100, observed_s=20, lateness_ms=10, steal=0.1, fsync_ms=50)
 HELP = "; close other programs, add cores, or run the gate elsewhere; --complete measures anyway"
 SMALL = "this machine is too small for a load of 100 requests a second: "
 
@@ -50,15 +50,15 @@ def test_a_machine_is_too_small_if_the_gate_would_be_undecided(observed: Observe
 
 def test_the_limits_are_those_of_the_loads_honesty() -> None:
     """Lateness and steal have no second threshold: they come from the load's own checks."""
-    found = criteria.load()
+    found = criteria_file.load()
     checks = {check.measurement: check.threshold for each in found.criteria for check in each.checks}
     for look in ("load", "protection"):
-        limits = Limits.of(found, look)
+        limits = MachineRequirements.of(found, look)
         assert limits is not None
         assert limits.lateness_ms == checks[f"{look}.send_lateness_p99"]
         assert limits.steal == checks[f"{look}.cpu_steal"]
         assert (limits.observed_s, limits.fsync_ms) == (20, 50)
-    assert Limits.of(found, "health") is None
+    assert MachineRequirements.of(found, "health") is None
 
 
 def second(stalled_s: float, steal: float | None = 0.0) -> dict[str, Any]:
@@ -94,6 +94,7 @@ def test_each_quarter_of_the_time_must_be_too_slow(records: list[dict[str, Any]]
         ("postgresql:///gaia?host=/run/postgresql", True),
         ("postgresql://gaia@db.example/gaia", False),
         ("host=::1 dbname=gaia", True),
+        ("service=elsewhere", False),
         ("nonsense", False),
     ],
 )

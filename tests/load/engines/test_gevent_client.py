@@ -12,8 +12,8 @@ import gevent
 import pytest
 
 from gaia_checks.load.engines import gevent_client
-from gaia_checks.load.engines.gevent_client import Client, NoReply
-from gaia_checks.load.http.response_parser import Answer
+from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
+from gaia_checks.load.http.response_parser import HttpResponse
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -77,9 +77,9 @@ def silent(connection: socket.socket) -> None:
         pass
 
 
-def send_one(url: str, limit_s: float = 5) -> Answer:
+def send_one(url: str, limit_s: float = 5) -> HttpResponse:
     """Send one request."""
-    client = Client(url, {"X-API-Key": "k"}, limit_s)
+    client = GeventClient(url, {"X-API-Key": "k"}, limit_s)
     try:
         return client.exchange("GET", "/health")
     finally:
@@ -129,7 +129,7 @@ def test_running_out_of_descriptors_is_attributed_to_the_generator() -> None:
     """It raises OSError and is not attributed to the server."""
     with serving(replying(ANSWER)) as url:
         send_one(url)  # gevent opens its own descriptors on first use
-        client = Client(url, {}, 5)
+        client = GeventClient(url, {}, 5)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as free:
             lowest = free.fileno()
@@ -145,7 +145,7 @@ def test_running_out_of_descriptors_is_attributed_to_the_generator() -> None:
 def test_a_live_connection_is_reused() -> None:
     """Two requests use one connection."""
     with serving(replying(ANSWER, ANSWER)) as url:
-        client = Client(url, {}, 5)
+        client = GeventClient(url, {}, 5)
         assert [client.exchange("GET", "/").status for _ in range(2)] == [200, 200]
         client.close()
     assert client.retried == 0
@@ -155,7 +155,7 @@ def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest
     """The client closes surplus connections during the load; the server would otherwise keep hundreds open."""
     monkeypatch.setattr(gevent_client, "_IDLE_LIMIT_S", 0.0)
     with two_at_once(ANSWER) as (url, hung_up), gevent.Timeout(5):
-        client = Client(url, {}, 5)
+        client = GeventClient(url, {}, 5)
         gevent.joinall([gevent.spawn(client.exchange, "GET", "/") for _ in range(2)], raise_error=True)
         while not hung_up.is_set():
             gevent.sleep(0.01)
@@ -172,7 +172,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_written_to() -> None:
         closed.set()
 
     with serving(once, replying(ANSWER)) as url:
-        client = Client(url, {}, 5)
+        client = GeventClient(url, {}, 5)
         client.exchange("GET", "/")
         assert closed.wait(5)
         assert client.exchange("GET", "/").status == 200

@@ -18,10 +18,10 @@ import pytest
 import uvloop
 
 from gaia_checks.load.engines import uvloop_connections, uvloop_engine
-from gaia_checks.load.engines.gevent_client import Client
-from gaia_checks.load.engines.uvloop_connections import Exchange
-from gaia_checks.load.http.response_parser import Answer
-from gaia_checks.load.plan.plan import Plan
+from gaia_checks.load.engines.gevent_client import GeventClient
+from gaia_checks.load.engines.uvloop_connections import ExchangeInFlight
+from gaia_checks.load.http.response_parser import HttpResponse
+from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Mix, Request
 from gaia_checks.load.results.aggregate import Total
 from gaia_checks.load.results.per_second import Second
@@ -36,12 +36,12 @@ LIMITED = b'HTTP/1.1 429 X\r\nRateLimit: "r";r=0\r\nContent-Length: 2\r\n\r\n{}'
 MIX = Mix([Request("GET", "/a", keys=frozenset({"a"}))])
 
 
-def plan(url: str, rate: str, window_s: float, mix: Mix = MIX, **changes: Any) -> Plan:
+def plan(url: str, rate: str, window_s: float, mix: Mix = MIX, **changes: Any) -> LoadPlan:
     """Return a plan for one process."""
-    return Plan(url, rate, window_s, headers={"X-API-Key": "k"}, mix=mix, **changes)
+    return LoadPlan(url, rate, window_s, headers={"X-API-Key": "k"}, mix=mix, **changes)
 
 
-def send(made: Plan) -> dict[str, Any]:
+def send(made: LoadPlan) -> dict[str, Any]:
     """Execute a plan in this process; return its result."""
     total = Total(made.window_s)
 
@@ -52,34 +52,34 @@ def send(made: Plan) -> dict[str, Any]:
     return total.result()
 
 
-class RecordingClient(asyncio.Queue[tuple[Exchange, Answer | str]]):
+class RecordingClient(asyncio.Queue[tuple[ExchangeInFlight, HttpResponse | str]]):
     """Records the outcomes that a pool reports."""
 
-    def answered(self, exchange: Exchange, answer: Answer) -> None:
+    def answered(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         """Record a response."""
         self.put_nowait((exchange, answer))
 
-    def failed(self, exchange: Exchange, why: str) -> None:
+    def failed(self, exchange: ExchangeInFlight, why: str) -> None:
         """Record a failure of the server."""
         self.put_nowait((exchange, f"failed: {why}"))
 
-    def broken(self, exchange: Exchange, why: str) -> None:
+    def broken(self, exchange: ExchangeInFlight, why: str) -> None:
         """Record a fault of the generator."""
         self.put_nowait((exchange, f"broken: {why}"))
 
 
 def send_in_turn(
     url: str, times: int, before: Callable[[int], None] = lambda _: None
-) -> tuple[list[Answer | str], set[int], int]:
+) -> tuple[list[HttpResponse | str], set[int], int]:
     """Send requests one after the other; return the outcomes, the connections used, and the number of retries."""
 
-    async def run() -> tuple[list[Answer | str], set[int], int]:
+    async def run() -> tuple[list[HttpResponse | str], set[int], int]:
         client = RecordingClient()
-        pool = uvloop_connections.Pool(client, *await uvloop_connections.resolve(url))
+        pool = uvloop_connections.ConnectionPool(client, *await uvloop_connections.resolve(url))
         observed, used = [], set()
         for number in range(times):
             before(number)
-            pool.send(Exchange(0, 0.0, 0.0), "GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            pool.send(ExchangeInFlight(0, 0.0, 0.0), "GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
             exchange, what = await asyncio.wait_for(client.get(), 20)
             observed.append(what)
             used.add(id(exchange.connection))
@@ -94,7 +94,7 @@ def test_a_connection_is_used_again_whatever_the_framing(answer: bytes) -> None:
     """Three requests use one connection."""
     with serving(replying(*[answer] * 3)) as url:
         observed, used, retried = send_in_turn(url, 3)
-    assert [(what.status, what.body) for what in observed if isinstance(what, Answer)] == [(200, BODY)] * 3
+    assert [(what.status, what.body) for what in observed if isinstance(what, HttpResponse)] == [(200, BODY)] * 3
     assert (len(used), retried) == (1, 0)
 
 
@@ -102,7 +102,7 @@ def test_a_connection_that_ends_its_answer_is_not_used_again() -> None:
     """The end of the connection completes the body."""
     with serving(replying(UNSIZED), replying(UNSIZED)) as url:
         observed, _, retried = send_in_turn(url, 2)
-    assert [what.body for what in observed if isinstance(what, Answer)] == [BODY] * 2
+    assert [what.body for what in observed if isinstance(what, HttpResponse)] == [BODY] * 2
     assert retried == 0
 
 
@@ -125,7 +125,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_written_to() -> None:
 
     with serving(once, replying(ANSWER)) as url:
         observed, _, retried = send_in_turn(url, 2, wait)
-    assert [what.body for what in observed if isinstance(what, Answer)] == [BODY] * 2
+    assert [what.body for what in observed if isinstance(what, HttpResponse)] == [BODY] * 2
     assert retried == 1
 
 
@@ -134,7 +134,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pyte
     monkeypatch.setattr(uvloop_connections, "IDLE_LIMIT_S", 0.0)
     with serving(replying(ANSWER), replying(ANSWER)) as url:
         observed, _, retried = send_in_turn(url, 2, lambda _: time.sleep(0.01))
-    assert [what.body for what in observed if isinstance(what, Answer)] == [BODY] * 2
+    assert [what.body for what in observed if isinstance(what, HttpResponse)] == [BODY] * 2
     assert retried == 0
 
 
@@ -144,9 +144,9 @@ def test_a_connection_that_only_a_stall_had_needed_is_closed(monkeypatch: pytest
 
     async def run(url: str, hung_up: threading.Event) -> bool:
         client = RecordingClient()
-        pool = uvloop_connections.Pool(client, *await uvloop_connections.resolve(url))
+        pool = uvloop_connections.ConnectionPool(client, *await uvloop_connections.resolve(url))
         for _ in range(2):
-            pool.send(Exchange(0, 0.0, 0.0), "GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            pool.send(ExchangeInFlight(0, 0.0, 0.0), "GET", b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
         for _ in range(2):
             await asyncio.wait_for(client.get(), 20)
         closed = await asyncio.to_thread(hung_up.wait, 5)
@@ -211,7 +211,7 @@ def test_both_engines_ask_below_the_path_of_the_host(base: str, request_line: st
 
     with serving(listen, listen) as url:
         assert send(plan(url + base, "10", 0.1))["failed"] == 0
-        with closing(Client(url + base, {}, 5)) as client:
+        with closing(GeventClient(url + base, {}, 5)) as client:
             assert client.exchange("GET", "/a").status == 200
     assert [request.decode()[: len(request_line)] for request in heard] == [request_line] * 2
 

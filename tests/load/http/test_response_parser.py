@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaia_checks.load.http.response_parser import Answer, NotHttp, Parser, Plain
+from gaia_checks.load.http.response_parser import HttpResponse, NotHttp, Parser, Plain
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
 
 
-def parse(*pieces: bytes, method: str = "GET") -> Answer | None:
+def parse(*pieces: bytes, method: str = "GET") -> HttpResponse | None:
     """Feed httptools piece by piece; return the response to the last piece."""
     parser, answer = Parser(method), None
     for piece in pieces:
@@ -25,7 +25,7 @@ def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
     """The fast path accepts header names in any case, and any space after the colon."""
     data = b"HTTP/1.1 404 Not Found\r\n" + name + b":" + space + b"3\r\n\r\nabc"
     head = data.removesuffix(b"abc")
-    assert Plain().read("GET", data) == Answer(404, head, b"abc", keep=True)
+    assert Plain().read("GET", data) == HttpResponse(404, head, b"abc", keep=True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_body_without_a_length_ends_with_the_connection() -> None:
     parser = Parser("GET")
     assert parser.feed(b"HTTP/1.1 200 OK\r\n\r\n{") is None
     assert parser.feed(b"}") is None
-    assert parser.end() == Answer(200, b"", b"{}", keep=False)
+    assert parser.end() == HttpResponse(200, b"", b"{}", keep=False)
     cut_off = Parser("GET")
     assert cut_off.feed(PLAIN[:-1]) is None
     assert cut_off.end() is None
@@ -108,7 +108,7 @@ def test_a_body_without_a_length_ends_with_the_connection() -> None:
 def test_the_answer_to_head_has_no_body() -> None:
     """The Content-Length of a response to HEAD describes the body of GET."""
     answer = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", method="HEAD")
-    assert answer == Answer(200, b"Content-Length: 9", b"", keep=False)
+    assert answer == HttpResponse(200, b"Content-Length: 9", b"", keep=False)
 
 
 @pytest.mark.parametrize("data", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"])
@@ -121,6 +121,6 @@ def test_data_that_is_not_http_is_reported(data: bytes) -> None:
 def test_a_header_is_found_in_any_case_and_both_forms_of_a_head() -> None:
     """A header is found only at the beginning of a line."""
     head = b"HTTP/1.1 429 X\r\nX-RateLimit: 9\r\nRateLimit:  a;r=0 \r\n\r\n"
-    assert Answer(429, head, b"", keep=True).header("ratelimit") == "a;r=0"
-    assert Answer(429, b"RateLimit: b", b"", keep=True).header("ratelimit") == "b"
-    assert Answer(429, b"X-RateLimit: b", b"", keep=True).header("ratelimit") is None
+    assert HttpResponse(429, head, b"", keep=True).header("ratelimit") == "a;r=0"
+    assert HttpResponse(429, b"RateLimit: b", b"", keep=True).header("ratelimit") == "b"
+    assert HttpResponse(429, b"X-RateLimit: b", b"", keep=True).header("ratelimit") is None

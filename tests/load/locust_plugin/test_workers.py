@@ -13,7 +13,7 @@ import pytest
 from gaia_checks import jsonl
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.judge import statistics
-from gaia_checks.load import run
+from gaia_checks.load import load_run
 from gaia_checks.load.results import result_files
 from tests.load.processes import locust, reliable, requests, result, server, starting, wait_for
 
@@ -57,7 +57,7 @@ def processes(count: int) -> tuple[str, ...]:
 def test_processes_send_every_arrival_once(engine: str, tmp_path: Path) -> None:
     """Three processes send the 300 requests of one schedule, each kind as often as one process would."""
     with server() as url:
-        done = locust(run.LOCUSTFILES["load"], url, "-t", "3s", "--rate", "100", *processes(3), "--engine", engine,
+        done = locust(load_run.LOCUSTFILES["load"], url, "-t", "3s", "--rate", "100", *processes(3), "--engine", engine,
                       "--success", "50%", "--folder", ".", cwd=tmp_path)  # fmt: skip
         counts = requests(url)
     observed = result(tmp_path)
@@ -146,7 +146,7 @@ def test_a_master_terminated_while_waiting_is_inconclusive(tmp_path: Path) -> No
 def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
     """The load reports the worker's reason."""
     with server(status=403) as url:
-        done = locust(run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
+        done = locust(load_run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
     assert done.returncode == 8
     assert "status 403 instead of 201" in result(tmp_path)["broken"]
 

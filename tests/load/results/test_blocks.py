@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from gaia_checks.load.results.aggregate import Total
 from gaia_checks.load.results.blocks import Blocks
 from gaia_checks.load.results.generator_usage import Shares
-from gaia_checks.load.results.per_second import Arrival, Tally
+from gaia_checks.load.results.per_second import Arrival, SecondCounter
 
 CALM = Shares(0.05, 0.0, 0.01)
 LOOKS_S = (25, 60)
 
 
-def tally(*due_s: float, took_s: float = 0.01, failed: bool = False) -> Tally:
+def tally(*due_s: float, took_s: float = 0.01, failed: bool = False) -> SecondCounter:
     """Count arrivals of a load of 100 s with looks after 25 and 60."""
-    made = Tally(100, LOOKS_S)
+    made = SecondCounter(100, LOOKS_S)
     for moment_s in due_s:
         made.intend()
         made.send(moment_s, moment_s)
@@ -61,7 +61,7 @@ def test_a_look_is_answered_once_all_that_was_due_has_ended() -> None:
     waiting.intend()
     total.add(waiting.close(0, 25, CALM))
     assert not total.is_answered(0)
-    late = Tally(100, LOOKS_S)
+    late = SecondCounter(100, LOOKS_S)
     late.end(Arrival(24.9, 24.9, 25.5, None, answered=True))
     total.add(late.close(1, 26, CALM))
     assert total.is_answered(0)

@@ -93,7 +93,7 @@ def test_values_outside_the_range_are_clamped(seconds: float, ms: float) -> None
 def test_the_log_is_read_back_by_another_reader(tmp_path: Path) -> None:
     """The intervals of the log add up to the whole histogram."""
     path, whole = tmp_path / "latency.hlog", Histogram()
-    log = histogram.Log(path, 1_790_000_000.0)
+    log = histogram.HistogramLog(path, 1_790_000_000.0)
     for second in range(3):
         interval = of(*[0.01] * second)
         whole.add(interval)

@@ -11,14 +11,14 @@ from gaia_checks.judge import statistics
 from gaia_checks.load.results.aggregate import Merge, Total
 from gaia_checks.load.results.generator_usage import Shares
 from gaia_checks.load.results.histogram import Histogram
-from gaia_checks.load.results.per_second import Arrival, Second, Tally
+from gaia_checks.load.results.per_second import Arrival, Second, SecondCounter
 
 CALM = Shares(0.05, 0.0, 0.01)
 
 
-def tally(*arrivals: Arrival, window_s: float = 60) -> Tally:
+def tally(*arrivals: Arrival, window_s: float = 60) -> SecondCounter:
     """Return a tally of some arrivals."""
-    made = Tally(window_s)
+    made = SecondCounter(window_s)
     for arrival in arrivals:
         made.intend()
         made.send(arrival.due_s, arrival.sent_s)
@@ -26,7 +26,7 @@ def tally(*arrivals: Arrival, window_s: float = 60) -> Tally:
     return made
 
 
-def result(made: Tally, window_s: float = 60, **floods: float) -> dict[str, Any]:
+def result(made: SecondCounter, window_s: float = 60, **floods: float) -> dict[str, Any]:
     """Return the result of a tally of one second."""
     total = Total(window_s, floods=floods)
     total.add(made.close(0, window_s, CALM, last=True))
@@ -122,7 +122,7 @@ def test_the_progress_ends_at_the_window() -> None:
 
 def test_shares_are_reported_as_their_95th_percentile() -> None:
     """The p95 ignores one bad second in twenty, not two."""
-    made, total = Tally(20), Total(20)
+    made, total = SecondCounter(20), Total(20)
     for second in range(20):
         shares = Shares(0.9 if second < 2 else 0.1, 0, 0.3 if second < 1 else 0.0)
         total.add(made.close(second, second + 1, shares))

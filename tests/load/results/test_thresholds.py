@@ -8,13 +8,13 @@ import pytest
 from gaia_checks.load.results.aggregate import Total
 from gaia_checks.load.results.generator_usage import Shares
 from gaia_checks.load.results.histogram import Histogram
-from gaia_checks.load.results.per_second import Arrival, Tally
-from gaia_checks.load.results.thresholds import Limits, duration_ms, judge, share
+from gaia_checks.load.results.per_second import Arrival, SecondCounter
+from gaia_checks.load.results.thresholds import Thresholds, duration_ms, judge, share
 
 
 def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.1, **changes: Any) -> dict[str, Any]:
     """Return the result of a load of `n` requests of this latency, some of them failed."""
-    tally, total = Tally(60), Total(60)
+    tally, total = SecondCounter(60), Total(60)
     for index in range(n):
         due_s = index * 60 / n
         tally.intend()
@@ -31,26 +31,26 @@ def result(n: int = 6000, took_s: float = 0.01, failed: int = 0, cpu: float = 0.
 @pytest.mark.parametrize(
     ("observed", "limits", "code"),
     [
-        (result(), Limits(), 0),
-        (result(), Limits(p99_ms=100, success=0.9995), 0),
-        (result(took_s=0.0996), Limits(p99_ms=100), 0),
-        (result(took_s=0.1004), Limits(p99_ms=100), 1),
-        (result(failed=20), Limits(success=0.9995), 1),
-        (result(failed=3), Limits(success=0.9995), 8),
-        (result(n=200), Limits(p99_ms=100), 8),
-        (result(n=200, took_s=1), Limits(p99_ms=100), 1),
-        (result(failed=20, took_s=0.01), Limits(p99_ms=100), 0),
-        (result(failed=3, took_s=1), Limits(p99_ms=100, success=0.9995), 1),
+        (result(), Thresholds(), 0),
+        (result(), Thresholds(p99_ms=100, success=0.9995), 0),
+        (result(took_s=0.0996), Thresholds(p99_ms=100), 0),
+        (result(took_s=0.1004), Thresholds(p99_ms=100), 1),
+        (result(failed=20), Thresholds(success=0.9995), 1),
+        (result(failed=3), Thresholds(success=0.9995), 8),
+        (result(n=200), Thresholds(p99_ms=100), 8),
+        (result(n=200, took_s=1), Thresholds(p99_ms=100), 1),
+        (result(failed=20, took_s=0.01), Thresholds(p99_ms=100), 0),
+        (result(failed=3, took_s=1), Thresholds(p99_ms=100, success=0.9995), 1),
     ],
 )
-def test_the_exit_code_follows_from_the_bounds(observed: dict[str, Any], limits: Limits, code: int) -> None:
+def test_the_exit_code_follows_from_the_bounds(observed: dict[str, Any], limits: Thresholds, code: int) -> None:
     """The exit code is 0 when all thresholds are proven, 1 when one is disproven, else 8."""
     assert judge(observed, limits)[0] == code
 
 
 def test_requests_that_were_slow_together_decide_less() -> None:
     """A stall of 0.45 s makes 0.6 % of a minute slow: below 1 %, but undecided, because they are correlated."""
-    tally, total = Tally(60), Total(60)
+    tally, total = SecondCounter(60), Total(60)
     for index in range(6000):
         due_s = index / 100
         tally.intend()
@@ -58,7 +58,7 @@ def test_requests_that_were_slow_together_decide_less() -> None:
         ended_s = 30.45 if 30 <= due_s < 30.45 else due_s + 0.01
         tally.end(Arrival(due_s, due_s, ended_s, None, answered=True))
     total.add(tally.close(59, 60, Shares(0.1, 0, 0), last=True))
-    code, findings = judge(total.result(), Limits(p99_ms=100))
+    code, findings = judge(total.result(), Thresholds(p99_ms=100))
     assert (code, findings[0].text) == (
         8,
         "inconclusive: p99 of 6000 (bounds 10.000 ms to 330.240 ms, 100 ms required)",
@@ -82,7 +82,7 @@ def test_requests_that_were_slow_together_decide_less() -> None:
 def test_an_unreliable_generator_is_inconclusive(changes: dict[str, Any], text: str) -> None:
     """The server neither passes nor fails."""
     for took_s in (0.01, 5):
-        code, findings = judge({**result(took_s=took_s), **changes}, Limits(p99_ms=100))
+        code, findings = judge({**result(took_s=took_s), **changes}, Thresholds(p99_ms=100))
         assert code == 8
         assert text in findings[0].text
 
@@ -91,14 +91,14 @@ def test_an_unreliable_generator_is_inconclusive(changes: dict[str, Any], text: 
 def test_a_flood_may_not_be_admitted_beyond_its_limit(admitted: int, code: int) -> None:
     """An admitted flood fails even without other thresholds."""
     flood = {"route": "GET flood", "sent": 600, "admitted": admitted, "allowed": 61.0}
-    found, findings = judge(result(floods=[flood]), Limits())
+    found, findings = judge(result(floods=[flood]), Thresholds())
     assert found == code
     assert f"flood GET flood: {admitted} of 600 admitted, 61 allowed" in findings[0].text
 
 
 def test_a_finding_shows_its_bounds_and_sample() -> None:
     """The finding contains the bounds, the sample size and an example."""
-    _, findings = judge(result(failed=20), Limits(p99_ms=100, success=0.9995))
+    _, findings = judge(result(failed=20), Thresholds(p99_ms=100, success=0.9995))
     assert findings[0].text.startswith("fail: success 99.6667% of 6000 (bounds 99.")
     assert findings[0].text.endswith("required); 500, due at 0.00 s")
     assert findings[1].text == "pass: p99 of 6000 (bounds 10.000 ms to 10.008 ms, 100 ms required)"

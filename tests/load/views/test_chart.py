@@ -16,7 +16,7 @@ from gaia_checks.load.views.chart import Mark
 from gaia_checks.load.views.chart_svg import Panel, Series
 from gaia_checks.model import timestamp
 from tests.load.processes import server
-from tests.load.test_run import load
+from tests.load.test_load_run import load
 
 BEGAN_S = 1_790_000_000
 

@@ -17,9 +17,9 @@ import psutil
 import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import ROOT
+from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import Inconclusive, TargetUnreachable
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.dashboard import dashboard_probe
 from gaia_checks.probes.dashboard.page_object import TABS
@@ -100,7 +100,7 @@ def test_the_real_page_does_everything(place: Place, tmp_path: Path) -> None:
     assert wrong(observed) == {}
     assert observed["tabs_working"].n == 6
     assert 0 < observed["reconnect"].value < 31
-    promised = next(one for one in criteria.load().criteria if one.id == "qa.dashboard")
+    promised = next(one for one in criteria_file.load().criteria if one.id == "qa.dashboard")
     assert {f"dashboard.{name}" for name in observed} == {check.measurement for check in promised.checks}
     names = ["1-overview", "2-users", "3-analytics", "4-violations", "5-alerts", "6-health", "7-cut"]
     pictures = sorted(tmp_path.iterdir())
@@ -210,12 +210,12 @@ def test_a_fault_is_found_where_it_belongs(place: Place, tmp_path: Path, fault: 
 def test_a_page_behind_tls_is_used_under_its_own_name(
     postgres: str, executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Works at an IPv6 address, with an authority of SSL_CERT_FILE, and without a token."""
+    """Works at an IPv6 address, with an authority of SSL_CERT_FILE."""
     certificate = certificates.make(tmp_path, "IP:::1")
     monkeypatch.setenv("SSL_CERT_FILE", certificate.authority)
     with (
         migrated(postgres) as dsn,
-        servers.real(executable, dsn, tmp_path / "server.log", ADMIN_TOKEN="") as behind,
+        servers.real(executable, dsn, tmp_path / "server.log") as behind,
         servers.secured(behind, certificate) as secured,
     ):
         announce(secured)

@@ -25,7 +25,7 @@ class Echo(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
-def line(request: pytest.FixtureRequest) -> Iterator[tcp_proxy.Line]:
+def line(request: pytest.FixtureRequest) -> Iterator[tcp_proxy.TcpProxy]:
     """A proxy to an echo server, over IPv4 and IPv6."""
     kind = type("Server", (socketserver.ThreadingTCPServer,), {
         "address_family": socket.AF_INET6 if ":" in request.param else socket.AF_INET,
@@ -38,7 +38,7 @@ def line(request: pytest.FixtureRequest) -> Iterator[tcp_proxy.Line]:
         server.shutdown()
 
 
-def connect(line: tcp_proxy.Line) -> socket.socket:
+def connect(line: tcp_proxy.TcpProxy) -> socket.socket:
     """Connect through the proxy."""
     return socket.create_connection(("127.0.0.1", line.port), timeout=5)
 
@@ -59,14 +59,14 @@ def is_over(connection: socket.socket) -> bool:
     return True
 
 
-def test_carries_every_byte(line: tcp_proxy.Line) -> None:
+def test_carries_every_byte(line: tcp_proxy.TcpProxy) -> None:
     """Several connections carry much data, in order and complete."""
     with closing(connect(line)) as one, closing(connect(line)) as other:
         assert echoed(one, LARGE) == LARGE
         assert echoed(other, b"hello") == b"hello"
 
 
-def test_a_cut_ends_every_connection_and_lets_nobody_through(line: tcp_proxy.Line) -> None:
+def test_a_cut_ends_every_connection_and_lets_nobody_through(line: tcp_proxy.TcpProxy) -> None:
     """A cut closes all connections until the proxy forwards again."""
     with closing(connect(line)) as one, closing(connect(line)) as other:
         assert echoed(one, b"hello") + echoed(other, b"hello") == b"hellohello"
@@ -94,7 +94,7 @@ def test_the_far_side_sees_a_client_that_left() -> None:
                 assert is_over(far)
 
 
-def test_the_end_leaves_nobody_connected(line: tcp_proxy.Line) -> None:
+def test_the_end_leaves_nobody_connected(line: tcp_proxy.TcpProxy) -> None:
     """At the end the proxy closes its connections and its port."""
     with tcp_proxy.line("127.0.0.1", line.port) as outer:
         connection = connect(outer)

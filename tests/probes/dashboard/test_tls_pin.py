@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
@@ -36,7 +37,7 @@ def _as_certificate(public_key: bytes) -> str:
 def test_the_fingerprint_is_that_of_the_public_key(made: Certificate) -> None:
     """As openssl finds it, for the authority's certificate, too, which has extensions of another kind."""
     for pem in (made.own, made.authority):
-        assert tls_pin.fingerprint(ssl.PEM_cert_to_DER_cert(Path(pem).read_text())) == of_key(pem)
+        assert tls_pin.fingerprint(x509.load_pem_x509_certificate(Path(pem).read_bytes())) == of_key(pem)
 
 
 def test_a_certificate_is_verified_first(made: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import ConfigurationError, TargetUnreachable
-from gaia_checks.judge import criteria
+from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.monitoring import monitoring_probe
 from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
@@ -101,7 +101,7 @@ def test_the_real_monitoring_passes(server: Target) -> None:
 
 def test_it_is_enough_for_its_criterion(server: Target) -> None:
     """The criterion requires these measurements, and no more samples than there are."""
-    (criterion,) = (one for one in criteria.load().criteria if one.id == "prod.monitoring")
+    (criterion,) = (one for one in criteria_file.load().criteria if one.id == "prod.monitoring")
     observed = {one.name: one for one in monitoring_probe.probe(server)}
     assert {
         check.measurement: observed[check.measurement].n >= check.min_n for check in criterion.checks

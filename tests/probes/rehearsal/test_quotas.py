@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_checks.deploy.migrations import runner
-from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Measurement, Target
@@ -186,7 +186,7 @@ def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
     """Without a rehearsal copy none of the three has samples."""
 
     @contextmanager
-    def none() -> Iterator[Copy]:
+    def none() -> Iterator[RehearsalCopy]:
         raise Inconclusive("there can be no rehearsal copy: the disk is full")
         yield
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.deploy.rehearsal import stand_in_release
-from gaia_checks.deploy.rehearsal.rehearsal_copy import Copy
+from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import paths
 from gaia_checks.model import Measurement
@@ -19,7 +19,7 @@ from tests.probes.servers import RUN, target
 
 
 @contextmanager
-def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS) -> Iterator[Copy]:
+def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS) -> Iterator[RehearsalCopy]:
     """A rehearsal copy beside a target without a previous release."""
     with copies.place() as here:
         origin = replace(here, home=folder / "target")
@@ -28,17 +28,17 @@ def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS
             current = release_folder.from_worktree(
                 paths.of(origin).releases, executable=executable, migrations=migrations
             )
-            yield Copy(here, origin, RUN, current, twin=False)
+            yield RehearsalCopy(here, origin, RUN, current, twin=False)
         finally:
             release_folder.remove(origin.home)
 
 
-def precede(copy: Copy, before: Path) -> None:
+def precede(copy: RehearsalCopy, before: Path) -> None:
     """Make a release the previous one."""
     links.point(paths.of(copy.origin).releases, current=copy.current, previous=before)
 
 
-def look(copy: Copy) -> dict[str, Measurement]:
+def look(copy: RehearsalCopy) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
     observed = rollback.probe(target("http://127.0.0.1:1"), copy=nullcontext(copy))
     return {each.name.removeprefix("rollback."): each for each in observed}

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_checks.recorders.limits.burst_plan import Rule
-from gaia_checks.recorders.limits.header_checks import Exchange, Span, refused_by, standing, wrong
+from gaia_checks.recorders.limits.burst_plan import BurstRule
+from gaia_checks.recorders.limits.header_checks import AnsweredRequest, Span, refused_by, standing, wrong
 from tests.recorders.limiters import Log
 
-MINUTE = {"ours": Rule("requests_per_minute", 2)}
+MINUTE = {"ours": BurstRule("requests_per_minute", 2)}
 EPOCH_S = 1_772_000_000.4  # at the zero of our clock
 
 
@@ -20,7 +20,7 @@ def lower(**headers: str) -> dict[str, str]:
     return {name.replace("_", "-").lower(): value for name, value in headers.items()}
 
 
-def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Exchange:
+def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> AnsweredRequest:
     """An answer within 10 ms from a rule of 2 a minute, right but for `headers`; an empty text leaves one out."""
     right = {
         "RateLimit_Policy": '"ours";q=2;w=60',
@@ -31,7 +31,7 @@ def at(now_s: float, admitted: bool, r: int, t: int, **headers: str) -> Exchange
         **({} if admitted else {"Retry_After": str(t)}),
     }
     kept = {name: value for name, value in (right | headers).items() if value}
-    return Exchange(now_s, now_s + 0.01, admitted, lower(**kept))
+    return AnsweredRequest(now_s, now_s + 0.01, admitted, lower(**kept))
 
 
 FIRST = (at(0, True, 1, 60), at(10, True, 0, 51))
@@ -74,15 +74,15 @@ def test_wrong_headers_are_wrong(headers: Mapping[str, str], why: str) -> None:
 
 def test_what_is_left_is_bounded_by_what_may_have_been_counted() -> None:
     """Earlier admissions count, pending and unanswered ones may, expired ones do not."""
-    rule = Rule("requests_per_second", 5)
+    rule = BurstRule("requests_per_second", 5)
     exchanges = [
-        Exchange(0.0, 0.1, True, {}),  # it has left
-        Exchange(1.5, 1.6, True, {}),
-        Exchange(1.5, 1.6, False, {}),
-        Exchange(1.7, 2.1, True, {}),  # under way
-        Exchange(1.8, math.inf, None, {}),
-        Exchange(2.0, 2.2, True, {}),
-        Exchange(2.3, 2.4, True, {}),  # later
+        AnsweredRequest(0.0, 0.1, True, {}),  # it has left
+        AnsweredRequest(1.5, 1.6, True, {}),
+        AnsweredRequest(1.5, 1.6, False, {}),
+        AnsweredRequest(1.7, 2.1, True, {}),  # under way
+        AnsweredRequest(1.8, math.inf, None, {}),
+        AnsweredRequest(2.0, 2.2, True, {}),
+        AnsweredRequest(2.3, 2.4, True, {}),  # later
     ]
     found = standing(exchanges[5], exchanges, rule)
     assert found.remaining == Span(5 - 4, 5 - 2)
@@ -109,11 +109,11 @@ def test_rules_of_others_may_refuse() -> None:
     assert refused_by({"ratelimit": "r=0"}) == set()
 
 
-RULES = {"second": Rule("requests_per_second", 3), "minute": Rule("requests_per_minute", 6)}
+RULES = {"second": BurstRule("requests_per_second", 3), "minute": BurstRule("requests_per_minute", 6)}
 
 
 @st.composite
-def observed(draw: st.DrawFn) -> list[Exchange]:
+def observed(draw: st.DrawFn) -> list[AnsweredRequest]:
     """A client's view of a correct limiter with two rules, at any pace and with any delays."""
     log, exchanges = Log(), []
     for moment in sorted(draw(st.lists(st.floats(0, 90), max_size=40))):
@@ -132,14 +132,14 @@ def observed(draw: st.DrawFn) -> list[Exchange]:
         )
         before, after, lost = draw(st.floats(0, 2)), draw(st.floats(0, 2)), draw(st.integers(0, 9)) == 0
         exchanges.append(
-            Exchange(moment - before, math.inf, None, {})
+            AnsweredRequest(moment - before, math.inf, None, {})
             if lost
-            else Exchange(moment - before, moment + after, admitted, headers)
+            else AnsweredRequest(moment - before, moment + after, admitted, headers)
         )
     return sorted(exchanges, key=lambda one: one.sent_s)
 
 
 @given(observed())
-def test_a_right_limiter_is_never_called_wrong(exchanges: list[Exchange]) -> None:
+def test_a_right_limiter_is_never_called_wrong(exchanges: list[AnsweredRequest]) -> None:
     """Slow and lost answers never make a correct limiter wrong."""
     assert wrong(exchanges, RULES, EPOCH_S) == [None] * len(exchanges)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.judge import criteria
-from gaia_checks.judge.verdict import judge_measured
+from gaia_checks.judge import criteria_file
+from gaia_checks.judge.judgement import judge_measured
 from gaia_checks.model import CriterionVerdict, Measurement, State, Target
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.limits import limits_recorder
@@ -41,7 +41,7 @@ def look(at: Target, folder: Path, window_s: float) -> dict[str, Measurement]:
 
 def judged(observed: dict[str, Measurement], window_s: float) -> CriterionVerdict:
     """The verdict on the recorded measurements."""
-    loaded = criteria.load(overrides={"limits": {"window_s": window_s}})
+    loaded = criteria_file.load(overrides={"limits": {"window_s": window_s}})
     criterion = next(criterion for criterion in loaded.criteria if criterion.id == "qa.rate_limiting")
     files = [Measurement.from_json(measurement.to_json()) for measurement in observed.values()]
     return judge_measured(criterion, files, rehearsal=True)

@@ -8,13 +8,13 @@ import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.recorders.limits import request
-from gaia_checks.recorders.limits.request import Endpoint, Reply
+from gaia_checks.recorders.limits.request import Endpoint, TimedResponse
 from tests.probes.servers import target
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def send_once(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, Reply, str]:
+def send_once(answer: Answer | None, *, base: str = "", token: str | None = None) -> tuple[float, TimedResponse, str]:
     """Send once; return the send time, the reply, and the request as received."""
     came: list[bytes] = []
 
@@ -24,7 +24,7 @@ def send_once(answer: Answer | None, *, base: str = "", token: str | None = None
         await answer(reader, writer)
         writer.close()
 
-    async def sent() -> tuple[float, Reply]:
+    async def sent() -> tuple[float, TimedResponse]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0) if answer else None
         port = server.sockets[0].getsockname()[1] if server else free_port()
         endpoint = Endpoint(target(f"http://127.0.0.1:{port}{base}", admin_token=token), "/api/nothing")

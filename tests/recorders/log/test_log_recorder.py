@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from gaia_checks.deploy.supervisor import log_rotation
-from gaia_checks.model import Log, Measurement, Target, timestamp
+from gaia_checks.model import LogLocation, Measurement, Target, timestamp
 from gaia_checks.recorders.base import process_start
 from gaia_checks.recorders.log import log_recorder
 from tests.probes.servers import known, target
@@ -29,7 +29,7 @@ def line(at_s: float, level: str = "info", msg: str = "serving") -> str:
 def target_with(path: Path, created_s: float) -> Target:
     """A stopped server with this start time and log."""
     gone = replace(known(os.getpid(), path), birth="another", created_s=created_s)
-    return target("http://127.0.0.1:9", log=Log(str(path)), process=gone)
+    return target("http://127.0.0.1:9", log=LogLocation(str(path)), process=gone)
 
 
 def look(folder: Path, path: Path, created_s: float, window_s: float) -> dict[str, Measurement]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gaia_checks.model import Log, Measurement
+from gaia_checks.model import LogLocation, Measurement
 from gaia_checks.recorders.log import log_recorder, log_source, ssh_tail
-from gaia_checks.recorders.log.ssh_tail import Remote
+from gaia_checks.recorders.log.ssh_tail import SshTail
 from tests.probes.servers import HEALTHY, answering, serving, target
 from tests.recorders import stage
 from tests.recorders.log.test_log_recorder import line, values
@@ -28,26 +28,26 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
 
 
 @pytest.fixture
-def log(machine: sshd.Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
+def log(machine: sshd.Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LogLocation:
     """A remote log with shell characters in its name; the test writes the file."""
     monkeypatch.setenv("PATH", machine.path)
-    return Log(str(tmp_path / "it's $(a) log"), f"{machine.user}@127.0.0.1", machine.port)
+    return LogLocation(str(tmp_path / "it's $(a) log"), f"{machine.user}@127.0.0.1", machine.port)
 
 
-def read(lines: Remote) -> list[str]:
+def read(lines: SshTail) -> list[str]:
     """Read all lines."""
     observed: list[str] = []
     until(lambda: take(lines, observed) and bool(lines.up_to_now or lines.lost))
     return observed
 
 
-def take(lines: Remote, observed: list[str]) -> bool:
+def take(lines: SshTail, observed: list[str]) -> bool:
     """Append the lines since the last call."""
     observed += [text for some in lines.lines() for text in some]
     return True
 
 
-def tails(log: Log) -> list[int]:
+def tails(log: LogLocation) -> list[int]:
     """The processes of "that machine" and of ours that have to do with this log."""
     name = Path(log.path).parent.name
     found = [p.info for p in psutil.process_iter(("pid", "cmdline")) if p.info["cmdline"]]
@@ -60,21 +60,21 @@ def tails(log: Log) -> list[int]:
 
 def test_the_command_line_holds_no_secret_and_quotes_what_a_shell_would_read() -> None:
     """The command is non-interactive, uses the user's ssh configuration, and quotes the file name."""
-    assert ssh_tail.end(Log("/var/log/a b", "me@qa"), 100) == (
+    assert ssh_tail.end(LogLocation("/var/log/a b", "me@qa"), 100) == (
         *("ssh", "-T", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"),
         *("-o", "ServerAliveInterval=15", "--", "me@qa", """exec sh -c 'tail -c 100 -- '"'"'/var/log/a b'"'"''"""),
     )
-    argv = ssh_tail.follow(Log("/var/log/x", "qa", 2222))
+    argv = ssh_tail.follow(LogLocation("/var/log/x", "qa", 2222))
     assert argv[10:] == (
         *("-p", "2222", "--", "qa"),
         "exec sh -c 'wc -c < /var/log/x || exit; tail -n +1 -F -- /var/log/x & cat > /dev/null; kill $!'",
     )
 
 
-def test_lines_come_from_the_first_on_and_as_they_are_written(log: Log) -> None:
+def test_lines_come_from_the_first_on_and_as_they_are_written(log: LogLocation) -> None:
     """Existing lines come first, then new ones; an unfinished line waits for its end."""
     Path(log.path).write_text("one\n\ntw")
-    lines = Remote(log)
+    lines = SshTail(log)
     observed = read(lines)
     assert (observed, lines.up_to_now, lines.lost) == (["one"], True, None)
     with Path(log.path).open("a") as file:
@@ -86,7 +86,9 @@ def test_lines_come_from_the_first_on_and_as_they_are_written(log: Log) -> None:
     until(lambda: not tails(log))
 
 
-def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: Log, machine: sshd.Sshd) -> None:
+def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(
+    log: LogLocation, machine: sshd.Sshd
+) -> None:
     """The remote tail stops when our end closes, also on systems whose tail ignores that."""
     tail = machine.there / "tail"
     tail.write_text(
@@ -94,7 +96,7 @@ def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: 
     )
     tail.chmod(0o755)
     Path(log.path).write_text("one\n")
-    lines = Remote(log)
+    lines = SshTail(log)
     assert read(lines) == ["one"]
     assert tails(log)
     lines.close()
@@ -102,10 +104,10 @@ def test_a_tail_that_never_notices_that_nobody_reads_is_ended_all_the_same(log: 
     until(lambda: not tails(log))
 
 
-def test_an_emptied_log_is_reported(log: Log) -> None:
+def test_an_emptied_log_is_reported(log: LogLocation) -> None:
     """A truncation is reported, as lines may be missing."""
     Path(log.path).write_text("one\n" * 100)
-    lines = Remote(log)
+    lines = SshTail(log)
     assert len(read(lines)) == 100
     os.truncate(log.path, 0)
     until(lambda: bool(list(lines.lines()) or lines.lost))
@@ -118,11 +120,11 @@ def test_an_emptied_log_is_reported(log: Log) -> None:
     [(None, None, "No such file"), ("nobody@127.0.0.1", None, "Permission denied"), (None, 1, "Connection refused")],
 )
 def test_an_error_of_ssh_or_the_remote_machine_is_the_reason(
-    log: Log, host: str | None, port: int | None, why: str
+    log: LogLocation, host: str | None, port: int | None, why: str
 ) -> None:
     """A missing file, account or host is reported at once, with ssh's own message."""
-    wrong = Log(log.path, host or log.host, port or log.port)
-    lines = Remote(wrong)
+    wrong = LogLocation(log.path, host or log.host, port or log.port)
+    lines = SshTail(wrong)
     assert read(lines) == []
     lines.close()
     assert why in str(lines.lost)
@@ -130,30 +132,30 @@ def test_an_error_of_ssh_or_the_remote_machine_is_the_reason(
         log_source.last_bytes(wrong, 10)
 
 
-def test_only_the_end_of_a_log_is_read(log: Log) -> None:
+def test_only_the_end_of_a_log_is_read(log: LogLocation) -> None:
     """Exactly the requested last bytes, local and remote."""
     Path(log.path).write_text("x" * 100 + "\nthe end\n")
-    assert log_source.last_bytes(log, 8) == log_source.last_bytes(Log(log.path), 8) == b"the end\n"
+    assert log_source.last_bytes(log, 8) == log_source.last_bytes(LogLocation(log.path), 8) == b"the end\n"
     assert len(log_source.last_bytes(log, 1000)) == 109
 
 
-def test_without_ssh_the_command_that_installs_it_is_named(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ssh_the_command_that_installs_it_is_named(log: LogLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing ssh raises OSError with the command that installs it."""
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(FileNotFoundError, match="apt-get install -y openssh-client"):
-        Remote(log)
+        SshTail(log)
 
 
 # the look --------------------------------------------------------------------------------------------
 
 
-def look(folder: Path, log: Log, health: object, window_s: float) -> dict[str, Measurement]:
+def look(folder: Path, log: LogLocation, health: object, window_s: float) -> dict[str, Measurement]:
     """Record a log behind ssh, of a server known only by its own reports."""
     with serving(answering("/health", health)) as url:
         return stage.run(log_recorder.record, target(url, log=log), folder, window_s=window_s)
 
 
-def test_a_log_behind_ssh_is_read_from_the_reported_start(tmp_path: Path, log: Log) -> None:
+def test_a_log_behind_ssh_is_read_from_the_reported_start(tmp_path: Path, log: LogLocation) -> None:
     """Lines of the previous process do not count; the source of the start time is named."""
     now = time.time()
     Path(log.path).write_text(line(now - 900, "error") + line(now - 60) + line(now - 50, "error"))
@@ -163,7 +165,7 @@ def test_a_log_behind_ssh_is_read_from_the_reported_start(tmp_path: Path, log: L
     assert "uptime_s of GET /health" in observed["log.errors"].how
 
 
-def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, log: Log) -> None:
+def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, log: LogLocation) -> None:
     """The start time comes from process_start_time_seconds."""
     now = time.time()
     Path(log.path).write_text(line(now - 900) + line(now - 60) + line(now - 60, "critical"))
@@ -174,7 +176,7 @@ def test_without_uptime_the_metrics_say_when_the_process_began(tmp_path: Path, l
     assert "process_start_time_seconds" in observed["log.errors"].how
 
 
-def test_a_server_without_a_start_time_decides_nothing(tmp_path: Path, log: Log) -> None:
+def test_a_server_without_a_start_time_decides_nothing(tmp_path: Path, log: LogLocation) -> None:
     """Without a start time in /health or /metrics nothing is measured."""
     Path(log.path).write_text(line(time.time()))
     observed = look(tmp_path, log, HEALTHY, 1)
@@ -182,10 +184,10 @@ def test_a_server_without_a_start_time_decides_nothing(tmp_path: Path, log: Log)
     assert "the process start is not reported: GET /metrics: status 404" in observed["log.errors"].notes[0]
 
 
-def test_an_unreachable_log_is_reported_at_once(tmp_path: Path, log: Log) -> None:
+def test_an_unreachable_log_is_reported_at_once(tmp_path: Path, log: LogLocation) -> None:
     """An unreadable log stops the recorder at once, with the setting and the reason."""
     started = time.monotonic()
-    observed = look(tmp_path, Log(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
+    observed = look(tmp_path, LogLocation(log.path, "nobody@127.0.0.1", log.port), {**HEALTHY, "uptime_s": 1}, 300)
     assert time.monotonic() - started < 30
     assert {measurement.n for measurement in observed.values()} == {0}
     for measurement in observed.values():
@@ -194,7 +196,7 @@ def test_an_unreachable_log_is_reported_at_once(tmp_path: Path, log: Log) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_stays_behind_however_the_recorder_ends(tmp_path: Path, log: Log, number: int) -> None:
+def test_nothing_stays_behind_however_the_recorder_ends(tmp_path: Path, log: LogLocation, number: int) -> None:
     """After a stop or a kill, neither the local ssh nor the remote tail is left."""
     Path(log.path).write_text(line(time.time()))
     with (

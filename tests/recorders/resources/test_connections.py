@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from gaia_checks.model import Measurement
 from gaia_checks.recorders.resources import connections
-from gaia_checks.recorders.resources.connections import IN_USE, MOST, WAITING, Pool, Sessions, Worst, pool_of
+from gaia_checks.recorders.resources.connections import IN_USE, MOST, WAITING, ServerPool, Sessions, Worst, pool_of
 from gaia_checks.target import prometheus_text
 from tests.probes.servers import answering, serving, target
 from tests.recorders import stage
@@ -152,7 +152,7 @@ def test_a_session_that_was_lost_is_opened_again(tmp_path: Path, postgres: str, 
 def test_gauges_are_read_with_or_without_labels() -> None:
     """Gauges are parsed from any server's Prometheus text."""
     text = f'{IN_USE}{{pool="a"}} 2.0 1395066363000\n{IN_USE}_total 9\n{WAITING}\t1e0\n{MOST} 4\n'
-    assert pool_of(prometheus_text.read(text)) == Pool(2.0, 1.0, 4.0)
+    assert pool_of(prometheus_text.read(text)) == ServerPool(2.0, 1.0, 4.0)
 
 
 def test_too_few_samples_decide_nothing(tmp_path: Path, database: str) -> None:
@@ -168,9 +168,9 @@ def test_the_worst_that_lasted_is_kept() -> None:
     """A single sample in a burst does not count; listed sessions wait for over a second."""
     worst = Worst()
     for in_use, waiting in [(10, 3), (1, 0), (9, 2), (8, 4), (9, 2), (10, 3), (1, 0)]:
-        worst.add(Pool(in_use, waiting, 10), Sessions(3, 0, 0))
+        worst.add(ServerPool(in_use, waiting, 10), Sessions(3, 0, 0))
     assert (worst.of_pool, worst.waiters) == (0.8, 2)
-    worst.add(Pool(1, 0, 10), Sessions(3, 2, 1))
+    worst.add(ServerPool(1, 0, 10), Sessions(3, 2, 1))
     worst.add(None, Sessions(3, 0, 3))
     assert (worst.of_pool, worst.idle_in_transaction, worst.waiters) == (0.8, 2, 3)
 
@@ -179,6 +179,6 @@ def test_samples_that_are_missing_do_not_hide_what_lasts() -> None:
     """Lost answers between samples do not hide a full pool."""
     worst = Worst()
     for _ in range(4):
-        worst.add(Pool(10, 1, 10), None)
+        worst.add(ServerPool(10, 1, 10), None)
         worst.add(None, None)
     assert (worst.of_pool, worst.waiters) == (1, 1)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gaia_checks import jsonl
-from gaia_checks.load.results import machine_stalls as load_stalls
+from gaia_checks.load.results import stall_measurements
 from gaia_checks.model import Measurement
 from gaia_checks.recorders.resources import machine_stalls
 from gaia_checks.recorders.resources.machine_stalls import Kernel, between
@@ -34,7 +34,7 @@ def observer(tmp_path: Path) -> Iterator[Observer]:
 
 def timeline(folder: Path) -> list[dict[str, Any]]:
     """What it has written so far."""
-    return list(jsonl.read(folder / load_stalls.TIMELINE))
+    return list(jsonl.read(folder / stall_measurements.TIMELINE))
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -124,4 +124,4 @@ def test_shares_are_of_all_cores_and_of_the_time() -> None:
 
 def test_the_load_reads_what_the_observer_writes() -> None:
     """Load and observer use the same file name without an import."""
-    assert machine_stalls.TIMELINE == load_stalls.TIMELINE
+    assert machine_stalls.TIMELINE == stall_measurements.TIMELINE

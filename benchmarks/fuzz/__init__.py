@@ -1,0 +1,1 @@
+"""Random HTTP heads and WebSocket frames for a running server."""

@@ -1,0 +1,107 @@
+"""The append-only ledger of deployments (`deployments.log`): the start, end and outcome of every step.
+
+One line per event: at, environment, deployment, phase, kind, step, event, by, and facts. The step `deployment`
+is the whole deployment: `started`, then `finished` or `failed` by its own command, or `recovered` or `undone` by the
+next command after a kill. Its closing line names the release that then serves under `serves` (null: none).
+
+Every line ends with `home`, the identity of the GAIA_HOME that wrote it, and `chain`, a sha256 over the line and the
+`chain` before it: `ledger_chain` finds a line that was removed, edited or moved.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gaia_checks import jsonl
+from gaia_checks.deploy.state import ledger_chain, lock, paths
+from gaia_checks.deploy.state.lock import who
+from gaia_checks.environment_file import Environment
+from gaia_checks.errors import DeployError
+from gaia_checks.printable import printable
+
+WHOLE = "deployment"
+
+
+def append(
+    environment: Environment, deployment: str, kind: str, phase: str, step: str, event: str, **facts: Any
+) -> None:
+    """Append one record; it is on disk when this returns. Secrets in texts are redacted, controls escaped."""
+    line = {
+        "at": jsonl.now(),
+        "environment": environment.name,
+        "deployment": deployment,
+        "phase": phase,
+        "kind": kind,
+        "step": step,
+        "event": event,
+        "by": lock.who(),
+        **{
+            name: printable(environment.redact(fact)) if isinstance(fact, str) else fact for name, fact in facts.items()
+        },
+    }
+    path = paths.of(environment).ledger
+    try:
+        ledger_chain.append(path, paths.home_identity(environment), line)
+    except OSError as error:
+        raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
+
+
+def closed(environment: Environment, deployment: str) -> bool:
+    """Whether the ledger records the outcome of the deployment."""
+    return any(
+        line["deployment"] == deployment and line["step"] == WHOLE and line["event"] != "started"
+        for line in _records(environment)
+    )
+
+
+def migrated(environment: Environment) -> frozenset[str]:
+    """Return every migration version that a deployment started to apply; the running release may not know them."""
+    return frozenset(version for line in _records(environment) for version in line.get("migrating", ()))
+
+
+def migrated_by(environment: Environment, version: str) -> str | None:
+    """Return the last deployment that started to apply `version`, None when none did."""
+    found = [line["deployment"] for line in _records(environment) if version in line.get("migrating", ())]
+    return found[-1] if found else None
+
+
+def served(environment: Environment) -> tuple[str, ...]:
+    """Return the names of the releases that served after a deployment or rollback, oldest first."""
+    closing = (line for line in _records(environment) if line["step"] == WHOLE and line.get("serves"))
+    return tuple(line["serves"] for line in closing)
+
+
+def _records(environment: Environment) -> Iterator[dict[str, Any]]:
+    return (line for line in jsonl.read(paths.of(environment).ledger) if line["environment"] == environment.name)
+
+
+_TAG_EXISTS = ("past", "new", "moved")
+_TAG_DELETED = "deleted"
+
+
+def note(here: Environment, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
+    """Append a record about `environment` outside a deployment; it is on disk when this returns. None: omitted."""
+    ledger = paths.of(here).ledger
+    paths.create(ledger.parent)
+    present_facts = {name: fact for name, fact in facts.items() if fact is not None}
+    if "why" in present_facts:
+        present_facts["why"] = printable(present_facts["why"])
+    common = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
+    line = {**common, "step": step, "event": event, "by": who(), **present_facts}
+    ledger_chain.append(ledger, paths.home_identity(here), line)
+
+
+def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:
+    """Yield the records of `steps` for one phase in one environment, oldest first."""
+    for record in jsonl.read(ledger):
+        if (record.get("environment"), record.get("phase")) == (environment, phase) and record.get("step") in steps:
+            yield record
+
+
+def tag_seen(ledger: Path, environment: str, phase: str) -> bool | None:
+    """Whether the tag existed when `gaia watch` last observed it; None when it never did."""
+    present = None
+    for record in about_phase(ledger, environment, phase, "tag"):
+        if record["event"] in _TAG_EXISTS or record["event"] == _TAG_DELETED:
+            present = record["event"] != _TAG_DELETED
+    return present

@@ -1,0 +1,131 @@
+"""The schedule of a gate's looks, as data: which of them measure at the same time. Pure.
+
+A load measures latency, so nothing that slows the server or this machine runs in parallel: the probes, the browser,
+the rehearsal copies, the bursts against limits and the events of the soak come before the first load, and loads run
+one after the other. Looks that only read and listen are recorded all the time.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from gaia_checks.judge.criteria_file import Looks
+from gaia_checks.recorders.limits import burst_plan
+from gaia_checks.recorders.soak import trigger_events
+
+RECORDED = ("log", "soak", "memory", "connections", "limits")
+"""Looks that are recorded from the start, by separate processes."""
+
+LOAD = "load"
+PROTECTION = "protection"
+
+LOADS = (PROTECTION, LOAD)
+"""Looks that put a load on the target, in their order: never two at once."""
+
+LAST = "process"
+"""The look that runs after all others: whether the verified process still runs."""
+
+_SECONDS = {"dashboard": 10.0, "quotas": 10.0, "rollback": 15.0, "websocket": 6.0, "health": 3.0}
+"""Approximate durations of the tests' longer looks."""
+
+_AROUND_A_LOAD_S = 4.0
+"""Starting the load generator, and waiting for the last responses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The time that one look takes, in seconds since the gate's first look."""
+
+    look: str
+    starts_s: float
+    ends_s: float
+    longest_s: float  # when it ends if it is extended as far as it may
+
+
+def before_loads(look: str) -> bool:
+    """Whether a test's look must end before the first load starts."""
+    return look not in (*RECORDED, *LOADS, LAST)
+
+
+def test_s(look: str) -> float:
+    """Return the approximate duration of a test's look."""
+    return _SECONDS.get(look, 1.0)
+
+
+def slots(looks: Looks, wanted: Collection[str]) -> list[Slot]:
+    """Return the slots of the wanted looks, in order, if the tests run one after the other."""
+    recorded = [_recorded(looks, look) for look in RECORDED if look in wanted]
+    return [*recorded, *_tests(wanted), *_loads(looks, wanted)]
+
+
+def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
+    """Return about when the first load may start: after every look that would disturb it."""
+    ends_s = [slot.ends_s for slot in _tests(wanted)]
+    ends_s += [_recorded(looks, "limits").ends_s] if "limits" in wanted else []
+    ends_s += [events_end_s(looks)] if "soak" in wanted else []
+    return max(ends_s, default=0.0)
+
+
+def events_end_s(looks: Looks) -> float:
+    """Return when the soak's trigger events are over, in seconds since it started."""
+    return trigger_events.starts_s(looks["soak"]["window_s"]) + trigger_events.LASTS_S
+
+
+def expected_s(looks: Looks, wanted: Collection[str]) -> float:
+    """Return about how long a gate of the wanted looks takes when its loads need no extension."""
+    return math.ceil(max((slot.ends_s for slot in slots(looks, wanted)), default=0.0))
+
+
+def longest_s(looks: Looks, wanted: Collection[str]) -> float:
+    """Return about how long it takes when its loads are extended to their longest windows."""
+    return math.ceil(max((slot.longest_s for slot in slots(looks, wanted)), default=0.0))
+
+
+def load_s(looks: Looks, look: str) -> float:
+    """Return about how long a load takes from its start to its end, without extension."""
+    return looks[look]["window_s"] + _AROUND_A_LOAD_S
+
+
+def _recorded(looks: Looks, look: str) -> Slot:
+    window_s = looks[look]["window_s"]
+    ends_s = min(window_s, burst_plan.ENDS_S) if look == "limits" else window_s
+    return Slot(look, 0.0, ends_s, ends_s)
+
+
+def _tests(wanted: Collection[str]) -> list[Slot]:
+    found: list[Slot] = []
+    for look in sorted(filter(before_loads, wanted), key=test_s):
+        starts_s = found[-1].ends_s if found else 0.0
+        ends_s = starts_s + test_s(look)
+        found.append(Slot(look, starts_s, ends_s, ends_s))
+    return found
+
+
+def _loads(looks: Looks, wanted: Collection[str]) -> Iterator[Slot]:
+    starts_s = longest_start_s = loads_start_s(looks, wanted)
+    for look in LOADS:
+        if look not in wanted:
+            continue
+        more_s = max(0.0, looks[look].get("max_window_s", 0.0) - looks[look]["window_s"])
+        ends_s, longest = starts_s + load_s(looks, look), longest_start_s + load_s(looks, look) + more_s
+        yield Slot(look, starts_s, ends_s, longest)
+        starts_s, longest_start_s = ends_s, longest
+
+
+def chart(plan: Sequence[Slot], width: int = 60) -> list[str]:
+    """Draw the schedule: a line for each look, `█` while it measures and `░` while it may be extended."""
+    end_s = max((slot.longest_s for slot in plan), default=0.0)
+    if not end_s:
+        return []
+    name = max(len(slot.look) for slot in plan)
+
+    def column(moment_s: float) -> int:
+        return round(width * moment_s / end_s)
+
+    def line(slot: Slot) -> str:
+        start, stop, longest = column(slot.starts_s), column(slot.ends_s), column(slot.longest_s)
+        stop = max(stop, start + 1)
+        return f"{slot.look:<{name}}  {' ' * start}{'█' * (stop - start)}{'░' * (longest - stop)}"
+
+    ticks = "".join(f"{f'{end_s * part / 4:.0f} s':<{width // 4}}" for part in range(4))
+    return [f"{'':<{name}}  {ticks}{end_s:.0f} s", *map(line, plan)]

@@ -1,0 +1,92 @@
+"""Gates of servers that are not like the reference server: what is missing fails, the rest is measured."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tests.probes.servers import serving
+from tests.support.ground import Ground, ground
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Ground]:
+    """A machine that has deployed nothing."""
+    with ground(database="external", ADMIN_TOKEN="a-token-of-sixteen") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    """Accept connections and send nothing; yield the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepted: list[socket.socket] = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(listener.accept()[0])
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for each in accepted:
+            each.close()
+
+
+def test_a_server_that_answers_404_to_everything_fails(elsewhere: Ground) -> None:
+    """Whatever the contract promises over HTTP and WebSocket fails for certain, with exit code 1."""
+    with serving() as url:
+        outcome = elsewhere.gate(elsewhere.environment_file(base_url=url), "--complete")
+    assert outcome.code == 1, outcome.output
+    failed = {name for name, state in outcome.states.items() if state == "fail"}
+    assert failed == {"dev.health", "dev.api", "dev.websocket", "dev.database"}, outcome.output[-3000:]
+    assert "map it in [contract.paths]" in outcome.not_passed()["dev.health"]
+
+
+def test_a_server_that_accepts_and_says_nothing_fails(elsewhere: Ground) -> None:
+    """No answer within the time limit is a failure, not a hang and not an unreachable target."""
+    with silent() as url:
+        outcome = elsewhere.gate(elsewhere.environment_file(base_url=url), "-k", "health")
+    assert outcome.code == 1, outcome.output
+    assert "no answer: ReadTimeout" in outcome.not_passed()["dev.health"]
+
+
+def test_without_an_api_for_rules_everything_else_is_judged(elsewhere: Ground) -> None:
+    """Health and load need no rule and are judged; the API fails; what needs a rule names the missing route."""
+
+    def health(_: Request) -> JSONResponse:
+        body = {"status": "healthy", "version": "7", "digest": "sha256:00", "checks": {"database": "connected"}}
+        return JSONResponse(body)
+
+    async def live(websocket: WebSocket) -> None:
+        await websocket.accept()
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            for seq in range(1000):
+                kind = "heartbeat" if seq % 2 else "stats"
+                await websocket.send_text(json.dumps({"type": kind, "seq": seq + 1, "at": "2026-02-26T10:00:00Z"}))
+                await asyncio.sleep(0.2)
+
+    routes = (Route("/health", health), WebSocketRoute("/ws/admin/quotas", live))
+    with serving(*routes) as url:
+        outcome = elsewhere.gate(
+            elsewhere.environment_file(base_url=url), "--stage=qa", "--complete", "-k", "not dashboard"
+        )
+    assert outcome.states["dev.health"] == "pass", outcome.not_passed()
+    assert outcome.states["dev.api"] == "fail"
+    measured = {check["measurement"]: check for each in outcome.verdict["criteria"] for check in each["checks"]}
+    assert measured["load.served_of_sent"]["n"] == 500
+    assert measured["load.served_of_sent"]["state"] == "pass"
+    assert outcome.states["qa.rate_limiting"] == "inconclusive"
+    assert "POST /api/admin/quotas/config answered 404" in outcome.not_passed()["qa.rate_limiting"]
+    assert "no temporary rules, so what needs them is not checked: GET" in outcome.output

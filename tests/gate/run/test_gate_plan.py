@@ -1,0 +1,80 @@
+"""The schedule of a gate's looks: none that disturbs a load runs in parallel."""
+
+import itertools
+
+import pytest
+
+from gaia_checks import environment_file
+from gaia_checks.gate.run import gate_plan
+from gaia_checks.gate.run.gate_plan import Slot
+from gaia_checks.judge import criteria_file
+from gaia_checks.judge.criteria_file import Looks
+
+LOOKS = criteria_file.load().looks
+EVERYTHING = list(LOOKS)
+QUIET = {"log", "soak", "memory", "connections"}
+"""Looks that only listen and read."""
+
+
+def looks_of(name: str) -> Looks:
+    """Return the looks of one of the shipped environments."""
+    return criteria_file.load(overrides=environment_file.load(name).looks).looks
+
+
+@pytest.mark.parametrize("name", ["local", "dev", "qa", "prod"])
+def test_only_quiet_looks_run_in_parallel_to_a_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No probe, browser, rehearsal copy, burst, other load or event of the soak runs during a load."""
+    monkeypatch.setenv("PORT", "8080")
+    slots, looks = gate_plan.slots(looks_of(name), EVERYTHING), looks_of(name)
+    for load in (slot for slot in slots if slot.look in gate_plan.LOADS):
+        beside = {other.look for other in slots if other.starts_s < load.ends_s and load.starts_s < other.ends_s}
+        assert beside - {load.look} <= QUIET
+        assert load.starts_s >= gate_plan.events_end_s(looks)
+
+
+def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
+    """This includes the longest extension of the load; on a laptop it is 200 s, including the start."""
+    longest_s = max(table.get("max_window_s", table.get("window_s", 0)) for table in LOOKS.values())
+    assert gate_plan.longest_s(LOOKS, EVERYTHING) <= longest_s + 60
+    assert gate_plan.longest_s(looks_of("local"), EVERYTHING) <= 195
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seconds"),
+    [
+        (set(), 0),
+        ({"process"}, 0),
+        ({"health"}, 3),
+        ({"soak"}, 1800),
+        ({"load"}, 304),
+        ({"load", "dashboard", "rollback", "health"}, 10 + 15 + 3 + 304),
+        ({"load", "protection", "limits"}, 125 + 64 + 304),
+        ({"load", "soak"}, 1800),
+    ],
+)
+def test_the_duration_of_a_gate_is_known_in_advance(wanted: set[str], seconds: float) -> None:
+    """Recorders run in parallel; loads follow one another, after the looks that would disturb them."""
+    assert gate_plan.expected_s(LOOKS, wanted) == seconds
+
+
+def test_tests_follow_one_another_the_shortest_first() -> None:
+    """The schedule is that of pytest in one process."""
+    tests = [slot for slot in gate_plan.slots(LOOKS, EVERYTHING) if gate_plan.before_loads(slot.look)]
+    assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(tests))
+    assert tests[-1].look == "rollback"
+
+
+def test_the_chart_draws_each_look_over_its_time() -> None:
+    """A very short look is visible, and a possible extension is drawn lighter."""
+    drawn = gate_plan.chart([Slot("soak", 0, 40, 40), Slot("api", 0, 0.1, 0.1), Slot("load", 20, 30, 40)], width=20)
+    assert drawn == [
+        "      0 s  10 s 20 s 30 s 40 s",
+        "soak  ████████████████████",
+        "api   █",
+        "load            █████░░░░░",
+    ]
+
+
+def test_nothing_to_do_draws_nothing() -> None:
+    """A selection of no looks has no chart."""
+    assert gate_plan.chart(gate_plan.slots(LOOKS, ())) == []
