@@ -29,7 +29,7 @@ from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.release import build
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment_file import ROOT
-from gaia_checks.promotion import statements_ref
+from gaia_checks.promotion.statements import statements_ref
 
 STAGES = {"dev": "develop", "qa": "qa", "prod": "main"}
 PEOPLE = {

@@ -247,7 +247,8 @@ def publish(
 ) -> None:
     """Record a gate's statement on the git remote, where the gate could not."""
     from gaia_checks.deploy.git import git_remote
-    from gaia_checks.promotion import record, statement
+    from gaia_checks.promotion import record
+    from gaia_checks.promotion.statements import statement
 
     where = environment_file.load(statement.parse(record.read(folder)).environment)
     entry = record.publish(git_remote.of(where, remote), folder)

@@ -59,9 +59,8 @@ LAYERS = {
         {"rehearsal"},
     ),
     "gaia_checks.promotion": (
-        {"text", "dsse", "authors", "installation", "ssh_signature", "release_of_commit", "allowed_signers"},
-        {"statement", "statements_ref", "deployment_tag"},
-        {"signed", "evidence_at_hand"},
+        {"statements"},
+        {"evidence_at_hand"},
         {"ledger_check", "record"},
         {"examination", "ledger_diagnosis"},
         {"promote", "admission", "verification"},

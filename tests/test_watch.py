@@ -18,7 +18,7 @@ import pytest
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import paths
 from gaia_checks.gate.run import gated_target
-from gaia_checks.promotion import dsse, ssh_signature, statement
+from gaia_checks.promotion.statements import dsse, ssh_signature, statement
 from tests.deploy.conftest import embedded_stage, stage
 from tests.deploy.stage import Stage, eventually, kill
 from tests.support import ssh_keys
@@ -326,7 +326,7 @@ def test_a_gate_signs_what_it_found_and_a_forged_promotion_is_refused_once(stage
     assert events(stage, "watch") == [("phase-1", "deployed"), ("phase-2", "failed"), ("phase-3", "failed")]
     assert json.loads(stage.gaia("status", str(stage.file), "--json").stdout)["promotion"] == "required"
     stage.file.write_text(stage.file.read_text().replace('stage = "qa"', 'stage = "qa"\npromotion = "advisory"'))
-    advisory = stage.gaia("deploy", str(stage.file), "phase-3", "--remote", origin.url, GIT_DIR=str(origin.bare))
+    advisory = stage.gaia("deploy", str(stage.file), "phase-3", "--remote", origin.url, GAIA_GIT_DIR=str(origin.bare))
     assert advisory.returncode == 0, advisory.stderr
     assert "stage: advisory: deploy/stage/phase-3 is not signed" in advisory.stdout
     assert stage.health()["version"] == "3"

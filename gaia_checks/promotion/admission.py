@@ -7,9 +7,9 @@ from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, NotPromoted, RemoteAway
-from gaia_checks.promotion import deployment_tag, statements_ref
+from gaia_checks.printable import printable
 from gaia_checks.promotion.examination import Entrance, examine
-from gaia_checks.promotion.text import printable
+from gaia_checks.promotion.statements import deployment_tag, statements_ref
 
 
 def admit(environment: Environment, phase: str, url: str | None, say: Callable[[str], None]) -> str | None:

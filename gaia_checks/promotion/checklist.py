@@ -9,10 +9,10 @@ from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotPromoted
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import State
-from gaia_checks.promotion import release_of_commit, statements_ref
+from gaia_checks.printable import printable
 from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, Examination, examine
 from gaia_checks.promotion.promote import entrance
-from gaia_checks.promotion.text import printable
+from gaia_checks.promotion.statements import release_of_commit, statements_ref
 
 
 @dataclass(frozen=True, slots=True)

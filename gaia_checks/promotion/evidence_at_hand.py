@@ -5,8 +5,8 @@ from pathlib import Path
 from gaia_checks import files
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError
-from gaia_checks.promotion.statement import Statement
-from gaia_checks.promotion.text import printable
+from gaia_checks.printable import printable
+from gaia_checks.promotion.statements.statement import Statement
 from gaia_checks.report import evidence
 
 

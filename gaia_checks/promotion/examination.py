@@ -14,18 +14,17 @@ from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError, NotPromoted, NotSigned
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import STAGES, Release, State
-from gaia_checks.promotion import (
+from gaia_checks.printable import printable
+from gaia_checks.promotion import evidence_at_hand, ledger_check
+from gaia_checks.promotion.statements import (
     allowed_signers,
     authors,
-    evidence_at_hand,
-    ledger_check,
     release_of_commit,
     signed,
     statement,
     statements_ref,
 )
-from gaia_checks.promotion.signed import Signed
-from gaia_checks.promotion.text import printable
+from gaia_checks.promotion.statements.signed import Signed
 
 SIGN_OFFS: Mapping[str, Mapping[str, str]] = {
     "dev": {},

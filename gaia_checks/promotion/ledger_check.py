@@ -7,7 +7,7 @@ from gaia_checks.deploy.state import ledger_chain, paths
 from gaia_checks.deploy.state.ledger_chain import ChainHead
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError, NotSigned
-from gaia_checks.promotion import allowed_signers, signed, statement, statements_ref
+from gaia_checks.promotion.statements import allowed_signers, signed, statement, statements_ref
 
 
 def faults(environments: Iterable[Environment], remote: GitRemote | None) -> Iterator[str]:

@@ -8,9 +8,9 @@ from gaia_checks.deploy.git.tag import Tag, parse
 from gaia_checks.deploy.state import deployment_ledger
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
-from gaia_checks.promotion import deployment_tag, signed, ssh_signature, statement, statements_ref
+from gaia_checks.printable import printable
 from gaia_checks.promotion.examination import Entrance, Examination, examine, source_of
-from gaia_checks.promotion.text import printable
+from gaia_checks.promotion.statements import deployment_tag, signed, ssh_signature, statement, statements_ref
 
 
 def entrance(target: Environment, phase: str, url: str | None) -> Entrance:

@@ -14,9 +14,9 @@ from gaia_checks.environment_file import Environment
 from gaia_checks.errors import EvidenceError, GaiaError
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Release, State, Verdict
-from gaia_checks.promotion import dsse, signed, statement, statements_ref
-from gaia_checks.promotion.dsse import Envelope
-from gaia_checks.promotion.statements_ref import StatementEntry
+from gaia_checks.promotion.statements import dsse, signed, statement, statements_ref
+from gaia_checks.promotion.statements.dsse import Envelope
+from gaia_checks.promotion.statements.statements_ref import StatementEntry
 from gaia_checks.report import evidence
 
 

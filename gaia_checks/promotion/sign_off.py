@@ -4,11 +4,11 @@ from gaia_checks import jsonl
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
 from gaia_checks.model import State
-from gaia_checks.promotion import authors, signed, ssh_signature, statement, statements_ref
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.printable import printable
 from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, examine
 from gaia_checks.promotion.promote import entrance
-from gaia_checks.promotion.text import printable
+from gaia_checks.promotion.statements import authors, signed, ssh_signature, statement, statements_ref
+from gaia_checks.promotion.statements.dsse import Envelope
 
 
 def sign_off(target: Environment, phase: str, item: str, url: str | None = None) -> str:

@@ -11,23 +11,21 @@ from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ArtifactError, EvidenceError, NotPromoted, NotSigned, RemoteAway
 from gaia_checks.model import STAGES, State
-from gaia_checks.promotion import (
+from gaia_checks.printable import printable
+from gaia_checks.promotion import evidence_at_hand, ledger_check, record
+from gaia_checks.promotion.examination import Entrance, examine
+from gaia_checks.promotion.statements import (
     allowed_signers,
     deployment_tag,
-    evidence_at_hand,
     installation,
-    ledger_check,
-    record,
     release_of_commit,
     signed,
     statement,
     statements_ref,
 )
-from gaia_checks.promotion.dsse import Envelope
-from gaia_checks.promotion.examination import Entrance, examine
-from gaia_checks.promotion.statement import Statement
-from gaia_checks.promotion.statements_ref import StatementEntry
-from gaia_checks.promotion.text import printable
+from gaia_checks.promotion.statements.dsse import Envelope
+from gaia_checks.promotion.statements.statement import Statement
+from gaia_checks.promotion.statements.statements_ref import StatementEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,10 @@ from gaia_checks.environment_file import Environment
 from gaia_checks.errors import NotPromoted
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Measurement, Release
-from gaia_checks.promotion import (
-    admission,
-    dsse,
-    promote,
-    record,
-    release_of_commit,
-    sign_off,
-    signed,
-    statement,
-    statements_ref,
-)
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion import admission, promote, record, sign_off
 from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, Examination, examine
+from gaia_checks.promotion.statements import dsse, release_of_commit, signed, statement, statements_ref
+from gaia_checks.promotion.statements.dsse import Envelope
 from gaia_checks.report import evidence
 from tests.support import ssh_keys
 from tests.support.forge import Forge, forge

@@ -13,8 +13,9 @@ import pytest
 
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.errors import ConfigurationError, EvidenceError, NotPromoted
-from gaia_checks.promotion import dsse, promote, signed, statement, statements_ref
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion import promote
+from gaia_checks.promotion.statements import dsse, signed, statement, statements_ref
+from gaia_checks.promotion.statements.dsse import Envelope
 from gaia_checks.report import evidence
 from tests.promotion.ground import PHASE, Ground, envelope_of, push_statement
 from tests.support import ssh_keys

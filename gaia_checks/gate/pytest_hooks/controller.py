@@ -17,7 +17,8 @@ from gaia_checks.gate.run.look import FAILED
 from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
 from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
-from gaia_checks.promotion import installation, record
+from gaia_checks.promotion import record
+from gaia_checks.promotion.statements import installation
 from gaia_checks.report import evidence
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.errors import ConfigurationError, NotSigned
-from gaia_checks.promotion import ssh_signature
+from gaia_checks.promotion.statements import ssh_signature
 from tests.support import ssh_keys
 
 NAMESPACE = "gaia-verdict/qa@v1"

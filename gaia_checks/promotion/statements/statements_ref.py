@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import EvidenceError, RemoteAway
-from gaia_checks.promotion import dsse
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion.statements import dsse
+from gaia_checks.promotion.statements.dsse import Envelope
 
 REF = "refs/gaia/statements"
 _FETCHED = "refs/fetched/statements"

@@ -2,8 +2,8 @@
 
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import NotPromoted, NotSigned
-from gaia_checks.promotion import ssh_signature
-from gaia_checks.promotion.text import printable
+from gaia_checks.printable import printable
+from gaia_checks.promotion.statements import ssh_signature
 
 _BEGIN = "-----BEGIN SSH SIGNATURE-----"
 

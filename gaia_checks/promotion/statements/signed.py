@@ -7,10 +7,10 @@ from pathlib import Path
 from gaia_checks.deploy.git import git_command
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, EvidenceError, NotSigned
-from gaia_checks.promotion import ssh_signature, statement
-from gaia_checks.promotion.dsse import Envelope
-from gaia_checks.promotion.statement import Statement
-from gaia_checks.promotion.statements_ref import StatementEntry
+from gaia_checks.promotion.statements import ssh_signature, statement
+from gaia_checks.promotion.statements.dsse import Envelope
+from gaia_checks.promotion.statements.statement import Statement
+from gaia_checks.promotion.statements.statements_ref import StatementEntry
 
 
 @dataclass(frozen=True, slots=True)

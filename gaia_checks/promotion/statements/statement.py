@@ -13,7 +13,7 @@ from typing import Any
 
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import STAGES, Release, State
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion.statements.dsse import Envelope
 
 VERDICT, SIGN_OFF, FORCE = "verdict", "sign-off", "force"
 

@@ -9,12 +9,13 @@ import pytest
 from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import Release
-from gaia_checks.promotion import installation, promote, record, statement, statements_ref
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion import promote, record
+from gaia_checks.promotion.statements import installation, statement, statements_ref
+from gaia_checks.promotion.statements.dsse import Envelope
 from gaia_checks.report import evidence
 from tests.promotion.ground import PHASE, Ground, envelope_of
 
-SCHEMAS = ROOT / "gaia_checks" / "promotion" / "schemas"
+SCHEMAS = ROOT / "gaia_checks" / "promotion" / "statements" / "schemas"
 RELEASE = Release("phase-1", "0" * 40, "1" * 64, {"002_b": "2" * 64, "001_a": "3" * 64})
 SIGN_OFF = {"environment": "qa", "item": "qa", "approves": "4" * 64, "at": "2026-02-26T10:00:00.000Z"}
 

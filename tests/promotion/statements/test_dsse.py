@@ -6,8 +6,8 @@ import json
 import pytest
 
 from gaia_checks.errors import EvidenceError
-from gaia_checks.promotion import dsse
-from gaia_checks.promotion.dsse import Envelope
+from gaia_checks.promotion.statements import dsse
+from gaia_checks.promotion.statements.dsse import Envelope
 
 
 def test_the_encoding_is_the_specifications() -> None:
