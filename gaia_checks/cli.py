@@ -48,7 +48,7 @@ def deploy(
     wanted = phase or tag.WORKTREE
     if wanted == tag.WORKTREE and where.database != "embedded":
         raise ConfigurationError(f"{where.name}: give the phase to deploy, e.g. gaia deploy {env} phase-11.4")
-    with notify.told(where, wanted):
+    with notify.notifying(where, wanted):
         admitted = None
         if where.promoted and wanted != tag.WORKTREE:
             from gaia_checks.promotion import admission
@@ -75,7 +75,7 @@ def rollback(
         return yes or (sys.stdin.isatty() and typer.confirm("continue?"))
 
     where = environment_file.load(env)
-    with notify.told(where, to or "the previous release", done="is back"):
+    with notify.notifying(where, to or "the previous release", done="is back"):
         rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_to_stdout(where))
 
 

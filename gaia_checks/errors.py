@@ -8,7 +8,7 @@
     │   ├── MissingDependency      a program or package, with the command that installs it
     │   ├── PortInUse              somebody else listens there
     │   ├── NotWritable            a folder or file that must be written
-    │   ├── RemoteAway             the git remote does not answer, or does not take a tag
+    │   ├── RemoteUnreachable             the git remote does not answer, or does not take a tag
     │   └── Busy                   another command holds the environment's lock
     ├── DeployError          1   a deployment step failed; the old server still serves
     │   ├── ArtifactError          the executable is missing, damaged or not ours
@@ -71,7 +71,7 @@ class Busy(ConfigurationError):
     """Another command holds the environment's lock; the message says who, since when and why."""
 
 
-class RemoteAway(ConfigurationError):
+class RemoteUnreachable(ConfigurationError):
     """The git remote does not answer, or does not take the tag that is pushed to it."""
 
 

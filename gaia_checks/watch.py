@@ -118,7 +118,7 @@ class Watcher:
         if code:
             self._tags.note(phase, "watch", "failed", why=said)
         self._say(f"{phase}: {state}: {why}")
-        notify.tell(
+        notify.send(
             self._environment, phase, notify.Message(f"{self._environment.name}: {phase} {state}", why, code == 0)
         )
         return True
@@ -171,7 +171,7 @@ class Watcher:
         state, why = self._record(request, latest.resolve() if latest.resolve() != before else None, code, log)
         self._say(f"{request.phase}: gated: {state}; {why}")
         title = f"{self._environment.name}: {request.phase} gated: {state}"
-        notify.tell(self._environment, request.phase, notify.Message(title, why, good=code == 0))
+        notify.send(self._environment, request.phase, notify.Message(title, why, good=code == 0))
         self._tags.done(request)
         return True
 

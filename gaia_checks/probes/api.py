@@ -60,7 +60,7 @@ def probe(target: Target) -> list[Measurement]:
     return [
         watch.counted("api.contract_kept", kept, "routes and behaviours of the admin API"),
         watch.counted("api.bad_input_rejected", rejected, "kinds of bad input answered with a 4xx problem"),
-        watch.saw("api.server_errors", len(api.server_errors), "count", api.sent, how, api.server_errors),
+        watch.measurement("api.server_errors", len(api.server_errors), "count", api.sent, how, api.server_errors),
     ]
 
 

@@ -30,8 +30,8 @@ def probe(target: Target) -> list[Measurement]:
     left_s = (presented.not_valid_after_utc - datetime.now(UTC)).total_seconds()
     how = f"a TLS handshake with {url.netloc}"
     return [
-        watch.saw("certificate.days_left", round(left_s / _DAY_S, 2), "days", 1, how, [_validity(presented)]),
-        watch.saw("certificate.accepted", refused is None, "bool", 1, how, [refused] if refused else []),
+        watch.measurement("certificate.days_left", round(left_s / _DAY_S, 2), "days", 1, how, [_validity(presented)]),
+        watch.measurement("certificate.accepted", refused is None, "bool", 1, how, [refused] if refused else []),
     ]
 
 

@@ -33,7 +33,9 @@ def _reported_by_server(target: Target, watch: Watch) -> Measurement:
         ) from error
     connected = response.status_code == 200 and health_body.database_connected(health_body.read(response))
     notes = () if connected else (f"GET {health_body.PATH}: status {response.status_code}, {response.text}",)
-    return watch.saw("database.health_says_connected", connected, "bool", 1, "checks.database of GET /health", notes)
+    return watch.measurement(
+        "database.health_says_connected", connected, "bool", 1, "checks.database of GET /health", notes
+    )
 
 
 def _sessions_in_postgresql(target: Target, watch: Watch) -> Measurement:
@@ -42,5 +44,5 @@ def _sessions_in_postgresql(target: Target, watch: Watch) -> Measurement:
         with postgres_session.session(target) as session:
             row = session.execute(_SESSIONS).fetchone()
     except postgres_session.NoSession as error:
-        return watch.saw(name, 0, "count", 0, how, (str(error),))
-    return watch.saw(name, row[0] if row else 0, "count", 1, how)
+        return watch.measurement(name, 0, "count", 0, how, (str(error),))
+    return watch.measurement(name, row[0] if row else 0, "count", 1, how)

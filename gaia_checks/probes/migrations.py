@@ -7,7 +7,7 @@ import psycopg
 from gaia_checks.model import Measurement, Target
 from gaia_checks.target import postgres_session
 from gaia_checks.target.samples import Score, Watch
-from gaia_checks.target.unobservable import HERE, unseen
+from gaia_checks.target.unobservable import HERE, cannot_observe
 
 _NAMES = ("applied", "unknown", "tables", "indexes", "invalid_indexes")
 
@@ -36,21 +36,22 @@ def probe(target: Target) -> list[Measurement]:
             return [*_migrations(session, target, watch), *_schema(session, watch)]
     except postgres_session.NoSession as error:
         return [
-            watch.saw(f"migrations.{name}", 0, "count", 0, "the target's database", (str(error),)) for name in _NAMES
+            watch.measurement(f"migrations.{name}", 0, "count", 0, "the target's database", (str(error),))
+            for name in _NAMES
         ]
 
 
 def _migrations(session: psycopg.Connection, target: Target, watch: Watch) -> list[Measurement]:
     if target.release is None:
-        why = (unseen(target, "which migrations the release has", HERE),)
-        return [watch.saw(f"migrations.{name}", 0, "count", 0, "schema_migrations", why) for name in _NAMES[:2]]
+        why = (cannot_observe(target, "which migrations the release has", HERE),)
+        return [watch.measurement(f"migrations.{name}", 0, "count", 0, "schema_migrations", why) for name in _NAMES[:2]]
     released = target.release.migrations
     rows = _rows(session)
     unknown = sorted(rows.keys() - released.keys())
     notes = [f"{version} is applied but not part of {target.release.phase}" for version in unknown]
     return [
         watch.counted("migrations.applied", _applied(released, rows), "the release's files among schema_migrations"),
-        watch.saw("migrations.unknown", len(unknown), "count", 1, "schema_migrations without a file", notes),
+        watch.measurement("migrations.unknown", len(unknown), "count", 1, "schema_migrations without a file", notes),
     ]
 
 
@@ -80,7 +81,7 @@ def _schema(session: psycopg.Connection, watch: Watch) -> list[Measurement]:
     invalid = [name for name, usable in indexes if not usable]
     how = "of the schema public, without schema_migrations"
     return [
-        watch.saw("migrations.tables", tables[0] if tables else 0, "count", 1, f"tables {how}"),
-        watch.saw("migrations.indexes", len(indexes) - len(invalid), "count", 1, f"valid indexes {how}"),
-        watch.saw("migrations.invalid_indexes", len(invalid), "count", 1, f"invalid indexes {how}", invalid),
+        watch.measurement("migrations.tables", tables[0] if tables else 0, "count", 1, f"tables {how}"),
+        watch.measurement("migrations.indexes", len(indexes) - len(invalid), "count", 1, f"valid indexes {how}"),
+        watch.measurement("migrations.invalid_indexes", len(invalid), "count", 1, f"invalid indexes {how}", invalid),
     ]

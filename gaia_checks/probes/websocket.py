@@ -44,9 +44,9 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
     notes = (observed.closed,) if observed.closed else ()
     still_open = observed.closed is None
     return [
-        watch.saw("websocket.connected", still_open, "bool", 1, "handshake, and still open at the end", notes),
+        watch.measurement("websocket.connected", still_open, "bool", 1, "handshake, and still open at the end", notes),
         *(_first(watch, observed, kind, patience_s) for kind in _AWAITED),
-        watch.saw(
+        watch.measurement(
             "websocket.bad_messages", len(observed.stream.wrong), "count", observed.stream.count,
             "messages of another shape, or whose seq is not one more than the last", observed.stream.wrong,
         ),
@@ -94,8 +94,8 @@ def _listen(target: Target, connection: ClientConnection, patience_s: float, obs
 def _first(watch: Watch, observed: _Observed, kind: str, patience_s: float) -> Measurement:
     notes = () if kind in observed.first_s else (observed.closed or f"no {kind} came within {patience_s:g} s",)
     how = f"from the handshake to the first {kind}"
-    return watch.saw(f"websocket.first_{kind}", observed.first_s.get(kind, patience_s), "s", 1, how, notes)
+    return watch.measurement(f"websocket.first_{kind}", observed.first_s.get(kind, patience_s), "s", 1, how, notes)
 
 
 def _not_connected(watch: Watch, why: str) -> Measurement:
-    return watch.saw("websocket.connected", False, "bool", 1, "handshake", (why,))
+    return watch.measurement("websocket.connected", False, "bool", 1, "handshake", (why,))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.environment_file import Environment
-from gaia_checks.errors import GaiaError, NotPromoted, RemoteAway
+from gaia_checks.errors import GaiaError, NotPromoted, RemoteUnreachable
 from gaia_checks.printable import printable
 from gaia_checks.promotion.examination import Entrance, examine
 from gaia_checks.promotion.statements import deployment_tag, statements_ref
@@ -16,7 +16,7 @@ def admit(environment: Environment, phase: str, url: str | None, say: Callable[[
     """Return the commit of the tag that may be deployed. Raises NotPromoted naming everything that is missing.
 
     Where the environment file says that promotion is advisory, what is missing is a warning; None: nothing is known.
-    Raises ConfigurationError without a remote, RemoteAway, and EvidenceError for a rewritten chain of statements.
+    Raises ConfigurationError without a remote, RemoteUnreachable, and EvidenceError for rewritten statements.
     """
     tag = str(Tag(environment.name, phase))
     try:
@@ -39,8 +39,8 @@ def _examined(
     remote = git_remote.of(environment, url)
     try:
         statements_ref.fetch(remote)
-    except RemoteAway as error:
-        raise RemoteAway(f"remote away: {error}") from error
+    except RemoteUnreachable as error:
+        raise RemoteUnreachable(f"remote away: {error}") from error
     commit = remote.tags().get(tag)
     if commit is None:
         raise NotPromoted(f"{tag} is not on the remote, or on no commit")

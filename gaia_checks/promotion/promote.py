@@ -16,7 +16,7 @@ from gaia_checks.promotion.statements import deployment_tag, signed, ssh_signatu
 def entrance(target: Environment, phase: str, url: str | None) -> Entrance:
     """Return a release on its way into `target`, with the remote fetched.
 
-    Raises NotPromoted without the tag of the stage before, RemoteAway, or EvidenceError for a rewritten chain.
+    Raises NotPromoted without the tag of the stage before, RemoteUnreachable, or EvidenceError for a rewritten chain.
     """
     parse(str(Tag(target.name, phase)))
     if not target.promoted:
@@ -34,7 +34,7 @@ def entrance(target: Environment, phase: str, url: str | None) -> Entrance:
 def promote(phase: str, to: str, url: str | None = None) -> list[str]:
     """Cut and push the tag of the next stage on the same commit; return what was done, line by line.
 
-    Raises NotPromoted naming everything that is missing, ConfigurationError for what makes no sense, RemoteAway.
+    Raises NotPromoted naming everything that is missing, ConfigurationError for what makes no sense, RemoteUnreachable.
     """
     wanted = _wanted(phase, to, url)
     if done := _cut_before(wanted):

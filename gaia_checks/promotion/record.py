@@ -74,7 +74,7 @@ def read(path: Path) -> Envelope:
 
 
 def publish(remote: GitRemote, path: Path) -> StatementEntry:
-    """Record the statement of a gate on the remote, once. Raises EvidenceError without one, or RemoteAway."""
+    """Record the statement of a gate on the remote, once. Raises EvidenceError without one, or RemoteUnreachable."""
     found = read(path)
     about = statement.parse(found)
     summary = f"{about.kind} {about.environment} {about.release.phase} {about.predicate.get('state', '')}".rstrip()

@@ -9,7 +9,7 @@ from gaia_checks import environment_file
 from gaia_checks.deploy.git import git_command, git_remote, tag
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.environment_file import ROOT, Environment
-from gaia_checks.errors import ArtifactError, EvidenceError, NotPromoted, NotSigned, RemoteAway
+from gaia_checks.errors import ArtifactError, EvidenceError, NotPromoted, NotSigned, RemoteUnreachable
 from gaia_checks.model import STAGES, State
 from gaia_checks.printable import printable
 from gaia_checks.promotion import evidence_at_hand, ledger_check, record
@@ -128,7 +128,7 @@ def _release(remote: GitRemote, about: Statement) -> Line:
         found = release_of_commit.read(
             remote, str(release.commit), release.phase, by_digest=bool(environment.server.artifact)
         )
-    except (NotPromoted, RemoteAway) as error:
+    except (NotPromoted, RemoteUnreachable) as error:
         return Line("release", f"{text}: cannot be compared with the commit: {printable(error)}", ok=False)
     same = found == release
     return Line(
@@ -197,7 +197,7 @@ def _remote(environment: Environment, url: str | None) -> tuple[GitRemote, Line]
     remote = git_remote.of(environment, url or environment.remote or _origin())
     try:
         statements_ref.fetch(remote)
-    except RemoteAway as error:
+    except RemoteUnreachable as error:
         if not (remote.mirror / "HEAD").exists():
             raise
         return remote, Line("remote", f"not reached, as last fetched: {printable(error)}")

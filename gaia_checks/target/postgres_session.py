@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks.model import Target
 from gaia_checks.target.client import CONNECT_S, READ_S
-from gaia_checks.target.unobservable import DATABASE, unseen
+from gaia_checks.target.unobservable import DATABASE, cannot_observe
 
 
 class NoSession(Exception):
@@ -59,7 +59,7 @@ def _connected(target: Target) -> psycopg.Connection:
 
 
 def _unobservable(target: Target, why: str) -> str:
-    return unseen(target, "the target's database", DATABASE, why=why)
+    return cannot_observe(target, "the target's database", DATABASE, why=why)
 
 
 def _one_line(error: Exception) -> str:

@@ -45,10 +45,10 @@ class Watch:
         """Return the seconds since the start."""
         return time.monotonic() - self.began
 
-    def saw(self, name: str, value: Any, unit: str, n: int, how: str, notes: Iterable[str] = ()) -> Measurement:
+    def measurement(self, name: str, value: Any, unit: str, n: int, how: str, notes: Iterable[str] = ()) -> Measurement:
         """Return a measurement that ends now. With n = 0 the first note has the reason for no samples."""
         return Measurement(name, value, unit, n, round(self.elapsed_s(), 3), jsonl.now(), how, short(notes))
 
     def counted(self, name: str, tally: Score, how: str) -> Measurement:
         """Return "good of n" as a measurement."""
-        return self.saw(name, tally.good, "count", tally.tried, how, tally.wrong)
+        return self.measurement(name, tally.good, "count", tally.tried, how, tally.wrong)

@@ -10,7 +10,7 @@ from gaia_checks.model import Measurement, Process, Target
 from gaia_checks.target import health_body
 from gaia_checks.target.client import client
 from gaia_checks.target.samples import Watch
-from gaia_checks.target.unobservable import HERE, USER, unseen
+from gaia_checks.target.unobservable import HERE, USER, cannot_observe
 
 
 def find(process: Process) -> psutil.Process | None:
@@ -25,15 +25,17 @@ def digest(target: Target, process: Process, watch: Watch) -> Measurement:
         "sha256 of the running executable, and the digest in /health, against the release's",
     )
     if target.release is None:
-        return watch.saw(name, False, "bool", 0, how, (unseen(target, "which release runs", HERE),))
+        return watch.measurement(name, False, "bool", 0, how, (cannot_observe(target, "which release runs", HERE),))
     try:
         wrong = _wrong_executable(process, target.release.sha256) or _wrong_reported_digest(
             target, target.release.sha256
         )
     except (PermissionError, psutil.AccessDenied) as error:
         why = f"process {process.pid} belongs to another user: {error}"
-        return watch.saw(name, False, "bool", 0, how, (unseen(target, "the executable of the process", USER, why=why),))
-    return watch.saw(name, wrong is None, "bool", 1, how, (wrong,) if wrong else ())
+        return watch.measurement(
+            name, False, "bool", 0, how, (cannot_observe(target, "the executable of the process", USER, why=why),)
+        )
+    return watch.measurement(name, wrong is None, "bool", 1, how, (wrong,) if wrong else ())
 
 
 def _wrong_executable(process: Process, sha256: str) -> str | None:

@@ -9,7 +9,7 @@ LOG = 'set log = "/file" or log = "ssh://user@host/file" in {name}.toml'
 METRIC = "expose {metric} in GET /metrics (another name is mapped by [contract.metrics] in {name}.toml)"
 
 
-def unseen(target: Target, what: str, *settings: str, why: str = "", metric: str = "") -> str:
+def cannot_observe(target: Target, what: str, *settings: str, why: str = "", metric: str = "") -> str:
     """Return the note of a measurement without samples: subject, sufficient settings, and reason. Pure."""
     sufficient = ", or ".join(setting.format(name=target.environment, metric=metric) for setting in settings)
     return f"{what} cannot be observed from here: {sufficient}" + (f"; {why}" if why else "")

@@ -18,9 +18,12 @@ from tests.probes.servers import HEALTHY, answering, known, serving, target
 from tests.support import clock
 
 
-def look(at: Target, first_seen: Process | None = None) -> dict[str, Measurement]:
+def look(at: Target, first_observed: Process | None = None) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {measured.name.removeprefix("process."): measured for measured in process.probe(at, first_seen=first_seen)}
+    return {
+        measured.name.removeprefix("process."): measured
+        for measured in process.probe(at, first_observed=first_observed)
+    }
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from gaia_checks import cli
 from gaia_checks.deploy.git.tag import Tag
-from gaia_checks.errors import ConfigurationError, NotPromoted, RemoteAway
+from gaia_checks.errors import ConfigurationError, NotPromoted, RemoteUnreachable
 from gaia_checks.promotion import admission, promote
 from tests.promotion.ground import PHASE, Ground, envelope_of, items
 
@@ -122,7 +122,7 @@ def test_what_makes_no_sense_is_said(ground: Ground) -> None:
     with pytest.raises(ConfigurationError, match="no signing key: export GAIA_SIGNING_KEY="):
         promote.promote(PHASE, "qa", ground.origin.url)
     ground.origin.away()
-    with pytest.raises(RemoteAway, match=r"origin\.git"):
+    with pytest.raises(RemoteUnreachable, match=r"origin\.git"):
         ground.promote()
 
 

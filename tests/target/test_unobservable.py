@@ -6,7 +6,7 @@ from tests.probes.servers import target
 
 def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
     """The setting comes first, with the environment's file and name, since long notes are cut at the end."""
-    note = unobservable.unseen(
+    note = unobservable.cannot_observe(
         target("http://x"), "the server's log", unobservable.LOG, unobservable.HERE, why="it is gone"
     )
     assert note == (
@@ -19,7 +19,9 @@ def test_a_note_says_what_which_setting_shows_it_and_why() -> None:
 
 def test_braces_in_a_reason_are_no_places_to_fill() -> None:
     """Braces in a reason, which quotes the server, are not expanded."""
-    assert unobservable.unseen(target("http://x"), "it", unobservable.DATABASE, why="{name}").endswith("; {name}")
-    assert "expose m1 and m2 in GET /metrics (" in unobservable.unseen(
+    assert unobservable.cannot_observe(target("http://x"), "it", unobservable.DATABASE, why="{name}").endswith(
+        "; {name}"
+    )
+    assert "expose m1 and m2 in GET /metrics (" in unobservable.cannot_observe(
         target("http://x"), "it", unobservable.METRIC, metric="m1 and m2"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from gaia_checks.deploy.git.git_command import OTHER_REPOSITORY
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment_file import Environment, inherited, without_secrets
-from gaia_checks.errors import ConfigurationError, GaiaError, MissingDependency, RemoteAway
+from gaia_checks.errors import ConfigurationError, GaiaError, MissingDependency, RemoteUnreachable
 from gaia_checks.redaction import SECRET_NAMES, holds_password
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
@@ -40,7 +40,7 @@ class GitRemote:
     mirror: Path
 
     def fetch(self) -> None:
-        """Update the mirror's branches and deployment tags, including deletions. Raises RemoteAway."""
+        """Update the mirror's branches and deployment tags, including deletions. Raises RemoteUnreachable."""
         with self.locked():
             if not (self.mirror / "HEAD").exists():
                 _git("init", "--quiet", "--bare", str(self.mirror))
@@ -67,7 +67,7 @@ class GitRemote:
     def cut(self, tag: str, commit: str, message: str, key: Path | None = None, check: Check | None = None) -> None:
         """Create an annotated tag, signed with `key`, let `check` look at it, and push it.
 
-        Raises RemoteAway, or what `check` raises, and deletes the local tag.
+        Raises RemoteUnreachable, or what `check` raises, and deletes the local tag.
         """
         signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key}") if key else ()
         with self.locked():
@@ -82,7 +82,7 @@ class GitRemote:
                 raise
 
     def read(self, *arguments: str) -> str:
-        """Return what a git command prints about the mirror, as last fetched. Raises RemoteAway when git fails."""
+        """Return the output of a git command about the mirror, as last fetched. Raises RemoteUnreachable."""
         return self._git(*arguments)
 
     def blobs(self, revisions: Sequence[str]) -> Iterator[bytes | None]:
@@ -99,7 +99,7 @@ class GitRemote:
             rest = rest[int(size) + 1 :]
 
     def append(self, ref: str, parent: str | None, path: str, content: str, summary: str) -> None:
-        """Push a commit on top of `parent` that holds one file, by fast-forward only, to `ref`. Raises RemoteAway."""
+        """Push a commit of one file on top of `parent` to `ref`, by fast-forward only. Raises RemoteUnreachable."""
         blob = self._git("hash-object", "-w", "--stdin", stdin=content).strip()
         tree = self._git("mktree", stdin=f"100644 blob {blob}\t{path}\n").strip()
         on_top = ("-p", parent) if parent else ()
@@ -152,8 +152,10 @@ def _run(*command: str, stdin: str = "", where: str) -> subprocess.CompletedProc
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
     except subprocess.TimeoutExpired as error:
-        raise RemoteAway(f"{without_secrets(where)}: no answer within {_TIMEOUT_S:.0f} s; check the network") from error
+        raise RemoteUnreachable(
+            f"{without_secrets(where)}: no answer within {_TIMEOUT_S:.0f} s; check the network"
+        ) from error
     if done.returncode:
         said = " ".join(done.stderr.decode(errors="replace").split())
-        raise RemoteAway(f"{without_secrets(where)}: {without_secrets(said)}")
+        raise RemoteUnreachable(f"{without_secrets(where)}: {without_secrets(said)}")
     return done

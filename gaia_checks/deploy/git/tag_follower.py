@@ -9,7 +9,7 @@ from gaia_checks.deploy.git.tag import Tag, parse
 from gaia_checks.deploy.git.tag_requests import Change, TagRequest
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.environment_file import Environment
-from gaia_checks.errors import ConfigurationError, RemoteAway
+from gaia_checks.errors import ConfigurationError, RemoteUnreachable
 
 Say = Callable[[str], None]
 
@@ -31,7 +31,7 @@ class Followed:
         """Record every new, moved or deleted tag. Reports an unreachable remote once."""
         try:
             self._remote.fetch()
-        except RemoteAway as error:
+        except RemoteUnreachable as error:
             if not self._unreachable:
                 self._say(f"remote unreachable, retrying: {error}")
             self._unreachable = True

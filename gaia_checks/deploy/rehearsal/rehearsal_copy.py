@@ -37,7 +37,7 @@ from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
 from gaia_checks.redaction import SECRET_NAMES
-from gaia_checks.target.unobservable import HERE, unseen
+from gaia_checks.target.unobservable import HERE, cannot_observe
 
 _COPIES = "copies"
 _LOCK = "lock"
@@ -168,7 +168,7 @@ def _release(target: Target, environment: Environment) -> Path:
         raise Inconclusive(f"{no_copy}: server.paths in {file} declares another contract; remove it if that is wrong")
     release = rollout.status(environment).release_dir
     if target.release is None or release is None:
-        raise Inconclusive(f"{no_copy}: {unseen(target, f'the release of {target.base_url}', HERE)}")
+        raise Inconclusive(f"{no_copy}: {cannot_observe(target, f'the release of {target.base_url}', HERE)}")
     validate_release(release)
     return release
 

@@ -39,7 +39,7 @@ def failed(environment: str, phase: str, step: str, cause: str, log: Sequence[st
     )
 
 
-def tell(environment: Environment, phase: str, message: Message) -> bool:
+def send(environment: Environment, phase: str, message: Message) -> bool:
     """Send `message`, without secrets, to every URL of the environment; return whether all accepted it.
 
     Never raises: the ledger records why a message was not sent. Without `alerts` nothing is sent.
@@ -56,7 +56,7 @@ def tell(environment: Environment, phase: str, message: Message) -> bool:
 
 
 @contextlib.contextmanager
-def told(environment: Environment, phase: str, done: str = "deployed") -> Iterator[None]:
+def notifying(environment: Environment, phase: str, done: str = "deployed") -> Iterator[None]:
     """Notify people of the block's outcome; `done` is the verb of a success. Errors propagate.
 
     Busy sends nothing, because nothing was attempted.
@@ -68,9 +68,9 @@ def told(environment: Environment, phase: str, done: str = "deployed") -> Iterat
         raise
     except Exception as error:
         step, (whose, log) = _failed_step(environment, phase, since), _log_end(environment, since)
-        tell(environment, phase, failed(environment.name, phase, step, str(error) or type(error).__name__, log, whose))
+        send(environment, phase, failed(environment.name, phase, step, str(error) or type(error).__name__, log, whose))
         raise
-    tell(environment, phase, succeeded(environment.name, phase, environment.local_url, done))
+    send(environment, phase, succeeded(environment.name, phase, environment.local_url, done))
 
 
 def _send(environment: Environment, message: Message) -> str | None:

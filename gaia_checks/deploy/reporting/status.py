@@ -10,7 +10,7 @@ from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths, supervisor_state
-from gaia_checks.deploy.state.deployment_ledger import tag_seen
+from gaia_checks.deploy.state.deployment_ledger import tag_observed
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.environment_file import Environment, url_of
 from gaia_checks.errors import ArtifactError
@@ -125,5 +125,5 @@ def _tag_present(ledger: Path, tag: Tag) -> bool | None:
     """Whether the tag exists: on the watched remote, else in the project's own repository."""
     if tag.phase == WORKTREE:
         return None
-    observed = tag_seen(ledger, tag.environment, tag.phase)
+    observed = tag_observed(ledger, tag.environment, tag.phase)
     return git_command.tag_present(tag) if observed is None else observed

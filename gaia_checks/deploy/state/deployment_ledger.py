@@ -98,7 +98,7 @@ def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iter
             yield record
 
 
-def tag_seen(ledger: Path, environment: str, phase: str) -> bool | None:
+def tag_observed(ledger: Path, environment: str, phase: str) -> bool | None:
     """Whether the tag existed when `gaia watch` last observed it; None when it never did."""
     present = None
     for record in about_phase(ledger, environment, phase, "tag"):

@@ -23,7 +23,7 @@ from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.model import Criterion, Names, Target
 from gaia_checks.report import words
 from gaia_checks.target.postgres_session import NO_CONNECTION_STRING
-from gaia_checks.target.unobservable import DATABASE, HERE, LOG, unseen
+from gaia_checks.target.unobservable import DATABASE, HERE, LOG, cannot_observe
 
 _PATH = re.compile(r"/[a-z][a-z/-]*")
 
@@ -141,10 +141,10 @@ def sources(environment: Environment) -> list[str]:
         target = gated_target.find(environment, "dry-run")
     except GaiaError as error:
         return [f"target: none: {error}"]
-    process = f"pid {target.process.pid}" if target.process else unseen(target, "the server's process", HERE)
+    process = f"pid {target.process.pid}" if target.process else cannot_observe(target, "the server's process", HERE)
     return [
         f"target: {target.base_url}, {'with' if target.admin_token else 'without'} an ADMIN_TOKEN",
-        f"log: {target.log or unseen(target, 'the log', LOG, HERE)}",
+        f"log: {target.log or cannot_observe(target, 'the log', LOG, HERE)}",
         f"database: {_database(target)}",
         f"process: {process}",
     ]
@@ -152,7 +152,7 @@ def sources(environment: Environment) -> list[str]:
 
 def _database(target: Target) -> str:
     if target.database_url is None:
-        return unseen(target, "the database", DATABASE)
+        return cannot_observe(target, "the database", DATABASE)
     found = database_connection.whereabouts(target.database_url)
     return f"{found}, read only" if found else NO_CONNECTION_STRING
 

@@ -86,8 +86,8 @@ def rows_left(target: Target) -> Measurement:
                 for (count,) in session.execute(query.format(sql.Identifier(table)), (target.key,)):
                     found += [f"{table}: {count}"] if count else []
     except (postgres_session.NoSession, psycopg.Error) as error:
-        return watch.saw(name, 0, "tables", 0, how, (f"not searched: {error}",))
-    return watch.saw(name, len(found), "tables", len(tables), how, found)
+        return watch.measurement(name, 0, "tables", 0, how, (f"not searched: {error}",))
+    return watch.measurement(name, len(found), "tables", len(tables), how, found)
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ class Walkthrough:
         """Return a measurement; redact the admin token in its notes."""
         secret = self.target.admin_token
         clean = [note.replace(secret, REDACTED) if secret else note for note in notes]
-        return self.watch.saw(f"dashboard.{name}", value, unit, n, _HOW[name], clean)
+        return self.watch.measurement(f"dashboard.{name}", value, unit, n, _HOW[name], clean)
 
     def _picture(self, name: str) -> None:
         """Save a screenshot, unless it shows the admin token."""

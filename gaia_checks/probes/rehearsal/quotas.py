@@ -150,7 +150,7 @@ def _or_unobservable(name: str, look: Callable[[], Measurement]) -> Measurement:
 
 
 def _unobservable(watch: Watch, name: str, error: GaiaError) -> Measurement:
-    return watch.saw(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
+    return watch.measurement(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
 
 
 def _kept(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Measurement:
@@ -161,7 +161,7 @@ def _kept(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule
     except NotReady as error:
         notes = [str(error)]
     how = "counts of three quotas and of an hour's window, before and after SIGKILL of the server and its PostgreSQL"
-    return watch.saw("quotas.kept_across_restart", not notes, "bool", len(rules), how, notes)
+    return watch.measurement("quotas.kept_across_restart", not notes, "bool", len(rules), how, notes)
 
 
 def _over_a_crash(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Iterator[Sample]:

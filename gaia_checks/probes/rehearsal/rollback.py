@@ -62,8 +62,8 @@ def _restored(place: CopyProtocol) -> list[Measurement]:
             return _unobservable(watch, _RESTORED, error)
         progress.note(str(error))
     how = f"{what}, then the current one deployed over it; rolled back and deployed again; rules and counts kept"
-    restored = watch.saw("rollback.previous_restored", not progress.wrong, "bool", 1, how, progress.wrong)
-    took = watch.saw(
+    restored = watch.measurement("rollback.previous_restored", not progress.wrong, "bool", 1, how, progress.wrong)
+    took = watch.measurement(
         "rollback.seconds", progress.seconds or 0, "s", int(progress.seconds is not None), how, progress.wrong
     )
     return [restored, took]
@@ -123,9 +123,9 @@ def _schema(place: CopyProtocol) -> Measurement:
     how = (
         "on an empty database: migrations up, down by the rollback files (nothing is left), up (the same schema again)"
     )
-    return watch.saw("rollback.schema_equal", not wrong, "bool", 1, how, wrong)
+    return watch.measurement("rollback.schema_equal", not wrong, "bool", 1, how, wrong)
 
 
 def _unobservable(watch: Watch, names: Mapping[str, str], error: GaiaError) -> list[Measurement]:
     how = "on a rehearsal copy"
-    return [watch.saw(f"rollback.{name}", 0, unit, 0, how, (str(error),)) for name, unit in names.items()]
+    return [watch.measurement(f"rollback.{name}", 0, unit, 0, how, (str(error),)) for name, unit in names.items()]

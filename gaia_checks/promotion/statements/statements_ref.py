@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gaia_checks.deploy.git.git_remote import GitRemote
-from gaia_checks.errors import EvidenceError, RemoteAway
+from gaia_checks.errors import EvidenceError, RemoteUnreachable
 from gaia_checks.promotion.statements import dsse
 from gaia_checks.promotion.statements.dsse import Envelope
 
@@ -28,7 +28,7 @@ class StatementEntry:
 
 
 def fetch(remote: GitRemote) -> None:
-    """Update the mirror and accept what was appended. Raises RemoteAway, or EvidenceError for a rewritten chain."""
+    """Update the mirror and accept what was appended. Raises RemoteUnreachable, or EvidenceError for a rewritten one."""
     remote.fetch()
     known, found = _tip(remote, REF), _tip(remote, _FETCHED)
     if known == found:
@@ -55,7 +55,7 @@ def head(remote: GitRemote) -> str | None:
 
 
 def append(remote: GitRemote, envelope: Envelope, summary: str) -> StatementEntry:
-    """Record a statement on the remote, once. Raises RemoteAway or EvidenceError."""
+    """Record a statement on the remote, once. Raises RemoteUnreachable or EvidenceError."""
     for attempt in range(_ATTEMPTS):
         fetch(remote)
         recorded = next((one for one in read(remote) if one.envelope.digest == envelope.digest), None)
@@ -64,7 +64,7 @@ def append(remote: GitRemote, envelope: Envelope, summary: str) -> StatementEntr
         before = head(remote)
         try:
             remote.append(REF, before, _FILE, dsse.text(envelope), summary)
-        except RemoteAway:
+        except RemoteUnreachable:
             remote.fetch()
             if attempt == _ATTEMPTS - 1 or _tip(remote, _FETCHED) == before:
                 raise  # nobody else was faster: the remote does not want it

@@ -14,7 +14,7 @@ from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.log import log_source
 from gaia_checks.recorders.log.log_source import Source
 from gaia_checks.recorders.log.parser import Reading
-from gaia_checks.target.unobservable import HERE, LOG, unseen
+from gaia_checks.target.unobservable import HERE, LOG, cannot_observe
 
 MEASURES = Measures(
     {
@@ -51,7 +51,7 @@ async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, win
 
 def _unobservable(target: Target, why: str = "") -> str:
     settings = (LOG,) if target.log else (LOG, HERE)
-    return unseen(target, "the server's log since its start", *settings, why=why)
+    return cannot_observe(target, "the server's log since its start", *settings, why=why)
 
 
 async def _follow(

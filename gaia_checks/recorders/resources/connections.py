@@ -24,7 +24,7 @@ from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.client import CONNECT_S, async_client
 from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, options
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.unobservable import DATABASE, METRIC, unseen
+from gaia_checks.target.unobservable import DATABASE, METRIC, cannot_observe
 
 MEASURES = Measures(
     {
@@ -120,7 +120,7 @@ class _Sampler:
     """One source of samples: when it gave one, and why not."""
 
     coverage: Coverage
-    cannot: Callable[..., str]  # `unseen` without the reason
+    cannot: Callable[..., str]  # `cannot_observe` without the reason
     notes: list[str] = field(default_factory=list)
 
     async def take(self, t_s: float, sample: Awaitable[Sample]) -> Sample | None:
@@ -141,8 +141,12 @@ async def record(
     """Sample every `interval_s` for `window_s`. Time without samples counts as not observed."""
     worst, both = Worst(), Coverage(interval_s)
     gauges = f"{IN_USE}, {WAITING} and {MOST}"
-    on_pool = _Sampler(Coverage(interval_s), partial(unseen, target, "the server's pool", METRIC, metric=gauges))
-    on_sessions = _Sampler(Coverage(interval_s), partial(unseen, target, "the server's database sessions", DATABASE))
+    on_pool = _Sampler(
+        Coverage(interval_s), partial(cannot_observe, target, "the server's pool", METRIC, metric=gauges)
+    )
+    on_sessions = _Sampler(
+        Coverage(interval_s), partial(cannot_observe, target, "the server's database sessions", DATABASE)
+    )
     async with async_client(target) as http, contextlib.aclosing(Database(target.database_url)) as database:
         async for t in ticks(interval_s, window_s, stop):
             pool, sessions = await asyncio.gather(

@@ -15,7 +15,7 @@ from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.resources.memory_samples import MemorySamples
 from gaia_checks.target.client import async_client
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.unobservable import HERE, METRIC, unseen
+from gaia_checks.target.unobservable import HERE, METRIC, cannot_observe
 
 MEASURES = Measures(
     {
@@ -40,7 +40,7 @@ async def record(
 
     Answers of several processes in turn are unreliable: neither their peak nor their trend is the server's.
     """
-    unobservable = partial(unseen, target, "the server's memory", METRIC, HERE, metric=RESIDENT)
+    unobservable = partial(cannot_observe, target, "the server's memory", METRIC, HERE, metric=RESIDENT)
     samples, first_s = MemorySamples(MEASURES, Coverage(interval_s)), None
     async with async_client(target) as http:
         async for t in ticks(interval_s, window_s, stop):

@@ -11,7 +11,7 @@ from gaia_checks.recorders.base.sampling import ticks
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.samples import Watch
 from gaia_checks.target.server_process import digest, find
-from gaia_checks.target.unobservable import HERE, unseen
+from gaia_checks.target.unobservable import HERE, cannot_observe
 
 MEASURES = Measures(
     {"process.restarts": ("count", "whether the process observed at the start was gone, checked every second")}
@@ -23,7 +23,7 @@ _EVERY_S = 1.0
 async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, window_s: float) -> list[Measurement]:
     """Check the executable, then check the process every second until `stop`, or until it is gone."""
     if target.process is None:
-        return MEASURES.unobservable(unseen(target, "the server's process", HERE))
+        return MEASURES.unobservable(cannot_observe(target, "the server's process", HERE))
     identity = asyncio.create_task(asyncio.to_thread(digest, target, target.process, Watch()))
     samples, gone = 0, list[str]()
     async for t in ticks(_EVERY_S, window_s, stop):

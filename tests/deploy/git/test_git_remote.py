@@ -7,7 +7,7 @@ import pytest
 from gaia_checks import environment_file
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
-from gaia_checks.errors import ConfigurationError, RemoteAway
+from gaia_checks.errors import ConfigurationError, RemoteUnreachable
 from tests.support.forge import Forge, forge
 
 
@@ -73,7 +73,7 @@ def test_a_tag_that_already_exists_on_the_remote_is_not_moved(origin: Forge, mir
     first = origin.git("rev-parse", "HEAD")
     second = origin.fake("2")
     origin.tag("deploy/qa/phase-1", second)
-    with pytest.raises(RemoteAway, match="already exists"):
+    with pytest.raises(RemoteUnreachable, match="already exists"):
         mirrored.cut("deploy/qa/phase-1", first, "it passed")
     assert origin.tags() == {"deploy/qa/phase-1": second}
     assert mirrored.tags() == {}
@@ -82,7 +82,7 @@ def test_a_tag_that_already_exists_on_the_remote_is_not_moved(origin: Forge, mir
 def test_an_unreachable_remote_is_named_without_its_password(tmp_path: Path) -> None:
     """The error names the URL without its password and quotes git's message."""
     unreachable = GitRemote("ssh://me:canary-8c1@127.0.0.1:1/x.git", tmp_path / "mirror.git")
-    with pytest.raises(RemoteAway, match=r"ssh://me:\*\*\*@127\.0\.0\.1:1/x\.git: ") as raised:
+    with pytest.raises(RemoteUnreachable, match=r"ssh://me:\*\*\*@127\.0\.0\.1:1/x\.git: ") as raised:
         unreachable.fetch()
     assert "canary" not in str(raised.value)
 

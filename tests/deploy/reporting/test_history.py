@@ -89,8 +89,8 @@ def test_the_history_command_shows_deployments_and_gates(stage: Stage) -> None:
 def test_the_last_tag_event_determines_its_presence(stage: Stage) -> None:
     """A tag is present after "new", absent after "deleted", and unknown without a record."""
     ledger = paths.of(stage.environment).ledger
-    assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is None
+    assert deployment_ledger.tag_observed(ledger, "stage", "phase-1") is None
     for event, present in (("new", True), ("deleted", False), ("new", True), ("warning", True)):
         deployment_ledger.note(stage.environment, "stage", "phase-1", "tag", event)
-        assert deployment_ledger.tag_seen(ledger, "stage", "phase-1") is present
+        assert deployment_ledger.tag_observed(ledger, "stage", "phase-1") is present
     assert [record["event"] for record in jsonl.read(ledger)] == ["new", "deleted", "new", "warning"]

@@ -115,7 +115,7 @@ def test_a_rollback_is_notified(stage: Stage, inbox: Inbox) -> None:
 def test_a_successful_deployment_is_notified(tmp_path: Path, inbox: Inbox) -> None:
     """Every URL in the space-separated variable receives the message."""
     there = environment(tmp_path, TELL=f"{inbox.url} {inbox.url}/second", PORT="8123")
-    with notify.told(there, "phase-1"):
+    with notify.notifying(there, "phase-1"):
         pass
     expected = ("there: phase-1 deployed", "phase-1 serves at http://127.0.0.1:8123", "success")
     assert [(m["title"], m["message"], m["type"]) for m in inbox.messages] == [expected, expected]
@@ -129,7 +129,7 @@ def test_an_earlier_failure_in_the_ledger_is_ignored(tmp_path: Path, inbox: Inbo
     ledger.parent.mkdir(parents=True)
     old = {"at": "2026-01-01T00:00:00.000Z", "environment": "there", "phase": "phase-1", "step": "deploy"}
     jsonl.append(ledger, {**old, "event": "failed"})
-    with pytest.raises(NotReady), notify.told(there, "phase-1"):
+    with pytest.raises(NotReady), notify.notifying(there, "phase-1"):
         raise NotReady("no")
     assert inbox.messages[0]["message"] == "Step: validate\nCause: no\n\nThe server's log is empty."
 
@@ -138,7 +138,7 @@ def test_the_failed_step_of_a_rollback_is_notified(tmp_path: Path, inbox: Inbox)
     """The step is found although the ledger names the phase and the command only "the previous release"."""
     there = environment(tmp_path, TELL=inbox.url)
     paths.prepare(paths.of(there))
-    with pytest.raises(NotReady), notify.told(there, "the previous release", done="is back"):
+    with pytest.raises(NotReady), notify.notifying(there, "the previous release", done="is back"):
         fail_rollback(there)
     assert inbox.messages[0]["message"].startswith("Step: deploy\nCause: no\n")
 
@@ -154,7 +154,7 @@ def fail_rollback(there: Environment) -> None:
 def test_a_busy_environment_sends_no_notification(tmp_path: Path, inbox: Inbox) -> None:
     """Busy is neither sent nor recorded: nothing was attempted, and the watch retries every few seconds."""
     there = environment(tmp_path, TELL=inbox.url)
-    with pytest.raises(Busy), notify.told(there, "phase-1"):
+    with pytest.raises(Busy), notify.notifying(there, "phase-1"):
         raise Busy("there: busy")
     assert inbox.messages == []
     assert recorded(there) == []
@@ -164,7 +164,7 @@ def test_an_unwritable_ledger_does_not_prevent_a_notification(tmp_path: Path, in
     """Without a writable ledger the message is sent, and the deployment's own error propagates."""
     there = environment(tmp_path, TELL=inbox.url)
     (tmp_path / "log").write_text("a file instead of a folder")
-    with pytest.raises(NotReady), notify.told(there, "phase-1"):
+    with pytest.raises(NotReady), notify.notifying(there, "phase-1"):
         raise NotReady("no")
     assert [message["title"] for message in inbox.messages] == ["there: phase-1 failed"]
 
@@ -180,7 +180,7 @@ def test_an_unwritable_ledger_does_not_prevent_a_notification(tmp_path: Path, in
 def test_a_message_that_cannot_be_sent_is_recorded_and_breaks_nothing(tmp_path: Path, urls: str, why: str) -> None:
     """The deployment continues; the ledger records the reason, without the URL's token."""
     there = environment(tmp_path, TELL=urls)
-    with notify.told(there, "phase-1"):
+    with notify.notifying(there, "phase-1"):
         pass
     [(event, reason)] = recorded(there)
     assert event == "failed"
@@ -191,5 +191,5 @@ def test_a_message_that_cannot_be_sent_is_recorded_and_breaks_nothing(tmp_path: 
 def test_without_alerts_nothing_is_sent(tmp_path: Path) -> None:
     """An environment without the key `alerts` sends nothing and records nothing."""
     there = environment_file.load("qa", variables={"GAIA_LOG_DIR": str(tmp_path)})
-    assert not notify.tell(there, "phase-1", notify.succeeded("qa", "phase-1", ""))
+    assert not notify.send(there, "phase-1", notify.succeeded("qa", "phase-1", ""))
     assert not list(tmp_path.iterdir())
