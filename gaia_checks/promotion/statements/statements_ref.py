@@ -28,7 +28,7 @@ class StatementEntry:
 
 
 def fetch(remote: GitRemote) -> None:
-    """Update the mirror and accept what was appended. Raises RemoteUnreachable, or EvidenceError for a rewritten one."""
+    """Update the mirror and accept additions. Raises RemoteUnreachable, or EvidenceError for a rewritten one."""
     remote.fetch()
     known, found = _tip(remote, REF), _tip(remote, _FETCHED)
     if known == found:
