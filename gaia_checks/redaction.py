@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from urllib.parse import quote, quote_plus, unquote
 
-from psycopg import Error, pq
-
 SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY", "PGPASSWORD"})
 """Variables whose values are secrets."""
 
@@ -92,6 +90,10 @@ def _passwords(address: str) -> set[str]:
 
 
 def _read_by_libpq(address: str) -> set[str]:
+    if not address:
+        return set()
+    from psycopg import Error, pq  # noqa: PLC0415 - a command without a connection string needs no libpq
+
     try:
         options = pq.Conninfo.parse(address.encode())
     except (Error, UnicodeError):

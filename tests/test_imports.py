@@ -1,6 +1,9 @@
 """Imports point one way: what decides does not know who looks, what deploys does not know who judges."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,3 +178,30 @@ def test_locust_stays_in_its_own_process() -> None:
     plugin = {f"gaia_checks/load/locust_plugin/{name}.py" for name in ("user", "options", "workers")}
     engines = ("gevent_client", "gevent_engine", "gevent_timer", "uvloop_process")
     assert users <= plugin | {f"gaia_checks/load/engines/{name}.py" for name in engines}
+
+
+HEAVY = {
+    "psycopg",
+    "httpx",
+    "websockets",
+    "locust",
+    "pytest",
+    "numpy",
+    "scipy",
+    "cryptography",
+    "playwright",
+    "apprise",
+}
+"""Libraries that take long to import."""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "local"], ["history", "local"]])
+def test_a_command_imports_only_what_it_uses(arguments: list[str], tmp_path: Path) -> None:
+    """Help, status and history of an environment in which nothing runs start without any of them."""
+    code = f"import sys; from gaia_checks import cli; cli.run({arguments!r}); print('modules', *sys.modules)"
+    done = subprocess.run(
+        (sys.executable, "-c", code), cwd=ROOT, env={**os.environ, "GAIA_HOME": str(tmp_path), "DATABASE_URL": ""},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    imported_modules = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()[1:]}
+    assert imported_modules & HEAVY == set()

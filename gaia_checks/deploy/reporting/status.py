@@ -6,8 +6,6 @@ from typing import Any
 
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.git.tag import WORKTREE, Tag
-from gaia_checks.deploy.postgres import database_connection
-from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.state.deployment_ledger import tag_observed
@@ -71,6 +69,9 @@ def status(environment: Environment) -> Status:
         )
     folder = Path(found.release)
     release = _readable(folder)
+    from gaia_checks.deploy.postgres import database_connection  # noqa: PLC0415 - a stopped server has no database
+    from gaia_checks.deploy.postgres.dsn import database_url  # noqa: PLC0415
+
     dsn = database_url(environment)
     return Status(
         environment=environment.name,
