@@ -9,7 +9,7 @@ from pathlib import Path
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.environment_file import Environment
-from gaia_checks.errors import Busy, EvidenceError
+from gaia_checks.errors import Busy, DeployError, EvidenceError
 from gaia_checks.model import timestamp
 from gaia_checks.printable import printable
 
@@ -48,7 +48,7 @@ def send(environment: Environment, phase: str, message: Message) -> bool:
         return False
     why = _send(environment, message) if environment.alert_urls else f"{environment.alerts} is not set"
     why = environment.redact(why) if why else None
-    with contextlib.suppress(OSError):  # a full disk causes more urgent errors than this one
+    with contextlib.suppress(DeployError):  # a full disk causes more urgent errors than this one
         deployment_ledger.note(
             environment, environment.name, phase, "alert", "failed" if why else "sent", title=message.title, why=why
         )

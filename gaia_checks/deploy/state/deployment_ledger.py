@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import jsonl
-from gaia_checks.deploy.state import ledger_chain, lock, paths
+from gaia_checks.deploy.state import ledger_chain, paths
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import DeployError
@@ -25,23 +25,30 @@ WHOLE = "deployment"
 def append(
     environment: Environment, deployment: str, kind: str, phase: str, step: str, event: str, **facts: Any
 ) -> None:
-    """Append one record; it is on disk when this returns. Secrets in texts are redacted, controls escaped."""
-    line = {
-        "at": jsonl.now(),
-        "environment": environment.name,
-        "deployment": deployment,
-        "phase": phase,
-        "kind": kind,
-        "step": step,
-        "event": event,
-        "by": lock.who(),
-        **{
-            name: printable(environment.redact(fact)) if isinstance(fact, str) else fact for name, fact in facts.items()
-        },
+    """Append one record of a deployment; it is on disk when this returns. Raises DeployError."""
+    facts = {"kind": kind, **facts}
+    _write(environment, environment.name, deployment, phase, {"step": step, "event": event, **facts})
+
+
+def note(here: Environment, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
+    """Append one record outside a deployment, without the facts that are None. Raises DeployError."""
+    present_facts = {name: fact for name, fact in facts.items() if fact is not None}
+    _write(here, environment, None, phase, {"step": step, "event": event, **present_facts})
+
+
+def _write(
+    here: Environment, environment: str | None, deployment: str | None, phase: str | None, facts: dict[str, Any]
+) -> None:
+    """Append a line to the ledger of this machine. Secrets in texts are redacted, control characters escaped."""
+    common = {"at": jsonl.now(), "environment": environment, "deployment": deployment, "phase": phase, "by": who()}
+    clean = {
+        name: printable(here.redact(fact)) if isinstance(fact, str) else fact
+        for name, fact in {**common, **facts}.items()
     }
-    path = paths.of(environment).ledger
+    path = paths.of(here).ledger
     try:
-        ledger_chain.append(path, paths.home_identity(environment), line)
+        paths.create(path.parent)
+        ledger_chain.append(path, paths.home_identity(here), clean)
     except OSError as error:
         raise DeployError(f"{path}: {error.strerror or error}; free some disk space") from error
 
@@ -77,18 +84,6 @@ def _records(environment: Environment) -> Iterator[dict[str, Any]]:
 
 _TAG_EXISTS = ("past", "new", "moved")
 _TAG_DELETED = "deleted"
-
-
-def note(here: Environment, environment: str | None, phase: str | None, step: str, event: str, **facts: Any) -> None:
-    """Append a record about `environment` outside a deployment; it is on disk when this returns. None: omitted."""
-    ledger = paths.of(here).ledger
-    paths.create(ledger.parent)
-    present_facts = {name: fact for name, fact in facts.items() if fact is not None}
-    if "why" in present_facts:
-        present_facts["why"] = printable(present_facts["why"])
-    common = {"at": jsonl.now(), "environment": environment, "deployment": None, "phase": phase}
-    line = {**common, "step": step, "event": event, "by": who(), **present_facts}
-    ledger_chain.append(ledger, paths.home_identity(here), line)
 
 
 def about_phase(ledger: Path, environment: str, phase: str, *steps: str) -> Iterator[dict[str, Any]]:
