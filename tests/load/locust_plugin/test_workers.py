@@ -148,7 +148,7 @@ def test_a_worker_that_cannot_prepare_ends_the_load(tmp_path: Path) -> None:
     with server(status=403) as url:
         done = locust(load_run.LOCUSTFILES["load"], url, "-t", "30s", *processes(2), "--folder", ".", cwd=tmp_path)
     assert done.returncode == 8
-    assert "status 403 instead of 201" in result(tmp_path)["broken"]
+    assert "status 403: the admin token is missing or wrong" in result(tmp_path)["broken"]
 
 
 def test_a_report_that_is_lost_on_its_way_makes_the_load_inconclusive(tmp_path: Path) -> None:
