@@ -133,7 +133,8 @@ class Pipeline:
             time.sleep(0.2)
         self.say(f"{stage}: {step} of {phase}: {found[-1]}")
         if found[-1] != event:
-            raise SystemExit(f"{stage}: expected {event}; see {self.folder}/machines/{stage}")
+            busy = "; a busy machine decides nothing: run again when it is idle" if found[-1] == "inconclusive" else ""
+            raise SystemExit(f"{stage}: expected {event}{busy}; --keep leaves {self.folder}/machines/{stage}")
 
 
 def main() -> None:
