@@ -326,7 +326,7 @@ def test_a_gate_signs_what_it_found_and_a_forged_promotion_is_refused_once(stage
     assert events(stage, "watch") == [("phase-1", "deployed"), ("phase-2", "failed"), ("phase-3", "failed")]
     assert json.loads(stage.gaia("status", str(stage.file), "--json").stdout)["promotion"] == "required"
     stage.file.write_text(stage.file.read_text().replace('stage = "qa"', 'stage = "qa"\npromotion = "advisory"'))
-    advisory = stage.gaia("deploy", str(stage.file), "phase-3", "--remote", origin.url, GIT_DIR=str(origin.bare))
+    advisory = stage.gaia("deploy", str(stage.file), "phase-3", "--remote", origin.url, GAIA_GIT_DIR=str(origin.bare))
     assert advisory.returncode == 0, advisory.stderr
     assert "stage: advisory: deploy/stage/phase-3 is not signed" in advisory.stdout
     assert stage.health()["version"] == "3"

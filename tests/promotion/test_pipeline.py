@@ -76,7 +76,7 @@ def test_a_promoted_release_is_deployed_and_another_is_not(qa: Stage) -> None:
         for words in (("sign-off", file, PHASE, "--item", "maintainer"), ("promote", PHASE, "--to", file)):
             done = qa.gaia(*words, *remote, **ada)
             assert done.returncode == 0, done.stderr
-        mirror = {"GIT_DIR": str(git_remote.of(qa.environment, origin.url).mirror)}
+        mirror = {"GAIA_GIT_DIR": str(git_remote.of(qa.environment, origin.url).mirror)}
         deployed = qa.gaia("deploy", file, PHASE, *remote, **mirror)
         assert deployed.returncode == 0, deployed.stderr
         assert qa.health()["version"] == "1"
@@ -106,7 +106,7 @@ def test_the_deployed_commit_is_the_verified_one(qa: Stage) -> None:
     assert qa.gaia("promote", PHASE, "--to", file, *remote, **ada).returncode == 0
     origin.fake("2", "elsewhere")
     origin.git("tag", "--force", "--annotate", "--message", "x", f"deploy/qa/{PHASE}")
-    refused = qa.gaia("deploy", file, PHASE, *remote, GIT_DIR=str(origin.work / ".git"))
+    refused = qa.gaia("deploy", file, PHASE, *remote, GAIA_GIT_DIR=str(origin.work / ".git"))
     assert refused.returncode == 1
     assert f"here, on {commit[:12]} on the remote; git fetch --tags --force" in refused.stderr
     assert qa.status().state == "stopped"
