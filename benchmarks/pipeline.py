@@ -4,8 +4,8 @@
 
 A release goes from dev by qa to prod, with real tags, gates, sign-offs and statements. A second one drops WebSockets,
 which only qa's gate can observe: it stops there. A tag forged for prod is refused, and prod is rolled back. Windows are
-short, in criteria of its own: what is shown is the pipeline, not what a release is worth. Prod's gate shares the
-machine with those of the next release, so it may be inconclusive.
+short, in criteria of its own: what is shown is the pipeline, not what a release is worth. Prod is not gated: a third
+gate would take the time of both others.
 """
 
 import argparse
@@ -51,6 +51,13 @@ FAULT = ("asyncio.wait({reading, writing}, return_when", "asyncio.wait({reading,
 """A fault of the server's source that only a soak observes."""
 
 GATE_S = 600.0
+FORGET = """
+import sys
+from gaia_checks import environment_file
+from gaia_checks.deploy.postgres import embedded
+embedded.of(environment_file.load(sys.argv[1])).remove()
+"""
+"""Deletes the data of an environment's PostgreSQL, which may be elsewhere than its home."""
 
 
 @dataclass
@@ -133,7 +140,8 @@ class Pipeline:
             time.sleep(0.2)
         self.say(f"{stage}: {step} of {phase}: {found[-1]}")
         if found[-1] != event:
-            raise SystemExit(f"{stage}: expected {event}; see {self.folder}/machines/{stage}")
+            busy = "; a busy machine decides nothing: run again when it is idle" if found[-1] == "inconclusive" else ""
+            raise SystemExit(f"{stage}: expected {event}{busy}; --keep leaves {self.folder}/machines/{stage}")
 
 
 def main() -> None:
@@ -167,8 +175,7 @@ def rehearse(pipeline: Pipeline) -> None:
     watch(pipeline, "qa")
     pipeline.wait("qa", "gate", "phase-1", "pass")
     enter(pipeline, "prod", "phase-1")
-    watch(pipeline, "prod")
-    pipeline.wait("prod", "watch", "phase-1", "deployed")
+    deploy(pipeline, "phase-1")
     pipeline.must("verdict", "verify", "deploy/prod/phase-1", *remote, stage="prod")
     release(pipeline, "phase-2", "drops WebSockets after 20 s", fault=FAULT)
     pipeline.wait("dev", "gate", "phase-2", "pass")
@@ -179,6 +186,7 @@ def rehearse(pipeline: Pipeline) -> None:
     expect(pipeline.gaia("promote", "phase-2", "--to", "prod", *remote).returncode == 1, "a refused promotion")
     pipeline.say("somebody pushes the tag for prod by hand")
     tag(pipeline, "deploy/prod/phase-2")
+    watch(pipeline, "prod")
     pipeline.wait("prod", "watch", "phase-2", "failed")
     expect("phase-1" in pipeline.must("status", "prod", stage="prod"), "phase-1 in service")
     for watcher in pipeline.watchers:
@@ -204,8 +212,13 @@ def first(pipeline: Pipeline) -> None:
     for stage in ("qa", "prod"):
         why = ("--force", "--by", "ada@example.test", "--why", "the first release of all")
         pipeline.must("promote", "phase-0", "--to", stage, *why, "--remote", pipeline.url, stage=stage)
+    deploy(pipeline, "phase-0")
+
+
+def deploy(pipeline: Pipeline, phase: str) -> None:
+    """Deploy to prod by hand: its watcher, which would gate it beside the other gates, starts at the end."""
     pipeline.git("fetch", "--quiet", "--tags")
-    pipeline.must("deploy", "prod", "phase-0", stage="prod")
+    pipeline.must("deploy", "prod", phase, stage="prod")
 
 
 def expect(holds: bool, what: str) -> None:
@@ -332,10 +345,11 @@ def clear(pipeline: Pipeline) -> None:
         watcher.terminate()
         watcher.wait()
     for stage in STAGES:
-        subprocess.run(
-            (sys.executable, "-m", "gaia_checks.cli", "stop", stage), cwd=pipeline.project,
-            env=pipeline.variables(stage, "ada"), capture_output=True, check=False,
-        )  # fmt: skip
+        for command in (("-m", "gaia_checks.cli", "stop", stage), ("-c", FORGET, stage)):
+            subprocess.run(
+                (sys.executable, *command), cwd=pipeline.project, env=pipeline.variables(stage, "ada"),
+                capture_output=True, check=False,
+            )  # fmt: skip
     for path in pipeline.folder.rglob("*"):
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

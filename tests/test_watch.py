@@ -313,7 +313,7 @@ def test_a_gate_signs_what_it_found_and_a_forged_promotion_is_refused_once(stage
     allowed = ssh_keys.line("gate@example.test", "gaia-verdict/stage@v1", key)
     assert ssh_signature.signer(found.signed, found.signatures[0], about.namespace, allowed) == "gate@example.test"
     assert about.release == stage.status().release
-    assert (about.predicate["state"], about.predicate["rehearsal"]) == ("inconclusive", True)
+    assert (about.predicate["state"], about.predicate["rehearsal"]) == ("fail", True)
     assert about.predicate["gate"]["foreign_plugins"] == []
     stage.file.write_text(stage.file.read_text().replace('stage = "dev"', 'stage = "qa"'))
     origin.tag("deploy/stage/phase-2", origin.fake("2"))
