@@ -126,6 +126,18 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault(
             "a name is taken twice", wrong(Changed(request="POST ", of=409, status=201)), "status 201 instead of 409"
         ),
+        Fault(
+            "a deleted rule leaves its admissions",
+            breaking.nothing,
+            "gate.rows_left is 1",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "DELETE FROM rate_limit_ring AS r USING gone WHERE r.key = gone.key AND r.rule_id = gone.rule_id;",
+                    "",
+                ),
+            ),
+        ),
         Fault("bad input is taken", wrong(Changed(request="POST ", of=422, status=201)), "status 201 instead of 422"),
     ),
     "dev.websocket": (

@@ -159,3 +159,11 @@ def test_a_criterion_without_checks_is_refused(tmp_path: Path) -> None:
     text = MINIMAL.replace(MINIMAL.splitlines()[-1], "checks = []")
     with pytest.raises(CriteriaFileError, match="would always pass"):
         criteria_file.load(written(tmp_path, text))
+
+
+def test_a_measurement_without_a_check_needs_a_reason() -> None:
+    """Checks, stalls that explain a failure, and patterns with a reason are known; anything else is reported."""
+    loaded = criteria_file.load()
+    known = ["health.good", "load.machine_stalls", "gate.rows_left", "gate.exit.load", "gate.outcome.dev.api"]
+    assert loaded.unexplained([*known, "gate.rows_lost", "health.slowest"]) == ["gate.rows_lost", "health.slowest"]
+    assert all(loaded.unchecked.values())

@@ -43,8 +43,9 @@ class Sends:
 
 
 GATE = Sends(
-    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run",
-    requests=lambda _: 4,
+    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
+    "searches the rules and the database's tables for what is left of it",
+    requests=lambda _: 5,
     rules=lambda _: 1,
 )
 """The requests of the gate itself, whatever its looks."""

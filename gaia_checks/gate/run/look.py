@@ -143,7 +143,7 @@ class Look:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         self._skip_if_not_applicable()
         _ = self.target
-        required = {check.measurement for check in self._criterion.checks}
+        required = {check.measurement for check in self._criterion.checks if not check.closing}
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows

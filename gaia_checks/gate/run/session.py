@@ -267,15 +267,20 @@ class Session:
         return round(time.monotonic() - self._started_s, 3)
 
     def _remove_traces(self) -> None:
-        if self._target is None or self._target.no_rules:
+        if self._target is None:
+            return
+        if self._target.no_rules:
+            self.gate.record(traces.not_searched(f"no temporary rules: {self._target.no_rules}"))
             return
         try:
             left = traces.remove(self._target, {self.run})
         except Exception as error:  # noqa: BLE001 - no response of the server may prevent the end of the gate
-            self._log(f"cannot remove the temporary rules ({error or type(error).__name__}); the next gate will retry")
-        else:
-            if left:
-                self._log(f"temporary rules left in the target: {', '.join(left)}; the next gate will retry")
+            why = f"cannot remove the temporary rules ({error or type(error).__name__})"
+            self._log(f"{why}; the next gate will retry")
+            self.gate.record(traces.not_searched(why))
+            return
+        if left:
+            self._log(f"temporary rules left in the target: {', '.join(left)}; the next gate will retry")
         rows = traces.rows_left(self._target)
         self.gate.record(rows)
         if rows.value:
