@@ -98,6 +98,14 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "was applied from another file",
         ),
         Fault(
+            "a column has lost its default",
+            done(
+                "ALTER TABLE rate_limit_violations ALTER hits DROP DEFAULT",
+                undone="ALTER TABLE rate_limit_violations ALTER hits SET DEFAULT 1",
+            ),
+            "column rate_limit_violations.hits: 'bigint NOT NULL' instead of the release's 'bigint NOT NULL DEFAULT 1'",
+        ),
+        Fault(
             "an index is invalid",
             done(
                 "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'rate_limit_alerts_fired_at_idx'::regclass",

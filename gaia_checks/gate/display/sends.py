@@ -61,7 +61,11 @@ SENDS: Mapping[str, Sends] = {
         "reads the process's start and executable; GET /health if the process is known", requests=lambda _: 1
     ),
     "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
-    "migrations": Sends("reads schema_migrations, tables and indexes in the database", "database"),
+    "migrations": Sends(
+        "reads schema_migrations and the definitions of all objects in the database; compares them with a temporary "
+        "database on the same server, made from the release's migrations",
+        "database",
+    ),
     "health": Sends(
         "{requests:g} x GET /health, {spacing_s:g} s apart",
         requests=lambda look: look["requests"],

@@ -16,7 +16,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
-from gaia_checks.deploy.rehearsal import rehearsal_copy
+from gaia_checks.deploy.rehearsal import rehearsal_copy, release_schema
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
@@ -138,6 +138,10 @@ class Look:
         """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
         environment = self._gate.environment
         return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))
+
+    def release_schema(self) -> AbstractContextManager[str]:
+        """Return a block with the address of a database made from the release's files. Entering raises GaiaError."""
+        return release_schema.beside(self._gate.environment)
 
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
