@@ -241,7 +241,8 @@ def _judge_one(
     if finding.state is State.PASS and measurement.n < check.min_n:
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} samples, required: {check.min_n}")
     # a generator is judged on the requests it has sent; the criterion's own checks judge whether they were enough
-    if finding.state is State.PASS and not check.generator and measurement.window_s < criterion.window_s:
+    needs_window = not (check.generator or check.closing)
+    if finding.state is State.PASS and needs_window and measurement.window_s < criterion.window_s:
         return _cut_short(finding, measurement, criterion)
     return finding
 

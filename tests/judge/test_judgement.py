@@ -363,7 +363,7 @@ CLOSING = Check("gate.left", "at_most", 0, "count", optional=True, closing=True)
 @pytest.mark.parametrize(
     ("left", "state", "why"),
     [
-        ([measured("gate.left", 0)], State.PASS, "3 of 3"),
+        ([measured("gate.left", 0, window_s=0)], State.PASS, "3 of 3"),
         ([measured("gate.left", 2)], State.FAIL, "gate.left is 2"),
         ([measured("gate.left", 0, n=0, notes=("not searched",))], State.PASS, "3 of 3"),
         ([], State.INCONCLUSIVE, "gate.left was not measured when the gate closed"),
@@ -371,7 +371,7 @@ CLOSING = Check("gate.left", "at_most", 0, "count", optional=True, closing=True)
 )
 def test_what_is_measured_at_the_close_decides_after_the_test(left: list[Measurement], state: State, why: str) -> None:
     """It fails a criterion that its test passed; a target that does not show it is not judged on it."""
-    what, good = criterion(ALL_GOOD, CLOSING), measured("look.good", 3)
+    what, good = criterion(ALL_GOOD, CLOSING, window_s=60), measured("look.good", 3)
     verdict = judged(what, good, *left)
     assert verdict.state is state
     assert why in verdict.why

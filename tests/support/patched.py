@@ -13,7 +13,7 @@ from gaia_checks.environment_file import ROOT
 Change = tuple[str, str, str]
 """A file of the repository, a text that is in it once, and its replacement."""
 
-_SCRIPT = """
+_SCRIPT = """#!/usr/bin/env python3
 import sys
 sys.path.insert(0, {folder!r})
 from gaia_server.__main__ import main
@@ -32,6 +32,7 @@ def source(folder: Path, *changes: Change) -> tuple[Path, Path]:
         file.write_text(text.replace(old, new))
     program = folder / "patched_server.py"
     program.write_text(_SCRIPT.format(folder=str(folder)))
+    program.chmod(0o755)
     return program, folder / "migrations"
 
 

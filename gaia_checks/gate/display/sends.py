@@ -72,8 +72,9 @@ SENDS: Mapping[str, Sends] = {
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(
-        "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused",
-        requests=lambda _: 42,
+        "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
+        "and made-up secrets that no response, metric or log line may hold",
+        requests=lambda _: 47,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
     ),
