@@ -71,7 +71,7 @@ LAYERS = {
             "schema_objects",
             "websocket",
         },
-        {"migrations", "rehearsal"},
+        {"figures", "migrations", "rehearsal"},
     ),
     "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"recorder_run"}, {"__main__"}),
     "gaia_checks.load": (

@@ -198,6 +198,25 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "after the crash",
         ),
     ),
+    "qa.figures": (
+        Fault(
+            "a refusal is recorded twice",
+            breaking.nothing,
+            "6 hits instead of 3",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "date_trunc('second', moment), moment, h.hits",
+                    "date_trunc('second', moment), moment, 2 * h.hits",
+                ),
+            ),
+        ),
+        Fault(
+            "the total is that of the page",
+            wrong(Changed(request=f"GET {_QUOTAS}/config.*offset=", old=r'"total":\d+', new='"total":1')),
+            "is 1",
+        ),
+    ),
     "qa.websocket_soak": (
         Fault("connections end after 11 s", wrong(Dropped(request=_SOAK, after_s=11)), "after 11.0 s"),
         Fault(

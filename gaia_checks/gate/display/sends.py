@@ -53,6 +53,9 @@ GATE = Sends(
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 violations, a rule created and removed."""
 
+FIGURES_REQUESTS = 200
+"""About: 19 that are counted, and the pages of lists, of which a longer one takes no more."""
+
 MONITORING_BESIDE = 1 + 2 + 3
 """GET /health, two scrapes, and a rule created, listed and removed."""
 
@@ -108,6 +111,14 @@ SENDS: Mapping[str, Sends] = {
         f"{TARGET}, {COPY}",
         requests=lambda _: 117,
         rules=lambda _: 3,
+    ),
+    "figures": Sends(
+        "sends requests under temporary rules, some of which must be refused, and compares them with every report: "
+        "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas",
+        requests=lambda _: FIGURES_REQUESTS,
+        connections=lambda _: 1,
+        rules=lambda _: 7,
+        lasts_s=lambda _: 15,
     ),
     "soak": Sends(
         "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed a temporary "
