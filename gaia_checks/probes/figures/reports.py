@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
@@ -18,6 +19,7 @@ SUMMED_S = 3.5
 
 _WITHIN_S = 5.0
 _POLL_S = 0.25
+_PART_NAMES = {"decisions": None, "by_resource": "config", "by_scope": "api_key"}  # parts of the totals -> ours, or all
 _MOST_ROWS = 200
 _NEARLY = 0.01  # of rounded shares
 
@@ -86,12 +88,10 @@ def analytics(known: Known, denied_before: int, reported: float) -> Iterator[Sam
     """
     deadline = time.monotonic() + _WITHIN_S
     yield _until(deadline, lambda: _wrong_denied(known, denied_before, reported))
-    for parts, name in (("decisions", "start"), ("by_resource", "resource_type"), ("by_scope", "scope")):
+    for parts in _PART_NAMES:
         for per in ("minute", "hour"):
-            yield _until(
-                deadline, lambda parts=parts, per=per: _wrong_sum(known.get(ANALYTICS, minutes=60, per=per), parts)
-            )
-        yield _until(deadline, lambda parts=parts, name=name: _wrong_part(known, parts, name))
+            yield _until(deadline, partial(_wrong_sum, known, parts, per))
+        yield _until(deadline, partial(_wrong_part, known, parts))
     answer = known.get(ANALYTICS, minutes=60)
     for rule in known.refusing:
         yield _wrong_rule(answer, rule)
@@ -111,7 +111,8 @@ def _wrong_denied(known: Known, before: int, reported: float) -> Sample:
     return None
 
 
-def _wrong_sum(answer: Answer, parts: str) -> Sample:
+def _wrong_sum(known: Known, parts: str, per: str) -> Sample:
+    answer = known.get(ANALYTICS, minutes=60, per=per)
     totals, items = answer.body["totals"], answer.body[parts]
     for what in ("admitted", "denied"):
         if (found := sum(item[what] for item in items)) != totals[what]:
@@ -122,10 +123,10 @@ def _wrong_sum(answer: Answer, parts: str) -> Sample:
     return None if right else answer.fault(f"denied_ratio is {totals['denied_ratio']} of {totals}")
 
 
-def _wrong_part(known: Known, parts: str, name: str) -> Sample:
+def _wrong_part(known: Known, parts: str) -> Sample:
     """Find the known requests in their part: scope api_key, resource config."""
     answer = known.get(ANALYTICS, minutes=5)
-    mine = [item for item in answer.body[parts] if item[name] in ("api_key", "config") or name == "start"]
+    mine = [item for item in answer.body[parts] if _PART_NAMES[parts] in (None, *item.values())]
     denied = sum(rule.hits for rule in known.refusing)
     for what, least in (("denied", denied), ("admitted", sent_in(known) - denied)):
         if (found := sum(item[what] for item in mine)) < least:
