@@ -15,6 +15,10 @@ STAGES = ("dev", "qa", "prod")
 """The stages in order; each includes the criteria of those before it."""
 
 
+NOT_CHECKED = "not checked: "
+"""Prefix of a note of an optional check's measurement: why this target, or a part of it, was not examined."""
+
+
 class State(StrEnum):
     """What a verdict can say."""
 
@@ -74,6 +78,8 @@ class Check:
     excuses: bool = False  # of these one that only makes the server look worse: a pass stands nevertheless
     certain: bool = False  # no fault of the generator or of its machine explains a failure of this check
     explained_by: str | None = None  # the measurement of stalls that may explain what is bad here
+    optional: bool = False  # a target that does not show it is not judged on it: the remarks say why
+    closing: bool = False  # measured when the gate closes, after the criterion's test
 
     @property
     def share(self) -> float:

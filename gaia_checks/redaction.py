@@ -32,7 +32,7 @@ _BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]+")
 
 def redact(text: str, variables: Mapping[str, str], more: Iterable[str] = ()) -> str:
     """Return `text` without the secrets among `variables`, without `more` of them, and without what looks like one."""
-    for form in _forms((*more, *secrets_among(variables))):
+    for form in forms((*more, *secrets_among(variables))):
         text = text.replace(form, REDACTED)
     text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
     text = _KEYWORD_PASSWORD.sub(rf"\1{REDACTED}", text)
@@ -67,7 +67,7 @@ def holds_password(url: str) -> bool:
 
 
 @cache
-def _forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
+def forms(secrets: tuple[str, ...]) -> tuple[str, ...]:
     """Return how secrets may be written, longest first: as they are, and escaped for JSON, HTML and URLs."""
     found = {form for secret in secrets for form in (secret, html.escape(secret), html.escape(secret, quote=False))}
     found |= {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for secret in secrets for ascii_only in (True, False)}

@@ -71,8 +71,18 @@ LAYERS = {
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (
-        {"api", "certificate", "dashboard", "database", "health", "migrations", "monitoring", "process", "websocket"},
-        {"rehearsal"},
+        {
+            "api",
+            "certificate",
+            "dashboard",
+            "database",
+            "health",
+            "monitoring",
+            "process",
+            "schema_objects",
+            "websocket",
+        },
+        {"figures", "migrations", "rehearsal"},
     ),
     "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"recorder_run"}, {"__main__"}),
     "gaia_checks.load": (

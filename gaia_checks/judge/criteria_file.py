@@ -2,8 +2,9 @@
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,20 @@ class Criteria:
     looks: Looks  # with the environment's parameters in place of criteria.toml's
     rehearsal: bool  # a window, rate or count is below criteria.toml's, or an interval above
     machine: Mapping[str, float] = field(default_factory=dict)  # limits beyond which a machine is too small for a load
+    unchecked: Mapping[str, str] = field(default_factory=dict)  # pattern of measurements without a check -> why
 
     def for_stage(self, stage: str) -> tuple[Criterion, ...]:
         """Return the criteria of `stage`: its own and those of the stages before it."""
         included = STAGES[: STAGES.index(stage) + 1]
         return tuple(criterion for criterion in self.criteria if criterion.stage in included)
+
+    def unexplained(self, names: Iterable[str]) -> list[str]:
+        """Return the measurements that no check is about, and for which `unchecked` gives no reason."""
+        checks = [check for criterion in self.criteria for check in criterion.checks]
+        used = {name for check in checks for name in (check.measurement, check.explained_by)}
+        return sorted(
+            name for name in set(names) - used if not any(fnmatchcase(name, pattern) for pattern in self.unchecked)
+        )
 
 
 def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file") -> Criteria:
@@ -50,7 +60,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
         raise CriteriaFileError(f"{path}: not found; restore it, no verdict is possible without criteria") from error
     except tomllib.TOMLDecodeError as error:
         raise CriteriaFileError(f"{path.name}: not valid TOML: {error}") from error
-    _known(path.name, "", document, {"looks", "machine", "honesty", "criteria"})
+    _known(path.name, "", document, {"looks", "machine", "honesty", "unchecked", "criteria"})
     nominal: Looks = document["looks"]
     looks = _override(nominal, overrides or {}, source)
     honesty = {
@@ -62,7 +72,7 @@ def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the e
     if not rehearsal:  # a rehearsal assumes no bursts
         for criterion in criteria:
             _can_pass(source, criterion, looks[criterion.look])
-    return Criteria(criteria, looks, rehearsal, document.get("machine", {}))
+    return Criteria(criteria, looks, rehearsal, document.get("machine", {}), document.get("unchecked", {}))
 
 
 def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:
@@ -165,6 +175,8 @@ def _check(label: str, table: dict[str, Any], parameters: Mapping[str, float], *
             "excuses",
             "certain",
             "explained_by",
+            "optional",
+            "closing",
         },
     )
     if table.get("rule") not in RULES:

@@ -36,7 +36,12 @@ def judge(
     """Judge a finished gate: every criterion on its measurements and on whether its test ran."""
     finished = any(measurement.name == FINISHED for measurement in measurements)
     return tuple(
-        _complete(judge_measured(criterion, measurements, rehearsal=rehearsal), measurements, finished=finished)
+        _complete(
+            judge_measured(criterion, measurements, rehearsal=rehearsal),
+            measurements,
+            {check.measurement for check in criterion.checks if check.closing},
+            finished=finished,
+        )
         for criterion in criteria
     )
 
@@ -136,8 +141,10 @@ def overall(criteria: Sequence[CriterionVerdict]) -> State:
     return next(state for state in _WORST_FIRST if state in states)
 
 
-def _complete(verdict: CriterionVerdict, measurements: Sequence[Measurement], *, finished: bool) -> CriterionVerdict:
-    """Revoke a pass unless the criterion's test ran to its end and passed, in a gate that finished."""
+def _complete(
+    verdict: CriterionVerdict, measurements: Sequence[Measurement], closing: set[str], *, finished: bool
+) -> CriterionVerdict:
+    """Revoke a pass unless the criterion's test ran to its end and passed, in a gate that finished and closed."""
     outcomes = [str(each.value) for each in measurements if each.name == outcome_name(verdict.id)]
     if verdict.state in (State.FAIL, State.NOT_APPLICABLE):
         return verdict
@@ -149,6 +156,9 @@ def _complete(verdict: CriterionVerdict, measurements: Sequence[Measurement], *,
         return _inconclusive(verdict, _reason(other[0]))
     if verdict.state is State.PASS and not finished:
         return _inconclusive(verdict, "the gate was stopped before it finished; run it again")
+    measured = {measurement.name for measurement in measurements}
+    if verdict.state is State.PASS and (missing := closing - measured):
+        return _inconclusive(verdict, f"{min(missing)} was not measured when the gate closed")
     return verdict
 
 
@@ -194,7 +204,11 @@ def _find(
     check: Check, by_name: Mapping[str, Sequence[Measurement]], criterion: Criterion, look: Analysis
 ) -> Iterable[Finding]:
     measurements = by_name.get(check.measurement, [])
-    if not measurements:
+    if check.closing and not measurements:
+        return  # the gate has not closed; `_complete` requires it when it has
+    if check.optional and measurements:
+        measurements = [measurement for measurement in measurements if measurement.n > 0]
+    elif not measurements:
         yield found(check, State.INCONCLUSIVE, f"{check.measurement} was not measured")
     for measurement in measurements:
         yield _judge_one(check, measurement, criterion, look, by_name.get(check.explained_by or "", []))
@@ -227,7 +241,8 @@ def _judge_one(
     if finding.state is State.PASS and measurement.n < check.min_n:
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} samples, required: {check.min_n}")
     # a generator is judged on the requests it has sent; the criterion's own checks judge whether they were enough
-    if finding.state is State.PASS and not check.generator and measurement.window_s < criterion.window_s:
+    needs_window = not (check.generator or check.closing)
+    if finding.state is State.PASS and needs_window and measurement.window_s < criterion.window_s:
         return _cut_short(finding, measurement, criterion)
     return finding
 

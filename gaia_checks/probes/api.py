@@ -1,4 +1,4 @@
-"""Whether the admin API keeps its contract, and rejects bad input."""
+"""Whether the admin API keeps its contract, rejects bad input, and shows no secret."""
 
 import json
 import time
@@ -10,7 +10,7 @@ import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.target import rules
+from gaia_checks.target import rules, sent_secrets
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import (
     CONFIG,
@@ -28,6 +28,8 @@ from gaia_checks.target.samples import Score, Watch
 
 LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")
 ANALYTICS = f"{QUOTAS}/analytics"
+METRICS = "/metrics"
+PUBLIC = ("/admin/quotas", "/health", METRICS)
 
 _PAGE = 5
 _PATIENCE_S = 30.0  # in total, for 429 answers: the server's own limits apply to the gate as well
@@ -39,13 +41,13 @@ Sample = str | None  # the fault; None for a good sample
 
 
 def probe(target: Target) -> list[Measurement]:
-    """Measure `api.contract_kept`, `api.bad_input_rejected` and `api.server_errors`.
+    """Measure `api.contract_kept`, `api.bad_input_rejected`, `api.server_errors` and `api.secrets_shown`.
 
     Its rules carry the run id and are removed. Raises TargetUnreachable when there is no connection.
     """
     watch, kept, rejected = Watch(), Score(), Score()
     with client(target) as http:
-        api = _Api(http)
+        api = _Api(http, target)
         first = api("GET", CONFIG)
         if not api.connected:
             raise TargetUnreachable(f"{target.base_url}: {first.fault(first.text)}; is it running?")
@@ -54,12 +56,16 @@ def probe(target: Target) -> list[Measurement]:
                 kept.add(sample)
             for sample in _bad_input(api, target):
                 rejected.add(sample)
+            _show(api)
         finally:
             api.remove_created()
     how = f"answers with a status of 500 or above, of {api.sent} requests"
     return [
         watch.counted("api.contract_kept", kept, "routes and behaviours of the admin API"),
         watch.counted("api.bad_input_rejected", rejected, "kinds of bad input answered with a 4xx problem"),
+        watch.measurement(
+            "api.secrets_shown", len(api.shown), "count", api.sent, f"secrets in {api.sent} answers", api.shown
+        ),
         watch.measurement("api.server_errors", len(api.server_errors), "count", api.sent, how, api.server_errors),
     ]
 
@@ -69,11 +75,13 @@ class _Api:
     """Sends requests and records their effects on the target."""
 
     http: httpx.Client
+    target: Target
     sent: int = 0
     unanswered: int = 0  # in a row
     connected: bool = True  # whether the last request reached a server
     patience: rules.Patience = field(default_factory=lambda: rules.Patience(_PATIENCE_S))
     server_errors: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)  # secrets in answers
     created: list[str] = field(default_factory=list)
 
     def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
@@ -105,11 +113,33 @@ class _Api:
             self.unanswered += 1
             self.connected = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
             return Answer(request, 0, text=f"{type(error).__name__} {error}")
+        self._search(f"{request}: status {response.status_code}", path, f"{response.headers}\n{response.text}")
         try:
             body = response.json()
         except (ValueError, RecursionError):
             body = None
         return Answer(request, response.status_code, response.headers, response.text, body)
+
+    def _search(self, answer: str, path: str, text: str) -> None:
+        metrics = path == METRICS
+        secrets = sent_secrets.never_logged(self.target) if metrics else sent_secrets.real(self.target)
+        if not metrics:
+            secrets = {**secrets, **_made_up(self.target, sent_secrets.WRONG_TOKEN)}
+        if what := sent_secrets.found_in(text, secrets):
+            self.shown.append(f"{answer}, and its answer holds {what}")
+
+
+def _made_up(target: Target, *kinds: str) -> dict[str, str]:
+    return {what: sent_secrets.made_up(target, what) for what in kinds}
+
+
+def _show(api: _Api) -> None:
+    """Send made-up secrets as clients send real ones, and read what everybody may: `_Api` searches each answer."""
+    made = _made_up(api.target, sent_secrets.URL_PASSWORD, sent_secrets.UNKNOWN_KEY)
+    api("GET", CONFIG, params={"password": made[sent_secrets.URL_PASSWORD]})
+    api("GET", CONFIG, headers={"X-API-Key": made[sent_secrets.UNKNOWN_KEY]})
+    for path in PUBLIC:
+        api("GET", path)
 
 
 def _contract(api: _Api, target: Target) -> Iterator[Sample]:
@@ -151,7 +181,7 @@ def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:
     yield wrong_problem(api("GET", f"{QUOTAS}/nothing"), 404)
     yield wrong_problem(api("DELETE", LISTS[1]), 405)
     if target.admin_token:
-        for authorization in ("", "Bearer wrong"):
+        for authorization in ("", f"Bearer {sent_secrets.made_up(target, sent_secrets.WRONG_TOKEN)}"):
             yield wrong_problem(api("GET", CONFIG, headers={"Authorization": authorization}), 401, 403)
 
 

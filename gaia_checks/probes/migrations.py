@@ -1,15 +1,19 @@
 """Whether the schema matches the release's migrations."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import psycopg
 
-from gaia_checks.model import Measurement, Target
+from gaia_checks.errors import GaiaError
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
+from gaia_checks.probes import schema_objects
 from gaia_checks.target import postgres_session
 from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.unobservable import HERE, cannot_observe
 
-_NAMES = ("applied", "unknown", "tables", "indexes", "invalid_indexes")
+_NAMES = ("applied", "unknown", "tables", "indexes", "invalid_indexes", "objects")
 
 _TABLES = """
     SELECT count(*) FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
@@ -28,17 +32,46 @@ _INDEXES = """
 _ROWS = "SELECT version, checksum FROM public.schema_migrations"
 
 
-def probe(target: Target) -> list[Measurement]:
-    """Compare `schema_migrations` with the release, and count tables and indexes of the schema `public`."""
+def probe(target: Target, *, released: AbstractContextManager[str]) -> list[Measurement]:
+    """Compare `schema_migrations` with the release, and every object of the schema `public` with a database of its own.
+
+    `released` gives the address of that database, made from the release's files alone, or raises GaiaError.
+    """
     watch = Watch()
     try:
         with postgres_session.session(target) as session:
-            return [*_migrations(session, target, watch), *_schema(session, watch)]
+            return [
+                *_migrations(session, target, watch),
+                *_schema(session, watch),
+                _objects(session, target, released, watch),
+            ]
     except postgres_session.NoSession as error:
         return [
             watch.measurement(f"migrations.{name}", 0, "count", 0, "the target's database", (str(error),))
             for name in _NAMES
         ]
+
+
+def _objects(
+    session: psycopg.Connection, target: Target, released: AbstractContextManager[str], watch: Watch
+) -> Measurement:
+    """Compare with the release's own schema. Where that cannot be made, nothing is compared, and the note says why."""
+    how = "tables, columns, constraints, indexes, triggers and functions as in a database made from the release's files"
+    tally = Score()
+    try:
+        with released as address, postgres_session.session(replace(target, database_url=address)) as own:
+            if (theirs := _major(session)) != (ours := _major(own)):
+                why = f"{NOT_CHECKED}the release's schema was made on PostgreSQL {ours}, the target has {theirs}"
+                return watch.measurement("migrations.objects", 0, "count", 0, how, (why,))
+            for sample in schema_objects.compared(schema_objects.read(own), schema_objects.read(session)):
+                tally.add(sample)
+    except (GaiaError, postgres_session.NoSession) as error:
+        return watch.measurement("migrations.objects", 0, "count", 0, how, (f"{NOT_CHECKED}{error}",))
+    return watch.counted("migrations.objects", tally, how)
+
+
+def _major(session: psycopg.Connection) -> int:
+    return session.info.server_version // 10_000
 
 
 def _migrations(session: psycopg.Connection, target: Target, watch: Watch) -> list[Measurement]:

@@ -37,7 +37,7 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
     watch, observed = Watch(), _Observed()
     patience_s = max(stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
     try:
-        with _connection(target) as connection:
+        with connected(target) as connection:
             _listen(target, connection, patience_s, observed)
     except (InvalidHandshake, OSError, EOFError) as error:
         return [_not_connected(watch, f"{PATH}: the handshake failed: {error or type(error).__name__}")]
@@ -54,7 +54,8 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
 
 
 @contextlib.contextmanager
-def _connection(target: Target) -> Iterator[ClientConnection]:
+def connected(target: Target) -> Iterator[ClientConnection]:
+    """Yield a connection to the live WebSocket. Raises TargetUnreachable, InvalidHandshake or OSError."""
     url = urlsplit(target.websocket_url)
     with connect(
         websocket_url(target, PATH),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from gaia_checks.model import CriterionVerdict, Finding, Measurement, State
+from gaia_checks.model import NOT_CHECKED, CriterionVerdict, Finding, Measurement, State
 
 MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?", State.NOT_APPLICABLE: "–"}
 """One sign per state, beside the word: not everybody can distinguish colours."""
@@ -50,7 +50,8 @@ def duration(seconds: float) -> str:
 
 
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
-    """Return the shares of this machine's CPU during each load, one line per load, and how the gate was called."""
+    """Return the shares of this machine's CPU during each load, how the gate was called, and what was not checked."""
+    measurements = list(measurements)
     newest = {each.name: each for each in measurements if each.n and each.value is not None}
     lines = []
     for name in newest:
@@ -64,6 +65,7 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
             lines.append(f"CPU during {look}: {', '.join(taken)}")
     if CALLED in newest and newest[CALLED].value:
         lines.append(f"called with: {newest[CALLED].value}")
+    lines += [f"{each.how}: {note}" for each in measurements for note in each.notes if note.startswith(NOT_CHECKED)]
     return tuple(lines)
 
 

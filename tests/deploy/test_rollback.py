@@ -10,6 +10,7 @@ import pytest
 from gaia_checks import cli, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.rehearsal import release_schema
 from gaia_checks.deploy.release import links
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import downgrade_schema
@@ -193,7 +194,9 @@ def test_an_index_is_deployed_concurrently_and_undone(stage: Stage, rollbacks: d
     target = Target(
         environment="stage", base_url=now.base_url, run="r", release=now.release, database_url=now.database_url
     )
-    found = {one.name: one.value for one in migrations.probe(target)}
+    observed = migrations.probe(target, released=release_schema.beside(stage.environment))
+    found = {one.name: one.value for one in observed}
+    assert observed[-1].value == observed[-1].n > 1, observed[-1]
     assert (found["migrations.applied"], found["migrations.unknown"]) == (2, 0)
     assert found["migrations.invalid_indexes"] == 0
     assert query(stage, "SELECT to_regclass('items_by_name') IS NOT NULL") == [(True,)]

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from gaia_checks import jsonl
+from gaia_checks.judge import criteria_file
 from tests.faults.place import Place
 from tests.faults.table import FAULTS, Fault
 from tests.support.ground import Outcome
@@ -30,4 +32,6 @@ def expect_red(outcome: Outcome, criterion: str, fault: Fault) -> None:
     assert set(failed) == {criterion}, outcome.output
     assert fault.reason in failed[criterion], failed[criterion]
     assert outcome.code == 1, outcome.output
+    names = [each["name"] for each in jsonl.read(outcome.folder / "measurements.jsonl")]
+    assert criteria_file.load().unexplained(names) == []
     assert re.findall(r"✗ fail +(\S+)", outcome.output) == [criterion], outcome.output

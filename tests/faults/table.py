@@ -98,6 +98,14 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "was applied from another file",
         ),
         Fault(
+            "a column has lost its default",
+            done(
+                "ALTER TABLE rate_limit_violations ALTER hits DROP DEFAULT",
+                undone="ALTER TABLE rate_limit_violations ALTER hits SET DEFAULT 1",
+            ),
+            "column rate_limit_violations.hits: 'bigint NOT NULL' instead of the release's 'bigint NOT NULL DEFAULT 1'",
+        ),
+        Fault(
             "an index is invalid",
             done(
                 "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'rate_limit_alerts_fired_at_idx'::regclass",
@@ -125,6 +133,18 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault("a route is lost", wrong(Answered(request=f"GET {_QUOTAS}/analytics", status=404)), "status 404"),
         Fault(
             "a name is taken twice", wrong(Changed(request="POST ", of=409, status=201)), "status 201 instead of 409"
+        ),
+        Fault(
+            "a deleted rule leaves its admissions",
+            breaking.nothing,
+            "gate.rows_left is 1",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "DELETE FROM rate_limit_ring AS r USING gone WHERE r.key = gone.key AND r.rule_id = gone.rule_id;",
+                    "",
+                ),
+            ),
         ),
         Fault("bad input is taken", wrong(Changed(request="POST ", of=422, status=201)), "status 201 instead of 422"),
     ),
@@ -176,6 +196,25 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "counts are lost when the server starts",
             wrong(Forgetting(statement="UPDATE resource_quotas SET used = 0")),
             "after the crash",
+        ),
+    ),
+    "qa.figures": (
+        Fault(
+            "a refusal is recorded twice",
+            breaking.nothing,
+            "6 hits instead of 3",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "date_trunc('second', moment), moment, h.hits",
+                    "date_trunc('second', moment), moment, 2 * h.hits",
+                ),
+            ),
+        ),
+        Fault(
+            "the total is that of the page",
+            wrong(Changed(request=f"GET {_QUOTAS}/config.*offset=", old=r'"total":\d+', new='"total":1')),
+            "is 1",
         ),
     ),
     "qa.websocket_soak": (

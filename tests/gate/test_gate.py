@@ -131,6 +131,13 @@ def test_nothing_is_left_in_the_target(passed: tuple[Ground, Outcome]) -> None:
     assert rows_left["n"] >= 10
 
 
+def test_every_measurement_has_a_check_or_a_reason(passed: tuple[Ground, Outcome]) -> None:
+    """Nothing is measured that decides nothing, unless criteria.toml says why."""
+    _, outcome = passed
+    names = [each["name"] for each in jsonl.read(outcome.folder / "measurements.jsonl")]
+    assert criteria_file.load().unexplained(names) == []
+
+
 def test_workers_reach_the_same_verdict(place: Ground, running: Path, passed: tuple[Ground, Outcome]) -> None:
     """With four xdist workers every criterion has the state that it has without."""
     _, alone = passed

@@ -9,7 +9,7 @@ from gaia_checks.judge import criteria_file
 
 DESIGNED = {
     "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
-    "qa": {"load", "rate_limiting", "quotas", "websocket_soak", "dashboard"},
+    "qa": {"load", "rate_limiting", "quotas", "figures", "websocket_soak", "dashboard"},
     "prod": {"success_rate", "latency", "memory", "connections", "protection", "monitoring", "rollback", "certificate"},
 }
 
@@ -43,7 +43,7 @@ def test_a_criterion_may_depend_on_a_fact_of_the_target(tmp_path: Path) -> None:
     assert criteria_file.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
 
 
-@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 12), ("prod", 20)])
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 13), ("prod", 21)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
     assert len(criteria_file.load().for_stage(stage)) == count
@@ -159,3 +159,11 @@ def test_a_criterion_without_checks_is_refused(tmp_path: Path) -> None:
     text = MINIMAL.replace(MINIMAL.splitlines()[-1], "checks = []")
     with pytest.raises(CriteriaFileError, match="would always pass"):
         criteria_file.load(written(tmp_path, text))
+
+
+def test_a_measurement_without_a_check_needs_a_reason() -> None:
+    """Checks, stalls that explain a failure, and patterns with a reason are known; anything else is reported."""
+    loaded = criteria_file.load()
+    known = ["health.good", "load.machine_stalls", "gate.rows_left", "gate.exit.load", "gate.outcome.dev.api"]
+    assert loaded.unexplained([*known, "gate.rows_lost", "health.slowest"]) == ["gate.rows_lost", "health.slowest"]
+    assert all(loaded.unchecked.values())

@@ -355,3 +355,24 @@ def test_a_busy_machine_does_not_prevent_the_extension_of_a_load() -> None:
     what = criterion(EXCUSE, PROPORTION, window_s=60, max_window_s=240)
     measurements = [measured("load.cpu_of_others", 0.9), outcomes(1, 6000)]
     assert judgement.undecided(what, measurements, rehearsal=True)
+
+
+CLOSING = Check("gate.left", "at_most", 0, "count", optional=True, closing=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "state", "why"),
+    [
+        ([measured("gate.left", 0, window_s=0)], State.PASS, "3 of 3"),
+        ([measured("gate.left", 2)], State.FAIL, "gate.left is 2"),
+        ([measured("gate.left", 0, n=0, notes=("not searched",))], State.PASS, "3 of 3"),
+        ([], State.INCONCLUSIVE, "gate.left was not measured when the gate closed"),
+    ],
+)
+def test_what_is_measured_at_the_close_decides_after_the_test(left: list[Measurement], state: State, why: str) -> None:
+    """It fails a criterion that its test passed; a target that does not show it is not judged on it."""
+    what, good = criterion(ALL_GOOD, CLOSING, window_s=60), measured("look.good", 3)
+    verdict = judged(what, good, *left)
+    assert verdict.state is state
+    assert why in verdict.why
+    assert judgement.judge_measured(what, [good], rehearsal=True).state is State.PASS

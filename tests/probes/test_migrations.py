@@ -1,5 +1,7 @@
 """The migrations probe."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.migrations.migration_files import read
+from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Release, Target
 from gaia_checks.probes import migrations
 from tests.probes.conftest import MIGRATIONS
@@ -25,9 +28,17 @@ SCHEMA = """
 """
 
 
-def look(at: Target) -> dict[str, Measurement]:
+@contextmanager
+def elsewhere() -> Iterator[str]:
+    """Stand for a release whose files are on another machine."""
+    raise Inconclusive("the files are elsewhere")
+    yield ""
+
+
+def look(at: Target, released: AbstractContextManager[str] | None = None) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {observed.name.removeprefix("migrations."): observed for observed in migrations.probe(at)}
+    observed = migrations.probe(at, released=released or elsewhere())
+    return {each.name.removeprefix("migrations."): each for each in observed}
 
 
 @pytest.fixture
@@ -63,6 +74,7 @@ def test_what_is_counted(schema: str) -> None:
         "tables": 2,
         "indexes": 3,
         "invalid_indexes": 0,
+        "objects": 0,
     }
 
 
@@ -122,7 +134,7 @@ def test_a_missing_migration_file_is_detected(database: str, tmp_path: Path, rel
 def test_an_unobservable_database_is_not_judged(dsn: str | None) -> None:
     """Without a session there are no samples, but a reason, without the password."""
     observed = looked_at(dsn)
-    assert set(observed) == {"applied", "unknown", "tables", "indexes", "invalid_indexes"}
+    assert set(observed) == {"applied", "unknown", "tables", "indexes", "invalid_indexes", "objects"}
     assert {measurement.n for measurement in observed.values()} == {0}
     assert all(measurement.notes for measurement in observed.values())
     assert "canary" not in str(observed)
@@ -133,3 +145,52 @@ def test_an_unknown_release_is_not_judged(server: Target) -> None:
     observed = look(replace(server, release=None))
     assert (observed["applied"].n, observed["unknown"].n) == (0, 0)
     assert observed["tables"].value >= 7
+
+
+DIFFERENCES = {
+    "DROP INDEX rate_limit_violations_key_idx": "index rate_limit_violations.rate_limit_violations_key_idx is missing",
+    "ALTER TABLE rate_limit_violations ALTER hits TYPE int": "column rate_limit_violations.hits: 'integer NOT NULL",
+    "ALTER TABLE rate_limit_violations ALTER hits DROP DEFAULT": "column rate_limit_violations.hits: 'bigint NOT NULL'",
+    "ALTER TABLE rate_limit_configs ALTER enabled DROP NOT NULL": "column rate_limit_configs.enabled: 'boolean DEFAULT",
+    "ALTER TABLE rate_limit_configs DROP CONSTRAINT rate_limit_configs_scope_check": "configs_scope_check is",
+    "ALTER TABLE resource_quotas ADD note text": "column resource_quotas.note is not the release's: text",
+    "ALTER TABLE rate_limit_buckets DISABLE TRIGGER rate_limit_buckets_deleted": ", enabled: D'",
+    "ALTER TABLE rate_limit_ring SET UNLOGGED": "table rate_limit_ring: 'table unlogged",
+    "ALTER TABLE resource_quotas RESET (fillfactor)": "table resource_quotas: 'table' instead",
+    "CREATE UNIQUE INDEX once ON rate_limit_violations (key)": "unique index rate_limit_violations.once is not",
+    "DROP FUNCTION rate_limit_used": "function rate_limit_used(text,bigint) is missing",
+    "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'rate_limit_violations_key_idx'::regclass": ", invalid'",
+}
+"""What was changed by hand -> how the note names it. The numbers of tables and indexes see only the first."""
+
+
+@pytest.mark.parametrize("changed", DIFFERENCES)
+def test_a_schema_that_is_not_the_release_s_is_named(database: str, server: Target, changed: str) -> None:
+    """One object differs from those in a database made from the release's files."""
+    assert server.database_url is not None
+    runner.up(database, MIGRATIONS)
+    with psycopg.connect(database) as connection:
+        connection.execute(changed.encode())
+    observed = look(replace(server, database_url=database), nullcontext(server.database_url))["objects"]
+    assert observed.n - observed.value == 1, observed.notes
+    assert DIFFERENCES[changed] in observed.notes[0], observed.notes
+
+
+def test_what_others_have_in_the_database_does_not_count(database: str, server: Target) -> None:
+    """Other tables, functions and schemas, and an index that changes no answer, are no fault."""
+    assert server.database_url is not None
+    runner.up(database, MIGRATIONS)
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "CREATE TABLE theirs (id int PRIMARY KEY); CREATE SCHEMA other; CREATE TABLE other.rate_limit_ring ();"
+            "CREATE INDEX faster ON rate_limit_ring (admitted_at);"
+            "CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'"
+        )
+    observed = look(replace(server, database_url=database), nullcontext(server.database_url))["objects"]
+    assert observed.value == observed.n > 100, observed.notes
+
+
+def test_a_schema_that_cannot_be_compared_is_not_judged(server: Target) -> None:
+    """Without the release's own schema there are no samples, but a reason."""
+    observed = look(server)["objects"]
+    assert (observed.n, observed.notes) == (0, ("not checked: the files are elsewhere",))

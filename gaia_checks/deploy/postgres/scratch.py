@@ -22,27 +22,30 @@ _COLUMNS = """
 
 
 @contextmanager
-def scratch(environment: Environment) -> Iterator[str]:
-    """Yield the connection string of an empty database, dropped afterwards. Raises ConfigurationError."""
-    drop(environment)
+def scratch(environment: Environment, purpose: str = "") -> Iterator[str]:
+    """Yield the connection string of an empty database, dropped afterwards. Raises ConfigurationError.
+
+    Each purpose has its own: a gate's does not disturb a deployment.
+    """
+    drop(environment, purpose)
     address = dsn.environment_database(environment)
     with database_connection.connect_maintenance(address) as server:
         try:
-            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment))))
+            server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_name(environment, purpose))))
         except psycopg.Error as error:
             raise ConfigurationError(
                 f"the scratch database for the migrations cannot be created: {database_connection.message(error)}; "
                 "let the account of DATABASE_URL create databases (ALTER ROLE ... CREATEDB)"
             ) from error
     try:
-        yield dsn.renamed(address, _name(environment))
+        yield dsn.renamed(address, _name(environment, purpose))
     finally:
-        drop(environment)
+        drop(environment, purpose)
 
 
-def drop(environment: Environment) -> None:
+def drop(environment: Environment, purpose: str = "") -> None:
     """Drop the scratch database if it exists, despite open connections. Raises ConfigurationError."""
-    name = _name(environment)
+    name = _name(environment, purpose)
     with database_connection.connect_maintenance(dsn.environment_database(environment)) as server:
         try:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -65,6 +68,6 @@ def columns(address: str) -> frozenset[tuple[str, str]]:
         return frozenset((table, column) for table, column in connection.execute(_COLUMNS.encode()))
 
 
-def _name(environment: Environment) -> str:
+def _name(environment: Environment, purpose: str) -> str:
     digest = hashlib.sha256(f"{environment.home}\0{environment.name}".encode()).hexdigest()[:12]
-    return f"gaia_scratch_{digest}"
+    return f"gaia_scratch_{digest}{purpose and f'_{purpose}'}"

@@ -43,14 +43,18 @@ class Sends:
 
 
 GATE = Sends(
-    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run",
-    requests=lambda _: 4,
+    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
+    "searches the rules and the database's tables for what is left of it",
+    requests=lambda _: 5,
     rules=lambda _: 1,
 )
 """The requests of the gate itself, whatever its looks."""
 
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 violations, a rule created and removed."""
+
+FIGURES_REQUESTS = 200
+"""About: 19 that are counted, and the pages of lists, of which a longer one takes no more."""
 
 MONITORING_BESIDE = 1 + 2 + 3
 """GET /health, two scrapes, and a rule created, listed and removed."""
@@ -60,15 +64,20 @@ SENDS: Mapping[str, Sends] = {
         "reads the process's start and executable; GET /health if the process is known", requests=lambda _: 1
     ),
     "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
-    "migrations": Sends("reads schema_migrations, tables and indexes in the database", "database"),
+    "migrations": Sends(
+        "reads schema_migrations and the definitions of all objects in the database; compares them with a temporary "
+        "database on the same server, made from the release's migrations",
+        "database",
+    ),
     "health": Sends(
         "{requests:g} x GET /health, {spacing_s:g} s apart",
         requests=lambda look: look["requests"],
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(
-        "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused",
-        requests=lambda _: 42,
+        "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
+        "and made-up secrets that no response, metric or log line may hold",
+        requests=lambda _: 47,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
     ),
@@ -102,6 +111,14 @@ SENDS: Mapping[str, Sends] = {
         f"{TARGET}, {COPY}",
         requests=lambda _: 117,
         rules=lambda _: 3,
+    ),
+    "figures": Sends(
+        "sends requests under temporary rules, some of which must be refused, and compares them with every report: "
+        "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas",
+        requests=lambda _: FIGURES_REQUESTS,
+        connections=lambda _: 1,
+        rules=lambda _: 7,
+        lasts_s=lambda _: 15,
     ),
     "soak": Sends(
         "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed a temporary "

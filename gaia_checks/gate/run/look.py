@@ -16,7 +16,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
-from gaia_checks.deploy.rehearsal import rehearsal_copy
+from gaia_checks.deploy.rehearsal import rehearsal_copy, release_schema
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
@@ -139,11 +139,15 @@ class Look:
         environment = self._gate.environment
         return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))
 
+    def release_schema(self) -> AbstractContextManager[str]:
+        """Return a block with the address of a database made from the release's files. Entering raises GaiaError."""
+        return release_schema.beside(self._gate.environment)
+
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         self._skip_if_not_applicable()
         _ = self.target
-        required = {check.measurement for check in self._criterion.checks}
+        required = {check.measurement for check in self._criterion.checks if not check.closing}
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows

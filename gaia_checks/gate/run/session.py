@@ -30,7 +30,7 @@ from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
-from gaia_checks.recorders.log import log_source
+from gaia_checks.recorders.log import log_source, secret_search
 from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.evidence_redaction import refuse_words
 
@@ -267,27 +267,41 @@ class Session:
         return round(time.monotonic() - self._started_s, 3)
 
     def _remove_traces(self) -> None:
-        if self._target is None or self._target.no_rules:
+        if self._target is None:
+            return
+        if self._target.no_rules:
+            self.gate.record(traces.not_searched(f"no temporary rules: {self._target.no_rules}"))
             return
         try:
             left = traces.remove(self._target, {self.run})
         except Exception as error:  # noqa: BLE001 - no response of the server may prevent the end of the gate
-            self._log(f"cannot remove the temporary rules ({error or type(error).__name__}); the next gate will retry")
-        else:
-            if left:
-                self._log(f"temporary rules left in the target: {', '.join(left)}; the next gate will retry")
+            why = f"cannot remove the temporary rules ({error or type(error).__name__})"
+            self._log(f"{why}; the next gate will retry")
+            self.gate.record(traces.not_searched(why))
+            return
+        if left:
+            self._log(f"temporary rules left in the target: {', '.join(left)}; the next gate will retry")
         rows = traces.rows_left(self._target)
         self.gate.record(rows)
         if rows.value:
             self._log(f"rows left in the target: {', '.join(rows.notes)}; the next gate will retry")
 
     def _save_log(self) -> None:
-        if self._target is None or self._target.log is None:
+        if self._target is None:
+            return
+        if self._target.log is None:
+            self.gate.record(secret_search.not_searched("the server's log is not known"))
             return
         try:
-            (self.folder / "server.log").write_bytes(log_source.last_bytes(self._target.log, _LOG_TAIL_BYTES))
+            content = log_source.last_bytes(self._target.log, _LOG_TAIL_BYTES)
+            (self.folder / "server.log").write_bytes(content)
         except OSError as error:
-            self._log(f"{self._target.log}: cannot copy the end of the log: {error.strerror or error}")
+            why = f"{self._target.log}: cannot copy the end of the log: {error.strerror or error}"
+            self._log(why)
+            self.gate.record(secret_search.not_searched(why))
+            return
+        started_s = self._started_at.timestamp()
+        self.gate.record(secret_search.search(self._target, self._target.log, content, started_s))
         evidence.redact(self.folder, self.environment)
 
     def leave_as_found(self) -> None:

@@ -2,7 +2,7 @@
 
 Every rule's name starts with the run's alias (`Target.key`), which only who knows the run id recognises; its deletion
 removes its buckets, quotas and violations. The next gate with the same reports folder removes the traces of a killed
-one. At the end every table is searched for the alias.
+one. At the end the list of rules and every table are searched for the alias.
 """
 
 from collections.abc import Collection
@@ -13,11 +13,12 @@ import psycopg
 from psycopg import sql
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target, alias
+from gaia_checks.model import NOT_CHECKED, Measurement, Target, alias
 from gaia_checks.target import client, postgres_session, rules
 from gaia_checks.target.samples import Watch
 
 _CONFIG = "/api/admin/quotas/config"
+_ROWS_LEFT = "gate.rows_left"
 _REQUESTS_PER_S = 1000  # ten times the rate of qa.load, so that the gate's temporary rule never limits it
 _TABLES = """
     SELECT c.relname::text FROM pg_class AS c
@@ -75,19 +76,43 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
 
 
 def rows_left(target: Target) -> Measurement:
-    """Search every table of the target for rows that carry the run's alias; none should be left: `gate.rows_left`."""
-    watch, name, how = Watch(), "gate.rows_left", "tables of the target in which a row carries the run's key"
-    found: list[str] = []
-    try:
-        with postgres_session.session(target) as session:
-            tables = [table for (table,) in session.execute(_TABLES)]
-            for table in tables:
-                query = sql.SQL("SELECT count(*) FROM {} AS t WHERE strpos(t::text, %s) > 0")
-                for (count,) in session.execute(query.format(sql.Identifier(table)), (target.key,)):
-                    found += [f"{table}: {count}"] if count else []
-    except (postgres_session.NoSession, psycopg.Error) as error:
-        return watch.measurement(name, 0, "tables", 0, how, (f"not searched: {error}",))
-    return watch.measurement(name, len(found), "tables", len(tables), how, found)
+    """Search for what is left of the run: its rules in the API's list, rows that carry its key in the database's tables.
+
+    The list shows a delete that did nothing on any server; the tables also show what a delete forgot. `gate.rows_left`
+    counts the list and the tables in which something is left. A target that shows neither gives no samples.
+    """
+    watch, found, searched, notes = Watch(), list[str](), 0, list[str]()
+    for search in (_rules_left, _rows_left):
+        try:
+            places, left = search(target)
+        except (RulesUnavailable, httpx.HTTPError, postgres_session.NoSession, psycopg.Error) as error:
+            notes.append(f"{NOT_CHECKED}{error or type(error).__name__}")
+        else:
+            searched, found = searched + places, found + left
+    how = f"lists and tables of the target in which something of this run is left, of {searched} searched"
+    return watch.measurement(_ROWS_LEFT, len(found), "count", searched, how, [*found, *notes])
+
+
+def not_searched(why: str) -> Measurement:
+    """Return `gate.rows_left` without samples: the gate could not remove its traces: no fault of a delete."""
+    return Watch().measurement(_ROWS_LEFT, 0, "count", 0, "what the run left in the target", (f"{NOT_CHECKED}{why}",))
+
+
+def _rules_left(target: Target) -> tuple[int, list[str]]:
+    with client.client(target, keyed=False) as http:
+        names = [rule["rule_name"] for rule in _rules(http, target) if rule["rule_name"].startswith(target.key)]
+    return 1, [f"GET {_CONFIG}: {len(names)} deleted rules are still listed: {', '.join(names)}"] if names else []
+
+
+def _rows_left(target: Target) -> tuple[int, list[str]]:
+    found = []
+    query = sql.SQL("SELECT count(*) FROM {} AS t WHERE strpos(t::text, %s) > 0")
+    with postgres_session.session(target) as session:
+        tables = [table for (table,) in session.execute(_TABLES)]
+        for table in tables:
+            for (count,) in session.execute(query.format(sql.Identifier(table)), (target.key,)):
+                found += [f"{table}: {count} rows"] if count else []
+    return len(tables), found
 
 
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:

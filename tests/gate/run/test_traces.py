@@ -1,5 +1,7 @@
 """The gate's traces in the target are found and removed."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from gaia_checks.gate.run import traces
-from tests.probes.servers import RUN, serving, target
+from gaia_checks.target.client import client
+from tests.probes.servers import RUN, real, serving, target
+from tests.support import patched
+from tests.support.patched import Change
 
 CONFIG = "/api/admin/quotas/config"
 
@@ -50,3 +55,49 @@ def test_a_runs_rule_is_found_on_any_page(count: int, pages: bool, requests: int
     with serving(*server.routes) as url:
         assert traces.remove(target(url), {RUN}) == []
     assert (server.deleted, server.requests) == ([count // 2], requests)
+
+
+FORGETS_THE_RING: Change = (
+    "migrations/050_rate_limiting.sql",
+    "    DELETE FROM rate_limit_ring AS r USING gone WHERE r.key = gone.key AND r.rule_id = gone.rule_id;\n",
+    "",
+)
+NO_LONGER_IN_FORCE: Change = (
+    "gaia_server/storage/store.py",
+    '" DELETE FROM rate_limit_configs WHERE id IN (SELECT id FROM gone)"',
+    '" UPDATE rate_limit_configs SET enabled = false WHERE id IN (SELECT id FROM gone)"',
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ((), ()),
+        ((NO_LONGER_IN_FORCE,), ("1 deleted rules are still listed", "rate_limit_configs: 1 rows")),
+        ((FORGETS_THE_RING,), ("rate_limit_ring: ",)),
+    ],
+)
+def test_what_a_broken_delete_leaves_is_found(
+    postgres: str, tmp_path: Path, changes: tuple[Change, ...], found: tuple[str, ...]
+) -> None:
+    """A delete that only disables the rule, or forgets its admissions, leaves rows; the right one leaves none."""
+    program, migrations = patched.source(tmp_path, *changes)
+    with (
+        patched.migrated(postgres, "traces", migrations) as dsn,
+        real(program, dsn, tmp_path / "server.log") as server,
+    ):
+        assert traces.prepare(server, ()) is None
+        with client(server) as http:
+            assert {http.get(CONFIG).status_code for _ in range(3)} == {200}
+        assert traces.remove(server, {RUN}) == []
+        rows, by_api = traces.rows_left(server), traces.rows_left(replace(server, database_url=None))
+    assert (rows.value > 0, rows.n > 10) == (bool(found), True), rows
+    assert all(any(part in note for note in rows.notes) for part in found), rows
+    assert (by_api.n, by_api.value) == (1, int(NO_LONGER_IN_FORCE in changes)), by_api
+    assert by_api.notes[-1].startswith("not checked: the target's database cannot be observed")
+
+
+def test_a_target_that_shows_nothing_has_no_samples() -> None:
+    """Without lists and database, nothing was searched: this decides nothing."""
+    rows = traces.rows_left(target("http://127.0.0.1:9"))
+    assert (rows.n, len(rows.notes)) == (0, 2)

@@ -1,0 +1,1 @@
+"""Whether every place that reports a figure reports what was sent."""

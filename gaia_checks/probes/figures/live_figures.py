@@ -1,0 +1,124 @@
+"""What the live WebSocket and the metrics report of known traffic."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection
+
+from gaia_checks.errors import Inconclusive
+from gaia_checks.model import Target
+from gaia_checks.probes.figures.known_traffic import Known, sent_in
+from gaia_checks.target import prometheus_text
+from gaia_checks.target.client import message
+from gaia_checks.target.prometheus_text import Exposition
+from gaia_checks.target.responses import CONFIG, wrong_status
+
+METRICS = "/metrics"
+_PATIENCE_S = 7.0  # stats come every 5 s
+_UPTIME = "gaia_uptime_seconds"
+_SAME_UPTIME_S = 3.0
+_DECISIONS = "gaia_rate_limit_decisions_total"
+
+Sample = str | None
+
+
+@dataclass
+class Live:
+    """The messages of one connection: the first stats, those after the traffic, and all violations."""
+
+    target: Target
+    connection: ClientConnection
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+    violations: list[dict[str, Any]] = field(default_factory=list)
+    _received_s: float = 0.0
+
+    def first(self) -> None:
+        """Wait for the first stats, sent at once. Raises Inconclusive without."""
+        self.before = self._stats(time.monotonic() + _PATIENCE_S)
+
+    def last(self) -> None:
+        """Wait for the first stats that were sent after this call. Raises Inconclusive without."""
+        deadline, self.after = time.monotonic() + _PATIENCE_S, self.before
+        uptime_s = self.before["uptime_s"] + time.monotonic() - self._received_s
+        while self.after["uptime_s"] < uptime_s:
+            self.after = self._stats(deadline)
+
+    @property
+    def pushed(self) -> int:
+        """The refusals that were pushed, of all rules."""
+        return sum(violation["hits"] for violation in self.violations)
+
+    def _stats(self, deadline: float) -> dict[str, Any]:
+        while True:
+            try:
+                frame = message(self.target, self.connection.recv(timeout=max(0.0, deadline - time.monotonic())))
+            except (TimeoutError, ConnectionClosed) as error:
+                raise Inconclusive(f"no stats from the WebSocket within {_PATIENCE_S:g} s: {error!r}") from error
+            received = json.loads(frame)
+            if received["type"] == "violation":
+                self.violations.append(received["data"])
+            elif received["type"] == "stats":
+                self._received_s = time.monotonic()
+                return dict(received["data"])
+
+
+def websocket(known: Known, live: Live, enabled_before: int, metrics: Exposition) -> Iterator[Sample]:
+    """Yield the fault of each figure of the stats, and of the violations that were pushed.
+
+    Each server process counts its own requests: they are compared where the uptime in `metrics`, read on the requests'
+    connection, shows that one process has served both.
+    """
+    sent, refused = sent_in(known), sum(rule.hits for rule in known.refusing)
+    moved = live.after["requests"] - live.before["requests"]
+    one = abs(metrics.total(_UPTIME, {}) - live.after["uptime_s"]) < _SAME_UPTIME_S
+    yield None if moved >= sent or not one else f"stats: requests rose by {moved}, {sent} were sent"
+    minute = live.after["violations_last_minute"]
+    yield None if minute >= refused else f"stats: violations_last_minute is {minute}, {refused} were refused"
+    enabled = {enabled_before, enabled_rules(known)}
+    rules = live.after["rules"]
+    yield None if min(enabled) <= rules <= max(enabled) else f"stats: rules is {rules}, {max(enabled)} are enabled"
+    yield None if live.after["websocket_clients"] >= 1 else "stats: websocket_clients is 0"
+    for rule in known.refusing:
+        pushed = [each for each in live.violations if each.get("rule_id") == rule.id]
+        hits = sum(each["hits"] for each in pushed)
+        keys = {each["key"] for each in pushed}
+        right = (hits, keys) == (rule.hits, {rule.counted_key})
+        yield None if right else f"violation messages of {rule.name}: {hits} hits of {keys}, instead of {rule.hits}"
+
+
+def enabled_rules(known: Known) -> int:
+    """Return how many rules the API lists as enabled."""
+    answer = known.get(CONFIG, enabled="true", limit=1)
+    return int(answer.body["total"]) if wrong_status(answer, 200) is None else 0
+
+
+def scraped(known: Known) -> Exposition:
+    """Read the metrics; empty where they cannot be read, which prod.monitoring judges."""
+    try:
+        return prometheus_text.read(known.get(METRICS).text)
+    except ValueError:
+        return Exposition()
+
+
+def denied(before: Exposition, after: Exposition) -> float:
+    """Return how many requests the metrics count as denied between two scrapes."""
+    labels = {"decision": "denied"}
+    return after.total(_DECISIONS, labels) - before.total(_DECISIONS, labels)
+
+
+def counters(before: Exposition, after: Exposition) -> Iterator[Sample]:
+    """Yield the fault of each counter that went back. The process is the same one, which only its uptime shows."""
+    if after.total(_UPTIME, {}) < before.total(_UPTIME, {}):
+        return
+    for name, series in before.samples.items():
+        if before.types.get(name) != "counter" and before.types.get(name.removesuffix("_total")) != "counter":
+            continue
+        for sample in series:
+            now = sum(each.value for each in after.samples.get(name, ()) if each.labels == sample.labels)
+            labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
+            yield None if now >= sample.value else f"{name}{{{labels}}} went from {sample.value:g} back to {now:g}"
