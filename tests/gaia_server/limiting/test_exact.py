@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.limiter import contract
 from benchmarks.limiter.exactness import Case, judge, run
 from benchmarks.limiter.racing import Seen
 from tests.gaia_server.conftest import fresh_database, servers, without_rules
@@ -25,7 +26,7 @@ def ports(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactory
     with fresh_database(postgres, template) as dsn:
         without_rules(dsn)
         with servers(dsn, folder) as start:
-            yield [start(TRUSTED_PROXIES="127.0.0.1").port for _ in range(2)]
+            yield [start(TRUSTED_PROXIES="127.0.0.1", ADMIN_TOKEN=contract.TOKEN).port for _ in range(2)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
