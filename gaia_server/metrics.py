@@ -35,6 +35,33 @@ class _LiveGauges(Collector):
             yield GaugeMetricFamily(name, text, value=value)
 
 
+class RuleDecisions(Collector):
+    """Decisions of each rule, kept as plain numbers: every request counts one for each applicable rule."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[int, bool], int] = {}
+
+    def count(self, rule_id: int, *, admitted: bool) -> None:
+        """Count one rule's decision."""
+        counts, key = self._counts, (rule_id, admitted)
+        counts[key] = counts.get(key, 0) + 1
+
+    def keep(self, rule_ids: Collection[int]) -> None:
+        """Remove the counts of all other rules, so that labels do not accumulate."""
+        self._counts = {key: count for key, count in self._counts.items() if key[0] in rule_ids}
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield one family."""
+        family = CounterMetricFamily(
+            "gaia_rate_limit_rule_decisions",
+            "Decisions of each applicable rule; a request passes if all admit it.",
+            labels=("rule_id", "decision"),
+        )
+        for (rule_id, admitted), count in self._counts.items():
+            family.add_metric((str(rule_id), _OUTCOMES[admitted]), count)
+        yield family
+
+
 class Metrics:
     """The server's metrics."""
 
@@ -55,12 +82,8 @@ class Metrics:
         self.decisions = Counter(
             "gaia_rate_limit_decisions", "Decisions of the limiter.", ("scope", "decision"), registry=registry
         )
-        self.rule_decisions = Counter(
-            "gaia_rate_limit_rule_decisions",
-            "Decisions of each applicable rule; a request passes if all admit it.",
-            ("rule_id", "decision"),
-            registry=registry,
-        )
+        self._rule_decisions = RuleDecisions()
+        registry.register(self._rule_decisions)
         self.decision_seconds = Histogram(
             "gaia_rate_limit_decision_duration_seconds",
             "Time of a limiter decision, including the wait for the batch.",
@@ -73,7 +96,8 @@ class Metrics:
             buckets=_BATCH_BUCKETS,
             registry=registry,
         )
-        self._by_rule: dict[tuple[int, bool], Counter] = {}
+        self.decided = self._rule_decisions.count
+        self.keep_rules = self._rule_decisions.keep
         # looking up a child by its labels costs more than counting
         self.request = lru_cache(maxsize=1024)(self.requests.labels)
         self.route = lru_cache(maxsize=128)(self.duration.labels)
@@ -95,19 +119,6 @@ class Metrics:
             ProcessCollector(registry=registry)
         else:
             registry.register(_ThisProcess())
-
-    def decided(self, rule_id: int, *, admitted: bool) -> None:
-        """Count one rule's decision."""
-        child = self._by_rule.get((rule_id, admitted))
-        if child is None:  # looking up a child by its labels costs more than counting
-            child = self._by_rule[rule_id, admitted] = self.rule_decisions.labels(rule_id, _OUTCOMES[admitted])
-        child.inc()
-
-    def keep_rules(self, rule_ids: Collection[int]) -> None:
-        """Remove the counts of all other rules, so that labels do not accumulate."""
-        for rule_id, admitted in [known for known in self._by_rule if known[0] not in rule_ids]:
-            del self._by_rule[rule_id, admitted]
-            self.rule_decisions.remove(rule_id, _OUTCOMES[admitted])
 
     def text(self) -> bytes:
         """Return all metrics in the Prometheus text format."""

@@ -96,8 +96,7 @@ class Limit:
             await unavailable().response()(scope, receive, send)
             return
         headers = ratelimit_headers.headers(decision)
-        names = ", ".join(refusal.rule_name for refusal in decision.refusals)
-        refusal = None if decision.admitted else Problem(429, f"refused by {names}", headers=headers)
+        refusal = None if decision.admitted else _refusal(decision, headers)
         if refusal and resource == "login":
             scope[REFUSAL] = refusal  # its handler refuses everything but the right token
         elif refusal and not self._is_management(HTTPConnection(scope), resource, decision):
@@ -110,6 +109,11 @@ class Limit:
 
     def _is_management(self, connection: HTTPConnection, resource: str, decision: Decision) -> bool:
         return management.may_pass(resource, decision) and self._server.credential(connection) is Credential.RIGHT
+
+
+def _refusal(decision: Decision, headers: dict[str, str]) -> Problem:
+    names = ", ".join(refusal.rule_name for refusal in decision.refusals)
+    return Problem(429, f"refused by {names}", headers=headers)
 
 
 def _adding(headers: dict[str, str], send: Send) -> Send:

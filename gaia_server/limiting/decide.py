@@ -16,8 +16,10 @@ from gaia_server.limiting.principals import Principal
 CHECK = (
     "SELECT checked_at, rule_ids, rule_names, rule_scopes, limit_types, free_at, blocked_at,"
     " requests, counters, admitted, limits, remaining"
-    " FROM rate_limit_check(%s::text[], %s::text[], %s::text[], %s)"
+    " FROM rate_limit_check(%b::text[], %b::text[], %b::text[], %s)"
 )
+"""The texts go in binary: as text, psycopg searches each for characters to quote."""
+
 PLANS = (
     "SET plan_cache_mode = force_generic_plan; SET jit = off;"
     " SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"

@@ -76,7 +76,7 @@ def remove(target: Target, runs: Collection[str]) -> list[str]:
 
 
 def rows_left(target: Target) -> Measurement:
-    """Search for what is left of the run: its rules in the API's list, rows that carry its key in the database's tables.
+    """Search for what is left of the run: its rules in the list, and rows that carry its key in the tables.
 
     The list shows a delete that did nothing on any server; the tables also show what a delete forgot. `gate.rows_left`
     counts the list and the tables in which something is left. A target that shows neither gives no samples.

@@ -20,7 +20,7 @@ def principal(peer: str | None = "192.0.2.7", *, is_admin: bool = False, **heade
         peer,
         named_keys={"named"},
         trusted_proxies=(ipaddress.ip_network("10.0.0.0/8"),),
-        is_admin=is_admin,
+        is_admin=lambda: is_admin,
     ).key
 
 
@@ -173,5 +173,5 @@ def test_lines_of_one_header_are_one_list() -> None:
     claims = principals.claims(raw)
     assert claims == {"x-forwarded-for": "198.51.100.1, 192.0.2.7, 10.0.0.9"}
     trusted = (ipaddress.ip_network("10.0.0.0/8"),)
-    found = principals.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=False)
+    found = principals.principal(claims, "10.0.0.1", named_keys=(), trusted_proxies=trusted, is_admin=lambda: False)
     assert found == Principal("ip", "192.0.2.7")

@@ -1,6 +1,8 @@
 """Tests of the exit code of a load by hand: thresholds, bounds, and the generator first."""
 
 import argparse
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -127,3 +129,9 @@ def test_an_invalid_share_is_refused(text: str) -> None:
 def test_the_latency_histogram_contains_every_judged_request() -> None:
     """The latency histogram contains every judged request."""
     assert Histogram.decode(result(n=100)["latency"]).total == 100
+
+
+def test_a_load_starts_without_scipy() -> None:
+    """Only judging needs it, and its import takes as long as locust's own."""
+    code = "import sys, gaia_checks.locustfile; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
