@@ -137,7 +137,7 @@ async def _requests_under_way(target: Target, http: httpx.AsyncClient) -> AsyncI
             await session.execute("LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE")
             requests = [asyncio.create_task(_answer(http)) for _ in range(_REQUESTS)]
             deadline = time.monotonic() + _LOCKED_S
-            while not await _waits(session) and time.monotonic() < deadline:
+            while not await _waits(session) and time.monotonic() < deadline:  # noqa: ASYNC110 - only PostgreSQL knows
                 await asyncio.sleep(_POLL_S)
             yield requests
     except psycopg.Error as error:
