@@ -11,6 +11,7 @@ from tests.faults.wrong import (
     Answered,
     Cached,
     Changed,
+    Closing,
     Dropped,
     Forgetting,
     Late,
@@ -57,6 +58,8 @@ _QUOTAS = "/api/admin/quotas"
 _SOAK = "GET /ws/(?!.*sec-websocket-extensions)"  # its clients ask for no compression
 _BROWSER = "GET /ws/.*origin: "
 _LIMITS = r"x-api-key: \S*-limits-"
+_SEED = "UPDATE rate_limit_configs SET limit_value = 10 WHERE rule_name = 'default-ip-second'"
+_OUTAGE = r"x-api-key: \S*-outage-"
 _FLOOD = r"x-api-key: \S*-flood-"
 _LOAD = r"\?limit=20\n"  # only the load uses this limit
 
@@ -215,6 +218,30 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "the total is that of the page",
             wrong(Changed(request=f"GET {_QUOTAS}/config.*offset=", old=r'"total":\d+', new='"total":1')),
             "is 1",
+        ),
+    ),
+    "qa.shutdown": (
+        Fault(
+            "edited defaults are lost when the server starts",
+            wrong(
+                Forgetting(
+                    statement="UPDATE rate_limit_configs SET limit_value = 10 WHERE rule_name LIKE '%-ip-second'"
+                )
+            ),
+            "limit_value of the rule default-ip-second is 10",
+        ),
+        Fault("WebSockets are closed as after an error", wrong(Closing(code=1011)), "closed with 1011, should be 1012"),
+    ),
+    "qa.outage": (
+        Fault(
+            "an outage is an internal error",
+            wrong(Changed(request=_OUTAGE, of=503, status=500)),
+            "answered 500 instead of 503",
+        ),
+        Fault(
+            "an outage does not say when to come again",
+            wrong(Changed(request=_OUTAGE, of=503, without="retry-after")),
+            "answered 503 with Retry-After None",
         ),
     ),
     "qa.websocket_soak": (

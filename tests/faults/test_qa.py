@@ -8,7 +8,15 @@ from tests.faults.driver import cases, expect_red, gate
 from tests.faults.place import Place
 from tests.faults.table import Fault
 
-CRITERIA = ("qa.dashboard", "qa.figures", "qa.quotas", "qa.rate_limiting", "qa.websocket_soak")
+CRITERIA = (
+    "qa.dashboard",
+    "qa.figures",
+    "qa.outage",
+    "qa.quotas",
+    "qa.rate_limiting",
+    "qa.shutdown",
+    "qa.websocket_soak",
+)
 
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from websockets.frames import CloseCode
 
+from gaia_server.http.bounded_websocket import BoundedWebSocketProtocol
 from tests.faults.way import Way, head
 
 _PROBLEM = '{"type":"about:blank","title":"seeded"}'
@@ -255,6 +257,18 @@ class Unable(Way):
     def begin(self) -> None:
         """End with a reason."""
         sys.exit("seeded: this release does not start any more")
+
+
+@dataclass(kw_only=True)
+class Closing(Way):
+    """A server that closes WebSockets with another code when it stops."""
+
+    code: int
+
+    def begin(self) -> None:
+        """Replace what uvicorn calls for each of them."""
+        code = CloseCode(self.code)
+        BoundedWebSocketProtocol.shutdown = lambda protocol: protocol._fail(code, "seeded")  # type: ignore[method-assign]  # noqa: SLF001 - seeded
 
 
 @dataclass(kw_only=True)

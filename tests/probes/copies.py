@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gaia_checks.deploy.rehearsal import bare_copy
+from gaia_checks.deploy.rehearsal.bare_copy import BareCopy
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths
@@ -50,3 +52,12 @@ def released(executable: Path, folder: Path, migrations: Path = MIGRATIONS) -> I
         yield release_folder.from_worktree(folder, executable=executable, migrations=migrations)
     finally:
         release_folder.remove(folder)
+
+
+@contextmanager
+def bare_copy_of(release: Path) -> Iterator[BareCopy]:
+    """A bare copy of a release."""
+    with make_stage("embedded", ADMIN_TOKEN=TOKEN) as stage:
+        paths.prepare(paths.of(stage.environment))
+        with bare_copy.opened(stage.environment, RUN, release) as copy:
+            yield copy

@@ -130,6 +130,17 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
     Its supervisor and PostgreSQL run; a server runs after a deployment. Raises Inconclusive where a rehearsal copy is
     impossible, ConfigurationError or DeployError when creating it fails.
     """
+    with room(target, environment, purpose) as (own, current):
+        swap.ensure_supervisor(own)
+        yield RehearsalCopy(own, environment, target.run, current, twin)
+
+
+@contextmanager
+def room(target: Target, environment: Environment, purpose: str) -> Iterator[tuple[Environment, Path]]:
+    """Yield the environment of a new rehearsal copy, in which nothing runs, and the target's release.
+
+    Everything that runs there is stopped and removed afterwards. Raises what `beside` raises.
+    """
     current = _release(target, environment)
     folder = paths.of(environment).state / _COPIES / f"{purpose}-{secrets.token_hex(4)}"
     _make(folder, artifact_bytes=(current / "gaia_server").stat().st_size)
@@ -139,8 +150,7 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
             _write_environment(environment, file, handover=release_folder.takes_sockets(current))
             own = _load(file, ADMIN_TOKEN=secrets.token_urlsafe())
             paths.prepare(paths.of(own))
-            swap.ensure_supervisor(own)
-            yield RehearsalCopy(own, environment, target.run, current, twin)
+            yield own, current
         finally:
             _remove(folder)
 

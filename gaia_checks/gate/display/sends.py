@@ -154,6 +154,12 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda _: sum(kind.times for kind in expected_increase.SENT) + MONITORING_BESIDE,
         rules=lambda _: 1,
     ),
+    "shutdown": Sends(
+        "ends the server by SIGTERM with requests and {clients:g} WebSockets under way, then by SIGKILL, and starts it "
+        "again each time",
+        COPY,
+    ),
+    "outage": Sends("stops, restarts and freezes the database and refuses connections to it while clients send", COPY),
     "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
     "certificate": Sends("reads the certificate in one TLS handshake, or two if clients refuse it; none without https"),
 }

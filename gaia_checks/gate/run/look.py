@@ -16,7 +16,8 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
-from gaia_checks.deploy.rehearsal import rehearsal_copy, release_schema
+from gaia_checks.deploy.rehearsal import bare_copy, rehearsal_copy, release_schema
+from gaia_checks.deploy.rehearsal.bare_copy import BareCopy
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
@@ -142,6 +143,10 @@ class Look:
     def release_schema(self) -> AbstractContextManager[str]:
         """Return a block with the address of a database made from the release's files. Entering raises GaiaError."""
         return release_schema.beside(self._gate.environment)
+
+    def bare_copy(self, purpose: str) -> AbstractContextManager[BareCopy]:
+        """Return a rehearsal copy without a supervisor, for tests that start and end servers themselves."""
+        return bare_copy.bare(self.target, self._gate.environment, purpose)
 
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""

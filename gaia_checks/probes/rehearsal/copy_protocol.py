@@ -1,6 +1,8 @@
 """The interface of a rehearsal copy for probes. `deploy.rehearsal` creates the rehearsal copy."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from subprocess import Popen
 from typing import Protocol
 
 from gaia_checks.model import Target
@@ -31,3 +33,37 @@ class CopyProtocol(Protocol):
 
     def irreversible(self) -> tuple[str, ...]:
         """Return what the current release's rollback files do not undo, one sentence each. Raises GaiaError."""
+
+
+class OwnServerProtocol(Protocol):
+    """A server that the probe started itself."""
+
+    @property
+    def target(self) -> Target:
+        """The server."""
+
+    @property
+    def process(self) -> Popen[bytes]:
+        """Its process, a child of this one."""
+
+
+class BareCopyProtocol(Protocol):
+    """A migrated database, on which a probe starts servers, and which fails on command. All raise GaiaError."""
+
+    def start(self, port: int | None = None, **variables: str) -> OwnServerProtocol:
+        """Start a server on `port`, by default a free one, and return it when its health is good."""
+
+    def left(self) -> list[str]:
+        """Return the running processes of its servers."""
+
+    def is_free(self, port: int) -> bool:
+        """Whether another server could listen on `port`."""
+
+    def stopped(self) -> AbstractContextManager[None]:
+        """Stop the database for the duration of the block."""
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Freeze the database for the duration of the block: it accepts connections and answers nothing."""
+
+    def out_of_connections(self) -> AbstractContextManager[None]:
+        """End all sessions, and refuse new ones for the duration of the block."""

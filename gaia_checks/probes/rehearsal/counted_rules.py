@@ -84,7 +84,7 @@ class Counting:
     def limited(self, rule: CountedRule, limit: int) -> CountedRule:
         """Change a rule's limit; its counts stay."""
         changed = replace(rule, limit=limit)
-        self._expect(200, "PUT", f"{CONFIG}/{rule.id}", json=_body(changed))
+        self.expect(200, "PUT", f"{CONFIG}/{rule.id}", json=_body(changed))
         return changed
 
     def settle(self) -> None:
@@ -133,7 +133,7 @@ class Counting:
                 self._made.pop()
 
     def _create(self, rule: CountedRule) -> CountedRule:
-        created = replace(rule, id=int(self._expect(201, "POST", CONFIG, json=_body(rule)).json()["id"]))
+        created = replace(rule, id=int(self.expect(201, "POST", CONFIG, json=_body(rule)).json()["id"]))
         self._made.append(created.id)
         return created
 
@@ -146,7 +146,8 @@ class Counting:
             _whole(answer.headers.get("Retry-After")),
         )
 
-    def _expect(self, status: int, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def expect(self, status: int, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Return the answer to a request. Raises TargetUnreachable when its status is another one."""
         answer = self._request(method, path, **arguments)
         if answer.status_code != status:
             raise TargetUnreachable(

@@ -1,0 +1,239 @@
+"""Whether a server stops as promised, and keeps what is stored: SIGTERM with clients under way, then SIGKILL."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from gaia_checks.errors import GaiaError, Inconclusive, NotReady
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol, OwnServerProtocol
+from gaia_checks.probes.rehearsal.kept_state import KeptState
+from gaia_checks.target.client import CONNECT_S, async_client, websocket_headers, websocket_url
+from gaia_checks.target.postgres_session import APPLICATION_NAME
+from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.samples import Score, Watch
+from gaia_checks.target.ws_messages import PATH
+
+RESTARTS = 1012
+"""The close code of a server that stops."""
+
+_REQUESTS = 20  # under way at SIGTERM
+_UNDER_WAY_S = 0.5  # how long they still wait for the database after SIGTERM
+_LOCKED_S = 1.0  # how long to wait until a session waits; a server gives up its database after about 2 s
+_PATIENCE_S = 12.0  # for the exit; 10 s are promised
+_CLEAN = (0, 143, -signal.SIGTERM)
+_POLL_S = 0.02
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gaia_server' AND wait_event_type = 'Lock'"
+
+_MEASURED = {
+    "port_obeyed": "bool",
+    "answered": "count",
+    "closed_with_1012": "count",
+    "exit": "s",
+    "exit_code_clean": "bool",
+    "left": "count",
+    "kept": "count",
+}
+
+
+@dataclass
+class _Observed:
+    """The observations of one SIGTERM."""
+
+    answers: Score = field(default_factory=Score)
+    closes: Score = field(default_factory=Score)
+    exit_s: float = _PATIENCE_S
+    code: int | None = None  # None: it did not exit
+    left: list[str] = field(default_factory=list)
+
+
+def probe(_target: Target, *, copy: AbstractContextManager[BareCopyProtocol], clients: float) -> list[Measurement]:
+    """Measure `shutdown.*`, all on a rehearsal copy; without one they have no samples, but a reason."""
+    watch = Watch()
+    try:
+        with copy as place:
+            return on_copy(place, int(clients))
+    except GaiaError as error:
+        return _unobservable(watch, error)
+
+
+def on_copy(place: BareCopyProtocol, clients: int) -> list[Measurement]:
+    """Start the release, store something, end it by SIGTERM and by SIGKILL, and look for what was stored each time."""
+    watch, kept = Watch(), Score()
+    try:
+        server = place.start()
+    except NotReady as error:
+        how = "started with PORT alone, no socket handed over"
+        return [
+            watch.measurement("shutdown.port_obeyed", False, "bool", 1, how, (str(error),)),
+            *_unobservable(watch, error)[1:],
+        ]
+    with closing(KeptState(server.target)) as state:
+        observed = asyncio.run(_terminate(place, server, clients))
+        _start_again(place, server, state, kept, "SIGTERM")
+    return _measurements(watch, observed, kept)
+
+
+def _start_again(
+    place: BareCopyProtocol, before: OwnServerProtocol, state: KeptState, kept: Score, ended_by: str
+) -> None:
+    """Start on the same port, compare what is stored; the first time kill the server and do it once more."""
+    try:
+        server = place.start(_port(before))
+    except NotReady as error:
+        kept.add(f"after {ended_by}: {error}")
+        return
+    for wrong in state.differences():
+        kept.add(f"after {ended_by}: {wrong}" if wrong else None)
+    if ended_by == "SIGTERM":
+        os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        _start_again(place, server, state, kept, "SIGKILL")
+
+
+async def _terminate(place: BareCopyProtocol, server: OwnServerProtocol, clients: int) -> _Observed:
+    """Send SIGTERM while requests wait for the database and WebSockets are open; return what their clients observe."""
+    observed = _Observed()
+    async with AsyncExitStack() as stack, async_client(server.target) as http:
+        sockets = [await stack.enter_async_context(_websocket(server.target)) for _ in range(clients)]
+        listening = [asyncio.create_task(_close_code(socket)) for socket in sockets]
+        async with _requests_under_way(server.target, http) as requests:
+            under_way = [request for request in requests if not request.done()]
+            server.process.terminate()
+            start = time.monotonic()
+            await asyncio.sleep(_UNDER_WAY_S)
+        observed.code = await asyncio.to_thread(_exit_code, server.process)
+        observed.exit_s = round(time.monotonic() - start, 3)
+        observed.left = list(_left(place, _port(server)))
+        await asyncio.to_thread(_kill, server.process)  # what did not exit must close its connections
+        for wrong in await asyncio.gather(*under_way):
+            observed.answers.add(wrong)
+        for code in await asyncio.gather(*listening):
+            observed.closes.add(None if code == RESTARTS else f"closed with {code}, should be {RESTARTS}")
+    return observed
+
+
+@asynccontextmanager
+async def _requests_under_way(target: Target, http: httpx.AsyncClient) -> AsyncIterator[list[asyncio.Task[str | None]]]:
+    """Yield requests that wait for the database, and let the database decide them after the block."""
+    if target.database_url is None:
+        raise Inconclusive(f"{target.environment}: the rehearsal copy has no database")
+    try:
+        async with await psycopg.AsyncConnection.connect(
+            target.database_url, connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
+        ) as session:
+            await session.execute("LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE")
+            requests = [asyncio.create_task(_answer(http)) for _ in range(_REQUESTS)]
+            deadline = time.monotonic() + _LOCKED_S
+            while not await _waits(session) and time.monotonic() < deadline:  # noqa: ASYNC110 - only PostgreSQL knows
+                await asyncio.sleep(_POLL_S)
+            yield requests
+    except psycopg.Error as error:
+        raise Inconclusive(
+            f"rate_limit_admissions: {' '.join(str(error).split())} (docs/contract.md, Database)"
+        ) from error
+
+
+async def _waits(session: psycopg.AsyncConnection) -> bool:
+    row = await (await session.execute(_WAITING)).fetchone()
+    return bool(row and row[0])
+
+
+async def _answer(http: httpx.AsyncClient) -> str | None:
+    """Send one request; return what is wrong with its answer."""
+    try:
+        answer = await http.get(CONFIG, params={"limit": 1})
+    except httpx.HTTPError as error:
+        return f"a request under way at SIGTERM got no answer ({type(error).__name__}: {error})"
+    if answer.status_code == 200:
+        return None
+    return f"a request under way at SIGTERM was answered {answer.status_code} instead of 200"
+
+
+@asynccontextmanager
+async def _websocket(target: Target) -> AsyncIterator[ClientConnection]:
+    try:
+        connecting = connect(
+            websocket_url(target, PATH),
+            additional_headers=websocket_headers(target),
+            open_timeout=CONNECT_S,
+            close_timeout=CONNECT_S,
+            ping_interval=None,
+            proxy=None,
+        )
+        connection = await connecting
+    except (InvalidHandshake, OSError, EOFError) as error:
+        raise Inconclusive(f"{PATH}: the handshake failed: {error or type(error).__name__}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _close_code(connection: ClientConnection) -> int | None:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await connection.recv()
+    return connection.close_code
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _left(place: BareCopyProtocol, port: int) -> Iterator[str]:
+    for process in place.left():
+        yield f"{process} still runs after the server"
+    if not place.is_free(port):
+        yield f"port {port} is still in use"
+
+
+def _port(server: OwnServerProtocol) -> int:
+    return urlsplit(server.target.base_url).port or 0
+
+
+def _measurements(watch: Watch, observed: _Observed, kept: Score) -> list[Measurement]:
+    exited, code = observed.code is not None, observed.code
+    late = () if exited else (f"SIGTERM did not end it within {_PATIENCE_S:g} s",)
+    unclean = () if not exited or code in _CLEAN else (f"exit code {code}, should be 0 (143 is accepted)",)
+    return [
+        watch.measurement("shutdown.port_obeyed", True, "bool", 1, "started with PORT alone, no socket handed over"),
+        watch.counted(
+            "shutdown.answered", observed.answers, "requests that waited for the database when SIGTERM arrived"
+        ),
+        watch.counted("shutdown.closed_with_1012", observed.closes, "close codes of WebSockets open at SIGTERM"),
+        watch.measurement("shutdown.exit", observed.exit_s, "s", 1, "from SIGTERM to the exit", late),
+        watch.measurement(
+            "shutdown.exit_code_clean", code in _CLEAN, "bool", int(exited), "after SIGTERM", unclean or late
+        ),
+        watch.measurement(
+            "shutdown.left", len(observed.left), "count", 1, "processes and the socket after the exit", observed.left
+        ),
+        watch.counted("shutdown.kept", kept, "rules, counts and alerts after SIGTERM, and after SIGKILL"),
+    ]
+
+
+def _unobservable(watch: Watch, error: GaiaError) -> list[Measurement]:
+    how = "on a rehearsal copy"
+    return [watch.measurement(f"shutdown.{name}", 0, unit, 0, how, (str(error),)) for name, unit in _MEASURED.items()]
