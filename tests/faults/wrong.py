@@ -268,7 +268,11 @@ class Closing(Way):
     def begin(self) -> None:
         """Replace what uvicorn calls for each of them."""
         code = CloseCode(self.code)
-        BoundedWebSocketProtocol.shutdown = lambda protocol: protocol._fail(code, "seeded")  # type: ignore[method-assign]  # noqa: SLF001 - seeded
+
+        def shutdown(protocol: BoundedWebSocketProtocol) -> None:
+            protocol._fail(code, "seeded")  # noqa: SLF001 - seeded
+
+        BoundedWebSocketProtocol.shutdown = shutdown  # type: ignore[method-assign,assignment]
 
 
 @dataclass(kw_only=True)
