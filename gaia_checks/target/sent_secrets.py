@@ -20,10 +20,17 @@ UNKNOWN_KEY = "an API key without a rule"
 
 
 def real(target: Target) -> Mapping[str, str]:
-    """Return what -> secret, of the secrets that the server was started with. No response may show them."""
-    named = {"the admin token": target.admin_token, "the connection string of the database": target.database_url}
+    """Return what -> secret, of the secrets that the server was started with. No response may show them.
+
+    The connection string of a database is none: its password is in `target.secrets` by itself.
+    """
     others = {f"secret {number} of the environment": one for number, one in enumerate(target.secrets, 1)}
-    return {what: secret for what, secret in (named | others).items() if secret and len(secret) >= _ENOUGH}
+    named = {"the admin token": target.admin_token, **others}
+    return {
+        what: secret
+        for what, secret in named.items()
+        if secret and len(secret) >= _ENOUGH and not secret.startswith(("postgresql://", "postgres://"))
+    }
 
 
 def never_logged(target: Target) -> Mapping[str, str]:

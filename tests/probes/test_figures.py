@@ -15,6 +15,13 @@ _QUERIES = "gaia_server/storage/queries.py"
 _STORE = "gaia_server/storage/store.py"
 _LIMITER = "migrations/050_rate_limiting.sql"
 
+_RESET = """
+        text = generate_latest(self._registry)
+        for each in self.requests._metrics.values():
+            each._value.set(0)
+        return text
+"""
+
 FAULTS: dict[str, tuple[Change, str, str]] = {
     "a minute's usage includes the request under way": (
         (_QUERIES, "SELECT w.used, w.resets_at", "SELECT w.used + 1 AS used, w.resets_at"),
@@ -120,6 +127,15 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         (_QUERIES, '"key": "key = %(key)s"', '"key": "key LIKE %(key)s || \'_%%\'"'),
         "lists",
         "lost ",
+    ),
+    "a scrape resets a counter": (
+        (
+            "gaia_server/metrics.py",
+            "        return generate_latest(self._registry)\n",
+            _RESET,
+        ),
+        "counters",
+        "went from ",
     ),
     "a refusal does not say when to come back": (
         ("gaia_server/limiting/ratelimit_headers.py", 'found["Retry-After"] =', 'found["X-Retry-After"] ='),

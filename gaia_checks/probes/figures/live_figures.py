@@ -119,6 +119,8 @@ def counters(before: Exposition, after: Exposition) -> Iterator[Sample]:
         if before.types.get(name) != "counter" and before.types.get(name.removesuffix("_total")) != "counter":
             continue
         for sample in series:
-            now = sum(each.value for each in after.samples.get(name, ()) if each.labels == sample.labels)
             labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
-            yield None if now >= sample.value else f"{name}{{{labels}}} went from {sample.value:g} back to {now:g}"
+            for now in after.samples.get(name, ()):  # the series of a deleted rule has ended
+                if now.labels == sample.labels:
+                    right = now.value >= sample.value
+                    yield None if right else f"{name}{{{labels}}} went from {sample.value:g} back to {now.value:g}"
