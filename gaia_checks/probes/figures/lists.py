@@ -1,7 +1,9 @@
 """Lists: pages neither repeat nor lose a row, `total` is the total, filters include and exclude."""
 
 import math
+import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gaia_checks.probes.figures.known_traffic import Known, KnownRule
@@ -10,7 +12,8 @@ from gaia_checks.target.responses import CONFIG, Answer, wrong_list
 
 _PAGES = 4  # about as many as a list is read in
 _MOST_ROWS = 2000  # a longer list is not read to its end
-_TRIES = 3  # others may change a list while it is read
+_TRIES = 5  # others may change a list while it is read
+_AGAIN_S = 0.2
 
 Sample = str | None
 _IDENTITY = {CONFIG: ("id",), USAGE: ("rule_id", "key"), VIOLATIONS: ("id",)}
@@ -26,7 +29,8 @@ def lists(known: Known) -> Iterator[Sample]:
     yield _pages(known, CONFIG, disabled, {"enabled": "false"}, without=enabled)
     yield _pages(known, CONFIG, [], {"scope": "global"}, without=known.rules)
     yield _pages(known, USAGE, enabled, {"scope": "api_key"}, without=disabled)
-    yield _pages(known, VIOLATIONS, known.refusing, {"since": (known.started - SPREAD).isoformat()})
+    finished = {"since": (known.started - SPREAD).isoformat(), "until": _last_refusal(known)}
+    yield _pages(known, VIOLATIONS, known.refusing, finished)
     for rule in known.refusing:
         others = [each for each in known.rules if each is not rule]
         for path in (USAGE, VIOLATIONS):
@@ -34,6 +38,13 @@ def lists(known: Known) -> Iterator[Sample]:
             yield _pages(known, path, [rule], {"rule_id": rule.id}, without=others)
             yield _pages(known, path, [], {"rule_id": rule.id, "scope": "ip"}, without=known.rules)
         yield _pages(known, VIOLATIONS, [], {"rule_id": rule.id, "until": "2020-01-01T00:00:00Z"}, without=[rule])
+
+
+def _last_refusal(known: Known) -> str:
+    """Return the end of the second of the newest known refusal: nothing is added to the list before it any more."""
+    items = (item for rule in known.refusing for item in known.get(VIOLATIONS, rule_id=rule.id).body["items"])
+    newest = max((datetime.fromisoformat(item["occurred_at"]) for item in items), default=datetime.now(UTC))
+    return (newest + timedelta(seconds=1)).isoformat()
 
 
 def _found(answer: Answer, wanted: list[KnownRule], *, exactly: bool) -> Sample:
@@ -58,6 +69,7 @@ def _pages(
     for _ in range(_TRIES):
         if (wrong := _read(known, path, wanted, filters, without or [])) is None:
             return None
+        time.sleep(_AGAIN_S)
     return wrong
 
 

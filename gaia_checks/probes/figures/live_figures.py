@@ -67,7 +67,20 @@ class Live:
                 return dict(received["data"])
 
 
-def websocket(known: Known, live: Live, enabled_before: int, metrics: Exposition) -> Iterator[Sample]:
+@dataclass(frozen=True)
+class Scraped:
+    """One answer of /metrics, and when it came."""
+
+    metrics: Exposition
+    at_s: float  # on the monotonic clock
+
+    def since(self, before: "Scraped") -> float:
+        """Return how far the uptime is from what it must be if the same process has answered twice."""
+        uptimes = self.metrics.total(_UPTIME, {}) - before.metrics.total(_UPTIME, {})
+        return abs(uptimes - (self.at_s - before.at_s))
+
+
+def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -> Iterator[Sample]:
     """Yield the fault of each figure of the stats, and of the violations that were pushed.
 
     Each server process counts its own requests: they are compared where the uptime in `metrics`, read on the requests'
@@ -75,7 +88,7 @@ def websocket(known: Known, live: Live, enabled_before: int, metrics: Exposition
     """
     sent, refused = sent_in(known), sum(rule.hits for rule in known.refusing)
     moved = live.after["requests"] - live.before["requests"]
-    one = abs(metrics.total(_UPTIME, {}) - live.after["uptime_s"]) < _SAME_UPTIME_S
+    one = abs(metrics.metrics.total(_UPTIME, {}) - live.after["uptime_s"]) < _SAME_UPTIME_S
     yield None if moved >= sent or not one else f"stats: requests rose by {moved}, {sent} were sent"
     minute = live.after["violations_last_minute"]
     yield None if minute >= refused else f"stats: violations_last_minute is {minute}, {refused} were refused"
@@ -97,26 +110,29 @@ def enabled_rules(known: Known) -> int:
     return int(answer.body["total"]) if wrong_status(answer, 200) is None else 0
 
 
-def scraped(known: Known) -> Exposition:
+def scraped(known: Known) -> Scraped:
     """Read the metrics; empty where they cannot be read, which prod.monitoring judges."""
+    text = known.get(METRICS).text
     try:
-        return prometheus_text.read(known.get(METRICS).text)
+        return Scraped(prometheus_text.read(text), time.monotonic())
     except ValueError:
-        return Exposition()
+        return Scraped(Exposition(), time.monotonic())
 
 
-def denied(before: Exposition, after: Exposition) -> float:
+def denied(before: Scraped, after: Scraped) -> float:
     """Return how many requests the metrics count as denied between two scrapes."""
     labels = {"decision": "denied"}
-    return after.total(_DECISIONS, labels) - before.total(_DECISIONS, labels)
+    return after.metrics.total(_DECISIONS, labels) - before.metrics.total(_DECISIONS, labels)
 
 
-def counters(before: Exposition, after: Exposition) -> Iterator[Sample]:
-    """Yield the fault of each counter that went back. The process is the same one, which only its uptime shows."""
-    if after.total(_UPTIME, {}) < before.total(_UPTIME, {}):
+def counters(earlier: Scraped, later: Scraped) -> Iterator[Sample]:
+    """Yield the fault of each counter that went back, if the same process has answered: each counts for itself."""
+    if later.since(earlier) > _SAME_UPTIME_S:
+        yield None
         return
+    before, after = earlier.metrics, later.metrics
     for name, series in before.samples.items():
-        if before.types.get(name) != "counter" and before.types.get(name.removesuffix("_total")) != "counter":
+        if "counter" not in (before.types.get(name), before.types.get(name.removesuffix("_total"))):
             continue
         for sample in series:
             labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
