@@ -268,7 +268,7 @@ class Closing(Way):
     def begin(self) -> None:
         """Replace what uvicorn calls for each of them."""
         code = CloseCode(self.code)
-        BoundedWebSocketProtocol.shutdown = lambda protocol: protocol._fail(code, "seeded")  # type: ignore[method-assign]  # noqa: SLF001 - seeded
+        BoundedWebSocketProtocol.shutdown = lambda protocol: protocol._fail(code, "seeded")  # type: ignore[method-assign,assignment,attr-defined]  # noqa: SLF001 - seeded
 
 
 @dataclass(kw_only=True)
