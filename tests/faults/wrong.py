@@ -268,11 +268,7 @@ class Closing(Way):
     def begin(self) -> None:
         """Replace what uvicorn calls for each of them."""
         code = CloseCode(self.code)
-
-        def shutdown(protocol: BoundedWebSocketProtocol) -> None:
-            protocol._fail(code, "seeded")  # noqa: SLF001 - seeded
-
-        BoundedWebSocketProtocol.shutdown = shutdown  # type: ignore[method-assign,assignment]
+        BoundedWebSocketProtocol.shutdown = lambda protocol: protocol._fail(code, "seeded")  # type: ignore[method-assign,assignment,attr-defined]  # noqa: SLF001 - seeded
 
 
 @dataclass(kw_only=True)

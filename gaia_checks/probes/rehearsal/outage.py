@@ -84,8 +84,8 @@ def on_copy(place: BareCopyProtocol) -> list[Measurement]:
     outages = {
         "stopped": place.stopped,
         "restarted": place.stopped,
+        "frozen": place.frozen,
         "out of connections": place.out_of_connections,
-        "frozen": place.frozen,  # last: it alone ends no session, so whatever is lost stays
     }
     with counting(denying) as counts:
         counts.known()
