@@ -355,3 +355,11 @@ def test_a_busy_machine_does_not_prevent_the_extension_of_a_load() -> None:
     what = criterion(EXCUSE, PROPORTION, window_s=60, max_window_s=240)
     measurements = [measured("load.cpu_of_others", 0.9), outcomes(1, 6000)]
     assert judgement.undecided(what, measurements, rehearsal=True)
+
+
+def test_of_several_wrong_samples_the_reason_gives_the_count_and_the_worst() -> None:
+    """The first note of such a measurement is the worst fault."""
+    notes = ("GET /a: no answer", "title missing")
+    verdict = judged(criterion(ALL_GOOD), measured("look.good", 26, 43, notes=notes))
+    assert verdict.why.startswith("17 of 43 wrong (")
+    assert verdict.why.endswith("; worst: GET /a: no answer")

@@ -12,6 +12,8 @@ from gaia_checks import contract
 from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.model import Names
 
+_NAME_A_LIMIT = ("ratelimit", "x-ratelimit-limit")
+
 _GOLDEN = 0.6180339887498949
 """The golden ratio's fraction: its multiples spread most evenly over the unit interval (Weyl's sequence)."""
 
@@ -111,6 +113,14 @@ class Expectations:
         if wrong is None:
             self._good[number] = (answer.status, answer.body)
         return wrong
+
+
+def limited(request: Request, answer: HttpResponse) -> bool:
+    """Whether a rule refused a request: 429, and it names the limit. Without a name the server just failed to serve.
+
+    A flood is meant to be refused, so its refusals need no name to count as such.
+    """
+    return answer.status == 429 and (request.flood or any(map(answer.header, _NAME_A_LIMIT)))
 
 
 def spread(index: int, parts: int) -> int:
