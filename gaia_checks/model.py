@@ -13,6 +13,11 @@ from typing import Any
 STAGES = ("dev", "qa", "prod")
 """The stages in order; each includes the criteria of those before it."""
 
+CAPABILITIES = (
+    "health", "admin.rules", "admin.usage", "websocket", "metrics", "database", "process", "log", "artifact", "browser",
+)  # fmt: skip
+"""What a criterion may need of a target and of the machine that gates it."""
+
 
 class State(StrEnum):
     """What a verdict can say."""
@@ -91,6 +96,7 @@ class Criterion:
     max_window_s: float  # how far the look may be extended
     looks_s: tuple[float, ...]  # after how long its growing sample is judged: nominal end, then the extensions
     checks: tuple[Check, ...]
+    needs: tuple[str, ...] = ()  # without these it cannot pass: capabilities, "a or b" where either is enough
     applies_when: str | None = None  # a fact of `judge.applicability`; None: to every target
 
     @property

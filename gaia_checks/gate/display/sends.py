@@ -43,8 +43,10 @@ class Sends:
 
 
 GATE = Sends(
-    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run",
-    requests=lambda _: 4,
+    "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
+    "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there",
+    requests=lambda _: 8,
+    connections=lambda _: 1,
     rules=lambda _: 1,
 )
 """The requests of the gate itself, whatever its looks."""
