@@ -18,6 +18,7 @@
     ├── NotPromoted          1   what a promotion needs is not there; the message names all of it
     └── Inconclusive         8   the evidence does not decide
         ├── TargetUnreachable      nothing answers at the target
+        ├── AdapterError           the environment's adapter cannot translate a request
         └── EvidenceError          a file of the evidence is missing, torn or changed
 
 A message says what, where and what to do, in one line, without a secret.
@@ -106,6 +107,10 @@ class Inconclusive(GaiaError):
 
 class TargetUnreachable(Inconclusive):
     """Nothing answers at the target."""
+
+
+class AdapterError(Inconclusive):
+    """The environment's adapter cannot translate a request."""
 
 
 class EvidenceError(Inconclusive):

@@ -132,7 +132,7 @@ class MixAct:
         number = self._mix.number(index)
         request = self._mix.requests[number]
         try:
-            answer = self._client.send(request.method, self._bytes[number])
+            answer = self._mix.translated(number, self._client.send(request.method, self._bytes[number]))
         except NoReply as error:
             label = self._labels[number]
             problem = f"{request.method} {label}: {error}"

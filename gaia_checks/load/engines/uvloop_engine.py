@@ -114,6 +114,7 @@ class Engine:
 
     def answered(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         """Count a complete response."""
+        answer = self._mix.translated(exchange.number, answer)
         wrong = self._expectations.problem(exchange.number, answer)
         refused = limited(self._mix.requests[exchange.number], answer)
         self._count(exchange, wrong, answered=True, limited=refused)
