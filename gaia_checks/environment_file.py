@@ -31,7 +31,7 @@ allow = ["ban-drop-column"]        # squawk's serious findings that do not stop 
 rule_name = "name"
 [contract.metrics]                 # of /metrics
 gaia_database_pool_max = "pool_max"
-[contract]                         # for what names cannot express: Python beside this file (gaia_checks.adapter)
+[contract]                         # for what names cannot express: Python (gaia_checks.contract.adapter)
 adapter = "adapters/ours.py"
 
 [looks.log]                        # optional: parameters of looks, in place of criteria.toml's

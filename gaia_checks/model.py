@@ -196,7 +196,7 @@ class Names:
     paths: Mapping[str, str] = field(default_factory=dict)  # "/health" -> "/healthz"
     fields: Mapping[str, str] = field(default_factory=dict)  # of JSON objects and query parameters
     metrics: Mapping[str, str] = field(default_factory=dict)  # of /metrics
-    adapter: str = ""  # the text of an adapter (gaia_checks.adapter), for what names cannot express
+    adapter: str = ""  # the text of an adapter (gaia_checks.contract.adapter), for what names cannot express
 
 
 @dataclass(frozen=True, slots=True)

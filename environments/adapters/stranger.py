@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from gaia_checks.adapter import Adapter, HttpAnswer, HttpRequest
+from gaia_checks.contract.adapter import Adapter, HttpAnswer, HttpRequest
 
 API = "/api/admin/quotas"
 LIMITS = {
@@ -23,9 +23,9 @@ class Stranger(Adapter):
     def request(self, request: HttpRequest) -> HttpRequest:
         """A rule's limit type is the name of its field; a key is a user."""
         headers = dict(request.headers)
-        if key := headers.pop("x-api-key", None):
+        if key := headers.pop("X-API-Key", None):
             headers["X-User-ID"] = key
-        if token := headers.pop("authorization", None):
+        if token := headers.pop("Authorization", None):
             headers["X-Admin-Session"] = token.removeprefix("Bearer ")
         path = re.sub(rf"^{API}/config/([^?]+)", rf"{API}/config?ID=\1", request.path)
         body = to_rule(request.body) if isinstance(request.body, dict) else request.body

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from gaia_checks import contract
-from gaia_checks.adapter import HttpAnswer, HttpRequest
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Names, Target
 from gaia_checks.target import ws_messages
@@ -26,7 +26,7 @@ READ_S = 10.0
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 """Headers about the body's framing, which a translated body changes."""
 
-_OWN = ("x-api-key", "authorization")
+_OWN = ("X-API-Key", "Authorization")
 """Headers of the gate, which an adapter may translate."""
 
 
@@ -79,9 +79,7 @@ def trust(base_url: str) -> ssl.SSLContext | bool:
 
 def websocket_headers(target: Target) -> dict[str, str]:
     """Return the headers of a WebSocket handshake; the token travels here, never in the URL."""
-    request = HttpRequest(
-        "GET", ws_messages.PATH, {name.lower(): value for name, value in authorization(target).items()}
-    )
+    request = HttpRequest("GET", ws_messages.PATH, authorization(target))
     return dict(contract.outgoing(target.names, request).headers)
 
 
@@ -147,7 +145,9 @@ def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
     prefix, _ = _split(target, request.url.raw_path.decode("ascii"))
     ours = _plain(target, request)
     theirs = contract.outgoing(target.names, ours)
-    others = [(name, value) for name, value in request.headers.multi_items() if name not in (*_FRAMING, *_OWN)]
+    others = [
+        (name, value) for name, value in request.headers.multi_items() if name not in (*_FRAMING, *map(str.lower, _OWN))
+    ]
     return httpx.Request(
         theirs.method,
         request.url.copy_with(raw_path=(prefix + theirs.path).encode("ascii")),

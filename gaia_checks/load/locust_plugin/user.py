@@ -30,7 +30,7 @@ from locust import User
 from locust.exception import StopUser
 
 from gaia_checks import contract
-from gaia_checks.adapter import HttpRequest
+from gaia_checks.contract.adapter import HttpRequest
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
 from gaia_checks.load.engines.gevent_engine import Act, ArrivalOutcome, MixAct, Sender, TaskAct
@@ -185,7 +185,7 @@ class OpenLoopUser(User):
 
     def _headers(self) -> dict[str, str]:
         token = os.environ.get("GAIA_ADMIN_TOKEN")
-        own = {"x-api-key": self.key, **({"authorization": f"Bearer {token}"} if token else {})}
+        own = {"X-API-Key": self.key, **({"Authorization": f"Bearer {token}"} if token else {})}
         return dict(contract.outgoing(self._names, HttpRequest("GET", "/health", own)).headers)
 
     def _watch_parent(self, parent: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
-from gaia_checks.adapter import HttpAnswer, HttpRequest
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.model import Names
 
@@ -44,8 +44,7 @@ class Request:
 
     def under(self, names: Names) -> Self:
         """Return the request with a server's own names. Raises AdapterError."""
-        own = {name.lower(): value for name, value in self.headers.items()}
-        theirs = contract.outgoing(names, HttpRequest(self.method, self.path, own, self.body))
+        theirs = contract.outgoing(names, HttpRequest(self.method, self.path, self.headers, self.body))
         changed = replace(
             self, method=theirs.method, path=theirs.path, headers=theirs.headers, body=theirs.body, name=self.label
         )

@@ -14,7 +14,7 @@ import httptools
 import httpx
 
 from gaia_checks import contract
-from gaia_checks.adapter import HttpAnswer, HttpRequest
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.model import Target
 from gaia_checks.target.client import CONNECT_S, READ_S
 
@@ -42,7 +42,7 @@ class Endpoint:
 
     async def open(self, key: str) -> "PendingRequest":
         """Connect for one request of an API key. Never raises for the server: the request's reply has the reason."""
-        own = {"x-api-key": key, **({"authorization": f"Bearer {self._token}"} if self._token else {})}
+        own = {"X-API-Key": key, **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
         ours = HttpRequest("GET", self._path, own)
         theirs = contract.outgoing(self._names, ours)
         lines = [f"{theirs.method} {self._prefix}{theirs.path} HTTP/1.1", f"Host: {self._netloc}", "Connection: close"]

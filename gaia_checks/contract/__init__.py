@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gaia_checks import adapter
-from gaia_checks.adapter import HttpAnswer, HttpRequest
+from gaia_checks.contract import adapter
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.errors import AdapterError, EnvironmentFileError
 from gaia_checks.model import Names
 

@@ -3,7 +3,7 @@
     [contract]
     adapter = "adapters/ours.py"   # beside the environment file
 
-    from gaia_checks.adapter import Adapter, HttpAnswer, HttpRequest
+    from gaia_checks.contract.adapter import Adapter, HttpAnswer, HttpRequest
 
     class Ours(Adapter):
         def message(self, message):
@@ -28,7 +28,7 @@ class HttpRequest:
 
     method: str
     path: str  # with its query, below the target's address
-    headers: Mapping[str, str] = field(default_factory=dict)  # lower-case; only x-api-key and authorization, if any
+    headers: Mapping[str, str] = field(default_factory=dict)  # the gate's own: X-API-Key and Authorization, if any
     body: Any = None  # the JSON value; None without one, also where the gate sends what is no JSON on purpose
 
 
