@@ -160,6 +160,7 @@ def doctor_command(env: Name, as_json: Json = False) -> None:
     """Check for common problems and name the command that fixes each."""
     from gaia_checks import tables
     from gaia_checks.deploy.reporting import doctor
+    from gaia_checks.gate.run import judgeable
     from gaia_checks.promotion import ledger_diagnosis
 
     where = environment_file.load(env)
@@ -168,6 +169,8 @@ def doctor_command(env: Name, as_json: Json = False) -> None:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         tables.show(("check", "state", "finding", "fix"), [tuple(asdict(finding).values()) for finding in findings])
+        for line in judgeable.of_environment(where):
+            print(line)
     raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
 
 

@@ -38,6 +38,8 @@ allow = ["ban-drop-column"]        # squawk's serious findings that do not stop 
 rule_name = "name"
 [contract.metrics]                 # of /metrics
 gaia_database_pool_max = "pool_max"
+[contract]                         # for what names cannot express: Python (gaia_checks.contract.adapter)
+adapter = "adapters/ours.py"
 
 [looks.log]                        # optional: parameters of looks, in place of criteria.toml's
 window_s = 60
@@ -225,7 +227,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         alert_urls=tuple(variables.get(alerts or "", "").split()),
         log=_log(where, table),
         rehearsal_host=_rehearsal_host(where, table),
-        names=contract.read(where, document),
+        names=contract.read(where, document, path.parent),
         client_names=_client_names(where, table),
         promotion=_choice(where, {"promotion": "required", **table}, "promotion", ("required", "advisory")),
         signing_key=_signing_key(where, document, variables),

@@ -19,6 +19,7 @@
     ├── NotSigned            1   a signature does not count: unknown key, changed content, or not allowed to sign that
     └── Inconclusive         8   the evidence does not decide
         ├── TargetUnreachable      nothing answers at the target
+        ├── AdapterError           the environment's adapter cannot translate a request
         └── EvidenceError          a file of the evidence is missing, torn or changed
 
 A message says what, where and what to do, in one line, without a secret.
@@ -111,6 +112,10 @@ class Inconclusive(GaiaError):
 
 class TargetUnreachable(Inconclusive):
     """Nothing answers at the target."""
+
+
+class AdapterError(Inconclusive):
+    """The environment's adapter cannot translate a request."""
 
 
 class EvidenceError(Inconclusive):

@@ -14,6 +14,11 @@ from typing import Any
 STAGES = ("dev", "qa", "prod")
 """The stages in order; each includes the criteria of those before it."""
 
+CAPABILITIES = (
+    "health", "admin.rules", "admin.usage", "websocket", "metrics", "database", "process", "log", "artifact", "browser",
+)  # fmt: skip
+"""What a criterion may need of a target and of the machine that gates it."""
+
 
 NOT_CHECKED = "not checked: "
 """Prefix of a note of an optional check's measurement: why this target, or a part of it, was not examined."""
@@ -98,6 +103,7 @@ class Criterion:
     max_window_s: float  # how far the look may be extended
     looks_s: tuple[float, ...]  # after how long its growing sample is judged: nominal end, then the extensions
     checks: tuple[Check, ...]
+    needs: tuple[str, ...] = ()  # without these it cannot pass: capabilities, "a or b" where either is enough
     applies_when: str | None = None  # a fact of `judge.applicability`; None: to every target
 
     @property
@@ -197,6 +203,7 @@ class Names:
     paths: Mapping[str, str] = field(default_factory=dict)  # "/health" -> "/healthz"
     fields: Mapping[str, str] = field(default_factory=dict)  # of JSON objects and query parameters
     metrics: Mapping[str, str] = field(default_factory=dict)  # of /metrics
+    adapter: str = ""  # the text of an adapter (gaia_checks.contract.adapter), for what names cannot express
 
 
 def alias(run: str, client_names: str) -> str:

@@ -127,14 +127,16 @@ def test_without_names_nothing_is_touched() -> None:
 def test_what_is_wrong_in_the_table_is_named(table: Any, message: str) -> None:
     """Strict: what the contract does not name cannot be mapped, and nothing twice."""
     with pytest.raises(EnvironmentFileError, match=message) as caught:
-        contract.read("x.toml", {"contract": table})
+        contract.read("x.toml", {"contract": table}, Path())
     assert "\n" not in str(caught.value)
 
 
 def test_a_good_table_is_read() -> None:
     """As it stands in the file; without one nothing is mapped."""
-    assert contract.read("x", {"contract": {"paths": {"/health": "/healthz"}}}) == Names(paths={"/health": "/healthz"})
-    assert contract.read("x", {}) == Names()
+    assert contract.read("x", {"contract": {"paths": {"/health": "/healthz"}}}, Path()) == Names(
+        paths={"/health": "/healthz"}
+    )
+    assert contract.read("x", {}, Path()) == Names()
 
 
 def test_names_survive_a_pipe() -> None:

@@ -4,7 +4,7 @@ A rule ignores the window and the source of the measurement; `judge.judgement` t
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gaia_checks.judge import analyses, statistics, trend
 from gaia_checks.judge.limit_compliance import Compliance, compliance
@@ -64,8 +64,10 @@ def _exact(check: Check, measurement: Measurement, *, satisfied: bool, why: str)
 
 def _all_good(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
     good, n = int(measurement.value), measurement.n
-    finding = _exact(check, measurement, satisfied=good == n, why=f"{good} of {n} correct ({measurement.how})")
-    return replace(finding, measured=good / n)
+    if good == n:
+        return found(check, State.PASS, f"{good} of {n} correct ({measurement.how})", n, measured=1.0)
+    worst = f"; worst: {measurement.notes[0]}" if measurement.notes else ""
+    return found(check, State.FAIL, f"{n - good} of {n} wrong ({measurement.how}){worst}", n, measured=good / n)
 
 
 def _at_least(check: Check, measurement: Measurement, _look: Analysis) -> Finding:

@@ -13,7 +13,7 @@ from gaia_checks.judge import applicability, stalls
 from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.check_rules import Analysis
 from gaia_checks.judge.statistics import Sample, seconds_needed
-from gaia_checks.model import STAGES, Check, Criterion
+from gaia_checks.model import CAPABILITIES, STAGES, Check, Criterion
 
 PATH = Path(__file__).with_name("criteria.toml")
 """The project's own criteria."""
@@ -127,7 +127,7 @@ def _criterion(
     where: str, key: str, table: dict[str, Any], looks: Looks, honesty: Mapping[str, tuple[Check, ...]]
 ) -> Criterion:
     label = f'{where}: criteria."{key}"'
-    _known(label, "", table, {"claim", "look", "applies_when", "checks"})
+    _known(label, "", table, {"claim", "look", "needs", "applies_when", "checks"})
     look, applies_when = str(table.get("look")), table.get("applies_when")
     if key.partition(".")[0] not in STAGES:
         raise CriteriaFileError(f"{label}: an id must start with its stage: one of {', '.join(STAGES)}")
@@ -136,6 +136,10 @@ def _criterion(
     if applies_when not in (None, *applicability.FACTS):
         known = ", ".join(applicability.FACTS)
         raise CriteriaFileError(f"{label}: applies_when: unknown fact {applies_when!r}; known: {known}")
+    needs = tuple(table.get("needs", ()))
+    for name in (name for need in needs for name in need.split(" or ")):
+        if name not in CAPABILITIES:
+            raise CriteriaFileError(f"{label}: needs: unknown capability {name!r}; known: {', '.join(CAPABILITIES)}")
     window_s = looks[look].get("window_s", 0)
     max_window_s = looks[look].get("max_window_s", window_s)
     return Criterion(
@@ -146,6 +150,7 @@ def _criterion(
         max_window_s=max_window_s,
         looks_s=ends_s(window_s, max_window_s),
         checks=(*honesty.get(look, ()), *_checks(label, table, looks[look])),
+        needs=needs,
         applies_when=applies_when,
     )
 

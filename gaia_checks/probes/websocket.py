@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.target.client import CONNECT_S, message, resolve, websocket_headers, websocket_url
+from gaia_checks.target.client import CONNECT_S, message, reply, resolve, websocket_headers, websocket_url
 from gaia_checks.target.samples import Watch
 from gaia_checks.target.ws_messages import PATH, Stream
 
@@ -87,6 +87,8 @@ def _listen(target: Target, connection: ClientConnection, patience_s: float, obs
         except ConnectionClosed as closed:
             observed.closed = f"the server closed the connection after {time.monotonic() - start:.1f} s: {closed}"
             return
+        if (owed := reply(target, frame)) is not None:
+            connection.send(owed)
         kind = observed.stream.take(message(target, frame))
         if kind is not None:
             observed.first_s.setdefault(kind, round(time.monotonic() - start, 3))

@@ -40,6 +40,7 @@ REPORT = "report.html"
 RESULTS = "allure-results"
 JUNIT = "junit.xml"
 PICTURES = "pictures"
+ADAPTER = "adapter.py"
 
 _NOT_YET = "not checked yet"
 
@@ -62,6 +63,8 @@ def create(
     write_verdict(folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=rehearsal), None)
     _point_latest_at(folder)
     shutil.copyfile(criteria_file.PATH, folder / "criteria.toml")
+    if environment.names.adapter:
+        (folder / ADAPTER).write_text(environment.names.adapter, encoding="utf-8")
     (folder / "environment.toml").write_text(describe(environment, stage), encoding="utf-8")
     return folder
 
@@ -84,6 +87,7 @@ def describe(environment: Environment, stage: str) -> str:
         name: REDACTED if name in SECRET_NAMES else redact(value) for name, value in sorted(environment.values.items())
     }
     names = {kind: called for kind, called in asdict(environment.names).items() if called}
+    names |= {"adapter": ADAPTER} if environment.names.adapter else {}
     contract = {"contract": names} if names else {}
     looks = {"looks": environment.looks} if environment.looks else {}
     return tomli_w.dumps({"environment": table, **contract, **looks})

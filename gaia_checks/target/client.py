@@ -5,6 +5,7 @@ and incoming answers and messages into the contract's.
 """
 
 import ipaddress
+import json
 import socket
 import ssl
 import threading
@@ -14,14 +15,20 @@ from urllib.parse import urlsplit
 import httpx
 
 from gaia_checks import contract
+from gaia_checks.contract import USER_AGENT
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Names, Target
+from gaia_checks.target import ws_messages
 
 CONNECT_S = 5.0
 READ_S = 10.0
 
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 """Headers about the body's framing, which a translated body changes."""
+
+_OWN = ("X-API-Key", "Authorization")
+"""Headers of the gate, which an adapter may translate."""
 
 
 def key(target: Target) -> str:
@@ -46,14 +53,19 @@ def async_client(target: Target, *, keyed: bool = True) -> httpx.AsyncClient:
 
 def websocket_url(target: Target, path: str) -> str:
     """Return the target's URL of a WebSocket of the contract."""
-    return target.websocket_url + contract.path(target.names, path)
+    return target.websocket_url + contract.outgoing(target.names, HttpRequest("GET", path)).path
 
 
 def message(target: Target, frame: str | bytes) -> str | bytes:
     """Return a WebSocket frame, translated into the contract's names."""
     if isinstance(frame, str):
-        return contract.our_text(target.names, frame)
+        return contract.our_message(target.names, frame)
     return frame
+
+
+def reply(target: Target, frame: str | bytes) -> str | None:
+    """Return what a client of the target must send after a WebSocket frame, None for nothing."""
+    return contract.reply(target.names, frame)
 
 
 def authorities() -> ssl.SSLContext:
@@ -68,7 +80,8 @@ def trust(base_url: str) -> ssl.SSLContext | bool:
 
 def websocket_headers(target: Target) -> dict[str, str]:
     """Return the headers of a WebSocket handshake; the token travels here, never in the URL."""
-    return _authorization(target)
+    request = HttpRequest("GET", ws_messages.PATH, authorization(target))
+    return dict(contract.outgoing(target.names, request).headers)
 
 
 def resolve(base_url: str) -> None:
@@ -119,9 +132,9 @@ def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
     return {
         "base_url": target.base_url,
         "headers": {
-            "User-Agent": contract.USER_AGENT,
+            "User-Agent": USER_AGENT,
             **({"X-API-Key": key(target)} if keyed else {}),
-            **_authorization(target),
+            **authorization(target),
         },
         "timeout": httpx.Timeout(READ_S, connect=CONNECT_S),
         "follow_redirects": False,
@@ -134,14 +147,26 @@ def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
     """Return the request in the target's names; unchanged without differing names."""
     if target.names == Names():
         return request
-    prefix, path = _split(target, request.url.raw_path.decode("ascii"))
+    prefix, _ = _split(target, request.url.raw_path.decode("ascii"))
+    ours = _plain(target, request)
+    theirs = contract.outgoing(target.names, ours)
+    others = [
+        (name, value) for name, value in request.headers.multi_items() if name not in (*_FRAMING, *map(str.lower, _OWN))
+    ]
     return httpx.Request(
-        request.method,
-        request.url.copy_with(raw_path=(prefix + contract.path(target.names, path)).encode("ascii")),
-        headers=_without_framing(request.headers),
-        content=contract.their_text(target.names, request.content) or None,
+        theirs.method,
+        request.url.copy_with(raw_path=(prefix + theirs.path).encode("ascii")),
+        headers=[*others, *theirs.headers.items()],
+        content=(request.content if theirs.body is None else json.dumps(theirs.body)) or None,
         extensions=request.extensions,
     )
+
+
+def _plain(target: Target, request: httpx.Request) -> HttpRequest:
+    """Return a request of the contract as adapters know it."""
+    headers = {name: request.headers[name] for name in _OWN if name in request.headers}
+    _, path = _split(target, request.url.raw_path.decode("ascii"))
+    return HttpRequest(request.method, path, headers, _json(request.content))
 
 
 def _incoming(target: Target, sent: httpx.Request, response: httpx.Response) -> httpx.Response:
@@ -153,16 +178,28 @@ def _incoming(target: Target, sent: httpx.Request, response: httpx.Response) -> 
         url = urlsplit(location)
         prefix, theirs = _split(target, url.path)
         headers["Location"] = url._replace(path=prefix + contract.our_path(target.names, theirs)).geturl()
-    return httpx.Response(response.status_code, headers=headers, content=_body(target, response), request=sent)
+    is_json = "json" in response.headers.get("Content-Type", "")
+    answer = HttpAnswer(response.status_code, headers, _json(response.content) if is_json else None)
+    ours = contract.incoming(target.names, _plain(target, sent), answer)
+    return httpx.Response(ours.status, headers=ours.headers, content=_body(target, ours, response), request=sent)
 
 
-def _body(target: Target, response: httpx.Response) -> bytes:
-    kind = response.headers.get("Content-Type", "")
-    if "json" in kind:
-        return contract.our_text(target.names, response.content)
-    if "text/plain" in kind:
+def _body(target: Target, ours: HttpAnswer, response: httpx.Response) -> bytes:
+    if ours.status == 204:  # it has none
+        return b""
+    if ours.body is not None:
+        return json.dumps(ours.body).encode()
+    if "text/plain" in response.headers.get("Content-Type", ""):
         return contract.our_metrics(target.names, response.text).encode()
     return response.content
+
+
+def _json(content: bytes) -> Any:
+    """Return the JSON value in a body; None for anything else."""
+    try:
+        return json.loads(content) if content else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _split(target: Target, path: str) -> tuple[str, str]:
@@ -175,7 +212,8 @@ def _without_framing(headers: httpx.Headers) -> httpx.Headers:
     return httpx.Headers([(name, value) for name, value in headers.multi_items() if name not in _FRAMING])
 
 
-def _authorization(target: Target) -> dict[str, str]:
+def authorization(target: Target) -> dict[str, str]:
+    """Return the header with the admin token, if there is one, in the contract's words."""
     return {"Authorization": f"Bearer {target.admin_token}"} if target.admin_token else {}
 
 

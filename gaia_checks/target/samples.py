@@ -1,5 +1,6 @@
-"""Counts good samples, and keeps the first few faults as examples."""
+"""Counts good samples, and keeps the worst few faults as examples."""
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,4 +52,13 @@ class Watch:
 
     def counted(self, name: str, tally: Score, how: str) -> Measurement:
         """Return "good of n" as a measurement."""
-        return self.measurement(name, tally.good, "count", tally.tried, how, tally.wrong)
+        return self.measurement(name, tally.good, "count", tally.tried, how, worst_first(tally.wrong))
+
+
+def worst_first(faults: Iterable[str]) -> list[str]:
+    """Return faults ordered by gravity: no answer, a server error, another wrong status, then what answers contain."""
+    grave = (r"no answer|not sent", r"status 5\d\d", r"status \d{3}")
+    return sorted(
+        faults,
+        key=lambda fault: next((rank for rank, words in enumerate(grave) if re.search(words, fault)), len(grave)),
+    )

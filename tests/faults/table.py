@@ -123,7 +123,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault(
             "every fifth answer is 500",
             wrong(Answered(request=_LOOK_AT_HEALTH, every=5, status=500)),
-            "8 of 10 correct",
+            "2 of 10 wrong",
         ),
         Fault(
             "health is degraded",

@@ -376,3 +376,11 @@ def test_what_is_measured_at_the_close_decides_after_the_test(left: list[Measure
     assert verdict.state is state
     assert why in verdict.why
     assert judgement.judge_measured(what, [good], rehearsal=True).state is State.PASS
+
+
+def test_of_several_wrong_samples_the_reason_gives_the_count_and_the_worst() -> None:
+    """The first note of such a measurement is the worst fault."""
+    notes = ("GET /a: no answer", "title missing")
+    verdict = judged(criterion(ALL_GOOD), measured("look.good", 26, 43, notes=notes))
+    assert verdict.why.startswith("17 of 43 wrong (")
+    assert verdict.why.endswith("; worst: GET /a: no answer")

@@ -10,6 +10,7 @@ request, so that a test knows what the load must measure:
     silent      [at, for]: never answers a request that arrived in that interval
     idle_s      seconds after which an idle connection is closed
     status      the status of every response
+    headers     more header lines of every response
     tls         [certificate, key]: the files for TLS
 
 `GET /ready` is not counted and returns the number of requests per method.
@@ -72,7 +73,10 @@ class Server:
         good = 201 if method == "POST" else 200
         status = 500 if self._during("fail") else self.faults.get("status", good)
         body = b"not json" if self._during("bad_body") else BODY
-        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        writer.write(
+            f"HTTP/1.1 {status} X\r\n{self.faults.get('headers', '')}Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
         await writer.drain()
         return True
 

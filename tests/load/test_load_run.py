@@ -214,11 +214,21 @@ def test_a_refused_connection_is_a_failure_of_the_server(tmp_path: Path) -> None
 
 def test_a_limit_that_refuses_the_load_is_named(tmp_path: Path) -> None:
     """429s are counted separately: a limit below the rate is not a broken server."""
-    with server(status=429) as url:
+    with server(status=429, headers='RateLimit: "r";r=0\r\n') as url:
         assert load(url, tmp_path, rate_per_s=20, window_s=1) == 0
     limited = measured(tmp_path)["limited"]
     assert (limited.value, limited.n) == (20, 20)
-    assert limited.notes[0].startswith("GET /health: status 429 instead of 200, by the limit ")
+    assert limited.notes[0].startswith('GET /health: status 429 instead of 200, by the limit "r";r=0')
+
+
+def test_refusals_that_name_no_limit_count_against_the_server(tmp_path: Path) -> None:
+    """A 429 without a limit's headers is a failed request, and no excuse for the load."""
+    with server(status=429) as url:
+        assert load(url, tmp_path, rate_per_s=20, window_s=1) == 0
+    observed = measured(tmp_path)
+    assert observed["limited"].value == 0
+    assert observed["outcomes"].value["failures"] == 20
+    assert "by the limit (not named in the response)" in observed["outcomes"].notes[0]
 
 
 def test_the_quota_mix_mostly_reads_and_removes_its_rule(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.display import stream, terminal
 from gaia_checks.gate.display.sends import COPY, GATE, SENDS, Parameters, Sends
-from gaia_checks.gate.run import gate_plan, gated_target
+from gaia_checks.gate.run import capabilities, gate_plan, gated_target, judgeable
 from gaia_checks.judge import criteria_file
 from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.model import Criterion, Names, Target
@@ -59,7 +59,7 @@ def main(name: str, stage: str | None) -> int:
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
         "", table(rows), "",
         "schedule of the looks (░ while a load may be extended):", "", *gate_plan.chart(slots), "",
-        *summary(rows, promised, criteria.looks), *sources(environment), "",
+        *summary(rows, promised, criteria.looks), *sources(environment), "", *judged(environment, promised), "",
         "nothing was measured, so this decides nothing: remove --dry-run to run the gate",
     ):  # fmt: skip
         console.print(environment.redact(line) if isinstance(line, str) else line, markup=False)
@@ -148,6 +148,18 @@ def sources(environment: Environment) -> list[str]:
         f"database: {_database(target)}",
         f"process: {process}",
     ]
+
+
+def judged(environment: Environment, promised: Sequence[Criterion]) -> list[str]:
+    """Return which criteria the target can be judged by, as far as that is known without sending anything."""
+    if gated_target.deployed_by_gate(environment):
+        return ["judged: everything, as the gate deploys the target itself"]
+    try:
+        target = gated_target.find(environment, "dry-run")
+    except GaiaError:
+        return []
+    found = capabilities.without_requests(target)
+    return list(judgeable.lines(promised, found, gated_target.facts(target)))
 
 
 def _database(target: Target) -> str:

@@ -44,8 +44,10 @@ class Sends:
 
 GATE = Sends(
     "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
-    "searches the rules and the database's tables for what is left of it",
-    requests=lambda _: 5,
+    "searches the rules and the database's tables for what is left of it; "
+    "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there",
+    requests=lambda _: 9,
+    connections=lambda _: 1,
     rules=lambda _: 1,
 )
 """The requests of the gate itself, whatever its looks."""

@@ -23,7 +23,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate.run import gated_target, traces
+from gaia_checks.gate.run import capabilities, gated_target, judgeable, traces
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
@@ -139,6 +139,7 @@ class Session:
             self._target = replace(self._target, no_rules=no_rules)
             if no_rules:
                 self._log(self.environment.redact(f"no temporary rules, so what needs them is not checked: {no_rules}"))
+            self._report_capabilities(self._target)
         except ConfigurationError:
             self.leave_as_found()
             raise
@@ -149,6 +150,16 @@ class Session:
         if self._target is not None:
             self._conductor = Conductor(self.gate, self._target, self.planned_criteria, complete=self._complete)
             self._conductor.start()
+
+    def _report_capabilities(self, target: Target) -> None:
+        """Find out what the target has of what criteria need, record it, and show what that means for each."""
+        found = capabilities.observe(target)
+        there = ", ".join(each.name for each in found if each.present)
+        absent = tuple(f"{each.name}: {each.why}" for each in found if not each.present)
+        how = "what the target and this machine have of what criteria need"
+        self.gate.record(Measurement("target.capabilities", there, "text", 1, 0.0, jsonl.now(), how, absent))
+        for line in judgeable.lines(self.promised, found, self._facts):
+            self._log(self.environment.redact(line))
 
     def abandon(self) -> None:
         """Clean up after a gate that was interrupted while it opened."""

@@ -12,7 +12,7 @@ from gevent.pool import Group
 from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
 from gaia_checks.load.engines.gevent_timer import Alarm
 from gaia_checks.load.plan.load_plan import LoadPlan
-from gaia_checks.load.plan.request_mix import Expectations, spread
+from gaia_checks.load.plan.request_mix import Expectations, limited, spread
 from gaia_checks.load.results.generator_usage import GeneratorUsage
 from gaia_checks.load.results.per_second import Arrival, Listener, SecondCounter
 
@@ -171,14 +171,14 @@ class MixAct:
         number = self._mix.number(index)
         request = self._mix.requests[number]
         try:
-            answer = self._client.send(request.method, self._bytes[number])
+            answer = self._mix.translated(number, self._client.send(request.method, self._bytes[number]))
         except NoReply as error:
             label = self._labels[number]
             problem = f"{request.method} {label}: {error}"
             return ArrivalOutcome(request.method, label, problem, answered=False, flood=request.flood)
-        wrong, limited = self._expectations.problem(number, answer), answer.status == 429
+        wrong, refused = self._expectations.problem(number, answer), limited(request, answer)
         return ArrivalOutcome(
-            request.method, self._labels[number], wrong, True, limited, request.flood, len(answer.body)
+            request.method, self._labels[number], wrong, True, refused, request.flood, len(answer.body)
         )
 
 

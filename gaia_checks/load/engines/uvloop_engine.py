@@ -21,7 +21,7 @@ from gaia_checks.load.engines.uvloop_connections import ConnectionPool, Exchange
 from gaia_checks.load.http import request_bytes
 from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.load.plan.load_plan import LoadPlan
-from gaia_checks.load.plan.request_mix import Expectations
+from gaia_checks.load.plan.request_mix import Expectations, limited
 from gaia_checks.load.results.generator_usage import GeneratorUsage
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival, Listener, SecondCounter
 
@@ -114,8 +114,10 @@ class Engine:
 
     def answered(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         """Count a complete response."""
+        answer = self._mix.translated(exchange.number, answer)
         wrong = self._expectations.problem(exchange.number, answer)
-        self._count(exchange, wrong, answered=True, limited=answer.status == 429)
+        refused = limited(self._mix.requests[exchange.number], answer)
+        self._count(exchange, wrong, answered=True, limited=refused)
 
     def failed(self, exchange: ExchangeInFlight, why: str) -> None:
         """Count a request that the server did not answer."""

@@ -30,6 +30,7 @@ from locust import User
 from locust.exception import StopUser
 
 from gaia_checks import contract
+from gaia_checks.contract.adapter import HttpRequest
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
 from gaia_checks.load.engines.gevent_engine import Act, ArrivalOutcome, MixAct, Sender, TaskAct
@@ -38,7 +39,7 @@ from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.load.locust_plugin import options, workers
 from gaia_checks.load.plan import arrival_schedule
 from gaia_checks.load.plan.load_plan import LoadPlan
-from gaia_checks.load.plan.request_mix import Mix, decoded
+from gaia_checks.load.plan.request_mix import Mix, Request, decoded
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Arrival
 from gaia_checks.model import Names
 
@@ -135,11 +136,13 @@ class OpenLoopUser(User):
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> HttpResponse:
         """Send one request and return the complete response. Raises NoReply."""
         names = self._names
-        reply = self.client.exchange(method, contract.path(names, path), contract.theirs(names, body))
+        theirs = contract.outgoing(names, HttpRequest(method, path, body=body))
+        reply = self.client.exchange(theirs.method, theirs.path, theirs.body)
         try:
-            return reply._replace(body=contract.our_text(names, decoded(reply)))
+            reply = reply._replace(body=contract.our_text(names, decoded(reply)))
         except ValueError as error:
             raise NoReply(f"{method} {path}: {error}") from None
+        return Mix([Request(method, path, ours=f"{method} {path}")], Names(adapter=names.adapter)).translated(0, reply)
 
     def far_above_rate(self) -> int:
         """Return a limit per second that this process never reaches."""
@@ -182,8 +185,8 @@ class OpenLoopUser(User):
 
     def _headers(self) -> dict[str, str]:
         token = os.environ.get("GAIA_ADMIN_TOKEN")
-        headers = {"X-API-Key": self.key}
-        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
+        own = {"X-API-Key": self.key, **({"Authorization": f"Bearer {token}"} if token else {})}
+        return dict(contract.outgoing(self._names, HttpRequest("GET", "/health", own)).headers)
 
     def _watch_parent(self, parent: int) -> None:
         """Stop when the parent process has exited."""

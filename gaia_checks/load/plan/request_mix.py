@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.model import Names
+
+_NAME_A_LIMIT = ("ratelimit", "x-ratelimit-limit")
 
 _GOLDEN = 0.6180339887498949
 """The golden ratio's fraction: its multiples spread most evenly over the unit interval (Weyl's sequence)."""
@@ -32,6 +35,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)  # in addition to the common headers
     flood: bool = False  # meant to be refused: counted separately, excluded from success rate and latency
     at_most_per_s: float | None = None  # of a flood: admissions allowed per worker
+    ours: str = ""  # method and path of the contract, where an adapter translates the answers
 
     @property
     def label(self) -> str:
@@ -39,14 +43,14 @@ class Request:
         return self.name or self.path.partition("?")[0]
 
     def under(self, names: Names) -> Self:
-        """Return the request with a server's own names."""
-        return replace(
-            self,
-            path=contract.path(names, self.path),
-            body=contract.theirs(names, self.body),
-            keys=frozenset(names.fields.get(key, key) for key in self.keys),
-            name=self.label,
+        """Return the request with a server's own names. Raises AdapterError."""
+        theirs = contract.outgoing(names, HttpRequest(self.method, self.path, self.headers, self.body))
+        changed = replace(
+            self, method=theirs.method, path=theirs.path, headers=theirs.headers, body=theirs.body, name=self.label
         )
+        if names.adapter:
+            return replace(changed, ours=f"{self.method} {self.path}")
+        return replace(changed, keys=frozenset(names.fields.get(key, key) for key in self.keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Mix:
     """Several kinds of requests in proportion to their weights."""
 
     requests: Sequence[Request]
+    names: Names = field(default_factory=Names)  # of the server, where an adapter translates the answers
     _edges: tuple[float, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,24 +80,37 @@ class Mix:
         """Return the same traffic with a server's own names; the names in the statistics stay the contract's."""
         if names == Names():
             return self
-        return replace(self, requests=[request.under(names) for request in self.requests])
+        requests = [request.under(names) for request in self.requests]
+        return replace(self, requests=requests, names=names if names.adapter else Names())
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> dict[str, Any]:
         """Return the mix as JSON."""
-        return [
+        requests = [
             {**asdict(request), "expected": sorted(request.expected), "keys": sorted(request.keys)}
             for request in self.requests
         ]
+        return {"requests": requests, "names": asdict(self.names)}
 
     @classmethod
-    def from_json(cls, document: Sequence[Mapping[str, Any]]) -> Self:
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(
-            [
-                Request(**{**table, "expected": frozenset(table["expected"]), "keys": frozenset(table["keys"])})
-                for table in document
-            ]
-        )
+        requests = [
+            Request(**{**table, "expected": frozenset(table["expected"]), "keys": frozenset(table["keys"])})
+            for table in document["requests"]
+        ]
+        return cls(requests, Names(**document["names"]))
+
+    def translated(self, number: int, answer: HttpResponse) -> HttpResponse:
+        """Return the response to the request at this index in the contract's words, where an adapter is needed."""
+        if not self.names.adapter:
+            return answer
+        method, _, path = self.requests[number].ours.partition(" ")
+        lines = [line.partition(":") for line in answer.head.decode("latin-1").split("\r\n") if ":" in line]
+        theirs = HttpAnswer(answer.status, {name.lower(): value.strip() for name, _, value in lines}, _value(answer))
+        ours = contract.incoming(self.names, HttpRequest(method, path), theirs)
+        head = "\r\n".join(f"{name}: {value}" for name, value in ours.headers.items()).encode("latin-1")
+        body = answer.body if ours.body is None else json.dumps(ours.body).encode()
+        return HttpResponse(ours.status, head, body, answer.keep)
 
 
 class Expectations:
@@ -111,6 +129,22 @@ class Expectations:
         if wrong is None:
             self._good[number] = (answer.status, answer.body)
         return wrong
+
+
+def limited(request: Request, answer: HttpResponse) -> bool:
+    """Whether a rule refused a request: 429, and it names the limit. Without a name the server just failed to serve.
+
+    A flood is meant to be refused, so its refusals need no name to count as such.
+    """
+    return answer.status == 429 and (request.flood or any(map(answer.header, _NAME_A_LIMIT)))
+
+
+def _value(answer: HttpResponse) -> Any:
+    """Return the JSON value in a body; None for anything else."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def spread(index: int, parts: int) -> int:

@@ -6,15 +6,17 @@ connection that serves a single request was never closed by the server as idle.
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import httptools
 import httpx
 
 from gaia_checks import contract
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.model import Target
-from gaia_checks.target.client import CONNECT_S, READ_S, websocket_headers
+from gaia_checks.target.client import CONNECT_S, READ_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +30,25 @@ class TimedResponse:
 
 
 class Endpoint:
-    """The target's address and the request head that all requests share. Made once."""
+    """The target's address and what all requests share. Made once."""
 
     def __init__(self, target: Target, path: str) -> None:
         """Prepare requests for `path`, with the target's token if there is one."""
         url = httpx.URL(target.base_url)
         self._host, self._port = url.host, url.port or (443 if url.scheme == "https" else 80)
         self._tls = httpx.create_ssl_context() if url.scheme == "https" else None  # trusts what the other clients trust
-        there = url.path.rstrip("/") + contract.path(target.names, path)
-        lines = [f"GET {there} HTTP/1.1", f"Host: {url.netloc.decode()}", "Connection: close"]
-        self._head = [*lines, *(f"{name}: {value}" for name, value in websocket_headers(target).items())]
+        self._names, self._path, self._prefix = target.names, path, url.path.rstrip("/")
+        self._netloc, self._token = url.netloc.decode(), target.admin_token
 
     async def open(self, key: str) -> "PendingRequest":
         """Connect for one request of an API key. Never raises for the server: the request's reply has the reason."""
-        request = "\r\n".join([*self._head, f"X-API-Key: {key}", "", ""]).encode()
-        pending_request = PendingRequest(request)
+        own = {"X-API-Key": key, **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+        ours = HttpRequest("GET", self._path, own)
+        theirs = contract.outgoing(self._names, ours)
+        lines = [f"{theirs.method} {self._prefix}{theirs.path} HTTP/1.1", f"Host: {self._netloc}", "Connection: close"]
+        head = [*lines, *(f"{name}: {value}" for name, value in theirs.headers.items())]
+        translate = partial(contract.incoming, self._names, ours)
+        pending_request = PendingRequest("\r\n".join([*head, "", ""]).encode(), translate)
         try:
             async with asyncio.timeout(CONNECT_S):
                 await asyncio.get_running_loop().create_connection(
@@ -56,7 +62,9 @@ class Endpoint:
 class PendingRequest(asyncio.Protocol):
     """One request and its answer."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, translate: Callable[[HttpAnswer], HttpAnswer]) -> None:
+        """`translate` puts an answer into the contract's words."""
+        self._translate = translate
         self.sent_s = math.inf  # on the loop's monotonic clock
         self._request = request
         self._loop = asyncio.get_running_loop()
@@ -126,6 +134,8 @@ class PendingRequest(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take the complete answer; skip an interim one (1xx)."""
         if self._parser.get_status_code() >= 200:
-            self._end(TimedResponse(self._loop.time(), self._parser.get_status_code(), self._headers))
+            received_s = self._loop.time()
+            answer = self._translate(HttpAnswer(self._parser.get_status_code(), self._headers))
+            self._end(TimedResponse(received_s, answer.status, answer.headers))
         else:
             self._headers.clear()

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import Target
 from gaia_checks.recorders.soak.message_gaps import Listener
-from gaia_checks.target.client import READ_S, message, websocket_headers, websocket_url
+from gaia_checks.target.client import READ_S, message, reply, websocket_headers, websocket_url
 from gaia_checks.target.ws_messages import PATH, Stream
 
 CONNECTING_S = 1.0
@@ -100,5 +100,7 @@ async def _listen(target: Target, connection: ClientConnection, listener: Listen
         while True:
             frame = await connection.recv()
             listener.take(message(target, frame), clock())
+            if (owed := reply(target, frame)) is not None:
+                await connection.send(owed)
     except ConnectionClosed as closed:
         listener.drop(str(closed), clock())

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tests.probes.servers import serving
+from tests.probes.servers import answering, serving
 from tests.support.ground import Ground, ground
 
 
@@ -90,3 +91,22 @@ def test_without_an_api_for_rules_everything_else_is_judged(elsewhere: Ground) -
     assert outcome.states["qa.rate_limiting"] == "inconclusive"
     assert "POST /api/admin/quotas/config answered 404" in outcome.not_passed()["qa.rate_limiting"]
     assert "no temporary rules, so what needs them is not checked: GET" in outcome.output
+    cannot_pass = " ".join(outcome.output.partition("cannot pass")[2].split())
+    assert "qa.rate_limiting qa.quotas qa.websocket_soak qa.dashboard: GET /api/admin/quotas/config" in cannot_pass
+    assert re.search(r"^ *judged +dev\.health dev\.api dev\.websocket qa\.load$", outcome.output, re.MULTILINE)
+
+
+def test_doctor_and_dry_run_say_what_will_be_judged(elsewhere: Ground) -> None:
+    """Doctor sends requests that change nothing; a dry run sends none, and leaves open what only they would show."""
+    with serving(answering("/health", {"status": "healthy"})) as url:
+        file = str(elsewhere.environment_file(base_url=url))
+        doctor = elsewhere.run("gaia_checks.cli", "doctor", file).stdout
+        dry_run = elsewhere.run("pytest", f"--env={file}", "--dry-run").stdout
+    assert re.search(r"^has +health", doctor, re.MULTILINE), doctor
+    assert re.search(r"^has not +admin\.rules, admin\.usage, websocket, metrics, database", doctor, re.MULTILINE)
+    assert re.search(
+        r"^shown by the gate +health, admin\.rules, admin\.usage, websocket, metrics$", dry_run, re.MULTILINE
+    )
+    for table in (doctor, dry_run):
+        assert re.search(r"^judged +dev\.health dev\.api dev\.websocket$", table, re.MULTILINE), table
+        assert re.search(r"^cannot pass +dev\.log: the log cannot be observed from here: set log", table, re.MULTILINE)

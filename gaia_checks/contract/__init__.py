@@ -2,15 +2,21 @@
 
 An environment file maps names, never code: `[contract.paths]`, `[contract.fields]` and `[contract.metrics]`, each
 `ours = theirs`. Every look speaks docs/contract.md; what goes out is put into their words here, and what comes back
-into ours. Only names differ: the values of fields, headers, message types and status codes are the contract's.
+into ours. Only names differ: the values of fields, headers, message types and status codes are the contract's, unless
+an adapter translates those. What goes out passes the adapter first, and what comes back passes it last.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
-from gaia_checks.errors import EnvironmentFileError
+from gaia_checks.contract import adapter
+from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
+from gaia_checks.errors import AdapterError, EnvironmentFileError
 from gaia_checks.model import Names
 
 Text = TypeVar("Text", str, bytes)
@@ -58,15 +64,65 @@ _KINDS = {
 """Table -> what may be mapped, the shape of what it is mapped to, an example of that."""
 
 
-def read(where: str, document: Mapping[str, Any]) -> Names:
-    """Return the names in the table `contract` of an environment file. Raises EnvironmentFileError."""
+def read(where: str, document: Mapping[str, Any], folder: Path) -> Names:
+    """Return the names in the table `contract` of an environment file in `folder`. Raises EnvironmentFileError."""
     contract = document.get("contract", {})
     if not isinstance(contract, dict):
         raise EnvironmentFileError(f"{where}: contract: {contract!r} is not a table; write [contract.paths]")
     for kind in contract:
-        if kind not in _KINDS:
-            raise EnvironmentFileError(f"{where}: contract.{kind}: unknown key; known here: {', '.join(_KINDS)}")
-    return Names(**{kind: _table(where, kind, table) for kind, table in contract.items()})
+        if kind not in (*_KINDS, "adapter"):
+            known = ", ".join((*_KINDS, "adapter"))
+            raise EnvironmentFileError(f"{where}: contract.{kind}: unknown key; known here: {known}")
+    return Names(
+        **{kind: _table(where, kind, contract[kind]) for kind in _KINDS if kind in contract},
+        adapter=_adapter(f"{where}: contract.adapter", contract["adapter"], folder) if "adapter" in contract else "",
+    )
+
+
+def outgoing(names: Names, request: HttpRequest) -> HttpRequest:
+    """Return a request of the contract in the server's words. Raises AdapterError."""
+    if names.adapter:
+        try:
+            request = adapter.load(names.adapter).request(request)
+        except Exception as error:
+            raise AdapterError(f"the adapter cannot translate {request.method} {request.path}: {error!r}") from error
+    return replace(request, path=path(names, request.path), body=theirs(names, request.body))
+
+
+def incoming(names: Names, request: HttpRequest, answer: HttpAnswer) -> HttpAnswer:
+    """Return the server's answer to a request of the contract in the contract's words."""
+    answer = replace(answer, body=ours(names, answer.body))
+    if names.adapter:
+        with contextlib.suppress(Exception):  # not what the adapter knows: judged as it came
+            answer = adapter.load(names.adapter).answer(request, answer)
+    return answer
+
+
+def our_message(names: Names, frame: str) -> str:
+    """Return the text of a WebSocket message in the contract's words."""
+    text = our_text(names, frame)
+    return (_message(text, adapter.load(names.adapter).message) or text) if names.adapter else text
+
+
+def reply(names: Names, frame: str | bytes) -> str | None:
+    """Return what the client must send after a message, None for nothing."""
+    if not names.adapter or not isinstance(frame, str):
+        return None
+    return _message(our_text(names, frame), adapter.load(names.adapter).reply)
+
+
+def _message(text: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> str | None:
+    try:
+        changed = change(json.loads(text))
+    except Exception:  # noqa: BLE001 - not what the adapter knows: judged as it came
+        return None
+    return None if changed is None else json.dumps(changed)
+
+
+def _adapter(label: str, name: Any, folder: Path) -> str:
+    if not isinstance(name, str) or not name.endswith(".py"):
+        raise EnvironmentFileError(f'{label}: {name!r} is no Python file; write e.g. "adapters/ours.py"')
+    return adapter.read(label, folder / name)
 
 
 def path(names: Names, ours: str) -> str:

@@ -1,0 +1,116 @@
+"""Its limits: sliding windows in memory, all rules of a user decide together."""
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+WINDOWS_S = {
+    "LimitPerSecond": 1, "LimitPerMinute": 60, "LimitPerHour": 3600, "LimitPerDay": 86_400, "LimitPerWeek": 604_800,
+    "LimitPerMonth": 2_592_000,
+}  # fmt: skip
+_TEXT = 200
+
+
+class Refused(Exception):
+    """Why a rule is not accepted: its status and text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@dataclass
+class Limits:
+    """All rules and what they counted."""
+
+    faults: Collection[str] = ()
+    rules: dict[int, dict[str, Any]] = field(default_factory=dict)
+    admitted: dict[int, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    times: deque[float] = field(default_factory=deque)  # of refusals
+    last: int = 0
+
+    def decide(self, user: str, now_s: float) -> tuple[bool, str]:
+        """Admit or refuse one request; return that and the text of the X-Quota header."""
+        applying = [rule for rule in self.rules.values() if rule["UserID"] == user and rule["Active"]]
+        left = {rule["ID"]: limit(rule) - len(self._counted(rule, now_s)) for rule in applying}
+        slack = -3 if "over-admission" in self.faults else 0
+        admitted = all(each > slack for each in left.values())
+        for rule in applying:
+            if admitted:
+                self.admitted[rule["ID"]].append(now_s)
+            elif left[rule["ID"]] <= slack:
+                self.refused.append({"ID": len(self.refused) + 1, "Name": rule["Name"], "UserID": user, "When": now_s})
+        if not admitted:
+            self.times.append(now_s)
+        return admitted, ", ".join(self._state(rule, now_s) for rule in applying)
+
+    def used(self, now_s: float) -> list[dict[str, Any]]:
+        """Return what each rule counted."""
+        counted = [(rule, len(self._counted(rule, now_s))) for rule in self.rules.values()]
+        return [
+            {"RuleID": rule["ID"], "UserID": rule["UserID"], "Used": used, "Left": limit(rule) - used}
+            for rule, used in counted
+        ]
+
+    def refused_within_a_minute(self, now_s: float) -> int:
+        """Return the number of refusals."""
+        while self.times and self.times[0] <= now_s - 60:
+            self.times.popleft()
+        return len(self.times)
+
+    def put(self, body: Any, identity: int | None = None) -> dict[str, Any]:
+        """Store a rule, a new one without `identity`. Raises Refused."""
+        rule = _checked(body)
+        if any(each["Name"] == rule["Name"] and each["ID"] != identity for each in self.rules.values()):
+            raise Refused(409, "another rule has that name")
+        if identity is None:
+            self.last = identity = self.last + 1
+        self.rules[identity] = {"ID": identity, **rule}
+        return self.rules[identity]
+
+    def remove(self, identity: int) -> None:
+        """Remove a rule and what it counted."""
+        name = self.rules.pop(identity)["Name"]
+        self.admitted.pop(identity, None)
+        self.refused = [each for each in self.refused if each["Name"] != name]
+
+    def _counted(self, rule: dict[str, Any], now_s: float) -> deque[float]:
+        counted = self.admitted[rule["ID"]]
+        while counted and counted[0] <= now_s - window_s(rule):
+            counted.popleft()
+        return counted
+
+    def _state(self, rule: dict[str, Any], now_s: float) -> str:
+        counted = self._counted(rule, now_s)
+        more_s = math.ceil(counted[0] + window_s(rule) - now_s) if counted else 0
+        left = max(0, limit(rule) - len(counted))
+        return f"{rule['Name']} max={limit(rule)} per={window_s(rule)} left={left} more={more_s}"
+
+
+def limit(rule: dict[str, Any]) -> int:
+    """Return how many requests a rule admits."""
+    return next(int(rule[name]) for name in WINDOWS_S if name in rule)
+
+
+def window_s(rule: dict[str, Any]) -> int:
+    """Return within how many seconds."""
+    return next(seconds for name, seconds in WINDOWS_S.items() if name in rule)
+
+
+def _checked(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict) or len(windows := [name for name in WINDOWS_S if name in body]) != 1:
+        raise Refused(422, "a rule needs one LimitPer...")
+    if body.keys() != {"Name", "UserID", "Active", windows[0]}:
+        raise Refused(422, "a rule has Name, UserID, Active and one LimitPer...")
+    for name in ("Name", "UserID"):
+        text = body[name]
+        if not (isinstance(text, str) and 0 < len(text) <= _TEXT and text.isascii() and text.isprintable()):
+            raise Refused(422, f"{name} is not 1 to {_TEXT} printable characters")
+    if type(body[windows[0]]) is not int or not 0 < body[windows[0]] < 2**31:
+        raise Refused(422, f"{windows[0]} is no number of requests")
+    if type(body["Active"]) is not bool:
+        raise Refused(422, "Active is not true or false")
+    return body
