@@ -206,6 +206,7 @@ class Target:
     process: Process | None = None
     log: LogLocation | None = None
     names: Names = field(default_factory=Names)
+    trusted_proxies: str | None = None  # the server's setting, "" where it trusts none; None: unknown
     no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)

@@ -8,7 +8,7 @@ from tests.faults.driver import cases, expect_red, gate
 from tests.faults.place import Place
 from tests.faults.table import Fault
 
-CRITERIA = ("qa.dashboard", "qa.quotas", "qa.rate_limiting", "qa.websocket_soak")
+CRITERIA = ("qa.access", "qa.dashboard", "qa.identity", "qa.quotas", "qa.rate_limiting", "qa.websocket_soak")
 
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))

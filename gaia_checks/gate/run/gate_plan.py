@@ -25,7 +25,15 @@ LOADS = (PROTECTION, LOAD)
 LAST = "process"
 """The look that runs after all others: whether the verified process still runs."""
 
-_SECONDS = {"dashboard": 10.0, "quotas": 10.0, "rollback": 15.0, "websocket": 6.0, "health": 3.0}
+_SECONDS = {
+    "dashboard": 10.0,
+    "identity": 6.0,
+    "access": 3.0,
+    "quotas": 10.0,
+    "rollback": 15.0,
+    "websocket": 6.0,
+    "health": 3.0,
+}
 """Approximate durations of the tests' longer looks."""
 
 _AROUND_A_LOAD_S = 4.0
