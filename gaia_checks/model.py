@@ -226,6 +226,7 @@ class Target:
     log: LogLocation | None = None
     names: Names = field(default_factory=Names)
     client_names: str = "client-{}"  # what the gate's keys and rules are called there
+    trusted_proxies: str | None = None  # the server's setting, "" where it trusts none; None: unknown
     no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)

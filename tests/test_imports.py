@@ -72,11 +72,13 @@ LAYERS = {
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (
         {
+            "access",
             "api",
             "certificate",
             "dashboard",
             "database",
             "health",
+            "identity",
             "monitoring",
             "process",
             "schema_objects",

@@ -201,6 +201,38 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "after the crash",
         ),
     ),
+    "qa.access": (
+        Fault(
+            "a route is open to all",
+            wrong(Answered(request=rf"GET {_QUOTAS}/alerts\n(?!.*(authorization|cookie))", status=200, body="{}")),
+            "GET /api/admin/quotas/alerts without a token: status 200",
+        ),
+        Fault(
+            "another site may change a rule",
+            wrong(Changed(request="PUT .*origin: https://elsewhere", of=403, status=200)),
+            "from https://elsewhere.test: status 200",
+        ),
+    ),
+    "qa.identity": (
+        Fault(
+            "long names are counted as one",
+            breaking.nothing,
+            "must not share a budget",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "ELSE a.scope || ':' || a.name END",
+                    "ELSE a.scope || ':' || left(a.name, 64) END",
+                ),
+            ),
+        ),
+        Fault(
+            "a disabled rule still refuses",
+            breaking.nothing,
+            "was disabled, and still applies",
+            changes=(("050_rate_limiting.sql", "ON c.enabled AND c.scope = ANY", "ON c.scope = ANY"),),
+        ),
+    ),
     "qa.figures": (
         Fault(
             "a refusal is recorded twice",

@@ -9,8 +9,10 @@ from tests.faults.place import Place
 from tests.faults.table import Fault
 
 CRITERIA = (
+    "qa.access",
     "qa.dashboard",
     "qa.figures",
+    "qa.identity",
     "qa.outage",
     "qa.quotas",
     "qa.rate_limiting",

@@ -122,6 +122,21 @@ SENDS: Mapping[str, Sends] = {
         rules=lambda _: 7,
         lasts_s=lambda _: 15,
     ),
+    "access": Sends(
+        "every method of every admin route, and WebSockets, without a token, with a few wrong ones and from other "
+        "sites; aimed at a rule and a user of this run",
+        requests=lambda _: 330,
+        connections=lambda _: 15,
+        rules=lambda _: 2,
+        lasts_s=lambda _: 3,
+    ),
+    "identity": Sends(
+        "requests as keys, users and sessions of this run, and a few without a token that claim to be somebody else; "
+        "changes, disables and deletes temporary rules",
+        requests=lambda _: 340,
+        rules=lambda _: 55,
+        lasts_s=lambda _: 6,
+    ),
     "soak": Sends(
         "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed a temporary "
         "rule for 5 s, which makes the server's alert fire",

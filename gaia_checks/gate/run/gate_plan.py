@@ -27,10 +27,12 @@ LAST = "process"
 
 _SECONDS = {
     "dashboard": 10.0,
-    "quotas": 10.0,
     "figures": 15.0,
     "shutdown": 7.0,
     "outage": 13.0,
+    "identity": 6.0,
+    "access": 3.0,
+    "quotas": 10.0,
     "rollback": 15.0,
     "websocket": 6.0,
     "health": 3.0,

@@ -58,6 +58,7 @@ def find(environment: Environment, run: str) -> Target:
         return replace(
             target,
             admin_token=environment.admin_token,
+            trusted_proxies=environment.values.get("TRUSTED_PROXIES", ""),
             release=status.release,
             process=status.process,
             log=environment.log or status.log,

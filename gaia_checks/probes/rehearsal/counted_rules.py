@@ -95,12 +95,12 @@ class Counting:
         """Send `number` requests under the rule's key, several at once.
 
         Raises TargetUnreachable when one is not answered, as it is unknown then whether it counts, and Inconclusive
-        when another rule refuses one.
+        when another rule refuses one that this rule counts. A rule that does not count it is not in force.
         """
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             replies = list(pool.map(lambda _: self._count(rule), range(number)))
         for reply in replies:
-            if reply.refused_by and rule.name not in reply.refused_by:
+            if reply.refused_by and rule.name in reply.remaining and rule.name not in reply.refused_by:
                 raise Inconclusive(
                     f"the rule {reply.refused_by[0]} refuses requests of this gate, so it is unknown what should be "
                     "counted; disable the rule while the gate runs, or raise its limit"
@@ -187,9 +187,13 @@ def counting(target: Target) -> Iterator[Counting]:
 
 
 def wrong_split(rule: CountedRule, replies: Sequence[CountedReply], *, admitted: int) -> str | None:
-    """Return the fault unless exactly `admitted` requests were admitted and all others refused."""
+    """Return the fault unless the rule counted all requests, admitted exactly `admitted` and refused all others."""
     expected = +Counter({200: admitted, 429: len(replies) - admitted})
     found = Counter(reply.status for reply in replies)
+    uncounted = [reply.remaining for reply in replies if rule.name not in reply.remaining]
+    if uncounted and (found != expected or any(uncounted)):
+        others = ", ".join(sorted({name for remaining in uncounted for name in remaining})) or "no rule"
+        return f"{rule.limit_type}: the rule {rule.name} was accepted and is not in force: {others} counts instead"
     if found == expected:
         return None
     return f"{rule.limit_type}: of {len(replies)} requests {_statuses(found)}, should be {_statuses(expected)}"

@@ -69,6 +69,11 @@ class _Wrong(Exception):
     """What is wrong with a header."""
 
 
+def named(headers: Mapping[str, str]) -> set[str]:
+    """Return the names of the rules that applied, by either header; empty where neither is readable."""
+    return {name for header in (POLICY, LIMITS) for name in _items(headers.get(header.lower(), ""))}
+
+
 def refused_by(headers: Mapping[str, str]) -> set[str]:
     """Return the names of the rules that have nothing left, as far as the headers are readable."""
     return {name for name, numbers in _items(headers.get(LIMITS.lower(), "")).items() if numbers.get("r") == 0}

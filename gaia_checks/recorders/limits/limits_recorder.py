@@ -31,6 +31,7 @@ MEASURES = Measures(
         "limits.answers": ("us", "by key: when each request was sent, how long it took, and whether it was admitted"),
         "limits.headers_right": ("count", "answers whose headers agree with the requests sent before and meanwhile"),
         "limits.answered": ("ratio", "requests that were answered with yes or no"),
+        "limits.in_force": ("count", "answers that name the accepted rules of their key, of those that name any rule"),
         "limits.refused_by_others": ("ratio", "requests that only rules of other owners refused"),
     }
 )
@@ -95,6 +96,7 @@ def measured(
     return [
         MEASURES.measurement("limits.answers", _answers(by_purpose, run_keys), n=len(outcomes), window_s=observed_s),
         MEASURES.measurement("limits.headers_right", checked - len(wrong), n=checked, window_s=observed_s, notes=wrong),
+        _in_force(finished, run_keys, observed_s),
         MEASURES.measurement(
             "limits.answered",
             1 - len(unanswered) / len(finished),
@@ -129,6 +131,19 @@ def _answers(by_purpose: Mapping[str, Sequence[AnsweredRequest]], run_keys: Mapp
         }
         for purpose, each in by_purpose.items()
     ]
+
+
+def _in_force(finished: Sequence[RequestOutcome], run_keys: Mapping[str, Key], observed_s: float) -> Measurement:
+    """Count the answers that name every rule of their key: the server accepted it, and leaves it out itself."""
+    named = [(run_keys[one.purpose], rules) for one in finished if (rules := header_checks.named(one.exchange.headers))]
+    wrong = [
+        f"the rule {min(missing)} was accepted and is not in force: only {', '.join(sorted(rules))} counts"
+        for key, rules in named
+        if (missing := key.rules.keys() - rules)
+    ]
+    return MEASURES.measurement(
+        "limits.in_force", len(named) - len(wrong), n=len(named), window_s=observed_s, notes=wrong
+    )
 
 
 def _others(one: AnsweredRequest, key: Key) -> str:

@@ -23,7 +23,8 @@ from gaia_checks.probes.rehearsal.counted_rules import USAGE
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG
 from tests.probes import copies, servers
-from tests.probes.servers import Spoil, spoiled, target
+from tests.probes.modified import modified
+from tests.probes.servers import RUN, Spoil, spoiled, target
 
 
 def test_the_real_server_counts_exactly(server: Target) -> None:
@@ -139,6 +140,40 @@ def test_a_rule_that_is_not_ours_decides_nothing(server: Target) -> None:
         pytest.raises(Inconclusive, match="the rule strict refuses requests of this gate"),
     ):
         quotas.live(wrong)
+
+
+def test_a_rule_that_is_not_in_force_is_named(postgres: str, tmp_path: Path) -> None:
+    """A limiter that leaves out one kind of rule fails by its own name, not by that of the rule that counts instead."""
+    sql = "migrations/050_rate_limiting.sql"
+    forgetting = (
+        sql,
+        "ON c.enabled AND c.scope = ANY",
+        "ON c.enabled AND c.limit_type <> 'weekly_quota' AND c.scope = ANY",
+    )
+    with modified(postgres, tmp_path, forgetting) as wrong:
+        observed = quotas.live(wrong)
+    rule = f"gaia-run-{RUN}-quotas-weekly_quota"
+    assert (
+        f"weekly_quota: the rule {rule} was accepted and is not in force: default-global-second counts instead"
+        in observed.notes
+    )
+
+
+def test_rules_that_a_restart_loses_are_named(executable: Path, tmp_path: Path) -> None:
+    """Rules from before the last start of the database do not count: the rehearsal copy fails by their names."""
+    migrations = copies.variant(
+        tmp_path / "migrations",
+        (
+            "ON c.enabled AND c.scope = ANY",
+            "ON c.enabled AND c.updated_at > pg_postmaster_start_time() AND c.scope = ANY",
+        ),
+    )
+    with copies.released(executable, tmp_path / "releases", migrations) as release:
+        kept = by_name(quotas.on_copy(copies.copy_of(release)))["kept_across_restart"]
+    assert kept.value is False
+    assert any("after the crash" in note and "was accepted and is not in force" in note for note in kept.notes), (
+        kept.notes
+    )
 
 
 def test_no_listener_is_unreachable() -> None:

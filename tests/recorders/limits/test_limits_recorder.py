@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_the_real_server_is_right(tmp_path: Path, server: Target) -> None:
     observed = look(server, tmp_path, WHOLE_S)
     result = judged(observed, WHOLE_S)
     assert result.state is State.PASS, [finding.why for finding in result.checks]
-    assert [finding.measured for finding in result.checks] == [0, 0, 0, 1, 1]
+    assert [finding.measured for finding in result.checks] == [0, 0, 0, 1, 1, 1]
     assert result.n > 20
     assert all(measurement.window_s >= WHOLE_S for measurement in observed.values())
     assert TOKEN not in repr(observed)
@@ -149,6 +150,19 @@ def test_refusals_by_other_rules_are_inconclusive(tmp_path: Path) -> None:
     assert "limits.refused_by_others is 0." in result.why
     assert "by other-rule" in result.why
     assert {finding.measured for finding in result.checks[1:3]} == {0}
+
+
+def test_an_accepted_rule_that_is_not_in_force_fails_by_its_name(tmp_path: Path) -> None:
+    """Where other rules refuse because ours does not count, the server fails; nobody should weaken the others."""
+
+    def forgetting(status: int, headers: dict[str, str]) -> int:
+        for name in ("RateLimit", "RateLimit-Policy"):
+            headers[name] = re.sub(r'"[^"]*-limits-[^"]*"', '"default-ip-second"', headers[name])
+        return status
+
+    result = verdict(Limited(others=5, spoil=forgetting), tmp_path)
+    assert result.state is State.FAIL
+    assert "was accepted and is not in force: only default-ip-second" in result.why
 
 
 @pytest.mark.parametrize(

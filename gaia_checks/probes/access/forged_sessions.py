@@ -1,0 +1,27 @@
+"""Session cookies that a server must refuse: altered, and expired. Pure."""
+
+import hashlib
+import hmac
+import re
+
+_REFERENCE = re.compile(r"(\d+)\.([0-9a-f]+)\.([0-9a-f]{64})")
+"""The reference server's: when it expires, a random part, the signature of both (docs/contract.md, Access)."""
+
+
+def altered(session: str) -> str:
+    """Return a session with another first character: as if its owner had moved its end."""
+    return ("8" if session[:1] == "9" else "9") + session[1:]
+
+
+def expired(session: str, token: str) -> str | None:
+    """Return a session that ended a second after 1970 began, rightly signed; None where sessions are made otherwise."""
+    found = _REFERENCE.fullmatch(session)
+    if found is None or _signature(token, f"{found[1]}.{found[2]}") != found[3]:
+        return None
+    payload = f"1.{found[2]}"
+    return f"{payload}.{_signature(token, payload)}"
+
+
+def _signature(token: str, payload: str) -> str:
+    key = hashlib.sha256(b"gaia_session:" + token.encode()).digest()
+    return hmac.new(key, payload.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,1 @@
+"""Who is counted as whom, and which rules are in force."""
