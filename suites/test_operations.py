@@ -1,10 +1,10 @@
-"""Operations: memory, monitoring, shutdown, outages, rollback, certificate."""
+"""Operations: memory, monitoring, shutdown, rollback, certificate."""
 
 import pytest
 
 from gaia_checks.probes import certificate
 from gaia_checks.probes.monitoring import monitoring_probe
-from gaia_checks.probes.rehearsal import outage, rollback, shutdown
+from gaia_checks.probes.rehearsal import rollback, shutdown
 from gaia_checks.suite import Look
 
 
@@ -24,12 +24,6 @@ def test_monitoring_updated(look: Look) -> None:
 def test_shutdown_loses_nothing(look: Look) -> None:
     """On a rehearsal copy, SIGTERM interrupts no client, and neither it nor SIGKILL loses what is stored."""
     look(shutdown.probe, copy=look.bare_copy("shutdown"))
-
-
-@pytest.mark.criterion("qa.outage")
-def test_outages_are_borne(look: Look) -> None:
-    """On a rehearsal copy, outages of the database are answered as configured, and end by themselves."""
-    look(outage.probe, copy=look.bare_copy("outage"))
 
 
 @pytest.mark.criterion("prod.rollback")

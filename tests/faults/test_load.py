@@ -10,7 +10,7 @@ from tests.faults.table import Fault
 
 CRITERIA = ("qa.load", "prod.latency", "prod.protection", "prod.success_rate")
 
-AT_ONCE = ("-k", "not dashboard and not quotas and not rollback and not shutdown and not outage")
+AT_ONCE = ("-k", "not dashboard and not quotas and not rollback and not shutdown")
 """A load waits for browsers and rehearsal copies to finish: without them it starts at once."""
 
 pytestmark = pytest.mark.alone

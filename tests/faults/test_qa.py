@@ -13,7 +13,6 @@ CRITERIA = (
     "qa.dashboard",
     "qa.figures",
     "qa.identity",
-    "qa.outage",
     "qa.quotas",
     "qa.rate_limiting",
     "qa.shutdown",

@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
-
 from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.state import paths, processes
 from gaia_checks.environment_file import Environment
@@ -97,7 +95,6 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop PostgreSQL and return when all its processes have exited. Does nothing when it does not run."""
-        self.thaw()
         self._stop()
         if self.socket_folder != self.folder:
             with contextlib.suppress(OSError):
@@ -112,25 +109,6 @@ class Cluster:
         """Kill PostgreSQL as a power failure would: unwritten data is lost. Does nothing when it does not run."""
         if (pid := self._pid()) and self.alive():
             os.kill(pid, signal.SIGKILL)
-
-    def freeze(self) -> None:
-        """Suspend all its processes, as when a disk hangs: connections are accepted, and nothing is answered."""
-        self._signal_all(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let a frozen PostgreSQL continue."""
-        self._signal_all(signal.SIGCONT)
-
-    def _signal_all(self, number: signal.Signals) -> None:
-        """Signal the first process before its children, which a suspended one cannot increase."""
-        if (pid := self._pid()) is None:
-            return
-        with contextlib.suppress(psutil.NoSuchProcess):
-            first = psutil.Process(pid)
-            first.send_signal(number)
-            for child in first.children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.send_signal(number)
 
     def _stop(self) -> None:
         if not self.running():

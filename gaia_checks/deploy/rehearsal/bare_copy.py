@@ -1,4 +1,4 @@
-"""A rehearsal copy without a supervisor: a probe starts and ends its servers, and its PostgreSQL fails on command.
+"""A rehearsal copy without a supervisor: a probe starts and ends its servers.
 
 Servers are children of the gate, so their exit codes are known. They listen on PORT and inherit no socket.
 """
@@ -15,12 +15,10 @@ from pathlib import Path
 
 import httpx
 import psutil
-import psycopg
-from psycopg import sql
 
 from gaia_checks import contract
 from gaia_checks.deploy.migrations import runner
-from gaia_checks.deploy.postgres import database_connection, owner
+from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.dsn import DATABASE
 from gaia_checks.deploy.postgres.embedded import Cluster, of
 from gaia_checks.deploy.rehearsal import rehearsal_copy
@@ -29,13 +27,12 @@ from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import log_rotation, spawn
 from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.environment_file import Environment
-from gaia_checks.errors import ConfigurationError, DeployError, NotReady
+from gaia_checks.errors import ConfigurationError, NotReady
 from gaia_checks.model import Target
 
 _ELSEWHERE_S = 3.0  # a server that listens, but not on PORT for so long, will not
 _ANSWER_S = 5.0
 _POLL_S = 0.05
-_OTHERS_SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 
 @dataclass(frozen=True)
@@ -92,45 +89,6 @@ class BareCopy:
         except ConfigurationError:
             return False
         return True
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Stop PostgreSQL for the duration of the block."""
-        self.cluster.stop()
-        try:
-            yield
-        finally:
-            self.cluster.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Freeze PostgreSQL for the duration of the block."""
-        self.cluster.freeze()
-        try:
-            yield
-        finally:
-            self.cluster.thaw()
-
-    @contextmanager
-    def out_of_connections(self) -> Iterator[None]:
-        """End all sessions, and let PostgreSQL refuse new ones for the duration of the block, as when it is full."""
-        self._limit_connections(0)
-        try:
-            yield
-        finally:
-            self._limit_connections(-1)
-
-    def _limit_connections(self, limit: int) -> None:
-        try:
-            with psycopg.connect(
-                self.cluster.dsn("postgres", account=owner.SUPERUSER), autocommit=True, connect_timeout=10
-            ) as admin:
-                limited = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}")
-                admin.execute(limited.format(sql.Identifier(DATABASE), sql.Literal(limit)))
-                if not limit:
-                    admin.execute(_OTHERS_SESSIONS, (DATABASE,))
-        except psycopg.Error as error:
-            raise DeployError(f"{self.environment.name}: {database_connection.message(error)}") from error
 
     @property
     def _cache(self) -> Path:

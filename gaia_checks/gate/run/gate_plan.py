@@ -29,7 +29,6 @@ _SECONDS = {
     "dashboard": 10.0,
     "figures": 15.0,
     "shutdown": 7.0,
-    "outage": 13.0,
     "identity": 6.0,
     "access": 3.0,
     "quotas": 10.0,
