@@ -201,6 +201,10 @@ def _make(folder: Path, *, artifact_bytes: int) -> None:
 def _write_environment(environment: Environment, file: Path, *, handover: bool) -> None:
     """Write the environment file: that of the target, without its secrets, and with another address."""
     values = {name: value for name, value in environment.values.items() if name not in SECRET_NAMES}
+    names = asdict(environment.names)
+    if names.pop("adapter"):
+        files.replace(file.with_name("adapter.py"), environment.names.adapter)
+        names["adapter"] = "adapter.py"
     tables = {
         "environment": {
             "stage": environment.stage,
@@ -210,7 +214,7 @@ def _write_environment(environment: Environment, file: Path, *, handover: bool) 
         },
         "server": {"handover": handover, "ready_s": environment.server.ready_s},
         "migrations": {"allow": sorted(environment.allowed)},
-        "contract": asdict(environment.names),
+        "contract": names,
     }
     files.replace(file, tomli_w.dumps(tables))
 
