@@ -1,6 +1,7 @@
 """Environment files and variables: what is wrong is named with file, key and what to write; secrets stay inside."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,8 @@ def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: LogLocatio
 def test_the_page_about_targets_shows_what_can_be_read(tmp_path: Path) -> None:
     """Its examples, one below the other, are an environment file."""
     page = (environment_file.ROOT / "docs" / "targets.md").read_text()
+    (tmp_path / "adapters").mkdir()
+    shutil.copy(environment_file.ROOT / "environments" / "adapters" / "stranger.py", tmp_path / "adapters" / "ours.py")
     found = load(tmp_path, "\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
     assert (found.base_url, str(found.log)) == (
         "https://qa.test:8443/gaia",

@@ -54,7 +54,7 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
             "c.limit_value, split_part(page.key, ':', 2) AS key, page.resource_type,",
         ),
         "violations",
-        "key is 'gaia-run-",
+        "key is 'client-",
     ),
     "times are those of another zone": (
         (

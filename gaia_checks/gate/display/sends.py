@@ -120,7 +120,7 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda _: FIGURES_REQUESTS,
         connections=lambda _: 1,
         rules=lambda _: 7,
-        lasts_s=lambda _: 15,
+        lasts_s=lambda _: 8,
     ),
     "access": Sends(
         "every method of every admin route, and WebSockets, without a token, with a few wrong ones and from other "

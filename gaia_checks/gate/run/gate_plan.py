@@ -26,13 +26,13 @@ LAST = "process"
 """The look that runs after all others: whether the verified process still runs."""
 
 _SECONDS = {
-    "dashboard": 10.0,
-    "figures": 15.0,
-    "shutdown": 7.0,
-    "identity": 6.0,
-    "access": 3.0,
-    "quotas": 10.0,
-    "rollback": 15.0,
+    "dashboard": 6.0,
+    "figures": 8.0,
+    "shutdown": 8.0,
+    "identity": 7.0,
+    "access": 1.0,
+    "quotas": 9.0,
+    "rollback": 13.0,
     "websocket": 6.0,
     "health": 3.0,
 }

@@ -77,7 +77,7 @@ FAULTS: Mapping[str, tuple[Change, str, str]] = {
         "claims_refused", "X-Forwarded-For is believed from anybody: after 2 requests",
     ),
     "a user's name is believed from anybody": (
-        (PRINCIPALS, "if from_proxy or is_admin:", "if True:"),
+        (PRINCIPALS, " and (from_proxy or is_admin())", ""),
         "claims_refused", "X-User-ID is believed from anybody",
     ),
     "everybody is a trusted proxy": (
