@@ -47,7 +47,7 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
         ({"health"}, 3),
         ({"soak"}, 1800),
         ({"load"}, 304),
-        ({"load", "dashboard", "rollback", "health"}, 10 + 15 + 3 + 304),
+        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 3 + 304),
         ({"load", "protection", "limits"}, 125 + 64 + 304),
         ({"load", "soak"}, 1800),
     ],
