@@ -87,7 +87,7 @@ class Place:
 @contextmanager
 def place(*changes: Changes) -> Iterator[Place]:
     """Deploy a release, and another over it; with `changes` in the migrations of both."""
-    with ground() as made:
+    with ground(ADMIN_TOKEN="a-token-of-the-faults") as made:
         migrations = _migrations(made.folder, changes)
         before, switch_before = server.write(made.folder, "before")
         current, switch = server.write(made.folder)

@@ -336,7 +336,11 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         ),
     ),
     "prod.monitoring": (
-        Fault("there are no metrics", wrong(Answered(request="GET /metrics", status=404)), "status 404"),
+        Fault(
+            "there are no metrics",
+            wrong(Answered(request="GET /metrics", status=404)),
+            "status 404",
+        ),
         Fault("the metrics are cached", wrong(Cached(request="GET /metrics")), "gaia_uptime_seconds"),
         Fault(
             "a metric has another name",
