@@ -107,7 +107,8 @@ def another_database(place: Place) -> Iterator[Place]:
         session.execute(f"CREATE DATABASE {_ANOTHER}")
     runner.up(url, ROOT / "migrations")
     try:
-        yield replace(place, ground=replace(place.ground, database="external", extra={"DATABASE_URL": url}))
+        extra = {**place.ground.extra, "DATABASE_URL": url}
+        yield replace(place, ground=replace(place.ground, database="external", extra=extra))
     finally:
         place.ground.environment_file()
         with place.connect() as session:

@@ -14,6 +14,7 @@ import tomli_w
 
 from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
+from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.environment_file import ROOT, Environment
 from tests.faults import server
@@ -64,8 +65,9 @@ class Place:
         return url
 
     def connect(self, application: str = "seeded") -> psycopg.Connection:
-        """Open a session in the server's database; every statement counts at once."""
-        return psycopg.connect(self.database_url, application_name=application, autocommit=True)
+        """Open a superuser's session in the server's database; every statement counts at once."""
+        url = self.database_url.replace(f"//{owner.OWNER}@", f"//{owner.SUPERUSER}@")
+        return psycopg.connect(url, application_name=application, autocommit=True)
 
     def crash(self) -> None:
         """Kill the server's process; return when another serves."""

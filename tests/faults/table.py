@@ -289,7 +289,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "the page cannot connect again",
-            wrong(Dropped(request=_BROWSER, spared=1, after_s=0)),
+            wrong(Dropped(request=_BROWSER, spared=2, after_s=0)),
             "dashboard.reconnected is false",
         ),
     ),
