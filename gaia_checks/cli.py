@@ -31,6 +31,18 @@ Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
 
 
+@app.command("release")
+def release_command(
+    phase: Annotated[str, typer.Argument(help="the name of the new release, e.g. phase-11.4")],
+    to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the first stage")] = "dev",
+) -> None:
+    """Build the working tree's server, commit the executable, and tag it for the first environment."""
+    from gaia_checks.deploy.release import cut
+
+    where = environment_file.load(to)
+    cut.cut(where, phase, _to_stdout(where))
+
+
 @app.command()
 def deploy(
     env: Name,

@@ -12,12 +12,7 @@ _CHUNK_BYTES = 1 << 20
 
 def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) -> None:
     """Copy or download the executable to `target`. Raises ArtifactError; removes a file with a wrong digest."""
-    try:
-        source = template.format(phase=phase, commit=commit, sha256=sha256)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ArtifactError(
-            f"server.artifact: {template!r}: {error}; it may name {{phase}}, {{commit}} and {{sha256}}"
-        ) from error
+    source = location(template, phase=phase, commit=commit, sha256=sha256)
     try:
         if source.startswith("/"):
             shutil.copyfile(source, target)
@@ -29,6 +24,16 @@ def fetch(template: str, target: Path, *, phase: str, commit: str, sha256: str) 
     if digest != sha256:
         target.unlink()
         raise ArtifactError(f"{source}: its sha256 is {digest}, but the tag names {sha256}; replace the file")
+
+
+def location(template: str, *, phase: str, commit: str, sha256: str) -> str:
+    """Return the path or URL that `server.artifact` means for one release. Raises ArtifactError for an unknown name."""
+    try:
+        return template.format(phase=phase, commit=commit, sha256=sha256)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ArtifactError(
+            f"server.artifact: {template!r}: {error}; it may name {{phase}}, {{commit}} and {{sha256}}"
+        ) from error
 
 
 def _download(url: str, target: Path) -> None:
