@@ -1,4 +1,4 @@
-"""Every command of docs/first-release.md, read from the page and run in a clone of this project."""
+"""Every command of docs/how-to/first-release.md, read from the page and run in a clone of this project."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment_file import ROOT
 
-PAGE = "docs/first-release.md"
+PAGE = "docs/how-to/first-release.md"
 PORTS = ("8721", "8722", "8723")
 
 
