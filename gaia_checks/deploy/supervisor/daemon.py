@@ -6,14 +6,13 @@ lock and runs the embedded PostgreSQL; `supervisor` manages the servers.
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks import errors
+from gaia_checks import errors, file_lock
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths
@@ -85,12 +84,8 @@ def _detach(log: Path) -> None:
 def _run(environment: Environment, supervisor: Supervisor, ready: Callable[[], None]) -> None:
     """Take the lock, run the embedded PostgreSQL, and serve commands until `stop`."""
     with paths.of(environment).supervise_lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(
-                f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}"
-            ) from None
+        if not file_lock.acquire(lock):
+            raise Busy(f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}")
         cluster = embedded.of(environment)
         try:
             if cluster:

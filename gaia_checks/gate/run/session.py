@@ -7,7 +7,6 @@ close     stop processes, remove traces, judge, report, seal; stop the target if
 """
 
 import contextlib
-import fcntl
 import json
 import secrets
 import tempfile
@@ -18,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment_file, files, jsonl
+from gaia_checks import environment_file, file_lock, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment_file import Environment
@@ -96,13 +95,11 @@ class Session:
 
     def _take_lock(self) -> None:
         assert self._lock is not None  # noqa: S101 - for the type checker: prepare opened it
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not file_lock.acquire(self._lock):
             self._lock.seek(0)
             raise Busy(
                 f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait until it ends"
-            ) from None
+            )
         self._lock.truncate(0)
         self._lock.write(f"run {self.run}, since {timestamp(self._started_at)}")
         self._lock.flush()
