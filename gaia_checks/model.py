@@ -4,7 +4,7 @@ No I/O, no clock, nothing but the standard library: every other module may impor
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +22,9 @@ CAPABILITIES = (
 
 NOT_CHECKED = "not checked: "
 """Prefix of a note of an optional check's measurement: why this target, or a part of it, was not examined."""
+
+Log = Callable[[str], None]
+"""Receives one line for the person who runs a command, or for the log of one that nobody watches."""
 
 
 class State(StrEnum):

@@ -24,7 +24,7 @@ from gaia_checks.load.machine import Machine
 from gaia_checks.load.results.measurements import looked, measurements, not_measured
 from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
 from gaia_checks.load.results.stall_measurements import Stalls
-from gaia_checks.model import Measurement, Names, Target
+from gaia_checks.model import Log, Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
 """The locustfile of each look."""
@@ -70,7 +70,7 @@ def run(
     *,
     rate_per_s: float,
     window_s: float,
-    log: Callable[[str], None],
+    log: Log,
     cancelled: Callable[[], bool],
     looks_s: Sequence[float] = (),
     enough: Callable[[], bool] = lambda: False,

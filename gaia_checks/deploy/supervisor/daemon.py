@@ -19,7 +19,7 @@ from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
 from gaia_checks.deploy.supervisor import backoff
 from gaia_checks.deploy.supervisor.control import encode
-from gaia_checks.deploy.supervisor.supervisor import Supervisor, say
+from gaia_checks.deploy.supervisor.supervisor import Supervisor, log_line
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, DeployError, GaiaError
 
@@ -45,7 +45,7 @@ def supervise(environment: Environment, on_checkpoint: OnCheckpoint = lambda _ch
         _run(environment, Supervisor(here, on_checkpoint), lambda: _announce(write_end, {}))
         code = 0
     except GaiaError as error:
-        say(f"failed: {error}")
+        log_line(f"failed: {error}")
         _announce(write_end, {"error": str(error), "kind": type(error).__name__})
     except Exception:  # noqa: BLE001 - os._exit prints no traceback
         traceback.print_exc()
@@ -114,9 +114,9 @@ async def _restart_on_exit(cluster: Cluster) -> None:
         if cluster.alive():
             continue
         crashes += 1
-        say(f"PostgreSQL has exited; restarting it in {backoff.delay_s(crashes):g} s")
+        log_line(f"PostgreSQL has exited; restarting it in {backoff.delay_s(crashes):g} s")
         await asyncio.sleep(backoff.delay_s(crashes))
         try:
             await asyncio.to_thread(cluster.start)
         except (GaiaError, OSError) as error:  # e.g. a full disk: the next round retries
-            say(str(error))
+            log_line(str(error))

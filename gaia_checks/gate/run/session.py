@@ -11,7 +11,6 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,12 +27,10 @@ from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
-from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
+from gaia_checks.model import Criterion, Log, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source, secret_search
 from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.evidence_redaction import refuse_words
-
-Log = Callable[[str], None]
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
 """The gate's exit code by the state of the stage."""
@@ -184,7 +181,7 @@ class Session:
     def _bring_up(self) -> Target:
         if gated_target.deployed_by_gate(self.environment):
             self._found_running = rollout.status(self.environment).state != "stopped"
-            rollout.deploy(self.environment, say=self._log)
+            rollout.deploy(self.environment, log=self._log)
         return gated_target.find(self.environment, self.run)
 
     # record --------------------------------------------------------------------------------------
