@@ -244,7 +244,7 @@ def verify_command(
     remote: Remote = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a signed statement proves; exit code 1 when something does not hold."""
+    """Show what a signed statement proves; exit code 1 when a check of it fails."""
     from gaia_checks import tables
     from gaia_checks.promotion import verification
 

@@ -2,8 +2,8 @@
 
 Each environment is followed by a thread of its own: one deployment at a time, in the order in which its tags were cut.
 `gaia deploy` and the gate run as processes with a session and a log file of their own: whatever ends the watch, killing
-included, does not tear a deployment that began. What was asked for and what came of it is remembered (`deploy.follow`),
-so the next watch goes on where this one ended.
+included, does not tear a deployment that began. What was requested and what came of it is recorded
+(`deploy.git.tag_follower`), so the next watch goes on where this one stopped.
 """
 
 import os
@@ -55,7 +55,7 @@ def watch(names: Sequence[str], url: str | None, every_s: float, log: Log) -> No
 
 
 class Watcher:
-    """One environment: what its tags ask for, done one after another."""
+    """One environment: what its tags request, done one after another."""
 
     def __init__(
         self, environment: Environment, source: GitRemote, known: frozenset[str], log: Log, stopping: threading.Event
@@ -64,13 +64,13 @@ class Watcher:
         self._source = source
         self._print = log
         self._stopping = stopping
-        self._trouble = ""  # said once
+        self._trouble = ""  # reported once
         self._lost: str | None = None  # the phase of what ran until a reboot, and does not yet again
         self._here = paths.of(environment)
         self._tags = Followed(environment, source, known, self._log)
 
     def run(self, every_s: float) -> None:
-        """Look, and do what is asked, until told to stop. Raises Busy when somebody else does."""
+        """Look, and do what is requested, until a signal stops it. Raises Busy when somebody else does."""
         paths.prepare(self._here)
         turn = self._here.state / "watch.lock"
         with lock.hold(turn, environment=self._environment.name, why="watch", since=jsonl.now()):
@@ -108,14 +108,14 @@ class Watcher:
     def _bring_back(self, phase: str) -> bool:
         """Let the release on record serve again, wherever its tag is by now. False: try it later."""
         self._log(f"{phase}: its server is gone; bringing it back")
-        ended = self._run(phase, "status", str(self._environment.path), "--repair")
-        if ended is None:
+        finished = self._run(phase, "status", str(self._environment.path), "--repair")
+        if finished is None:
             return False
-        code, said = ended
+        code, message = finished
         state = "is back" if code == 0 else "cannot be brought back"
-        why = f"it serves at {self._environment.local_url}" if code == 0 else said
+        why = f"it serves at {self._environment.local_url}" if code == 0 else message
         if code:
-            self._tags.note(phase, "watch", "failed", why=said)
+            self._tags.note(phase, "watch", "failed", why=message)
         self._log(f"{phase}: {state}: {why}")
         notify.send(
             self._environment, phase, notify.Message(f"{self._environment.name}: {phase} {state}", why, code == 0)
@@ -127,20 +127,20 @@ class Watcher:
         return self._gate(request) if request.deployed else self._deploy(request)
 
     def _deploy(self, request: TagRequest) -> bool:
-        """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
+        """Run `gaia deploy` to its end, also after a signal to stop: half a deployment is nobody's wish."""
         self._log(f"{request.phase}: deploying {request.commit[:12]}")
-        ended = self._run(
+        finished = self._run(
             request.phase, "deploy", str(self._environment.path), request.phase, "--remote", self._source.url
         )
-        if ended is None:
+        if finished is None:
             return False
-        code, said = ended
+        code, message = finished
         if code == 0:
             self._tags.deployed(request)
         else:
-            self._tags.note(request.phase, "watch", "failed", commit=request.commit, why=said)
+            self._tags.note(request.phase, "watch", "failed", commit=request.commit, why=message)
             self._tags.done(request)
-        self._log(f"{request.phase}: {said}")
+        self._log(f"{request.phase}: {message}")
         return True
 
     def _run(self, phase: str, word: str, *words: str) -> tuple[int, str] | None:
@@ -148,12 +148,12 @@ class Watcher:
         log = self._here.logs / "deploy.log"
         command = (sys.executable, "-m", "gaia_checks.cli", word, *words)
         code = self._start(command, log, **{git_command.REPOSITORY: str(self._source.mirror)}).wait()
-        said = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
-        killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
-        if killed or (code == Busy.exit_code and said.startswith(("busy: ", "remote away: "))):
-            self._log(f"{phase}: trying again: {killed or said}")
+        message = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
+        killed = f"gaia {word} was stopped by signal {-code}" if code < 0 else None
+        if killed or (code == Busy.exit_code and message.startswith(("busy: ", "remote away: "))):
+            self._log(f"{phase}: trying again: {killed or message}")
             return None
-        return code, said
+        return code, message
 
     def _gate(self, request: TagRequest) -> bool:
         """Run the gate and record where its evidence is."""
@@ -175,7 +175,7 @@ class Watcher:
         return True
 
     def _end_of(self, gate: subprocess.Popen[bytes]) -> int | None:
-        """Return the gate's exit code; None when we were told to stop, and interrupted it: it leaves no trace then."""
+        """Return the gate's exit code; None when a signal stopped us, and we interrupted it."""
         while (code := gate.poll()) is None:
             if self._stopping.wait(_POLL_S):
                 gate.send_signal(signal.SIGINT)

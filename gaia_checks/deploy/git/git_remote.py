@@ -12,7 +12,7 @@ from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment_file import Environment, without_secrets
 from gaia_checks.errors import ConfigurationError, GaiaError, RemoteUnreachable
-from gaia_checks.redaction import holds_password
+from gaia_checks.redaction import contains_password
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 """Stage -> the branch that must contain a commit tagged for it."""
@@ -132,7 +132,7 @@ def of(environment: Environment, url: str | None = None) -> GitRemote:
         raise ConfigurationError(
             f"{environment.name}: no git remote; give --remote URL, or set remote in {environment.path.name}"
         )
-    if holds_password(wanted):  # never quoted in the message
+    if contains_password(wanted):  # never quoted in the message
         raise ConfigurationError(
             "--remote: give a URL without a password or token; keep those in git's credential helper"
         )

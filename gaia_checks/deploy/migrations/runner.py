@@ -1,6 +1,6 @@
 """Migrates a database to a release's schema: SQL files in an explicit order, each applied atomically.
 
-`schema_migrations` holds one row per applied file, written in the same transaction as the file's effects, or beside an
+`schema_migrations` has one row per applied file, written in the same transaction as the file's effects, or beside an
 index that is built or dropped concurrently (`concurrent_index`).
 """
 

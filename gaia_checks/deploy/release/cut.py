@@ -18,10 +18,10 @@ _SHOWN = 3
 def cut(where: Environment, phase: str, log: Log) -> tag.Tag:
     """Make the commit and the annotated tag `deploy/ENV/PHASE` of a new release; push nothing.
 
-    Where the environment file names an `artifact`, the commit holds the executable's sha256, and the executable is
+    Where the environment file names an `artifact`, the commit contains the executable's sha256, and the executable is
     copied to that location if it is a path. Unchanged sources build the same bytes, so they need no new commit.
     Raises ConfigurationError for a phase that no tag can have, and ArtifactError when the tag exists, when the working
-    tree has uncommitted changes, or when building, git or the copy fails.
+    tree has uncommitted changes, or when building, git or copying fails.
     """
     wanted = tag.parse(f"deploy/{where.name}/{phase}")
     if existing := commit_of(str(wanted)):

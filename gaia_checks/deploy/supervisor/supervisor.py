@@ -46,7 +46,7 @@ class Supervisor:
         self._children: list[ChildServer] = []
         self._active: SupervisedServer | None = None
         self._started: ChildServer | None = None  # but not committed
-        self._replaced: SupervisedServer | None = None  # but not ended
+        self._replaced: SupervisedServer | None = None  # but not exited
         self._fallback: ServerSpec | None = None  # the server that had to make room
         self._public: dict[tuple[str, int], socket.socket] = {}
         self._restarter: asyncio.Task[None] | None = None
@@ -145,7 +145,7 @@ class Supervisor:
             self._reach_checkpoint(Checkpoint.CANDIDATE_SPAWNED if candidate else Checkpoint.SPAWNED)
             await started.ready(known=known)
         except BaseException:
-            if self._started is started:  # else the next command has ended this server and started its own
+            if self._started is started:  # else the next command has stopped this server and started its own
                 await self._end_started()
             raise
         return started
