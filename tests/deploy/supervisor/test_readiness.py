@@ -76,7 +76,7 @@ def test_a_refused_connection_and_silence_are_distinguished() -> None:
     """Nobody listens; somebody listens and never answers."""
     assert ask(free_port(), "/ready") == readiness.ReadinessAnswer(0, "GET /ready: connection refused")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert ask(silent.getsockname()[1], "/ready").said == "GET /ready: no answer within 0.5 s"
+        assert ask(silent.getsockname()[1], "/ready").message == "GET /ready: no answer within 0.5 s"
 
 
 def test_without_a_readiness_path_health_decides() -> None:

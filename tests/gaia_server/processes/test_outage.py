@@ -94,7 +94,7 @@ def outage(cluster: Cluster, pair: Pair) -> Outage:
             cluster.start()
         back = time.monotonic()
         poll(lambda: answered(denied, ADMITTED, back) and answered(allowed, REFUSED, back), within_s=RECOVERS_WITHIN_S)
-    return Outage(denied.seen, allowed.seen, health, health_allowing)
+    return Outage(denied.observations, allowed.observations, health, health_allowing)
 
 
 def answered(race: Race, status: int, since_s: float = 0.0) -> bool:
