@@ -90,7 +90,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         ),
         (
             GOOD + 'alerts = "slack://token"\n',
-            r"environment\.alerts: not the name of a variable; the Apprise URLs hold",
+            r"environment\.alerts: not the name of a variable; the Apprise URLs contain",
         ),
         (GOOD + 'required = ["PROT"]\n', r"environment\.required: \['PROT'\] is not a list of variables; choose from"),
         (GOOD + "required = [1]\n", r"environment\.required: \[1\] is not a list of variables"),

@@ -44,7 +44,7 @@ IN_ANSWERS: dict[str, tuple[Change, str]] = {
 IN_THE_LOG: dict[str, tuple[Change, str]] = {
     "every request is logged with its query": (
         ("gaia_server/__main__.py", "        access_log=False,\n", "        access_log=True,\n"),
-        f"holds {URL_PASSWORD}: ",
+        f"contains {URL_PASSWORD}: ",
     ),
     "the settings are logged at the start": (
         ("gaia_server/__main__.py", _SERVED, f'{_SERVED}    logs.logging.info("started with %s", dict(os.environ))\n'),
@@ -56,7 +56,7 @@ IN_THE_LOG: dict[str, tuple[Change, str]] = {
             f"        {_REFUSED}",
             f"        {_LOGGING}\n        {_REFUSED}",
         ),
-        f"holds {WRONG_TOKEN}: ",
+        f"contains {WRONG_TOKEN}: ",
     ),
 }
 
