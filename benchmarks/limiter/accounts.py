@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.limiter.racing import Observation
+from benchmarks.limiter.racing import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Balance:
     invented: int  # counted beyond all possible admissions: refusals are none, lost responses may be
 
 
-def balance(observations: Iterable[Observation], used: Mapping[str, int]) -> Balance:
+def balance(observations: Iterable[Seen], used: Mapping[str, int]) -> Balance:
     """Compare key by key; `used` is the database's count of each user."""
     certain: Counter[str] = Counter()
     possible: Counter[str] = Counter()

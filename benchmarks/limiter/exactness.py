@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from benchmarks.limiter import contract
-from benchmarks.limiter.racing import Observation, Race, by_key
+from benchmarks.limiter.racing import Race, Seen, by_key
 from benchmarks.limiter.results import Promise, Section, finish
 from benchmarks.limiter.stack import stack
 from gaia_checks.judge.admissions import false_allows, false_denies
@@ -77,7 +77,7 @@ def run(case: Case, ports: Sequence[int]) -> Outcome:
         return judge(case, race.finish())
 
 
-def judge(case: Case, observations: Sequence[Observation]) -> Outcome:
+def judge(case: Case, observations: Sequence[Seen]) -> Outcome:
     """Return the outcome of a race."""
     answers, window_s = by_key(observations).values(), WINDOW_S[case.limit_type]
     blurs = sorted(one.received_s - one.sent_s for one in observations)

@@ -13,7 +13,7 @@ import typer
 
 from benchmarks.limiter import contract
 from benchmarks.limiter.accounts import balance
-from benchmarks.limiter.racing import Observation, Race, cycle
+from benchmarks.limiter.racing import Race, Seen, cycle
 from benchmarks.limiter.results import Promise, Section, finish
 from benchmarks.limiter.stack import Process, stack
 
@@ -23,7 +23,7 @@ CLIENTS = 32
 LOADED_WITHIN_S = 30.0
 
 
-def race_until_killed(server: Process, name: str, admitted: int) -> list[Observation]:
+def race_until_killed(server: Process, name: str, admitted: int) -> list[Seen]:
     """Kill the server after `admitted` admissions; return the clients' observations. Keys begin with `name`."""
     deadline = time.monotonic() + LOADED_WITHIN_S
     with Race([server.port], cycle(name, KEYS), clients=CLIENTS) as race:
@@ -32,7 +32,7 @@ def race_until_killed(server: Process, name: str, admitted: int) -> list[Observa
                 raise SystemExit(f"the server admitted only {race.admitted()} requests in {LOADED_WITHIN_S:g} s")
             time.sleep(0.005)
         server.kill()
-    return race.observations
+    return race.seen
 
 
 def measure(times: int) -> Section:
@@ -56,7 +56,7 @@ def measure(times: int) -> Section:
     return Section("killed under load", columns, rows, promises)
 
 
-def _row(observations: Sequence[Observation], used: Mapping[str, int]) -> tuple[int, ...]:
+def _row(observations: Sequence[Seen], used: Mapping[str, int]) -> tuple[int, ...]:
     found = balance(observations, used)
     answered, admitted = (
         sum(one.status is not None for one in observations),

@@ -26,7 +26,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class Seen:
     """One request as its client observed it; times on the monotonic clock."""
 
     key: str
@@ -53,7 +53,7 @@ class Race:
     """
 
     def __init__(self, ports: Sequence[int], keys: Iterable[str], *, clients: int) -> None:
-        self.observations: list[Observation] = []
+        self.seen: list[Seen] = []
         self._ports = ports
         self._keys = iter(keys)
         self._clients = clients
@@ -70,16 +70,16 @@ class Race:
         self._thread.join()
         self._check()  # also after a failed wait: this may be its cause
 
-    def finish(self) -> list[Observation]:
+    def finish(self) -> list[Seen]:
         """Wait until all keys have been used, and return the observations."""
         self._thread.join()
         self._check()
-        return self.observations
+        return self.seen
 
     def admitted(self) -> int:
         """Return the number of admissions so far."""
         self._check()
-        return sum(one.admitted is True for one in self.observations.copy())
+        return sum(one.admitted is True for one in self.seen.copy())
 
     def _check(self) -> None:
         if self._broken is not None:
@@ -105,7 +105,7 @@ class Race:
                 await asyncio.sleep(PAUSE_S)
                 continue
             observation, reusable = await _send(streams, key)
-            self.observations.append(observation)
+            self.seen.append(observation)
             if not reusable:
                 streams[1].close()
                 streams = None
@@ -126,7 +126,7 @@ def cycle(name: str, keys: int) -> Iterator[str]:
     return itertools.cycle([f"{name}-{number}" for number in range(keys)])
 
 
-def by_key(observations: Iterable[Observation]) -> dict[str, list[TimedAnswer]]:
+def by_key(observations: Iterable[Seen]) -> dict[str, list[TimedAnswer]]:
     """Return the observations of each key in the judge's format."""
     found = defaultdict(list)
     for one in observations:
@@ -141,7 +141,7 @@ async def _connected(port: int) -> Streams | None:
         return None
 
 
-async def _send(streams: Streams, key: str) -> tuple[Observation, bool]:
+async def _send(streams: Streams, key: str) -> tuple[Seen, bool]:
     """Send one request; return the observation, and whether the connection is reusable."""
     reader, writer = streams
     sent_s = time.monotonic()
@@ -152,11 +152,11 @@ async def _send(streams: Streams, key: str) -> tuple[Observation, bool]:
             status, headers = _head(head.decode("latin-1"))
             await reader.readexactly(int(headers.get("content-length", "0")))
     except (OSError, asyncio.IncompleteReadError):
-        return Observation(key, sent_s, math.inf, None), False
+        return Seen(key, sent_s, math.inf, None), False
     if status not in (ADMITTED, REFUSED, UNDECIDED):
         raise RuntimeError(f"GET {PATH} returned {status}; expected {ADMITTED}, {REFUSED} or {UNDECIDED}")
     reusable = headers.get("connection") != "close"
-    return Observation(key, sent_s, time.monotonic(), status, headers.get("retry-after")), reusable
+    return Seen(key, sent_s, time.monotonic(), status, headers.get("retry-after")), reusable
 
 
 def _head(text: str) -> tuple[int, dict[str, str]]:

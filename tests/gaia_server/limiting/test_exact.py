@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.limiter.contract import TOKEN
 from benchmarks.limiter.exactness import Case, judge, run
-from benchmarks.limiter.racing import Observation
+from benchmarks.limiter.racing import Seen
 from tests.gaia_server.conftest import fresh_database, servers, without_rules
 
 CASES = (
@@ -42,7 +42,7 @@ def test_not_one_too_many_and_not_one_too_few(ports: list[int], case: Case) -> N
 @pytest.mark.parametrize(("admitted", "expected"), [(99, (0, 1)), (100, (0, 0)), (126, (26, 0))])
 def test_a_wrong_limiter_is_detected(admitted: int, expected: tuple[int, int]) -> None:
     """The counts of a race without locks do not pass, nor does one refusal too early."""
-    seen = [Observation("user-0", 0.0, 0.2, 404) for _ in range(admitted)] + [Observation("user-0", 0.3, 0.4, 429)]
+    seen = [Seen("user-0", 0.0, 0.2, 404) for _ in range(admitted)] + [Seen("user-0", 0.3, 0.4, 429)]
     found = judge(Case("race", "requests_per_minute", limit=100), seen)
     assert (found.false_allows, found.false_denies) == expected
     assert found.exact == (expected == (0, 0))

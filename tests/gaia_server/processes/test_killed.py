@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.limiter import contract
 from benchmarks.limiter.accounts import Balance, balance
-from benchmarks.limiter.racing import Observation, Race, cycle
+from benchmarks.limiter.racing import Race, Seen, cycle
 from tests.gaia_server.conftest import Start, poll, without_rules
 
 
@@ -18,12 +18,10 @@ def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
             poll(lambda race=race: race.admitted() >= 150, within_s=30)  # type: ignore[misc]
             server.process.kill()
             server.process.wait()
-        assert any(one.status is None for one in race.observations), (
-            "no request was in progress when the server was killed"
-        )
+        assert any(one.status is None for one in race.seen), "no request was in progress when the server was killed"
         server = start(TRUSTED_PROXIES="127.0.0.1", ADMIN_TOKEN=contract.TOKEN)
         used, alike = (contract.used(server.port, rule["id"], name) for rule in rules)
-        assert balance(race.observations, used) == Balance(lost=0, invented=0)
+        assert balance(race.seen, used) == Balance(lost=0, invented=0)
         assert used == alike
 
 
@@ -41,9 +39,9 @@ def test_nothing_that_was_admitted_is_lost(schema: str, start: Start) -> None:
 )
 def test_the_balance(statuses: list[int | None], used: dict[str, int], expected: Balance) -> None:
     """Admitted requests must be counted; requests without a response may be; refused requests must not."""
-    assert balance([Observation("a", 0, 1, status) for status in statuses], used) == expected
+    assert balance([Seen("a", 0, 1, status) for status in statuses], used) == expected
 
 
 def test_one_key_does_not_compensate_for_another() -> None:
     """The balance is per key: one too few for one and one too many for another are two errors."""
-    assert balance([Observation("a", 0, 1, 404), Observation("b", 0, 1, 404)], {"a": 2}) == Balance(lost=1, invented=1)
+    assert balance([Seen("a", 0, 1, 404), Seen("b", 0, 1, 404)], {"a": 2}) == Balance(lost=1, invented=1)

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.limiter import contract
 from benchmarks.limiter.accounts import Balance, balance
-from benchmarks.limiter.racing import ADMITTED, REFUSED, UNDECIDED, Observation, Race, cycle
+from benchmarks.limiter.racing import ADMITTED, REFUSED, UNDECIDED, Race, Seen, cycle
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.embedded import Cluster
@@ -70,8 +70,8 @@ def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 class Outage:
     """Observations of a restart, by clients and on /health."""
 
-    denied: list[Observation]  # by the clients of the one server
-    allowed: list[Observation]  # by `nobody-0` at the other
+    denied: list[Seen]  # by the clients of the one server
+    allowed: list[Seen]  # by `nobody-0` at the other
     health: dict[str, httpx.Response]  # by path, of the server that denies
     health_allowing: httpx.Response
 
@@ -94,12 +94,12 @@ def outage(cluster: Cluster, pair: Pair) -> Outage:
             cluster.start()
         back = time.monotonic()
         poll(lambda: answered(denied, ADMITTED, back) and answered(allowed, REFUSED, back), within_s=RECOVERS_WITHIN_S)
-    return Outage(denied.observations, allowed.observations, health, health_allowing)
+    return Outage(denied.seen, allowed.seen, health, health_allowing)
 
 
 def answered(race: Race, status: int, since_s: float = 0.0) -> bool:
     """Return whether one of the last requests, sent after `since_s`, was answered with this status."""
-    return any(one.status == status and one.sent_s > since_s for one in race.observations[-50:])
+    return any(one.status == status and one.sent_s > since_s for one in race.seen[-50:])
 
 
 def test_every_request_is_answered(outage: Outage) -> None:
@@ -153,9 +153,9 @@ def test_nothing_is_lost_when_postgresql_crashes(cluster: Cluster, pair: Pair) -
         victim.close()
         crashed = time.monotonic()
         poll(lambda: answered(race, ADMITTED, crashed), within_s=RECOVERS_WITHIN_S)
-    assert {one.status for one in race.observations} <= {ADMITTED, UNDECIDED}
+    assert {one.status for one in race.seen} <= {ADMITTED, UNDECIDED}
     used = contract.used(server.port, pair.rule_id, "crash")
-    assert balance(race.observations, used) == Balance(lost=0, invented=0)
+    assert balance(race.seen, used) == Balance(lost=0, invented=0)
 
 
 def terminated(connection: psycopg.Connection) -> bool:
