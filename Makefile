@@ -63,7 +63,7 @@ $(BIN)/.browser: $(BIN)/.installed
 
 $(BIN)/.compiler:
 	@command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; } \
-		|| { echo "the tests compile a stranger's server: install a C compiler, e.g. apt-get install gcc libc6-dev"; exit 4; }
+		|| { echo "the tests compile a foreign server: install a C compiler, e.g. apt-get install gcc libc6-dev"; exit 4; }
 	@touch $@
 
 # unpacked here, not installed: nobody wants the service that the package starts

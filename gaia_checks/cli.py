@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ import typer.exceptions
 from gaia_checks import environment_file
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
+from gaia_checks.model import Log
 from gaia_checks.printable import printable
 
 app = typer.Typer(
@@ -66,7 +66,7 @@ def deploy(
             from gaia_checks.promotion import admission
 
             admitted = admission.admit(where, wanted, remote, _to_stdout(where))
-        rollout.deploy(where, phase=wanted, commit=admitted, say=_to_stdout(where))
+        rollout.deploy(where, phase=wanted, commit=admitted, log=_to_stdout(where))
 
 
 @app.command()
@@ -88,7 +88,7 @@ def rollback(
 
     where = environment_file.load(env)
     with notify.notifying(where, to or "the previous release", done="is back"):
-        rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_to_stdout(where))
+        rollout.rollback(where, phase=to, database=database, confirm=confirm, log=_to_stdout(where))
 
 
 @app.command()
@@ -244,7 +244,7 @@ def verify_command(
     remote: Remote = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a signed statement proves; exit code 1 when something does not hold."""
+    """Show what a signed statement proves; exit code 1 when a check of it fails."""
     from gaia_checks import tables
     from gaia_checks.promotion import verification
 
@@ -396,11 +396,11 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _to_stderr(where: Environment) -> Callable[[str], None]:
+def _to_stderr(where: Environment) -> Log:
     return lambda text: print(printable(where.redact(text)), file=sys.stderr, flush=True)
 
 
-def _to_stdout(where: Environment) -> Callable[[str], None]:
+def _to_stdout(where: Environment) -> Log:
     return lambda text: print(printable(where.redact(text)), flush=True)
 
 

@@ -11,7 +11,7 @@ client_names = "client-{}"         # optional: what a gate's keys and rules are 
 rehearsal_host = "local"           # where a rehearsal copy runs; only "local", this machine, is built
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
 remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
-alerts = "GAIA_ALERTS"             # optional: the variable that holds the Apprise URLs to tell, apart by spaces
+alerts = "GAIA_ALERTS"             # optional: the variable with the Apprise URLs to notify, apart by spaces
 promotion = "advisory"             # optional: a tag without a valid promotion is deployed all the same, with a warning;
                                    # "required" (the default): refused, after dev
 
@@ -22,7 +22,7 @@ PORT = "8080"
 handover = false                   # it binds PORT itself: stop and start; true (the default): it takes LISTEN_FDS
 paths = ["/healthz"]               # what must answer 200, in place of health, config API and WebSocket
 ready_s = 30                       # how long it may take until it is ready
-artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit holds its
+artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit has its
                                    # sha256 in build/gaia_server.sha256. {phase}, {commit}, {sha256}; a path or a URL
 
 [promotion]                        # optional
@@ -58,7 +58,7 @@ from typing import Any
 from gaia_checks import contract
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, LogLocation, Names
-from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among, unfit
+from gaia_checks.redaction import SECRET_NAMES, contains_password, redact, secrets_among, unfit
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
@@ -93,7 +93,7 @@ class ServerSettings:
     handover: bool = True  # takes LISTEN_FDS; else it binds PORT itself
     paths: tuple[str, ...] = ()  # each must answer 200; empty: the contract's own looks
     ready_s: float = 30.0  # how long it may take until it is ready
-    artifact: str | None = None  # template of a path or URL; None: the tagged commit holds the executable
+    artifact: str | None = None  # template of a path or URL; None: the tagged commit has the executable
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Environment:
     reports: Path  # evidence: GAIA_REPORTS
     values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
     remote: str | None = None  # the git repository whose deployment tags are followed
-    alerts: str | None = None  # the name of the variable that holds the Apprise URLs
-    alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they hold tokens
+    alerts: str | None = None  # the name of the variable with the Apprise URLs
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they contain tokens
     log: LogLocation | None = None  # the server's log, where the file says it; else that of what is deployed here
     rehearsal_host: str = "local"  # where a rehearsal copy runs
     names: Names = field(default_factory=Names)  # what the server calls what the contract names
@@ -318,7 +318,7 @@ def _log(where: str, table: Mapping[str, Any]) -> LogLocation | None:
         return None
     if isinstance(log, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", log):
         return LogLocation(log)
-    if not isinstance(log, str) or not (found := _LOG_URL.fullmatch(log)):  # not quoted: it may hold a password
+    if not isinstance(log, str) or not (found := _LOG_URL.fullmatch(log)):  # not quoted: it may contain a password
         raise EnvironmentFileError(
             f"{where}: environment.log: neither a file nor ssh://[user@]host[:port]/file without a password; write "
             'e.g. "ssh://me@qa/var/log/gaia/qa/server.log" (keys, an agent and ~/.ssh/config are ssh\'s own)'
@@ -338,7 +338,7 @@ def _rehearsal_host(where: str, table: Mapping[str, Any]) -> str:
 
 def _remote(where: str, table: Mapping[str, Any]) -> str | None:
     remote = table.get("remote")
-    if remote is not None and (not isinstance(remote, str) or not remote or holds_password(remote)):
+    if remote is not None and (not isinstance(remote, str) or not remote or contains_password(remote)):
         raise EnvironmentFileError(
             f"{where}: environment.remote: give a git URL or path without a password or token; "
             "git's credential helper has that"
@@ -350,7 +350,7 @@ def _alerts(where: str, table: Mapping[str, Any]) -> str | None:
     name = table.get("alerts")
     if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name)):
         raise EnvironmentFileError(
-            f"{where}: environment.alerts: not the name of a variable; the Apprise URLs hold secrets, so they stand "
+            f"{where}: environment.alerts: not the name of a variable; the Apprise URLs contain secrets, so they stand "
             'in a variable that is named here, e.g. "GAIA_ALERTS"'
         )
     return name

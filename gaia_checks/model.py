@@ -4,7 +4,7 @@ No I/O, no clock, nothing but the standard library: every other module may impor
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +23,9 @@ CAPABILITIES = (
 NOT_CHECKED = "not checked: "
 """Prefix of a note of an optional check's measurement: why this target, or a part of it, was not examined."""
 
+Log = Callable[[str], None]
+"""Receives one line for the person who runs a command, or for the log of one that nobody watches."""
+
 
 class State(StrEnum):
     """What a verdict can say."""
@@ -40,7 +43,7 @@ def timestamp(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was seen, when and how. Never a judgement.
+    """What was observed, when and how. Never a judgement.
 
     `value` is a number, a text, a truth value, or one of the shapes that `judge.judgement` documents for
     its rules (a histogram, counts per block, a series). For "how many of n were good", `value` is the
@@ -50,9 +53,9 @@ class Measurement:
     name: str  # dotted, first the look: "health.good"
     value: Any
     unit: str  # "count", "s", "ms", "bytes", "req/s", "text", "bool", "hdr"
-    n: int  # samples behind the value; 0 means that nothing was seen
+    n: int  # samples behind the value; 0 means that nothing was observed
     window_s: float  # how long was looked
-    at: str  # RFC 3339 UTC, when the look ended
+    at: str  # RFC 3339 UTC, when the look finished
     how: str  # one plain sentence
     notes: tuple[str, ...] = ()  # the first few examples of what went wrong
 
@@ -156,7 +159,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of a stage, as `verdict.json` holds it."""
+    """The judgement of a stage, as it stands in `verdict.json`."""
 
     environment: str
     stage: str
@@ -243,7 +246,7 @@ class Target:
         return "ws" + self.base_url.removeprefix("http")
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object that `from_json` reads back. It holds secrets."""
+        """Return a JSON object that `from_json` reads back. It contains secrets."""
         record = asdict(self)
         if self.process:
             record["process"]["artifact"] = str(self.process.artifact)

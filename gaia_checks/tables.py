@@ -47,7 +47,7 @@ def show_status(found: Mapping[str, Any]) -> None:
 
 
 def show_lines(lines: Sequence[tuple[str, str, bool | None]]) -> None:
-    """Print what was found, one line each, with a mark: holds, does not hold, or proves nothing by itself."""
+    """Print what was found, one line each, with a mark: true, false, or proves nothing by itself."""
     console = Console(soft_wrap=True, highlight=False)
     for what, found, ok in lines:
         mark, style = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("·", "")}[ok]

@@ -23,7 +23,7 @@ from gaia_server.problem import Json, Problem
 Handler = Callable[[Request], Awaitable[Response]]
 
 REFUSAL = "gaia_server.refusal"
-"""The key of a login's scope that holds the refusal by a rule: it is for everything but the right token."""
+"""The key of the refusal by a rule in a login's scope: it is for everything but the right token."""
 
 _HOME = "/api/admin/quotas"
 _PAGE = ("limit", "offset")

@@ -56,7 +56,7 @@ def from_worktree(
     with _new(releases) as new:
         shutil.copyfile(source, new / _EXECUTABLE)
         if sha256(source) != sha256(new / _EXECUTABLE):
-            raise ArtifactError(f"{source}: changed during the copy; wait for the build to finish, then run again")
+            raise ArtifactError(f"{source}: changed while it was copied; wait for the build to finish, then run again")
         _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
         return _finish(new, releases, Origin(tag.WORKTREE, head()), handover=handover)
 

@@ -31,7 +31,7 @@ from gaia_checks.report import evidence
 Probe = Callable[..., list[Measurement]]
 
 STOPPED, SETTLED = "stopped", "stopped.settled"
-"""Files of a gate that is stopped early: the reason; and that every background process has ended."""
+"""Files of a gate that is stopped early: the reason; and that every background process has exited."""
 
 PLAN = "plan.json"
 """The file of the planned tests: test -> criterion."""
@@ -138,7 +138,9 @@ class Look:
     def copy(self, purpose: str) -> AbstractContextManager[RehearsalCopy]:
         """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
         environment = self._gate.environment
-        return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))
+        return rehearsal_copy.beside(
+            self.target, environment, purpose, stand_in=gated_target.deployed_by_gate(environment)
+        )
 
     def release_schema(self) -> AbstractContextManager[str]:
         """Return a block with the address of a database made from the release's files. Entering raises GaiaError."""
@@ -167,7 +169,7 @@ class Look:
         found = {each.name: each for each in self._gate.measured()}
         if not required <= found.keys() and found[exit_name].value != 0:
             last_line = f": {found[exit_name].notes[0]}" if found[exit_name].notes else ""
-            raise Inconclusive(f"the {process} process ended with exit code {found[exit_name].value}{last_line}")
+            raise Inconclusive(f"the {process} process exited with code {found[exit_name].value}{last_line}")
         self._decide()
 
     def after_all_others(self) -> Target:

@@ -7,18 +7,16 @@ close     stop processes, remove traces, judge, report, seal; stop the target if
 """
 
 import contextlib
-import fcntl
 import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment_file, files, jsonl
+from gaia_checks import environment_file, file_lock, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment_file import Environment
@@ -29,12 +27,10 @@ from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
-from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
+from gaia_checks.model import Criterion, Log, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source, secret_search
 from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.evidence_redaction import refuse_words
-
-Log = Callable[[str], None]
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
 """The gate's exit code by the state of the stage."""
@@ -96,13 +92,11 @@ class Session:
 
     def _take_lock(self) -> None:
         assert self._lock is not None  # noqa: S101 - for the type checker: prepare opened it
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not file_lock.acquire(self._lock):
             self._lock.seek(0)
             raise Busy(
                 f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait until it ends"
-            ) from None
+            )
         self._lock.truncate(0)
         self._lock.write(f"run {self.run}, since {timestamp(self._started_at)}")
         self._lock.flush()
@@ -187,7 +181,7 @@ class Session:
     def _bring_up(self) -> Target:
         if gated_target.deployed_by_gate(self.environment):
             self._found_running = rollout.status(self.environment).state != "stopped"
-            rollout.deploy(self.environment, say=self._log)
+            rollout.deploy(self.environment, log=self._log)
         return gated_target.find(self.environment, self.run)
 
     # record --------------------------------------------------------------------------------------
