@@ -4,6 +4,7 @@ On a terminal a live line per background look shows its progress and the worst v
 below them the time left and the criteria decided. Elsewhere the same is written as one plain line a minute.
 """
 
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -17,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gaia_checks import jsonl
-from gaia_checks.gate.display import progress, stream
+from gaia_checks.gate.display import github, progress, stream
+from gaia_checks.gate.display.next_steps import NextSteps
 from gaia_checks.gate.display.verdict_view import STYLES, escape, short, show
 from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import State, Verdict
@@ -108,6 +110,11 @@ class Terminal:
             return
         assert self._session is not None  # noqa: S101 - for the type checker: attached with the console
         show(self._console, verdict, folder, self._session.criteria)
+        steps = NextSteps(verdict, short(folder), self._session.criteria)
+        for line in github.annotations(verdict, steps):
+            self._console.print(line, markup=False, soft_wrap=True)
+        with contextlib.suppress(OSError):
+            github.summarise(folder / "verdict.md")
         self._console.print(f"evidence  {escape(str(short(folder)))}")
         self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
 
