@@ -8,9 +8,9 @@ from gaia_checks.report import check_names
 
 
 def test_every_check_has_a_name() -> None:
-    """A check that is added needs one; a name without a check is removed."""
+    """A check that is added needs one."""
     checks = [check for each in criteria_file.load(criteria_file.PATH).criteria for check in each.checks]
-    assert set(check_names.NAMES) == {check.measurement for check in checks}
+    assert {check.measurement for check in checks} <= set(check_names.NAMES)
 
 
 @pytest.mark.parametrize(
