@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gaia_checks.gate.display import server_errors
@@ -62,7 +63,7 @@ class NextSteps:
         self._folder = folder
         self._criteria = criteria
         self._looks = {criterion.id: criterion.look for criterion in criteria.criteria}
-        self._errors = server_errors.read(folder / _LOG, verdict.started_at)
+        self._started_at = verdict.started_at
 
     def of(self, criterion: CriterionVerdict) -> str | None:
         """Return the next step as one line, the file first; None where the reason itself says what to do."""
@@ -80,6 +81,11 @@ class NextSteps:
         path = self._folder / step.file
         shown = path if path.exists() else self._folder / evidence.REPORT
         return f"open {shown}: {step.do.format(env=self._environment)}"
+
+    @cached_property
+    def _errors(self) -> list[ServerError]:
+        """Read the log, which may be long, only when something failed."""
+        return server_errors.read(self._folder / _LOG, self._started_at)
 
     def _error(self, step: Step, why: str) -> ServerError | None:
         if step.file == _LOG and self._errors:
