@@ -15,6 +15,8 @@ import numpy as np
 from gaia_checks.judge import statistics
 from gaia_checks.model import Check, Finding, Measurement, State
 
+STOOD_STILL = "the machine stood still"
+
 CATCH_UP = 2
 """A server at 50 % utilisation needs as long again as the stall lasted to process the requests that waited."""
 
@@ -120,7 +122,7 @@ def _beside(blocks: list[Any], most: list[int]) -> list[tuple[Any, int]]:
 def _stood_still(value: Mapping[str, Any]) -> str:
     total_s, longest_s, count = sum(value["stalled_s"]), float(value["longest_s"]), int(value["stalls"])
     how = f"{count} stalls (longest {longest_s:.2f} s)" if count != 1 else "one stall"
-    return f"the machine stood still for {total_s:.2f} s in {how}"
+    return f"{STOOD_STILL} for {total_s:.2f} s in {how}"
 
 
 def _without_them(check: Check, again: Finding | None) -> str:
