@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gaia_checks.model import State
+from gaia_checks.model import STAGES, State
 
 ELSEWHERE = "elsewhere"
 """The state of a server that this machine never had in service."""
@@ -37,7 +37,8 @@ class EnvironmentRow:
     waiting: str | None = None  # the phase of a newer tag that was never in service here
     verdict: Judged | None = None
     promotion: str | None = None  # "tag", "signed", "forced", "advisory" or "refused"
-    promoted_by: str | None = None  # who let it in, and by which signatures; why it would be refused now
+    promoted_by: str | None = None  # who let it in, and by which signatures
+    lacks: list[str] = field(default_factory=list)  # what would keep it out now
     following: str | None = None  # the environment of the next stage
     entered: bool = False  # the next stage's tag of this phase is cut
     unsigned: list[str] = field(default_factory=list)  # items of the list before the next stage
@@ -58,12 +59,12 @@ def next_step(row: EnvironmentRow) -> str | None:
     if row.waiting:
         return f"gaia deploy {name} {row.waiting}"
     if phase is None:
-        return None
+        return f"gaia release PHASE --to {name}" if row.stage == STAGES[0] else None
     if row.promotion == "refused" and row.since is None:
         return f"gaia checklist {name} {phase}"
     if row.state in ("stopped", ELSEWHERE) and row.verdict is None:
         return f"gaia deploy {name} {phase}"
-    return None if row.entered else _onward(row)
+    return _onward(row)
 
 
 def _onward(row: EnvironmentRow) -> str | None:
@@ -73,7 +74,7 @@ def _onward(row: EnvironmentRow) -> str | None:
         return f"python -m pytest --env={row.environment}"
     if verdict.state == State.FAIL:
         return f"gaia history {row.environment}"
-    if following is None:
+    if following is None or row.entered:
         return None
     if verdict.why:
         return f"gaia checklist {following} {row.phase}"
@@ -91,7 +92,7 @@ def lines(row: EnvironmentRow) -> Iterator[Line]:
     elif row.phase:
         yield "verdict", "-", "not gated"
     if row.promotion:
-        yield "let in", row.promotion, row.promoted_by or "-"
+        yield "let in", row.promotion, _let_in(row)
     if command := next_step(row):
         yield "next", "-", command
     for remark in row.remarks:
@@ -114,6 +115,12 @@ def _verdict(verdict: Judged, following: str | None) -> str:
     if verdict.why:
         return f"{kind} {verdict.run}, {signer}; not valid for {following}: {verdict.why}"
     return f"{kind} {verdict.run}, {signer}; valid for {following} until {_minute(verdict.until or '')}"
+
+
+def _let_in(row: EnvironmentRow) -> str:
+    """Who let it in, and the first of what would keep it out: `gaia checklist` names all."""
+    more = f" (and {len(row.lacks) - 1} more)" if len(row.lacks) > 1 else ""
+    return f"{row.promoted_by or '-'}{f'; now lacks: {row.lacks[0]}{more}' if row.lacks else ''}"
 
 
 def _minute(at: str) -> str:

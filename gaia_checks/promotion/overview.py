@@ -139,7 +139,7 @@ def _let_in(row: EnvironmentRow, environment: Environment, remote: GitRemote | N
         advisory = environment.promotion == "advisory"
         usual = "forced" if found.force else "signed"
         row.promotion = ("advisory" if advisory else "refused") if lacks else usual
-        row.promoted_by = printable("; ".join([_signatures(by, found), *(f"lacks: {one}" for one in lacks)]))
+        row.promoted_by, row.lacks = printable(_signatures(by, found)), [printable(one) for one in lacks]
 
 
 def _signatures(by: str, found: Examination) -> str:

@@ -1,5 +1,7 @@
 """The command that comes next in an environment, and the lines that people read."""
 
+from dataclasses import replace
+
 import pytest
 
 from gaia_checks.promotion.environment_row import ELSEWHERE, EnvironmentRow, Judged, lines, next_step
@@ -23,6 +25,7 @@ def serving(**changes: object) -> EnvironmentRow:
     [
         (serving(), "gaia promote phase-1 --to qa"),
         (serving(entered=True), None),
+        (serving(entered=True, verdict=Judged("fail", RUN, rehearsal=False, by="g")), "gaia history dev"),
         (serving(unsigned=["maintainer", "qa"]), "gaia sign-off qa phase-1 --item maintainer"),
         (serving(verdict=None), "python -m pytest --env=dev"),
         (serving(verdict=Judged("inconclusive", RUN, rehearsal=False, by="g")), "python -m pytest --env=dev"),
@@ -36,7 +39,8 @@ def serving(**changes: object) -> EnvironmentRow:
         (serving(state="stopped", since=None, verdict=None), "gaia deploy dev phase-1"),
         (serving(state=ELSEWHERE, since=None), "gaia promote phase-1 --to qa"),
         (serving(state=ELSEWHERE, since=None, promotion="refused"), "gaia checklist dev phase-1"),
-        (EnvironmentRow("dev", "dev", ELSEWHERE), None),
+        (EnvironmentRow("dev", "dev", ELSEWHERE), "gaia release PHASE --to dev"),
+        (EnvironmentRow("qa", "qa", ELSEWHERE), None),
         (EnvironmentRow("dev"), None),
     ],
 )
@@ -55,6 +59,13 @@ def test_the_lines_say_what_is_in_service_and_for_how_long_its_verdict_holds() -
         ("next", "-", "gaia deploy dev phase-2"),
         ("remark", "warning", "remote not read: away"),
     ]
+
+
+def test_what_would_be_refused_now_says_the_first_reason() -> None:
+    """One line, however much is missing."""
+    row = serving(promotion="refused", promoted_by="tag signed by ada", lacks=["too old", "b", "c"])
+    assert ("let in", "refused", "tag signed by ada; now lacks: too old (and 2 more)") in list(lines(row))
+    assert ("let in", "signed", "tag signed by ada") in list(lines(replace(row, promotion="signed", lacks=[])))
 
 
 def test_a_verdict_that_is_not_valid_says_why() -> None:

@@ -58,7 +58,8 @@ def test_a_failing_gate_revokes_what_was_valid(ground: Ground) -> None:
     assert (verdict.state, verdict.run) == ("fail", "20260227T100000Z-3fa9c2")
     assert "resulted in fail" in (verdict.why or "")
     assert found["qa"].promotion == "refused"
-    assert "lacks: the newest gate (run 20260227T100000Z-3fa9c2" in (found["qa"].promoted_by or "")
+    assert found["qa"].lacks[0].startswith("the newest gate (run 20260227T100000Z-3fa9c2")
+    assert next_step(found["dev"]) == "gaia history dev"
 
 
 def test_a_verdict_that_nobody_may_sign_is_not_valid(ground: Ground) -> None:
