@@ -103,15 +103,24 @@ def stop(env: Name) -> None:
 
 @app.command("status")
 def status_command(
-    env: Name,
+    env: Annotated[str | None, typer.Argument(metavar="ENV", help="as for every command; or give --all")] = None,
     as_json: Json = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="every environment: release, verdict, promotion and the next command")
+    ] = False,
+    remote: Remote = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="first finish or undo a deployment whose command was killed")
     ] = False,
 ) -> None:
-    """Show the running release."""
+    """Show the running release, or with --all what is known here about every environment."""
     from gaia_checks.deploy.reporting import status
 
+    if every and not env and not repair:
+        _show_overview(remote, as_json=as_json)
+        return
+    if env is None or every or remote:
+        raise ConfigurationError("status: give one environment, e.g. gaia status qa, or --all (and --remote with it)")
     where = environment_file.load(env)
     if repair:
         from gaia_checks.deploy import rollout
@@ -124,6 +133,17 @@ def status_command(
     from gaia_checks import tables
 
     tables.show_status(found)
+
+
+def _show_overview(remote: str | None, *, as_json: bool) -> None:
+    from gaia_checks import tables
+    from gaia_checks.promotion import environment_row, overview
+
+    rows = overview.overview(remote)
+    if as_json:
+        print(json.dumps([row.to_json() for row in rows], indent=2))
+    else:
+        tables.show_overview([(row.environment, *line) for row in rows for line in environment_row.lines(row)])
 
 
 @app.command("history")

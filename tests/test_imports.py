@@ -64,11 +64,11 @@ LAYERS = {
         {"rehearsal"},
     ),
     "gaia_checks.promotion": (
-        {"statements"},
+        {"statements", "environment_row"},
         {"evidence_at_hand"},
         {"ledger_check", "record"},
         {"examination", "ledger_diagnosis"},
-        {"promote", "admission", "verification"},
+        {"promote", "admission", "verification", "overview"},
         {"sign_off", "checklist"},
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),

@@ -77,7 +77,7 @@ def _people(wanted: Entrance, found: Examination) -> Iterator[Item]:
 
 def _missing(found: Examination) -> Iterator[Item]:
     """Yield what else keeps the release out."""
-    yield from (Item(one, "missing") for one in found.missing if ": not signed" not in one)
+    yield from (Item(one, "missing") for one in found.faults)
     if found.force:
         why = printable(found.force.statement.predicate["why"])
         yield Item(

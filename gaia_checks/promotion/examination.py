@@ -83,6 +83,11 @@ class Examination:
         """What keeps the release out: nothing where it is forced."""
         return [] if self.force else self.missing
 
+    @property
+    def faults(self) -> list[str]:
+        """What is missing beside sign-offs."""
+        return [one for one in self.missing if ": not signed" not in one]
+
 
 def examine(entrance: Entrance) -> Examination:
     """Check everything that a release needs; never stops at the first fault."""
