@@ -7,6 +7,7 @@ host = "0.0.0.0"                   # where the server listens; the port is the v
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
 log = "ssh://me@qa/var/log/x.log"  # optional: the server's log, where `gaia deploy` does not know it: a file of this
                                    # machine, or ssh://[user@]host[:port]/path, read by the system's own ssh
+criteria = "../suites/criteria.toml"  # optional: criteria of your own; their tests are test_*.py beside that file
 client_names = "client-{}"         # optional: what a gate's keys and rules are called; {} becomes 12 hex digits
 rehearsal_host = "local"           # where a rehearsal copy runs; only "local", this machine, is built
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
@@ -80,7 +81,7 @@ SERVER_NAMES = (
 
 _KEYS = {
     *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
-    *("client_names", "promotion"),
+    *("client_names", "promotion", "criteria"),
 }
 _BOOLEANS = ("true", "false")
 _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
@@ -122,6 +123,7 @@ class Environment:
     rehearsal_host: str = "local"  # where a rehearsal copy runs
     names: Names = field(default_factory=Names)  # what the server calls what the contract names
     client_names: str = "client-{}"  # what a gate's keys and rules are called in the target
+    criteria: Path | None = None  # criteria of the user's own; their tests are beside it
     promotion: str = "required"  # or "advisory": what a deployment lacks is a warning
     signing_key: Path | None = None  # of this account
     valid_for_s: float = 7 * 86_400.0  # how old a verdict may be that lets a release in
@@ -229,6 +231,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         rehearsal_host=_rehearsal_host(where, table),
         names=contract.read(where, document, path.parent),
         client_names=_client_names(where, table),
+        criteria=_criteria(where, table, path.parent),
         promotion=_choice(where, {"promotion": "required", **table}, "promotion", ("required", "advisory")),
         signing_key=_signing_key(where, document, variables),
         valid_for_s=_valid_for_s(where, document),
@@ -411,6 +414,15 @@ def _client_names(where: str, table: Mapping[str, Any]) -> str:
             f'{where}: environment.client_names: {names!r} is no name with one {{}} in it, as "tenant-{{}}"'
         )
     return names
+
+
+def _criteria(where: str, table: Mapping[str, Any], folder: Path) -> Path | None:
+    file = table.get("criteria")
+    if file is not None and (not isinstance(file, str) or not file.endswith(".toml")):
+        raise EnvironmentFileError(
+            f'{where}: environment.criteria: {file!r} is no .toml file; write e.g. "../suites/criteria.toml"'
+        )
+    return (folder / file).resolve() if file else None
 
 
 def _promotion(where: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

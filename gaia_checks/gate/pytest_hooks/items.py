@@ -33,7 +33,7 @@ class Items:
         for item in items:
             if criterion_of(item) not in known:
                 raise pytest.UsageError(
-                    f"{item.nodeid}: {criterion_of(item)!r} is not in criteria.toml; "
+                    f"{item.nodeid}: {criterion_of(item)!r} is not in {_files(gate)}; "
                     "mark the test with @pytest.mark.criterion(id)"
                 )
         chosen = [item for item in items if criterion_of(item) in promised]
@@ -81,6 +81,12 @@ def criterion_of(item: pytest.Item) -> str:
     """Return the id that a test is marked with, or an empty text."""
     mark = item.get_closest_marker("criterion")
     return str(mark.args[0]) if mark and mark.args else ""
+
+
+def _files(gate: Gate) -> str:
+    """Name the files of the criteria."""
+    own = gate.environment.criteria
+    return f"criteria.toml or {own}" if own else "criteria.toml"
 
 
 def _refuse_twice(items: list[pytest.Item]) -> None:

@@ -53,7 +53,9 @@ class Session:
         """
         self.environment = environment_file.load(name)
         self.stage = stage or self.environment.stage
-        self.criteria = criteria_file.load(overrides=self.environment.looks, source=self.environment.path.name)
+        self.criteria = criteria_file.load(
+            overrides=self.environment.looks, source=self.environment.path.name, own=self.environment.criteria
+        )
         self.promised = self.criteria.for_stage(self.stage)
         refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
@@ -329,7 +331,7 @@ def worker_gate(record: dict[str, Any]) -> Gate:
         environment=environment,
         stage=record["stage"],
         folder=Path(record["folder"]),
-        criteria=criteria_file.load(overrides=environment.looks),
+        criteria=criteria_file.load(overrides=environment.looks, own=environment.criteria),
         channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],
