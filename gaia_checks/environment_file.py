@@ -62,7 +62,23 @@ from gaia_checks.model import STAGES, LogLocation, Names
 from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among, unfit
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
+"""The folder of gaia-checks itself: its suites, locustfiles and server."""
+
+MARKER = "gaia.ini"
+"""The file by which `gaia init` marks the folder of another project; pytest reads the gate's options from it."""
+
+
+def _project() -> Path:
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the current folder was removed
+        return ROOT
+    above = [here, *here.parents]
+    return ROOT if ROOT in above else next((folder for folder in above if (folder / MARKER).is_file()), ROOT)
+
+
+PROJECT = _project()
+"""Where `environments/`, `migrations/`, `reports/` and git are: the marked folder around the current one, else ROOT."""
 
 _BOOLEAN_NAMES = {
     "RATE_LIMIT_ENABLED",
@@ -196,7 +212,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
 
     Raises EnvironmentFileError for anything unknown, missing or of the wrong type.
     """
-    path = Path(name) if name.endswith(".toml") else ROOT / "environments" / f"{name}.toml"
+    path = Path(name) if name.endswith(".toml") else PROJECT / "environments" / f"{name}.toml"
     document = _parse(name, path)
     where = path.name
     _known(where, "", document, {"environment", "server", "promotion", "migrations", "contract", "looks"})
@@ -206,7 +222,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     database = _choice(where, table, "database", ("embedded", "external", "none"))
     host = _typed(where, table, "host", str, "environment.host", 'an address, e.g. "127.0.0.1"')
     stem = path.stem
-    here = ROOT / ".gaia" if database == "embedded" else None
+    here = PROJECT / ".gaia" if database == "embedded" else None
     home = Path(variables.get("GAIA_HOME") or here or "/var/lib/gaia")
     return Environment(
         name=stem,
@@ -214,7 +230,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         stage=stage,
         database=database,
         host=host,
-        base_url=_base_url(where, table),
+        base_url=base_url(where, table),
         required=_required(where, table),
         defaults=(defaults := _defaults(where, table)),
         server=_server(where, document),
@@ -222,7 +238,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         looks=_looks(where, document.get("looks", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
-        reports=Path(variables.get("GAIA_REPORTS") or ROOT / "reports").absolute(),
+        reports=Path(variables.get("GAIA_REPORTS") or PROJECT / "reports").absolute(),
         values=_values(stem, defaults, variables),
         remote=_remote(where, table),
         alerts=(alerts := _alerts(where, table)),
@@ -269,7 +285,7 @@ def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(file.stem for file in (ROOT / "environments").glob("*.toml")))
+        known = ", ".join(sorted(file.stem for file in (PROJECT / "environments").glob("*.toml")))
         raise EnvironmentFileError(f"{name}: no such environment ({path} does not exist); known: {known}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
@@ -299,7 +315,8 @@ def _choice(where: str, table: Mapping[str, Any], key: str, choices: tuple[str, 
     return value
 
 
-def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
+def base_url(where: str, table: Mapping[str, Any]) -> str | None:
+    """Return the address in the table `environment` of the file `where`. Raises EnvironmentFileError."""
     url = table.get("base_url")
     if url is None:
         return None

@@ -12,10 +12,10 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.dsn import reachable
 from gaia_checks.deploy.state import lock, paths
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment_file import PROJECT, Environment
 
 Say = Callable[[str], None]
-FOLDER = ROOT / "migrations"
+FOLDER = PROJECT / "migrations"
 
 
 def up(environment: Environment, say: Say) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def write_files(project: Path, url: str) -> None:
     """Write every file of the page: the first line of its block names it."""
     found = re.findall(r"^```\w+\n# (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     assert [name for name, _ in found] == [
-        *("suites/criteria.toml", "suites/test_orders.py", "environments/shop.toml", "gate.ini")
+        *("suites/criteria.toml", "suites/test_orders.py", "environments/shop.toml", "gaia.ini")
     ]
     for name, text in found:
         (project / name).parent.mkdir(parents=True, exist_ok=True)

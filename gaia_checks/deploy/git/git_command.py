@@ -1,9 +1,10 @@
 """git commands in the project's repository; their environment contains none of this process's secrets."""
 
 import subprocess
+from pathlib import Path
 
 from gaia_checks.deploy.git import tag
-from gaia_checks.environment_file import ROOT, inherited
+from gaia_checks.environment_file import PROJECT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.redaction import SECRET_NAMES
 
@@ -22,26 +23,26 @@ def tag_present(wanted: tag.Tag) -> bool | None:
         return None
 
 
-def head() -> str | None:
-    """Return the working tree's commit, None outside git."""
+def head(folder: Path | None = None) -> str | None:
+    """Return the commit of the working tree, or of the one in `folder`; None outside git."""
     try:
-        return commit_of("HEAD")
+        return commit_of("HEAD", folder)
     except (ArtifactError, MissingDependency):
         return None
 
 
-def commit_of(revision: str) -> str | None:
+def commit_of(revision: str, folder: Path | None = None) -> str | None:
     """Return the commit of HEAD or of a tag, None when there is none. Raises ArtifactError with git's message."""
     name = f"refs/tags/{revision}" if revision != "HEAD" else revision
-    done = _run_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    done = _run_git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=folder)
     if done.returncode and done.stderr:  # a missing revision prints nothing
         raise _error(done, revision)
     return done.stdout.decode().strip() or None
 
 
-def git(*arguments: str, why: str) -> bytes:
+def git(*arguments: str, why: str, folder: Path | None = None) -> bytes:
     """Return git's stdout. Raises ArtifactError, whose message starts with `why`."""
-    done = _run_git(*arguments)
+    done = _run_git(*arguments, folder=folder)
     if done.returncode:
         raise _error(done, why)
     return done.stdout
@@ -51,10 +52,14 @@ def _error(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
     return ArtifactError(f"{why}: git: {' '.join(done.stderr.decode(errors='replace').split())}")
 
 
-def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+def _run_git(*arguments: str, folder: Path | None) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
-            ("git", "--no-replace-objects", *arguments), cwd=ROOT, env=_variables(), capture_output=True, check=False
+            ("git", "--no-replace-objects", *arguments),
+            cwd=folder or PROJECT,
+            env=_variables(),
+            capture_output=True,
+            check=False,
         )
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
