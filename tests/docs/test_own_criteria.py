@@ -96,3 +96,14 @@ def test_a_dry_run_knows_it(place: Ground, tmp_path: Path) -> None:
     file = tmp_path / "environments" / "shop.toml"
     done = place.run("pytest", f"--env={file}", "--dry-run")
     assert re.search(r"^ *orders +qa\.orders ", done.stdout, re.MULTILINE), done.stdout + done.stderr
+
+
+def test_its_probe_measures_only_for_itself(place: Ground, tmp_path: Path) -> None:
+    """A measurement of another look, ours above all, is refused: nobody else's criterion gets samples by it."""
+    with serving(shop()) as url:
+        write_files(tmp_path, url)
+        test = tmp_path / "suites" / "test_orders.py"
+        test.write_text(test.read_text().replace("orders.slowest", "database.server_sessions"))
+        outcome = gated(place, tmp_path)
+    assert outcome.states["qa.orders"] == "inconclusive"
+    assert "measured database.server_sessions: name it orders.something" in outcome.not_passed()["qa.orders"]

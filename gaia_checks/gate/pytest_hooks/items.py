@@ -102,9 +102,9 @@ def _refuse_twice(items: list[pytest.Item]) -> None:
 def rank(criterion: Criterion) -> tuple[int, float]:
     """Order tests that probe the target first, then those that wait for recorders and loads, the process last.
 
-    Within each group the shortest comes first, so that results appear early.
+    Health and API come before all; then the shortest of each group, so that results appear early.
     """
     look = criterion.look
     if look != LAST and process_of(look):
         return 1, criterion.max_window_s
-    return (2 if look == LAST else 0), gate_plan.test_s(look)
+    return (2, 0.0) if look == LAST else gate_plan.order(look)

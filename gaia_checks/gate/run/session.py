@@ -12,7 +12,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
 from gaia_checks.gate.run import capabilities, gated_target, judgeable, traces
+from gaia_checks.gate.run.capabilities import Capability
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
@@ -139,9 +140,9 @@ class Session:
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
             no_rules = traces.prepare(self._target, runs - {self.run})
             self._target = replace(self._target, no_rules=no_rules)
-            if no_rules:
-                self._log(self.environment.redact(f"no temporary rules, so what needs them is not checked: {no_rules}"))
-            self._report_capabilities(self._target)
+            found = self._find_capabilities(self._target)
+            self._target = replace(self._target, silent=capabilities.silence(self._target, found))
+            self._report_capabilities(self._target, found)
         except ConfigurationError:
             self.leave_as_found()
             raise
@@ -153,13 +154,23 @@ class Session:
             self._conductor = Conductor(self.gate, self._target, self.planned_criteria, complete=self._complete)
             self._conductor.start()
 
-    def _report_capabilities(self, target: Target) -> None:
-        """Find out what the target has of what criteria need, record it, and show what that means for each."""
+    def _find_capabilities(self, target: Target) -> list[Capability]:
+        """Find out and record what the target has of what criteria need."""
         found = capabilities.observe(target)
         there = ", ".join(each.name for each in found if each.present)
         absent = tuple(f"{each.name}: {each.why}" for each in found if not each.present)
         how = "what the target and this machine have of what criteria need"
         self.gate.record(Measurement("target.capabilities", there, "text", 1, 0.0, jsonl.now(), how, absent))
+        return found
+
+    def _report_capabilities(self, target: Target, found: Sequence[Capability]) -> None:
+        """Show what can be judged; of a server that answers nothing, only that."""
+        if target.silent:
+            self._log(self.environment.redact(target.silent))
+            return
+        if target.no_rules:
+            why = f"no temporary rules, so what needs them is not checked: {target.no_rules}"
+            self._log(self.environment.redact(why))
         for line in judgeable.lines(self.promised, found, self._facts):
             self._log(self.environment.redact(line))
 
