@@ -18,6 +18,11 @@ from gaia_checks.model import Check, Finding, Measurement, State
 CATCH_UP = 2
 """A server at 50 % utilisation needs as long again as the stall lasted to process the requests that waited."""
 
+SHORTEST_TIMEOUT_S = 0.5
+"""A stall makes a request fail only by outlasting a timeout: the load's own is 10 s, a server's are rarely below this.
+
+A shorter one makes requests slow. An answer of status 500 in a stall of 20 ms is the server's own."""
+
 
 def reconsidered(
     check: Check,
@@ -32,6 +37,8 @@ def reconsidered(
     """
     try:
         stalled_s = [float(each) for each in stalls.value["stalled_s"]] if stalls.n > 0 else []
+        if check.rule == "proportion" and stalled_s and stalls.value["longest_s"] < SHORTEST_TIMEOUT_S:
+            return finding
         rest, bad, explained = _WITHOUT[check.rule](check, measurement, _most(measurement, stalled_s))
     except (KeyError, TypeError, ValueError, IndexError):
         return finding
