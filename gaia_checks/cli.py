@@ -31,6 +31,15 @@ Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
 
 
+@app.command("init")
+def init_command(url: Annotated[str, typer.Argument(help="where your server answers")]) -> None:
+    """Write into the current folder what a gate of your own server needs."""
+    from gaia_checks import starter
+
+    for line in starter.write(url, Path.cwd()):
+        print(line)
+
+
 @app.command("release")
 def release_command(
     phase: Annotated[str, typer.Argument(help="the name of the new release, e.g. phase-11.4")],

@@ -233,6 +233,7 @@ class Target:
     client_names: str = "client-{}"  # what the gate's keys and rules are called there
     trusted_proxies: str | None = None  # the server's setting, "" where it trusts none; None: unknown
     no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
+    silent: str | None = None  # it accepts connections and answers none of the gate's requests; None: it answers
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # all that must not be written anywhere

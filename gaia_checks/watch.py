@@ -23,7 +23,7 @@ from gaia_checks.deploy.git.tag_requests import TagRequest
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
-from gaia_checks.environment_file import ROOT, Environment, inherited
+from gaia_checks.environment_file import MARKER, PROJECT, ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
 from gaia_checks.model import Log
 from gaia_checks.printable import printable
@@ -39,7 +39,7 @@ def watch(names: Sequence[str], url: str | None, every_s: float, log: Log) -> No
     Raises ConfigurationError, and Busy when one of them is followed already.
     """
     stopping = threading.Event()
-    known = [environment_file.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
+    known = [environment_file.load(path.stem) for path in sorted((PROJECT / "environments").glob("*.toml"))]
     wanted = [environment_file.load(name) for name in names] or [one for one in known if one.database != "embedded"]
     all_names = frozenset(one.name for one in (*known, *wanted))
     watchers = [Watcher(one, git_remote.of(one, url), all_names, log, stopping) for one in wanted]
@@ -160,7 +160,8 @@ class Watcher:
         self._log(f"{request.phase}: gating")
         latest = self._environment.reports / self._environment.name / "latest"
         before, log = latest.resolve(), self._here.logs / "gate.log"
-        gate = self._start((sys.executable, "-m", "pytest", f"--env={self._environment.path}"), log)
+        own = () if PROJECT == ROOT else ("-c", MARKER)
+        gate = self._start((sys.executable, "-m", "pytest", *own, f"--env={self._environment.path}"), log)
         code = self._end_of(gate)
         if code is None:
             return False  # the next watch repeats it
@@ -211,7 +212,7 @@ class Watcher:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(
-                command, cwd=ROOT, env=inherited(**folders, **variables), stdin=subprocess.DEVNULL,
+                command, cwd=PROJECT, env=inherited(**folders, **variables), stdin=subprocess.DEVNULL,
                 stdout=descriptor, stderr=descriptor, start_new_session=True,
             )  # fmt: skip
         finally:

@@ -123,6 +123,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD + "[server]\npaths = ['x']\n", r"server\.paths: each begins with a slash"),
         (GOOD + "[server]\nartifact = 'x'\n", r"server\.artifact: 'x' is neither an absolute path nor a URL"),
         (GOOD + "[server]\nready_s = 0\n", r"server\.ready_s: 0 is not above 0; give seconds"),
+        (GOOD + "criteria = 'suites'\n", r"environment\.criteria: 'suites' is no \.toml file"),
         (GOOD + "client_names = 'gate'\n", r"environment\.client_names: 'gate' is no name with one \{\} in it"),
         (GOOD + "promotion = 'no'\n", r"environment\.promotion: 'no' is not one of required, advisory"),
         (GOOD + "[promotion]\nkey = 'x'\n", r"promotion\.key: unknown key; known here: signing_key, valid_for"),

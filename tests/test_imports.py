@@ -48,7 +48,8 @@ ALLOWED = {
     "watch": GROUND | {"promotion", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": {"printable"},
-    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables"},
+    "starter": {"environment_file", "errors"},
+    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter"},
 }
 """Part of gaia_checks -> the parts it may import."""
 

@@ -12,10 +12,10 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.dsn import reachable
 from gaia_checks.deploy.state import lock, paths
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment_file import PROJECT, Environment
 from gaia_checks.model import Log
 
-FOLDER = ROOT / "migrations"
+FOLDER = PROJECT / "migrations"
 
 
 def up(environment: Environment, log: Log) -> tuple[str, ...]:

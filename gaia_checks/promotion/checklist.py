@@ -57,7 +57,7 @@ def _before_dev(target: Environment, phase: str, url: str | None) -> Iterator[It
 
 def _criteria(wanted: Entrance, found: Examination) -> Iterator[Item]:
     states = found.verdict.statement.predicate["criteria"].get("states", {}) if found.verdict else {}
-    for criterion in criteria_file.load().for_stage(wanted.source.stage):
+    for criterion in criteria_file.load(own=wanted.source.criteria).for_stage(wanted.source.stage):
         state = states.get(criterion.id)
         if found.verdict and state == State.PASS:
             run = found.verdict.statement.predicate["run"]

@@ -192,6 +192,9 @@ def _not_comparable(entrance: Entrance, found: Examination, newest: Signed) -> I
         yield f"{run} judged stage {predicate['stage']}, not {entrance.source.stage}"
     if predicate["criteria"].get("sha256") != files.sha256(criteria_file.PATH):
         yield f"{run} was judged by other criteria than those installed here: gate again with this gaia-checks"
+    own = entrance.source.criteria
+    if predicate["criteria"].get("own_sha256") != (own and files.sha256(own)):
+        yield f"{run} was judged by other criteria of your own than {own or 'none'}: gate it again with these"
 
 
 def _wrong_age(entrance: Entrance, one: Signed) -> Iterator[str]:

@@ -25,7 +25,7 @@ SERVER = '[server]\nhandover = false\npaths = ["/healthz"]\n'
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose tags contain a foreign server and no migration."""
     monkeypatch.setattr(release_folder, "ROOT", tmp_path)
-    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", tmp_path)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.PROJECT", tmp_path)
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "order.txt").write_text("# none\n")
     (tmp_path / "build").mkdir()

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from gaia_checks.deploy.git import tag
-from gaia_checks.environment_file import ROOT, inherited
+from gaia_checks.environment_file import PROJECT, inherited
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.redaction import SECRET_NAMES
 
@@ -30,26 +30,26 @@ def tag_present(wanted: tag.Tag) -> bool | None:
         return None
 
 
-def head() -> str | None:
-    """Return the working tree's commit, None outside git."""
+def head(folder: Path | None = None) -> str | None:
+    """Return the commit of the working tree, or of the one in `folder`; None outside git."""
     try:
-        return commit_of("HEAD")
+        return commit_of("HEAD", folder)
     except (ArtifactError, MissingDependency):
         return None
 
 
-def commit_of(revision: str) -> str | None:
+def commit_of(revision: str, folder: Path | None = None) -> str | None:
     """Return the commit of HEAD or of a tag, None when there is none. Raises ArtifactError with git's message."""
     name = f"refs/tags/{revision}" if revision != "HEAD" else revision
-    done = run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    done = run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", folder=folder)
     if done.returncode and done.stderr:  # a missing revision prints nothing
         raise _error(done, revision)
     return done.stdout.decode().strip() or None
 
 
-def git(*arguments: str, why: str) -> bytes:
-    """Return git's stdout in the project's repository. Raises ArtifactError, whose message starts with `why`."""
-    done = run(*arguments)
+def git(*arguments: str, why: str, folder: Path | None = None) -> bytes:
+    """Return git's stdout in a repository, or the project's. Raises ArtifactError, whose message starts with `why`."""
+    done = run(*arguments, folder=folder)
     if done.returncode:
         raise _error(done, why)
     return done.stdout
@@ -60,18 +60,27 @@ def _error(done: subprocess.CompletedProcess[bytes], why: str) -> ArtifactError:
 
 
 def run(
-    *arguments: str, mirror: Path | None = None, stdin: str = "", timeout_s: float | None = None
+    *arguments: str,
+    mirror: Path | None = None,
+    folder: Path | None = None,
+    stdin: str = "",
+    timeout_s: float | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git on a bare mirror, else on the project's repository; whether it succeeded is for the caller to check.
+    """Run git on a bare mirror, in a folder, or else in the project's; whether it succeeded is for the caller to check.
 
     Raises MissingDependency, and subprocess.TimeoutExpired after `timeout_s`.
     """
     repository = () if mirror is None else (f"--git-dir={mirror}",)
     try:
         return subprocess.run(
-            ("git", "--no-replace-objects", *repository, *arguments), cwd=ROOT if mirror is None else None,
-            env=_variables(), input=stdin.encode(), capture_output=True, timeout=timeout_s, check=False,
-        )  # fmt: skip
+            ("git", "--no-replace-objects", *repository, *arguments),
+            cwd=(folder or PROJECT) if mirror is None else None,
+            env=_variables(),
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
     except FileNotFoundError as error:
         raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
 

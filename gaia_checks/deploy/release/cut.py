@@ -7,8 +7,8 @@ from gaia_checks.deploy.git import tag
 from gaia_checks.deploy.git.git_command import commit_of, git
 from gaia_checks.deploy.git.git_remote import BRANCHES
 from gaia_checks.deploy.release import build, download
-from gaia_checks.environment_file import ROOT, Environment
-from gaia_checks.errors import ArtifactError
+from gaia_checks.environment_file import PROJECT, ROOT, Environment
+from gaia_checks.errors import ArtifactError, ConfigurationError
 from gaia_checks.files import sha256
 from gaia_checks.model import Log
 
@@ -24,6 +24,11 @@ def cut(where: Environment, phase: str, log: Log) -> tag.Tag:
     tree has uncommitted changes, or when building, git or copying fails.
     """
     wanted = tag.parse(f"deploy/{where.name}/{phase}")
+    if PROJECT != ROOT:
+        raise ConfigurationError(
+            f"gaia release builds the gaia_server of gaia-checks; commit your own executable as build/gaia_server, "
+            f"or its sha256, and tag it: git tag -a {wanted}"
+        )
     if existing := commit_of(str(wanted)):
         raise ArtifactError(f"{wanted}: exists already, on {existing[:12]}; name another phase")
     _refuse_changes()

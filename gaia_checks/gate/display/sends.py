@@ -52,6 +52,9 @@ GATE = Sends(
 )
 """The requests of the gate itself, whatever its looks."""
 
+OWN = Sends("a look of your own: what its test beside your criteria file sends")
+"""A look that gaia-checks does not know."""
+
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 violations, a rule created and removed."""
 

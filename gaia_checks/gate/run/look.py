@@ -120,8 +120,9 @@ class Look:
         """
         self._skip_if_not_applicable()
         if target is None:
-            target = self.target
-            self._stop_if_requested()
+            target = self._answering()
+            if self._criterion.look not in gate_plan.FIRST:
+                self._stop_if_requested()
         settings: Mapping[str, float] = self._gate.criteria.looks[self._criterion.look]
         try:
             measurements = probe(target, **settings, **parameters)
@@ -131,6 +132,9 @@ class Look:
             raise Inconclusive(
                 self._gate.environment.redact(f"the probe of the look {self._criterion.look} crashed: {error!r}")
             ) from None
+        if foreign := [each.name for each in measurements if not each.name.startswith(f"{self._criterion.look}.")]:
+            look = self._criterion.look
+            raise Inconclusive(f"the probe of the look {look} measured {foreign[0]}: name it {look}.something")
         for measurement in measurements:
             self._gate.record(measurement)
         self._decide()
@@ -153,7 +157,7 @@ class Look:
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         self._skip_if_not_applicable()
-        _ = self.target
+        self._answering()
         required = {check.measurement for check in self._criterion.checks if not check.closing}
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
@@ -182,6 +186,12 @@ class Look:
             return before
         status = rollout.status(self._gate.environment)
         return replace(before, process=status.process, release=status.release)
+
+    def _answering(self) -> Target:
+        """Return the target. Raises Inconclusive when it answers nothing: one look shows that, and it fails."""
+        if self.target.silent and self._criterion.look != gate_plan.FIRST[0]:
+            raise Inconclusive(self.target.silent)
+        return self.target
 
     def _skip_if_not_applicable(self) -> None:
         """Skip the test of a criterion that does not apply to the target."""
