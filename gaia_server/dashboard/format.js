@@ -3,10 +3,12 @@
 import { h } from "./dom.js";
 
 const NUMBER = new Intl.NumberFormat("en");
+const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const PLAIN = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export const number = (value) => NUMBER.format(value);
 export const decimal = (value) => PLAIN.format(value);
+export const short = (value) => SHORT.format(value);  // 1,200,000 as 1.2M
 export const megabytes = (bytes) => `${PLAIN.format(bytes / 1e6)} MB`;
 export const percent = (ratio) => (ratio == null ? "–" : `${(100 * ratio).toFixed(2)} %`);
 export const times = (count) => `${number(count)}×`;
