@@ -1,7 +1,7 @@
 // The page: tabs, the live connection, the login. Each panel manages its own content.
 
 import { byId } from "./dom.js";
-import { duration } from "./format.js";
+import { duration, when } from "./format.js";
 import { makeGuard } from "./guard.js";
 import { Live } from "./live.js";
 import { makeLogin } from "./login.js";
@@ -85,6 +85,7 @@ live.addEventListener("state", ({ detail: { state, text, until } }) => {
   byId("connection-seq").hidden = state !== "connected";
   byId("connection-now").hidden = state === "connected" || text === "Connecting";
   countDown();
+  showLost(state, text);
   if (state === "connected" && live.losses > recovered) {
     recovered = live.losses;
     refresh();
@@ -97,6 +98,12 @@ setInterval(countDown, 500);
 
 function countDown() {
   byId("connection-wait").textContent = due ? `in ${Math.max(Math.ceil((due - Date.now()) / 1000), 1)} s` : "";
+}
+
+// Until the page is connected again, its figures may be old. A first connection attempt is no loss.
+function showLost(state, text) {
+  byId("lost").hidden = state === "connected" || (byId("lost").hidden && text === "Connecting");
+  byId("lost").replaceChildren(...(live.lastAt ? ["No live connection since ", when(new Date(live.lastAt).toISOString()), ": what is shown may be old."] : ["No live connection yet."]));
 }
 
 live.addEventListener("stats", ({ detail: { data } }) => {
