@@ -17,6 +17,13 @@ export function table(label, columns, rows = []) {
 const line = (columns, row) => h("tr", { "data-id": row.id },
   columns.map((column) => h("td", { class: column.kind, "data-label": column.name || null }, h("span", {}, column.cell(row)))));
 
+// A redrawn row keeps the focus of its button, so that the keyboard does not start from the top again.
+function keepFocus(body, redraw) {
+  const focused = body.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+  redraw();
+  if (focused) [...body.querySelectorAll("button")].find((one) => one.ariaLabel === focused)?.focus();
+}
+
 // load({limit, offset}) -> a page; nothing() -> the element for an empty list. Unchanged pages are not redrawn.
 export function pagedList({ label, columns, guard, load, nothing }) {
   let offset = 0;
@@ -52,7 +59,7 @@ export function pagedList({ label, columns, guard, load, nothing }) {
     instead.hidden = Boolean(page.total);
     pager.hidden = page.total <= PAGE;
     if (!page.total) instead.replaceChildren(nothing());
-    body.replaceChildren(...page.items.map((row) => line(columns, row)));
+    keepFocus(body, () => body.replaceChildren(...page.items.map((row) => line(columns, row))));
     place.textContent = `${number(offset + 1)}–${number(last)} of ${number(page.total)}${page.total < COUNTED ? "" : " or more"}`;
     back.disabled = offset === 0;
     on.disabled = last >= page.total;

@@ -31,7 +31,7 @@ export function overview({ root, live, guard, signIn, visible }) {
 
   live.addEventListener("stats", ({ detail: { data } }) => {
     showStats(now, data);
-    if (visible()) guard(history);
+    if (visible()) guard(() => Promise.all([history(), configuration.refresh()]));  // others change rules as well
   });
   live.addEventListener("violation", ({ detail: { data } }) => {
     events = [{ ...data, fresh: true }, ...events].slice(0, KEPT_EVENTS);

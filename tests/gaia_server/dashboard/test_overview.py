@@ -114,3 +114,21 @@ def test_a_new_rule_is_visible(start: Start, schema: str, visit: Visit) -> None:
     page.locator("#confirm").get_by_role("button", name="Delete").click()
     expect(page.locator("tr", has_text="the newest")).to_have_count(0)
     expect(page.get_by_text("26–34 of 34")).to_be_visible()
+
+
+def test_rules_of_other_clients_appear(start: Start, schema: str, visit: Visit) -> None:
+    """The table follows what another client creates, changes and deletes, and keeps the focus."""
+    roomy(schema)
+    own = start()
+    rule = own.rule(rule_name="changed elsewhere", limit_value=10)
+    page = visit(own.base_url)
+    edit = page.get_by_role("button", name="Edit changed elsewhere")
+    edit.focus()
+    removed = own.rule(rule_name="of another client", limit_value=10)
+    expect(page.locator("tr", has_text="of another client")).to_be_visible(timeout=8000)
+    expect(edit).to_be_focused()
+    fields = {name: rule[name] for name in ("rule_name", "scope", "limit_type")}
+    assert own.request("PUT", f"{own.home}/config/{rule['id']}", json={**fields, "limit_value": 77}).status_code == 200
+    assert own.request("DELETE", f"{own.home}/config/{removed['id']}").status_code == 204
+    expect(page.locator("tr", has_text="changed elsewhere")).to_contain_text("77 per hour", timeout=8000)
+    expect(page.locator("tr", has_text="of another client")).to_have_count(0)

@@ -129,6 +129,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "neither a new rule is shown nor a lost connection noticed": (
         scripts(
             ("panels/ruleform.js", "saved(id);", ""),
+            ("panels/overview.js", "Promise.all([history(), configuration.refresh()])", "history()"),
             ("live.js", "if (socket === this.#socket) this.#lost(event.code);", ""),
         ),
         {
