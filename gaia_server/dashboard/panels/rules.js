@@ -12,7 +12,7 @@ export function rules({ guard, signIn }) {
   const add = h("button", { type: "button", class: "primary", onclick: () => edit(null) }, "New rule");
   const columns = [
     { name: "Rule", cell: (rule) => rule.rule_name },
-    { name: "Limit", cell: limit },
+    { name: "Limit", kind: "limit", cell: limit },
     { name: "Counted for", kind: "prose", cell: appliesTo },
     { name: "Resource", cell: (rule) => rule.resource_type ?? "all" },
     { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },

@@ -92,7 +92,7 @@ const own = (form) => Object.fromEntries(LIMIT_TYPES.map(([type]) => [type, form
 const score = ({ elements: { score: points, vip, reason } }) => ({ score: Number(points.value), vip: vip.checked, reason: reason.value.trim() });
 
 const applies = [
-  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   { name: "Of", cell: (row) => (row.own ? "this user" : "all users") },
   { name: "Resource", cell: (row) => row.resource_type ?? "all" },
   { name: "Used", kind: "used", cell: (row) => [meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] },

@@ -49,7 +49,7 @@ const frees = { name: "Frees up", kind: "number", cell: (row) => (row.used && ro
 const of = (open) => [
   { name: "User", cell: (row) => h("button", { type: "button", class: "link mono", "aria-label": `Open ${row.user}`, onclick: () => open(row.user) }, row.user) },
   { name: "Fullest limit", cell: (row) => row.rule_name },
-  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   frees,
   { name: "Reputation", cell: tier },
@@ -58,7 +58,7 @@ const of = (open) => [
 const columns = [
   { name: "Key", cell: (row) => mono(row.key) },
   { name: "Rule", cell: (row) => row.rule_name },
-  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   { name: "Left", kind: "number", cell: (row) => number(row.remaining) },
   frees,

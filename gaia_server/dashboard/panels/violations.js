@@ -48,7 +48,7 @@ const columns = [
   { name: "When", cell: (row) => when(row.last_at) },
   { name: "Key", cell: (row) => mono(row.key) },
   { name: "Rule", cell: (row) => row.rule_name },
-  { name: "Limit", cell: limit },
+  { name: "Limit", kind: "limit", cell: limit },
   { name: "Resource", cell: (row) => row.resource_type },
   { name: "Denied", kind: "number", cell: (row) => number(row.hits) },
 ];

@@ -132,3 +132,20 @@ def test_rules_of_other_clients_appear(start: Start, schema: str, visit: Visit) 
     assert own.request("DELETE", f"{own.home}/config/{removed['id']}").status_code == 204
     expect(page.locator("tr", has_text="changed elsewhere")).to_contain_text("77 per hour", timeout=8000)
     expect(page.locator("tr", has_text="of another client")).to_have_count(0)
+
+
+def test_long_names_and_large_limits_fit(server: Running, visit: Visit) -> None:
+    """A limit is one line, and the buttons of its rule are within reach, however long its names are."""
+    server.rule(rule_name="n" * 100, scope_value="v" * 200, limit_value=1_000_000_000, enabled=False)
+    page = visit(server.base_url)
+    row = page.locator("tr", has_text="n" * 100)
+    for width in (1360, 1024, 390):
+        page.set_viewport_size({"width": width, "height": 800})
+        box = row.get_by_text("1,000,000,000 per hour").bounding_box()
+        assert box
+        assert box["height"] < 30, width
+        button = row.get_by_role("button", name="Delete").bounding_box()
+        assert button
+        assert button["x"] + button["width"] <= width
+    remove = server.get(f"{server.home}/config?rule_name={'n' * 100}").json()["items"][0]["id"]
+    assert server.request("DELETE", f"{server.home}/config/{remove}").status_code == 204
