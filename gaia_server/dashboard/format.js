@@ -8,6 +8,8 @@ const PLAIN = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export const number = (value) => NUMBER.format(value);
 export const decimal = (value) => PLAIN.format(value);
+// Also right when more was counted than a limit allows that was lowered meanwhile.
+export const share = (value, most) => `${number(value)}${value > most ? ", above" : " of"} ${number(most)}`;
 export const short = (value) => SHORT.format(value);  // 1,200,000 as 1.2M
 export const megabytes = (bytes) => `${PLAIN.format(bytes / 1e6)} MB`;
 export const percent = (ratio) => (ratio == null ? "–" : `${(100 * ratio).toFixed(2)} %`);

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { byId, h, meter } from "../dom.js";
-import { LIMIT_TYPES, limit, number, until, when } from "../format.js";
+import { LIMIT_TYPES, limit, number, share, until, when } from "../format.js";
 import { table } from "../tables.js";
 
 // Returns open(user); calls saved() after each change.
@@ -95,6 +95,6 @@ const applies = [
   { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   { name: "Of", cell: (row) => (row.own ? "this user" : "all users") },
   { name: "Resource", cell: (row) => row.resource_type ?? "all" },
-  { name: "Used", kind: "used", cell: (row) => [meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] },
+  { name: "Used", kind: "used", cell: (row) => [meter(row.used, row.effective_limit, `${share(row.used, row.effective_limit)} used`), h("span", {}, number(row.used))] },
   { name: "Frees up", kind: "number", cell: (row) => (row.used && row.resets_at ? until(row.resets_at) : "–") },
 ];

@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { empty, h, mark, meter, mono, section } from "../dom.js";
 import { keyFilter } from "../filters.js";
-import { limit, number, until } from "../format.js";
+import { limit, number, share, until } from "../format.js";
 import { pagedList } from "../tables.js";
 import { makeUserForm } from "./userform.js";
 
@@ -43,7 +43,7 @@ const KINDS = { flagged: "bad", standard: "", trusted: "good", vip: "good" };
 export const tier = (found) => mark(`${found.tier} · ${number(found.score)}`, KINDS[found.tier]);
 
 const full = { name: "Used", kind: "used", cell: (row) => [
-  meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] };
+  meter(row.used, row.effective_limit, `${share(row.used, row.effective_limit)} used`), h("span", {}, number(row.used))] };
 const frees = { name: "Frees up", kind: "number", cell: (row) => (row.used && row.resets_at ? until(row.resets_at) : "–") };
 
 const of = (open) => [
