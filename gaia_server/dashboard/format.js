@@ -48,6 +48,8 @@ export function tick(seconds, step = 60) {
   return moment.toLocaleTimeString("en-GB", step < 60 ? { ...clock, second: "2-digit" } : clock);
 }
 
+export const WHOLE_LIMIT = "a whole number from 0 to 1,000,000,000";  // what the API accepts as a limit
+
 const UNITS = {
   requests_per_second: "second", requests_per_minute: "minute", requests_per_hour: "hour",
   daily_quota: "day", weekly_quota: "week", monthly_quota: "month",

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { byId, choices } from "../dom.js";
-import { LIMIT_TYPES, number, unit } from "../format.js";
+import { LIMIT_TYPES, WHOLE_LIMIT, number, unit } from "../format.js";
 
 export const SCOPES = {
   ip: { one: "address", all: "each address", example: "192.0.2.7" },
@@ -15,6 +15,15 @@ const RESOURCES = [["", "all"], ...[
   "config", "usage", "violations", "analytics", "users", "reputation", "reputation-events", "alerts", "login", "other",
 ].map((name) => [name, name])];
 const NEW = { rule_name: "", scope: "ip", scope_value: null, limit_type: "requests_per_minute", limit_value: 60, resource_type: null, enabled: true };
+
+// What to enter instead; the API's own words name its values, not the form's.
+const ADVICE = {
+  rule_name: (detail) => (detail === "is taken" ? "Another rule has this name."
+    : "Give 1 to 100 letters, digits, spaces or ._:/@-, the first a letter or a digit."),
+  limit_value: () => `Give ${WHOLE_LIMIT}.`,
+  scope_value: (detail, scope) => (scope === "ip" ? "Give an IP address, such as 192.0.2.7, or leave it empty for each address."
+    : `Give 1 to 200 letters, digits or signs without spaces and accents, or leave it empty for ${SCOPES[scope].all}.`),
+};
 
 // Returns edit(rule), null for a new rule; calls saved(id) afterwards.
 export function makeRuleForm({ signIn, saved }) {
@@ -80,9 +89,9 @@ export function makeRuleForm({ signIn, saved }) {
   // Errors of a field are shown beside it; all others below the form.
   function showErrors(errors, sentence = "") {
     const fieldErrors = errors.filter(({ field }) => byId(`wrong-${field}`));
-    for (const name of ["rule_name", "limit_value", "scope_value"]) {
+    for (const [name, advice] of Object.entries(ADVICE)) {
       const wrong = fieldErrors.find(({ field }) => field === name);
-      byId(`wrong-${name}`).textContent = wrong ? `This ${wrong.detail}.` : "";
+      byId(`wrong-${name}`).textContent = wrong ? advice(wrong.detail, fields.scope.value) : "";
       fields[name].toggleAttribute("aria-invalid", Boolean(wrong));
     }
     byId("rule-problem").textContent = fieldErrors.length && fieldErrors.length === errors.length ? "" : sentence;

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { byId, h, meter } from "../dom.js";
-import { LIMIT_TYPES, limit, number, share, until, when } from "../format.js";
+import { LIMIT_TYPES, WHOLE_LIMIT, limit, number, share, until, when } from "../format.js";
 import { table } from "../tables.js";
 
 // Returns open(user); calls saved() after each change.
@@ -64,7 +64,7 @@ export function makeUserForm({ signIn, saved }) {
       return true;
     } catch (error) {
       if (error.status === 401) signIn();
-      byId(`user-${part}-problem`).textContent = api.explain(error);
+      byId(`user-${part}-problem`).textContent = error.errors?.length ? error.errors.map(advice).join("\n") : api.explain(error);
       return false;
     }
   }
@@ -85,6 +85,15 @@ function showReputation(fields, { reputation, reputation_in_force: inForce }, ev
   fields.reason.value = "";
   byId("user-events").replaceChildren(...events.map((event) => h("li", {}, when(event.occurred_at), h("span", {}, event.reason ?? event.kind),
     h("b", {}, event.change > 0 ? `+${event.change}` : String(event.change)))));
+}
+
+// What to enter instead; the API's own words name its fields, not the form's.
+function advice({ field, detail }) {
+  const type = LIMIT_TYPES.find(([name]) => field === `limits.${name}`);
+  if (type) return `Per ${type[1]}: give ${WHOLE_LIMIT}, or nothing for no limit of this user's own.`;
+  if (field === "score") return "Score: give a whole number from 0 to 100.";
+  if (field === "reason") return "Reason: say why, in 1 to 200 characters.";
+  return `${field} ${detail}.`;
 }
 
 const listed = (found) => LIMIT_TYPES.filter(([type]) => type in found).map(([type, unit]) => `${number(found[type])} per ${unit}`).join(", ") || "none";

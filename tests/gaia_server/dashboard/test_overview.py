@@ -38,7 +38,25 @@ def test_rules_are_created_changed_and_deleted(server: Running, visit: Visit) ->
     form = page.locator("#rule")
     form.get_by_label("Name").fill('"quoted"')
     form.get_by_role("button", name="Save rule").click()
-    expect(page.locator("#wrong-rule_name")).to_contain_text("is not 1 to 100 letters")
+    expect(page.locator("#wrong-rule_name")).to_have_text(
+        "Give 1 to 100 letters, digits, spaces or ._:/@-, the first a letter or a digit."
+    )
+    form.get_by_label("Name").fill("from the page")
+    for scope, value, advice in (
+        (
+            "user",
+            "a b",
+            "Give 1 to 200 letters, digits or signs without spaces and accents, or leave it empty for each user.",
+        ),
+        ("ip", "here", "Give an IP address, such as 192.0.2.7, or leave it empty for each address."),
+    ):
+        form.get_by_label("Counted for").select_option(scope)
+        form.get_by_label("Only for").fill(value)
+        form.get_by_role("button", name="Save rule").click()
+        expect(page.locator("#wrong-scope_value")).to_have_text(advice)
+    form.get_by_label("At most").fill("2.5")
+    form.get_by_role("button", name="Save rule").click()
+    expect(page.locator("#wrong-limit_value")).to_have_text("Give a whole number from 0 to 1,000,000,000.")
     form.get_by_label("Name").fill("from the page")
     form.get_by_label("At most").fill("1200")
     form.get_by_label("Only for").fill("192.0.2.7")

@@ -23,7 +23,14 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
     expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("8 per day")
     form.get_by_label("Per hour").fill("-1")
     form.get_by_role("button", name="Save limits").click()
-    expect(page.locator("#user-limits-problem")).to_contain_text("limits.requests_per_hour is not a whole number")
+    expect(page.locator("#user-limits-problem")).to_have_text(
+        "Per hour: give a whole number from 0 to 1,000,000,000, or nothing for no limit of this user's own."
+    )
+    form.get_by_role("spinbutton", name="Score").fill("101")
+    form.get_by_role("button", name="Save reputation").click()
+    expect(page.locator("#user-reputation-problem")).to_have_text(
+        "Score: give a whole number from 0 to 100.\nReason: say why, in 1 to 200 characters."
+    )
     form.get_by_label("Per hour").fill("30")
     form.get_by_role("button", name="Save limits").click()
     expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("30 per hour")
