@@ -31,27 +31,40 @@ export function makeRuleForm({ signIn, saved }) {
   const form = dialog.querySelector("form");
   const fields = form.elements;
   let edited = null;
+  let typed = false;  // something that is not saved
+  let draft = null;  // what Escape has closed: {id, body, version}
   let approved = {};  // what the next save may do: replace another administrator's value, refuse its own author
   fields.limit_type.replaceChildren(...choices(LIMIT_TYPES));
   fields.scope.replaceChildren(...choices(Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])));
   fields.resource_type.replaceChildren(...choices(RESOURCES));
-  form.addEventListener("input", () => { approve({ version: approved.version }); summarize(); });
+  form.addEventListener("input", () => { typed = true; approve({ version: approved.version }); summarize(); });
   form.addEventListener("submit", (event) => { event.preventDefault(); save(); });
-  form.querySelector(".cancel").addEventListener("click", () => dialog.close());
+  form.querySelector(".cancel").addEventListener("click", () => { typed = false; dialog.close(); });
+  byId("rule-draft").querySelector("button").addEventListener("click", () => { typed = false; fill(edited); });
+  dialog.addEventListener("close", () => { if (typed) draft = { id: edited?.id, body: read(fields), version: approved.version }; });
 
+  // A form that was closed by Escape opens again with what had been typed.
   function edit(rule) {
+    const found = draft?.id === rule?.id ? draft : null;
+    if (found) draft = null;
+    typed = Boolean(found);
+    fill(rule, found);
+    dialog.showModal();
+    fields.rule_name.focus();
+  }
+
+  function fill(rule, found = null) {
     edited = rule;
-    const shown = rule ?? NEW;
+    const shown = found?.body ?? rule ?? NEW;
+    byId("rule-draft").hidden = !found;
     byId("rule-title").textContent = rule ? `Edit ${rule.rule_name}` : "New rule";
     for (const name of ["rule_name", "scope", "limit_type", "limit_value"]) fields[name].value = shown[name];
     fields.scope_value.value = shown.scope_value ?? "";
     fields.resource_type.value = shown.resource_type ?? "";
     fields.enabled.checked = shown.enabled;
     showErrors([]);
-    approve({ version: rule?.version });
+    approve({ version: (found ?? rule)?.version });
     summarize();
-    dialog.showModal();
-    fields.rule_name.focus();
   }
 
   function summarize() {
@@ -66,6 +79,7 @@ export function makeRuleForm({ signIn, saved }) {
     showErrors([]);
     try {
       const { id } = await (edited ? api.replace(`/config/${edited.id}`, body, approved) : api.create("/config", body, approved));
+      typed = false;
       dialog.close();
       saved(id);
     } catch (error) {

@@ -167,3 +167,27 @@ def test_long_names_and_large_limits_fit(server: Running, visit: Visit) -> None:
         assert button["x"] + button["width"] <= width
     remove = server.get(f"{server.home}/config?rule_name={'n' * 100}").json()["items"][0]["id"]
     assert server.request("DELETE", f"{server.home}/config/{remove}").status_code == 204
+
+
+def test_escape_keeps_a_half_typed_rule(server: Running, visit: Visit) -> None:
+    """The form opens again with what was typed for this rule, and only for this one; Cancel discards it."""
+    rule = server.rule(limit_value=10, enabled=False)
+    page = visit(server.base_url)
+    new, form = page.get_by_role("button", name="New rule"), page.locator("#rule")
+    new.click()
+    form.get_by_label("Name").fill("half typed")
+    page.keyboard.press("Escape")
+    expect(form).to_be_hidden()
+    page.get_by_role("button", name=f"Edit {rule['rule_name']}").click()
+    expect(form.get_by_label("Name")).to_have_value(rule["rule_name"])
+    page.keyboard.press("Escape")
+    new.click()
+    expect(form.get_by_label("Name")).to_have_value("half typed")
+    expect(page.locator("#rule-draft")).to_be_visible()
+    form.get_by_role("button", name="Start over").click()
+    expect(form.get_by_label("Name")).to_have_value("")
+    form.get_by_label("Name").fill("given up")
+    form.get_by_role("button", name="Cancel").click()
+    new.click()
+    expect(form.get_by_label("Name")).to_have_value("")
+    expect(page.locator("#rule-draft")).to_be_hidden()
