@@ -28,8 +28,9 @@ export function makeUserForm({ signIn, saved }) {
   }
 
   async function show() {
-    const found = await api.get(path("users"));
-    const events = await api.get("/reputation-events", { user, limit: 5 });
+    const [found, events, counted] = await Promise.all([
+      api.get(path("users")), api.get("/reputation-events", { user, limit: 5 }), api.get("/usage", { key: `user:${user}`, limit: 1 })]);
+    byId("user-unknown").hidden = counted.total || events.total || found.limits.some((one) => one.own);
     approve({ version: found.version });
     showLimits(limits.elements, found.limits);
     showReputation(reputation.elements, found, events.items);

@@ -55,3 +55,24 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
             "SELECT limit_value FROM rate_limit_configs WHERE scope_value = 'a/b.c' AND limit_value = 31"
         ).fetchall()
     assert found == [(31,)]
+
+
+def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visit) -> None:
+    """A mistyped id does not look like a user without requests; a limit of its own makes the user known."""
+    roomy(schema)
+    own = start(TRUSTED_PROXIES="127.0.0.1")
+    own.rule(scope="user", limit_type="daily_quota", limit_value=8)
+    assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    page = visit(own.base_url)
+    page.locator("[data-tab=users]").click()
+    form, unknown = page.locator("#user"), page.locator("#user-unknown")
+    page.get_by_role("button", name="Open ada").click()
+    expect(form.get_by_role("table", name="Limits that apply")).to_be_visible()
+    expect(unknown).to_be_hidden()
+    form.get_by_role("button", name="Close").click()
+    page.get_by_label("User", exact=True).fill("adda")
+    page.get_by_role("button", name="Open user").click()
+    expect(unknown).to_contain_text("knows nothing about this user")
+    form.get_by_label("Per hour").fill("30")
+    form.get_by_role("button", name="Save limits").click()
+    expect(unknown).to_be_hidden()
