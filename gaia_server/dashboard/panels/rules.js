@@ -6,6 +6,7 @@ import { limit } from "../format.js";
 import { pagedList } from "../tables.js";
 import { SCOPES, makeRuleForm } from "./ruleform.js";
 
+const UNDO_MS = 10_000;
 const LAST = 1_000_000;  // an offset beyond all rules: the list then shows its last page
 
 export function rules({ guard, signIn }) {
@@ -25,6 +26,7 @@ export function rules({ guard, signIn }) {
     load: (page) => api.get("/config", page),
     nothing: () => empty("No rules", "Without a rule nothing is limited."),
   });
+  let expiry = null;
   const element = section("Rate limit configuration", add, list.element);
   const edit = makeRuleForm({ signIn, saved });
 
@@ -37,7 +39,7 @@ export function rules({ guard, signIn }) {
 
   function confirmDeletion(rule) {
     const dialog = byId("confirm");
-    byId("confirm-text").textContent = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations.`;
+    byId("confirm-text").textContent = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations. For 10 seconds the rule can be restored; its counts then start from zero.`;
     dialog.returnValue = "";
     dialog.onclose = () => { if (dialog.returnValue === "delete") remove(rule); };
     dialog.showModal();
@@ -47,8 +49,24 @@ export function rules({ guard, signIn }) {
     await guard.now(async () => {
       await api.remove(`/config/${rule.id}`);
       await list.refresh();
+      offerUndo(rule);
     });
     add.focus();
+  }
+
+  function offerUndo(rule) {
+    const offer = byId("deleted");
+    const hide = () => { offer.hidden = true; };
+    offer.querySelector("span").textContent = `“${rule.rule_name}” is deleted.`;
+    offer.querySelector("button").onclick = () => { hide(); restore(rule); };
+    offer.hidden = false;
+    clearTimeout(expiry);
+    expiry = setTimeout(hide, UNDO_MS);
+  }
+
+  // It was in force before, so that nobody is asked again whether it may refuse its author.
+  async function restore({ id, created_at: created, updated_at: updated, ...rule }) {
+    await guard.now(async () => saved((await api.create("/config", rule, { confirm: true })).id));
   }
   return { element, refresh: list.refresh };
 }

@@ -191,3 +191,31 @@ def test_escape_keeps_a_half_typed_rule(server: Running, visit: Visit) -> None:
     new.click()
     expect(form.get_by_label("Name")).to_have_value("")
     expect(page.locator("#rule-draft")).to_be_hidden()
+
+
+def test_a_deletion_can_be_undone_for_ten_seconds(server: Running, visit: Visit) -> None:
+    """The rule is restored with all its fields; afterwards the offer is gone."""
+    rule = server.rule(rule_name="gone by mistake", scope_value="acme", limit_value=10, enabled=False)
+    page = visit(server.base_url, clock=True)
+    row, offer = page.locator("tr", has_text="gone by mistake"), page.locator("#deleted")
+
+    def delete() -> None:
+        row.get_by_role("button", name="Delete").click()
+        page.locator("#confirm").get_by_role("button", name="Delete").click()
+        expect(row).to_have_count(0)
+        expect(offer).to_have_text(re.compile("“gone by mistake” is deleted."))
+
+    delete()
+    offer.get_by_role("button", name="Undo").click()
+    expect(row).to_be_visible()
+    expect(offer).to_be_hidden()
+    found = server.get(f"{server.home}/config?rule_name=gone by mistake").json()["items"]
+    stored = ("id", "created_at", "updated_at")
+    assert [{name: one[name] for name in one if name not in stored} for one in found] == [
+        {name: rule[name] for name in rule if name not in stored}
+    ]
+    delete()
+    page.clock.run_for(9_000)
+    expect(offer).to_be_visible()
+    page.clock.run_for(2_000)
+    expect(offer).to_be_hidden()
