@@ -29,6 +29,12 @@ export function choices(options, chosen) {
   return options.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
 }
 
+// Sets a choice that may not exist: then the first one.
+export function pick(select, value) {
+  select.value = value;
+  if (select.selectedIndex < 0) select.selectedIndex = 0;
+}
+
 export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.flatMap(([name, ...value]) => [h("dt", {}, name), h("dd", {}, ...value)]));
 }

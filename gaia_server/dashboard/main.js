@@ -1,5 +1,6 @@
 // The page: tabs, the live connection, the login. Each panel manages its own content.
 
+import * as address from "./address.js";
 import { byId } from "./dom.js";
 import { duration, when } from "./format.js";
 import { makeGuard } from "./guard.js";
@@ -15,13 +16,14 @@ import { violations } from "./panels/violations.js";
 const live = new Live();
 const tabs = [...document.querySelectorAll("[role=tab]")];
 let current = "overview";
+const last = {};  // the address of each tab
 
 const signIn = makeLogin(() => { guard.signedIn(); live.connect(); refresh(); });
 const guard = makeGuard({ notify: notice, signIn, retry: refresh });
 
 // All panels receive the live messages from the start; refresh() queries the API for the visible one.
 const panels = Object.fromEntries(Object.entries({ overview, users, analytics, violations, alerts, health }).map(([name, make]) =>
-  [name, make({ root: byId(`panel-${name}`), live, guard, signIn, visible: () => current === name && !document.hidden })]));
+  [name, make({ root: byId(`panel-${name}`), live, guard, signIn, visible: () => current === name && !document.hidden, record: (parameters) => record(name, parameters) })]));
 
 function refresh() {
   const name = current;
@@ -50,11 +52,23 @@ function show(name) {
   refresh();
 }
 
-const wanted = () => (location.hash.slice(1) in panels ? location.hash.slice(1) : "overview");
+// The address is the truth: every change of it is shown, and filters are recorded in it.
+function follow() {
+  const { tab, parameters } = address.read();
+  const name = tab in panels ? tab : "overview";
+  last[name] = location.hash;
+  panels[name].restore?.(parameters);
+  show(name);
+}
 
-function choose(tab) {
-  if (tab.dataset.tab !== wanted()) location.hash = tab.dataset.tab;  // hashchange shows it, so the back button works
-  else show(tab.dataset.tab);
+function record(name, parameters) {
+  last[name] = address.fragment(name, parameters);
+  if (name === current && location.hash !== last[name]) history.pushState(null, "", last[name]);
+}
+
+function choose({ dataset: { tab: name } }) {
+  if (name !== current) location.hash = last[name] ?? name;  // hashchange shows it, so the back button works
+  else show(name);
 }
 
 for (const [index, tab] of tabs.entries()) {
@@ -68,7 +82,7 @@ for (const [index, tab] of tabs.entries()) {
     choose(next);
   });
 }
-addEventListener("hashchange", () => show(wanted()));
+addEventListener("hashchange", follow);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
 // The live connection
@@ -121,5 +135,5 @@ function firing(count) {
   document.title = `${count ? `(${count}) ` : ""}Quotas · gaia_server`;
 }
 
-show(wanted());
+follow();
 live.connect();

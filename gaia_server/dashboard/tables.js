@@ -24,8 +24,9 @@ function keepFocus(body, redraw) {
   if (focused) [...body.querySelectorAll("button")].find((one) => one.ariaLabel === focused)?.focus();
 }
 
-// load({limit, offset}) -> a page; nothing() -> the element for an empty list. Unchanged pages are not redrawn.
-export function pagedList({ label, columns, guard, load, nothing }) {
+// load({limit, offset}) -> a page; nothing() -> the element for an empty list; turned(page) is called after each turn to a
+// page, by a person or a filter. Unchanged pages are not redrawn.
+export function pagedList({ label, columns, guard, load, nothing, turned = () => {} }) {
   let offset = 0;
   let requested = 0;
   let shown = null;
@@ -65,10 +66,15 @@ export function pagedList({ label, columns, guard, load, nothing }) {
     on.disabled = last >= page.total;
   }
 
-  function turn(to) {
+  async function turn(to) {
+    startAt(to);
+    await guard(refresh);
+    turned(1 + offset / PAGE);
+  }
+
+  function startAt(to) {
     offset = Math.max(to, 0);
     shown = null;
-    return guard(refresh);
   }
-  return { element, refresh, turn, get first() { return offset === 0; } };
+  return { element, refresh, turn, open: (page) => startAt(PAGE * (page - 1)), get first() { return offset === 0; } };
 }

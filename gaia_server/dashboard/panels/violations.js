@@ -1,7 +1,8 @@
 // Violations: denied requests, newest first. A denial refreshes the first page; a later page shows a button instead.
 
 import * as api from "../api.js";
-import { choices, empty, h, mono, section, select } from "../dom.js";
+import { pageOf } from "../address.js";
+import { choices, empty, h, mono, pick, section, select } from "../dom.js";
 import { keyFilter } from "../filters.js";
 import { limit, number, when } from "../format.js";
 import { pagedList } from "../tables.js";
@@ -9,8 +10,9 @@ import { pagedList } from "../tables.js";
 const AT_MOST_EVERY_MS = 2_000;
 const SPANS = [["", "Any time"], ["900", "Last 15 minutes"], ["3600", "Last hour"], ["86400", "Last day"]];  // seconds
 
-export function violations({ root, live, guard, visible }) {
+export function violations({ root, live, guard, visible, record }) {
   let due = null;
+  let wanted = "";  // the rule of the address; its choices are loaded
   const filter = keyFilter(() => list.turn(0));
   const span = select("Time", SPANS, "", () => list.turn(0));
   const rule = select("Rule", [["", "Every rule"]], "", () => list.turn(0));
@@ -19,6 +21,7 @@ export function violations({ root, live, guard, visible }) {
     label: "Denied requests", columns, guard,
     load: (page) => api.get("/violations", { ...page, ...filter.parameters(), rule_id: rule.value, since: since(span.value) }),
     nothing: () => empty("No denied requests", filter.summary() || rule.value || span.value ? "match this filter" : "Each key, rule and second with denials becomes one line here."),
+    turned: (page) => record({ time: span.value, rule: rule.value, ...filter.state(), page }),
   });
   root.append(section("Denied requests", [span, rule, ...filter.element], more, list.element));
 
@@ -36,10 +39,18 @@ export function violations({ root, live, guard, visible }) {
   }
   async function refresh() {
     const { items } = await api.get("/config", { limit: 200 });
-    rule.replaceChildren(...choices([["", "Every rule"], ...items.map((one) => [String(one.id), one.rule_name])], rule.value));
+    rule.replaceChildren(...choices([["", "Every rule"], ...items.map((one) => [String(one.id), one.rule_name])], rule.value || wanted));
+    wanted = "";
     await list.refresh();
   }
-  return { refresh };
+
+  function restore({ time = "", rule: id = "", page, ...key }) {
+    pick(span, time);
+    pick(rule, wanted = id);
+    filter.restore(key);
+    list.open(pageOf(page));
+  }
+  return { refresh, restore };
 }
 
 const since = (seconds) => (seconds ? new Date(Date.now() - 1000 * Number(seconds)).toISOString() : "");
