@@ -1,5 +1,7 @@
 """The Users tab: users by their most used limit, and one user's limits and reputation."""
 
+import re
+
 import httpx
 import psycopg
 from playwright.sync_api import expect
@@ -76,3 +78,22 @@ def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visi
     form.get_by_label("Per hour").fill("30")
     form.get_by_role("button", name="Save limits").click()
     expect(unknown).to_be_hidden()
+
+
+def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Visit) -> None:
+    """Two tables with many users each show ten rows a page."""
+    roomy(schema)
+    own = start()
+    rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
+    with psycopg.connect(schema) as connection:
+        connection.execute(
+            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
+            " SELECT 'user:u' || n, %s, rate_limit_period_start('daily_quota', now()), 1, now()"
+            " FROM generate_series(1, 60) AS n",
+            (rule["id"],),
+        )
+    page = visit(own.base_url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[data-tab=users]").click()
+    expect(page.locator("#panel-users").get_by_text(re.compile(r"1–10 of 6\d"))).to_have_count(2)
+    assert page.evaluate("document.documentElement.scrollHeight") < 3000
