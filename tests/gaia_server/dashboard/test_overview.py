@@ -2,6 +2,7 @@
 
 import re
 
+import psycopg
 from playwright.sync_api import expect
 
 from tests.gaia_server.conftest import Running, Start
@@ -219,3 +220,18 @@ def test_a_deletion_can_be_undone_for_ten_seconds(server: Running, visit: Visit)
     expect(offer).to_be_visible()
     page.clock.run_for(2_000)
     expect(offer).to_be_hidden()
+
+
+def test_the_last_hour_is_drawn_when_the_page_opens(start: Start, schema: str, visit: Visit) -> None:
+    """The lines below the figures show what the server has stored, not what this page has received."""
+    roomy(schema)
+    with psycopg.connect(schema) as connection:
+        connection.execute(
+            "INSERT INTO system_load_history (sampled_at, instance, cpu_percent, memory_bytes, requests_per_second,"
+            " websocket_clients, pool_in_use) SELECT now() - make_interval(mins => m), 'before', 1, 5e7, 10 + m, 0, 0"
+            " FROM generate_series(1, 30) AS m"
+        )
+    page = visit(start().base_url)
+    for name in ("Requests per second", "Denied, last minute", "Memory"):
+        line = page.locator(".figure", has_text=name).locator("polyline")
+        expect(line).to_have_attribute("points", re.compile(r"^(\S+,\S+ ){29,59}\S+$"))
