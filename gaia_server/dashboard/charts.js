@@ -2,7 +2,7 @@
 /* global uPlot */
 
 import { h } from "./dom.js";
-import { short, tick } from "./format.js";
+import { short, tick, zone } from "./format.js";
 
 const HEIGHT = 210;
 const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].flatMap((zeros) => [1, 2, 5].map((digit) => digit * 10 ** zeros));
@@ -67,6 +67,7 @@ function options(width, series, stacked, onCursor) {
   const order = stacked ? [...series].reverse() : series;
   return {
     width, height: HEIGHT, padding: [8, 26, 0, 0],
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     legend: { show: false },
     cursor: { y: false, points: { show: !stacked }, drag: { setScale: false } },
     scales: { x: { time: true, range: (plot) => span(plot.data[0], stacked ? step(plot.data[0]) : 0) }, y: { range: (_, __, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },

@@ -1,8 +1,8 @@
 // The page: tabs, the live connection, the login. Each panel manages its own content.
 
 import * as address from "./address.js";
-import { byId } from "./dom.js";
-import { duration, when } from "./format.js";
+import { byId, choices } from "./dom.js";
+import { chooseZone, duration, when, zone, zones } from "./format.js";
 import { makeGuard } from "./guard.js";
 import { Live } from "./live.js";
 import { makeLogin } from "./login.js";
@@ -84,6 +84,10 @@ for (const [index, tab] of tabs.entries()) {
 }
 addEventListener("hashchange", follow);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+
+const zonePicker = byId("zone").querySelector("select");
+zonePicker.replaceChildren(...choices(zones.map((name) => [name, name]), zone));
+zonePicker.addEventListener("change", () => chooseZone(zonePicker.value));
 
 // The live connection
 

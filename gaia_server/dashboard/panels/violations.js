@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { pageOf } from "../address.js";
 import { choices, empty, h, mono, pick, section, select } from "../dom.js";
 import { keyFilter } from "../filters.js";
-import { limit, number, when } from "../format.js";
+import { limit, moment, number, when } from "../format.js";
 import { pagedList } from "../tables.js";
 
 const AT_MOST_EVERY_MS = 2_000;
@@ -66,7 +66,6 @@ export function violations({ root, live, guard, visible, record }) {
   return { refresh, restore };
 }
 
-const moment = (local) => (local ? new Date(local).toISOString() : "");
 const since = (seconds) => (seconds ? new Date(Date.now() - 1000 * Number(seconds)).toISOString() : "");
 
 const columns = [

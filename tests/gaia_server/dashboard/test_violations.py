@@ -27,7 +27,7 @@ def test_a_range_of_time_is_chosen(server: Running, visit: Visit) -> None:
     rows = panel.get_by_role("row").filter(has_text=re.compile(r"session:1[012]00"))
     expect(panel.get_by_label("From")).to_be_hidden()
     panel.get_by_label("Time").select_option("range")
-    panel.get_by_label("To").fill(f"{day}T11:30:00")
+    panel.get_by_label("To", exact=True).fill(f"{day}T11:30:00")
     expect(rows).to_have_count(2)
     panel.get_by_label("From").fill(f"{day}T10:30:00")
     expect(rows).to_have_count(1)
@@ -54,3 +54,31 @@ def test_the_table_can_be_paused(schema: str, start: Start, visit: Visit) -> Non
     pause.click()
     expect(panel.get_by_text("api_key:after")).to_be_visible()
     expect(more).to_be_hidden()
+
+
+def test_times_are_shown_in_the_chosen_zone(server: Running, visit: Visit) -> None:
+    """Times are local until UTC is chosen, which a reload keeps; fields of time follow."""
+    rule = server.rule(scope="user", limit_value=1, enabled=False)
+    day = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    with psycopg.connect(server.dsn) as connection:
+        connection.execute(
+            "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at)"
+            " VALUES (%s, 'user:zoned', 'other', %s, %s)",
+            (rule["id"], f"{day}T08:00Z", f"{day}T08:00Z"),
+        )
+    page = visit(server.base_url, zone="Asia/Kolkata")
+    page.locator("[data-tab=violations]").click()
+    panel = page.locator("#panel-violations")
+    row = panel.get_by_role("row").filter(has_text="user:zoned")
+    panel.get_by_label("Key", exact=True).fill("user:zoned")
+    panel.get_by_label("Key", exact=True).press("Enter")
+    expect(row).to_contain_text("13:30:00")
+    page.get_by_label("Times in").select_option("UTC")
+    expect(row).to_contain_text("08:00:00")
+    page.reload()
+    expect(row).to_contain_text("08:00:00")
+    panel.get_by_label("Time").select_option("range")
+    panel.get_by_label("From").fill(f"{day}T07:59:00")
+    panel.get_by_label("To", exact=True).fill(f"{day}T08:01:00")
+    expect(panel.get_by_role("row")).to_have_count(2)
+    expect(row).to_be_visible()
