@@ -63,7 +63,9 @@ function follow() {
 
 function record(name, parameters) {
   last[name] = address.fragment(name, parameters);
-  if (name === current && location.hash !== last[name]) history.pushState(null, "", last[name]);
+  if (name !== current || location.hash === last[name]) return;
+  const typing = parameters.search && address.read().parameters.search;  // one step back, not one for each letter
+  history[typing ? "replaceState" : "pushState"](null, "", last[name]);
 }
 
 function choose({ dataset: { tab: name } }) {

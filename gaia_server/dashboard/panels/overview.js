@@ -10,7 +10,7 @@ import { rules } from "./rules.js";
 const MINUTES = 60;
 const KEPT_EVENTS = 40;
 
-export function overview({ root, live, guard, signIn, visible }) {
+export function overview({ root, live, guard, signIn, visible, record }) {
   const now = {
     rate: figure("Requests per second", { room: MINUTES }), denied: figure("Denied, last minute", { room: MINUTES, colour: "denied" }),
     ratio: figure("Denial rate, last hour"), rules: figure("Rules in force"), database: figure("Database"),
@@ -20,7 +20,7 @@ export function overview({ root, live, guard, signIn, visible }) {
     { name: "Allowed", colour: "allowed", format: number, sum: total }, { name: "Denied", colour: "denied", format: number, sum: total },
   ], { stacked: true });
   const feed = h("div", { class: "feed" });
-  const configuration = rules({ guard, signIn });
+  const configuration = rules({ guard, signIn, record });
   let events = [];
   let newest = null;  // stats
   root.append(
@@ -57,7 +57,7 @@ export function overview({ root, live, guard, signIn, visible }) {
     feed.replaceChildren(events.length ? h("ol", {}, events.map(item)) : empty("No denied requests", "Denials appear here within a second."));
     events.forEach((event) => { event.fresh = false; });
   }
-  return { refresh: () => Promise.all([configuration.refresh(), history(), past()]) };
+  return { refresh: () => Promise.all([configuration.refresh(), history(), past()]), restore: configuration.restore };
 }
 
 function showStats(now, data) {

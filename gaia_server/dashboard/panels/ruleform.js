@@ -25,7 +25,7 @@ const ADVICE = {
     : `Give 1 to 200 letters, digits or signs without spaces and accents, or leave it empty for ${SCOPES[scope].all}.`),
 };
 
-// Returns edit(rule), null for a new rule; calls saved(id) afterwards.
+// Returns edit(rule), null for a new rule, which may start as a copy of another; calls saved(id) afterwards.
 export function makeRuleForm({ signIn, saved }) {
   const dialog = byId("rule");
   const form = dialog.querySelector("form");
@@ -44,18 +44,18 @@ export function makeRuleForm({ signIn, saved }) {
   dialog.addEventListener("close", () => { if (typed) draft = { id: edited?.id, body: read(fields), version: approved.version }; });
 
   // A form that was closed by Escape opens again with what had been typed.
-  function edit(rule) {
-    const found = draft?.id === rule?.id ? draft : null;
+  function edit(rule, copied = null) {
+    const found = draft?.id === rule?.id && !copied ? draft : null;
     if (found) draft = null;
-    typed = Boolean(found);
-    fill(rule, found);
+    typed = Boolean(found ?? copied);
+    fill(rule, found, copied);
     dialog.showModal();
     fields.rule_name.focus();
   }
 
-  function fill(rule, found = null) {
+  function fill(rule, found = null, copied = null) {
     edited = rule;
-    const shown = found?.body ?? rule ?? NEW;
+    const shown = found?.body ?? copied ?? rule ?? NEW;
     byId("rule-draft").hidden = !found;
     byId("rule-title").textContent = rule ? `Edit ${rule.rule_name}` : "New rule";
     for (const name of ["rule_name", "scope", "limit_type", "limit_value"]) fields[name].value = shown[name];
