@@ -69,7 +69,7 @@ function record(name, parameters) {
 }
 
 function choose({ dataset: { tab: name } }) {
-  if (name !== current) location.hash = last[name] ?? name;  // hashchange shows it, so the back button works
+  if (name !== (address.read().tab || "overview")) location.hash = last[name] ?? name;  // hashchange shows it, so the back button works
   else show(name);
 }
 

@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { pageOf } from "../address.js";
+import { download } from "../csv.js";
 import { choices, empty, h, mono, pick, section, select } from "../dom.js";
 import { keyFilter } from "../filters.js";
 import { limit, moment, number, when } from "../format.js";
@@ -20,13 +21,14 @@ export function violations({ root, live, guard, visible, record }) {
   const pause = h("button", { type: "button", "aria-pressed": "false", onclick: togglePause }, "Pause");
   const rule = select("Rule", [["", "Every rule"]], "", () => list.turn(0));
   const more = h("button", { type: "button", class: "more", hidden: true, onclick: newest }, "Show newer violations");
+  const save = h("button", { type: "button", onclick: exportFound }, "Export CSV");
   const list = pagedList({
     label: "Denied requests", columns, guard,
-    load: (page) => api.get("/violations", { ...page, ...filter.parameters(), rule_id: rule.value, ...range() }),
+    load: (page) => api.get("/violations", { ...page, ...parameters() }),
     nothing: () => empty("No denied requests", filter.summary() || rule.value || span.value ? "match this filter" : "Each key, rule and second with denials becomes one line here."),
     turned: (page) => record({ time: span.value, ...(span.value === RANGE ? { from: from.value, to: to.value } : {}), rule: rule.value, ...filter.state(), page }),
   });
-  root.append(section("Denied requests", [span, from, to, rule, ...filter.element, pause], more, list.element));
+  root.append(section("Denied requests", [span, from, to, rule, ...filter.element, pause, save], more, list.element));
 
   live.addEventListener("violation", () => {
     due ??= setTimeout(() => { due = null; onViolation(); }, AT_MOST_EVERY_MS);
@@ -45,6 +47,16 @@ export function violations({ root, live, guard, visible, record }) {
     more.hidden = true;
     list.turn(0);
   }
+  const parameters = () => ({ ...filter.parameters(), rule_id: rule.value, ...range() });
+
+  // Up to now, so that no row of a later page moves meanwhile.
+  async function exportFound() {
+    const wanted = { ...parameters(), until: range().until || new Date().toISOString() };
+    save.disabled = true;
+    await guard.now(() => download("violations.csv", exported, (page) => api.get("/violations", { ...page, ...wanted })));
+    save.disabled = false;
+  }
+
   async function refresh() {
     const { items } = await api.get("/config", { limit: 200 });
     rule.replaceChildren(...choices([["", "Every rule"], ...items.map((one) => [String(one.id), one.rule_name])], rule.value || wanted));
@@ -76,3 +88,8 @@ const columns = [
   { name: "Resource", cell: (row) => row.resource_type },
   { name: "Denied", kind: "number", cell: (row) => number(row.hits) },
 ];
+
+const exported = {
+  first_at: (row) => row.occurred_at, last_at: (row) => row.last_at, key: (row) => row.key, rule: (row) => row.rule_name,
+  limit: (row) => row.limit_value, limit_type: (row) => row.limit_type, resource: (row) => row.resource_type, denied: (row) => row.hits,
+};

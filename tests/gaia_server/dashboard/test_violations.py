@@ -1,5 +1,6 @@
 """The Violations tab: its time range, its pause and its filters."""
 
+import csv
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -82,3 +83,28 @@ def test_times_are_shown_in_the_chosen_zone(server: Running, visit: Visit) -> No
     panel.get_by_label("To", exact=True).fill(f"{day}T08:01:00")
     expect(panel.get_by_role("row")).to_have_count(2)
     expect(row).to_be_visible()
+
+
+def test_what_is_filtered_is_exported(server: Running, visit: Visit) -> None:
+    """The file has every row of the filter, of all its pages, and no other."""
+    rule = server.rule(scope="user", limit_value=1, enabled=False)
+    with psycopg.connect(server.dsn) as connection:
+        connection.execute(
+            "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at, hits)"
+            " SELECT %s, 'user:\"exported\",' || (m %% 2), 'other', at, at, m"
+            " FROM (SELECT m, now() - make_interval(mins => m) AS at FROM generate_series(100, 599) AS m) AS times",
+            (rule["id"],),
+        )
+    page = visit(server.base_url)
+    page.locator("[data-tab=violations]").click()
+    panel = page.locator("#panel-violations")
+    panel.get_by_label("Key", exact=True).fill('user:"exported",1')
+    panel.get_by_label("Key", exact=True).press("Enter")
+    expect(panel.get_by_text("1–25 of 250")).to_be_visible()
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="Export CSV").click()
+    assert download.value.suggested_filename == "violations.csv"
+    with download.value.path().open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["denied"]) for row in rows] == list(range(101, 600, 2))
+    assert {row["key"] for row in rows} == {'user:"exported",1'}
