@@ -4,7 +4,9 @@ import * as api from "../api.js";
 import { pageOf } from "../address.js";
 import { byId, empty, h, mark, mono, pick, section, select } from "../dom.js";
 import { limit } from "../format.js";
+import { agreed } from "../question.js";
 import { pagedList } from "../tables.js";
+import { bulk } from "./bulk.js";
 import { SCOPES, makeRuleForm } from "./ruleform.js";
 
 const UNDO_MS = 10_000;
@@ -43,10 +45,11 @@ export function rules({ guard, signIn, record }) {
     label: "Rate limit configuration", columns, guard,
     load: (page) => api.get("/config", { ...page, ...wanted() }),
     nothing: () => (Object.values(wanted()).some(Boolean) ? empty("No rules", "match this filter") : empty("No rules", "Without a rule nothing is limited.")),
-    turned: (page) => record({ ...wanted(), page }),
+    turned: (page) => { many.show(); record({ ...wanted(), page }); },
   });
+  const many = bulk({ guard, filter: wanted, done: () => list.refresh() });
   let expiry = null;
-  const element = section("Rate limit configuration", [...Object.values(filters), add], list.element);
+  const element = section("Rate limit configuration", [...Object.values(filters), ...many.elements, add], list.element);
   const edit = makeRuleForm({ signIn, saved });
 
   async function saved(id) {
@@ -59,12 +62,9 @@ export function rules({ guard, signIn, record }) {
   }
   const editOf = (id) => element.querySelector(`[data-id="${Number(id)}"] .edit`);
 
-  function confirmDeletion(rule) {
-    const dialog = byId("confirm");
-    byId("confirm-text").textContent = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations. For 10 seconds the rule can be restored; its counts then start from zero.`;
-    dialog.returnValue = "";
-    dialog.onclose = () => { if (dialog.returnValue === "delete") remove(rule); };
-    dialog.showModal();
+  async function confirmDeletion(rule) {
+    const text = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations. For 10 seconds the rule can be restored; its counts then start from zero.`;
+    if (await agreed({ title: "Delete this rule?", text, yes: "Delete", no: "Keep it" })) await remove(rule);
   }
 
   async function remove(rule) {
@@ -95,6 +95,7 @@ export function rules({ guard, signIn, record }) {
     pick(filters.scope, scope);
     pick(filters.enabled, enabled);
     list.open(pageOf(page));
+    many.show();
   }
   return { element, refresh: list.refresh, restore: show };
 }

@@ -46,3 +46,29 @@ def test_a_rule_is_copied(server: Running, visit: Visit) -> None:
     assert [{name: one[name] for name in one if name not in stored} for one in found] == [
         {name: rule[name] for name in rule if name not in stored}
     ]
+
+
+def test_found_rules_are_disabled_at_once(server: Running, visit: Visit) -> None:
+    """Only with a filter, only the rules that it finds, and only after a question that names them."""
+    for number in range(3):
+        server.rule(rule_name=f"many {number}", scope_value="acme", limit_value=9)
+    server.rule(rule_name="another", scope_value="acme", limit_value=9)
+    page = visit(server.base_url)
+    disable = page.get_by_role("button", name="Disable found")
+    expect(page.get_by_role("button", name="Edit default-ip-second")).to_be_visible()
+    expect(disable).to_be_hidden()
+    page.get_by_label("Find a rule").fill("many")
+    disable.click()
+    question = page.get_by_role("dialog", name="Disable 3 rules?")
+    expect(question).to_contain_text("many 0, many 1, many 2")
+    page.keyboard.press("Escape")
+    disable.click()
+    question.get_by_role("button", name="Disable").click()
+    expect(page.locator("tr", has_text="many").get_by_text("Off")).to_have_count(3)
+    found = server.get(f"{server.home}/config?enabled=true&limit=200").json()["items"]
+    names = [rule["rule_name"] for rule in found]
+    assert "another" in names
+    assert not any(name.startswith("many") for name in names)
+    page.get_by_role("button", name="Enable found").click()
+    page.get_by_role("dialog").get_by_role("button", name="Enable").click()
+    expect(page.locator("tr", has_text="many").get_by_text("In force")).to_have_count(3)
