@@ -86,7 +86,7 @@ export function rules({ guard, signIn, record }) {
     expiry = setTimeout(hide, UNDO_MS);
   }
 
-  // It was in force before, so that nobody is asked again whether it may refuse its author.
+  // It was set before, so its author needs to confirm nothing again.
   async function restore({ id, created_at: created, updated_at: updated, ...rule }) {
     await guard.now(async () => saved((await api.create("/config", rule, { confirm: true })).id));
   }
