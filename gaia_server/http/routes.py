@@ -136,7 +136,14 @@ TABLE: tuple[Entry, ...] = (
             limited=True,
         ),
     ),
-    _admin("GET", "/config", admin_api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
+    _admin(
+        "GET",
+        "/config",
+        admin_api.list_rules,
+        {200: "Rules"},
+        "Rules",
+        (*_PAGE, "scope", "enabled", "rule_name", "search"),
+    ),
     _admin(
         "POST",
         "/config",

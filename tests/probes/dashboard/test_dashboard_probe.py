@@ -129,6 +129,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "neither a new rule is shown nor a lost connection noticed": (
         scripts(
             ("panels/ruleform.js", "saved(id);", ""),
+            ("panels/overview.js", "Promise.all([history(), configuration.refresh()])", "history()"),
             ("live.js", "if (socket === this.#socket) this.#lost(event.code);", ""),
         ),
         {
@@ -160,7 +161,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
             ("main.js", "byId(`panel-${name}`).set", "if (name !== 'health') byId(`panel-${name}`).set"),
             ("main.js", "ArrowRight: index + 1", "ArrowRight: Math.min(index + 1, 4)"),
             ("panels/alerts.js", "cell: (rule) => rule.name", "cell: () => '?'"),
-            ("panels/rules.js", 'if (dialog.returnValue === "delete") remove(rule);', ""),
+            ("panels/rules.js", " await remove(rule);", ";"),
             ("live.js", "setTimeout(() => this.connect(), wait)", "null"),
             ("login.js", "form.reset();", "document.body.append(form.elements.token.value); form.reset();"),
         ),
