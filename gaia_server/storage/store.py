@@ -80,8 +80,9 @@ class Store:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._pool = AsyncConnectionPool(
             dsn,
+            connection_class=connection.PromptlyClosed,
             kwargs=connection.arguments() | {"row_factory": dict_row},
             configure=connection.configure,
             check=connection.check,
