@@ -49,7 +49,7 @@ class PromptlyClosed(AsyncConnection[Any]):
     """
 
     @classmethod
-    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:  # type: ignore[override] # the pool's call
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:  # the pool's call
         """Open a connection. Raises OperationalError."""
         try:
             return await super().connect(conninfo, **kwargs)

@@ -1,5 +1,7 @@
 """The table of rules: found, copied and changed many at a time."""
 
+from typing import Any
+
 from playwright.sync_api import expect
 
 from tests.gaia_server.conftest import Running
@@ -8,11 +10,12 @@ from tests.gaia_server.dashboard.conftest import Visit
 
 def test_rules_are_found(server: Running, visit: Visit) -> None:
     """Rules are found by a part of the name or the value as one types, by kind and by state; a reload keeps that."""
-    for name, fields in {
+    rules: dict[str, dict[str, Any]] = {
         "findable one": {"scope_value": "Needle-1", "enabled": False},
         "findable two": {"scope": "user", "scope_value": "needle-2"},
         "other": {"scope_value": "hay", "enabled": False},
-    }.items():
+    }
+    for name, fields in rules.items():
         server.rule(rule_name=name, limit_value=9, **fields)
     page = visit(server.base_url)
     find = page.get_by_label("Find a rule")
