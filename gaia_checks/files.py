@@ -1,15 +1,16 @@
-"""Digests of files, durable writes, and files that are replaced as a whole: a reader gets the old content or the new.
+"""Digests and locks of files, durable writes, and files replaced as a whole: a reader gets the old content or the new.
 
 A rename is atomic within one filesystem only, and folders (reports, temporary files, releases) may lie on several. So
 a draft is always written beside the file that it becomes.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def sha256(path: Path) -> str:
@@ -53,3 +54,17 @@ def replace(path: Path, content: str, *, durable: bool = False, mode: int = 0o66
 def replace_json(path: Path, value: Any) -> None:
     """Replace the content of `path` by `value` as JSON, atomically."""
     replace(path, json.dumps(value, ensure_ascii=False))
+
+
+def lock(file: int | IO[str]) -> None:
+    """Lock an open file or descriptor; return when no other process has locked it. A lock ends with its process."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def try_lock(file: int | IO[str]) -> bool:
+    """Lock an open file or descriptor; False, at once, when another process has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

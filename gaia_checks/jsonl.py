@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import file_lock
+from gaia_checks import files
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import timestamp
 
@@ -40,7 +40,7 @@ def text(record: Mapping[str, Any]) -> str:
 def _append(path: Path, make: Callable[[int], Mapping[str, Any]], *, durable: bool, mode: int) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
-        file_lock.wait(descriptor)
+        files.lock(descriptor)
         _remove_torn_line(descriptor)
         data = (text(make(descriptor)) + "\n").encode()
         if os.write(descriptor, data) != len(data):

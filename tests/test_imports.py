@@ -16,7 +16,6 @@ GROUND = {
     "environment_file",
     "jsonl",
     "files",
-    "file_lock",
     "contract",
     "redaction",
     "process_identity",
@@ -26,9 +25,8 @@ GROUND = {
 ALLOWED = {
     "model": set(),
     "errors": set(),
-    "jsonl": {"model", "errors", "file_lock"},
+    "jsonl": {"model", "errors", "files"},
     "files": set(),
-    "file_lock": set(),
     "contract": {"model", "errors"},
     "redaction": set(),
     "process_identity": set(),
@@ -186,7 +184,7 @@ def test_only_one_module_reads_the_environment() -> None:
 def test_only_one_module_locks_files() -> None:
     """How a lock is taken, and that the kernel releases it, is written once."""
     users = {path.relative_to(ROOT).as_posix() for path in SOURCES if "fcntl.flock" in path.read_text()}
-    assert users == {"gaia_checks/file_lock.py"}
+    assert users == {"gaia_checks/files.py"}
 
 
 def test_only_one_module_runs_git() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks import file_lock
+from gaia_checks import files
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.environment_file import Environment, without_secrets
@@ -106,7 +106,7 @@ class GitRemote:
         """Lock the mirror while the block runs: several commands may use it."""
         self.mirror.parent.mkdir(parents=True, exist_ok=True)
         with self.mirror.with_suffix(".lock").open("w") as lock:
-            file_lock.wait(lock)
+            files.lock(lock)
             yield
 
     def _git(self, *arguments: str, stdin: str = "") -> str:

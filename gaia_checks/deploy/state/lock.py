@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaia_checks import __version__, file_lock
+from gaia_checks import __version__, files
 from gaia_checks.errors import Busy
 
 
@@ -21,7 +21,7 @@ def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not file_lock.acquire(descriptor):
+        if not files.try_lock(descriptor):
             raise Busy(f"{environment}: busy: {_holder(path)}; wait until it is done, then run again")
         holder = {"pid": os.getpid(), "who": who(), "since": since, "version": __version__, "why": why}
         os.ftruncate(descriptor, 0)

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import file_lock
+from gaia_checks import files
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
@@ -237,7 +237,7 @@ def _locked(lock: Path) -> bool:
     """Whether a process has locked the file."""
     try:
         with lock.open("r+") as file:
-            return not file_lock.acquire(file)
+            return not files.try_lock(file)
     except FileNotFoundError:
         return False
 

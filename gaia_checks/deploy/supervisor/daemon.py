@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks import errors, file_lock
+from gaia_checks import errors, files
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths
@@ -84,7 +84,7 @@ def _detach(log: Path) -> None:
 def _run(environment: Environment, supervisor: Supervisor, ready: Callable[[], None]) -> None:
     """Take the lock, run the embedded PostgreSQL, and serve commands until `stop`."""
     with paths.of(environment).supervise_lock.open("w") as lock:
-        if not file_lock.acquire(lock):
+        if not files.try_lock(lock):
             raise Busy(f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}")
         cluster = embedded.of(environment)
         try:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment_file, file_lock, files, jsonl
+from gaia_checks import environment_file, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment_file import Environment
@@ -96,7 +96,7 @@ class Session:
 
     def _take_lock(self) -> None:
         assert self._lock is not None  # noqa: S101 - for the type checker: prepare opened it
-        if not file_lock.acquire(self._lock):
+        if not files.try_lock(self._lock):
             self._lock.seek(0)
             raise Busy(
                 f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait until it ends"

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import file_lock
+from gaia_checks import files
 
 OWNER = """
 import sys
-from gaia_checks import file_lock
+from gaia_checks import files
 
 file = open(sys.argv[1], "w")
-file_lock.wait(file)
+files.lock(file)
 print(flush=True)
 input()
 """
@@ -26,13 +26,13 @@ def test_a_lock_is_refused_until_its_process_ends(tmp_path: Path) -> None:
     assert other.stdout
     other.stdout.readline()
     with path.open("r+") as file:
-        assert not file_lock.acquire(file)
+        assert not files.try_lock(file)
         other.kill()
         other.communicate()
-        assert file_lock.acquire(file.fileno())
+        assert files.try_lock(file.fileno())
 
 
 def test_a_fault_of_the_file_is_not_taken_for_another_process() -> None:
     """An invalid descriptor is an error."""
     with pytest.raises(OSError, match="Bad file descriptor"):
-        file_lock.acquire(10**6)
+        files.try_lock(10**6)
