@@ -85,6 +85,14 @@ def main() -> int:
     return 0 if passed else 1
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder that contains releases, which are read-only."""
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
 @contextmanager
 def _temporary_site() -> Iterator[Site]:
     folder = Path(tempfile.mkdtemp(prefix="gaia-swaps-"))
@@ -94,10 +102,7 @@ def _temporary_site() -> Iterator[Site]:
         yield site
     finally:
         rollout.stop(site.environment(handover=True))
-        for path in folder.rglob("*"):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o755)  # releases are read-only
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 def _under_load(site: Site, swaps: int, rate_per_s: float, window_s: float) -> tuple[int, dict[str, Any]]:
