@@ -36,6 +36,8 @@ from gaia_checks.environment_file import Environment
 
 KEYS = 20
 LIMIT = 1_000_000_000
+DAYS = 30
+"""Every deployment keeps rows for another number of days, so that each one is a swap, also after an undone one."""
 EXPLAINED_BESIDE = 1
 """Requests beyond rate times outage that an outage may cost: it need not begin together with an arrival."""
 WITHIN_S = 120.0
@@ -57,8 +59,8 @@ class Site:
     @property
     def variables(self) -> dict[str, str]:
         """The variables of every command."""
-        home = str(self.folder / "home")
-        return {"GAIA_HOME": home, "DATABASE_URL": self.database, "ADMIN_TOKEN": contract.TOKEN}
+        folders = {"GAIA_HOME": str(self.folder / "home"), "GAIA_LOG_DIR": str(self.folder / "logs")}
+        return {**folders, "DATABASE_URL": self.database, "ADMIN_TOKEN": contract.TOKEN}
 
     @property
     def environment(self) -> Environment:
@@ -74,7 +76,8 @@ class Site:
         self._file.write_text(
             '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "127.0.0.1"\n[environment.defaults]\n'
             f'PORT = "{self.port}"\nTRUSTED_PROXIES = "127.0.0.1"\n'
-            f'ENABLE_AI_FALLBACK = "{str(bool(flip % 2)).lower()}"\n'
+            f'RETENTION_DAYS = "{DAYS + flip}"\n'
+            "[server]\nready_s = 90\n"  # a slow machine is not what is measured
         )
 
     def deploying(self) -> "subprocess.Popen[str]":

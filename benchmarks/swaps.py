@@ -54,7 +54,8 @@ class Site:
             f'PORT = "{self.port}"\nENABLE_AI_FALLBACK = "{str(bool(flip % 2)).lower()}"\n'
             f"[server]\nhandover = {str(handover).lower()}\n"
         )
-        return environment_file.load(str(file), variables={"GAIA_HOME": str(self.folder / "home")})
+        folders = {"GAIA_HOME": str(self.folder / "home"), "GAIA_LOG_DIR": str(self.folder / "logs")}
+        return environment_file.load(str(file), variables=folders)
 
 
 def main() -> int:
