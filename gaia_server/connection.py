@@ -44,16 +44,17 @@ class TransactionPooler(psycopg.OperationalError):
 class PromptlyClosed(AsyncConnection[Any]):
     """A connection that leaves no socket behind when it cannot be opened.
 
-    The error of an attempt that timed out refers by its traceback to the attempt's socket, and to itself: until the
-    next garbage collection, which may take minutes, a database that continues would keep a session for nobody.
+    The error of an attempt that timed out or was cancelled refers by its traceback to the attempt's socket. Whoever
+    keeps the error, itself included, keeps the socket, often until a garbage collection minutes later: a database that
+    was frozen and continues would serve a session to nobody.
     """
 
     @classmethod
-    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:  # the pool's call
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
         """Open a connection. Raises OperationalError."""
         try:
             return await super().connect(conninfo, **kwargs)
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, asyncio.CancelledError) as error:
             raise error.with_traceback(None) from None
 
 
