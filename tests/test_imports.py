@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 GROUND = {
+    "did_you_mean",
     "model",
     "errors",
     "environment_file",
@@ -31,7 +32,8 @@ ALLOWED = {
     "redaction": set(),
     "process_identity": set(),
     "printable": set(),
-    "environment_file": {"model", "errors", "contract", "redaction"},
+    "did_you_mean": set(),
+    "environment_file": {"model", "errors", "contract", "redaction", "did_you_mean"},
     "target": GROUND,
     "probes": GROUND | {"target"},
     "recorders": GROUND | {"target"},
