@@ -263,6 +263,11 @@ def of_libpq(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name.startswith("PG")}
 
 
+def of_github(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of GitHub Actions: whether a gate runs there, and where the job's summary is."""
+    return {name: value for name, value in variables.items() if name.startswith("GITHUB_")}
+
+
 def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
