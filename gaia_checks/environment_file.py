@@ -46,6 +46,7 @@ adapter = "adapters/ours.py"
 window_s = 60
 """
 
+import difflib
 import math
 import os
 import re
@@ -57,7 +58,6 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import contract
-from gaia_checks.did_you_mean import guess
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, LogLocation, Names
 from gaia_checks.redaction import SECRET_NAMES, contains_password, redact, secrets_among, unfit
@@ -292,7 +292,8 @@ def _parse(name: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = sorted(file.stem for file in (PROJECT / "environments").glob("*.toml"))
-        why = guess(name, known) or f" ({path} does not exist)"
+        alike = difflib.get_close_matches(name, known, n=1)
+        why = f" (did you mean {alike[0]}?)" if alike else f" ({path} does not exist)"
         raise EnvironmentFileError(f"{name}: no such environment{why}; known: {', '.join(known)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
