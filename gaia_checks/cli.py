@@ -229,12 +229,13 @@ app.add_typer(verdicts, name="verdict")
 @verdicts.command(name="show")
 def show_verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
-    from gaia_checks.gate.display import stream, terminal
+    from gaia_checks.gate.display import stream, verdict_view
     from gaia_checks.gate.run.session import EXIT_CODES
     from gaia_checks.report import evidence
 
     judged = evidence.recompute(folder)
-    terminal.show(terminal.console(stream.duplicate(sys.stdout)), judged)
+    on = stream.console(stream.duplicate(sys.stdout))
+    verdict_view.show(on, judged, folder, evidence.criteria_of(folder))
     raise typer.Exit(EXIT_CODES[judged.state])
 
 

@@ -56,6 +56,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import contract
+from gaia_checks.did_you_mean import guess
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, LogLocation, Names
 from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among, unfit
@@ -266,8 +267,9 @@ def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(file.stem for file in (ROOT / "environments").glob("*.toml")))
-        raise EnvironmentFileError(f"{name}: no such environment ({path} does not exist); known: {known}") from None
+        known = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
+        why = guess(name, known) or f" ({path} does not exist)"
+        raise EnvironmentFileError(f"{name}: no such environment{why}; known: {', '.join(known)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:

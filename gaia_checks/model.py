@@ -125,6 +125,7 @@ class Finding:
     unit: str
     n: int
     needs_s: float | None  # how many more seconds of looking would decide; None where that is not the question
+    relation: str = ""  # how a good value relates to the threshold, "≥", "≤", "<"; empty where only it is good
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class CriterionVerdict:
     n: int
     needs_s: float | None
     checks: tuple[Finding, ...] = ()
+    relation: str = ""  # of the finding that decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.printable import printable
+from gaia_checks.printable import ASCII, printable
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,9 @@ from gaia_checks.printable import printable
 def test_what_steers_a_terminal_is_escaped(text: str, shown: str) -> None:
     """Escape sequences, controls, direction overrides and hidden characters; letters of all scripts stay."""
     assert printable(text) == shown
+
+
+def test_what_an_encoding_lacks_becomes_similar_or_an_escape() -> None:
+    """A terminal without Unicode shows readable marks; other letters stay identifiable."""
+    assert "✓ ≤ 100 ms – 日 é".encode("ascii", ASCII) == rb"+ <= 100 ms - \u65e5 \xe9"
+    assert "✓ é".encode("latin-1", ASCII) == b"+ \xe9"

@@ -53,7 +53,20 @@ def found(
     needs_s: float | None = None,
 ) -> Finding:
     """Return the finding of a check."""
-    return Finding(check.measurement, state, why, measured, bound, check.threshold, check.unit, n, needs_s)
+    relation = RELATIONS.get(check.rule, "")
+    return Finding(check.measurement, state, why, measured, bound, check.threshold, check.unit, n, needs_s, relation)
+
+
+RELATIONS: dict[str, str] = {
+    "at_least": "≥",
+    "at_most": "≤",
+    "proportion": "≥",
+    "percentile": "<",
+    "trend": "≤",
+    "false_allows": "≤",
+    "false_denies": "≤",
+}
+"""Rule -> how a good value relates to the threshold; a rule that is missing allows the threshold alone."""
 
 
 def _exact(check: Check, measurement: Measurement, *, satisfied: bool, why: str) -> Finding:

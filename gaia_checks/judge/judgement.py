@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gaia_checks.judge import analyses, applicability, stalls
-from gaia_checks.judge.check_rules import RULES, STATISTICAL, Analysis, found
+from gaia_checks.judge.check_rules import RELATIONS, RULES, STATISTICAL, Analysis, found
 from gaia_checks.judge.growing import at_best, judged_next_s
 from gaia_checks.model import Check, Criterion, CriterionVerdict, Finding, Measurement, State
 
@@ -21,6 +21,12 @@ FINISHED = "gate.finished"
 
 UNDECIDED = "inconclusive: "
 """Prefix of the outcome of a test that gave its own reason for not deciding."""
+
+CUT_SHORT = "observed "
+"""Prefix of the reason where the window was not observed to its end."""
+
+BUSY, UNRELIABLE = "other processes kept this machine busy", "the load generator is unreliable"
+"""Prefixes of the reason where this machine, not the server, is in doubt."""
 
 _WORST_FIRST = (State.FAIL, State.INCONCLUSIVE, State.PASS)
 
@@ -60,6 +66,7 @@ def unmeasured(criterion: Criterion, state: State, why: str) -> CriterionVerdict
         unit=first.unit,
         n=0,
         needs_s=None,
+        relation=RELATIONS.get(first.rule, ""),
     )
 
 
@@ -123,6 +130,7 @@ def _judge_look(criterion: Criterion, measurements: Iterable[Measurement], look:
         n=decisive.n,
         needs_s=decisive.needs_s,
         checks=findings,
+        relation=decisive.relation,
     )
 
 
@@ -170,7 +178,8 @@ def _reason(outcome: str) -> str:
 
 
 def _inconclusive(verdict: CriterionVerdict, why: str) -> CriterionVerdict:
-    return replace(verdict, state=State.INCONCLUSIVE, why=why)
+    needs_s = verdict.needs_s if why == verdict.why else None  # no longer window helps against another reason
+    return replace(verdict, state=State.INCONCLUSIVE, why=why, needs_s=needs_s)
 
 
 def _decisive(checks: Sequence[Check], findings: Sequence[Finding]) -> Finding:
@@ -236,7 +245,7 @@ def _judge_one(
             check, finding, measurement, same[-1], lambda rest: RULES[check.rule](check, rest, look)
         )
     if check.generator and finding.state is State.FAIL:
-        doubt = "other processes kept this machine busy" if check.excuses else "the load generator is unreliable"
+        doubt = BUSY if check.excuses else UNRELIABLE
         return replace(finding, state=State.INCONCLUSIVE, why=f"{doubt}: {finding.why}")
     if finding.state is State.PASS and measurement.n < check.min_n:
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} samples, required: {check.min_n}")
@@ -258,6 +267,6 @@ def _cut_short(finding: Finding, measurement: Measurement, criterion: Criterion)
     return replace(
         finding,
         state=State.INCONCLUSIVE,
-        why=f"observed {measurement.window_s:.0f} s of {end_s:.0f} s",
+        why=f"{CUT_SHORT}{measurement.window_s:.0f} s of {end_s:.0f} s",
         needs_s=end_s - measurement.window_s,
     )

@@ -171,6 +171,11 @@ def recompute(folder: Path) -> Verdict:
     )
 
 
+def criteria_of(folder: Path) -> criteria_file.Criteria:
+    """Return the criteria of a gate, with the parameters of its environment. Raises EvidenceError."""
+    return _read_criteria(folder)[0]
+
+
 def _unchecked(
     environment: str, stage: str, run: str, criteria: Sequence[Criterion], started_at: datetime, *, rehearsal: bool
 ) -> Verdict:

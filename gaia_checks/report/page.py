@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, Release, State, Verdict
-from gaia_checks.report import words
+from gaia_checks.report import check_names, words
 
 _HEADINGS = ("measured", "bound", "threshold", "n")
 _LONGEST_VALUE = 200  # characters; a histogram is longer, and unreadable
@@ -48,7 +48,7 @@ def meaning(verdict: Verdict) -> str:
 def findings(verdict: CriterionVerdict) -> str:
     """Return all findings of one criterion as plain text in aligned columns."""
     rows = [("", "check", *_HEADINGS)]
-    rows += [(words.MARKS[check.state], check.measurement, *words.columns(check)) for check in verdict.checks]
+    rows += [(words.MARKS[check.state], check_names.of(check), *words.columns(check)) for check in verdict.checks]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     reasons = [f"{words.MARKS[check.state]} {check.measurement}: {reason(check)}" for check in verdict.checks]
@@ -64,7 +64,7 @@ def evidence(verdict: CriterionVerdict, measurements: Iterable[Measurement]) -> 
 def description(verdict: CriterionVerdict) -> str:
     """Return the findings of one criterion in Markdown."""
     rows = [("", "check", *_HEADINGS), ("---",) * 6]
-    rows += [(words.MARKS[check.state], check.measurement, *words.columns(check)) for check in verdict.checks]
+    rows += [(words.MARKS[check.state], check_names.of(check), *words.columns(check)) for check in verdict.checks]
     reasons = "\n".join(f"- {words.MARKS[c.state]} {c.measurement}: {_cell(reason(c))}" for c in verdict.checks)
     head = f"{words.MARKS[verdict.state]} **{verdict.state}**: {_cell(reason(verdict))}"
     return "\n\n".join((head, _rows(rows), reasons)) + "\n"
@@ -72,8 +72,7 @@ def description(verdict: CriterionVerdict) -> str:
 
 def reason(verdict: CriterionVerdict | Finding) -> str:
     """Return the reason in one line, and how much more time would decide."""
-    more = f" (about {words.duration(verdict.needs_s)} more would decide)" if verdict.needs_s else ""
-    return " ".join(verdict.why.split()) + more
+    return " ".join(check_names.named(verdict.why).split()) + words.forecast(verdict.needs_s)
 
 
 def _headline(verdict: Verdict) -> str:

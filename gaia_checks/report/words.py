@@ -23,11 +23,11 @@ def amount(value: float | str | bool | None, unit: str) -> str:
 
 
 def columns(verdict: CriterionVerdict | Finding) -> tuple[str, str, str, str]:
-    """Return measured, bound, threshold and n of a verdict or a finding."""
+    """Return measured, bound, threshold (with its direction: `≤ 100 ms`) and n of a verdict or a finding."""
     return (
         amount(verdict.measured, verdict.unit),
         amount(verdict.bound, verdict.unit),
-        amount(verdict.threshold, verdict.unit),
+        f"{verdict.relation} {amount(verdict.threshold, verdict.unit)}".lstrip(),
         f"{verdict.n:,}" if verdict.n else "–",
     )
 
@@ -49,6 +49,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def forecast(needs_s: float | None) -> str:
+    """Return what more time would do for an undecided criterion, in brackets; empty where time is not the question."""
+    if not needs_s:
+        return ""
+    if needs_s > LONGEST_FORECAST_S:
+        return " (too close to the threshold for any longer window)"
+    return f" (about {duration(needs_s)} more would decide)"
+
+
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
     """Return the shares of this machine's CPU during each load, how the gate was called, and what was not checked."""
     measurements = list(measurements)
@@ -68,6 +77,9 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
     lines += [f"{each.how}: {note}" for each in measurements for note in each.notes if note.startswith(NOT_CHECKED)]
     return tuple(lines)
 
+
+LONGEST_FORECAST_S = 2 * 3600.0
+"""Nobody extends a window beyond this; and a forecast from so little evidence would be wrong."""
 
 _MOST_DECIMALS = 9
 

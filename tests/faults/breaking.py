@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.postgres.dsn import renamed
 from gaia_checks.environment_file import ROOT
 from tests.faults.place import Place
@@ -68,16 +69,16 @@ def crashing_after_the_websocket(place: Place) -> Iterator[Place]:
 
 
 def done(statements: str, *, undone: str) -> Break:
-    """Change something in the server's database."""
+    """Change something in the server's database, as a superuser."""
 
     @contextmanager
     def breaking(place: Place) -> Iterator[Place]:
-        with place.connect() as session:
+        with place.connect_superuser() as session:
             session.execute(statements)
         try:
             yield place
         finally:
-            with place.connect() as session:
+            with place.connect_superuser() as session:
                 session.execute(undone)
 
     return breaking
@@ -103,15 +104,15 @@ def waiting_for_a_lock(place: Place) -> Iterator[Place]:
 def another_database(place: Place) -> Iterator[Place]:
     """Yield the deployment with another DATABASE_URL: the same schema, and no server session."""
     url = renamed(place.database_url, _ANOTHER)
-    with place.connect() as session:
-        session.execute(f"CREATE DATABASE {_ANOTHER}")
+    with place.connect_superuser() as session:
+        session.execute(f"CREATE DATABASE {_ANOTHER} OWNER {owner.OWNER}")
     runner.up(url, ROOT / "migrations")
     try:
         extra = {**place.ground.extra, "DATABASE_URL": url}
         yield replace(place, ground=replace(place.ground, database="external", extra=extra))
     finally:
         place.ground.environment_file()
-        with place.connect() as session:
+        with place.connect_superuser() as session:
             session.execute(f"DROP DATABASE {_ANOTHER} WITH (FORCE)")
 
 

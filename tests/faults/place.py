@@ -65,9 +65,13 @@ class Place:
         return url
 
     def connect(self, application: str = "seeded") -> psycopg.Connection:
+        """Open a session of the server's account in its database; every statement counts at once."""
+        return psycopg.connect(self.database_url, application_name=application, autocommit=True)
+
+    def connect_superuser(self) -> psycopg.Connection:
         """Open a superuser's session in the server's database; every statement counts at once."""
         url = self.database_url.replace(f"//{owner.OWNER}@", f"//{owner.SUPERUSER}@")
-        return psycopg.connect(url, application_name=application, autocommit=True)
+        return psycopg.connect(url, autocommit=True)
 
     def crash(self) -> None:
         """Kill the server's process; return when another serves."""

@@ -176,7 +176,16 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault("some answers never come", wrong(Slow(request=_LOAD, every=20, seconds=60)), "no reply"),
     ),
     "qa.rate_limiting": (
-        Fault("requests pass beyond a limit", wrong(Unlimited(request=_LIMITS, every=7)), "admissions beyond a limit"),
+        Fault(
+            "requests pass beyond a limit",
+            wrong(Changed(request=_LIMITS, of=429, status=404)),
+            "admissions beyond a limit",
+        ),
+        Fault(
+            "requests are counted as another client's",
+            wrong(Unlimited(request=_LIMITS, every=7)),
+            "was accepted and is not in force",
+        ),
         Fault(
             "requests are refused within a limit",
             wrong(Changed(request=_LIMITS, every=10, of=404, status=429)),

@@ -34,7 +34,7 @@ def test_a_server_that_is_killed_at_any_time_is_detected(here: Place) -> None:
 
 def test_a_stopped_database_is_named(here: Place) -> None:
     """Without the database no criterion that needs it passes, first of all its own."""
-    with here.connect() as database:
+    with here.connect_superuser() as database:
         row = database.execute(
             "SELECT pg_read_file('postmaster.pid', 0, 20), current_setting('data_directory')"
         ).fetchone()

@@ -124,10 +124,12 @@ def test_a_pass_stands_without_optimisation_encoding_or_reader(place: Ground) ->
 
 
 def test_the_exit_code_of_a_recomputed_verdict_stands(nowhere: Ground) -> None:
-    """`gaia verdict` into a closed pipe, in ASCII."""
+    """`gaia verdict show` into a closed pipe, in ASCII."""
     gate(nowhere, "GATE -k health")
     done = gate(
-        nowhere, f"{sys.executable} -m gaia_checks.cli verdict {nowhere.latest} | head -1", PYTHONIOENCODING="ascii"
+        nowhere,
+        f"{sys.executable} -m gaia_checks.cli verdict show {nowhere.latest} | head -1",
+        PYTHONIOENCODING="ascii",
     )
     assert done.returncode == 8, done.stdout + done.stderr
 

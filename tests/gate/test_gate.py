@@ -241,7 +241,7 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     assert skipped == ["test_certificate_valid"]
     assert "1 not applicable" in summary
     assert last.partition("; report ")[0].endswith(" undecided, 1 not applicable")
-    again = place.run("gaia_checks.cli", "verdict", str(outcome.folder))
+    again = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     assert "– not applicable" in again.stdout
 
 

@@ -65,12 +65,14 @@ SLOW = (50,) * 6
         (SUCCESS, outcomes(*BAD), (0, 0, 0, 0, 0, 0), State.FAIL),
         (LATENCY, latencies(*SLOW), (), State.FAIL),
         (LATENCY, latencies(*SLOW), (0, 0, 0, 0, 0, 0), State.FAIL),
-        # a tenth of a second at 100 a second, twice: 20 requests of each block
-        (SUCCESS, outcomes(*BAD), STILL, State.INCONCLUSIVE),
+        # half a second at 100 a second, twice: 100 requests of each block
+        (SUCCESS, outcomes(*[100] * 6), (0.5,) * 6, State.INCONCLUSIVE),
         (LATENCY, latencies(*SLOW), (0.25,) * 6, State.INCONCLUSIVE),
         # more are bad than that explains
-        (SUCCESS, outcomes(*BAD), (0.05,) * 6, State.FAIL),
+        (SUCCESS, outcomes(*[120] * 6), (0.5,) * 6, State.FAIL),
         (LATENCY, latencies(*SLOW), STILL, State.FAIL),
+        # a stall that outlasts no timeout makes requests slow, and none fail
+        (SUCCESS, outcomes(*BAD), (0.4,) * 6, State.FAIL),
         # a long stall explains nothing of the other blocks
         (SUCCESS, outcomes(*BAD), (9, 0, 0, 0, 0, 0), State.FAIL),
         (LATENCY, latencies(*SLOW), (9, 0, 0, 0, 0, 0), State.FAIL),
@@ -127,7 +129,7 @@ def test_a_check_without_explained_by_ignores_stalls() -> None:
 
 @pytest.mark.parametrize(
     ("check", "sample", "still"),
-    [(SUCCESS, outcomes(*[60] * 40), [0.3] * 40), (LATENCY, latencies(*[500] * 40), [2.5] * 40)],
+    [(SUCCESS, outcomes(*[60] * 40), [0.5] * 40), (LATENCY, latencies(*[500] * 40), [2.5] * 40)],
 )
 def test_a_failure_that_stalls_explain_is_not_certain(check: Check, sample: Measurement, still: list[float]) -> None:
     """A stall does not stop a gate early, even if the sample is assumed to be flawless until its next analysis."""

@@ -17,7 +17,7 @@ from tests.support.patched import Change
 
 _REFUSED = 'return Problem(401, "the admin token is required",'
 _LOGGING = "print('refused', connection.headers.get('authorization'), file=__import__('sys').stderr)"
-_SERVED = "    server = Server(chosen, executable_digest(sys.argv[0]))\n"
+_SERVED = "    config = _config(Server(chosen, executable_digest(sys.argv[0])))\n"
 
 IN_ANSWERS: dict[str, tuple[Change, str]] = {
     "a refusal repeats the token that was sent": (

@@ -120,7 +120,7 @@ def test_verdict_json_has_the_promised_fields(folder: Path, environment: Environ
     record = json.loads((folder / "verdict.json").read_text())
     names = "schema environment stage run started_at duration_s state rehearsal release criteria remarks files"
     assert list(record) == names.split()
-    names = "id claim state why measured bound threshold unit n needs_s checks"
+    names = "id claim state why measured bound threshold unit n needs_s checks relation"
     assert list(record["criteria"][0]) == names.split()
     assert set(record["files"]) == {"criteria.toml", "environment.toml", "gated.json", "measurements.jsonl"}
 

@@ -35,7 +35,7 @@ def stranger(*faults: str) -> Iterator[str]:
         until(answers)
         yield url
     finally:
-        process.terminate()
+        process.kill()  # with a WebSocket open it would wait for the client
         process.wait()
 
 

@@ -15,7 +15,7 @@ from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state import paths
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
-from gaia_checks.gate.display import stream, terminal
+from gaia_checks.gate.display import stream
 from gaia_checks.gate.display.sends import COPY, GATE, SENDS, Parameters, Sends
 from gaia_checks.gate.run import capabilities, gate_plan, gated_target, judgeable
 from gaia_checks.judge import criteria_file
@@ -53,7 +53,7 @@ def main(name: str, stage: str | None) -> int:
     stage = stage or environment.stage
     promised = criteria.for_stage(stage)
     rows = plan(promised, criteria.looks, environment.names)
-    console = terminal.console(stream.duplicate(sys.stdout))
+    console = stream.console(stream.duplicate(sys.stdout))
     slots = gate_plan.slots(criteria.looks, [row.look for row in rows[1:]])
     for line in (
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",

@@ -3,10 +3,17 @@
 import contextlib
 import io
 import os
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
+
+from rich.console import Console
+
+from gaia_checks.printable import ASCII
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+_WIDTH = 140  # of the table without a terminal
 
 
 class _Unstoppable(io.FileIO):
@@ -21,9 +28,19 @@ class _Unstoppable(io.FileIO):
 def duplicate(original: TextIO) -> TextIO:
     """Return a stream to the same file as `original`, which pytest may capture meanwhile.
 
-    Characters that its encoding lacks are written as escapes.
+    Characters that its encoding lacks are written in ASCII.
     """
     raw = _Unstoppable(os.dup(original.fileno()), "w")
-    return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=original.encoding, errors="backslashreplace", line_buffering=True
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=original.encoding, errors=ASCII, line_buffering=True)
+
+
+def console(file: IO[str]) -> Console:
+    """Return a console as wide as the terminal, or wide enough for the table without one: then without colours."""
+    terminal = file.isatty()
+    return Console(
+        file=file,
+        width=None if terminal else _WIDTH,
+        highlight=False,
+        soft_wrap=not terminal,
+        force_terminal=terminal,  # whatever FORCE_COLOR says
     )

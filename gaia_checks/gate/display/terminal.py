@@ -1,16 +1,16 @@
-"""The terminal output of a running gate, and the table at its end.
+"""The terminal output of a running gate, and its verdict at the end.
 
 On a terminal a live line per background look shows its progress and the worst value so far, and one line
 below them the time left and the criteria decided. Elsewhere the same is written as one plain line a minute.
 """
 
+import contextlib
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import pytest
-from rich import markup
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -18,21 +18,19 @@ from rich.table import Table
 from rich.text import Text
 
 from gaia_checks import jsonl
-from gaia_checks.gate.display import progress, stream
+from gaia_checks.gate.display import github, progress, stream
+from gaia_checks.gate.display.next_steps import NextSteps
+from gaia_checks.gate.display.verdict_view import STYLES, escape, short, show
 from gaia_checks.judge.judgement import UNDECIDED
-from gaia_checks.model import CriterionVerdict, State, Verdict
-from gaia_checks.printable import printable
+from gaia_checks.model import State, Verdict
 from gaia_checks.report import words
+from gaia_checks.report.check_names import named
 
 if TYPE_CHECKING:
     from gaia_checks.gate.run.session import Session
 
-_STYLES = {State.PASS: "green", State.FAIL: "bold red", State.INCONCLUSIVE: "yellow", State.NOT_APPLICABLE: "dim"}
 _PLAIN_EVERY_S = 60.0
 _REFRESH_S = 0.5
-_WIDTH = 140  # of the table without a terminal
-_CLAIM = 100  # columns from which the table has claims
-_WIDE = 160  # columns from which the table has reasons
 
 
 class Terminal:
@@ -57,7 +55,7 @@ class Terminal:
         reporter.flush()
         writer = reporter._tw  # noqa: SLF001 - one stream for its lines and the gate's keeps their order
         writer._file = stream.duplicate(writer._file)  # noqa: SLF001 - see above
-        self._console = console(writer._file)  # noqa: SLF001 - see above
+        self._console = stream.console(writer._file)  # noqa: SLF001 - see above
         self._session = session
         rehearsal = "  [yellow]rehearsal: promotes nothing[/]" if session.criteria.rehearsal else ""
         self._console.print(
@@ -94,7 +92,9 @@ class Terminal:
         why = outcome.removeprefix(UNDECIDED) if state is State.INCONCLUSIVE else str(properties.get("why", outcome))
         if state is not State.NOT_APPLICABLE:
             self._states.append(state)
-        self._console.print(f"  [{_STYLES[state]}]{words.MARKS[state]} {state:<14}[/] {criterion_id:<20} {escape(why)}")
+        self._console.print(
+            f"  [{STYLES[state]}]{words.MARKS[state]} {state:<14}[/] {criterion_id:<20} {escape(named(why))}"
+        )
 
     def stop(self) -> None:
         """Remove the live display."""
@@ -108,7 +108,13 @@ class Terminal:
         """Write the verdict table and where the evidence is."""
         if self._console is None:
             return
-        show(self._console, verdict)
+        assert self._session is not None  # noqa: S101 - for the type checker: attached with the console
+        show(self._console, verdict, folder, self._session.criteria)
+        steps = NextSteps(verdict, short(folder), self._session.criteria)
+        for line in github.annotations(verdict, steps):
+            self._console.print(line, markup=False, soft_wrap=True)
+        with contextlib.suppress(OSError):
+            github.summarise(folder / "verdict.md")
         self._console.print(f"evidence  {escape(str(short(folder)))}")
         self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
 
@@ -145,80 +151,6 @@ class Terminal:
         return f"{words.duration(elapsed_s)}, about {words.duration(left_s)} left; {decided}"
 
 
-def escape(text: str) -> str:
-    """Return text of others so that neither rich nor the terminal obeys it."""
-    return markup.escape(printable(text))
-
-
-def console(file: IO[str]) -> Console:
-    """Return a console as wide as the terminal, or wide enough for the table without one."""
-    terminal = file.isatty()
-    return Console(file=file, width=None if terminal else _WIDTH, highlight=False, soft_wrap=not terminal)
-
-
-def show(on: Console, verdict: Verdict) -> None:
-    """Write a verdict: the table, the reasons of criteria that did not pass, and the headline."""
-    on.print()
-    on.print(table(verdict, on.width))
-    for remark in verdict.remarks:
-        on.print(f"[dim]{escape(remark)}[/]")
-    on.print()
-    if on.width < _WIDE or not on.is_terminal:  # else they stand in the table
-        for line in reasons(verdict):
-            on.print(line)
-    mark = f"[{_STYLES[verdict.state]}]{words.MARKS[verdict.state]} {verdict.state.upper()}[/]"
-    on.print(f"{mark}  {escape(headline(verdict))}")
-
-
-def table(verdict: Verdict, width: int) -> Table:
-    """Build the verdict table for `width` columns: criterion, claim, measured, bound, threshold, n, state.
-
-    Below 100 columns there is no claim, so that no word is broken; from 160 on the reason stands beside the state.
-    """
-    grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
-    grid.add_column("criterion", no_wrap=True)
-    if width >= _CLAIM:
-        grid.add_column("claim", max_width=None if width >= _WIDE else 44)
-    for name in ("measured", "bound", "threshold", "n"):
-        grid.add_column(name, justify="right", no_wrap=True)
-    grid.add_column("state", no_wrap=True)
-    if width >= _WIDE:
-        grid.add_column("why")
-    for criterion in verdict.criteria:
-        state = Text(f"{words.MARKS[criterion.state]} {criterion.state}", _STYLES[criterion.state])
-        claim = (criterion.claim,) if width >= _CLAIM else ()
-        why = ("" if criterion.state is State.PASS else Text(_reason(criterion), _STYLES[criterion.state]),)
-        grid.add_row(criterion.id, *claim, *words.columns(criterion), state, *(why if width >= _WIDE else ()))
-    return grid
-
-
-def reasons(verdict: Verdict) -> list[Text]:
-    """Return why criteria did not pass, and how much more time would decide; criteria with one reason share a line."""
-    grouped: dict[tuple[State, str], list[str]] = {}
-    for criterion in verdict.criteria:
-        if criterion.state is not State.PASS:
-            grouped.setdefault((criterion.state, _reason(criterion)), []).append(criterion.id)
-    return [
-        Text(f"{words.MARKS[state]} {', '.join(ids)}: {printable(reason)}", _STYLES[state])
-        for (state, reason), ids in grouped.items()
-    ]
-
-
-def headline(verdict: Verdict) -> str:
-    """Return the meaning of the verdict in one sentence."""
-    release = f" of {verdict.release.phase} ({verdict.release.sha256[:12]})" if verdict.release else ""
-    text = (
-        f"{words.passed(verdict.criteria, f' of stage {verdict.stage}')} on {verdict.environment}"
-        f"{release} after {words.duration(verdict.duration_s)}"
-    )
-    return text + ("; a rehearsal promotes nothing" if verdict.rehearsal else "")
-
-
-def _reason(criterion: CriterionVerdict) -> str:
-    more = f" (about {words.duration(criterion.needs_s)} more would decide)" if criterion.needs_s else ""
-    return criterion.why + more
-
-
 def _bar(line: progress.ProgressLine) -> Table:
     row = Table.grid(padding=(0, 1))
     row.add_row(
@@ -228,8 +160,3 @@ def _bar(line: progress.ProgressLine) -> Table:
         escape(line.worst),
     )
     return row
-
-
-def short(path: Path) -> Path:
-    """Return a path relative to the working directory if it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

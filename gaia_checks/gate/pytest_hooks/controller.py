@@ -8,7 +8,8 @@ import pytest
 
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.gate.display import last_line
-from gaia_checks.gate.display.terminal import Terminal, short
+from gaia_checks.gate.display.terminal import Terminal
+from gaia_checks.gate.display.verdict_view import short
 from gaia_checks.gate.pytest_hooks import copies, exit_code, invocation
 from gaia_checks.gate.pytest_hooks.copies import Copies
 from gaia_checks.gate.pytest_hooks.exit_code import ExitCode

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gaia_checks.probes.figures.known_traffic import Known, KnownRule
-from gaia_checks.probes.figures.reports import SPREAD, USAGE, VIOLATIONS
+from gaia_checks.probes.figures.reports import SPREAD, USAGE, VIOLATIONS, time_of
 from gaia_checks.target.responses import CONFIG, Answer, wrong_list
 
 _PAGES = 4  # about as many as a list is read in
@@ -42,8 +42,10 @@ def lists(known: Known) -> Iterator[Sample]:
 
 def _last_refusal(known: Known) -> str:
     """Return the end of the second of the newest known refusal: nothing is added to the list before it any more."""
-    items = (item for rule in known.refusing for item in known.get(VIOLATIONS, rule_id=rule.id).body["items"])
-    newest = max((datetime.fromisoformat(item["occurred_at"]) for item in items), default=datetime.now(UTC))
+    answers = (known.get(VIOLATIONS, rule_id=rule.id) for rule in known.refusing)
+    items = (item for answer in answers if wrong_list(answer, 200) is None for item in answer.body["items"])
+    times = (time_of(item.get("occurred_at")) for item in items)  # `reports` judges those that are none
+    newest = max((moment for moment in times if moment is not None), default=datetime.now(UTC))
     return (newest + timedelta(seconds=1)).isoformat()
 
 

@@ -65,7 +65,7 @@ def violations(known: Known) -> Iterator[Sample]:
             yield _unlike(
                 answer, rule, item, wanted, ("rule_name", "limit_type", "limit_value", "key", "resource_type")
             )
-            moment = _time(item.get("occurred_at"))
+            moment = time_of(item.get("occurred_at"))
             right = moment is not None and earliest <= moment <= latest
             yield None if right else answer.fault(f"{rule.name}: occurred_at is {item.get('occurred_at')!r}")
 
@@ -149,7 +149,7 @@ def _wrong_rule(answer: Answer, rule: KnownRule) -> Sample:
 def _since(answer: Answer, started: datetime) -> Iterator[Mapping[str, Any]]:
     minute = started.replace(second=0, microsecond=0)
     for item in (answer.body or {}).get("decisions", ()):
-        moment = _time(item.get("start"))
+        moment = time_of(item.get("start"))
         if moment is not None and moment >= minute:
             yield item
 
@@ -177,7 +177,8 @@ def _moved_on(known: Known, rule: KnownRule) -> bool:
     return (now + SPREAD).date() != (known.started - SPREAD).date()
 
 
-def _time(text: object) -> datetime | None:
+def time_of(text: object) -> datetime | None:
+    """Return an RFC 3339 time; None for what is none."""
     try:
         return datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:

@@ -73,7 +73,7 @@ def test_more_settings_make_more_observable(elsewhere: Ground, server: Target, t
     assert "which migrations the release has cannot be observed" in why(outcome, "dev.migrations")
     assert '"msg"' in (outcome.folder / "server.log").read_text()
     assert f'log = "{machine.log(Path(server.log.path))}"' in (outcome.folder / "environment.toml").read_text()
-    assert planned_requests(file) == requests_to(server) - before + 1  # the API's look reads /metrics once
+    assert planned_requests(file) == requests_to(server) - before + 2  # the gate and the API's look read /metrics
 
 
 def planned_requests(file: Path) -> int:

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from gaia_checks.contract import USER_AGENT
 from gaia_checks.load.http.request_bytes import common_headers, merged
 from gaia_checks.load.http.response_parser import HttpResponse
 from gaia_checks.load.plan.request_mix import Expectations, Mix, Request, problem
@@ -132,7 +133,10 @@ def test_no_compression_is_offered_unless_the_mix_does() -> None:
     assert common["Accept-Encoding"] == "identity"
     own = merged(common, {"accept-encoding": "gzip"})
     assert {name.lower(): value for name, value in own.items()} == {
-        "host": "127.0.0.1:8711", "accept": "application/json, */*;q=0.5", "accept-encoding": "gzip"
-    }  # fmt: skip
+        "host": "127.0.0.1:8711",
+        "user-agent": USER_AGENT,
+        "accept": "application/json, */*;q=0.5",
+        "accept-encoding": "gzip",
+    }
     mix = Mix([PLAIN, WORDS, ANY_JSON, GONE])
     assert Mix.from_json(mix.to_json()) == mix
