@@ -73,7 +73,7 @@ def _write_decision(folder: Path, verdict: Verdict, measurements: Sequence[Measu
     pictures = folder / evidence.PICTURES
     paths = [path.relative_to(pictures).as_posix() for path in sorted(pictures.rglob("*.jpg"))]
     chart = gate_chart.draw(folder, verdict, measurements)
-    text = decision.document(verdict, evidence.read_criteria(folder)[0].criteria, chart, paths)
+    text = decision.document(verdict, evidence.criteria_of(folder).criteria, chart, paths)
     (folder / evidence.RESULTS / evidence.DECISION).write_text(text, encoding="utf-8")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
-from gaia_checks.model import STAGES, Check, Criterion, CriterionVerdict, Finding, Release, State, Verdict
-from gaia_checks.report import check_titles, margins, page, words
+from gaia_checks.model import STAGES, Criterion, CriterionVerdict, Finding, Release, State, Verdict
+from gaia_checks.report import check_names, margins, page, words
 
 PICTURES = "../pictures/"
 """Where the pictures are, seen from the page among the results."""
@@ -29,7 +29,7 @@ def document(verdict: Verdict, criteria: Sequence[Criterion], chart: str, pictur
             f'<h2>The gate over time</h2><div class="wide chart" tabindex="0">{chart}</div>',
             _pictures(pictures),
             "<h2>Every check</h2>",
-            *(_checks(row.criterion, criteria) for row in rows if row.criterion.checks),
+            *(_checks(row.criterion) for row in rows if row.criterion.checks),
             "</main>\n",
         )
     )
@@ -90,9 +90,9 @@ def _criteria(rows: Iterable[margins.Row]) -> str:
 
 def _row(row: margins.Row) -> str:
     verdict = row.criterion
-    measured, bound, _, n = words.columns(row.finding)
+    measured, bound, threshold, n = words.columns(row.finding)
     why = page.reason(verdict) if verdict.state is not State.PASS else f"{_title(row.finding)} (n = {n})"
-    shown = (("measured", measured), ("bound", bound), ("threshold", row.threshold), (_MARGIN, _share(row)))
+    shown = (("measured", measured), ("bound", bound), ("threshold", threshold), (_MARGIN, _share(row)))
     numbers = "".join(f'<td class="number" data-label="{name}">{escape(value)}</td>' for name, value in shown)
     css_class = verdict.state.replace(" ", "-")
     return (
@@ -109,7 +109,7 @@ def _share(row: margins.Row) -> str:
 
 
 def _title(found: Finding | CriterionVerdict) -> str:
-    return check_titles.of(found.measurement) if isinstance(found, Finding) else found.claim
+    return check_names.of(found) if isinstance(found, Finding) else found.claim
 
 
 def _pictures(paths: Sequence[str]) -> str:
@@ -127,23 +127,19 @@ def _caption(path: str) -> str:
     return f"{look}: {name.partition('-')[2] or name}"
 
 
-def _checks(verdict: CriterionVerdict, criteria: Iterable[Criterion]) -> str:
+def _checks(verdict: CriterionVerdict) -> str:
     """Return the checks of one criterion in words; open where it did not pass."""
-    known = {check.measurement: check for each in criteria if each.id == verdict.id for check in each.checks}
     lines = "".join(
-        f"<li>{words.MARKS[each.state]} {escape(sentence(each, known.get(each.measurement)))}</li>"
-        for each in dict.fromkeys(verdict.checks)
+        f"<li>{words.MARKS[each.state]} {escape(sentence(each))}</li>" for each in dict.fromkeys(verdict.checks)
     )
     opened = "" if verdict.state in (State.PASS, State.NOT_APPLICABLE) else " open"
     head = f"{words.MARKS[verdict.state]} {verdict.claim} ({verdict.id})"
     return f"<details{opened}><summary>{escape(head)}</summary><ul>{lines}</ul></details>"
 
 
-def sentence(finding: Finding, check: Check | None) -> str:
-    """Return one check in words: `requests sent late, p99: 4.1 ms (required: at most 10 ms)`."""
-    measured, bound, _, _ = words.columns(finding)
+def sentence(finding: Finding) -> str:
+    """Return one check in words: `lateness of requests, p99: 4.1 ms (required: ≤ 10 ms)`."""
+    measured, bound, threshold, _ = words.columns(finding)
     by = f", bound {bound}" if finding.bound is not None else ""
     why = f"; {page.reason(finding)}" if finding.state is not State.PASS else ""
-    return (
-        f"{check_titles.of(finding.measurement)}: {measured}{by} (required: {margins.threshold(check, finding)}){why}"
-    )
+    return f"{check_names.of(finding)}: {measured}{by} (required: {threshold}){why}"

@@ -155,7 +155,7 @@ def recompute(folder: Path) -> Verdict:
     if sealed is not None:
         _compare(folder, sealed, hashes(folder))
         _compare_gated(folder, written)
-    criteria, stage = read_criteria(folder)
+    criteria, stage = _read_criteria(folder)
     measurements = read_measurements(folder)
     if sealed is None:  # these files are not sealed, so no criterion may pass
         measurements = [each for each in measurements if each.name != judgement.FINISHED]
@@ -216,7 +216,7 @@ def _read_sealed(folder: Path) -> tuple[Verdict, dict[str, str] | None]:
         raise EvidenceError(f"{path}: not a verdict of this version ({error}); run the gate again") from error
 
 
-def read_criteria(folder: Path) -> tuple[criteria_file.Criteria, str]:
+def _read_criteria(folder: Path) -> tuple[criteria_file.Criteria, str]:
     """Return the gate's criteria and stage, from sealed files."""
     path = folder / "environment.toml"
     try:
