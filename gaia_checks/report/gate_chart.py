@@ -112,7 +112,11 @@ def _series(folder: Path, panel: _Panel, spans: Mapping[str, tuple[float, float]
             path = folder / below / "timelines" / f"{look}.jsonl"
             start, _ = spans.get(start_of or look, (0.0, 0.0))
             records = jsonl.read(path) if path.exists() else []
-            points = [(start + float(each["t"]), float(each[field])) for each in records if field in each]
+            points = [
+                (start + each["t"], each[field])
+                for each in records
+                if charts.is_number(each.get("t")) and charts.is_number(each.get(field))
+            ]
             if points:
                 found.setdefault(name, []).append(points)
     return found

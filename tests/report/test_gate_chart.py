@@ -44,6 +44,7 @@ def test_both_loads_stand_on_the_axis_of_the_gate(tmp_path: Path) -> None:
         (folder / "timelines").mkdir(parents=True)
         for second in range(10):
             jsonl.append(folder / "timelines" / "load.jsonl", {"t": second, "p99_ms": slowest})
+        jsonl.append(folder / "timelines" / "load.jsonl", {"t": 9.5, "p99_ms": None})  # a second without an answer
     measured = [measurement("protection.sent", 10, "10:00:20"), measurement("load.sent", 10, "10:01:00")]
     svg = gate_chart.draw(tmp_path, verdict(60), measured)
     lines = ET.fromstring(svg).findall("{http://www.w3.org/2000/svg}polyline")  # noqa: S314 - our own
