@@ -78,7 +78,7 @@ def _signers(verdict: Verdict) -> str:
     )
 
 
-def _criteria(rows: Iterable[margins.Row]) -> str:
+def _criteria(rows: Iterable[margins.Margin]) -> str:
     heads = ("criterion", "state", "measured", "bound", "threshold", _MARGIN)
     columns = "".join(f'<th scope="col">{head}</th>' for head in heads)
     return (
@@ -88,7 +88,7 @@ def _criteria(rows: Iterable[margins.Row]) -> str:
     )
 
 
-def _row(row: margins.Row) -> str:
+def _row(row: margins.Margin) -> str:
     verdict = row.criterion
     measured, bound, threshold, n = words.columns(row.finding)
     why = page.reason(verdict) if verdict.state is not State.PASS else f"{_title(row.finding)} (n = {n})"
@@ -102,7 +102,7 @@ def _row(row: margins.Row) -> str:
     )
 
 
-def _share(row: margins.Row) -> str:
+def _share(row: margins.Margin) -> str:
     if row.criterion.n == 0:
         return "–"
     return "exact" if row.margin is None else f"{words.number(100 * row.margin, 2)} %"

@@ -10,7 +10,7 @@ _ORDER = (State.FAIL, State.INCONCLUSIVE, State.PASS, State.NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Margin:
     """One criterion and the check of the server that is closest to its limit."""
 
     criterion: CriterionVerdict
@@ -18,7 +18,7 @@ class Row:
     margin: float | None  # share of the allowance that is left; None where exactly one value passes
 
 
-def table(verdicts: Iterable[CriterionVerdict], criteria: Iterable[Criterion]) -> list[Row]:
+def table(verdicts: Iterable[CriterionVerdict], criteria: Iterable[Criterion]) -> list[Margin]:
     """Return what did not pass, then what passed, closest to its limit first, then what allows exactly one value."""
     of_generator = {check.measurement for each in criteria for check in each.checks if check.generator}
     return sorted((_row(verdict, of_generator) for verdict in verdicts), key=_place)
@@ -39,7 +39,7 @@ def margin(finding: Finding | CriterionVerdict) -> float | None:
     return left / allowance if allowance > 0 else None
 
 
-def _row(verdict: CriterionVerdict, of_generator: Collection[str]) -> Row:
+def _row(verdict: CriterionVerdict, of_generator: Collection[str]) -> Margin:
     """Return the criterion's closest check; where it did not pass, the check that decided."""
     of_server = [each for each in verdict.checks if each.measurement not in of_generator]
     found: Finding | CriterionVerdict
@@ -47,14 +47,14 @@ def _row(verdict: CriterionVerdict, of_generator: Collection[str]) -> Row:
         found = min(of_server, key=lambda each: _or_most(margin(each)))
     else:
         found = next((each for each in verdict.checks if _decided(each, verdict)), verdict)
-    return Row(verdict, found, margin(found))
+    return Margin(verdict, found, margin(found))
 
 
 def _decided(finding: Finding, verdict: CriterionVerdict) -> bool:
     return finding.state is verdict.state and (finding.measured, finding.unit) == (verdict.measured, verdict.unit)
 
 
-def _place(row: Row) -> tuple[int, float]:
+def _place(row: Margin) -> tuple[int, float]:
     return _ORDER.index(row.criterion.state), _or_most(row.margin)
 
 

@@ -54,7 +54,7 @@ def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
         page = chromium.new_page()
         page.route(re.compile(r"^(?!file:|data:|blob:)"), intercept)
         page.goto((gate[0] / "report.html").as_uri())
-        page.get_by_text("Admin API accessible").first.wait_for(timeout=60_000)
+        page.locator("#app").get_by_text("Admin API accessible").first.wait_for(timeout=60_000)
         yield page, requested
 
 
@@ -211,7 +211,7 @@ def test_the_states_are_called_as_in_the_verdict(shown: tuple[Page, list[str]]) 
 def test_no_request_leaves_the_page(shown: tuple[Page, list[str]]) -> None:
     """Opening a criterion and its chart makes no request either."""
     page, requested = shown
-    page.locator("body > :not(#gaia-decision)").get_by_text("Response times").first.click()
+    page.locator("#app").get_by_text("Response times").first.click()
     page.get_by_text("prod.latency load: p50").first.click()
     page.locator("img[src^='blob:'], img[src^='data:'], iframe, svg polyline").first.wait_for(timeout=60_000)
     page.wait_for_load_state("networkidle")
