@@ -24,7 +24,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-statistics check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-statistics bench-kills check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -63,7 +63,7 @@ $(BIN)/.browser: $(BIN)/.installed
 
 $(BIN)/.compiler:
 	@command -v cc >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; } \
-		|| { echo "the tests compile a stranger's server: install a C compiler, e.g. apt-get install gcc libc6-dev"; exit 4; }
+		|| { echo "the tests compile a foreign server: install a C compiler, e.g. apt-get install gcc libc6-dev"; exit 4; }
 	@touch $@
 
 # unpacked here, not installed: nobody wants the service that the package starts
@@ -128,6 +128,9 @@ bench-red: install $(BIN)/.installed-dev build $(BIN)/.browser  ## how long ever
 
 bench-swaps: install $(BIN)/.installed-dev build  ## twenty swaps under load: what a client notices, about three minutes
 	$(BIN)/python -m benchmarks.swaps
+
+bench-kills: install $(BIN)/.installed-dev build  ## thirty kills of a deployment and its supervisor under load: what is lost, about six minutes
+	$(BIN)/python -m benchmarks.kills
 
 bench-fuzz: install $(BIN)/.installed-dev  ## random heads and frames, then clients that flood or do not read: about six minutes
 	$(BIN)/python -m benchmarks.fuzz

@@ -221,9 +221,9 @@ def deploy(pipeline: Pipeline, phase: str) -> None:
     pipeline.must("deploy", "prod", phase, stage="prod")
 
 
-def expect(holds: bool, what: str) -> None:
+def expect(condition: bool, what: str) -> None:
     """End when something is not as it should be."""
-    if not holds:
+    if not condition:
         raise SystemExit(f"expected: {what}")
 
 

@@ -54,7 +54,8 @@ class Site:
             f'PORT = "{self.port}"\nENABLE_AI_FALLBACK = "{str(bool(flip % 2)).lower()}"\n'
             f"[server]\nhandover = {str(handover).lower()}\n"
         )
-        return environment_file.load(str(file), variables={"GAIA_HOME": str(self.folder / "home")})
+        folders = {"GAIA_HOME": str(self.folder / "home"), "GAIA_LOG_DIR": str(self.folder / "logs")}
+        return environment_file.load(str(file), variables=folders)
 
 
 def main() -> int:
@@ -85,6 +86,14 @@ def main() -> int:
     return 0 if passed else 1
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder that contains releases, which are read-only."""
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
 @contextmanager
 def _temporary_site() -> Iterator[Site]:
     folder = Path(tempfile.mkdtemp(prefix="gaia-swaps-"))
@@ -94,10 +103,7 @@ def _temporary_site() -> Iterator[Site]:
         yield site
     finally:
         rollout.stop(site.environment(handover=True))
-        for path in folder.rglob("*"):
-            if path.is_dir() and not path.is_symlink():
-                path.chmod(0o755)  # releases are read-only
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 def _under_load(site: Site, swaps: int, rate_per_s: float, window_s: float) -> tuple[int, dict[str, Any]]:

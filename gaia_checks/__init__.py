@@ -1,3 +1,3 @@
 """gaia-checks: deploy `gaia_server` all-or-nothing and decide, with evidence, whether it may go on."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ import typer.exceptions
 from gaia_checks import environment_file
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
+from gaia_checks.model import Log
 from gaia_checks.printable import printable
 
 app = typer.Typer(
@@ -29,6 +29,15 @@ Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, 
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
+
+
+@app.command("init")
+def init_command(url: Annotated[str, typer.Argument(help="where your server answers")]) -> None:
+    """Write into the current folder what a gate of your own server needs."""
+    from gaia_checks import starter
+
+    for line in starter.write(url, Path.cwd()):
+        print(line)
 
 
 @app.command("release")
@@ -66,7 +75,7 @@ def deploy(
             from gaia_checks.promotion import admission
 
             admitted = admission.admit(where, wanted, remote, _to_stdout(where))
-        rollout.deploy(where, phase=wanted, commit=admitted, say=_to_stdout(where))
+        rollout.deploy(where, phase=wanted, commit=admitted, log=_to_stdout(where))
 
 
 @app.command()
@@ -88,7 +97,7 @@ def rollback(
 
     where = environment_file.load(env)
     with notify.notifying(where, to or "the previous release", done="is back"):
-        rollout.rollback(where, phase=to, database=database, confirm=confirm, say=_to_stdout(where))
+        rollout.rollback(where, phase=to, database=database, confirm=confirm, log=_to_stdout(where))
 
 
 @app.command()
@@ -103,15 +112,24 @@ def stop(env: Name) -> None:
 
 @app.command("status")
 def status_command(
-    env: Name,
+    env: Annotated[str | None, typer.Argument(metavar="ENV", help="as for every command; or give --all")] = None,
     as_json: Json = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="every environment: release, verdict, promotion and the next command")
+    ] = False,
+    remote: Remote = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="first finish or undo a deployment whose command was killed")
     ] = False,
 ) -> None:
-    """Show the running release."""
+    """Show the running release, or with --all what is known here about every environment."""
     from gaia_checks.deploy.reporting import status
 
+    if every and not env and not repair:
+        _show_overview(remote, as_json=as_json)
+        return
+    if env is None or every or remote:
+        raise ConfigurationError("status: give one environment, e.g. gaia status qa, or --all (and --remote with it)")
     where = environment_file.load(env)
     if repair:
         from gaia_checks.deploy import rollout
@@ -124,6 +142,17 @@ def status_command(
     from gaia_checks import tables
 
     tables.show_status(found)
+
+
+def _show_overview(remote: str | None, *, as_json: bool) -> None:
+    from gaia_checks import tables
+    from gaia_checks.promotion import environment_row, overview
+
+    rows = overview.overview(remote)
+    if as_json:
+        print(json.dumps([row.to_json() for row in rows], indent=2))
+    else:
+        tables.show_overview([(row.environment, *line) for row in rows for line in environment_row.lines(row)])
 
 
 @app.command("history")
@@ -245,7 +274,7 @@ def verify_command(
     remote: Remote = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a signed statement proves; exit code 1 when something does not hold."""
+    """Show what a signed statement proves; exit code 1 when a check of it fails."""
     from gaia_checks import tables
     from gaia_checks.promotion import verification
 
@@ -397,11 +426,11 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _to_stderr(where: Environment) -> Callable[[str], None]:
+def _to_stderr(where: Environment) -> Log:
     return lambda text: print(printable(where.redact(text)), file=sys.stderr, flush=True)
 
 
-def _to_stdout(where: Environment) -> Callable[[str], None]:
+def _to_stdout(where: Environment) -> Log:
     return lambda text: print(printable(where.redact(text)), flush=True)
 
 

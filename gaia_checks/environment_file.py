@@ -7,11 +7,12 @@ host = "0.0.0.0"                   # where the server listens; the port is the v
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
 log = "ssh://me@qa/var/log/x.log"  # optional: the server's log, where `gaia deploy` does not know it: a file of this
                                    # machine, or ssh://[user@]host[:port]/path, read by the system's own ssh
+criteria = "../suites/criteria.toml"  # optional: criteria of your own; their tests are test_*.py beside that file
 client_names = "client-{}"         # optional: what a gate's keys and rules are called; {} becomes 12 hex digits
 rehearsal_host = "local"           # where a rehearsal copy runs; only "local", this machine, is built
 required = ["DATABASE_URL", ...]   # variables that must be set to deploy
 remote = "git@host:gaia.git"       # optional: the git repository whose deployment tags are followed
-alerts = "GAIA_ALERTS"             # optional: the variable that holds the Apprise URLs to tell, apart by spaces
+alerts = "GAIA_ALERTS"             # optional: the variable with the Apprise URLs to notify, apart by spaces
 promotion = "advisory"             # optional: a tag without a valid promotion is deployed all the same, with a warning;
                                    # "required" (the default): refused, after dev
 
@@ -22,7 +23,7 @@ PORT = "8080"
 handover = false                   # it binds PORT itself: stop and start; true (the default): it takes LISTEN_FDS
 paths = ["/healthz"]               # what must answer 200, in place of health, config API and WebSocket
 ready_s = 30                       # how long it may take until it is ready
-artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit holds its
+artifact = "https://build/{phase}" # optional: where the executable of a tag is; the tagged commit has its
                                    # sha256 in build/gaia_server.sha256. {phase}, {commit}, {sha256}; a path or a URL
 
 [promotion]                        # optional
@@ -45,6 +46,7 @@ adapter = "adapters/ours.py"
 window_s = 60
 """
 
+import difflib
 import math
 import os
 import re
@@ -56,13 +58,28 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import contract
-from gaia_checks.did_you_mean import guess
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import STAGES, LogLocation, Names
-from gaia_checks.redaction import SECRET_NAMES, holds_password, redact, secrets_among, unfit
+from gaia_checks.redaction import SECRET_NAMES, contains_password, redact, secrets_among, unfit
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The project's folder: `environments/`, `migrations/` and `reports/` are looked for here."""
+"""The folder of gaia-checks itself: its suites, locustfiles and server."""
+
+MARKER = "gaia.ini"
+"""The file by which `gaia init` marks the folder of another project; pytest reads the gate's options from it."""
+
+
+def _project() -> Path:
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the current folder was removed
+        return ROOT
+    above = [here, *here.parents]
+    return ROOT if ROOT in above else next((folder for folder in above if (folder / MARKER).is_file()), ROOT)
+
+
+PROJECT = _project()
+"""Where `environments/`, `migrations/`, `reports/` and git are: the marked folder around the current one, else ROOT."""
 
 _BOOLEAN_NAMES = {
     "RATE_LIMIT_ENABLED",
@@ -81,7 +98,7 @@ SERVER_NAMES = (
 
 _KEYS = {
     *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
-    *("client_names", "promotion"),
+    *("client_names", "promotion", "criteria"),
 }
 _BOOLEANS = ("true", "false")
 _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
@@ -94,7 +111,7 @@ class ServerSettings:
     handover: bool = True  # takes LISTEN_FDS; else it binds PORT itself
     paths: tuple[str, ...] = ()  # each must answer 200; empty: the contract's own looks
     ready_s: float = 30.0  # how long it may take until it is ready
-    artifact: str | None = None  # template of a path or URL; None: the tagged commit holds the executable
+    artifact: str | None = None  # template of a path or URL; None: the tagged commit has the executable
 
 
 @dataclass(frozen=True)
@@ -117,12 +134,13 @@ class Environment:
     reports: Path  # evidence: GAIA_REPORTS
     values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
     remote: str | None = None  # the git repository whose deployment tags are followed
-    alerts: str | None = None  # the name of the variable that holds the Apprise URLs
-    alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they hold tokens
+    alerts: str | None = None  # the name of the variable with the Apprise URLs
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they contain tokens
     log: LogLocation | None = None  # the server's log, where the file says it; else that of what is deployed here
     rehearsal_host: str = "local"  # where a rehearsal copy runs
     names: Names = field(default_factory=Names)  # what the server calls what the contract names
     client_names: str = "client-{}"  # what a gate's keys and rules are called in the target
+    criteria: Path | None = None  # criteria of the user's own; their tests are beside it
     promotion: str = "required"  # or "advisory": what a deployment lacks is a warning
     signing_key: Path | None = None  # of this account
     valid_for_s: float = 7 * 86_400.0  # how old a verdict may be that lets a release in
@@ -195,7 +213,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
 
     Raises EnvironmentFileError for anything unknown, missing or of the wrong type.
     """
-    path = Path(name) if name.endswith(".toml") else ROOT / "environments" / f"{name}.toml"
+    path = Path(name) if name.endswith(".toml") else PROJECT / "environments" / f"{name}.toml"
     document = _parse(name, path)
     where = path.name
     _known(where, "", document, {"environment", "server", "promotion", "migrations", "contract", "looks"})
@@ -205,7 +223,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     database = _choice(where, table, "database", ("embedded", "external", "none"))
     host = _typed(where, table, "host", str, "environment.host", 'an address, e.g. "127.0.0.1"')
     stem = path.stem
-    here = ROOT / ".gaia" if database == "embedded" else None
+    here = PROJECT / ".gaia" if database == "embedded" else None
     home = Path(variables.get("GAIA_HOME") or here or "/var/lib/gaia")
     return Environment(
         name=stem,
@@ -213,7 +231,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         stage=stage,
         database=database,
         host=host,
-        base_url=_base_url(where, table),
+        base_url=base_url(where, table),
         required=_required(where, table),
         defaults=(defaults := _defaults(where, table)),
         server=_server(where, document),
@@ -221,7 +239,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         looks=_looks(where, document.get("looks", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
-        reports=Path(variables.get("GAIA_REPORTS") or ROOT / "reports").absolute(),
+        reports=Path(variables.get("GAIA_REPORTS") or PROJECT / "reports").absolute(),
         values=_values(stem, defaults, variables),
         remote=_remote(where, table),
         alerts=(alerts := _alerts(where, table)),
@@ -230,6 +248,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         rehearsal_host=_rehearsal_host(where, table),
         names=contract.read(where, document, path.parent),
         client_names=_client_names(where, table),
+        criteria=_criteria(where, table, path.parent),
         promotion=_choice(where, {"promotion": "required", **table}, "promotion", ("required", "advisory")),
         signing_key=_signing_key(where, document, variables),
         valid_for_s=_valid_for_s(where, document),
@@ -263,12 +282,18 @@ def of_libpq(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name.startswith("PG")}
 
 
+def of_github(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of GitHub Actions: whether a gate runs there, and where the job's summary is."""
+    return {name: value for name, value in variables.items() if name.startswith("GITHUB_")}
+
+
 def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = sorted(file.stem for file in (ROOT / "environments").glob("*.toml"))
-        why = guess(name, known) or f" ({path} does not exist)"
+        known = sorted(file.stem for file in (PROJECT / "environments").glob("*.toml"))
+        alike = difflib.get_close_matches(name, known, n=1)
+        why = f" (did you mean {alike[0]}?)" if alike else f" ({path} does not exist)"
         raise EnvironmentFileError(f"{name}: no such environment{why}; known: {', '.join(known)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
@@ -298,7 +323,8 @@ def _choice(where: str, table: Mapping[str, Any], key: str, choices: tuple[str, 
     return value
 
 
-def _base_url(where: str, table: Mapping[str, Any]) -> str | None:
+def base_url(where: str, table: Mapping[str, Any]) -> str | None:
+    """Return the address in the table `environment` of the file `where`. Raises EnvironmentFileError."""
     url = table.get("base_url")
     if url is None:
         return None
@@ -320,7 +346,7 @@ def _log(where: str, table: Mapping[str, Any]) -> LogLocation | None:
         return None
     if isinstance(log, str) and re.fullmatch(r"/[^\0\n]*[^/\0\n]", log):
         return LogLocation(log)
-    if not isinstance(log, str) or not (found := _LOG_URL.fullmatch(log)):  # not quoted: it may hold a password
+    if not isinstance(log, str) or not (found := _LOG_URL.fullmatch(log)):  # not quoted: it may contain a password
         raise EnvironmentFileError(
             f"{where}: environment.log: neither a file nor ssh://[user@]host[:port]/file without a password; write "
             'e.g. "ssh://me@qa/var/log/gaia/qa/server.log" (keys, an agent and ~/.ssh/config are ssh\'s own)'
@@ -340,7 +366,7 @@ def _rehearsal_host(where: str, table: Mapping[str, Any]) -> str:
 
 def _remote(where: str, table: Mapping[str, Any]) -> str | None:
     remote = table.get("remote")
-    if remote is not None and (not isinstance(remote, str) or not remote or holds_password(remote)):
+    if remote is not None and (not isinstance(remote, str) or not remote or contains_password(remote)):
         raise EnvironmentFileError(
             f"{where}: environment.remote: give a git URL or path without a password or token; "
             "git's credential helper has that"
@@ -352,7 +378,7 @@ def _alerts(where: str, table: Mapping[str, Any]) -> str | None:
     name = table.get("alerts")
     if name is not None and (not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name)):
         raise EnvironmentFileError(
-            f"{where}: environment.alerts: not the name of a variable; the Apprise URLs hold secrets, so they stand "
+            f"{where}: environment.alerts: not the name of a variable; the Apprise URLs contain secrets, so they stand "
             'in a variable that is named here, e.g. "GAIA_ALERTS"'
         )
     return name
@@ -413,6 +439,15 @@ def _client_names(where: str, table: Mapping[str, Any]) -> str:
             f'{where}: environment.client_names: {names!r} is no name with one {{}} in it, as "tenant-{{}}"'
         )
     return names
+
+
+def _criteria(where: str, table: Mapping[str, Any], folder: Path) -> Path | None:
+    file = table.get("criteria")
+    if file is not None and (not isinstance(file, str) or not file.endswith(".toml")):
+        raise EnvironmentFileError(
+            f'{where}: environment.criteria: {file!r} is no .toml file; write e.g. "../suites/criteria.toml"'
+        )
+    return (folder / file).resolve() if file else None
 
 
 def _promotion(where: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

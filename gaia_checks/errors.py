@@ -1,7 +1,7 @@
 """Every error a person can meet, one exit code per branch.
 
     GaiaError
-    ├── ConfigurationError   4   what was asked for cannot be done as written: fix the input, run again
+    ├── ConfigurationError   4   what was requested cannot be done as written: fix the input, run again
     │   ├── EnvironmentFileError   a key of environments/<name>.toml
     │   ├── CriteriaFileError      a key of criteria.toml
     │   ├── MissingVariable        an environment variable that the stage requires
@@ -39,7 +39,7 @@ def refused(error: OSError) -> str:
 
 
 class ConfigurationError(GaiaError):
-    """What was asked for cannot be done as written."""
+    """What was requested cannot be done as written."""
 
     exit_code = 4
 
@@ -81,7 +81,7 @@ class DeployError(GaiaError):
 
 
 class ArtifactError(DeployError):
-    """The executable is missing, damaged or not the one that was asked for."""
+    """The executable is missing, damaged or not the one that was requested."""
 
 
 class MigrationError(DeployError):

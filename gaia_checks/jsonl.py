@@ -5,7 +5,6 @@ same file. What a kill or a full disk leaves behind is at most one torn last lin
 and the next `append` removes it before it writes.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gaia_checks import file_lock
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import timestamp
 
@@ -40,7 +40,7 @@ def text(record: Mapping[str, Any]) -> str:
 def _append(path: Path, make: Callable[[int], Mapping[str, Any]], *, durable: bool, mode: int) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        file_lock.wait(descriptor)
         _remove_torn_line(descriptor)
         data = (text(make(descriptor)) + "\n").encode()
         if os.write(descriptor, data) != len(data):

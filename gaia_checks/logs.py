@@ -3,13 +3,14 @@
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from rich.text import Text
 
 from gaia_checks.deploy.state import paths
 from gaia_checks.environment_file import Environment
+from gaia_checks.model import Log
 from gaia_checks.printable import printable
 from gaia_checks.recorders.log.tail import Tail
 
@@ -18,10 +19,10 @@ _LEVELS = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 _KNOWN = ("time", "level", "msg")
 
 
-def read(environment: Environment, count: int, *, follow: bool, warn: Callable[[str], None]) -> Iterator[str]:
+def read(environment: Environment, count: int, *, follow: bool, warn: Log) -> Iterator[str]:
     """Yield the last `count` lines of the log without secrets; with `follow`, what is written from then on, for ever.
 
-    A log that is not there yet is waited for. `warn` is told of lines that were lost.
+    A log that is not there yet is waited for. `warn` reports lines that were lost.
     """
     tail = Tail(paths.of(environment).server_log, lambda first_lines: len(first_lines) > count)
     newest = deque((line for lines in tail.lines() for line in lines), maxlen=count)

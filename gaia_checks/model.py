@@ -4,7 +4,7 @@ No I/O, no clock, nothing but the standard library: every other module may impor
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,6 +23,9 @@ CAPABILITIES = (
 NOT_CHECKED = "not checked: "
 """Prefix of a note of an optional check's measurement: why this target, or a part of it, was not examined."""
 
+Log = Callable[[str], None]
+"""Receives one line for the person who runs a command, or for the log of one that nobody watches."""
+
 
 class State(StrEnum):
     """What a verdict can say."""
@@ -40,7 +43,7 @@ def timestamp(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was seen, when and how. Never a judgement.
+    """What was observed, when and how. Never a judgement.
 
     `value` is a number, a text, a truth value, or one of the shapes that `judge.judgement` documents for
     its rules (a histogram, counts per block, a series). For "how many of n were good", `value` is the
@@ -50,9 +53,9 @@ class Measurement:
     name: str  # dotted, first the look: "health.good"
     value: Any
     unit: str  # "count", "s", "ms", "bytes", "req/s", "text", "bool", "hdr"
-    n: int  # samples behind the value; 0 means that nothing was seen
+    n: int  # samples behind the value; 0 means that nothing was observed
     window_s: float  # how long was looked
-    at: str  # RFC 3339 UTC, when the look ended
+    at: str  # RFC 3339 UTC, when the look finished
     how: str  # one plain sentence
     notes: tuple[str, ...] = ()  # the first few examples of what went wrong
 
@@ -158,7 +161,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of a stage, as `verdict.json` holds it."""
+    """The judgement of a stage, as it stands in `verdict.json`."""
 
     environment: str
     stage: str
@@ -230,6 +233,7 @@ class Target:
     client_names: str = "client-{}"  # what the gate's keys and rules are called there
     trusted_proxies: str | None = None  # the server's setting, "" where it trusts none; None: unknown
     no_rules: str | None = None  # why the gate cannot create temporary rules; None: it can
+    silent: str | None = None  # it accepts connections and answers none of the gate's requests; None: it answers
     admin_token: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)  # all that must not be written anywhere
@@ -245,7 +249,7 @@ class Target:
         return "ws" + self.base_url.removeprefix("http")
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object that `from_json` reads back. It holds secrets."""
+        """Return a JSON object that `from_json` reads back. It contains secrets."""
         record = asdict(self)
         if self.process:
             record["process"]["artifact"] = str(self.process.artifact)

@@ -19,15 +19,15 @@ def birth(pid: int) -> str:
     if not psutil.LINUX:
         return str(psutil.Process(pid).create_time())
     try:
-        told = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         raise psutil.NoSuchProcess(pid) from None
-    ticks = told.rpartition(b")")[2].split()[_START_TICKS].decode()  # the name may hold spaces and brackets
+    ticks = stat.rpartition(b")")[2].split()[_START_TICKS].decode()  # the name may contain spaces and brackets
     return f"{_boot()}+{ticks}"
 
 
 def find(pid: int, born: str) -> psutil.Process | None:
-    """Return the running process of that pid and birth; None when it is gone, or ended and not yet waited for."""
+    """Return the running process of that pid and birth; None when it is gone, or exited and not yet waited for."""
     try:
         found = psutil.Process(pid)
         return found if birth(pid) == born and found.status() != psutil.STATUS_ZOMBIE else None

@@ -40,7 +40,7 @@ def redact(text: str, variables: Mapping[str, str], more: Iterable[str] = ()) ->
 
 
 def secrets_among(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets among `variables`, longest first: what they hold, and the password in a connection string.
+    """Return the secrets among `variables`, longest first: their values, and the password in a connection string.
 
     What is too short to be one is none: `unfit` has it refused.
     """
@@ -57,11 +57,11 @@ def unfit(name: str, value: str) -> str | None:
         if len(secret) < SHORTEST:
             return f"{subject} is shorter than {SHORTEST} characters, too short for a secret; choose a longer one"
         if not secret.isprintable() or secret != secret.strip():
-            return f"{subject} holds a line break, or begins or ends with a space; take that out"
+            return f"{subject} contains a line break, or begins or ends with a space; take that out"
     return None
 
 
-def holds_password(url: str) -> bool:
+def contains_password(url: str) -> bool:
     """Return whether a URL names a user with a password or, for http, any user: there a token may be one."""
     return _URL_PASSWORD.search(url) is not None or _HTTP_USER.match(url) is not None
 

@@ -46,8 +46,21 @@ def show_status(found: Mapping[str, Any]) -> None:
         console.print(Text.assemble((f"{name:12} ", "bold"), (shown, _STYLES.get(shown.partition(":")[0], ""))))
 
 
+def show_overview(lines: Sequence[tuple[str, str, str, str]]) -> None:
+    """Print environment, what it is about, a state and what was found, one line each; a command stays in one piece."""
+    console = Console(soft_wrap=True, highlight=False)
+    widths = [max((len(line[column]) for line in lines), default=0) for column in range(3)]
+    for environment, what, state, found in lines:
+        console.print(
+            Text.assemble(
+                (f"{environment:{widths[0]}}  ", "bold"), f"{what:{widths[1]}}  ",
+                (f"{state:{widths[2]}}  ", _STYLES.get(state, "")), printable(found),
+            )
+        )  # fmt: skip
+
+
 def show_lines(lines: Sequence[tuple[str, str, bool | None]]) -> None:
-    """Print what was found, one line each, with a mark: holds, does not hold, or proves nothing by itself."""
+    """Print what was found, one line each, with a mark: true, false, or proves nothing by itself."""
     console = Console(soft_wrap=True, highlight=False)
     for what, found, ok in lines:
         mark, style = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("·", "")}[ok]

@@ -2,8 +2,8 @@
 
 Each environment is followed by a thread of its own: one deployment at a time, in the order in which its tags were cut.
 `gaia deploy` and the gate run as processes with a session and a log file of their own: whatever ends the watch, killing
-included, does not tear a deployment that began. What was asked for and what came of it is remembered (`deploy.follow`),
-so the next watch goes on where this one ended.
+included, does not tear a deployment that began. What was requested and what came of it is recorded
+(`deploy.git.tag_follower`), so the next watch goes on where this one stopped.
 """
 
 import os
@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,27 +23,26 @@ from gaia_checks.deploy.git.tag_requests import TagRequest
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
-from gaia_checks.environment_file import ROOT, Environment, inherited
+from gaia_checks.environment_file import MARKER, PROJECT, ROOT, Environment, inherited
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
+from gaia_checks.model import Log
 from gaia_checks.printable import printable
 from gaia_checks.promotion import record
 
 _INTERRUPTED_GATE_S = 60.0  # how long an interrupted gate may take to close its evidence
 _POLL_S = 0.1
 
-Say = Callable[[str], None]
 
-
-def watch(names: Sequence[str], url: str | None, every_s: float, say: Say) -> None:
+def watch(names: Sequence[str], url: str | None, every_s: float, log: Log) -> None:
     """Follow the tags of the named environments, or of all that are deployed by tag, until SIGTERM or Ctrl-C.
 
     Raises ConfigurationError, and Busy when one of them is followed already.
     """
     stopping = threading.Event()
-    known = [environment_file.load(path.stem) for path in sorted((ROOT / "environments").glob("*.toml"))]
+    known = [environment_file.load(path.stem) for path in sorted((PROJECT / "environments").glob("*.toml"))]
     wanted = [environment_file.load(name) for name in names] or [one for one in known if one.database != "embedded"]
     all_names = frozenset(one.name for one in (*known, *wanted))
-    watchers = [Watcher(one, git_remote.of(one, url), all_names, say, stopping) for one in wanted]
+    watchers = [Watcher(one, git_remote.of(one, url), all_names, log, stopping) for one in wanted]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with ThreadPoolExecutor(len(watchers)) as threads:
@@ -56,31 +55,31 @@ def watch(names: Sequence[str], url: str | None, every_s: float, say: Say) -> No
 
 
 class Watcher:
-    """One environment: what its tags ask for, done one after another."""
+    """One environment: what its tags request, done one after another."""
 
     def __init__(
-        self, environment: Environment, source: GitRemote, known: frozenset[str], say: Say, stopping: threading.Event
+        self, environment: Environment, source: GitRemote, known: frozenset[str], log: Log, stopping: threading.Event
     ) -> None:
         self._environment = environment
         self._source = source
-        self._tell = say
+        self._print = log
         self._stopping = stopping
-        self._trouble = ""  # said once
+        self._trouble = ""  # reported once
         self._lost: str | None = None  # the phase of what ran until a reboot, and does not yet again
         self._here = paths.of(environment)
-        self._tags = Followed(environment, source, known, self._say)
+        self._tags = Followed(environment, source, known, self._log)
 
     def run(self, every_s: float) -> None:
-        """Look, and do what is asked, until told to stop. Raises Busy when somebody else does."""
+        """Look, and do what is requested, until a signal stops it. Raises Busy when somebody else does."""
         paths.prepare(self._here)
         turn = self._here.state / "watch.lock"
         with lock.hold(turn, environment=self._environment.name, why="watch", since=jsonl.now()):
-            self._say(f"following {self._source.url}")
+            self._log(f"following {self._source.url}")
             self._lost = self._gone()
             while not self._stopping.is_set():
                 if not self._step():
                     self._stopping.wait(every_s)
-            self._say("no longer followed")
+            self._log("no longer followed")
 
     def _step(self) -> bool:
         """Look, and do one thing. Return whether it was done; a full disk or the like is waited for."""
@@ -93,7 +92,7 @@ class Watcher:
             done = request is not None and self._fulfil(request)
         except (GaiaError, OSError) as error:
             if str(error) != self._trouble:
-                self._say(f"trying again: {error}")
+                self._log(f"trying again: {error}")
             self._trouble = str(error)
             return False
         self._trouble = ""
@@ -108,16 +107,16 @@ class Watcher:
 
     def _bring_back(self, phase: str) -> bool:
         """Let the release on record serve again, wherever its tag is by now. False: try it later."""
-        self._say(f"{phase}: its server is gone; bringing it back")
-        ended = self._run(phase, "status", str(self._environment.path), "--repair")
-        if ended is None:
+        self._log(f"{phase}: its server is gone; bringing it back")
+        finished = self._run(phase, "status", str(self._environment.path), "--repair")
+        if finished is None:
             return False
-        code, said = ended
+        code, message = finished
         state = "is back" if code == 0 else "cannot be brought back"
-        why = f"it serves at {self._environment.local_url}" if code == 0 else said
+        why = f"it serves at {self._environment.local_url}" if code == 0 else message
         if code:
-            self._tags.note(phase, "watch", "failed", why=said)
-        self._say(f"{phase}: {state}: {why}")
+            self._tags.note(phase, "watch", "failed", why=message)
+        self._log(f"{phase}: {state}: {why}")
         notify.send(
             self._environment, phase, notify.Message(f"{self._environment.name}: {phase} {state}", why, code == 0)
         )
@@ -128,20 +127,20 @@ class Watcher:
         return self._gate(request) if request.deployed else self._deploy(request)
 
     def _deploy(self, request: TagRequest) -> bool:
-        """Run `gaia deploy` to its end, also when told to stop: half a deployment is nobody's wish."""
-        self._say(f"{request.phase}: deploying {request.commit[:12]}")
-        ended = self._run(
+        """Run `gaia deploy` to its end, also after a signal to stop: half a deployment is nobody's wish."""
+        self._log(f"{request.phase}: deploying {request.commit[:12]}")
+        finished = self._run(
             request.phase, "deploy", str(self._environment.path), request.phase, "--remote", self._source.url
         )
-        if ended is None:
+        if finished is None:
             return False
-        code, said = ended
+        code, message = finished
         if code == 0:
             self._tags.deployed(request)
         else:
-            self._tags.note(request.phase, "watch", "failed", commit=request.commit, why=said)
+            self._tags.note(request.phase, "watch", "failed", commit=request.commit, why=message)
             self._tags.done(request)
-        self._say(f"{request.phase}: {said}")
+        self._log(f"{request.phase}: {message}")
         return True
 
     def _run(self, phase: str, word: str, *words: str) -> tuple[int, str] | None:
@@ -149,34 +148,35 @@ class Watcher:
         log = self._here.logs / "deploy.log"
         command = (sys.executable, "-m", "gaia_checks.cli", word, *words)
         code = self._start(command, log, **{git_command.REPOSITORY: str(self._source.mirror)}).wait()
-        said = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
-        killed = f"gaia {word} was ended by signal {-code}" if code < 0 else None
-        if killed or (code == Busy.exit_code and said.startswith(("busy: ", "remote away: "))):
-            self._say(f"{phase}: trying again: {killed or said}")
+        message = log_rotation.last_line(log).removeprefix("gaia: ").removeprefix(f"{self._environment.name}: ")
+        killed = f"gaia {word} was stopped by signal {-code}" if code < 0 else None
+        if killed or (code == Busy.exit_code and message.startswith(("busy: ", "remote away: "))):
+            self._log(f"{phase}: trying again: {killed or message}")
             return None
-        return code, said
+        return code, message
 
     def _gate(self, request: TagRequest) -> bool:
         """Run the gate and record where its evidence is."""
-        self._say(f"{request.phase}: gating")
+        self._log(f"{request.phase}: gating")
         latest = self._environment.reports / self._environment.name / "latest"
         before, log = latest.resolve(), self._here.logs / "gate.log"
-        gate = self._start((sys.executable, "-m", "pytest", f"--env={self._environment.path}"), log)
+        own = () if PROJECT == ROOT else ("-c", MARKER)
+        gate = self._start((sys.executable, "-m", "pytest", *own, f"--env={self._environment.path}"), log)
         code = self._end_of(gate)
         if code is None:
             return False  # the next watch repeats it
         if code == Busy.exit_code and "another gate is running" in log.read_text(errors="replace"):
-            self._say(f"{request.phase}: trying again: another gate is running")
+            self._log(f"{request.phase}: trying again: another gate is running")
             return False
         state, why = self._record(request, latest.resolve() if latest.resolve() != before else None, code, log)
-        self._say(f"{request.phase}: gated: {state}; {why}")
+        self._log(f"{request.phase}: gated: {state}; {why}")
         title = f"{self._environment.name}: {request.phase} gated: {state}"
         notify.send(self._environment, request.phase, notify.Message(title, why, good=code == 0))
         self._tags.done(request)
         return True
 
     def _end_of(self, gate: subprocess.Popen[bytes]) -> int | None:
-        """Return the gate's exit code; None when we were told to stop, and interrupted it: it leaves no trace then."""
+        """Return the gate's exit code; None when a signal stopped us, and we interrupted it."""
         while (code := gate.poll()) is None:
             if self._stopping.wait(_POLL_S):
                 gate.send_signal(signal.SIGINT)
@@ -199,8 +199,8 @@ class Watcher:
             return "inconclusive", str(error)
         return state, f"evidence in {folder}; {record.publish_or_say(self._source, folder)}"
 
-    def _say(self, text: str) -> None:
-        self._tell(printable(self._environment.redact(f"{self._environment.name}: {text}")))
+    def _log(self, text: str) -> None:
+        self._print(printable(self._environment.redact(f"{self._environment.name}: {text}")))
 
     def _start(self, command: Sequence[str], log: Path, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command that may outlive us. It writes to a file: a pipe would break when we are killed."""
@@ -212,7 +212,7 @@ class Watcher:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             return subprocess.Popen(
-                command, cwd=ROOT, env=inherited(**folders, **variables), stdin=subprocess.DEVNULL,
+                command, cwd=PROJECT, env=inherited(**folders, **variables), stdin=subprocess.DEVNULL,
                 stdout=descriptor, stderr=descriptor, start_new_session=True,
             )  # fmt: skip
         finally:

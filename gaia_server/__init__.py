@@ -1,3 +1,3 @@
 """gaia_server: rate limits and quotas over HTTP and WebSocket, enforced in PostgreSQL."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

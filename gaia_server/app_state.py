@@ -32,7 +32,7 @@ from gaia_server.settings import Settings
 from gaia_server.storage.store import Store
 
 _CREDENTIAL = "gaia_server.credential"
-"""The key of the request's scope that holds its Credential."""
+"""The key of the Credential in a request's scope."""
 
 log = logging.getLogger(__name__)
 

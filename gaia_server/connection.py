@@ -3,7 +3,7 @@
 import asyncio
 import select
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -39,6 +39,23 @@ class Unavailable(Exception):
 
 class TransactionPooler(psycopg.OperationalError):
     """The connection leads through a pooler in transaction mode, where nothing of a session lasts."""
+
+
+class PromptlyClosed(AsyncConnection[Any]):
+    """A connection that leaves no socket behind when it cannot be opened.
+
+    The error of an attempt that timed out or was cancelled refers by its traceback to the attempt's socket. Whoever
+    keeps the error, itself included, keeps the socket, often until a garbage collection minutes later: a database that
+    was frozen and continues would serve a session to nobody.
+    """
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        """Open a connection. Raises OperationalError."""
+        try:
+            return await super().connect(conninfo, **kwargs)
+        except (psycopg.OperationalError, asyncio.CancelledError) as error:
+            raise error.with_traceback(None) from None
 
 
 def arguments() -> dict[str, Any]:
@@ -83,7 +100,7 @@ async def configure(connection: AsyncConnection[Any]) -> None:
 
 async def connect(dsn: str, configure: Configure = configure) -> AsyncConnection[Any]:
     """Return a connection outside the pool. Raises OperationalError, TimeoutError."""
-    connection = await AsyncConnection.connect(dsn, **arguments())
+    connection = await PromptlyClosed.connect(dsn, **arguments())
     try:
         await configure(connection)
     except BaseException:
@@ -99,7 +116,7 @@ async def _shares_backends(one: AsyncConnection[Any]) -> bool:
     has no free session keeps the other one waiting.
     """
     address = make_conninfo(one.info.dsn, password=one.info.password or None)
-    async with await AsyncConnection.connect(address, **arguments()) as other:
+    async with await PromptlyClosed.connect(address, **arguments()) as other:
         own, others = set[int](), set[int]()
         for _ in range(POOLER_TURNS):
             own |= {await _backend(one), await _backend(one)}

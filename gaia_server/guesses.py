@@ -1,7 +1,7 @@
 """Limits wrong admin tokens by the address that sends them. Pure: time is an argument.
 
 An address may send BURST wrong ones at once and one every INTERVAL_S afterwards; after that its tokens are not compared
-at all: a limit that still lets the right one pass would still tell a guesser which one it is. An address that sent the
+at all: a limit that still lets the right one pass would still show a guesser which one it is. An address that sent the
 right token within KNOWN_S is compared always, so nobody who shares it can lock its administrator out; what it sends
 wrong gets the same refusal.
 """
@@ -38,7 +38,7 @@ class Guesses:
         self._records.move_to_end(address)
         if len(self._records) > MAX_ADDRESSES:
             self._records.popitem(last=False)
-        record.free_at = min(record.free_at, now + BURST * INTERVAL_S)  # should the clock have gone back
+        record.free_at = min(record.free_at, now + BURST * INTERVAL_S)  # should the clock have been set back
         exhausted = self.retry_s(address, now) > 0
         if exhausted and record.known_until <= now:
             return None

@@ -12,7 +12,7 @@ from gaia_server.encoding import encode
 
 
 class Problem(Exception):
-    """An error response. `errors` names the invalid fields, `more` holds extension members."""
+    """An error response. `errors` names the invalid fields, `more` has extension members."""
 
     def __init__(
         self,

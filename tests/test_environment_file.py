@@ -90,7 +90,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         ),
         (
             GOOD + 'alerts = "slack://token"\n',
-            r"environment\.alerts: not the name of a variable; the Apprise URLs hold",
+            r"environment\.alerts: not the name of a variable; the Apprise URLs contain",
         ),
         (GOOD + 'required = ["PROT"]\n', r"environment\.required: \['PROT'\] is not a list of variables; choose from"),
         (GOOD + "required = [1]\n", r"environment\.required: \[1\] is not a list of variables"),
@@ -123,6 +123,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD + "[server]\npaths = ['x']\n", r"server\.paths: each begins with a slash"),
         (GOOD + "[server]\nartifact = 'x'\n", r"server\.artifact: 'x' is neither an absolute path nor a URL"),
         (GOOD + "[server]\nready_s = 0\n", r"server\.ready_s: 0 is not above 0; give seconds"),
+        (GOOD + "criteria = 'suites'\n", r"environment\.criteria: 'suites' is no \.toml file"),
         (GOOD + "client_names = 'gate'\n", r"environment\.client_names: 'gate' is no name with one \{\} in it"),
         (GOOD + "promotion = 'no'\n", r"environment\.promotion: 'no' is not one of required, advisory"),
         (GOOD + "[promotion]\nkey = 'x'\n", r"promotion\.key: unknown key; known here: signing_key, valid_for"),
@@ -322,14 +323,14 @@ def test_a_secret_is_known_in_disguise(tmp_path: Path, disguise: str) -> None:
         (
             "ADMIN_TOKEN",
             "canary-token\n",
-            "the value holds a line break, or begins or ends with a space; take that out",
+            "the value contains a line break, or begins or ends with a space; take that out",
         ),
-        ("ADMIN_TOKEN", "        ", "the value holds a line break, or begins or ends with a space"),
-        ("ADMIN_TOKEN", "canary-\x1btoken", "the value holds a line break"),
+        ("ADMIN_TOKEN", "        ", "the value contains a line break, or begins or ends with a space"),
+        ("ADMIN_TOKEN", "canary-\x1btoken", "the value contains a line break"),
         ("DATABASE_URL", "postgresql://u:p@h/db", "its password is shorter than 8 characters"),
         ("DATABASE_URL", "postgresql://u:%61%62%63@h/db", "its password is shorter than 8 characters"),
         ("DATABASE_URL", "host=h password='pass' dbname=x", "its password is shorter than 8 characters"),
-        ("DATABASE_URL", "postgresql://u:canary-a%0Ab@h/db", "its password holds a line break"),
+        ("DATABASE_URL", "postgresql://u:canary-a%0Ab@h/db", "its password contains a line break"),
     ],
 )
 def test_what_cannot_be_kept_out_of_a_text_is_no_secret(tmp_path: Path, variable: str, value: str, why: str) -> None:

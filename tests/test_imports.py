@@ -16,6 +16,7 @@ GROUND = {
     "environment_file",
     "jsonl",
     "files",
+    "file_lock",
     "contract",
     "redaction",
     "process_identity",
@@ -25,8 +26,9 @@ GROUND = {
 ALLOWED = {
     "model": set(),
     "errors": set(),
-    "jsonl": {"model", "errors"},
+    "jsonl": {"model", "errors", "file_lock"},
     "files": set(),
+    "file_lock": set(),
     "contract": {"model", "errors"},
     "redaction": set(),
     "process_identity": set(),
@@ -46,7 +48,8 @@ ALLOWED = {
     "watch": GROUND | {"promotion", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": {"printable"},
-    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables"},
+    "starter": {"environment_file", "errors"},
+    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter"},
 }
 """Part of gaia_checks -> the parts it may import."""
 
@@ -62,11 +65,11 @@ LAYERS = {
         {"rehearsal"},
     ),
     "gaia_checks.promotion": (
-        {"statements"},
+        {"statements", "environment_row"},
         {"evidence_at_hand"},
         {"ledger_check", "record"},
         {"examination", "ledger_diagnosis"},
-        {"promote", "admission", "verification"},
+        {"promote", "admission", "verification", "overview"},
         {"sign_off", "checklist"},
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
@@ -178,6 +181,18 @@ def test_only_one_module_reads_the_environment() -> None:
     """Variables come from `environment_file`; the load's engine alone reads three of its own, inside locust."""
     readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
     assert readers <= {"gaia_checks/environment_file.py", "gaia_checks/load/locust_plugin/user.py"}
+
+
+def test_only_one_module_locks_files() -> None:
+    """How a lock is taken, and that the kernel releases it, is written once."""
+    users = {path.relative_to(ROOT).as_posix() for path in SOURCES if "fcntl.flock" in path.read_text()}
+    assert users == {"gaia_checks/file_lock.py"}
+
+
+def test_only_one_module_runs_git() -> None:
+    """What git may read of this process's environment, and that it asks nobody, is written once."""
+    users = {path.relative_to(ROOT).as_posix() for path in SOURCES if '("git"' in path.read_text()}
+    assert users == {"gaia_checks/deploy/git/git_command.py"}
 
 
 def test_locust_stays_in_its_own_process() -> None:

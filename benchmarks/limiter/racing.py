@@ -100,11 +100,11 @@ class Race:
     async def _client(self, port: int) -> None:
         streams: Streams | None = None
         for key in self._keys_until_stopped():
-            streams = streams or await _connected(port)
+            streams = streams or await connected(port)
             if streams is None:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            observation, reusable = await _send(streams, key)
+            observation, reusable = await send(streams, key)
             self.seen.append(observation)
             if not reusable:
                 streams[1].close()
@@ -134,14 +134,15 @@ def by_key(observations: Iterable[Seen]) -> dict[str, list[TimedAnswer]]:
     return found
 
 
-async def _connected(port: int) -> Streams | None:
+async def connected(port: int) -> Streams | None:
+    """Connect to a server of this machine; return None where nothing listens."""
     try:
         return await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return None
 
 
-async def _send(streams: Streams, key: str) -> tuple[Seen, bool]:
+async def send(streams: Streams, key: str) -> tuple[Seen, bool]:
     """Send one request; return the observation, and whether the connection is reusable."""
     reader, writer = streams
     sent_s = time.monotonic()

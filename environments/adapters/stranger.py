@@ -1,7 +1,6 @@
 """The worked example of docs/targets.md: what names cannot express of the server in tests/stranger."""
 
 import re
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ LIMITS = {
     "monthly_quota": "LimitPerMonth",
 }  # fmt: skip
 LISTS = ("user_specific_rules", "executions", "violations")
-QUOTA = re.compile(r"(\S+) max=(\d+) per=(\d+) left=(\d+) more=(\d+)")
+QUOTA = re.compile(r"(\S+) max=(\d+) per=(\d+) left=(\d+) more=(\d+) at=(\d+)")
 
 
 class Stranger(Adapter):
@@ -97,14 +96,14 @@ def limit_headers(answer: HttpAnswer) -> dict[str, str]:
     found = [(name, *map(int, rest)) for name, *rest in QUOTA.findall(answer.headers.get("x-quota", ""))]
     if not found:
         return {}
-    _, most, _, left, more_s = min(found, key=lambda one: one[3])
+    _, most, _, left, _, at_s = min(found, key=lambda one: one[3])
     headers = {
-        "ratelimit-policy": ", ".join(f'"{name}";q={most};w={per}' for name, most, per, _, _ in found),
-        "ratelimit": ", ".join(f'"{name}";r={left};t={more}' for name, _, _, left, more in found),
+        "ratelimit-policy": ", ".join(f'"{name}";q={most};w={per}' for name, most, per, *_ in found),
+        "ratelimit": ", ".join(f'"{name}";r={left};t={more}' for name, _, _, left, more, _ in found),
         "x-ratelimit-limit": str(most),
         "x-ratelimit-remaining": str(left),
-        "x-ratelimit-reset": str(int(time.time()) + more_s),
+        "x-ratelimit-reset": str(at_s),
     }
     if answer.status == 429:
-        headers["retry-after"] = str(max(1, *(more for _, _, _, left, more in found if left == 0), 1))
+        headers["retry-after"] = str(max(1, *(more for _, _, _, left, more, _ in found if left == 0), 1))
     return headers

@@ -3,7 +3,7 @@
 They are tried on a scratch database first: a file that ends its transaction is refused before it touches the real one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gaia_checks import jsonl
@@ -12,28 +12,28 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.dsn import reachable
 from gaia_checks.deploy.state import lock, paths
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment_file import PROJECT, Environment
+from gaia_checks.model import Log
 
-Say = Callable[[str], None]
-FOLDER = ROOT / "migrations"
+FOLDER = PROJECT / "migrations"
 
 
-def up(environment: Environment, say: Say) -> tuple[str, ...]:
+def up(environment: Environment, log: Log) -> tuple[str, ...]:
     """Apply the working tree's pending migrations; return their versions."""
     with _environment_lock(environment, "migrate up"), reachable(environment) as dsn:
         if not all(applied for _, applied in runner.status(dsn, FOLDER)):
             with scratch.scratch(environment) as trial:
                 runner.up(trial, FOLDER)
-        return runner.up(dsn, FOLDER, git_sha=git_command.head(), say=say)
+        return runner.up(dsn, FOLDER, git_sha=git_command.head(), log=log)
 
 
-def down(environment: Environment, count: int, say: Say) -> tuple[str, ...]:
+def down(environment: Environment, count: int, log: Log) -> tuple[str, ...]:
     """Undo the last `count` migrations; return their versions, newest first."""
     with _environment_lock(environment, "migrate down"), reachable(environment) as dsn:
         with scratch.scratch(environment) as trial:
             runner.up(trial, FOLDER, limit=len(runner.applied(dsn)))
             runner.down(trial, FOLDER, count=count)
-        return runner.down(dsn, FOLDER, count=count, say=say)
+        return runner.down(dsn, FOLDER, count=count, log=log)
 
 
 def status(environment: Environment) -> tuple[tuple[str, bool], ...]:

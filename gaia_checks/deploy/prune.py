@@ -1,6 +1,5 @@
 """Remove old releases, but never the running one or a rollback target."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks.deploy.release import release_folder
@@ -9,9 +8,10 @@ from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.steps import recover
 from gaia_checks.environment_file import Environment
 from gaia_checks.jsonl import now
+from gaia_checks.model import Log
 
 
-def prune(environment: Environment, keep: int, say: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
+def prune(environment: Environment, keep: int, log: Log = lambda _: None) -> tuple[str, ...]:
     """Remove all releases except the newest `keep`, the current and the previous one; return the removed names.
 
     Raises Busy while another command changes the environment. A killed pruning leaves no partial release: each folder
@@ -20,7 +20,7 @@ def prune(environment: Environment, keep: int, say: Callable[[str], None] = lamb
     here = paths.of(environment)
     paths.prepare(here)
     with lock.hold(here.deploy_lock, environment=environment.name, why="prune", since=now()):
-        recover.settle(environment, say)  # an open deployment of a killed command still needs its releases
+        recover.settle(environment, log)  # an open deployment of a killed command still needs its releases
         release_folder.sweep(here.releases)
         retained = {path for path in (*_newest_first(here.releases)[:keep], *_in_use(environment)) if path}
         removed = [folder for folder in _newest_first(here.releases) if folder not in retained]

@@ -23,10 +23,9 @@ from gaia_checks.deploy.steps.preflight import validate, validate_release
 from gaia_checks.deploy.steps.prepare import prepare
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError
+from gaia_checks.model import Log
 
 __all__ = ["deploy", "repair", "rollback", "status", "stop"]
-
-Say = Callable[[str], None]
 
 
 def deploy(
@@ -36,7 +35,7 @@ def deploy(
     commit: str | None = None,
     artifact: Path | None = None,
     migrations: Path | None = None,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
     on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None,
 ) -> Status:
     """Deploy a release and return the new status; a healthy server of the same release is left alone.
@@ -45,7 +44,7 @@ def deploy(
     the working tree, built first, or the given `artifact` and `migrations`. Raises ConfigurationError or DeployError;
     then the previous release serves, or nothing if nothing served before.
     """
-    with _locked(environment, f"deploy {phase}", say):
+    with _locked(environment, f"deploy {phase}", log):
         validate(environment, artifact=artifact, migrations=migrations, worktree=phase == tag.WORKTREE)
         before = status(environment).release_dir
         deployment = Deployment(environment, new_id(), "deploy", phase, on_checkpoint)
@@ -56,12 +55,12 @@ def deploy(
                 validate_release(release)
                 deployment.decide(release)
             with deployment.step(Checkpoint.PREPARE):
-                prepare(environment, release, before, deployment, say)
+                prepare(environment, release, before, deployment, log)
             if swap.already_serving(environment, release):
-                say(f"{environment.name}: {release.name} is already running at {environment.local_url}")
+                log(f"{environment.name}: {release.name} is already running at {environment.local_url}")
                 finish(deployment, "finished", release)
                 return status(environment)
-            _serve(environment, release, before, deployment, say)
+            _serve(environment, release, before, deployment, log)
         return status(environment)
 
 
@@ -71,7 +70,7 @@ def rollback(
     phase: str | None = None,
     database: bool = False,
     confirm: Callable[[tuple[str, ...]], bool] = lambda _: False,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
     on_checkpoint: OnCheckpoint = lambda _checkpoint, _event: None,
 ) -> Status:
     """Roll back to the previous release, or to the last one of `phase`; return the new status.
@@ -79,7 +78,7 @@ def rollback(
     The schema stays, unless `database`: then it is downgraded too, if `confirm` accepts the list of data losses.
     Raises ConfigurationError when there is no release to roll back to, and whatever `deploy` raises.
     """
-    with _locked(environment, "rollback", say):
+    with _locked(environment, "rollback", log):
         release = rollback_target.find(environment, phase)
         before = status(environment).release_dir
         plan = downgrade_schema.plan(environment, release) if database else None
@@ -94,21 +93,21 @@ def rollback(
                 deployment.decide(release)
             with deployment.at(Checkpoint.SUPERVISOR):
                 swap.ensure_supervisor(environment)
-            _serve(environment, release, before, deployment, say, plan)
+            _serve(environment, release, before, deployment, log, plan)
         return status(environment)
 
 
-def repair(environment: Environment, say: Say = lambda _: None) -> Status:
+def repair(environment: Environment, log: Log = lambda _: None) -> Status:
     """Finish or undo a killed command, restart a crashed release, and return the new status."""
-    with _locked(environment, "repair", say):
-        recover.repair(environment, say)
+    with _locked(environment, "repair", log):
+        recover.repair(environment, log)
         return status(environment)
 
 
-def stop(environment: Environment, say: Say = lambda _: None) -> None:
+def stop(environment: Environment, log: Log = lambda _: None) -> None:
     """Stop server, supervisor and embedded PostgreSQL, and wait for their exit. Does nothing if nothing runs."""
     if paths.of(environment).state.exists():
-        with _locked(environment, "stop", say, settle=False):
+        with _locked(environment, "stop", log, settle=False):
             swap.end(environment)
             recover.abandon(environment)
 
@@ -118,7 +117,7 @@ def _serve(
     release: Path,
     before: Path | None,
     deployment: Deployment,
-    say: Say,
+    log: Log,
     plan: downgrade_schema.DowngradePlan | None = None,
 ) -> None:
     """Let `release` take over, verify it at its public address, and record that it serves.
@@ -126,33 +125,33 @@ def _serve(
     With `plan` the schema is downgraded afterwards, when `release` serves and needs only its own migrations.
     """
     with deployment.step(Checkpoint.DEPLOY):
-        say(f"{environment.name}: starting {release.name}")
+        log(f"{environment.name}: starting {release.name}")
         outage_ms = swap.swap(environment, release, deployment)
     with deployment.step(Checkpoint.VERIFY):
         swap.verify_public(environment)
         if plan:
             with deployment.at(Checkpoint.UNDO_SCHEMA):
-                downgrade_schema.run(environment, release, plan, say)
+                downgrade_schema.run(environment, release, plan, log)
     with deployment.step(Checkpoint.RECORD), deployment.at(Checkpoint.LINK):
         links.point(paths.of(environment).releases, current=release, previous=before)
     ahead = runner.ahead_of(database_url(environment), release / "migrations")
     finish(deployment, "finished", release, outage_ms=round(outage_ms), ahead=ahead)
     outage = f", after an outage of {outage_ms:.0f} ms" if outage_ms else ""
-    say(f"{environment.name}: {release.name} serves at {environment.local_url}{outage}")
+    log(f"{environment.name}: {release.name} serves at {environment.local_url}{outage}")
     if not environment.values.get("ADMIN_TOKEN") and not environment.server.paths:
-        say(f"{environment.name}: the admin token of its dashboard is in {environment.token_file}")
+        log(f"{environment.name}: the admin token of its dashboard is in {environment.token_file}")
     if ahead:
-        say(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")
+        log(f"{environment.name}: the schema is ahead of it by {', '.join(ahead)}")
 
 
 @contextmanager
-def _locked(environment: Environment, why: str, say: Say, *, settle: bool = True) -> Iterator[None]:
+def _locked(environment: Environment, why: str, log: Log, *, settle: bool = True) -> Iterator[None]:
     """Lock the environment and settle a killed command. Raises Busy, naming the command that has the lock."""
     here = paths.of(environment)
     paths.prepare(here)
     with lock.hold(here.deploy_lock, environment=environment.name, why=why, since=jsonl.now()):
         if settle:
-            recover.settle(environment, say)
+            recover.settle(environment, log)
         yield
 
 

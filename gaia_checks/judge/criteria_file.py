@@ -1,4 +1,7 @@
-"""Read criteria.toml: the criteria of each stage. Unknown keys and rules are refused."""
+"""Read criteria.toml: the criteria of each stage. Unknown keys and rules are refused.
+
+A user's own file adds looks and criteria to ours, in the same form, and changes none of ours.
+"""
 
 import math
 import tomllib
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.errors import CriteriaFileError
-from gaia_checks.judge import applicability, stalls
+from gaia_checks.judge import applicability, own_criteria, stalls
 from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.check_rules import Analysis
 from gaia_checks.judge.statistics import Sample, seconds_needed
@@ -49,30 +52,44 @@ class Criteria:
         )
 
 
-def load(path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file") -> Criteria:
-    """Read `path` and apply the look parameters of an environment (`source`).
+def load(
+    path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file", own: Path | None = None
+) -> Criteria:
+    """Read `path`, and the user's `own` file, and apply the look parameters of an environment (`source`).
 
     Raises CriteriaFileError for an unknown key, rule or look, and for bursts that the longest window is too short for.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CriteriaFileError(f"{path}: not found; restore it, no verdict is possible without criteria") from error
-    except tomllib.TOMLDecodeError as error:
-        raise CriteriaFileError(f"{path.name}: not valid TOML: {error}") from error
+    document = _parse(path)
     _known(path.name, "", document, {"looks", "machine", "honesty", "unchecked", "criteria"})
-    nominal: Looks = document["looks"]
+    added = own_criteria.check(str(own), _parse(own), document) if own else {}
+    nominal: Looks = {**document["looks"], **added.get("looks", {})}
     looks = _override(nominal, overrides or {}, source)
     honesty = {
         look: _checks(f"{path.name}: honesty.{look}", table, looks.get(look, {}), generator=True)
         for look, table in document.get("honesty", {}).items()
     }
-    criteria = tuple(_criterion(path.name, key, table, looks, honesty) for key, table in document["criteria"].items())
+    criteria = tuple(
+        _criterion(where, key, table, looks, honesty)
+        for where, tables in ((path.name, document["criteria"]), (str(own), added.get("criteria", {})))
+        for key, table in tables.items()
+    )
     rehearsal = _lowered(nominal, looks)
     if not rehearsal:  # a rehearsal assumes no bursts
         for criterion in criteria:
             _can_pass(source, criterion, looks[criterion.look])
-    return Criteria(criteria, looks, rehearsal, document.get("machine", {}), document.get("unchecked", {}))
+    unchecked = {**document.get("unchecked", {}), **added.get("unchecked", {})}
+    return Criteria(criteria, looks, rehearsal, document.get("machine", {}), unchecked)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CriteriaFileError(f"{path}: not found; restore it, no verdict is possible without criteria") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CriteriaFileError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise CriteriaFileError(f"{path.name}: not valid TOML: {error}") from error
 
 
 def _override(nominal: Looks, overrides: Looks, source: str) -> Looks:

@@ -1,6 +1,6 @@
 """Runs one load: starts locust in a separate process and converts its results into measurements.
 
-A load that may be extended is started for its longest window. Its looks are measured while it continues without a
+A load that may be extended is started for its longest window. Its analyses are measured while it continues without a
 pause, until the gate reports that it needs no more.
 
 Locust's exit code is unreliable: after a crashed listener it is 0. Only a complete result counts.
@@ -24,7 +24,7 @@ from gaia_checks.load.machine import Machine
 from gaia_checks.load.results.measurements import looked, measurements, not_measured
 from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
 from gaia_checks.load.results.stall_measurements import Stalls
-from gaia_checks.model import Measurement, Names, Target
+from gaia_checks.model import Log, Measurement, Names, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
 """The locustfile of each look."""
@@ -51,11 +51,11 @@ def command(
     locustfile: Path = LOCUSTFILES["load"],
 ) -> tuple[str, ...]:
     """Return locust's command line: one load of `window_s`, rounded up to whole seconds, into `folder`. Pure."""
-    looks = ("--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s)) if looks_s else ()
+    analyses = ("--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s)) if looks_s else ()
     return (
         sys.executable, "-m", "locust", "--locustfile", str(locustfile), "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", base_url, "--rate", f"{rate_per_s:g}", "--run-time",
-        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *looks,
+        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *analyses,
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def run(
     *,
     rate_per_s: float,
     window_s: float,
-    log: Callable[[str], None],
+    log: Log,
     cancelled: Callable[[], bool],
     looks_s: Sequence[float] = (),
     enough: Callable[[], bool] = lambda: False,
@@ -81,14 +81,14 @@ def run(
     """Send the load of a look and append its measurements to the evidence. Returns 0 when it was measured, else 8.
 
     `looks_s` are times before the end; the requests due by then are measured while the load continues. The load stops
-    early once `enough()` is true, keeping the looks measured so far, or once `cancelled()` is true. Interim
+    early once `enough()` is true, keeping the analyses measured so far, or once `cancelled()` is true. Interim
     measurements go into the folder `so_far`.
     """
     folder, results = folder.resolve(), files_of(folder.resolve(), look)
     results.mkdir(exist_ok=True)
     (results / RESULT).unlink(missing_ok=True)
     machine, stalls = Machine(target.process), Stalls(folder)
-    looks = Looks(folder, looks_s, machine, stalls)
+    analyses = Analyses(folder, looks_s, machine, stalls)
     publisher = SoFar(results, so_far, look, machine, stalls) if so_far else None
     argv = command(
         target.base_url, results, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
@@ -98,7 +98,7 @@ def run(
 
     def over() -> bool:
         machine.sample()
-        looks.measure()
+        analyses.measure()
         if publisher:
             publisher.publish()
         return enough() or cancelled()
@@ -109,7 +109,7 @@ def run(
         _end(process)
         for name in (SO_FAR, SO_FAR_TAKEN):
             (results / name).unlink(missing_ok=True)
-    looks.measure()
+    analyses.measure()
     if enough():
         return 0
     if cancelled():
@@ -121,17 +121,17 @@ def run(
         _wait_for_observer(stalls, result)
         _append(folder, _all(result, look, machine, stalls))
         return 0
-    log(f"the load measured nothing{' more' if looks.measured else ''}: {broken}")
-    if not looks.measured:
+    log(f"the load measured nothing{' more' if analyses.measured else ''}: {broken}")
+    if not analyses.measured:
         _append(folder, not_measured(str(broken), look))
     return Inconclusive.exit_code
 
 
-class Looks:
-    """Converts the looks of a running load into measurements as they complete."""
+class Analyses:
+    """Converts the analyses of a running load into measurements as they complete."""
 
     def __init__(self, folder: Path, ends_s: Sequence[float], machine: Machine, stalls: Stalls) -> None:
-        """Remove the looks of an earlier load in `folder`."""
+        """Remove the analyses of an earlier load in `folder`."""
         self._folder = folder
         self._machine = machine
         self._stalls = stalls
@@ -141,7 +141,7 @@ class Looks:
             (folder / look_file(number)).unlink(missing_ok=True)
 
     def measure(self) -> None:
-        """Append the measurements of new looks to the evidence."""
+        """Append the measurements of new analyses to the evidence."""
         while self.measured < len(self._ends_s) and (self._folder / look_file(self.measured)).exists():
             result, end_s = _read(self._folder / look_file(self.measured)), self._ends_s[self.measured]
             self.measured += 1

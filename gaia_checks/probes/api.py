@@ -126,7 +126,7 @@ class _Api:
         if not metrics:
             secrets = {**secrets, **_made_up(self.target, sent_secrets.WRONG_TOKEN)}
         if what := sent_secrets.found_in(text, secrets):
-            self.shown.append(f"{answer}, and its answer holds {what}")
+            self.shown.append(f"{answer}, and its answer contains {what}")
 
 
 def _made_up(target: Target, *kinds: str) -> dict[str, str]:

@@ -17,8 +17,8 @@ _MOST_UNANSWERED = 3  # requests in a row without an answer, after which no more
 def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurement]:
     """Send `requests` requests, `spacing_s` apart, and count the right answers: `health.good`.
 
-    A server that accepts connections and does not answer is measured as wrong, after a few requests. Raises
-    TargetUnreachable when the first attempts get no connection.
+    A server that accepts connections and does not answer is measured as wrong, after the first request if it has never
+    answered. Raises TargetUnreachable when the first attempts get no connection.
     """
     watch, tally, answered, unanswered = Watch(), Score(), False, 0
     with client(target) as http:
@@ -28,6 +28,8 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
                 response = http.get(PATH, headers=_NO_CACHE)
             except httpx.TransportError as error:
                 tally.add(f"request {number + 1}: no answer: {type(error).__name__} {error}")
+                if not answered and isinstance(error, httpx.ReadTimeout):
+                    break
                 unanswered += 1
                 if unanswered < min(_MOST_UNANSWERED, requests):
                     continue

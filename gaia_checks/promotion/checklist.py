@@ -57,7 +57,7 @@ def _before_dev(target: Environment, phase: str, url: str | None) -> Iterator[It
 
 def _criteria(wanted: Entrance, found: Examination) -> Iterator[Item]:
     states = found.verdict.statement.predicate["criteria"].get("states", {}) if found.verdict else {}
-    for criterion in criteria_file.load().for_stage(wanted.source.stage):
+    for criterion in criteria_file.load(own=wanted.source.criteria).for_stage(wanted.source.stage):
         state = states.get(criterion.id)
         if found.verdict and state == State.PASS:
             run = found.verdict.statement.predicate["run"]
@@ -77,7 +77,7 @@ def _people(wanted: Entrance, found: Examination) -> Iterator[Item]:
 
 def _missing(found: Examination) -> Iterator[Item]:
     """Yield what else keeps the release out."""
-    yield from (Item(one, "missing") for one in found.missing if ": not signed" not in one)
+    yield from (Item(one, "missing") for one in found.faults)
     if found.force:
         why = printable(found.force.statement.predicate["why"])
         yield Item(

@@ -83,6 +83,11 @@ class Examination:
         """What keeps the release out: nothing where it is forced."""
         return [] if self.force else self.missing
 
+    @property
+    def faults(self) -> list[str]:
+        """What is missing beside sign-offs."""
+        return [one for one in self.missing if ": not signed" not in one]
+
 
 def examine(entrance: Entrance) -> Examination:
     """Check everything that a release needs; never stops at the first fault."""
@@ -187,6 +192,9 @@ def _not_comparable(entrance: Entrance, found: Examination, newest: Signed) -> I
         yield f"{run} judged stage {predicate['stage']}, not {entrance.source.stage}"
     if predicate["criteria"].get("sha256") != files.sha256(criteria_file.PATH):
         yield f"{run} was judged by other criteria than those installed here: gate again with this gaia-checks"
+    own = entrance.source.criteria
+    if predicate["criteria"].get("own_sha256") != (own and files.sha256(own)):
+        yield f"{run} was judged by other criteria of your own than {own or 'none'}: gate it again with these"
 
 
 def _wrong_age(entrance: Entrance, one: Signed) -> Iterator[str]:

@@ -42,7 +42,8 @@ def sign_gate(environment: Environment, folder: Path, gate: Mapping[str, Any]) -
 
 def predicate(environment: Environment, folder: Path, verdict: Verdict, gate: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the statement says beside the release."""
-    promised = criteria_file.load(folder / "criteria.toml", environment.looks).for_stage(verdict.stage)
+    own = evidence.own_criteria(folder)
+    promised = criteria_file.load(folder / evidence.CRITERIA, environment.looks, own=own).for_stage(verdict.stage)
     head = ledger_chain.head(paths.of(environment).ledger, paths.home_identity(environment))
     hashed = {**evidence.hashes(folder), evidence.VERDICT: files.sha256(folder / evidence.VERDICT)}
     return {
@@ -52,7 +53,8 @@ def predicate(environment: Environment, folder: Path, verdict: Verdict, gate: Ma
         "state": verdict.state,
         "rehearsal": verdict.rehearsal,
         "criteria": {
-            "sha256": files.sha256(folder / "criteria.toml"),
+            "sha256": files.sha256(folder / evidence.CRITERIA),
+            **({"own_sha256": files.sha256(own)} if own else {}),
             "states": {one.id: one.state for one in verdict.criteria},
             "windows_s": {one.id: one.window_s for one in promised},
         },

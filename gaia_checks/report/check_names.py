@@ -80,7 +80,6 @@ NAMES = {
     "soak.violation_delivered": "clients that received the violation",
     "soak.alert_delivered": "clients that received the alert",
     "dashboard.tabs_working": "tabs that work",
-    "dashboard.live_update_seen": "the page updates itself",
     "dashboard.live_update_observed": "the page updates itself",
     "dashboard.reconnected": "the page reconnects",
     "dashboard.reconnect": "time until the page reconnects",

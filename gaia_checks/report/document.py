@@ -13,7 +13,7 @@ SCHEMA = 1
 def to_json(verdict: Verdict, files: Mapping[str, str] | None) -> dict[str, Any]:
     """Return the JSON object of verdict.json.
 
-    `files` is name -> sha256 of every other file of the folder; None until the gate has ended.
+    `files` is name -> sha256 of every other file of the folder; None until the gate has finished.
     """
     record = {"schema": SCHEMA, **asdict(verdict)}
     return record if files is None else {**record, "files": dict(sorted(files.items()))}

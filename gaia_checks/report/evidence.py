@@ -1,7 +1,8 @@
 """The evidence of one gate: `reports/<env>/<run>/`, from its creation to the seal.
 
     verdict.json        the verdict; inconclusive from the start, so that a killed gate never passes
-    criteria.toml       the criteria                 environment.toml    the target, and the looks' parameters
+    criteria.toml       the criteria; own/: those of the user's own, and their tests
+                                                     environment.toml    the target, and the looks' parameters
     measurements.jsonl  the measurements             timelines/*.jsonl   the samples, second by second
     pictures/*/*.jpg    screenshots of a page        gated.json          release and environment
     invocation.json     options, variables and plugins of pytest
@@ -44,6 +45,9 @@ DECISION = "decision.html"
 JUNIT = "junit.xml"
 PICTURES = "pictures"
 ADAPTER = "adapter.py"
+CRITERIA = "criteria.toml"
+OWN = "own"
+"""The folder of the user's own criteria file and its tests."""
 
 _NOT_YET = "not checked yet"
 
@@ -62,14 +66,31 @@ def create(
     """
     folder = reports / environment.name / run
     (folder / "timelines").mkdir(parents=True)
-    rehearsal = criteria_file.load(overrides=environment.looks, source=environment.path.name).rehearsal
-    write_verdict(folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=rehearsal), None)
+    loaded = criteria_file.load(overrides=environment.looks, source=environment.path.name, own=environment.criteria)
+    write_verdict(
+        folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=loaded.rehearsal), None
+    )
     _point_latest_at(folder)
-    shutil.copyfile(criteria_file.PATH, folder / "criteria.toml")
+    shutil.copyfile(criteria_file.PATH, folder / CRITERIA)
+    if environment.criteria:
+        _copy_own(environment.criteria, folder / OWN)
     if environment.names.adapter:
         (folder / ADAPTER).write_text(environment.names.adapter, encoding="utf-8")
     (folder / "environment.toml").write_text(describe(environment, stage), encoding="utf-8")
     return folder
+
+
+def _copy_own(criteria: Path, folder: Path) -> None:
+    folder.mkdir()
+    shutil.copyfile(criteria, folder / CRITERIA)
+    for test in sorted(criteria.parent.glob("*.py")):
+        shutil.copyfile(test, folder / test.name)
+
+
+def own_criteria(folder: Path) -> Path | None:
+    """Return the user's own criteria file in the evidence in `folder`; None where there was none."""
+    file = folder / OWN / CRITERIA
+    return file if file.exists() else None
 
 
 def describe(environment: Environment, stage: str) -> str:
@@ -222,7 +243,7 @@ def _read_criteria(folder: Path) -> tuple[criteria_file.Criteria, str]:
     try:
         described = tomllib.loads(path.read_text(encoding="utf-8"))
         stage = described["environment"]["stage"]
-        criteria = criteria_file.load(folder / "criteria.toml", described.get("looks"), path.name)
+        criteria = criteria_file.load(folder / CRITERIA, described.get("looks"), path.name, own_criteria(folder))
         criteria.for_stage(stage)
     except (OSError, KeyError, TypeError, ValueError, CriteriaFileError) as error:
         raise EvidenceError(f"{folder}: cannot be judged again ({error}); run the gate again") from error

@@ -105,7 +105,7 @@ def remove(http: httpx.Client, name: str) -> None:
 
 
 def _retry_after_s(answer: _Headed) -> float:
-    """Return the seconds that a refusal asks to wait: one by default."""
+    """Return the seconds that a refusal requires to wait: one by default."""
     try:
         return max(_LEAST_WAIT_S, float(answer.headers.get("Retry-After", "1")))
     except ValueError:

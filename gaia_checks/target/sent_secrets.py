@@ -34,13 +34,13 @@ def real(target: Target) -> Mapping[str, str]:
 
 
 def never_logged(target: Target) -> Mapping[str, str]:
-    """Return what -> secret, of everything that was sent and that neither the log nor the metrics may hold."""
+    """Return what -> secret, of everything that was sent and that neither the log nor the metrics may contain."""
     made = {what: made_up(target, what) for what in (WRONG_TOKEN, URL_PASSWORD, UNKNOWN_KEY)}
     return {**real(target), **made}
 
 
 def found_in(text: str, secrets: Mapping[str, str]) -> str | None:
-    """Return which secret a text holds, as it is or escaped; None without one. Pure."""
+    """Return which secret a text contains, as it is or escaped; None without one. Pure."""
     return next((what for what, secret in secrets.items() if any(form in text for form in forms((secret,)))), None)
 
 

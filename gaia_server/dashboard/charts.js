@@ -2,10 +2,10 @@
 /* global uPlot */
 
 import { h } from "./dom.js";
-import { tick } from "./format.js";
+import { short, tick, zone } from "./format.js";
 
 const HEIGHT = 210;
-const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((zeros) => [1, 2, 5].map((digit) => digit * 10 ** zeros));
+const WHOLE = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].flatMap((zeros) => [1, 2, 5].map((digit) => digit * 10 ** zeros));
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
@@ -67,12 +67,13 @@ function options(width, series, stacked, onCursor) {
   const order = stacked ? [...series].reverse() : series;
   return {
     width, height: HEIGHT, padding: [8, 26, 0, 0],
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     legend: { show: false },
     cursor: { y: false, points: { show: !stacked }, drag: { setScale: false } },
     scales: { x: { time: true, range: (plot) => span(plot.data[0], stacked ? step(plot.data[0]) : 0) }, y: { range: (_, __, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 26, values: (_, ticks, __, ___, step) => ticks.map((one) => tick(one, step)) },
-      { ...axis, grid: { stroke: colour("line"), width: 1 }, size: 46, incrs: WHOLE, values: (_, ticks) => ticks.map(series[0].format) },
+      { ...axis, grid: { show: false }, size: 26, values: (_, ticks, __, ___, step) => ticks.map((one) => (one > Date.now() / 1000 ? "" : tick(one, step))) },  // the last bar ends in the future
+      { ...axis, grid: { stroke: colour("line"), width: 1 }, size: 46, incrs: WHOLE, values: (_, ticks) => ticks.map(short) },
     ],
     series: [{}, ...order.map((one) => ({
       stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: (plot) => !stacked && plot.data[0].length === 1 },  // a single value is not a line

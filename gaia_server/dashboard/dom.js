@@ -29,6 +29,12 @@ export function choices(options, chosen) {
   return options.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
 }
 
+// Sets a choice that may not exist: then the first one.
+export function pick(select, value) {
+  select.value = value;
+  if (select.selectedIndex < 0) select.selectedIndex = 0;
+}
+
 export function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.flatMap(([name, ...value]) => [h("dt", {}, name), h("dd", {}, ...value)]));
 }
@@ -37,24 +43,18 @@ export function meter(used, most, text) {
   return h("progress", { max: Math.max(most, 1), value: Math.min(used, most), class: used >= most ? "full" : "", "aria-label": text });
 }
 
-// One number of a row of figures. With `history` a sparkline is drawn below it.
-export function figure(name, { history = 0, colour = "allowed" } = {}) {
+// One number of a row of figures. With `room` for so many values, draw(values) draws a sparkline below it.
+export function figure(name, { room = 0, colour = "allowed" } = {}) {
   const value = h("dd", { class: "value" }, "–");
   const detail = h("dd", { class: "detail" });
-  const past = [];
-  const line = history ? sparkline() : null;
+  const line = room ? sparkline() : null;
   const element = h("div", { class: `figure ${colour}` }, h("dt", {}, name), value, detail, line?.element);
   function set(text, more = "", kind = "") {
     value.textContent = text;
     value.dataset.kind = kind;
     detail.textContent = more;
   }
-  function push(amount) {
-    past.push(amount);
-    if (past.length > history) past.shift();
-    line.draw(past, history);
-  }
-  return { element, set, push };
+  return { element, set, draw: (values) => line.draw(values.slice(-room), room) };
 }
 
 export const figures = (all) => h("dl", { class: "figures" }, Object.values(all).map((one) => one.element));

@@ -1,6 +1,6 @@
 // The filters of lists: the keys of one kind, or one key.
 
-import { h, select } from "./dom.js";
+import { h, pick, select } from "./dom.js";
 
 const KINDS = [["", "Every kind"], ["ip", "Addresses"], ["api_key", "API keys"], ["user", "Users"], ["session", "Sessions"], ["global", "Global"]];
 const ADDRESS = /^(\d+\.){3}\d+$|:.*:/;
@@ -21,6 +21,11 @@ export function keyFilter(changed) {
   return {
     element: [kind, text],
     parameters: () => ({ key: key(), scope: kind.value }),
+    state: () => ({ kind: kind.value, key: text.value.trim() }),  // for the address
+    restore({ kind: wanted = "", key: typed = "" }) {
+      pick(kind, wanted);
+      text.value = typed;
+    },
     summary: () => (key() ? `for ${key()}` : kind.value ? `for ${kind.selectedOptions[0].textContent.toLowerCase()}` : ""),
   };
 }

@@ -1,7 +1,8 @@
 // The page: tabs, the live connection, the login. Each panel manages its own content.
 
-import { byId } from "./dom.js";
-import { duration } from "./format.js";
+import * as address from "./address.js";
+import { byId, choices } from "./dom.js";
+import { chooseZone, duration, when, zone, zones } from "./format.js";
 import { makeGuard } from "./guard.js";
 import { Live } from "./live.js";
 import { makeLogin } from "./login.js";
@@ -15,13 +16,14 @@ import { violations } from "./panels/violations.js";
 const live = new Live();
 const tabs = [...document.querySelectorAll("[role=tab]")];
 let current = "overview";
+const last = {};  // the address of each tab
 
 const signIn = makeLogin(() => { guard.signedIn(); live.connect(); refresh(); });
 const guard = makeGuard({ notify: notice, signIn, retry: refresh });
 
 // All panels receive the live messages from the start; refresh() queries the API for the visible one.
 const panels = Object.fromEntries(Object.entries({ overview, users, analytics, violations, alerts, health }).map(([name, make]) =>
-  [name, make({ root: byId(`panel-${name}`), live, guard, signIn, visible: () => current === name && !document.hidden })]));
+  [name, make({ root: byId(`panel-${name}`), live, guard, signIn, visible: () => current === name && !document.hidden, record: (parameters) => record(name, parameters) })]));
 
 function refresh() {
   const name = current;
@@ -50,11 +52,25 @@ function show(name) {
   refresh();
 }
 
-const wanted = () => (location.hash.slice(1) in panels ? location.hash.slice(1) : "overview");
+// The address is the truth: every change of it is shown, and filters are recorded in it.
+function follow() {
+  const { tab, parameters } = address.read();
+  const name = tab in panels ? tab : "overview";
+  last[name] = location.hash;
+  panels[name].restore?.(parameters);
+  show(name);
+}
 
-function choose(tab) {
-  if (tab.dataset.tab !== wanted()) location.hash = tab.dataset.tab;  // hashchange shows it, so the back button works
-  else show(tab.dataset.tab);
+function record(name, parameters) {
+  last[name] = address.fragment(name, parameters);
+  if (name !== current || location.hash === last[name]) return;
+  const typing = parameters.search && address.read().parameters.search;  // one step back, not one for each letter
+  history[typing ? "replaceState" : "pushState"](null, "", last[name]);
+}
+
+function choose({ dataset: { tab: name } }) {
+  if (name !== (address.read().tab || "overview")) location.hash = last[name] ?? name;  // hashchange shows it, so the back button works
+  else show(name);
 }
 
 for (const [index, tab] of tabs.entries()) {
@@ -68,8 +84,12 @@ for (const [index, tab] of tabs.entries()) {
     choose(next);
   });
 }
-addEventListener("hashchange", () => show(wanted()));
+addEventListener("hashchange", follow);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+
+const zonePicker = byId("zone").querySelector("select");
+zonePicker.replaceChildren(...choices(zones.map((name) => [name, name]), zone));
+zonePicker.addEventListener("change", () => chooseZone(zonePicker.value));
 
 // The live connection
 
@@ -85,6 +105,7 @@ live.addEventListener("state", ({ detail: { state, text, until } }) => {
   byId("connection-seq").hidden = state !== "connected";
   byId("connection-now").hidden = state === "connected" || text === "Connecting";
   countDown();
+  showLost(state, text);
   if (state === "connected" && live.losses > recovered) {
     recovered = live.losses;
     refresh();
@@ -97,6 +118,12 @@ setInterval(countDown, 500);
 
 function countDown() {
   byId("connection-wait").textContent = due ? `in ${Math.max(Math.ceil((due - Date.now()) / 1000), 1)} s` : "";
+}
+
+// Until the page is connected again, its figures may be old. A first connection attempt is no loss.
+function showLost(state, text) {
+  byId("lost").hidden = state === "connected" || (byId("lost").hidden && text === "Connecting");
+  byId("lost").replaceChildren(...(live.lastAt ? ["No live connection since ", when(new Date(live.lastAt).toISOString()), ": what is shown may be old."] : ["No live connection yet."]));
 }
 
 live.addEventListener("stats", ({ detail: { data } }) => {
@@ -114,5 +141,5 @@ function firing(count) {
   document.title = `${count ? `(${count}) ` : ""}Quotas · gaia_server`;
 }
 
-show(wanted());
+follow();
 live.connect();

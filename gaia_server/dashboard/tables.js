@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 import { number } from "./format.js";
 
-const PAGE = 25;
+const narrow = matchMedia("(max-width: 760px)");  // as in the style: a row takes several lines
+const pageSize = () => (narrow.matches ? 10 : 25);
 const COUNTED = 10_000;  // the server counts rows up to this number
 
 // columns: [{name, kind?, cell(row)}]; on a narrow screen each cell is below the name of its column.
@@ -17,26 +18,34 @@ export function table(label, columns, rows = []) {
 const line = (columns, row) => h("tr", { "data-id": row.id },
   columns.map((column) => h("td", { class: column.kind, "data-label": column.name || null }, h("span", {}, column.cell(row)))));
 
-// load({limit, offset}) -> a page; nothing() -> the element for an empty list. Unchanged pages are not redrawn.
-export function pagedList({ label, columns, guard, load, nothing }) {
+// A redrawn row keeps the focus of its button, so that the keyboard does not start from the top again.
+function keepFocus(body, redraw) {
+  const focused = body.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+  redraw();
+  if (focused) [...body.querySelectorAll("button")].find((one) => one.ariaLabel === focused)?.focus();
+}
+
+// load({limit, offset}) -> a page; nothing() -> the element for an empty list; turned(page) is called after each turn to a
+// page, by a person or a filter. Unchanged pages are not redrawn.
+export function pagedList({ label, columns, guard, load, nothing, turned = () => {} }) {
   let offset = 0;
   let requested = 0;
   let shown = null;
   const { element: grid, body } = table(label, columns);
   const instead = h("div", { class: "empty" }, "Loading…");
   const place = h("span", { role: "status" });
-  const back = h("button", { type: "button", onclick: () => turn(offset - PAGE) }, "Previous");
-  const on = h("button", { type: "button", onclick: () => turn(offset + PAGE) }, "Next");
+  const back = h("button", { type: "button", onclick: () => turn(offset - pageSize()) }, "Previous");
+  const on = h("button", { type: "button", onclick: () => turn(offset + pageSize()) }, "Next");
   const pager = h("div", { class: "pager" }, place, back, on);
   const element = h("div", { class: "list" }, grid, instead, pager);
   grid.hidden = pager.hidden = true;
 
   async function refresh() {
     const ticket = ++requested;
-    const page = await load({ limit: PAGE, offset });
+    const page = await load({ limit: pageSize(), offset });
     if (ticket !== requested) return;  // a newer request was sent
     if (page.total && !page.items.length) {
-      offset = PAGE * Math.floor((page.total - 1) / PAGE);
+      offset = pageSize() * Math.floor((page.total - 1) / pageSize());
       await refresh();
       return;
     }
@@ -50,18 +59,23 @@ export function pagedList({ label, columns, guard, load, nothing }) {
     const last = offset + page.items.length;
     grid.hidden = !page.total;
     instead.hidden = Boolean(page.total);
-    pager.hidden = page.total <= PAGE;
+    pager.hidden = page.total <= pageSize();
     if (!page.total) instead.replaceChildren(nothing());
-    body.replaceChildren(...page.items.map((row) => line(columns, row)));
+    keepFocus(body, () => body.replaceChildren(...page.items.map((row) => line(columns, row))));
     place.textContent = `${number(offset + 1)}–${number(last)} of ${number(page.total)}${page.total < COUNTED ? "" : " or more"}`;
     back.disabled = offset === 0;
     on.disabled = last >= page.total;
   }
 
-  function turn(to) {
+  async function turn(to) {
+    startAt(to);
+    await guard(refresh);
+    turned(1 + Math.floor(offset / pageSize()));
+  }
+
+  function startAt(to) {
     offset = Math.max(to, 0);
     shown = null;
-    return guard(refresh);
   }
-  return { element, refresh, turn, get first() { return offset === 0; } };
+  return { element, refresh, turn, open: (page) => startAt(pageSize() * (page - 1)), get first() { return offset === 0; } };
 }

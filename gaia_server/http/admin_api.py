@@ -27,7 +27,7 @@ _Fields = TypeVar("_Fields")
 
 async def list_rules(request: Request) -> Response:
     """GET /config: rules, by id."""
-    found, limit, offset = query(request, {"scope": _scope, "enabled": boolean, "rule_name": text})
+    found, limit, offset = query(request, {"scope": _scope, "enabled": boolean, "rule_name": text, "search": text})
     return list_of(await _server(request).store.rules_page(found, limit=limit, offset=offset), limit, offset)
 
 

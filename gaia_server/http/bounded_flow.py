@@ -22,12 +22,12 @@ class BoundedFlow(FlowControl):
         super().__init__(transport)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
-    def hold(self, *, unparsed: bool, waiting: bool) -> None:
+    def limit_reading(self, *, unparsed: bool, waiting: bool) -> None:
         """Stop reading while received bytes are `unparsed`; then read on, unless a request is `waiting`."""
-        held, self._unparsed = self._unparsed, unparsed
+        was_unparsed, self._unparsed = self._unparsed, unparsed
         if unparsed:
             self.pause_reading()
-        elif held and not waiting:
+        elif was_unparsed and not waiting:
             self.resume_reading()
 
     def resume_reading(self) -> None:

@@ -98,7 +98,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._websocket:
             self._open_websocket()
         else:
-            self.flow.hold(unparsed=bool(self._received), waiting=bool(self.pipeline))
+            self.flow.limit_reading(unparsed=bool(self._received), waiting=bool(self.pipeline))
 
     def _parse_piece(self, piece: bytes) -> int:
         """Parse one piece; return how many bytes of it are parsed."""
@@ -213,7 +213,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Answer and close; with a response still in progress, close after it instead."""
         self._refused = True
         self._stop_clock()
-        self.flow.hold(unparsed=False, waiting=True)
+        self.flow.limit_reading(unparsed=False, waiting=True)
         self.flow.resume_reading()  # and discard
         self.flow.linger()
         if self.cycle and not self.cycle.response_complete:

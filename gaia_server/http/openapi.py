@@ -262,6 +262,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "scope": {"type": "string", "enum": list(SCOPES)},
     "enabled": {"type": "boolean"},
     "rule_name": _TEXT,
+    "search": {**_TEXT, "description": "a part of the name or of the value, in any case"},
     "rule_id": _ID,
     "key": _TEXT,
     "since": _TIME,

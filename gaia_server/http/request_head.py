@@ -22,6 +22,9 @@ def refusal(method: str, version: str, headers: Headers) -> Problem | None:
         return Problem(400, f"a request has exactly one Host header, this one has {len(hosts)}")
     if hosts and not _HOST.fullmatch(hosts[0]):
         return Problem(400, "the Host header is not a host with an optional port")
+    codings = [value.lower() for value in _values(headers, b"transfer-encoding")]
+    if codings not in ([], [b"chunked"]):  # where such a body ends, only its coding says (RFC 9112 section 6.3)
+        return Problem(400, "the only transfer coding that this server reads is chunked")
     return None
 
 

@@ -23,7 +23,7 @@ from gaia_server.problem import Json, Problem
 Handler = Callable[[Request], Awaitable[Response]]
 
 REFUSAL = "gaia_server.refusal"
-"""The key of a login's scope that holds the refusal by a rule: it is for everything but the right token."""
+"""The key of the refusal by a rule in a login's scope: it is for everything but the right token."""
 
 _HOME = "/api/admin/quotas"
 _PAGE = ("limit", "offset")
@@ -136,7 +136,14 @@ TABLE: tuple[Entry, ...] = (
             limited=True,
         ),
     ),
-    _admin("GET", "/config", admin_api.list_rules, {200: "Rules"}, "Rules", (*_PAGE, "scope", "enabled", "rule_name")),
+    _admin(
+        "GET",
+        "/config",
+        admin_api.list_rules,
+        {200: "Rules"},
+        "Rules",
+        (*_PAGE, "scope", "enabled", "rule_name", "search"),
+    ),
     _admin(
         "POST",
         "/config",

@@ -12,16 +12,17 @@ class LimitType:
     """A sliding window, or a calendar period in UTC."""
 
     seconds: int | None  # None: depends on the month
+    severity: int  # of a refusal by it, 1 to 3
     period: str | None = None  # as PostgreSQL's date_trunc calls it; None: a sliding window
 
 
 _TABLE = {
-    "requests_per_second": LimitType(1),
-    "requests_per_minute": LimitType(60),
-    "requests_per_hour": LimitType(3600),
-    "daily_quota": LimitType(86_400, "day"),
-    "weekly_quota": LimitType(604_800, "week"),
-    "monthly_quota": LimitType(None, "month"),
+    "requests_per_second": LimitType(1, 1),
+    "requests_per_minute": LimitType(60, 2),
+    "requests_per_hour": LimitType(3600, 3),
+    "daily_quota": LimitType(86_400, 3, "day"),
+    "weekly_quota": LimitType(604_800, 3, "week"),
+    "monthly_quota": LimitType(None, 3, "month"),
 }
 
 LIMIT_TYPES = tuple(_TABLE)

@@ -25,9 +25,6 @@ CLEAN_REQUESTS_PER_POINT = 100
 POINTS_PER_WEEK = 5
 WEEK = timedelta(weeks=1)
 
-_SEVERITIES = {"requests_per_second": 1, "requests_per_minute": 2}
-_HIGHEST_SEVERITY = 3  # a limit per hour, and quotas
-
 
 @dataclass(frozen=True, slots=True)
 class Reputation:
@@ -52,12 +49,7 @@ def severity(limit_types: Iterable[str]) -> int:
 
     Raises UnknownLimitType.
     """
-    return max(_severity(name) for name in limit_types)
-
-
-def _severity(name: str) -> int:
-    limit_type(name)  # an unknown name must not count as the highest severity
-    return _SEVERITIES.get(name, _HIGHEST_SEVERITY)
+    return max(limit_type(name).severity for name in limit_types)
 
 
 def after_violations(known: Reputation, severities: Iterable[int]) -> Reputation:

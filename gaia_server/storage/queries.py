@@ -13,6 +13,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "scope": "scope = %(scope)s",
     "key": "key = %(key)s",
     "enabled": "enabled = %(enabled)s",
+    "search": "strpos(lower(concat(rule_name, ' ', scope_value)), lower(%(search)s)) > 0",
     "since": "occurred_at >= %(since)s",
     "until": "occurred_at < %(until)s",
     "kind": "kind = %(kind)s",

@@ -80,8 +80,9 @@ class Store:
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
-        self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
+        self._pool = AsyncConnectionPool(
             dsn,
+            connection_class=connection.PromptlyClosed,
             kwargs=connection.arguments() | {"row_factory": dict_row},
             configure=connection.configure,
             check=connection.check,
@@ -116,7 +117,7 @@ class Store:
         return [Rule(**row) for row in await self.rows(_RULES + sql.SQL(" ORDER BY id"))]
 
     async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return rules by id; `filters` may contain scope, enabled and rule_name. Raises Unavailable."""
+        """Return rules by id; `filters` may contain scope, enabled, rule_name and search. Raises Unavailable."""
         return await self.page(RULES, filters, limit=limit, offset=offset)
 
     async def rule(self, rule_id: int) -> Rule | None:

@@ -25,7 +25,7 @@ SERVER = '[server]\nhandover = false\npaths = ["/healthz"]\n'
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose tags contain a foreign server and no migration."""
     monkeypatch.setattr(release_folder, "ROOT", tmp_path)
-    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", tmp_path)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.PROJECT", tmp_path)
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "order.txt").write_text("# none\n")
     (tmp_path / "build").mkdir()
@@ -64,9 +64,9 @@ def test_a_foreign_server_is_deployed_swapped_restarted_and_rolled_back(reposito
     tag(repository, stage, "1")
     tag(repository, stage, "2")
     log: list[str] = []
-    rollout.deploy(stage.environment, phase="phase-1", say=log.append)
+    rollout.deploy(stage.environment, phase="phase-1", log=log.append)
     assert stage.text("/healthz") == "version 1\n"
-    status = rollout.deploy(stage.environment, phase="phase-2", say=log.append)
+    status = rollout.deploy(stage.environment, phase="phase-2", log=log.append)
     assert stage.text("/healthz") == "version 2\n"
     assert status.tag_present
     assert re.search(r", after an outage of \d+ ms$", log[-1])
@@ -93,7 +93,7 @@ def test_a_tag_moved_during_a_deployment_does_not_change_it(repository: Path, st
             tag(repository, stage, "2")
             git(repository, "tag", "--force", "deploy/stage/phase-1")
 
-    status = rollout.deploy(stage.environment, phase="phase-1", say=move)
+    status = rollout.deploy(stage.environment, phase="phase-1", log=move)
     assert stage.text("/healthz") == "version 1\n"
     assert status.release is not None
     assert status.release.sha256 == files.sha256(first)

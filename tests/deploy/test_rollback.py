@@ -80,7 +80,7 @@ def test_a_rollback_takes_seconds_and_keeps_the_schema(stage: Stage) -> None:
     deploy(stage, "2", {"001_items": ITEMS, "002_more": MORE})
     log: list[str] = []
     start = time.monotonic()
-    status = rollout.rollback(stage.environment, say=log.append)
+    status = rollout.rollback(stage.environment, log=log.append)
     assert time.monotonic() - start < 10
     assert version(stage) == "1"
     assert status.previous is not None

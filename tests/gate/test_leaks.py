@@ -21,6 +21,6 @@ def test_a_token_in_the_log_fails_the_criterion_of_the_log(tmp_path: Path) -> No
         assert outcome.states["dev.log"] == "fail", outcome.output
         assert "log.secrets is " in outcome.not_passed()["dev.log"]
         notes = {each["name"]: each["notes"] for each in jsonl.read(outcome.folder / "measurements.jsonl")}
-        assert "from the end holds the admin token: token ***" in notes["log.secrets"][0]
+        assert "from the end contains the admin token: token ***" in notes["log.secrets"][0]
         texts = [path.read_bytes().decode(errors="replace") for path in outcome.folder.rglob("*") if path.is_file()]
         assert not [text for text in (*texts, outcome.output) if TOKEN in text]

@@ -31,7 +31,7 @@ def place() -> Iterator[Environment]:
 def copy_of(release: Path, origin: Environment | None = None) -> Iterator[RehearsalCopy]:
     """A rehearsal copy of a release; `origin` is the repository of the previous release."""
     with place() as here:
-        yield RehearsalCopy(here, origin or here, RUN, release, twin=False)
+        yield RehearsalCopy(here, origin or here, RUN, release, stand_in=False)
 
 
 def variant(folder: Path, *changes: tuple[str, str], file: str = "050_rate_limiting.sql") -> Path:

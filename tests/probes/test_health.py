@@ -94,6 +94,21 @@ def test_a_server_that_goes_silent_is_data(monkeypatch: pytest.MonkeyPatch) -> N
     assert "no answer: ReadTimeout" in observed.notes[0]
 
 
+def test_a_server_that_never_answers_costs_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request without an answer is a certain failure; where none was ever answered, no more are sent."""
+    monkeypatch.setattr(client, "READ_S", 0.2)
+
+    async def handle(_: Request) -> Response:
+        import asyncio
+
+        await asyncio.sleep(1)
+        return JSONResponse(HEALTHY)
+
+    with serving(Route("/health", handle)) as url:
+        observed = look(target(url), requests=30)
+    assert (observed.value, observed.n) == (0, 1)
+
+
 def test_no_listener_is_no_data() -> None:
     """Without a listener the probe raises at once."""
     with pytest.raises(TargetUnreachable, match="no answer to GET /health"):

@@ -26,11 +26,11 @@ IN_ANSWERS: dict[str, tuple[Change, str]] = {
             _REFUSED,
             "return Problem(401, f\"wrong: {connection.headers.get('authorization')}\",",
         ),
-        f"GET /api/admin/quotas/config: status 401, and its answer holds {WRONG_TOKEN}",
+        f"GET /api/admin/quotas/config: status 401, and its answer contains {WRONG_TOKEN}",
     ),
     "a refusal names the right token": (
         ("gaia_server/auth.py", _REFUSED, 'return Problem(401, f"not {self.token}",'),
-        "status 401, and its answer holds the admin token",
+        "status 401, and its answer contains the admin token",
     ),
     "a metric has a series for each key": (
         (
@@ -38,17 +38,17 @@ IN_ANSWERS: dict[str, tuple[Change, str]] = {
             "        route = _label(scope)\n",
             '        route = _label(scope) + dict(scope["headers"]).get(b"x-api-key", b"").decode()\n',
         ),
-        f"GET /metrics: status 200, and its answer holds {UNKNOWN_KEY}",
+        f"GET /metrics: status 200, and its answer contains {UNKNOWN_KEY}",
     ),
 }
 IN_THE_LOG: dict[str, tuple[Change, str]] = {
     "every request is logged with its query": (
         ("gaia_server/__main__.py", "        access_log=False,\n", "        access_log=True,\n"),
-        f"holds {URL_PASSWORD}: ",
+        f"contains {URL_PASSWORD}: ",
     ),
     "the settings are logged at the start": (
         ("gaia_server/__main__.py", _SERVED, f'{_SERVED}    logs.logging.info("started with %s", dict(os.environ))\n'),
-        "holds the admin token: ",
+        "contains the admin token: ",
     ),
     "a wrong token is logged": (
         (
@@ -56,7 +56,7 @@ IN_THE_LOG: dict[str, tuple[Change, str]] = {
             f"        {_REFUSED}",
             f"        {_LOGGING}\n        {_REFUSED}",
         ),
-        f"holds {WRONG_TOKEN}: ",
+        f"contains {WRONG_TOKEN}: ",
     ),
 }
 

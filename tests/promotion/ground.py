@@ -173,7 +173,7 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
         monkeypatch.setenv(name, str(folder / place))
     monkeypatch.delenv("GAIA_SIGNING_KEY", raising=False)
     origin = forge(folder / "forge")
-    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", origin.work)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.PROJECT", origin.work)
     ground = Ground(origin, folder, monkeypatch)
     ground.keys = {who: ssh_keys.make(folder / "keys", who) for who in (*WHO, "eve")}
     ground.commit = ground.commit_release()

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from gaia_checks import files
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.errors import ConfigurationError, EvidenceError, NotPromoted
+from gaia_checks.judge import criteria_file
 from gaia_checks.promotion import promote
 from gaia_checks.promotion.statements import dsse, signed, statement, statements_ref
 from gaia_checks.promotion.statements.dsse import Envelope
@@ -152,6 +154,10 @@ def test_a_fail_by_an_unknown_key_revokes_nothing(ground: Ground) -> None:
         ({"rehearsal": True, "state": "fail"}, "the newest rehearsal (run"),
         ({"stage": "prod", "state": "inconclusive"}, "resulted in inconclusive"),
         ({"criteria": {"sha256": "0" * 64}}, "was judged by other criteria than those installed here"),
+        (
+            {"criteria": {"sha256": files.sha256(criteria_file.PATH), "own_sha256": "0" * 64}},
+            "was judged by other criteria of your own than none: gate it again",
+        ),
         ({"gate": {"dirty": True}}, "was measured by a modified gaia-checks: gate with a clean checkout"),
         ({"gate": {"foreign_plugins": ["evil\n"]}}, r"was measured with foreign pytest plugins: ['evil\n']"),
         ({"at": stamp(NOW + timedelta(hours=2))}, "is from the future ("),

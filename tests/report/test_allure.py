@@ -74,7 +74,7 @@ def test_a_result_says_what_was_measured_and_why(results: dict[str, Any]) -> Non
         "measured": "92.857 %", "bound": "–", "threshold": "100 %", "n": "14",
     }  # fmt: skip
     assert "status 500 instead of 200" in result["statusDetails"]["message"]
-    assert "| ✓ | api.bad_input_rejected | 100 % | – | 100 % | 22 |" in result["description"]
+    assert "| ✓ | bad inputs that are rejected | 100 % | – | 100 % | 22 |" in result["description"]
     assert results["dev.health"]["statusDetails"] == {}
 
 

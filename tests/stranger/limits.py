@@ -85,9 +85,9 @@ class Limits:
 
     def _state(self, rule: dict[str, Any], now_s: float) -> str:
         counted = self._counted(rule, now_s)
-        more_s = math.ceil(counted[0] + window_s(rule) - now_s) if counted else 0
-        left = max(0, limit(rule) - len(counted))
-        return f"{rule['Name']} max={limit(rule)} per={window_s(rule)} left={left} more={more_s}"
+        at_s = counted[0] + window_s(rule) if counted else now_s
+        left, more_s = max(0, limit(rule) - len(counted)), math.ceil(at_s - now_s)
+        return f"{rule['Name']} max={limit(rule)} per={window_s(rule)} left={left} more={more_s} at={math.ceil(at_s)}"
 
 
 def limit(rule: dict[str, Any]) -> int:

@@ -1,6 +1,5 @@
 """A git remote, read through a local mirror: its deployment tags and branches, and pushing a new tag."""
 
-import fcntl
 import hashlib
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -8,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks.deploy.git.git_command import OTHER_REPOSITORY
+from gaia_checks import file_lock
+from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.state.lock import who
-from gaia_checks.environment_file import Environment, inherited, without_secrets
-from gaia_checks.errors import ConfigurationError, GaiaError, MissingDependency, RemoteUnreachable
-from gaia_checks.redaction import SECRET_NAMES, holds_password
+from gaia_checks.environment_file import Environment, without_secrets
+from gaia_checks.errors import ConfigurationError, GaiaError, RemoteUnreachable
+from gaia_checks.redaction import contains_password
 
 BRANCHES = {"dev": "develop", "qa": "qa", "prod": "main"}
 """Stage -> the branch that must contain a commit tagged for it."""
@@ -25,11 +25,6 @@ _REFS = (
     "+refs/tags/deploy/*:refs/tags/deploy/*",
     "+refs/gaia/*:refs/fetched/*",  # as the remote shows it; `promotion.statements_ref` accepts it, or does not
 )
-_UNATTENDED = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
-}
-_ALWAYS = {"LC_ALL": "C", "GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class GitRemote:
         """Update the mirror's branches and deployment tags, including deletions. Raises RemoteUnreachable."""
         with self.locked():
             if not (self.mirror / "HEAD").exists():
-                _git("init", "--quiet", "--bare", str(self.mirror))
+                self._git("init", "--quiet", "--bare")
             # no background gc: it would outlive this process
             self._git("-c", "gc.auto=0", "fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head",
                       self.url, *_REFS)  # fmt: skip
@@ -87,8 +82,8 @@ class GitRemote:
 
     def blobs(self, revisions: Sequence[str]) -> Iterator[bytes | None]:
         """Yield the content of each file, named as `COMMIT:PATH` in the mirror; None for one that is not there."""
-        command = ("git", f"--git-dir={self.mirror}", "cat-file", "--batch=%(objecttype) %(objectsize)")
-        rest = _run(*command, stdin="".join(f"{one}\n" for one in revisions), where=self.url).stdout
+        wanted = "".join(f"{one}\n" for one in revisions)
+        rest = self._run("cat-file", "--batch=%(objecttype) %(objectsize)", stdin=wanted)
         for _ in revisions:
             head, _, rest = rest.partition(b"\n")
             kind, _, size = head.decode(errors="replace").rpartition(" ")
@@ -111,11 +106,23 @@ class GitRemote:
         """Lock the mirror while the block runs: several commands may use it."""
         self.mirror.parent.mkdir(parents=True, exist_ok=True)
         with self.mirror.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            file_lock.wait(lock)
             yield
 
     def _git(self, *arguments: str, stdin: str = "") -> str:
-        return _git(f"--git-dir={self.mirror}", *arguments, stdin=stdin, where=self.url)
+        return self._run(*arguments, stdin=stdin).decode(errors="replace")
+
+    def _run(self, *arguments: str, stdin: str = "") -> bytes:
+        try:
+            done = git_command.run(*arguments, mirror=self.mirror, stdin=stdin, timeout_s=_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise RemoteUnreachable(
+                f"{without_secrets(self.url)}: no answer within {_TIMEOUT_S:.0f} s; check the network"
+            ) from error
+        if done.returncode:
+            message = " ".join(done.stderr.decode(errors="replace").split())
+            raise RemoteUnreachable(f"{without_secrets(self.url)}: {without_secrets(message)}")
+        return done.stdout
 
 
 def of(environment: Environment, url: str | None = None) -> GitRemote:
@@ -125,7 +132,7 @@ def of(environment: Environment, url: str | None = None) -> GitRemote:
         raise ConfigurationError(
             f"{environment.name}: no git remote; give --remote URL, or set remote in {environment.path.name}"
         )
-    if holds_password(wanted):  # never quoted in the message
+    if contains_password(wanted):  # never quoted in the message
         raise ConfigurationError(
             "--remote: give a URL without a password or token; keep those in git's credential helper"
         )
@@ -136,26 +143,3 @@ def of(environment: Environment, url: str | None = None) -> GitRemote:
 def _author() -> tuple[str, ...]:
     account = who()
     return ("-c", f"user.name={account.partition('@')[0]}", "-c", f"user.email={account}")
-
-
-def _git(*arguments: str, stdin: str = "", where: str = "git") -> str:
-    return _run("git", *arguments, stdin=stdin, where=where).stdout.decode(errors="replace")
-
-
-def _run(*command: str, stdin: str = "", where: str) -> subprocess.CompletedProcess[bytes]:
-    variables = {name: value for name, value in inherited().items() if name not in SECRET_NAMES | OTHER_REPOSITORY}
-    try:
-        done = subprocess.run(
-            command, env={**_UNATTENDED, **variables, **_ALWAYS}, input=stdin.encode(),
-            capture_output=True, timeout=_TIMEOUT_S, check=False,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise MissingDependency("git is not installed; install it, e.g. apt-get install git") from error
-    except subprocess.TimeoutExpired as error:
-        raise RemoteUnreachable(
-            f"{without_secrets(where)}: no answer within {_TIMEOUT_S:.0f} s; check the network"
-        ) from error
-    if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())
-        raise RemoteUnreachable(f"{without_secrets(where)}: {without_secrets(said)}")
-    return done

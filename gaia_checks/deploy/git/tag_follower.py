@@ -1,6 +1,6 @@
 """Follows the deployment tags of one environment: detects and records changes, keeps open requests."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.git import tag_requests
@@ -10,19 +10,18 @@ from gaia_checks.deploy.git.tag_requests import Change, TagRequest
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, RemoteUnreachable
-
-Say = Callable[[str], None]
+from gaia_checks.model import Log
 
 
 class Followed:
     """The followed tags of one environment. The state is a journal on disk, so it survives a kill."""
 
-    def __init__(self, environment: Environment, remote: GitRemote, known: frozenset[str], say: Say) -> None:
+    def __init__(self, environment: Environment, remote: GitRemote, known: frozenset[str], log: Log) -> None:
         """Follow `environment` on `remote`; `known` are all environments' names; a tag of any other is refused."""
         self._environment = environment
         self._remote = remote
         self._known = known | {environment.name}
-        self._say = say
+        self._log = log
         self._journal = paths.of(environment).state / "watch.jsonl"
         self._refused = environment.home / "remotes" / "refused.jsonl"  # shared by all environments
         self._unreachable = False
@@ -33,11 +32,11 @@ class Followed:
             self._remote.fetch()
         except RemoteUnreachable as error:
             if not self._unreachable:
-                self._say(f"remote unreachable, retrying: {error}")
+                self._log(f"remote unreachable, retrying: {error}")
             self._unreachable = True
             return
         if self._unreachable:
-            self._say("remote reachable again")
+            self._log("remote reachable again")
         self._unreachable = False
         state = self._state()
         for change in tag_requests.changes(state, self._own_tags(self._remote.tags())):
@@ -89,7 +88,7 @@ class Followed:
             if any((record["tag"], record["commit"]) == (name, commit) for record in jsonl.read(self._refused)):
                 return
             jsonl.append(self._refused, {"at": jsonl.now(), "tag": name, "commit": commit})
-        self._say(f"tag refused: {why}")
+        self._log(f"tag refused: {why}")
         where, phase = (tag.environment, tag.phase) if tag else (None, None)
         deployment_ledger.note(self._environment, where, phase, "tag", "refused", tag=name, commit=commit, why=why)
 
@@ -97,12 +96,12 @@ class Followed:
         """Record a change in the ledger first, and only then in the journal that triggers deployments."""
         tag = Tag(self._environment.name, change.phase)
         self.note(change.phase, "tag", change.event, commit=change.commit)
-        self._say(f"{tag}: {change.event}, {change.commit[:12]}")
+        self._log(f"{tag}: {change.event}, {change.commit[:12]}")
         branch = BRANCHES[self._environment.stage]
         if change.event in ("new", "moved") and not self._remote.contains(branch, change.commit):
             why = f"branch {branch} does not contain {change.commit[:12]}: {tag} is deployed, but not promoted"
             self.note(change.phase, "tag", "warning", commit=change.commit, why=why)
-            self._say(why)
+            self._log(why)
         self._append(change.event, change.phase, change.commit)
 
     def _state(self) -> tag_requests.FollowerState:

@@ -1,11 +1,11 @@
 """Migrates a database to a release's schema: SQL files in an explicit order, each applied atomically.
 
-`schema_migrations` holds one row per applied file, written in the same transaction as the file's effects, or beside an
+`schema_migrations` has one row per applied file, written in the same transaction as the file's effects, or beside an
 index that is built or dropped concurrently (`concurrent_index`).
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from gaia_checks.deploy.migrations.migration_files import Migration, outside_tra
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state.lock import who
 from gaia_checks.errors import MigrationError
+from gaia_checks.model import Log
 
 LOCK_KEY = 7_236_150_250_411
 """The advisory lock that serialises migration runners."""
@@ -63,8 +64,6 @@ _DELETE = """
     RETURNING version, checksum, rollback_checksum, applied_at, applied_by, duration_ms, git_sha
 """
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -82,7 +81,7 @@ def up(
     git_sha: str | None = None,
     ahead: frozenset[str] = frozenset(),
     limit: int | None = None,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> tuple[str, ...]:
     """Apply the pending migrations among the first `limit`; return their versions.
 
@@ -90,26 +89,26 @@ def up(
     Raises MigrationError; earlier migrations stay applied, the failed one leaves nothing.
     """
     migrations = read(folder)[:limit]
-    with _runner_lock(dsn, say) as connection:
+    with _runner_lock(dsn, log) as connection:
         pending = _pending(migrations, _applied(connection), ahead)
         for migration in pending:
-            say(f"applying {migration.version}")
+            log(f"applying {migration.version}")
             _apply(dsn, migration, git_sha)
     return tuple(migration.version for migration in pending)
 
 
 def down(
-    dsn: str, folder: Path, *, count: int = 1, ahead: frozenset[str] = frozenset(), say: Say = lambda _: None
+    dsn: str, folder: Path, *, count: int = 1, ahead: frozenset[str] = frozenset(), log: Log = lambda _: None
 ) -> tuple[str, ...]:
     """Revert the last `count` applied migrations, newest first; return their versions. Raises MigrationError."""
     migrations = read(folder)
-    with _runner_lock(dsn, say) as connection:
+    with _runner_lock(dsn, log) as connection:
         applied = _applied(connection)
         _pending(migrations, applied, ahead)  # refuses a schema that differs from the files
         done = {row.version for row in applied}
         reverted = [migration for migration in reversed(migrations) if migration.version in done][:count]
         for migration in reverted:
-            say(f"undoing {migration.version}")
+            log(f"undoing {migration.version}")
             _revert(dsn, migration)
     return tuple(migration.version for migration in reverted)
 
@@ -201,12 +200,12 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def _runner_lock(dsn: str, say: Say) -> Iterator[psycopg.Connection]:
+def _runner_lock(dsn: str, log: Log) -> Iterator[psycopg.Connection]:
     """Yield a connection with the runner lock. The lock ends with the session, also after a kill."""
     with _connection(dsn) as connection:
         if connection.info.server_version >= _ENDS_IDLE_SESSIONS:
             connection.execute("SET idle_session_timeout = 0")  # each file runs in a session of its own
-        _acquire(connection, say)
+        _acquire(connection, log)
         try:
             with connection.transaction():
                 _check_layout(connection)
@@ -218,14 +217,14 @@ def _runner_lock(dsn: str, say: Say) -> Iterator[psycopg.Connection]:
                 connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def _acquire(connection: psycopg.Connection, say: Say) -> None:
+def _acquire(connection: psycopg.Connection, log: Log) -> None:
     """Wait for the runner lock, and say who owns it. Raises MigrationError after RUNNER_LOCK_TIMEOUT_S."""
     deadline, owner = time.monotonic() + RUNNER_LOCK_TIMEOUT_S, ""
     while not _value(connection, "SELECT pg_try_advisory_lock(%s)", LOCK_KEY):
         row = connection.execute(_LOCK_OWNER, (LOCK_KEY,)).fetchone()
         if row and not owner:
             owner = f"session {row[0]} of {row[1]}, connected since {row[2] or 'an unknown time'}"
-            say(f"waiting for the migration lock of {owner}")
+            log(f"waiting for the migration lock of {owner}")
         if time.monotonic() > deadline:
             raise MigrationError(
                 f"the migration lock belongs to {owner or 'another session'}, for more than "

@@ -37,7 +37,7 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True)
 class Cluster:
-    """One PostgreSQL: `folder` holds its data, its log and, where the path is short enough, its socket."""
+    """One PostgreSQL: `folder` contains its data, its log and, where the path is short enough, its socket."""
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)  # additional settings of postgresql.conf

@@ -55,7 +55,7 @@ class RehearsalCopy:
     origin: Environment
     run: str
     current: Path  # the release that the target runs
-    twin: bool  # whether a stand-in release may replace a missing previous one
+    stand_in: bool  # whether a stand-in release may replace a missing previous one
 
     @property
     def target(self) -> Target:
@@ -83,7 +83,7 @@ class RehearsalCopy:
         try:
             return rollback_target.find(self.origin, None), "the previous release"
         except ConfigurationError:
-            if not self.twin:
+            if not self.stand_in:
                 raise
         made = stand_in_release.make(self.current, paths.of(self.environment).releases)
         return made, "a stand-in release (same code, other bytes; there is no previous release yet)"
@@ -124,7 +124,9 @@ class RehearsalCopy:
 
 
 @contextmanager
-def beside(target: Target, environment: Environment, purpose: str, *, twin: bool = False) -> Iterator[RehearsalCopy]:
+def beside(
+    target: Target, environment: Environment, purpose: str, *, stand_in: bool = False
+) -> Iterator[RehearsalCopy]:
     """Yield an empty rehearsal copy beside `target`, deployed in `environment`; stop and remove it afterwards.
 
     Its supervisor and PostgreSQL run; a server runs after a deployment. Raises Inconclusive where a rehearsal copy is
@@ -132,7 +134,7 @@ def beside(target: Target, environment: Environment, purpose: str, *, twin: bool
     """
     with room(target, environment, purpose) as (own, current):
         swap.ensure_supervisor(own)
-        yield RehearsalCopy(own, environment, target.run, current, twin)
+        yield RehearsalCopy(own, environment, target.run, current, stand_in)
 
 
 @contextmanager

@@ -1,42 +1,47 @@
 """Cut a release: build the working tree's server, commit the executable or its sha256, and tag the commit."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks.deploy.git import tag
 from gaia_checks.deploy.git.git_command import commit_of, git
 from gaia_checks.deploy.git.git_remote import BRANCHES
 from gaia_checks.deploy.release import build, download
-from gaia_checks.environment_file import ROOT, Environment
-from gaia_checks.errors import ArtifactError
+from gaia_checks.environment_file import PROJECT, ROOT, Environment
+from gaia_checks.errors import ArtifactError, ConfigurationError
 from gaia_checks.files import sha256
+from gaia_checks.model import Log
 
 _SHOWN = 3
 
 
-def cut(where: Environment, phase: str, say: Callable[[str], None]) -> tag.Tag:
+def cut(where: Environment, phase: str, log: Log) -> tag.Tag:
     """Make the commit and the annotated tag `deploy/ENV/PHASE` of a new release; push nothing.
 
-    Where the environment file names an `artifact`, the commit holds the executable's sha256, and the executable is
+    Where the environment file names an `artifact`, the commit contains the executable's sha256, and the executable is
     copied to that location if it is a path. Unchanged sources build the same bytes, so they need no new commit.
     Raises ConfigurationError for a phase that no tag can have, and ArtifactError when the tag exists, when the working
-    tree has uncommitted changes, or when building, git or the copy fails.
+    tree has uncommitted changes, or when building, git or copying fails.
     """
     wanted = tag.parse(f"deploy/{where.name}/{phase}")
+    if PROJECT != ROOT:
+        raise ConfigurationError(
+            f"gaia release builds the gaia_server of gaia-checks; commit your own executable as build/gaia_server, "
+            f"or its sha256, and tag it: git tag -a {wanted}"
+        )
     if existing := commit_of(str(wanted)):
         raise ArtifactError(f"{wanted}: exists already, on {existing[:12]}; name another phase")
     _refuse_changes()
     executable = build.build(ROOT)
-    say(f"built {executable.relative_to(ROOT)}, sha256 {sha256(executable)}")
+    log(f"built {executable.relative_to(ROOT)}, sha256 {sha256(executable)}")
     template = where.server.artifact
-    _commit(_digest_file(executable) if template else executable, wanted, say)
+    _commit(_digest_file(executable) if template else executable, wanted, log)
     commit = commit_of("HEAD") or ""
     if template:
-        _store(executable, download.location(template, phase=phase, commit=commit, sha256=sha256(executable)), say)
+        _store(executable, download.location(template, phase=phase, commit=commit, sha256=sha256(executable)), log)
     git("tag", "--annotate", "--message", str(wanted), str(wanted), commit, why=str(wanted))
     branch = BRANCHES[where.stage]
-    say(f"{wanted} is on {commit[:12]}. Next: git push origin HEAD:{branch} {wanted}")
+    log(f"{wanted} is on {commit[:12]}. Next: git push origin HEAD:{branch} {wanted}")
     return wanted
 
 
@@ -55,21 +60,21 @@ def _digest_file(executable: Path) -> Path:
     return file
 
 
-def _commit(file: Path, wanted: tag.Tag, say: Callable[[str], None]) -> None:
+def _commit(file: Path, wanted: tag.Tag, log: Log) -> None:
     git("add", "--force", "--", str(file), why=f"{wanted}: add {file.name}")
     if not git("diff", "--cached", "--name-only", why=str(wanted)):
         return
     git("commit", "--quiet", "--message", f"Release {wanted.phase}", why=f"{wanted}: commit {file.name}")
-    say(f"committed {file.relative_to(ROOT)}")
+    log(f"committed {file.relative_to(ROOT)}")
 
 
-def _store(executable: Path, location: str, say: Callable[[str], None]) -> None:
+def _store(executable: Path, location: str, log: Log) -> None:
     if not location.startswith("/"):
-        say(f"upload {executable.relative_to(ROOT)} to {location} before the tag is pushed")
+        log(f"upload {executable.relative_to(ROOT)} to {location} before the tag is pushed")
         return
     try:
         Path(location).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(executable, location)
     except OSError as error:
         raise ArtifactError(f"{location}: {error.strerror or error}") from error
-    say(f"copied the executable to {location}")
+    log(f"copied the executable to {location}")

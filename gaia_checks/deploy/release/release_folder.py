@@ -26,7 +26,7 @@ from gaia_checks.deploy.git import commit_files, tag
 from gaia_checks.deploy.git.git_command import commit_of, head, variables_without_secrets
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import download
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment_file import PROJECT, ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency, NotWritable
 from gaia_checks.files import sha256, to_disk
 from gaia_checks.model import Release
@@ -56,8 +56,8 @@ def from_worktree(
     with _new(releases) as new:
         shutil.copyfile(source, new / _EXECUTABLE)
         if sha256(source) != sha256(new / _EXECUTABLE):
-            raise ArtifactError(f"{source}: changed during the copy; wait for the build to finish, then run again")
-        _copy_migrations(migrations or ROOT / "migrations", new / "migrations")
+            raise ArtifactError(f"{source}: changed while it was copied; wait for the build to finish, then run again")
+        _copy_migrations(migrations or PROJECT / "migrations", new / "migrations")
         return _finish(new, releases, Origin(tag.WORKTREE, head()), handover=handover)
 
 

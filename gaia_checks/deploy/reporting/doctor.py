@@ -15,7 +15,7 @@ from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment_file import PROJECT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
 from gaia_checks.target import rules
@@ -134,7 +134,9 @@ class _Examination:
         if self._environment.database == "none":
             return _NONE
         release = self._status.release_dir
-        folder = (release or ROOT) / "migrations"
+        folder = (release or PROJECT) / "migrations"
+        if not folder.is_dir():
+            return "none: there is no folder migrations/"
         try:
             runner.verify(self._dsn or "", folder, ahead=deployment_ledger.migrated(self._environment))
         except GaiaError as error:

@@ -78,6 +78,15 @@ def served(environment: Environment) -> tuple[str, ...]:
     return tuple(line["serves"] for line in closing)
 
 
+def in_service_since(environment: Environment, name: str) -> str | None:
+    """Return when the release `name`, which serves, came into service; None when the ledger names another one."""
+    since = None
+    for line in _records(environment):
+        if line["step"] == WHOLE and "serves" in line:
+            since = (since or line["at"]) if line["serves"] == name else None
+    return since
+
+
 def _records(environment: Environment) -> Iterator[dict[str, Any]]:
     return (line for line in jsonl.read(paths.of(environment).ledger) if line["environment"] == environment.name)
 

@@ -1,7 +1,6 @@
 """One command at a time per environment: a lock file that names its holder, start, version and purpose."""
 
 import contextlib
-import fcntl
 import getpass
 import json
 import os
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gaia_checks import __version__
+from gaia_checks import __version__, file_lock
 from gaia_checks.errors import Busy
 
 
@@ -22,10 +21,8 @@ def hold(path: Path, *, environment: str, why: str, since: str) -> Iterator[None
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"{environment}: busy: {_holder(path)}; wait until it is done, then run again") from None
+        if not file_lock.acquire(descriptor):
+            raise Busy(f"{environment}: busy: {_holder(path)}; wait until it is done, then run again")
         holder = {"pid": os.getpid(), "who": who(), "since": since, "version": __version__, "why": why}
         os.ftruncate(descriptor, 0)
         with contextlib.suppress(OSError):  # on a full disk the holder stays unnamed; the lock is valid

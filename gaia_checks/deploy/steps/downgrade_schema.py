@@ -4,7 +4,7 @@ The plan lists the data loss beforehand: rows of dropped tables, values of dropp
 dump. Tables that the migrations did not create are never touched.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import MigrationError
+from gaia_checks.model import Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def plan(environment: Environment, release: Path) -> DowngradePlan:
     return DowngradePlan(versions, source, dump, _lost_by_restoring(address, dump))
 
 
-def run(environment: Environment, release: Path, plan: DowngradePlan, say: Callable[[str], None]) -> None:
+def run(environment: Environment, release: Path, plan: DowngradePlan, log: Log) -> None:
     """Downgrade the schema. Raises MigrationError or DeployError; the schema then still matches some release."""
     address = dsn.environment_database(environment)
     runner.settle(address)
@@ -52,9 +53,9 @@ def run(environment: Environment, release: Path, plan: DowngradePlan, say: Calla
         return
     if plan.dump is None:
         ahead = deployment_ledger.migrated(environment)
-        runner.down(address, plan.source / "migrations", count=len(plan.versions), ahead=ahead, say=say)
+        runner.down(address, plan.source / "migrations", count=len(plan.versions), ahead=ahead, log=log)
         return
-    say(f"restoring the owned tables from {plan.dump.name}")
+    log(f"restoring the owned tables from {plan.dump.name}")
     with scratch.scratch(environment) as trial:
         runner.up(trial, plan.source / "migrations")
         objects = restore.objects(trial)

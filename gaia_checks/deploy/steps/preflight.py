@@ -8,7 +8,7 @@ from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.deploy.release import executable
 from gaia_checks.deploy.state import admin_token, paths, processes, supervisor_state
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment_file import PROJECT, Environment
 from gaia_checks.errors import ArtifactError, NotWritable, PortInUse
 
 SPARE_BYTES = 50_000_000
@@ -24,7 +24,7 @@ def validate(environment: Environment, *, artifact: Path | None, migrations: Pat
     if artifact and not artifact.is_file():
         raise ArtifactError(f"{artifact}: executable not found; build it first: make build")
     if worktree:
-        migration_files.read(migrations or ROOT / "migrations")
+        migration_files.read(migrations or PROJECT / "migrations")
     _check_space(here.state, artifact.stat().st_size if artifact else 0)
     _check_port(environment)
     if environment.database == "external":

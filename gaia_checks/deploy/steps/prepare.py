@@ -4,7 +4,6 @@ Before migrations are applied, squawk lints them, the running release is verifie
 database, and the owned tables are dumped to disk.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks.deploy.migrations import lint, runner
@@ -16,11 +15,10 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import rehearse_migrations, swap
 from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.environment_file import Environment
+from gaia_checks.model import Log
 
 
-def prepare(
-    environment: Environment, release: Path, before: Path | None, deployment: Deployment, say: Callable[[str], None]
-) -> None:
+def prepare(environment: Environment, release: Path, before: Path | None, deployment: Deployment, log: Log) -> None:
     """Create the database if it does not exist, and apply the release's migrations.
 
     Raises ConfigurationError, MigrationError or VerifyError; the schema then still matches some release.
@@ -32,7 +30,7 @@ def prepare(
         return
     with deployment.at(Checkpoint.DATABASE):
         if database_connection.ensure_exists(dsn):
-            say("created the database")
+            log("created the database")
     migrations, ahead = release / "migrations", deployment_ledger.migrated(environment)
     runner.settle(dsn)
     pending = [version for version, applied in runner.status(dsn, migrations, ahead=ahead) if not applied]
@@ -47,4 +45,4 @@ def prepare(
         if owned:
             postgres_dump.write(dsn, owned, postgres_dump.path(paths.of(environment), deployment.id))
     with deployment.at(Checkpoint.MIGRATE):
-        runner.up(dsn, migrations, git_sha=release_folder.describe(release).commit, ahead=ahead, say=say)
+        runner.up(dsn, migrations, git_sha=release_folder.describe(release).commit, ahead=ahead, log=log)

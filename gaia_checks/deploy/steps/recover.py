@@ -1,7 +1,7 @@
 """Recover from a kill or a failure: finish the deployment if the new release serves and verifies, else undo it."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,8 +15,7 @@ from gaia_checks.deploy.steps import downgrade_schema, swap
 from gaia_checks.deploy.steps.deployment import Deployment, finish
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import DeployError, GaiaError
-
-Say = Callable[[str], None]
+from gaia_checks.model import Log
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def all_or_nothing(deployment: Deployment) -> Iterator[None]:
         raise
 
 
-def settle(environment: Environment, say: Say) -> None:
+def settle(environment: Environment, log: Log) -> None:
     """Finish or undo the open deployment of a killed command, if any. Raises DeployError when neither is possible."""
     opened = DeploymentJournal(paths.of(environment)).unfinished()
     if opened is None:
@@ -55,19 +54,19 @@ def settle(environment: Environment, say: Say) -> None:
     if deployment_ledger.closed(environment, opened.deployment):
         deployment.journal.close(deployment.id)
         return
-    if finished := _finish(environment, opened, say):
-        say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now finished: {finished.name} serves")
+    if finished := _finish(environment, opened, log):
+        log(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now finished: {finished.name} serves")
         finish(deployment, "recovered", finished)
         return
     _undo(environment, opened)
     serves = opened.release if _only_forward(opened) else opened.before
-    say(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now undone: {_name(serves)} serves")
+    log(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now undone: {_name(serves)} serves")
     finish(deployment, "undone", serves)
 
 
-def repair(environment: Environment, say: Say) -> None:
+def repair(environment: Environment, log: Log) -> None:
     """Settle an open deployment; then supervise the recorded release, and start it if it does not serve."""
-    settle(environment, say)
+    settle(environment, log)
     now = status.status(environment)
     if now.release_dir:
         swap.bring_back(environment, now.release_dir, restart=False)
@@ -87,7 +86,7 @@ def abandon(environment: Environment) -> None:
         finish(Deployment(environment, opened.deployment, opened.kind, opened.phase), "undone", None)
 
 
-def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
+def _finish(environment: Environment, opened: Opened, log: Log) -> Path | None:
     """If the new release took over and verifies, complete the deployment and return the release; else None."""
     taken_over = {(Checkpoint.TAKE_OVER, Event.STARTED)} & opened.reached
     release = opened.release
@@ -101,18 +100,18 @@ def _finish(environment: Environment, opened: Opened, say: Say) -> Path | None:
     except GaiaError:
         return None
     if opened.database:
-        _downgrade_schema(environment, release, say)
+        _downgrade_schema(environment, release, log)
     links.point(paths.of(environment).releases, current=release, previous=opened.before)
     _tidy(environment, opened)
     return release
 
 
-def _downgrade_schema(environment: Environment, release: Path, say: Say) -> None:
+def _downgrade_schema(environment: Environment, release: Path, log: Log) -> None:
     """Continue the downgrade that was confirmed before the kill; on failure the schema stays ahead, which is safe."""
     try:
-        downgrade_schema.run(environment, release, downgrade_schema.plan(environment, release), say)
+        downgrade_schema.run(environment, release, downgrade_schema.plan(environment, release), log)
     except GaiaError as error:
-        say(f"the schema stays ahead of {release.name}: {error}")
+        log(f"the schema stays ahead of {release.name}: {error}")
 
 
 def _only_forward(opened: Opened) -> bool:

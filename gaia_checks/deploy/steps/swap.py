@@ -1,7 +1,6 @@
 """Swap one running release for another by commands to the supervisor, and stop everything that runs."""
 
 import contextlib
-import fcntl
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from gaia_checks import file_lock
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import release_folder
@@ -237,12 +237,9 @@ def _locked(lock: Path) -> bool:
     """Whether a process has locked the file."""
     try:
         with lock.open("r+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not file_lock.acquire(file)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _remove_runtime_files(here: Paths) -> None:

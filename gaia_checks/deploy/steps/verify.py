@@ -97,7 +97,7 @@ def _identity(target: Target) -> str | None:
     if process is None or release is None:
         return "the process is unknown"
     if not processes.alive(process.pid, process.birth):
-        return f"process {process.pid} has ended"
+        return f"process {process.pid} has exited"
     running = psutil.Process(process.pid)
     if str(process.artifact) not in (running.exe(), *running.cmdline()):
         return f"process {process.pid} runs {running.cmdline()[:2]}, not {process.artifact}"

@@ -1,17 +1,17 @@
 """Servers left by a supervisor that died: the new supervisor adopts the recorded one and ends the others."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from gaia_checks.deploy.state import processes, supervisor_state
 from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor.supervised_server import MARK, ServerSpec
+from gaia_checks.model import Log
 
 _ADDED_AT_START = frozenset({MARK, "LISTEN_FDS", "LISTEN_PID", "PWD", "OLDPWD", "SHLVL", "_"})
 
 
-def survivor(here: Paths, say: Callable[[str], None]) -> SupervisorState | None:
+def survivor(here: Paths, log: Log) -> SupervisorState | None:
     """Return the record of the server that still runs, None without one; end every other server.
 
     Servers are recognised by a variable that no other process has: MARK, their cache folder.
@@ -21,7 +21,7 @@ def survivor(here: Paths, say: Callable[[str], None]) -> SupervisorState | None:
     adopted_pid = alive.server.pid if alive and alive.server else None
     for pid, birth in processes.marked(MARK, here.caches):
         if pid != adopted_pid:
-            say(f"ending pid {pid}, left by a supervisor that died")
+            log(f"ending pid {pid}, left by a supervisor that died")
             processes.end(pid, birth)
     return alive
 

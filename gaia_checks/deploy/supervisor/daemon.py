@@ -6,21 +6,20 @@ lock and runs the embedded PostgreSQL; `supervisor` manages the servers.
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from gaia_checks import errors
+from gaia_checks import errors, file_lock
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
 from gaia_checks.deploy.supervisor import backoff
 from gaia_checks.deploy.supervisor.control import encode
-from gaia_checks.deploy.supervisor.supervisor import Supervisor, say
+from gaia_checks.deploy.supervisor.supervisor import Supervisor, log_line
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, DeployError, GaiaError
 
@@ -46,7 +45,7 @@ def supervise(environment: Environment, on_checkpoint: OnCheckpoint = lambda _ch
         _run(environment, Supervisor(here, on_checkpoint), lambda: _announce(write_end, {}))
         code = 0
     except GaiaError as error:
-        say(f"failed: {error}")
+        log_line(f"failed: {error}")
         _announce(write_end, {"error": str(error), "kind": type(error).__name__})
     except Exception:  # noqa: BLE001 - os._exit prints no traceback
         traceback.print_exc()
@@ -85,12 +84,8 @@ def _detach(log: Path) -> None:
 def _run(environment: Environment, supervisor: Supervisor, ready: Callable[[], None]) -> None:
     """Take the lock, run the embedded PostgreSQL, and serve commands until `stop`."""
     with paths.of(environment).supervise_lock.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(
-                f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}"
-            ) from None
+        if not file_lock.acquire(lock):
+            raise Busy(f"{environment.name}: a supervisor is already running; run: gaia stop {environment.name}")
         cluster = embedded.of(environment)
         try:
             if cluster:
@@ -119,9 +114,9 @@ async def _restart_on_exit(cluster: Cluster) -> None:
         if cluster.alive():
             continue
         crashes += 1
-        say(f"PostgreSQL has exited; restarting it in {backoff.delay_s(crashes):g} s")
+        log_line(f"PostgreSQL has exited; restarting it in {backoff.delay_s(crashes):g} s")
         await asyncio.sleep(backoff.delay_s(crashes))
         try:
             await asyncio.to_thread(cluster.start)
         except (GaiaError, OSError) as error:  # e.g. a full disk: the next round retries
-            say(str(error))
+            log_line(str(error))

@@ -25,7 +25,7 @@ def rotate(log: Path, *, limit_bytes: int = LIMIT_BYTES) -> bool:
             copy.flush()  # a full disk fails here, before older files are renamed or dropped
             _move_up(log)
             new.replace(log.with_name(f"{log.name}.1"))
-            while rest := source.read():  # written during the copy
+            while rest := source.read():  # written meanwhile
                 copy.write(rest)
             source.truncate(0)
     finally:

@@ -16,7 +16,7 @@ class ReadinessAnswer:
     """One answer, or why there was none."""
 
     status: int  # 0: no answer
-    said: str  # e.g. "GET /health answered 500: no database"
+    message: str  # e.g. "GET /health answered 500: no database"
 
 
 def client(port: int) -> httpx.AsyncClient:

@@ -129,17 +129,17 @@ class ChildServer(SupervisedServer):
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.spec.ready_s
-        answers, said = 0, ""
+        answers, message = 0, ""
         async with readiness.client(self.port) as http:
             while (left_s := deadline - clock()) > 0:
                 if await self._exited_within(_POLL_S):
                     raise NotReady(f"{self._name}: exited with {self._exit} before it was ready{self._last_line}")
                 answer = await readiness.ask(http, self.spec.paths, left_s)
-                said = f": {printable(answer.said)}"
+                message = f": {printable(answer.message)}"
                 answers = answers + 1 if answer.status == 200 or (known and answer.status) else 0
                 if answers >= _CONSECUTIVE_ANSWERS:
                     return
-        raise NotReady(f"{self._name}: not ready within {self.spec.ready_s:.0f} s{said}{self._last_line}")
+        raise NotReady(f"{self._name}: not ready within {self.spec.ready_s:.0f} s{message}{self._last_line}")
 
     @property
     def _name(self) -> str:

@@ -46,7 +46,7 @@ class Supervisor:
         self._children: list[ChildServer] = []
         self._active: SupervisedServer | None = None
         self._started: ChildServer | None = None  # but not committed
-        self._replaced: SupervisedServer | None = None  # but not ended
+        self._replaced: SupervisedServer | None = None  # but not exited
         self._fallback: ServerSpec | None = None  # the server that had to make room
         self._public: dict[tuple[str, int], socket.socket] = {}
         self._restarter: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class Supervisor:
         files = asyncio.create_task(self._maintain_files())
         try:
             ready()
-            say("ready")
+            log_line("ready")
             await self._stopping.wait()
         finally:
             # First accept no more commands, then start no more servers, then let servers finish their requests.
@@ -79,7 +79,7 @@ class Supervisor:
             self._here.control.unlink(missing_ok=True)
             files.cancel()
             await self._end_all()
-            say("stopped")
+            log_line("stopped")
 
     # commands ------------------------------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class Supervisor:
                 writer.write(encode(await self._answer(json.loads(line))))
                 await writer.drain()
         except (ConnectionError, ValueError) as error:
-            say(f"connection closed: {error}")
+            log_line(f"connection closed: {error}")
         finally:
             if self._current_connection is connection:
                 await self._clean_up()
@@ -145,7 +145,7 @@ class Supervisor:
             self._reach_checkpoint(Checkpoint.CANDIDATE_SPAWNED if candidate else Checkpoint.SPAWNED)
             await started.ready(known=known)
         except BaseException:
-            if self._started is started:  # else the next command has ended this server and started its own
+            if self._started is started:  # else the next command has stopped this server and started its own
                 await self._end_started()
             raise
         return started
@@ -195,7 +195,7 @@ class Supervisor:
             try:
                 self._active = self._spawn(fallback)
             except (OSError, GaiaError) as error:
-                say(f"cannot restart {fallback.release.name}: {error}")
+                log_line(f"cannot restart {fallback.release.name}: {error}")
                 return
             self._record("starting")
             self._restarter = asyncio.create_task(self._restart_on_exit())
@@ -204,12 +204,12 @@ class Supervisor:
 
     def _adopt(self) -> None:
         """Adopt the server of a dead supervisor; keep the record of a server that died with it."""
-        before, found = supervisor_state.read(self._here.record), adopt.survivor(self._here, say)
+        before, found = supervisor_state.read(self._here.record), adopt.survivor(self._here, log_line)
         if found and found.server:
             self._active = Adopted(adopt.spec_of(found), found.server, found.started_at or "")
             self._restarts = found.restarts
             self._restarter = asyncio.create_task(self._restart_on_exit())
-            say(f"adopted pid {found.server.pid}, whose supervisor had died")
+            log_line(f"adopted pid {found.server.pid}, whose supervisor had died")
         else:
             shutil.rmtree(self._here.caches, ignore_errors=True)
         paths.private(self._here.caches)
@@ -237,12 +237,12 @@ class Supervisor:
             delay_s = backoff.delay_s(crashes)
             self._restarts += 1
             self._record("crashed")
-            say(f"{server.spec.release.name} (pid {server.running.pid}) exited; restarting it in {delay_s:g} s")
+            log_line(f"{server.spec.release.name} (pid {server.running.pid}) exited; restarting it in {delay_s:g} s")
             await asyncio.sleep(delay_s)
             try:
                 self._active = self._spawn(server.spec)
             except (OSError, GaiaError) as error:
-                say(f"cannot start {server.spec.release.name}: {error}")  # the next round counts one more crash
+                log_line(f"cannot start {server.spec.release.name}: {error}")  # the next round counts one more crash
                 continue
             self._record("starting")
 
@@ -290,7 +290,7 @@ class Supervisor:
 
     def _register(self, child: ChildServer) -> ChildServer:
         self._children.append(child)
-        say(f"started {child.spec.release.name} as pid {child.running.pid}")
+        log_line(f"started {child.spec.release.name} as pid {child.running.pid}")
         return child
 
     def _listen(self, spec: ServerSpec) -> socket.socket:
@@ -336,7 +336,7 @@ class Supervisor:
             self._unwritten_state = None
         except OSError as error:
             self._unwritten_state = state
-            say(f"cannot record the state {state}: {errors.refused(error)}; {_FREE}")
+            log_line(f"cannot record the state {state}: {errors.refused(error)}; {_FREE}")
 
     def _write(self, state: str) -> None:
         supervisor, server = supervisor_state.mine(), self._active
@@ -373,10 +373,10 @@ class Supervisor:
             try:
                 log_rotation.rotate(self._here.server_log)
             except OSError as error:
-                say(f"cannot rotate the server's log: {errors.refused(error)}; {_FREE}")
+                log_line(f"cannot rotate the server's log: {errors.refused(error)}; {_FREE}")
 
 
-def say(text: str) -> None:
+def log_line(text: str) -> None:
     """Write one line to the supervisor's log, its stderr. A full disk loses the line and raises nothing."""
     with contextlib.suppress(OSError):
         print(f"{timestamp(datetime.now(UTC))} {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201 - its log

@@ -16,7 +16,7 @@ from gaia_checks.deploy.state import paths
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.display import stream
-from gaia_checks.gate.display.sends import COPY, GATE, SENDS, Parameters, Sends
+from gaia_checks.gate.display.sends import COPY, GATE, OWN, SENDS, Parameters, Sends
 from gaia_checks.gate.run import capabilities, gate_plan, gated_target, judgeable
 from gaia_checks.judge import criteria_file
 from gaia_checks.judge.criteria_file import Looks
@@ -49,7 +49,7 @@ def main(name: str, stage: str | None) -> int:
     Raises ConfigurationError for the same errors as a gate.
     """
     environment = environment_file.load(name)
-    criteria = criteria_file.load(overrides=environment.looks, source=environment.path.name)
+    criteria = criteria_file.load(overrides=environment.looks, source=environment.path.name, own=environment.criteria)
     stage = stage or environment.stage
     promised = criteria.for_stage(stage)
     rows = plan(promised, criteria.looks, environment.names)
@@ -72,7 +72,7 @@ def plan(promised: Sequence[Criterion], looks: Looks, names: Names) -> list[Row]
     ids = {look: tuple(each.id for each in promised if each.look == look) for look in wanted}
     return [
         _row("gate", GATE, {}, names),
-        *(_row(look, SENDS[look], looks[look], names, ids[look]) for look in wanted),
+        *(_row(look, SENDS.get(look, OWN), looks[look], names, ids[look]) for look in wanted),
     ]
 
 

@@ -1,6 +1,5 @@
 """A verdict in GitHub Actions: annotations of what did not pass, and verdict.md as the job's summary."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from gaia_checks.report import page
 _LEVELS = {State.FAIL: "error", State.INCONCLUSIVE: "warning"}
 
 
-def annotations(verdict: Verdict, steps: NextSteps, variables: Mapping[str, str] = os.environ) -> Iterator[str]:
+def annotations(verdict: Verdict, steps: NextSteps, variables: Mapping[str, str]) -> Iterator[str]:
     """Return a line per reason why criteria did not pass, failures first; none outside GitHub Actions.
 
     GitHub shows ten errors and ten warnings of a step.
@@ -29,7 +28,7 @@ def annotations(verdict: Verdict, steps: NextSteps, variables: Mapping[str, str]
         yield f"::{_LEVELS[state]} title={_escaped(title, ':,')}::{_escaped(text)}"
 
 
-def summarise(markdown: Path, variables: Mapping[str, str] = os.environ) -> None:
+def summarise(markdown: Path, variables: Mapping[str, str]) -> None:
     """Append a verdict.md to the job's summary, where there is one."""
     if summary := variables.get("GITHUB_STEP_SUMMARY"):
         with Path(summary).open("a", encoding="utf-8") as file:

@@ -18,7 +18,7 @@ TARGET = "target"
 COPY = "rehearsal copy"
 
 
-def _salvos(look: Parameters) -> Sequence[Burst]:
+def _bursts(look: Parameters) -> Sequence[Burst]:
     return burst_plan.plan(int(look["clients"]), min(look["window_s"], burst_plan.ENDS_S))
 
 
@@ -52,6 +52,9 @@ GATE = Sends(
 )
 """The requests of the gate itself, whatever its looks."""
 
+OWN = Sends("a look of your own: what its test beside your criteria file sends")
+"""A look that gaia-checks does not know."""
+
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 violations, a rule created and removed."""
 
@@ -78,7 +81,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "api": Sends(
         "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
-        "and made-up secrets that no response, metric or log line may hold",
+        "and made-up secrets that no response, metric or log line may contain",
         requests=lambda _: 47,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
@@ -104,7 +107,7 @@ SENDS: Mapping[str, Sends] = {
     "limits": Sends(
         "requests unknown paths (404) below /api/admin/quotas, at most {clients:g} at once, for {window_s:g} s: up to "
         "the limits of temporary rules, and a few more that must be refused",
-        requests=lambda look: sum(len(salvo.keys) for salvo in _salvos(look)) + 2 * _limits(look),
+        requests=lambda look: sum(len(burst.keys) for burst in _bursts(look)) + 2 * _limits(look),
         rules=_limits,
     ),
     "quotas": Sends(

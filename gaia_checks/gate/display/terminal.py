@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaia_checks import jsonl
+from gaia_checks.environment_file import of_github
 from gaia_checks.gate.display import github, progress, stream
 from gaia_checks.gate.display.next_steps import NextSteps
 from gaia_checks.gate.display.verdict_view import STYLES, escape, short, show
@@ -110,11 +111,11 @@ class Terminal:
             return
         assert self._session is not None  # noqa: S101 - for the type checker: attached with the console
         show(self._console, verdict, folder, self._session.criteria)
-        steps = NextSteps(verdict, short(folder), self._session.criteria)
-        for line in github.annotations(verdict, steps):
+        steps, variables = NextSteps(verdict, short(folder), self._session.criteria), of_github()
+        for line in github.annotations(verdict, steps, variables):
             self._console.print(line, markup=False, soft_wrap=True)
         with contextlib.suppress(OSError):
-            github.summarise(folder / "verdict.md")
+            github.summarise(folder / "verdict.md", variables)
         self._console.print(f"evidence  {escape(str(short(folder)))}")
         self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
 

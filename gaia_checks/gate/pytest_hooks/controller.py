@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gaia_checks.environment_file import ROOT, Environment
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.gate.display import last_line
 from gaia_checks.gate.display.terminal import Terminal
@@ -27,7 +28,7 @@ def join(config: pytest.Config, record: dict[str, Any]) -> None:
     """Take part in a gate as an xdist worker; `record` is what `session.worker_input` made."""
     gate = worker_gate(record)
     config.pluginmanager.register(Items(lambda: gate, gate.channel), "gaia-items")
-    _aim(config)
+    _aim(config, gate.environment)
 
 
 def lead(config: pytest.Config) -> None:
@@ -50,7 +51,7 @@ def lead(config: pytest.Config) -> None:
     option.allure_report_dir = str(session.folder / evidence.RESULTS)
     config.pluginmanager.register(Items(lambda: session.gate, session.channel), "gaia-items")
     config.pluginmanager.register(Controller(session, terminal, exit_code.of(config), wanted), "gaia-controller")
-    _aim(config)
+    _aim(config, session.environment)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job closes the gate as Ctrl-C does
 
 
@@ -60,10 +61,11 @@ def refuse_unknown_stage(stage: str | None) -> None:
         raise pytest.UsageError(f"--stage: {stage!r} is not a stage; choose from {', '.join(STAGES)}")
 
 
-def _aim(config: pytest.Config) -> None:
-    """Collect the suites unless a path was given."""
+def _aim(config: pytest.Config, environment: Environment) -> None:
+    """Collect our suites and those beside the user's own criteria, unless a path was given."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
-        config.args = [str(config.rootpath / "suites")]
+        own = [str(environment.criteria.parent)] if environment.criteria else []
+        config.args = [str(ROOT / "suites"), *own]
 
 
 class Controller:

@@ -29,7 +29,7 @@ def leads(config: pytest.Config) -> bool:
 
 
 class ExitCode:
-    """Hold the exit code of this process, and end the process with it."""
+    """Keep the exit code of this process, and end the process with it."""
 
     NAME: Final = "gaia-exit-code"
 

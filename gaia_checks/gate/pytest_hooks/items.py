@@ -33,7 +33,7 @@ class Items:
         for item in items:
             if criterion_of(item) not in known:
                 raise pytest.UsageError(
-                    f"{item.nodeid}: {criterion_of(item)!r} is not in criteria.toml; "
+                    f"{item.nodeid}: {criterion_of(item)!r} is not in {_files(gate)}; "
                     "mark the test with @pytest.mark.criterion(id)"
                 )
         chosen = [item for item in items if criterion_of(item) in promised]
@@ -83,6 +83,12 @@ def criterion_of(item: pytest.Item) -> str:
     return str(mark.args[0]) if mark and mark.args else ""
 
 
+def _files(gate: Gate) -> str:
+    """Name the files of the criteria."""
+    own = gate.environment.criteria
+    return f"criteria.toml or {own}" if own else "criteria.toml"
+
+
 def _refuse_twice(items: list[pytest.Item]) -> None:
     first: dict[str, str] = {}
     for item in items:
@@ -96,9 +102,9 @@ def _refuse_twice(items: list[pytest.Item]) -> None:
 def rank(criterion: Criterion) -> tuple[int, float]:
     """Order tests that probe the target first, then those that wait for recorders and loads, the process last.
 
-    Within each group the shortest comes first, so that results appear early.
+    Health and API come before all; then the shortest of each group, so that results appear early.
     """
     look = criterion.look
     if look != LAST and process_of(look):
         return 1, criterion.max_window_s
-    return (2 if look == LAST else 0), gate_plan.test_s(look)
+    return (2, 0.0) if look == LAST else gate_plan.order(look)

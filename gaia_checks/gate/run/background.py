@@ -95,13 +95,13 @@ class Background:
         self._processes[name] = process
         assert process.stdin is not None  # noqa: S101 - for the type checker: Popen made a pipe
         process.stdin.write(json.dumps(self._target.to_json()) + "\n")
-        process.stdin.flush()  # it stays open: on end of file the process knows that the gate has ended
+        process.stdin.flush()  # it stays open: on end of file the process knows that the gate has exited
         watcher = threading.Thread(target=self._watch, args=(name, process), daemon=True)
         watcher.start()
         self._watchers[name] = watcher
 
     def wait(self, name: str) -> None:
-        """Wait until a process has ended and its exit is recorded, if it was started."""
+        """Wait until a process has exited and its exit is recorded, if it was started."""
         if watcher := self._watchers.get(name):
             watcher.join()
 
@@ -109,7 +109,7 @@ class Background:
         """Signal the load that no further analysis is required."""
         process = self._processes[gate_plan.LOAD]
         assert process.stdin is not None  # noqa: S101 - for the type checker: Popen made a pipe
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has already ended
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has already exited
             process.stdin.write(load_run.ENOUGH)
             process.stdin.flush()
 

@@ -62,6 +62,17 @@ def without_requests(target: Target) -> list[Capability]:
     ]
 
 
+def silence(target: Target, found: Sequence[Capability]) -> str | None:
+    """Return that a server accepts connections and answers nothing, None when it answers anything. Pure.
+
+    `target.no_rules` says what a request of 10 s got before; the others had less time, all at once.
+    """
+    why = [target.no_rules or "", *(each.why for each in found if each.name in ("health", "admin.usage", "metrics"))]
+    if not all(httpx.ReadTimeout.__name__ in each for each in why):
+        return None
+    return f"{target.base_url} accepts connections and answers nothing: is this the server's port, and http or https?"
+
+
 def missing(criterion: Criterion, capabilities: Sequence[Capability]) -> list[Capability]:
     """Return what a criterion needs and is not there. Pure."""
     by_name = {each.name: each for each in capabilities}

@@ -55,7 +55,7 @@ class Conductor:
             self._tests_finished.set()
 
     def close(self) -> None:
-        """Stop everything and return when it has ended."""
+        """Stop everything and return when it has stopped."""
         with self._stopping:
             self._over.set()
         self._tests_finished.set()
@@ -91,7 +91,7 @@ class Conductor:
             self._background.wait(look)
 
     def _until_undisturbed(self, wanted: Collection[str], started_s: float) -> None:
-        """Wait until every look that slows the server or this machine has ended, or the gate is over."""
+        """Wait until every look that slows the server or this machine has finished, or the gate is over."""
         if any(map(gate_plan.before_loads, wanted)):
             self._tests_finished.wait()
         self._background.wait("limits")

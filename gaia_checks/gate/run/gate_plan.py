@@ -22,6 +22,9 @@ PROTECTION = "protection"
 LOADS = (PROTECTION, LOAD)
 """Looks that put a load on the target, in their order: never two at once."""
 
+FIRST = ("health", "api")
+"""The looks that run before all others, and are taken even when one of them has failed: they say what is wrong."""
+
 LAST = "process"
 """The look that runs after all others: whether the verified process still runs."""
 
@@ -55,6 +58,11 @@ class Slot:
 def before_loads(look: str) -> bool:
     """Whether a test's look must end before the first load starts."""
     return look not in (*RECORDED, *LOADS, LAST)
+
+
+def order(look: str) -> tuple[int, float]:
+    """Return the rank of a test's look among those that probe: what comes first, then the shortest."""
+    return (FIRST.index(look) - len(FIRST), 0.0) if look in FIRST else (0, test_s(look))
 
 
 def test_s(look: str) -> float:
@@ -104,7 +112,7 @@ def _recorded(looks: Looks, look: str) -> Slot:
 
 def _tests(wanted: Collection[str]) -> list[Slot]:
     found: list[Slot] = []
-    for look in sorted(filter(before_loads, wanted), key=test_s):
+    for look in sorted(filter(before_loads, wanted), key=order):
         starts_s = found[-1].ends_s if found else 0.0
         ends_s = starts_s + test_s(look)
         found.append(Slot(look, starts_s, ends_s, ends_s))

@@ -35,7 +35,7 @@ def lines(
 
 def of_environment(environment: Environment) -> list[str]:
     """Return the table for what serves there now, by requests that change nothing; empty where nothing can be found."""
-    promised = criteria_file.load(overrides=environment.looks).for_stage(environment.stage)
+    promised = criteria_file.load(overrides=environment.looks, own=environment.criteria).for_stage(environment.stage)
     try:
         target = gated_target.find(environment, "doctor")
         found = capabilities.observe(target)

@@ -31,7 +31,7 @@ from gaia_checks.report import evidence
 Probe = Callable[..., list[Measurement]]
 
 STOPPED, SETTLED = "stopped", "stopped.settled"
-"""Files of a gate that is stopped early: the reason; and that every background process has ended."""
+"""Files of a gate that is stopped early: the reason; and that every background process has exited."""
 
 PLAN = "plan.json"
 """The file of the planned tests: test -> criterion."""
@@ -120,8 +120,9 @@ class Look:
         """
         self._skip_if_not_applicable()
         if target is None:
-            target = self.target
-            self._stop_if_requested()
+            target = self._answering()
+            if self._criterion.look not in gate_plan.FIRST:
+                self._stop_if_requested()
         settings: Mapping[str, float] = self._gate.criteria.looks[self._criterion.look]
         try:
             measurements = probe(target, **settings, **parameters)
@@ -131,6 +132,9 @@ class Look:
             raise Inconclusive(
                 self._gate.environment.redact(f"the probe of the look {self._criterion.look} crashed: {error!r}")
             ) from None
+        if foreign := [each.name for each in measurements if not each.name.startswith(f"{self._criterion.look}.")]:
+            look = self._criterion.look
+            raise Inconclusive(f"the probe of the look {look} measured {foreign[0]}: name it {look}.something")
         for measurement in measurements:
             self._gate.record(measurement)
         self._decide()
@@ -138,7 +142,9 @@ class Look:
     def copy(self, purpose: str) -> AbstractContextManager[RehearsalCopy]:
         """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
         environment = self._gate.environment
-        return rehearsal_copy.beside(self.target, environment, purpose, twin=gated_target.deployed_by_gate(environment))
+        return rehearsal_copy.beside(
+            self.target, environment, purpose, stand_in=gated_target.deployed_by_gate(environment)
+        )
 
     def release_schema(self) -> AbstractContextManager[str]:
         """Return a block with the address of a database made from the release's files. Entering raises GaiaError."""
@@ -151,7 +157,7 @@ class Look:
     def recorded(self) -> None:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         self._skip_if_not_applicable()
-        _ = self.target
+        self._answering()
         required = {check.measurement for check in self._criterion.checks if not check.closing}
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
@@ -167,7 +173,7 @@ class Look:
         found = {each.name: each for each in self._gate.measured()}
         if not required <= found.keys() and found[exit_name].value != 0:
             last_line = f": {found[exit_name].notes[0]}" if found[exit_name].notes else ""
-            raise Inconclusive(f"the {process} process ended with exit code {found[exit_name].value}{last_line}")
+            raise Inconclusive(f"the {process} process exited with code {found[exit_name].value}{last_line}")
         self._decide()
 
     def after_all_others(self) -> Target:
@@ -180,6 +186,12 @@ class Look:
             return before
         status = rollout.status(self._gate.environment)
         return replace(before, process=status.process, release=status.release)
+
+    def _answering(self) -> Target:
+        """Return the target. Raises Inconclusive when it answers nothing: one look shows that, and it fails."""
+        if self.target.silent and self._criterion.look != gate_plan.FIRST[0]:
+            raise Inconclusive(self.target.silent)
+        return self.target
 
     def _skip_if_not_applicable(self) -> None:
         """Skip the test of a criterion that does not apply to the target."""

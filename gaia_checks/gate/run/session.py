@@ -7,34 +7,32 @@ close     stop processes, remove traces, judge, report, seal; stop the target if
 """
 
 import contextlib
-import fcntl
 import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment_file, files, jsonl
+from gaia_checks import environment_file, file_lock, files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
 from gaia_checks.gate.run import capabilities, gated_target, judgeable, traces
+from gaia_checks.gate.run.capabilities import Capability
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
-from gaia_checks.model import Criterion, Measurement, State, Target, Verdict, timestamp
+from gaia_checks.model import Criterion, Log, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source, secret_search
 from gaia_checks.report import allure, evidence, page, words
 from gaia_checks.report.evidence_redaction import refuse_words
-
-Log = Callable[[str], None]
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
 """The gate's exit code by the state of the stage."""
@@ -53,7 +51,9 @@ class Session:
         """
         self.environment = environment_file.load(name)
         self.stage = stage or self.environment.stage
-        self.criteria = criteria_file.load(overrides=self.environment.looks, source=self.environment.path.name)
+        self.criteria = criteria_file.load(
+            overrides=self.environment.looks, source=self.environment.path.name, own=self.environment.criteria
+        )
         self.promised = self.criteria.for_stage(self.stage)
         refuse_words(self.environment, self.criteria.criteria)
         self._started_at = datetime.now(UTC)
@@ -96,13 +96,11 @@ class Session:
 
     def _take_lock(self) -> None:
         assert self._lock is not None  # noqa: S101 - for the type checker: prepare opened it
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not file_lock.acquire(self._lock):
             self._lock.seek(0)
             raise Busy(
                 f"{self.environment.name}: another gate is running ({self._lock.read().strip()}); wait until it ends"
-            ) from None
+            )
         self._lock.truncate(0)
         self._lock.write(f"run {self.run}, since {timestamp(self._started_at)}")
         self._lock.flush()
@@ -137,9 +135,9 @@ class Session:
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
             no_rules = traces.prepare(self._target, runs - {self.run})
             self._target = replace(self._target, no_rules=no_rules)
-            if no_rules:
-                self._log(self.environment.redact(f"no temporary rules, so what needs them is not checked: {no_rules}"))
-            self._report_capabilities(self._target)
+            found = self._find_capabilities(self._target)
+            self._target = replace(self._target, silent=capabilities.silence(self._target, found))
+            self._report_capabilities(self._target, found)
         except ConfigurationError:
             self.leave_as_found()
             raise
@@ -151,13 +149,23 @@ class Session:
             self._conductor = Conductor(self.gate, self._target, self.planned_criteria, complete=self._complete)
             self._conductor.start()
 
-    def _report_capabilities(self, target: Target) -> None:
-        """Find out what the target has of what criteria need, record it, and show what that means for each."""
+    def _find_capabilities(self, target: Target) -> list[Capability]:
+        """Find out and record what the target has of what criteria need."""
         found = capabilities.observe(target)
         there = ", ".join(each.name for each in found if each.present)
         absent = tuple(f"{each.name}: {each.why}" for each in found if not each.present)
         how = "what the target and this machine have of what criteria need"
         self.gate.record(Measurement("target.capabilities", there, "text", 1, 0.0, jsonl.now(), how, absent))
+        return found
+
+    def _report_capabilities(self, target: Target, found: Sequence[Capability]) -> None:
+        """Show what can be judged; of a server that answers nothing, only that."""
+        if target.silent:
+            self._log(self.environment.redact(target.silent))
+            return
+        if target.no_rules:
+            why = f"no temporary rules, so what needs them is not checked: {target.no_rules}"
+            self._log(self.environment.redact(why))
         for line in judgeable.lines(self.promised, found, self._facts):
             self._log(self.environment.redact(line))
 
@@ -187,7 +195,7 @@ class Session:
     def _bring_up(self) -> Target:
         if gated_target.deployed_by_gate(self.environment):
             self._found_running = rollout.status(self.environment).state != "stopped"
-            rollout.deploy(self.environment, say=self._log)
+            rollout.deploy(self.environment, log=self._log)
         return gated_target.find(self.environment, self.run)
 
     # record --------------------------------------------------------------------------------------
@@ -329,7 +337,7 @@ def worker_gate(record: dict[str, Any]) -> Gate:
         environment=environment,
         stage=record["stage"],
         folder=Path(record["folder"]),
-        criteria=criteria_file.load(overrides=environment.looks),
+        criteria=criteria_file.load(overrides=environment.looks, own=environment.criteria),
         channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],

@@ -130,9 +130,9 @@ class Engine:
 
     def _count(self, exchange: ExchangeInFlight, wrong: str | None, *, answered: bool, limited: bool = False) -> None:
         number = exchange.number
-        request, ended_s = self._mix.requests[number], self._now_s()
+        request, finished_s = self._mix.requests[number], self._now_s()
         due_s, sent_s, name = exchange.due_s, exchange.sent_s, self._names[number]
-        self._tally.end(Arrival(due_s, sent_s, ended_s, wrong, answered, limited, name, request.flood))
+        self._tally.end(Arrival(due_s, sent_s, finished_s, wrong, answered, limited, name, request.flood))
         self._close(exchange)
 
     def _close(self, exchange: ExchangeInFlight) -> None:

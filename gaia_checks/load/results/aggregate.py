@@ -27,7 +27,7 @@ class Merge:
     def add(self, worker: int, second: Second) -> list[Second]:
         """Add a second of one worker; return the seconds that it completes.
 
-        Raises ValueError when it does not start where the previous one ended: a broken connection loses reports, and
+        Raises ValueError when it does not start where the previous one stopped: a broken connection loses reports, and
         the requests in them would go unnoticed.
         """
         if second.start_s != self._until_s.get(worker, 0.0):
@@ -98,7 +98,7 @@ class Total:
 
     def is_answered(self, number: int) -> bool:
         """Whether every request due by the end of a look has finished."""
-        return number < len(self._due_until) and self._blocks.ended_until(number) >= self._due_until[number]
+        return number < len(self._due_until) and self._blocks.finished_until(number) >= self._due_until[number]
 
     def look(self, number: int) -> dict[str, Any]:
         """Return the results of the requests due by the end of a look; of the generator, everything so far."""

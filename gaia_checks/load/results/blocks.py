@@ -30,7 +30,7 @@ class Blocks:
             block = self._open.pop(key)
             self._closed[key] = (block.requests, block.failures, block.served, block.latency.encode())
 
-    def ended_until(self, look: int) -> int:
+    def finished_until(self, look: int) -> int:
         """Return the number of finished requests that were due by the end of a look."""
         closed = sum(row[0] for key, row in self._closed.items() if look_of(key) <= look)
         return closed + sum(block.requests for key, block in self._open.items() if look_of(key) <= look)

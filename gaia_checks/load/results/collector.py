@@ -1,6 +1,6 @@
 """Collects a whole load, wherever its parts are sent from: seconds in; files, result and exit code out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from gaia_checks.load.results.aggregate import Merge, Total
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
 from gaia_checks.load.results.result_files import Recording
 from gaia_checks.load.results.thresholds import Thresholds
+from gaia_checks.model import Log
 
 SO_FAR_S, SO_FAR_SHARE = 2.0, 0.05
 """Minimum interval between interim results, and as a share of the time so far. Judging takes longer the more there is,
@@ -19,7 +20,7 @@ and late in a load a second matters less."""
 class Collector:
     """Collects the workers' seconds until all have reported everything, or one has failed."""
 
-    def __init__(self, plan: LoadPlan, folder: Path | None, limits: Thresholds, log: Callable[[str], None]) -> None:
+    def __init__(self, plan: LoadPlan, folder: Path | None, limits: Thresholds, log: Log) -> None:
         """`plan` is the plan of any worker. Without a folder nothing is written."""
         requests = plan.mix.requests if plan.mix else ()
         floods = {

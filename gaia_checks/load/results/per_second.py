@@ -37,7 +37,7 @@ class Arrival(NamedTuple):
 
     due_s: float
     sent_s: float  # the difference to due_s is the generator's delay
-    ended_s: float
+    finished_s: float
     problem: str | None  # None: served
     answered: bool  # whether a complete response arrived, valid or not
     limited: bool = False  # whether it was refused with 429
@@ -47,7 +47,7 @@ class Arrival(NamedTuple):
     @property
     def latency_s(self) -> float:
         """The time since it was due. A request without a response counts as the time limit, however fast it failed."""
-        taken_s = self.ended_s - self.due_s
+        taken_s = self.finished_s - self.due_s
         return taken_s if self.answered else max(taken_s, REPLY_LIMIT_S)
 
 
@@ -111,14 +111,14 @@ def span_of(block: int, ends_s: Sequence[float]) -> tuple[float, float]:
 
 
 @dataclass(slots=True)
-class Notes:
+class Examples:
     """A few examples of problems: failures, refusals by a limit, faults of the generator."""
 
     failed: list[str] = field(default_factory=list)
     limited: list[str] = field(default_factory=list)
     generator: list[str] = field(default_factory=list)
 
-    def add(self, other: "Notes") -> None:
+    def add(self, other: "Examples") -> None:
         """Append examples up to the limit."""
         for mine, theirs in (
             (self.failed, other.failed),
@@ -141,7 +141,7 @@ class Second:
     lateness: Histogram = field(default_factory=Histogram)  # from when it was due until it was sent
     blocks: dict[int, Block] = field(default_factory=dict)  # in the order of their keys
     shares: Shares = _NO_SHARES  # the worst process's
-    notes: Notes = field(default_factory=Notes)
+    notes: Examples = field(default_factory=Examples)
     last: bool = False  # no second follows
 
     def add(self, other: "Second") -> None:
@@ -187,7 +187,9 @@ class Second:
         """Read what `to_json` wrote."""
         return cls(
             **{name: document[name] for name in ("number", "start_s", "end_s", "last")},
-            counts=Counts(**document["counts"]), notes=Notes(**document["notes"]), shares=Shares(*document["shares"]),
+            counts=Counts(**document["counts"]),
+            notes=Examples(**document["notes"]),
+            shares=Shares(*document["shares"]),
             blocks={
                 key: Block(requests, failures, served, Histogram.decode(encoded))
                 for key, requests, failures, served, encoded in document["blocks"]
@@ -230,10 +232,10 @@ class SecondCounter:
         route.flood |= arrival.flood
         route.done += 1
         route.latency.record(arrival.latency_s)
-        second.service.record(arrival.ended_s - arrival.sent_s)
+        second.service.record(arrival.finished_s - arrival.sent_s)
         look, served = bisect.bisect_right(self._ends_s, arrival.due_s, hi=len(self._ends_s) - 1), False
         if arrival.problem is None:
-            served = arrival.ended_s <= self._ends_s[look] + SERVED_WITHIN_S
+            served = arrival.finished_s <= self._ends_s[look] + SERVED_WITHIN_S
             second.counts.served += served
         else:
             route.failed += 1

@@ -14,7 +14,7 @@ def altered(session: str) -> str:
 
 
 def expired(session: str, token: str) -> str | None:
-    """Return a session that ended a second after 1970 began, rightly signed; None where sessions are made otherwise."""
+    """Return a session that expired in 1970, rightly signed; None where sessions are made otherwise."""
     found = _REFERENCE.fullmatch(session)
     if found is None or _signature(token, f"{found[1]}.{found[2]}") != found[3]:
         return None

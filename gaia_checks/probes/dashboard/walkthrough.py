@@ -24,7 +24,7 @@ _MESSAGE_WITHIN_S = 6.0  # stats come every 5 s
 
 _HOW = {
     "tabs_working": "each tab by mouse and by keyboard, with what must be in it",
-    "live_update_seen": "a refusal appeared in Violations without a reload",
+    "live_update_observed": "a refusal appeared in Violations without a reload",
     "reconnected": "its connection cut, the page showed it, reconnected by itself and received messages",
     "reconnect": "from the restored network to the reconnected page",
     "rule_edited": "a rule made by the form, shown in the table, removed by its button",
@@ -73,7 +73,7 @@ class Walkthrough:
     def _all_failed(self, blocked: str, never_s: float) -> Iterator[Measurement]:
         """Yield the measurements of a page without a working sign-in."""
         yield self._tabs_working(dict.fromkeys(TABS, blocked))
-        for name in ("live_update_seen", "reconnected", "rule_edited"):
+        for name in ("live_update_observed", "reconnected", "rule_edited"):
             yield self._boolean(name, blocked)
         yield self._took(never_s)
         yield self._errors()
@@ -120,16 +120,18 @@ class Walkthrough:
     def _live(self, within_s: float) -> Measurement:
         """Wait for a refusal to appear in Violations without any interaction."""
         if blocked := _wrong(self.page.choose, "violations"):
-            return self._boolean("live_update_seen", f"Violations: {blocked}")
+            return self._boolean("live_update_observed", f"Violations: {blocked}")
         self.page.until(lambda: self.events.quiet(_QUIET_S), _QUIET_WITHIN_S)  # its requests are answered and shown
         rows, seq = self._refusals(), self.page.seq
         if unrefused := self.rule.be_refused():
-            return self._boolean("live_update_seen", unrefused, n=0)
+            return self._boolean("live_update_observed", unrefused, n=0)
         refused_s = time.monotonic()
         if self.page.until(lambda: self._refusals() > rows and self.page.seq > seq, within_s):
-            return self._boolean("live_update_seen", None, f"{time.monotonic() - refused_s:.1f} s after it was refused")
+            return self._boolean(
+                "live_update_observed", None, f"{time.monotonic() - refused_s:.1f} s after it was refused"
+            )
         missing = "Violations did not show it" if self.page.seq > seq else "the page got no message"
-        return self._boolean("live_update_seen", f"{missing} within {within_s:g} s after a request was refused")
+        return self._boolean("live_update_observed", f"{missing} within {within_s:g} s after a request was refused")
 
     def _refusals(self) -> int:
         return self.page.count("violations", self.rule.name)

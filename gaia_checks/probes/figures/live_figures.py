@@ -146,7 +146,7 @@ def counters(earlier: Scraped, later: Scraped) -> Iterator[Sample]:
             continue
         for sample in series:
             labels = ",".join(f"{label}={value}" for label, value in sample.labels.items())
-            for now in after.samples.get(name, ()):  # the series of a deleted rule has ended
+            for now in after.samples.get(name, ()):  # the series of a deleted rule has stopped
                 if now.labels == sample.labels:
                     right = now.value >= sample.value
                     yield None if right else f"{name}{{{labels}}} went from {sample.value:g} back to {now.value:g}"

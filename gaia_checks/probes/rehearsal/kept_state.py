@@ -49,7 +49,7 @@ class KeptState:
         yield _first_difference("alert", "name", self._alerts, self._listed(ALERTS))
 
     def close(self) -> None:
-        """Close the connections; the rules go with the copy."""
+        """Close the connections; the rules go with the rehearsal copy."""
         self._http.close()
 
     def _edit_defaults(self) -> None:
@@ -78,7 +78,7 @@ class KeptState:
 
 
 def _first_difference(what: str, name: str, before: list[Item], after: list[Item]) -> str | None:
-    """Return the first item that is lost, changed or new. Pure."""
+    """Return the first item that was lost, changed or added. Pure."""
     old, new = ({item["id"]: item for item in items} for items in (before, after))
     for key, item in old.items():
         if key not in new:

@@ -87,17 +87,17 @@ def on_copy(place: BareCopyProtocol, clients: int) -> list[Measurement]:
 
 
 def _start_again(
-    place: BareCopyProtocol, before: OwnServerProtocol, state: KeptState, kept: Score, ended_by: str
+    place: BareCopyProtocol, before: OwnServerProtocol, state: KeptState, kept: Score, stopped_by: str
 ) -> None:
     """Start on the same port, compare what is stored; the first time kill the server and do it once more."""
     try:
         server = place.start(_port(before))
     except NotReady as error:
-        kept.add(f"after {ended_by}: {error}")
+        kept.add(f"after {stopped_by}: {error}")
         return
     for wrong in state.differences():
-        kept.add(f"after {ended_by}: {wrong}" if wrong else None)
-    if ended_by == "SIGTERM":
+        kept.add(f"after {stopped_by}: {wrong}" if wrong else None)
+    if stopped_by == "SIGTERM":
         os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait()
         _start_again(place, server, state, kept, "SIGKILL")

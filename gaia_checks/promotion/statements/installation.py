@@ -32,7 +32,7 @@ def describe(plugins: Iterable[object], options: Sequence[str]) -> dict[str, Any
     return {
         "version": __version__,
         "files_sha256": digest(ROOT),
-        "commit": git_command.head(),
+        "commit": git_command.head(ROOT),
         "dirty": _dirty(),
         "foreign_plugins": sorted(set(_foreign(plugins))),
         "options": list(options),
@@ -57,7 +57,9 @@ def digest(root: Path) -> str:
 def _dirty() -> bool | None:
     """Whether these files differ from the commit; None outside git."""
     try:
-        changed = git_command.git("status", "--porcelain", "--untracked-files=all", "--", *_PARTS, why="git status")
+        changed = git_command.git(
+            "status", "--porcelain", "--untracked-files=all", "--", *_PARTS, why="git status", folder=ROOT
+        )
     except (ArtifactError, MissingDependency):
         return None
     return bool(changed.strip())

@@ -90,7 +90,7 @@ class BurstSender:
         outcomes = [one.exchange.admitted for one in self.outcomes()]
         sent, admitted, refused = len(outcomes), outcomes.count(True), outcomes.count(False)
         worst = f"{sent} sent, {admitted} admitted, {refused} refused"
-        timeline.add(t_s, worst, asked=sent, admitted=admitted, refused=refused)
+        timeline.add(t_s, worst, requests=sent, admitted=admitted, refused=refused)
 
 
 def _outcome(purpose: str, pending_request: PendingRequest) -> RequestOutcome:

@@ -22,7 +22,7 @@ def search(target: Target, log: LogLocation, content: bytes, since_s: float) -> 
         if what := sent_secrets.found_in(line, secrets):
             wrong += 1
             notes.append(
-                f"{log}: line {number} from the end holds {what}: {_excerpt(sent_secrets.hidden(line, secrets))}"
+                f"{log}: line {number} from the end contains {what}: {_excerpt(sent_secrets.hidden(line, secrets))}"
             )
     if not searched:
         return not_searched(f"{log}: no line of the server's process")
@@ -41,11 +41,11 @@ def _measured(wrong: int, searched: int, notes: Sequence[str]) -> Measurement:
 
 def _since(lines: Sequence[str], since_s: float) -> Iterator[tuple[int, str]]:
     """Yield each line from the first one as young as that, with its number counted from the end."""
-    begun = False
+    started = False
     for index, line in enumerate(lines):
-        time_s = parse(line).time_s if not begun else None
-        begun = begun or (time_s is not None and time_s >= since_s)
-        if begun:
+        time_s = parse(line).time_s if not started else None
+        started = started or (time_s is not None and time_s >= since_s)
+        if started:
             yield len(lines) - index, line
 
 

@@ -71,8 +71,8 @@ async def record(
                 _record(timeline, t, connected, int(clients), began_s, events)
             if connected.listeners and not stop.is_set():
                 events = await triggering
-        ended_s = loop.time()
-    return _measured(connected, int(clients), began_s, ended_s, events, own_delay)
+        finished_s = loop.time()
+    return _measured(connected, int(clients), began_s, finished_s, events, own_delay)
 
 
 @contextlib.asynccontextmanager
@@ -124,12 +124,12 @@ def _record(timeline: Timeline, t_s: float, connected: Clients, clients: int, be
 
 
 def _measured(
-    connected: Clients, clients: int, began_s: float, ended_s: float, events: Events, own_delay: EventLoopDelay
+    connected: Clients, clients: int, began_s: float, finished_s: float, events: Events, own_delay: EventLoopDelay
 ) -> list[Measurement]:
-    listeners, window_s = connected.listeners, ended_s - began_s
-    gaps = [[round(one.longest_s(kind, ended_s), 3) for kind in message_gaps.REGULAR] for one in listeners]
+    listeners, window_s = connected.listeners, finished_s - began_s
+    gaps = [[round(one.longest_s(kind, finished_s), 3) for kind in message_gaps.REGULAR] for one in listeners]
     return [
-        *_client_measurements(connected, clients, began_s, ended_s, _delay_note(own_delay)),
+        *_client_measurements(connected, clients, began_s, finished_s, _delay_note(own_delay)),
         *_event_measurements(events, window_s),
         MEASURES.measurement("soak.gaps", gaps, n=len(listeners), window_s=window_s),
     ]

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { empty, h, mark, meter, section } from "../dom.js";
-import { duration, number, when } from "../format.js";
+import { duration, share, when } from "../format.js";
 import { pagedList, table } from "../tables.js";
 
 export function alerts({ root, live, guard, visible }) {
@@ -36,7 +36,7 @@ const rules = [
   { name: "Fires when", kind: "prose", cell: (rule) => rule.says },
   { name: "Severity", cell: (rule) => rule.severity },
   { name: "Now", kind: "used", cell: (rule) => [
-    meter(rule.value, rule.threshold, `${number(rule.value)} of ${number(rule.threshold)}`), h("span", {}, `${number(rule.value)} of ${number(rule.threshold)}`)] },
+    meter(rule.value, rule.threshold, share(rule.value, rule.threshold)), h("span", {}, share(rule.value, rule.threshold))] },
 ];
 
 const common = [
@@ -44,7 +44,7 @@ const common = [
   { name: "Alert", kind: "prose", cell: (alert) => alert.name },
   { name: "What happened", kind: "prose", cell: (alert) => alert.says },
   { name: "Severity", cell: (alert) => alert.severity },
-  { name: "Value", kind: "number", cell: (alert) => `${number(alert.value)} of ${number(alert.threshold)}` },
+  { name: "Value", kind: "number", cell: (alert) => share(alert.value, alert.threshold) },
 ];
 const now = [...common, { name: "Since", kind: "number", cell: (alert) => when(alert.since) }];
 const past = [

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { chart, newest, total } from "../charts.js";
-import { choices, empty, figure, figures, h, mono, section, select } from "../dom.js";
+import { choices, empty, figure, figures, h, mono, pick, section, select } from "../dom.js";
 import { decimal, number, percent, when } from "../format.js";
 import { perStep } from "../series.js";
 import { table } from "../tables.js";
@@ -15,9 +15,9 @@ const SPANS = {
 const STEPS = { minute: 1, hour: 60, day: 1440 };  // minutes
 const EVERY_MS = 10_000;
 
-export function analytics({ root, guard, visible }) {
-  const span = select("Time", Object.entries(SPANS).map(([minutes, [name]]) => [minutes, name]), "60", () => { updatePeriods(); guard(refresh); });
-  const per = select("Summed up", [], "", () => guard(refresh));
+export function analytics({ root, guard, visible, record }) {
+  const span = select("Time", Object.entries(SPANS).map(([minutes, [name]]) => [minutes, name]), "60", () => { updatePeriods(); chosen(); });
+  const per = select("Summed up", [], "", chosen);
   const sums = { denial: figure("Denial rate"), denied: figure("Denied"), allowed: figure("Allowed"), rate: figure("Decisions per minute") };
   const decisions = chart("Decisions", [
     { name: "Allowed", colour: "allowed", format: number, sum: total }, { name: "Denied", colour: "denied", format: number, sum: total },
@@ -38,6 +38,17 @@ export function analytics({ root, guard, visible }) {
     per.replaceChildren(...choices(SPANS[span.value].slice(1).map((name) => [name, `per ${name}`])));
   }
 
+  function chosen() {
+    record({ minutes: span.value, per: per.value });
+    return guard(refresh);
+  }
+
+  function restore({ minutes = "60", per: period = "" }) {
+    span.value = minutes in SPANS ? minutes : "60";
+    updatePeriods();
+    pick(per, period);
+  }
+
   async function refresh() {
     const [minutes, period] = [Number(span.value), per.value];
     const found = await api.get("/analytics", { minutes, per: period });
@@ -55,7 +66,7 @@ export function analytics({ root, guard, visible }) {
     fill(lists.resources, "By resource", found.by_resource, [{ name: "Resource", cell: (row) => row.resource_type }, ...counts]);
     fill(lists.scopes, "By kind of client", found.by_scope, [{ name: "Kind", cell: (row) => row.scope }, ...counts]);
   }
-  return { refresh };
+  return { refresh, restore };
 }
 
 function showTotals(sums, { admitted, denied, denied_ratio: ratio }, minutes) {

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { byId, choices } from "../dom.js";
-import { LIMIT_TYPES, number, unit } from "../format.js";
+import { LIMIT_TYPES, WHOLE_LIMIT, number, unit } from "../format.js";
 
 export const SCOPES = {
   ip: { one: "address", all: "each address", example: "192.0.2.7" },
@@ -16,33 +16,55 @@ const RESOURCES = [["", "all"], ...[
 ].map((name) => [name, name])];
 const NEW = { rule_name: "", scope: "ip", scope_value: null, limit_type: "requests_per_minute", limit_value: 60, resource_type: null, enabled: true };
 
-// Returns edit(rule), null for a new rule; calls saved(id) afterwards.
+// What to enter instead; the API's own words name its values, not the form's.
+const ADVICE = {
+  rule_name: (detail) => (detail === "is taken" ? "Another rule has this name."
+    : "Give 1 to 100 letters, digits, spaces or ._:/@-, the first a letter or a digit."),
+  limit_value: () => `Give ${WHOLE_LIMIT}.`,
+  scope_value: (detail, scope) => (scope === "ip" ? "Give an IP address, such as 192.0.2.7, or leave it empty for each address."
+    : `Give 1 to 200 letters, digits or signs without spaces and accents, or leave it empty for ${SCOPES[scope].all}.`),
+};
+
+// Returns edit(rule), null for a new rule, which may start as a copy of another; calls saved(id) afterwards.
 export function makeRuleForm({ signIn, saved }) {
   const dialog = byId("rule");
   const form = dialog.querySelector("form");
   const fields = form.elements;
   let edited = null;
+  let typed = false;  // something that is not saved
+  let draft = null;  // what Escape has closed: {id, body, version}
   let approved = {};  // what the next save may do: replace another administrator's value, refuse its own author
   fields.limit_type.replaceChildren(...choices(LIMIT_TYPES));
   fields.scope.replaceChildren(...choices(Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])));
   fields.resource_type.replaceChildren(...choices(RESOURCES));
-  form.addEventListener("input", () => { approve({ version: approved.version }); summarize(); });
+  form.addEventListener("input", () => { typed = true; approve({ version: approved.version }); summarize(); });
   form.addEventListener("submit", (event) => { event.preventDefault(); save(); });
-  form.querySelector(".cancel").addEventListener("click", () => dialog.close());
+  form.querySelector(".cancel").addEventListener("click", () => { typed = false; dialog.close(); });
+  byId("rule-draft").querySelector("button").addEventListener("click", () => { typed = false; fill(edited); });
+  dialog.addEventListener("close", () => { if (typed) draft = { id: edited?.id, body: read(fields), version: approved.version }; });
 
-  function edit(rule) {
+  // A form that was closed by Escape opens again with what had been typed.
+  function edit(rule, copied = null) {
+    const found = draft?.id === rule?.id && !copied ? draft : null;
+    if (found) draft = null;
+    typed = Boolean(found ?? copied);
+    fill(rule, found, copied);
+    dialog.showModal();
+    fields.rule_name.focus();
+  }
+
+  function fill(rule, found = null, copied = null) {
     edited = rule;
-    const shown = rule ?? NEW;
+    const shown = found?.body ?? copied ?? rule ?? NEW;
+    byId("rule-draft").hidden = !found;
     byId("rule-title").textContent = rule ? `Edit ${rule.rule_name}` : "New rule";
     for (const name of ["rule_name", "scope", "limit_type", "limit_value"]) fields[name].value = shown[name];
     fields.scope_value.value = shown.scope_value ?? "";
     fields.resource_type.value = shown.resource_type ?? "";
     fields.enabled.checked = shown.enabled;
     showErrors([]);
-    approve({ version: rule?.version });
+    approve({ version: (found ?? rule)?.version });
     summarize();
-    dialog.showModal();
-    fields.rule_name.focus();
   }
 
   function summarize() {
@@ -57,6 +79,7 @@ export function makeRuleForm({ signIn, saved }) {
     showErrors([]);
     try {
       const { id } = await (edited ? api.replace(`/config/${edited.id}`, body, approved) : api.create("/config", body, approved));
+      typed = false;
       dialog.close();
       saved(id);
     } catch (error) {
@@ -80,9 +103,9 @@ export function makeRuleForm({ signIn, saved }) {
   // Errors of a field are shown beside it; all others below the form.
   function showErrors(errors, sentence = "") {
     const fieldErrors = errors.filter(({ field }) => byId(`wrong-${field}`));
-    for (const name of ["rule_name", "limit_value", "scope_value"]) {
+    for (const [name, advice] of Object.entries(ADVICE)) {
       const wrong = fieldErrors.find(({ field }) => field === name);
-      byId(`wrong-${name}`).textContent = wrong ? `This ${wrong.detail}.` : "";
+      byId(`wrong-${name}`).textContent = wrong ? advice(wrong.detail, fields.scope.value) : "";
       fields[name].toggleAttribute("aria-invalid", Boolean(wrong));
     }
     byId("rule-problem").textContent = fieldErrors.length && fieldErrors.length === errors.length ? "" : sentence;

@@ -1,57 +1,106 @@
-// Rate limit configuration: list, create, change and delete rules.
+// Rate limit configuration: find, create, copy, change and delete rules.
 
 import * as api from "../api.js";
-import { byId, empty, h, mark, mono, section } from "../dom.js";
+import { pageOf } from "../address.js";
+import { byId, empty, h, mark, mono, pick, section, select } from "../dom.js";
 import { limit } from "../format.js";
+import { agreed } from "../question.js";
 import { pagedList } from "../tables.js";
+import { bulk } from "./bulk.js";
 import { SCOPES, makeRuleForm } from "./ruleform.js";
 
+const UNDO_MS = 10_000;
 const LAST = 1_000_000;  // an offset beyond all rules: the list then shows its last page
 
-export function rules({ guard, signIn }) {
+const KINDS = [["", "Every kind"], ...Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])];
+const STATES = [["", "Every state"], ["true", "In force"], ["false", "Off"]];
+const LONGEST_NAME = 100;
+const TYPING_MS = 200;
+
+export function rules({ guard, signIn, record }) {
+  const filters = {
+    search: h("input", { type: "search", "aria-label": "Find a rule", placeholder: "name or value", spellcheck: "false", maxlength: 200, autocomplete: "off", oninput: search }),
+    scope: select("Kind of rule", KINDS, "", () => list.turn(0)),
+    enabled: select("State of rule", STATES, "", () => list.turn(0)),
+  };
+  let typing = null;
+  function search() {
+    clearTimeout(typing);
+    typing = setTimeout(() => list.turn(0), TYPING_MS);
+  }
+  const wanted = () => Object.fromEntries(Object.entries(filters).map(([name, { value }]) => [name, value.trim()]));
   const add = h("button", { type: "button", class: "primary", onclick: () => edit(null) }, "New rule");
   const columns = [
     { name: "Rule", cell: (rule) => rule.rule_name },
-    { name: "Limit", cell: limit },
+    { name: "Limit", kind: "limit", cell: limit },
     { name: "Counted for", kind: "prose", cell: appliesTo },
     { name: "Resource", cell: (rule) => rule.resource_type ?? "all" },
     { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
     { name: "", kind: "actions", cell: (rule) => [
       h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => guard.now(async () => edit(await api.get(`/config/${rule.id}`))) }, "Edit"),
+      h("button", { type: "button", class: "quiet", "aria-label": `Copy ${rule.rule_name}`, onclick: () => edit(null, copy(rule)) }, "Copy"),
       h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => confirmDeletion(rule) }, "Delete")] },
   ];
   const list = pagedList({
     label: "Rate limit configuration", columns, guard,
-    load: (page) => api.get("/config", page),
-    nothing: () => empty("No rules", "Without a rule nothing is limited."),
+    load: (page) => api.get("/config", { ...page, ...wanted() }),
+    nothing: () => (Object.values(wanted()).some(Boolean) ? empty("No rules", "match this filter") : empty("No rules", "Without a rule nothing is limited.")),
+    turned: (page) => { many.show(); record({ ...wanted(), page }); },
   });
-  const element = section("Rate limit configuration", add, list.element);
+  const many = bulk({ guard, filter: wanted, done: () => list.refresh() });
+  let expiry = null;
+  const element = section("Rate limit configuration", [...Object.values(filters), ...many.elements, add], list.element);
   const edit = makeRuleForm({ signIn, saved });
 
   async function saved(id) {
     await guard.now(list.refresh);
-    if (!editOf(id)) await list.turn(LAST);  // rules are sorted by id: a new one is the last
+    if (!editOf(id)) {
+      for (const one of Object.values(filters)) one.value = "";
+      await list.turn(LAST);  // rules are sorted by id: a new one is the last
+    }
     (editOf(id) ?? add).focus();
   }
   const editOf = (id) => element.querySelector(`[data-id="${Number(id)}"] .edit`);
 
-  function confirmDeletion(rule) {
-    const dialog = byId("confirm");
-    byId("confirm-text").textContent = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations.`;
-    dialog.returnValue = "";
-    dialog.onclose = () => { if (dialog.returnValue === "delete") remove(rule); };
-    dialog.showModal();
+  async function confirmDeletion(rule) {
+    const text = `“${rule.rule_name}” and all its counts will be deleted: usage, quotas and violations. For 10 seconds the rule can be restored; its counts then start from zero.`;
+    if (await agreed({ title: "Delete this rule?", text, yes: "Delete", no: "Keep it" })) await remove(rule);
   }
 
   async function remove(rule) {
     await guard.now(async () => {
       await api.remove(`/config/${rule.id}`);
       await list.refresh();
+      offerUndo(rule);
     });
     add.focus();
   }
-  return { element, refresh: list.refresh };
+
+  function offerUndo(rule) {
+    const offer = byId("deleted");
+    const hide = () => { offer.hidden = true; };
+    offer.querySelector("span").textContent = `“${rule.rule_name}” is deleted.`;
+    offer.querySelector("button").onclick = () => { hide(); restore(rule); };
+    offer.hidden = false;
+    clearTimeout(expiry);
+    expiry = setTimeout(hide, UNDO_MS);
+  }
+
+  // It was set before, so its author needs to confirm nothing again.
+  async function restore({ id, created_at: created, updated_at: updated, ...rule }) {
+    await guard.now(async () => saved((await api.create("/config", rule, { confirm: true })).id));
+  }
+  function show({ search = "", scope = "", enabled = "", page }) {
+    filters.search.value = search;
+    pick(filters.scope, scope);
+    pick(filters.enabled, enabled);
+    list.open(pageOf(page));
+    many.show();
+  }
+  return { element, refresh: list.refresh, restore: show };
 }
+
+const copy = (rule) => ({ ...rule, rule_name: `${rule.rule_name.slice(0, LONGEST_NAME - 5)} copy` });
 
 function appliesTo(rule) {
   if (rule.scope === "global") return SCOPES.global.all;

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { byId, h, meter } from "../dom.js";
-import { LIMIT_TYPES, limit, number, until, when } from "../format.js";
+import { LIMIT_TYPES, WHOLE_LIMIT, limit, number, share, until, when } from "../format.js";
 import { table } from "../tables.js";
 
 // Returns open(user); calls saved() after each change.
@@ -28,8 +28,9 @@ export function makeUserForm({ signIn, saved }) {
   }
 
   async function show() {
-    const found = await api.get(path("users"));
-    const events = await api.get("/reputation-events", { user, limit: 5 });
+    const [found, events, counted] = await Promise.all([
+      api.get(path("users")), api.get("/reputation-events", { user, limit: 5 }), api.get("/usage", { key: `user:${user}`, limit: 1 })]);
+    byId("user-unknown").hidden = counted.total || events.total || found.limits.some((one) => one.own);
     approve({ version: found.version });
     showLimits(limits.elements, found.limits);
     showReputation(reputation.elements, found, events.items);
@@ -64,7 +65,7 @@ export function makeUserForm({ signIn, saved }) {
       return true;
     } catch (error) {
       if (error.status === 401) signIn();
-      byId(`user-${part}-problem`).textContent = api.explain(error);
+      byId(`user-${part}-problem`).textContent = error.errors?.length ? error.errors.map(advice).join("\n") : api.explain(error);
       return false;
     }
   }
@@ -87,14 +88,23 @@ function showReputation(fields, { reputation, reputation_in_force: inForce }, ev
     h("b", {}, event.change > 0 ? `+${event.change}` : String(event.change)))));
 }
 
+// What to enter instead; the API's own words name its fields, not the form's.
+function advice({ field, detail }) {
+  const type = LIMIT_TYPES.find(([name]) => field === `limits.${name}`);
+  if (type) return `Per ${type[1]}: give ${WHOLE_LIMIT}, or nothing for no limit of this user's own.`;
+  if (field === "score") return "Score: give a whole number from 0 to 100.";
+  if (field === "reason") return "Reason: say why, in 1 to 200 characters.";
+  return `${field} ${detail}.`;
+}
+
 const listed = (found) => LIMIT_TYPES.filter(([type]) => type in found).map(([type, unit]) => `${number(found[type])} per ${unit}`).join(", ") || "none";
 const own = (form) => Object.fromEntries(LIMIT_TYPES.map(([type]) => [type, form.elements[type].value]).filter(([, value]) => value !== "").map(([type, value]) => [type, Number(value)]));
 const score = ({ elements: { score: points, vip, reason } }) => ({ score: Number(points.value), vip: vip.checked, reason: reason.value.trim() });
 
 const applies = [
-  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   { name: "Of", cell: (row) => (row.own ? "this user" : "all users") },
   { name: "Resource", cell: (row) => row.resource_type ?? "all" },
-  { name: "Used", kind: "used", cell: (row) => [meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] },
+  { name: "Used", kind: "used", cell: (row) => [meter(row.used, row.effective_limit, `${share(row.used, row.effective_limit)} used`), h("span", {}, number(row.used))] },
   { name: "Frees up", kind: "number", cell: (row) => (row.used && row.resets_at ? until(row.resets_at) : "–") },
 ];

@@ -1,27 +1,32 @@
 // Users: users by their most used limit, one user's limits and reputation, and the use of each limit by each key.
 
 import * as api from "../api.js";
+import { pageOf } from "../address.js";
 import { empty, h, mark, meter, mono, section } from "../dom.js";
 import { keyFilter } from "../filters.js";
-import { limit, number, until } from "../format.js";
+import { limit, number, share, until } from "../format.js";
 import { pagedList } from "../tables.js";
 import { makeUserForm } from "./userform.js";
 
 const EVERY_MS = 5_000;
 const NEAREST_EVERY_MS = 30_000;  // its query reads all users
 
-export function users({ root, guard, signIn, visible }) {
+export function users({ root, guard, signIn, visible, record }) {
   const open = makeUserForm({ signIn, saved: () => guard(refresh) });
   const filter = keyFilter(() => used.turn(0));
+  const pages = { page: 1, userpage: 1 };
+  const turned = (which) => (page) => { pages[which] = page; record({ ...filter.state(), ...pages }); };
   const nearest = pagedList({
     label: "Users by their fullest limit", columns: of(open), guard,
     load: (page) => api.get("/users", page),
     nothing: () => empty("No users yet", "A user appears with the first request that a user rule applies to."),
+    turned: turned("userpage"),
   });
   const used = pagedList({
     label: "Use of each limit", columns, guard,
     load: (page) => api.get("/usage", { ...page, ...filter.parameters() }),
     nothing: () => (filter.summary() ? empty("No use counted", filter.summary()) : empty("No keys yet", "A key appears with its first request that a rule applies to.")),
+    turned: turned("page"),
   });
   root.append(
     section("Users by their fullest limit", finder(open), nearest.element),
@@ -30,7 +35,14 @@ export function users({ root, guard, signIn, visible }) {
   setInterval(() => { if (visible()) guard(nearest.refresh); }, NEAREST_EVERY_MS);
 
   const refresh = () => Promise.all([nearest.refresh(), used.refresh()]);
-  return { refresh };
+
+  function restore({ page, userpage, ...key }) {
+    Object.assign(pages, { page: pageOf(page), userpage: pageOf(userpage) });
+    filter.restore(key);
+    used.open(pages.page);
+    nearest.open(pages.userpage);
+  }
+  return { refresh, restore };
 }
 
 // Opens any user, with or without requests.
@@ -43,13 +55,13 @@ const KINDS = { flagged: "bad", standard: "", trusted: "good", vip: "good" };
 export const tier = (found) => mark(`${found.tier} · ${number(found.score)}`, KINDS[found.tier]);
 
 const full = { name: "Used", kind: "used", cell: (row) => [
-  meter(row.used, row.effective_limit, `${number(row.used)} of ${number(row.effective_limit)} used`), h("span", {}, number(row.used))] };
+  meter(row.used, row.effective_limit, `${share(row.used, row.effective_limit)} used`), h("span", {}, number(row.used))] };
 const frees = { name: "Frees up", kind: "number", cell: (row) => (row.used && row.resets_at ? until(row.resets_at) : "–") };
 
 const of = (open) => [
   { name: "User", cell: (row) => h("button", { type: "button", class: "link mono", "aria-label": `Open ${row.user}`, onclick: () => open(row.user) }, row.user) },
   { name: "Fullest limit", cell: (row) => row.rule_name },
-  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   frees,
   { name: "Reputation", cell: tier },
@@ -58,7 +70,7 @@ const of = (open) => [
 const columns = [
   { name: "Key", cell: (row) => mono(row.key) },
   { name: "Rule", cell: (row) => row.rule_name },
-  { name: "Limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
+  { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   { name: "Left", kind: "number", cell: (row) => number(row.remaining) },
   frees,

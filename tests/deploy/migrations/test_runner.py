@@ -376,7 +376,7 @@ def test_the_owner_of_the_migration_lock_is_named(database: str, folder: Path, m
         left.execute("SELECT pg_advisory_lock(%s)", (migration_runner.LOCK_KEY,))
         named = rf"session {left.info.backend_pid} of left, connected since 2\d\d\d-.*"
         with pytest.raises(MigrationError, match=rf"{named}pg_terminate_backend\({left.info.backend_pid}\)"):
-            migration_runner.up(database, folder, say=said.append)
+            migration_runner.up(database, folder, log=said.append)
     assert len(said) == 1
     assert re.fullmatch(f"waiting for the migration lock of {named}", said[0])
     assert migration_runner.up(database, folder) == ("010_b", "010_a")

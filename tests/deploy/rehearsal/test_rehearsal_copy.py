@@ -181,7 +181,7 @@ def test_a_stand_in_replaces_a_missing_previous_release_only_if_allowed(stage: S
         with pytest.raises(ConfigurationError, match="there is no previous release here; deploy one"):
             copy.before()
         with pytest.raises(ArtifactError, match="not a Python zip archive"):
-            replace(copy, twin=True).before()
+            replace(copy, stand_in=True).before()
 
 
 def elsewhere(stage: Stage) -> tuple[Target, Environment]:

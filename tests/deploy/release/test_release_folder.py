@@ -233,7 +233,7 @@ def test_a_missing_tag_is_refused(parts: tuple[Path, Path, Path], monkeypatch: p
     """The error names the missing tag, and no folder remains."""
     releases, _, migrations = parts
     monkeypatch.setattr(release_folder, "ROOT", migrations.parent)
-    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", migrations.parent)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.PROJECT", migrations.parent)
     git(migrations.parent, "init", "--quiet")
     with pytest.raises(ArtifactError, match="deploy/qa/phase-9: tag not found"):
         release_folder.from_tag(releases, Tag("qa", "phase-9"))
@@ -286,7 +286,7 @@ COMMIT = ("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--qu
 def create_tag(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Initialize the folder as the project's repository, commit everything and tag it deploy/qa/phase-1."""
     monkeypatch.setattr(release_folder, "ROOT", repository)
-    monkeypatch.setattr("gaia_checks.deploy.git.git_command.ROOT", repository)
+    monkeypatch.setattr("gaia_checks.deploy.git.git_command.PROJECT", repository)
     git(repository, "init", "--quiet")
     commit(repository)
     git(repository, "tag", "deploy/qa/phase-1")

@@ -43,7 +43,7 @@ def ask(port: int, *paths: str) -> readiness.ReadinessAnswer:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("answer", "status", "message"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "GET /ready answered 200"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, "GET /ready answered 204"),
@@ -58,10 +58,10 @@ def ask(port: int, *paths: str) -> readiness.ReadinessAnswer:
     ],
     ids=["ready", "no body", "first line", "chunks", "redirected", "hung up"],
 )
-def test_an_answer_is_said_with_its_status_and_first_line(answer: bytes, status: int, said: str) -> None:
+def test_an_answer_is_said_with_its_status_and_first_line(answer: bytes, status: int, message: str) -> None:
     """Whatever the server answers, in one line."""
     with answering(answer) as port:
-        assert ask(port, "/ready") == readiness.ReadinessAnswer(status, said)
+        assert ask(port, "/ready") == readiness.ReadinessAnswer(status, message)
 
 
 def test_no_http_is_no_answer() -> None:
@@ -69,14 +69,14 @@ def test_no_http_is_no_answer() -> None:
     with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
         answer = ask(port, "/ready")
     assert answer.status == 0
-    assert answer.said.startswith("GET /ready: ")
+    assert answer.message.startswith("GET /ready: ")
 
 
 def test_a_refused_connection_and_silence_are_distinguished() -> None:
     """Nobody listens; somebody listens and never answers."""
     assert ask(free_port(), "/ready") == readiness.ReadinessAnswer(0, "GET /ready: connection refused")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert ask(silent.getsockname()[1], "/ready").said == "GET /ready: no answer within 0.5 s"
+        assert ask(silent.getsockname()[1], "/ready").message == "GET /ready: no answer within 0.5 s"
 
 
 def test_without_a_readiness_path_health_decides() -> None:

@@ -95,8 +95,8 @@ def visit(chromium: Browser) -> Iterator[Visit]:
     logs: list[PageLog] = []
     pages: list[Page] = []
 
-    def visit(url: str, *, noted: str = NOTED, clock: bool = False, signed_in: bool = True) -> Page:
-        page = chromium.new_page()
+    def visit(url: str, *, noted: str = NOTED, clock: bool = False, signed_in: bool = True, zone: str = "UTC") -> Page:
+        page = chromium.new_page(timezone_id=zone)
         pages.append(page)
         if signed_in:
             sign_in(page, url)

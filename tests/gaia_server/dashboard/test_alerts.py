@@ -19,6 +19,6 @@ def test_history_outlives_the_process(server: Running, visit: Visit) -> None:
     page = visit(f"{server.base_url}")
     page.locator("[data-tab=alerts]").click()
     row = page.get_by_role("table", name="History").get_by_role("row", name="long ago")
-    expect(row).to_contain_text("321 of 100")
+    expect(row).to_contain_text("321, above 100")
     expect(row).to_contain_text("2 min 30 s")
     expect(page.get_by_role("table", name="Watched")).to_contain_text("more than 100 requests were refused")

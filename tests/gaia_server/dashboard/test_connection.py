@@ -19,12 +19,21 @@ def test_reconnects_after_its_connection_was_cut(server: Running, visit: Visit) 
     with tcp_proxy.line("127.0.0.1", server.port) as line:
         page = visit(f"http://127.0.0.1:{line.port}", noted=CUT)
         connected(page)
+        page.set_viewport_size({"width": 390, "height": 500})
+        page.mouse.wheel(0, 3000)
+        page.wait_for_function("scrollY > 0")
+        height = page.evaluate("document.documentElement.scrollHeight")
         line.cut()
         state = page.locator("[data-connection]")
         expect(state).to_have_attribute("data-connection", "reconnecting")
         expect(page.locator("#connection-wait")).to_have_text(re.compile(r"in \d+ s"))
+        for part in ("#connection-text", "#lost"):
+            expect(page.locator(part)).to_be_in_viewport()
+        expect(page.locator("#lost")).to_contain_text("No live connection since")
+        assert page.evaluate("document.documentElement.scrollHeight") == height
         line.restore()
         connected(page, timeout=8000)
+        expect(page.locator("#lost")).to_be_hidden()
         page.locator("[data-tab=health]").click()
         expect(page.locator("#panel-health dt", has_text="Lost since opened").locator("+ dd")).to_have_text("1")
 

@@ -1,10 +1,12 @@
 """The page: its tabs, its login, its rate limiting, its files."""
 
 import hashlib
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 from playwright.sync_api import Page, expect
 
 from gaia_server.dashboard import FOLDER, handlers
@@ -84,6 +86,41 @@ def test_respects_its_own_rate_limit(server: Running, visit: Visit) -> None:
     page.clock.run_for(10_000)
     expect(page.locator("#notice")).to_be_hidden()
     expect(page.get_by_role("table", name="Use of each limit")).to_contain_text("ip:127.0.0.1")
+
+
+def test_reload_and_back_keep_tab_filter_and_page(server: Running, visit: Visit) -> None:
+    """The address contains the tab, its filters and its page; a person's link shows the same."""
+    rule = server.rule(scope="session", limit_value=1, enabled=False)
+    with psycopg.connect(server.dsn) as connection:
+        connection.execute(
+            "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at)"
+            " SELECT %s, 'session:linked', 'other', at, at"
+            " FROM (SELECT now() - make_interval(mins => m) AS at FROM generate_series(60, 89) AS m) AS times",
+            (rule["id"],),
+        )
+    page = visit(server.base_url)
+    page.locator("[data-tab=violations]").click()
+    panel = page.locator("#panel-violations")
+    panel.get_by_label("Kind of key").select_option("session")
+    expect(panel.get_by_text("1–25 of 30")).to_be_visible()
+    panel.get_by_role("button", name="Next").click()
+    expect(panel.get_by_text("26–30 of 30")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"#violations\?kind=session&page=2$"))
+    page.reload()
+    expect(panel.get_by_text("26–30 of 30")).to_be_visible()
+    expect(panel.get_by_label("Kind of key")).to_have_value("session")
+    page.locator("[data-tab=analytics]").click()
+    page.locator("#panel-analytics").get_by_label("Time").select_option("1440")
+    expect(page).to_have_url(re.compile(r"#analytics\?minutes=1440&per=hour$"))
+    page.locator("[data-tab=violations]").click()
+    expect(panel.get_by_text("26–30 of 30")).to_be_visible()
+    for _ in range(2):
+        page.go_back()
+    expect(page.locator("#panel-analytics").get_by_label("Time")).to_have_value("60")
+    page.go_back()
+    expect(panel.get_by_text("26–30 of 30")).to_be_visible()
+    page.go_back()
+    expect(panel.get_by_text("1–25 of 30")).to_be_visible()
 
 
 def test_pure_parts(server: Running, visit: Visit) -> None:

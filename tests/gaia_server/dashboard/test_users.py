@@ -1,5 +1,7 @@
 """The Users tab: users by their most used limit, and one user's limits and reputation."""
 
+import re
+
 import httpx
 import psycopg
 from playwright.sync_api import expect
@@ -23,7 +25,14 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
     expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("8 per day")
     form.get_by_label("Per hour").fill("-1")
     form.get_by_role("button", name="Save limits").click()
-    expect(page.locator("#user-limits-problem")).to_contain_text("limits.requests_per_hour is not a whole number")
+    expect(page.locator("#user-limits-problem")).to_have_text(
+        "Per hour: give a whole number from 0 to 1,000,000,000, or nothing for no limit of this user's own."
+    )
+    form.get_by_role("spinbutton", name="Score").fill("101")
+    form.get_by_role("button", name="Save reputation").click()
+    expect(page.locator("#user-reputation-problem")).to_have_text(
+        "Score: give a whole number from 0 to 100.\nReason: say why, in 1 to 200 characters."
+    )
     form.get_by_label("Per hour").fill("30")
     form.get_by_role("button", name="Save limits").click()
     expect(form.get_by_role("table", name="Limits that apply")).to_contain_text("30 per hour")
@@ -48,3 +57,43 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
             "SELECT limit_value FROM rate_limit_configs WHERE scope_value = 'a/b.c' AND limit_value = 31"
         ).fetchall()
     assert found == [(31,)]
+
+
+def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visit) -> None:
+    """A mistyped id does not look like a user without requests; a limit of its own makes the user known."""
+    roomy(schema)
+    own = start(TRUSTED_PROXIES="127.0.0.1")
+    own.rule(scope="user", limit_type="daily_quota", limit_value=8)
+    assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    page = visit(own.base_url)
+    page.locator("[data-tab=users]").click()
+    form, unknown = page.locator("#user"), page.locator("#user-unknown")
+    page.get_by_role("button", name="Open ada").click()
+    expect(form.get_by_role("table", name="Limits that apply")).to_be_visible()
+    expect(unknown).to_be_hidden()
+    form.get_by_role("button", name="Close").click()
+    page.get_by_label("User", exact=True).fill("adda")
+    page.get_by_role("button", name="Open user").click()
+    expect(unknown).to_contain_text("knows nothing about this user")
+    form.get_by_label("Per hour").fill("30")
+    form.get_by_role("button", name="Save limits").click()
+    expect(unknown).to_be_hidden()
+
+
+def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Visit) -> None:
+    """Two tables with many users each show ten rows a page."""
+    roomy(schema)
+    own = start()
+    rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
+    with psycopg.connect(schema) as connection:
+        connection.execute(
+            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
+            " SELECT 'user:u' || n, %s, rate_limit_period_start('daily_quota', now()), 1, now()"
+            " FROM generate_series(1, 60) AS n",
+            (rule["id"],),
+        )
+    page = visit(own.base_url)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[data-tab=users]").click()
+    expect(page.locator("#panel-users").get_by_text(re.compile(r"1–10 of 6\d"))).to_have_count(2)
+    assert page.evaluate("document.documentElement.scrollHeight") < 3000

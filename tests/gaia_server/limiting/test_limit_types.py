@@ -42,7 +42,7 @@ def test_an_unknown_type_is_an_error() -> None:
 
 
 def test_the_schema_has_the_same_types(schema: str) -> None:
-    """The CHECK constraint admits the table's names only; windows and periods in SQL are the table's."""
+    """The CHECK constraint admits the table's names only; windows, periods and severities in SQL are the table's."""
     with psycopg.connect(schema) as connection:
         (constraint,) = connection.execute(
             "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'rate_limit_configs_limit_type_check'"
@@ -51,10 +51,10 @@ def test_the_schema_has_the_same_types(schema: str) -> None:
         for name in LIMIT_TYPES:
             known = limit_type(name)
             row = connection.execute(
-                "SELECT rate_limit_window(%(n)s), rate_limit_period(%(n)s)", {"n": name}
+                "SELECT rate_limit_window(%(n)s), rate_limit_period(%(n)s), reputation_severity(%(n)s)", {"n": name}
             ).fetchone()
             window = timedelta(seconds=known.seconds) if known.period is None and known.seconds else None
-            assert row == (window, known.period), name
+            assert row == (window, known.period, known.severity), name
 
 
 def test_the_dashboard_has_the_same_types() -> None:

@@ -16,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from gaia_server import __version__
 from tests.gaia_server.conftest import ROOT, Running, poll
 
 COMMAND = (sys.executable, "-m", "gaia_server")
@@ -33,7 +34,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_version() -> None:
     """`--version` needs no settings."""
     done = run("--version")
-    assert (done.returncode, done.stdout) == (0, "gaia_server 0.1.0\n")
+    assert (done.returncode, done.stdout) == (0, f"gaia_server {__version__}\n")
 
 
 def test_bad_input() -> None:

@@ -14,4 +14,5 @@ def test_tests_that_decide_first_come_first(longest_s: float, last: list[str]) -
     loaded = criteria_file.load(overrides={"load": {"max_window_s": longest_s}})
     in_order = [criterion.look for criterion in sorted(loaded.for_stage("prod"), key=rank)]
     assert in_order[-len(last) :] == last
+    assert in_order[:2] == ["health", "api"]
     assert in_order.index("health") < in_order.index("websocket") < in_order.index("rollback") < in_order.index("log")

@@ -55,12 +55,27 @@ def test_a_server_that_answers_404_to_everything_fails(elsewhere: Ground) -> Non
     assert "map it in [contract.paths]" in outcome.not_passed()["dev.health"]
 
 
-def test_a_server_that_accepts_and_says_nothing_fails(elsewhere: Ground) -> None:
-    """No answer within the time limit is a failure, not a hang and not an unreachable target."""
-    with silent() as url:
-        outcome = elsewhere.gate(elsewhere.environment_file(base_url=url), "-k", "health")
+def test_what_comes_first_is_judged_although_it_has_failed(elsewhere: Ground) -> None:
+    """A gate of the same server that stops early names health and API, and has looked at nothing else."""
+    with serving() as url:
+        outcome = elsewhere.gate(elsewhere.environment_file(base_url=url))
     assert outcome.code == 1, outcome.output
-    assert "no answer: ReadTimeout" in outcome.not_passed()["dev.health"]
+    why = outcome.not_passed()
+    assert {name for name, reason in why.items() if reason.startswith("fail")} == {"dev.health", "dev.api"}
+    assert "stopped early: dev.health has certainly failed" in why["dev.websocket"]
+
+
+def test_a_server_that_accepts_and_says_nothing_fails(elsewhere: Ground) -> None:
+    """No answer within the time limit is a failure, not a hang; nothing but that is said, and nothing else is tried."""
+    with silent() as url:
+        outcome = elsewhere.gate(elsewhere.environment_file(base_url=url))
+    assert outcome.code == 1, outcome.output
+    why = outcome.not_passed()
+    assert {name for name, reason in why.items() if reason.startswith("fail")} == {"dev.health"}
+    assert "no answer: ReadTimeout" in why["dev.health"]
+    line = f"{url} accepts connections and answers nothing: is this the server's port, and http or https?"
+    assert why["dev.api"] == why["dev.websocket"] == f"inconclusive: {line}"
+    assert "cannot pass" not in outcome.output
 
 
 def test_without_an_api_for_rules_everything_else_is_judged(elsewhere: Ground) -> None:

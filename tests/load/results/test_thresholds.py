@@ -57,8 +57,8 @@ def test_requests_that_were_slow_together_decide_less() -> None:
         due_s = index / 100
         tally.intend()
         tally.send(due_s, due_s)
-        ended_s = 30.45 if 30 <= due_s < 30.45 else due_s + 0.01
-        tally.end(Arrival(due_s, due_s, ended_s, None, answered=True))
+        finished_s = 30.45 if 30 <= due_s < 30.45 else due_s + 0.01
+        tally.end(Arrival(due_s, due_s, finished_s, None, answered=True))
     total.add(tally.close(59, 60, Shares(0.1, 0, 0), last=True))
     code, findings = judge(total.result(), Thresholds(p99_ms=100))
     assert (code, findings[0].text) == (

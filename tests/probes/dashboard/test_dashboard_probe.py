@@ -34,7 +34,7 @@ from tests.probes.servers import TOKEN, answering, serving, target
 from tests.support import certificates
 
 FILES = ROOT / "gaia_server" / "dashboard"
-WELL = {"tabs_working": 6, "live_update_seen": True, "reconnected": True, "rule_edited": True, "errors": 0}
+WELL = {"tabs_working": 6, "live_update_observed": True, "reconnected": True, "rule_edited": True, "errors": 0}
 
 
 class Place:
@@ -129,6 +129,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "neither a new rule is shown nor a lost connection noticed": (
         scripts(
             ("panels/ruleform.js", "saved(id);", ""),
+            ("panels/overview.js", "Promise.all([history(), configuration.refresh()])", "history()"),
             ("live.js", "if (socket === this.#socket) this.#lost(event.code);", ""),
         ),
         {
@@ -138,7 +139,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     ),
     "violations are not sent": (
         scripts(("panels/violations.js", 'addEventListener("violation"', 'addEventListener("nothing"')),
-        {"live_update_seen": ("Violations did not show it within 4 s after a request was refused",)},
+        {"live_update_observed": ("Violations did not show it within 4 s after a request was refused",)},
     ),
     "it gives up": (
         scripts(("live.js", "code >= 4400", "code >= 1000")),
@@ -151,7 +152,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "there is one message and no more": (
         scripts(("live.js", "#receive(message) {", "#receive(message) { if (this.seq) return;")),
         {
-            "live_update_seen": ("the page got no message within 4 s after a request was refused",),
+            "live_update_observed": ("the page got no message within 4 s after a request was refused",),
             "reconnected": ("connected, but no message came within 6 s",),
         },
     ),
@@ -160,7 +161,7 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
             ("main.js", "byId(`panel-${name}`).set", "if (name !== 'health') byId(`panel-${name}`).set"),
             ("main.js", "ArrowRight: index + 1", "ArrowRight: Math.min(index + 1, 4)"),
             ("panels/alerts.js", "cell: (rule) => rule.name", "cell: () => '?'"),
-            ("panels/rules.js", 'if (dialog.returnValue === "delete") remove(rule);', ""),
+            ("panels/rules.js", " await remove(rule);", ";"),
             ("live.js", "setTimeout(() => this.connect(), wait)", "null"),
             ("login.js", "form.reset();", "document.body.append(form.elements.token.value); form.reset();"),
         ),
@@ -178,7 +179,9 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
     "there is no page": (
         (Answered(request=r"GET /admin/quotas\n", status=404),),
         {
-            **dict.fromkeys(("live_update_seen", "reconnected", "rule_edited"), ("GET /admin/quotas answered 404",)),
+            **dict.fromkeys(
+                ("live_update_observed", "reconnected", "rule_edited"), ("GET /admin/quotas answered 404",)
+            ),
             "tabs_working": tuple(f"{tab.title()}: GET /admin/quotas answered 404" for tab in TABS[:5]),
             "errors": ("GET /admin/quotas answered 404",),
         },

@@ -28,7 +28,7 @@ def copy_of(executable: Path, folder: Path, migrations: Path = copies.MIGRATIONS
             current = release_folder.from_worktree(
                 paths.of(origin).releases, executable=executable, migrations=migrations
             )
-            yield RehearsalCopy(here, origin, RUN, current, twin=False)
+            yield RehearsalCopy(here, origin, RUN, current, stand_in=False)
         finally:
             release_folder.remove(origin.home)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from gaia_checks import files
 from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import Release
@@ -34,6 +35,12 @@ def test_what_is_written_conforms_to_the_published_schemas(ground: Ground) -> No
     facts = installation.describe([], ["--env=dev"])
     predicate = record.predicate(ground.environment("dev"), folder, evidence.read_verdict(folder), facts)
     conforms(statement.payload(statement.VERDICT, ground.release, predicate), statement.VERDICT)
+    own = folder / "own" / "criteria.toml"
+    own.parent.mkdir()
+    own.write_text("")
+    predicate = record.predicate(ground.environment("dev"), folder, evidence.read_verdict(folder), facts)
+    conforms(statement.payload(statement.VERDICT, ground.release, predicate), statement.VERDICT)
+    assert predicate["criteria"]["own_sha256"] == files.sha256(own)
     ground.sign("ada")
     with ground.as_("ada"):
         promote.force(PHASE, "qa", "ada@example.test", "no time", ground.origin.url)

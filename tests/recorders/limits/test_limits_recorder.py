@@ -66,7 +66,7 @@ def test_the_real_server_is_right(tmp_path: Path, server: Target) -> None:
     assert all(measurement.window_s >= WHOLE_S for measurement in observed.values())
     assert TOKEN not in repr(observed)
     last = stage.timeline_of(tmp_path)[-1]
-    assert last["asked"] == observed["limits.answers"].n == last["admitted"] + last["refused"]
+    assert last["requests"] == observed["limits.answers"].n == last["admitted"] + last["refused"]
 
 
 def test_a_small_right_server_is_right(tmp_path: Path) -> None:

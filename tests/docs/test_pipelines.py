@@ -1,0 +1,95 @@
+"""The CI templates keep their systems' schemas, and the commands in them exist and do what the page says."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gaia_checks.environment_file import ROOT
+from tests.docs.test_pages import check_command
+
+FOLDER = ROOT / "docs" / "pipelines"
+SCHEMAS = {"github-actions.yml": "vendor.github-workflows", "gitlab-ci.yml": "vendor.gitlab-ci"}
+"""Template -> the schema that its linter brings along: nothing is downloaded."""
+
+every_template = pytest.mark.parametrize("name", SCHEMAS)
+
+
+def test_every_template_is_checked() -> None:
+    """A new template needs a schema."""
+    assert {path.name for path in FOLDER.glob("*.yml")} == set(SCHEMAS)
+
+
+@every_template
+def test_a_template_keeps_its_schema_and_a_misspelt_one_does_not(name: str, tmp_path: Path) -> None:
+    """The linter accepts it, and refuses it with a key that the system does not know."""
+    assert lint(FOLDER / name).returncode == 0
+    wrong = tmp_path / name
+    wrong.write_text(re.sub(r"(?m)^(    concurrency|  resource_group):", r"\1s:", (FOLDER / name).read_text()))
+    assert lint(wrong).returncode == 1
+
+
+@every_template
+def test_commands_of_a_template_exist(name: str) -> None:
+    """The page's steps, in its order, each a command with options that it has."""
+    found = [line for script in scripts(yaml.safe_load((FOLDER / name).read_text())) for line in script.splitlines()]
+    gaia = [line.split()[1:] for line in found if line.startswith(".venv/bin/gaia ")]
+    for words in gaia:
+        check_command([*words], " ".join(words))
+    steps = [words[0] for words in gaia if words[0] != "status"]
+    assert steps == ["deploy", "checklist", "promote"]
+    assert found.count('.venv/bin/python -m pytest --env="$ENVIRONMENT"') == 1
+
+
+@pytest.mark.parametrize(
+    ("tag", "read"),
+    [
+        ("deploy/dev/phase-11.4", "environment=dev\nphase=phase-11.4\nnext=qa\n"),
+        ("deploy/qa/phase-11.4", "environment=qa\nphase=phase-11.4\nnext=prod\n"),
+        ("deploy/prod/phase-11.4", "environment=prod\nphase=phase-11.4\nnext=\n"),
+        ("deploy/qa/$(touch x)", "environment=qa\nphase=$(touch x)\nnext=prod\n"),
+    ],
+)
+def test_the_tag_says_environment_and_phase(tag: str, read: str, tmp_path: Path) -> None:
+    """The first step's own script, run by bash; a tag's name is never run."""
+    jobs = yaml.safe_load((FOLDER / "github-actions.yml").read_text())["jobs"]
+    output = tmp_path / "output"
+    subprocess.run(
+        ("bash", "-euo", "pipefail", "-c", jobs["tag"]["steps"][0]["run"]),
+        env={**os.environ, "TAG": tag, "GITHUB_OUTPUT": str(output)}, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    assert output.read_text() == read
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+def test_no_script_contains_an_expression_of_the_ci_system() -> None:
+    """What a tag is named reaches a script as a variable, never as its text."""
+    template = yaml.safe_load((FOLDER / "github-actions.yml").read_text())
+    assert [script for script in scripts(template) if "${{" in script] == []
+
+
+def lint(path: Path) -> "subprocess.CompletedProcess[str]":
+    """Check a template against its system's schema."""
+    command = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", SCHEMAS[path.name], str(path))
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def scripts(template: Any) -> Iterator[str]:
+    """Yield every script of a template, in the order of the file."""
+    if isinstance(template, dict):
+        for key, value in template.items():
+            if key in ("script", "after_script"):
+                yield from value
+            elif key == "run" and isinstance(value, str):
+                yield value
+            else:
+                yield from scripts(value)
+    elif isinstance(template, list):
+        for one in template:
+            yield from scripts(one)
