@@ -78,7 +78,8 @@ def named(page: str) -> str:
 
 
 def _renamed(script: str) -> str:
-    text = base64.b64decode(script).replace(*(words.encode() for words in _STATUSES))
+    theirs, ours = _STATUSES
+    text = base64.b64decode(script).replace(theirs.encode(), ours.encode())
     return base64.b64encode(text).decode()
 
 
