@@ -13,7 +13,7 @@ from typing import Any
 
 from gaia_checks.judge.judgement import outcome_name
 from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
-from gaia_checks.report import charts, evidence, page, words
+from gaia_checks.report import charts, decision, evidence, gate_chart, page, words
 from gaia_checks.report.render import render
 
 __all__ = ["attach", "render"]
@@ -24,7 +24,7 @@ _STATUS = {
 _NAMESPACE = uuid.UUID(
     "9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11"
 )  # of the report's identifiers, so that they are reproducible
-_SUFFIXES = {"image/svg+xml": "svg", "image/jpeg": "jpg", "text/markdown": "md", "text/plain": "txt"}
+_SUFFIXES = {"image/svg+xml": "svg", "text/markdown": "md", "text/plain": "txt"}
 _RUN_FILES = {"verdict.md": "text/markdown", "measurements.jsonl": "text/plain", "environment.toml": "text/plain"}
 
 Result = dict[str, Any]
@@ -45,12 +45,12 @@ def attach(folder: Path, verdict: Verdict) -> None:
             **_enriched(result, criterion, verdict, order),
             "attachments": [
                 *_attachments(results, criterion, measurements, pictures),
-                *_photographs(results, criterion, folder / evidence.PICTURES),
                 *(each for each in result.get("attachments", ()) if not _replaced(each["name"], criterion)),
             ],
         }
         _write(results / f"{enriched['uuid']}-result.json", enriched)
     _describe_run(folder, results, verdict)
+    _write_decision(folder, verdict, measurements)
 
 
 def _attachments(
@@ -68,11 +68,13 @@ def _attachments(
             yield _attachment(results, f"{criterion.id} {title}", "image/svg+xml", svg)
 
 
-def _photographs(results: Path, criterion: CriterionVerdict, pictures: Path) -> Iterator[dict[str, str]]:
-    """Copy and yield the screenshots of one criterion's looks."""
-    for look in sorted({check.measurement.partition(".")[0] for check in criterion.checks}):
-        for path in sorted((pictures / look).glob("*.jpg")):
-            yield _attachment(results, f"{criterion.id} {path.stem}", "image/jpeg", path.read_bytes())
+def _write_decision(folder: Path, verdict: Verdict, measurements: Sequence[Measurement]) -> None:
+    """Write the report's first page among the results, so that it is redacted before it is rendered, as they are."""
+    pictures = folder / evidence.PICTURES
+    paths = [path.relative_to(pictures).as_posix() for path in sorted(pictures.rglob("*.jpg"))]
+    chart = gate_chart.draw(folder, verdict, measurements)
+    text = decision.document(verdict, evidence.criteria_of(folder).criteria, chart, paths)
+    (folder / evidence.RESULTS / evidence.DECISION).write_text(text, encoding="utf-8")
 
 
 def _replaced(name: str, criterion: CriterionVerdict) -> bool:
@@ -162,10 +164,10 @@ def _facts(verdict: Verdict) -> Mapping[str, str]:
     }
 
 
-def _attachment(results: Path, name: str, media: str, content: str | bytes) -> dict[str, str]:
+def _attachment(results: Path, name: str, media: str, content: str) -> dict[str, str]:
     """Write an attachment and return the reference to it."""
     source = f"{uuid.uuid5(_NAMESPACE, name)}-attachment.{_SUFFIXES[media]}"
-    (results / source).write_bytes(content.encode() if isinstance(content, str) else content)
+    (results / source).write_text(content, encoding="utf-8")
     return {"name": name, "source": source, "type": media}
 
 

@@ -7,7 +7,7 @@ numeric field becomes a line, and fields of one unit share a chart.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from xml.sax.saxutils import escape
 
 from gaia_checks import jsonl
@@ -35,7 +35,7 @@ def pictures(look: str, records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     by_unit: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for record in records:
         for field, value in record.items():
-            if field not in _NOT_DRAWN and _is_number(value) and _is_number(record.get("t")):
+            if field not in _NOT_DRAWN and is_number(value) and is_number(record.get("t")):
                 name, unit = _split(field, value)
                 by_unit.setdefault(unit, {}).setdefault(name or look, []).append((float(record["t"]), float(value)))
     return {
@@ -106,7 +106,8 @@ def _split(field: str, value: float) -> tuple[str, str]:
     return field.replace("_", " "), "share" if isinstance(value, float) else ""
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a field of a record can be drawn."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

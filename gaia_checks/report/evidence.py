@@ -39,6 +39,9 @@ GATED = "gated.json"
 INVOCATION = "invocation.json"
 REPORT = "report.html"
 RESULTS = "allure-results"
+DECISION = "decision.html"
+"""The report's first page, among the results."""
+
 JUNIT = "junit.xml"
 PICTURES = "pictures"
 ADAPTER = "adapter.py"
@@ -141,14 +144,18 @@ def redact(folder: Path, environment: Environment) -> list[Path]:
     return [path for path in redact_files(folder, environment) if path.name != REPORT]
 
 
+def redacted(verdict: Verdict, environment: Environment) -> Verdict:
+    """Return the verdict without secrets: before it is escaped for a page, where no search would find them."""
+    record = json.loads(document.text(document.to_json(verdict, None)))
+    return document.from_json(redact_json(record, environment.redact))[0]
+
+
 def seal(folder: Path, verdict: Verdict, environment: Environment) -> None:
     """Seal a gate: redact every file, add the sha256 of every file to the verdict, and write it durably."""
     changed = redact(folder, environment)
     if any(RESULTS in path.parts for path in changed):
         (folder / REPORT).unlink(missing_ok=True)  # rendered before its sources were redacted
-    clean, _ = document.from_json(
-        redact_json(json.loads(document.text(document.to_json(verdict, None))), environment.redact)
-    )
+    clean = redacted(verdict, environment)
     (folder / GATED).write_text(json.dumps(_gated(clean), indent=2) + "\n", encoding="utf-8")
     write_verdict(folder, clean, hashes(folder))
 

@@ -21,7 +21,7 @@ def markdown(verdict: Verdict) -> str:
         part
         for part in (
             f"# {_headline(verdict)}",
-            f"{_MEANINGS[verdict.state].capitalize()}: {_counts(verdict.criteria)}.",
+            meaning(verdict),
             _rehearsal(verdict),
             _identity(verdict),
             "## Criteria",
@@ -38,6 +38,11 @@ def summary(verdict: Verdict) -> str:
     phase = f", {verdict.release.phase}" if verdict.release else ""
     state = verdict.state.upper()
     return f"{state}: {verdict.environment}, stage {verdict.stage}{phase} ({_counts(verdict.criteria)})"
+
+
+def meaning(verdict: Verdict) -> str:
+    """Return what the state means, and the counts of the criteria's states."""
+    return f"{_MEANINGS[verdict.state].capitalize()}: {_counts(verdict.criteria)}."
 
 
 def findings(verdict: CriterionVerdict) -> str:

@@ -54,7 +54,7 @@ def shown(gate: tuple[Path, Verdict]) -> Iterator[tuple[Page, list[str]]]:
         page = chromium.new_page()
         page.route(re.compile(r"^(?!file:|data:|blob:)"), intercept)
         page.goto((gate[0] / "report.html").as_uri())
-        page.get_by_text("Admin API accessible").first.wait_for(timeout=60_000)
+        page.locator("#app").get_by_text("Admin API accessible").first.wait_for(timeout=60_000)
         yield page, requested
 
 
@@ -101,7 +101,7 @@ def test_a_result_lasts_until_it_was_decided(tmp_path: Path) -> None:
 def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict[str, Any]) -> None:
     """Its measurements, the pictures of its look, and what its test attached; every file is there."""
     names = {name: [entry["name"] for entry in result["attachments"]] for name, result in results.items()}
-    assert names["dev.health"] == ["dev.health evidence", "dev.health 1-page", "screenshot"]
+    assert names["dev.health"] == ["dev.health evidence", "screenshot"]
     assert names["prod.latency"] == [
         "prod.latency evidence",
         "prod.latency load: p50, p99 (ms)",
@@ -111,10 +111,39 @@ def test_a_result_carries_its_evidence(gate: tuple[Path, Verdict], results: dict
     for result in results.values():
         for entry in result["attachments"]:
             assert (gate[0] / "allure-results" / entry["source"]).stat().st_size
-    picture = results["dev.health"]["attachments"][1]
-    assert (picture["type"], (gate[0] / "allure-results" / picture["source"]).read_bytes()) == (
-        "image/jpeg", sample.PICTURE,
-    )  # fmt: skip
+
+
+def test_the_decision_stands_before_the_details(shown: tuple[Page, list[str]]) -> None:
+    """The first screen gives the verdict, the release and who may sign; what failed is the first row."""
+    page, _ = shown
+    decision = page.get_by_role("main", name="FAIL: local")
+    assert page.evaluate("window.scrollY") == 0
+    title = decision.get_by_role("heading", level=1)
+    assert title.inner_text() == "✗ FAIL: local, stage prod, release phase-11.4"
+    assert (title.bounding_box() or {"y": -1})["y"] in range(100)
+    assert "no: only a pass is signed, and this is fail" in decision.inner_text()
+    rows = decision.locator("tbody tr").all_inner_texts()
+    assert len(rows) == len(CRITERIA)
+    assert "dev.api: 1 of 14 wrong" in rows[0]
+    assert "not applicable" in rows[-1]
+
+
+def test_the_pictures_are_in_the_file(shown: tuple[Page, list[str]]) -> None:
+    """Their bytes are the evidence's."""
+    page, _ = shown
+    source = page.locator("#gaia-decision img").get_attribute("src") or ""
+    assert base64.b64decode(source.removeprefix("data:image/jpeg;base64,")) == sample.PICTURE
+    assert page.locator("#gaia-decision figcaption").all_inner_texts() == ["health: page"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_screen_needs_to_be_scrolled_sideways(shown: tuple[Page, list[str]], width: int) -> None:
+    """The decision fits a phone; only the chart scrolls, within itself."""
+    page, _ = shown
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = [cell.bounding_box() for cell in page.locator("#gaia-decision tbody td").all()]
+    assert all(box["x"] + box["width"] <= width for box in boxes if box)
 
 
 def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:
@@ -166,10 +195,20 @@ def test_the_verdict_is_the_first_thing_in_the_report(shown: tuple[Page, list[st
     assert places == sorted(places)
 
 
+def test_the_states_are_called_as_in_the_verdict(shown: tuple[Page, list[str]]) -> None:
+    """Allure's "broken" is inconclusive, its "skipped" not applicable; no tab is empty."""
+    page, _ = shown
+    buttons = {button.inner_text() for button in page.locator("button:visible").all()}
+    assert any(text.startswith("Inconclusive") for text in buttons)
+    assert any(text.startswith("Not applicable") for text in buttons)
+    for word in ("Broken", "Skipped", "Quality Gates", "Global Errors"):
+        assert not any(text.startswith(word) for text in buttons)
+
+
 def test_no_request_leaves_the_page(shown: tuple[Page, list[str]]) -> None:
     """Opening a criterion and its chart makes no request either."""
     page, requested = shown
-    page.get_by_text("Response times").first.click()
+    page.locator("#app").get_by_text("Response times").first.click()
     page.get_by_text("prod.latency load: p50").first.click()
     page.locator("img[src^='blob:'], img[src^='data:'], iframe, svg polyline").first.wait_for(timeout=60_000)
     page.wait_for_load_state("networkidle")
@@ -226,7 +265,7 @@ def test_results_without_a_verdict_are_not_rendered(tmp_path: Path) -> None:
 
 def test_a_secret_in_results_would_be_in_the_report(gate: tuple[Path, Verdict]) -> None:
     """Why redaction comes before rendering: the report contains its attachments encoded, where no search finds them."""
-    text = (gate[0] / "report.html").read_text()
+    text = (gate[0] / "report.html").read_text().partition('id="app"')[2]
     assert "status 500 instead of 200" not in text
     assert any("status 500 instead of 200" in decoded for decoded in _decoded(text))
 

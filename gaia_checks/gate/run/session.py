@@ -246,7 +246,7 @@ class Session:
             how = "the gate ran to its end"
             self.gate.record(Measurement(judgement.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
-        self._write_report(verdict)
+        self._write_report(evidence.redacted(verdict, self.environment))
         evidence.seal(self.folder, verdict, self.environment)
         self._scratch.cleanup()
         return verdict
