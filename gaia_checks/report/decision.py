@@ -11,7 +11,7 @@ from gaia_checks.model import STAGES, Criterion, CriterionVerdict, Finding, Rele
 from gaia_checks.report import check_names, margins, page, words
 
 PICTURES = "../pictures/"
-"""Where the pictures are, seen from the page among the results."""
+"""The pictures' folder, as the page among the results names it."""
 
 _MARGIN = "margin left"
 

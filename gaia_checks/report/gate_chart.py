@@ -51,7 +51,7 @@ def draw(folder: Path, verdict: Verdict, measurements: Iterable[Measurement]) ->
 
 
 def phases(measurements: Iterable[Measurement], started_at: str) -> dict[str, tuple[float, float]]:
-    """Return look -> when it started and ended, in seconds since the start of the gate."""
+    """Return look -> when it started and finished, in seconds since the start of the gate."""
     zero = datetime.fromisoformat(started_at)
     found: dict[str, tuple[float, float]] = {}
     for each in measurements:
