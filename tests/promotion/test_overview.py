@@ -99,7 +99,7 @@ def test_one_broken_environment_hides_no_other(
     ):  # fmt: skip
         (project / "environments" / f"{name}.toml").write_text(text.format(stage_name, url))
     for module in ("environment_file", "promotion.overview"):
-        ground.monkeypatch.setattr(f"gaia_checks.{module}.ROOT", project)
+        ground.monkeypatch.setattr(f"gaia_checks.{module}.PROJECT", project)
     (ground.environment("qa").home / "qa").mkdir(parents=True)
     (ground.environment("qa").home / "qa" / "state.json").write_text("{")
     assert cli.run(["status", "--all", "--json"]) == 0
@@ -118,7 +118,7 @@ def test_what_serves_here_is_shown_since_when(stage: Stage, monkeypatch: pytest.
     (stage.folder / "environments").mkdir()
     (stage.folder / "environments" / stage.file.name).write_text(stage.file.read_text())
     for module in ("environment_file", "promotion.overview"):
-        monkeypatch.setattr(f"gaia_checks.{module}.ROOT", stage.folder)
+        monkeypatch.setattr(f"gaia_checks.{module}.PROJECT", stage.folder)
     for name, value in stage.variables.items():
         monkeypatch.setenv(name, value)
     for version in ("1", "2", "1"):
