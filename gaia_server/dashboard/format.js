@@ -25,7 +25,7 @@ export function duration(seconds) {
 
 // The zone is chosen for this browser; a change loads the page again.
 const LOCAL = Intl.DateTimeFormat().resolvedOptions().timeZone;
-export const zone = localStorage.getItem("zone") === "UTC" ? "UTC" : LOCAL;
+export const zone = globalThis.localStorage?.getItem("zone") === "UTC" ? "UTC" : LOCAL;
 export const zones = [...new Set([LOCAL, "UTC"])];
 export const chooseZone = (name) => { localStorage.setItem("zone", name); location.reload(); };
 const inZone = { timeZone: zone };
