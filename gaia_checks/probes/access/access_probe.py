@@ -6,6 +6,7 @@ server limits them for each address, and the gate's address may have other users
 
 import contextlib
 import ipaddress
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -133,8 +134,19 @@ class _Look:
             query = {"rule_name": f"{self._own.rule['rule_name']}-new"} if path == CONFIG else {}
             there = path.replace("{id}", str(self._own.rule_id)).replace("{user}", self._own.user)
             answer = rules.send(self._admin, "GET", there, params=query, patience=self._patience)
-            found[f"GET {path}"] = answer.text if answer.status_code == 200 else f"status {answer.status_code}"
+            found[f"GET {path}"] = (
+                self._own_part(answer) if answer.status_code == 200 else f"status {answer.status_code}"
+            )
         return found
+
+    def _own_part(self, answer: httpx.Response) -> str:
+        """Return an answer without rules that others made for every user: they come and go."""
+        try:
+            body = answer.json()
+            body["limits"] = [each for each in body["limits"] if each.get("rule_id") == self._own.rule_id]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return answer.text
+        return json.dumps(body)
 
     def _sample(self, request: AdminRequest, credential: Credential, *, budgeted: bool = False) -> str | None:
         status = self._send(request, credential, budgeted=budgeted)

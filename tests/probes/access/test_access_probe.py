@@ -1,6 +1,6 @@
 """The access probe: the real server refuses everybody but administrators; every way in is found and named."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,24 @@ def test_the_real_server_refuses_everybody_else(server: Target) -> None:
         rules = http.get(CONFIG, params={"limit": 200}).json()["items"]
         assert [rule["rule_name"] for rule in rules if "access" in rule["rule_name"]] == []
         assert http.get(f"{QUOTAS}/reputation/{key(server)}-access-user").status_code == 404
+
+
+def test_a_rule_of_others_for_every_user_is_no_change(server: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other looks, and administrators, create rules meanwhile that count the probe's user as well."""
+    everybody = {
+        "rule_name": "everybody", "scope": "user", "resource_type": "other",
+        "limit_type": "requests_per_hour", "limit_value": 10**6,
+    }  # fmt: skip
+    with client(server) as http:
+
+        def created(_: object) -> Iterator[None]:
+            assert http.post(CONFIG, json=everybody).status_code == 201
+            yield None
+
+        monkeypatch.setattr("gaia_checks.probes.access.access_probe._Look.public", created)
+        assert look(server)["unchanged"].notes == ()
+        (rule,) = http.get(CONFIG, params={"rule_name": "everybody"}).json()["items"]
+        assert http.delete(f"{CONFIG}/{rule['id']}").status_code == 204
 
 
 def test_a_second_look_is_refused_as_well(server: Target) -> None:
