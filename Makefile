@@ -105,7 +105,7 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
 test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer  ## the project's own tests, but for the long tables of test-killed and test-faults
-	$(BIN)/python -m pytest -n 4 --dist loadfile -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
 
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/deploy/test_killed.py
