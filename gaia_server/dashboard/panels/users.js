@@ -64,7 +64,7 @@ const of = (open) => [
   { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   frees,
-  { name: "Reputation", cell: tier },
+  { name: "Reputation", kind: "tier", cell: tier },
 ];
 
 const columns = [

@@ -97,3 +97,5 @@ def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Vi
     page.locator("[data-tab=users]").click()
     expect(page.locator("#panel-users").get_by_text(re.compile(r"1–10 of 6\d"))).to_have_count(2)
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
+    cut = page.locator("#panel-users td").evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth)")
+    assert cut == []
