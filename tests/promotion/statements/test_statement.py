@@ -9,7 +9,7 @@ import pytest
 from gaia_checks import files
 from gaia_checks.environment_file import ROOT
 from gaia_checks.errors import EvidenceError
-from gaia_checks.model import Release
+from gaia_checks.model import Release, State
 from gaia_checks.promotion import promote, record
 from gaia_checks.promotion.statements import installation, statement, statements_ref
 from gaia_checks.promotion.statements.dsse import Envelope
@@ -35,6 +35,9 @@ def test_what_is_written_conforms_to_the_published_schemas(ground: Ground) -> No
     facts = installation.describe([], ["--env=dev"])
     predicate = record.predicate(ground.environment("dev"), folder, evidence.read_verdict(folder), facts)
     conforms(statement.payload(statement.VERDICT, ground.release, predicate), statement.VERDICT)
+    for state in State:
+        predicate["criteria"]["states"]["dev.health"] = str(state)
+        conforms(statement.payload(statement.VERDICT, ground.release, predicate), statement.VERDICT)
     own = folder / "own" / "criteria.toml"
     own.parent.mkdir()
     own.write_text("")
