@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gaia_checks.deploy.state import checkpoints
+from gaia_checks import jsonl
+from gaia_checks.deploy.state import checkpoints, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from tests.deploy.killing import KillStage, kill_stage, killed
 
@@ -57,5 +58,9 @@ def test_a_rollback_of_the_schema_is_all_or_nothing(
 def test_a_stop_and_start_is_all_or_nothing(
     without_handover: KillStage, victim: str, point: Checkpoint, event: Event
 ) -> None:
-    """A deployment without hand-over, killed at any checkpoint, is finished or undone."""
+    """A deployment without hand-over, killed at any checkpoint, is finished or undone; the ledger names the outage."""
     killed(without_handover, "deploy 2", "1", point, event, victim)
+    *_, closing = jsonl.read(paths.of(without_handover.stage.environment).ledger)
+    assert closing["step"] == "deployment"
+    stopped = without_handover.reached(Checkpoint.MAKE_ROOM, Event.STARTED)
+    assert stopped is (closing["outage_ms"] > 0)

@@ -5,9 +5,10 @@
 knows that an earlier command was killed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Opened:
     previous: Path | None  # target of the link `previous`; None: no such link
     release: Path | None  # the release to serve; None: not created yet
     database: bool  # a rollback that downgrades the schema too
-    reached: frozenset[tuple[str, str]]  # (checkpoint, event)
+    reached: Mapping[tuple[str, str], datetime]  # (checkpoint, event) -> when
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ class DeploymentJournal:
             previous=_path(first["previous"]),
             release=_path(release),
             database=first["database"],
-            reached=frozenset((line["point"], line["event"]) for line in lines if "point" in line),
+            reached={
+                (line["point"], line["event"]): datetime.fromisoformat(line["at"]) for line in lines if "point" in line
+            },
         )
 
     def _write(self, **line: Any) -> None:

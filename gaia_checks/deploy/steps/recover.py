@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gaia_checks.deploy.postgres import scratch
@@ -29,14 +30,14 @@ def all_or_nothing(deployment: Deployment) -> Iterator[None]:
             raise
         why = deployment.environment.redact(str(error) or type(error).__name__)
         try:
-            _undo(deployment.environment, opened)
+            outage_ms = _undo(deployment.environment, opened)
         except GaiaError as second:
             raise DeployError(
                 f"{why}; and {_name(opened.before)} cannot be restored: {second}; "
                 f"run: gaia status {deployment.environment.name} --repair"
             ) from error
         serves = opened.release if _only_forward(opened) else opened.before
-        finish(deployment, "failed", serves, why=why)
+        finish(deployment, "failed", serves, why=why, outage_ms=outage_ms)
         if isinstance(error, GaiaError):
             raise type(error)(f"{error}; {_name(serves)} serves") from error
         if isinstance(error, OSError):  # a full disk, above all
@@ -55,13 +56,31 @@ def settle(environment: Environment, log: Log) -> None:
         deployment.journal.close(deployment.id)
         return
     if finished := _finish(environment, opened, log):
-        log(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now finished: {finished.name} serves")
-        finish(deployment, "recovered", finished)
+        _close(deployment, "recovered", finished, _outage_ms(opened, 0.0), log)
         return
-    _undo(environment, opened)
-    serves = opened.release if _only_forward(opened) else opened.before
-    log(f"{environment.name}: {opened.kind} {opened.phase} was interrupted; now undone: {_name(serves)} serves")
-    finish(deployment, "undone", serves)
+    outage_ms = _undo(environment, opened)
+    _close(deployment, "undone", opened.release if _only_forward(opened) else opened.before, outage_ms, log)
+
+
+def _close(deployment: Deployment, event: str, serves: Path | None, outage_ms: int, log: Log) -> None:
+    now = "finished" if event == "recovered" else event
+    outage = f", after an outage of {outage_ms} ms" if outage_ms else ""
+    log(
+        f"{deployment.environment.name}: {deployment.kind} {deployment.phase} was interrupted; "
+        f"now {now}: {_name(serves)} serves{outage}"
+    )
+    finish(deployment, event, serves, outage_ms=outage_ms)
+
+
+def _outage_ms(opened: Opened, brought_back_ms: float) -> int:
+    """Return how long nothing served: from the journaled stop of the old server until another started, or until now."""
+    stopped = opened.reached.get((Checkpoint.MAKE_ROOM, Event.STARTED))
+    if stopped is None:
+        return round(brought_back_ms)
+    started = opened.reached.get((Checkpoint.START, Event.FINISHED))
+    if started is None:
+        return round((datetime.now(UTC) - stopped).total_seconds() * 1000)
+    return round((started - stopped).total_seconds() * 1000 + brought_back_ms)
 
 
 def repair(environment: Environment, log: Log) -> None:
@@ -88,7 +107,7 @@ def abandon(environment: Environment) -> None:
 
 def _finish(environment: Environment, opened: Opened, log: Log) -> Path | None:
     """If the new release took over and verifies, complete the deployment and return the release; else None."""
-    taken_over = {(Checkpoint.TAKE_OVER, Event.STARTED)} & opened.reached
+    taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
     release = opened.release
     if not taken_over or release is None:
         return None
@@ -119,19 +138,23 @@ def _only_forward(opened: Opened) -> bool:
     return (Checkpoint.UNDO_SCHEMA, Event.STARTED) in opened.reached
 
 
-def _undo(environment: Environment, opened: Opened) -> None:
-    """Restore what served before the deployment, or stop everything if nothing did."""
+def _undo(environment: Environment, opened: Opened) -> int:
+    """Restore what served before the deployment, or stop everything if nothing did; return the outage in ms."""
+    brought_back_ms = 0.0
     if _only_forward(opened) and opened.release:
-        swap.bring_back(environment, opened.release, restart=False)
+        brought_back_ms = swap.bring_back(environment, opened.release, restart=False)
     elif opened.before is None:
         taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
         if taken_over or status.status(environment).process is None:  # a server whose release was removed keeps running
             swap.end(environment)
     else:
-        swap.bring_back(environment, opened.before, restart=(Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached)
+        taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
+        brought_back_ms = swap.bring_back(environment, opened.before, restart=taken_over)
+    outage_ms = 0 if opened.before is None else _outage_ms(opened, brought_back_ms)
     _relink(environment, opened)
     with contextlib.suppress(GaiaError):  # the next scratch database drops one that cannot be dropped now
         _tidy(environment, opened)
+    return outage_ms
 
 
 def _relink(environment: Environment, opened: Opened) -> None:

@@ -64,22 +64,26 @@ def swap(environment: Environment, release: Path, deployment: Deployment) -> flo
     return outage_ms
 
 
-def bring_back(environment: Environment, release: Path, *, restart: bool) -> None:
+def bring_back(environment: Environment, release: Path, *, restart: bool) -> float:
     """Let `release`, which has served before, serve again; unless `restart`, leave it alone if it still serves.
 
-    It need not be ready, as it may depend on what just failed: any answer is enough.
+    Returns the outage in milliseconds, 0.0 with hand-over or where it still serves. It need not be ready, as it may
+    depend on what just failed: any answer is enough.
     """
     ensure_supervisor(environment)
     spec = _spec(environment, release)
     with _connect(environment) as supervisor:
         serving = supervisor.request("serving", order=spec)
         if serving["release"] == str(release) and not restart:
-            return
+            return 0.0
+        outage_start = time.monotonic()
         if not serving["beside"]:
             supervisor.request("make_room")
         _start(supervisor, environment, release, known=True)
+        outage_ms = 0.0 if serving["beside"] else (time.monotonic() - outage_start) * 1000
         supervisor.request("commit")
         supervisor.request("retire")
+    return outage_ms
 
 
 def ensure_supervisor(environment: Environment) -> None:
