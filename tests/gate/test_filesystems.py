@@ -1,5 +1,6 @@
 """Gates whose folders lie on several filesystems or on a full one, or whose checkout is read-only."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,8 @@ def test_reports_and_temporary_files_may_lie_on_two_filesystems(place: Ground, w
         outcome = place.gate(file, "--stage=qa", "-k", "load or health", *workers, TMPDIR=str(temporary))
         left = list(temporary.glob("gaia-*"))
     measured = {record["name"]: record for record in jsonl.read(outcome.folder / "measurements.jsonl")}
-    assert (measured["gate.exit.load"]["value"], measured["gate.exit.load"]["notes"]) == (0, []), outcome.output
+    exited = measured["gate.exit.load"]["value"], measured["gate.exit.load"]["notes"]
+    assert exited in ((0, []), (-signal.SIGTERM, [""])), outcome.output  # a gate stops what is slow once all is decided
     assert measured["load.outcomes"]["n"] == 500
     assert outcome.states["dev.health"] == "pass"
     assert left == []
