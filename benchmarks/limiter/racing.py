@@ -45,20 +45,12 @@ class Seen:
         return TimedAnswer(self.sent_s, math.inf if self.admitted is None else self.received_s, self.admitted)
 
 
-class Race:
-    """Many clients that take their next user name from `keys`, each after the response to its last request.
+class LoopThread:
+    """Runs `_main` on an event loop in a thread of its own inside `with`; leaving stops it and raises its error."""
 
-    They run in a separate thread inside `with`, spread over the servers at `ports` of this machine; leaving `with` lets
-    each finish its request. Until then they reconnect to a server that has gone.
-    """
-
-    def __init__(self, ports: Sequence[int], keys: Iterable[str], *, clients: int) -> None:
-        self.seen: list[Seen] = []
-        self._ports = ports
-        self._keys = iter(keys)
-        self._clients = clients
+    def __init__(self, name: str) -> None:
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="race")
+        self._thread = threading.Thread(target=self._run, name=name)
         self._broken: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -69,6 +61,36 @@ class Race:
         self._stopped.set()
         self._thread.join()
         self._check()  # also after a failed wait: this may be its cause
+
+    async def _main(self) -> None:
+        """Work until `_stopped` is set."""
+        raise NotImplementedError
+
+    def _check(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._main())
+        except BaseException as error:  # noqa: BLE001 - raised again on leaving `with`
+            self._broken = error
+
+
+class Race(LoopThread):
+    """Many clients that take their next user name from `keys`, each after the response to its last request.
+
+    They run in a separate thread inside `with`, spread over the servers at `ports` of this machine; leaving `with` lets
+    each finish its request. Until then they reconnect to a server that has gone.
+    """
+
+    def __init__(self, ports: Sequence[int], keys: Iterable[str], *, clients: int) -> None:
+        super().__init__("race")
+        self.seen: list[Seen] = []
+        self._ports = ports
+        self._keys = iter(keys)
+        self._clients = clients
 
     def finish(self) -> list[Seen]:
         """Wait until all keys have been used, and return the observations."""
@@ -81,18 +103,7 @@ class Race:
         self._check()
         return sum(one.admitted is True for one in self.seen.copy())
 
-    def _check(self) -> None:
-        if self._broken is not None:
-            raise self._broken
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(self._race())
-        except BaseException as error:  # noqa: BLE001 - raised again on leaving `with`
-            self._broken = error
-
-    async def _race(self) -> None:
+    async def _main(self) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(self._clients):
                 group.create_task(self._client(self._ports[number % len(self._ports)]))
