@@ -105,13 +105,16 @@ def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -
 
 def _rules(known: Known, live: Live, enabled_before: int) -> Sample:
     """Compare with the rules enabled before and after; again when it is wrong, as others create and delete rules."""
-    for _ in range(_TRIES):
-        enabled = enabled_before, enabled_rules(known)
-        if min(enabled) <= live.after["rules"] <= max(enabled):
+    wrong: Sample = None
+    for attempt in range(_TRIES):
+        if attempt:
+            enabled_before = enabled_rules(known)
+            live.last()
+        enabled, reported = (enabled_before, enabled_rules(known)), live.after["rules"]
+        if min(enabled) <= reported <= max(enabled):
             return None
-        enabled_before = enabled_rules(known)
-        live.last()
-    return f"stats: rules is {live.after['rules']}, {enabled_before} are enabled"
+        wrong = f"stats: rules is {reported}, {max(enabled)} are enabled"
+    return wrong
 
 
 def enabled_rules(known: Known) -> int:
