@@ -107,9 +107,8 @@ def abandon(environment: Environment) -> None:
 
 def _finish(environment: Environment, opened: Opened, log: Log) -> Path | None:
     """If the new release took over and verifies, complete the deployment and return the release; else None."""
-    taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
     release = opened.release
-    if not taken_over or release is None:
+    if not _taken_over(opened) or release is None:
         return None
     try:
         swap.ensure_supervisor(environment)
@@ -133,6 +132,11 @@ def _downgrade_schema(environment: Environment, release: Path, log: Log) -> None
         log(f"the schema stays ahead of {release.name}: {error}")
 
 
+def _taken_over(opened: Opened) -> bool:
+    """Whether the new server may have replaced the old one."""
+    return (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
+
+
 def _only_forward(opened: Opened) -> bool:
     """Whether the schema downgrade has started: only the new release may fit the schema now."""
     return (Checkpoint.UNDO_SCHEMA, Event.STARTED) in opened.reached
@@ -144,12 +148,11 @@ def _undo(environment: Environment, opened: Opened) -> int:
     if _only_forward(opened) and opened.release:
         brought_back_ms = swap.bring_back(environment, opened.release, restart=False)
     elif opened.before is None:
-        taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
-        if taken_over or status.status(environment).process is None:  # a server whose release was removed keeps running
+        # a server whose release was removed keeps running
+        if _taken_over(opened) or status.status(environment).process is None:
             swap.end(environment)
     else:
-        taken_over = (Checkpoint.TAKE_OVER, Event.STARTED) in opened.reached
-        brought_back_ms = swap.bring_back(environment, opened.before, restart=taken_over)
+        brought_back_ms = swap.bring_back(environment, opened.before, restart=_taken_over(opened))
     outage_ms = 0 if opened.before is None else _outage_ms(opened, brought_back_ms)
     _relink(environment, opened)
     with contextlib.suppress(GaiaError):  # the next scratch database drops one that cannot be dropped now
