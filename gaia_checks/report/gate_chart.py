@@ -1,9 +1,11 @@
 """The whole gate in one SVG: what ran when, and below it, on the same time axis, what the server did meanwhile."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from gaia_checks import jsonl
@@ -12,6 +14,8 @@ from gaia_checks.report import charts, words
 
 Series = Mapping[str, Sequence[charts.Points]]
 """Name -> stretches of points; between two stretches nothing was measured."""
+
+Read = Callable[[Path], list[dict[str, Any]]]
 
 _WIDTH, _LEFT, _RIGHT = 1000, 90, 985
 _PANEL, _PLOT, _LANE, _TOP = 132, 92, 17, 26
@@ -45,8 +49,9 @@ _FOLDERS = (("", ""), ("protection", "protection"))  # where timelines are, and 
 
 def draw(folder: Path, verdict: Verdict, measurements: Iterable[Measurement]) -> str:
     """Return the SVG. Raises EvidenceError for a damaged timeline."""
-    spans = _from_first_sample(folder, phases(measurements, verdict.started_at))
-    drawn = [(panel, series) for panel in _PANELS if (series := _series(folder, panel, spans))]
+    read: Read = functools.cache(_records)  # one timeline has several lines of the chart
+    spans = _from_first_sample(folder, read, phases(measurements, verdict.started_at))
+    drawn = [(panel, series) for panel in _PANELS if (series := _series(folder, read, panel, spans))]
     return svg(verdict.duration_s, spans, [(panel.title, panel.unit, series) for panel, series in drawn])
 
 
@@ -63,15 +68,21 @@ def phases(measurements: Iterable[Measurement], started_at: str) -> dict[str, tu
     return found
 
 
-def _from_first_sample(folder: Path, spans: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+def _records(timeline: Path) -> list[dict[str, Any]]:
+    return list(jsonl.read(timeline)) if timeline.exists() else []
+
+
+def _from_first_sample(
+    folder: Path, read: Read, spans: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
     """Start a look where its samples did: a load that was extended is judged on a part of them."""
-    last = {"protection": _last(folder / "protection" / "timelines" / "load.jsonl")}
-    last |= {look: _last(folder / "timelines" / f"{look}.jsonl") for look in spans if look not in last}
+    last = {"protection": _last(read(folder / "protection" / "timelines" / "load.jsonl"))}
+    last |= {look: _last(read(folder / "timelines" / f"{look}.jsonl")) for look in spans if look not in last}
     return {look: (max(0.0, min(start, end - last[look])), end) for look, (start, end) in spans.items()}
 
 
-def _last(timeline: Path) -> float:
-    return max((float(each.get("t", 0)) for each in jsonl.read(timeline)), default=0.0) if timeline.exists() else 0.0
+def _last(records: Iterable[Mapping[str, Any]]) -> float:
+    return max((float(each.get("t", 0)) for each in records), default=0.0)
 
 
 def svg(duration_s: float, spans: Mapping[str, tuple[float, float]], panels: Sequence[tuple[str, str, Series]]) -> str:
@@ -105,16 +116,14 @@ def svg(duration_s: float, spans: Mapping[str, tuple[float, float]], panels: Seq
     )
 
 
-def _series(folder: Path, panel: _Panel, spans: Mapping[str, tuple[float, float]]) -> Series:
+def _series(folder: Path, read: Read, panel: _Panel, spans: Mapping[str, tuple[float, float]]) -> Series:
     found: dict[str, list[charts.Points]] = {}
     for name, look, field in panel.lines:
         for below, start_of in _FOLDERS:
-            path = folder / below / "timelines" / f"{look}.jsonl"
             start, _ = spans.get(start_of or look, (0.0, 0.0))
-            records = jsonl.read(path) if path.exists() else []
             points = [
                 (start + each["t"], each[field])
-                for each in records
+                for each in read(folder / below / "timelines" / f"{look}.jsonl")
                 if charts.is_number(each.get("t")) and charts.is_number(each.get(field))
             ]
             if points:
