@@ -25,12 +25,18 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
+def sample_twice(*machines: Machine) -> None:
+    """Sample side by side until each has two seconds."""
+    while any(len(machine.taken) < 2 for machine in machines):
+        for machine in machines:
+            machine.sample()
+        time.sleep(0.05)  # between two samples, as a load does it
+
+
 def taken(gate: int) -> float:
     """Return the share of all cores used by processes outside `gate`, over two seconds."""
     machine = Machine(None, gate=gate, generator=None)
-    while len(machine.shares) < 2:
-        machine.sample()
-        time.sleep(0.05)
+    sample_twice(machine)
     measured = machine.measurements("load", 2.0)[0]
     assert (measured.name, measured.n) == ("load.cpu_of_others", 2)
     return float(measured.value)
@@ -49,10 +55,7 @@ def test_the_gates_processes_do_not_count_as_others(busy: subprocess.Popen[bytes
     """Children of the gate's process belong to the gate; others use less than all processes together."""
     assert busy.poll() is None
     others, everybody = (Machine(None, gate=root, generator=None) for root in (os.getpid(), 2**22 + 1))
-    while len(everybody.shares) < 2:
-        others.sample()
-        everybody.sample()
-        time.sleep(0.05)
+    sample_twice(others, everybody)
     used = [float(machine.measurements("load", 2.0)[0].value) for machine in (others, everybody)]
     assert used[0] < used[1]
 
@@ -63,9 +66,7 @@ def test_cpu_is_attributed_to_the_nearest_root(busy: subprocess.Popen[bytes], wh
     server = Process(busy.pid, "birth", 0.0, Path("server")) if whose == SERVER else None
     machine = Machine(server, gate=os.getpid(), generator=busy.pid if whose == GENERATOR else None)
     began_s, own_s = time.monotonic(), time.process_time()
-    while len(machine.taken) < 2:
-        machine.sample()
-        time.sleep(0.05)
+    sample_twice(machine)
     own = (time.process_time() - own_s) / (time.monotonic() - began_s)
     shares = {
         observed.name.removeprefix("load.cpu_of_"): observed.value for observed in machine.measurements("load", 2.0)
