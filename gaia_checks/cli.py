@@ -258,13 +258,14 @@ app.add_typer(verdicts, name="verdict")
 @verdicts.command(name="show")
 def show_verdict(folder: Annotated[Path, typer.Argument(help="evidence of a gate, e.g. reports/local/latest")]) -> None:
     """Judge a gate's evidence again, from its files alone."""
-    from gaia_checks.gate.display import stream, verdict_view
+    from gaia_checks.gate.display import next_steps, stream, verdict_view
     from gaia_checks.gate.run.session import EXIT_CODES
     from gaia_checks.report import evidence
 
     judged = evidence.recompute(folder)
     on = stream.console(stream.duplicate(sys.stdout))
-    verdict_view.show(on, judged, folder, evidence.criteria_of(folder))
+    steps = next_steps.NextSteps(judged, verdict_view.short(folder), evidence.criteria_of(folder))
+    verdict_view.show(on, judged, steps)
     raise typer.Exit(EXIT_CODES[judged.state])
 
 

@@ -110,8 +110,8 @@ class Terminal:
         if self._console is None:
             return
         assert self._session is not None  # noqa: S101 - for the type checker: attached with the console
-        show(self._console, verdict, folder, self._session.criteria)
         steps = NextSteps(verdict, short(folder), self._session.criteria)
+        show(self._console, verdict, steps)
         for line in github.annotations(verdict, steps, inherited()):
             self._console.print(line, markup=False, soft_wrap=True)
         with contextlib.suppress(OSError):

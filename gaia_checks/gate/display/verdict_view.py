@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gaia_checks.gate.display.next_steps import NextSteps
-from gaia_checks.judge.criteria_file import Criteria
 from gaia_checks.model import CriterionVerdict, State, Verdict
 from gaia_checks.printable import printable
 from gaia_checks.report import page, words
@@ -26,9 +25,8 @@ _NAMED = 3  # criteria that a reason on a terminal names; more are counted, the 
 _SAME = "(same)"
 
 
-def show(on: Console, verdict: Verdict, folder: Path, criteria: Criteria) -> None:
-    """Write a verdict and its next steps, from the evidence in `folder`."""
-    steps = NextSteps(verdict, short(folder), criteria)
+def show(on: Console, verdict: Verdict, steps: NextSteps) -> None:
+    """Write a verdict and its next steps."""
     failed = [each for each in verdict.criteria if each.state is State.FAIL]
     on.print()
     if failed:

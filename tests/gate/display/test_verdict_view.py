@@ -40,7 +40,7 @@ def shown(judged: Verdict, *, terminal: bool = False, width: int = 140) -> str:
     console = Console(
         file=written, width=width, highlight=False, soft_wrap=not terminal, force_terminal=terminal, color_system=None
     )
-    verdict_view.show(console, judged, Path("reports/qa/run-1"), CRITERIA)
+    verdict_view.show(console, judged, NextSteps(judged, Path("reports/qa/run-1"), CRITERIA))
     return written.getvalue()
 
 
@@ -181,7 +181,8 @@ def test_no_colour_in_a_pipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("FORCE_COLOR", "1")
     with (tmp_path / "out.txt").open("w", encoding="utf-8") as original, stream.duplicate(original) as file:
         on = stream.console(file)
-        verdict_view.show(on, verdict(criterion(State.FAIL, "no " * 100)), tmp_path, CRITERIA)
+        judged = verdict(criterion(State.FAIL, "no " * 100))
+        verdict_view.show(on, judged, NextSteps(judged, tmp_path, CRITERIA))
     text = (tmp_path / "out.txt").read_text("utf-8")
     assert "\x1b" not in text
     assert f"  why   {'no ' * 100}".rstrip() in text.splitlines()
@@ -192,7 +193,7 @@ def test_an_encoding_without_the_signs_gets_ascii(tmp_path: Path) -> None:
     with (tmp_path / "out.txt").open("w", encoding="ascii") as original, stream.duplicate(original) as file:
         on = stream.console(file)
         judged = verdict(criterion(State.PASS, "fine"), criterion(State.FAIL, "no"))
-        verdict_view.show(on, judged, Path("reports/qa/run-1"), CRITERIA)
+        verdict_view.show(on, judged, NextSteps(judged, Path("reports/qa/run-1"), CRITERIA))
     text = (tmp_path / "out.txt").read_text("ascii")
     assert "+ pass" in text
     assert "x FAIL" in text
