@@ -75,13 +75,13 @@ class Conductor:
         wanted, looks = {criterion.look for criterion in self._criteria()}, self._gate.criteria.looks
         started_s = time.monotonic()
         self._background.start(background.recorders(self._gate.folder, looks, wanted, self._gate.channel))
-        if self._target.process:
-            os.sync()  # flush what an installation has just written now, not while the server commits decisions
+        self._write_back()  # what an installation has just written
         self._synced.set()
         loads = [look for look in gate_plan.LOADS if look in wanted]
         if loads:
             self._until_undisturbed(wanted, started_s)
         for look in loads:
+            self._write_back()  # what the looks before it have written
             if self._over.is_set():
                 return
             self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
@@ -89,6 +89,11 @@ class Conductor:
             if look == gate_plan.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
+
+    def _write_back(self) -> None:
+        """Write pending data to the disk now, not while the server of a load commits its decisions."""
+        if self._target.process:
+            os.sync()
 
     def _until_undisturbed(self, wanted: Collection[str], started_s: float) -> None:
         """Wait until every look that slows the server or this machine has finished, or the gate is over."""

@@ -78,7 +78,9 @@ def make_gate(folder: Path, exit_code: int) -> "subprocess.CompletedProcess[str]
     (folder / "python").chmod(0o755)
     for name in (".installed", ".browser", "allure"):
         (folder / name).touch()
+    # as from a shell: below another make it would print the directories that it enters and leaves
+    shell = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     return subprocess.run(
         ("make", "gate", f"BIN={folder}", f"ALLURE={folder / 'allure'}", "--old-file=build/gaia_server"),
-        cwd=ROOT, env={**os.environ, "MAKEFLAGS": "", "LC_ALL": "C"}, capture_output=True, text=True, check=False,
+        cwd=ROOT, env=shell | {"LC_ALL": "C"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
