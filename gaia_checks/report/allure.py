@@ -13,7 +13,7 @@ from typing import Any
 
 from gaia_checks.judge.judgement import outcome_name
 from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
-from gaia_checks.report import charts, decision, evidence, gate_chart, page, words
+from gaia_checks.report import charts, decision, earlier_gates, evidence, gate_chart, history_section, page, words
 from gaia_checks.report.render import render
 
 __all__ = ["attach", "render"]
@@ -73,7 +73,9 @@ def _write_decision(folder: Path, verdict: Verdict, measurements: Sequence[Measu
     pictures = folder / evidence.PICTURES
     paths = [path.relative_to(pictures).as_posix() for path in sorted(pictures.rglob("*.jpg"))]
     chart = gate_chart.draw(folder, verdict, measurements)
-    text = decision.document(verdict, evidence.criteria_of(folder).criteria, chart, paths)
+    criteria = evidence.criteria_of(folder).criteria
+    history = history_section.section(earlier_gates.read(folder, verdict), criteria)
+    text = decision.document(verdict, criteria, chart, history, paths)
     (folder / evidence.RESULTS / evidence.DECISION).write_text(text, encoding="utf-8")
 
 

@@ -16,8 +16,8 @@ PICTURES = "../pictures/"
 _MARGIN = "margin left"
 
 
-def document(verdict: Verdict, criteria: Sequence[Criterion], chart: str, pictures: Sequence[str]) -> str:
-    """Return the page as HTML: verdict, release, criteria, the chart of the gate, pictures (their paths), checks."""
+def document(verdict: Verdict, criteria: Sequence[Criterion], chart: str, history: str, pictures: Sequence[str]) -> str:
+    """Return the page as HTML: verdict, release, criteria, the gate's chart, its history, pictures (paths), checks."""
     css = files("gaia_checks.report").joinpath("decision.css").read_text(encoding="utf-8")
     rows = margins.table(verdict.criteria, criteria)
     return "\n".join(
@@ -27,6 +27,7 @@ def document(verdict: Verdict, criteria: Sequence[Criterion], chart: str, pictur
             _head(verdict),
             _criteria(rows),
             f'<h2>The gate over time</h2><div class="wide chart" tabindex="0">{chart}</div>',
+            history,
             _pictures(pictures),
             "<h2>Every check</h2>",
             *(_checks(row.criterion) for row in rows if row.criterion.checks),

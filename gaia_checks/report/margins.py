@@ -20,8 +20,18 @@ class Margin:
 
 def table(verdicts: Iterable[CriterionVerdict], criteria: Iterable[Criterion]) -> list[Margin]:
     """Return what did not pass, then what passed, closest to its limit first, then what allows exactly one value."""
-    of_generator = {check.measurement for each in criteria for check in each.checks if check.generator}
-    return sorted((_row(verdict, of_generator) for verdict in verdicts), key=_place)
+    generator = of_generator(criteria)
+    return sorted((_row(verdict, generator) for verdict in verdicts), key=_place)
+
+
+def of_generator(criteria: Iterable[Criterion]) -> frozenset[str]:
+    """Return the measurements that are about the load generator, not about the server."""
+    return frozenset(check.measurement for each in criteria for check in each.checks if check.generator)
+
+
+def worst(checks: Iterable[Finding]) -> Finding | None:
+    """Return the check that did not pass, or is closest to its limit."""
+    return min(checks, key=lambda each: (_ORDER.index(each.state), _or_most(margin(each))), default=None)
 
 
 def margin(finding: Finding | CriterionVerdict) -> float | None:
@@ -39,9 +49,9 @@ def margin(finding: Finding | CriterionVerdict) -> float | None:
     return left / allowance if allowance > 0 else None
 
 
-def _row(verdict: CriterionVerdict, of_generator: Collection[str]) -> Margin:
+def _row(verdict: CriterionVerdict, generator: Collection[str]) -> Margin:
     """Return the criterion's closest check; where it did not pass, the check that decided."""
-    of_server = [each for each in verdict.checks if each.measurement not in of_generator]
+    of_server = [each for each in verdict.checks if each.measurement not in generator]
     found: Finding | CriterionVerdict
     if verdict.state is State.PASS and of_server:
         found = min(of_server, key=lambda each: _or_most(margin(each)))

@@ -1,7 +1,8 @@
 """The verdict as text for people: verdict.md, and the evidence of one criterion. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from gaia_checks.model import CriterionVerdict, Finding, Measurement, Release, State, Verdict
 from gaia_checks.report import check_names, words
@@ -15,8 +16,11 @@ _MEANINGS = {
 }
 
 
-def markdown(verdict: Verdict) -> str:
-    """Return verdict.md: the state, the release, the table, and the reason of everything that did not pass."""
+def markdown(verdict: Verdict, passed_last: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return verdict.md: the state, the release, the table, and the reason of everything that did not pass.
+
+    `passed_last` is criterion -> the gate in which it passed last, where that is news.
+    """
     return "\n\n".join(
         part
         for part in (
@@ -27,7 +31,7 @@ def markdown(verdict: Verdict) -> str:
             "## Criteria",
             _table(verdict.criteria),
             "\n".join(f"- {remark}" for remark in verdict.remarks),
-            _reasons(verdict.criteria),
+            _reasons(verdict.criteria, passed_last),
         )
         if part
     ) + "\n"  # fmt: skip
@@ -119,7 +123,7 @@ def _rows(rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(map(_cell, row))} |" for row in rows)
 
 
-def _reasons(criteria: Sequence[CriterionVerdict]) -> str:
+def _reasons(criteria: Sequence[CriterionVerdict], passed_last: Mapping[str, str]) -> str:
     failed = [criterion for criterion in criteria if criterion.state is State.FAIL]
     undecided = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and criterion.n]
     unchecked = [criterion for criterion in criteria if criterion.state is State.INCONCLUSIVE and not criterion.n]
@@ -127,14 +131,15 @@ def _reasons(criteria: Sequence[CriterionVerdict]) -> str:
     sections = (
         ("Not met", failed), ("Not decided", undecided), ("Not checked", unchecked), ("Not applicable", inapplicable),
     )  # fmt: skip
-    return "\n\n".join(f"## {title}\n\n{_by_reason(members)}" for title, members in sections if members)
+    return "\n\n".join(f"## {title}\n\n{_by_reason(members, passed_last)}" for title, members in sections if members)
 
 
-def _by_reason(members: Iterable[CriterionVerdict]) -> str:
+def _by_reason(members: Iterable[CriterionVerdict], passed_last: Mapping[str, str]) -> str:
     """Return one line per reason, with all criteria that share it."""
     grouped: dict[str, list[str]] = {}
     for member in members:
-        grouped.setdefault(_cell(reason(member)), []).append(f"**{member.id}**")
+        before = f"; passed last in {passed_last[member.id]}" if member.id in passed_last else ""
+        grouped.setdefault(_cell(reason(member) + before), []).append(f"**{member.id}**")
     return "\n".join(f"- {', '.join(ids)}: {why}" for why, ids in grouped.items())
 
 

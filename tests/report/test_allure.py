@@ -16,7 +16,7 @@ from gaia_checks.judge import criteria_file
 from gaia_checks.model import State, Verdict
 from gaia_checks.probes.dashboard import browser
 from gaia_checks.report import allure, render
-from tests.report import sample
+from tests.report import past, sample
 
 CRITERIA = criteria_file.load().criteria
 
@@ -151,6 +151,16 @@ def test_the_run_is_described(gate: tuple[Path, Verdict]) -> None:
     facts = (gate[0] / "allure-results" / "environment.properties").read_text()
     for line in ("verdict = FAIL", "stage = prod", "rehearsal = yes, promotes nothing", "phase = phase-11.4", "a" * 64):
         assert line in facts
+
+
+def test_the_history_stands_between_the_chart_and_the_pictures(tmp_path: Path) -> None:
+    """It is drawn from the gates beside this one."""
+    past.gate(tmp_path, 0)
+    folder, verdict = past.gate(tmp_path, 1, past.SLOW)
+    allure.attach(folder, verdict)
+    text = (folder / "allure-results" / "decision.html").read_text()
+    assert re.findall(r"<h2>([^<]+)", text) == ["Criteria", "The gate over time", "History", "Every check"]
+    assert f"fails since run {verdict.run} (commit 0000000), before: pass" in text
 
 
 def test_attaching_twice_changes_nothing(gate: tuple[Path, Verdict]) -> None:

@@ -22,7 +22,7 @@ def verdict(state: State = State.PASS, why: str = "p99 is 13 ms", stage: str = "
 
 def page(found: Verdict) -> str:
     """The page of a gate without pictures."""
-    return decision.document(found, [], "<svg/>", [])
+    return decision.document(found, [], "<svg/>", "", [])
 
 
 def test_a_check_is_written_in_words() -> None:

@@ -71,6 +71,14 @@ def test_what_did_not_pass_is_explained(verdict: Verdict) -> None:
     assert "## Not applicable\n\n- **qa.absent**: plain http" in text
 
 
+def test_a_failure_names_the_gate_in_which_it_passed_last(verdict: Verdict) -> None:
+    """On its own line, and escaped as its reason is."""
+    text = page.markdown(verdict, {"dev.bad": "run 1 (commit 0123456, <b>)"})
+    [line] = [line for line in text.splitlines() if line.startswith("- **dev.bad**")]
+    assert line.endswith("than allowed; passed last in run 1 (commit 0123456, &lt;b>)")
+    assert "passed last" not in page.markdown(verdict)
+
+
 def test_a_rehearsal_says_so(verdict: Verdict) -> None:
     """The page marks a rehearsal."""
     assert "**Rehearsal**" in page.markdown(replace(verdict, rehearsal=True))

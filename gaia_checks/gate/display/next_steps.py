@@ -10,7 +10,7 @@ from gaia_checks.gate.display.server_errors import ServerError
 from gaia_checks.judge import judgement, stalls
 from gaia_checks.judge.criteria_file import Criteria
 from gaia_checks.model import CriterionVerdict, State, Verdict
-from gaia_checks.report import evidence, words
+from gaia_checks.report import earlier_gates, evidence, words
 
 _ANSWERED_500 = "status 5"
 _LOG = "server.log"
@@ -59,11 +59,10 @@ class NextSteps:
     """The next steps of one gate, from its evidence."""
 
     def __init__(self, verdict: Verdict, folder: Path, criteria: Criteria) -> None:
-        self._environment = verdict.environment
+        self._verdict = verdict
         self._folder = folder
         self._criteria = criteria
         self._looks = {criterion.id: criterion.look for criterion in criteria.criteria}
-        self._started_at = verdict.started_at
 
     def of(self, criterion: CriterionVerdict) -> str | None:
         """Return the next step as one line, the file first; None where the reason itself says what to do."""
@@ -73,6 +72,10 @@ class NextSteps:
             return _QUIETER
         return self._about_window(criterion)
 
+    def passed_last(self, criterion: CriterionVerdict) -> str | None:
+        """Return the gate in which a failed criterion passed last; None where no earlier gate is known."""
+        return self._passed_last.get(criterion.id)
+
     def _about_failure(self, criterion: CriterionVerdict) -> str:
         step = STEPS.get(self._looks.get(criterion.id, ""), Step("read its checks"))
         error = self._error(step, criterion.why)
@@ -80,12 +83,16 @@ class NextSteps:
             return f"open {self._folder / _LOG}:{error.line}: {error.text}"
         path = self._folder / step.file
         shown = path if path.exists() else self._folder / evidence.REPORT
-        return f"open {shown}: {step.do.format(env=self._environment)}"
+        return f"open {shown}: {step.do.format(env=self._verdict.environment)}"
+
+    @cached_property
+    def _passed_last(self) -> Mapping[str, str]:
+        return earlier_gates.read(self._folder, self._verdict).passed_last()
 
     @cached_property
     def _errors(self) -> list[ServerError]:
         """Read the log, which may be long, only when something failed."""
-        return server_errors.read(self._folder / _LOG, self._started_at)
+        return server_errors.read(self._folder / _LOG, self._verdict.started_at)
 
     def _error(self, step: Step, why: str) -> ServerError | None:
         if step.file == _LOG and self._errors:
@@ -105,5 +112,7 @@ class NextSteps:
         for name in ("max_window_s", "window_s"):
             if name in parameters:
                 longer_s = parameters[name] + criterion.needs_s
-                return f"repeat it with {name} = {longer_s:.0f} under [looks.{look}] of {self._environment}.toml"
+                return (
+                    f"repeat it with {name} = {longer_s:.0f} under [looks.{look}] of {self._verdict.environment}.toml"
+                )
         return None

@@ -50,27 +50,29 @@ def _print_verdict(
     if not last:
         on.print(line)
     for criterion in failed:
-        for text in failure(criterion, steps.of(criterion) or "", None if on.soft_wrap else on.width):
+        for text in failure(criterion, steps, None if on.soft_wrap else on.width):
             on.print(text)
     if last:
         on.print(line)
 
 
-def failure(criterion: CriterionVerdict, step: str, width: int | None) -> tuple[Text, Text, Text]:
-    """Return a failed criterion in three lines: what was measured and allowed, why, and what to do next."""
+def failure(criterion: CriterionVerdict, steps: NextSteps, width: int | None) -> list[Text]:
+    """Return a failed criterion: what was measured and allowed, why, where it passed last, and what to do next."""
+    last = steps.passed_last(criterion)
     measured, bound, threshold, n = words.columns(criterion)
     details = ", ".join(
         (*((f"bound {bound}",) if criterion.bound is not None else ()), *((f"n {n}",) if criterion.n else ()))
     )
     figures = f"measured {measured}{f' ({details})' if details else ''}, threshold {threshold}"
-    lines = (
+    lines = [
         Text.assemble(
             (f"{words.MARKS[criterion.state]} {criterion.id}", STYLES[criterion.state]),
             f": {printable(figures)}: {printable(criterion.claim)}",
         ),
         Text.assemble(("  why   ", "dim"), fitted(printable(page.reason(criterion)), width and width - 8)),
-        Text.assemble(("  next  ", "dim"), printable(step)),
-    )
+        *([Text.assemble(("  last  ", "dim"), f"passed last in {printable(last)}")] if last else []),
+        Text.assemble(("  next  ", "dim"), printable(steps.of(criterion) or "")),
+    ]
     for line in lines:
         if width is not None:
             line.truncate(width, overflow="ellipsis")

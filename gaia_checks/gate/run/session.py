@@ -31,7 +31,7 @@ from gaia_checks.judge.applicability import why_not
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Log, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source, secret_search
-from gaia_checks.report import allure, evidence, page, words
+from gaia_checks.report import allure, earlier_gates, evidence, page, words
 from gaia_checks.report.evidence_redaction import refuse_words
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
@@ -275,7 +275,8 @@ class Session:
         )
 
     def _write_report(self, verdict: Verdict) -> None:
-        (self.folder / "verdict.md").write_text(page.markdown(verdict), encoding="utf-8")
+        passed_last = earlier_gates.read(self.folder, verdict).passed_last()
+        (self.folder / "verdict.md").write_text(page.markdown(verdict, passed_last), encoding="utf-8")
         with contextlib.suppress(EvidenceError):  # there was no load, or it was stopped in its first second
             chart.write(self.folder)
         allure.attach(self.folder, verdict)

@@ -11,6 +11,7 @@ from gaia_checks.gate.display import stream, verdict_view
 from gaia_checks.gate.display.next_steps import NextSteps
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import CriterionVerdict, Release, State, Verdict
+from tests.report import past
 
 
 def verdict(*criteria: CriterionVerdict, rehearsal: bool = False) -> Verdict:
@@ -110,6 +111,22 @@ def test_what_failed_stands_first_and_last_in_three_lines() -> None:
     assert lines[1:4] == failure
     assert lines[-4:-1] == failure
     assert lines[-1] == lines[0]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_failure_names_the_gate_in_which_it_passed_last(tmp_path: Path, *, terminal: bool) -> None:
+    """Before the next step, from the evidence beside the gate's; what never passed has no such line."""
+    past.gate(tmp_path, 0)
+    folder, judged = past.gate(tmp_path, 1, past.SLOW)
+    written = io.StringIO()
+    console = Console(file=written, width=80, highlight=False, soft_wrap=not terminal, color_system=None)
+    verdict_view.show(console, judged, NextSteps(judged, folder, CRITERIA))
+    lines = written.getvalue().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("✗ dev.websocket"))
+    assert lines[place + 2] == f"  last  passed last in run {past.run(0)} (commit 0000000)"
+    assert lines[place + 3].startswith("  next  open ")
+    assert written.getvalue().count("passed last") == 2
+    assert "passed last" not in shown(verdict(criterion(State.FAIL, "no")))
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
