@@ -57,7 +57,7 @@ def _table(names: Iterable[str], rows: str) -> str:
 def _row(history: History, criterion: str, claim: str, generator: Collection[str]) -> str:
     values = _values(history, criterion, generator)
     checks = [each.check for each in values if each.check]
-    what = f"{check_names.of(checks[-1])}, required: {_required(checks[-1])}" if checks else "no check"
+    what = f"{check_names.of(checks[-1])}, required: {_required(checks[-1])}" if checks else "not checked"
     state, since = values[-1].state, history.since(criterion)
     ends = (("first", values[0]), ("last", values[-1]))
     numbers = "".join(f'<td class="number" data-label="{name}">{escape(_amount(each))}</td>' for name, each in ends)

@@ -20,7 +20,7 @@ _SHAPES = {
     State.PASS: "M-3.2,0a3.2,3.2 0 1,0 6.4,0a3.2,3.2 0 1,0 -6.4,0z",
     State.FAIL: "M-3.6,-3.6h7.2v7.2h-7.2z",
     State.INCONCLUSIVE: "M0,-4.2l4.2,7.4h-8.4z",
-    State.NOT_APPLICABLE: "M-3.5,-0.8h7v1.6h-7z",
+    State.NOT_APPLICABLE: "M-2.5,-0.8h5v1.6h-5z",
 }
 """A shape per state: not everybody, and not every printer, distinguishes the colours."""
 

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from starlette.requests import Request
@@ -14,7 +15,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from gaia_checks.report import evidence
 from tests.probes.servers import answering, serving
+from tests.report import past
 from tests.support.ground import Ground, ground
 
 
@@ -63,6 +66,21 @@ def test_what_comes_first_is_judged_although_it_has_failed(elsewhere: Ground) ->
     why = outcome.not_passed()
     assert {name for name, reason in why.items() if reason.startswith("fail")} == {"dev.health", "dev.api"}
     assert "stopped early: dev.health has certainly failed" in why["dev.websocket"]
+
+
+def test_a_failure_that_is_new_names_the_gate_in_which_it_passed_last(elsewhere: Ground) -> None:
+    """On the terminal, in verdict.md and in the report, from the evidence beside the gate's."""
+    _, passed = past.gate(elsewhere.folder, 0)
+    earlier = elsewhere.latest.parent / passed.run
+    earlier.mkdir(parents=True)
+    evidence.write_verdict(earlier, replace(passed, environment="ground"), {})
+    with serving() as url:
+        outcome = elsewhere.gate(elsewhere.environment_file(base_url=url))
+    assert outcome.states["dev.health"] == "fail", outcome.output
+    last = f"passed last in run {passed.run} (commit 0000000), by other criteria"
+    assert f"\n  last  {last}\n" in outcome.output
+    assert f"; {last}\n" in (outcome.folder / "verdict.md").read_text()
+    assert "<h2>History</h2><p>The last 2 gates of ground" in (outcome.folder / "report.html").read_text()
 
 
 def test_a_server_that_accepts_and_says_nothing_fails(elsewhere: Ground) -> None:
