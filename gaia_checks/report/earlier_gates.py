@@ -5,7 +5,7 @@ They show whether a value is new. They decide nothing: only their verdict.json i
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ UNREADABLE, UNFINISHED, FOREIGN = "could not be read", "did not finish", "belong
 _CRITERIA = (evidence.CRITERIA, f"{evidence.OWN}/{evidence.CRITERIA}")
 _LARGEST_BYTES = 5_000_000  # a verdict has a twentieth of it
 _LONGEST_NAME = 200  # characters
-_VERBS = {State.PASS: "pass", State.FAIL: "fails"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +57,21 @@ class History:
         judged = [(gate, found.state) for gate in self.gates if (found := gate.of(criterion_id))]
         state = judged[-1][1]
         streak = next((n for n, (_, each) in enumerate(reversed(judged)) if each is not state), len(judged))
-        first, verb = judged[-streak][0], _VERBS.get(state, str(state))
-        day, runs = f"{first.started_at:%Y-%m-%d}", f"{streak} runs" if streak > 1 else "this run"
+        earlier, gates = judged[:-streak], [gate for gate, _ in judged[-streak:]]
+        verb = "fails" if state is State.FAIL else str(state)
+        day = f"{gates[0].started_at:%Y-%m-%d}"
+        unlike = ", ".join(f"{number} {what}" for what, number in _unlike(gates, gates[-1]).items())
         if len(judged) == 1:
             return f"{verb}; not judged before"
-        if streak == len(judged):
-            return f"{verb} in all {runs} since {day}"
-        before = judged[-streak - 1][1]
+        if not earlier:
+            which = "both" if streak == 2 else f"all {streak}"
+            return f"{verb} in {which} runs since {day}" + (f" ({unlike})" if unlike else "")
+        before, was = earlier[-1]
+        then = ", before: " + " ".join((was, *_unlike([before], gates[0])))
         if state is State.FAIL:
-            return f"{verb} since {first}, before: {before}"
-        return f"{verb} since {day} ({runs}), before: {before}"
+            return f"{verb} since {gates[0]}{then}"
+        runs = "this run" if streak == 1 else f"{streak} runs"
+        return f"{verb} since {day} ({f'{runs}: {unlike}' if unlike else runs}){then}"
 
     def passed_last(self) -> dict[str, str]:
         """Return criterion -> gate in which it passed last, for each that fails now and passed before."""
@@ -77,6 +81,15 @@ class History:
             changed = "" if gate.criteria == now.criteria else ", by other criteria"
             last |= {each.id: f"{gate}{changed}" for each in gate.verdict.criteria if each.state is State.PASS}
         return {each.id: last[each.id] for each in now.verdict.criteria if each.state is State.FAIL and each.id in last}
+
+
+def _unlike(gates: Sequence[PastGate], gate: PastGate) -> dict[str, int]:
+    """Return how many gates compare less with a gate than others: what -> number, without zeros."""
+    numbers = {
+        "in a rehearsal": sum(each.verdict.rehearsal > gate.verdict.rehearsal for each in gates),
+        "by other criteria": sum(each.criteria != gate.criteria for each in gates),
+    }
+    return {what: number for what, number in numbers.items() if number}
 
 
 def read(folder: Path, verdict: Verdict) -> History:
@@ -151,6 +164,8 @@ def _check_shown(verdict: Verdict) -> None:
         raise TypeError(f"{verdict.run}: a name is not a short text")
     if not all(_is_plain(number) for check in checks for number in (check.bound, check.n)):
         raise TypeError(f"{verdict.run}: a bound is not a number")
+    if not isinstance(verdict.rehearsal, bool):
+        raise TypeError(f"{verdict.run}: neither a rehearsal nor none")
     if not all(isinstance(check.measured, str) or _is_plain(check.measured) for check in checks):
         raise TypeError(f"{verdict.run}: a value is not one of a gate")
 

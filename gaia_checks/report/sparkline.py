@@ -11,7 +11,6 @@ from gaia_checks.report.earlier_gates import PastGate
 
 _COLUMN, _EDGE = 12, 4  # widths: of a gate, and of the picture's edge
 _PLOT, _ROW = 30, 14  # heights: of the values, and of the marks of gates without one
-_LEAST = 8  # columns: the picture of two gates is no square
 _GREY, _BLACK, _BAND = "#5c6773", "#1b1f24", "#e4e8ed"
 _COLORS = {
     State.PASS: "#1a7f37", State.FAIL: "#b3261e", State.INCONCLUSIVE: "#9a6700", State.NOT_APPLICABLE: "#4a525c",
@@ -66,7 +65,7 @@ class _Scale:
         edges = [edge for each in values for edge in (each.limit, each.bound) if edge is not None and numbers]
         self._low, self._high = min([*numbers, *edges], default=0.0), max([*numbers, *edges], default=0.0)
         self._gates = gates
-        self.width = 2 * _EDGE + _COLUMN * max(_LEAST, gates)
+        self.width = 2 * _EDGE + _COLUMN * gates
         self._below = _PLOT + 3 * _EDGE if numbers else 0
         self.height = self._below + (_ROW if len(numbers) < len(values) else 0)
 

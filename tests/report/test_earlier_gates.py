@@ -41,7 +41,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
         ([True, False, False], "pass since 2026-02-27 (2 runs), before: fail"),
         ([True, True, False], "pass since 2026-02-28 (this run), before: fail"),
         ([False, True, True], f"fails since run {past.run(1)} (commit 1111111), before: pass"),
-        ([True, True], "fails in all 2 runs since 2026-02-26"),
+        ([True, True], "fails in both runs since 2026-02-26"),
     ],
 )
 def test_a_criterion_has_its_state_since_a_gate(tmp_path: Path, slow: list[bool], since: str) -> None:
@@ -55,7 +55,7 @@ def test_gates_that_did_not_judge_a_criterion_do_not_count(tmp_path: Path) -> No
     middle = found.gates[1]
     without = [each for each in middle.verdict.criteria if each.id != WEBSOCKET]
     gates = (found.gates[0], replace(middle, verdict=replace(middle.verdict, criteria=tuple(without))), found.gates[2])
-    assert replace(found, gates=gates).since(WEBSOCKET) == "pass in all 2 runs since 2026-02-26"
+    assert replace(found, gates=gates).since(WEBSOCKET) == "pass in both runs since 2026-02-26"
 
 
 def test_what_fails_now_names_the_gate_in_which_it_passed_last(tmp_path: Path) -> None:
@@ -74,6 +74,28 @@ def test_a_pass_that_does_not_compare_says_so(tmp_path: Path) -> None:
     assert earlier_gates.read(folder, verdict).passed_last() == {
         WEBSOCKET: f"run {past.run(0)} (commit 0000000, rehearsal), by other criteria"
     }
+
+
+@pytest.mark.parametrize(
+    ("slow", "since"),
+    [
+        ([False, False, False], "pass in all 3 runs since 2026-02-26 (1 in a rehearsal, 2 by other criteria)"),
+        ([True, False, False], "pass since 2026-02-27 (2 runs: 1 by other criteria), before: fail in a rehearsal"),
+        (
+            [False, False, True],
+            f"fails since run {past.run(2)} (commit 0000000), before: pass by other criteria",
+        ),
+    ],
+)
+def test_runs_that_compare_less_are_counted_apart(tmp_path: Path, slow: list[bool], since: str) -> None:
+    """A streak over changed criteria, or over rehearsals before a full gate, says so."""
+    changed = ("threshold = 11,", "threshold = 12,")
+    for day, fails in enumerate(slow):
+        values = past.SLOW if fails else {}
+        folder, verdict = past.gate(
+            tmp_path, day, values, rehearsal=day == 0, required=("", "") if day > 1 else changed
+        )
+    assert earlier_gates.read(folder, verdict).since(WEBSOCKET) == since
 
 
 def test_the_last_twenty_gates_are_read_oldest_first(tmp_path: Path) -> None:
@@ -148,6 +170,7 @@ def set_check(key: str, value: object) -> Callable[[dict[str, Any]], object]:
         lambda record: record.update(run="r" * 1_000),
         lambda record: record.update(run=None),
         lambda record: record.update(release=[1]),
+        lambda record: record.update(rehearsal="no"),
         lambda record: record["release"].update(commit={}),
         lambda record: record["criteria"][0].update(id=["dev.process"]),
         set_check("measured", {"counts": [1]}),
