@@ -36,5 +36,5 @@ def test_a_probe_that_breaks_leaves_its_criterion_open(tmp_path: Path, monkeypat
     here = gate(tmp_path)
     beside.take(here, TARGET, "outage", threading.Event())
     criterion = next(each for each in here.criteria.criteria if each.id == "qa.outage")
-    with pytest.raises(Inconclusive, match=r"the outage process ended with exit code 1.*ZeroDivisionError"):
+    with pytest.raises(Inconclusive, match=r"the outage process exited with code 1.*ZeroDivisionError"):
         Look(here, criterion, (), lambda _: None).recorded()
