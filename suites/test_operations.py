@@ -1,4 +1,4 @@
-"""Operations: memory, monitoring, shutdown, rollback, certificate."""
+"""Operations: memory, monitoring, shutdown, outages, rollback, certificate."""
 
 import pytest
 
@@ -24,6 +24,12 @@ def test_monitoring_updated(look: Look) -> None:
 def test_shutdown_loses_nothing(look: Look) -> None:
     """On a rehearsal copy, SIGTERM interrupts no client, and neither it nor SIGKILL loses what is stored."""
     look(shutdown.probe, copy=look.bare_copy("shutdown"))
+
+
+@pytest.mark.criterion("qa.outage")
+def test_outages_are_borne(look: Look) -> None:
+    """On a rehearsal copy, outages of the database are answered as configured, and end by themselves."""
+    look.recorded()
 
 
 @pytest.mark.criterion("prod.rollback")

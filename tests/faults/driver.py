@@ -14,6 +14,7 @@ AT_EVERYTHING = {
     "qa.access": "administrators",
     "qa.figures": "figures",
     "qa.identity": "counted_as_themselves",
+    "qa.outage": "outage",
     "qa.shutdown": "shutdown",
 }
 """Criteria whose looks use nearly every route -> a word of their tests' names."""

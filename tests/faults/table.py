@@ -59,6 +59,7 @@ _SOAK = "GET /ws/(?!.*sec-websocket-extensions)"  # its clients ask for no compr
 _BROWSER = "GET /ws/.*origin: "
 _LIMITS = r"x-api-key: \S*-limits-"
 _SEED = "UPDATE rate_limit_configs SET limit_value = 10 WHERE rule_name = 'default-ip-second'"
+_OUTAGE = r"x-api-key: \S*-outage-"
 _FLOOD = r"x-api-key: \S*-flood-"
 _LOAD = r"\?limit=20\n"  # only the load uses this limit
 
@@ -271,6 +272,18 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "limit_value of the rule default-ip-second is 10",
         ),
         Fault("WebSockets are closed as after an error", wrong(Closing(code=1011)), "closed with 1011, should be 1012"),
+    ),
+    "qa.outage": (
+        Fault(
+            "an outage is an internal error",
+            wrong(Changed(request=_OUTAGE, of=503, status=500)),
+            "answered 500 instead of 503",
+        ),
+        Fault(
+            "an outage does not say when to come again",
+            wrong(Changed(request=_OUTAGE, of=503, without="retry-after")),
+            "answered 503 with Retry-After None",
+        ),
     ),
     "qa.websocket_soak": (
         Fault("connections end after 11 s", wrong(Dropped(request=_SOAK, after_s=11)), "after 11.0 s"),

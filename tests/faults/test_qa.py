@@ -13,6 +13,7 @@ CRITERIA = (
     "qa.dashboard",
     "qa.figures",
     "qa.identity",
+    "qa.outage",
     "qa.quotas",
     "qa.rate_limiting",
     "qa.shutdown",

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
+
 from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.state import paths, processes
 from gaia_checks.environment_file import Environment
@@ -110,9 +112,29 @@ class Cluster:
         if (pid := self._pid()) and self.alive():
             os.kill(pid, signal.SIGKILL)
 
+    def freeze(self) -> None:
+        """Suspend all its processes, as when a disk hangs: connections are accepted, and nothing is answered."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen PostgreSQL continue."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """Signal the first process before its children: suspended, it starts no more."""
+        if (pid := self._pid()) is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
+            first = psutil.Process(pid)
+            first.send_signal(number)
+            for child in first.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.send_signal(number)
+
     def _stop(self) -> None:
         if not self.running():
             return
+        self.thaw()  # a gate that was killed may have left it frozen
         for mode in ("fast", "immediate"):
             command = ("pg_ctl", "stop", "-w", "-t", "20", "-m", mode, "-D", str(self.folder / "data"))
             done = _run(command, self.folder, _account())

@@ -1,4 +1,4 @@
-"""A rehearsal copy without a supervisor: a probe starts and ends its servers.
+"""A rehearsal copy without a supervisor: a probe starts and ends its servers, and its PostgreSQL fails on command.
 
 Servers are children of the gate, so their exit codes are known. They listen on PORT and inherit no socket.
 """
@@ -15,10 +15,12 @@ from pathlib import Path
 
 import httpx
 import psutil
+import psycopg
+from psycopg import sql
 
 from gaia_checks import contract
 from gaia_checks.deploy.migrations import runner
-from gaia_checks.deploy.postgres import database_connection
+from gaia_checks.deploy.postgres import database_connection, owner
 from gaia_checks.deploy.postgres.dsn import DATABASE
 from gaia_checks.deploy.postgres.embedded import Cluster, of
 from gaia_checks.deploy.rehearsal import rehearsal_copy
@@ -27,12 +29,18 @@ from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import log_rotation, spawn
 from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.environment_file import Environment
-from gaia_checks.errors import ConfigurationError, NotReady
+from gaia_checks.errors import ConfigurationError, DeployError, NotReady
 from gaia_checks.model import Target
 
 _ELSEWHERE_S = 3.0  # a server that listens, but not on PORT for so long, will not
 _ANSWER_S = 5.0
 _POLL_S = 0.05
+_SESSIONS_EXIT_S = 30.0
+_QUIET = 5  # looks in a row without a session: one that was just being opened is listed after a moment
+_END_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND coalesce(datname, %(name)s) = %(name)s
+"""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,54 @@ class BareCopy:
         except ConfigurationError:
             return False
         return True
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop PostgreSQL for the duration of the block."""
+        self.cluster.stop()
+        try:
+            yield
+        finally:
+            self.cluster.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze PostgreSQL for the duration of the block."""
+        self.cluster.freeze()
+        try:
+            yield
+        finally:
+            self.cluster.thaw()
+
+    @contextmanager
+    def out_of_connections(self) -> Iterator[None]:
+        """End all sessions, and let PostgreSQL refuse new ones for the duration of the block, as when it is full."""
+        try:
+            self._limit_connections(0)
+            yield
+        finally:
+            self._limit_connections(-1)
+
+    def _limit_connections(self, limit: int) -> None:
+        limited = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(sql.Identifier(DATABASE), sql.Literal(limit))
+        try:
+            with psycopg.connect(
+                self.cluster.dsn("postgres", account=owner.SUPERUSER), autocommit=True, connect_timeout=10
+            ) as admin:
+                admin.execute(limited)
+                if limit == 0:
+                    self._end_sessions(admin)
+        except psycopg.Error as error:
+            raise DeployError(f"{self.environment.name}: {database_connection.message(error)}") from error
+
+    def _end_sessions(self, admin: psycopg.Connection) -> None:
+        """Return when every session has exited. Raises DeployError."""
+        deadline, quiet = time.monotonic() + _SESSIONS_EXIT_S, 0
+        while quiet < _QUIET:
+            quiet = 0 if admin.execute(_END_SESSIONS, {"name": DATABASE}).rowcount else quiet + 1
+            if time.monotonic() > deadline:
+                raise DeployError(f"{self.environment.name}: a session of {DATABASE} does not exit")
+            time.sleep(_POLL_S)
 
     @property
     def _cache(self) -> Path:

@@ -179,6 +179,7 @@ SENDS: Mapping[str, Sends] = {
         "again each time",
         COPY,
     ),
+    "outage": Sends("stops, restarts and freezes the database and refuses connections to it while clients send", COPY),
     "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
     "certificate": Sends("reads the certificate in one TLS handshake, or two if clients refuse it; none without https"),
 }

@@ -1,4 +1,4 @@
-"""The background processes of a gate: the recorders and the loads.
+"""The background processes of a gate, the recorders and the loads, and the looks that a thread takes beside the tests.
 
 The controller starts the looks that the tests wait for in separate processes, once all tests
 are known. The exit of each process is recorded as a measurement, so that no test waits for a dead one.
@@ -32,8 +32,8 @@ _GRACE_S = 10.0
 
 
 def process_of(look: str) -> str | None:
-    """Return the name of the process that measures `look`, or None when a test does it."""
-    return _PROCESSES.get(look) or (look if look in gate_plan.LOADS else None)
+    """Return the name of the process (or of the gate's thread) that measures `look`, or None when a test does it."""
+    return _PROCESSES.get(look) or (look if look in (*gate_plan.LOADS, *gate_plan.BESIDE) else None)
 
 
 def exit_name(process: str) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from gaia_checks import jsonl
-from gaia_checks.gate.run import background, early, extension, gate_plan, machine_size
+from gaia_checks.gate.run import background, beside, early, extension, gate_plan, machine_size
 from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
@@ -40,6 +40,7 @@ class Conductor:
 
     def start(self) -> None:
         """Start the processes as soon as the tests are known, and watch for a certain failure and a small machine."""
+        self._beside = self._spawn(self._take_beside)
         self._spawn(self._run_processes)
         self._spawn(self._watch)
         self._spawn(self._check_machine)
@@ -65,10 +66,11 @@ class Conductor:
             thread.join()  # it may have started a process that has to be stopped
         self._background.stop()
 
-    def _spawn(self, work: Callable[[], None]) -> None:
+    def _spawn(self, work: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=work, daemon=True)
         self._threads.append(thread)
         thread.start()
+        return thread
 
     def _run_processes(self) -> None:
         """Start the recorders; once no look disturbs a load any more, run the loads one by one."""
@@ -90,6 +92,12 @@ class Conductor:
                 self._extend_while_undecided()
             self._background.wait(look)
 
+    def _take_beside(self) -> None:
+        """Take the looks on rehearsal copies that tests wait for."""
+        wanted = {criterion.look for criterion in self._criteria()}
+        for look in filter(wanted.__contains__, gate_plan.BESIDE):
+            beside.take(self._gate, self._target, look, self._over)
+
     def _write_back(self) -> None:
         """Write pending data to the disk now, not while the server of a load commits its decisions."""
         if self._target.process:
@@ -99,6 +107,7 @@ class Conductor:
         """Wait until every look that slows the server or this machine has finished, or the gate is over."""
         if any(map(gate_plan.before_loads, wanted)):
             self._tests_finished.wait()
+        self._beside.join()  # also when its test waits no longer
         self._background.wait("limits")
         if "soak" in wanted:
             events_end_s = started_s + gate_plan.events_end_s(self._gate.criteria.looks)

@@ -16,6 +16,9 @@ from gaia_checks.recorders.soak import trigger_events
 RECORDED = ("log", "soak", "memory", "connections", "limits")
 """Looks that are recorded from the start, by separate processes."""
 
+BESIDE = ("outage",)
+"""Looks on a rehearsal copy that a thread of the gate takes from the start, while the tests run: before the loads."""
+
 LOAD = "load"
 PROTECTION = "protection"
 
@@ -32,6 +35,7 @@ _SECONDS = {
     "dashboard": 6.0,
     "figures": 8.0,
     "shutdown": 8.0,
+    "outage": 25.0,
     "identity": 7.0,
     "access": 1.0,
     "quotas": 9.0,
@@ -73,12 +77,12 @@ def test_s(look: str) -> float:
 def slots(looks: Looks, wanted: Collection[str]) -> list[Slot]:
     """Return the slots of the wanted looks, in order, if the tests run one after the other."""
     recorded = [_recorded(looks, look) for look in RECORDED if look in wanted]
-    return [*recorded, *_tests(wanted), *_loads(looks, wanted)]
+    return [*recorded, *_beside(wanted), *_tests(wanted), *_loads(looks, wanted)]
 
 
 def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
     """Return about when the first load may start: after every look that would disturb it."""
-    ends_s = [slot.ends_s for slot in _tests(wanted)]
+    ends_s = [slot.ends_s for slot in (*_beside(wanted), *_tests(wanted))]
     ends_s += [_recorded(looks, "limits").ends_s] if "limits" in wanted else []
     ends_s += [events_end_s(looks)] if "soak" in wanted else []
     return max(ends_s, default=0.0)
@@ -110,9 +114,13 @@ def _recorded(looks: Looks, look: str) -> Slot:
     return Slot(look, 0.0, ends_s, ends_s)
 
 
+def _beside(wanted: Collection[str]) -> list[Slot]:
+    return [Slot(look, 0.0, test_s(look), test_s(look)) for look in BESIDE if look in wanted]
+
+
 def _tests(wanted: Collection[str]) -> list[Slot]:
     found: list[Slot] = []
-    for look in sorted(filter(before_loads, wanted), key=order):
+    for look in sorted((each for each in wanted if before_loads(each) and each not in BESIDE), key=order):
         starts_s = found[-1].ends_s if found else 0.0
         ends_s = starts_s + test_s(look)
         found.append(Slot(look, starts_s, ends_s, ends_s))

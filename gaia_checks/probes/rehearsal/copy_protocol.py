@@ -1,5 +1,6 @@
 """The interface of a rehearsal copy for probes. `deploy.rehearsal` creates the rehearsal copy."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import Popen
 from typing import Protocol
@@ -47,7 +48,7 @@ class OwnServerProtocol(Protocol):
 
 
 class BareCopyProtocol(Protocol):
-    """A migrated database, on which a probe starts servers. All raise GaiaError."""
+    """A migrated database, on which a probe starts servers, and which fails on command. All raise GaiaError."""
 
     def start(self, port: int | None = None, **variables: str) -> OwnServerProtocol:
         """Start a server on `port`, by default a free one, and return it when its health is good."""
@@ -57,3 +58,12 @@ class BareCopyProtocol(Protocol):
 
     def is_free(self, port: int) -> bool:
         """Whether another server could listen on `port`."""
+
+    def stopped(self) -> AbstractContextManager[None]:
+        """Stop the database for the duration of the block."""
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Freeze the database for the duration of the block: it accepts connections and answers nothing."""
+
+    def out_of_connections(self) -> AbstractContextManager[None]:
+        """End all sessions, and refuse new ones for the duration of the block."""

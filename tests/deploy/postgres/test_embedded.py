@@ -113,3 +113,12 @@ def test_what_the_superuser_created_before_is_handed_over_at_the_next_start(clus
     assert runner.up(cluster.dsn(), tmp_path) == ("002_more",)
     with psycopg.connect(cluster.dsn()) as connection:
         assert connection.execute("SELECT id FROM items ORDER BY id").fetchall() == [(1,), (2,)]
+
+
+def test_a_frozen_one_can_be_stopped(cluster: Cluster) -> None:
+    """It answers nobody, and a clean-up after a killed gate ends it all the same."""
+    cluster.freeze()
+    with pytest.raises(psycopg.OperationalError, match="timeout"):
+        psycopg.connect(cluster.dsn(), connect_timeout=2)
+    cluster.stop()
+    assert not cluster.alive()

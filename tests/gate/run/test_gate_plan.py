@@ -59,9 +59,19 @@ def test_the_duration_of_a_gate_is_known_in_advance(wanted: set[str], seconds: f
 
 def test_tests_follow_one_another_the_shortest_first() -> None:
     """The schedule is that of pytest in one process."""
-    tests = [slot for slot in gate_plan.slots(LOOKS, EVERYTHING) if gate_plan.before_loads(slot.look)]
+    slots = [slot for slot in gate_plan.slots(LOOKS, EVERYTHING) if gate_plan.before_loads(slot.look)]
+    tests = [slot for slot in slots if slot.look not in gate_plan.BESIDE]
     assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(tests))
     assert tests[-1].look == "rollback"
+
+
+def test_a_look_beside_the_tests_takes_no_time_of_theirs() -> None:
+    """It starts with them, and a load waits for it, but not longer than for them."""
+    (slot,) = gate_plan.slots(LOOKS, {"outage"})
+    assert slot.starts_s == 0
+    assert gate_plan.loads_start_s(LOOKS, {"outage", "health"}) == slot.ends_s
+    everything = gate_plan.loads_start_s(LOOKS, EVERYTHING)
+    assert everything == gate_plan.loads_start_s(LOOKS, set(EVERYTHING) - {"outage"})
 
 
 def test_the_chart_draws_each_look_over_its_time() -> None:

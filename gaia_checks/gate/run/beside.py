@@ -1,0 +1,30 @@
+"""Looks on a rehearsal copy that a thread takes beside the tests: they disturb neither the target nor a test.
+
+Each writes its measurements when it is done, and then how it ended, as a background process does.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+
+from gaia_checks import jsonl
+from gaia_checks.deploy.rehearsal import bare_copy
+from gaia_checks.gate.run import background
+from gaia_checks.gate.run.look import Gate
+from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.rehearsal import outage
+
+PROBES: Mapping[str, Callable[..., list[Measurement]]] = {"outage": outage.probe}
+"""look -> `probe(target, *, copy, over, **parameters)`, which stops soon after `over` is set."""
+
+
+def take(gate: Gate, target: Target, look: str, over: threading.Event) -> None:
+    """Run the probe of `look` and record what it measures."""
+    parameters, notes, code = gate.criteria.looks[look], (), 0
+    try:
+        copy = bare_copy.bare(target, gate.environment, look)
+        for measurement in PROBES[look](target, copy=copy, over=over, **parameters):
+            gate.record(measurement)
+    except Exception as error:  # noqa: BLE001 - a crash of a probe decides nothing, and must not stop the gate
+        notes, code = (f"the probe of the look {look} crashed: {error!r}",), 1
+    name, how = background.exit_name(look), f"how the look {look} beside the tests ended"
+    gate.record(Measurement(name, code, "code", 1, 0.0, jsonl.now(), how, notes))

@@ -1,0 +1,116 @@
+"""The outage probe detects every wrong answer to an outage; the real server bears all of them."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gaia_checks.errors import Inconclusive
+from gaia_checks.model import Measurement
+from gaia_checks.probes.rehearsal import outage
+from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
+from tests.probes import copies
+from tests.probes.servers import target
+from tests.support import altered_server
+from tests.support.altered_server import Change
+
+
+def look(executable: Path, folder: Path) -> dict[str, Measurement]:
+    """Run the probe on a copy, and return its measurements by their names, without the prefix."""
+    with copies.released(executable, folder / "releases") as release, copies.bare_copy_of(release) as copy:
+        observed = outage.on_copy(copy, threading.Event())
+    return {each.name.removeprefix("outage."): each for each in observed}
+
+
+def is_good(name: str, each: Measurement) -> bool:
+    """Whether a measurement is as it must be."""
+    if name in ("answers", "health"):
+        return bool(each.value == each.n > 0)
+    return bool(each.value < 5) if name == "recovery" else each.value == 0
+
+
+def test_the_real_server_bears_every_outage(executable: Path, tmp_path: Path) -> None:
+    """Every answer is the contract's, the limit is kept, and nothing is left over."""
+    observed = look(executable, tmp_path)
+    assert [each for name, each in observed.items() if not is_good(name, each)] == []
+    assert observed["answers"].n > 200
+    assert {name: each.n for name, each in observed.items() if name != "answers"} == {
+        "health": 14,
+        "recovery": 4,
+        "beyond_limit": 4,
+        "sessions_leaked": 1,
+    }
+
+
+UNAVAILABLE = "            await self.close()\n            raise Unavailable("
+BACK_OFF = "            import time\n            self.back_off_s = time.monotonic() + 12\n"
+DECIDE = "        try:\n            return decisions("
+STILL_OFF = (
+    "        import time\n        if time.monotonic() < getattr(self, 'back_off_s', 0):\n"
+    "            raise Unavailable('backing off')\n"
+)
+CLOSE = "await self._connection.close()"
+HEALTH = "server.health(connected=connected), status_code=200 if connected else 503"
+GOOD_HEALTH = "(200, 'connected', 'enabled')"
+
+FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
+    "everything passes without the database": (
+        [
+            ("app_state.py", 'if self.settings.on_db_down == "deny" or isinstance', "if isinstance"),
+        ],
+        {
+            "answers": "a request passed without the database, should be answered 503 (RATE_LIMIT_ON_DB_DOWN=deny)",
+            "beyond_limit": "requests passed a limit of 60",
+        },
+    ),
+    "an outage is an internal error, and /health hides it": (
+        [
+            ("http/app.py", "await unavailable().response()(scope", "await Problem(500, 'broken').response()(scope"),
+            ("http/routes.py", HEALTH, "server.health(connected=True)"),
+        ],
+        {
+            "answers": "answered 500 instead of 503",
+            "health": f"stopped: GET /health reports {GOOD_HEALTH}, should be (503, 'disconnected', 'denying')",
+        },
+    ),
+    "requests are refused although they may pass, and it takes long to connect again": (
+        [
+            ("app_state.py", 'self.settings.on_db_down == "deny" or', "True or"),
+            ("limiting/decide.py", UNAVAILABLE, BACK_OFF + UNAVAILABLE),
+            ("limiting/decide.py", DECIDE, STILL_OFF + DECIDE),
+        ],
+        {
+            "answers": "was answered 503 without the database, should pass (RATE_LIMIT_ON_DB_DOWN=allow)",
+            "recovery": "slowest after: ",
+        },
+    ),
+    "a lost connection stays open": (
+        [("limiting/decide.py", CLOSE, "self.lost = [*getattr(self, 'lost', ()), self._connection]")],
+        {"sessions_leaked": "frozen: "},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_treatment_of_an_outage_is_detected(fault: str, tmp_path: Path) -> None:
+    """Each change of the server's source is named by its own measurements, and by no other."""
+    changes, expected = FAULTS[fault]
+    observed = look(altered_server.write(tmp_path / "altered", *changes), tmp_path)
+    assert {name for name, each in observed.items() if not is_good(name, each)} == set(expected), observed
+    for name, note in expected.items():
+        assert not note or any(note in given for given in observed[name].notes), observed[name].notes
+
+
+def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
+    """Nothing has samples, and every measurement gives the reason."""
+
+    @contextmanager
+    def none() -> Iterator[BareCopyProtocol]:
+        raise Inconclusive("there can be no rehearsal copy: the disk is full")
+        yield
+
+    observed = outage.probe(target("http://127.0.0.1:1"), copy=none(), over=threading.Event())
+    assert {(each.n, each.notes) for each in observed} == {(0, ("there can be no rehearsal copy: the disk is full",))}
+    assert len(observed) == 5
