@@ -126,7 +126,7 @@ def _serve(
     """
     with deployment.step(Checkpoint.DEPLOY):
         log(f"{environment.name}: starting {release.name}")
-        outage_ms = swap.swap(environment, release, deployment)
+        outage_ms = swap.swap(environment, release, deployment, log)
     with deployment.step(Checkpoint.VERIFY):
         swap.verify_public(environment)
         if plan:

@@ -1,4 +1,4 @@
-"""uvicorn's flow control with the bounds it lacks: on unparsed bytes, and on clients that do not read."""
+"""uvicorn's flow control with the bounds it lacks: on unparsed bytes, on clients that do not read; and a late close."""
 
 import asyncio
 import socket
@@ -10,6 +10,24 @@ SLOW_S = 30.0
 
 SEND_BUFFER = 128 * 1024
 """What the kernel buffers for one client (it doubles the value); by itself it would buffer up to 4 MiB."""
+
+LINGER_S = 1.0
+"""How long further bytes of a refused client are discarded: an immediate close could lose the response."""
+
+
+class LingeringTransport:
+    """A transport whose `close` ends what is sent and goes on discarding for a while what is received."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+
+    def close(self) -> None:
+        """Send the end of the stream; close after `LINGER_S`."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
 
 
 class BoundedFlow(FlowControl):

@@ -4,21 +4,19 @@ A request refused here never reaches the application; it is answered with proble
 """
 
 import asyncio
+from typing import cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gaia_server.http import request_head
-from gaia_server.http.bounded_flow import BoundedFlow
+from gaia_server.http import request_head, request_parsing
+from gaia_server.http.bounded_flow import BoundedFlow, LingeringTransport
 from gaia_server.problem import Problem
 
 MAX_TARGET = 8 * 1024
 MAX_HEAD = 32 * 1024
 HEAD_S = 10.0
 """The time limit for a head: from the connection, or from the first byte of a later request."""
-
-LINGER_S = 1.0
-"""How long further bytes of a refused client are discarded: an immediate close could lose the response."""
 
 SHUTDOWN_GRACE_S = 0.5
 """How long an idle connection stays open when the server stops: a request may be in transit on it."""
@@ -216,13 +214,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.flow.limit_reading(unparsed=False, waiting=True)
         self.flow.resume_reading()  # and discard
         self.flow.linger()
+        lingering = LingeringTransport(self.transport)
         if self.cycle and not self.cycle.response_complete:
             self.cycle.keep_alive = False  # the connection closes after the response
+            self.cycle.transport = cast("asyncio.Transport", lingering)
+            if self.cycle.more_body:
+                self._break_body(self.cycle)
             return
-        self.transport.write(self._bytes(problem))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.loop.call_later(LINGER_S, self.transport.close)
+        lingering.write(self._bytes(problem))
+        lingering.close()
+
+    def _break_body(self, cycle: RequestResponseCycle) -> None:
+        """End a body that cannot be read to its end: whoever awaits it refuses the request."""
+        cycle.scope["state"][request_parsing.BROKEN_BODY] = True
+        cycle.more_body = False
+        cycle.message_event.set()
 
     def _bytes(self, problem: Problem) -> bytes:
         response = problem.response()

@@ -18,6 +18,9 @@ READ_ON = 1024 * 1024
 BODY_S = 10.0
 """The time limit for a body."""
 
+BROKEN_BODY = "broken_body"
+"""In the request's state: the body ended because its chunks cannot be read."""
+
 MAX_ID = 2**63 - 1
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
@@ -56,6 +59,8 @@ async def _body(request: Request) -> bytes:
         raise Problem(408, f"the body did not arrive within {BODY_S:g} s", headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise Problem(400, "the body is incomplete") from None
+    if getattr(request.state, BROKEN_BODY, False):
+        raise Problem(400, "the chunks of the body cannot be read")
     if size > MAX_BODY:
         raise _too_large()
     return bytes(body)

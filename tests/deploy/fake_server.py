@@ -16,7 +16,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-# "crash", "deaf", "broken", "no-config", "stubborn", "liar", "shy", "chatty"; "wait /a/path" until that file exists
+# "crash", "deaf", "broken", "no-config", "stubborn", "liar", "shy", "chatty", "keeper"; "wait /a/path" for that file
 BEHAVIOUR = "serve"
 VERSION = "1"
 
@@ -66,6 +66,15 @@ async def chat() -> None:
         await asyncio.sleep(0.002)
 
 
+def passed(descriptor: int) -> socket.socket:
+    """Return a socket that was passed; a keeper moves it to where nobody looks for it."""
+    found = socket.socket(fileno=descriptor)
+    if BEHAVIOUR == "keeper":
+        found, original = found.dup(), found
+        original.close()
+    return found
+
+
 async def main() -> None:
     """Serve on the sockets that were passed until SIGTERM."""
     if int(os.environ["LISTEN_PID"]) != os.getpid():
@@ -76,8 +85,8 @@ async def main() -> None:
     else:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     servers = [
-        await serve(stats, sock=socket.socket(fileno=descriptor), process_request=answer)
-        for descriptor in range(3, 3 + int(os.environ["LISTEN_FDS"]))
+        await serve(stats, sock=each, process_request=answer)
+        for each in [passed(descriptor) for descriptor in range(3, 3 + int(os.environ["LISTEN_FDS"]))]
     ]
     sys.stderr.write(json.dumps({"level": "info", "msg": "serving", "version": VERSION}) + "\n")
     chatting = asyncio.create_task(chat()) if BEHAVIOUR == "chatty" else None

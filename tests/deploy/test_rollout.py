@@ -3,13 +3,15 @@
 import asyncio
 import errno
 import os
+import re
 import resource
 import socket
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,12 +28,12 @@ from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.reporting import doctor
 from gaia_checks.deploy.state import paths, processes, supervisor_state
 from gaia_checks.deploy.steps import swap
-from gaia_checks.deploy.supervisor import adopt, daemon
+from gaia_checks.deploy.supervisor import adopt, daemon, listening_socket
 from gaia_checks.deploy.supervisor.supervised_server import ServerSpec, SupervisedServer
 from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests.deploy.conftest import make_stage
-from tests.deploy.stage import Stage, eventually, kill
+from tests.deploy.stage import Stage, eventually, kill, lines
 from tests.support import clock
 
 DEPLOY = """
@@ -383,16 +385,70 @@ def test_a_clock_change_does_not_affect_process_identity(stage: Stage, monkeypat
     assert not processes.alive(first.process.pid, first.process.birth)
 
 
-def test_an_adopted_server_makes_room_for_the_next_release(stage: Stage) -> None:
-    """An adopted server cannot pass its socket on, so this swap is stop-and-start, with the outage in the ledger."""
+def test_an_adopted_server_hands_its_socket_over(stage: Stage) -> None:
+    """After its supervisor's death every request during the next swap is answered."""
     first = stage.deploy("1")
     assert first.process is not None
+    assert first.next_swap == "hand-over"
     stage.kill_supervisor()
-    stage.deploy("2")
+    assert stage.status().next_swap == "hand-over"
+    with requested(stage) as versions:
+        stage.deploy("2")
+        eventually(lambda: versions[-1:] == ["2"])
+    assert set(versions) == {"1", "2"}
+    assert not processes.alive(first.process.pid, first.process.birth)
+    assert outages(stage) == [0, 0]
+
+
+def test_an_adopted_server_that_keeps_its_socket_makes_room_for_the_next_release(stage: Stage) -> None:
+    """Where the socket cannot be taken, status, doctor, output and ledger say so before the swap."""
+    first = stage.deploy("1", "keeper")
+    assert first.process is not None
+    assert first.next_swap == "hand-over"
+    stage.kill_supervisor()
+    assert stage.status().next_swap == f"stop and start: {listening_socket.KEPT}"
+    port = {finding.check: finding for finding in doctor.examine(stage.environment)}["port"]
+    assert (port.state, listening_socket.KEPT in port.finding) == ("ok", True)
+    printed: list[str] = []
+    rollout.deploy(stage.environment, artifact=stage.executable("2"), migrations=stage.migrations, log=printed.append)
+    announced = next(line for line in lines(stage) if line["event"] == "announced")
+    assert re.fullmatch(
+        rf"requests are refused for about \d+\.\d s: {re.escape(listening_socket.KEPT)}", announced["outage"]
+    )
+    assert f"stage: {announced['outage']}" in printed[:-1]
     assert stage.health()["version"] == "2"
     assert not processes.alive(first.process.pid, first.process.birth)
-    outages = [line["outage_ms"] for line in jsonl.read(paths.of(stage.environment).ledger) if "outage_ms" in line]
-    assert outages[0] == 0 < outages[1]
+    before, after = outages(stage)
+    assert before == 0 < after
+    assert stage.status().next_swap == "hand-over"
+
+
+def outages(stage: Stage) -> list[int]:
+    """The outage of each deployment in the ledger, in milliseconds."""
+    return [line["outage_ms"] for line in lines(stage) if "outage_ms" in line]
+
+
+@contextmanager
+def requested(stage: Stage) -> Iterator[list[str]]:
+    """Request /health all the time, each time on a new connection; the versions that answered, or the errors."""
+    answers: list[str] = []
+    finished = threading.Event()
+
+    def request() -> None:
+        while not finished.is_set():
+            try:
+                answers.append(stage.health()["version"])
+            except httpx.HTTPError as error:
+                answers.append(repr(error))
+
+    thread = threading.Thread(target=request)
+    thread.start()
+    try:
+        eventually(lambda: answers)
+        yield answers
+    finally:
+        finished.set()
+        thread.join()
 
 
 def test_after_a_killed_supervisor_a_failing_release_is_rolled_back(stage: Stage) -> None:

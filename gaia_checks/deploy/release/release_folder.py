@@ -128,10 +128,12 @@ def sweep(releases: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder, including read-only content. A missing folder is no error."""
-    if folder.exists():
+    """Remove a folder, including read-only content, or a link, but nothing behind it. A missing folder is no error."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         for path in (folder, *folder.rglob("*")):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 path.chmod(0o700)
         shutil.rmtree(folder)
 
@@ -152,11 +154,11 @@ def _finish(new: Path, releases: Path, origin: Origin, *, handover: bool) -> Pat
     digest = sha256(new / _EXECUTABLE)
     identity = hashlib.sha256(json.dumps([digest, migrations, origin.commit, handover]).encode()).hexdigest()[:12]
     folder = releases / f"{origin.phase}-{identity}"
-    if folder.exists() and _intact(folder):
+    if folder.exists() and not folder.is_symlink() and _intact(folder):
         return folder
     description = {**asdict(origin), "sha256": digest, "migrations": migrations, "handover": handover}
     (new / "release.json").write_text(json.dumps(description, indent=2) + "\n")
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         folder.rename(releases / f".new-damaged-{identity}")
     _make_read_only(new)
     for path in (*new.rglob("*"), new):

@@ -158,7 +158,9 @@ class _Examination:
             raise CheckFailed(f"port {port} is in use by {owner}", fix)
         if running and not listeners(port):
             raise CheckFailed(f"the server runs, but does not listen on port {port}", self._deploy)
-        return f"the server listens on port {port}" if running else f"port {port} is free"
+        if running:
+            return f"the server listens on port {port}; next swap: {self._status.next_swap}"
+        return f"port {port} is free"
 
     def _health(self) -> str:
         path = next(iter(self._environment.server.paths), "/health")

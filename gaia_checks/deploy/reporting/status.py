@@ -10,6 +10,7 @@ from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.state.deployment_ledger import tag_observed
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
+from gaia_checks.deploy.supervisor import listening_socket
 from gaia_checks.environment_file import Environment, url_of
 from gaia_checks.errors import ArtifactError
 from gaia_checks.model import LogLocation, Process, Release
@@ -32,6 +33,7 @@ class Status:
     previous: Release | None = None
     log: LogLocation | None = None
     promotion: str | None = None  # "required" or "advisory"; None where a tag alone is enough
+    next_swap: str | None = None  # "hand-over", or "stop and start" and why; None while nothing runs
     tag_present: bool | None = None  # None: not deployed from a tag, or git cannot determine it
 
     def to_json(self) -> dict[str, Any]:
@@ -47,6 +49,7 @@ class Status:
             "release": _short(self.release),
             "previous": _short(self.previous),
             "promotion": self.promotion,
+            "next_swap": self.next_swap,
             "tag_present": self.tag_present,
         }
 
@@ -87,6 +90,7 @@ def status(environment: Environment) -> Status:
         previous=_previous(here.releases / "previous"),
         log=log,
         promotion=_promotion(environment, release),
+        next_swap=_next_swap(found),
         tag_present=_tag_present(here.ledger, Tag(environment.name, release.phase)) if release else None,
     )
 
@@ -109,6 +113,14 @@ def _process(found: SupervisorState, folder: Path) -> Process | None:
     if found.server is None or not found.server.alive:
         return None
     return Process(found.server.pid, found.server.birth, found.server.created_s, folder / "gaia_server")
+
+
+def _next_swap(found: SupervisorState) -> str | None:
+    if found.server is None or not found.server.alive:
+        return None
+    if listening_socket.kept(found):
+        return f"stop and start: {listening_socket.KEPT}"
+    return "hand-over" if found.handover else "stop and start"
 
 
 def _previous(link: Path) -> Release | None:

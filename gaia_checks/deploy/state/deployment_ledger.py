@@ -46,6 +46,7 @@ def _write(
         for name, fact in {**common, **facts}.items()
     }
     path = paths.of(here).ledger
+    paths.refuse_link(path, "GAIA_LOG_DIR")
     try:
         paths.create(path.parent)
         ledger_chain.append(path, paths.home_identity(here), clean)

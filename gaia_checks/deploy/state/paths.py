@@ -105,6 +105,7 @@ def of(environment: Environment) -> Paths:
 
 def prepare(paths: Paths) -> None:
     """Create every folder, private whatever the umask. Raises NotWritable, which names the variable to set."""
+    _refuse_links(paths)
     for folder, variable, mode in (
         (paths.state, "GAIA_HOME", passable() if paths.embedded else PRIVATE),
         (paths.releases, "GAIA_HOME", PRIVATE),
@@ -121,6 +122,23 @@ def prepare(paths: Paths) -> None:
     if paths.control.parent != paths.state:
         private(paths.control.parent)
     private(paths.caches)
+
+
+def refuse_link(path: Path, variable: str) -> None:
+    """Raise NotWritable for a symbolic link: what is written through it could hit any file of this account."""
+    if path.is_symlink():
+        raise NotWritable(
+            f"{path}: is a symbolic link, through which nothing is written; put what it leads to in its place, "
+            f"or set {variable} to another folder (which may be a link itself)"
+        )
+
+
+def _refuse_links(paths: Paths) -> None:
+    for path in (paths.state, paths.releases, paths.deploy_lock, paths.supervise_lock, paths.journal, paths.journals,
+                 paths.dumps, paths.caches):  # fmt: skip
+        refuse_link(path, "GAIA_HOME")
+    for path in (paths.logs, paths.ledger, paths.server_log, paths.candidate_log, paths.supervisor_log):
+        refuse_link(path, "GAIA_LOG_DIR")
 
 
 def home_identity(environment: Environment) -> str:

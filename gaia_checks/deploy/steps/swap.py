@@ -21,11 +21,12 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.steps import verify
 from gaia_checks.deploy.steps.deployment import Deployment
+from gaia_checks.deploy.supervisor import listening_socket
 from gaia_checks.deploy.supervisor.control import ControlConnection
 from gaia_checks.deploy.supervisor.supervised_server import MARK, ServerSpec
 from gaia_checks.environment_file import ROOT, Environment, of_libpq, surroundings
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
-from gaia_checks.model import Names, Process, Target
+from gaia_checks.model import Log, Names, Process, Target
 
 SUPERVISE: tuple[str, ...] = (sys.executable, "-m", "gaia_checks.cli", "supervise")
 """The command that starts a supervisor, without the environment file."""
@@ -34,20 +35,27 @@ _TIMEOUT_S = 60.0
 _POLL_S = 0.05
 
 
-def swap(environment: Environment, release: Path, deployment: Deployment) -> float:
+def swap(environment: Environment, release: Path, deployment: Deployment, log: Log) -> float:
     """Let `release` take over from the running one; return the outage in milliseconds, 0.0 with hand-over.
 
     It is verified twice before: as a candidate on a loopback port, and on its private socket. Raises NotReady or
     VerifyError.
     """
     with _connect(environment) as supervisor:
+        candidate_start = time.monotonic()
         with deployment.at(Checkpoint.CANDIDATE):
             candidate = _start(supervisor, environment, release, candidate=True)
+        start_s = time.monotonic() - candidate_start
         with deployment.at(Checkpoint.CANDIDATE_VERIFY):
             _verify(environment, candidate)
         with deployment.at(Checkpoint.CANDIDATE_END):
             supervisor.request("abort")
-        beside = supervisor.request("serving", order=_spec(environment, release))["beside"]
+        serving = supervisor.request("serving", order=_spec(environment, release))
+        beside = serving["beside"]
+        if serving["kept"] and not beside:
+            announced = f"requests are refused for about {start_s:.1f} s: {listening_socket.KEPT}"
+            deployment.record(Checkpoint.MAKE_ROOM, "announced", outage=announced)
+            log(f"{environment.name}: {announced}")
         outage_start = time.monotonic()
         if not beside:
             with deployment.at(Checkpoint.MAKE_ROOM):

@@ -1,6 +1,7 @@
 """The control protocol between a command and the supervisor: JSON lines over a Unix socket.
 
-    {"do": "serving"}        {"release": folder or null, "beside": whether the order can start beside the active server}
+    {"do": "serving"}        {"release": folder or null, "beside": whether the order can start beside the active server,
+                             "kept": whether that one was adopted and keeps the public socket}
     {"do": "start", "order": {...}, "candidate": bool, "known": bool}   starts a server; answers when it is ready
     {"do": "make_room"}      ends the active server, for an order that cannot start beside it
     {"do": "commit"}         makes the started server the active one

@@ -68,7 +68,7 @@ class SupervisedServer:
 
 
 class Adopted(SupervisedServer):
-    """A server started by another supervisor, identified by pid and birth; its sockets cannot be passed on."""
+    """A server started by another supervisor, identified by pid and birth."""
 
     def __init__(self, spec: ServerSpec, running: Running, started_at: str) -> None:
         """Start watching the process."""

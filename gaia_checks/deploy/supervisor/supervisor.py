@@ -24,7 +24,7 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, OnCheckpoint
 from gaia_checks.deploy.state.paths import Paths
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
-from gaia_checks.deploy.supervisor import adopt, backoff, log_rotation, spawn
+from gaia_checks.deploy.supervisor import adopt, backoff, listening_socket, log_rotation, spawn
 from gaia_checks.deploy.supervisor.control import encode
 from gaia_checks.deploy.supervisor.supervised_server import Adopted, ChildServer, ServerSpec, SupervisedServer
 from gaia_checks.errors import DeployError, GaiaError
@@ -116,6 +116,7 @@ class Supervisor:
                 return {
                     "release": str(serving.spec.release) if serving else None,
                     "beside": self._fits_beside(_spec(spec)),
+                    "kept": self._is_kept(),
                 }
             case {"do": "start", "order": spec, "candidate": candidate, "known": known}:
                 child = await self._start(_spec(spec), candidate=candidate, known=known)
@@ -210,6 +211,7 @@ class Supervisor:
             self._restarts = found.restarts
             self._restarter = asyncio.create_task(self._restart_on_exit())
             log_line(f"adopted pid {found.server.pid}, whose supervisor had died")
+            self._take_socket(self._active)
         else:
             shutil.rmtree(self._here.caches, ignore_errors=True)
         paths.private(self._here.caches)
@@ -246,13 +248,27 @@ class Supervisor:
                 continue
             self._record("starting")
 
+    def _take_socket(self, server: SupervisedServer) -> None:
+        """Take the public socket from an adopted server, to pass it on; the system may refuse."""
+        address = (server.spec.host, server.spec.port)
+        if not server.spec.handover or address in self._public:
+            return
+        if taken := listening_socket.take(server.running.pid, server.spec.port):
+            self._public[address] = taken
+
     def _fits_beside(self, spec: ServerSpec) -> bool:
         """Whether `spec` can start beside the active server: on another port, or with the socket passed on."""
         active = self._active
         if active is None or active.spec.port != spec.port:
             return True
-        passed_on = isinstance(active, ChildServer) and active.spec.handover and spec.handover
+        self._take_socket(active)  # in case the system allows it by now
+        passed_on = active.spec.handover and spec.handover and not self._is_kept()
         return passed_on and active.spec.host == spec.host
+
+    def _is_kept(self) -> bool:
+        """Whether the active server was adopted and keeps the socket that it could pass on."""
+        active = self._active
+        return bool(active and active.spec.handover and (active.spec.host, active.spec.port) not in self._public)
 
     def _spawn(self, spec: ServerSpec, *, candidate: bool = False) -> ChildServer:
         """Start a process: a candidate on a loopback port with its own log, else a server on the public address."""

@@ -1,9 +1,10 @@
 """Requests whose end two parsers may see at different places: the hidden request must never be answered."""
 
-from concurrent.futures import ThreadPoolExecutor
+import time
 
+from gaia_server.http import request_parsing
 from tests.gaia_server.conftest import Running
-from tests.gaia_server.http.test_bounded_protocol import HOST, talk
+from tests.gaia_server.http.test_bounded_protocol import BEARER, HOST, talk
 
 HEAD = b"POST /admin/login HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
 HIDDEN = b"GET /livez HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
@@ -37,6 +38,18 @@ BODIES = {
     "a chunk size with a prefix": CHUNKED + b"\r\n0x0\r\n\r\n",
     "a chunk size beyond 64 bits": CHUNKED + b"\r\n10000000000000000\r\n\r\n",
     "a chunk longer than its size": CHUNKED + b"\r\n1\r\naa\r\n" + END,
+    "a negative chunk size": CHUNKED + b"\r\n-1\r\n\r\n",
+    "a signed chunk size": CHUNKED + b"\r\n+1\r\na\r\n" + END,
+    "a chunk size that is no number": CHUNKED + b"\r\nzz\r\n\r\n",
+    "no chunk size": CHUNKED + b"\r\n\r\n" + END,
+    "an extension without a chunk size": CHUNKED + b"\r\n;a=b\r\n\r\n",
+    "a space before a chunk size": CHUNKED + b"\r\n 1\r\na\r\n" + END,
+    "a chunk size beyond any number": CHUNKED + b"\r\n" + b"f" * 5000 + b"\r\n",
+    "no line end after the data": CHUNKED + b"\r\n5\r\nhello5\r\nworld\r\n" + END,
+    "a bare line feed after the data": CHUNKED + b"\r\n5\r\nhello\n" + END,
+    "a bare carriage return after the data": CHUNKED + b"\r\n5\r\nhello\r" + END,
+    "a broken second chunk": CHUNKED + b"\r\n5\r\nhello\r\n-5\r\nworld\r\n" + END,
+    "a broken chunk before much data": CHUNKED + b"\r\nzz\r\n" + b" " * 2_000_000,
 }
 
 
@@ -51,9 +64,40 @@ def test_a_request_of_unclear_length_hides_no_other(own: Running) -> None:
 
 
 def test_a_body_of_unclear_length_hides_no_request(own: Running) -> None:
-    """Chunks that cannot be read end the connection: the body does not arrive, and what follows is discarded."""
-    with ThreadPoolExecutor(len(BODIES)) as clients:
-        found = list(clients.map(lambda form: talk(own, HEAD + form + HIDDEN), BODIES.values()))
-    ends = [[(answer.status, answer.headers["connection"]) for answer in answers] for answers in found]
-    assert dict(zip(BODIES, ends, strict=True)) == {form: [(408, "close")] for form in BODIES}
+    """Chunks that cannot be read are refused at once, in one piece or byte by byte, and what follows is discarded."""
+    for name, form in BODIES.items():
+        whole = HEAD + form + HIDDEN
+        start = len(HEAD + CHUNKED)
+        pieces = [whole[:start], *(whole[n : n + 1] for n in range(start, min(len(whole), start + 1000)))]
+        for parts in ([whole], pieces):
+            started = time.monotonic()
+            found = [(answer.status, answer.headers["connection"]) for answer in talk(own, *parts)]
+            assert found == [(400, "close")], name
+            assert time.monotonic() - started < request_parsing.BODY_S / 2, name
     assert {line["level"] for line in own.lines()} <= {"info", "warning"}
+
+
+def test_a_broken_body_waits_for_the_requests_before_it(own: Running) -> None:
+    """Pipelined before it, they are answered; it is refused when it has its turn."""
+    good = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
+    started = time.monotonic()
+    answers = talk(own, good * 2 + HEAD + BODIES["a negative chunk size"] + HIDDEN)
+    assert [answer.status for answer in answers] == [200, 200, 400]
+    assert answers[-1].body["detail"] == "the chunks of the body cannot be read"
+    assert time.monotonic() - started < request_parsing.BODY_S / 2
+
+
+def test_a_chunked_body_arrives_however_it_is_split(own: Running) -> None:
+    """Chunks of one byte, an extension, a long size, a trailer: split at every byte, always the same body."""
+    key = f"X-API-Key: {own.unlimited()}\r\n".encode()
+    head = b"POST /api/admin/quotas/config HTTP/1.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    body = b'{\r\n1\r\n"\r\n5;a=b\r\nscope\r\n0000000006\r\n": "x"\r\nA\r\n}         \r\n0\r\nX-A: b\r\n\r\n'
+    whole = head + BEARER + key + HOST + CHUNKED + b"\r\n1\r\n" + body
+    start = len(whole) - len(body) - len(b"1\r\n")
+    splits = [[whole[:n], whole[n:]] for n in range(start, len(whole))]
+    splits += [[whole[:start], *(whole[n : n + 1] for n in range(start, len(whole)))]]
+    (expected,) = talk(own, whole)
+    assert "scope" in {error["field"] for error in expected.body["errors"]}
+    for parts in splits:
+        (answer,) = talk(own, *parts)
+        assert (answer.status, answer.body["errors"]) == (422, expected.body["errors"]), parts
