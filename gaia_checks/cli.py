@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
-from gaia_checks import environment_file
+from gaia_checks import __version__, environment_file
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
 from gaia_checks.model import Log
@@ -25,10 +25,25 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
 Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, or the path of an environment file")]
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
+
+
+@app.callback(invoke_without_command=True)
+def standing_command(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="show the version and exit")] = False,
+) -> None:
+    """Show the path of a release and what comes next on this machine."""
+    if version:
+        print(f"gaia-checks {__version__}")
+    elif context.invoked_subcommand is None:
+        from gaia_checks.promotion import standing
+
+        print(*standing.lines(), sep="\n")
 
 
 @app.command("init")
@@ -355,7 +370,10 @@ def promote_command(
 
 @app.command("watch")
 def watch_command(
-    env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be repeated; all by default")] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENV", help="may be repeated; all by default"),
+    ] = None,
     remote: Remote = None,
     every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds between two checks of the tags")] = 10,
 ) -> None:
@@ -405,7 +423,7 @@ def supervise_command(env: Name) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0, the error's own, or 130 after Ctrl-C."""
     try:
-        code = app(args=arguments or ["--help"], standalone_mode=False)
+        code = app(args=arguments, standalone_mode=False)
     except GaiaError as error:
         print(f"gaia: {printable(environment_file.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import cli
+from gaia_checks import __version__, cli
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.migrations.runner import LOCK_KEY
 from gaia_checks.deploy.supervisor.spawn import free_port
@@ -28,7 +28,7 @@ PORT = "{port}"
 
 ANOTHER_ACCOUNT = """
 import os, sys
-from gaia_checks import cli
+from gaia_checks import __version__, cli
 command, file, *closed = sys.argv[1:]
 cli.run([command, file])  # imports what it needs: Python's own folders may be closed to others, too
 for folder in closed:
@@ -92,13 +92,19 @@ def test_wrong_use_is_one_line_and_exit_code_4(
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without words the help is shown; what is for machines alone is not in it."""
-    assert cli.run([]) == 0
+    """What is for machines alone is not in the help."""
+    assert cli.run(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(
         word in shown for word in ("deploy", "stop", "status", "migrate", "verdict", "watch", "promote", "doctor")
     )
     assert "supervise" not in shown
+
+
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and no command is needed."""
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"gaia-checks {__version__}\n"
 
 
 def test_a_missing_variable_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
