@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
-from gaia_checks import environment_file
+from gaia_checks import __version__, environment_file
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
 from gaia_checks.model import Log
@@ -20,15 +20,39 @@ from gaia_checks.printable import printable
 app = typer.Typer(
     name="gaia",
     help="Deploy gaia_server and show what runs. The gate is: pytest --env=ENV",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-Name = Annotated[str, typer.Argument(metavar="ENV", help="local, dev, qa, prod, or the path of an environment file")]
+
+def _names(incomplete: str) -> list[str]:
+    """Complete the name of an environment; where none fits, the shell completes the path of a file."""
+    return [name for name in environment_file.environment_names() if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENV", help="local, dev, qa, prod, or the path of an environment file", autocompletion=_names
+    ),
+]
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 Remote = Annotated[str | None, typer.Option(metavar="URL", help="the git repository with the tags")]
+
+
+@app.callback(invoke_without_command=True)
+def standing_command(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="show the version and exit")] = False,
+) -> None:
+    """Show the path of a release and what comes next on this machine."""
+    if version:
+        print(f"gaia-checks {__version__}")
+    elif context.invoked_subcommand is None:
+        from gaia_checks.promotion import standing
+
+        print(*standing.lines(), sep="\n")
 
 
 @app.command("init")
@@ -43,7 +67,9 @@ def init_command(url: Annotated[str, typer.Argument(help="where your server answ
 @app.command("release")
 def release_command(
     phase: Annotated[str, typer.Argument(help="the name of the new release, e.g. phase-11.4")],
-    to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the first stage")] = "dev",
+    to: Annotated[
+        str, typer.Option(metavar="ENV", help="the environment of the first stage", autocompletion=_names)
+    ] = "dev",
 ) -> None:
     """Build the working tree's server, commit the executable, and tag it for the first environment."""
     from gaia_checks.deploy.release import cut
@@ -112,7 +138,9 @@ def stop(env: Name) -> None:
 
 @app.command("status")
 def status_command(
-    env: Annotated[str | None, typer.Argument(metavar="ENV", help="as for every command; or give --all")] = None,
+    env: Annotated[
+        str | None, typer.Argument(metavar="ENV", help="as for every command; or give --all", autocompletion=_names)
+    ] = None,
     as_json: Json = False,
     every: Annotated[
         bool, typer.Option("--all", help="every environment: release, verdict, promotion and the next command")
@@ -336,7 +364,7 @@ def checklist_command(
 @app.command("promote")
 def promote_command(
     phase: Annotated[str, typer.Argument(help="the phase that was deployed and gated")],
-    to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the next stage")],
+    to: Annotated[str, typer.Option(metavar="ENV", help="the environment of the next stage", autocompletion=_names)],
     remote: Remote = None,
     forced: Annotated[
         bool, typer.Option("--force", help="although something is missing; needs --by and --why")
@@ -355,7 +383,10 @@ def promote_command(
 
 @app.command("watch")
 def watch_command(
-    env: Annotated[list[str] | None, typer.Option(metavar="ENV", help="may be repeated; all by default")] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ENV", help="may be repeated; all by default", autocompletion=_names),
+    ] = None,
     remote: Remote = None,
     every_s: Annotated[float, typer.Option("--every", min=0.1, help="seconds between two checks of the tags")] = 10,
 ) -> None:
@@ -405,7 +436,7 @@ def supervise_command(env: Name) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code: 0, the error's own, or 130 after Ctrl-C."""
     try:
-        code = app(args=arguments or ["--help"], standalone_mode=False)
+        code = app(args=arguments, prog_name="gaia", standalone_mode=False)
     except GaiaError as error:
         print(f"gaia: {printable(environment_file.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code

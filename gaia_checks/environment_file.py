@@ -208,6 +208,11 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
+def environment_names() -> list[str]:
+    """Return the names of the project's environments."""
+    return sorted(path.stem for path in (PROJECT / "environments").glob("*.toml"))
+
+
 def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment:
     """Read `environments/<name>.toml`, or the file itself when `name` is a path to a .toml.
 
@@ -286,9 +291,10 @@ def _parse(name: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = sorted(file.stem for file in (PROJECT / "environments").glob("*.toml"))
-        why = guess(name, known) or f" ({path} does not exist)"
-        raise EnvironmentFileError(f"{name}: no such environment{why}; known: {', '.join(known)}") from None
+        why = guess(name, environment_names()) or f" ({path} does not exist)"
+        raise EnvironmentFileError(
+            f"{name}: no such environment{why}; known: {', '.join(environment_names())}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:

@@ -39,7 +39,7 @@ def watch(names: Sequence[str], url: str | None, every_s: float, log: Log) -> No
     Raises ConfigurationError, and Busy when one of them is followed already.
     """
     stopping = threading.Event()
-    known = [environment_file.load(path.stem) for path in sorted((PROJECT / "environments").glob("*.toml"))]
+    known = [environment_file.load(name) for name in environment_file.environment_names()]
     wanted = [environment_file.load(name) for name in names] or [one for one in known if one.database != "embedded"]
     all_names = frozenset(one.name for one in (*known, *wanted))
     watchers = [Watcher(one, git_remote.of(one, url), all_names, log, stopping) for one in wanted]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import cli
+from gaia_checks import __version__, cli, environment_file
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.migrations.runner import LOCK_KEY
 from gaia_checks.deploy.supervisor.spawn import free_port
@@ -28,7 +28,7 @@ PORT = "{port}"
 
 ANOTHER_ACCOUNT = """
 import os, sys
-from gaia_checks import cli
+from gaia_checks import __version__, cli, environment_file
 command, file, *closed = sys.argv[1:]
 cli.run([command, file])  # imports what it needs: Python's own folders may be closed to others, too
 for folder in closed:
@@ -92,13 +92,58 @@ def test_wrong_use_is_one_line_and_exit_code_4(
 
 
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without words the help is shown; what is for machines alone is not in it."""
-    assert cli.run([]) == 0
+    """What is for machines alone is not in the help."""
+    assert cli.run(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(
         word in shown for word in ("deploy", "stop", "status", "migrate", "verdict", "watch", "promote", "doctor")
     )
     assert "supervise" not in shown
+
+
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and no command is needed."""
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"gaia-checks {__version__}\n"
+
+
+COMPLETING = """
+gaia --install-completion >/dev/null
+source ~/.bashrc
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+_gaia_completion gaia
+printf '%s\n' "$(complete -p gaia)" "${COMPREPLY[@]}"
+"""
+"""Installs the completion, then does what bash does at Tab behind the last of its arguments."""
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (("gaia", "do"), ["doctor"]),
+        (("gaia", "verdict", "p"), ["publish"]),
+        (("gaia", "doctor", "l"), ["local"]),
+        (("gaia", "status", ""), environment_file.environment_names()),
+        (("gaia", "promote", "phase-1", "--to", "q"), ["qa"]),
+        (("gaia", "promote", "--f"), ["--force"]),
+        (("gaia", "doctor", "./mine"), []),
+    ],
+)
+def test_tab_completes_commands_options_and_environments(
+    words: tuple[str, ...], completed: list[str], tmp_path: Path
+) -> None:
+    """As bash calls it; where nothing fits, bash completes file names."""
+    command = tmp_path / "gaia"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={environment_file.ROOT} exec {sys.executable} -m gaia_checks.cli "$@"\n')
+    command.chmod(0o755)
+    done = subprocess.run(
+        ("bash", "--norc", "-c", COMPLETING, "bash", *words),
+        env={**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    how, *found = done.stdout.splitlines()
+    assert (how, found) == ("complete -o default -F _gaia_completion gaia", completed)
 
 
 def test_a_missing_variable_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

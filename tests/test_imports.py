@@ -65,7 +65,7 @@ LAYERS = {
         {"rehearsal"},
     ),
     "gaia_checks.promotion": (
-        {"statements", "environment_row"},
+        {"statements", "environment_row", "standing"},
         {"evidence_at_hand"},
         {"ledger_check", "record"},
         {"examination", "ledger_diagnosis"},
@@ -222,9 +222,9 @@ HEAVY = {
 """Libraries that take long to import."""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["status", "local"], ["history", "local"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["status", "local"], ["history", "local"]])
 def test_a_command_imports_only_what_it_uses(arguments: list[str], tmp_path: Path) -> None:
-    """Help, status and history of an environment in which nothing runs start without any of them."""
+    """The path, help, status and history of an environment in which nothing runs start without any of them."""
     code = f"import sys; from gaia_checks import cli; cli.run({arguments!r}); print('modules', *sys.modules)"
     done = subprocess.run(
         (sys.executable, "-c", code), cwd=ROOT, env={**os.environ, "GAIA_HOME": str(tmp_path), "DATABASE_URL": ""},

@@ -16,7 +16,7 @@ from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag import WORKTREE, Tag
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import deployment_ledger
-from gaia_checks.environment_file import PROJECT, Environment
+from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, EnvironmentFileError, GaiaError, NotPromoted, NotSigned
 from gaia_checks.model import STAGES, State, timestamp
 from gaia_checks.printable import printable
@@ -31,11 +31,11 @@ def overview(url: str | None = None) -> list[EnvironmentRow]:
     """Return a row for every environment file, in the order of the stages. Raises nothing that one of them causes."""
     known: list[Environment] = []
     unreadable: list[EnvironmentRow] = []
-    for path in sorted((PROJECT / "environments").glob("*.toml")):
+    for name in environment_file.environment_names():
         try:
-            known.append(environment_file.load(path.stem))
+            known.append(environment_file.load(name))
         except EnvironmentFileError as error:
-            unreadable.append(EnvironmentRow(path.stem, remarks=[printable(str(error))]))
+            unreadable.append(EnvironmentRow(name, remarks=[printable(str(error))]))
     known.sort(key=lambda one: STAGES.index(one.stage))
     read = _Sources(known, url)
     return [*(read.row(one) for one in known), *unreadable]

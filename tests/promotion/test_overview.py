@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import cli
+from gaia_checks import cli, environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.promotion import overview
 from gaia_checks.promotion.environment_row import ELSEWHERE, EnvironmentRow, next_step
@@ -98,8 +98,7 @@ def test_one_broken_environment_hides_no_other(
         ("wrong", "production", ""),
     ):  # fmt: skip
         (project / "environments" / f"{name}.toml").write_text(text.format(stage_name, url))
-    for module in ("environment_file", "promotion.overview"):
-        ground.monkeypatch.setattr(f"gaia_checks.{module}.PROJECT", project)
+    ground.monkeypatch.setattr(environment_file, "PROJECT", project)
     (ground.environment("qa").home / "qa").mkdir(parents=True)
     (ground.environment("qa").home / "qa" / "state.json").write_text("{")
     assert cli.run(["status", "--all", "--json"]) == 0
@@ -117,8 +116,7 @@ def test_what_serves_here_is_shown_since_when(stage: Stage, monkeypatch: pytest.
     """A deployed release, since it came into service; deployed again it still serves since then."""
     (stage.folder / "environments").mkdir()
     (stage.folder / "environments" / stage.file.name).write_text(stage.file.read_text())
-    for module in ("environment_file", "promotion.overview"):
-        monkeypatch.setattr(f"gaia_checks.{module}.PROJECT", stage.folder)
+    monkeypatch.setattr(environment_file, "PROJECT", stage.folder)
     for name, value in stage.variables.items():
         monkeypatch.setenv(name, value)
     for version in ("1", "2", "1"):
