@@ -84,10 +84,16 @@ class OutageClients:
             thread.join()
 
     def answered_since(self, since_s: float, *statuses: int) -> bool:
-        """Whether a request that was sent later was answered with one of these, or with anything if there are none."""
-        return any(
-            reply.sent_s > since_s and (not statuses or reply.status in statuses) for reply in self.replies[-_LATEST:]
-        )
+        """Whether a request that was sent later was answered with one of these."""
+        return any(reply.sent_s > since_s and reply.status in statuses for reply in self.replies[-_LATEST:])
+
+    def in_turn_since(self, since_s: float) -> int:
+        """Return how many requests, each sent after the answer to the one before, were answered."""
+        number = 0
+        for reply in list(self.replies):  # in the order of the answers
+            if reply.sent_s > since_s:
+                number, since_s = number + 1, reply.received_s
+        return number
 
     def wrong(self, reply: OutageReply, away: Away) -> str | None:
         """Return what is wrong with an answer, given when the database was away."""

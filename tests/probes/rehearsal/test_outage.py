@@ -51,7 +51,8 @@ STILL_OFF = (
     "        import time\n        if time.monotonic() < getattr(self, 'back_off_s', 0):\n"
     "            raise Unavailable('backing off')\n"
 )
-CLOSE = "await self._connection.close()"
+FORGET = "raise error.with_traceback(None) from None"
+KEEP = "cls.kept = [*getattr(cls, 'kept', ()), error]\n            raise"
 HEALTH = "server.health(connected=connected), status_code=200 if connected else 503"
 GOOD_HEALTH = "(200, 'connected', 'enabled')"
 
@@ -86,8 +87,8 @@ FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
             "recovery": "slowest after: ",
         },
     ),
-    "a lost connection stays open": (
-        [("limiting/decide.py", CLOSE, "self.lost = [*getattr(self, 'lost', ()), self._connection]")],
+    "the socket of an attempt to connect stays open": (
+        [("connection.py", FORGET, KEEP)],
         {"sessions_leaked": "frozen: "},
     ),
 }  # fmt: skip
