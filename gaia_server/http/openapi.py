@@ -300,7 +300,7 @@ _REASONS = {
     409: "The name is taken, or the rule would refuse its own author (`confirm`)",
     412: "Changed since the version that `If-Match` names",
     413: "The body is too large",
-    415: "The body must be application/json",
+    415: "The body must be application/json, and not compressed",
     422: "The request is invalid; `errors` lists the fields",
     429: "A rule refuses the request, or the address sent too many wrong tokens; retry after `Retry-After` seconds",
     503: "The database does not answer",

@@ -35,12 +35,14 @@ Converter = Callable[[str], Any]
 
 
 async def read_json(request: Request) -> Any:
-    """Return the body as JSON. Raises Problem 400, 408, 413 or 415."""
+    """Return the body as JSON: in UTF-8, and no field twice. Raises Problem 400, 408, 413, 415 or 422."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "the body must be application/json")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Problem(415, "the body must not be compressed", headers={"Accept-Encoding": "identity"})
     try:
-        return json.loads(await _body(request), parse_constant=_refuse)
+        return json.loads((await _body(request)).decode(), parse_constant=_refuse, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise Problem(400, "the body is not JSON") from None
 
@@ -64,6 +66,17 @@ async def _body(request: Request) -> bytes:
     if size > MAX_BODY:
         raise _too_large()
     return bytes(body)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object; of a field that is given twice every parser may read another value (RFC 8259 section 4)."""
+    found: dict[str, Any] = {}
+    for field, value in pairs:
+        if field in found:
+            twice = {"field": field[:100], "detail": "is given more than once"}
+            raise Problem(422, "a field of the body is given more than once", errors=[twice])
+        found[field] = value
+    return found
 
 
 def _too_large(**headers: str) -> Problem:
