@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -237,8 +238,10 @@ def doctor_command(env: Name, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        tables.show(("check", "state", "finding", "fix"), [tuple(asdict(finding).values()) for finding in findings])
-        for line in judgeable.of_environment(where):
+        tables.show_findings([(each.check, each.state, each.finding, each.fix) for each in findings])
+        for line in judgeable.of_environment(
+            where, shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        ):
             print(line)
     raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
 
