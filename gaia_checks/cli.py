@@ -214,6 +214,7 @@ def logs_command(
     from rich.console import Console
 
     from gaia_checks import logs
+    from gaia_checks.deploy.supervisor import log_line
 
     pretty = Console(soft_wrap=True, highlight=False)
     found = logs.read(environment_file.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
@@ -222,7 +223,7 @@ def logs_command(
             if pretty.is_terminal and not as_json:
                 pretty.print(logs.for_people(line))
             else:
-                print(json.dumps(logs.as_record(line)) if as_json else line, flush=True)
+                print(json.dumps(log_line.as_record(line)) if as_json else line, flush=True)
 
 
 @app.command("doctor")
