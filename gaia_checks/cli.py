@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -213,6 +214,7 @@ def logs_command(
     from rich.console import Console
 
     from gaia_checks import logs
+    from gaia_checks.deploy.supervisor import log_line
 
     pretty = Console(soft_wrap=True, highlight=False)
     found = logs.read(environment_file.load(env), lines, follow=follow, warn=lambda text: print(text, file=sys.stderr))
@@ -221,7 +223,7 @@ def logs_command(
             if pretty.is_terminal and not as_json:
                 pretty.print(logs.for_people(line))
             else:
-                print(json.dumps(logs.as_record(line)) if as_json else line, flush=True)
+                print(json.dumps(log_line.as_record(line)) if as_json else line, flush=True)
 
 
 @app.command("doctor")
@@ -237,8 +239,10 @@ def doctor_command(env: Name, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
-        tables.show(("check", "state", "finding", "fix"), [tuple(asdict(finding).values()) for finding in findings])
-        for line in judgeable.of_environment(where):
+        tables.show_findings([(each.check, each.state, each.finding, each.fix) for each in findings])
+        for line in judgeable.of_environment(
+            where, shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        ):
             print(line)
     raise typer.Exit(0 if all(finding.state == "ok" for finding in findings) else 1)
 

@@ -1,22 +1,19 @@
 """The server's log for people and programs: its end, or as it grows, across rotations and releases."""
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 from rich.text import Text
 
 from gaia_checks.deploy.state import paths
+from gaia_checks.deploy.supervisor import log_line
 from gaia_checks.environment_file import Environment
 from gaia_checks.model import Log
-from gaia_checks.printable import printable
 from gaia_checks.recorders.log.tail import Tail
 
 _POLL_S = 0.2
 _LEVELS = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
-_KNOWN = ("time", "level", "msg")
 
 
 def read(environment: Environment, count: int, *, follow: bool, warn: Log) -> Iterator[str]:
@@ -38,23 +35,13 @@ def read(environment: Environment, count: int, *, follow: bool, warn: Log) -> It
         time.sleep(_POLL_S)
 
 
-def as_record(line: str) -> dict[str, Any]:
-    """Return a line as an object; what is no JSON, such as a traceback, becomes its `msg` (pure)."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        record = None
-    return record if isinstance(record, dict) else {"msg": line}
-
-
 def for_people(line: str) -> Text:
-    """Return a line as one reads it: time, level, message, then the rest (pure)."""
-    record = as_record(line)
-    rest = printable(" ".join(f"{name}={value}" for name, value in record.items() if name not in _KNOWN))
-    level = printable(str(record.get("level", "")))
+    """Return a line as one reads it: time, level, message, then the rest, and a traceback below (pure)."""
+    parts = log_line.read(line)
     return Text.assemble(
-        (printable(f"{record.get('time', '')} ".lstrip()), "dim"),
-        (f"{level:8} " if level else "", _LEVELS.get(level, "")),
-        printable(str(record.get("msg", ""))),
-        (f" {rest}" if rest else "", "dim"),
+        (f"{parts.time} ".lstrip(), "dim"),
+        (f"{parts.level:8} " if parts.level else "", _LEVELS.get(parts.level, "")),
+        parts.message,
+        (f" {parts.rest}" if parts.rest else "", "dim"),
+        *(f"\n{each}" for each in parts.below),
     )

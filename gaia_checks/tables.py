@@ -1,6 +1,8 @@
 """Output for people: a table on a terminal, plain lines elsewhere."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ _STYLES = {
     "unknown": "yellow", "inconclusive": "yellow", "interrupted": "yellow", "open": "yellow", "warning": "yellow",
     "recovered": "yellow", "undone": "yellow", "refused": "yellow", "gone": "yellow", "stopped": "yellow",
 }  # fmt: skip
+_STATE_WIDTH = len("unknown") + 2
 _TAGS = {None: "-", True: "there", False: "gone: it was deleted; its release still runs"}
 
 
@@ -34,6 +37,28 @@ def show(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for line in lines:
         padded = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         sys.stdout.write(f"{padded.rstrip()}\n")
+
+
+def show_findings(findings: Sequence[tuple[str, str, str, str | None]]) -> None:
+    """Print check, state, finding and fix; on a terminal the fix below, wrapped at words.
+
+    There a check that another one blocks shows no fix: it is the other one's.
+    """
+    if not sys.stdout.isatty():
+        show(("check", "state", "finding", "fix"), findings)
+        return
+    console = Console(soft_wrap=True, highlight=False)
+    width = max(2 * _STATE_WIDTH, shutil.get_terminal_size().columns - _STATE_WIDTH)
+    for check, state, finding, fix in findings:
+        texts = [f"{check}: {finding}", *([f"fix: {fix}"] if fix and state == "wrong" else ())]
+        lines = [line for text in texts for line in _wrapped(printable(text), width)]
+        for number, line in enumerate(lines):
+            head = "" if number else state
+            console.print(Text.assemble((f"{head:{_STATE_WIDTH}}", _STYLES.get(state, "")), line))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def show_status(found: Mapping[str, Any]) -> None:

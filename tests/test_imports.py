@@ -218,6 +218,7 @@ HEAVY = {
     "cryptography",
     "playwright",
     "apprise",
+    "pydantic",
 }
 """Libraries that take long to import."""
 

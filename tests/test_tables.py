@@ -13,6 +13,42 @@ def test_rows_line_up_under_their_heads(capsys: pytest.CaptureFixture[str]) -> N
     )  # fmt: skip
 
 
+def test_findings_fit_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """80 columns, no broken word, the fix below; what another check blocks repeats no fix."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    url = "http://127.0.0.1:8711"
+    tables.show_findings(
+        [
+            ("port", "ok", "port 8711 is free", None),
+            (
+                "server answers",
+                "wrong",
+                f"no answer at {url}: Connection refused; nothing is deployed",
+                "gaia deploy qa",
+            ),
+            ("WebSocket upgrade", "unknown", "blocked by server answers", "gaia deploy qa"),
+        ]
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "ok       port: port 8711 is free",
+        f"wrong    server answers: no answer at {url}: Connection refused;",
+        "           nothing is deployed",
+        "         fix: gaia deploy qa",
+        "unknown  WebSocket upgrade: blocked by server answers",
+    ]
+
+
+def test_findings_elsewhere_are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns for grep and cut, whatever their width."""
+    tables.show_findings([("port", "ok", "free", None), ("ledger", "wrong", "damaged " * 20 + "x", "restore it")])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"port    ok     {'free':161}  -",
+        f"ledger  wrong  {'damaged ' * 20}x  restore it",
+    ]
+
+
 def test_a_status_says_what_runs_and_that_its_tag_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
     """Hashes are shortened; a release that is not there is `-`."""
     release = {"phase": "phase-1", "commit": "c" * 40, "sha256": "a" * 64}

@@ -16,6 +16,8 @@ from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.supervisor import log_rotation
 from tests.deploy.stage import Stage, eventually
 
+TRACEBACK = "Traceback (most recent call last):\n  File \"decide.py\", line 45, in decide\nKeyError: '\x1b[2J'"
+
 
 @pytest.fixture
 def log(stage: Stage) -> Path:
@@ -107,8 +109,14 @@ def test_a_closed_pipe_ends_the_output_without_a_traceback(stage: Stage, log: Pa
 
 
 def test_a_line_is_formatted_for_a_terminal() -> None:
-    """JSON becomes time, level, message and other fields; other lines are unchanged."""
+    """JSON becomes time, level, message and other fields, a traceback below; other lines are unchanged."""
     assert logs.for_people('{"time":"t1","level":"info","msg":"one","n":1}').plain == "t1 info     one n=1"
     assert logs.for_people("Traceback").plain == "Traceback"
     assert logs.for_people('{"msg":"\\u001b[2J","n":"\\u202e"}').plain == r"\x1b[2J n=\u202e"
-    assert logs.as_record("[1]") == {"msg": "[1]"}
+    event = {"level": "error", "msg": "failed", "exception": TRACEBACK, "path": "/x"}
+    assert logs.for_people(json.dumps(event)).plain.splitlines() == [
+        "error    failed path=/x",
+        "  Traceback (most recent call last):",
+        '    File "decide.py", line 45, in decide',
+        r"  KeyError: '\x1b[2J'",
+    ]

@@ -26,7 +26,7 @@ from gaia_checks.deploy.postgres.embedded import Cluster, of
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.deploy.state import paths, processes
 from gaia_checks.deploy.steps import swap
-from gaia_checks.deploy.supervisor import log_rotation, spawn
+from gaia_checks.deploy.supervisor import log_line, log_rotation, spawn
 from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import ConfigurationError, DeployError, NotReady
@@ -174,7 +174,8 @@ class BareCopy:
             else:
                 time.sleep(_POLL_S)
                 continue
-            raise NotReady(f"started with PORT={port} it {why}; last log line: {log_rotation.last_line(log, 0)[:300]}")
+            last_line = log_line.in_one_line(log_rotation.last_line(log, 0))[:300]
+            raise NotReady(f"started with PORT={port} it {why}; last log line: {last_line}")
 
     def end(self) -> None:
         """Kill every server."""

@@ -89,7 +89,8 @@ class _Examination:
 
     def _run(self, name: str, check: Callable[[], str], needed: Diagnosis | None = None) -> Diagnosis:
         if needed and needed.state != "ok":
-            return Diagnosis(name, "unknown", f"skipped: {needed.check} is {needed.state}", needed.fix)
+            blocked = needed.finding if needed.state == "unknown" else f"blocked by {needed.check}"
+            return Diagnosis(name, "unknown", blocked, needed.fix)
         redact = self._environment.redact
         try:
             return Diagnosis(name, "ok", redact(check()))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import deployment_ledger, paths
+from gaia_checks.deploy.supervisor import log_line
 from gaia_checks.environment_file import Environment
 from gaia_checks.errors import Busy, DeployError, EvidenceError
 from gaia_checks.model import timestamp
-from gaia_checks.printable import printable
 
 LOG_LINES = 20
 _LOG_BYTES = 16_384
@@ -126,6 +126,8 @@ def _last_lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, 2) - _LOG_BYTES))
-            return [printable(line) for line in log.read().decode(errors="replace").splitlines()[-LOG_LINES:]]
+            return [
+                log_line.in_one_line(line) for line in log.read().decode(errors="replace").splitlines()[-LOG_LINES:]
+            ]
     except OSError:
         return []

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gaia_checks.deploy.state import processes, supervisor_state
 from gaia_checks.deploy.state.supervisor_state import Running
-from gaia_checks.deploy.supervisor import log_rotation, readiness, spawn
+from gaia_checks.deploy.supervisor import log_line, log_rotation, readiness, spawn
 from gaia_checks.errors import NotReady
 from gaia_checks.model import timestamp
 from gaia_checks.printable import printable
@@ -156,4 +156,7 @@ class ChildServer(SupervisedServer):
         if not self._alone:
             return f"; see {self.log}"
         line = log_rotation.last_line(self.log, self._log_offset)
-        return f"; last log line: {printable(line[:300])}" if line else f"; it wrote nothing to {self.log}"
+        if not line:
+            return f"; it wrote nothing to {self.log}"
+        traceback = f"; its traceback: {self.log}" if log_line.read(line).below else ""
+        return f"; last log line: {log_line.in_one_line(line)[:300]}{traceback}"

@@ -12,28 +12,36 @@ from gaia_checks.judge.applicability import why_not
 from gaia_checks.model import Criterion, Measurement
 
 _WIDTH = 136
+"""Of a line where there is no terminal."""
 
 
 def lines(
-    criteria: Sequence[Criterion], found: Sequence[Capability], facts: Sequence[Measurement] = ()
+    criteria: Sequence[Criterion], found: Sequence[Capability], facts: Sequence[Measurement] = (), width: int = _WIDTH
 ) -> Iterator[str]:
     """Yield the table: what the target has, what is judged, and for each missing capability what cannot pass. Pure."""
+    for head, text in _rows(criteria, found, facts):
+        yield from _wrapped(head, text, width)
+
+
+def _rows(
+    criteria: Sequence[Criterion], found: Sequence[Capability], facts: Sequence[Measurement]
+) -> Iterator[tuple[str, str]]:
     there, absent = ([each.name for each in found if each.present is state] for state in (True, False))
     unknown = [each.name for each in found if each.present is None]
-    yield from _row("has", ", ".join(there) or "nothing")
-    yield from _row("has not", ", ".join(absent))
-    yield from _row("shown by the gate", ", ".join(unknown))
+    yield "has", ", ".join(there) or "nothing"
+    yield "has not", ", ".join(absent)
+    yield "shown by the gate", ", ".join(unknown)
     applicable = [each for each in criteria if not why_not(each, facts)]
     lacking = {each.id: missing(each, found) for each in applicable}
-    yield from _row("judged", " ".join(name for name, without in lacking.items() if not without))
+    yield "judged", " ".join(name for name, without in lacking.items() if not without)
     for capability in found:
         without = [name for name, absent_here in lacking.items() if capability in absent_here]
-        yield from _row("cannot pass", f"{' '.join(without)}: {capability.why}" if without else "")
+        yield "cannot pass", f"{' '.join(without)}: {capability.why}" if without else ""
     for each in criteria:
-        yield from _row("not applicable", f"{each.id}: {why_not(each, facts)}" if each not in applicable else "")
+        yield "not applicable", f"{each.id}: {why_not(each, facts)}" if each not in applicable else ""
 
 
-def of_environment(environment: Environment) -> list[str]:
+def of_environment(environment: Environment, width: int | None = None) -> list[str]:
     """Return the table for what serves there now, by requests that change nothing; empty where nothing can be found."""
     promised = criteria_file.load(overrides=environment.looks, own=environment.criteria).for_stage(environment.stage)
     try:
@@ -41,14 +49,14 @@ def of_environment(environment: Environment) -> list[str]:
         found = capabilities.observe(target)
     except GaiaError:
         return []
-    return list(map(environment.redact, lines(promised, found, gated_target.facts(target))))
+    return list(map(environment.redact, lines(promised, found, gated_target.facts(target), width or _WIDTH)))
 
 
-def _row(head: str, text: str) -> list[str]:
+def _wrapped(head: str, text: str, width: int) -> list[str]:
     """Return the lines of one row; none without a text."""
     if not text:
         return []
     indent = " " * 19
     return textwrap.wrap(
-        f"{head:<17}  {text}", _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        f"{head:<17}  {text}", width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

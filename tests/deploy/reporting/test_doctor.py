@@ -111,6 +111,7 @@ def test_a_missing_database_and_a_taken_port_are_named(stage: Stage) -> None:
     assert str(found["database exists"].fix).startswith("createdb -h /")
     assert str(found["database exists"].fix).endswith(f" -U postgres {name}")
     assert found["migrations applied"].state == "unknown"
+    assert found["migrations applied"].finding == "blocked by database exists"
     assert f"(pid {os.getpid()})" in found["port"].finding
     assert found["port"].fix == f"kill {os.getpid()}, if it is not needed; else export PORT=..."
 
@@ -129,6 +130,7 @@ def test_an_unreachable_database_is_reported_without_its_password(stage: Stage) 
     assert lines[0].startswith("variables               wrong    stage: ADMIN_TOKEN not set")
     assert lines[0].endswith("export ADMIN_TOKEN=...")
     assert "the database does not answer: " in lines[1]
+    assert "  blocked by database connection  " in lines[3]  # the cause, not what is unknown in between
     assert lines[1].endswith('psql "$DATABASE_URL" -c "SELECT 1"; systemctl start postgresql')
 
 

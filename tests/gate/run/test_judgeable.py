@@ -50,3 +50,11 @@ def test_what_only_a_request_would_show_counts_as_there() -> None:
     assert table[0] == "has                nothing"
     assert table[1].startswith("shown by the gate  health, admin.rules")
     assert not any(line.startswith("cannot pass") for line in table)
+
+
+def test_the_table_fits_its_width() -> None:
+    """Narrow terminals get more lines of the same words."""
+    absent = found(log="set log = ...")
+    narrow, wide = (list(judgeable.lines(PROD, absent, width=width)) for width in (80, 160))
+    assert max(map(len, narrow)) <= 80 < max(map(len, wide)) <= 160
+    assert " ".join(narrow).split() == " ".join(wide).split()
