@@ -17,7 +17,7 @@ define INSTALL
 endef
 
 define FORGET
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.deploy.postgres import embedded
 embedded.of(environment_file.load("local")).remove()
 endef

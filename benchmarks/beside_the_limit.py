@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gaia_checks import jsonl
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.load import load_run
 from gaia_checks.model import CriterionVerdict, Measurement, Target

@@ -28,11 +28,13 @@ from benchmarks.limiter.racing import cycle
 from benchmarks.limiter.results import Promise, Section, finish
 from benchmarks.limiter.stack import stack
 from benchmarks.swaps import remove
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file, process_variables
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 
 KEYS = 20
 LIMIT = 1_000_000_000
@@ -42,7 +44,7 @@ EXPLAINED_BESIDE = 1
 """Requests beyond rate times outage that an outage may cost: it need not begin together with an arrival."""
 WITHIN_S = 120.0
 DEPLOY = """import sys
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.deploy import rollout
 rollout.deploy(environment_file.load(sys.argv[1]))
 """
@@ -84,8 +86,8 @@ class Site:
         """Start a deployment of the working tree, as a process that can be killed."""
         return subprocess.Popen(
             (sys.executable, "-c", DEPLOY, str(self._file)),
-            cwd=environment_file.ROOT,
-            env={**environment_file.surroundings(), **self.variables},
+            cwd=ROOT,
+            env={**process_variables.surroundings(), **self.variables},
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

@@ -28,7 +28,7 @@ from benchmarks import pipeline_page
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.release import build
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.promotion.statements import statements_ref
 
 STAGES = {"dev": "develop", "qa": "qa", "prod": "main"}
@@ -53,7 +53,7 @@ FAULT = ("asyncio.wait({reading, writing}, return_when", "asyncio.wait({reading,
 GATE_S = 600.0
 FORGET = """
 import sys
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.deploy.postgres import embedded
 embedded.of(environment_file.load(sys.argv[1])).remove()
 """

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.load import load_run
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.load.results.result_files import RESULT

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
-from gaia_checks import __version__, environment_file
-from gaia_checks.environment_file import Environment
+from gaia_checks import __version__
+from gaia_checks.environment import environment_file, process_variables
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, GaiaError, refused
 from gaia_checks.model import Log
 from gaia_checks.printable import printable
@@ -442,14 +443,14 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name="gaia", standalone_mode=False)
     except GaiaError as error:
-        print(f"gaia: {printable(environment_file.without_secrets(str(error)))}", file=sys.stderr)
+        print(f"gaia: {printable(process_variables.without_secrets(str(error)))}", file=sys.stderr)
         return error.exit_code
     except typer.exceptions.TyperException as error:
         print(f"gaia: {printable(error.format_message().rstrip('.'))}; see: gaia --help", file=sys.stderr)
         return ConfigurationError.exit_code
     except OSError as error:
         fix = "run it as the account that owns it" if isinstance(error, PermissionError) else "fix that, then run again"
-        print(f"gaia: {printable(environment_file.without_secrets(refused(error)))}; {fix}", file=sys.stderr)
+        print(f"gaia: {printable(process_variables.without_secrets(refused(error)))}; {fix}", file=sys.stderr)
         return ConfigurationError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130

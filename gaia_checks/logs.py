@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.supervisor import log_line
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.model import Log
 from gaia_checks.recorders.log.tail import Tail
 

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from gaia_checks import environment_file
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment import file_entries
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 
 FILES = ROOT / "starter"
@@ -23,7 +23,7 @@ def write(url: str, folder: Path) -> Iterator[str]:
 
     What exists is kept. Raises ConfigurationError for an address that no server can have, and inside gaia-checks.
     """
-    address = environment_file.base_url("gaia init", {"base_url": url})
+    address = file_entries.base_url("gaia init", {"base_url": url})
     if folder.is_relative_to(ROOT):
         raise ConfigurationError(f"{folder} belongs to gaia-checks; run gaia init in the folder of your own project")
     for source in sorted(path for path in FILES.rglob("*") if path.suffix in (".ini", ".py", ".sh", ".toml")):

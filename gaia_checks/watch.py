@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy.git import git_command, git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag_follower import Followed
@@ -23,7 +23,10 @@ from gaia_checks.deploy.git.tag_requests import TagRequest
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import lock, paths, supervisor_state
 from gaia_checks.deploy.supervisor import log_rotation
-from gaia_checks.environment_file import MARKER, PROJECT, ROOT, Environment, inherited
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.process_variables import inherited
+from gaia_checks.environment.project import MARKER, PROJECT, ROOT
 from gaia_checks.errors import Busy, EvidenceError, GaiaError
 from gaia_checks.model import Log
 from gaia_checks.printable import printable

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.support.postgres import database, postgres
 
 __all__ = ["database", "postgres"]

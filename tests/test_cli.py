@@ -11,10 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import __version__, cli, environment_file
+from gaia_checks import __version__, cli
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.migrations.runner import LOCK_KEY
 from gaia_checks.deploy.supervisor.spawn import free_port
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.project import ROOT
 
 EXTERNAL = """
 [environment]
@@ -28,7 +30,8 @@ PORT = "{port}"
 
 ANOTHER_ACCOUNT = """
 import os, sys
-from gaia_checks import __version__, cli, environment_file
+from gaia_checks import __version__, cli
+from gaia_checks.environment import environment_file
 command, file, *closed = sys.argv[1:]
 cli.run([command, file])  # imports what it needs: Python's own folders may be closed to others, too
 for folder in closed:
@@ -135,7 +138,7 @@ def test_tab_completes_commands_options_and_environments(
 ) -> None:
     """As bash calls it; where nothing fits, bash completes file names."""
     command = tmp_path / "gaia"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={environment_file.ROOT} exec {sys.executable} -m gaia_checks.cli "$@"\n')
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gaia_checks.cli "$@"\n')
     command.chmod(0o755)
     done = subprocess.run(
         ("bash", "--norc", "-c", COMPLETING, "bash", *words),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gaia_checks import contract
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import EnvironmentFileError
 from gaia_checks.model import Names
 

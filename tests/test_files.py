@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import files
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.support import filesystems
 
 FILL = """

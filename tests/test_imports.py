@@ -14,7 +14,7 @@ GROUND = {
     "did_you_mean",
     "model",
     "errors",
-    "environment_file",
+    "environment",
     "jsonl",
     "files",
     "contract",
@@ -33,7 +33,7 @@ ALLOWED = {
     "process_identity": set(),
     "printable": set(),
     "did_you_mean": set(),
-    "environment_file": {"model", "errors", "contract", "redaction", "did_you_mean"},
+    "environment": {"model", "errors", "contract", "redaction", "did_you_mean"},
     "target": GROUND,
     "probes": GROUND | {"target"},
     "recorders": GROUND | {"target"},
@@ -48,12 +48,18 @@ ALLOWED = {
     "watch": GROUND | {"promotion", "gate", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": {"printable"},
-    "starter": {"environment_file", "errors"},
+    "starter": {"environment", "errors"},
     "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter"},
 }
 """Part of gaia_checks -> the parts it may import."""
 
 LAYERS = {
+    "gaia_checks.environment": (
+        {"project", "process_variables"},
+        {"environment"},
+        {"file_entries"},
+        {"environment_file"},
+    ),
     "gaia_checks.deploy": (
         {"state"},
         {"postgres", "git"},
@@ -177,10 +183,14 @@ def test_the_server_and_the_checks_do_not_know_each_other() -> None:
     assert not [name for name in checks if name.startswith("gaia_server")]
 
 
-def test_only_one_module_reads_the_environment() -> None:
-    """Variables come from `environment_file`; the load's engine alone reads three of its own, inside locust."""
+def test_only_one_package_reads_the_environment() -> None:
+    """Variables come from `environment`; the load's engine alone reads three of its own, inside locust."""
     readers = {path.relative_to(ROOT).as_posix() for path in SOURCES if "os.environ" in path.read_text()}
-    assert readers <= {"gaia_checks/environment_file.py", "gaia_checks/load/locust_plugin/user.py"}
+    assert readers <= {
+        "gaia_checks/environment/environment_file.py",
+        "gaia_checks/environment/process_variables.py",
+        "gaia_checks/load/locust_plugin/user.py",
+    }
 
 
 def test_only_one_module_locks_files() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file, starter
-from gaia_checks.environment_file import ROOT
+from gaia_checks import starter
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.judge import criteria_file
 from tests.probes.servers import serving

@@ -6,7 +6,7 @@ import typer
 
 from benchmarks.limiter import decision, exactness, killed, speed, steady
 from benchmarks.limiter.results import finish
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 OUT = ROOT / "build" / "limiter.json"
 

@@ -22,7 +22,7 @@ from benchmarks.limiter import contract
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.postgres.embedded import Cluster
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 PRODUCT = ("-m", "gaia_server")
 READY_WITHIN_S = 20.0

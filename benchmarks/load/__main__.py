@@ -14,7 +14,7 @@ import typer
 from benchmarks.load import tables
 from benchmarks.load.generators import Generator, Run, decide, installed, k6, ours, stock, wrk
 from benchmarks.load.target import target
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 OUT = ROOT / "build" / "load.md"
 STALLS_S = (1.0, 2.5)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.load.truth import PERCENTILES
-from gaia_checks.environment_file import ROOT, inherited
+from gaia_checks.environment.process_variables import inherited
+from gaia_checks.environment.project import ROOT
 from gaia_checks.load.results.histogram import Histogram
 
 _STOCK = Path(__file__).with_name("stock.py")

@@ -12,7 +12,8 @@ from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.dsn import reachable
 from gaia_checks.deploy.state import lock, paths
-from gaia_checks.environment_file import PROJECT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import PROJECT
 from gaia_checks.model import Log
 
 FOLDER = PROJECT / "migrations"

@@ -6,7 +6,7 @@ from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.steps import recover
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.jsonl import now
 from gaia_checks.model import Log
 

@@ -21,7 +21,7 @@ from gaia_checks.deploy.steps import downgrade_schema, recover, swap
 from gaia_checks.deploy.steps.deployment import Deployment, finish, new_id, start
 from gaia_checks.deploy.steps.preflight import validate, validate_release
 from gaia_checks.deploy.steps.prepare import prepare
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.model import Log
 

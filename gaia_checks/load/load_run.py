@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import files, jsonl
-from gaia_checks.environment_file import ROOT, surroundings
+from gaia_checks.environment.process_variables import surroundings
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.machine import Machine
 from gaia_checks.load.results.measurements import looked, measurements, not_measured

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError, NotPromoted, RemoteUnreachable
 from gaia_checks.model import Log
 from gaia_checks.printable import printable

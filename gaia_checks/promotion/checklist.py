@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import NotPromoted
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import State

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gaia_checks import files
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import EvidenceError
 from gaia_checks.printable import printable
 from gaia_checks.promotion.statements.statement import Statement

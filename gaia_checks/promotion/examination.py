@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gaia_checks import environment_file, files
+from gaia_checks import files
 from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import EvidenceError, NotPromoted, NotSigned
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import STAGES, Release, State

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
 from gaia_checks.deploy.state import ledger_chain, paths
 from gaia_checks.deploy.state.ledger_chain import ChainHead
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import EvidenceError, NotSigned
 from gaia_checks.promotion.statements import allowed_signers, signed, statement, statements_ref
 

@@ -3,7 +3,7 @@
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.reporting.doctor import Diagnosis
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.promotion import ledger_check
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag import WORKTREE, Tag
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import deployment_ledger
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, EnvironmentFileError, GaiaError, NotPromoted, NotSigned
 from gaia_checks.model import STAGES, State, timestamp
 from gaia_checks.printable import printable

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.tag import Tag, parse
 from gaia_checks.deploy.state import deployment_ledger
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
 from gaia_checks.printable import printable
 from gaia_checks.promotion.examination import Entrance, Examination, examine, source_of

@@ -10,7 +10,7 @@ from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag import WORKTREE
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.state import deployment_ledger, ledger_chain, paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import EvidenceError, GaiaError
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Release, State, Verdict

@@ -1,7 +1,7 @@
 """A person's signature under one item of a checklist, for exactly the verdict that decides now."""
 
 from gaia_checks import jsonl
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, NotPromoted, NotSigned
 from gaia_checks.model import State
 from gaia_checks.printable import printable

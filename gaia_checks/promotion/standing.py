@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.git.tag import WORKTREE
 from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
-from gaia_checks.environment_file import PROJECT, ROOT, Environment
+from gaia_checks.environment import environment_file, process_variables
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import MARKER, PROJECT, ROOT
 from gaia_checks.errors import EvidenceError, GaiaError
 from gaia_checks.model import STAGES, State, Verdict, timestamp
 from gaia_checks.printable import printable
@@ -89,7 +90,7 @@ def _onward(one: ReleaseStanding) -> str:
 def gate(name: str) -> str:
     """Return the command that gates an environment."""
     if PROJECT != ROOT:
-        return f"python -m pytest -c {environment_file.MARKER} --env={name}"
+        return f"python -m pytest -c {MARKER} --env={name}"
     return "make gate" if name == "local" else f"python -m pytest --env={name}"
 
 
@@ -112,7 +113,7 @@ def _standings() -> Iterator[ReleaseStanding]:
         try:
             found = _standing(environment_file.load(name))
         except (GaiaError, OSError) as error:
-            found = ReleaseStanding(name, remark=printable(environment_file.without_secrets(str(error))))
+            found = ReleaseStanding(name, remark=printable(process_variables.without_secrets(str(error))))
         if found:
             yield found
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.git import git_command, git_remote, tag
 from gaia_checks.deploy.git.git_remote import GitRemote
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ArtifactError, EvidenceError, NotPromoted, NotSigned, RemoteUnreachable
 from gaia_checks.model import STAGES, State
 from gaia_checks.printable import printable

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import tomli_w
 
 from gaia_checks import files, jsonl
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import CriteriaFileError, EvidenceError
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Criterion, Measurement, State, Verdict, timestamp

@@ -2,9 +2,9 @@
 
 import sys
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.supervisor.daemon import supervise
+from gaia_checks.environment import environment_file
 from tests.deploy.killing import Killer
 
 if __name__ == "__main__":

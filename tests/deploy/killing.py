@@ -19,7 +19,7 @@ import httpx
 import psycopg
 import pytest
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.release import links, release_folder
@@ -27,6 +27,7 @@ from gaia_checks.deploy.state import deployment_ledger, paths, processes, superv
 from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor.supervised_server import MARK
+from gaia_checks.environment import environment_file
 from gaia_checks.files import sha256
 from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage

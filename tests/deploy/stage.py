@@ -13,11 +13,12 @@ from typing import Any
 import httpx
 import psutil
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import paths, supervisor_state
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 
 FAKE = Path(__file__).with_name("fake_server.py")
 

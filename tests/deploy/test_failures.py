@@ -32,7 +32,8 @@ HANDOVER = "-DHANDOVER"
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from gaia_checks import cli, environment_file
+from gaia_checks import cli
+from gaia_checks.environment import environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.errors import GaiaError
 where = environment_file.load(sys.argv[1])

@@ -39,7 +39,7 @@ from tests.support import clock
 DEPLOY = """
 import sys
 from pathlib import Path
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.deploy import rollout
 rollout.deploy(environment_file.load(sys.argv[1]), artifact=Path(sys.argv[2]), migrations=Path(sys.argv[3]))
 """

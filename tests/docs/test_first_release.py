@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 PAGE = "docs/how-to/first-release.md"
 PORTS = ("8721", "8722", "8723")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.probes.servers import serving
 from tests.support.ground import Ground, Outcome, ground
 

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from gaia_checks import cli
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 PAGES = sorted(
     path

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.docs.test_pages import check_command
 
 FOLDER = ROOT / "docs" / "pipelines"

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.postgres.dsn import renamed
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.faults.place import Place
 from tests.faults.way import Way
 from tests.faults.wrong import Crashing, Saying

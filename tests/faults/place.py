@@ -12,11 +12,12 @@ from pathlib import Path
 import psycopg
 import tomli_w
 
-from gaia_checks import environment_file
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.reporting.status import Status
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 from tests.faults import server
 from tests.faults.server import Switch
 from tests.support.ground import Ground, Outcome, ground, until

@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.faults import wrong
 from tests.faults.way import Way
 

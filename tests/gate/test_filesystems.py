@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks import jsonl
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.support import filesystems
 from tests.support.ground import Ground, ground
 

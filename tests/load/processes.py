@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.result_files import RESULT
 

@@ -17,7 +17,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.judge import statistics
 from gaia_checks.load import load_run
 from gaia_checks.load.results import result_files

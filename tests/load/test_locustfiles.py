@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.load.plan.request_mix import spread
 from tests.load.processes import answers, locust, reliable, result, server, starting, wait_for
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.model import Target
 from gaia_checks.target import prometheus_text
 from gaia_checks.target.prometheus_text import Exposition

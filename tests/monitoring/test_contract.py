@@ -7,7 +7,7 @@ import httpx
 import promql_parser
 import pytest
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.model import Target
 from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
 from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved

@@ -12,7 +12,7 @@ import pytest
 
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.migrations.migration_files import read
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.model import Release, Target
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG

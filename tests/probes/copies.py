@@ -11,7 +11,8 @@ from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import swap
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 from tests.deploy.conftest import make_stage
 from tests.probes.servers import RUN, TOKEN
 

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from gaia_checks.deploy.state import supervisor_state
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.model import LogLocation, Process, Target
 from tests.support.certificates import Certificate
 

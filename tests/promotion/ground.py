@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from gaia_checks import environment_file, files, jsonl
+from gaia_checks import files, jsonl
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import NotPromoted
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Measurement, Release

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import cli, environment_file
+from gaia_checks import cli
 from gaia_checks.deploy import rollout
+from gaia_checks.environment import environment_file
 from gaia_checks.promotion import overview
 from gaia_checks.promotion.environment_row import ELSEWHERE, EnvironmentRow, next_step
 from tests.deploy.conftest import stage

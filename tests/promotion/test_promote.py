@@ -95,7 +95,7 @@ def test_an_advisory_promotion_says_what_is_missing_and_goes_on(ground: Ground) 
     for name in ("dev", "prod"):
         (project / "environments" / f"{name}.toml").write_text(ground.environment(name).path.read_text())
     (project / "environments" / "qa.toml").write_text(text)
-    ground.monkeypatch.setattr("gaia_checks.environment_file.PROJECT", project)
+    ground.monkeypatch.setattr("gaia_checks.environment.environment_file.PROJECT", project)
     done = promote.promote(PHASE, "qa", ground.origin.url)
     assert done[:-1] == [
         f"advisory: no signed verdict of dev on {ground.commit[:12]} is recorded: gate it there first",

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import cli, environment_file
+from gaia_checks import cli
 from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
 from gaia_checks.deploy.state.supervisor_state import Running, SupervisorState
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.model import Release, State, Verdict
 from gaia_checks.promotion import standing
 from gaia_checks.promotion.standing import ReleaseStanding, next_step

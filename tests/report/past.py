@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
+from gaia_checks.environment import environment_file
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Measurement, Release, Verdict, timestamp
 from gaia_checks.report import evidence

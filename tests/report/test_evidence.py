@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file, jsonl
-from gaia_checks.environment_file import Environment
+from gaia_checks import jsonl
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import EvidenceError
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Criterion, Measurement, Release, State, Verdict, timestamp

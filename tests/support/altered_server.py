@@ -5,7 +5,7 @@ import sys
 import zipapp
 from pathlib import Path
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 Change = tuple[str, str, str]
 """A file of gaia_server, a text in it, and its replacement."""

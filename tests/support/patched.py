@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from gaia_checks.deploy.migrations import runner
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 
 Change = tuple[str, str, str]
 """A file of the repository, a text that is in it once, and its replacement."""

@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 
 from gaia_checks.deploy.git import tag
-from gaia_checks.environment_file import PROJECT, inherited
+from gaia_checks.environment.process_variables import inherited
+from gaia_checks.environment.project import PROJECT
 from gaia_checks.errors import ArtifactError, MissingDependency
 from gaia_checks.redaction import SECRET_NAMES
 

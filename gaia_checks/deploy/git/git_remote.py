@@ -10,7 +10,8 @@ from pathlib import Path
 from gaia_checks import files
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.state.lock import who
-from gaia_checks.environment_file import Environment, without_secrets
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.process_variables import without_secrets
 from gaia_checks.errors import ConfigurationError, GaiaError, RemoteUnreachable
 from gaia_checks.redaction import contains_password
 

@@ -8,7 +8,7 @@ from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
 from gaia_checks.deploy.git.tag import Tag, parse
 from gaia_checks.deploy.git.tag_requests import Change, TagRequest
 from gaia_checks.deploy.state import deployment_ledger, paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, RemoteUnreachable
 from gaia_checks.model import Log
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks.deploy.migrations import migration_files
-from gaia_checks.environment_file import surroundings
+from gaia_checks.environment.process_variables import surroundings
 from gaia_checks.errors import MigrationError, MissingDependency
 
 BREAKING = frozenset({

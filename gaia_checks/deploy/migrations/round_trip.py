@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gaia_checks.deploy.migrations import migration_files, runner
 from gaia_checks.deploy.postgres import dsn, programs, scratch
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import MigrationError
 
 _ENTRY = re.compile(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gaia_checks.deploy.postgres import database_connection, embedded
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, MissingVariable
 
 DATABASE = "gaia"

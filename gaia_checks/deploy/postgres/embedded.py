@@ -26,7 +26,7 @@ import psutil
 
 from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.state import paths, processes
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import DeployError, MissingDependency, NotWritable
 
 ROOT_DATA = Path("/var/lib/gaia-checks")

@@ -6,7 +6,7 @@ import subprocess
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gaia_checks.deploy.postgres import database_connection, embedded
-from gaia_checks.environment_file import of_libpq, surroundings
+from gaia_checks.environment.process_variables import of_libpq, surroundings
 from gaia_checks.errors import DeployError
 
 

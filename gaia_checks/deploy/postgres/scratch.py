@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from gaia_checks.deploy.postgres import database_connection, dsn
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
 _TABLES = """

@@ -28,7 +28,7 @@ from gaia_checks.deploy.state import paths, processes
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.supervisor import log_line, log_rotation, spawn
 from gaia_checks.deploy.supervisor.supervised_server import MARK
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, DeployError, NotReady
 from gaia_checks.model import Target
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import tomli_w
 
-from gaia_checks import environment_file, files, jsonl
+from gaia_checks import files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import round_trip
 from gaia_checks.deploy.postgres import database_connection, embedded
@@ -33,7 +33,8 @@ from gaia_checks.deploy.state import lock, paths
 from gaia_checks.deploy.steps import swap
 from gaia_checks.deploy.steps.preflight import SPARE_BYTES, validate_release
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, Inconclusive, NotReady, NotWritable
 from gaia_checks.model import Process, Target
 from gaia_checks.redaction import SECRET_NAMES

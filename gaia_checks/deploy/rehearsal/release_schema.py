@@ -9,7 +9,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import database_connection, dsn, embedded, scratch
 from gaia_checks.deploy.postgres.embedded import Cluster
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, Inconclusive
 from gaia_checks.target.unobservable import HERE
 

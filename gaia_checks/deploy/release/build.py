@@ -13,7 +13,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from gaia_checks.environment_file import ROOT, inherited
+from gaia_checks.environment.process_variables import inherited
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ArtifactError, GaiaError
 
 NAME = "gaia_server"

@@ -7,7 +7,8 @@ from gaia_checks.deploy.git import tag
 from gaia_checks.deploy.git.git_command import commit_of, git
 from gaia_checks.deploy.git.git_remote import BRANCHES
 from gaia_checks.deploy.release import build, download
-from gaia_checks.environment_file import PROJECT, ROOT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import PROJECT, ROOT
 from gaia_checks.errors import ArtifactError, ConfigurationError
 from gaia_checks.files import sha256
 from gaia_checks.model import Log

@@ -6,7 +6,7 @@ import struct
 import sys
 from pathlib import Path
 
-from gaia_checks.environment_file import surroundings
+from gaia_checks.environment.process_variables import surroundings
 from gaia_checks.errors import ArtifactError
 
 _MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64", 21: "ppc64le", 22: "s390x"}

@@ -26,7 +26,7 @@ from gaia_checks.deploy.git import commit_files, tag
 from gaia_checks.deploy.git.git_command import commit_of, head, variables_without_secrets
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import download
-from gaia_checks.environment_file import PROJECT, ROOT
+from gaia_checks.environment.project import PROJECT, ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency, NotWritable
 from gaia_checks.files import sha256, to_disk
 from gaia_checks.model import Release

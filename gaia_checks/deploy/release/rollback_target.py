@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import deployment_ledger, paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
 

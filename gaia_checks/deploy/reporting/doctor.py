@@ -15,7 +15,8 @@ from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
-from gaia_checks.environment_file import PROJECT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import PROJECT
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
 from gaia_checks.target import rules

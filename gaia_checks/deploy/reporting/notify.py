@@ -9,7 +9,7 @@ from pathlib import Path
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.deploy.supervisor import log_line
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, DeployError, EvidenceError
 from gaia_checks.model import timestamp
 

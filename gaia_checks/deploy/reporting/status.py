@@ -11,7 +11,7 @@ from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.deploy.state.deployment_ledger import tag_observed
 from gaia_checks.deploy.state.supervisor_state import SupervisorState
 from gaia_checks.deploy.supervisor import listening_socket
-from gaia_checks.environment_file import Environment, url_of
+from gaia_checks.environment.environment import Environment, url_of
 from gaia_checks.errors import ArtifactError
 from gaia_checks.model import LogLocation, Process, Release
 

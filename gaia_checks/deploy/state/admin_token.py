@@ -5,7 +5,7 @@ import secrets
 from contextlib import suppress
 from ipaddress import ip_address
 
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError
 
 EXPOSED_LENGTH = 16

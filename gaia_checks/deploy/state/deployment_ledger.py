@@ -15,7 +15,7 @@ from typing import Any
 from gaia_checks import jsonl
 from gaia_checks.deploy.state import ledger_chain, paths
 from gaia_checks.deploy.state.lock import who
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import DeployError
 from gaia_checks.printable import printable
 

@@ -12,7 +12,7 @@ from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, OnCheckpoint
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 
 
 def new_id() -> str:

@@ -15,7 +15,7 @@ from gaia_checks.deploy.migrations import migration_files, restore, runner
 from gaia_checks.deploy.postgres import database_connection, dsn, postgres_dump, scratch
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.state import deployment_ledger, paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import MigrationError
 from gaia_checks.model import Log
 

@@ -8,7 +8,8 @@ from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.deploy.release import executable
 from gaia_checks.deploy.state import admin_token, paths, processes, supervisor_state
 from gaia_checks.deploy.supervisor import spawn
-from gaia_checks.environment_file import PROJECT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import PROJECT
 from gaia_checks.errors import ArtifactError, NotWritable, PortInUse
 
 SPARE_BYTES = 50_000_000

@@ -14,7 +14,7 @@ from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import rehearse_migrations, swap
 from gaia_checks.deploy.steps.deployment import Deployment
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.model import Log
 
 

@@ -14,7 +14,7 @@ from gaia_checks.deploy.state.checkpoints import Checkpoint, Event
 from gaia_checks.deploy.state.deployment_journal import DeploymentJournal, Opened
 from gaia_checks.deploy.steps import downgrade_schema, swap
 from gaia_checks.deploy.steps.deployment import Deployment, finish
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import DeployError, GaiaError
 from gaia_checks.model import Log
 

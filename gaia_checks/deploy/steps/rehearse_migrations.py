@@ -7,7 +7,7 @@ from gaia_checks.deploy.migrations import migration_files, runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.deploy.steps import swap
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import MigrationError, NotReady, VerifyError
 
 

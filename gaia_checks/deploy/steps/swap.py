@@ -24,7 +24,9 @@ from gaia_checks.deploy.steps.deployment import Deployment
 from gaia_checks.deploy.supervisor import listening_socket
 from gaia_checks.deploy.supervisor.control import ControlConnection
 from gaia_checks.deploy.supervisor.supervised_server import MARK, ServerSpec
-from gaia_checks.environment_file import ROOT, Environment, of_libpq, surroundings
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.process_variables import of_libpq, surroundings
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError, DeployError, VerifyError
 from gaia_checks.model import Log, Names, Process, Target
 

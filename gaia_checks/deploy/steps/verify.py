@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 from gaia_checks import files
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.state import processes
-from gaia_checks.environment_file import ServerSettings
+from gaia_checks.environment.environment import ServerSettings
 from gaia_checks.errors import GaiaError, VerifyError
 from gaia_checks.model import Target
 from gaia_checks.printable import printable

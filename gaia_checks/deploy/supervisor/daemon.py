@@ -20,7 +20,7 @@ from gaia_checks.deploy.state.deployment_journal import OnCheckpoint
 from gaia_checks.deploy.supervisor import backoff
 from gaia_checks.deploy.supervisor.control import encode
 from gaia_checks.deploy.supervisor.supervisor import Supervisor, log_line
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, DeployError, GaiaError
 
 _POLL_S = 1.0

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from gaia_checks import contract, environment_file
+from gaia_checks import contract
 from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.display import stream
 from gaia_checks.gate.display.sends import COPY, GATE, OWN, SENDS, Parameters, Sends

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gaia_checks import jsonl
-from gaia_checks.environment_file import inherited
+from gaia_checks.environment.process_variables import inherited
 from gaia_checks.gate.display import github, progress, stream
 from gaia_checks.gate.display.next_steps import NextSteps
 from gaia_checks.gate.display.verdict_view import STYLES, escape, short, show

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.gate.display import last_line
 from gaia_checks.gate.display.terminal import Terminal

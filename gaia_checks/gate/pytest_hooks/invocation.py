@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gaia_checks.environment_file import ROOT, inherited
+from gaia_checks.environment.process_variables import inherited
+from gaia_checks.environment.project import ROOT
 
 _OWN = {"_pytest", "gaia_checks", "allure_pytest", "xdist", "anyio", "platformdirs", "_hypothesis_pytestplugin.py"}
 """Packages and modules whose plugins gates have: pytest, this project, and what its locks install."""

@@ -7,7 +7,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.git.tag import WORKTREE
 from gaia_checks.deploy.release import links, release_folder
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.judge.applicability import fact_name
 from gaia_checks.model import Measurement, Target

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError
 from gaia_checks.gate.run import capabilities, gated_target
 from gaia_checks.gate.run.capabilities import Capability, missing

@@ -19,7 +19,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import bare_copy, rehearsal_copy, release_schema
 from gaia_checks.deploy.rehearsal.bare_copy import BareCopy
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.run import background, gate_plan, gated_target
 from gaia_checks.judge import applicability

@@ -18,7 +18,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from gaia_checks import jsonl
-from gaia_checks.environment_file import of_libpq
+from gaia_checks.environment.process_variables import of_libpq
 from gaia_checks.judge.criteria_file import Criteria
 from gaia_checks.load.machine import OTHERS, Machine
 from gaia_checks.load.results.stall_measurements import TIMELINE, lateness_ms

@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from gaia_checks import environment_file, files, jsonl
+from gaia_checks import files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
 from gaia_checks.gate.run import capabilities, gated_target, judgeable, traces
 from gaia_checks.gate.run.capabilities import Capability

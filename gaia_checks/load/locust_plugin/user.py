@@ -9,7 +9,7 @@ Locust provides the command line, workers, statistics, web page and life cycle; 
 Locust's own users wait for a response before they send again, so a stall of the server silently lowers the rate and
 hides latency.
 
-The locust process must not import `gaia_checks.environment_file`, so its variables are read here: GAIA_API_KEY
+The locust process must not import `gaia_checks.environment`, so its variables are read here: GAIA_API_KEY
 and GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, which
 maps the contract's names to the server's (`{"paths": ..., "fields": ...}`). Locustfiles use the contract's names.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.monitoring.expected_increase import SENT, ExpectedIncrease, Kind, Scrape, expected, wrong_time

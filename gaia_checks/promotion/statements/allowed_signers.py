@@ -3,7 +3,7 @@
 import shlex
 
 from gaia_checks.deploy.git.git_remote import BRANCHES, GitRemote
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import NotPromoted
 
 PATH = "environments/allowed_signers"

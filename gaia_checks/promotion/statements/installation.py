@@ -9,7 +9,7 @@ from typing import Any
 from gaia_checks import __version__, files
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.state import lock
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency
 
 _PARTS = ("gaia_checks", "suites", "locustfiles", "conftest.py", "tests/conftest.py", "tests/support")

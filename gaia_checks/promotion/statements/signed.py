@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gaia_checks.deploy.git import git_command
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ArtifactError, ConfigurationError, EvidenceError, NotSigned
 from gaia_checks.promotion.statements import ssh_signature, statement
 from gaia_checks.promotion.statements.dsse import Envelope

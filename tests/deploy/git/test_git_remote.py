@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
+from gaia_checks.environment import environment_file
 from gaia_checks.errors import ConfigurationError, RemoteUnreachable
 from tests.support.forge import Forge, forge
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.deploy.migrations import round_trip
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import MigrationError
 
 UP = """

@@ -11,13 +11,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.migrations import file_transaction, migration_files
 from gaia_checks.deploy.migrations import runner as migration_runner
 from gaia_checks.deploy.migrations.migration_files import read
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.database_connection import connect, connect_maintenance, ensure_exists, reach
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError, MigrationError
 from tests.deploy.stage import eventually
 

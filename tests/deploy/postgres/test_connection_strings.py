@@ -14,13 +14,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.migrations import restore, round_trip, runner
 from gaia_checks.deploy.postgres import database_connection, dsn, postgres_dump
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.steps import preflight, swap
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file, process_variables
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, MissingVariable
 from gaia_checks.redaction import redact
 from gaia_server import settings
@@ -109,7 +109,7 @@ def environment(folder: Path, address: str | None) -> Environment:
     )
     given = {"DATABASE_URL": address} if address else {}
     return environment_file.load(
-        str(file), variables={**environment_file.of_libpq(), "GAIA_HOME": str(folder), **given}
+        str(file), variables={**process_variables.of_libpq(), "GAIA_HOME": str(folder), **given}
     )
 
 

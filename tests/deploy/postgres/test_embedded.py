@@ -12,7 +12,7 @@ from gaia_checks.deploy.migrations import round_trip, runner
 from gaia_checks.deploy.postgres import database_connection, dsn
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_checks.deploy.steps import swap
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import MigrationError
 from tests.deploy.stage import Stage
 

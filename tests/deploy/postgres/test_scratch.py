@@ -8,10 +8,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.migrations import round_trip, runner
 from gaia_checks.deploy.postgres import scratch
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 from tests.support import pgbouncer
 

@@ -17,7 +17,8 @@ from psycopg.conninfo import conninfo_to_dict
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.state import paths
-from gaia_checks.environment_file import ROOT, Environment
+from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ArtifactError, ConfigurationError, Inconclusive
 from gaia_checks.model import Target
 from gaia_checks.probes.rehearsal import copy_protocol
@@ -32,7 +33,7 @@ SECRETS = {"ADMIN_TOKEN": "canary-admin-token", "ANTHROPIC_API_KEY": "canary-ant
 KEEP_A_COPY = """
 import sys, time
 from pathlib import Path
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.deploy import rollout
 from gaia_checks.model import Target

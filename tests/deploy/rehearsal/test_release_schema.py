@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.rehearsal import release_schema
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import Inconclusive
 from tests.deploy.postgres.test_scratch import environment
 

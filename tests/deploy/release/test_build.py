@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.deploy.release.build import NAME, archive_command, build, install_command
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ArtifactError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.files import sha256
 
 ENVIRONMENT = '[environment]\nstage = "dev"\ndatabase = "embedded"\nhost = "127.0.0.1"\n'

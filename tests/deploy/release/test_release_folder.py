@@ -12,7 +12,7 @@ import pytest
 from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.deploy.release import release_folder
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ArtifactError
 from gaia_checks.files import sha256
 from tests.support import filesystems

@@ -17,7 +17,7 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.reporting import doctor
 from gaia_checks.deploy.reporting.doctor import Diagnosis
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from tests.deploy.stage import Stage
 
 CHECKS = (

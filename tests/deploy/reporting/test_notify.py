@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy.reporting import notify
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, NotReady
 from tests.deploy.stage import Stage
 from tests.support.forge import forge

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gaia_checks import environment_file
 from gaia_checks.deploy.state import admin_token, paths
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.gate.run import gated_target
 from tests.deploy.stage import Stage

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.state.checkpoints import Checkpoint
 from gaia_checks.deploy.steps import deployment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 
 
-def fail_in_second_step(here: environment_file.Environment) -> None:
+def fail_in_second_step(here: Environment) -> None:
     """Run a deployment that fails in its second step."""
     failing = deployment.Deployment(here, deployment.new_id(), "deploy", "phase-1")
     deployment.start(failing, None)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file, jsonl
+from gaia_checks import jsonl
 from gaia_checks.deploy.state import deployment_ledger, ledger_chain, paths
 from gaia_checks.deploy.state.ledger_chain import ChainHead
-from gaia_checks.environment_file import Environment
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import Environment
 
 Lines = list[str]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.gate.display import last_line
 from gaia_checks.model import CriterionVerdict, State, Verdict
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.errors import Inconclusive
 from gaia_checks.gate.run import beside, gate_plan
 from gaia_checks.gate.run.look import Gate, Look

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.gate.run import gate_plan
 from gaia_checks.gate.run.gate_plan import Slot
 from gaia_checks.judge import criteria_file

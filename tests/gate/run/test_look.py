@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.errors import Inconclusive
 from gaia_checks.gate.run import gated_target, look
 from gaia_checks.gate.run.look import STARTED, Gate, Look

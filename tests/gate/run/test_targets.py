@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file
 from gaia_checks.gate.display import dry_run
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Target

@@ -10,7 +10,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from gaia_checks import cli
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load.views import compare
 from tests.load.processes import server

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement, Target

@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 
 from gaia_checks import files
-from gaia_checks.environment_file import ROOT
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import EvidenceError
 from gaia_checks.model import Release, State
 from gaia_checks.promotion import promote, record

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from gaia_checks import environment_file
+from gaia_checks.environment import environment_file, file_entries, process_variables
+from gaia_checks.environment.environment import Environment, url_of
+from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import LogLocation, Names
 from gaia_checks.redaction import SECRET_NAMES, redact
@@ -15,7 +17,7 @@ from gaia_server import settings
 GOOD = '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "0.0.0.0"\n'
 
 
-def load(folder: Path, text: str, **variables: str) -> environment_file.Environment:
+def load(folder: Path, text: str, **variables: str) -> Environment:
     """Load an environment file with the given text."""
     path = folder / "x.toml"
     path.write_text(text)
@@ -158,9 +160,9 @@ def test_where_the_log_is_may_be_said(tmp_path: Path, text: str, log: LogLocatio
 
 def test_the_page_about_targets_shows_what_can_be_read(tmp_path: Path) -> None:
     """Its examples, one below the other, are an environment file."""
-    page = (environment_file.ROOT / "docs" / "targets.md").read_text()
+    page = (ROOT / "docs" / "targets.md").read_text()
     (tmp_path / "adapters").mkdir()
-    shutil.copy(environment_file.ROOT / "environments" / "adapters" / "stranger.py", tmp_path / "adapters" / "ours.py")
+    shutil.copy(ROOT / "environments" / "adapters" / "stranger.py", tmp_path / "adapters" / "ours.py")
     found = load(tmp_path, "\n".join(re.findall(r"```toml\n(.*?)```", page, re.DOTALL)))
     assert (found.base_url, str(found.log)) == (
         "https://qa.test:8443/gaia",
@@ -220,7 +222,7 @@ def test_variables_override_defaults_and_strangers_stay_out(tmp_path: Path) -> N
 )  # fmt: skip
 def test_how_this_machine_reaches_the_server(host: str, url: str) -> None:
     """An address that means "all of them" is reached by loopback; IPv6 stands in brackets."""
-    assert environment_file.url_of(host, 80) == url
+    assert url_of(host, 80) == url
 
 
 def test_folders_come_from_variables_else_from_the_kind_of_database(tmp_path: Path) -> None:
@@ -230,7 +232,7 @@ def test_folders_come_from_variables_else_from_the_kind_of_database(tmp_path: Pa
     external = load(tmp_path, GOOD)
     assert (external.home, external.log_dir) == (Path("/var/lib/gaia"), Path("/var/log/gaia"))
     local = environment_file.load("local", variables={})
-    assert (local.home, local.log_dir) == (environment_file.ROOT / ".gaia", environment_file.ROOT / ".gaia" / "log")
+    assert (local.home, local.log_dir) == (ROOT / ".gaia", ROOT / ".gaia" / "log")
 
 
 SECRETS = {
@@ -285,11 +287,11 @@ def test_passwords_are_found_in_every_form_of_a_connection_string(dsn: str, secr
 def test_every_variable_of_the_contract_reaches_the_server(tmp_path: Path) -> None:
     """What the settings read, what the contract lists, and what is passed on are the same names."""
     read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', Path(settings.__file__).read_text()))
-    table = (environment_file.ROOT / "docs" / "contract.md").read_text().partition("**Sockets.**")[0]
+    table = (ROOT / "docs" / "contract.md").read_text().partition("**Sockets.**")[0]
     listed = {
         name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)
     }
-    assert read == listed == environment_file.SERVER_NAMES
+    assert read == listed == file_entries.SERVER_NAMES
     given = dict.fromkeys(listed, "true") | dict.fromkeys(listed & SECRET_NAMES, "a-secret") | {"PORT": "8080"}
     assert load(tmp_path, GOOD, **given).variables() == given
     defaults = {name: value for name, value in given.items() if name not in SECRET_NAMES}
@@ -367,7 +369,7 @@ def test_the_urls_of_alerts_come_from_the_variable_that_the_file_names(tmp_path:
 
 def test_surroundings_put_this_python_first() -> None:
     """A script that asks for python3 gets the one that runs us; nothing but the three names goes on."""
-    found = environment_file.surroundings({"PATH": "/bin", "HOME": "/h", "LANG": "C", "ADMIN_TOKEN": "canary"})
+    found = process_variables.surroundings({"PATH": "/bin", "HOME": "/h", "LANG": "C", "ADMIN_TOKEN": "canary"})
     assert set(found) == {"PATH", "HOME", "LANG"}
     assert found["PATH"].endswith(":/bin")
-    assert environment_file.surroundings({})["PATH"].count(":") >= 1
+    assert process_variables.surroundings({})["PATH"].count(":") >= 1
