@@ -68,23 +68,15 @@ def test_equal_values_are_in_the_middle(gate: PastGate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "threshold", "joined", "cut"),
-    [
-        ({}, 100, 1, 0),
-        ({"criteria": ("other", None)}, 100, 0, 1),
-        ({"criteria": ("other", None)}, 50, 0, 1),
-        ({"rehearsal": True}, 100, 0, 0),
-    ],
+    ("other", "rehearsal", "threshold", "joined", "cut"),
+    [(False, False, 100, 1, 0), (True, False, 100, 0, 1), (True, False, 50, 0, 1), (False, True, 100, 0, 0)],
 )
 def test_only_values_that_compare_are_joined(
-    gate: PastGate, change: dict[str, object], threshold: float, joined: int, cut: int
+    gate: PastGate, threshold: float, joined: int, cut: int, *, other: bool, rehearsal: bool
 ) -> None:
     """Other criteria are marked between the gates."""
-    before = replace(
-        gate,
-        criteria=change.get("criteria", gate.criteria),
-        verdict=replace(gate.verdict, rehearsal=change.get("rehearsal", False)),
-    )
+    criteria = ("other", None) if other else gate.criteria
+    before = replace(gate, criteria=criteria, verdict=replace(gate.verdict, rehearsal=rehearsal))
     svg = picture((before, State.PASS, check(13.0, threshold=threshold)), (gate, State.PASS, check(14.0)))
     assert (len(re.findall(r"M[\d.]+,[\d.]+L", svg)), svg.count('stroke-dasharray="1 3"')) == (joined, cut)
 
