@@ -19,7 +19,8 @@ PROBES: Mapping[str, Callable[..., list[Measurement]]] = {"outage": outage.probe
 
 def take(gate: Gate, target: Target, look: str, over: threading.Event) -> None:
     """Run the probe of `look` and record what it measures."""
-    parameters, notes, code = gate.criteria.looks[look], (), 0
+    parameters, code = gate.criteria.looks[look], 0
+    notes: tuple[str, ...] = ()
     try:
         copy = bare_copy.bare(target, gate.environment, look)
         for measurement in PROBES[look](target, copy=copy, over=over, **parameters):
