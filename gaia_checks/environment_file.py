@@ -239,7 +239,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         looks=_looks(where, document.get("looks", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
-        reports=Path(variables.get("GAIA_REPORTS") or PROJECT / "reports").absolute(),
+        reports=reports_folder(variables),
         values=_values(stem, defaults, variables),
         remote=_remote(where, table),
         alerts=(alerts := _alerts(where, table)),
@@ -253,6 +253,16 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         signing_key=_signing_key(where, document, variables),
         valid_for_s=_valid_for_s(where, document),
     )
+
+
+def reports_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return where the evidence of every environment is."""
+    return Path(variables.get("GAIA_REPORTS") or PROJECT / "reports").absolute()
+
+
+def serve_token(variables: Mapping[str, str] = os.environ) -> str | None:
+    """Return the token that `gaia serve` demands from its readers, None where none is set."""
+    return variables.get("GAIA_SERVE_TOKEN") or None
 
 
 def without_secrets(text: str) -> str:
