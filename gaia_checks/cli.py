@@ -401,6 +401,20 @@ def watch_command(
     watch.watch(env or [], remote, every_s, lambda text: print(text, flush=True))
 
 
+@app.command("serve")
+def serve_command(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="where to listen; beyond loopback it needs GAIA_SERVE_TOKEN")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8720,
+    remote: Remote = None,
+) -> None:
+    """Show what `gaia status --all` shows as one live, read-only page, until Ctrl-C."""
+    from gaia_checks.serve import page_server
+
+    page_server.serve(host, port, process_variables.serve_token(), remote, lambda text: print(text, flush=True))
+
+
 loads = typer.Typer(help="Compare and draw measured loads.", no_args_is_help=True)
 app.add_typer(loads, name="load")
 

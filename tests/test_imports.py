@@ -46,10 +46,11 @@ ALLOWED = {
     "locustfile": {"load"},
     "suite": {"errors", "model", "target", "gate"},
     "watch": GROUND | {"promotion", "gate", "deploy"},
+    "serve": GROUND | {"promotion", "deploy"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": {"printable"},
     "starter": {"environment", "errors"},
-    "cli": GROUND | {"watch", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter"},
+    "cli": GROUND | {"watch", "serve", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter"},
 }
 """Part of gaia_checks -> the parts it may import."""
 

@@ -99,7 +99,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         looks=file_entries.looks(where, document.get("looks", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
-        reports=Path(variables.get("GAIA_REPORTS") or PROJECT / "reports").absolute(),
+        reports=reports_folder(variables),
         values=file_entries.values(stem, defaults, variables),
         remote=file_entries.remote(where, table),
         alerts=(alerts := file_entries.alerts(where, table)),
@@ -113,6 +113,11 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         signing_key=file_entries.signing_key(where, document, variables),
         valid_for_s=file_entries.valid_for_s(where, document),
     )
+
+
+def reports_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return where the evidence of every environment is."""
+    return Path(variables.get("GAIA_REPORTS") or PROJECT / "reports").absolute()
 
 
 def _parse(name: str, path: Path) -> dict[str, Any]:

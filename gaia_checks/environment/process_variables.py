@@ -33,3 +33,8 @@ def surroundings(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
 def of_libpq(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return libpq's own variables: whoever connects for us must reach the same server, with the same service file."""
     return {name: value for name, value in variables.items() if name.startswith("PG")}
+
+
+def serve_token(variables: Mapping[str, str] = os.environ) -> str | None:
+    """Return the token that `gaia serve` demands from its readers, None where none is set."""
+    return variables.get("GAIA_SERVE_TOKEN") or None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gaia_checks.deploy.reporting.history import Entry
 from gaia_checks.model import STAGES, State
 
 ELSEWHERE = "elsewhere"
@@ -22,6 +23,8 @@ class Judged:
     by: str | None = None  # whose signature counts; None: unsigned evidence on this machine
     until: str | None = None  # how long it may let the release into the next stage, RFC 3339
     why: str | None = None  # what keeps the release out of the next stage beside missing sign-offs
+    started_at: str | None = None  # when its gate started, RFC 3339
+    report: str | None = None  # its file below the reports folder; None where this machine does not have it
 
 
 @dataclass(slots=True)
@@ -42,6 +45,7 @@ class EnvironmentRow:
     following: str | None = None  # the environment of the next stage
     entered: bool = False  # the next stage's tag of this phase is cut
     unsigned: list[str] = field(default_factory=list)  # items of the list before the next stage
+    deployments: list[Entry] = field(default_factory=list)  # the last deployments and rollbacks here, newest first
     remarks: list[str] = field(default_factory=list)  # what could not be read, and why
 
     def to_json(self) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def lines(row: EnvironmentRow) -> Iterator[Line]:
 def _release(row: EnvironmentRow) -> str:
     if row.phase is None:
         return "-"
-    since = f", since {_minute(row.since)}" if row.since else ""
+    since = f", since {minute(row.since)}" if row.since else ""
     waiting = f"; newer tag: {row.waiting}" if row.waiting else ""
     return f"{row.phase}, commit {(row.commit or '-')[:12]}{since}{waiting}"
 
@@ -114,7 +118,7 @@ def _verdict(verdict: Judged, following: str | None) -> str:
         return f"{kind} {verdict.run}, {signer}"
     if verdict.why:
         return f"{kind} {verdict.run}, {signer}; not valid for {following}: {verdict.why}"
-    return f"{kind} {verdict.run}, {signer}; valid for {following} until {_minute(verdict.until or '')}"
+    return f"{kind} {verdict.run}, {signer}; valid for {following} until {minute(verdict.until or '')}"
 
 
 def _let_in(row: EnvironmentRow) -> str:
@@ -123,6 +127,6 @@ def _let_in(row: EnvironmentRow) -> str:
     return f"{row.promoted_by or '-'}{f'; now lacks: {row.lacks[0]}{more}' if row.lacks else ''}"
 
 
-def _minute(at: str) -> str:
+def minute(at: str) -> str:
     """RFC 3339 as people read it."""
     return f"{at[:10]} {at[11:16]} UTC"

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gaia_checks import jsonl
 from gaia_checks.deploy.git import git_remote
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.deploy.git.tag import WORKTREE, Tag
-from gaia_checks.deploy.reporting import status
-from gaia_checks.deploy.state import deployment_ledger
+from gaia_checks.deploy.reporting import history, status
+from gaia_checks.deploy.state import deployment_ledger, paths
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError, EnvironmentFileError, GaiaError, NotPromoted, NotSigned
@@ -25,6 +26,8 @@ from gaia_checks.promotion.examination import SIGN_OFFS, Entrance, Examination, 
 from gaia_checks.promotion.statements import allowed_signers, deployment_tag, signed, statement, statements_ref
 from gaia_checks.promotion.statements.signed import Signed
 from gaia_checks.report import evidence
+
+_DEPLOYMENTS = 5  # that a row keeps
 
 
 def overview(url: str | None = None) -> list[EnvironmentRow]:
@@ -66,7 +69,7 @@ class _Sources:
         source, following = self._of[environment.name], self._following.get(environment.name)
         row = EnvironmentRow(environment.name, environment.stage, following=following.name if following else None)
         remarks = [source.remark] if source.remark else []
-        for part in (_in_service, _let_in, _judged):
+        for part in (_in_service, _let_in, _judged, _deployed):
             try:
                 part(row, environment, source.remote, following)
             except (GaiaError, OSError) as error:
@@ -166,8 +169,9 @@ def _judged(
         row.unsigned = [item for item in SIGN_OFFS[following.stage] if item not in found.sign_offs]
         row.entered = str(Tag(following.name, row.phase or "")) in remote.tags()
     row.verdict = Judged(
-        predicate["state"], predicate["run"], predicate["rehearsal"], by=printable(one.by), until=until, why=why
-    )
+        predicate["state"], predicate["run"], predicate["rehearsal"], by=printable(one.by), until=until, why=why,
+        started_at=predicate["started_at"], report=_report(environment, predicate["run"]),
+    )  # fmt: skip
 
 
 def _signed_verdict(row: EnvironmentRow, remote: GitRemote, signers_of: Environment) -> Signed | None:
@@ -195,7 +199,20 @@ def _unsigned_verdict(row: EnvironmentRow, environment: Environment) -> Judged |
     if gated != (row.phase, row.commit):
         return None
     why = "no signature of a gate on it counts" if row.following else None
-    return Judged(found.state, found.run, found.rehearsal, why=why)
+    report = _report(environment, found.run)
+    return Judged(found.state, found.run, found.rehearsal, why=why, started_at=found.started_at, report=report)
+
+
+def _report(environment: Environment, run: str) -> str | None:
+    """Return the gate's report, else its verdict, below the reports folder; None where neither is here."""
+    files = (f"{environment.name}/{run}/{name}" for name in (evidence.REPORT, evidence.VERDICT))
+    return next((name for name in files if (environment.reports / name).is_file()), None)
+
+
+def _deployed(row: EnvironmentRow, environment: Environment, _: GitRemote | None, __: Environment | None) -> None:
+    """The last deployments and rollbacks on this machine."""
+    entries = history.entries(jsonl.read(paths.of(environment).ledger), environment.name)
+    row.deployments = [one for one in entries if one.what in ("deploy", "rollback")][: -_DEPLOYMENTS - 1 : -1]
 
 
 def _examined(row: EnvironmentRow, target: Environment, remote: GitRemote) -> Examination:

@@ -1,6 +1,6 @@
 """Looks on a rehearsal copy that a thread takes beside the tests: they disturb neither the target nor a test.
 
-Each writes its measurements when it is done, and then how it ended, as a background process does.
+Each writes its measurements when it is done, and then how it finished, as a background process does.
 """
 
 import threading
@@ -27,5 +27,5 @@ def take(gate: Gate, target: Target, look: str, over: threading.Event) -> None:
             gate.record(measurement)
     except Exception as error:  # noqa: BLE001 - a crash of a probe decides nothing, and must not stop the gate
         notes, code = (f"the probe of the look {look} crashed: {error!r}",), 1
-    name, how = background.exit_name(look), f"how the look {look} beside the tests ended"
+    name, how = background.exit_name(look), f"how the look {look} beside the tests finished"
     gate.record(Measurement(name, code, "code", 1, 0.0, jsonl.now(), how, notes))

@@ -1,0 +1,1 @@
+"""`gaia serve`: every environment on one live, read-only page."""
