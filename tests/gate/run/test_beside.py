@@ -1,4 +1,4 @@
-"""Looks beside the tests: how each ended is recorded, also when its probe breaks, so that no test waits for it."""
+"""Looks beside the tests: the exit of each is recorded, also when its probe breaks, so that no test waits for it."""
 
 import threading
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_a_probe_that_breaks_leaves_its_criterion_open(tmp_path: Path, monkeypat
     def broken(*_: object, **__: object) -> list[Measurement]:
         raise ZeroDivisionError("seeded")
 
-    monkeypatch.setitem(beside.PROBES, "outage", broken)  # type: ignore[misc] # a Mapping for everybody else
+    monkeypatch.setitem(beside.PROBES, "outage", broken)
     here = gate(tmp_path)
     beside.take(here, TARGET, "outage", threading.Event())
     criterion = next(each for each in here.criteria.criteria if each.id == "qa.outage")
