@@ -1,6 +1,6 @@
 """Looks on a rehearsal copy that a thread takes beside the tests: they disturb neither the target nor a test.
 
-Each writes its measurements when it is done, and then how it finished, as a background process does.
+Each writes its measurements when it is done, and then its exit code, as a background process does.
 """
 
 import threading
@@ -19,13 +19,13 @@ PROBES: Mapping[str, Callable[..., list[Measurement]]] = {"outage": outage.probe
 
 def take(gate: Gate, target: Target, look: str, over: threading.Event) -> None:
     """Run the probe of `look` and record what it measures."""
-    parameters, code = gate.criteria.looks[look], 0
-    notes: tuple[str, ...] = ()
+    parameters, crashed = gate.criteria.looks[look], ""
     try:
         copy = bare_copy.bare(target, gate.environment, look)
         for measurement in PROBES[look](target, copy=copy, over=over, **parameters):
             gate.record(measurement)
     except Exception as error:  # noqa: BLE001 - a crash of a probe decides nothing, and must not stop the gate
-        notes, code = (f"the probe of the look {look} crashed: {error!r}",), 1
+        crashed = f"the probe of the look {look} crashed: {error!r}"
     name, how = background.exit_name(look), f"how the look {look} beside the tests finished"
-    gate.record(Measurement(name, code, "code", 1, 0.0, jsonl.now(), how, notes))
+    notes = (crashed,) if crashed else ()
+    gate.record(Measurement(name, int(bool(crashed)), "code", 1, 0.0, jsonl.now(), how, notes))

@@ -80,7 +80,7 @@ def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]
 
 
 def _rules(counting: Counting, outages: list[str]) -> tuple[Mapping[str, CountedRule], CountedRule]:
-    """Create a rule for each outage, then one that refuses everything. Copy and rules are removed together."""
+    """Create a rule for each outage, then one that refuses everything. They are removed with the rehearsal copy."""
     counting.known()
     rules = {name: counting.rule(f"outage-{name}".replace(" ", "-"), "requests_per_hour", _LIMIT) for name in outages}
     return rules, counting.rule("outage-refusing", "requests_per_hour", 0)

@@ -1,4 +1,4 @@
-"""Looks beside the tests: how each ended is recorded, also when its probe breaks, so that no test waits for it."""
+"""Looks beside the tests: the exit of each is recorded, also when its probe breaks, so that no test waits for it."""
 
 import threading
 from pathlib import Path
