@@ -1,10 +1,12 @@
 """pytest's own options together with `--env`."""
 
+import json
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 import pytest
 
+from tests.probes.servers import serving
 from tests.support.ground import Ground, ground
 
 WARNS = """
@@ -74,3 +76,88 @@ def test_warnings_end_no_gate(nowhere: Ground, options: tuple[str, ...]) -> None
     assert code == 8, output
     assert "INTERNALERROR" not in output
     assert "\nINCONCLUSIVE (exit code 8)" in output
+
+
+NO_PASS = """
+import pytest
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.xfail(reason="known", strict=False))
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    session.exitstatus = 0
+"""
+"""A plugin to which every failure is expected, and every gate a pass."""
+
+FAILS = {
+    "order, warnings and output": (
+        "--lf --ff --nf --lfnf=none --sw --sw-skip -x --exitfirst --maxfail=1 --runxfail -W error -W ignore "
+        "--disable-warnings -s -qqq --tb=no --no-summary --no-header --color=yes -rN --assert=plain --durations=1"
+    ),
+    "expected to fail, without pytest's own plugins": (
+        "-p no_pass -p no:cacheprovider -p no:stepwise -p no:warnings -p no:logging -p no:junitxml "
+        "-p no:faulthandler -p no:unraisableexception -p no:threadexception -p no:xdist -p no:allure_pytest"
+    ),
+    "another configuration": (
+        "-c FOLDER/other.ini --rootdir=FOLDER --confcutdir=/ --import-mode=importlib -o xfail_strict=false "
+        "--override-ini=addopts= -o norecursedirs=suites -o testpaths=tests --continue-on-collection-errors"
+    ),
+}
+"""Options together with which a failing server fails."""
+
+VARIABLES = {"PYTEST_ADDOPTS": "--lf --runxfail -x -o addopts=", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
+NOT_COLLECTED = ("--deselect=suites/test_health.py", "--ignore=suites/test_health.py", "-o python_functions=none_*")
+
+REFUSED = {
+    "--noconftest": {},
+    "-qq": {"PYTEST_ADDOPTS": "--co"},
+    "--tb=no": {"PYTEST_ADDOPTS": "--help"},
+    "-q": {"PYTEST_ADDOPTS": "--version"},
+    "-x": {"PYTEST_ADDOPTS": "--dry-run"},
+    "-o addopts=--version": {},
+}
+"""Options that would end with 0, or with 1, without a measurement."""
+
+
+@pytest.fixture(scope="module")
+def failing() -> Iterator[Ground]:
+    """A server that answers 404 to everything: dev.health fails within a second."""
+    with serving() as url, ground(database="external", ADMIN_TOKEN="a-token-of-sixteen") as made:
+        made.environment_file(base_url=url)
+        (made.folder / "no_pass.py").write_text(NO_PASS)
+        (made.folder / "other.ini").write_text("[pytest]\n")
+        yield made
+
+
+def tried(place: Ground, options: str, **variables: str) -> tuple[int, str]:
+    """Gate the criterion with these options."""
+    words = options.replace("FOLDER", str(place.folder)).split()
+    return gate(place, *words, PYTHONPATH=str(place.folder), **variables)
+
+
+@pytest.mark.parametrize("name", FAILS)
+def test_no_option_turns_a_failure_into_a_pass(failing: Ground, name: str) -> None:
+    """The criterion is judged, and its verdict is the exit code."""
+    variables = VARIABLES if name.startswith("order") else {}
+    code, output = tried(failing, FAILS[name], **variables)
+    assert code == 1, output
+    verdict = json.loads((failing.latest / "verdict.json").read_text())
+    assert {c["id"] for c in verdict["criteria"] if c["state"] == "fail"} == {"dev.health"}
+
+
+@pytest.mark.parametrize("options", NOT_COLLECTED)
+def test_what_is_not_collected_passes_nothing(failing: Ground, options: str) -> None:
+    """Pytest's own exit code for no test stands, and the verdict is open."""
+    code, output = tried(failing, options)
+    assert code == 5, output
+    assert json.loads((failing.latest / "verdict.json").read_text())["state"] == "inconclusive"
+
+
+@pytest.mark.parametrize("options", REFUSED)
+def test_options_that_measure_nothing_are_refused(failing: Ground, options: str) -> None:
+    """Also where nobody typed them: in a variable, or in the configuration."""
+    code, output = tried(failing, options, **REFUSED[options])
+    assert code == 4, output
+    assert "ERROR: " in output or "error: " in output
+    assert "Traceback" not in output

@@ -21,6 +21,9 @@ _NO_MEASUREMENT = {
     "cacheshow": "--cache-show",
 }
 
+_ONLY_SHOWN = {"help": ("-h", "--help"), "version": ("-V", "--version"), "dry_run": ("--dry-run",)}
+"""Options that end with 0 without measuring, for whoever types them."""
+
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the gate's options, and guard its exit code."""
@@ -40,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Refuse, before pytest acts on them, options that end a gate without measuring; run the dry run."""
+    _refuse_untyped(config)
     if config.option.env is None or config.option.help or config.option.version:
         return None
     for option, flag in _NO_MEASUREMENT.items():
@@ -47,7 +51,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             raise pytest.UsageError(
                 f"{flag} together with --env would exit with 0 without measuring; remove one of them"
             )
-    if config.getini("faulthandler_exit_on_timeout"):
+    if config.pluginmanager.hasplugin("faulthandler") and config.getini("faulthandler_exit_on_timeout"):
         raise pytest.UsageError("faulthandler_exit_on_timeout together with --env would exit with 1 without a verdict")
     config.addinivalue_line("filterwarnings", "default")  # a library's deprecation decides nothing about a release,
     config.known_args_namespace.pythonwarnings = []  # neither while plugins are configured nor by -W error
@@ -63,6 +67,18 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return dry_run.main(config.option.env, config.option.stage)
     except ConfigurationError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _refuse_untyped(config: pytest.Config) -> None:
+    """Refuse options that only show something that nobody typed beside --env, e.g. in the variables of a CI."""
+    typed = [str(arg) for arg in config.invocation_params.args]
+    if not any(arg.startswith("--env") for arg in typed):  # --help stops the parser before it knows
+        return
+    for option, flags in _ONLY_SHOWN.items():
+        if getattr(config.option, option) and not any(arg.startswith(flags) for arg in typed):
+            raise pytest.UsageError(
+                f"{flags[-1]} from PYTEST_ADDOPTS or addopts would exit with 0 without measuring; remove it there"
+            )
 
 
 @pytest.hookimpl(tryfirst=True)
