@@ -12,7 +12,12 @@ from gaia_checks.serve.board import Board
 def test_many_readers_share_one_reading() -> None:
     """Twenty at a time, and one soon after: the records are read once."""
     readings = []
-    shown = Board(lambda: readings.append(1) or [EnvironmentRow("qa")])
+
+    def read() -> list[EnvironmentRow]:
+        readings.append(1)
+        return [EnvironmentRow("qa")]
+
+    shown = Board(read)
     threads = [threading.Thread(target=shown.newest) for _ in range(20)]
     for each in threads:
         each.start()
