@@ -3,7 +3,6 @@
 Works without a script; with one it shows itself again every few seconds and says when that stops (`wall_page.js`).
 """
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from html import escape
 from urllib.parse import quote
@@ -61,7 +60,7 @@ def _card(row: EnvironmentRow) -> str:
     return (
         f'<article class="{_kind(verdict)}" aria-label="{_text(row.environment)}">'
         f'<header><h2>{_text(row.environment)}</h2><span class="state {_kind(row.state)}">{_text(row.state)}</span>'
-        f'</header><p class="verdict">{_text(word)}</p><p class="phase">{_text(row.phase or "-")}</p>'
+        f'</header><p class="verdict">{_text(word)}</p><p class="phase">{_text(row.phase or "")}</p>'
         f"{_gate(row)}<dl>{facts}</dl>{_deployments(row)}</article>"
     )
 
@@ -90,14 +89,12 @@ def _deployments(row: EnvironmentRow) -> str:
 
 
 def _deployment(one: Entry) -> str:
-    return f"<li>{' '.join(_parts(one))}</li>"
-
-
-def _parts(one: Entry) -> Iterator[str]:
-    yield f"<time>{_text(minute(one.at))}</time>"
-    yield f'{_text(one.what)} {_text(one.phase or "-")} <b class="{_kind(one.outcome)}">{_text(one.outcome)}</b>'
-    facts = (f"{one.took_s:.0f} s" if one.took_s is not None else None, f"by {one.by}" if one.by else None, one.why)
-    yield f"<small>{_text(', '.join(fact for fact in facts if fact))}</small>"
+    took, by = one.took_s is not None and f"{one.took_s:.0f} s", one.by and f"by {one.by}"
+    facts = ", ".join(fact for fact in (minute(one.at), took, by, one.why) if fact)
+    return (
+        f'<li>{_text(one.what)} {_text(one.phase or "-")} <b class="{_kind(one.outcome)}">{_text(one.outcome)}</b>'
+        f"<small>{_text(facts)}</small></li>"
+    )
 
 
 def _kind(word: str) -> str:
