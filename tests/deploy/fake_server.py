@@ -16,7 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-# "crash", "deaf", "broken", "no-config", "stubborn", "liar", "shy", "chatty", "keeper"; "wait /a/path" for that file
+# "crash", "raise", "deaf", "broken", "no-config", "stubborn", "liar", "shy", "chatty", "keeper";
+# "wait /a/path": until it exists
 BEHAVIOUR = "serve"
 VERSION = "1"
 
@@ -104,6 +105,9 @@ while BEHAVIOUR.startswith("wait ") and not Path(BEHAVIOUR.removeprefix("wait ")
     time.sleep(0.05)
 if BEHAVIOUR == "crash":
     sys.exit("the configuration is not to my liking")
+if BEHAVIOUR == "raise":
+    trace = "Traceback (most recent call last):\n  File \"settings.py\", line 7, in read\nKeyError: 'PORT'"
+    sys.exit(json.dumps({"level": "error", "msg": "start failed", "logger": "x" * 300, "exception": trace}))
 if BEHAVIOUR == "shy" and os.environ["LISTEN_FDS"] == "2":
     sys.exit("not in public")
 asyncio.run(main())

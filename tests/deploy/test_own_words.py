@@ -35,6 +35,13 @@ def test_a_failed_start_is_quoted_with_its_own_words(chatty: Stage) -> None:
     assert paths.of(chatty.environment).candidate_log.read_text() == "the configuration is not to my liking\n"
 
 
+def test_a_failed_start_names_the_exception_and_where_its_traceback_is(chatty: Stage) -> None:
+    """The log's JSON line is thousands of characters long; the event and the exception come first."""
+    said = why(chatty, "raise")
+    assert "before it was ready; last log line: error start failed: KeyError: 'PORT' logger=xxx" in said
+    assert f"; its traceback: {paths.of(chatty.environment).candidate_log}; " in said
+
+
 def test_where_two_servers_share_a_log_neither_is_quoted(chatty: Stage) -> None:
     """A server that ran as a candidate and fails in public, beside one that writes to the same log."""
     log = paths.of(chatty.environment).server_log
