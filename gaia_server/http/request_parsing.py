@@ -19,7 +19,7 @@ BODY_S = 10.0
 """The time limit for a body."""
 
 BROKEN_BODY = "broken_body"
-"""In the request's state: the body stops because its chunks cannot be read."""
+"""In the request's state: the chunks of its body cannot be read."""
 
 MAX_ID = 2**63 - 1
 MAX_PAGE = 200
