@@ -13,7 +13,7 @@ from tests.deploy.stage import Stage, eventually, lines
 @pytest.fixture
 def chatty(database: str) -> Iterator[Stage]:
     """An environment whose server never stops writing to its log."""
-    with make_stage("external", server="[server]\nready_s = 2\n", DATABASE_URL=database) as stage:
+    with make_stage("external", server="[server]\nready_s = 5\n", DATABASE_URL=database) as stage:
         stage.deploy("1", "chatty")
         log = paths.of(stage.environment).server_log
         eventually(lambda: log.read_text().count("small talk") > 1)
@@ -51,5 +51,5 @@ def test_where_two_servers_share_a_log_neither_is_quoted(chatty: Stage) -> None:
 def test_what_an_unready_server_answers_is_said_and_steers_no_terminal(chatty: Stage) -> None:
     """Status and first line of the body, in the error, the ledger and the history."""
     said = why(chatty, "broken")
-    assert r"not ready within 2 s: GET /readyz answered 500: no \x1b[31mdatabase; last log line: " in said
+    assert r"not ready within 5 s: GET /readyz answered 500: no \x1b[31mdatabase; last log line: " in said
     assert r"GET /readyz answered 500: no \x1b[31mdatabase; " in chatty.gaia("history", str(chatty.file)).stdout

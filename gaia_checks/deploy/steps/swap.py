@@ -54,7 +54,7 @@ def swap(environment: Environment, release: Path, deployment: Deployment, log: L
             supervisor.request("abort")
         serving = supervisor.request("serving", order=_spec(environment, release))
         beside = serving["beside"]
-        if serving["kept"] and not beside:
+        if serving.get("kept") and not beside:  # a supervisor that was started before an upgrade does not say it
             announced = f"requests are refused for about {start_s:.1f} s: {listening_socket.KEPT}"
             deployment.record(Checkpoint.MAKE_ROOM, "announced", outage=announced)
             log(f"{environment.name}: {announced}")
