@@ -139,7 +139,7 @@ def test_it_is_read_on_a_telephone_and_on_the_wall(
     expect(page.locator(".verdict")).to_have_text(["nothing here", "inconclusive", "fail", "pass"])
     expect(page.locator(".state")).to_have_text(["stopped", "crashed", "running", "elsewhere"])
     size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('.fail .verdict')).fontSize)")
-    assert size >= {390: 30, 1280: 36, 1920: 44}[width]
+    assert size >= {390: 30, 1280: 36, 1920: 40}[width]
 
 
 def test_it_prints_with_every_word(page: Page, start: Start, tmp_path: Path) -> None:
