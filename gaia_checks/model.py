@@ -41,6 +41,11 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def minute(at: str) -> str:
+    """Return a timestamp as people read it, to the minute."""
+    return f"{at[:10]} {at[11:16]} UTC"
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """What was observed, when and how. Never a judgement.

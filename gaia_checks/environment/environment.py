@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 from gaia_checks.errors import MissingVariable
@@ -105,6 +106,14 @@ class Environment:
     def _all_values(self) -> dict[str, str]:
         token = self.admin_token
         return {**self.values, "ADMIN_TOKEN": token} if token else dict(self.values)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an IP address; a name, `localhost` included, is none."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def url_of(host: str, port: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gaia_checks.deploy.reporting.history import Entry
-from gaia_checks.model import STAGES, State
+from gaia_checks.model import STAGES, State, minute
 
 ELSEWHERE = "elsewhere"
 """The state of a server that this machine never had in service."""
@@ -125,8 +125,3 @@ def _let_in(row: EnvironmentRow) -> str:
     """Who let it in, and the first of what would keep it out: `gaia checklist` names all."""
     more = f" (and {len(row.lacks) - 1} more)" if len(row.lacks) > 1 else ""
     return f"{row.promoted_by or '-'}{f'; now lacks: {row.lacks[0]}{more}' if row.lacks else ''}"
-
-
-def minute(at: str) -> str:
-    """RFC 3339 as people read it."""
-    return f"{at[:10]} {at[11:16]} UTC"

@@ -15,7 +15,7 @@ from gaia_checks.environment import environment_file, process_variables
 from gaia_checks.environment.environment import Environment
 from gaia_checks.environment.project import MARKER, PROJECT, ROOT
 from gaia_checks.errors import EvidenceError, GaiaError
-from gaia_checks.model import STAGES, State, Verdict, timestamp
+from gaia_checks.model import STAGES, State, Verdict, minute, timestamp
 from gaia_checks.printable import printable
 from gaia_checks.report import document
 
@@ -98,13 +98,8 @@ def _where(one: ReleaseStanding) -> str:
     if one.remark:
         return one.remark
     state = {True: "running", False: "crashed", None: "stopped here"}[one.running]
-    gated = f"{one.verdict.state} {_minute(one.verdict.started_at)}" if one.verdict else "none finished"
+    gated = f"{one.verdict.state} {minute(one.verdict.started_at)}" if one.verdict else "none finished"
     return f"{printable(one.phase or 'unknown release')}, {state}; gate: {gated}"
-
-
-def _minute(at: str) -> str:
-    """RFC 3339 as people read it."""
-    return f"{at[:10]} {at[11:16]} UTC"
 
 
 def _standings() -> Iterator[ReleaseStanding]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from gaia_checks.judge.judgement import outcome_name
 from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
-from gaia_checks.report import charts, decision, earlier_gates, evidence, gate_chart, history_section, page, words
+from gaia_checks.report import charts, decision, evidence, gate_chart, history_section, page, words
+from gaia_checks.report.earlier_gates import History
 from gaia_checks.report.render import render
 
 __all__ = ["attach", "render"]
@@ -30,8 +31,8 @@ _RUN_FILES = {"verdict.md": "text/markdown", "measurements.jsonl": "text/plain",
 Result = dict[str, Any]
 
 
-def attach(folder: Path, verdict: Verdict) -> None:
-    """Rewrite `allure-results/` to show the verdict: one result per criterion, and the facts of the run."""
+def attach(folder: Path, verdict: Verdict, history: History) -> None:
+    """Rewrite `allure-results/` to show the verdict: one result per criterion, the facts of the run, the history."""
     results = folder / evidence.RESULTS
     results.mkdir(exist_ok=True)
     measurements = evidence.read_measurements(folder)
@@ -50,7 +51,7 @@ def attach(folder: Path, verdict: Verdict) -> None:
         }
         _write(results / f"{enriched['uuid']}-result.json", enriched)
     _describe_run(folder, results, verdict)
-    _write_decision(folder, verdict, measurements)
+    _write_decision(folder, verdict, measurements, history)
 
 
 def _attachments(
@@ -68,14 +69,13 @@ def _attachments(
             yield _attachment(results, f"{criterion.id} {title}", "image/svg+xml", svg)
 
 
-def _write_decision(folder: Path, verdict: Verdict, measurements: Sequence[Measurement]) -> None:
+def _write_decision(folder: Path, verdict: Verdict, measurements: Sequence[Measurement], history: History) -> None:
     """Write the report's first page among the results, so that it is redacted before it is rendered, as they are."""
     pictures = folder / evidence.PICTURES
     paths = [path.relative_to(pictures).as_posix() for path in sorted(pictures.rglob("*.jpg"))]
     chart = gate_chart.draw(folder, verdict, measurements)
     criteria = evidence.criteria_of(folder).criteria
-    history = history_section.section(earlier_gates.read(folder, verdict), criteria)
-    text = decision.document(verdict, criteria, chart, history, paths)
+    text = decision.document(verdict, criteria, chart, history_section.section(history, criteria), paths)
     (folder / evidence.RESULTS / evidence.DECISION).write_text(text, encoding="utf-8")
 
 

@@ -2,10 +2,10 @@
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from gaia_checks.environment.environment import is_loopback
 from gaia_checks.errors import ConfigurationError
 
 SHORTEST = 16
@@ -33,7 +33,7 @@ class PageAccess:
 
     def right_host(self, hosts: Sequence[str]) -> bool:
         """Whether the Host headers name this server. On loopback another name is a page of others that was rebound."""
-        return not self._loopback or (len(hosts) == 1 and _is_loopback(hosts[0]))
+        return not self._loopback or (len(hosts) == 1 and _names_this_machine(hosts[0]))
 
     def admits(self, authorization: str, cookies: str) -> bool:
         """Whether the two headers of a request contain the token, or the cookie that it led to."""
@@ -54,15 +54,7 @@ class PageAccess:
         return hmac.new((self._token or "").encode(), COOKIE.encode(), hashlib.sha256).hexdigest()
 
 
-def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
+def _names_this_machine(host: str) -> bool:
     """Whether a Host header names this machine; the port may be that of a tunnel."""
     try:
         name = urlsplit(f"//{host}").hostname or ""

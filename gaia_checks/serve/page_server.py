@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from gaia_checks.environment.environment import is_loopback
 from gaia_checks.environment.environment_file import reports_folder
 from gaia_checks.errors import ConfigurationError, PortInUse
 from gaia_checks.model import Log
 from gaia_checks.promotion import overview
 from gaia_checks.promotion.environment_row import EnvironmentRow
 from gaia_checks.serve.board import Board
-from gaia_checks.serve.page_access import PageAccess, is_loopback
+from gaia_checks.serve.page_access import PageAccess
 from gaia_checks.serve.wall_routes import WallAnswer, WallRoutes
 
 _MOST = 64  # connections at a time: whoever opens more costs this machine nothing

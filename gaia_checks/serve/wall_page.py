@@ -8,9 +8,9 @@ from html import escape
 from urllib.parse import quote
 
 from gaia_checks.deploy.reporting.history import Entry
-from gaia_checks.model import timestamp
+from gaia_checks.model import minute, timestamp
 from gaia_checks.printable import printable
-from gaia_checks.promotion.environment_row import EnvironmentRow, lines, minute
+from gaia_checks.promotion.environment_row import EnvironmentRow, lines
 from gaia_checks.serve.board import Snapshot
 
 _STALE = timedelta(seconds=30)  # a reading takes seconds; a remote that does not answer holds it up for minutes

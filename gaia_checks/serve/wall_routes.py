@@ -22,9 +22,9 @@ _OWN_PAGE = (
 )
 _REPORT = (  # one file with everything in it, which needs localStorage; it may request and open nothing
     "sandbox allow-scripts allow-same-origin allow-downloads; default-src 'none'; "
-    "script-src 'unsafe-inline' 'unsafe-eval' "
-    "blob: data:; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; connect-src data: blob:; "
-    "frame-src data: blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+    "script-src 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; connect-src data: blob:; frame-src data: blob:; "
+    "base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
 _LOCKED = """<!doctype html><html lang="en"><meta charset="utf-8">{again}<title>gaia serve</title>
 <p>This page needs a token: open it once with ?token=..., or send it as Authorization: Bearer ...</p></html>

@@ -15,7 +15,7 @@ from gaia_checks.errors import EvidenceError, MissingDependency
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import State, Verdict
 from gaia_checks.probes.dashboard import browser
-from gaia_checks.report import allure, render
+from gaia_checks.report import allure, earlier_gates, render
 from tests.report import past, sample
 
 CRITERIA = criteria_file.load().criteria
@@ -25,7 +25,7 @@ CRITERIA = criteria_file.load().criteria
 def gate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
     """An ended gate with its Allure results and its report."""
     folder, verdict = sample.ended_gate(tmp_path_factory.mktemp("reports"))
-    allure.attach(folder, verdict)
+    allure.attach(folder, verdict, earlier_gates.read(folder, verdict))
     allure.render(folder)
     return folder, verdict
 
@@ -89,7 +89,7 @@ def test_a_result_lasts_until_it_was_decided(tmp_path: Path) -> None:
     """All begin with the gate, in the order of the criteria: so the report's time is the gate's."""
     folder, verdict = sample.ended_gate(tmp_path)
     stops = {result["fullName"]: result["stop"] for result in results_of(folder)}
-    allure.attach(folder, verdict)
+    allure.attach(folder, verdict, earlier_gates.read(folder, verdict))
     found = {result["fullName"]: result for result in results_of(folder)}
     start_ms = int(datetime.fromisoformat(verdict.started_at).timestamp() * 1000)
     starts = [found[criterion.id]["start"] for criterion in verdict.criteria]
@@ -157,7 +157,7 @@ def test_the_history_stands_between_the_chart_and_the_pictures(tmp_path: Path) -
     """It is drawn from the gates beside this one."""
     past.gate(tmp_path, 0)
     folder, verdict = past.gate(tmp_path, 1, past.SLOW)
-    allure.attach(folder, verdict)
+    allure.attach(folder, verdict, earlier_gates.read(folder, verdict))
     text = (folder / "allure-results" / "decision.html").read_text()
     assert re.findall(r"<h2>([^<]+)", text) == ["Criteria", "The gate over time", "History", "Every check"]
     assert f"fails since run {verdict.run} (commit 0000000), before: pass" in text
@@ -171,7 +171,7 @@ def test_attaching_twice_changes_nothing(gate: tuple[Path, Verdict]) -> None:
         return {path.name: path.read_bytes() for path in (folder / "allure-results").iterdir()}
 
     before = written()
-    allure.attach(folder, verdict)
+    allure.attach(folder, verdict, earlier_gates.read(folder, verdict))
     assert written() == before
 
 
@@ -182,7 +182,7 @@ def test_a_gate_without_any_test_has_a_report_too(tmp_path: Path) -> None:
         path.unlink()
     (folder / "allure-results").rmdir()
     (folder / "measurements.jsonl").unlink()
-    allure.attach(folder, verdict)
+    allure.attach(folder, verdict, earlier_gates.read(folder, verdict))
     assert len(list((folder / "allure-results").glob("*-result.json"))) == len(CRITERIA)
 
 

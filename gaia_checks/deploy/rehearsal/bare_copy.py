@@ -144,7 +144,7 @@ class BareCopy:
             quiet = 0 if admin.execute(_END_SESSIONS, {"name": DATABASE}).rowcount else quiet + 1
             if time.monotonic() > deadline:
                 raise DeployError(f"{self.environment.name}: a session of {DATABASE} does not exit")
-            time.sleep(_POLL_S)
+            time.sleep(_POLL_S)  # PostgreSQL announces no session's exit
 
     @property
     def _cache(self) -> Path:

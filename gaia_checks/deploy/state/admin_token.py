@@ -2,10 +2,8 @@
 
 import os
 import secrets
-from contextlib import suppress
-from ipaddress import ip_address
 
-from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.environment import Environment, is_loopback
 from gaia_checks.errors import ConfigurationError
 
 EXPOSED_LENGTH = 16
@@ -25,14 +23,10 @@ def ensure(environment: Environment) -> None:
             file.flush()
             os.fsync(file.fileno())
         new.replace(environment.token_file)
-    elif len(environment.admin_token) < EXPOSED_LENGTH and not _is_loopback(environment.host):
+    elif len(environment.admin_token) < EXPOSED_LENGTH and not (
+        environment.host == "localhost" or is_loopback(environment.host)
+    ):
         raise ConfigurationError(
             f"{environment.name}: ADMIN_TOKEN is shorter than {EXPOSED_LENGTH} characters, and other machines reach "
             f"{environment.host}; export a longer one"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"

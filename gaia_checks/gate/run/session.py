@@ -276,11 +276,11 @@ class Session:
         )
 
     def _write_report(self, verdict: Verdict) -> None:
-        passed_last = earlier_gates.read(self.folder, verdict).passed_last()
-        (self.folder / "verdict.md").write_text(page.markdown(verdict, passed_last), encoding="utf-8")
+        history = earlier_gates.read(self.folder, verdict)
+        (self.folder / "verdict.md").write_text(page.markdown(verdict, history.passed_last()), encoding="utf-8")
         with contextlib.suppress(EvidenceError):  # there was no load, or it was stopped in its first second
             chart.write(self.folder)
-        allure.attach(self.folder, verdict)
+        allure.attach(self.folder, verdict, history)
         evidence.redact(self.folder, self.environment)
         allure.render(self.folder)
 

@@ -5,7 +5,6 @@ server limits them for each address, and the gate's address may have other users
 """
 
 import contextlib
-import ipaddress
 import json
 import secrets
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from gaia_checks.environment.environment import is_loopback
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.access import forged_sessions, handshakes
@@ -166,7 +166,7 @@ class _Look:
 
     def _in_url(self) -> Iterator[Credential]:
         """Yield the token in a URL, where none but this machine may log it."""
-        if self._token and _is_loopback(self._target.base_url):
+        if self._token and is_loopback(httpx.URL(self._target.base_url).host):
             yield Credential("with the token in its URL", query={"token": self._token, "access_token": self._token})
 
     def _wrong(self) -> Iterator[tuple[AdminRequest, Credential]]:
@@ -246,10 +246,3 @@ def _foreign(base_url: str) -> tuple[str, ...]:
     """Return origins of other sites; one begins like the target's own."""
     url = httpx.URL(base_url)
     return "https://elsewhere.test", "null", f"{url.scheme}://{url.host}.elsewhere.test"
-
-
-def _is_loopback(base_url: str) -> bool:
-    try:
-        return ipaddress.ip_address(httpx.URL(base_url).host).is_loopback
-    except ValueError:
-        return False
