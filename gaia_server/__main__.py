@@ -21,7 +21,7 @@ from gaia_server.http.bounded_websocket import BoundedWebSocketProtocol
 from gaia_server.settings import Settings, SettingsError
 
 FIRST_FD = 3
-GRACE_S = 5  # for running requests; their database statements may take 4.5 s more
+DRAIN_S = 5  # after SIGTERM, for running requests; their database statements may take 4.5 s more
 BACKLOG = 2048
 
 
@@ -64,7 +64,7 @@ def _config(server: Server) -> uvicorn.Config:
         proxy_headers=False,  # limiting.principal decides which proxies are trusted
         server_header=False,
         timeout_keep_alive=75,  # longer than a proxy or a client pool keeps an idle connection
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=DRAIN_S,
     )
 
 

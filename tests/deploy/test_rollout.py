@@ -351,7 +351,7 @@ def versions(dsn: str) -> list[tuple[str]]:
 
 def test_a_server_that_ignores_sigterm_is_killed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop kills a server that ignores SIGTERM."""
-    monkeypatch.setattr("gaia_checks.deploy.state.processes.TERM_S", 0.5)
+    monkeypatch.setattr("gaia_checks.deploy.state.processes.DRAIN_S", 0.5)
     stage.deploy("1", "stubborn")
     stage.kill_supervisor()
     rollout.stop(stage.environment)

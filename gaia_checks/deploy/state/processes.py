@@ -10,8 +10,8 @@ import psutil
 
 from gaia_checks import process_identity
 
-TERM_S = 10.0
-"""Seconds a server may take to finish its requests after SIGTERM."""
+DRAIN_S = 10.0
+"""The drain time: seconds a server may take to finish its requests after SIGTERM, before SIGKILL."""
 
 _POLL_S = 0.02
 
@@ -40,7 +40,7 @@ def working_in(folder: Path) -> list[int]:
 
 
 def end(pid: int, birth: str) -> None:
-    """Send SIGTERM, after `TERM_S` SIGKILL, and return when the process has exited."""
+    """Send SIGTERM, after `DRAIN_S` SIGKILL, and return when the process has exited."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not alive(pid, birth):
             return
@@ -86,7 +86,7 @@ def listener_pid(port: int) -> int | None:
 
 
 def wait_for_exit(pid: int, birth: str) -> None:
-    """Wait at most `TERM_S` for the exit. psutil's wait would also wait for a slow parent to reap the process."""
-    deadline = time.monotonic() + TERM_S
+    """Wait at most `DRAIN_S` for the exit. psutil's wait would also wait for a slow parent to reap the process."""
+    deadline = time.monotonic() + DRAIN_S
     while alive(pid, birth) and time.monotonic() < deadline:
         time.sleep(_POLL_S)

@@ -59,7 +59,7 @@ class SupervisedServer:
                 return
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.running.pid, number)
-            await self._exited_within(processes.TERM_S)
+            await self._exited_within(processes.DRAIN_S)
 
     async def _exited_within(self, timeout_s: float) -> bool:
         with contextlib.suppress(TimeoutError):
