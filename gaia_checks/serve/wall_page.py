@@ -76,10 +76,15 @@ def _gate(row: EnvironmentRow) -> str:
 
 
 def _fact(what: str, state: str, found: str) -> str:
-    shown = f"<code>{_text(found)}</code>" if what == "next" else _text(found)
+    shown = _command(found) if what == "next" else _text(found)
     word = f'<b class="{_kind(state)}">{_text(state)}</b> ' if what == "let in" else ""
     warns = ' class="remark"' if what == "remark" else ""
     return f"<div{warns}><dt>{_text(what)}</dt><dd>{word}{shown}</dd></div>"
+
+
+def _command(words: str) -> str:
+    """Each word is a box of its own, so that a narrow page breaks no option after its hyphens."""
+    return f"<code>{' '.join(f'<span>{_text(word)}</span>' for word in words.split())}</code>"
 
 
 def _deployments(row: EnvironmentRow) -> str:

@@ -74,7 +74,8 @@ def test_a_card_says_state_verdict_release_and_who_signed() -> None:
         '<h2>qa</h2><span class="state running">running</span>', '<p class="verdict">pass</p>',
         '<p class="phase">phase-11.4</p>', "gated 2026-02-26 10:00 UTC", f"run {RUN}, signed by gate-qa@example.org",
         '<b class="signed">signed</b> tag signed by ada@example.org; signed off: maintainer by ada@example.org',
-        "<code>gaia promote phase-11.4 --to prod</code>", '<b class="finished">finished</b>', "21 s, by gaia",
+        "<span>promote</span> <span>phase-11.4</span> <span>--to</span> <span>prod</span></code>",
+        '<b class="finished">finished</b>', "21 s, by gaia",
     ):  # fmt: skip
         assert text in page
     assert "/reports/" not in page
