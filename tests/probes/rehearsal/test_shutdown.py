@@ -70,7 +70,7 @@ CLOSING = "    def _refuse_handshake(self)"
 
 FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, tuple[object, str]]]] = {
     "running requests are cancelled, and the defaults are seeded over what was edited": (
-        [("__main__.py", "GRACE_S = 5", "GRACE_S = 0"), at_start(SEED)],
+        [("__main__.py", "DRAIN_S = 5", "DRAIN_S = 0"), at_start(SEED)],
         {
             "answered": (0, "a request under way at SIGTERM "),
             "kept": (6, "after SIGTERM: limit_value of the rule default-ip-second is 10 instead of 11"),
