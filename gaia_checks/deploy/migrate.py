@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.git import git_command
-from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.migrations import migration_files, runner
 from gaia_checks.deploy.postgres import scratch
 from gaia_checks.deploy.postgres.dsn import reachable
 from gaia_checks.deploy.state import lock, paths
@@ -23,6 +23,8 @@ def up(environment: Environment, log: Log) -> tuple[str, ...]:
     """Apply the working tree's pending migrations; return their versions."""
     with _environment_lock(environment, "migrate up"), reachable(environment) as dsn:
         if not all(applied for _, applied in runner.status(dsn, FOLDER)):
+            if note := migration_files.note(FOLDER):
+                log(note)
             with scratch.scratch(environment) as trial:
                 runner.up(trial, FOLDER)
         return runner.up(dsn, FOLDER, git_sha=git_command.head(), log=log)

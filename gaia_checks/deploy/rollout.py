@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gaia_checks import jsonl
 from gaia_checks.deploy.git import tag
-from gaia_checks.deploy.migrations import runner
+from gaia_checks.deploy.migrations import migration_files, runner
 from gaia_checks.deploy.postgres.dsn import database_url
 from gaia_checks.deploy.release import links, release_folder, rollback_target
 from gaia_checks.deploy.reporting.status import Status, status
@@ -54,6 +54,8 @@ def deploy(
                 release = _release(environment, phase, commit, artifact, migrations)
                 validate_release(release)
                 deployment.decide(release)
+            if note := migration_files.note(release / "migrations"):
+                log(f"{environment.name}: {note}")
             with deployment.step(Checkpoint.PREPARE):
                 prepare(environment, release, before, deployment, log)
             if swap.already_serving(environment, release):

@@ -573,6 +573,14 @@ def test_a_missing_migration_is_named(stage: Stage) -> None:
         stage.deploy()
 
 
+def test_the_order_of_migrations_without_order_txt_is_reported(stage: Stage) -> None:
+    """What was applied in which order is printed, and written nowhere else."""
+    (stage.migrations / "order.txt").unlink()
+    log: list[str] = []
+    rollout.deploy(stage.environment, artifact=stage.executable("1"), migrations=stage.migrations, log=log.append)
+    assert "stage: migrations: no order.txt; in the order of their numbers: 001_items" in log
+
+
 def test_deep_folders_do_not_break_sockets(embedded_stage: Stage) -> None:
     """A GAIA_HOME too long for the path of a Unix socket works."""
     deep = embedded_stage.folder / ("d" * 60) / ("e" * 60)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from gaia_checks import cli
+from gaia_checks.cli.lazy_command import LazyCommand
+from gaia_checks.cli.program import gaia
 from gaia_checks.environment.project import ROOT
 
 PAGES = sorted(
@@ -72,11 +72,12 @@ def test_options_of_the_gate_exist(page: Path) -> None:
 
 def check_command(words: list[str], code: str) -> None:
     """Fail when the words are no command, or an option is none of it."""
-    command: Any = typer.main.get_command(cli.app)
+    command: Any = gaia
     while hasattr(command, "commands") and words and re.fullmatch("[a-z-]+", words[0]):
         name = words.pop(0)
         assert name in command.commands, f"{code}: {name} is no command"
         command = command.commands[name]
+        command = command.load() if isinstance(command, LazyCommand) else command
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     unknown = {word.split("=")[0] for word in words if re.match("--[a-z]", word)} - known - {"--help"}
     assert not unknown, f"{code}: unknown {unknown}"

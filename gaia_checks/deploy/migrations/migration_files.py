@@ -1,6 +1,7 @@
 """Reads migrations from their files.
 
-migrations/order.txt            names of files beside it, in the order of application; `#` starts a comment
+migrations/order.txt            names of files beside it, in the order of application; `#` starts a comment. Without it
+                                their numbers order them (natural_order)
 migrations/<stem>.sql           one migration; its version is the full stem
 migrations/rollback/<stem>.sql  reverts it
 
@@ -12,11 +13,12 @@ there, stand in a file of their own with the line `-- gaia: no-transaction`; in 
 """
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gaia_checks.deploy.migrations import index_statement
+from gaia_checks.deploy.migrations import index_statement, natural_order
 from gaia_checks.deploy.migrations.index_statement import IndexStatement
 from gaia_checks.deploy.migrations.transaction_control import transaction_control
 from gaia_checks.errors import MigrationError
@@ -49,12 +51,13 @@ def outside_transaction(body: bytes) -> IndexStatement | None:
 
 
 def read(folder: Path) -> tuple[Migration, ...]:
-    """Read the migrations of `folder` in the order of order.txt.
+    """Read the migrations of `folder` in the order of order.txt, without one in their natural order.
 
-    Raises MigrationError when order.txt and the files disagree, a file is a link, or controls transactions.
+    Raises MigrationError when order.txt and the files disagree, nothing determines the order, a file is a link, or
+    controls transactions.
     """
     order = _order(folder)
-    unlisted = sorted({path.stem for path in folder.glob("*.sql")} - set(order))
+    unlisted = sorted(_stems(folder) - set(order))
     if unlisted:
         raise MigrationError(
             f"{folder / 'order.txt'}: {unlisted[0]}.sql is missing; add it at its position in the order"
@@ -62,13 +65,36 @@ def read(folder: Path) -> tuple[Migration, ...]:
     return tuple(_read_one(folder, stem) for stem in order)
 
 
+def natural(folder: Path) -> bool:
+    """Return whether the files' own numbers determine the order, because there is no order.txt."""
+    return not os.path.lexists(folder / "order.txt") and bool(_stems(folder))
+
+
+def note(folder: Path) -> str | None:
+    """Return what to report of files whose own numbers determine the order; None where order.txt does."""
+    if not natural(folder):
+        return None
+    return f"migrations: no order.txt; in the order of their numbers: {', '.join(_order(folder))}"
+
+
+def _stems(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.sql")}
+
+
 def _order(folder: Path) -> list[str]:
     path = folder / "order.txt"
+    if natural(folder):
+        return natural_order.sort(_checked(folder, sorted(_stems(folder))))
     try:
         lines = _content(folder, "order.txt").decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise MigrationError(f"{path}: cannot be read ({error}); list the migrations in it, in their order") from error
     names = [name.removesuffix(".sql") for line in lines if (name := line.partition("#")[0].strip())]
+    return _checked(path, names)
+
+
+def _checked(path: Path, names: list[str]) -> list[str]:
+    """Return the names. Raises MigrationError for one that is no plain name, or is listed twice."""
     strange = next((name for name in names if not _NAME.fullmatch(name)), None)
     if strange:
         raise MigrationError(f"{path}: {strange!a} is not a name of letters, digits and _ . + -, e.g. 050_items.sql")

@@ -189,7 +189,8 @@ def _copy_migrations(source: Path, target: Path) -> None:
                 (target / relative).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / relative, target / relative)
     target.mkdir(exist_ok=True)
-    shutil.copyfile(source / "order.txt", target / "order.txt")
+    if not migration_files.natural(source):
+        shutil.copyfile(source / "order.txt", target / "order.txt")
 
 
 def _committed(commit: str, wanted: tag.Tag, path: str, lacks: str) -> bytes:
@@ -203,7 +204,8 @@ def _write_migrations(commit: str, wanted: tag.Tag, new: Path) -> None:
         if is_sql or str(path) == "migrations/order.txt":
             (new / path).parent.mkdir(parents=True, exist_ok=True)
             (new / path).write_bytes(content)
-    if not (new / "migrations" / "order.txt").exists():
+    here = new / "migrations"
+    if not (here / "order.txt").exists() and not migration_files.natural(here):
         raise ArtifactError(f"{wanted} has no migrations; commit migrations/order.txt")
 
 

@@ -1,11 +1,11 @@
-"""A folder of migrations: order.txt names each of its files once, and nothing else."""
+"""A folder of migrations: order.txt names each of its files once, and nothing else; without it their numbers do."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from gaia_checks.deploy.migrations.migration_files import read
+from gaia_checks.deploy.migrations.migration_files import note, read
 from gaia_checks.errors import MigrationError
 
 
@@ -34,15 +34,51 @@ def test_migrations_are_read_in_the_order_of_order_txt(folder: Path) -> None:
         ("010_b\n010_a\n020_gone", r"names 020_gone\.sql, which cannot be read"),
         ("010_b\n010_a\n010_b\n", "lists 010_b twice; keep the first entry"),
         ("010_b\n010_a\n010_b.sql\n", "lists 010_b twice; keep the first entry"),
-        (None, r"order\.txt: cannot be read"),
     ],
 )
-def test_order_and_files_must_agree(folder: Path, order: str | None, message: str) -> None:
+def test_order_and_files_must_agree(folder: Path, order: str, message: str) -> None:
     """order.txt must list every file once, and every entry needs a file."""
-    (folder / "order.txt").unlink()
-    if order is not None:
-        (folder / "order.txt").write_text(order)
+    (folder / "order.txt").write_text(order)
     with pytest.raises(MigrationError, match=message):
+        read(folder)
+
+
+def test_without_order_txt_the_numbers_of_the_files_order_them(folder: Path) -> None:
+    """2 comes before 10; the note names the order that was taken, and a file of another kind is none of them."""
+    assert note(folder) is None
+    (folder / "order.txt").unlink()
+    (folder / "010_b.sql").rename(folder / "2_b.sql")
+    (folder / "README.md").write_text("what this is")
+    assert [(one.version, one.rollback) for one in read(folder)] == [("2_b", None), ("010_a", b"SELECT 1;")]
+    assert note(folder) == "migrations: no order.txt; in the order of their numbers: 2_b, 010_a"
+
+
+def test_an_order_that_the_numbers_do_not_determine_is_refused(folder: Path) -> None:
+    """The refusal names the command that writes order.txt."""
+    (folder / "order.txt").unlink()
+    with pytest.raises(
+        MigrationError, match=r"no order\.txt, and 010_a\.sql and 010_b\.sql have the same number; write"
+    ):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["010 b", ".hidden", "-010", "010_b\x1b[2J"])
+def test_without_order_txt_a_strange_name_is_refused_as_well(folder: Path, name: str) -> None:
+    """Names only, wherever they come from."""
+    (folder / "order.txt").unlink()
+    (folder / "010_b.sql").rename(folder / f"{name}.sql")
+    with pytest.raises(MigrationError, match=r"'.*' is not a name of letters, digits and _ \. \+ -") as caught:
+        read(folder)
+    assert str(caught.value).isprintable()
+
+
+def test_a_folder_without_migrations_needs_an_order_txt(folder: Path) -> None:
+    """That there is none is stated, not guessed."""
+    for file in (folder / "order.txt", folder / "010_a.sql", folder / "010_b.sql"):
+        file.unlink()
+    with pytest.raises(
+        MigrationError, match=r"order\.txt: cannot be read .*; list the migrations in it, in their order"
+    ):
         read(folder)
 
 

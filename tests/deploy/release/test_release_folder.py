@@ -13,7 +13,7 @@ from gaia_checks.deploy.git import git_command
 from gaia_checks.deploy.git.tag import Tag
 from gaia_checks.deploy.release import release_folder
 from gaia_checks.environment.project import ROOT
-from gaia_checks.errors import ArtifactError
+from gaia_checks.errors import ArtifactError, MigrationError
 from gaia_checks.files import sha256
 from tests.support import filesystems
 
@@ -214,6 +214,23 @@ def test_a_tag_without_migrations_is_refused(parts: tuple[Path, Path, Path], mon
     with pytest.raises(ArtifactError, match=r"^deploy/qa/phase-1 has no migrations; commit migrations/order\.txt$"):
         release_folder.from_tag(releases, Tag("qa", "phase-1"))
     assert list(releases.iterdir()) == []
+
+
+def test_a_tag_without_order_txt_is_released_in_natural_order(
+    parts: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers of its files order them; where they do not, nothing is released."""
+    releases, _, migrations = parts
+    (migrations / "order.txt").unlink()
+    (migrations / "10.sql").write_text("SELECT 10;")
+    create_tag(migrations.parent, monkeypatch)
+    release = release_folder.read(release_folder.from_tag(releases, Tag("qa", "phase-1")))
+    assert list(release.migrations) == ["001", "10"]
+    (migrations / "1.sql").write_text("SELECT 1;")
+    commit(migrations.parent)
+    git(migrations.parent, "tag", "deploy/qa/phase-2")
+    with pytest.raises(MigrationError, match=r"no order\.txt, and 001\.sql and 1\.sql have the same number; write it"):
+        release_folder.from_tag(releases, Tag("qa", "phase-2"))
 
 
 def test_a_checkout_of_the_project_keeps_the_bytes_of_its_migrations(tmp_path: Path) -> None:

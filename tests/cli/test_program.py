@@ -15,8 +15,6 @@ from gaia_checks import __version__, cli
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.migrations.runner import LOCK_KEY
 from gaia_checks.deploy.supervisor.spawn import free_port
-from gaia_checks.environment import environment_file
-from gaia_checks.environment.project import ROOT
 
 EXTERNAL = """
 [environment]
@@ -70,11 +68,14 @@ def gaia(*words: str) -> subprocess.Popen[str]:
         (("deploy", "dev"), "gaia: dev: give the phase to deploy, e.g. gaia deploy dev phase-11.4"),
         (("deploy", "dev", "worktree"), "gaia: dev: give the phase to deploy, e.g. gaia deploy dev phase-11.4"),
         (("history",), "gaia: Missing argument 'ENV'; see: gaia --help"),
+        (("promote", "phase-1"), "gaia: Missing option '--to'; see: gaia --help"),
         (("status",), "gaia: status: give one environment, e.g. gaia status qa, or --all"),
         (("status", "qa", "--all"), "gaia: status: give one environment, e.g. gaia status qa, or --all"),
         (("status", "--all", "--repair"), "gaia: status: give one environment, e.g. gaia status qa, or --all"),
-        (("sttus",), "gaia: No such command 'sttus'"),
-        (("status", "local", "--jsn"), "gaia: No such option"),
+        (("sttus",), "gaia: No such command 'sttus'. Did you mean 'status'?; see: gaia --help"),
+        (("verdict", "sho"), "gaia: No such command 'sho'. Did you mean 'show'?; see: gaia --help"),
+        (("status", "local", "--jsn"), "gaia: No such option '--jsn'. Did you mean '--json'?; see: gaia --help"),
+        (("status", "a", "b"), "gaia: Got unexpected extra argument (b); see: gaia --help"),
         (("migrate", "local", "sideways"), "gaia: migrate: 'sideways' is not one of up, down, status, verify"),
         (("watch", "--env", "qa"), "gaia: qa: no git remote; give --remote URL, or set remote in qa.toml"),
         (("promote", "phase-1", "--to", "dev"), "gaia: dev: a release enters stage dev by its tag alone"),
@@ -94,6 +95,15 @@ def test_wrong_use_is_one_line_and_exit_code_4(
     assert shown.out == ""
 
 
+def test_a_group_without_its_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is wrong usage: exit code 4, and the help is no output of a command."""
+    assert cli.run(["verdict"]) == 4
+    shown = capsys.readouterr()
+    assert shown.err.startswith("Usage: gaia verdict [OPTIONS] COMMAND [ARGS]...\n")
+    assert "\n  publish  Record a gate's statement" in shown.err
+    assert shown.out == ""
+
+
 def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     """What is for machines alone is not in the help."""
     assert cli.run(["--help"]) == 0
@@ -108,45 +118,6 @@ def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """One line, and no command is needed."""
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out == f"gaia-checks {__version__}\n"
-
-
-COMPLETING = """
-gaia --install-completion >/dev/null
-source ~/.bashrc
-COMP_WORDS=("$@")
-COMP_CWORD=$(($# - 1))
-_gaia_completion gaia
-printf '%s\n' "$(complete -p gaia)" "${COMPREPLY[@]}"
-"""
-"""Installs the completion, then does what bash does at Tab behind the last of its arguments."""
-
-
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [
-        (("gaia", "do"), ["doctor"]),
-        (("gaia", "verdict", "p"), ["publish"]),
-        (("gaia", "doctor", "l"), ["local"]),
-        (("gaia", "status", ""), environment_file.environment_names()),
-        (("gaia", "promote", "phase-1", "--to", "q"), ["qa"]),
-        (("gaia", "promote", "--f"), ["--force"]),
-        (("gaia", "doctor", "./mine"), []),
-    ],
-)
-def test_tab_completes_commands_options_and_environments(
-    words: tuple[str, ...], completed: list[str], tmp_path: Path
-) -> None:
-    """As bash calls it; where nothing fits, bash completes file names."""
-    command = tmp_path / "gaia"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m gaia_checks.cli "$@"\n')
-    command.chmod(0o755)
-    done = subprocess.run(
-        ("bash", "--norc", "-c", COMPLETING, "bash", *words),
-        env={**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    how, *found = done.stdout.splitlines()
-    assert (how, found) == ("complete -o default -F _gaia_completion gaia", completed)
 
 
 def test_a_missing_variable_is_named(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

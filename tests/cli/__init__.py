@@ -1,0 +1,1 @@
+"""The `gaia` command: what a user types, sees and gets."""
