@@ -1,4 +1,4 @@
-"""Operations: memory, monitoring, shutdown, outages, rollback, certificate."""
+"""Operations: memory, monitoring, shutdown, outages, growth, rollback, certificate."""
 
 import pytest
 
@@ -29,6 +29,12 @@ def test_shutdown_loses_nothing(look: Look) -> None:
 @pytest.mark.criterion("qa.outage")
 def test_outages_are_borne(look: Look) -> None:
     """On a rehearsal copy, outages of the database are answered as configured, and end by themselves."""
+    look.recorded()
+
+
+@pytest.mark.criterion("prod.resources")
+def test_no_growth_by_clients(look: Look) -> None:
+    """On a rehearsal copy, the server keeps nothing of thousands of clients that came and left."""
     look.recorded()
 
 

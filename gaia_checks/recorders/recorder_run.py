@@ -13,7 +13,7 @@ from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.limits import limits_recorder
 from gaia_checks.recorders.log import log_recorder
-from gaia_checks.recorders.resources import connections, memory, restarts
+from gaia_checks.recorders.resources import connections, memory, open_resources, restarts
 from gaia_checks.recorders.soak import soak_recorder
 from gaia_checks.redaction import redact
 
@@ -33,6 +33,7 @@ RECORDERS: Mapping[str, tuple[Record, Measures]] = {
     "memory": (memory.record, memory.MEASURES),
     "connections": (connections.record, connections.MEASURES),
     "limits": (limits_recorder.record, limits_recorder.MEASURES),
+    "open_resources": (open_resources.record, open_resources.MEASURES),
     "restarts": (restarts.record, restarts.MEASURES),
 }
 

@@ -16,6 +16,7 @@ AT_EVERYTHING = {
     "qa.identity": "counted_as_themselves",
     "qa.outage": "outage",
     "qa.shutdown": "shutdown",
+    "prod.resources": "growth",
 }
 """Criteria whose looks use nearly every route -> a word of their tests' names."""
 

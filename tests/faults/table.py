@@ -14,6 +14,7 @@ from tests.faults.wrong import (
     Closing,
     Dropped,
     Forgetting,
+    Keeping,
     Late,
     Muted,
     Slow,
@@ -60,6 +61,7 @@ _BROWSER = "GET /ws/.*origin: "
 _LIMITS = r"x-api-key: \S*-limits-"
 _SEED = "UPDATE rate_limit_configs SET limit_value = 10 WHERE rule_name = 'default-ip-second'"
 _OUTAGE = r"x-api-key: \S*-outage-"
+_RESOURCES = r"x-api-key: \S*-resources-"
 _FLOOD = r"x-api-key: \S*-flood-"
 _LOAD = r"\?limit=20\n"  # only the load uses this limit
 
@@ -346,6 +348,18 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "the pool is exhausted",
             wrong(Changed(request="GET /metrics", old=r"(pool_in_use) [\d.]+", new=r"\1 10.0")),
             "peak_of_pool is 1",
+        ),
+    ),
+    "prod.resources": (
+        Fault(
+            "a descriptor is kept of each refusal",
+            wrong(Keeping(request=_RESOURCES)),
+            "(0.1 each), most by 300 refused requests",
+        ),
+        Fault(
+            "100 kB are kept of each refusal",
+            wrong(Keeping(request=_RESOURCES, kilobytes=100)),
+            "MB by 3000 clients, most by 300 refused requests",
         ),
     ),
     "prod.protection": (

@@ -241,6 +241,19 @@ class Allocating(Way):
 
 
 @dataclass(kw_only=True)
+class Keeping(Way):
+    """Keeps something of every request: memory, or else a file descriptor."""
+
+    kilobytes: int = 0
+    _kept: list[Any] = field(default_factory=list, init=False)
+
+    async def spoil(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Keep it, and serve."""
+        self._kept.append(b"x" * self.kilobytes * 1000 if self.kilobytes else os.dup(2))
+        await app(scope, receive, send)
+
+
+@dataclass(kw_only=True)
 class Crashing(Way):
     """Kills the process after a request has been served."""
 

@@ -13,7 +13,10 @@ DESIGNED = {
         *("access", "identity", "load", "rate_limiting", "quotas", "figures", "websocket_soak", "dashboard"),
         *("shutdown", "outage"),
     },
-    "prod": {"success_rate", "latency", "memory", "connections", "protection", "monitoring", "rollback", "certificate"},
+    "prod": {
+        *("success_rate", "latency", "memory", "connections", "resources", "protection", "monitoring", "rollback"),
+        "certificate",
+    },
 }
 
 MINIMAL = """
@@ -46,7 +49,7 @@ def test_a_criterion_may_depend_on_a_fact_of_the_target(tmp_path: Path) -> None:
     assert criteria_file.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
 
 
-@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 17), ("prod", 25)])
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 17), ("prod", 26)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
     assert len(criteria_file.load().for_stage(stage)) == count

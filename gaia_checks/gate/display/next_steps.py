@@ -46,6 +46,7 @@ STEPS: Mapping[str, Step] = {
     "dashboard": Step("look at the page", "pictures/dashboard"),
     "shutdown": _COPY,
     "outage": _COPY,
+    "resources": _COPY,
     "memory": Step("look at when it grew", "timelines/memory.jsonl"),
     "connections": Step("look at when they were taken", "timelines/connections.jsonl"),
     "protection": Step("look at when requests of the rules' clients were slow or admitted", "protection/timelines"),

@@ -180,6 +180,11 @@ SENDS: Mapping[str, Sends] = {
         COPY,
     ),
     "outage": Sends("stops, restarts and freezes the database and refuses connections to it while clients send", COPY),
+    "resources": Sends(
+        "{requests:g} clients connect for a request, some faulty or broken off, and {websockets:g} for a WebSocket, "
+        "which most of them abandon; what the server keeps of them is counted",
+        COPY,
+    ),
     "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
     "certificate": Sends("reads the certificate in one TLS handshake, or two if clients refuse it; none without https"),
 }

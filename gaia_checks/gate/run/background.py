@@ -25,7 +25,7 @@ _PROCESSES = dict.fromkeys(gate_plan.RECORDED, "recorders") | {"limits": "limits
 OBSERVER = "machine"
 """The process that observes this machine during a load."""
 
-RECORDED_FOR = {"process": ("restarts",)}
+RECORDED_FOR = {"process": ("restarts",), "resources": ("open_resources",)}
 """A test's look -> the looks recorded for it until the gate ends."""
 
 _GRACE_S = 10.0

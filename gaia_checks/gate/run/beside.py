@@ -11,9 +11,9 @@ from gaia_checks.deploy.rehearsal import bare_copy
 from gaia_checks.gate.run import background
 from gaia_checks.gate.run.look import Gate
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.rehearsal import outage
+from gaia_checks.probes.rehearsal import kept_resources, outage
 
-PROBES: Mapping[str, Callable[..., list[Measurement]]] = {"outage": outage.probe}
+PROBES: Mapping[str, Callable[..., list[Measurement]]] = {"outage": outage.probe, "resources": kept_resources.probe}
 """look -> `probe(target, *, copy, over, **parameters)`, which stops soon after `over` is set."""
 
 

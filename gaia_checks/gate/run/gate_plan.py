@@ -6,7 +6,7 @@ one after the other. Looks that only read and listen are recorded all the time.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gaia_checks.judge.criteria_file import Looks
@@ -16,8 +16,8 @@ from gaia_checks.recorders.soak import trigger_events
 RECORDED = ("log", "soak", "memory", "connections", "limits")
 """Looks that are recorded from the start, by separate processes."""
 
-BESIDE = ("outage",)
-"""Looks on a rehearsal copy that a thread of the gate takes from the start, while the tests run: before the loads."""
+BESIDE = ("outage", "resources")
+"""Looks on rehearsal copies that a thread of the gate takes one by one, while the tests run: before the loads."""
 
 LOAD = "load"
 PROTECTION = "protection"
@@ -36,6 +36,7 @@ _SECONDS = {
     "figures": 8.0,
     "shutdown": 8.0,
     "outage": 25.0,
+    "resources": 15.0,
     "identity": 7.0,
     "access": 1.0,
     "quotas": 9.0,
@@ -115,12 +116,16 @@ def _recorded(looks: Looks, look: str) -> Slot:
 
 
 def _beside(wanted: Collection[str]) -> list[Slot]:
-    return [Slot(look, 0.0, test_s(look), test_s(look)) for look in BESIDE if look in wanted]
+    return _in_turn(filter(wanted.__contains__, BESIDE))
 
 
 def _tests(wanted: Collection[str]) -> list[Slot]:
+    return _in_turn(sorted((each for each in wanted if before_loads(each) and each not in BESIDE), key=order))
+
+
+def _in_turn(looks: Iterable[str]) -> list[Slot]:
     found: list[Slot] = []
-    for look in sorted((each for each in wanted if before_loads(each) and each not in BESIDE), key=order):
+    for look in looks:
         starts_s = found[-1].ends_s if found else 0.0
         ends_s = starts_s + test_s(look)
         found.append(Slot(look, starts_s, ends_s, ends_s))

@@ -71,7 +71,14 @@ def test_a_look_beside_the_tests_takes_no_time_of_theirs() -> None:
     assert slot.starts_s == 0
     assert gate_plan.loads_start_s(LOOKS, {"outage", "health"}) == slot.ends_s
     everything = gate_plan.loads_start_s(LOOKS, EVERYTHING)
-    assert everything == gate_plan.loads_start_s(LOOKS, set(EVERYTHING) - {"outage"})
+    assert everything == gate_plan.loads_start_s(LOOKS, set(EVERYTHING) - set(gate_plan.BESIDE))
+
+
+def test_looks_beside_the_tests_follow_one_another() -> None:
+    """One thread takes them all."""
+    slots = gate_plan.slots(LOOKS, gate_plan.BESIDE)
+    assert [slot.look for slot in slots] == list(gate_plan.BESIDE)
+    assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(slots))
 
 
 def test_the_chart_draws_each_look_over_its_time() -> None:

@@ -32,7 +32,7 @@ def test_a_missing_capability_names_its_criteria_and_the_setting() -> None:
     without_rules = (
         "qa.rate_limiting qa.quotas qa.figures qa.access qa.identity qa.websocket_soak qa.dashboard qa.outage"
     )
-    assert f"{without_rules} prod.protection: POST answered 404" in words
+    assert f"{without_rules} prod.resources prod.protection: POST answered 404" in words
     (judged,) = (line for line in table.splitlines() if line.startswith("judged"))
     assert "dev.health" in judged
     assert "dev.log" not in judged

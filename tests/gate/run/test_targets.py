@@ -27,6 +27,7 @@ UNOBSERVABLE = {
     "qa.quotas": "run the gate on the machine where `gaia deploy ground` started the server",
     "qa.shutdown": "run the gate on the machine where `gaia deploy ground` started the server",
     "qa.outage": "run the gate on the machine where `gaia deploy ground` started the server",
+    "prod.resources": "run the gate on the machine where `gaia deploy ground` started the server",
     "prod.rollback": "run the gate on the machine where `gaia deploy ground` started the server",
 }
 """Criteria that are unobservable for a server known by its URL alone -> the setting that would make them observable."""
