@@ -107,7 +107,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "limits": Sends(
         "requests unknown paths (404) below /api/admin/quotas, at most {clients:g} at once, for {window_s:g} s: up to "
-        "the limits of temporary rules, and a few more that must be refused",
+        "the limits of temporary rules, and a few more that must be refused, half of them claiming another address",
         requests=lambda look: sum(len(burst.keys) for burst in _bursts(look)) + 2 * _limits(look),
         rules=_limits,
     ),
