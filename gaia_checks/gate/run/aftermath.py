@@ -63,7 +63,7 @@ def _without_samples(watch: Watch, name: str, why: str) -> Measurement:
 
 def _health(target: Target, _: Looks) -> str | None:
     with client(target, keyed=False) as http:
-        return health.wrong_with(http.get(health_body.PATH))
+        return health.wrong_with(http.get(health_body.PATH, headers=health.NO_CACHE))
 
 
 def _api(target: Target, _: Looks) -> str | None:
