@@ -83,7 +83,7 @@ def outgoing(names: Names, request: HttpRequest) -> HttpRequest:
     """Return a request of the contract in the server's words. Raises AdapterError."""
     if names.adapter:
         try:
-            request = adapter.load(names.adapter).request(request)
+            request = adapter.checked(adapter.load(names.adapter).request(request), HttpRequest)
         except Exception as error:
             raise AdapterError(f"the adapter cannot translate {request.method} {request.path}: {error!r}") from error
     return replace(request, path=path(names, request.path), body=theirs(names, request.body))
@@ -94,7 +94,7 @@ def incoming(names: Names, request: HttpRequest, answer: HttpAnswer) -> HttpAnsw
     answer = replace(answer, body=ours(names, answer.body))
     if names.adapter:
         with contextlib.suppress(Exception):  # not what the adapter knows: judged as it came
-            answer = adapter.load(names.adapter).answer(request, answer)
+            answer = adapter.checked(adapter.load(names.adapter).answer(request, answer), HttpAnswer)
     return answer
 
 
@@ -114,9 +114,9 @@ def reply(names: Names, frame: str | bytes) -> str | None:
 def _message(text: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> str | None:
     try:
         changed = change(json.loads(text))
+        return None if changed is None else json.dumps(changed)
     except Exception:  # noqa: BLE001 - not what the adapter knows: judged as it came
         return None
-    return None if changed is None else json.dumps(changed)
 
 
 def _adapter(label: str, name: Any, folder: Path) -> str:

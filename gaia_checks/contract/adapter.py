@@ -13,13 +13,18 @@ An adapter translates single requests, answers and messages, and nothing else: w
 sent, what is measured and what is required stays with the gate. Its text is sealed into the evidence.
 """
 
+import contextlib
 import functools
+import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gaia_checks.errors import EnvironmentFileError
+
+_RETURNS_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,14 @@ class HttpAnswer:
     body: Any = None  # the JSON value; None for anything else, and where the gate reads no body
 
 
+Translated = TypeVar("Translated", HttpRequest, HttpAnswer)
+
+
 class Adapter:
     """Translates between the contract and one server. Subclasses override what differs; names may stay in the tables.
 
     Every method is pure: the same input gives the same output, and nothing is sent or stored. An answer or a message
-    for which a method raises an exception is passed on as it came, and judged so.
+    for which a method raises an exception, or returns something else, is passed on as it came, and judged so.
     """
 
     def request(self, request: HttpRequest) -> HttpRequest:
@@ -66,13 +74,54 @@ class Adapter:
 
 
 def read(label: str, path: Path) -> str:
-    """Return the text of an adapter. Raises EnvironmentFileError, with `label`, for one that cannot be loaded."""
+    """Return the text of an adapter. Raises EnvironmentFileError, with `label`, for one that cannot be used."""
     try:
         source = path.read_text(encoding="utf-8")
-        load(source)
-    except Exception as error:
-        raise EnvironmentFileError(f"{label}: {path}: {type(error).__name__}: {error}") from error
+        _try_out(source)
+    except (Exception, SystemExit) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise EnvironmentFileError(f"{label}: {path}: {why}") from error
     return source
+
+
+def _try_out(source: str) -> None:
+    """Load an adapter and call each of its methods: one that never returns is named now, and hangs no gate."""
+    failed: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            loaded = load(source)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised below
+            failed.append(error)
+            return
+        for method in (
+            lambda: loaded.request(HttpRequest("GET", "/health")),
+            lambda: loaded.answer(HttpRequest("GET", "/health"), HttpAnswer(200, body={})),
+            lambda: loaded.message({}),
+            lambda: loaded.reply({}),
+        ):
+            with contextlib.suppress(Exception):  # it may know real ones only
+                method()
+
+    trial = threading.Thread(target=call, daemon=True)
+    trial.start()
+    trial.join(_RETURNS_WITHIN_S)
+    if failed:
+        raise failed[0]
+    if trial.is_alive():
+        raise TimeoutError(f"it did not return within {_RETURNS_WITHIN_S:g} s")
+
+
+def checked(found: Translated, kind: type[Translated]) -> Translated:
+    """Return what a method returned. Raises TypeError for anything else than a request or answer that can be sent."""
+    if not isinstance(found, kind):
+        raise TypeError(f"it returned {type(found).__name__}, not {kind.__name__}")
+    if not all(isinstance(text, str) for header in found.headers.items() for text in header):
+        raise TypeError("headers are not texts")
+    if isinstance(found, HttpAnswer) and type(found.status) is not int:
+        raise TypeError(f"status is {found.status!r}, not a number")
+    json.dumps(found.body)
+    return found
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from gaia_checks.target.client import client
 from gaia_checks.target.health_body import PATH, checks, database_connected, read
 from gaia_checks.target.samples import Score, Watch
 
-_NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says nothing about the server
+NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says nothing about the server
 _MOST_UNANSWERED = 3  # requests in a row without an answer, after which no more are sent
 
 
@@ -25,7 +25,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
         for number in range(int(requests)):
             time.sleep(max(0.0, number * spacing_s - watch.elapsed_s()))
             try:
-                response = http.get(PATH, headers=_NO_CACHE)
+                response = http.get(PATH, headers=NO_CACHE)
             except httpx.TransportError as error:
                 tally.add(f"request {number + 1}: no answer: {type(error).__name__} {error}")
                 if not answered and isinstance(error, httpx.ReadTimeout):

@@ -3,7 +3,8 @@
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from gaia_checks.target.samples import Watch
 from gaia_checks.target.ws_messages import PATH, Stream
 
 _BEYOND_S = 0.5  # the wait beyond the limit, so that a missing message is certainly too late
-_AWAITED = ("stats", "heartbeat")
+_FIRST = {"stats": 1, "heartbeat": 1}
+_PUSHED = {"stats": 2, "heartbeat": 1}  # a server may send the first stats itself, whatever became of its hub
 
 
 @dataclass
@@ -25,8 +27,12 @@ class _Observed:
     """The observations of one connection."""
 
     closed: str | None = None  # why the server closed it; None while open
-    first_s: dict[str, float] = field(default_factory=dict)  # type -> seconds after the handshake
+    times_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # type -> after the handshake
     stream: Stream = field(default_factory=Stream)
+
+    def lacks(self, awaited: Mapping[str, int]) -> list[str]:
+        """Return the types of which fewer messages came than awaited."""
+        return [kind for kind, count in awaited.items() if len(self.times_s[kind]) < count]
 
 
 def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, tolerance_s: float) -> list[Measurement]:
@@ -38,19 +44,34 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
     patience_s = max(stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
     try:
         with connected(target) as connection:
-            _listen(target, connection, patience_s, observed)
+            _listen(target, connection, patience_s, observed, _FIRST)
     except (InvalidHandshake, OSError, EOFError) as error:
         return [_not_connected(watch, f"{PATH}: the handshake failed: {error or type(error).__name__}")]
     notes = (observed.closed,) if observed.closed else ()
     still_open = observed.closed is None
     return [
         watch.measurement("websocket.connected", still_open, "bool", 1, "handshake, and still open at the end", notes),
-        *(_first(watch, observed, kind, patience_s) for kind in _AWAITED),
+        *(_first(watch, observed, kind, patience_s) for kind in _FIRST),
         watch.measurement(
             "websocket.bad_messages", len(observed.stream.wrong), "count", observed.stream.count,
             "messages of another shape, or whose seq is not one more than the last", observed.stream.wrong,
         ),
     ]  # fmt: skip
+
+
+def not_pushed(target: Target, *, stats_within_s: float, heartbeat_within_s: float, tolerance_s: float) -> str | None:
+    """Connect once more; return what a fresh client does not receive in time, None when it receives everything."""
+    observed, patience_s = _Observed(), max(2 * stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
+    try:
+        with connected(target) as connection:
+            _listen(target, connection, patience_s, observed, _PUSHED)
+    except (TargetUnreachable, InvalidHandshake, OSError, EOFError) as error:
+        return f"{PATH}: no connection: {error or type(error).__name__}"
+    if lacking := observed.lacks(_PUSHED):
+        kind = lacking[0]
+        came = f"{len(observed.times_s[kind])} of {_PUSHED[kind]} {kind} came within {patience_s:g} s"
+        return f"{PATH}: {observed.closed or came}"
+    return None
 
 
 @contextlib.contextmanager
@@ -76,10 +97,12 @@ def _dial(target: Target, host: str, port: int) -> socket.socket:
         raise TargetUnreachable(f"{target.base_url}: nothing listens there ({error}); is it running?") from error
 
 
-def _listen(target: Target, connection: ClientConnection, patience_s: float, observed: _Observed) -> None:
+def _listen(
+    target: Target, connection: ClientConnection, patience_s: float, observed: _Observed, awaited: Mapping[str, int]
+) -> None:
     """Take messages until all awaited ones have arrived, the connection closes or the time is over."""
     start = time.monotonic()
-    while not observed.first_s.keys() >= set(_AWAITED):
+    while observed.lacks(awaited):
         try:
             frame = connection.recv(timeout=max(0.0, start + patience_s - time.monotonic()))
         except TimeoutError:
@@ -91,13 +114,14 @@ def _listen(target: Target, connection: ClientConnection, patience_s: float, obs
             connection.send(owed)
         kind = observed.stream.take(message(target, frame))
         if kind is not None:
-            observed.first_s.setdefault(kind, round(time.monotonic() - start, 3))
+            observed.times_s[kind].append(round(time.monotonic() - start, 3))
 
 
 def _first(watch: Watch, observed: _Observed, kind: str, patience_s: float) -> Measurement:
-    notes = () if kind in observed.first_s else (observed.closed or f"no {kind} came within {patience_s:g} s",)
-    how = f"from the handshake to the first {kind}"
-    return watch.measurement(f"websocket.first_{kind}", observed.first_s.get(kind, patience_s), "s", 1, how, notes)
+    times_s = observed.times_s[kind]
+    notes = () if times_s else (observed.closed or f"no {kind} came within {patience_s:g} s",)
+    how, first_s = f"from the handshake to the first {kind}", (*times_s, patience_s)[0]
+    return watch.measurement(f"websocket.first_{kind}", first_s, "s", 1, how, notes)
 
 
 def _not_connected(watch: Watch, why: str) -> Measurement:

@@ -27,7 +27,7 @@ READ_S = 10.0
 _FRAMING = ("content-length", "content-encoding", "transfer-encoding")
 """Headers about the body's framing, which a translated body changes."""
 
-_OWN = ("X-API-Key", "Authorization")
+OWN = ("X-API-Key", "Authorization")
 """Headers of the gate, which an adapter may translate."""
 
 
@@ -151,7 +151,7 @@ def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
     ours = _plain(target, request)
     theirs = contract.outgoing(target.names, ours)
     others = [
-        (name, value) for name, value in request.headers.multi_items() if name not in (*_FRAMING, *map(str.lower, _OWN))
+        (name, value) for name, value in request.headers.multi_items() if name not in (*_FRAMING, *map(str.lower, OWN))
     ]
     return httpx.Request(
         theirs.method,
@@ -164,7 +164,7 @@ def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
 
 def _plain(target: Target, request: httpx.Request) -> HttpRequest:
     """Return a request of the contract as adapters know it."""
-    headers = {name: request.headers[name] for name in _OWN if name in request.headers}
+    headers = {name: request.headers[name] for name in OWN if name in request.headers}
     _, path = _split(target, request.url.raw_path.decode("ascii"))
     return HttpRequest(request.method, path, headers, _json(request.content))
 

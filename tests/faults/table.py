@@ -168,6 +168,11 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             wrong(Changed(request="GET /ws/", old=r'(\.\d{3})Z"', new=r'\1"')),
             "is not RFC 3339",
         ),
+        Fault(
+            "the hub is dead after the gate",
+            wrong(Muted(request="GET /ws/", spared=2, text=r'"seq":([2-9]|\d\d)')),  # after what is there, and the look
+            "gate.websocket_after is false; required: true; /ws/admin/quotas: 1 of 2 stats came within 11.5 s",
+        ),
     ),
     "dev.log": (
         Fault("an error is logged", saying('{"level": "error", "msg": "seeded"}'), "seeded"),

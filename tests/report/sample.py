@@ -81,6 +81,7 @@ def _run_suite(folder: Path) -> None:
 def _measure(folder: Path) -> None:
     record(folder, "target.tls", value=False, how="plain http")
     record(folder, "health.good", 30, n=30)
+    record(folder, "gate.health_after", value=True)
     record(folder, "api.contract_kept", 13, n=14, note="GET /api/admin/quotas/usage: status 500 instead of 200 | <b>")
     record(folder, "api.bad_input_rejected", 22, n=22)
     record(folder, "api.server_errors", 1, n=41)

@@ -1,6 +1,8 @@
 """Run it: `python -m tests.stranger PORT TOKEN [fault ...]`.
 
-Faults: over-admission, bare-refusals (429 without a header), missing-route, quiet-drop, dead-hub, open-door (no login).
+Faults: over-admission, fails-open (its limiter sometimes breaks, and the request passes), bare-refusals (429 without a
+header), missing-route, quiet-drop, dead-hub, tired-hub (dead once a soak's clients have left), open-door (no login),
+any-origin (of WebSockets), forwarded-for (believed: a user is counted for each address).
 """
 
 import asyncio
@@ -11,9 +13,11 @@ import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -24,6 +28,8 @@ from tests.stranger.limits import Limits, Refused
 API = "/api/admin/quotas"
 _ALERT_ABOVE = 100
 _QUIET_S = 4.0  # of the fault quiet-drop
+_SOAK = 50  # clients, after which the hub of the fault tired-hub dies
+_BROKEN = 7  # of the fault fails-open: one decision in so many
 
 
 class Stranger:
@@ -33,7 +39,7 @@ class Stranger:
         self.token, self.faults = token, faults
         self.limits = Limits(faults)
         self.clients: set[asyncio.Queue[tuple[str, dict[str, Any]]]] = set()
-        self.requests, self.alerting = 0, False
+        self.requests, self.left, self.alerting = 0, 0, False
 
     async def health(self, _: Request) -> Response:
         """Answer the health check."""
@@ -48,8 +54,10 @@ class Stranger:
         """Answer everything below the API."""
         if "open-door" not in self.faults and request.headers.get("X-Admin-Session") != self.token:
             return error(401, "sign in first")
+        if foreign(request.headers):
+            return error(403, "not from here")
         self.requests += 1
-        admitted, quota = self.limits.decide(request.headers.get("X-User-ID", ""), time.time())
+        admitted, quota = self._decide(request)
         if not admitted:
             self._push_refusal(request.headers.get("X-User-ID", ""))
             answer: Response = error(429, "too many requests")
@@ -58,6 +66,12 @@ class Stranger:
         if quota and "bare-refusals" not in self.faults:
             answer.headers["X-Quota"] = quota
         return answer
+
+    def _decide(self, request: Request) -> tuple[bool, str]:
+        if "fails-open" in self.faults and self.requests % _BROKEN == 0:
+            return True, ""
+        address = request.headers.get("X-Forwarded-For", "") if "forwarded-for" in self.faults else ""
+        return self.limits.decide(request.headers.get("X-User-ID", ""), time.time(), address)
 
     async def _routed(self, request: Request) -> Response:
         name = request.url.path.removeprefix(f"{API}/")
@@ -106,6 +120,9 @@ class Stranger:
         if websocket.headers.get("X-Admin-Session") != self.token:
             await websocket.close(4401)
             return
+        if "any-origin" not in self.faults and foreign(websocket.headers):
+            await websocket.close(4403)
+            return
         queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self.clients.add(queue)
         beat, received = (asyncio.create_task(work) for work in (self._beat(queue), self._receive(websocket)))
@@ -114,6 +131,7 @@ class Stranger:
         beat.cancel()
         received.cancel()
         self.clients.discard(queue)
+        self.left += 1
 
     async def _receive(self, websocket: WebSocket) -> None:
         with contextlib.suppress(WebSocketDisconnect):
@@ -133,13 +151,16 @@ class Stranger:
 
     async def _beat(self, queue: Any) -> None:
         for tick in range(10**9):
-            if "dead-hub" not in self.faults:
+            if self._hub_lives():
                 if tick % 5 == 0:
                     queue.put_nowait(("stats", {"requests": self.requests, "firing": self.alerting}))
                 if tick % 10 == 9:
                     queue.put_nowait(("ping", {}))
                 self._alert()
             await asyncio.sleep(0.9)
+
+    def _hub_lives(self) -> bool:
+        return "dead-hub" not in self.faults and ("tired-hub" not in self.faults or self.left <= _SOAK)
 
     def _push_refusal(self, user: str) -> None:
         self._push("violation", {"UserID": user})
@@ -152,7 +173,7 @@ class Stranger:
             self._push("alert", {"name": "violations", "phase": "on" if firing else "off"})
 
     def _push(self, kind: str, payload: dict[str, Any]) -> None:
-        for queue in self.clients if "dead-hub" not in self.faults else ():
+        for queue in self.clients if self._hub_lives() else ():
             queue.put_nowait((kind, payload))
 
     def app(self) -> Starlette:
@@ -166,6 +187,11 @@ class Stranger:
                 WebSocketRoute("/ws/admin/quotas", self.live),
             ]
         )
+
+
+def foreign(headers: Headers) -> bool:
+    """Whether a page of another site sent this."""
+    return urlsplit(headers.get("Origin", f"//{headers['Host']}")).netloc != headers["Host"]
 
 
 def error(status: int, text: str) -> JSONResponse:

@@ -27,25 +27,25 @@ class Limits:
 
     faults: Collection[str] = ()
     rules: dict[int, dict[str, Any]] = field(default_factory=dict)
-    admitted: dict[int, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    admitted: dict[tuple[int, str], deque[float]] = field(default_factory=lambda: defaultdict(deque))  # of an address
     refused: list[dict[str, Any]] = field(default_factory=list)
     times: deque[float] = field(default_factory=deque)  # of refusals
     last: int = 0
 
-    def decide(self, user: str, now_s: float) -> tuple[bool, str]:
+    def decide(self, user: str, now_s: float, address: str = "") -> tuple[bool, str]:
         """Admit or refuse one request; return that and the text of the X-Quota header."""
         applying = [rule for rule in self.rules.values() if rule["UserID"] == user and rule["Active"]]
-        left = {rule["ID"]: limit(rule) - len(self._counted(rule, now_s)) for rule in applying}
+        left = {rule["ID"]: limit(rule) - len(self._counted(rule, now_s, address)) for rule in applying}
         slack = -3 if "over-admission" in self.faults else 0
         admitted = all(each > slack for each in left.values())
         for rule in applying:
             if admitted:
-                self.admitted[rule["ID"]].append(now_s)
+                self.admitted[rule["ID"], address].append(now_s)
             elif left[rule["ID"]] <= slack:
                 self.refused.append({"ID": len(self.refused) + 1, "Name": rule["Name"], "UserID": user, "When": now_s})
         if not admitted:
             self.times.append(now_s)
-        return admitted, ", ".join(self._state(rule, now_s) for rule in applying)
+        return admitted, ", ".join(self._state(rule, now_s, address) for rule in applying)
 
     def used(self, now_s: float) -> list[dict[str, Any]]:
         """Return what each rule counted."""
@@ -74,17 +74,18 @@ class Limits:
     def remove(self, identity: int) -> None:
         """Remove a rule and what it counted."""
         name = self.rules.pop(identity)["Name"]
-        self.admitted.pop(identity, None)
+        for counted in [each for each in self.admitted if each[0] == identity]:
+            del self.admitted[counted]
         self.refused = [each for each in self.refused if each["Name"] != name]
 
-    def _counted(self, rule: dict[str, Any], now_s: float) -> deque[float]:
-        counted = self.admitted[rule["ID"]]
+    def _counted(self, rule: dict[str, Any], now_s: float, address: str = "") -> deque[float]:
+        counted = self.admitted[rule["ID"], address]
         while counted and counted[0] <= now_s - window_s(rule):
             counted.popleft()
         return counted
 
-    def _state(self, rule: dict[str, Any], now_s: float) -> str:
-        counted = self._counted(rule, now_s)
+    def _state(self, rule: dict[str, Any], now_s: float, address: str) -> str:
+        counted = self._counted(rule, now_s, address)
         at_s = counted[0] + window_s(rule) if counted else now_s
         left, more_s = max(0, limit(rule) - len(counted)), math.ceil(at_s - now_s)
         return f"{rule['Name']} max={limit(rule)} per={window_s(rule)} left={left} more={more_s} at={math.ceil(at_s)}"

@@ -14,7 +14,7 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from tests.support.ground import ROOT, Ground, Outcome, ground, until
 
 TOKEN = "a-token-of-sixteen"
-JUDGED = {"dev.health", "dev.api", "dev.websocket", "qa.rate_limiting", "qa.websocket_soak"}
+JUDGED = {"dev.health", "dev.api", "dev.websocket", "qa.rate_limiting", "qa.access", "qa.websocket_soak"}
 """What it is judged by beside the load, known by its address alone."""
 
 
@@ -69,11 +69,20 @@ def test_a_healthy_one_is_judged_by_everything_that_applies() -> None:
     ("fault", "look", "criterion", "reason"),
     [
         ("over-admission", "limiting", "qa.rate_limiting", "admissions beyond a limit"),
+        ("fails-open", "limiting", "qa.rate_limiting", "admissions beyond a limit"),
+        ("forwarded-for", "limiting", "qa.rate_limiting", "admissions beyond a limit"),
         ("bare-refusals", "limiting", "qa.rate_limiting", "RateLimit-Policy is missing"),
         ("missing-route", "api", "dev.api", "GET /api/admin/quotas/usage: status 404"),
         ("open-door", "api", "dev.api", "status 200 instead of 401 or 403"),
         ("quiet-drop", "websocket_connects", "dev.websocket", "the server closed the connection after"),
         ("dead-hub", "websocket_connects", "dev.websocket", "no stats came within"),
+        ("tired-hub", "websocket", "dev.websocket", "gate.websocket_after is false"),
+        (
+            "any-origin",
+            "administrators",
+            "qa.access",
+            "with the token, from https://elsewhere.test: it was sent a message",
+        ),
     ],
 )
 def test_each_fault_is_red_where_it_belongs(fault: str, look: str, criterion: str, reason: str) -> None:

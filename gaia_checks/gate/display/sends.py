@@ -45,9 +45,10 @@ class Sends:
 GATE = Sends(
     "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
     "searches the rules and the database's tables for what is left of it; "
-    "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there",
-    requests=lambda _: 9,
-    connections=lambda _: 1,
+    "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there, and at the end "
+    "once more, to find out whether everything still works",
+    requests=lambda _: 11,
+    connections=lambda _: 2,
     rules=lambda _: 1,
 )
 """The requests of the gate itself, whatever its looks."""
@@ -106,7 +107,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "limits": Sends(
         "requests unknown paths (404) below /api/admin/quotas, at most {clients:g} at once, for {window_s:g} s: up to "
-        "the limits of temporary rules, and a few more that must be refused",
+        "the limits of temporary rules, and a few more that must be refused, half of them claiming another address",
         requests=lambda look: sum(len(burst.keys) for burst in _bursts(look)) + 2 * _limits(look),
         rules=_limits,
     ),

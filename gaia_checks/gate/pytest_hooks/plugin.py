@@ -24,6 +24,8 @@ _NO_MEASUREMENT = {
 _ONLY_SHOWN = {"help": ("-h", "--help"), "version": ("-V", "--version"), "dry_run": ("--dry-run",)}
 """Options that end with 0 without measuring, for whoever types them."""
 
+_SLOW = "hypothesispytest"
+
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the gate's options, and guard its exit code."""
@@ -57,6 +59,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     config.known_args_namespace.pythonwarnings = []  # neither while plugins are configured nor by -W error
     for name in ("stepwise", "cacheprovider"):  # a gate repeats nothing of an earlier one, on a read-only checkout too
         config.pluginmanager.unregister(name=name)
+    if config.pluginmanager.hasplugin(_SLOW):  # after a failure it imports a library for 1 s, to find nothing to report
+        config.pluginmanager.unregister(name=_SLOW)
     if not config.option.dry_run:
         return None
     from gaia_checks.gate.display import dry_run  # noqa: PLC0415 - the project's own tests need none of it

@@ -3,7 +3,7 @@
 prepare   take the lock, create the evidence folder with an inconclusive verdict, move `latest`; the target is untouched
 open      start the target, remove the traces of earlier gates, create the temporary rule
 record    record the outcome of each test; meanwhile `conductor` runs recorders and loads
-close     stop processes, remove traces, judge, report, seal; stop the target if the gate started it
+close     stop processes, remove traces, look once more, judge, report, seal; stop the target if the gate started it
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate.run import capabilities, gated_target, judgeable, traces
+from gaia_checks.gate.run import aftermath, capabilities, gated_target, judgeable, traces
 from gaia_checks.gate.run.capabilities import Capability
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
@@ -241,6 +241,11 @@ class Session:
     def close(self, *, interrupted: bool) -> Verdict:
         """Stop everything, judge from the files alone, report and seal. The verdict is on disk when this returns."""
         self._stop()
+        try:
+            if self._target and not interrupted:
+                aftermath.look(self.gate, self._target, self.promised, self._log)
+        except KeyboardInterrupt:  # it takes seconds
+            interrupted = True
         self._save_log()
         self.leave_as_found()
         if not interrupted:

@@ -12,8 +12,11 @@ import httptools
 
 _STATUS = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9])[ \r]")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n")
-_NOT_PLAIN = (b"\r\ntransfer-encoding:", b"\r\nconnection:")
+_NOT_PLAIN = (b"\r\ntransfer-encoding:", b"\r\nconnection:", b"\0")
 _BODILESS = frozenset({204, 304})
+
+LARGEST_MB = 32
+"""A response beyond it is a fault of the server: one that never ends would fill this machine's memory."""
 
 
 class NotHttp(ValueError):
@@ -85,9 +88,13 @@ class Parser:
         self._head: list[bytes] = []
         self._body: list[bytes] = []
         self._sized = self._final = self._complete = self._more = self._lasting = False
+        self._left = LARGEST_MB * 1_000_000
 
     def feed(self, data: bytes) -> HttpResponse | None:
         """Add received data; return the response once it is complete. Raises NotHttp."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise NotHttp(f"it is longer than {LARGEST_MB} MB")
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from gaia_checks import contract
 from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
-from gaia_checks.load.http.response_parser import HttpResponse
+from gaia_checks.load.http.response_parser import LARGEST_MB, HttpResponse
 from gaia_checks.model import Names
 
 _NAME_A_LIMIT = ("ratelimit", "x-ratelimit-limit")
@@ -186,16 +186,22 @@ def _not_json(keys: frozenset[str], body: bytes) -> str | None:
 
 
 def decoded(answer: HttpResponse) -> bytes:
-    """Return the body without gzip or deflate. Raises ValueError for a damaged one and for other encodings."""
+    """Return the body without gzip or deflate. Raises ValueError for a damaged or huge one, and other encodings."""
     encoding = (answer.header("content-encoding") or "identity").lower()
     if encoding == "identity" or not answer.body:
         return answer.body
     if encoding not in _WINDOW_BITS:
         raise ValueError(f"the body is encoded as {encoding}, which was not offered")
+    unpacker = zlib.decompressobj(_WINDOW_BITS[encoding])
     try:
-        return zlib.decompress(answer.body, _WINDOW_BITS[encoding])
+        body = unpacker.decompress(answer.body, LARGEST_MB * 1_000_000)
     except zlib.error as error:
         raise ValueError(f"the body is not {encoding} ({error})") from None
+    if unpacker.unconsumed_tail:
+        raise ValueError(f"the body is longer than {LARGEST_MB} MB without {encoding}")
+    if not unpacker.eof:
+        raise ValueError(f"the body is not {encoding} (it ends too early)")
+    return body
 
 
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}

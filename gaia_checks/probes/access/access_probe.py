@@ -19,6 +19,7 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.access import forged_sessions, handshakes
 from gaia_checks.probes.access.admin_routes import (
     LOGIN,
+    NOT_FOUND,
     PUBLIC,
     REPUTATION,
     RULE,
@@ -34,6 +35,7 @@ from gaia_checks.target.responses import CONFIG
 from gaia_checks.target.samples import Score, Watch
 
 _PATIENCE_S = 30.0
+_NO_LIMITS_OF_USERS = (400, 422)  # a server whose rules have no such scope
 _BUDGETED = 429  # also refuses a wrong token: too many came from this address
 
 
@@ -122,10 +124,12 @@ class _Look:
             yield handshakes.accepted(self._target, each.name, each.headers, each.query)
 
     def public(self) -> Iterator[str | None]:
-        """Yield one sample for each route that everybody may read."""
+        """Yield one sample for each route that everybody may read; one that does not exist is hidden from nobody."""
         for path in PUBLIC:
             status = self._send(AdminRequest("GET", path), _FREE[0])
-            yield None if status in (200, 503) else f"GET {path} without a token: status {status}, should be public"
+            missing = status in NOT_FOUND and self._admin.get(path).status_code == status
+            good = missing or status in (200, 503)
+            yield None if good else f"GET {path} without a token: status {status}, should be public"
 
     def state(self) -> dict[str, Any]:
         """Return what the requests are aimed at, by name; the reputation is the user's."""
@@ -196,11 +200,12 @@ class _Look:
                 yield Credential(f"with the token, from {origin}", {**bearer, "Origin": origin})
 
     def _logins(self) -> Iterator[str | None]:
-        """Yield logins that must fail: a wrong token, and the right one from another site."""
-        wrong = AdminRequest("POST", LOGIN, {"token": secrets.token_hex(16)})
+        """Yield logins that must fail: a wrong token, and the right one from another site. A server may have none."""
+        refusals = (401, 403, *NOT_FOUND)
+        wrong = AdminRequest("POST", LOGIN, {"token": secrets.token_hex(16)}, refusals)
         yield self._sample(wrong, Credential("with a wrong token"), budgeted=True)
         if self._token:
-            right = AdminRequest("POST", LOGIN, {"token": self._token})
+            right = AdminRequest("POST", LOGIN, {"token": self._token}, refusals)
             yield self._sample(right, Credential("from another site", {"Origin": self._foreign[0]}))
 
     def _login(self) -> str:
@@ -219,12 +224,13 @@ def _aimed(admin: httpx.Client, target: Target) -> Iterator[Own]:
     rule = rules.for_one_key(name, "requests_per_hour", 1_000_000)
     limit = {**rule, "rule_name": user, "scope": "user", "scope_value": user}
     try:
-        created = rules.send(admin, "POST", CONFIG, json=rule)
-        if created.status_code != 201 or rules.send(admin, "POST", CONFIG, json=limit).status_code != 201:
-            raise TargetUnreachable(
-                f"{target.base_url}: POST {CONFIG} answered {created.status_code} instead of 201, so there is nothing "
-                "to aim refused requests at; check ADMIN_TOKEN"
-            )
+        created, limited = (rules.send(admin, "POST", CONFIG, json=body) for body in (rule, limit))
+        for answer, statuses in ((created, (201,)), (limited, (201, *_NO_LIMITS_OF_USERS))):
+            if answer.status_code not in statuses:
+                raise TargetUnreachable(
+                    f"{target.base_url}: POST {CONFIG} answered {answer.status_code} instead of 201, so there is "
+                    "nothing to aim refused requests at; check ADMIN_TOKEN"
+                )
         yield Own(rule, created.json()["id"], user)
     finally:
         for path in (USER, REPUTATION):

@@ -19,7 +19,8 @@ _LISTS = ("config", "usage", "violations", "alerts", "analytics", "users", "repu
 _ADMIN = (*(f"{QUOTAS}/{name}" for name in _LISTS), RULE, USER, REPUTATION)
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
-_NOT_FOUND = (404, 405, 501)
+NOT_FOUND = (404, 405, 501)
+"""Answers of a server that does not have a route, or not with that method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _on(own: Own) -> Iterator[AdminRequest]:
     for path, body in bodies.items():
         for method in _WRITES:
             kept = method in ("PUT", "DELETE")
-            refusals = (401, 403) if kept else (401, 403, *_NOT_FOUND)
+            refusals = (401, 403) if kept else (401, 403, *NOT_FOUND)
             yield AdminRequest(method, _aimed(path, own), None if method == "DELETE" else body, refusals)
 
 

@@ -6,8 +6,10 @@ from urllib.parse import urlencode
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
+from gaia_checks import contract
+from gaia_checks.contract.adapter import HttpRequest
 from gaia_checks.model import Target
-from gaia_checks.target.client import CONNECT_S, websocket_url
+from gaia_checks.target.client import CONNECT_S, OWN, websocket_url
 from gaia_checks.target.ws_messages import PATH
 
 _STATUSES = (401, 403, 429)
@@ -20,7 +22,7 @@ def accepted(target: Target, what: str, headers: Mapping[str, str], query: Mappi
     url = websocket_url(target, PATH) + (f"?{urlencode(query)}" if query else "")
     try:
         with connect(
-            url, additional_headers=headers, open_timeout=CONNECT_S, close_timeout=CONNECT_S, proxy=None
+            url, additional_headers=_sent(target, headers), open_timeout=CONNECT_S, close_timeout=CONNECT_S, proxy=None
         ) as connection:
             connection.recv(timeout=_PATIENCE_S)
     except InvalidStatus as refused:
@@ -34,3 +36,10 @@ def accepted(target: Target, what: str, headers: Mapping[str, str], query: Mappi
     except (InvalidHandshake, OSError, EOFError) as error:
         return f"{PATH} {what}: no answer ({type(error).__name__})"
     return f"{PATH} {what}: it was sent a message"
+
+
+def _sent(target: Target, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers in the target's words: otherwise a server of other words refuses a right token as none."""
+    own = {name: value for name, value in headers.items() if name in OWN}
+    others = {name: value for name, value in headers.items() if name not in own}
+    return {**others, **contract.outgoing(target.names, HttpRequest("GET", PATH, own)).headers}

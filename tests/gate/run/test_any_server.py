@@ -66,6 +66,7 @@ def test_what_comes_first_is_judged_although_it_has_failed(elsewhere: Ground) ->
     why = outcome.not_passed()
     assert {name for name, reason in why.items() if reason.startswith("fail")} == {"dev.health", "dev.api"}
     assert "stopped early: dev.health has certainly failed" in why["dev.websocket"]
+    assert outcome.verdict["duration_s"] < 10
 
 
 def test_a_failure_that_is_new_names_the_gate_in_which_it_passed_last(elsewhere: Ground) -> None:
@@ -94,6 +95,7 @@ def test_a_server_that_accepts_and_says_nothing_fails(elsewhere: Ground) -> None
     line = f"{url} accepts connections and answers nothing: is this the server's port, and http or https?"
     assert why["dev.api"] == why["dev.websocket"] == f"inconclusive: {line}"
     assert "cannot pass" not in outcome.output
+    assert outcome.verdict["duration_s"] < 30  # two requests of 10 s each, and what it has
 
 
 def test_without_an_api_for_rules_everything_else_is_judged(elsewhere: Ground) -> None:

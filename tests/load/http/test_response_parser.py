@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gaia_checks.load.http import response_parser
 from gaia_checks.load.http.response_parser import HttpResponse, NotHttp, Parser, Plain
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -41,6 +42,7 @@ def test_a_whole_answer_is_read_at_once(name: bytes, space: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: Content-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
     ],
 )  # fmt: skip
 def test_other_responses_are_left_to_the_parser(data: bytes) -> None:
@@ -116,6 +118,18 @@ def test_data_that_is_not_http_is_reported(data: bytes) -> None:
     """The error message contains the parser's own reason."""
     with pytest.raises(NotHttp, match=r"\w"):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"), [(b"HTTP/1.1 200 OK\r\n", b"X: " + b"x" * 995 + b"\r\n"), (CHUNKED[:47], b"1\r\nx\r\n")]
+)
+def test_what_never_ends_is_reported(start: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers or a body without an end do not fill the memory."""
+    monkeypatch.setattr(response_parser, "LARGEST_MB", 1)
+    parser, most = Parser("GET"), piece * (999_000 // len(piece))
+    assert parser.feed(start + most) is None
+    with pytest.raises(NotHttp, match="it is longer than 1 MB"):
+        parser.feed(piece * 2000)
 
 
 def test_a_header_is_found_in_any_case_and_both_forms_of_a_head() -> None:

@@ -120,6 +120,10 @@ def test_only_what_the_mix_requires_is_checked(request_: Request, given: HttpRes
          "GET /any: the body is encoded as br, which was not offered"),
         (ANY_JSON, answer(200, b"{}", b"content-encoding: gzip"),
          "GET /any: the body is not gzip (Error -3 while decompressing data: incorrect header check)"),
+        (ANY_JSON, answer(200, gzip.compress(b"{}")[:-9], b"content-encoding: gzip"),
+         "GET /any: the body is not gzip (it ends too early)"),
+        (ANY_JSON, answer(200, gzip.compress(bytes(33_000_000)), b"content-encoding: gzip"),
+         "GET /any: the body is longer than 32 MB without gzip"),
     ],
 )  # fmt: skip
 def test_what_the_mix_requires_is_checked(request_: Request, given: HttpResponse, text: str) -> None:
