@@ -125,9 +125,7 @@ def test_the_slowest_are_removed_first() -> None:
     rest = remaining(LATENCY, histograms(slow, slow, slow), stalls(0.04, 0, 1))
     assert rest is not None
     left = [statistics.decode(text) for text in rest.value]
-    counts = [
-        [histogram.get_count_at_value(us) for us in (10_000, 150_000, 200_000, 400_000)] for histogram in left
-    ]
+    counts = [[histogram.get_count_at_value(us) for us in (10_000, 150_000, 200_000, 400_000)] for histogram in left]
     assert counts == [[987, 5, 0, 0], [987, 5, 5, 3], [987, 0, 0, 0]]
     assert [histogram.get_total_count() for histogram in left] == [992, 1000, 987]
     assert rest.n == 3000 - 8 - 13

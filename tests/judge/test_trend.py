@@ -51,7 +51,7 @@ def test_a_line_has_its_slope_and_its_value_at_the_last_sample(samples: int) -> 
 
 
 def test_each_bound_errs_as_often_as_its_alpha() -> None:
-    """At an alpha of 0.25, a quarter of 400 flat noisy series has its lower bound above zero, another its upper below."""
+    """At an alpha of 0.25, a quarter of 400 flat series has its lower bound above zero, another its upper below."""
     chance = np.random.default_rng(SEED)
     lines = [trend.theil_sen([[float(t), chance.normal()] for t in range(30)], 0.25) for _ in range(400)]
     assert sum(line.lower_per_s > 0 for line in lines) / 400 == pytest.approx(0.25, abs=0.06)
