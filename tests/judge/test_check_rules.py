@@ -1,8 +1,10 @@
 """Every rule of criteria.toml: the whole finding of each of its states, with its figures."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import beta
 
@@ -54,11 +56,15 @@ def finding(
     check: Check, state: State, why: str, n: int, value: Any, bound: float | None = None, needs_s: float | None = None
 ) -> Finding:
     """Make the finding that a rule should return; figures are compared to six digits."""
-    bound = None if bound is None else pytest.approx(bound)
-    value = pytest.approx(value) if isinstance(value, float) else value
-    needs_s = None if needs_s is None else pytest.approx(needs_s)
     relation = RELATIONS.get(check.rule, "")
-    return Finding(check.measurement, state, why, value, bound, check.threshold, check.unit, n, needs_s, relation)
+    return Finding(
+        check.measurement, state, why, near(value), near(bound), check.threshold, check.unit, n, near(needs_s), relation
+    )
+
+
+def near(figure: Any) -> Any:
+    """Compare a figure to six digits."""
+    return pytest.approx(figure) if isinstance(figure, float) else figure
 
 
 PASS, FAIL, OPEN = State.PASS, State.FAIL, State.INCONCLUSIVE
@@ -225,3 +231,84 @@ def test_a_series_without_a_trend_passes_only_in_a_rehearsal(rehearsal: bool, st
     why = "peak only: a trend requires 20 minutes of samples after 5 minutes of warm-up"
     expected = finding(MEMORY, state, why, 181, 100.0)
     assert RULES["trend"](MEMORY, short, replace(ONLY, rehearsal=rehearsal)) == expected
+
+
+def test_a_trend_whose_interval_contains_the_threshold_is_open() -> None:
+    """Noise of 4 MB leaves open what half an hour makes of a week."""
+    chance = np.random.default_rng(20261123)
+    noisy = [[t, 440 + chance.normal(0, 4)] for t in range(0, 1801, 10)]
+    assert RULES["trend"](replace(MEMORY, threshold=442), replace(series(0), value=noisy), ONLY).state is OPEN
+
+
+def exactly(mb: float, threshold: float) -> Finding:
+    """Judge a flat series that is exactly at `mb`."""
+    flat = replace(series(0), value=[[t, mb] for t in range(0, 1801, 10)])
+    return RULES["trend"](replace(MEMORY, threshold=threshold), flat, ONLY)
+
+
+def test_a_trend_may_end_exactly_on_the_threshold() -> None:
+    """At most 500 MB includes 500 MB."""
+    assert exactly(500, 500).state is PASS
+
+
+@pytest.mark.parametrize(("effect", "shown"), [(1.0, ""), (1.5, " (design effect 1.4)")])
+def test_any_design_effect_above_one_is_shown(effect: float, shown: str) -> None:
+    """Two blocks whose failures differ a little more than chance would let them."""
+    apart = round((effect * 2 * 100 * 0.9) ** 0.5 / 2) if effect > 1 else 0
+    blocks = [[1000, 100 + apart], [1000, 100 - apart]]
+    found = RULES["proportion"](SUCCESS, measured("load.outcomes", {"failures": 200, "blocks": blocks}, 2000), ONLY)
+    assert found.why.startswith(f"200 of 2000 requests failed{shown}")
+
+
+ALLOWS = Check("limits.answers", "false_allows", 0, "count", min_n=2)
+DENIES = Check("limits.answers", "false_denies", 0, "count", min_n=2)
+
+
+def answers(**keys: Sequence[tuple[float, bool]]) -> Measurement:
+    """Make answers of keys that a rule of 1 in 1 s limits: (moment in s, whether it was admitted)."""
+    value = [
+        {"key": key, "rules": [[1, 1]], "answers": [[int(at_s * 1e6), 2000, admitted] for at_s, admitted in given]}
+        for key, given in keys.items()
+    ]
+    return measured("limits.answers", value, sum(map(len, keys.values())))
+
+
+ONCE, TWICE_WRONG = [(0, True), (0.5, True)], [(0, True), (0.5, True), (3, True), (3.5, True)]
+REFUSED, TWICE_REFUSED = [(0, False)], [(0, False), (2, False)]
+
+
+@pytest.mark.parametrize(
+    ("check", "measurement", "expected"),
+    [
+        (
+            ALLOWS,
+            answers(a=ONCE, b=TWICE_WRONG, c=ONCE),
+            (FAIL, "at least 4 admissions beyond a limit, most of them by b, 1 in 1 s", 4, 4),
+        ),
+        (
+            DENIES,
+            answers(a=REFUSED, b=TWICE_REFUSED, c=REFUSED),
+            (FAIL, "at least 4 refusals within a limit, most of them by b, 1 in 1 s", 4, 4),
+        ),
+        (
+            ALLOWS,
+            answers(a=[(0, True), (0.5, False)]),
+            (
+                OPEN,
+                "only 1 responses were fast enough to reveal admissions beyond a limit; required: 2",
+                1,
+                0,
+            ),
+        ),
+        (
+            DENIES,
+            answers(a=[(0, True), (2, True)]),
+            (PASS, "0 refusals within a limit; 2 responses could have revealed one", 2, 0),
+        ),
+    ],
+)
+def test_wrong_decisions_name_the_worst_key(
+    check: Check, measurement: Measurement, expected: tuple[State, str, int, int]
+) -> None:
+    """A failure counts what is wrong and what could have been; a pass says how much it is worth."""
+    assert RULES[check.rule](check, measurement, ONLY) == finding(check, *expected)

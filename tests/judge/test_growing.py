@@ -38,10 +38,12 @@ def test_later_requests_succeed() -> None:
     assert finished == measured("load.outcomes", {"failures": 5, "blocks": [[400, 5], [100, 0], [100, 0]]}, 600, 60)
 
 
-@pytest.mark.parametrize(("window_s", "more"), [(36, [[100, 0], [99, 0]]), (59, [[6, 0]]), (45, [[75, 0], [75, 0]])])
-def test_what_does_not_divide_evenly_comes_first(window_s: float, more: list[list[int]]) -> None:
-    """Ten requests a second, rounded up, in the nearest number of blocks, at least one."""
-    n = {36: 298, 59: 354, 45: 450}[window_s]
+@pytest.mark.parametrize(
+    ("n", "window_s", "more"),
+    [(298, 36, [[100, 0], [99, 0]]), (354, 59, [[6, 0]]), (450, 45, [[75, 0], [75, 0]])],
+)
+def test_what_does_not_divide_evenly_comes_first(n: int, window_s: float, more: list[list[int]]) -> None:
+    """The same rate, rounded up, in the nearest number of blocks, at least one."""
     finished = at_best(measured("load.outcomes", {"failures": 0, "blocks": [[n, 0]]}, n, window_s), LOAD)
     assert finished.value["blocks"] == [[n, 0], *more]
     assert finished.n == n + sum(count for count, _ in more)

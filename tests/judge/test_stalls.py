@@ -131,6 +131,16 @@ def test_the_slowest_are_removed_first() -> None:
     assert rest.n == 3000 - 8 - 13
 
 
+def test_what_remains_open_says_how_much_longer_it_must_be() -> None:
+    """The rest is judged by the check's own rule; every slow request is counted, of each length."""
+    slow = [0.15] * 40 + [0.2] * 40 + [0.4] * 20 + [0.01] * 900
+    minute = Criterion("prod.thing", "It works", "load", 60, 60, (60,), (LATENCY,))
+    verdict = judge_measured(minute, [histograms(*[slow] * 6), stalls(*[0.45] * 6)], rehearsal=True)
+    assert verdict.why.endswith("which explains up to 540 of the 600 slow requests; without them p99 is 150.0 ms")
+    assert verdict.state is State.INCONCLUSIVE
+    assert verdict.needs_s is not None
+
+
 def test_stalls_end_with_the_last_block_that_was_observed() -> None:
     """Later blocks had no stall."""
     rest = remaining(SUCCESS, outcomes(30, 30), stalls(0.5, window_s=20))

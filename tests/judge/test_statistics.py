@@ -209,6 +209,16 @@ def test_ranks_are_those_of_the_binomial_interval() -> None:
     assert upper / 2 == pytest.approx(0.9925, abs=1.1e-3)  # the samples are three alike each
 
 
+def test_each_bound_of_a_percentile_has_an_alpha_of_its_own() -> None:
+    """The upper bound is one-sided at the alpha of passing, the lower one at that of failing."""
+    sample = Latencies([histogram(list(range(1, 2001)) * 3)])
+    lower, upper = sample.bounds_ms(99, (0.2, 0.2))
+    assert sample.bounds_ms(99, (0.001, 0.2))[0] == lower
+    assert sample.bounds_ms(99, (0.2, 0.001))[1] == upper
+    assert sample.bounds_ms(99, (0.001, 0.2))[1] != upper
+    assert sample.bounds_ms(99, (0.2, 0.001))[0] != lower
+
+
 def test_percentile_bounds_err_no_more_than_promised() -> None:
     """Each bound is on the wrong side of the true p99 in at most 5 % of the samples."""
     chance = np.random.default_rng(SEED)
