@@ -99,7 +99,6 @@ def _slowest_out(text: str, limit_ms: float, allowed: int) -> tuple[int, int, st
         out = min(int(counts[index]), allowed - gone)
         counts[index] -= out
         gone += out
-    histogram.total_count -= gone
     return slow, gone, histogram.encode().decode() if gone else text
 
 

@@ -16,6 +16,7 @@ HORIZON_S = 7 * 86_400.0
 """How far a trend is projected: seven days."""
 
 _POINTS = 300
+_FEWEST = 3  # samples of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ def theil_sen(series: Sequence[Sequence[float]], alpha: float) -> Slope:
     (seconds, value) in order of time. A long one is first reduced to medians of equal intervals, which
     also reduces the correlation between neighbours. Raises ValueError for fewer than 3 samples.
     """
-    if len(series) < 3:
-        raise ValueError(f"{len(series)} samples have no trend: at least 3 are required")
+    if len(series) < _FEWEST:
+        raise ValueError(f"{len(series)} samples have no trend: at least {_FEWEST} are required")
     from scipy import stats  # noqa: PLC0415 - it takes two seconds, and most processes that judge compute no trend
 
     times, values = _medians(np.asarray(series, dtype=float))
@@ -60,7 +61,7 @@ def project(series: Sequence[Sequence[float]], alpha: float) -> Projection | Non
     alone as well: a single step up, after which nothing rises, is not a trend, however small the noise around it.
     """
     warm = [sample for sample in series if sample[0] >= WARM_UP_S]
-    if len(warm) < 3 or warm[-1][0] - warm[0][0] < SHORTEST_TREND_S:
+    if len(warm) < 2 * _FEWEST or warm[-1][0] - warm[0][0] < SHORTEST_TREND_S:
         return None
     line, middle = theil_sen(warm, alpha), len(warm) // 2
     lower_per_s = min(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gaia_checks.judge.admissions import TimedAnswer, false_allows, false_denies
+from gaia_checks.judge.admissions import TimedAnswer, false_allows, false_denies, was_full
 
 INF = math.inf
 
@@ -84,6 +84,39 @@ def test_the_server_counts_in_microseconds() -> None:
     assert false_denies([at(0, YES), at(late, NO)], limit=1, window_s=10) == 0
     assert wrong([at(0, YES), at(early, YES)], 1, 10) == (1, 0)
     assert wrong([at(0, YES), at(late, NO)], 1, 10) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("limit", "answers", "full"),
+    [
+        (1, [at(0, YES), at(9, NO)], [False, True]),
+        (1, [at(0, YES), at(10, NO)], [False, False]),  # the edge belongs to the next window
+        (1, [at(0, YES), at(9, YES)], [True, True]),  # whichever came first used up the other's
+        (1, [at(0, NO), at(9, YES)], [True, False]),  # a later admission may have been decided earlier, in its window
+        (2, [at(0, YES), at(5, YES), at(9, NO)], [False, False, True]),
+        (2, [at(0, YES), at(5, YES), at(12, NO)], [False, False, False]),
+        (1, [TimedAnswer(0, 4, YES), TimedAnswer(5, 9, NO)], [False, True]),
+        (1, [TimedAnswer(0, 4, YES), TimedAnswer(5, 10, NO)], [False, False]),  # decided at 0 and 10
+        (1, [TimedAnswer(0, 10, YES), TimedAnswer(1, 2, NO)], [False, False]),  # longer than a window
+        (1, [at(50, YES), TimedAnswer(50, 59, NO)], [False, True]),
+        (1, [at(50, YES), TimedAnswer(50, 60, NO)], [False, False]),  # it took a whole window: decided at 60
+        (1, [at(0, None), at(1, NO)], [False, False]),  # a lost answer may not have been counted
+        (0, [at(0, NO)], [True]),
+    ],
+)
+def test_a_limit_was_full_only_for_certain(limit: int, answers: list[TimedAnswer], full: list[bool]) -> None:
+    """It was if `limit` others were admitted in every window that the request may belong to."""
+    assert was_full(answers, limit=limit, window_s=10, slack_s=0) == full
+
+
+def test_slack_shortens_the_window_of_a_full_limit() -> None:
+    """Clocks that may drift apart by a second within a window make the last second uncertain."""
+    for moment, full in ((8.9, True), (9.0, False), (9.5, False)):
+        answers = [at(100, YES), at(100 + moment, NO)]
+        assert was_full(answers, limit=1, window_s=10, slack_s=1) == [False, full]
+    for received, full in ((108.9, True), (109.0, False)):
+        answers = [at(100, YES), TimedAnswer(100, received, NO)]
+        assert was_full(answers, limit=1, window_s=10, slack_s=1) == [False, full]
 
 
 def explained(answers: Sequence[TimedAnswer], limit: int, window_s: int, until: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from gaia_checks.errors import CriteriaFileError
 from gaia_checks.judge import criteria_file
+from gaia_checks.model import Check, Criterion
 
 DESIGNED = {
     "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
@@ -173,3 +174,88 @@ def test_a_measurement_without_a_check_needs_a_reason() -> None:
     known = ["health.good", "load.machine_stalls", "gate.rows_left", "gate.exit.load", "gate.outcome.dev.api"]
     assert loaded.unexplained([*known, "gate.rows_lost", "health.slowest"]) == ["gate.rows_lost", "health.slowest"]
     assert all(loaded.unchecked.values())
+
+
+def test_a_criterion_is_read_whole(tmp_path: Path) -> None:
+    """Every key of its table, the window of its look, and the honesty of its load before its own checks."""
+    path = written(
+        tmp_path,
+        """
+[looks.load]
+rate_per_s = 100
+window_s = 300
+max_window_s = 1620
+[machine]
+cores = 2
+[honesty.load]
+checks = [{ measurement = "load.sent", rule = "at_least", threshold = 0.999, unit = "ratio" }]
+[unchecked]
+"load.mood" = "nobody promises it"
+[criteria."prod.latency"]
+claim = "It is fast"
+look = "load"
+needs = ["health"]
+checks = [{ measurement = "load.p50", rule = "at_most", threshold = 20, unit = "ms", min_n = 5 }]
+""".replace('needs = ["health"]', 'needs = ["health"]'),
+    )
+    assert criteria_file.load(path) == criteria_file.Criteria(
+        (
+            Criterion(
+                "prod.latency",
+                "It is fast",
+                "load",
+                300,
+                1620,
+                (300, 698, 1620),
+                (
+                    Check("load.sent", "at_least", 0.999, "ratio", generator=True),
+                    Check("load.p50", "at_most", 20, "ms", min_n=5),
+                ),
+                ("health",),
+            ),
+        ),
+        {"load": {"rate_per_s": 100, "window_s": 300, "max_window_s": 1620}},
+        False,
+        {"cores": 2},
+        {"load.mood": "nobody promises it"},
+    )
+
+
+def test_a_file_without_optional_tables_has_empty_ones(tmp_path: Path) -> None:
+    """Neither [machine] nor [unchecked] is required."""
+    criteria = criteria_file.load(written(tmp_path, MINIMAL))
+    assert (criteria.machine, criteria.unchecked) == ({}, {})
+
+
+def test_a_window_may_be_as_long_as_the_longest(tmp_path: Path) -> None:
+    """Equal bounds are a look that is never extended."""
+    text = MINIMAL.replace("requests = 30", "requests = 30\nwindow_s = 60\nmax_window_s = 60")
+    assert criteria_file.load(written(tmp_path, text)).criteria[0].looks_s == (60,)
+
+
+@pytest.mark.parametrize("max_window_s", [1196, 1197])
+def test_the_shortest_window_that_bursts_allow_is_named(tmp_path: Path, max_window_s: int) -> None:
+    """Bursts of 1 s and 99.75 %: 1,197 clean units pass at 5 %, carried over from analyses that cannot pass."""
+    text = f"""
+[looks.load]
+rate_per_s = 100
+window_s = 60
+max_window_s = {max_window_s}
+burst_s = 1
+[criteria."prod.success_rate"]
+claim = "It answers"
+look = "load"
+[[criteria."prod.success_rate".checks]]
+measurement = "load.outcomes"
+rule = "proportion"
+threshold = 0.9975
+unit = "ratio"
+burst = "burst_s"
+"""
+    if max_window_s == 1197:
+        assert len(criteria_file.load(written(tmp_path, text)).criteria) == 1
+        return
+    with pytest.raises(
+        CriteriaFileError, match=r"^the environment file: looks\.load: .* set max_window_s = 119[78] or more"
+    ):
+        criteria_file.load(written(tmp_path, text))

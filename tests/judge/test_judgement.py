@@ -384,3 +384,90 @@ def test_of_several_wrong_samples_the_reason_gives_the_count_and_the_worst() -> 
     verdict = judged(criterion(ALL_GOOD), measured("look.good", 26, 43, notes=notes))
     assert verdict.why.startswith("17 of 43 wrong (")
     assert verdict.why.endswith("; worst: GET /a: no answer")
+
+
+def test_a_verdict_takes_every_figure_from_the_finding_that_decided() -> None:
+    """Of two checks, the failed one gives state, reason and figures; identity and claim are the criterion's."""
+    result = judged(criterion(ALL_GOOD, AT_MOST), measured("look.good", 3), measured("look.errors", 2, n=7))
+    assert result == CriterionVerdict(
+        id="dev.thing",
+        claim="It works",
+        state=State.FAIL,
+        why="look.errors is 2; required: at most 0",
+        measured=2,
+        bound=None,
+        threshold=0,
+        unit="count",
+        n=7,
+        needs_s=None,
+        checks=result.checks,
+        relation="≤",
+    )
+    assert [finding.measurement for finding in result.checks] == ["look.good", "look.errors"]
+
+
+def test_when_all_pass_the_first_check_represents_the_criterion() -> None:
+    """criteria.toml lists the one that the claim is about first."""
+    result = judged(criterion(AT_LEAST, ALL_GOOD), measured("look.tables", 8), measured("look.good", 3))
+    assert (result.state, result.measured, result.relation) == (State.PASS, 8, "≥")
+
+
+def test_the_worst_check_represents_an_open_criterion() -> None:
+    """A pass of the first check does not hide what is undecided."""
+    result = judged(criterion(AT_LEAST, ALL_GOOD), measured("look.tables", 8), measured("look.good", 2, n=2))
+    assert (result.state, result.why) == (State.INCONCLUSIVE, "2 samples, required: 3")
+
+
+def test_nothing_measured_has_the_figures_of_the_first_check_of_its_own() -> None:
+    """Checks of the generator represent nothing."""
+    nothing = judgement.unmeasured(criterion(HONEST, PERCENTILE), State.NOT_APPLICABLE, "no load")
+    assert nothing == CriterionVerdict(
+        "dev.thing", "It works", State.NOT_APPLICABLE, "no load", None, None, 100, "ms", 0, None, (), "<"
+    )
+
+
+def test_one_sample_is_evidence() -> None:
+    """A single sample passes where no more are required."""
+    assert judged(criterion(AT_MOST), measured("look.errors", 0, n=1)).state is State.PASS
+    assert judged(criterion(replace(AT_MOST, optional=True)), measured("look.errors", 1, n=1)).state is State.FAIL
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_what_cannot_be_read_or_is_no_number_keeps_its_count(n: int) -> None:
+    """The finding still says how many samples there were."""
+    for value in ("many", math.nan):
+        result = judged(criterion(AT_MOST), measured("look.errors", value, n=n))
+        assert (result.state, result.n) == (State.INCONCLUSIVE, n)
+
+
+def test_an_open_sample_says_how_much_longer_it_must_be() -> None:
+    """Only where the sample itself is the reason: no longer window helps a test that did not run to its end."""
+    open_sample = judged(criterion(PROPORTION), outcomes(1, 6_000))
+    assert open_sample.needs_s is not None
+    assert open_sample.needs_s > 30
+    stopped = [
+        outcomes(1, 6_000),
+        measured("gate.outcome.dev.thing", "failed: boom"),
+        measured(judgement.FINISHED, True),
+    ]
+    assert judgement.judge([criterion(PROPORTION)], stopped, rehearsal=True)[0].needs_s is None
+    same_reason = [
+        outcomes(1, 6_000),
+        measured("gate.outcome.dev.thing", f"{judgement.UNDECIDED}{open_sample.why}"),
+        measured(judgement.FINISHED, True),
+    ]
+    again = judgement.judge([criterion(PROPORTION)], same_reason, rehearsal=True)[0]
+    assert (again.why, again.needs_s) == (open_sample.why, open_sample.needs_s)
+
+
+def test_a_single_sample_may_be_extended() -> None:
+    """One request of an open look is enough to continue it."""
+    one = [measured("load.sent", 1.0), outcomes(0, 1)]
+    assert judgement.undecided(HONEST_EXTENDED, one, rehearsal=False)
+
+
+def test_a_rehearsal_extends_by_its_own_rules() -> None:
+    """Without bursts it has passed; with them the same sample is open."""
+    bursty = criterion(BURSTY, window_s=60, max_window_s=240)
+    assert judgement.undecided(bursty, [outcomes(0, 9_000)], rehearsal=False)
+    assert not judgement.undecided(bursty, [outcomes(0, 9_000)], rehearsal=True)

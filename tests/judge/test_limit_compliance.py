@@ -47,6 +47,23 @@ def test_counts_certain_faults(
     assert (found.false_allows, found.false_denies) == (allows, denies)
 
 
+@pytest.mark.parametrize(
+    ("answers", "allow", "deny"),
+    [
+        ([(0, YES), (0.5, NO), (1.1, YES)], 1, 2),  # the refusal, had it been an admission, and either admission
+        ([(0, YES), (0.5, YES)], 0, 1),  # an admission to a full window could not have revealed a refusal
+        ([(0, NO)], 0, 0),
+        ([(0, UNKNOWN), (0.1, NO)], 0, 0),
+    ],
+)
+def test_counts_the_answers_that_could_have_revealed_a_fault(
+    answers: list[tuple[float, bool | None]], allow: int, deny: int
+) -> None:
+    """Only answers whose opposite would have been certainly wrong."""
+    found = one([(1, 1)], *answers)
+    assert (found.could_allow, found.could_deny) == (allow, deny)
+
+
 @pytest.mark.parametrize(("late_s", "wrong"), [(0.025, 0), (0.04, 1)])
 def test_clocks_may_drift_as_clocks_do(late_s: float, wrong: int) -> None:
     """A minute on two clocks may differ by 30 ms, and no more."""

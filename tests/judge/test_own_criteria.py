@@ -83,3 +83,25 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     """A gate without the promised criteria would pass too easily."""
     with pytest.raises(CriteriaFileError, match=r"own\.toml: not found"):
         criteria_file.load(own=tmp_path / "own.toml")
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"), [("0.5", True), ("0", False), ("-1", False), ("inf", False), ("nan", False)]
+)
+def test_a_parameter_is_a_finite_number_above_zero(tmp_path: Path, value: str, taken: bool) -> None:
+    """Others are refused by name."""
+    own = written(tmp_path, OWN.replace("requests = 20", f"requests = {value}"))
+    if taken:
+        assert criteria_file.load(own=own).looks["orders"] == {"requests": float(value)}
+        return
+    with pytest.raises(CriteriaFileError, match=rf"looks\.orders\.requests: {value}(\.0)? is not a number above 0"):
+        criteria_file.load(own=own)
+
+
+def test_a_file_may_lack_any_table(tmp_path: Path) -> None:
+    """Without criteria it adds none; a criterion without checks is refused by name."""
+    ours = criteria_file.load()
+    assert criteria_file.load(own=written(tmp_path, "")).criteria == ours.criteria
+    without_checks = '[criteria."qa.orders"]\nclaim = "It works"\nlook = "load"\n'
+    with pytest.raises(CriteriaFileError, match=r'criteria\."qa\.orders"'):
+        criteria_file.load(own=written(tmp_path, without_checks))

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from gaia_checks.errors import CriteriaFileError
-from gaia_checks.judge import certain, criteria_file
+from gaia_checks.judge import certain, criteria_file, statistics
 from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.judgement import judge_measured
+from gaia_checks.judge.stalls import reconsidered
 from gaia_checks.load.results.histogram import Histogram
-from gaia_checks.model import Check, Criterion, Measurement, State
+from gaia_checks.model import Check, Criterion, Finding, Measurement, State
 
 SUCCESS = Check("load.outcomes", "proportion", 0.9995, "ratio", explained_by="load.machine_stalls")
 LATENCY = Check("load.latency", "percentile", 100, "ms", percentile=99, explained_by="load.machine_stalls")
@@ -28,15 +29,20 @@ def outcomes(*failures: int) -> Measurement:
     return measured("load.outcomes", value, 10 * RATE * len(failures), 10 * len(failures))
 
 
+def histograms(*latencies_s: list[float]) -> Measurement:
+    """Make 100 requests a second with these latencies in each 10 s."""
+    encoded = []
+    for block in latencies_s:
+        histogram = Histogram()
+        for latency_s in block:
+            histogram.record(latency_s)
+        encoded.append(histogram.encode())
+    return measured("load.latency", encoded, 10 * RATE * len(encoded), 10 * len(encoded))
+
+
 def latencies(*slow: int) -> Measurement:
     """Make 100 requests a second, of which this many took 200 ms in each 10 s, and the others 10 ms."""
-    encoded = []
-    for count in slow:
-        histogram = Histogram()
-        for number in range(10 * RATE):
-            histogram.record(0.2 if number < count else 0.01)
-        encoded.append(histogram.encode())
-    return measured("load.latency", encoded, 10 * RATE * len(slow), 10 * len(slow))
+    return histograms(*([0.2] * count + [0.01] * (10 * RATE - count) for count in slow))
 
 
 def stalls(*stalled_s: float, window_s: float | None = None) -> Measurement:
@@ -90,6 +96,77 @@ def test_a_stall_explains_only_the_requests_due_in_it(
 ) -> None:
     """Each block is reduced by at most twice the requests due; the rest decides whether the failure stays."""
     assert judged(check, sample, stalls(*still, window_s=60))[0] is state
+
+
+def remaining(check: Check, sample: Measurement, still: Measurement) -> Measurement | None:
+    """Return what is judged again without the requests that the stalls explain; None where nothing is."""
+    judged_again = list[Measurement]()
+
+    def judge(rest: Measurement) -> Finding:
+        judged_again.append(rest)
+        return Finding(check.measurement, State.PASS, "passes", 1.0, None, check.threshold, check.unit, rest.n, None)
+
+    failed = Finding(check.measurement, State.FAIL, "fails", 1.0, None, check.threshold, check.unit, sample.n, None)
+    reconsidered(check, failed, sample, still, judge)
+    return judged_again[0] if judged_again else None
+
+
+def test_failures_are_removed_from_their_own_blocks() -> None:
+    """The rest of a proportion has fewer failures, fewer requests, and so has each block that a stall explains."""
+    rest = remaining(SUCCESS, outcomes(30, 40, 300), stalls(0, 0.1, 0.5))
+    assert rest is not None
+    assert rest.value == {"failures": 30 + 20 + 200, "blocks": [[1000, 30], [980, 20], [900, 200]]}
+    assert rest.n == 3000 - 20 - 100
+
+
+def test_the_slowest_are_removed_first() -> None:
+    """The rest of a percentile is without the slowest requests of each block, and no request below the threshold."""
+    slow = [0.15] * 5 + [0.2] * 5 + [0.4] * 3 + [0.01] * 987
+    rest = remaining(LATENCY, histograms(slow, slow, slow), stalls(0.04, 0, 1))
+    assert rest is not None
+    left = [statistics.decode(text) for text in rest.value]
+    counts = [[histogram.get_count_at_value(us) for us in (10_000, 150_000, 200_000, 400_000)] for histogram in left]
+    assert counts == [[987, 5, 0, 0], [987, 5, 5, 3], [987, 0, 0, 0]]
+    assert [histogram.get_total_count() for histogram in left] == [992, 1000, 987]
+    assert rest.n == 3000 - 8 - 13
+
+
+def test_what_remains_open_says_how_much_longer_it_must_be() -> None:
+    """The rest is judged by the check's own rule; every slow request is counted, of each length."""
+    slow = [0.15] * 40 + [0.2] * 40 + [0.4] * 20 + [0.01] * 900
+    minute = Criterion("prod.thing", "It works", "load", 60, 60, (60,), (LATENCY,))
+    verdict = judge_measured(minute, [histograms(*[slow] * 6), stalls(*[0.45] * 6)], rehearsal=True)
+    assert verdict.why.endswith("which explains up to 540 of the 600 slow requests; without them p99 is 150.0 ms")
+    assert verdict.state is State.INCONCLUSIVE
+    assert verdict.needs_s is not None
+
+
+def test_stalls_end_with_the_last_block_that_was_observed() -> None:
+    """Later blocks had no stall."""
+    rest = remaining(SUCCESS, outcomes(30, 30), stalls(0.5, window_s=20))
+    assert rest is not None
+    assert rest.value["blocks"] == [[970, 0], [1000, 30]]
+
+
+def test_a_histogram_of_a_whole_load_is_reduced_like_those_of_its_blocks() -> None:
+    """A percentile may be measured as one histogram."""
+    one = replace(histograms([0.2] * 5 + [0.01] * 995), value=histograms([0.2] * 5 + [0.01] * 995).value[0])
+    rest = remaining(LATENCY, one, stalls(0.02))
+    assert rest is not None
+    assert rest.n == 996
+
+
+def test_one_stall_is_not_counted() -> None:
+    """A single stall, which may last from one block into the others, is named as such."""
+    still = stalls(*[10] * 6)
+    _, why = judged(LATENCY, latencies(*SLOW), replace(still, value={**still.value, "stalls": 1}))
+    assert "; but the machine stood still for 60.00 s in one stall, which explains up to 300 of the 300 slow" in why
+
+
+def test_nothing_may_remain() -> None:
+    """A load whose every request is explained is not judged again, and the reason says so."""
+    assert remaining(SUCCESS, outcomes(1000), stalls(10)) is None
+    assert judged(SUCCESS, outcomes(*[1000] * 6), stalls(*[10] * 6))[1].endswith("; no request remains without them")
 
 
 def test_the_reason_names_what_stalls_explain() -> None:

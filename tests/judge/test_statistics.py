@@ -138,6 +138,28 @@ def test_seconds_needed_do_decide(burst: int) -> None:
         assert (sample.times((60 + more_s) / 60).lower(0.05) >= 0.9995) is decided
 
 
+def test_seconds_needed_are_the_fewest_that_decide() -> None:
+    """A hundredth less does not decide: with failures, whole and parts of bursts, and a design effect."""
+    samples = (
+        Sample.of([[6_000, 1]]),
+        Sample.of([[60_000, 250], [540_000, 0]], 100),
+        Sample.of([[1000, 0]] * 5 + [[1000, 4]]),
+    )
+    for sample, required in zip(samples, (0.9995, 0.9985, 0.998), strict=True):
+        needed_s = statistics.seconds_needed(sample, 60, required, BOTH)
+        assert needed_s is not None
+        assert needed_s > 10
+        for more_s, decided in ((needed_s, True), (needed_s * 0.99 - 1, False)):
+            longer = sample.times((60 + more_s) / 60)
+            assert (longer.lower(0.05) >= required or longer.upper(0.05) < required) is decided
+
+
+def test_a_longer_sample_has_more_of_everything() -> None:
+    """Requests, failures and bursts grow alike; their size, the design effect and the burst stay."""
+    sample = Sample.of([[30_000, 250], [30_000, 0]], 100)
+    assert sample.times(3) == Sample(180_000, 750, sample.effect, 100, ((1.0, 6.0), (0.5, 3.0)))
+
+
 # percentiles
 
 
@@ -153,6 +175,14 @@ def test_an_empty_histogram_bounds_nothing() -> None:
     assert bounds([]) == (None, None)
     with pytest.raises(ValueError, match="no samples"):
         Latencies([histogram([])]).percentile_ms(99)
+
+
+def test_the_lowest_percentile_is_the_fastest_request() -> None:
+    """Rank 1, by the upper edge of its bucket."""
+    sample = Latencies([histogram([10, 20, 30])])
+    assert [sample.percentile_ms(percentile) for percentile in (0, 1, 50, 100)] == [0.011, 0.011, 0.021, 0.031]
+    assert sample.below(0.03).failures == 1
+    assert sample.below(0.03).burst == 1
 
 
 @pytest.mark.parametrize(("us", "lower_ms", "upper_ms"), [(99_600, 99.584, 99.648), (100_400, 100.352, 100.416)])
@@ -177,6 +207,16 @@ def test_ranks_are_those_of_the_binomial_interval() -> None:
     assert upper is not None
     assert lower / 2 == pytest.approx(0.9875, abs=5e-4)
     assert upper / 2 == pytest.approx(0.9925, abs=1.1e-3)  # the samples are three alike each
+
+
+def test_each_bound_of_a_percentile_has_an_alpha_of_its_own() -> None:
+    """The upper bound is one-sided at the alpha of passing, the lower one at that of failing."""
+    sample = Latencies([histogram(list(range(1, 2001)) * 3)])
+    lower, upper = sample.bounds_ms(99, (0.2, 0.2))
+    assert sample.bounds_ms(99, (0.001, 0.2))[0] == lower
+    assert sample.bounds_ms(99, (0.2, 0.001))[1] == upper
+    assert sample.bounds_ms(99, (0.001, 0.2))[1] != upper
+    assert sample.bounds_ms(99, (0.2, 0.001))[0] != lower
 
 
 def test_percentile_bounds_err_no_more_than_promised() -> None:

@@ -23,6 +23,41 @@ def test_a_short_series_has_no_trend(seconds: int) -> None:
     assert trend.project(memory(seconds, 0), 0.05) is None
 
 
+def test_the_shortest_trend_lasts_from_300_to_1500_s() -> None:
+    """Both ends count: a sample at five minutes is warm, and twenty minutes later is long enough."""
+    line = [[float(t), 100 + t / 1000] for t in range(0, 1501, 10)]
+    projection = trend.project(line, 0.05)
+    assert projection is not None
+    assert projection.expected == pytest.approx(101.5 + 7 * 86.4)
+    assert projection.lower == pytest.approx(projection.expected)
+    assert projection.upper == pytest.approx(projection.expected)
+    assert trend.project(line[:-1], 0.05) is None
+    assert trend.project([sample for sample in line if sample[0] != 300], 0.05) is None
+
+
+@pytest.mark.parametrize(("samples", "projected"), [(0, False), (3, False), (5, False), (6, True)])
+def test_each_half_of_a_trend_has_three_samples(samples: int, projected: bool) -> None:
+    """Fewer in twenty minutes are no trend, and no error."""
+    series = [[300 + number * 1200 / max(1, samples - 1), 42.0] for number in range(samples)]
+    assert (trend.project(series, 0.05) is not None) is projected
+
+
+@pytest.mark.parametrize("samples", [3, 1000])
+def test_a_line_has_its_slope_and_its_value_at_the_last_sample(samples: int) -> None:
+    """Without noise, the slope, both bounds and the level are exact."""
+    line = trend.theil_sen([[float(t), 100 + 2.0 * t] for t in range(10, 10 + samples)], 0.05)
+    assert (line.per_s, line.lower_per_s, line.upper_per_s) == pytest.approx((2, 2, 2))
+    assert line.level == pytest.approx(100 + 2 * (9 + samples))
+
+
+def test_each_bound_errs_as_often_as_its_alpha() -> None:
+    """At an alpha of 0.25, a quarter of 400 flat series has its lower bound above zero, another its upper below."""
+    chance = np.random.default_rng(SEED)
+    lines = [trend.theil_sen([[float(t), chance.normal()] for t in range(30)], 0.25) for _ in range(400)]
+    assert sum(line.lower_per_s > 0 for line in lines) / 400 == pytest.approx(0.25, abs=0.06)
+    assert sum(line.upper_per_s < 0 for line in lines) / 400 == pytest.approx(0.25, abs=0.06)
+
+
 @pytest.mark.parametrize(("mb_per_hour", "expected_mb"), [(0.0, 120), (1.0, 288), (-0.1, 103)])
 def test_a_long_series_is_projected_seven_days(mb_per_hour: float, expected_mb: float) -> None:
     """The interval contains the true value and is narrower than the criterion's threshold."""
