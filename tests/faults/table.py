@@ -193,6 +193,19 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "refusals within a limit",
         ),
         Fault(
+            "limits are enforced while a key has a rule",
+            breaking.nothing,
+            "the rule default-ip-second is enabled and not in force: no rule applied",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "ON c.enabled AND c.scope = ANY",
+                    "ON c.enabled AND EXISTS (SELECT 1 FROM rate_limit_configs AS o WHERE o.scope = 'api_key') "
+                    "AND c.scope = ANY",
+                ),
+            ),
+        ),
+        Fault(
             "a refusal does not say where the limit stands",
             wrong(Changed(request=_LIMITS, of=429, without="ratelimit")),
             "429 of",

@@ -43,10 +43,12 @@ class Sends:
 
 
 GATE = Sends(
+    "sends GET /api/admin/quotas/usage without key and token, a little more often than a small limit admits, "
+    "before all else and again at the end; "
     "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
     "searches the rules and the database's tables for what is left of it; "
     "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there",
-    requests=lambda _: 9,
+    requests=lambda _: 9 + 2 * (10 + 3),
     connections=lambda _: 1,
     rules=lambda _: 1,
 )
