@@ -59,6 +59,7 @@ _SOAK = "GET /ws/(?!.*sec-websocket-extensions)"  # its clients ask for no compr
 _BROWSER = "GET /ws/.*origin: "
 _LIMITS = r"x-api-key: \S*-limits-"
 _SEED = "UPDATE rate_limit_configs SET limit_value = 10 WHERE rule_name = 'default-ip-second'"
+_A_KEY_HAS_A_RULE = "EXISTS (SELECT FROM rate_limit_configs WHERE scope = 'api_key')"
 _OUTAGE = r"x-api-key: \S*-outage-"
 _FLOOD = r"x-api-key: \S*-flood-"
 _LOAD = r"\?limit=20\n"  # only the load uses this limit
@@ -200,8 +201,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
                 (
                     "050_rate_limiting.sql",
                     "ON c.enabled AND c.scope = ANY",
-                    "ON c.enabled AND EXISTS (SELECT 1 FROM rate_limit_configs AS o WHERE o.scope = 'api_key') "
-                    "AND c.scope = ANY",
+                    f"ON c.enabled AND {_A_KEY_HAS_A_RULE} AND c.scope = ANY",
                 ),
             ),
         ),
