@@ -101,7 +101,7 @@ LAYERS = {
             "schema_objects",
             "websocket",
         },
-        {"figures", "migrations", "rehearsal"},
+        {"figures", "migrations", "rehearsal", "unannounced"},
     ),
     "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"recorder_run"}, {"__main__"}),
     "gaia_checks.load": (

@@ -10,7 +10,14 @@ from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.environment.project import ROOT
-from gaia_checks.errors import ArtifactError, EvidenceError, NotPromoted, NotSigned, RemoteUnreachable
+from gaia_checks.errors import (
+    ArtifactError,
+    ConfigurationError,
+    EvidenceError,
+    NotPromoted,
+    NotSigned,
+    RemoteUnreachable,
+)
 from gaia_checks.model import STAGES, State
 from gaia_checks.printable import printable
 from gaia_checks.promotion import evidence_at_hand, ledger_check, record
@@ -41,7 +48,8 @@ class Line:
 def verify(what: str, url: str | None = None) -> list[Line]:
     """Verify a statement, a folder of evidence, or what is recorded about a tag.
 
-    Raises EvidenceError for what is no statement, NotPromoted for a tag that is not there.
+    Raises EvidenceError for what is no statement, NotPromoted for a tag that is not there, ConfigurationError for
+    neither, and RemoteUnreachable when the remote is away and was never fetched.
     """
     if Path(what).exists():
         envelope = record.read(Path(what))
@@ -49,6 +57,8 @@ def verify(what: str, url: str | None = None) -> list[Line]:
         remote, reached = _remote(_environment(about.environment), url)
         folder = Path(what) if Path(what).is_dir() else None
         return [reached, *_statement(remote, envelope, about, folder), *_ledger(about, remote)]
+    if not what.startswith("deploy/"):
+        raise ConfigurationError(f"{printable(what)}: no such file or folder; a tag is named deploy/ENVIRONMENT/PHASE")
     wanted = tag.parse(what)
     environment = _environment(wanted.environment)
     remote, reached = _remote(environment, url)
@@ -199,8 +209,8 @@ def _remote(environment: Environment, url: str | None) -> tuple[GitRemote, Line]
     try:
         statements_ref.fetch(remote)
     except RemoteUnreachable as error:
-        if not (remote.mirror / "HEAD").exists():
-            raise
+        if not remote.read("for-each-ref", "--count=1"):
+            raise  # the mirror is empty: nothing was ever fetched
         return remote, Line("remote", f"not reached, as last fetched: {printable(error)}")
     return remote, Line("remote", f"{remote.url}, fetched now")
 

@@ -54,6 +54,7 @@ NAMES = {
     "limits.headers_right": "answers with correct rate-limit headers",
     "limits.in_force": "answers under the accepted rules",
     "limits.answered": "answered requests at a limit",
+    "gate.limits_unannounced": "limits enforced for a client before and after the gate",
     "quotas.counts_equal": "quotas equal to what was sent",
     "quotas.kept_across_restart": "quotas are kept across a restart",
     "quotas.reset_at_period_edges": "quotas reset at the edges of their periods",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -18,12 +19,20 @@ FOLDER = ROOT / "docs" / "pipelines"
 SCHEMAS = {"github-actions.yml": "vendor.github-workflows", "gitlab-ci.yml": "vendor.gitlab-ci"}
 """Template -> the schema that its linter brings along: nothing is downloaded."""
 
+ARGO = FOLDER / "argo-rollouts.yml"
+ANALYSIS_KEYS = {"args", "dryRun", "measurementRetention", "metrics"}
+METRIC_KEYS = {
+    *("consecutiveErrorLimit", "consecutiveSuccessLimit", "count", "failureCondition", "failureLimit"),
+    *("inconclusiveLimit", "initialDelay", "interval", "name", "provider", "successCondition"),
+}
+"""What an AnalysisTemplate's spec and its metrics may have, in the documentation of Argo Rollouts."""
+
 every_template = pytest.mark.parametrize("name", SCHEMAS)
 
 
 def test_every_template_is_checked() -> None:
     """A new template needs a schema."""
-    assert {path.name for path in FOLDER.glob("*.yml")} == set(SCHEMAS)
+    assert {path.name for path in FOLDER.glob("*.yml")} == {*SCHEMAS, ARGO.name}
 
 
 @every_template
@@ -72,6 +81,70 @@ def test_no_script_contains_an_expression_of_the_ci_system() -> None:
     """What a tag is named reaches a script as a variable, never as its text."""
     template = yaml.safe_load((FOLDER / "github-actions.yml").read_text())
     assert [script for script in scripts(template) if "${{" in script] == []
+
+
+def gate_job() -> dict[str, Any]:
+    """The Job that Argo Rollouts makes of its template."""
+    (metric,) = yaml.safe_load(ARGO.read_text())["spec"]["metrics"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "gate"},
+        "spec": metric["provider"]["job"]["spec"],
+    }
+
+
+def test_the_job_keeps_the_schema_of_kubernetes_and_a_misspelt_one_does_not() -> None:
+    """Also below the pod: an unknown key is refused."""
+    job = gate_job()
+    kubernetes_validate.validate(job, "1.30", strict=True)
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    container["workingdir"] = container.pop("workingDir")
+    with pytest.raises(kubernetes_validate.ValidationError, match="workingdir"):
+        kubernetes_validate.validate(job, "1.30", strict=True)
+
+
+def test_the_analysis_has_one_measurement_which_nothing_repeats() -> None:
+    """One gate decides: no second one after a fail, and no analysis without a measurement, which would succeed."""
+    template = yaml.safe_load(ARGO.read_text())
+    (metric,) = template["spec"]["metrics"]
+    assert template["spec"].keys() <= ANALYSIS_KEYS
+    assert metric.keys() <= METRIC_KEYS
+    assert (metric["count"], metric["failureLimit"], gate_job()["spec"]["backoffLimit"]) == (1, 0, 0)
+    assert gate_job()["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    used = set(re.findall(r"{{args\.(\w+)}}", ARGO.read_text()))
+    assert used == {argument["name"] for argument in template["spec"]["args"]}
+
+
+@pytest.mark.parametrize(
+    ("codes", "ends"),
+    [
+        ({}, 0),
+        ({"python": 1}, 1),
+        ({"python": 8}, 8),  # inconclusive is no success
+        ({"python": 2}, 2),
+        ({"gaia": 5}, 5),
+        ({"git": 128}, 128),
+    ],
+)
+def test_the_job_succeeds_only_after_a_pass(codes: dict[str, int], ends: int, tmp_path: Path) -> None:
+    """Its own script, with commands that end as given: the first that fails is the last, and its code the Job's."""
+    container = gate_job()["spec"]["template"]["spec"]["containers"][0]
+    (script,) = container["args"]
+    assert "{{" not in script
+    for name, path in (("git", "bin/git"), ("gaia", ".venv/bin/gaia"), ("python", ".venv/bin/python")):
+        command = tmp_path / path
+        command.parent.mkdir(parents=True, exist_ok=True)
+        command.write_text(f'#!/bin/sh\necho {name} "$@" >> called\nexit {codes.get(name, 0)}\n')
+        command.chmod(0o755)
+    variables = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "ENVIRONMENT": "qa", "PHASE": "$(touch x)"}
+    done = subprocess.run([*container["command"], script], cwd=tmp_path, env=variables, check=False)
+    assert done.returncode == ends
+    steps = ["git fetch --quiet --force --tags origin", "gaia deploy qa $(touch x)", "python -m pytest --env=qa"]
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == steps[: next((number for number, step in enumerate(steps, 1) if step.split()[0] in codes), 3)]
+    for words in (step.split()[1:] for step in steps if step.startswith("gaia")):
+        check_command(words, " ".join(words))
 
 
 def lint(path: Path) -> "subprocess.CompletedProcess[str]":

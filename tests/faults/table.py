@@ -60,6 +60,7 @@ _SOAK = "GET /ws/(?!.*sec-websocket-extensions)"  # its clients ask for no compr
 _BROWSER = "GET /ws/.*origin: "
 _LIMITS = r"x-api-key: \S*-limits-"
 _SEED = "UPDATE rate_limit_configs SET limit_value = 10 WHERE rule_name = 'default-ip-second'"
+_A_KEY_HAS_A_RULE = "EXISTS (SELECT FROM rate_limit_configs WHERE scope = 'api_key')"
 _OUTAGE = r"x-api-key: \S*-outage-"
 _RESOURCES = r"x-api-key: \S*-resources-"
 _FLOOD = r"x-api-key: \S*-flood-"
@@ -198,6 +199,18 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "requests are refused within a limit",
             wrong(Changed(request=_LIMITS, every=10, of=404, status=429)),
             "refusals within a limit",
+        ),
+        Fault(
+            "limits are enforced while a key has a rule",
+            breaking.nothing,
+            "the rule default-ip-second is enabled and not in force: no rule applied",
+            changes=(
+                (
+                    "050_rate_limiting.sql",
+                    "ON c.enabled AND c.scope = ANY",
+                    f"ON c.enabled AND {_A_KEY_HAS_A_RULE} AND c.scope = ANY",
+                ),
+            ),
         ),
         Fault(
             "a refusal does not say where the limit stands",

@@ -203,6 +203,21 @@ def test_the_same_executable_under_another_phase_can_revoke_but_not_vouch(ground
     assert "the newest gate (run 20260228T100000Z-000000, statement 4) resulted in fail" in ground.refused()
 
 
+def test_easier_criteria_in_the_commit_promote_nothing(ground: Ground) -> None:
+    """The release brings its own, and a gate that ran from its checkout passed by them."""
+    easier = ground.origin.work / "gaia_checks" / "judge" / "criteria.toml"
+    easier.parent.mkdir(parents=True)
+    easier.write_text(
+        criteria_file.PATH.read_text().replace('rule = "at_most", threshold = 0', 'rule = "at_most", threshold = 9')
+    )
+    ground.commit = ground.commit_release()
+    ground.origin.tag(f"deploy/dev/{PHASE}", ground.commit)
+    with ground.monkeypatch.context() as patch:
+        patch.setattr(criteria_file, "PATH", easier)
+        ground.gate()
+    assert "was judged by other criteria than those installed here" in ground.refused()
+
+
 # clocks ------------------------------------------------------------------------------------------
 
 
@@ -437,6 +452,20 @@ def test_a_ledger_without_a_line_is_named_with_the_line(ground: Ground) -> None:
     deployment_ledger.note(ground.environment("dev"), "dev", PHASE, "gate", "pass")
     ground.monkeypatch.setenv("GAIA_HOME", str(ground.folder / "home"))
     assert f"{ledger}:1: written for another GAIA_HOME" in ground.refused()
+
+
+def test_a_forged_ledger_no_longer_has_the_stated_head(ground: Ground) -> None:
+    """Written again from its first line, with links that fit: a signed statement names the line that was last."""
+    dev = ground.environment("dev")
+    for event in ("fail", "fail"):
+        deployment_ledger.note(dev, "dev", PHASE, "gate", event)
+    ground.gate()
+    ledger = paths.of(dev).ledger
+    ledger.unlink()
+    for event in ("pass", "pass", "pass"):
+        deployment_ledger.note(dev, "dev", PHASE, "gate", event)
+    why = "this line or one before it was written again: a signed statement names another"
+    assert f"{ledger}:2: {why}" in ground.refused()
 
 
 def test_another_home_knows_no_other_past(ground: Ground) -> None:

@@ -1,10 +1,15 @@
 """`gaia verdict verify`: what is proven, by whom, and what is not; also without evidence, and offline."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gaia_checks import cli
+from gaia_checks.environment.project import ROOT
+from gaia_checks.errors import ConfigurationError, RemoteUnreachable
 from gaia_checks.promotion import ledger_diagnosis, verification
 from tests.promotion.ground import PHASE, Ground
 
@@ -78,6 +83,37 @@ def test_offline_it_goes_by_what_was_fetched_last(ground: Ground) -> None:
     shown = lines(ground, folder)
     assert shown["remote"][0].startswith("not reached, as last fetched: ")
     assert shown["signed by"][1] is True
+
+
+def test_a_remote_that_was_never_reached_proves_nothing(ground: Ground) -> None:
+    """No line stands for what was never fetched, also the second time; neither does a file that is not there."""
+    for _ in range(2):
+        with pytest.raises(RemoteUnreachable, match="does not appear to be a git repository"):
+            verification.verify(f"deploy/dev/{PHASE}", str(ground.folder / "nowhere"))
+    with pytest.raises(ConfigurationError, match=r"statement\.json: no such file or folder; a tag is named deploy/ENV"):
+        verification.verify("statement.json", ground.origin.url)
+
+
+def test_a_fresh_clone_needs_git_and_ssh_keygen_alone(ground: Ground, tmp_path: Path) -> None:
+    """No evidence, no other program, an empty home: one screen says what is proven, and what was relied on."""
+    ground.promoted_to_qa()
+    tools, home, clone = tmp_path / "tools", tmp_path / "fresh home", tmp_path / "clone"
+    subprocess.run(("git", "clone", "--quiet", str(ROOT), str(clone)), check=True)
+    for folder in (tools, home):
+        folder.mkdir()
+    for name in ("git", "ssh-keygen"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    done = subprocess.run(
+        (sys.executable, "-m", "gaia_checks.cli", "verdict", "verify", f"deploy/dev/{PHASE}", "--remote",
+         ground.origin.url),
+        cwd=clone, env={"PATH": str(tools), "HOME": str(home)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [
+        *("· remote", "· tag", "· statement", "✓ signed by", "✓ recorded", "✓ release", "✓ verdict", "✓ revoked"),
+        *("✓ measured by", "· evidence"),
+    ]
+    assert "files, not at hand: relied on the signature" in done.stdout
 
 
 def test_a_ledger_without_a_line_is_named(ground: Ground) -> None:

@@ -43,11 +43,13 @@ class Sends:
 
 
 GATE = Sends(
+    "sends GET /api/admin/quotas/usage without key and token, a little more often than a small limit admits, "
+    "before all else and again at the end; "
     "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
     "searches the rules and the database's tables for what is left of it; "
     "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there, and at the end "
     "once more, to find out whether everything still works",
-    requests=lambda _: 11,
+    requests=lambda _: 11 + 2 * (10 + 3),
     connections=lambda _: 2,
     rules=lambda _: 1,
 )

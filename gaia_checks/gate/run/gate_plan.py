@@ -2,12 +2,13 @@
 
 A load measures latency, so nothing that slows the server or this machine runs in parallel: the probes, the browser,
 the rehearsal copies, the bursts against limits and the events of the soak come before the first load, and loads run
-one after the other. Looks that only read and listen are recorded all the time.
+one after the other. Looks that only read and listen are recorded all the time. What needs a target without any rule of
+the gate frames all of them.
 """
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from gaia_checks.judge.criteria_file import Looks
 from gaia_checks.recorders.limits import burst_plan
@@ -31,6 +32,12 @@ FIRST = ("health", "api")
 LAST = "process"
 """The look that runs after all others: whether the verified process still runs."""
 
+UNANNOUNCED = "unannounced"
+"""A client without key and token: before the gate's first rule and after its last, where its limits are judged."""
+
+_UNANNOUNCED_S = 1.5
+"""Its requests, and the second in which a limit forgets them."""
+
 _SECONDS = {
     "dashboard": 6.0,
     "figures": 8.0,
@@ -52,7 +59,7 @@ _AROUND_A_LOAD_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The time that one look takes, in seconds since the gate's first look."""
+    """The time that one look takes, in seconds since the gate's first request."""
 
     look: str
     starts_s: float
@@ -78,7 +85,8 @@ def test_s(look: str) -> float:
 def slots(looks: Looks, wanted: Collection[str]) -> list[Slot]:
     """Return the slots of the wanted looks, in order, if the tests run one after the other."""
     recorded = [_recorded(looks, look) for look in RECORDED if look in wanted]
-    return [*recorded, *_beside(wanted), *_tests(wanted), *_loads(looks, wanted)]
+    found = [*recorded, *_beside(wanted), *_tests(wanted), *_loads(looks, wanted)]
+    return _framed(found) if "limits" in wanted else found
 
 
 def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
@@ -113,6 +121,15 @@ def _recorded(looks: Looks, look: str) -> Slot:
     window_s = looks[look]["window_s"]
     ends_s = min(window_s, burst_plan.ENDS_S) if look == "limits" else window_s
     return Slot(look, 0.0, ends_s, ends_s)
+
+
+def _framed(found: Sequence[Slot]) -> list[Slot]:
+    """Put the client without key and token before all looks and after them."""
+    lasts_s = _UNANNOUNCED_S
+    later = [Slot(each.look, *(moment + lasts_s for moment in astuple(each)[1:])) for each in found]
+    ends_s, longest_s = max(each.ends_s for each in later), max(each.longest_s for each in later)
+    first, last = (0.0, lasts_s, lasts_s), (ends_s, ends_s + lasts_s, longest_s + lasts_s)
+    return [Slot(UNANNOUNCED, *first), *later, Slot(UNANNOUNCED, *last)]
 
 
 def _beside(wanted: Collection[str]) -> list[Slot]:

@@ -1,9 +1,10 @@
 """The lifecycle of one gate in the controlling process.
 
 prepare   take the lock, create the evidence folder with an inconclusive verdict, move `latest`; the target is untouched
-open      start the target, remove the traces of earlier gates, create the temporary rule
+open      start the target, observe its limits unannounced, remove traces of earlier gates, create the temporary rule
 record    record the outcome of each test; meanwhile `conductor` runs recorders and loads
-close     stop processes, remove traces, look once more, judge, report, seal; stop the target if the gate started it
+close     stop processes, remove traces, observe the limits and look once more, judge, report, seal; stop the target if
+          the gate started it
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaErro
 from gaia_checks.gate.run import aftermath, capabilities, gated_target, judgeable, traces
 from gaia_checks.gate.run.capabilities import Capability
 from gaia_checks.gate.run.conductor import Conductor
+from gaia_checks.gate.run.enforcement import Enforcement
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
@@ -64,6 +66,7 @@ class Session:
         self._complete = complete
         self._found: Target | None = None  # at the target's address, whether or not it can be used
         self._facts: list[Measurement] = []
+        self._enforcement = Enforcement(self.promised)
         self._target: Target | None = None
         self._unreachable: str | None = None
         self._found_running = True
@@ -133,9 +136,11 @@ class Session:
             self._facts = gated_target.facts(self._found)
             for fact in self._facts:
                 self.gate.record(fact)
+            self._enforcement.before(self._target)
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
             no_rules = traces.prepare(self._target, runs - {self.run})
             self._target = replace(self._target, no_rules=no_rules)
+            self._enforcement.announced(self._target)
             found = self._find_capabilities(self._target)
             self._target = replace(self._target, silent=capabilities.silence(self._target, found))
             self._report_capabilities(self._target, found)
@@ -243,7 +248,7 @@ class Session:
         self._stop()
         try:
             if self._target and not interrupted:
-                aftermath.look(self.gate, self._target, self.promised, self._log)
+                self._look_once_more(self._target)
         except KeyboardInterrupt:  # it takes seconds
             interrupted = True
         self._save_log()
@@ -263,6 +268,12 @@ class Session:
             self._conductor.close()
         self._clear_copies()
         self._remove_traces()
+
+    def _look_once_more(self, target: Target) -> None:
+        """Observe, with nothing of this gate left in it, whether it still enforces limits and still works."""
+        if enforced := self._enforcement.after(target):
+            self.gate.record(enforced)
+        aftermath.look(self.gate, target, self.promised, self._log)
 
     def _judge(self) -> Verdict:
         measurements = self.gate.measured()

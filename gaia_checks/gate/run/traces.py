@@ -115,6 +115,12 @@ def _rows_left(target: Target) -> tuple[int, list[str]]:
     return len(tables), found
 
 
+def listed(target: Target) -> list[dict[str, Any]]:
+    """Return the rules of the target. Raises httpx.HTTPError and RulesUnavailable."""
+    with client.client(target, keyed=False) as http:
+        return _rules(http, target)
+
+
 def _rules(http: httpx.Client, target: Target) -> list[dict[str, Any]]:
     """Return the rules that the server lists. A server that ignores `offset` returns the same page repeatedly."""
     found: dict[int, dict[str, Any]] = {}

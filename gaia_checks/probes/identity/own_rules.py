@@ -61,6 +61,7 @@ class Standings:
     status: int
     limits: Mapping[str, int]  # rule -> q of RateLimit-Policy
     remaining: Mapping[str, int]  # rule -> r of RateLimit
+    windows: Mapping[str, int]  # rule -> w of RateLimit-Policy
 
     @property
     def named(self) -> str:
@@ -70,8 +71,11 @@ class Standings:
 
 def standings(response: httpx.Response) -> Standings:
     """Return what a response reports."""
-    limits, remaining = (_numbers(response, *each) for each in (("RateLimit-Policy", "q"), ("RateLimit", "r")))
-    return Standings(response.status_code, limits, remaining)
+    policy = "RateLimit-Policy"
+    limits, remaining, windows = (
+        _numbers(response, *each) for each in ((policy, "q"), ("RateLimit", "r"), (policy, "w"))
+    )
+    return Standings(response.status_code, limits, remaining, windows)
 
 
 class TemporaryRules:

@@ -48,7 +48,7 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
         ({"soak"}, 1800),
         ({"load"}, 304),
         ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 3 + 304),
-        ({"load", "protection", "limits"}, 125 + 64 + 304),
+        ({"load", "protection", "limits"}, 1.5 + 125 + 64 + 304 + 1.5),
         ({"load", "soak"}, 1800),
     ],
 )
@@ -59,7 +59,7 @@ def test_the_duration_of_a_gate_is_known_in_advance(wanted: set[str], seconds: f
 
 def test_tests_follow_one_another_the_shortest_first() -> None:
     """The schedule is that of pytest in one process."""
-    slots = [slot for slot in gate_plan.slots(LOOKS, EVERYTHING) if gate_plan.before_loads(slot.look)]
+    slots = [slot for slot in gate_plan.slots(LOOKS, EVERYTHING)[1:-1] if gate_plan.before_loads(slot.look)]
     tests = [slot for slot in slots if slot.look not in gate_plan.BESIDE]
     assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(tests))
     assert tests[-1].look == "rollback"
@@ -79,6 +79,17 @@ def test_looks_beside_the_tests_follow_one_another() -> None:
     slots = gate_plan.slots(LOOKS, gate_plan.BESIDE)
     assert [slot.look for slot in slots] == list(gate_plan.BESIDE)
     assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(slots))
+
+
+def test_a_client_that_nothing_announces_comes_first_and_last() -> None:
+    """Nothing runs beside it, and it ends within 3 s; where no limit is judged, it does not come."""
+    before, *slots, after = gate_plan.slots(LOOKS, EVERYTHING)
+    assert (before.look, after.look) == (gate_plan.UNANNOUNCED, gate_plan.UNANNOUNCED)
+    assert before.starts_s == 0
+    assert before.ends_s == min(slot.starts_s for slot in slots)
+    assert after.starts_s == max(slot.ends_s for slot in slots)
+    assert after.longest_s - max(slot.longest_s for slot in slots) == before.ends_s <= 3
+    assert gate_plan.UNANNOUNCED not in {slot.look for slot in gate_plan.slots(LOOKS, {"load", "soak"})}
 
 
 def test_the_chart_draws_each_look_over_its_time() -> None:
