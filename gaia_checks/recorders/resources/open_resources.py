@@ -55,7 +55,8 @@ async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, win
             for name, count in counts.items():
                 series.setdefault(name, []).append((round(t, 3), count))
             numbers = {name.removeprefix("resources.target_"): count for name, count in counts.items()}
-            timeline.add(t, ", ".join(f"{count} {name}" for name, count in numbers.items()), so_far=(), **numbers)
+            now = ", ".join(f"{count:.0f} {name}" for name, count in numbers.items())
+            timeline.add(t, now, so_far=(), **numbers)
     return [_measured(target, name, thin(series.get(name, [])), coverage) for name in MEASURES.table]
 
 
