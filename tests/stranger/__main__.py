@@ -2,7 +2,8 @@
 
 Faults: over-admission, fails-open (its limiter sometimes breaks, and the request passes), bare-refusals (429 without a
 header), missing-route, quiet-drop, dead-hub, tired-hub (dead once a soak's clients have left), open-door (no login),
-any-origin (of WebSockets), forwarded-for (believed: a user is counted for each address).
+any-origin (of WebSockets), forwarded-for (believed: a user is counted for each address), hard-coded (what is left of a
+limit).
 """
 
 import asyncio

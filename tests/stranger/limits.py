@@ -88,6 +88,7 @@ class Limits:
         counted = self._counted(rule, now_s, address)
         at_s = counted[0] + window_s(rule) if counted else now_s
         left, more_s = max(0, limit(rule) - len(counted)), math.ceil(at_s - now_s)
+        left = 1 if "hard-coded" in self.faults else left
         return f"{rule['Name']} max={limit(rule)} per={window_s(rule)} left={left} more={more_s} at={math.ceil(at_s)}"
 
 

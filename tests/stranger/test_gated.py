@@ -72,6 +72,7 @@ def test_a_healthy_one_is_judged_by_everything_that_applies() -> None:
         ("fails-open", "limiting", "qa.rate_limiting", "admissions beyond a limit"),
         ("forwarded-for", "limiting", "qa.rate_limiting", "admissions beyond a limit"),
         ("bare-refusals", "limiting", "qa.rate_limiting", "RateLimit-Policy is missing"),
+        ("hard-coded", "limiting", "qa.rate_limiting", "RateLimit says r=1 for"),
         ("missing-route", "api", "dev.api", "GET /api/admin/quotas/usage: status 404"),
         ("open-door", "api", "dev.api", "status 200 instead of 401 or 403"),
         ("quiet-drop", "websocket_connects", "dev.websocket", "the server closed the connection after"),
