@@ -70,7 +70,11 @@ def test_nothing_is_written_for_a_wrong_address_or_folder(tmp_path: Path, url: s
 
 
 def test_a_project_of_somebody_is_gated_at_once(tmp_path: Path) -> None:
-    """After `gaia init`, its own script gates a server by name; environments and reports are the project's."""
+    """By the commands of docs/targets.md, and by its own script; environments and reports are the project's."""
+    page = (ROOT / "docs" / "targets.md").read_text()
+    activate, *commands = re.findall(r"^```bash\n(\. /opt/.*?)^```$", page, re.DOTALL | re.MULTILINE)[0].splitlines()
+    assert activate == ". /opt/gaia-checks/.venv/bin/activate"
+    assert [command.split("#")[0].split()[0] for command in commands] == ["gaia", "export", "gaia", "pytest", "pytest"]
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, module in (("gaia", "gaia_checks.cli"), ("pytest", "pytest")):
@@ -85,7 +89,10 @@ def test_a_project_of_somebody_is_gated_at_once(tmp_path: Path) -> None:
                 command, cwd=folder, env=variables, capture_output=True, text=True, timeout=100, check=False
             )
 
-        assert run(tmp_path, "gaia", "init", url).returncode == 0
+        script = "\n".join(commands).replace("http://127.0.0.1:8080", url).replace("=...", "=a-token-of-sixteen")
+        done = run(tmp_path, "bash", "-c", f"{script} -k start_page")
+        assert done.returncode == 8, done.stdout + done.stderr
+        assert "dry run of the gate dev" in done.stdout
         doctor = run(tmp_path / "suites", "gaia", "doctor", "dev")
         assert re.search(r"^judged .*dev\.start_page", doctor.stdout, re.MULTILINE), doctor.stdout + doctor.stderr
         gate = run(tmp_path, str(tmp_path / "gate.sh"), "-k", "start_page")
