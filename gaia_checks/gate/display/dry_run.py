@@ -50,7 +50,12 @@ def main(name: str, stage: str | None) -> int:
     Raises ConfigurationError for the same errors as a gate.
     """
     environment = environment_file.load(name)
-    criteria = criteria_file.load(overrides=environment.looks, source=environment.path.name, own=environment.criteria)
+    criteria = criteria_file.load(
+        overrides=environment.looks,
+        source=environment.path.name,
+        own=environment.criteria,
+        limits=environment.no_regression,
+    )
     stage = stage or environment.stage
     promised = criteria.for_stage(stage)
     rows = plan(promised, criteria.looks, environment.names)
