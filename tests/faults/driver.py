@@ -11,13 +11,14 @@ from tests.faults.table import FAULTS, Fault
 from tests.support.ground import Outcome
 
 AT_EVERYTHING = {
+    "prod.no_regression": "no_worse",
     "qa.access": "administrators",
     "qa.figures": "figures",
     "qa.identity": "counted_as_themselves",
     "qa.outage": "outage",
     "qa.shutdown": "shutdown",
 }
-"""Criteria whose looks use nearly every route -> a word of their tests' names."""
+"""Criteria whose looks use nearly every route, or take long -> a word of their tests' names."""
 
 
 def cases(*criteria: str) -> list[object]:

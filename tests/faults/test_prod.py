@@ -8,7 +8,9 @@ from tests.faults.driver import cases, expect_red, gate
 from tests.faults.place import Place
 from tests.faults.table import Fault
 
-CRITERIA = ("prod.certificate", "prod.connections", "prod.memory", "prod.monitoring", "prod.rollback")
+CRITERIA = (
+    *("prod.certificate", "prod.connections", "prod.memory", "prod.monitoring", "prod.no_regression", "prod.rollback"),
+)
 
 
 @pytest.mark.parametrize(("criterion", "fault"), cases(*CRITERIA))

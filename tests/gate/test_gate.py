@@ -240,7 +240,7 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     assert all(why.startswith("inconclusive: ") and len(why) > 20 for why in undecided.values())
     junit = ET.parse(outcome.folder / "junit.xml").getroot()[0]  # noqa: S314 - our own file
     skipped = [case.get("name") for case in junit if case.find("skipped") is not None]
-    assert sorted(skipped) == ["test_certificate_valid", "test_no_worse_than_the_previous_release"]
+    assert set(skipped) == {"test_certificate_valid", "test_no_worse_than_the_previous_release"}
     assert "2 not applicable" in summary
     assert last.partition("; report ")[0].endswith(" undecided, 2 not applicable")
     again = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))

@@ -165,7 +165,7 @@ def judged(environment: Environment, promised: Sequence[Criterion]) -> list[str]
     except GaiaError:
         return []
     found = capabilities.without_requests(target)
-    return list(judgeable.lines(promised, found, gated_target.facts(target)))
+    return list(judgeable.lines(promised, found, gated_target.facts(environment, target)))
 
 
 def _database(target: Target) -> str:
