@@ -144,6 +144,7 @@ bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thou
 
 bench-statistics: install $(BIN)/.installed-dev  ## how often the gate errs on simulated services, and on live ones beside the limit: about 20 minutes
 	$(BIN)/python -m benchmarks.statistics
+	$(BIN)/python -m benchmarks.side_by_side
 	$(BIN)/python -m benchmarks.beside_the_limit 2>/dev/null
 
 check: install $(BIN)/.installed-dev  ## format, lint, types, SQL

@@ -113,6 +113,7 @@ class Criterion:
     checks: tuple[Check, ...]
     needs: tuple[str, ...] = ()  # without these it cannot pass: capabilities, "a or b" where either is enough
     applies_when: str | None = None  # a fact of `judge.applicability`; None: to every target
+    lacks_limits: bool = False  # its thresholds are the environment file's, which gives none: it is only measured
 
     @property
     def stage(self) -> str:

@@ -1,4 +1,4 @@
-"""Operations: memory, monitoring, shutdown, outages, growth, rollback, certificate."""
+"""Operations: memory, monitoring, shutdown, outages, growth, rollback, the previous release, certificate."""
 
 import pytest
 
@@ -42,6 +42,12 @@ def test_no_growth_by_clients(look: Look) -> None:
 def test_rollback_works(look: Look) -> None:
     """On a rehearsal copy, a rollback restores the previous release and its schema, and keeps the stored data."""
     look(rollback.probe, copy=look.copy("rollback"))
+
+
+@pytest.mark.criterion("prod.no_regression")
+def test_no_worse_than_the_previous_release(look: Look) -> None:
+    """On rehearsal copies, under the same requests, this release is no worse than the previous one."""
+    look.recorded()
 
 
 @pytest.mark.criterion("prod.certificate")

@@ -35,6 +35,7 @@ class Environment:
     server: ServerSettings
     allowed: frozenset[str]  # squawk's rules whose findings stop nothing
     looks: Mapping[str, Mapping[str, float]]  # look -> parameter -> value
+    no_regression: Mapping[str, float]  # limit -> value, of how much worse a release may be than the previous one
     home: Path  # releases, state, sockets: GAIA_HOME
     log_dir: Path  # server logs and the ledger: GAIA_LOG_DIR
     reports: Path  # evidence: GAIA_REPORTS

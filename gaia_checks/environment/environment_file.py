@@ -42,6 +42,9 @@ gaia_database_pool_max = "pool_max"
 [contract]                         # for what names cannot express: Python (gaia_checks.contract.adapter)
 adapter = "adapters/ours.py"
 
+[no_regression]                    # optional: how much worse than the previous release a release may be
+p99_ratio = 1.25                   # criteria.toml names each limit; without any, both are compared and not judged
+
 [looks.log]                        # optional: parameters of looks, in place of criteria.toml's
 window_s = 60
 """
@@ -75,7 +78,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     document = _parse(name, path)
     where = path.name
     file_entries.refuse_unknown(
-        where, "", document, {"environment", "server", "promotion", "migrations", "contract", "looks"}
+        where, "", document, {"environment", "server", "promotion", "migrations", "contract", "looks", "no_regression"}
     )
     table = file_entries.typed(where, document, "environment", dict, "[environment]", "a table")
     file_entries.refuse_unknown(where, "environment.", table, file_entries.KEYS)
@@ -97,6 +100,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         server=file_entries.server(where, document),
         allowed=file_entries.allowed(where, document),
         looks=file_entries.looks(where, document.get("looks", {})),
+        no_regression=file_entries.no_regression(where, document.get("no_regression", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),
         reports=reports_folder(variables),

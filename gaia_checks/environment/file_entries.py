@@ -258,6 +258,21 @@ def looks(where: str, looks: Any) -> dict[str, dict[str, float]]:
     return looks
 
 
+def no_regression(where: str, limits: Any) -> dict[str, float]:
+    """Return how much worse than the previous release a release may be: limit -> value."""
+    if not isinstance(limits, dict):
+        raise EnvironmentFileError(f"{where}: no_regression: {limits!r} is not a table; write e.g. p99_ratio = 1.25")
+    for key, value in limits.items():
+        least = 1 if key.endswith("_ratio") else 0
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not least < value < math.inf:
+            example = "1.25: a quarter more" if least else "0.01"
+            raise EnvironmentFileError(
+                f"{where}: no_regression.{key}: {value!r} is not a number above {least}; give e.g. {example}"
+            )
+    return limits
+
+
 def values(name: str, defaults: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
     """Return the contract's variables: `variables`, else `defaults`; the port always among them."""
     values = {**defaults, **{key: variables[key] for key in SERVER_NAMES | SECRET_NAMES if variables.get(key)}}

@@ -6,7 +6,7 @@ A rule ignores the window and the source of the measurement; `judge.judgement` t
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gaia_checks.judge import analyses, statistics, trend
+from gaia_checks.judge import analyses, paired, statistics, trend
 from gaia_checks.judge.limit_compliance import Compliance, compliance
 from gaia_checks.judge.statistics import Latencies, Sample
 from gaia_checks.model import Check, Finding, Measurement, State
@@ -39,6 +39,9 @@ class Analysis:
         return analyses.alphas(len(self.ends_s), self.number, could_pass)
 
 
+_MOST_PAIRS = 100_000
+"""Nobody compares releases by more pairs of requests, or of starts."""
+
 Rule = Callable[[Check, Measurement, Analysis], Finding]
 
 
@@ -65,6 +68,8 @@ RELATIONS: dict[str, str] = {
     "trend": "≤",
     "false_allows": "≤",
     "false_denies": "≤",
+    "paired_ratio": "≤",
+    "more_failures": "≤",
 }
 """Rule -> how a good value relates to the threshold; a rule that is missing allows the threshold alone."""
 
@@ -209,6 +214,31 @@ def _wrong_decisions(check: Check, what: str, wrong: int, worst: Compliance, cou
     return found(check, State.PASS, f"{wrong} {what}; {could} responses could have revealed one", could, measured=wrong)
 
 
+def _paired_ratio(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
+    """`value`: [[previous, new], ...], a pair for each block; n = requests, or starts, of each release."""
+    return _compared_releases(check, measurement, paired.ratio(measurement.value, statistics.ONLY_ALPHA))
+
+
+def _more_failures(check: Check, measurement: Measurement, _look: Analysis) -> Finding:
+    """`value`: {"previous": [[requests, failures] per block], "new": ...}; n = requests of each release."""
+    return _compared_releases(check, measurement, paired.more_failures(measurement.value, statistics.ONLY_ALPHA))
+
+
+def _compared_releases(check: Check, measurement: Measurement, found_: paired.Interval | None) -> Finding:
+    limit, n = float(check.threshold), measurement.n
+    if found_ is None:
+        return found(check, State.INCONCLUSIVE, f"{n} pairs are too few for an interval; raise the look's numbers", n)
+    between = f"{check.measurement}: {found_.estimate:.3g}, between {found_.lower:.3g} and {found_.upper:.3g}"
+    observed = f"{between}; required: at most {limit:g}{_example(measurement)}"
+    if found_.upper <= limit:
+        return found(check, State.PASS, observed, n, measured=found_.estimate, bound=found_.upper)
+    if found_.lower > limit:
+        return found(check, State.FAIL, observed, n, measured=found_.estimate, bound=found_.lower)
+    more = n * found_.times_more(limit)
+    helps = f"about {more:,.0f} pairs instead of {n:,} would decide" if more < _MOST_PAIRS else "too close to the limit"
+    return found(check, State.INCONCLUSIVE, f"{observed}; {helps}", n, measured=found_.estimate, bound=found_.upper)
+
+
 def _example(measurement: Measurement) -> str:
     return f"; e.g. {measurement.notes[0]}" if measurement.notes else ""
 
@@ -223,5 +253,7 @@ RULES: dict[str, Rule] = {
     "trend": _trend,
     "false_allows": _false_allows,
     "false_denies": _false_denies,
+    "paired_ratio": _paired_ratio,
+    "more_failures": _more_failures,
 }
 """Every rule by its name in criteria.toml."""

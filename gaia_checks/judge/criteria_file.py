@@ -23,6 +23,7 @@ PATH = Path(__file__).with_name("criteria.toml")
 
 RULES = (
     "all_good", "at_least", "at_most", "equals", "proportion", "percentile", "trend", "false_allows", "false_denies",
+    "paired_ratio", "more_failures",
 )  # fmt: skip
 
 Looks = Mapping[str, Mapping[str, float]]
@@ -53,9 +54,13 @@ class Criteria:
 
 
 def load(
-    path: Path = PATH, overrides: Looks | None = None, source: str = "the environment file", own: Path | None = None
+    path: Path = PATH,
+    overrides: Looks | None = None,
+    source: str = "the environment file",
+    own: Path | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> Criteria:
-    """Read `path`, and the user's `own` file, and apply the look parameters of an environment (`source`).
+    """Read `path`, and the user's `own` file, and apply the look parameters and limits of an environment (`source`).
 
     Raises CriteriaFileError for an unknown key, rule or look, and for bursts that the longest window is too short for.
     """
@@ -64,12 +69,14 @@ def load(
     added = own_criteria.check(str(own), _parse(own), document) if own else {}
     nominal: Looks = {**document["looks"], **added.get("looks", {})}
     looks = _override(nominal, overrides or {}, source)
+    limits = limits or {}
+    _known(source, "no_regression.", limits, _limit_names(document["criteria"]))
     honesty = {
         look: _checks(f"{path.name}: honesty.{look}", table, looks.get(look, {}), generator=True)
         for look, table in document.get("honesty", {}).items()
     }
     criteria = tuple(
-        _criterion(where, key, table, looks, honesty)
+        _criterion(where, key, table, looks, honesty, limits)
         for where, tables in ((path.name, document["criteria"]), (str(own), added.get("criteria", {})))
         for key, table in tables.items()
     )
@@ -141,7 +148,12 @@ def _can_pass(source: str, criterion: Criterion, parameters: Mapping[str, float]
 
 
 def _criterion(
-    where: str, key: str, table: dict[str, Any], looks: Looks, honesty: Mapping[str, tuple[Check, ...]]
+    where: str,
+    key: str,
+    table: dict[str, Any],
+    looks: Looks,
+    honesty: Mapping[str, tuple[Check, ...]],
+    limits: Mapping[str, float],
 ) -> Criterion:
     label = f'{where}: criteria."{key}"'
     _known(label, "", table, {"claim", "look", "needs", "applies_when", "checks"})
@@ -166,10 +178,28 @@ def _criterion(
         window_s=window_s,
         max_window_s=max_window_s,
         looks_s=ends_s(window_s, max_window_s),
-        checks=(*honesty.get(look, ()), *_checks(label, table, looks[look])),
+        checks=(*honesty.get(look, ()), *_checks(label, _limited(table, limits), looks[look])),
         needs=needs,
         applies_when=applies_when,
+        lacks_limits=bool(names := _limit_names({key: table})) and names.isdisjoint(limits),
     )
+
+
+def _limit_names(criteria: Mapping[str, Any]) -> set[str]:
+    """Return the names of the limits that an environment file may give."""
+    return {check["limit"] for table in criteria.values() for check in table.get("checks", ()) if "limit" in check}
+
+
+def _limited(table: Mapping[str, Any], limits: Mapping[str, float]) -> dict[str, Any]:
+    """Return a criterion with the environment's limits as thresholds, without the checks that have none."""
+    checks = []
+    for check in table.get("checks", ()):
+        rest = {name: value for name, value in check.items() if name != "limit"}
+        if (limit := check.get("limit")) in limits:
+            rest["threshold"] = limits[limit]
+        if limit is None or "threshold" in rest:
+            checks.append(rest)
+    return {**table, "checks": checks}
 
 
 def _checks(

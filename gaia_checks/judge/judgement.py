@@ -97,7 +97,7 @@ def _at_each_look(
     criterion: Criterion, measurements: Sequence[Measurement], *, rehearsal: bool
 ) -> list[CriterionVerdict]:
     """Judge every analysis on its own measurements, from the first to the last that was made."""
-    if why := applicability.why_not(criterion, measurements):
+    if why := applicability.why_not_judged(criterion, measurements):
         return [unmeasured(criterion, State.NOT_APPLICABLE, why)]
     names = {name for check in criterion.checks for name in (check.measurement, check.explained_by)}
     by_look: dict[int, list[Measurement]] = {}

@@ -66,7 +66,12 @@ def create(
     """
     folder = reports / environment.name / run
     (folder / "timelines").mkdir(parents=True)
-    loaded = criteria_file.load(overrides=environment.looks, source=environment.path.name, own=environment.criteria)
+    loaded = criteria_file.load(
+        overrides=environment.looks,
+        source=environment.path.name,
+        own=environment.criteria,
+        limits=environment.no_regression,
+    )
     write_verdict(
         folder, _unchecked(environment.name, stage, run, criteria, started_at, rehearsal=loaded.rehearsal), None
     )
@@ -114,7 +119,8 @@ def describe(environment: Environment, stage: str) -> str:
     names |= {"adapter": ADAPTER} if environment.names.adapter else {}
     contract = {"contract": names} if names else {}
     looks = {"looks": environment.looks} if environment.looks else {}
-    return tomli_w.dumps({"environment": table, **contract, **looks})
+    limits = {"no_regression": environment.no_regression} if environment.no_regression else {}
+    return tomli_w.dumps({"environment": table, **contract, **limits, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:
@@ -243,7 +249,13 @@ def _read_criteria(folder: Path) -> tuple[criteria_file.Criteria, str]:
     try:
         described = tomllib.loads(path.read_text(encoding="utf-8"))
         stage = described["environment"]["stage"]
-        criteria = criteria_file.load(folder / CRITERIA, described.get("looks"), path.name, own_criteria(folder))
+        criteria = criteria_file.load(
+            folder / CRITERIA,
+            described.get("looks"),
+            path.name,
+            own_criteria(folder),
+            described.get("no_regression"),
+        )
         criteria.for_stage(stage)
     except (OSError, KeyError, TypeError, ValueError, CriteriaFileError) as error:
         raise EvidenceError(f"{folder}: cannot be judged again ({error}); run the gate again") from error

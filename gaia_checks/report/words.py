@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from gaia_checks.model import NOT_CHECKED, CriterionVerdict, Finding, Measurement, State
+from gaia_checks.report import release_comparison
 
 MARKS = {State.PASS: "✓", State.FAIL: "✗", State.INCONCLUSIVE: "?", State.NOT_APPLICABLE: "–"}
 """One sign per state, beside the word: not everybody can distinguish colours."""
@@ -59,7 +60,7 @@ def forecast(needs_s: float | None) -> str:
 
 
 def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
-    """Return the shares of this machine's CPU during each load, how the gate was called, and what was not checked."""
+    """Return the CPU shares of each load, the comparison with the previous release, the call, and what is unchecked."""
     measurements = list(measurements)
     newest = {each.name: each for each in measurements if each.n and each.value is not None}
     lines = []
@@ -72,6 +73,7 @@ def remarks(measurements: Iterable[Measurement]) -> tuple[str, ...]:
                 if f"{look}.{of}" in newest
             ]
             lines.append(f"CPU during {look}: {', '.join(taken)}")
+    lines += release_comparison.lines(newest)
     if CALLED in newest and newest[CALLED].value:
         lines.append(f"called with: {newest[CALLED].value}")
     lines += [f"{each.how}: {note}" for each in measurements for note in each.notes if note.startswith(NOT_CHECKED)]

@@ -48,7 +48,7 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD.replace("stage", "stge"), r"x\.toml: environment\.stge: unknown key; known here: alerts, base_url, "),
         (
             GOOD + "[look.log]\nwindow_s = 1",
-            r"x\.toml: look: unknown key; known here: contract, environment, looks, migrations, promotion, server",
+            r"x\.toml: look: unknown key; known here: contract, environment, looks, migrations, no_regression,",
         ),
         (
             GOOD + '[criteria."prod.certificate"]\napplies_when = "snow"\n',
@@ -80,6 +80,15 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
             r'environment\.rehearsal_host: only "local" is built: a copy',
         ),
         (GOOD + "rehearsal_host = 1\n", r"environment\.rehearsal_host: only"),
+        (GOOD + "no_regression = 1\n", r"environment\.no_regression: unknown key"),
+        ("no_regression = 1\n" + GOOD, r"x\.toml: no_regression: 1 is not a table; write e\.g\. p99_ratio = 1\.25"),
+        (
+            GOOD + "[no_regression]\np99_ratio = 0.25\n",
+            r"no_regression\.p99_ratio: 0\.25 is not a number above 1; give e\.g\. 1\.25: a quarter more",
+        ),
+        (GOOD + "[no_regression]\nerrors_more = 0\n", r"no_regression\.errors_more: 0 is not a number above 0; give"),
+        (GOOD + "[no_regression]\np99_ratio = inf\n", r"no_regression\.p99_ratio: inf is not a number above 1"),
+        (GOOD + "[no_regression]\np99_ratio = true\n", r"no_regression\.p99_ratio: True is not a number above 1"),
         (GOOD + "[contract]\npath = 1\n", r"x\.toml: contract\.path: unknown key; known here: paths, fields, metrics"),
         (
             GOOD + 'remote = "https://canary-token@git.test/x.git"\n',

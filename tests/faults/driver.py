@@ -11,6 +11,7 @@ from tests.faults.table import FAULTS, Fault
 from tests.support.ground import Outcome
 
 AT_EVERYTHING = {
+    "prod.no_regression": "no_worse",
     "qa.access": "administrators",
     "qa.figures": "figures",
     "qa.identity": "counted_as_themselves",
@@ -18,7 +19,7 @@ AT_EVERYTHING = {
     "qa.shutdown": "shutdown",
     "prod.resources": "growth",
 }
-"""Criteria whose looks use nearly every route -> a word of their tests' names."""
+"""Criteria whose looks use nearly every route, or take long -> a word of their tests' names."""
 
 
 def cases(*criteria: str) -> list[object]:

@@ -25,6 +25,9 @@ from tests.support.ground import Ground, Outcome, ground, until
 Looks = Mapping[str, Mapping[str, float]]
 """look -> parameter -> value, in place of criteria.toml's."""
 
+LIMITS = {"p50_ratio": 1.5, "memory_more_mb": 40}
+"""How much worse than the release before the deployed one may be."""
+
 Changes = tuple[str, str, str]
 """A migration file, a text in it, and its replacement."""
 
@@ -50,7 +53,7 @@ class Place:
     def _file(self, looks: Looks) -> Path:
         file = self.ground.environment_file(base_url=self.address or self.ground.url)
         about, _, _ = file.read_text().partition("[looks")
-        file.write_text(about + tomli_w.dumps({"looks": looks}))
+        file.write_text(about + tomli_w.dumps({"looks": looks, "no_regression": LIMITS}))
         return file
 
     @property

@@ -32,6 +32,7 @@ SHORT: Looks = {
     "memory": {"window_s": 3},
     "connections": {"window_s": 5},
     "protection": {"rate_per_s": 60, "window_s": 4},
+    "no_regression": {"pairs": 500, "starts": 2},
 }
 """Windows that are long enough for the faults to show."""
 
@@ -406,6 +407,10 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         Fault("the certificate expires in a week", breaking.secured(ends_days=7), "days_left is 7 days"),
         Fault("the certificate is of another host", breaking.secured(name="DNS:elsewhere.test"), "not valid for '::1'"),
         Fault("the certificate has expired", breaking.secured(starts_days=-90, ends_days=-1), "days_left is -1 days"),
+    ),
+    "prod.no_regression": (
+        Fault("most reads take 30 ms more than before", wrong(Slow(request=_LOAD, seconds=0.03)), "p50_ratio: "),
+        Fault("it takes 60 MB more than before", wrong(Allocating(megabytes=60)), " MB before, now "),
     ),
     "prod.rollback": (
         Fault("the release before does not start", wrong_before(Unable()), "seeded"),

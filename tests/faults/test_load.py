@@ -13,7 +13,7 @@ CRITERIA = ("qa.load", "prod.latency", "prod.protection", "prod.success_rate")
 AT_ONCE = (
     "-k",
     (
-        "not (dashboard or quotas or rollback or shutdown or outage or growth or administrators or figures "
+        "not (dashboard or quotas or rollback or no_worse or shutdown or outage or growth or administrators or figures "
         "or counted_as_themselves)"
     ),
 )

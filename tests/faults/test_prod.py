@@ -9,12 +9,8 @@ from tests.faults.place import Place
 from tests.faults.table import Fault
 
 CRITERIA = (
-    "prod.certificate",
-    "prod.connections",
-    "prod.memory",
-    "prod.monitoring",
-    "prod.resources",
-    "prod.rollback",
+    *("prod.certificate", "prod.connections", "prod.memory", "prod.monitoring", "prod.no_regression"),
+    *("prod.resources", "prod.rollback"),
 )
 
 

@@ -48,6 +48,16 @@ def test_the_verdict_has_the_reason_and_the_threshold_and_no_numbers() -> None:
     assert (result.measured, result.bound, result.n, result.checks) == (None, None, 0, ())
 
 
+def test_without_its_limits_a_criterion_is_measured_and_not_judged() -> None:
+    """Neither a good nor a bad measurement makes a pass or a failure of it, and no test has to be skipped for it."""
+    unlimited = replace(criterion(AT_MOST), lacks_limits=True)
+    for measurement in (GOOD, BAD):
+        result = judged(unlimited, measurement)
+        assert (result.state, result.why) == (State.NOT_APPLICABLE, "the environment file gives no limits for it")
+    assert applicability.why_not(unlimited, [GOOD]) is None
+    assert applicability.why_not_judged(replace(unlimited, applies_when="tls"), [ABSENT]) == ABSENT.how
+
+
 @pytest.mark.parametrize("end", [[], [measured("gate.outcome.dev.thing", "skipped: plain http")]])
 def test_it_depends_on_the_target_alone(end: list[Measurement]) -> None:
     """Whether its test was skipped or deselected does not matter: it could not have measured anything."""

@@ -16,7 +16,7 @@ DESIGNED = {
     },
     "prod": {
         *("success_rate", "latency", "memory", "connections", "resources", "protection", "monitoring", "rollback"),
-        "certificate",
+        *("certificate", "no_regression"),
     },
 }
 
@@ -50,7 +50,44 @@ def test_a_criterion_may_depend_on_a_fact_of_the_target(tmp_path: Path) -> None:
     assert criteria_file.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
 
 
-@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 17), ("prod", 26)])
+LIMITED = MINIMAL.replace("threshold = 1,", 'limit = "health_ratio",').replace(
+    "checks = [", 'checks = [\n    { measurement = "health.up", rule = "equals", threshold = true, unit = "bool" },\n'
+)
+
+
+def test_the_environment_file_gives_limits(tmp_path: Path) -> None:
+    """A check without its limit is left out; without any limit, the criterion is not judged."""
+    path = written(tmp_path, LIMITED)
+    (without,), (limited,) = (
+        criteria_file.load(path, limits=limits).criteria for limits in ({}, {"health_ratio": 1.5})
+    )
+    assert without.lacks_limits
+    assert [(check.measurement, check.threshold) for check in without.checks] == [("health.up", True)]
+    assert not limited.lacks_limits
+    assert [(check.measurement, check.threshold) for check in limited.checks] == [
+        ("health.up", True),
+        ("health.good", 1.5),
+    ]
+    with pytest.raises(
+        CriteriaFileError, match=r"qa\.toml: no_regression\.p9_ratio: unknown key; known here: health_r"
+    ):
+        criteria_file.load(path, limits={"p9_ratio": 2}, source="qa.toml")
+    assert not criteria_file.load(written(tmp_path, MINIMAL)).criteria[0].lacks_limits
+
+
+def test_every_limit_keeps_the_default_or_is_left_out() -> None:
+    """The error rate has a default, so that whatever is limited, a release that answers only errors fails."""
+    (criterion,) = (
+        each for each in criteria_file.load(limits={"p99_ratio": 1.25}).criteria if each.id == "prod.no_regression"
+    )
+    assert {check.measurement: check.threshold for check in criterion.checks} == {
+        "no_regression.serves": True,
+        "no_regression.errors_more": 0.01,
+        "no_regression.p99_ratio": 1.25,
+    }
+
+
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 17), ("prod", 27)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
     assert len(criteria_file.load().for_stage(stage)) == count

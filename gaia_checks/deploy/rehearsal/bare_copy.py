@@ -59,6 +59,7 @@ class BareCopy:
     run: str
     release: Path
     cluster: Cluster
+    database: str = DATABASE
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, port: int | None = None, **variables: str) -> OwnServer:
@@ -67,7 +68,8 @@ class BareCopy:
         Raises NotReady with the last line of its log.
         """
         port = port or spawn.free_port()
-        own = {**swap.variables(self.environment), MARK: str(self._cache), **variables, "PORT": str(port)}
+        address = {"DATABASE_URL": self.cluster.dsn(self.database), "PORT": str(port)}
+        own = {**swap.variables(self.environment), MARK: str(self._cache), **variables, **address}
         log = paths.of(self.environment).logs / f"{port}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -126,7 +128,9 @@ class BareCopy:
             self._limit_connections(-1)
 
     def _limit_connections(self, limit: int) -> None:
-        limited = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(sql.Identifier(DATABASE), sql.Literal(limit))
+        limited = sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(
+            sql.Identifier(self.database), sql.Literal(limit)
+        )
         try:
             with psycopg.connect(
                 self.cluster.dsn("postgres", account=owner.SUPERUSER), autocommit=True, connect_timeout=10
@@ -141,9 +145,9 @@ class BareCopy:
         """Return when every session has exited. Raises DeployError."""
         deadline, quiet = time.monotonic() + _SESSIONS_EXIT_S, 0
         while quiet < _QUIET:
-            quiet = 0 if admin.execute(_END_SESSIONS, {"name": DATABASE}).rowcount else quiet + 1
+            quiet = 0 if admin.execute(_END_SESSIONS, {"name": self.database}).rowcount else quiet + 1
             if time.monotonic() > deadline:
-                raise DeployError(f"{self.environment.name}: a session of {DATABASE} does not exit")
+                raise DeployError(f"{self.environment.name}: a session of {self.database} does not exit")
             time.sleep(_POLL_S)  # PostgreSQL announces no session's exit
 
     @property
@@ -157,7 +161,7 @@ class BareCopy:
             run=self.run,
             names=self.environment.names,
             admin_token=self.environment.values["ADMIN_TOKEN"],
-            database_url=self.cluster.dsn(DATABASE),
+            database_url=self.cluster.dsn(self.database),
         )
 
     def _until_it_serves(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -193,16 +197,16 @@ def bare(target: Target, environment: Environment, purpose: str) -> Iterator[Bar
 
 
 @contextmanager
-def opened(own: Environment, run: str, release: Path) -> Iterator[BareCopy]:
+def opened(own: Environment, run: str, release: Path, database: str = DATABASE) -> Iterator[BareCopy]:
     """Yield a bare copy in the environment `own`, with PostgreSQL running and migrated; kill its servers afterwards."""
     cluster = of(own)
     if cluster is None:
         raise ConfigurationError(f"{own.name}: has no embedded PostgreSQL")
     paths.private(paths.of(own).caches)
     cluster.start()
-    database_connection.ensure_exists(cluster.dsn(DATABASE))
-    runner.up(cluster.dsn(DATABASE), release / "migrations")
-    copy = BareCopy(own, run, release, cluster)
+    database_connection.ensure_exists(cluster.dsn(database))
+    runner.up(cluster.dsn(database), release / "migrations")
+    copy = BareCopy(own, run, release, cluster, database)
     try:
         yield copy
     finally:

@@ -50,7 +50,12 @@ def main(name: str, stage: str | None) -> int:
     Raises ConfigurationError for the same errors as a gate.
     """
     environment = environment_file.load(name)
-    criteria = criteria_file.load(overrides=environment.looks, source=environment.path.name, own=environment.criteria)
+    criteria = criteria_file.load(
+        overrides=environment.looks,
+        source=environment.path.name,
+        own=environment.criteria,
+        limits=environment.no_regression,
+    )
     stage = stage or environment.stage
     promised = criteria.for_stage(stage)
     rows = plan(promised, criteria.looks, environment.names)
@@ -160,7 +165,7 @@ def judged(environment: Environment, promised: Sequence[Criterion]) -> list[str]
     except GaiaError:
         return []
     found = capabilities.without_requests(target)
-    return list(judgeable.lines(promised, found, gated_target.facts(target)))
+    return list(judgeable.lines(promised, found, gated_target.facts(environment, target)))
 
 
 def _database(target: Target) -> str:

@@ -52,6 +52,7 @@ STEPS: Mapping[str, Step] = {
     "protection": Step("look at when requests of the rules' clients were slow or admitted", "protection/timelines"),
     "monitoring": Step("query it in Prometheus, or read /metrics"),
     "rollback": Step("run gaia rollback on a copy: the reason above names the step that failed"),
+    "no_regression": Step("profile both releases at the request that became slower: the reason above says by how much"),
     "certificate": Step("renew the certificate, or its chain, where TLS ends"),
 }
 """Look -> what to do when its criterion fails. A look without an entry has the report."""

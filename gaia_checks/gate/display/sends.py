@@ -189,6 +189,11 @@ SENDS: Mapping[str, Sends] = {
         COPY,
     ),
     "rollback": Sends("deploys the release, rolls back to the previous one, and migrates the schema down and up", COPY),
+    "no_regression": Sends(
+        "starts the previous release and this one {starts:g} times each, and sends both the same {pairs:g} requests, "
+        "one after the other; nothing where no previous release is kept",
+        COPY,
+    ),
     "certificate": Sends("reads the certificate in one TLS handshake, or two if clients refuse it; none without https"),
 }
 """Look -> its description."""

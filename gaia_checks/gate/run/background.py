@@ -33,7 +33,7 @@ _GRACE_S = 10.0
 
 def process_of(look: str) -> str | None:
     """Return the name of the process (or of the gate's thread) that measures `look`, or None when a test does it."""
-    return _PROCESSES.get(look) or (look if look in (*gate_plan.LOADS, *gate_plan.BESIDE) else None)
+    return _PROCESSES.get(look) or (look if look in (*gate_plan.IN_TURN, *gate_plan.BESIDE) else None)
 
 
 def exit_name(process: str) -> str:

@@ -1,31 +1,40 @@
-"""Looks on a rehearsal copy that a thread takes beside the tests: they disturb neither the target nor a test.
+"""Looks on rehearsal copies that a thread of the gate takes, beside the tests or in its turn before the loads.
 
 Each writes its measurements when it is done, and then its exit code, as a background process does.
 """
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 from gaia_checks import jsonl
-from gaia_checks.deploy.rehearsal import bare_copy
-from gaia_checks.gate.run import background
+from gaia_checks.deploy.rehearsal import bare_copy, release_pair
+from gaia_checks.gate.run import background, gate_plan
 from gaia_checks.gate.run.look import Gate
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.rehearsal import kept_resources, outage
+from gaia_checks.probes.rehearsal import kept_resources, outage, side_by_side
 
-PROBES: Mapping[str, Callable[..., list[Measurement]]] = {"outage": outage.probe, "resources": kept_resources.probe}
+PROBES: Mapping[str, Callable[..., list[Measurement]]] = {
+    "outage": outage.probe,
+    "resources": kept_resources.probe,
+    gate_plan.COMPARISON: side_by_side.probe,
+}
 """look -> `probe(target, *, copy, over, **parameters)`, which stops soon after `over` is set."""
+
+_COPIES: Mapping[str, Callable[..., AbstractContextManager[Any]]] = {gate_plan.COMPARISON: release_pair.beside}
+"""look -> what its probe takes for `copy`, where that is not one bare copy."""
 
 
 def take(gate: Gate, target: Target, look: str, over: threading.Event) -> None:
     """Run the probe of `look` and record what it measures."""
     parameters, crashed = gate.criteria.looks[look], ""
     try:
-        copy = bare_copy.bare(target, gate.environment, look)
+        copy = _COPIES.get(look, bare_copy.bare)(target, gate.environment, look)
         for measurement in PROBES[look](target, copy=copy, over=over, **parameters):
             gate.record(measurement)
     except Exception as error:  # noqa: BLE001 - a crash of a probe decides nothing, and must not stop the gate
         crashed = f"the probe of the look {look} crashed: {error!r}"
-    name, how = background.exit_name(look), f"how the look {look} beside the tests finished"
+    name, how = background.exit_name(look), f"how the look {look} in a thread of the gate finished"
     notes = (crashed,) if crashed else ()
     gate.record(Measurement(name, int(bool(crashed)), "code", 1, 0.0, jsonl.now(), how, notes))

@@ -73,15 +73,18 @@ class Conductor:
         return thread
 
     def _run_processes(self) -> None:
-        """Start the recorders; once no look disturbs a load any more, run the loads one by one."""
+        """Start the recorders; once nothing disturbs any more, compare two releases, and run the loads one by one."""
         wanted, looks = {criterion.look for criterion in self._criteria()}, self._gate.criteria.looks
         started_s = time.monotonic()
         self._background.start(background.recorders(self._gate.folder, looks, wanted, self._gate.channel))
         self._write_back()  # what an installation has just written
         self._synced.set()
         loads = [look for look in gate_plan.LOADS if look in wanted]
-        if loads:
+        if not wanted.isdisjoint(gate_plan.IN_TURN):
             self._until_undisturbed(wanted, started_s)
+        if gate_plan.COMPARISON in wanted and not self._over.is_set():
+            (self._gate.channel / (STARTED + gate_plan.COMPARISON)).touch()
+            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over)
         for look in loads:
             self._write_back()  # what the looks before it have written
             if self._over.is_set():

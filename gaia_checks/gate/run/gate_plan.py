@@ -20,11 +20,17 @@ RECORDED = ("log", "soak", "memory", "connections", "limits")
 BESIDE = ("outage", "resources")
 """Looks on rehearsal copies that a thread of the gate takes one by one, while the tests run: before the loads."""
 
+COMPARISON = "no_regression"
+"""Two releases side by side on rehearsal copies, by a thread of the gate: after all that disturbs, before the loads."""
+
 LOAD = "load"
 PROTECTION = "protection"
 
 LOADS = (PROTECTION, LOAD)
 """Looks that put a load on the target, in their order: never two at once."""
+
+IN_TURN = (COMPARISON, *LOADS)
+"""Looks that wait until nothing disturbs them and each other, in their order."""
 
 FIRST = ("health", "api")
 """The looks that run before all others, and are taken even when one of them has failed: they say what is wrong."""
@@ -50,8 +56,9 @@ _SECONDS = {
     "rollback": 13.0,
     "websocket": 6.0,
     "health": 3.0,
+    COMPARISON: 18.0,
 }
-"""Approximate durations of the tests' longer looks."""
+"""Approximate durations of the tests' longer looks, and of the comparison."""
 
 _AROUND_A_LOAD_S = 4.0
 """Starting the load generator, and waiting for the last responses."""
@@ -69,7 +76,7 @@ class Slot:
 
 def before_loads(look: str) -> bool:
     """Whether a test's look must end before the first load starts."""
-    return look not in (*RECORDED, *LOADS, LAST)
+    return look not in (*RECORDED, *IN_TURN, LAST)
 
 
 def order(look: str) -> tuple[int, float]:
@@ -85,12 +92,12 @@ def test_s(look: str) -> float:
 def slots(looks: Looks, wanted: Collection[str]) -> list[Slot]:
     """Return the slots of the wanted looks, in order, if the tests run one after the other."""
     recorded = [_recorded(looks, look) for look in RECORDED if look in wanted]
-    found = [*recorded, *_beside(wanted), *_tests(wanted), *_loads(looks, wanted)]
+    found = [*recorded, *_beside(wanted), *_tests(wanted), *_comparison_and_loads(looks, wanted)]
     return _framed(found) if "limits" in wanted else found
 
 
 def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
-    """Return about when the first load may start: after every look that would disturb it."""
+    """Return about when the comparison, or else the first load, may start: after every look that would disturb it."""
     ends_s = [slot.ends_s for slot in (*_beside(wanted), *_tests(wanted))]
     ends_s += [_recorded(looks, "limits").ends_s] if "limits" in wanted else []
     ends_s += [events_end_s(looks)] if "soak" in wanted else []
@@ -149,8 +156,12 @@ def _in_turn(looks: Iterable[str]) -> list[Slot]:
     return found
 
 
-def _loads(looks: Looks, wanted: Collection[str]) -> Iterator[Slot]:
+def _comparison_and_loads(looks: Looks, wanted: Collection[str]) -> Iterator[Slot]:
     starts_s = longest_start_s = loads_start_s(looks, wanted)
+    if COMPARISON in wanted:
+        ends_s = starts_s + test_s(COMPARISON)
+        yield Slot(COMPARISON, starts_s, ends_s, ends_s)
+        starts_s = longest_start_s = ends_s
     for look in LOADS:
         if look not in wanted:
             continue

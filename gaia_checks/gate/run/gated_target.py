@@ -28,11 +28,18 @@ def _deployed_by_tag(environment: Environment) -> bool:
     return release is not None and release_folder.describe(release).phase != WORKTREE
 
 
-def facts(target: Target) -> list[Measurement]:
-    """Measure the facts on which criteria depend by `applies_when`, from the target alone."""
+def facts(environment: Environment, target: Target) -> list[Measurement]:
+    """Measure the facts on which criteria depend by `applies_when`, from the target and the releases kept here."""
     secure = target.base_url.startswith("https:")
-    how = "the target's address is https" if secure else "the target's address is plain http: it has no TLS"
-    return [Measurement(fact_name("tls"), secure, "bool", 1, 0.0, jsonl.now(), how)]
+    kept = target.release is not None and links.target(paths.of(environment).releases, "previous") is not None
+    return [
+        _fact("tls", secure, f"the target's address is {'https' if secure else 'plain http: it has no TLS'}"),
+        _fact("previous_release", kept, f"{'the' if kept else 'no'} previous release is kept here"),
+    ]
+
+
+def _fact(name: str, value: bool, how: str) -> Measurement:
+    return Measurement(fact_name(name), value, "bool", 1, 0.0, jsonl.now(), how)
 
 
 def find(environment: Environment, run: str) -> Target:

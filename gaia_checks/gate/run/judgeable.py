@@ -8,7 +8,7 @@ from gaia_checks.errors import GaiaError
 from gaia_checks.gate.run import capabilities, gated_target
 from gaia_checks.gate.run.capabilities import Capability, missing
 from gaia_checks.judge import criteria_file
-from gaia_checks.judge.applicability import why_not
+from gaia_checks.judge.applicability import why_not_judged
 from gaia_checks.model import Criterion, Measurement
 
 _WIDTH = 136
@@ -31,25 +31,29 @@ def _rows(
     yield "has", ", ".join(there) or "nothing"
     yield "has not", ", ".join(absent)
     yield "shown by the gate", ", ".join(unknown)
-    applicable = [each for each in criteria if not why_not(each, facts)]
+    applicable = [each for each in criteria if not why_not_judged(each, facts)]
     lacking = {each.id: missing(each, found) for each in applicable}
     yield "judged", " ".join(name for name, without in lacking.items() if not without)
     for capability in found:
         without = [name for name, absent_here in lacking.items() if capability in absent_here]
         yield "cannot pass", f"{' '.join(without)}: {capability.why}" if without else ""
     for each in criteria:
-        yield "not applicable", f"{each.id}: {why_not(each, facts)}" if each not in applicable else ""
+        yield "not applicable", f"{each.id}: {why_not_judged(each, facts)}" if each not in applicable else ""
 
 
 def of_environment(environment: Environment, width: int | None = None) -> list[str]:
     """Return the table for what serves there now, by requests that change nothing; empty where nothing can be found."""
-    promised = criteria_file.load(overrides=environment.looks, own=environment.criteria).for_stage(environment.stage)
+    criteria = criteria_file.load(
+        overrides=environment.looks, own=environment.criteria, limits=environment.no_regression
+    )
+    promised = criteria.for_stage(environment.stage)
     try:
         target = gated_target.find(environment, "doctor")
         found = capabilities.observe(target)
+        facts = gated_target.facts(environment, target)
     except GaiaError:
         return []
-    return list(map(environment.redact, lines(promised, found, gated_target.facts(target), width or _WIDTH)))
+    return list(map(environment.redact, lines(promised, found, facts, width or _WIDTH)))
 
 
 def _wrapped(head: str, text: str, width: int) -> list[str]:

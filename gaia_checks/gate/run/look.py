@@ -40,7 +40,7 @@ FAILED = "failed: "
 """Prefix of the outcome of a test whose criterion failed."""
 
 STARTED = "started."
-"""Prefix of the file that marks a load as started; its look follows."""
+"""Prefix of the file that marks a load, or the comparison before it, as started; its look follows."""
 
 _POLL_S = 0.2
 _GRACE_S = 120.0  # for a background look beyond its window: starting, connecting, writing
@@ -162,7 +162,7 @@ class Look:
         process = background.process_of(self._criterion.look)
         exit_name = background.exit_name(process) if process else ""
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
-        if self._criterion.look in gate_plan.LOADS:
+        if self._criterion.look in gate_plan.IN_TURN:
             started = self._gate.channel / (STARTED + self._criterion.look)
             self._wait(lambda names: started.exists() or exit_name in names, _TURN_S)
         self._wait(
@@ -223,6 +223,8 @@ class Look:
         __tracebackhide__ = True
         verdict = judge_measured(self._criterion, self._gate.measured(), rehearsal=self._gate.criteria.rehearsal)
         self._report(verdict)
+        if verdict.state is State.NOT_APPLICABLE:
+            pytest.skip(verdict.why)
         if verdict.state is State.FAIL:
             raise AssertionError(verdict.why)
         if verdict.state is State.INCONCLUSIVE:

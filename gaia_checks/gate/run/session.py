@@ -55,7 +55,10 @@ class Session:
         self.environment = environment_file.load(name)
         self.stage = stage or self.environment.stage
         self.criteria = criteria_file.load(
-            overrides=self.environment.looks, source=self.environment.path.name, own=self.environment.criteria
+            overrides=self.environment.looks,
+            source=self.environment.path.name,
+            own=self.environment.criteria,
+            limits=self.environment.no_regression,
         )
         self.promised = self.criteria.for_stage(self.stage)
         refuse_words(self.environment, self.criteria.criteria)
@@ -133,7 +136,7 @@ class Session:
         self._clear_copies()
         try:
             self._target = self._found = self._bring_up()
-            self._facts = gated_target.facts(self._found)
+            self._facts = gated_target.facts(self.environment, self._found)
             for fact in self._facts:
                 self.gate.record(fact)
             self._enforcement.before(self._target)
@@ -355,7 +358,9 @@ def worker_gate(record: dict[str, Any]) -> Gate:
         environment=environment,
         stage=record["stage"],
         folder=Path(record["folder"]),
-        criteria=criteria_file.load(overrides=environment.looks, own=environment.criteria),
+        criteria=criteria_file.load(
+            overrides=environment.looks, own=environment.criteria, limits=environment.no_regression
+        ),
         channel=Path(record["channel"]),
         target=Target.from_json(record["target"]) if record["target"] else None,
         unreachable=record["unreachable"],

@@ -67,3 +67,21 @@ class BareCopyProtocol(Protocol):
 
     def out_of_connections(self) -> AbstractContextManager[None]:
         """End all sessions, and refuse new ones for the duration of the block."""
+
+
+class PairProtocol(Protocol):
+    """The previous release and the new one beside each other. All raise GaiaError."""
+
+    @property
+    def previous(self) -> BareCopyProtocol:
+        """A copy of the previous release."""
+
+    @property
+    def new(self) -> BareCopyProtocol:
+        """A copy of the release under test."""
+
+    def sessions(self) -> tuple[list[int], list[int]]:
+        """Return the processes of the sessions of the previous and of the new release's servers."""
+
+    def transactions(self) -> tuple[int, int]:
+        """Return all transactions in the databases of both; their servers have ended."""

@@ -23,7 +23,7 @@ def gate(folder: Path) -> Gate:
 
 def test_every_look_beside_the_tests_has_a_probe() -> None:
     """The plan and the probes agree."""
-    assert set(beside.PROBES) == set(gate_plan.BESIDE)
+    assert set(beside.PROBES) == {*gate_plan.BESIDE, gate_plan.COMPARISON}
 
 
 def test_a_probe_that_breaks_leaves_its_criterion_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,21 +22,26 @@ def looks_of(name: str) -> Looks:
 
 
 @pytest.mark.parametrize("name", ["local", "dev", "qa", "prod"])
-def test_only_quiet_looks_run_in_parallel_to_a_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_quiet_looks_run_in_parallel_to_a_load_or_comparison(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No probe, browser, rehearsal copy, burst, other load or event of the soak runs during a load."""
     monkeypatch.setenv("PORT", "8080")
     slots, looks = gate_plan.slots(looks_of(name), EVERYTHING), looks_of(name)
-    for load in (slot for slot in slots if slot.look in gate_plan.LOADS):
+    for load in (slot for slot in slots if slot.look in gate_plan.IN_TURN):
         beside = {other.look for other in slots if other.starts_s < load.ends_s and load.starts_s < other.ends_s}
         assert beside - {load.look} <= QUIET
         assert load.starts_s >= gate_plan.events_end_s(looks)
 
 
 def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
-    """This includes the longest extension of the load; on a laptop it is 200 s, including the start."""
+    """This includes the longest extension of the load; on a laptop it is 200 s, including the start.
+
+    There, a comparison is made only where the gate has deployed another release before.
+    """
     longest_s = max(table.get("max_window_s", table.get("window_s", 0)) for table in LOOKS.values())
     assert gate_plan.longest_s(LOOKS, EVERYTHING) <= longest_s + 60
-    assert gate_plan.longest_s(looks_of("local"), EVERYTHING) <= 195
+    local, first = looks_of("local"), set(EVERYTHING) - {gate_plan.COMPARISON}
+    assert gate_plan.longest_s(local, first) <= 195
+    assert gate_plan.expected_s(local, EVERYTHING) <= 195
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,7 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
         ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 3 + 304),
         ({"load", "protection", "limits"}, 1.5 + 125 + 64 + 304 + 1.5),
         ({"load", "soak"}, 1800),
+        ({"no_regression", "load", "health"}, 3 + 18 + 304),
     ],
 )
 def test_the_duration_of_a_gate_is_known_in_advance(wanted: set[str], seconds: float) -> None:

@@ -47,8 +47,9 @@ def test_a_criterion_that_does_not_apply_is_skipped_with_the_reason(
     loaded = criteria_file.load()
     criterion = replace(loaded.criteria[0], applies_when="tls")
     target = Target("local", "http://127.0.0.1:9", "run")
-    gate = Gate(environment_file.load("local", variables={}), "prod", tmp_path, loaded, tmp_path, target, None)
-    for fact in gated_target.facts(target):
+    environment = environment_file.load("local", variables={})
+    gate = Gate(environment, "prod", tmp_path, loaded, tmp_path, target, None)
+    for fact in gated_target.facts(environment, target):
         gate.record(fact)
     reported: list[CriterionVerdict] = []
     with pytest.raises(pytest.skip.Exception, match="plain http"):
