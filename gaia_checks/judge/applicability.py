@@ -1,14 +1,15 @@
 """Criteria that do not apply to a target by its nature: `applies_when` names a fact, which the gate measures. Pure.
 
-An environment file has no key for it: only the measured absence of the fact makes a criterion not applicable.
+Only the measured absence of the fact makes a criterion not applicable. An environment file has no key that exempts: of
+"tls" none at all; `instances` names addresses, so that more is judged.
 """
 
 from collections.abc import Iterable
 
 from gaia_checks.model import Criterion, Measurement
 
-FACTS = ("tls",)
-"""The facts that a criterion's `applies_when` may name: "tls", the target's address is https."""
+FACTS = ("tls", "instances")
+"""The facts that a criterion's `applies_when` may name: the target's address is https; its instances are named."""
 
 
 def fact_name(fact: str) -> str:

@@ -11,7 +11,7 @@ DESIGNED = {
     "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
     "qa": {
         *("access", "identity", "load", "rate_limiting", "quotas", "figures", "websocket_soak", "dashboard"),
-        *("shutdown", "outage"),
+        *("shutdown", "outage", "instances"),
     },
     "prod": {"success_rate", "latency", "memory", "connections", "protection", "monitoring", "rollback", "certificate"},
 }
@@ -46,7 +46,7 @@ def test_a_criterion_may_depend_on_a_fact_of_the_target(tmp_path: Path) -> None:
     assert criteria_file.load(written(tmp_path, MINIMAL)).criteria[0].applies_when is None
 
 
-@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 17), ("prod", 25)])
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 18), ("prod", 26)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
     assert len(criteria_file.load().for_stage(stage)) == count
@@ -137,7 +137,7 @@ def test_an_override_of_an_unknown_key_is_refused(overrides: dict[str, dict[str,
         (('look = "health"', 'look = "helth"'), "criteria.toml: criteria.\"dev.health\": unknown look 'helth'"),
         (
             ("claim", 'applies_when = "snow"\nclaim'),
-            "criteria.toml: criteria.\"dev.health\": applies_when: unknown fact 'snow'; known: tls",
+            "criteria.toml: criteria.\"dev.health\": applies_when: unknown fact 'snow'; known: tls, instances",
         ),
         (("claim", "clam"), 'criteria.toml: criteria."dev.health": clam: unknown key'),
         ((", threshold = 1", ""), 'criteria.toml: criteria."dev.health": a check needs measurement, rule, threshold'),

@@ -32,7 +32,16 @@ def facts(target: Target) -> list[Measurement]:
     """Measure the facts on which criteria depend by `applies_when`, from the target alone."""
     secure = target.base_url.startswith("https:")
     how = "the target's address is https" if secure else "the target's address is plain http: it has no TLS"
-    return [Measurement(fact_name("tls"), secure, "bool", 1, 0.0, jsonl.now(), how)]
+    several = bool(target.instances)
+    how_many = (
+        f"{len(target.instances)} behind {target.base_url}: {', '.join(target.instances)}"
+        if several
+        else "the environment file names no instances: the gate knows one address"
+    )
+    return [
+        Measurement(fact_name(fact), value, "bool", 1, 0.0, jsonl.now(), how)
+        for fact, value, how in (("tls", secure, how), ("instances", several, how_many))
+    ]
 
 
 def find(environment: Environment, run: str) -> Target:
@@ -46,6 +55,7 @@ def find(environment: Environment, run: str) -> Target:
     target = Target(
         environment=environment.name,
         base_url=environment.base_url or status.base_url,
+        instances=environment.instances,
         run=run,
         admin_token=environment.values.get("ADMIN_TOKEN"),
         database_url=environment.values.get("DATABASE_URL"),
