@@ -88,6 +88,12 @@ $(BIN)/.pgbouncer:
 		|| { echo "the tests connect through a PgBouncer of their own: install it, e.g. apt-get install pgbouncer"; exit 4; }
 	@touch $@
 
+$(BIN)/.haproxy:
+	@PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy >/dev/null \
+		&& { systemctl disable --now haproxy >/dev/null 2>&1 || true; }; } \
+		|| { echo "the tests gate servers behind a HAProxy of their own: install it, e.g. apt-get install haproxy"; exit 4; }
+	@touch $@
+
 $(BIN)/.ssh-keygen:
 	@command -v ssh-keygen >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends openssh-client >/dev/null; } \
 		|| { echo "the tests sign with keys of their own: install ssh-keygen, e.g. apt-get install openssh-client"; exit 4; }
@@ -104,7 +110,7 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		4) word="the command or a file is wrong" ;; 2) word="interrupted" ;; *) word="the gate itself broke" ;; esac; \
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
-test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer  ## the project's own tests, but for the long tables of test-killed and test-faults
+test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer $(BIN)/.haproxy  ## the project's own tests, but for the long tables of test-killed and test-faults
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
 
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point

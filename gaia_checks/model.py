@@ -232,6 +232,7 @@ class Target:
     environment: str
     base_url: str  # "http://127.0.0.1:8711", no trailing slash
     run: str  # the run id; it stays on our side, the target only sees `key`
+    instances: tuple[str, ...] = ()  # addresses of those behind base_url, a load balancer; empty: it is one server
     release: Release | None = None
     process: Process | None = None
     log: LogLocation | None = None
@@ -272,6 +273,7 @@ class Target:
                 "process": Process(**{**process, "artifact": Path(process["artifact"])}) if process else None,
                 "log": LogLocation(**record["log"]) if record["log"] else None,
                 "names": Names(**record["names"]),
+                "instances": tuple(record["instances"]),
                 "secrets": tuple(record["secrets"]),
             }
         )

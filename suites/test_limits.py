@@ -1,4 +1,4 @@
-"""Rate limits and quotas."""
+"""Rate limits and quotas, of one server and of several as one."""
 
 import pytest
 
@@ -16,3 +16,9 @@ def test_rate_limiting_enforced(look: Look) -> None:
 def test_quotas_tracked(look: Look) -> None:
     """Quotas count the requests; on a rehearsal copy also across a crash and at the edges of their periods."""
     look(quotas.probe, copy=look.copy("quotas"))
+
+
+@pytest.mark.criterion("qa.instances")
+def test_instances_serve_as_one(look: Look) -> None:
+    """All instances run the same, stay up, and share limits, rules and events."""
+    look.recorded()

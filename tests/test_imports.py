@@ -103,7 +103,13 @@ LAYERS = {
         },
         {"figures", "migrations", "rehearsal", "unannounced"},
     ),
-    "gaia_checks.recorders": ({"base"}, {"limits", "log", "resources", "soak"}, {"recorder_run"}, {"__main__"}),
+    "gaia_checks.recorders": (
+        {"base"},
+        {"limits", "log", "resources", "soak"},
+        {"instances"},
+        {"recorder_run"},
+        {"__main__"},
+    ),
     "gaia_checks.load": (
         {"http"},
         {"plan", "machine"},

@@ -40,6 +40,7 @@ class Environment:
     log_dir: Path  # server logs and the ledger: GAIA_LOG_DIR
     reports: Path  # evidence: GAIA_REPORTS
     values: Mapping[str, str] = field(repr=False)  # the contract's variables: defaults, then os.environ
+    instances: tuple[str, ...] = ()  # what the load balancer at base_url distributes to; empty: one server
     remote: str | None = None  # the git repository whose deployment tags are followed
     alerts: str | None = None  # the name of the variable with the Apprise URLs
     alert_urls: tuple[str, ...] = field(default=(), repr=False)  # its value; they contain tokens

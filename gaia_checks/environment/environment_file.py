@@ -5,6 +5,8 @@ stage = "qa"                       # which criteria are judged: dev, qa or prod
 database = "external"              # "embedded": gaia brings its own PostgreSQL (local only); "none": it needs none
 host = "0.0.0.0"                   # where the server listens; the port is the variable PORT
 base_url = "https://qa:8080"       # optional: gate a server that already runs there
+instances = ["http://a:8080", "http://b:8080"]  # optional: what base_url, a load balancer, distributes to; each is
+                                   # compared with the others, and limits are judged across them
 log = "ssh://me@qa/var/log/x.log"  # optional: the server's log, where `gaia deploy` does not know it: a file of this
                                    # machine, or ssh://[user@]host[:port]/path, read by the system's own ssh
 criteria = "../suites/criteria.toml"  # optional: criteria of your own; their tests are test_*.py beside that file
@@ -95,6 +97,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         database=database,
         host=host,
         base_url=file_entries.base_url(where, table),
+        instances=file_entries.instances(where, table),
         required=file_entries.required(where, table),
         defaults=(defaults := file_entries.defaults(where, table)),
         server=file_entries.server(where, document),

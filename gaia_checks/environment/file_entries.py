@@ -31,9 +31,12 @@ SERVER_NAMES = (
 
 KEYS = {
     *("stage", "database", "host", "base_url", "log", "rehearsal_host", "required", "remote", "alerts", "defaults"),
-    *("client_names", "promotion", "criteria"),
+    *("client_names", "promotion", "criteria", "instances"),
 }
 """The keys of the table `environment`."""
+
+MOST_INSTANCES = 12
+"""The gate sends some requests to each, and keeps a WebSocket to each."""
 
 _BOOLEANS = ("true", "false")
 _LOG_URL = re.compile(r"ssh://((?:\w[\w.-]*@)?(?:\w[\w.-]*|\[[0-9a-fA-F:]+\]))(?::(\d{1,5}))?(/[^\0\n]*[^/\0\n])")
@@ -67,17 +70,31 @@ def choice(where: str, table: Mapping[str, Any], key: str, choices: tuple[str, .
 def base_url(where: str, table: Mapping[str, Any]) -> str | None:
     """Return the address of a server that already runs, if the file has one."""
     url = table.get("base_url")
-    if url is None:
-        return None
+    return None if url is None else _address(f"{where}: environment.base_url", url)
+
+
+def instances(where: str, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the addresses of the instances behind base_url, if the file names them."""
+    label, urls = f"{where}: environment.instances", table.get("instances", [])
+    if not isinstance(urls, list) or len(urls) not in (0, *range(2, MOST_INSTANCES + 1)):
+        raise EnvironmentFileError(
+            f'{label}: not a list of 2 to {MOST_INSTANCES} URLs; write e.g. ["http://a:8080", "http://b:8080"]'
+        )
+    found = tuple(_address(label, url) for url in urls)
+    if twice := [url for url in found if found.count(url) > 1]:
+        raise EnvironmentFileError(f"{label}: {twice[0]} is there twice; name each instance once")
+    if found and "base_url" not in table:
+        raise EnvironmentFileError(f"{label}: set base_url as well: the address of the load balancer before them")
+    return found
+
+
+def _address(label: str, url: Any) -> str:
     if "@" in str(url):  # and it is not quoted: what stands before the @ may be a password
         raise EnvironmentFileError(
-            f"{where}: environment.base_url: no user or password belongs there; leave out what is before the @, "
-            "and export ADMIN_TOKEN"
+            f"{label}: no user or password belongs there; leave out what is before the @, and export ADMIN_TOKEN"
         )
     if not isinstance(url, str) or not re.match(r"https?://[^/]", url):
-        raise EnvironmentFileError(
-            f'{where}: environment.base_url: {url!r} is no URL; write e.g. "http://127.0.0.1:8080"'
-        )
+        raise EnvironmentFileError(f'{label}: {url!r} is no URL; write e.g. "http://127.0.0.1:8080"')
     return url.rstrip("/")
 
 

@@ -1,17 +1,19 @@
 """Criteria that do not apply to a target by its nature: `applies_when` names a fact, which the gate measures. Pure.
 
-An environment file has no key for it: only the measured absence of the fact makes a criterion not applicable.
-One whose limits are the environment file's own is measured without them, too, but then not judged.
+Only the measured absence of the fact makes a criterion not applicable. An environment file has no key that exempts: of
+"tls" none at all; `instances` names addresses, so that more is judged. A criterion whose limits are the environment
+file's own is measured without them, too, but then not judged.
 """
 
 from collections.abc import Iterable
 
 from gaia_checks.model import Criterion, Measurement
 
-FACTS = ("tls", "previous_release")
+FACTS = ("tls", "previous_release", "instances")
 """The facts that a criterion's `applies_when` may name.
 
-"tls": the target's address is https; "previous_release": the release before is kept on this machine.
+"tls": the target's address is https; "previous_release": the release before is kept on this machine; "instances": the
+environment file names the target's instances.
 """
 
 NO_LIMITS = "the environment file gives no limits for it"

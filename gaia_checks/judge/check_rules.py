@@ -184,6 +184,7 @@ def _trend(check: Check, measurement: Measurement, look: Analysis) -> Finding:
         return found(check, state, why, measurement.n, measured=last)
     why = f"in 7 days between {ahead.lower:.0f} and {ahead.upper:.0f} {check.unit}"
     state = State.PASS if ahead.upper <= threshold else State.FAIL if ahead.lower > threshold else State.INCONCLUSIVE
+    why += "" if state is State.PASS else _example(measurement)
     return found(check, state, why, measurement.n, measured=last, bound=ahead.upper)
 
 

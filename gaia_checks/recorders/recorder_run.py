@@ -11,6 +11,7 @@ from gaia_checks.errors import ConfigurationError
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.timeline import Timeline
+from gaia_checks.recorders.instances import instances_recorder
 from gaia_checks.recorders.limits import limits_recorder
 from gaia_checks.recorders.log import log_recorder
 from gaia_checks.recorders.resources import connections, memory, open_resources, restarts
@@ -34,6 +35,7 @@ RECORDERS: Mapping[str, tuple[Record, Measures]] = {
     "connections": (connections.record, connections.MEASURES),
     "limits": (limits_recorder.record, limits_recorder.MEASURES),
     "open_resources": (open_resources.record, open_resources.MEASURES),
+    "instances": (instances_recorder.record, instances_recorder.MEASURES),
     "restarts": (restarts.record, restarts.MEASURES),
 }
 

@@ -110,6 +110,8 @@ def describe(environment: Environment, stage: str) -> str:
     }
     if environment.base_url:
         table["base_url"] = redact(_without_userinfo(environment.base_url))
+    if environment.instances:
+        table["instances"] = [redact(_without_userinfo(url)) for url in environment.instances]
     if environment.log:
         table["log"] = str(environment.log)
     table["variables"] = {

@@ -15,6 +15,7 @@ from gaia_checks.redaction import SECRET_NAMES, redact
 from gaia_server import settings
 
 GOOD = '[environment]\nstage = "dev"\ndatabase = "external"\nhost = "0.0.0.0"\n'
+BALANCED = 'base_url = "http://qa:8080"\n'
 
 
 def load(folder: Path, text: str, **variables: str) -> Environment:
@@ -67,6 +68,19 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
             r"environment\.base_url: no user or password belongs there; leave out what is before the @, and",
         ),
         (GOOD + 'base_url = "me:canary@qa:8080"\n', r"environment\.base_url: no user or password belongs there"),
+        *(
+            (GOOD + f"{address}instances = {instances}\n", rf"environment\.instances: {message}")
+            for address, instances, message in (
+                (BALANCED, '"http://a"', r"not a list of 2 to 12 URLs; write e\.g\."),
+                (BALANCED, '["http://a"]', "not a list of 2 to 12 URLs"),
+                (BALANCED, str([f"http://a:{port}" for port in range(13)]), "not a list of 2 to 12 URLs"),
+                (BALANCED, '["http://a", 1]', r"1 is no URL; write e\.g\."),
+                (BALANCED, '["http://a", "tcp://b"]', "'tcp://b' is no URL"),
+                (BALANCED, '["http://a", "http://me:canary@b"]', "no user or password belongs there"),
+                (BALANCED, '["http://a", "http://b", "http://a/"]', "http://a is there twice; name each instance once"),
+                ("", '["http://a", "http://b"]', "set base_url as well: the address of the load balancer"),
+            )
+        ),
         *(
             (GOOD + f"log = {log}\n", r"environment\.log: neither a file nor ssh://\[user@\]host\[:port\]/file without")
             for log in (

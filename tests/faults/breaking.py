@@ -1,5 +1,6 @@
 """Context managers that seed a fault for the duration of their block, and yield the deployment to gate."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -9,12 +10,15 @@ from tempfile import TemporaryDirectory
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.postgres import owner
 from gaia_checks.deploy.postgres.dsn import renamed
+from gaia_checks.deploy.state import processes
+from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment.project import ROOT
 from tests.faults.place import Place
 from tests.faults.way import Way
 from tests.faults.wrong import Crashing, Saying
 from tests.probes import servers
-from tests.support import certificates
+from tests.support import altered_server, certificates
+from tests.support.ground import until
 
 Break = Callable[[Place], AbstractContextManager[Place]]
 
@@ -98,6 +102,38 @@ def waiting_for_a_lock(place: Place) -> Iterator[Place]:
         holder.execute(f"SELECT pg_advisory_lock({_LOCK})")
         waiter.pgconn.send_query(b"SELECT pg_advisory_lock(%d)" % _LOCK)
         yield place
+
+
+@contextmanager
+def beside_another_build(place: Place) -> Iterator[Place]:
+    """Yield the deployment as the first of two instances; the other one is built from the same source anew."""
+    with TemporaryDirectory() as folder, _instance(place, altered_server.write(Path(folder) / "other")) as both:
+        yield both
+
+
+@contextmanager
+def beside_one_on_another_database(place: Place) -> Iterator[Place]:
+    """Yield the deployment as the first of two instances of one build; the other one shares nothing with it."""
+    process = place.status.process
+    assert process is not None
+    with another_database(place) as away:
+        url = away.ground.extra["DATABASE_URL"]
+        with _instance(place, process.artifact, DATABASE_URL=url) as both:
+            yield both
+
+
+@contextmanager
+def _instance(place: Place, executable: Path, **variables: str) -> Iterator[Place]:
+    """Run one more server of the deployment; yield the deployment with both addresses."""
+    port = free_port()
+    given = {"DATABASE_URL": place.database_url, **place.ground.variables, "PORT": str(port), **variables}
+    process = subprocess.Popen((str(executable),), env=given, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: processes.listener_pid(port) == process.pid)
+        yield replace(place, instances=(place.ground.url, f"http://127.0.0.1:{port}"))
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

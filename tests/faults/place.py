@@ -1,5 +1,6 @@
 """The deployment of a faulty server, with its switches, database and process."""
 
+import json
 import os
 import shutil
 import signal
@@ -41,6 +42,7 @@ class Place:
     switch: Switch
     switch_before: Switch  # of the release before
     address: str | None = None  # of what stands before the server, if anything
+    instances: tuple[str, ...] = ()  # addresses that the environment file names
 
     def gate(self, looks: Looks, *options: str) -> Outcome:
         """Gate the running server."""
@@ -51,7 +53,8 @@ class Place:
         return self.ground.start("pytest", f"--env={self._file(looks)}")
 
     def _file(self, looks: Looks) -> Path:
-        file = self.ground.environment_file(base_url=self.address or self.ground.url)
+        keys = f"instances = {json.dumps(self.instances)}" if self.instances else ""
+        file = self.ground.environment_file(base_url=self.address or self.ground.url, keys=keys)
         about, _, _ = file.read_text().partition("[looks")
         file.write_text(about + tomli_w.dumps({"looks": looks, "no_regression": LIMITS}))
         return file

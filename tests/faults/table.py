@@ -29,6 +29,7 @@ SHORT: Looks = {
     "limits": {"window_s": 5},
     "soak": {"window_s": 12},
     "dashboard": {"ready_within_s": 4, "reconnect_within_s": 6},
+    "instances": {"window_s": 8},
     "memory": {"window_s": 3},
     "connections": {"window_s": 5},
     "protection": {"rate_per_s": 60, "window_s": 4},
@@ -293,6 +294,14 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             "limit_value of the rule default-ip-second is 10",
         ),
         Fault("WebSockets are closed as after an error", wrong(Closing(code=1011)), "closed with 1011, should be 1012"),
+    ),
+    "qa.instances": (
+        Fault("an instance runs another build", breaking.beside_another_build, " runs digest "),
+        Fault(
+            "an instance is on another database",
+            breaking.beside_one_on_another_database,
+            "admitted after a client's 8 requests to all in turn",
+        ),
     ),
     "qa.outage": (
         Fault(

@@ -13,6 +13,7 @@ CRITERIA = (
     "qa.dashboard",
     "qa.figures",
     "qa.identity",
+    "qa.instances",
     "qa.outage",
     "qa.quotas",
     "qa.rate_limiting",

@@ -233,16 +233,18 @@ def test_prod_is_measured_or_openly_inconclusive(place: Ground, running: Path) -
     assert "fail" not in outcome.states.values(), outcome.not_passed()
     measured = {c["id"] for c in outcome.verdict["criteria"] if all(check["n"] > 0 for check in c["checks"])}
     assert measured >= {f"dev.{name}" for name in DEV} | LONG_LOOKS | {"prod.monitoring"}, outcome.not_passed()
-    not_applicable = {"prod.certificate", "prod.no_regression"}
+    not_applicable = {"prod.certificate", "prod.no_regression", "qa.instances"}
     assert {name for name, state in outcome.states.items() if state == "not applicable"} == not_applicable
     assert "prod.no_regression: no previous release is kept here" in outcome.output
     undecided = {name: why for name, why in outcome.not_passed().items() if name not in not_applicable}
     assert all(why.startswith("inconclusive: ") and len(why) > 20 for why in undecided.values())
     junit = ET.parse(outcome.folder / "junit.xml").getroot()[0]  # noqa: S314 - our own file
-    skipped = [case.get("name") for case in junit if case.find("skipped") is not None]
-    assert set(skipped) == {"test_certificate_valid", "test_no_worse_than_the_previous_release"}
-    assert "2 not applicable" in summary
-    assert last.partition("; report ")[0].endswith(" undecided, 2 not applicable")
+    skipped = {case.get("name") for case in junit if case.find("skipped") is not None}
+    assert skipped == {
+        *("test_certificate_valid", "test_no_worse_than_the_previous_release", "test_instances_serve_as_one")
+    }
+    assert "3 not applicable" in summary
+    assert last.partition("; report ")[0].endswith(" undecided, 3 not applicable")
     again = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     assert "– not applicable" in again.stdout
 

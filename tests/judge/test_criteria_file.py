@@ -12,7 +12,7 @@ DESIGNED = {
     "dev": {"process", "database", "migrations", "health", "api", "websocket", "log"},
     "qa": {
         *("access", "identity", "load", "rate_limiting", "quotas", "figures", "websocket_soak", "dashboard"),
-        *("shutdown", "outage"),
+        *("shutdown", "outage", "instances"),
     },
     "prod": {
         *("success_rate", "latency", "memory", "connections", "resources", "protection", "monitoring", "rollback"),
@@ -87,7 +87,7 @@ def test_every_limit_keeps_the_default_or_is_left_out() -> None:
     }
 
 
-@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 17), ("prod", 27)])
+@pytest.mark.parametrize(("stage", "count"), [("dev", 7), ("qa", 18), ("prod", 28)])
 def test_a_stage_includes_those_before_it(stage: str, count: int) -> None:
     """Qa promises what dev does and more, prod promises everything."""
     assert len(criteria_file.load().for_stage(stage)) == count
@@ -178,7 +178,7 @@ def test_an_override_of_an_unknown_key_is_refused(overrides: dict[str, dict[str,
         (('look = "health"', 'look = "helth"'), "criteria.toml: criteria.\"dev.health\": unknown look 'helth'"),
         (
             ("claim", 'applies_when = "snow"\nclaim'),
-            "criteria.toml: criteria.\"dev.health\": applies_when: unknown fact 'snow'; known: tls",
+            "criteria.toml: criteria.\"dev.health\": applies_when: unknown fact 'snow'; known: tls, instances",
         ),
         (("claim", "clam"), 'criteria.toml: criteria."dev.health": clam: unknown key'),
         ((", threshold = 1", ""), 'criteria.toml: criteria."dev.health": a check needs measurement, rule, threshold'),

@@ -17,7 +17,7 @@ from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.display import stream
-from gaia_checks.gate.display.sends import COPY, GATE, OWN, SENDS, Parameters, Sends
+from gaia_checks.gate.display.sends import COPY, COUNT, GATE, OWN, SENDS, Parameters, Sends
 from gaia_checks.gate.run import capabilities, gate_plan, gated_target, judgeable
 from gaia_checks.judge import criteria_file
 from gaia_checks.judge.criteria_file import Looks
@@ -58,14 +58,16 @@ def main(name: str, stage: str | None) -> int:
     )
     stage = stage or environment.stage
     promised = criteria.for_stage(stage)
-    rows = plan(promised, criteria.looks, environment.names)
+    looks = {**criteria.looks, "instances": {**criteria.looks["instances"], COUNT: len(environment.instances)}}
+    planned = [each for each in promised if each.applies_when != "instances" or environment.instances]
+    rows = plan(planned, looks, environment.names)
     console = stream.console(stream.duplicate(sys.stdout))
-    slots = gate_plan.slots(criteria.looks, [row.look for row in rows[1:]])
+    slots = gate_plan.slots(looks, [row.look for row in rows[1:]])
     for line in (
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
         "", table(rows), "",
         "schedule of the looks (░ while a load may be extended):", "", *gate_plan.chart(slots), "",
-        *summary(rows, promised, criteria.looks), *sources(environment), "", *judged(environment, promised), "",
+        *summary(rows, planned, looks), *sources(environment), "", *judged(environment, promised), "",
         "nothing was measured, so this decides nothing: remove --dry-run to run the gate",
     ):  # fmt: skip
         console.print(environment.redact(line) if isinstance(line, str) else line, markup=False)

@@ -43,6 +43,9 @@ STEPS: Mapping[str, Step] = {
     "access": _REPEAT,
     "identity": _REPEAT,
     "soak": Step("look at when connections were lost", "timelines/soak.jsonl"),
+    "instances": Step(
+        "compare the instance named above with the others: GET /health of each", "timelines/instances.jsonl"
+    ),
     "dashboard": Step("look at the page", "pictures/dashboard"),
     "shutdown": _COPY,
     "outage": _COPY,

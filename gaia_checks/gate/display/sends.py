@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gaia_checks.probes.monitoring import expected_increase
+from gaia_checks.recorders.instances import shared_state
 from gaia_checks.recorders.limits import burst_plan
 from gaia_checks.recorders.limits.burst_plan import Burst
 
@@ -63,6 +64,12 @@ SOAK_REQUESTS = 3 + 101 + 2
 
 FIGURES_REQUESTS = 200
 """About: 19 that are counted, and the pages of lists, of which a longer one takes no more."""
+
+COUNT = "count"
+"""The name under which the look `instances` has the number of instances that the environment file names."""
+
+EACH_INSTANCE = shared_state.EACH + 1 + 3 + 3
+"""Requests under a shared rule, under an own one, and those that make and remove it."""
 
 MONITORING_BESIDE = 1 + 2 + 3
 """GET /health, two scrapes, and a rule created, listed and removed."""
@@ -149,6 +156,14 @@ SENDS: Mapping[str, Sends] = {
         requests=lambda _: SOAK_REQUESTS,
         connections=lambda look: look["clients"] + 2,
         rules=lambda _: 1,
+    ),
+    "instances": Sends(
+        "GET /health of each instance every {interval_s:g} s for {window_s:g} s; at first, requests to all in turn "
+        "under temporary rules, each made on one instance, used up on the next and removed there, while a WebSocket "
+        "listens at each",
+        requests=lambda look: look.get(COUNT, 2) * (look["window_s"] / look["interval_s"] + 1 + EACH_INSTANCE),
+        connections=lambda look: look.get(COUNT, 2),
+        rules=lambda look: look.get(COUNT, 2) + 1,
     ),
     "dashboard": Sends(
         "a browser signs in at /admin/quotas and opens its six tabs, each within {ready_within_s:g} s; it shows a "

@@ -112,9 +112,8 @@ class Conductor:
             self._tests_finished.wait()
         self._beside.join()  # also when its test waits no longer
         self._background.wait("limits")
-        if "soak" in wanted:
-            events_end_s = started_s + gate_plan.events_end_s(self._gate.criteria.looks)
-            self._over.wait(max(0.0, events_end_s - time.monotonic()))
+        events_end_s = started_s + gate_plan.events_end_s(self._gate.criteria.looks, wanted)
+        self._over.wait(max(0.0, events_end_s - time.monotonic()))
 
     def _extend_while_undecided(self) -> None:
         """Extend the load while one of its criteria is undecided; return when it is long enough."""

@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 from gaia_checks.judge.criteria_file import Looks
+from gaia_checks.recorders.instances import shared_state
 from gaia_checks.recorders.limits import burst_plan
 from gaia_checks.recorders.soak import trigger_events
 
-RECORDED = ("log", "soak", "memory", "connections", "limits")
+RECORDED = ("log", "soak", "memory", "connections", "limits", "instances")
 """Looks that are recorded from the start, by separate processes."""
 
 BESIDE = ("outage", "resources")
@@ -100,13 +101,17 @@ def loads_start_s(looks: Looks, wanted: Collection[str]) -> float:
     """Return about when the comparison, or else the first load, may start: after every look that would disturb it."""
     ends_s = [slot.ends_s for slot in (*_beside(wanted), *_tests(wanted))]
     ends_s += [_recorded(looks, "limits").ends_s] if "limits" in wanted else []
-    ends_s += [events_end_s(looks)] if "soak" in wanted else []
-    return max(ends_s, default=0.0)
+    return max((*ends_s, events_end_s(looks, wanted)))
 
 
-def events_end_s(looks: Looks) -> float:
-    """Return when the soak's trigger events are over, in seconds since it started."""
-    return trigger_events.starts_s(looks["soak"]["window_s"]) + trigger_events.LASTS_S
+def events_end_s(looks: Looks, wanted: Collection[str]) -> float:
+    """Return when the quiet recorders have sent all they send: the soak's events, and the trial of the instances."""
+    ends_s = [0.0]
+    if "soak" in wanted:
+        ends_s.append(trigger_events.starts_s(looks["soak"]["window_s"]) + trigger_events.LASTS_S)
+    if "instances" in wanted:
+        ends_s.append(shared_state.LASTS_S)
+    return max(ends_s)
 
 
 def expected_s(looks: Looks, wanted: Collection[str]) -> float:

@@ -35,7 +35,14 @@ def facts(environment: Environment, target: Target) -> list[Measurement]:
     return [
         _fact("tls", secure, f"the target's address is {'https' if secure else 'plain http: it has no TLS'}"),
         _fact("previous_release", kept, f"{'the' if kept else 'no'} previous release is kept here"),
+        _fact("instances", bool(target.instances), _named(target)),
     ]
+
+
+def _named(target: Target) -> str:
+    if not target.instances:
+        return "the environment file names no instances: the gate knows one address"
+    return f"{len(target.instances)} behind {target.base_url}: {', '.join(target.instances)}"
 
 
 def _fact(name: str, value: bool, how: str) -> Measurement:
@@ -53,6 +60,7 @@ def find(environment: Environment, run: str) -> Target:
     target = Target(
         environment=environment.name,
         base_url=environment.base_url or status.base_url,
+        instances=environment.instances,
         run=run,
         admin_token=environment.values.get("ADMIN_TOKEN"),
         database_url=environment.values.get("DATABASE_URL"),

@@ -8,7 +8,7 @@ from gaia_checks.errors import GaiaError
 from gaia_checks.gate.run import capabilities, gated_target
 from gaia_checks.gate.run.capabilities import Capability, missing
 from gaia_checks.judge import criteria_file
-from gaia_checks.judge.applicability import why_not_judged
+from gaia_checks.judge.applicability import fact_name, why_not_judged
 from gaia_checks.model import Criterion, Measurement
 
 _WIDTH = 136
@@ -31,6 +31,8 @@ def _rows(
     yield "has", ", ".join(there) or "nothing"
     yield "has not", ", ".join(absent)
     yield "shown by the gate", ", ".join(unknown)
+    several = next((fact for fact in facts if fact.name == fact_name("instances") and fact.value), None)
+    yield "instances", several.how if several else ""
     applicable = [each for each in criteria if not why_not_judged(each, facts)]
     lacking = {each.id: missing(each, found) for each in applicable}
     yield "judged", " ".join(name for name, without in lacking.items() if not without)

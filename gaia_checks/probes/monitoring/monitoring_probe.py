@@ -16,8 +16,8 @@ from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.monitoring.expected_increase import SENT, ExpectedIncrease, Kind, Scrape, expected, wrong_time
-from gaia_checks.probes.monitoring.shipped_queries import shipped, unresolved
-from gaia_checks.target import prometheus_text, rules
+from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved
+from gaia_checks.target import addresses, prometheus_text, rules
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG, Answer, wrong_status
 from gaia_checks.target.samples import Score, Watch
@@ -34,10 +34,17 @@ _POLL_S = 0.05
 def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
     """Measure `monitoring.metrics_readable`, `monitoring.metrics_moving` and `monitoring.queries_resolving`.
 
+    Of several instances each is measured: Prometheus reads each, and a load balancer would mix their counters.
+
     Its rule carries the run id and is removed. Raises TargetUnreachable when nothing answers, and
     ConfigurationError when a file of `folder` cannot be read.
     """
-    watch, queries = Watch(), shipped(folder)
+    queries = shipped(folder)
+    return [addresses.named(at, one) for at in addresses.each(target) for one in _measured(at, queries)]
+
+
+def _measured(target: Target, queries: Sequence[Query]) -> list[Measurement]:
+    watch = Watch()
     readable, moving, resolving = Score(), Score(), Score()
     with client(target) as http:
         last = _measure_increases(http, target, moving)

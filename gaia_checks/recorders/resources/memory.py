@@ -33,9 +33,9 @@ async def record(
 ) -> list[Measurement]:
     """Sample every `interval_s` for `window_s`. Stops early, with a note, when the process is gone.
 
-    For a process on another machine, the server's own metrics are sampled.
+    For a process on another machine, and for several instances, the server's own metrics are sampled.
     """
-    if target.process is None:
+    if target.process is None or target.instances:
         return await memory_from_metrics.record(target, timeline, stop, window_s=window_s, interval_s=interval_s)
     samples, cpu = MemorySamples(MEASURES, Coverage(interval_s)), Cpu()
     async for t in ticks(interval_s, window_s, stop):

@@ -1,0 +1,1 @@
+"""The instances behind a load balancer: each by itself, and what they must share."""
