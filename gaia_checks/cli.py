@@ -415,6 +415,29 @@ def serve_command(
     page_server.serve(host, port, process_variables.serve_token(), remote, lambda text: print(text, flush=True))
 
 
+@app.command("prove")
+def prove_command(
+    patterns: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATTERN]...", help="a part of a fault's name, e.g. qa.access")
+    ] = None,
+    env: Annotated[
+        str, typer.Option(metavar="ENV", help="the environment of the server", autocompletion=_names)
+    ] = "local",
+    jobs: Annotated[int, typer.Option(min=1, help="faults that are tried at the same time")] = 1,
+    listed: Annotated[bool, typer.Option("--list", help="show the catalogue, try nothing")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--document", metavar="FILE", help="write the matrix of all faults as Markdown")
+    ] = None,
+) -> None:
+    """Seed faults into the server's source, and show which of them the gate catches."""
+    from gaia_checks.prove import prove_command
+
+    if listed:
+        prove_command.show_catalogue(env, patterns or ())
+        return
+    raise typer.Exit(prove_command.prove(env, patterns or (), jobs, page, lambda text: print(text, flush=True)))
+
+
 loads = typer.Typer(help="Compare and draw measured loads.", no_args_is_help=True)
 app.add_typer(loads, name="load")
 
