@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -86,7 +87,7 @@ class Trial:
             files.replace(self.folder / "adapter.py", like.names.adapter)
             names["adapter"] = "adapter.py"
         values = {name: value for name, value in like.values.items() if name not in SECRET_NAMES}
-        about = {
+        about: dict[str, Any] = {
             "stage": STAGES[-1],
             "database": "none" if like.database == "none" else "embedded",
             "host": "127.0.0.1",

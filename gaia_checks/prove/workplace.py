@@ -89,9 +89,10 @@ class Workplace:
 
     @property
     def migrations(self) -> Path:
-        """The folder of the migrations, empty where the server has none."""
+        """The folder of the migrations, which lists none where the server has none."""
         folder = self.source / "migrations"
         folder.mkdir(exist_ok=True)
+        (folder / "order.txt").touch()
         return folder
 
     def _share_dependencies(self) -> None:

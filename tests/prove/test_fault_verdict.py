@@ -13,8 +13,12 @@ FAULT = CataloguedFault("qa.access/x", "qa.access", "it lies", "a sign", frozens
 
 def gate(seconds: float = 9.0, trouble: str = "", **states: str) -> GateOutcome:
     """Return an outcome; `qa_access` stands for qa.access."""
-    named = {name.replace("_", ".", 1): state for name, state in states.items()}
-    return GateOutcome(named, {name: f"why {name}" for name in named}, seconds, trouble)
+    return decided({name.replace("_", ".", 1): state for name, state in states.items()}, seconds, trouble)
+
+
+def decided(states: dict[str, str], seconds: float = 9.0, trouble: str = "") -> GateOutcome:
+    """Return an outcome with a reason for each state."""
+    return GateOutcome(states, {name: f"why {name}" for name in states}, seconds, trouble)
 
 
 @pytest.mark.parametrize(
@@ -40,17 +44,17 @@ def test_a_fault_is_caught_only_by_its_own_criterion(gates: list[GateOutcome], v
 @pytest.mark.parametrize(
     ("states", "wanted"),
     [
-        ({"qa_access": "fail", "dev_api": "fail"}, None),
-        ({"dev_api": "fail", "qa_access": "inconclusive"}, "own"),
-        ({"dev_api": "fail", "qa_access": "pass"}, None),
-        ({"qa_access": "pass"}, "others"),
-        ({"qa_access": "inconclusive"}, None),
+        ({"qa.access": "fail", "dev.api": "fail"}, None),
+        ({"dev.api": "fail", "qa.access": "inconclusive"}, "own"),
+        ({"dev.api": "fail", "qa.access": "pass"}, None),
+        ({"qa.access": "pass"}, "others"),
+        ({"qa.access": "inconclusive"}, None),
     ],
 )
 def test_another_gate_is_run_only_where_it_could_decide(states: dict[str, str], wanted: str | None) -> None:
     """A criterion that another one's failure stopped is judged alone; a passed one is looked for among the others."""
-    assert fault_verdict.needs_another(FAULT, [gate(**states)]) == wanted
-    assert fault_verdict.needs_another(FAULT, [gate(), gate(**states)]) is None
+    assert fault_verdict.needs_another(FAULT, [decided(states)]) == wanted
+    assert fault_verdict.needs_another(FAULT, [gate(), decided(states)]) is None
 
 
 def test_the_seconds_are_those_of_the_red_gate() -> None:
