@@ -24,7 +24,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills prove check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -119,6 +119,9 @@ test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deploymen
 test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/faults
 	$(BIN)/python -m pytest -m alone tests/faults tests/gate
+
+prove: install build $(BIN)/.browser  ## seed the catalogue's faults into the server, gate each, write docs/proof.md; what did not change is kept
+	$(BIN)/gaia prove --document docs/proof.md
 
 bench: install $(BIN)/.installed-dev  ## what the limiter promises, measured: about half an hour
 	$(BIN)/python -m benchmarks.limiter

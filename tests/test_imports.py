@@ -47,10 +47,12 @@ ALLOWED = {
     "suite": {"errors", "model", "target", "gate"},
     "watch": GROUND | {"promotion", "gate", "deploy"},
     "serve": GROUND | {"promotion", "deploy"},
+    "prove": GROUND | {"gate", "judge", "deploy", "promotion", "tables"},
     "logs": GROUND | {"recorders", "deploy"},
     "tables": {"printable"},
     "starter": {"environment", "errors"},
-    "cli": GROUND | {"watch", "serve", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter"},
+    "cli": GROUND
+    | {"watch", "serve", "promotion", "gate", "deploy", "report", "load", "logs", "tables", "starter", "prove"},
 }
 """Part of gaia_checks -> the parts it may import."""
 
@@ -85,6 +87,13 @@ LAYERS = {
         {"examination", "ledger_diagnosis"},
         {"promote", "admission", "verification", "overview"},
         {"sign_off", "checklist"},
+    ),
+    "gaia_checks.prove": (
+        {"fault_catalogue", "interruptible"},
+        {"fault_verdict", "short_windows", "workplace"},
+        {"trial", "proof_results", "kill_matrix"},
+        {"proof", "proof_document"},
+        {"prove_command"},
     ),
     "gaia_checks.gate": ({"run"}, {"display"}, {"pytest_hooks"}),
     "gaia_checks.probes": (

@@ -57,6 +57,7 @@ COMMANDS = (
         "Show what `gaia status --all` shows as one live, read-only page, until Ctrl-C.",
         "services",
     ),
+    CommandEntry("prove", "Seed faults into the server's source, and show which of them the gate catches.", "proofs"),
     CommandEntry("verdict", "Verdicts of gates: judge again, verify, record.", "verdicts"),
     CommandEntry("load", "Compare and draw measured loads.", "loads"),
     CommandEntry("supervise", "Supervise an environment's server, in the background.", "services", hidden=True),

@@ -20,6 +20,15 @@ class ServerSettings:
     artifact: str | None = None  # template of a path or URL; None: the tagged commit has the executable
 
 
+@dataclass(frozen=True, slots=True)
+class ProveSettings:
+    """How `gaia prove` seeds faults into the source of the project's server."""
+
+    faults: Path  # the folder of the catalogue
+    apply: str  # the command that applies {patch}
+    build: str  # the command that makes build/gaia_server
+
+
 @dataclass(frozen=True)
 class Environment:
     """One environment file together with the variables that were set when it was read."""
@@ -52,6 +61,7 @@ class Environment:
     promotion: str = "required"  # or "advisory": what a deployment lacks is a warning
     signing_key: Path | None = None  # of this account
     valid_for_s: float = 7 * 86_400.0  # how old a verdict may be that lets a release in
+    prove: ProveSettings | None = None  # None: there is no catalogue of faults of its own
 
     @property
     def promoted(self) -> bool:

@@ -32,6 +32,11 @@ artifact = "https://build/{phase}" # optional: where the executable of a tag is;
 signing_key = "/etc/gaia/qa_key"   # the SSH key of this account's statements; GAIA_SIGNING_KEY comes first
 valid_for = "7d"                   # how old a verdict may be that lets a release in: days (d) or hours (h)
 
+[prove]                            # optional: how `gaia prove` seeds faults (docs/how-to/prove.md)
+faults = "../faults"               # the folder of the catalogue
+apply = "git apply {patch}"        # run in a copy of the project; this is the default
+build = "make build"               # what it leaves as build/gaia_server is deployed
+
 [migrations]                       # optional
 allow = ["ban-drop-column"]        # squawk's serious findings that do not stop a deployment
 
@@ -80,7 +85,10 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
     document = _parse(name, path)
     where = path.name
     file_entries.refuse_unknown(
-        where, "", document, {"environment", "server", "promotion", "migrations", "contract", "looks", "no_regression"}
+        where,
+        "",
+        document,
+        {"environment", "server", "promotion", "migrations", "contract", "looks", "no_regression", "prove"},
     )
     table = file_entries.typed(where, document, "environment", dict, "[environment]", "a table")
     file_entries.refuse_unknown(where, "environment.", table, file_entries.KEYS)
@@ -119,6 +127,7 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         promotion=file_entries.choice(where, {"promotion": "required", **table}, "promotion", ("required", "advisory")),
         signing_key=file_entries.signing_key(where, document, variables),
         valid_for_s=file_entries.valid_for_s(where, document),
+        prove=file_entries.prove(where, document, path.parent),
     )
 
 

@@ -5,11 +5,12 @@
 
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.environment.environment import ServerSettings
+from gaia_checks.environment.environment import ProveSettings, ServerSettings
 from gaia_checks.errors import EnvironmentFileError
 from gaia_checks.model import LogLocation
 from gaia_checks.redaction import SECRET_NAMES, contains_password, unfit
@@ -251,6 +252,29 @@ def allowed(where: str, document: Mapping[str, Any]) -> frozenset[str]:
         raise EnvironmentFileError(f"{where}: migrations: {table!r} is not a table")
     refuse_unknown(where, "migrations.", table, {"allow"})
     return frozenset(_texts(where, table, "migrations", "allow", '"ban-drop-column"'))
+
+
+def prove(where: str, document: Mapping[str, Any], folder: Path) -> ProveSettings | None:
+    """Return how faults are seeded into the project's server, if the file says it; paths are relative to `folder`."""
+    table = document.get("prove")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise EnvironmentFileError(f"{where}: prove: {table!r} is not a table")
+    refuse_unknown(where, "prove.", table, {"faults", "apply", "build"})
+    faults = typed(where, table, "faults", str, "prove.faults", 'a folder, e.g. "../faults"')
+    build = typed(where, table, "build", str, "prove.build", 'a command, e.g. "make build"')
+    apply = typed(where, {"apply": "git apply {patch}", **table}, "apply", str, "prove.apply", "a command")
+    if "{patch}" not in apply:
+        raise EnvironmentFileError(f'{where}: prove.apply: no {{patch}} in {apply!r}; write e.g. "git apply {{patch}}"')
+    for name, command in (("apply", apply), ("build", build)):
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise EnvironmentFileError(f"{where}: prove.{name}: {command!r}: {error}") from error
+        if not words:
+            raise EnvironmentFileError(f'{where}: prove.{name}: an empty command; give one, e.g. "make build"')
+    return ProveSettings((folder / faults).resolve(), apply, build)
 
 
 def _texts(where: str, table: Mapping[str, Any], section: str, key: str, example: str) -> tuple[str, ...]:

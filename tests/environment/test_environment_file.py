@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gaia_checks.environment import environment_file, file_entries, process_variables
-from gaia_checks.environment.environment import Environment, url_of
+from gaia_checks.environment.environment import Environment, ProveSettings, url_of
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import EnvironmentFileError, MissingVariable
 from gaia_checks.model import LogLocation, Names
@@ -156,6 +156,13 @@ def test_the_projects_environments_are_valid(name: str, stage: str, database: st
         (GOOD + "[promotion]\nvalid_for = 7\n", r"promotion\.valid_for: 7 is no number of days or hours"),
         (GOOD + "[promotion]\nvalid_for = '0d'\n", r"promotion\.valid_for: '0d' is no number of days or hours"),
         (GOOD + "[migrations]\nallow = [1]\n", r"migrations\.allow: \[1\] is not a list of texts"),
+        ("prove = 1\n" + GOOD, r"prove: 1 is not a table"),
+        (GOOD + "[prove]\nbuild = 'make'\n", r"prove\.faults: missing; give a folder"),
+        (GOOD + "[prove]\nfaults = 'f'\n", r"prove\.build: missing; give a command"),
+        (GOOD + "[prove]\nfaults = 'f'\nbuild = ''\n", r"prove\.build: an empty command"),
+        (GOOD + "[prove]\nfaults = 'f'\nbuild = \"'\"\n", r"prove\.build: .* No closing quotation"),
+        (GOOD + "[prove]\nfaults = 'f'\nbuild = 'make'\napply = 'patch'\n", r"prove\.apply: no \{patch\} in 'patch'"),
+        (GOOD + "[prove]\nfault = 'f'\n", r"prove\.fault: unknown key; known here: apply, build, faults"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, message: str) -> None:
@@ -192,6 +199,13 @@ def test_the_page_about_targets_shows_what_can_be_read(tmp_path: Path) -> None:
         "ssh://me@qa.test:2222/var/log/gaia.log",
     )
     assert found.names.paths["/health"] == "/healthz"
+
+
+def test_how_faults_are_seeded_is_read(tmp_path: Path) -> None:
+    """The folder is relative to the file's own, and git applies patches unless another command does."""
+    found = load(tmp_path, GOOD + "[prove]\nfaults = '../faults'\nbuild = 'make all'\n").prove
+    assert found == ProveSettings(tmp_path.parent / "faults", "git apply {patch}", "make all")
+    assert load(tmp_path, GOOD).prove is None
 
 
 def test_without_a_word_a_target_is_ours(tmp_path: Path) -> None:
