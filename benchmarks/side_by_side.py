@@ -105,8 +105,8 @@ def _latencies(change: Change, noise: Noise, chance: np.random.Generator, pairs:
     sent = np.where(new_first[:, None], times[:, ::-1], times).ravel()
     for start in np.flatnonzero(chance.random(len(sent)) < noise.stalls):
         sent[start : start + noise.lasts] += chance.exponential(noise.stall_ms)
-    sent = sent.reshape(pairs, 2)
-    return np.where(new_first[:, None], sent[:, ::-1], sent)
+    by_pair = sent.reshape(pairs, 2)
+    return np.where(new_first[:, None], by_pair[:, ::-1], by_pair)
 
 
 def _measurement(name: str, value: Any, n: int) -> Measurement:
