@@ -46,7 +46,7 @@ class ReleasePair:
         deadline = time.monotonic() + _EXIT_S
         while any(self.sessions()):
             if time.monotonic() > deadline:
-                raise DeployError(f"{self.new.environment.name}: sessions of ended servers do not exit")
+                raise DeployError(f"{self.new.environment.name}: sessions of stopped servers do not exit")
             time.sleep(_POLL_S)  # PostgreSQL announces no session's exit
         with self._administrator() as admin:
             previous, new = (

@@ -84,4 +84,4 @@ class PairProtocol(Protocol):
         """Return the processes of the sessions of the previous and of the new release's servers."""
 
     def transactions(self) -> tuple[int, int]:
-        """Return all transactions in the databases of both; their servers have ended."""
+        """Return all transactions in the databases of both; their servers have stopped."""

@@ -78,7 +78,7 @@ def send(targets: Sequence[Target], pids: Pids, pairs: int, seed: int, over: Cal
         blocks, started = list[Block](), time.monotonic()
         while len(blocks) < pairs // PAIRS and time.monotonic() - started < _LONGEST_S:
             if over():
-                raise Inconclusive("the gate was stopped before the comparison ended")
+                raise Inconclusive("the gate was stopped before the comparison finished")
             before = _cpu_s(pids())
             block = _block((previous, new), paths, order, PAIRS)
             for sent, used_s in zip(block, _used_s(before, _cpu_s(pids())), strict=True):
@@ -129,7 +129,7 @@ def _of_process(pid: int) -> float | None:
 
 
 def _used_s(before: Sequence[dict[int, float]], after: Sequence[dict[int, float]]) -> list[float]:
-    """Return the CPU seconds between two readings; those of a process that ended meanwhile are lost."""
+    """Return the CPU seconds between two readings; those of a process that exited meanwhile are lost."""
     return [
         sum(used_s - old.get(pid, 0.0) for pid, used_s in new.items()) for old, new in zip(before, after, strict=True)
     ]

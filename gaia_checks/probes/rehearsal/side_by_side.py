@@ -112,7 +112,7 @@ def _starts(
     before, took_s = pair.transactions(), list[tuple[float, float]]()
     for _ in range(number):
         if over.is_set():
-            raise Inconclusive("the gate was stopped before the comparison ended")
+            raise Inconclusive("the gate was stopped before the comparison finished")
         servers, seconds = _started(pair)
         _end(servers)
         took_s.append(seconds)
@@ -177,10 +177,10 @@ def _measurements(
     idle = [] if all(map(min, cpu_ms)) else ["a release took no CPU that was measured"]
     measured("cpu_ratio", cpu_ms, 0 if idle else requests, idle)
     each = [number / requests for number in transactions]
-    said = f"{each[0]:.2f} transactions per request before, now {each[1]:.2f}"
-    measured("transactions_ratio", each[1] / each[0] if each[0] > 0 else 0, requests * (each[0] > 0), (said,))
-    said = f"{memory_mb[0]:.1f} MB before, now {memory_mb[1]:.1f} MB"
-    measured("memory_more_mb", memory_mb[1] - memory_mb[0], int(min(memory_mb) > 0), (said,))
+    both = f"{each[0]:.2f} transactions per request before, now {each[1]:.2f}"
+    measured("transactions_ratio", each[1] / each[0] if each[0] > 0 else 0, requests * (each[0] > 0), (both,))
+    both = f"{memory_mb[0]:.1f} MB before, now {memory_mb[1]:.1f} MB"
+    measured("memory_more_mb", memory_mb[1] - memory_mb[0], int(min(memory_mb) > 0), (both,))
     return list(found.values())
 
 
