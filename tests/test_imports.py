@@ -66,7 +66,7 @@ LAYERS = {
     "gaia_checks.cli": (
         {"command_table", "parameters", "completion"},
         {"lazy_command"},
-        {"deployments", "loads", "own_project", "promotions", "services", "verdicts", "views"},
+        {"deployments", "loads", "own_project", "promotions", "proofs", "services", "verdicts", "views"},
         {"program"},
         {"__main__"},
     ),
