@@ -24,7 +24,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills prove check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills prove mutants check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -156,6 +156,10 @@ bench-statistics: install $(BIN)/.installed-dev  ## how often the gate errs on s
 	$(BIN)/python -m benchmarks.side_by_side
 	$(BIN)/python -m benchmarks.beside_the_limit 2>/dev/null
 
+mutants: install $(BIN)/.installed-dev  ## change the code that decides, one expression at a time, and see whether a test fails: about 20 minutes
+	rm -rf mutants
+	$(BIN)/mutmut run >/dev/null; $(BIN)/mutmut results
+
 check: install $(BIN)/.installed-dev  ## format, lint, types, SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -175,4 +179,4 @@ lock: install $(BIN)/.installed-dev  ## pin every dependency by hash
 clean:  ## stop the local server and remove what was made here
 	-@test ! -x $(BIN)/gaia || { $(BIN)/gaia stop local && $(BIN)/python -c "$$FORGET"; }
 	-@test ! -d .gaia || chmod -R u+w .gaia  # releases are closed for writing
-	rm -rf build .gaia .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build .gaia mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis

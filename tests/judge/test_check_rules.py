@@ -197,6 +197,8 @@ def test_a_percentile_with_bursts_names_them() -> None:
     found = RULES["percentile"](replace(LATENCY, burst_s=5), latencies(6000, 0), ONLY)
     assert found.why == "p99 is 10.0 ms, but 6000 samples do not decide 100 ms, even if requests fail 500 at a time"
     assert found.bound is None
+    assert found.needs_s is not None
+    assert found.needs_s > 1000  # 299 bursts of 5 s
 
 
 def test_a_percentile_of_nothing_is_refused() -> None:

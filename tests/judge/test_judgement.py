@@ -406,6 +406,12 @@ def test_a_verdict_takes_every_figure_from_the_finding_that_decided() -> None:
     assert [finding.measurement for finding in result.checks] == ["look.good", "look.errors"]
 
 
+def test_a_verdict_has_the_bound_that_decided() -> None:
+    """A statistical check passes by its bound, not by what was measured."""
+    result = judged(criterion(PROPORTION), outcomes(0, 6_000))
+    assert result.bound == result.checks[0].bound == pytest.approx(0.99950, abs=2e-5)
+
+
 def test_when_all_pass_the_first_check_represents_the_criterion() -> None:
     """criteria.toml lists the one that the claim is about first."""
     result = judged(criterion(AT_LEAST, ALL_GOOD), measured("look.tables", 8), measured("look.good", 3))
