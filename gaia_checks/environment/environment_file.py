@@ -141,9 +141,8 @@ def _parse(name: str, path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         why = guess(name, environment_names()) or f" ({path} does not exist)"
-        raise EnvironmentFileError(
-            f"{name}: no such environment{why}; known: {', '.join(environment_names())}"
-        ) from None
+        known = ", ".join(environment_names()) or "none; write one by gaia init URL, in the folder of your project"
+        raise EnvironmentFileError(f"{name}: no such environment{why}; known: {known}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:

@@ -9,7 +9,6 @@ from gaia_checks.deploy.git import git_command, git_remote, tag
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
-from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import (
     ArtifactError,
     ConfigurationError,
@@ -169,7 +168,7 @@ def _newest(remote: GitRemote, environment: Environment, commit: str) -> tuple[S
 
 def _gate(about: Statement) -> Line:
     gate = about.predicate["gate"]
-    same = "as here" if gate.get("files_sha256") == installation.digest(ROOT) else "other than here"
+    same = "as here" if gate.get("files_sha256") == installation.digest() else "other than here"
     clean = "modified" if gate.get("dirty") else "unmodified"
     plugins = f"foreign plugins {gate['foreign_plugins']}" if gate.get("foreign_plugins") else "no foreign plugins"
     by = f"{gate.get('account')}@{gate.get('host')}"

