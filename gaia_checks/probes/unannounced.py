@@ -145,7 +145,7 @@ def _samples(observation: UnannouncedAnswers, rules: Sequence[Rule]) -> Iterator
 def _not_in_force(observation: UnannouncedAnswers, rule: Rule) -> str | None:
     name, limit = rule["rule_name"], rule["limit_value"]
     wrong = next((each.answer for each in observation.exchanges if each.answer.limits.get(name) != limit), None)
-    return None if wrong is None else f"the rule {name} is enabled and not in force: {wrong.named} applied"
+    return f"the rule {name} is enabled and not in force: {wrong.named} applied" if wrong else None
 
 
 def _not_counted(observation: UnannouncedAnswers, rule: Rule) -> str | None:
