@@ -55,6 +55,18 @@ def test_a_starting_gate_is_inconclusive(folder: Path, promised: tuple[Criterion
     assert verdict.rehearsal
 
 
+def test_the_limits_of_the_environment_file_are_evidence(tmp_path: Path, environment: Environment) -> None:
+    """A verdict is computed again with the limits that the gate had, and without any where it had none."""
+    for limits, lacks in (({}, True), ({"p99_ratio": 1.3}, False)):
+        own = replace(environment, no_regression=limits)
+        criteria = evidence.criteria_of(evidence.create(tmp_path, own, "prod", f"{RUN}{len(limits)}", (), AT))
+        (found,) = (each for each in criteria.for_stage("prod") if each.id == "prod.no_regression")
+        assert found.lacks_limits is lacks
+        assert {check.measurement: check.threshold for check in found.checks}.get("no_regression.p99_ratio") == (
+            limits.get("p99_ratio")
+        )
+
+
 def test_latest_moves_with_every_gate(
     folder: Path, tmp_path: Path, environment: Environment, promised: tuple[Criterion, ...]
 ) -> None:

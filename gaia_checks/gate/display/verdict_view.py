@@ -93,9 +93,10 @@ def fitted(why: str, width: int | None) -> str:
 def table(verdict: Verdict, width: int) -> Table:
     """Build the verdict table for `width` columns: criterion, claim, measured, bound, threshold, n, state.
 
-    Below 100 columns there is no claim, so that no word is broken; from 160 on the reason stands beside the state.
+    Below 100 columns there is no claim, so that no word is broken; from 160 on the reason stands beside the state, and
+    two spaces between columns.
     """
-    grid = Table(box=None, pad_edge=False, header_style="dim", expand=False)
+    grid = Table(box=None, pad_edge=False, header_style="dim", expand=False, collapse_padding=width < _WIDE)
     grid.add_column("criterion", no_wrap=True)
     if width >= _CLAIM:
         grid.add_column("claim", max_width=None if width >= _WHOLE else 44)
