@@ -1,6 +1,7 @@
 """Context managers that seed a fault for the duration of their block, and yield the deployment to gate."""
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -112,22 +113,17 @@ def beside_another_build(place: Place) -> Iterator[Place]:
 
 
 @contextmanager
-def beside_one_on_another_database(place: Place) -> Iterator[Place]:
-    """Yield the deployment as the first of two instances of one build; the other one shares nothing with it."""
-    process = place.status.process
-    assert process is not None
-    with another_database(place) as away:
-        url = away.ground.extra["DATABASE_URL"]
-        with _instance(place, process.artifact, DATABASE_URL=url) as both:
-            yield both
+def beside_an_absent_one(place: Place) -> Iterator[Place]:
+    """Yield the deployment as the first of two instances; nothing listens at the other one's address."""
+    yield replace(place, instances=(place.ground.url, f"http://127.0.0.1:{free_port()}"))
 
 
 @contextmanager
-def _instance(place: Place, executable: Path, **variables: str) -> Iterator[Place]:
+def _instance(place: Place, executable: Path) -> Iterator[Place]:
     """Run one more server of the deployment; yield the deployment with both addresses."""
     port = free_port()
-    given = {"DATABASE_URL": place.database_url, **place.ground.variables, "PORT": str(port), **variables}
-    process = subprocess.Popen((str(executable),), env=given, stderr=subprocess.DEVNULL)
+    given = {"DATABASE_URL": place.database_url, **place.ground.variables, "PORT": str(port)}
+    process = subprocess.Popen((sys.executable, str(executable)), env=given, stderr=subprocess.DEVNULL)
     try:
         until(lambda: processes.listener_pid(port) == process.pid)
         yield replace(place, instances=(place.ground.url, f"http://127.0.0.1:{port}"))

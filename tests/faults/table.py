@@ -297,11 +297,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
     ),
     "qa.instances": (
         Fault("an instance runs another build", breaking.beside_another_build, " runs digest "),
-        Fault(
-            "an instance is on another database",
-            breaking.beside_one_on_another_database,
-            "admitted after a client's 8 requests to all in turn",
-        ),
+        Fault("an instance is away", breaking.beside_an_absent_one, "does not say what it runs"),
     ),
     "qa.outage": (
         Fault(

@@ -32,7 +32,7 @@ class HealthSample:
     def uptime_s(self) -> float | None:
         """The reported age of the process."""
         uptime_s = self.body.get("uptime_s")
-        return float(uptime_s) if type(uptime_s) in (int, float) else None
+        return float(uptime_s) if isinstance(uptime_s, int | float) else None
 
 
 @dataclass(slots=True)

@@ -1,5 +1,7 @@
 """What instances say of themselves: a majority is right, a younger process is a restart."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from gaia_checks.recorders.instances.instance_samples import HealthSample, Instance, same
@@ -8,7 +10,7 @@ from gaia_checks.target.samples import Score
 SAME = {"version": "1", "digest": "sha256:aaaaaaaaaaaaaaaa"}
 
 
-def instance(name: str, *bodies: dict[str, object]) -> Instance:
+def instance(name: str, *bodies: Mapping[str, object]) -> Instance:
     """An instance that has answered these, a second apart."""
     made = Instance(f"http://{name}")
     for t, body in enumerate(bodies):
@@ -26,7 +28,7 @@ def instance(name: str, *bodies: dict[str, object]) -> Instance:
     ],
 )
 def test_what_most_run_is_expected(
-    of_b: dict[str, object], of_c: dict[str, object], good: int, wrong: list[str]
+    of_b: Mapping[str, object], of_c: Mapping[str, object], good: int, wrong: list[str]
 ) -> None:
     """The one that differs is named with what differs."""
     score, runs = same([instance("a", SAME), instance("b", of_b), instance("c", of_c)])
