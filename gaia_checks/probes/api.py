@@ -32,6 +32,9 @@ METRICS = "/metrics"
 PUBLIC = ("/admin/quotas", "/health", METRICS)
 
 _PAGE = 5
+_LARGEST_PAGE = 200
+_DEPTH = 10_000  # of nested arrays: beyond what recursive parsers manage
+_LARGE = 100 * 1024  # bytes: more than a body may have, and than one read of a socket returns
 _PATIENCE_S = 30.0  # in total, for 429 answers: the server's own limits apply to the gate as well
 _MOST_UNANSWERED = 3  # consecutive requests without an answer, after which no more are sent
 _NO_RULE = f"{CONFIG}/9223372036854775807"
@@ -148,6 +151,7 @@ def _contract(api: _Api, target: Target) -> Iterator[Sample]:
     first = [api("GET", path, params={"limit": _PAGE}) for path in LISTS]
     created, analytics = api("POST", CONFIG, json=rule), api("GET", ANALYTICS)
     yield from (wrong_list(answer, _PAGE) for answer in first)
+    yield wrong_list(api("GET", CONFIG, params={"limit": _LARGEST_PAGE}), _LARGEST_PAGE)
     yield wrong_rule(created, rule, 201) or _wrong_location(created)
     yield wrong_object(analytics) or (None if analytics.body else analytics.fault("it is empty"))
     yield from (wrong_limit_headers(answer) for answer in (*first, created, analytics))
@@ -157,9 +161,12 @@ def _contract(api: _Api, target: Target) -> Iterator[Sample]:
 
 def _rule_life_cycle(api: _Api, path: str, rule: Mapping[str, Any]) -> Iterator[Sample]:
     changed = {**rule, "limit_value": rule["limit_value"] - 1, "enabled": False}
-    yield wrong_rule(api("GET", path), rule)
+    stored = api("GET", path)
+    yield wrong_rule(stored, rule)
     yield wrong_problem(api("POST", CONFIG, json=rule), 409)
     yield wrong_rule(api("PUT", path, json=changed), changed)
+    if version := stored.headers.get("ETag"):
+        yield wrong_problem(api("PUT", path, json=rule, headers={"If-Match": version}), 412)
     yield wrong_rule(api("GET", path), changed)
     yield wrong_status(api("DELETE", path), 204)
     yield wrong_problem(api("GET", path), 404)
@@ -171,7 +178,10 @@ def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:
     yield wrong_problem(api("POST", CONFIG, content=b'{"rule_name": ', headers=_JSON), 400, 422)
     for body in _bad_bodies(rule):
         yield wrong_problem(api("POST", CONFIG, json=body), 422)
-    yield wrong_problem(api("POST", CONFIG, content=_lone_surrogate(rule), headers=_JSON), 400, 422)
+    for content in (_lone_surrogate(rule), b"[" * _DEPTH + b"]" * _DEPTH, _infinite_limit(rule)):
+        yield wrong_problem(api("POST", CONFIG, content=content, headers=_JSON), 400, 422)
+    large = json.dumps(rule).encode() + b" " * _LARGE
+    yield wrong_problem(api("POST", CONFIG, content=large, headers=_JSON), 413)
     for method, body in (("GET", None), ("PUT", rule), ("DELETE", None)):
         yield wrong_problem(api(method, _NO_RULE, json=body), 404)
     for path in (f"{CONFIG}/none", f"{CONFIG}/{10**30}"):
@@ -209,6 +219,11 @@ def _bad_bodies(rule: Mapping[str, Any]) -> Iterator[Any]:
 def _lone_surrogate(rule: Mapping[str, Any]) -> bytes:
     """Return valid JSON with a lone surrogate: text that cannot be stored must not cause a server error."""
     return json.dumps({**rule, "rule_name": rule["rule_name"] + "\ud800"}).encode()
+
+
+def _infinite_limit(rule: Mapping[str, Any]) -> bytes:
+    """Return valid JSON with a number that is infinite for most parsers."""
+    return json.dumps({**rule, "limit_value": 0}).replace('"limit_value": 0', '"limit_value": 1e999').encode()
 
 
 def _rule(target: Target, purpose: str) -> dict[str, Any]:

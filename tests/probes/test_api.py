@@ -139,6 +139,47 @@ def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> Non
     assert any(said in note for note in observed["contract_kept"].notes)
 
 
+def refused_page(request: Request, response: Response) -> Response:
+    """Refuse the largest page."""
+    largest = request.url.path == CONFIG and request.query_params.get("limit") == "200"
+    return status(422)(response) if largest else response
+
+
+def ignored_version(_request: Request, response: Response) -> Response:
+    """Answer a change of an older version as if it had been made."""
+    return status(200)(response) if response.status_code == 412 else response
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (refused_page, f"GET {CONFIG}: status 422 instead of 200"),
+        (ignored_version, "status 200 instead of 412"),
+        (on("GET", CONFIG, without("ETag")), None),
+    ],
+)
+def test_the_largest_page_and_an_older_version_are_tried(server: Target, spoil: Spoil, said: str | None) -> None:
+    """A server without versions is not asked for one that is older."""
+    with spoiled(server, spoil) as at:
+        kept = look(at)["contract_kept"]
+    assert kept.value == (kept.n - 1 if said else kept.n)
+    assert not said or any(said in note for note in kept.notes)
+
+
+@pytest.mark.parametrize("served_as", [400, 413, 422])
+def test_each_kind_of_bad_input_must_be_refused(server: Target, served_as: int) -> None:
+    """Deep nesting, infinite numbers and large bodies among them: an error of the server is none of them."""
+
+    def failing(request: Request, response: Response) -> Response:
+        refused = request.method == "POST" and request.url.path == CONFIG and response.status_code == served_as
+        return status(500)(response) if refused else response
+
+    with spoiled(server, failing) as at:
+        observed = look(at)
+    assert observed["bad_input_rejected"].value < observed["bad_input_rejected"].n
+    assert observed["server_errors"].value > 0
+
+
 def test_bad_input_that_is_accepted_is_named_and_removed(server: Target) -> None:
     """Accepted invalid rules are detected, and removed afterwards."""
 

@@ -28,6 +28,7 @@ from tests.stranger.limits import Limits, Refused
 
 API = "/api/admin/quotas"
 _ALERT_ABOVE = 100
+_LARGEST_BODY = 64 * 1024
 _QUIET_S = 4.0  # of the fault quiet-drop
 _SOAK = 50  # clients, after which the hub of the fault tired-hub dies
 _BROKEN = 7  # of the fault fails-open: one decision in so many
@@ -202,9 +203,11 @@ def error(status: int, text: str) -> JSONResponse:
 
 async def parsed(request: Request) -> Any:
     """Return the JSON in a body. Raises Refused."""
+    if int(request.headers.get("Content-Length", "0")) > _LARGEST_BODY:
+        raise Refused(413, "too much")
     try:
         return await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(400, "no JSON") from None
 
 

@@ -88,7 +88,7 @@ def _measured(watch: Watch, look: "_Look") -> list[Measurement]:
     return [
         watch.counted("access.refused", refused, "requests to admin routes, none of an administrator"),
         watch.counted("access.handshakes_refused", opened, "WebSocket handshakes, none of an administrator"),
-        watch.counted("access.public_answers", public, "public routes, without a token"),
+        watch.counted("access.public_answers", public, "public routes, without a token, and the login's cookie"),
         watch.measurement("access.unchanged", not changed, "bool", refused.tried, how, changed),
     ]
 
@@ -101,7 +101,8 @@ class _Look:
         self._patience = rules.Patience(_PATIENCE_S)
         self._requests = requests(_document(nobody), own)
         self._token = target.admin_token or ""
-        self._session = self._login()
+        self._cookie = self._login()
+        self._session = self._cookie.partition(";")[0].strip()
         self._foreign = _foreign(target.base_url)
 
     def requests(self) -> Iterator[str | None]:
@@ -124,12 +125,17 @@ class _Look:
             yield handshakes.accepted(self._target, each.name, each.headers, each.query)
 
     def public(self) -> Iterator[str | None]:
-        """Yield one sample for each route that everybody may read; one that does not exist is hidden from nobody."""
+        """Yield one sample for each route that everybody may read, and one for the cookie that a login sets.
+
+        A route that does not exist is hidden from nobody.
+        """
         for path in PUBLIC:
             status = self._send(AdminRequest("GET", path), _FREE[0])
             missing = status in NOT_FOUND and self._admin.get(path).status_code == status
             good = missing or status in (200, 503)
             yield None if good else f"GET {path} without a token: status {status}, should be public"
+        if self._cookie:
+            yield forged_sessions.stealable(self._cookie)
 
     def state(self) -> dict[str, Any]:
         """Return what the requests are aimed at, by name; the reputation is the user's."""
@@ -209,12 +215,12 @@ class _Look:
             yield self._sample(right, Credential("from another site", {"Origin": self._foreign[0]}))
 
     def _login(self) -> str:
-        """Return `name=value` of the cookie of a session, empty without one."""
+        """Return the cookie that a login sets, with its attributes; empty without one."""
         if not self._token:
             return ""
         answer = rules.send(self._nobody, "POST", LOGIN, json={"token": self._token}, patience=self._patience)
         self._nobody.cookies.clear()
-        return str(answer.headers.get("Set-Cookie", "")).partition(";")[0].strip()
+        return str(answer.headers.get("Set-Cookie", ""))
 
 
 @contextlib.contextmanager

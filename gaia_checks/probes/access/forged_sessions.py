@@ -1,4 +1,4 @@
-"""Session cookies that a server must refuse: altered, and expired. Pure."""
+"""Session cookies: those that a server must refuse (altered, expired), and those that others could take. Pure."""
 
 import hashlib
 import hmac
@@ -20,6 +20,16 @@ def expired(session: str, token: str) -> str | None:
         return None
     payload = f"1.{found[2]}"
     return f"{payload}.{_signature(token, payload)}"
+
+
+def stealable(set_cookie: str) -> str | None:
+    """Return how scripts or other sites get at the cookie that a login sets; None where neither does."""
+    attributes = {each.strip().lower() for each in set_cookie.split(";")[1:]}
+    if "httponly" not in attributes:
+        return "the login's cookie is not HttpOnly: scripts of a page can read it"
+    if attributes.isdisjoint({"samesite=strict", "samesite=lax"}):
+        return "the login's cookie is neither SameSite=Strict nor Lax: other sites make a browser send it"
+    return None
 
 
 def _signature(token: str, payload: str) -> str:
