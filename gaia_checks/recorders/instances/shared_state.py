@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -93,12 +94,12 @@ async def _share(peers: Sequence[_Peer], listening: Sequence[Clients], key: str,
     finally:
         for each, path in made:
             with contextlib.suppress(httpx.HTTPError):
-                await each.http.delete(path)
+                await _managed(each, "DELETE", path)
 
 
 async def _made(peer: _Peer, key: str, limit: int) -> str:
     """Make a rule on an instance; return its path. Raises RuleRefused."""
-    made = await peer.http.post(CONFIG, json=rules.for_one_key(key, "requests_per_hour", limit))
+    made = await _managed(peer, "POST", CONFIG, json=rules.for_one_key(key, "requests_per_hour", limit))
     path = None
     if made.status_code == 201:
         path = location(Answer(f"POST {CONFIG}", made.status_code, made.headers, made.text, made.json()))
@@ -137,7 +138,7 @@ async def _release_on_the_next(peers: Sequence[_Peer], paths: Sequence[str], sco
     """Count the rules that the next instance removes, and that the one after it then no longer enforces."""
     for number, each in enumerate(peers):
         there = peers[(number + 1) % len(peers)]
-        status = (await there.http.delete(paths[number])).status_code
+        status = (await _managed(there, "DELETE", paths[number])).status_code
         why = f"{there.address}: DELETE of a rule that {each.address} had made answered {status} instead of 204"
         score.add(None if status == 204 else why)
     await asyncio.sleep(SETTLE_S)
@@ -173,6 +174,17 @@ async def _status(peer: _Peer, key: str) -> int:
         wait_s = patience.wait_s(answer.status_code, answer) if foreign else None
         if wait_s is None:
             return answer.status_code
+        await asyncio.sleep(wait_s)
+
+
+async def _managed(peer: _Peer, method: str, path: str, **arguments: Any) -> httpx.Response:
+    """Send a request that makes or removes a rule; one that a limit refused is sent again."""
+    patience = rules.Patience()
+    while True:
+        answer = await peer.http.request(method, path, **arguments)
+        wait_s = patience.wait_s(answer.status_code, answer)
+        if wait_s is None:
+            return answer
         await asyncio.sleep(wait_s)
 
 
