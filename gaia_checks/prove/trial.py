@@ -19,7 +19,9 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.postgres import embedded
 from gaia_checks.deploy.rehearsal import stand_in_release
 from gaia_checks.deploy.release import release_folder
+from gaia_checks.deploy.state import paths, processes
 from gaia_checks.deploy.supervisor import spawn
+from gaia_checks.deploy.supervisor.supervised_server import MARK
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.environment.project import MARKER, PROJECT, ROOT
@@ -73,9 +75,11 @@ class Trial:
         return self.folder / f"{_NAME}.toml"
 
     def end(self) -> None:
-        """Stop everything and remove the database."""
+        """Stop everything, also processes that the server left behind, and remove the database."""
         own = self._environment()
         rollout.stop(own)
+        for pid, birth in processes.marked(MARK, paths.of(own).caches):
+            processes.end(pid, birth)
         if cluster := embedded.of(own):
             cluster.remove()
 
