@@ -13,7 +13,7 @@ CHEAP = ("health", "api", "database", "migrations", "log", "process")
 """Looks of a second or so that every trial takes beside the fault's own: most deadly faults show there."""
 
 _WINDOWS: Mapping[str, Mapping[str, float]] = {
-    "health": {"requests": 10, "spacing_s": 0.02},
+    "health": {"requests": 15, "spacing_s": 0.02},
     "log": {"window_s": 2},
     "limits": {"window_s": 5},
     "soak": {"window_s": 12},
