@@ -44,13 +44,11 @@ class Sends:
 
 
 GATE = Sends(
-    "sends GET /api/admin/quotas/usage without key and token, a little more often than a small limit admits, "
-    "before all else and again at the end; "
     "lists the rules, removes those of an earlier killed gate, creates and removes the temporary rule of this run; "
     "searches the rules and the database's tables for what is left of it; "
     "reads /health, /metrics, /api/admin/quotas and /ws/admin/quotas once, to find out what is there, and at the end "
     "once more, to find out whether everything still works",
-    requests=lambda _: 11 + 2 * (10 + 3),
+    requests=lambda _: 11,
     connections=lambda _: 2,
     rules=lambda _: 1,
 )
@@ -58,6 +56,9 @@ GATE = Sends(
 
 OWN = Sends("a look of your own: what its test beside your criteria file sends")
 """A look that gaia-checks does not know."""
+
+UNANNOUNCED = 2 * (10 + 3)
+"""Requests of the client without key and token: ten are the most that a small limit admits, and three are too many."""
 
 SOAK_REQUESTS = 3 + 101 + 2
 """A violation, the alert that fires above 100 violations, a rule created and removed."""
@@ -116,8 +117,10 @@ SENDS: Mapping[str, Sends] = {
     ),
     "limits": Sends(
         "requests unknown paths (404) below /api/admin/quotas, at most {clients:g} at once, for {window_s:g} s: up to "
-        "the limits of temporary rules, and a few more that must be refused, half of them claiming another address",
-        requests=lambda look: sum(len(burst.keys) for burst in _bursts(look)) + 2 * _limits(look),
+        "the limits of temporary rules, and a few more that must be refused, half of them claiming another address; "
+        "before all looks and after them /api/admin/quotas/usage without key and token, a little more often than a "
+        "small limit admits",
+        requests=lambda look: sum(len(burst.keys) for burst in _bursts(look)) + 2 * _limits(look) + UNANNOUNCED,
         rules=_limits,
     ),
     "quotas": Sends(
