@@ -156,7 +156,10 @@ def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
     return httpx.Request(
         theirs.method,
         request.url.copy_with(raw_path=(prefix + theirs.path).encode("ascii")),
-        headers=[*others, *theirs.headers.items()],
+        headers=[
+            (name.encode("ascii"), value.encode(request.headers.encoding))  # not every value is ASCII
+            for name, value in (*others, *theirs.headers.items())
+        ],
         content=(request.content if theirs.body is None else json.dumps(theirs.body)) or None,
         extensions=request.extensions,
     )

@@ -112,7 +112,7 @@ ODD: Mapping[str, Odd] = {
     "half of a gzip": Odd(says(response(gzip.compress(BODY)[:-9], "Content-Encoding: gzip")), "the body is not gzip"),
     "204 with a body": Odd(says(response(status="204 No Content")), "status 204 instead of 200"),
     "two answers": Odd(says(GOOD + GOOD)),
-    "an answer to nobody": Odd(says(GOOD, response(b"nobody's"))),
+    "an answer to nobody": Odd(says(GOOD + response(b"nobody's"))),
     "a huge status line": Odd(says(response(status="200 " + "x" * 100_000))),
     "no status": Odd(says(GOOD.replace(b"200", b"odd")), "is not HTTP"),
     "a status of none": Odd(says(response(status="999 X")), "status 999 instead of 200"),

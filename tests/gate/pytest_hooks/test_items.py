@@ -7,7 +7,8 @@ from gaia_checks.judge import criteria_file
 
 
 @pytest.mark.parametrize(
-    ("longest_s", "last"), [(1620, ["soak", "memory", "process"]), (7200, ["load", "load", "load", "process"])]
+    ("longest_s", "last"),
+    [(1620, ["soak", "instances", "memory", "process"]), (7200, ["load", "load", "load", "process"])],
 )
 def test_tests_that_decide_first_come_first(longest_s: float, last: list[str]) -> None:
     """The test of a load of two hours comes after that of the soak of half an hour, a shorter one before it."""
