@@ -20,7 +20,7 @@ class Item:
     """One line of the list."""
 
     item: str
-    state: str  # "proven", "signed", "missing" or "forced"
+    state: str  # "proven", "not applicable", "signed", "missing" or "forced"
     by: str | None = None
     at: str | None = None
 
@@ -31,7 +31,7 @@ def checklist(target: Environment, phase: str, url: str | None = None) -> list[I
         return list(_before_dev(target, phase, url))
     wanted = entrance(target, phase, url)
     found = examine(wanted)
-    return [*_criteria(wanted, found), *_people(wanted, found), *_missing(found)]
+    return [*criteria_items(wanted, found), *_people(wanted, found), *_missing(found)]
 
 
 def _before_dev(target: Environment, phase: str, url: str | None) -> Iterator[Item]:
@@ -55,14 +55,16 @@ def _before_dev(target: Environment, phase: str, url: str | None) -> Iterator[It
     )
 
 
-def _criteria(wanted: Entrance, found: Examination) -> Iterator[Item]:
+def criteria_items(wanted: Entrance, found: Examination) -> Iterator[Item]:
+    """Yield what each criterion of the stage before has proven; one that does not apply keeps no release out."""
     states = found.verdict.statement.predicate["criteria"].get("states", {}) if found.verdict else {}
     for criterion in criteria_file.load(own=wanted.source.criteria).for_stage(wanted.source.stage):
         state = states.get(criterion.id)
-        if found.verdict and state == State.PASS:
+        if found.verdict and state in (State.PASS, State.NOT_APPLICABLE):
             run = found.verdict.statement.predicate["run"]
             at = f"{found.verdict.statement.at:%Y-%m-%d %H:%M} UTC"
-            yield Item(criterion.claim, "proven", f"{criterion.id}, run {run}", at)
+            what = "proven" if state == State.PASS else "not applicable"
+            yield Item(criterion.claim, what, f"{criterion.id}, run {run}", at)
         else:
             yield Item(criterion.claim, "missing", f"{criterion.id}: {printable(state or 'not gated')}")
 
