@@ -7,7 +7,7 @@ used up on all instances in turn.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,23 +166,27 @@ def _received(clients: Clients) -> bool:
 
 async def _status(peer: _Peer, key: str) -> int:
     """Return the status of one request of a client; one that only a rule of somebody else refused is sent again."""
-    patience = rules.Patience()
-    while True:
-        answer = await peer.http.get(PATH, headers={"X-API-Key": key})
+
+    def foreign(answer: httpx.Response) -> bool:
         by = refused_by({name.lower(): value for name, value in answer.headers.items()})
-        foreign = bool(by) and key not in by
-        wait_s = patience.wait_s(answer.status_code, answer) if foreign else None
-        if wait_s is None:
-            return answer.status_code
-        await asyncio.sleep(wait_s)
+        return bool(by) and key not in by
+
+    return (await _patiently(peer, "GET", PATH, foreign, headers={"X-API-Key": key})).status_code
 
 
 async def _managed(peer: _Peer, method: str, path: str, **arguments: Any) -> httpx.Response:
     """Send a request that makes or removes a rule; one that a limit refused is sent again."""
+    return await _patiently(peer, method, path, lambda _: True, **arguments)
+
+
+async def _patiently(
+    peer: _Peer, method: str, path: str, again: Callable[[httpx.Response], bool], **arguments: Any
+) -> httpx.Response:
+    """Send a request until a limit no longer refuses it, as long as patience lasts and `again` agrees."""
     patience = rules.Patience()
     while True:
         answer = await peer.http.request(method, path, **arguments)
-        wait_s = patience.wait_s(answer.status_code, answer)
+        wait_s = patience.wait_s(answer.status_code, answer) if again(answer) else None
         if wait_s is None:
             return answer
         await asyncio.sleep(wait_s)
