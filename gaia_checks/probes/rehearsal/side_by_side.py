@@ -6,6 +6,7 @@ import secrets
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -156,7 +157,7 @@ def _measurements(
     memory_mb: Sequence[float],
 ) -> list[Measurement]:
     requests = sum(len(previous.took_ms) for previous, _ in blocks)
-    wrong = [[fault for block in blocks for fault in block[release].wrong] for release in (0, 1)]
+    wrong = [_most_common_first([fault for block in blocks for fault in block[release].wrong]) for release in (0, 1)]
     if len(wrong[0]) * 2 > requests:
         raise Inconclusive(f"{_PREVIOUS} fails {len(wrong[0])} of {requests} requests; {wrong[0][0]}")
     found: dict[str, Measurement] = {}
@@ -182,6 +183,12 @@ def _measurements(
     both = f"{memory_mb[0]:.1f} MB before, now {memory_mb[1]:.1f} MB"
     measured("memory_more_mb", memory_mb[1] - memory_mb[0], int(min(memory_mb) > 0), (both,))
     return list(found.values())
+
+
+def _most_common_first(faults: Sequence[str]) -> list[str]:
+    """Order faults by how many requests had the same, because the first one is the reason that is printed."""
+    numbers = Counter(fault.partition(": ")[2] for fault in faults)
+    return sorted(faults, key=lambda fault: -numbers[fault.partition(": ")[2]])
 
 
 def _unmeasured(watch: Watch, found: Mapping[str, Measurement], why: str) -> list[Measurement]:
