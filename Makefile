@@ -16,6 +16,13 @@ define INSTALL
 	|| { echo "pip cannot install $(1) (the reason stands above): is the network or the package index away? Run make again"; exit 4; }
 endef
 
+# $(call tests,HOW,WHICH): run tests; what failed runs once more, alone, and what fails again fails (docs/decisions/0032)
+define tests
+$(BIN)/python -m pytest $(1) $(2) || { [ $$? -eq 1 ] \
+	&& echo "once more, alone: what passes now depends on how busy the machine is, and is to be made independent of it" \
+	&& $(BIN)/python -m pytest --last-failed --last-failed-no-failures=none --exitfirst $(2); }
+endef
+
 define FORGET
 from gaia_checks.environment import environment_file
 from gaia_checks.deploy.postgres import embedded
@@ -111,14 +118,14 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
 test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer $(BIN)/.haproxy  ## the project's own tests, but for the long tables of test-killed and test-faults
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py
+	$(call tests,-n 4 --dist loadfile --no-loadscope-reorder,-m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py)
 
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/deploy/test_killed.py
+	$(call tests,-n 2 --dist loadgroup,tests/deploy/test_killed.py)
 
 test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" tests/faults
-	$(BIN)/python -m pytest -m alone tests/faults tests/gate
+	$(call tests,-n 2 --dist loadfile,-m "not alone" tests/faults)
+	$(call tests,,-m alone tests/faults tests/gate)
 
 prove: install build $(BIN)/.browser  ## seed the catalogue's faults into the server, gate each, write docs/proof.md; what did not change is kept
 	$(BIN)/gaia prove --document docs/proof.md
