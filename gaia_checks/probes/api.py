@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Measurement, Names, Target
 from gaia_checks.target import rules, sent_secrets
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import (
@@ -17,12 +17,14 @@ from gaia_checks.target.responses import (
     QUOTAS,
     Answer,
     location,
+    wrong_allow,
     wrong_limit_headers,
     wrong_list,
     wrong_object,
     wrong_problem,
     wrong_rule,
     wrong_status,
+    wrong_times,
 )
 from gaia_checks.target.samples import Score, Watch
 
@@ -155,6 +157,8 @@ def _contract(api: _Api, target: Target) -> Iterator[Sample]:
     yield wrong_rule(created, rule, 201) or _wrong_location(created)
     yield wrong_object(analytics) or (None if analytics.body else analytics.fault("it is empty"))
     yield from (wrong_limit_headers(answer) for answer in (*first, created, analytics))
+    if _untranslated(target):
+        yield wrong_times(created, "created_at", "updated_at")
     yield from _rule_life_cycle(api, location(created) or _NO_RULE, rule)
     yield _wrong_openapi(api("GET", "/openapi.json"))
 
@@ -188,7 +192,11 @@ def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:
     for limit in ("-1", "many"):
         yield wrong_problem(api("GET", CONFIG, params={"limit": limit}), 400, 422)
     yield wrong_problem(api("GET", f"{QUOTAS}/nothing"), 404)
-    yield wrong_problem(api("DELETE", LISTS[1]), 405)
+    refused = api("DELETE", LISTS[1])
+    yield wrong_problem(refused, 405) or (wrong_allow(refused, "GET") if _untranslated(target) else None)
+    if _untranslated(target):
+        yield wrong_problem(api("POST", CONFIG, content=_field_twice(rule), headers=_JSON), 400, 422)
+        yield wrong_problem(api("GET", CONFIG, params={"no_such_parameter": "1"}), 400, 422)
     if target.admin_token:
         for authorization in ("", f"Bearer {sent_secrets.made_up(target, sent_secrets.WRONG_TOKEN)}"):
             yield wrong_problem(api("GET", CONFIG, headers={"Authorization": authorization}), 401, 403)
@@ -223,6 +231,16 @@ def _lone_surrogate(rule: Mapping[str, Any]) -> bytes:
 def _infinite_limit(rule: Mapping[str, Any]) -> bytes:
     """Return valid JSON with a number that is infinite for most parsers."""
     return json.dumps({**rule, "limit_value": 0}).replace('"limit_value": 0', '"limit_value": 1e999').encode()
+
+
+def _field_twice(rule: Mapping[str, Any]) -> bytes:
+    """Return a rule with two values of one field: whoever checks the first one lets the second pass."""
+    return json.dumps(rule).replace("{", '{"limit_value": 1, ', 1).encode()
+
+
+def _untranslated(target: Target) -> bool:
+    """Whether requests and answers arrive as they are: a translation neither carries nor adds every detail of them."""
+    return target.names == Names()
 
 
 def _rule(target: Target, purpose: str) -> dict[str, Any]:

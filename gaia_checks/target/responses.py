@@ -17,6 +17,8 @@ _LIMIT_HEADERS = {
     "X-RateLimit-Reset": re.compile(r"\d{9,}"),  # seconds since the epoch
 }
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,}(Z|\+00:00)", re.ASCII)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -89,6 +91,22 @@ def wrong_limit_headers(answer: Answer) -> str | None:
         if not pattern.match(value):
             return answer.fault(f"header {name} is {value!r}")
     return None
+
+
+def wrong_times(answer: Answer, *names: str) -> str | None:
+    """Return the fault unless these fields are times in UTC with milliseconds."""
+    fields = answer.body if isinstance(answer.body, dict) else {}
+    for name in names:
+        if not _TIME.fullmatch(str(fields.get(name))):
+            return answer.fault(f"{name} is {fields.get(name)!r}, no RFC 3339 time in UTC with milliseconds")
+    return None
+
+
+def wrong_allow(answer: Answer, method: str) -> str | None:
+    """Return the fault unless the answer lists that supported method."""
+    allowed = answer.headers.get("Allow", "")
+    listed = method in (each.strip() for each in allowed.split(","))
+    return None if listed else answer.fault(f"Allow is {allowed!r}, should list {method}")
 
 
 def location(answer: Answer) -> str | None:

@@ -6,6 +6,7 @@ import signal
 import socketserver
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import api
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG
+from tests.probes.modified import modified
 from tests.probes.servers import Spoil, spoiled, target
 
 USAGE, VIOLATIONS = api.LISTS[1:]
@@ -137,6 +139,41 @@ def test_a_wrong_answer_is_named(server: Target, spoil: Spoil, said: str) -> Non
         observed = look(at)
     assert observed["contract_kept"].value < observed["contract_kept"].n
     assert any(said in note for note in observed["contract_kept"].notes)
+
+
+LENIENT = {
+    "the last of two values of a field is taken": (
+        ("gaia_server/http/request_parsing.py", ", object_pairs_hook=_object)", ")"),
+        f"POST {CONFIG}: status 201 instead of 400 or 422",
+    ),
+    "an unknown parameter is ignored": (
+        (
+            "gaia_server/http/request_parsing.py",
+            "if field not in known:\n",
+            "if field not in known:\n            continue\n",
+        ),
+        f"GET {CONFIG}: status 200 instead of 400 or 422",
+    ),
+    "a 405 does not list the methods": (
+        ("gaia_server/http/routes.py", ', headers={"Allow": ", ".join(sorted(self._apps))})', ")"),
+        f"DELETE {USAGE}: Allow is '', should list GET",
+    ),
+    "times have no milliseconds": (
+        ("gaia_server/encoding.py", 'timespec="milliseconds"', 'timespec="seconds"'),
+        "no RFC 3339 time in UTC with milliseconds",
+    ),
+}
+
+
+def test_what_a_server_reads_or_writes_too_leniently_is_named(postgres: str, tmp_path: Path) -> None:
+    """Each of these faults of its source is one wrong sample, and accepted rules are removed."""
+    with modified(postgres, tmp_path, *(change for change, _ in LENIENT.values())) as at:
+        observed = look(at)
+        assert left_behind(at) == []
+    notes = observed["contract_kept"].notes + observed["bad_input_rejected"].notes
+    found = {fault: sum(said in note for note in notes) for fault, (_, said) in LENIENT.items()}
+    assert found == dict.fromkeys(LENIENT, 1)
+    assert len(notes) == len(LENIENT)
 
 
 def refused_page(request: Request, response: Response) -> Response:

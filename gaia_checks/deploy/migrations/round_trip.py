@@ -31,22 +31,39 @@ def tried(environment: Environment, migrations: Path) -> tuple[str, ...]:
 def faults(address: str, migrations: Path) -> tuple[str, ...]:
     """Apply, revert and reapply all migrations on an empty database; return one sentence per faulty object.
 
-    No fault: the rollback files leave nothing, and the second schema equals the first. Raises MigrationError when
-    a migration cannot be applied the first time, or has no rollback file.
+    No fault: the newest rollback file restores the schema before its migration, all of them leave nothing, and the
+    second schema equals the first. Raises MigrationError when a migration cannot be applied the first time, or has no
+    rollback file.
     """
+    files = migration_files.read(migrations)
     runner.up(address, migrations, limit=0)  # creates the runner's own table only
     before = schema(address)
+    runner.up(address, migrations, limit=len(files) - 1)
+    earlier = schema(address)
     runner.up(address, migrations)
     first = schema(address)
-    runner.down(address, migrations, count=len(migration_files.read(migrations)))
+    runner.down(address, migrations)
+    newest = () if len(files) == 1 or files[-1].contract else _not_restored(files[-1].version, earlier, schema(address))
+    runner.down(address, migrations, count=len(files))
     after = schema(address)
     left = tuple(f"{fault} by the rollback files" for fault in _differences(before, after, added="not removed"))
     try:
         runner.up(address, migrations)
     except MigrationError as error:
-        return (*left, f"applied again: {error}")
+        return (*newest, *left, f"applied again: {error}")
     changed = _differences(first, schema(address), added="new")
-    return (*left, *(f"{fault} when applied again" for fault in changed))
+    return (*newest, *left, *(f"{fault} when applied again" for fault in changed))
+
+
+def _not_restored(version: str, earlier: Schema, now: Schema) -> tuple[str, ...]:
+    """Return what the newest rollback file does not restore of earlier migrations' objects; columns in any order."""
+    kept = {name: sql for name, sql in now.items() if name in earlier}  # one that is not removed is named by `faults`
+    faults = _differences(*({name: _lines(sql) for name, sql in each.items()} for each in (earlier, kept)), added="new")
+    return tuple(f"{fault} after rollback/{version}.sql" for fault in faults)
+
+
+def _lines(sql: str) -> str:
+    return "\n".join(sorted(line.rstrip(",") for line in sql.splitlines()))
 
 
 def schema(address: str) -> Schema:

@@ -72,8 +72,8 @@ COUNT = "count"
 EACH_INSTANCE = shared_state.EACH + 1 + 3 + 3
 """Requests under a shared rule, under an own one, and those that make and remove it."""
 
-MONITORING_BESIDE = 1 + 2 + 3
-"""GET /health, two scrapes, and a rule created, listed and removed."""
+MONITORING_BESIDE = 1 + 2 + 3 + 1
+"""GET /health, two scrapes, a rule created, listed and removed, and the firing alerts."""
 
 SENDS: Mapping[str, Sends] = {
     "process": Sends(
@@ -93,7 +93,7 @@ SENDS: Mapping[str, Sends] = {
     "api": Sends(
         "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
         "and made-up secrets that no response, metric or log line may contain",
-        requests=lambda _: 52,
+        requests=lambda _: 54,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
     ),

@@ -1,5 +1,6 @@
 """The expected increases in /metrics between two scrapes, given the requests sent between them. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -8,6 +9,8 @@ from gaia_checks.target.responses import CONFIG, QUOTAS
 
 _BLUR_S = 0.02  # the clock drift between server and gate, plus rounding
 _LEAST_CPU_S = 0.001
+_REQUESTS = "gaia_http_requests_total"
+_DURATION = "gaia_http_request_duration_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class Kind:
     strictly: bool = False  # by the key limited to one request a minute
 
 
+UNKNOWN = Kind(f"{QUOTAS}/nothing", 2, 404)
 REFUSED = Kind(CONFIG, 3, 429, strictly=True)
 
 SENT = (
@@ -27,7 +31,7 @@ SENT = (
     Kind("/livez", 2),
     Kind(CONFIG, 5),
     Kind(f"{QUOTAS}/usage", 3),
-    Kind(f"{QUOTAS}/nothing", 2, 404),
+    UNKNOWN,
     Kind(CONFIG, 1, strictly=True),
     REFUSED,
 )
@@ -84,7 +88,33 @@ def wrong_time(before: Scrape, after: Scrape) -> str | None:
     return f"gaia_uptime_seconds: moved by {moved_s:.3f} s between scrapes {least_s:.3f} to {most_s:.3f} s apart"
 
 
+def wrong_durations(right: Mapping[Kind, int], before: Scrape, after: Scrape) -> Iterator[str | None]:
+    """Yield the fault of each route whose requests, sent one by one, took longer together than there was time.
+
+    Where other clients' requests were counted too, nothing is known.
+    """
+    served: Counter[str] = Counter()
+    for kind, times in right.items():
+        served[kind.path] += times if kind.status == 200 else 0
+    most_s = after.finished_s - before.started_s
+    for path, times in served.items():
+        counted, took_s = (_grew(f"{_DURATION}_{part}", path, before, after) for part in ("count", "sum"))
+        wrong = counted == times and took_s > most_s + _BLUR_S
+        yield f"{_DURATION}_sum route={path}: grew by {took_s:.3f} within {most_s:.3f} s" if wrong else None
+
+
+def invented_label(after: Scrape) -> str | None:
+    """Return the fault when a path without a route became a label: then every client makes new series."""
+    series = f"{_REQUESTS} route={UNKNOWN.path}"
+    invented = after.exposition.total(_REQUESTS, {"route": UNKNOWN.path})
+    return f"{series}: a path that no route has is a label, so every client can make new series" if invented else None
+
+
+def _grew(name: str, path: str, before: Scrape, after: Scrape) -> float:
+    return after.exposition.total(name, {"route": path}) - before.exposition.total(name, {"route": path})
+
+
 def _answered(kind: Kind, times: int) -> Iterator[ExpectedIncrease]:
     route = {"route": kind.path} if kind.status == 200 else {}  # refused and unknown requests have no route
-    yield ExpectedIncrease("gaia_http_requests_total", times, {"method": "GET", "status": str(kind.status), **route})
-    yield ExpectedIncrease("gaia_http_request_duration_seconds_count", times, route)
+    yield ExpectedIncrease(_REQUESTS, times, {"method": "GET", "status": str(kind.status), **route})
+    yield ExpectedIncrease(f"{_DURATION}_count", times, route)

@@ -15,20 +15,31 @@ import httpx
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.monitoring.expected_increase import SENT, ExpectedIncrease, Kind, Scrape, expected, wrong_time
+from gaia_checks.probes.monitoring.expected_increase import (
+    SENT,
+    ExpectedIncrease,
+    Kind,
+    Scrape,
+    expected,
+    invented_label,
+    wrong_durations,
+    wrong_time,
+)
 from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved
 from gaia_checks.target import addresses, prometheus_text, rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG, Answer, wrong_status
+from gaia_checks.target.responses import CONFIG, QUOTAS, Answer, wrong_list, wrong_status
 from gaia_checks.target.samples import Score, Watch
 
 PATH = "/metrics"
+ALERTS = f"{QUOTAS}/alerts"
 FOLDER = ROOT / "docs" / "monitoring"
 
 WITHIN_S = 2.0
 """A counter that increases later than that does not follow the traffic."""
 
 _POLL_S = 0.05
+_FIRING = "gaia_alerts_firing"
 
 
 def probe(target: Target, folder: Path = FOLDER) -> list[Measurement]:
@@ -114,6 +125,8 @@ def _measure_increases(http: httpx.Client, target: Target, moving: Score) -> Scr
     moving.add(wrong_time(before, first))
     for increase in increases:
         moving.add(increase.missed(before, last))
+    for sample in (*wrong_durations(right, before, last), invented_label(last), _wrong_alerts(connection, last)):
+        moving.add(sample)
     return last
 
 
@@ -136,6 +149,23 @@ def _settled(connection: _Connection, increases: Sequence[ExpectedIncrease], bef
         time.sleep(_POLL_S)
         scrape = connection.scrape()
     return scrape
+
+
+def _wrong_alerts(connection: _Connection, scrape: Scrape) -> str | None:
+    """Compare the gauge of firing alerts with their list; again where they differ, as an alert may just have changed.
+
+    A server without the list, or with several series of the gauge, is not judged.
+    """
+    deadline_s = time.monotonic() + 2 * WITHIN_S
+    while True:
+        listed = connection("GET", ALERTS, params={"state": "firing", "limit": 1})
+        gauges = scrape.exposition.samples.get(_FIRING, ())
+        if wrong_list(listed, 1) or len(gauges) != 1 or (gauges[0].value > 0) == (listed.body["total"] > 0):
+            return None
+        if time.monotonic() > deadline_s:
+            return f"{_FIRING} is {gauges[0].value:g}, and GET {ALERTS} lists {listed.body['total']} that fire"
+        time.sleep(_POLL_S)
+        scrape = connection.scrape()
 
 
 # The temporary rule ----------------------------------------------------------------------------

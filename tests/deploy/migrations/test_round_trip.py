@@ -38,6 +38,43 @@ def test_a_complete_rollback_file_leaves_nothing(database: str, tmp_path: Path) 
     assert round_trip.faults(database, migrations(tmp_path, UP, DOWN)) == ()
 
 
+def two(folder: Path, second: str, undo: str) -> Path:
+    """Write a folder with two migrations."""
+    migrations(folder, UP, DOWN)
+    (folder / "order.txt").write_text("001_items.sql\n002_more.sql\n")
+    (folder / "002_more.sql").write_text(second)
+    (folder / "rollback" / "002_more.sql").write_text(undo)
+    return folder
+
+
+LOOSE = "ALTER TABLE items ALTER COLUMN shade DROP NOT NULL;"
+
+
+@pytest.mark.parametrize(
+    ("second", "undo", "found"),
+    [
+        (LOOSE, "SELECT 1;", ("TABLE public.items: different after rollback/002_more.sql",)),
+        (LOOSE, "ALTER TABLE items ALTER COLUMN shade SET NOT NULL;", ()),
+        (
+            "SELECT 1;",
+            "DROP INDEX items_name_idx;",
+            ("INDEX public.items_name_idx: missing after rollback/002_more.sql",),
+        ),
+        (
+            "ALTER TABLE items DROP COLUMN shade;",
+            "ALTER TABLE items ADD COLUMN shade colour NOT NULL;",  # it is the last column now
+            (),
+        ),
+        (f"-- gaia: contract\n{LOOSE}", "SELECT 1;", ()),
+    ],
+)
+def test_a_rollback_file_restores_what_its_migration_altered(
+    database: str, tmp_path: Path, second: str, undo: str, found: tuple[str, ...]
+) -> None:
+    """Also of a table that an earlier migration made, and whose own rollback file drops it."""
+    assert round_trip.faults(database, two(tmp_path, second, undo)) == found
+
+
 COLOUR = "CREATE TYPE colour AS ENUM ('red'); EXCEPTION WHEN duplicate_object THEN NULL;"
 
 

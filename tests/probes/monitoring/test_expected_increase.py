@@ -9,6 +9,8 @@ from gaia_checks.probes.monitoring.expected_increase import (
     Kind,
     Scrape,
     expected,
+    invented_label,
+    wrong_durations,
     wrong_time,
 )
 from gaia_checks.target import prometheus_text
@@ -84,3 +86,22 @@ def test_uptime_moves_as_time_does(uptime_s: float, wrong: bool) -> None:
     before = scrape("gaia_uptime_seconds 100", 50.0, 50.25)
     after = scrape(f"gaia_uptime_seconds {uptime_s}", 50.75, 51.0)
     assert (wrong_time(before, after) is not None) == wrong
+
+
+@pytest.mark.parametrize(
+    ("counted", "took_s", "wrong"), [(3, 0.9, False), (3, 900, True), (4, 900, False), (2, 900, False)]
+)
+def test_requests_take_no_longer_than_there_was_time(counted: int, took_s: float, wrong: bool) -> None:
+    """Three were sent within a second; where others were counted too, nothing is known."""
+    name = "gaia_http_request_duration_seconds"
+    series = f'{name}_count{{route="/health"}} {counted}\n{name}_sum{{route="/health"}} {took_s}'
+    found = list(wrong_durations({Kind("/health", 3): 3}, scrape("", 50.0, 50.1), scrape(series, 50.9, 51.0)))
+    fault = f"{name}_sum route=/health: grew by 900.000 within 1.000 s"
+    assert found == [fault if wrong else None]
+
+
+def test_a_path_without_a_route_is_no_label() -> None:
+    """What has no route is counted as unknown, not by its path."""
+    name = "gaia_http_requests_total"
+    assert invented_label(scrape(f'{name}{{route="unknown"}} 2')) is None
+    assert "every client can" in str(invented_label(scrape(f'{name}{{route="/api/admin/quotas/nothing"}} 2')))
