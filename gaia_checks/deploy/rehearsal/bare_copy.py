@@ -65,11 +65,12 @@ class BareCopy:
     def start(self, port: int | None = None, **variables: str) -> OwnServer:
         """Start a server on `port`, by default a free one, and return it when its health is good.
 
-        Raises NotReady with the last line of its log.
+        An empty variable is left out, also where the environment sets it. Raises NotReady with the log's last line.
         """
         port = port or spawn.free_port()
         address = {"DATABASE_URL": self.cluster.dsn(self.database), "PORT": str(port)}
-        own = {**swap.variables(self.environment), MARK: str(self._cache), **variables, **address}
+        given = {**swap.variables(self.environment), MARK: str(self._cache), **variables, **address}
+        own = {name: value for name, value in given.items() if value}
         log = paths.of(self.environment).logs / f"{port}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(

@@ -51,7 +51,7 @@ class BareCopyProtocol(Protocol):
     """A migrated database, on which a probe starts servers, and which fails on command. All raise GaiaError."""
 
     def start(self, port: int | None = None, **variables: str) -> OwnServerProtocol:
-        """Start a server on `port`, by default a free one, and return it when its health is good."""
+        """Start a server on `port`, by default a free one, with these variables; an empty one is left out."""
 
     def left(self) -> list[str]:
         """Return the running processes of its servers."""

@@ -1,4 +1,4 @@
-"""What a server must keep whenever it stops: rules and edited defaults, counts, alerts."""
+"""What a server must keep whenever it stops: rules and edited defaults, counts, alerts, and its last decisions."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,14 @@ from gaia_checks.probes.rehearsal.counted_rules import Counting, wrong_usage
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG, QUOTAS
 
-ALERTS = f"{QUOTAS}/alerts"
+ALERTS, ANALYTICS, LAST = (f"{QUOTAS}/{name}" for name in ("alerts", "analytics", "violations"))
+"""LAST is only requested while the server stops: the decisions about it are the last."""
 
 _COUNTED = ("daily_quota", "requests_per_hour")
 _LIMIT, _USED = 20, 7
 _REFUSED = 110  # the alert fires above 100 refusals within a minute
 _ALERT_S = 5.0
+_SUMMED_S = 3.0  # a decision is in the analytics within so long
 _SET_BY_SERVER = ("id", "created_at", "updated_at")
 _POLL_S = 0.05
 
@@ -27,6 +29,7 @@ class KeptState:
 
     def __init__(self, target: Target) -> None:
         """Store them. Raises TargetUnreachable when the server refuses one, or fires no alert."""
+        self.answered = 0  # of LAST, while the server stopped
         self._http = client(target)
         self._base_url = target.base_url
         counts = self._counts = Counting(self._http, target)
@@ -47,6 +50,7 @@ class KeptState:
         for rule in self._counted:
             yield wrong_usage(rule, self._counts.usage(rule), used=_USED)
         yield _first_difference("alert", "name", self._alerts, self._listed(ALERTS))
+        yield self._uncounted()
 
     def close(self) -> None:
         """Close the connections; the rules go with the rehearsal copy."""
@@ -71,6 +75,22 @@ class KeptState:
                 )
             time.sleep(_POLL_S)
         return alerts
+
+    def _uncounted(self) -> str | None:
+        """Return which of the last decisions the analytics miss."""
+        deadline = time.monotonic() + _SUMMED_S
+        while (counted := self._counted_last()) < self.answered:
+            if time.monotonic() > deadline:
+                return f"GET {ANALYTICS} counts {counted} of {self.answered} requests answered while it stopped"
+            time.sleep(_POLL_S)
+        return None
+
+    def _counted_last(self) -> int:
+        """Return how many the analytics count; as many as there are where they have no parts by resource."""
+        found = self._counts.expect(200, "GET", ANALYTICS, params={"minutes": 60}).json().get("by_resource")
+        if found is None:
+            return self.answered
+        return sum(item["admitted"] for item in found if LAST.endswith(f"/{item['resource_type']}"))
 
     def _listed(self, path: str) -> list[Item]:
         items: list[Item] = self._counts.expect(200, "GET", path, params={"limit": 200}).json()["items"]

@@ -62,11 +62,11 @@ def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]
         "out of connections": place.out_of_connections,
         _FROZEN: place.frozen,
     }
-    with ThreadPoolExecutor(2) as pool:
-        denying, allowing = pool.map(lambda word: place.start(**{SETTING: word}).target, ("deny", "allow"))
+    with ThreadPoolExecutor(3) as pool:
+        denying, allowing, default = pool.map(lambda word: place.start(**{SETTING: word}).target, ("deny", "allow", ""))
     with client(denying) as http:
         rules, refusing = _rules(Counting(http, denying), list(outages))
-    servers = OutageServers(denying, allowing, refusing.key, over)
+    servers = OutageServers(denying, allowing, default, refusing.key, over)
     _wait_until_in_force(servers)
     for name, rule in rules.items():
         before = max(before, _fewest_sessions(servers, _STEADY_S) or 0)  # a server may open one later
@@ -117,7 +117,7 @@ def _own_sessions(servers: OutageServers) -> int | None:
     """Return the servers' sessions in the database that are not idle in a pool: those lost, too."""
     pooled = 0
     try:
-        for target in (servers.denying, servers.allowing):
+        for target in servers.all:
             with client(target) as http:
                 pool = http.get("/health").json()["checks"]["database"]["pool"]
                 pooled += pool["size"] - pool["in_use"]
@@ -134,13 +134,13 @@ def _measurements(watch: Watch, observed: OutagesObserved) -> list[Measurement]:
     beyond = {name: number - _LIMIT for name, number in observed.admitted.items() if number > _LIMIT}
     return [
         watch.counted("outage.answers", observed.answers, "answers before, during and after each outage"),
-        watch.counted("outage.health", observed.health, "GET /health of both servers during and after the outages"),
+        watch.counted("outage.health", observed.health, "GET /health of the servers during and after the outages"),
         watch.measurement(
             "outage.recovery",
             observed.recovery_s[slowest],
             "s",
             outages,
-            "until both servers decided again, without the time in which this machine was slow",
+            "until the servers decided again, without the time in which this machine was slow",
             (f"slowest after: {slowest}",),
         ),
         watch.measurement(

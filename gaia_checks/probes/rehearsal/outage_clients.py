@@ -17,6 +17,7 @@ ADMITTED, REFUSED, UNDECIDED = 404, 429, 503
 
 PATH = f"{QUOTAS}/gaia-outage"
 
+_DENYING = f"should be answered {UNDECIDED} (RATE_LIMIT_ON_DB_DOWN=deny)"
 _CLIENTS = 2  # for each server
 _PAUSE_S = 0.05
 _ANSWER_S = 30.0  # a server gives up its database after about 2 s; a slow machine explains no more than this
@@ -97,7 +98,11 @@ class OutageClients:
 
     def wrong(self, reply: OutageReply, away: Away) -> str | None:
         """Return what is wrong with an answer, given when the database was away."""
-        return reply.wrong or (self._wrong_without_database(reply) if away.includes(reply) else None)
+        if reply.wrong:
+            return reply.wrong
+        if not self._allows and reply.status == ADMITTED and not reply.has_limits:
+            return f"a request passed undecided, without RateLimit headers, {_DENYING}"
+        return self._wrong_without_database(reply) if away.includes(reply) else None
 
     def _wrong_without_database(self, reply: OutageReply) -> str | None:
         expected, setting = (ADMITTED, "allow") if self._allows else (UNDECIDED, "deny")
@@ -116,11 +121,11 @@ class OutageClients:
                 self._stopping.wait(_PAUSE_S)
 
 
-def send(http: httpx.Client, key: str) -> OutageReply:
+def send(http: httpx.Client, key: str, path: str = PATH) -> OutageReply:
     """Send one request on a connection of its own: a server may close one that was idle while this machine stalled."""
     sent_s = time.monotonic()
     try:
-        answer = http.get(PATH, headers={"X-API-Key": key, "Connection": "close"}, timeout=_ANSWER_S)
+        answer = http.get(path, headers={"X-API-Key": key, "Connection": "close"}, timeout=_ANSWER_S)
     except httpx.HTTPError as error:
         return OutageReply(sent_s, time.monotonic(), 0, error=f"{type(error).__name__}: {error}")
     headers = answer.headers

@@ -6,9 +6,10 @@ what the database itself needs at that time.
 """
 
 import contextlib
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -18,9 +19,19 @@ import httpx
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Target
-from gaia_checks.probes.rehearsal.outage_clients import ADMITTED, REFUSED, Away, OutageClients
+from gaia_checks.probes.rehearsal.outage_clients import (
+    ADMITTED,
+    PATH,
+    REFUSED,
+    UNDECIDED,
+    Away,
+    OutageClients,
+    OutageReply,
+    send,
+)
 from gaia_checks.target import postgres_session
 from gaia_checks.target.client import client
+from gaia_checks.target.responses import CONFIG
 from gaia_checks.target.samples import Score
 
 SHORT = "restarted"
@@ -38,6 +49,8 @@ _HEALTH_TRIES = 3  # at least: one may meet a stall of this machine
 _POLL_S = 0.05
 _COMMIT = "SELECT pg_logical_emit_message(true, 'gaia_checks', '')"  # the smallest that waits for the disk
 
+READY = "/readyz"
+
 Health = tuple[int, Any, Any]
 """The status of /health, and what it reports of the database and of rate limiting."""
 
@@ -50,8 +63,14 @@ class OutageServers:
 
     denying: Target
     allowing: Target
+    default: Target  # without the setting, which is then "deny"
     refused_key: str  # sent to the server that allows: it passes only without the database
     over: threading.Event
+
+    @property
+    def all(self) -> tuple[Target, ...]:
+        """All servers."""
+        return self.denying, self.allowing, self.default
 
 
 @dataclass
@@ -86,7 +105,7 @@ def observe(
                 _observe_while_away(name, servers, (denied, allowed), away.starts_s, observed)
             away.ends_s = time.monotonic()
         observed.recovery_s[name] = _observe_recovery(servers, denied, allowed)
-        _observe_health(f"after {name}", servers, (_GOOD, _GOOD), observed)
+        _observe_health(f"after {name}", servers, (_GOOD,) * 3, observed)
     for clients in (denied, allowed):
         for reply in clients.replies:
             wrong = clients.wrong(reply, away)
@@ -97,12 +116,37 @@ def observe(
 def _observe_while_away(
     name: str, servers: OutageServers, clients: tuple[OutageClients, ...], since_s: float, observed: OutagesObserved
 ) -> None:
-    """Wait until /health of both servers reports the outage, and both have given up an attempt to connect again."""
-    expected = (503, "disconnected", "denying"), (503, "disconnected", "allowing")
-    _observe_health(name, servers, expected, observed)
+    """Wait until /health of the servers reports the outage, and both have given up an attempt to connect again.
+
+    The clients come first: after it was requested, a server knows of the outage, and may treat them differently.
+    """
+    until(lambda: all(each.in_turn_since(since_s) for each in clients), PATIENCE_S, servers.over)
+    denying, allowing = (503, "disconnected", "denying"), (503, "disconnected", "allowing")
+    with ThreadPoolExecutor(1) as pool:
+        answers = pool.submit(lambda: list(_wrong_while_away(servers)))
+        _observe_health(name, servers, (denying, allowing, denying), observed)
+    for wrong in answers.result():
+        observed.answers.add(f"{name}: {wrong}" if wrong else None)
     until(lambda: all(each.in_turn_since(since_s) >= _IN_TURN for each in clients), PATIENCE_S, servers.over)
     if not all(each.in_turn_since(since_s) for each in clients):
         observed.answers.add(f"{name}: no answer within {PATIENCE_S:g} s without the database")
+
+
+def _wrong_while_away(servers: OutageServers) -> Iterator[str | None]:
+    """Yield what is wrong with the answers to others than the clients: without the setting, of a list, of /readyz."""
+    requests = (servers.default, PATH), (servers.allowing, f"{CONFIG}?limit=1"), (servers.denying, READY)
+    with ThreadPoolExecutor(len(requests)) as pool:  # each answer may take 2 s
+        default, listed, ready = pool.map(lambda each: _sent(servers.refused_key, *each), requests)
+    wrong = default.wrong or (f"answered {default.status}" if default.status != UNDECIDED else None)
+    yield wrong and f"without RATE_LIMIT_ON_DB_DOWN, which is deny then, a request was {wrong}, should be {UNDECIDED}"
+    wrong = listed.wrong if listed.status != 200 else None  # some may be able to list without the database
+    yield wrong and f"GET {CONFIG}: {wrong}"
+    yield f"GET {READY} answered 200, and no request can be decided" if ready.status == 200 else None
+
+
+def _sent(key: str, target: Target, path: str) -> OutageReply:
+    with client(target) as http:
+        return send(http, key, path)
 
 
 def _observe_recovery(servers: OutageServers, denied: OutageClients, allowed: OutageClients) -> float:
@@ -137,12 +181,10 @@ def _commit(target: Target) -> None:
         raise Inconclusive(f"the database does not come back by itself: {error}") from error
 
 
-def _observe_health(
-    name: str, servers: OutageServers, expected: tuple[Health, Health], observed: OutagesObserved
-) -> None:
+def _observe_health(name: str, servers: OutageServers, expected: tuple[Health, ...], observed: OutagesObserved) -> None:
     """Wait until /health of each server reports what is expected."""
-    with ThreadPoolExecutor(2) as pool:  # each answer may take 2 s
-        reported = pool.map(_reported, (servers.denying, servers.allowing), expected, (servers.over,) * 2)
+    with ThreadPoolExecutor(len(expected)) as pool:  # each answer may take 2 s
+        reported = pool.map(_reported, servers.all, expected, itertools.repeat(servers.over))
         for found, should in zip(reported, expected, strict=True):
             observed.health.add(f"{name}: GET /health reports {found}, should be {should}" if found != should else None)
 

@@ -19,10 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from gaia_checks.errors import GaiaError, Inconclusive, NotReady
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol, OwnServerProtocol
-from gaia_checks.probes.rehearsal.kept_state import KeptState
+from gaia_checks.probes.rehearsal.kept_state import LAST, KeptState
 from gaia_checks.target.client import CONNECT_S, async_client, websocket_headers, websocket_url
 from gaia_checks.target.postgres_session import APPLICATION_NAME
-from gaia_checks.target.responses import CONFIG
 from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.ws_messages import PATH
 
@@ -82,6 +81,7 @@ def on_copy(place: BareCopyProtocol, clients: int) -> list[Measurement]:
         ]
     with closing(KeptState(server.target)) as state:
         observed = asyncio.run(_terminate(place, server, clients))
+        state.answered = observed.answers.good
         _start_again(place, server, state, kept, "SIGTERM")
     return _measurements(watch, observed, kept)
 
@@ -154,7 +154,7 @@ async def _waits(session: psycopg.AsyncConnection) -> bool:
 async def _answer(http: httpx.AsyncClient) -> str | None:
     """Send one request; return what is wrong with its answer."""
     try:
-        answer = await http.get(CONFIG, params={"limit": 1})
+        answer = await http.get(LAST, params={"limit": 1})
     except httpx.HTTPError as error:
         return f"a request under way at SIGTERM got no answer ({type(error).__name__}: {error})"
     if answer.status_code == 200:
@@ -230,7 +230,7 @@ def _measurements(watch: Watch, observed: _Observed, kept: Score) -> list[Measur
         watch.measurement(
             "shutdown.left", len(observed.left), "count", 1, "processes and the socket after the exit", observed.left
         ),
-        watch.counted("shutdown.kept", kept, "rules, counts and alerts after SIGTERM, and after SIGKILL"),
+        watch.counted("shutdown.kept", kept, "rules, counts, alerts and analytics after SIGTERM, and after SIGKILL"),
     ]
 
 

@@ -37,7 +37,7 @@ def test_the_real_server_bears_every_outage(executable: Path, tmp_path: Path) ->
     assert [each for name, each in observed.items() if not is_good(name, each)] == []
     assert observed["answers"].n > 200
     assert {name: each.n for name, each in observed.items() if name != "answers"} == {
-        "health": 14,
+        "health": 21,
         "recovery": 4,
         "beyond_limit": 4,
         "sessions_leaked": 1,
@@ -102,6 +102,29 @@ def test_a_wrong_treatment_of_an_outage_is_detected(fault: str, tmp_path: Path) 
     assert {name for name, each in observed.items() if not is_good(name, each)} == set(expected), observed
     for name, note in expected.items():
         assert not note or any(note in given for given in observed[name].notes), observed[name].notes
+
+
+def test_answers_to_others_than_the_clients_are_observed(tmp_path: Path) -> None:
+    """Without the database a list, /readyz and a server without the setting are observed, too."""
+    executable = altered_server.write(
+        tmp_path / "altered",
+        ("settings.py", 'ON_DB_DOWN = ("deny", "allow")', 'ON_DB_DOWN = ("allow", "deny")'),
+        ("http/app.py", "            Unavailable: on_unavailable,\n", ""),
+        (
+            "http/routes.py",
+            "    if not await _server(request).database_answers():\n        passes",
+            "    if False:\n        passes",
+        ),
+    )
+    observed = look(executable, tmp_path)
+    assert set(observed["answers"].notes) == {
+        "stopped: without RATE_LIMIT_ON_DB_DOWN, which is deny then, a request was answered 404, should be 503",
+        "stopped: GET /api/admin/quotas/config: answered 500 instead of 503",
+        "stopped: GET /readyz answered 200, and no request can be decided",
+    }
+    assert observed["health"].notes == (
+        "stopped: GET /health reports (503, 'disconnected', 'allowing'), should be (503, 'disconnected', 'denying')",
+    )
 
 
 def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
