@@ -99,8 +99,8 @@ SENDS: Mapping[str, Sends] = {
     ),
     "websocket": Sends(
         "listens at /ws/admin/quotas for stats ({stats_within_s:g} s) and a heartbeat ({heartbeat_within_s:g} s), "
-        "and {tolerance_s:g} s more",
-        connections=lambda _: 1,
+        "and {tolerance_s:g} s more; one more client sends a message above 4 KiB",
+        connections=lambda _: 2,
         lasts_s=lambda look: max(look["stats_within_s"], look["heartbeat_within_s"]) + look["tolerance_s"],
     ),
     "log": Sends(
