@@ -86,14 +86,15 @@ SENDS: Mapping[str, Sends] = {
         "database",
     ),
     "health": Sends(
-        "{requests:g} x GET /health, {spacing_s:g} s apart",
-        requests=lambda look: look["requests"],
+        "{requests:g} x GET /health, {spacing_s:g} s apart, and 8 at once",
+        requests=lambda look: look["requests"] + 8,
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(
         "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
         "and made-up secrets that no response, metric or log line may contain",
         requests=lambda _: 52,
+        connections=lambda _: 1,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
     ),
