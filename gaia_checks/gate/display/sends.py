@@ -60,8 +60,8 @@ OWN = Sends("a look of your own: what its test beside your criteria file sends")
 UNANNOUNCED = 2 * (10 + 3)
 """Requests of the client without key and token: ten are the most that a small limit admits, and three are too many."""
 
-SOAK_REQUESTS = 3 + 101 + 2
-"""A violation, the alert that fires above 100 violations, a rule created and removed."""
+SOAK_REQUESTS = 6 + 101 + 4
+"""Two violations, the alert that fires above 100 violations, two rules created and removed."""
 
 FIGURES_REQUESTS = 200
 """About: 19 that are counted, and the pages of lists, of which a longer one takes no more."""
@@ -155,11 +155,11 @@ SENDS: Mapping[str, Sends] = {
         lasts_s=lambda _: 6,
     ),
     "soak": Sends(
-        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed a temporary "
-        "rule for 5 s, which makes the server's alert fire",
+        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed two temporary "
+        "rules for 5 s, which makes the server's alert fire",
         requests=lambda _: SOAK_REQUESTS,
         connections=lambda look: look["clients"] + 2,
-        rules=lambda _: 1,
+        rules=lambda _: 2,
     ),
     "instances": Sends(
         "GET /health of each instance every {interval_s:g} s for {window_s:g} s; at first, requests to all in turn "
