@@ -1,17 +1,21 @@
 """Whether the admin API keeps its contract, rejects bad input, and shows no secret."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
+from websockets.exceptions import InvalidHandshake
+from websockets.sync.client import connect
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Names, Target
-from gaia_checks.target import rules, sent_secrets
-from gaia_checks.target.client import client, key
+from gaia_checks.target import rules, sent_secrets, ws_messages
+from gaia_checks.target.client import CONNECT_S, client, key, websocket_headers, websocket_url
 from gaia_checks.target.responses import (
     CONFIG,
     QUOTAS,
@@ -142,9 +146,22 @@ def _show(api: _Api) -> None:
     """Send made-up secrets as clients send real ones, and read what everybody may: `_Api` searches each answer."""
     made = _made_up(api.target, sent_secrets.URL_PASSWORD, sent_secrets.UNKNOWN_KEY)
     api("GET", CONFIG, params={"password": made[sent_secrets.URL_PASSWORD]})
+    if not api.unanswered:
+        _show_websocket(api.target, {"password": made[sent_secrets.URL_PASSWORD]})
     api("GET", CONFIG, headers={"X-API-Key": made[sent_secrets.UNKNOWN_KEY]})
     for path in PUBLIC:
         api("GET", path)
+
+
+def _show_websocket(target: Target, query: Mapping[str, str]) -> None:
+    """Open the WebSocket with a query, which a server may log by another way than that of a request."""
+    url = f"{websocket_url(target, ws_messages.PATH)}?{urlencode(query)}"
+    headers, patience_s = websocket_headers(target), CONNECT_S
+    with (
+        contextlib.suppress(InvalidHandshake, OSError, EOFError),
+        connect(url, additional_headers=headers, open_timeout=patience_s, close_timeout=patience_s, proxy=None),
+    ):
+        pass
 
 
 def _contract(api: _Api, target: Target) -> Iterator[Sample]:

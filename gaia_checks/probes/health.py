@@ -1,26 +1,34 @@
 """Whether every request for /health is answered healthy."""
 
+import asyncio
+import math
 import time
 
 import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.target.client import client
+from gaia_checks.target.client import async_client, client
 from gaia_checks.target.health_body import PATH, checks, database_connected, read
 from gaia_checks.target.samples import Score, Watch
+from gaia_checks.target.server_process import find
 
 NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says nothing about the server
+AT_ONCE = 8
+"""Checks at the same time, as of several monitors, after those in turn."""
+
+_OLDER_S = 5.0  # an uptime may exceed the age of the process by this much: clocks are set and times rounded
 _MOST_UNANSWERED = 3  # requests in a row without an answer, after which no more are sent
 
 
 def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurement]:
-    """Send `requests` requests, `spacing_s` apart, and count the right answers: `health.good`.
+    """Send `requests` requests, `spacing_s` apart, then a few at once; count the right answers: `health.good`.
 
     A server that accepts connections and does not answer is measured as wrong, after the first request if it has never
     answered. Raises TargetUnreachable when the first attempts get no connection.
     """
     watch, tally, answered, unanswered = Watch(), Score(), False, 0
+    age_s = _age_s(target)
     with client(target) as http:
         for number in range(int(requests)):
             time.sleep(max(0.0, number * spacing_s - watch.elapsed_s()))
@@ -39,9 +47,39 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
                     ) from error
                 break
             answered, unanswered = True, 0
-            wrong = wrong_with(response)
+            wrong = wrong_with(response) or _older(response, age_s + watch.elapsed_s())
             tally.add(f"request {number + 1}: {wrong}" if wrong else None)
-    return [watch.counted("health.good", tally, f"GET {PATH}, {spacing_s:g} s apart")]
+    if not tally.wrong:
+        for wrong in asyncio.run(_at_once(target)):
+            tally.add(f"one of {AT_ONCE} requests at once: {wrong}" if wrong else None)
+    return [watch.counted("health.good", tally, f"GET {PATH}, {spacing_s:g} s apart, and {AT_ONCE} at once")]
+
+
+async def _at_once(target: Target) -> list[str | None]:
+    """Send AT_ONCE requests at the same time; return the fault of each answer, None for a good one."""
+
+    async def one() -> str | None:
+        try:
+            return wrong_with(await http.get(PATH, headers=NO_CACHE))
+        except httpx.TransportError as error:
+            return f"no answer: {type(error).__name__} {error}"
+
+    async with async_client(target) as http:
+        return await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+
+
+def _age_s(target: Target) -> float:
+    """Return the age of the target's process; infinite where it is not known which process answers."""
+    running = find(target.process) if target.process and not target.instances else None
+    return time.time() - running.create_time() if running else math.inf
+
+
+def _older(response: httpx.Response, age_s: float) -> str | None:
+    """Return how an answer reports a longer uptime than the process can have; None without one."""
+    uptime_s = read(response).get("uptime_s")
+    if not isinstance(uptime_s, int | float) or uptime_s <= age_s + _OLDER_S:
+        return None
+    return f"uptime_s is {uptime_s:g}, but the process started {age_s:.1f} s ago"
 
 
 def wrong_with(response: httpx.Response) -> str | None:

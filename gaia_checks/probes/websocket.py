@@ -12,14 +12,18 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Measurement, Names, Target
 from gaia_checks.target.client import CONNECT_S, message, reply, resolve, websocket_headers, websocket_url
-from gaia_checks.target.samples import Watch
+from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.ws_messages import PATH, Stream
 
 _BEYOND_S = 0.5  # the wait beyond the limit, so that a missing message is certainly too late
 _FIRST = {"stats": 1, "heartbeat": 1}
 _PUSHED = {"stats": 2, "heartbeat": 1}  # a server may send the first stats itself, whatever became of its hub
+_AT_ONCE = {"stats": 1}
+_TOO_LARGE = "x" * 5000  # a client's message may have 4 KiB
+_CLOSED_WITHIN_S = 2.0
+_MESSAGE_TOO_BIG = 1009
 
 
 @dataclass
@@ -38,7 +42,8 @@ class _Observed:
 def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, tolerance_s: float) -> list[Measurement]:
     """Connect and wait for the first stats and heartbeat. A missing one is measured as longer than allowed.
 
-    Raises TargetUnreachable when nothing listens.
+    A second client connects right after a broadcast, when the next one is far: what it receives at once was sent to it
+    alone. Raises TargetUnreachable when nothing listens.
     """
     watch, observed = Watch(), _Observed()
     patience_s = max(stats_within_s, heartbeat_within_s) + tolerance_s + _BEYOND_S
@@ -49,6 +54,7 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
         return [_not_connected(watch, f"{PATH}: the handshake failed: {error or type(error).__name__}")]
     notes = (observed.closed,) if observed.closed else ()
     still_open = observed.closed is None
+    second = [] if observed.lacks(_FIRST) else _second_client(target, watch, patience_s)
     return [
         watch.measurement("websocket.connected", still_open, "bool", 1, "handshake, and still open at the end", notes),
         *(_first(watch, observed, kind, patience_s) for kind in _FIRST),
@@ -56,7 +62,49 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
             "websocket.bad_messages", len(observed.stream.wrong), "count", observed.stream.count,
             "messages of another shape, or whose seq is not one more than the last", observed.stream.wrong,
         ),
+        *second,
     ]  # fmt: skip
+
+
+def _second_client(target: Target, watch: Watch, patience_s: float) -> list[Measurement]:
+    """Measure when one more client receives stats, and whether the server keeps its bounds with it."""
+    observed, bounds = _Observed(), Score()
+    try:
+        with connected(target) as connection:
+            _listen(target, connection, patience_s, observed, _AT_ONCE)
+            if target.names == Names():  # a server of other names has a protocol of its own
+                bounds.add(_compressing(connection))
+                bounds.add(observed.closed or _reading_on(connection))
+    except (TargetUnreachable, InvalidHandshake, OSError, EOFError) as error:
+        observed.closed = f"{PATH}: one more client could not connect: {error or type(error).__name__}"
+    times_s = observed.times_s["stats"]
+    notes = () if times_s else (observed.closed or f"no stats came within {patience_s:g} s",)
+    how = "from the handshake of a client that connects right after a heartbeat to its first stats"
+    found = [watch.measurement("websocket.stats_at_once", (*times_s, patience_s)[0], "s", 1, how, notes)]
+    if bounds.tried:
+        how = "no compression negotiated, and a message above 4 KiB closed with 1009"
+        found.append(watch.counted("websocket.bounds_kept", bounds, how))
+    return found
+
+
+def _compressing(connection: ClientConnection) -> str | None:
+    """Return which extension the server negotiated, which the client offered."""
+    names = [extension.name for extension in connection.protocol.extensions]
+    return f"{PATH}: the server negotiated {names[0]}; it must not compress" if names else None
+
+
+def _reading_on(connection: ClientConnection) -> str | None:
+    """Send a message that is too large; return what happens instead of the promised close."""
+    what, deadline_s = f"{PATH}: a message of {len(_TOO_LARGE)} bytes", time.monotonic() + _CLOSED_WITHIN_S
+    try:
+        connection.send(_TOO_LARGE)
+        while True:
+            connection.recv(timeout=max(0.0, deadline_s - time.monotonic()))
+    except TimeoutError:
+        return f"{what} did not close the connection within {_CLOSED_WITHIN_S:g} s, should be {_MESSAGE_TOO_BIG}"
+    except ConnectionClosed as closed:
+        code = closed.rcvd.code if closed.rcvd else None
+        return None if code == _MESSAGE_TOO_BIG else f"{what}: closed with {code}, should be {_MESSAGE_TOO_BIG}"
 
 
 def not_pushed(target: Target, *, stats_within_s: float, heartbeat_within_s: float, tolerance_s: float) -> str | None:

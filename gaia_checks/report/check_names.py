@@ -44,6 +44,8 @@ NAMES = {
     "websocket.first_stats": "time to the first stats",
     "websocket.first_heartbeat": "time to the first heartbeat",
     "websocket.bad_messages": "bad WebSocket messages",
+    "websocket.stats_at_once": "time to the first stats of one more client",
+    "websocket.bounds_kept": "bounds of a WebSocket kept",
     "log.errors": "errors in the server's log",
     "log.tracebacks": "tracebacks in the server's log",
     "log.read_from_start": "the log was read from the process's start",

@@ -1,6 +1,10 @@
 """The health probe checks the body, not only the status 200."""
 
+import asyncio
+import itertools
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +17,9 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import health
 from gaia_checks.target import client
-from tests.probes.servers import HEALTHY, answering, serving, target
+from tests.probes.conftest import migrated
+from tests.probes.servers import HEALTHY, answering, real, serving, target
+from tests.support import altered_server
 
 
 def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
@@ -24,9 +30,36 @@ def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
 
 
 def test_the_real_server_is_healthy_every_time(server: Target) -> None:
-    """All answers of the real server are good, without notes."""
+    """All answers of the real server are good, without notes, also those of checks at the same time."""
     observed = look(server, requests=10)
-    assert (observed.value, observed.n, observed.notes) == (10, 10, ())
+    assert (observed.value, observed.n, observed.notes) == (10 + health.AT_ONCE, 10 + health.AT_ONCE, ())
+
+
+def test_an_uptime_longer_than_the_process_lives_is_wrong(postgres: str, tmp_path: Path) -> None:
+    """An uptime that is the difference of two clocks is no uptime."""
+    mixed = ("app_state.py", "return time.monotonic() - self.started", "return time.time() - self.started")
+    program = altered_server.write(tmp_path / "mixed", mixed)
+    with migrated(postgres) as dsn, real(program, dsn, tmp_path / "log") as at:
+        observed = look(at)
+        elsewhere = look(replace(at, process=None))
+    assert (observed.value, observed.n) == (0, 4)
+    assert "but the process started" in observed.notes[0]
+    assert elsewhere.value == elsewhere.n, "without the process its age is unknown"
+
+
+def test_a_check_during_another_one_is_answered_alike() -> None:
+    """Of several monitors none reports an outage because another one checks, too."""
+    served, together = itertools.count(), asyncio.Barrier(health.AT_ONCE)
+
+    async def handle(_: Request) -> Response:
+        if next(served) < 4:
+            return JSONResponse(HEALTHY)
+        return JSONResponse(HEALTHY, 503 if await together.wait() else 200)
+
+    with serving(Route("/health", handle)) as url:
+        observed = look(target(url))
+    assert (observed.value, observed.n) == (5, 4 + health.AT_ONCE)
+    assert observed.notes[0] == "one of 8 requests at once: status 503 instead of 200"
 
 
 def test_requests_are_spaced(server: Target) -> None:
@@ -83,8 +116,6 @@ def test_a_server_that_goes_silent_is_data(monkeypatch: pytest.MonkeyPatch) -> N
     async def handle(request: Request) -> Response:
         requests.append(request)
         if len(requests) == 2:
-            import asyncio
-
             await asyncio.sleep(1)
         return JSONResponse(HEALTHY)
 
@@ -99,8 +130,6 @@ def test_a_server_that_never_answers_costs_one_time_limit(monkeypatch: pytest.Mo
     monkeypatch.setattr(client, "READ_S", 0.2)
 
     async def handle(_: Request) -> Response:
-        import asyncio
-
         await asyncio.sleep(1)
         return JSONResponse(HEALTHY)
 

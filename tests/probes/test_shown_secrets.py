@@ -46,6 +46,10 @@ IN_THE_LOG: dict[str, tuple[Change, str]] = {
         ("gaia_server/__main__.py", "        access_log=False,\n", "        access_log=True,\n"),
         f"contains {URL_PASSWORD}: ",
     ),
+    "every WebSocket is logged with its query": (
+        ("gaia_server/logs.py", '    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)', "    pass"),
+        f"contains {URL_PASSWORD}: ",
+    ),
     "the settings are logged at the start": (
         ("gaia_server/__main__.py", _SERVED, f'{_SERVED}    logs.logging.info("started with %s", dict(os.environ))\n'),
         "contains the admin token: ",

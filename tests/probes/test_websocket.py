@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Measurement, Names, Target
 from gaia_checks.probes import websocket
 from gaia_checks.target.ws_messages import PATH
 from tests.probes.servers import answering, serving, target
@@ -51,6 +51,12 @@ def saying(*messages: Any) -> WebSocketRoute:
     return talking(talk)
 
 
+async def saying_both(socket: WebSocket) -> None:
+    """Send one of each awaited message."""
+    await socket.send_json(message("stats", 1))
+    await socket.send_json(message("heartbeat", 2))
+
+
 def test_the_real_server_is_in_time(server: Target) -> None:
     """Stats within 5 s, a heartbeat within 10 s, every message correct."""
     observed = websocket.probe(server, stats_within_s=5, heartbeat_within_s=10, tolerance_s=1)
@@ -59,6 +65,8 @@ def test_the_real_server_is_in_time(server: Target) -> None:
     assert 0 <= values["websocket.first_stats"] <= 6
     assert 0 <= values["websocket.first_heartbeat"] <= 11
     assert values["websocket.bad_messages"] == 0
+    assert 0 <= values["websocket.stats_at_once"] < 2
+    assert values["websocket.bounds_kept"] == 2
 
 
 def test_without_the_token_the_real_server_refuses(server: Target) -> None:
@@ -108,6 +116,39 @@ def test_a_bad_message_is_counted_and_named() -> None:
         observed = look(target(url))
     assert (observed["bad_messages"].value, observed["bad_messages"].n) == (1, 3)
     assert observed["bad_messages"].notes == ("message 2: no JSON object in a text frame",)
+
+
+def test_first_stats_that_come_with_a_broadcast_are_late_for_the_next_client() -> None:
+    """A client that connects right after a broadcast shows that nothing is sent at once."""
+    served = itertools.count()
+
+    async def broadcast_only(socket: WebSocket) -> None:
+        if next(served) == 0:
+            await saying_both(socket)
+
+    with serving(talking(broadcast_only)) as url:
+        observed = look(target(url))
+    assert observed["first_stats"].value < 0.4
+    assert observed["stats_at_once"].value > 0.5
+    assert "no stats came within" in observed["stats_at_once"].notes[0]
+
+
+def test_a_server_that_compresses_and_reads_messages_of_any_size_breaks_its_bounds() -> None:
+    """Compression is not negotiated, and a message above 4 KiB ends the connection."""
+
+    async def talk(socket: WebSocket) -> None:
+        await saying_both(socket)
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
+
+    with serving(talking(talk)) as url:
+        observed = look(target(url))
+        mapped = look(target(url, names=Names(fields={"rule_id": "RuleID"})))
+    bounds = observed["bounds_kept"]
+    assert (bounds.value, bounds.n) == (0, 2)
+    assert "negotiated permessage-deflate" in bounds.notes[0]
+    assert "did not close the connection within 2 s, should be 1009" in bounds.notes[1]
+    assert "bounds_kept" not in mapped, "a server of other names has a protocol of its own"
 
 
 def test_a_flood_does_not_prolong_the_look() -> None:

@@ -19,6 +19,8 @@ from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.responses import CONFIG
 from gaia_checks.target.ws_messages import PATH
 
+_CALM = {"name": "a", "value": 0, "threshold": 100}
+
 Record = Callable[..., Coroutine[Any, Any, list[Measurement]]]
 
 
@@ -50,14 +52,20 @@ class Server:
         enforced: bool = True,
         alerts: bool = True,
         firing_until_beat: int = 0,
+        resolves: bool = True,
+        loses: Callable[[str], bool] = lambda _key: False,
     ) -> None:
-        """Set at which (client, beat) stats are sent or the client is dropped, and which clients get no events."""
+        """Set at which (client, beat) stats are sent or the client is dropped, and which clients get no events.
+
+        Violations of a key that it `loses` are not pushed; without `resolves` a fired alert fires for ever.
+        """
         self.beats, self.drops, self.deaf = beats, drops, deaf
         self.created, self.enforced, self.alerts, self.firing_until_beat = created, enforced, alerts, firing_until_beat
+        self.resolves, self.loses = resolves, loses
         self.clients: list[asyncio.Queue[str]] = []
         self.rules: dict[int, dict[str, Any]] = {}
         self.rule_requests: list[str] = []  # requests that changed rules
-        self.admitted = self.refused = 0
+        self.admitted, self.refused = set[str](), 0
 
     @property
     def routes(self) -> list[BaseRoute]:
@@ -82,8 +90,9 @@ class Server:
         self.clients.append(events)
         for beat in itertools.count():
             kinds = ["stats", "heartbeat"] if self.beats(number, beat) else []
-            firing: list[Any] = [{}] if beat < self.firing_until_beat else []
-            for text in [_message(kind, {"alerts": {"firing": firing}}) for kind in kinds] + _drained(events):
+            fires = beat < self.firing_until_beat or (self.refused > 100 and not self.resolves)
+            alerts = {"firing": [{"name": "a"}] if fires else [], "watched": [] if self.resolves else [_CALM]}
+            for text in [_message(kind, {"alerts": alerts}) for kind in kinds] + _drained(events):
                 seq += 1
                 await websocket.send_text(text.replace('"seq": 0', f'"seq": {seq}'))
             await asyncio.sleep(0.1)
@@ -94,19 +103,20 @@ class Server:
     async def config(self, request: Request) -> Response:
         """Create a rule, or answer a request by the existing rules."""
         if request.method == "POST":
-            rule = await request.json()
+            rule, number = await request.json(), 7 + len(self.rules)
             self.rule_requests.append(f"POST {rule['rule_name']}")
             if self.created == 201:
-                self.rules[7] = rule
-            return JSONResponse({"id": 7, **rule}, self.created)
+                self.rules[number] = rule
+            return JSONResponse({"id": number, **rule}, self.created)
         key = request.headers["X-API-Key"]
-        if any(rule["scope_value"] == key for rule in self.rules.values()) and self.enforced and self.admitted:
+        if any(rule["scope_value"] == key for rule in self.rules.values()) and self.enforced and key in self.admitted:
             self.refused += 1
-            self._tell("violation", {"key": f"api_key:{key}"})
+            if not self.loses(key):
+                self._tell("violation", {"key": f"api_key:{key}"})
             if self.refused == 101 and self.alerts:
                 self._tell("alert", {"state": "firing"})
             return Response(status_code=429, headers={"Retry-After": "60"})
-        self.admitted += 1
+        self.admitted.add(key)
         return JSONResponse({"items": [], "total": 0})
 
     async def remove(self, request: Request) -> Response:

@@ -60,8 +60,8 @@ OWN = Sends("a look of your own: what its test beside your criteria file sends")
 UNANNOUNCED = 2 * (10 + 3)
 """Requests of the client without key and token: ten are the most that a small limit admits, and three are too many."""
 
-SOAK_REQUESTS = 3 + 101 + 2
-"""A violation, the alert that fires above 100 violations, a rule created and removed."""
+SOAK_REQUESTS = 6 + 101 + 4
+"""Two violations, the alert that fires above 100 violations, two rules created and removed."""
 
 FIGURES_REQUESTS = 200
 """About: 19 that are counted, and the pages of lists, of which a longer one takes no more."""
@@ -86,21 +86,22 @@ SENDS: Mapping[str, Sends] = {
         "database",
     ),
     "health": Sends(
-        "{requests:g} x GET /health, {spacing_s:g} s apart",
-        requests=lambda look: look["requests"],
+        "{requests:g} x GET /health, {spacing_s:g} s apart, and 8 at once",
+        requests=lambda look: look["requests"] + 8,
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(
         "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
         "and made-up secrets that no response, metric or log line may contain",
         requests=lambda _: 54,
+        connections=lambda _: 1,
         rules=lambda _: 1,
         lasts_s=lambda _: 1,
     ),
     "websocket": Sends(
         "listens at /ws/admin/quotas for stats ({stats_within_s:g} s) and a heartbeat ({heartbeat_within_s:g} s), "
-        "and {tolerance_s:g} s more",
-        connections=lambda _: 1,
+        "and {tolerance_s:g} s more; one more client sends a message above 4 KiB",
+        connections=lambda _: 2,
         lasts_s=lambda look: max(look["stats_within_s"], look["heartbeat_within_s"]) + look["tolerance_s"],
     ),
     "log": Sends(
@@ -154,11 +155,11 @@ SENDS: Mapping[str, Sends] = {
         lasts_s=lambda _: 6,
     ),
     "soak": Sends(
-        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed a temporary "
-        "rule for 5 s, which makes the server's alert fire",
+        "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed two temporary "
+        "rules for 5 s, which makes the server's alert fire",
         requests=lambda _: SOAK_REQUESTS,
         connections=lambda look: look["clients"] + 2,
-        rules=lambda _: 1,
+        rules=lambda _: 2,
     ),
     "instances": Sends(
         "GET /health of each instance every {interval_s:g} s for {window_s:g} s; at first, requests to all in turn "

@@ -32,10 +32,10 @@ class Listener:
     """One client, from its handshake on."""
 
     connected_s: float
-    violated: str  # the key whose violation it waits for
+    violated: tuple[str, ...]  # the keys whose violations it waits for
     dropped: str | None = None  # why the connection closed before the client left
     closed_s: float | None = None
-    violation_s: float | None = None  # when it first received that violation
+    violations_s: dict[str, float] = field(default_factory=dict)  # key -> when it first received its violation
     alerts_s: list[float] = field(default_factory=list)  # when an alert started to fire
     firing: bool = False  # an alert fires now, by the messages received
     stream: Stream = field(default_factory=Stream)
@@ -49,14 +49,21 @@ class Listener:
         kind = self.stream.take(frame)
         if kind in self.silences:
             self.silences[kind].received(now_s)
-        if kind == "violation" and self.violation_s is None and self.violated in str(frame):
-            self.violation_s = now_s
+        if kind == "violation":
+            for key in self.violated:
+                if key in str(frame):
+                    self.violations_s.setdefault(key, now_s)
         if kind == "alert":
             self.firing = _data(frame).get("state") != "resolved"
             if self.firing:
                 self.alerts_s.append(now_s)
         if kind == "stats" and isinstance(alerts := _data(frame).get("alerts"), dict):
             self.firing = bool(alerts.get("firing"))
+
+    @property
+    def violation_s(self) -> float | None:
+        """When it had received all those violations; None before."""
+        return max(self.violations_s.values()) if len(self.violations_s) == len(self.violated) else None
 
     def drop(self, why: str, now_s: float) -> None:
         """Record that the server closed the connection now."""
@@ -80,6 +87,20 @@ def drops(listeners: Collection[Listener]) -> list[str]:
 def wrong(listeners: Collection[Listener]) -> list[str]:
     """Return the faults of messages: their shape, or a gap in their numbers."""
     return [note for listener in listeners for note in listener.stream.wrong]
+
+
+def needless_alert(frame: str | bytes) -> str | None:
+    """Return which alert fires in stats by whose value it should not; None without one, or if they do not say."""
+    alerts = _data(frame).get("alerts")
+    lists = [alerts.get(name) for name in ("firing", "watched")] if isinstance(alerts, dict) else []
+    firing, watched = [[each for each in one or [] if isinstance(each, dict)] for one in lists] or ([], [])
+    names = {alert.get("name") for alert in firing}
+    for rule in watched:
+        value, threshold = rule.get("value"), rule.get("threshold")
+        known = isinstance(value, int | float) and isinstance(threshold, int | float)
+        if known and rule.get("name") in names and value <= threshold:
+            return f"stats list {rule['name']} as firing with a value of {value:g}, not above {threshold:g}"
+    return None
 
 
 def _data(frame: str | bytes) -> dict[str, Any]:

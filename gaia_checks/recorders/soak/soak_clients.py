@@ -26,7 +26,7 @@ class Clients:
 
 
 @asynccontextmanager
-async def connected(target: Target, clients: int, violated: str) -> AsyncIterator[Clients]:
+async def connected(target: Target, clients: int, violated: tuple[str, ...]) -> AsyncIterator[Clients]:
     """Connect `clients` clients and yield them after all handshakes; close them at the end."""
     group = Clients()
     loop = asyncio.get_running_loop()
@@ -48,7 +48,7 @@ async def connected(target: Target, clients: int, violated: str) -> AsyncIterato
 
 
 async def _client(
-    target: Target, wait_s: float, violated: str, group: Clients, handshake: asyncio.Future[None]
+    target: Target, wait_s: float, violated: tuple[str, ...], group: Clients, handshake: asyncio.Future[None]
 ) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.sleep(wait_s)
@@ -80,6 +80,16 @@ async def back_after_a_cut(target: Target, within_s: float) -> float:
         while stream.take(message(target, await connection.recv())) != "stats":
             pass
         return loop.time() - cut_s
+
+
+async def stats(target: Target, within_s: float) -> str | bytes:
+    """Return the stats that one more client receives. Raises TimeoutError, and the errors of a connection."""
+    async with asyncio.timeout(within_s), _connection(target) as connection:
+        stream = Stream()
+        while True:
+            frame = message(target, await connection.recv())
+            if stream.take(frame) == "stats":
+                return frame
 
 
 def _connection(target: Target) -> connect:

@@ -24,7 +24,7 @@ MEASURES = Measures(
         "soak.drops": ("count", "connections that the server closed"),
         "soak.stats_gap": ("s", "longest that a client was without stats, from its handshake to the end"),
         "soak.heartbeat_gap": ("s", "longest that a client was without a heartbeat, from its handshake to the end"),
-        "soak.violation_delivered": ("count", "clients that received the gate's own violation in time"),
+        "soak.violation_delivered": ("count", "clients that received the gate's own violations in time"),
         "soak.alert_delivered": ("count", "clients that received in time the alert of the gate's own violations"),
         "soak.bad_messages": ("count", "messages of another shape, or whose seq is not one more than the last"),
         "soak.reconnect": ("s", "from the gate's abort of one more client's connection to the stats of its next one"),
@@ -61,7 +61,7 @@ async def record(
 ) -> list[Measurement]:
     """Keep `clients` clients connected for `window_s`; meanwhile trigger a violation, an alert and a reconnect."""
     loop = asyncio.get_running_loop()
-    async with soak_clients.connected(target, int(clients), trigger_events.key(target)) as connected:
+    async with soak_clients.connected(target, int(clients), trigger_events.keys(target)) as connected:
         began_s, own_delay, events = loop.time(), EventLoopDelay(), _no_events(_NOT_YET)
         if not connected.listeners:
             window_s, events = 0.0, _no_events(_NO_CLIENT)

@@ -19,7 +19,7 @@ def message(kind: str, seq: int, data: dict[str, Any] | None = None) -> str:
 
 def listener(*heard: tuple[float, str | bytes]) -> Listener:
     """A client that connected at 100 s and received these messages at these times."""
-    found = Listener(100.0, KEY)
+    found = Listener(100.0, (KEY,))
     for now_s, text in heard:
         found.take(text, now_s)
     return found
@@ -62,6 +62,32 @@ def test_only_the_own_violation_is_heard() -> None:
     for now_s, seq in ((102, 2), (103, 3)):
         found.take(message("violation", seq, {"key": f"api_key:{KEY}"}), now_s)
     assert found.violation_s == 102
+
+
+def test_violations_of_all_keys_are_awaited() -> None:
+    """A client that received one of two violations still waits."""
+    found = Listener(100.0, ("one-key", "another-key"))
+    found.take(message("violation", 1, {"key": "api_key:another-key"}), 101)
+    assert found.violation_s is None
+    found.take(message("violation", 2, {"key": "api_key:one-key"}), 102)
+    assert found.violation_s == 102
+
+
+@pytest.mark.parametrize(
+    ("alerts", "wrong"),
+    [
+        ({"firing": [{"name": "a"}], "watched": [{"name": "a", "value": 3, "threshold": 100}]}, "a value of 3"),
+        ({"firing": [{"name": "a"}], "watched": [{"name": "a", "value": 101, "threshold": 100}]}, None),
+        ({"firing": [], "watched": [{"name": "a", "value": 3, "threshold": 100}]}, None),
+        ({"firing": [{"name": "b"}], "watched": [{"name": "a", "value": 3, "threshold": 100}]}, None),
+        ({"firing": [{}]}, None),
+        (None, None),
+    ],
+)
+def test_an_alert_below_its_threshold_fires_needlessly(alerts: Any, wrong: str | None) -> None:
+    """Only stats that show both can contradict themselves."""
+    found = message_gaps.needless_alert(message("stats", 1, {"alerts": alerts}))
+    assert found is None if wrong is None else wrong in str(found)
 
 
 def test_an_alert_that_resolves_is_no_alert() -> None:

@@ -31,6 +31,8 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trigger_events, "LASTS_S", 0.5)
     monkeypatch.setattr(trigger_events, "VIOLATION_WITHIN_S", 0.7)
     monkeypatch.setattr(trigger_events, "ALERT_WITHIN_S", 0.7)
+    monkeypatch.setattr(trigger_events, "RESOLVED_WITHIN_S", 0.7)
+    monkeypatch.setattr(trigger_events, "AGAIN_S", 0.1)
 
 
 def look(server: Server, folder: Path, window_s: float = WINDOW_S) -> dict[str, Measurement]:
@@ -64,7 +66,8 @@ def test_a_correct_server_passes(tmp_path: Path) -> None:
     counted = {name: measurement.n for name, measurement in observed.items() if name != "soak.bad_messages"}
     assert counted.pop("soak.reconnect") == 1
     assert set(counted.values()) == {CLIENTS}
-    assert server.rule_requests == [f"POST {run_key(target('http://x'))}-soak", "DELETE"]
+    key = run_key(target("http://x"))
+    assert server.rule_requests == [f"POST {key}-soak", f"POST {key}-beside-soak", "DELETE", "DELETE"]
     last = stage.timeline_of(tmp_path)[-1]
     assert (last["of"], last["clients"], last["drops"]) == (WINDOW_S, CLIENTS, 0)
     assert last["worst"].startswith(f"{CLIENTS} clients, worst stats gap 0.")
@@ -147,6 +150,19 @@ def test_an_alert_that_fires_already_is_waited_for(tmp_path: Path) -> None:
     assert observed["soak.violation_delivered"].value == CLIENTS
 
 
+def test_of_two_violations_at_once_both_must_arrive(tmp_path: Path) -> None:
+    """A push with one of several violations delivered nothing in full."""
+    observed = look(Server(loses=lambda key: "beside" in key), tmp_path)["soak.violation_delivered"]
+    assert (observed.value, observed.n) == (0, CLIENTS)
+
+
+def test_an_alert_that_never_resolves_is_not_delivered(tmp_path: Path) -> None:
+    """Its stats contradict themselves: it fires, and its value is below the threshold."""
+    observed = look(Server(resolves=False), tmp_path)["soak.alert_delivered"]
+    assert (observed.value, observed.n) == (0, CLIENTS)
+    assert observed.notes == ("the alert does not resolve: stats list a as firing with a value of 0, not above 100",)
+
+
 @pytest.mark.parametrize(
     ("server", "why"),
     [
@@ -175,7 +191,9 @@ def test_a_soak_without_clients_stops_at_once(tmp_path: Path) -> None:
 
 
 def test_the_rule_of_the_soak_is_one_that_the_gate_would_remove() -> None:
-    """The rule carries the run's name, and limits a key of this run alone."""
-    rule = trigger_events.rule(target("http://x"))
-    assert str(rule["rule_name"]).startswith(target("http://x").key)
-    assert rule["scope_value"] == f"{target('http://x').key}-soak"
+    """Each rule carries the run's name, and limits a key of this run alone."""
+    keys = trigger_events.keys(target("http://x"))
+    for rule, key in zip(trigger_events.limits(target("http://x")), keys, strict=True):
+        assert str(rule["rule_name"]).startswith(target("http://x").key)
+        assert rule["scope_value"] == key
+    assert keys[0] not in keys[1], "a message of one would be taken for that of the other"
