@@ -138,6 +138,19 @@ class Page:
             self._page.get_by_role("dialog").get_by_role("button", name="Delete").click()
             self._rows("overview", name).first.wait_for(state="hidden")
 
+    def escape_dialogs(self, name: str) -> None:
+        """Open the form for a new rule, then the dialog that removes this one; close each by Escape."""
+        dialog = self._page.get_by_role("dialog")
+        for button in (
+            self._button("New rule"),
+            self._rows("overview", name).first.get_by_role("button", name="Delete"),
+        ):
+            with self._dialog_left(), self._in_time("a dialog is not closed by Escape"):
+                button.click()
+                dialog.wait_for()
+                self._page.keyboard.press("Escape")
+                dialog.wait_for(state="hidden")
+
     @contextlib.contextmanager
     def _dialog_left(self) -> Iterator[None]:
         """Close the dialog after a fault, so that it does not block later steps."""

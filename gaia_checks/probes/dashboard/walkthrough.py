@@ -27,7 +27,7 @@ _HOW = {
     "live_update_observed": "a refusal appeared in Violations without a reload",
     "reconnected": "its connection cut, the page showed it, reconnected by itself and received messages",
     "reconnect": "from the restored network to the reconnected page",
-    "rule_edited": "a rule made by the form, shown in the table, removed by its button",
+    "rule_edited": "a rule made by the form, shown in the table, removed by its button; its dialogs closed by Escape",
     "errors": "script errors, failed requests, requests to other hosts, the admin token shown",
 }
 
@@ -113,6 +113,7 @@ class Walkthrough:
 
     def _remove_rule(self) -> None:
         self.page.choose("overview")
+        self.page.escape_dialogs(self.rule.name)
         self.page.delete_rule(self.rule.name)
 
     # Live -----------------------------------------------------------------------------------------

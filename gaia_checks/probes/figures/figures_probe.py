@@ -1,14 +1,14 @@
 """Whether every place that reports a figure reports what was sent."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.figures import live_figures, reports
-from gaia_checks.probes.figures.known_traffic import exceed, keep_within, prepared, sent_in
+from gaia_checks.probes.figures.known_traffic import ADMITTED, Known, exceed, keep_within, prepared, remove, sent_in
 from gaia_checks.probes.figures.lists import lists
-from gaia_checks.probes.figures.live_figures import Live
+from gaia_checks.probes.figures.live_figures import Live, Scraped
 from gaia_checks.probes.websocket import connected
 from gaia_checks.target.samples import Score, Watch
 
@@ -18,7 +18,7 @@ _HOW = {
     "violations": "refusals recorded once, with client, rule and time",
     "lists": "lists and filters, read page by page",
     "websocket": "figures of the WebSocket's messages",
-    "counters": "counters of the metrics that did not go back",
+    "counters": "counters of the metrics: one decision a request, none goes back",
     "analytics": "figures of the analytics that follow the requests",
 }
 
@@ -32,27 +32,50 @@ def probe(target: Target) -> list[Measurement]:
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
+        decided = reports.decided_so_far(known)  # before the metrics are read: they never have fewer
         before, enabled = live_figures.scraped(known), live_figures.enabled_rules(known)
         time.sleep(reports.SUMMED_S)  # what was refused before is then in the analytics
         denied = reports.denied_so_far(known)
-        keep_within(known)
-        for number, rule in enumerate(known.refusing, 1):
-            exceed(known, rule)
-            reports.until_denied(known, denied + number * rule.hits)  # so the figures are summed more than once
+        keep_within(known, ADMITTED - 1)
+        resets_at = reports.minute_resets_at(known)
+        _exceed_each(known, denied)
+        keep_within(known, 1)
         measured["refusals"] = _score(reports.refusals(known))
-        measured["usage"] = _score(reports.usage(known))
+        measured["usage"] = _score(chain(reports.usage(known), reports.same_reset(known, resets_at)))
         measured["violations"] = _score(reports.violations(known))
         measured["lists"] = _score(lists(known))
         live.last()
         after = live_figures.scraped(known)
         measured["websocket"] = _score(live_figures.websocket(known, live, enabled, after))
-        again = live_figures.scraped(known)
-        back = chain(live_figures.counters(before, after), live_figures.counters(after, again))
-        measured["counters"] = _score(back)
+        measured["counters"] = _score(_counters(known, before, after))
         most = max(live_figures.denied(before, after), live.pushed)
-        measured["analytics"] = _score(reports.analytics(known, denied, most))
+        measured["analytics"] = _score(
+            chain(
+                reports.analytics(known, denied, most),
+                reports.none_lost(known, decided, live_figures.decided(before, after)),
+            )
+        )
     how = f"; {sent_in(known)} requests were sent"
     return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
+
+
+def _exceed_each(known: Known, denied: int) -> None:
+    """Exceed one rule after the other, so that the figures are summed more than once."""
+    for rule in known.refusing:
+        exceed(known, rule)
+        denied += rule.hits
+        reports.until_denied(known, denied)
+
+
+def _counters(known: Known, before: Scraped, after: Scraped) -> Iterator[str | None]:
+    """Yield the fault of each counter: between the scrapes, after one more, and after a rule was removed."""
+    again = live_figures.scraped(known)
+    yield from live_figures.counters(before, after)
+    yield from live_figures.counters(after, again)
+    yield from live_figures.once_each(before, after)
+    removed, *others = known.generous
+    remove(known, removed)
+    yield from live_figures.kept([*others, *known.refusing], again, live_figures.scraped(known))
 
 
 def _score(samples: Iterable[str | None]) -> Score:

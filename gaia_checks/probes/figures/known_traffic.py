@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,15 +14,19 @@ from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Target
 from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG, Answer
+from gaia_checks.target.responses import CONFIG, QUOTAS, Answer
 from gaia_checks.target.temporary_rules import SETTLE_S
 
 LIMIT = 5
-REFUSED = 3
-"""Under each refusing rule: so many requests are admitted, then so many are refused."""
+"""Under each refusing rule, so many requests are admitted; then its `hits` are refused."""
+
+_REFUSED, _MANY_REFUSED = 3, 13
+"""Refused by the first and the second rule: all but one at the same time, so that a server counts several at once."""
 
 ADMITTED = 3
 """Requests of the key that only generous rules apply to."""
+
+USAGE, VIOLATIONS, ANALYTICS = (f"{QUOTAS}/{name}" for name in ("usage", "violations", "analytics"))
 
 _GENEROUS = 1000
 _ODD = "a.b_c:d/e@f-g h"  # every kind of character that a name may have
@@ -51,15 +56,22 @@ class KnownRule:
 class Known:
     """The traffic that was sent, and the requests to ask for the reports."""
 
-    http: httpx.Client
+    http: httpx.Client  # its one connection leads to one process, where the server has several
+    beside: httpx.Client  # for requests at the same time
     rules: list[KnownRule] = field(default_factory=list)
     refusals: list[Answer] = field(default_factory=list)
+    after_one: dict[int, Answer] = field(default_factory=dict)  # a rule's violations after its first refusal
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def refusing(self) -> list[KnownRule]:
         """The rules that refused requests."""
         return [rule for rule in self.rules if rule.hits]
+
+    @property
+    def generous(self) -> list[KnownRule]:
+        """The rules that admitted all requests of their key."""
+        return [rule for rule in self.rules if rule.used and not rule.hits]
 
     def get(self, path: str, **parameters: Any) -> Answer:
         """Read a report, again after a 429. Raises Inconclusive without an answer."""
@@ -75,9 +87,9 @@ def sent_in(known: Known) -> int:
 def prepared(target: Target) -> Iterator[Known]:
     """Yield the traffic before it is sent, with its rules in force; remove them at the end."""
     name = f"{key(target)}-figures"
-    with client(target) as http, ExitStack() as stack:
-        known = Known(http)
-        for kind, used, hits in (("requests_per_hour", LIMIT, REFUSED), ("daily_quota", LIMIT, REFUSED)):
+    with client(target) as http, client(target) as beside, ExitStack() as stack:
+        known = Known(http, beside)
+        for kind, used, hits in (("requests_per_hour", LIMIT, _REFUSED), ("daily_quota", LIMIT, _MANY_REFUSED)):
             body = rules.for_one_key(f"{name} {kind} {_ODD}", kind, LIMIT, key=f"{name}-{kind}")
             _create(stack, known, body, used, hits)
         for kind in ("requests_per_second", "requests_per_minute", "weekly_quota", "monthly_quota"):
@@ -94,22 +106,32 @@ def prepared(target: Target) -> Iterator[Known]:
 
 def exceed(known: Known, rule: KnownRule) -> None:
     """Send the requests under a refusing rule. Raises Inconclusive when one gets no answer."""
-    for number in range(LIMIT + REFUSED):
-        patience = rules.Patience(10.0 if number < LIMIT else 0.0)  # other rules of the target may refuse as well
-        answer = _answer(known.http, CONFIG, patience, params={"limit": 1}, headers=_headers(rule))
-        if number >= LIMIT:
-            known.refusals.append(answer)
+    for _ in range(LIMIT):
+        _sent(known, rule, 10.0)  # other rules of the target may refuse as well
+    known.refusals.append(_sent(known, rule, 0.0))
+    known.after_one[rule.id] = known.get(VIOLATIONS, rule_id=rule.id)
+    left = rule.hits - 1
+    with ThreadPoolExecutor(left) as together:
+        known.refusals += together.map(lambda _: _sent(known, rule, 0.0, known.beside), range(left))
 
 
-def keep_within(known: Known) -> None:
-    """Send the requests under the generous rules. Raises Inconclusive when one gets no answer."""
-    generous = next(rule for rule in known.rules if rule.used and not rule.hits)
-    for _ in range(ADMITTED):
-        _answer(known.http, CONFIG, rules.Patience(), params={"limit": 1}, headers=_headers(generous))
+def keep_within(known: Known, requests: int) -> None:
+    """Send requests under the generous rules. Raises Inconclusive when one gets no answer."""
+    for _ in range(requests):
+        _sent(known, known.generous[0], 10.0)
 
 
-def _headers(rule: KnownRule) -> dict[str, str]:
-    return {"X-API-Key": rule.body["scope_value"]}
+def remove(known: Known, rule: KnownRule) -> None:
+    """Remove a rule before the others. Raises Inconclusive when that fails."""
+    try:
+        rules.remove(known.http, rule.name)
+    except (httpx.HTTPError, ValueError) as error:
+        raise Inconclusive(f"the rule {rule.name} was not removed: {type(error).__name__} {error}") from error
+
+
+def _sent(known: Known, rule: KnownRule, patience_s: float, by: httpx.Client | None = None) -> Answer:
+    headers = {"X-API-Key": rule.body["scope_value"]}
+    return _answer(by or known.http, CONFIG, rules.Patience(patience_s), params={"limit": 1}, headers=headers)
 
 
 def _create(stack: ExitStack, known: Known, body: dict[str, Any], used: int, hits: int) -> None:

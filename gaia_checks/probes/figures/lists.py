@@ -4,10 +4,11 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
-from gaia_checks.probes.figures.known_traffic import Known, KnownRule
-from gaia_checks.probes.figures.reports import SPREAD, USAGE, VIOLATIONS, time_of
+from gaia_checks.probes.figures.known_traffic import USAGE, VIOLATIONS, Known, KnownRule
+from gaia_checks.probes.figures.reports import SPREAD, time_of
 from gaia_checks.target.responses import CONFIG, Answer, wrong_list
 
 _PAGES = 4  # about as many as a list is read in
@@ -28,6 +29,9 @@ def lists(known: Known) -> Iterator[Sample]:
     yield _pages(known, CONFIG, enabled, {"scope": "api_key", "enabled": "true"}, without=disabled)
     yield _pages(known, CONFIG, disabled, {"enabled": "false"}, without=enabled)
     yield _pages(known, CONFIG, [], {"scope": "global"}, without=known.rules)
+    for rule in known.refusing:
+        for text in (rule.name, str(rule.body["scope_value"])):
+            yield _found(known.get(CONFIG, search=text[1:].swapcase()), [rule], exactly=True)
     yield _pages(known, USAGE, enabled, {"scope": "api_key"}, without=disabled)
     finished = {"since": (known.started - SPREAD).isoformat(), "until": _last_refusal(known)}
     yield _pages(known, VIOLATIONS, known.refusing, finished)
@@ -35,6 +39,7 @@ def lists(known: Known) -> Iterator[Sample]:
         others = [each for each in known.rules if each is not rule]
         for path in (USAGE, VIOLATIONS):
             yield _pages(known, path, [rule], {"key": rule.counted_key}, without=others)
+            yield _pages(known, path, [], {"key": rule.counted_key[:-1]}, without=known.rules)
             yield _pages(known, path, [rule], {"rule_id": rule.id}, without=others)
             yield _pages(known, path, [], {"rule_id": rule.id, "scope": "ip"}, without=known.rules)
         yield _pages(known, VIOLATIONS, [], {"rule_id": rule.id, "until": "2020-01-01T00:00:00Z"}, without=[rule])
@@ -108,9 +113,20 @@ def _wrong_rows(
         return answer.fault(f"{what}: {len(rows) - len(identities)} of {len(rows)} rows are repeated")
     if len(rows) != total:
         return answer.fault(f"{what}: {len(rows)} rows, total is {total}")
+    if path == VIOLATIONS and (late := _newer_below_older(rows)):
+        return answer.fault(f"{what}: {late}")
     ids = {row.get("id" if path == CONFIG else "rule_id") for row in rows}
     if lost := [rule.name for rule in wanted if rule.id not in ids]:
         return answer.fault(f"{what}: lost {', '.join(lost)}")
     if kept := [rule.name for rule in without if rule.id in ids]:
         return answer.fault(f"{what}: includes {', '.join(kept)}")
+    return None
+
+
+def _newer_below_older(rows: list[dict[str, Any]]) -> Sample:
+    """Return the fault where a violation is listed below an older one; `reports` judges times that are none."""
+    times = [moment for row in rows if (moment := time_of(row.get("occurred_at"))) is not None]
+    for above, below in pairwise(times):
+        if above < below:
+            return f"not newest first, {below.isoformat()} is below {above.isoformat()}"
     return None

@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Target
-from gaia_checks.probes.figures.known_traffic import Known, sent_in
+from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
 from gaia_checks.target import prometheus_text
 from gaia_checks.target.client import message
 from gaia_checks.target.prometheus_text import Exposition
@@ -23,6 +23,9 @@ _UPTIME = "gaia_uptime_seconds"
 _SAME_UPTIME_S = 3.0
 _TRIES = 4
 _DECISIONS = "gaia_rate_limit_decisions_total"
+_OF_RULE = "gaia_rate_limit_rule_decisions_total"
+_REQUESTS = "gaia_http_requests_total"
+_UNDER_WAY = 1.5  # decided requests for one that is finished
 
 Sample = str | None
 
@@ -136,6 +139,30 @@ def denied(before: Scraped, after: Scraped) -> float:
     """Return how many requests the metrics count as denied between two scrapes."""
     labels = {"decision": "denied"}
     return after.metrics.total(_DECISIONS, labels) - before.metrics.total(_DECISIONS, labels)
+
+
+def decided(before: Scraped, after: Scraped) -> float:
+    """Return how many requests one process admitted or denied between two scrapes; 0 if they are of several."""
+    outcomes = ({"decision": "admitted"}, {"decision": "denied"})
+    rose = sum(after.metrics.total(_DECISIONS, each) - before.metrics.total(_DECISIONS, each) for each in outcomes)
+    return 0 if after.since(before) > _SAME_UPTIME_S else rose
+
+
+def once_each(before: Scraped, after: Scraped) -> Iterator[Sample]:
+    """Yield the fault if decisions are counted that belong to no request; some requests are always under way."""
+    decisions = decided(before, after)
+    requests = after.metrics.total(_REQUESTS, {}) - before.metrics.total(_REQUESTS, {})
+    right = decisions <= _UNDER_WAY * requests or not after.metrics.total(_REQUESTS, {})
+    yield None if right else f"{_DECISIONS} rose by {decisions:g}, {_REQUESTS} by {requests:g}"
+
+
+def kept(rules: list[KnownRule], earlier: Scraped, later: Scraped) -> Iterator[Sample]:
+    """Yield the fault of each rule whose decisions are fewer after another rule was removed."""
+    for rule in rules:
+        labels = {"rule_id": str(rule.id)}
+        was, now = earlier.metrics.total(_OF_RULE, labels), later.metrics.total(_OF_RULE, labels)
+        right = now >= was or later.since(earlier) > _SAME_UPTIME_S
+        yield None if right else f"{_OF_RULE} of {rule.name} went from {was:g} to {now:g} when another rule was removed"
 
 
 def counters(earlier: Scraped, later: Scraped) -> Iterator[Sample]:

@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
-from gaia_checks.target.responses import QUOTAS, Answer, wrong_object, wrong_problem
-
-USAGE, VIOLATIONS, ANALYTICS = (f"{QUOTAS}/{name}" for name in ("usage", "violations", "analytics"))
+from gaia_checks.probes.figures.known_traffic import ANALYTICS, USAGE, VIOLATIONS, Known, KnownRule, sent_in
+from gaia_checks.target.responses import Answer, wrong_object, wrong_problem
 
 SPREAD = timedelta(seconds=10)
 """At most so far are the clocks of this machine and of the database apart."""
@@ -21,7 +19,9 @@ _WITHIN_S = 5.0
 _POLL_S = 0.25
 _PART_NAMES = {"decisions": None, "by_resource": "config", "by_scope": "api_key"}  # parts of the totals -> ours, or all
 _MOST_ROWS = 200
+_RESETS_WITHIN = timedelta(seconds=0.5)
 _NEARLY = 0.01  # of rounded shares
+_FEW_RULES = 10  # a shorter list has all rules that refused
 
 Sample = str | None
 
@@ -52,6 +52,28 @@ def usage(known: Known) -> Iterator[Sample]:
             yield _unlike(answer, rule, items[0], wanted, ("key", "used", "remaining"))
 
 
+def minute_resets_at(known: Known) -> datetime | None:
+    """Return when the oldest request under the rule per minute leaves its window; None if that is not reported."""
+    items = _items(known.get(USAGE, rule_id=_per_minute(known).id))
+    return time_of(items[0].get("resets_at")) if items else None
+
+
+def same_reset(known: Known, earlier: datetime | None) -> Iterator[Sample]:
+    """Yield the fault if a newer request has moved the time when the oldest leaves."""
+    rule, now = _per_minute(known), minute_resets_at(known)
+    if _moved_on(known, rule):
+        yield None
+    elif earlier is None or now is None:
+        yield f"{rule.name}: resets_at is no time, although requests are in its window"
+    else:
+        right = now - earlier < _RESETS_WITHIN
+        yield None if right else f"{rule.name}: resets_at moved from {earlier} to {now} with a newer request"
+
+
+def _per_minute(known: Known) -> KnownRule:
+    return next(rule for rule in known.generous if rule.body["limit_type"] == "requests_per_minute")
+
+
 def violations(known: Known) -> Iterator[Sample]:
     """Yield the fault of each rule's violations: every refusal once, with its client, rule and time."""
     earliest, latest = known.started - SPREAD, datetime.now(UTC) + SPREAD
@@ -68,11 +90,50 @@ def violations(known: Known) -> Iterator[Sample]:
             moment = time_of(item.get("occurred_at"))
             right = moment is not None and earliest <= moment <= latest
             yield None if right else answer.fault(f"{rule.name}: occurred_at is {item.get('occurred_at')!r}")
+        yield _wrong_seconds(answer, rule, items)
+        yield _stale(answer, rule, items, _items(known.after_one[rule.id]) if rule.hits else [])
+
+
+def _wrong_seconds(answer: Answer, rule: KnownRule, items: list[dict[str, Any]]) -> Sample:
+    """Find items that are not one per second: a flood would fill the list."""
+    times = [moment for item in items if (moment := time_of(item.get("occurred_at"))) is not None]
+    seconds = {moment.replace(microsecond=0) for moment in times}
+    if len(seconds) < len(times):
+        return answer.fault(f"{rule.name}: {len(times)} items of {len(seconds)} seconds, should be one per second")
+    part = next((moment for moment in times if moment.microsecond), None)
+    return answer.fault(f"{rule.name}: occurred_at is {part.isoformat()}, should be the second") if part else None
+
+
+def _stale(answer: Answer, rule: KnownRule, items: list[dict[str, Any]], earlier: list[dict[str, Any]]) -> Sample:
+    """Compare `last_at` with what it was before more refusals of the same second."""
+    before = {item.get("occurred_at"): item for item in earlier}
+    for item in items:
+        was = before.get(item.get("occurred_at"), item)
+        last_at, more = item.get("last_at"), item.get("hits", 0) - was.get("hits", 0)
+        if more > 0 and last_at == was.get("last_at"):
+            return answer.fault(f"{rule.name}: last_at is still {last_at!r} after {more} more refusals")
+    return None
 
 
 def denied_so_far(known: Known) -> int:
     """Return how many requests the analytics count as denied since the minute in which the traffic started."""
     return sum(item["denied"] for item in _since(known.get(ANALYTICS, minutes=5), known.started))
+
+
+def decided_so_far(known: Known) -> int:
+    """Return how many decisions the analytics have since a minute that is surely before the traffic."""
+    items = _since(known.get(ANALYTICS, minutes=5), known.started - SPREAD)
+    return sum(item["admitted"] + item["denied"] for item in items)
+
+
+def none_lost(known: Known, before: int, counted: float) -> Iterator[Sample]:
+    """Yield the fault unless the analytics rose by what the metrics of one process `counted` meanwhile."""
+
+    def lost() -> Sample:
+        rose = decided_so_far(known) - before
+        return None if rose >= counted else f"analytics rose by {rose} decisions, the metrics counted {counted:g}"
+
+    yield _until(time.monotonic() + _WITHIN_S, lost)
 
 
 def until_denied(known: Known, count: int) -> None:
@@ -89,8 +150,8 @@ def analytics(known: Known, denied_before: int, reported: float) -> Iterator[Sam
     deadline = time.monotonic() + _WITHIN_S
     yield _until(deadline, lambda: _wrong_denied(known, denied_before, reported))
     for parts in _PART_NAMES:
-        for per in ("minute", "hour"):
-            yield _until(deadline, partial(_wrong_sum, known, parts, per))
+        for minutes, per in ((60, "minute"), (60, "hour"), (1, "minute")):
+            yield _until(deadline, partial(_wrong_sum, known, parts, minutes, per))
         yield _until(deadline, partial(_wrong_part, known, parts))
     answer = known.get(ANALYTICS, minutes=60)
     for rule in known.refusing:
@@ -111,12 +172,12 @@ def _wrong_denied(known: Known, before: int, reported: float) -> Sample:
     return None
 
 
-def _wrong_sum(known: Known, parts: str, per: str) -> Sample:
-    answer = known.get(ANALYTICS, minutes=60, per=per)
+def _wrong_sum(known: Known, parts: str, minutes: int, per: str) -> Sample:
+    answer = known.get(ANALYTICS, minutes=minutes, per=per)
     totals, items = answer.body["totals"], answer.body[parts]
     for what in ("admitted", "denied"):
         if (found := sum(item[what] for item in items)) != totals[what]:
-            return answer.fault(f"{what} of {parts} sum up to {found}, totals has {totals[what]}")
+            return answer.fault(f"{what} of {parts} sum up to {found}, totals of {minutes} min has {totals[what]}")
     decided = totals["admitted"] + totals["denied"]
     ratio = totals["denied"] / decided if decided else None
     right = ratio is None if totals["denied_ratio"] is None else abs((ratio or 0) - totals["denied_ratio"]) < _NEARLY
@@ -143,7 +204,12 @@ def _wrong_rule(answer: Answer, rule: KnownRule) -> Sample:
     if wrong := _unlike(answer, rule, item, wanted, tuple(wanted)):
         return wrong
     shares = sum(each["share"] for each in items)
-    return None if shares <= 1 + _NEARLY else answer.fault(f"by_rule: the shares sum up to {shares}")
+    if shares > 1 + _NEARLY:
+        return answer.fault(f"by_rule: the shares sum up to {shares}")
+    whole = sum(each["hits"] for each in items)
+    if len(items) < _FEW_RULES and abs(item["share"] - rule.hits / whole) > _NEARLY:
+        return answer.fault(f"{rule.name}: share is {item['share']} with {rule.hits} of {whole} hits")
+    return None
 
 
 def _since(answer: Answer, started: datetime) -> Iterator[Mapping[str, Any]]:

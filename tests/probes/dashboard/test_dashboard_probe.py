@@ -145,6 +145,16 @@ FAULTS: dict[str, tuple[tuple[Way, ...], dict[str, tuple[str, ...]]]] = {
         scripts(("live.js", "code >= 4400", "code >= 1000")),
         {"reconnected": ("says 'offline'",)},
     ),
+    "Escape closes no form": (
+        scripts(
+            (
+                "panels/ruleform.js",
+                'dialog.addEventListener("close"',
+                'dialog.addEventListener("cancel", (event) => event.preventDefault()); dialog.addEventListener("close"',
+            )
+        ),
+        {"rule_edited": ("a dialog is not closed by Escape within 3 s",)},
+    ),
     "a script fails": (
         scripts(("main.js", "setInterval(countDown, 500);", "setTimeout(() => { throw new Error('seeded') }, 0);")),
         {"errors": ("script error: seeded",)},
