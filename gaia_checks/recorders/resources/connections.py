@@ -28,7 +28,7 @@ from gaia_checks.target.unobservable import DATABASE, METRIC, cannot_observe
 
 MEASURES = Measures(
     {
-        "connections.peak_of_pool": ("ratio", "most of the server's pool in use at 4 samples in a row, of its size"),
+        "connections.peak_of_pool": ("ratio", "most of the server's pool in use at 4 samples in a row, of its maximum"),
         "connections.idle_in_transaction": ("count", "most sessions of gaia_server idle in a transaction for over 1 s"),
         "connections.waiters": (
             "count",
@@ -40,6 +40,7 @@ MEASURES = Measures(
 IN_A_ROW = 4
 
 IN_USE, WAITING, MOST = "gaia_database_pool_in_use", "gaia_database_pool_waiting", "gaia_database_pool_max"
+SIZE = "gaia_database_pool_connections"
 
 _SESSIONS = """
     SELECT count(*),
@@ -64,6 +65,7 @@ class ServerPool:
     in_use: float
     waiting: float
     most: float
+    size: float = 0.0  # its connections; 0 when the server does not report them
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Worst:
     of_pool: float = 0.0
     idle_in_transaction: int = 0
     waiters: float = 0.0
+    beyond: str = ""  # how a pool had more connections than its maximum
     _in_use: Lasting = field(default_factory=Lasting)
     _waiting: Lasting = field(default_factory=Lasting)
 
@@ -102,6 +105,9 @@ class Worst:
         waiting = 0.0
         if pool:
             self.of_pool = max(self.of_pool, self._in_use.add(pool.in_use / pool.most))
+            if pool.size > pool.most:  # once is enough: both are of one answer
+                self.beyond = f"{MOST} is {pool.most:g}, and the pool has {pool.size:g} connections ({SIZE})"
+                self.of_pool = max(self.of_pool, pool.size / pool.most)
             waiting += self._waiting.add(pool.waiting)
         if sessions:
             self.idle_in_transaction = max(self.idle_in_transaction, sessions.idle_in_transaction)
@@ -161,8 +167,9 @@ async def record(
 
 def _measured(worst: Worst, on_pool: _Sampler, on_sessions: _Sampler, both: Coverage) -> list[Measurement]:
     both_notes = on_pool.notes + on_sessions.notes
+    pool_notes = [worst.beyond, *on_pool.notes] if worst.beyond else on_pool.notes
     return [
-        _measurement("connections.peak_of_pool", worst.of_pool, on_pool.coverage, on_pool.notes, IN_A_ROW),
+        _measurement("connections.peak_of_pool", worst.of_pool, on_pool.coverage, pool_notes, IN_A_ROW),
         _measurement(
             "connections.idle_in_transaction", worst.idle_in_transaction, on_sessions.coverage, on_sessions.notes, 1
         ),
@@ -191,7 +198,8 @@ def pool_of(exposition: Exposition) -> ServerPool:
     in_use, waiting, most = (metrics_client.gauge(exposition, name) for name in (IN_USE, WAITING, MOST))
     if not most > 0:
         raise NoSample(f"GET {METRICS}: {MOST} is {most:g}, so the pool's size is unknown")
-    return ServerPool(in_use, waiting, most)
+    sizes = exposition.samples.get(SIZE, ())  # of several, for several pools, none is judged
+    return ServerPool(in_use, waiting, most, sizes[0].value if len(sizes) == 1 else 0.0)
 
 
 class Database:

@@ -12,7 +12,16 @@ from starlette.routing import Route
 
 from gaia_checks.model import Measurement
 from gaia_checks.recorders.resources import connections
-from gaia_checks.recorders.resources.connections import IN_USE, MOST, WAITING, ServerPool, Sessions, Worst, pool_of
+from gaia_checks.recorders.resources.connections import (
+    IN_USE,
+    MOST,
+    SIZE,
+    WAITING,
+    ServerPool,
+    Sessions,
+    Worst,
+    pool_of,
+)
 from gaia_checks.target import prometheus_text
 from tests.probes.servers import answering, serving, target
 from tests.recorders import stage
@@ -173,6 +182,21 @@ def test_the_worst_that_lasted_is_kept() -> None:
     worst.add(ServerPool(1, 0, 10), Sessions(3, 2, 1))
     worst.add(None, Sessions(3, 0, 3))
     assert (worst.of_pool, worst.idle_in_transaction, worst.waiters) == (0.8, 2, 3)
+
+
+def test_more_connections_than_the_maximum_are_reported(tmp_path: Path) -> None:
+    """A maximum below the pool's size is wrong in one sample; the note has both numbers."""
+    route = answering("/metrics", metrics(in_use=0, most=2) + f"{SIZE} 5\n", media="text/plain")
+    pool, _, _ = look(tmp_path, None, route)
+    assert pool.value == 2.5
+    assert pool.notes == (f"{MOST} is 2, and the pool has 5 connections ({SIZE})",)
+
+
+def test_a_pool_at_its_maximum_is_not_full_without_use(tmp_path: Path) -> None:
+    """Connections that wait for use are none in use."""
+    route = answering("/metrics", metrics(in_use=1, most=10) + f"{SIZE} 10\n", media="text/plain")
+    pool, _, _ = look(tmp_path, None, route)
+    assert (pool.value, pool.notes) == (0.1, ())
 
 
 def test_samples_that_are_missing_do_not_hide_what_lasts() -> None:
