@@ -65,6 +65,8 @@ def _objects(
                 return watch.measurement("migrations.objects", 0, "count", 0, how, (why,))
             for sample in schema_objects.compared(schema_objects.read(own), schema_objects.read(session)):
                 tally.add(sample)
+            for fault in schema_objects.unindexed(own):
+                tally.add(fault)
     except (GaiaError, postgres_session.NoSession) as error:
         return watch.measurement("migrations.objects", 0, "count", 0, how, (f"{NOT_CHECKED}{error}",))
     return watch.counted("migrations.objects", tally, how)

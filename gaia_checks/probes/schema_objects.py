@@ -48,6 +48,14 @@ _QUERIES = (
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e')
     """,
 )
+# Foreign keys for which no index starts with their columns, in any order.
+_UNINDEXED = """
+    SELECT c.relname::text, o.conname::text FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
+    WHERE OWN AND o.contype = 'f' AND NOT EXISTS (
+        SELECT FROM pg_index i WHERE i.indrelid = o.conrelid AND i.indisvalid AND i.indpred IS NULL
+            AND (i.indkey::int2[])[0:cardinality(o.conkey) - 1] @> o.conkey)
+    ORDER BY 1, 2
+"""
 _HARMLESS = "index"  # one more that is not unique changes no answer: an operator may have added it
 _SHOWN = 120
 
@@ -76,6 +84,12 @@ def read(session: psycopg.Connection) -> Definitions:
         for query in _QUERIES
         for kind, owner, name, definition in session.execute(query.replace("OWN", _OWN).encode())
     }
+
+
+def unindexed(session: psycopg.Connection) -> Iterator[str]:
+    """Yield the fault of each foreign key without an index. Raises psycopg.Error."""
+    for table, name in session.execute(_UNINDEXED.replace("OWN", _OWN).encode()):
+        yield f"foreign key {table}.{name} has no index: a deletion of what it names reads the whole table"
 
 
 def compared(released: Definitions, found: Definitions) -> Iterator[str | None]:

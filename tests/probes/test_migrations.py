@@ -190,6 +190,21 @@ def test_what_others_have_in_the_database_does_not_count(database: str, server: 
     assert observed.value == observed.n > 100, observed.notes
 
 
+def test_a_release_without_the_index_of_a_foreign_key_is_named(database: str, server: Target) -> None:
+    """The target has what the release's files make; an index for other rows or of other columns is none."""
+    assert server.database_url is not None
+    runner.up(database, MIGRATIONS)
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "DROP INDEX rate_limit_violations_rule_id_idx;"
+            "CREATE INDEX partial_only ON rate_limit_violations (rule_id) WHERE hits > 1;"
+            "CREATE INDEX other_columns ON rate_limit_violations (key, rule_id)"
+        )
+    observed = look(replace(server, database_url=database), nullcontext(database))["objects"]
+    assert observed.n - observed.value == 1, observed.notes
+    assert observed.notes[0].startswith("foreign key rate_limit_violations.rate_limit_violations_rule_id_fkey has no")
+
+
 def test_a_schema_that_cannot_be_compared_is_not_judged(server: Target) -> None:
     """Without the release's own schema there are no samples, but a reason."""
     observed = look(server)["objects"]

@@ -37,6 +37,8 @@ _BEFORE_CRASH = 5
 _BEFORE_MIDNIGHT = timedelta(seconds=60)  # a probe finishes within this time
 _AFTER_MIDNIGHT = timedelta(seconds=5)  # the server's clock may be behind
 _EDGE = timedelta(milliseconds=1)
+_INTO_NEXT = {quota: timedelta(days=days) for quota, days in zip(QUOTAS, (1, 7, 31), strict=True)}
+_END_BLUR = timedelta(seconds=30)  # the time a request takes, and the drift between two clocks
 _LEFT_OF_HOUR = timedelta(seconds=60)  # the rest of its window at the check before it expires
 
 _MOVE = """
@@ -115,6 +117,11 @@ def period_start(quota: str, moment: datetime) -> datetime:
     return day.replace(day=1) if quota == "monthly_quota" else day
 
 
+def period_end(quota: str, moment: datetime) -> datetime:
+    """Return the end of the calendar period (UTC) of `moment`: the start of the next one. Pure."""
+    return period_start(quota, period_start(quota, moment) + _INTO_NEXT[quota])
+
+
 def _counted(counts: Counting, rule: CountedRule) -> Iterator[Sample]:
     """Send requests up to the limit and beyond, and yield whether answers, headers and usage report them."""
     yield wrong_split(rule, counts.send(rule, _FIRST - 1), admitted=_FIRST - 1)
@@ -190,9 +197,20 @@ def _edge(place: CopyProtocol, counts: Counting, rule: CountedRule, start: datet
     _move(place, rule, to=start)
     yield _in(f"used up at {start:%a %d %H:%M}", wrong_split(rule, counts.send(rule, 2), admitted=0))
     _move(place, rule, to=start - _EDGE)
-    freed = counts.send(rule, _LIMIT_ON_COPY + 2)
+    freed = counts.send(rule, _LIMIT_ON_COPY)  # and no more: the first one must be admitted
     yield _in(f"used up just before {start:%a %d %H:%M}", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY))
+    refused = counts.send(rule, 2)
+    ends = _wrong_end(rule, refused[0].retry_after_s, datetime.now(UTC))
+    yield _in("in the next period", wrong_split(rule, refused, admitted=0) or ends)
     yield _in("in the next period", wrong_usage(rule, counts.usage(rule), used=_LIMIT_ON_COPY))
+
+
+def _wrong_end(rule: CountedRule, retry_after_s: int | None, now: datetime) -> Sample:
+    """Return the fault unless a used-up quota is refused until its period ends."""
+    left_s = (period_end(rule.limit_type, now) - now).total_seconds()
+    if retry_after_s is not None and abs(retry_after_s - left_s) <= _END_BLUR.total_seconds():
+        return None
+    return f"{rule.limit_type}: Retry-After is {retry_after_s}, and the period ends in {left_s:.0f} s"
 
 
 def _hour(place: CopyProtocol, counts: Counting, rule: CountedRule) -> Measurement:
@@ -210,8 +228,9 @@ def _hour(place: CopyProtocol, counts: Counting, rule: CountedRule) -> Measureme
     )
     tally.add(_in("59 minutes later", later))
     _move(place, rule, back=_LEFT_OF_HOUR)
-    freed = counts.send(rule, _LIMIT_ON_COPY + 2)
+    freed = counts.send(rule, _LIMIT_ON_COPY)
     tally.add(_in("an hour later", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY)))
+    tally.add(_in("used up again", wrong_split(rule, counts.send(rule, 2), admitted=0)))
     how = "an hour's window that is used up, its admissions moved back by 59 minutes (still used up) and by 60 (free)"
     return watch.counted("quotas.hour_window_expires", tally, how)
 

@@ -77,6 +77,9 @@ PERIOD_START = "date_trunc(rate_limit_period(limit_type), moment, 'UTC')"
 SUNDAY = "date_trunc('week', moment + interval '1 day', 'UTC') - interval '1 day'"
 
 
+MONTH_OF_27_DAYS = "replace('1 ' || rate_limit_period(limit_type), '1 month', '27 days')"
+
+
 def failing(request: Request, response: Response) -> Response:
     """Let the list of usage fail."""
     return Response("", 500) if request.url.path == USAGE else response
@@ -189,16 +192,17 @@ def test_the_real_server_keeps_its_counts_and_knows_its_periods(executable: Path
         observed = by_name(quotas.on_copy(copies.copy_of(release)))
     assert {name: (each.value, each.n, each.notes) for name, each in observed.items()} == {
         "kept_across_restart": (True, 4, ()),
-        "reset_at_period_edges": (12, 12, ()),
-        "hour_window_expires": (4, 4, ()),
+        "reset_at_period_edges": (15, 15, ()),
+        "hour_window_expires": (5, 5, ()),
     }
 
 
-def test_counts_lost_in_a_crash_and_weeks_from_sunday_are_detected(executable: Path, tmp_path: Path) -> None:
-    """An unlogged quota table is empty after a crash; a week that starts a day early also ends early."""
+def test_counts_lost_in_a_crash_and_wrong_periods_are_detected(executable: Path, tmp_path: Path) -> None:
+    """An unlogged quota table is empty after a crash; a week from Sunday also ends early; no month has 27 days."""
     migrations = copies.variant(
         tmp_path / "migrations",
         ("CREATE TABLE resource_quotas", "CREATE UNLOGGED TABLE resource_quotas"),
+        ("('1 ' || rate_limit_period(limit_type))", MONTH_OF_27_DAYS),
         (PERIOD_START, f"CASE limit_type WHEN 'weekly_quota' THEN {SUNDAY} ELSE {PERIOD_START} END"),
     )
     with copies.released(executable, tmp_path / "releases", migrations) as release:
@@ -210,9 +214,21 @@ def test_counts_lost_in_a_crash_and_weeks_from_sunday_are_detected(executable: P
     )
     assert not [note for note in kept.notes if "requests_per_hour" in note]
     edges = observed["reset_at_period_edges"]
-    assert (edges.value, edges.n) == (11, 12)
+    assert (edges.value, edges.n) == (12, 15)
     assert "weekly_quota: of " in edges.notes[0]
-    assert observed["hour_window_expires"].value == 4
+    assert [note.partition(", and")[0].rstrip("0123456789") for note in edges.notes[1:]] == [
+        f"in the next period: {quota}: Retry-After is " for quota in ("weekly_quota", "monthly_quota")
+    ]
+    assert observed["hour_window_expires"].value == 5
+
+
+def test_a_count_that_outlives_its_period_is_detected(executable: Path, tmp_path: Path) -> None:
+    """The first request after each edge finds the old count, and the others do not."""
+    migrations = copies.variant(tmp_path / "migrations", ("        used[n] := 0;\n", ""))
+    with copies.released(executable, tmp_path / "releases", migrations) as release:
+        edges = by_name(quotas.on_copy(copies.copy_of(release)))["reset_at_period_edges"]
+    assert edges.n - edges.value >= len(quotas.QUOTAS)  # how many, depends on which are decided together
+    assert re.search(r"used up just before .*: daily_quota: of 8 requests .*answered 429, should", edges.notes[0])
 
 
 def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
@@ -250,6 +266,22 @@ def by_name(observed: list[Measurement]) -> dict[str, Measurement]:
 def test_periods_are_calendar_periods_in_utc(quota: str, moment: str, start: str) -> None:
     """Periods are a day, a week from Monday, a month."""
     assert quotas.period_start(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(start)
+
+
+@pytest.mark.parametrize(
+    ("quota", "moment", "end"),
+    [
+        ("daily_quota", "2026-02-28T23:59:59+00:00", "2026-03-01T00:00:00+00:00"),
+        ("weekly_quota", "2026-03-01T23:59:59+00:00", "2026-03-02T00:00:00+00:00"),  # a Sunday
+        ("weekly_quota", "2026-03-02T00:00:00+00:00", "2026-03-09T00:00:00+00:00"),
+        ("monthly_quota", "2026-01-31T12:00:00+00:00", "2026-02-01T00:00:00+00:00"),
+        ("monthly_quota", "2026-02-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"),
+        ("monthly_quota", "2026-12-31T23:59:59+00:00", "2027-01-01T00:00:00+00:00"),
+    ],
+)
+def test_periods_end_where_the_next_ones_start(quota: str, moment: str, end: str) -> None:
+    """Months have their own lengths."""
+    assert quotas.period_end(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(end)
 
 
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))  # noqa: DTZ001 - made aware below
