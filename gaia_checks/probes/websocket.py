@@ -80,11 +80,12 @@ def _second_client(target: Target, watch: Watch, patience_s: float) -> list[Meas
     times_s = observed.times_s["stats"]
     notes = () if times_s else (observed.closed or f"no stats came within {patience_s:g} s",)
     how = "from the handshake of a client that connects right after a heartbeat to its first stats"
-    found = [watch.measurement("websocket.stats_at_once", (*times_s, patience_s)[0], "s", 1, how, notes)]
-    if bounds.tried:
-        how = "no compression negotiated, and a message above 4 KiB closed with 1009"
-        found.append(watch.counted("websocket.bounds_kept", bounds, how))
-    return found
+    kept = "no compression negotiated, and a message above 4 KiB closed with 1009"
+    unknown = () if bounds.tried else ("no bounds known: a server of other names has a protocol of its own",)
+    return [
+        watch.measurement("websocket.stats_at_once", (*times_s, patience_s)[0], "s", 1, how, notes),
+        watch.measurement("websocket.bounds_kept", bounds.good, "count", bounds.tried, kept, (*bounds.wrong, *unknown)),
+    ]
 
 
 def _compressing(connection: ClientConnection) -> str | None:
