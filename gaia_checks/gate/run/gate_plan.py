@@ -49,7 +49,7 @@ _SECONDS = {
     "dashboard": 6.0,
     "figures": 8.0,
     "shutdown": 8.0,
-    "outage": 25.0,
+    "outage": 33.0,
     "resources": 15.0,
     "identity": 7.0,
     "access": 1.0,

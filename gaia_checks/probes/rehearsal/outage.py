@@ -17,7 +17,7 @@ from gaia_checks.probes.rehearsal import outage_trial
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import CountedRule, Counting
 from gaia_checks.probes.rehearsal.outage_clients import REFUSED, send
-from gaia_checks.probes.rehearsal.outage_trial import PATIENCE_S, SHORT, OutageServers, OutagesObserved
+from gaia_checks.probes.rehearsal.outage_trial import LONG, PATIENCE_S, SHORT, OutageServers, OutagesObserved
 from gaia_checks.target import postgres_session
 from gaia_checks.target.client import client
 from gaia_checks.target.samples import Watch
@@ -57,7 +57,7 @@ def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]
     """Start a server for each setting, let the database fail in each way, and look at every answer."""
     watch, observed, before = Watch(), OutagesObserved(), 0
     outages = {
-        "stopped": place.stopped,
+        LONG: place.stopped,
         SHORT: place.stopped,
         "out of connections": place.out_of_connections,
         _FROZEN: place.frozen,
@@ -140,7 +140,7 @@ def _measurements(watch: Watch, observed: OutagesObserved) -> list[Measurement]:
             observed.recovery_s[slowest],
             "s",
             outages,
-            "until the servers decided again, without the time in which this machine was slow",
+            "until the servers decided and listed again, without the time in which this machine was slow",
             (f"slowest after: {slowest}",),
         ),
         watch.measurement(

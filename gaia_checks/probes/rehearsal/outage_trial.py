@@ -30,9 +30,12 @@ from gaia_checks.probes.rehearsal.outage_clients import (
     send,
 )
 from gaia_checks.target import postgres_session
-from gaia_checks.target.client import client
+from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG
 from gaia_checks.target.samples import Score
+
+LONG = "stopped"
+"""The outage that lasts, and shows how often a server tries to connect again."""
 
 SHORT = "restarted"
 """The outage that is over at once: nothing is expected while it lasts."""
@@ -42,6 +45,7 @@ PATIENCE_S = 15.0
 
 _SOME = 20  # requests answered by each server before the outage
 _IN_TURN = 2  # requests without the database: the first may lose a connection, the next one connects
+_LONG_S = 8.0  # the longest outage: retries that come ever more rarely are then 5 s and more apart
 _RECOVERED_S = 10.0  # how long recovery is awaited; 5 s are promised
 _TURN_S = 0.15  # what one session and one commit may take before the machine is slow
 _HEALTH_S = 5.0
@@ -103,6 +107,8 @@ def observe(
             away.starts_s = time.monotonic()
             if name != SHORT:
                 _observe_while_away(name, servers, (denied, allowed), away.starts_s, observed)
+            if name == LONG:
+                until(lambda: time.monotonic() > away.starts_s + _LONG_S, _LONG_S, over)
             away.ends_s = time.monotonic()
         observed.recovery_s[name] = _observe_recovery(servers, denied, allowed)
         _observe_health(f"after {name}", servers, (_GOOD,) * 3, observed)
@@ -118,12 +124,12 @@ def _observe_while_away(
 ) -> None:
     """Wait until /health of the servers reports the outage, and both have given up an attempt to connect again.
 
-    The clients come first: after it was requested, a server knows of the outage, and may treat them differently.
+    The clients come before /health: once it was requested, a server knows of the outage, and may treat them otherwise.
     """
-    until(lambda: all(each.in_turn_since(since_s) for each in clients), PATIENCE_S, servers.over)
     denying, allowing = (503, "disconnected", "denying"), (503, "disconnected", "allowing")
     with ThreadPoolExecutor(1) as pool:
         answers = pool.submit(lambda: list(_wrong_while_away(servers)))
+        until(lambda: all(each.in_turn_since(since_s) for each in clients), PATIENCE_S, servers.over)
         _observe_health(name, servers, (denying, allowing, denying), observed)
     for wrong in answers.result():
         observed.answers.add(f"{name}: {wrong}" if wrong else None)
@@ -134,7 +140,7 @@ def _observe_while_away(
 
 def _wrong_while_away(servers: OutageServers) -> Iterator[str | None]:
     """Yield what is wrong with the answers to others than the clients: without the setting, of a list, of /readyz."""
-    requests = (servers.default, PATH), (servers.allowing, f"{CONFIG}?limit=1"), (servers.denying, READY)
+    requests = (servers.default, PATH), (servers.allowing, f"{CONFIG}?limit=1"), (servers.default, READY)
     with ThreadPoolExecutor(len(requests)) as pool:  # each answer may take 2 s
         default, listed, ready = pool.map(lambda each: _sent(servers.refused_key, *each), requests)
     wrong = default.wrong or (f"answered {default.status}" if default.status != UNDECIDED else None)
@@ -144,19 +150,30 @@ def _wrong_while_away(servers: OutageServers) -> Iterator[str | None]:
     yield f"GET {READY} answered 200, and no request can be decided" if ready.status == 200 else None
 
 
-def _sent(key: str, target: Target, path: str) -> OutageReply:
+def _sent(api_key: str, target: Target, path: str) -> OutageReply:
     with client(target) as http:
-        return send(http, key, path)
+        return send(http, api_key, path)
 
 
 def _observe_recovery(servers: OutageServers, denied: OutageClients, allowed: OutageClients) -> float:
-    """Return how long it took until each server decided; then wait until the limit is used up."""
+    """Return how long it took until each server decided, and one listed; then wait until the limit is used up."""
     back_s = time.monotonic()
-    taken_s = _recovery_s(
-        lambda: denied.answered_since(back_s, ADMITTED, REFUSED) and allowed.answered_since(back_s, REFUSED), servers
-    )
+    with ThreadPoolExecutor(1) as pool:
+        listed = pool.submit(until, lambda: _lists(servers.default), PATIENCE_S, servers.over)
+        taken_s = _recovery_s(
+            lambda: (
+                denied.answered_since(back_s, ADMITTED, REFUSED)
+                and allowed.answered_since(back_s, REFUSED)
+                and listed.done()
+            ),
+            servers,
+        )
     until(lambda: denied.answered_since(back_s, REFUSED), PATIENCE_S, servers.over)
     return round(taken_s, 3)
+
+
+def _lists(target: Target) -> bool:
+    return _sent(key(target), target, f"{CONFIG}?limit=1").status == 200
 
 
 def _recovery_s(recovered: Callable[[], bool], servers: OutageServers) -> float:
