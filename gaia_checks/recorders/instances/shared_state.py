@@ -67,7 +67,7 @@ async def observe(target: Target) -> Shared:
             for number, at in enumerate(addresses.each(target))
         ]
         listening = [
-            await stack.enter_async_context(soak_clients.connected(each.target, 1, peers[number - 2].key))
+            await stack.enter_async_context(soak_clients.connected(each.target, 1, (peers[number - 2].key,)))
             for number, each in enumerate(peers)
         ]
         try:

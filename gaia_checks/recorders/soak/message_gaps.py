@@ -97,8 +97,9 @@ def needless_alert(frame: str | bytes) -> str | None:
     names = {alert.get("name") for alert in firing}
     for rule in watched:
         value, threshold = rule.get("value"), rule.get("threshold")
-        known = isinstance(value, int | float) and isinstance(threshold, int | float)
-        if known and rule.get("name") in names and value <= threshold:
+        if not isinstance(value, int | float) or not isinstance(threshold, int | float):
+            continue
+        if rule.get("name") in names and value <= threshold:
             return f"stats list {rule['name']} as firing with a value of {value:g}, not above {threshold:g}"
     return None
 
