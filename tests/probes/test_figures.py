@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from gaia_checks.model import Measurement, Target
@@ -145,6 +146,87 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
 }
 """A developer's mistake -> the change, the figure that is wrong by it, and how its note says so."""
 
+_HITS = "DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);"
+_BY_RESOURCE = """sum(denied)::bigint AS denied
+        FROM rate_limit_stats WHERE minute > date_trunc('minute', now()) - make_interval({} => %(minutes)s)
+        GROUP BY resource_type"""
+_DECIDED = '        self.metrics.decision(principal.scope, "admitted" if decision.admitted else "denied").inc()\n'
+_EACH = "        for standing in decision.standings:\n            self.metrics.decided"
+
+TOGETHER: dict[str, tuple[tuple[Change, str, str], ...]] = {
+    "ends and parts": (
+        (
+            (_LIMITER, ", t.oldest_at + w.span\n", ", CASE WHEN t.oldest_at IS NOT NULL THEN b.last_at END + w.span\n"),
+            "usage",
+            "resets_at moved from ",
+        ),
+        ((_LIMITER, _HITS, "DO UPDATE SET hits = v.hits + excluded.hits;"), "violations", "last_at is still "),
+        ((_QUERIES, '"key": "key = %(key)s"', '"key": "starts_with(key, %(key)s)"'), "lists", "includes "),
+        (
+            (
+                "gaia_server/analytics.py",
+                'row["hits"] / hits}',
+                'row["hits"] / max(counted["admitted"] + counted["denied"], hits)}',
+            ),
+            "analytics",
+            "share is ",
+        ),
+        (
+            ("gaia_server/app_state.py", _DECIDED + _EACH, _EACH.replace("\n", "\n    " + _DECIDED)),
+            "counters",
+            "gaia_rate_limit_decisions_total rose by ",
+        ),
+    ),
+    "sums and order": (
+        ((_LIMITER, _HITS, _HITS.replace("v.hits + excluded.hits", "v.hits + 1")), "violations", " hits instead of 13"),
+        (
+            (
+                _QUERIES,
+                '"occurred_at DESC, id DESC",\n    """\n    SELECT page.id, page.rule_id',
+                '"occurred_at, id",\n    """\n    SELECT page.id, page.rule_id',
+            ),
+            "lists",
+            "not newest first",
+        ),
+        (
+            (_QUERIES, _BY_RESOURCE.format("mins"), _BY_RESOURCE.format("hours")),
+            "analytics",
+            "of by_resource sum up to ",
+        ),
+    ),
+    "rows and counters": (
+        (
+            (_LIMITER, "date_trunc('second', moment), moment, h.hits\n", "moment, moment, h.hits\n"),
+            "violations",
+            "one per second",
+        ),
+        (
+            (
+                _QUERIES,
+                "lower(concat(rule_name, ' ', scope_value)), lower(%(search)s)",
+                "concat(rule_name, ' ', scope_value), %(search)s",
+            ),
+            "lists",
+            "0 items, total 0, instead of 1",
+        ),
+        (
+            (
+                "gaia_server/metrics.py",
+                "        self._counts = {key: count for key, count in self._counts.items() if key[0] in rule_ids}\n",
+                "        if any(key[0] not in rule_ids for key in self._counts):\n            self._counts = {}\n",
+            ),
+            "counters",
+            "when another rule was removed",
+        ),
+    ),
+}
+"""Mistakes that are made together, as each is named by a note of its own."""
+
+_OLDER = """
+INSERT INTO rate_limit_stats (minute, scope, resource_type, admitted, denied)
+    VALUES (date_trunc('minute', now()) - interval '10 minutes', 'ip', 'config', 10, 5)
+"""
+
 
 def look(at: Target) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
@@ -167,11 +249,24 @@ def test_the_real_server_reports_what_was_sent(server: Target) -> None:
 def test_a_wrong_figure_is_named(postgres: str, tmp_path: Path, fault: str) -> None:
     """The note says what is reported, and what was sent."""
     change, figure, said = FAULTS[fault]
-    program, migrations = patched.source(tmp_path / "source", change)
-    with (
-        patched.migrated(postgres, "figures", migrations) as dsn,
-        real(program, dsn, tmp_path / "server.log") as server,
-    ):
-        announce(server)
-        notes = wrong(look(server))
+    notes = notes_with(postgres, tmp_path, change)
     assert any(said in note for note in notes[figure]), notes
+
+
+@pytest.mark.parametrize("faults", TOGETHER)
+def test_each_of_several_wrong_figures_is_named(postgres: str, tmp_path: Path, faults: str) -> None:
+    """A wrong figure does not hide another."""
+    notes = notes_with(postgres, tmp_path, *(change for change, _, _ in TOGETHER[faults]))
+    missed = {said for _, figure, said in TOGETHER[faults] if not any(said in note for note in notes.get(figure, ()))}
+    assert not missed, notes
+
+
+def notes_with(postgres: str, folder: Path, *changes: Change) -> dict[str, tuple[str, ...]]:
+    """Return what the probe says of a server with these changes, which also has decisions of ten minutes ago."""
+    program, migrations = patched.source(folder / "source", *changes)
+    with patched.migrated(postgres, "figures", migrations) as dsn:
+        with psycopg.connect(dsn) as connection:
+            connection.execute(_OLDER)
+        with real(program, dsn, folder / "server.log") as server:
+            announce(server)
+            return wrong(look(server))

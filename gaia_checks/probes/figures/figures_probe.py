@@ -32,7 +32,6 @@ def probe(target: Target) -> list[Measurement]:
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
-        decided = reports.decided_so_far(known)  # before the metrics are read: they never have fewer
         before, enabled = live_figures.scraped(known), live_figures.enabled_rules(known)
         time.sleep(reports.SUMMED_S)  # what was refused before is then in the analytics
         denied = reports.denied_so_far(known)
@@ -49,12 +48,7 @@ def probe(target: Target) -> list[Measurement]:
         measured["websocket"] = _score(live_figures.websocket(known, live, enabled, after))
         measured["counters"] = _score(_counters(known, before, after))
         most = max(live_figures.denied(before, after), live.pushed)
-        measured["analytics"] = _score(
-            chain(
-                reports.analytics(known, denied, most),
-                reports.none_lost(known, decided, live_figures.decided(before, after)),
-            )
-        )
+        measured["analytics"] = _score(reports.analytics(known, denied, most))
     how = f"; {sent_in(known)} requests were sent"
     return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
 

@@ -120,22 +120,6 @@ def denied_so_far(known: Known) -> int:
     return sum(item["denied"] for item in _since(known.get(ANALYTICS, minutes=5), known.started))
 
 
-def decided_so_far(known: Known) -> int:
-    """Return how many decisions the analytics have since a minute that is surely before the traffic."""
-    items = _since(known.get(ANALYTICS, minutes=5), known.started - SPREAD)
-    return sum(item["admitted"] + item["denied"] for item in items)
-
-
-def none_lost(known: Known, before: int, counted: float) -> Iterator[Sample]:
-    """Yield the fault unless the analytics rose by what the metrics of one process `counted` meanwhile."""
-
-    def lost() -> Sample:
-        rose = decided_so_far(known) - before
-        return None if rose >= counted else f"analytics rose by {rose} decisions, the metrics counted {counted:g}"
-
-    yield _until(time.monotonic() + _WITHIN_S, lost)
-
-
 def until_denied(known: Known, count: int) -> None:
     """Wait until the analytics count so many denied requests; `analytics` says what is wrong if they never do."""
     _until(time.monotonic() + _WITHIN_S, lambda: None if denied_so_far(known) >= count else "not yet")
