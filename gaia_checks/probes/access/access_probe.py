@@ -36,6 +36,8 @@ from gaia_checks.target.samples import Score, Watch
 
 _PATIENCE_S = 30.0
 _NO_LIMITS_OF_USERS = (400, 422)  # a server whose rules have no such scope
+_ELSEWHERE = "elsewhere.test"
+_MOST_GUESSES = 100  # ten of each process, and a proxy may spread them over several
 _BUDGETED = 429  # also refuses a wrong token: too many came from this address
 
 
@@ -83,6 +85,8 @@ def _measured(watch: Watch, look: "_Look") -> list[Measurement]:
         opened.add(sample)
     for sample in look.public():
         public.add(sample)
+    for sample in look.guesses():
+        refused.add(sample)
     changed = [f"after refused requests, {what} is {now}" for what, now in look.state().items() if now != before[what]]
     how = "the rules, the user's limits and the reputation at which refused requests were aimed, before and after"
     return [
@@ -137,6 +141,18 @@ class _Look:
         if self._cookie:
             yield forged_sessions.stealable(self._cookie)
 
+    def guesses(self) -> Iterator[str | None]:
+        """Yield one sample for the limit of wrong tokens; last, because it exhausts what this address may send."""
+        guess = AdminRequest("POST", LOGIN, {"token": secrets.token_hex(16)})
+        for _ in range(_MOST_GUESSES):
+            status = self._send(guess, _FREE[0], budgeted=True)
+            if status in NOT_FOUND:
+                return
+            if status == _BUDGETED:
+                yield None
+                return
+        yield f"POST {LOGIN} with {_MOST_GUESSES} wrong tokens: each is compared, should be limited (429) after ten"
+
     def state(self) -> dict[str, Any]:
         """Return what the requests are aimed at, by name; the reputation is the user's."""
         found = {}
@@ -182,7 +198,7 @@ class _Look:
     def _wrong(self) -> Iterator[tuple[AdminRequest, Credential]]:
         """Yield a few requests with a credential that a server compares: it limits how many there may be."""
         own = {each.method: each for each in self._requests if each.path == f"{CONFIG}/{self._own.rule_id}"}
-        tokens = (self._token[:1] or "x", secrets.token_hex(16), secrets.token_hex(16))
+        tokens = (self._token[:1] or "x", f"{self._token}x", secrets.token_hex(16))
         for method, token in zip(("GET", "PUT", "DELETE"), tokens, strict=True):
             yield own[method], Credential("with a wrong token", {"Authorization": f"Bearer {token}"})
         yield from ((own["PUT"], each) for each in self._sessions())
@@ -204,6 +220,9 @@ class _Look:
                 yield Credential(f"with a session, from {origin}", {"Cookie": self._session, "Origin": origin})
             if bearer:
                 yield Credential(f"with the token, from {origin}", {**bearer, "Origin": origin})
+        if bearer and self._target.trusted_proxies == "":
+            name = f"with the token, from {_ELSEWHERE}, which it claims to be the forwarded host"
+            yield Credential(name, {**bearer, "Origin": f"https://{_ELSEWHERE}", "X-Forwarded-Host": _ELSEWHERE})
 
     def _logins(self) -> Iterator[str | None]:
         """Yield logins that must fail: a wrong token, and the right one from another site. A server may have none."""
@@ -255,6 +274,8 @@ def _document(http: httpx.Client) -> Any:
 
 
 def _foreign(base_url: str) -> tuple[str, ...]:
-    """Return origins of other sites; one begins like the target's own."""
+    """Return origins of other sites: one begins like the target's own, one ends like it, one has another port."""
     url = httpx.URL(base_url)
-    return "https://elsewhere.test", "null", f"{url.scheme}://{url.host}.elsewhere.test"
+    host, netloc = url.netloc.decode().removesuffix(f":{url.port}"), url.netloc.decode()
+    alike = (f"{host}.{_ELSEWHERE}", f"elsewhere-{netloc}", f"{host}:1")
+    return f"https://{_ELSEWHERE}", "null", *(f"{url.scheme}://{each}" for each in alike)

@@ -7,6 +7,8 @@ import re
 _REFERENCE = re.compile(r"(\d+)\.([0-9a-f]+)\.([0-9a-f]{64})")
 """The reference server's: when it expires, a random part, the signature of both (docs/contract.md, Access)."""
 
+_LASTS_S = 12 * 3600
+
 
 def altered(session: str) -> str:
     """Return a session with another first character: as if its owner had moved its end."""
@@ -14,11 +16,14 @@ def altered(session: str) -> str:
 
 
 def expired(session: str, token: str) -> str | None:
-    """Return a session that expired in 1970, rightly signed; None where sessions are made otherwise."""
+    """Return a session that expired a minute ago, rightly signed; None where sessions are made otherwise.
+
+    It is counted from the end of a new session, on the server's clock.
+    """
     found = _REFERENCE.fullmatch(session)
     if found is None or _signature(token, f"{found[1]}.{found[2]}") != found[3]:
         return None
-    payload = f"1.{found[2]}"
+    payload = f"{int(found[1]) - _LASTS_S - 60}.{found[2]}"
     return f"{payload}.{_signature(token, payload)}"
 
 

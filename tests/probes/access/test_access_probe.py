@@ -1,6 +1,7 @@
 """The access probe: the real server refuses everybody but administrators; every way in is found and named."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,16 @@ FAULTS: Mapping[str, tuple[Change, str, str]] = {
          "    return site.hostname.startswith(named.hostname or \"\")"),
         "refused", "with a session, from http://127.0.0.1.elsewhere.test: status",
     ),
+    "a site whose name ends alike may change rules": (
+        (AUTH, "    return (site.hostname, site.port or port) == (named.hostname, named.port or port)",
+         "    return site.hostname.endswith(named.hostname or \"\") and (site.port or port) == (named.port or port)"),
+        "refused", "with a session, from http://elsewhere-127.0.0.1:",
+    ),
+    "a program on another port may change rules": (
+        (AUTH, "(site.hostname, site.port or port) == (named.hostname, named.port or port)",
+         "site.hostname == named.hostname"),
+        "refused", "with a session, from http://127.0.0.1:1: status",
+    ),
     "another site may sign in": (
         (ROUTES, "if cross_origin := access.cross_origin_refusal(request):",
          "if cross_origin := None:"),
@@ -143,7 +154,7 @@ def test_a_way_in_is_found_and_named(postgres: str, tmp_path: Path, fault: str) 
     """A small change of the server's source fails the measurement that is about it."""
     change, measurement, said = FAULTS[fault]
     with modified(postgres, tmp_path, change) as at:
-        observed = look(at)[measurement]
+        observed = look(replace(at, trusted_proxies=""))[measurement]
     assert observed.value is False or observed.value < observed.n
     assert any(said in note for note in observed.notes), observed.notes
 
