@@ -37,7 +37,6 @@ from gaia_checks.target.samples import Score, Watch
 _PATIENCE_S = 30.0
 _NO_LIMITS_OF_USERS = (400, 422)  # a server whose rules have no such scope
 _ELSEWHERE = "elsewhere.test"
-_MOST_GUESSES = 100  # ten of each process, and a proxy may spread them over several
 _BUDGETED = 429  # also refuses a wrong token: too many came from this address
 
 
@@ -85,8 +84,6 @@ def _measured(watch: Watch, look: "_Look") -> list[Measurement]:
         opened.add(sample)
     for sample in look.public():
         public.add(sample)
-    for sample in look.guesses():
-        refused.add(sample)
     changed = [f"after refused requests, {what} is {now}" for what, now in look.state().items() if now != before[what]]
     how = "the rules, the user's limits and the reputation at which refused requests were aimed, before and after"
     return [
@@ -140,18 +137,6 @@ class _Look:
             yield None if good else f"GET {path} without a token: status {status}, should be public"
         if self._cookie:
             yield forged_sessions.stealable(self._cookie)
-
-    def guesses(self) -> Iterator[str | None]:
-        """Yield one sample for the limit of wrong tokens; last, because it exhausts what this address may send."""
-        guess = AdminRequest("POST", LOGIN, {"token": secrets.token_hex(16)})
-        for _ in range(_MOST_GUESSES):
-            status = self._send(guess, _FREE[0], budgeted=True)
-            if status in NOT_FOUND:
-                return
-            if status == _BUDGETED:
-                yield None
-                return
-        yield f"POST {LOGIN} with {_MOST_GUESSES} wrong tokens: each is compared, should be limited (429) after ten"
 
     def state(self) -> dict[str, Any]:
         """Return what the requests are aimed at, by name; the reputation is the user's."""
