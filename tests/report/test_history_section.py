@@ -59,7 +59,9 @@ def test_a_threshold_that_changed_is_named(tmp_path: Path) -> None:
 
 def test_a_gate_that_measured_nothing_keeps_the_picture(tmp_path: Path) -> None:
     """The check is then that of the newest gate with one."""
-    past.gate(tmp_path, 0, {"websocket.first_stats": 5.5, "websocket.first_heartbeat": 1.0})
+    past.gate(
+        tmp_path, 0, {"websocket.first_stats": 5.5, "websocket.first_heartbeat": 1.0, "websocket.stats_at_once": 0.1}
+    )
     folder, verdict = past.gate(tmp_path, 1)
     cut_short = tuple(replace(each, checks=(), measured=None, n=0) for each in verdict.criteria)
     text = section((folder, replace(verdict, criteria=cut_short)))

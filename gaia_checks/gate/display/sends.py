@@ -64,7 +64,7 @@ SOAK_REQUESTS = 6 + 101 + 4
 """Two violations, the alert that fires above 100 violations, two rules created and removed."""
 
 FIGURES_REQUESTS = 200
-"""About: 19 that are counted, and the pages of lists, of which a longer one takes no more."""
+"""About: 29 that are counted, and the pages of lists, of which a longer one takes no more."""
 
 COUNT = "count"
 """The name under which the look `instances` has the number of instances that the environment file names."""

@@ -18,7 +18,7 @@ _HOW = {
     "violations": "refusals recorded once, with client, rule and time",
     "lists": "lists and filters, read page by page",
     "websocket": "figures of the WebSocket's messages",
-    "counters": "counters of the metrics: one decision a request, none goes back",
+    "counters": "counters of the metrics: one decision a request, none decreases",
     "analytics": "figures of the analytics that follow the requests",
 }
 
