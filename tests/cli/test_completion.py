@@ -44,7 +44,9 @@ def test_tab_completes_commands_options_and_environments(
 def test_installing_it_again_keeps_the_start_file(tmp_path: Path) -> None:
     """The line that loads the completion stands once behind what was there, and the script is what is shown."""
     (tmp_path / ".bashrc").write_text("alias ll='ls -l'")
-    shown = in_bash(tmp_path, "gaia --install-completion; gaia --install-completion >/dev/null; gaia --show-completion")
+    shown = in_bash(
+        tmp_path, "gaia --install-completion; gaia --install-completion >/dev/null; gaia --show-completion; exit"
+    )
     script = tmp_path / ".bash_completions" / "gaia.sh"
     assert shown[:2] == [
         f"bash completion installed in {script}",
