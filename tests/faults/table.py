@@ -173,7 +173,7 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
         ),
         Fault(
             "the hub is dead after the gate",
-            wrong(Muted(request="GET /ws/", spared=2, text=r'"seq":([2-9]|\d\d)')),  # after what is there, and the look
+            wrong(Muted(request="GET /ws/", spared=4, text=r'"seq":([2-9]|\d\d)')),  # after four clients of the looks
             "gate.websocket_after is false; required: true; /ws/admin/quotas: 1 of 2 stats came within 11.5 s",
         ),
     ),
