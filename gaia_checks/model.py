@@ -251,6 +251,11 @@ class Target:
         return alias(self.run, self.client_names)
 
     @property
+    def translated(self) -> bool:
+        """Whether the server has names of its own: a translation neither carries nor adds every detail of a message."""
+        return self.names != Names()
+
+    @property
     def websocket_url(self) -> str:
         """`base_url` with the WebSocket scheme: `ws://127.0.0.1:8711`."""
         return "ws" + self.base_url.removeprefix("http")

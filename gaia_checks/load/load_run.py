@@ -25,7 +25,7 @@ from gaia_checks.load.machine import Machine
 from gaia_checks.load.results.measurements import looked, measurements, not_measured
 from gaia_checks.load.results.result_files import RESULT, SO_FAR, SO_FAR_TAKEN, look_file
 from gaia_checks.load.results.stall_measurements import Stalls
-from gaia_checks.model import Log, Measurement, Names, Target
+from gaia_checks.model import Log, Measurement, Target
 
 LOCUSTFILES = {"load": ROOT / "locustfiles" / "quotas.py", "protection": ROOT / "locustfiles" / "protection.py"}
 """The locustfile of each look."""
@@ -201,7 +201,7 @@ def _variables(target: Target) -> dict[str, str]:
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
     results = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": target.key}
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
-    names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.names != Names() else {}
+    names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.translated else {}
     return {**trusted, **results, **token, **names}
 
 

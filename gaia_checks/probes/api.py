@@ -13,12 +13,15 @@ from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import connect
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Names, Target
+from gaia_checks.model import Measurement, Target
 from gaia_checks.target import rules, sent_secrets, ws_messages
 from gaia_checks.target.client import CONNECT_S, client, key, websocket_headers, websocket_url
 from gaia_checks.target.responses import (
+    ANALYTICS,
     CONFIG,
     QUOTAS,
+    USAGE,
+    VIOLATIONS,
     Answer,
     location,
     wrong_allow,
@@ -32,8 +35,7 @@ from gaia_checks.target.responses import (
 )
 from gaia_checks.target.samples import Score, Watch
 
-LISTS = (CONFIG, f"{QUOTAS}/usage", f"{QUOTAS}/violations")
-ANALYTICS = f"{QUOTAS}/analytics"
+LISTS = (CONFIG, USAGE, VIOLATIONS)
 METRICS = "/metrics"
 PUBLIC = ("/admin/quotas", "/health", METRICS)
 
@@ -174,7 +176,7 @@ def _contract(api: _Api, target: Target) -> Iterator[Sample]:
     yield wrong_rule(created, rule, 201) or _wrong_location(created)
     yield wrong_object(analytics) or (None if analytics.body else analytics.fault("it is empty"))
     yield from (wrong_limit_headers(answer) for answer in (*first, created, analytics))
-    if _untranslated(target):
+    if not target.translated:
         yield wrong_times(created, "created_at", "updated_at")
     yield from _rule_life_cycle(api, location(created) or _NO_RULE, rule)
     yield _wrong_openapi(api("GET", "/openapi.json"))
@@ -210,8 +212,8 @@ def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:
         yield wrong_problem(api("GET", CONFIG, params={"limit": limit}), 400, 422)
     yield wrong_problem(api("GET", f"{QUOTAS}/nothing"), 404)
     refused = api("DELETE", LISTS[1])
-    yield wrong_problem(refused, 405) or (wrong_allow(refused, "GET") if _untranslated(target) else None)
-    if _untranslated(target):
+    yield wrong_problem(refused, 405) or (None if target.translated else wrong_allow(refused, "GET"))
+    if not target.translated:
         yield wrong_problem(api("POST", CONFIG, content=_field_twice(rule), headers=_JSON), 400, 422)
         yield wrong_problem(api("GET", CONFIG, params={"no_such_parameter": "1"}), 400, 422)
     if target.admin_token:
@@ -253,11 +255,6 @@ def _infinite_limit(rule: Mapping[str, Any]) -> bytes:
 def _field_twice(rule: Mapping[str, Any]) -> bytes:
     """Return a rule with two values of one field: whoever checks the first one lets the second pass."""
     return json.dumps(rule).replace("{", '{"limit_value": 1, ', 1).encode()
-
-
-def _untranslated(target: Target) -> bool:
-    """Whether requests and answers arrive as they are: a translation neither carries nor adds every detail of them."""
-    return target.names == Names()
 
 
 def _rule(target: Target, purpose: str) -> dict[str, Any]:

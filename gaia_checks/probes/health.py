@@ -11,7 +11,7 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.target.client import async_client, client
 from gaia_checks.target.health_body import PATH, checks, database_connected, read
 from gaia_checks.target.samples import Score, Watch
-from gaia_checks.target.server_process import find
+from gaia_checks.target.server_process import age_s
 
 NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says nothing about the server
 AT_ONCE = 8
@@ -28,7 +28,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
     answered. Raises TargetUnreachable when the first attempts get no connection.
     """
     watch, tally, answered, unanswered = Watch(), Score(), False, 0
-    age_s = _age_s(target)
+    oldest_s = _oldest_s(target)
     with client(target) as http:
         for number in range(int(requests)):
             time.sleep(max(0.0, number * spacing_s - watch.elapsed_s()))
@@ -47,7 +47,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
                     ) from error
                 break
             answered, unanswered = True, 0
-            wrong = wrong_with(response) or _older(response, age_s + watch.elapsed_s())
+            wrong = wrong_with(response) or _older(response, oldest_s + watch.elapsed_s())
             tally.add(f"request {number + 1}: {wrong}" if wrong else None)
     if not tally.wrong:
         for wrong in asyncio.run(_at_once(target)):
@@ -68,18 +68,18 @@ async def _at_once(target: Target) -> list[str | None]:
         return await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
 
-def _age_s(target: Target) -> float:
+def _oldest_s(target: Target) -> float:
     """Return the age of the target's process; infinite where it is not known which process answers."""
-    running = find(target.process) if target.process and not target.instances else None
-    return time.time() - running.create_time() if running else math.inf
+    running_s = age_s(target.process) if target.process and not target.instances else None
+    return math.inf if running_s is None else running_s
 
 
-def _older(response: httpx.Response, age_s: float) -> str | None:
+def _older(response: httpx.Response, oldest_s: float) -> str | None:
     """Return how an answer reports a longer uptime than the process can have; None without one."""
     uptime_s = read(response).get("uptime_s")
-    if not isinstance(uptime_s, int | float) or uptime_s <= age_s + _OLDER_S:
+    if not isinstance(uptime_s, int | float) or uptime_s <= oldest_s + _OLDER_S:
         return None
-    return f"uptime_s is {uptime_s:g}, but the process started {age_s:.1f} s ago"
+    return f"uptime_s is {uptime_s:g}, but the process started {oldest_s:.1f} s ago"
 
 
 def wrong_with(response: httpx.Response) -> str | None:

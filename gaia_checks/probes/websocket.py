@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Names, Target
+from gaia_checks.model import Measurement, Target
 from gaia_checks.target.client import CONNECT_S, message, reply, resolve, websocket_headers, websocket_url
 from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.ws_messages import PATH, Stream
@@ -72,7 +72,7 @@ def _second_client(target: Target, watch: Watch, patience_s: float) -> list[Meas
     try:
         with connected(target) as connection:
             _listen(target, connection, patience_s, observed, _AT_ONCE)
-            if target.names == Names():  # a server of other names has a protocol of its own
+            if not target.translated:  # a server of other names has a protocol of its own
                 bounds.add(_compressing(connection))
                 bounds.add(observed.closed or _reading_on(connection))
     except (TargetUnreachable, InvalidHandshake, OSError, EOFError) as error:

@@ -18,7 +18,7 @@ from gaia_checks import contract
 from gaia_checks.contract import USER_AGENT
 from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Names, Target
+from gaia_checks.model import Target
 from gaia_checks.target import ws_messages
 
 CONNECT_S = 5.0
@@ -145,7 +145,7 @@ def _options(target: Target, *, keyed: bool) -> dict[str, Any]:
 
 def _outgoing(target: Target, request: httpx.Request) -> httpx.Request:
     """Return the request in the target's names; unchanged without differing names."""
-    if target.names == Names():
+    if not target.translated:
         return request
     prefix, _ = _split(target, request.url.raw_path.decode("ascii"))
     ours = _plain(target, request)
@@ -174,7 +174,7 @@ def _plain(target: Target, request: httpx.Request) -> HttpRequest:
 
 def _incoming(target: Target, sent: httpx.Request, response: httpx.Response) -> httpx.Response:
     """Return the answer in the contract's names; unchanged without differing names."""
-    if target.names == Names():
+    if not target.translated:
         return response
     headers = _without_framing(response.headers)
     if location := headers.get("Location"):

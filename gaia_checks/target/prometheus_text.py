@@ -35,6 +35,10 @@ class Exposition:
         """Return the sum of all series of that name that carry these labels; 0 if there are none."""
         return sum(sample.value for sample in self.samples.get(name, ()) if sample.has(labels))
 
+    def increase(self, earlier: "Exposition", name: str, labels: Mapping[str, str]) -> float:
+        """Return by how much that total is above the one of an earlier answer."""
+        return self.total(name, labels) - earlier.total(name, labels)
+
     def names(self) -> frozenset[str]:
         """Return every metric, also those without an event yet, whose TYPE is already declared."""
         declared = {family + suffix for family, kind in self.types.items() for suffix in _SUFFIXES.get(kind, ("",))}

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 QUOTAS = "/api/admin/quotas"
 CONFIG = f"{QUOTAS}/config"
+USAGE, VIOLATIONS, ANALYTICS, ALERTS = (f"{QUOTAS}/{name}" for name in ("usage", "violations", "analytics", "alerts"))
 
 _LIMIT_HEADERS = {
     "RateLimit-Policy": re.compile(r'"[^"]+"\s*;.*\bq=\d+'),

@@ -1,5 +1,6 @@
 """Finds the server's process by pid and birth, and checks that it runs the release's executable."""
 
+import time
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,12 @@ from gaia_checks.target.unobservable import HERE, USER, cannot_observe
 def find(process: Process) -> psutil.Process | None:
     """Return the running process that `process` names by pid and birth, None when it is gone."""
     return process_identity.find(process.pid, process.birth)
+
+
+def age_s(process: Process) -> float | None:
+    """Return how long it has run, by this machine's present clock; None when it is gone."""
+    running = find(process)
+    return time.time() - running.create_time() if running else None
 
 
 def digest(target: Target, process: Process, watch: Watch) -> Measurement:

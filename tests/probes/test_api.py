@@ -17,11 +17,9 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import api
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import ANALYTICS, CONFIG, USAGE, VIOLATIONS
 from tests.probes.modified import modified
 from tests.probes.servers import Spoil, spoiled, target
-
-USAGE, VIOLATIONS = api.LISTS[1:]
 
 
 def look(at: Target) -> dict[str, Measurement]:
@@ -96,7 +94,7 @@ def test_the_real_api_keeps_its_contract(server: Target) -> None:
         ("DELETE", CONFIG),
         ("GET", USAGE),
         ("GET", VIOLATIONS),
-        ("GET", api.ANALYTICS),
+        ("GET", ANALYTICS),
     ],
 )
 def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
@@ -123,9 +121,9 @@ def test_a_server_error_is_counted_and_named(server: Target) -> None:
         (on("GET", VIOLATIONS, body(items=[7])), "items is no list of objects"),
         (on("GET", VIOLATIONS, body(total=-1)), "total is -1"),
         (on("GET", VIOLATIONS, body(items=[{}] * 9, total=9)), "9 items, requested 5"),
-        (on("GET", api.ANALYTICS, lambda _: Response("[]", media_type="application/json")), "no JSON object"),
-        (on("GET", api.ANALYTICS, lambda _: Response("{", media_type="application/json")), "no JSON object"),
-        (on("GET", api.ANALYTICS, lambda _: Response("{}", media_type="text/html")), "content type 'text/html'"),
+        (on("GET", ANALYTICS, lambda _: Response("[]", media_type="application/json")), "no JSON object"),
+        (on("GET", ANALYTICS, lambda _: Response("{", media_type="application/json")), "no JSON object"),
+        (on("GET", ANALYTICS, lambda _: Response("{}", media_type="text/html")), "content type 'text/html'"),
         (on("GET", USAGE, without("RateLimit")), "header RateLimit is missing"),
         (on("GET", USAGE, without("X-RateLimit-Reset")), "header X-RateLimit-Reset is missing"),
         (on("PUT", CONFIG, body(limit_value=5)), "limit_value is 5 instead of 999999"),

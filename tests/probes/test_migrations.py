@@ -164,13 +164,18 @@ DIFFERENCES = {
 """What was changed by hand -> how the note names it. The numbers of tables and indexes see only the first."""
 
 
+def migrate(database: str, changes: str) -> None:
+    """Apply the release's files, and then these changes."""
+    runner.up(database, MIGRATIONS)
+    with psycopg.connect(database) as connection:
+        connection.execute(changes.encode())
+
+
 @pytest.mark.parametrize("changed", DIFFERENCES)
 def test_a_schema_that_is_not_the_release_s_is_named(database: str, server: Target, changed: str) -> None:
     """One object differs from those in a database made from the release's files."""
     assert server.database_url is not None
-    runner.up(database, MIGRATIONS)
-    with psycopg.connect(database) as connection:
-        connection.execute(changed.encode())
+    migrate(database, changed)
     observed = look(replace(server, database_url=database), nullcontext(server.database_url))["objects"]
     assert observed.n - observed.value == 1, observed.notes
     assert DIFFERENCES[changed] in observed.notes[0], observed.notes
@@ -179,13 +184,12 @@ def test_a_schema_that_is_not_the_release_s_is_named(database: str, server: Targ
 def test_what_others_have_in_the_database_does_not_count(database: str, server: Target) -> None:
     """Other tables, functions and schemas, and an index that changes no answer, are no fault."""
     assert server.database_url is not None
-    runner.up(database, MIGRATIONS)
-    with psycopg.connect(database) as connection:
-        connection.execute(
-            "CREATE TABLE theirs (id int PRIMARY KEY); CREATE SCHEMA other; CREATE TABLE other.rate_limit_ring ();"
-            "CREATE INDEX faster ON rate_limit_ring (admitted_at);"
-            "CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'"
-        )
+    migrate(
+        database,
+        "CREATE TABLE theirs (id int PRIMARY KEY); CREATE SCHEMA other; CREATE TABLE other.rate_limit_ring ();"
+        "CREATE INDEX faster ON rate_limit_ring (admitted_at);"
+        "CREATE FUNCTION theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    )
     observed = look(replace(server, database_url=database), nullcontext(server.database_url))["objects"]
     assert observed.value == observed.n > 100, observed.notes
 
@@ -193,13 +197,12 @@ def test_what_others_have_in_the_database_does_not_count(database: str, server: 
 def test_a_release_without_the_index_of_a_foreign_key_is_named(database: str, server: Target) -> None:
     """The target has what the release's files make; an index for other rows or of other columns is none."""
     assert server.database_url is not None
-    runner.up(database, MIGRATIONS)
-    with psycopg.connect(database) as connection:
-        connection.execute(
-            "DROP INDEX rate_limit_violations_rule_id_idx;"
-            "CREATE INDEX partial_only ON rate_limit_violations (rule_id) WHERE hits > 1;"
-            "CREATE INDEX other_columns ON rate_limit_violations (key, rule_id)"
-        )
+    migrate(
+        database,
+        "DROP INDEX rate_limit_violations_rule_id_idx;"
+        "CREATE INDEX partial_only ON rate_limit_violations (rule_id) WHERE hits > 1;"
+        "CREATE INDEX other_columns ON rate_limit_violations (key, rule_id)",
+    )
     observed = look(replace(server, database_url=database), nullcontext(database))["objects"]
     assert observed.n - observed.value == 1, observed.notes
     assert observed.notes[0].startswith("foreign key rate_limit_violations.rate_limit_violations_rule_id_fkey has no")

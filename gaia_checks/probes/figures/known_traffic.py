@@ -14,7 +14,7 @@ from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Target
 from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG, QUOTAS, Answer
+from gaia_checks.target.responses import CONFIG, VIOLATIONS, Answer
 from gaia_checks.target.temporary_rules import SETTLE_S
 
 LIMIT = 5
@@ -25,8 +25,6 @@ _REFUSED, _MANY_REFUSED = 3, 13
 
 ADMITTED = 3
 """Requests of the key that only generous rules apply to."""
-
-USAGE, VIOLATIONS, ANALYTICS = (f"{QUOTAS}/{name}" for name in ("usage", "violations", "analytics"))
 
 _GENEROUS = 1000
 _ODD = "a.b_c:d/e@f-g h"  # every kind of character that a name may have

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from gaia_checks.probes.figures.known_traffic import USAGE, VIOLATIONS, Known, KnownRule
+from gaia_checks.probes.figures.known_traffic import Known, KnownRule
 from gaia_checks.probes.figures.reports import SPREAD, time_of
-from gaia_checks.target.responses import CONFIG, Answer, wrong_list
+from gaia_checks.target.responses import CONFIG, USAGE, VIOLATIONS, Answer, wrong_list
 
 _PAGES = 4  # about as many as a list is read in
 _MOST_ROWS = 2000  # a longer list is not read to its end

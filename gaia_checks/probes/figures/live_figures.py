@@ -80,8 +80,7 @@ class Scraped:
 
     def since(self, before: "Scraped") -> float:
         """Return how far the uptime is from what it must be if the same process has answered twice."""
-        uptimes = self.metrics.total(_UPTIME, {}) - before.metrics.total(_UPTIME, {})
-        return abs(uptimes - (self.at_s - before.at_s))
+        return abs(self.metrics.increase(before.metrics, _UPTIME, {}) - (self.at_s - before.at_s))
 
 
 def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -> Iterator[Sample]:
@@ -137,21 +136,19 @@ def scraped(known: Known) -> Scraped:
 
 def denied(before: Scraped, after: Scraped) -> float:
     """Return how many requests the metrics count as denied between two scrapes."""
-    labels = {"decision": "denied"}
-    return after.metrics.total(_DECISIONS, labels) - before.metrics.total(_DECISIONS, labels)
+    return after.metrics.increase(before.metrics, _DECISIONS, {"decision": "denied"})
 
 
 def decided(before: Scraped, after: Scraped) -> float:
     """Return how many requests one process admitted or denied between two scrapes; 0 if they are of several."""
-    outcomes = ({"decision": "admitted"}, {"decision": "denied"})
-    rose = sum(after.metrics.total(_DECISIONS, each) - before.metrics.total(_DECISIONS, each) for each in outcomes)
-    return 0 if after.since(before) > _SAME_UPTIME_S else rose
+    admitted = after.metrics.increase(before.metrics, _DECISIONS, {"decision": "admitted"})
+    return 0 if after.since(before) > _SAME_UPTIME_S else admitted + denied(before, after)
 
 
 def once_each(before: Scraped, after: Scraped) -> Iterator[Sample]:
     """Yield the fault if decisions are counted that belong to no request; some requests are always under way."""
     decisions = decided(before, after)
-    requests = after.metrics.total(_REQUESTS, {}) - before.metrics.total(_REQUESTS, {})
+    requests = after.metrics.increase(before.metrics, _REQUESTS, {})
     right = decisions <= _UNDER_WAY * requests or not after.metrics.total(_REQUESTS, {})
     yield None if right else f"{_DECISIONS} rose by {decisions:g}, {_REQUESTS} by {requests:g}"
 

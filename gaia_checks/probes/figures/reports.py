@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from gaia_checks.probes.figures.known_traffic import ANALYTICS, USAGE, VIOLATIONS, Known, KnownRule, sent_in
-from gaia_checks.target.responses import Answer, wrong_object, wrong_problem
+from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
+from gaia_checks.target.responses import ANALYTICS, USAGE, VIOLATIONS, Answer, wrong_object, wrong_problem
 
 SPREAD = timedelta(seconds=10)
 """At most so far are the clocks of this machine and of the database apart."""

@@ -57,7 +57,7 @@ class ExpectedIncrease:
 
     def missed(self, before: Scrape, after: Scrape) -> str | None:
         """Return the fault when the increase is missing."""
-        grew = after.exposition.total(self.name, self.labels) - before.exposition.total(self.name, self.labels)
+        grew = after.exposition.increase(before.exposition, self.name, self.labels)
         series = self.name + "".join(f" {label}={value}" for label, value in self.labels.items())
         return None if grew >= self.by else f"{series}: grew by {grew:g} instead of {self.by:g} or more"
 
@@ -81,7 +81,7 @@ def expected(right: Mapping[Kind, int], rule_id: str) -> list[ExpectedIncrease]:
 
 def wrong_time(before: Scrape, after: Scrape) -> str | None:
     """Return the fault when the server's uptime does not advance with time: then the metrics come from a cache."""
-    moved_s = after.exposition.total("gaia_uptime_seconds", {}) - before.exposition.total("gaia_uptime_seconds", {})
+    moved_s = after.exposition.increase(before.exposition, "gaia_uptime_seconds", {})
     least_s, most_s = after.started_s - before.finished_s, after.finished_s - before.started_s
     if least_s - _BLUR_S <= moved_s <= most_s + _BLUR_S:
         return None
@@ -98,7 +98,10 @@ def wrong_durations(right: Mapping[Kind, int], before: Scrape, after: Scrape) ->
         served[kind.path] += times if kind.status == 200 else 0
     most_s = after.finished_s - before.started_s
     for path, times in served.items():
-        counted, took_s = (_grew(f"{_DURATION}_{part}", path, before, after) for part in ("count", "sum"))
+        counted, took_s = (
+            after.exposition.increase(before.exposition, f"{_DURATION}_{part}", {"route": path})
+            for part in ("count", "sum")
+        )
         wrong = counted == times and took_s > most_s + _BLUR_S
         yield f"{_DURATION}_sum route={path}: grew by {took_s:.3f} within {most_s:.3f} s" if wrong else None
 
@@ -108,10 +111,6 @@ def invented_label(after: Scrape) -> str | None:
     series = f"{_REQUESTS} route={UNKNOWN.path}"
     invented = after.exposition.total(_REQUESTS, {"route": UNKNOWN.path})
     return f"{series}: a path that no route has is a label, so every client can make new series" if invented else None
-
-
-def _grew(name: str, path: str, before: Scrape, after: Scrape) -> float:
-    return after.exposition.total(name, {"route": path}) - before.exposition.total(name, {"route": path})
 
 
 def _answered(kind: Kind, times: int) -> Iterator[ExpectedIncrease]:

@@ -28,11 +28,10 @@ from gaia_checks.probes.monitoring.expected_increase import (
 from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved
 from gaia_checks.target import addresses, prometheus_text, rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG, QUOTAS, Answer, wrong_list, wrong_status
+from gaia_checks.target.responses import ALERTS, CONFIG, Answer, wrong_list, wrong_status
 from gaia_checks.target.samples import Score, Watch
 
 PATH = "/metrics"
-ALERTS = f"{QUOTAS}/alerts"
 FOLDER = ROOT / "docs" / "monitoring"
 
 WITHIN_S = 2.0

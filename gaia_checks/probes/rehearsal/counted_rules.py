@@ -19,9 +19,7 @@ from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Target
 from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG, QUOTAS
-
-USAGE = f"{QUOTAS}/usage"
+from gaia_checks.target.responses import CONFIG, USAGE
 
 _AT_ONCE = 8
 _SETTLE_S = 1.0

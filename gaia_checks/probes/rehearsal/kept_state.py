@@ -8,10 +8,10 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Target
 from gaia_checks.probes.rehearsal.counted_rules import Counting, wrong_usage
 from gaia_checks.target.client import client
-from gaia_checks.target.responses import CONFIG, QUOTAS
+from gaia_checks.target.responses import ALERTS, ANALYTICS, CONFIG, VIOLATIONS
 
-ALERTS, ANALYTICS, LAST = (f"{QUOTAS}/{name}" for name in ("alerts", "analytics", "violations"))
-"""LAST is only requested while the server stops: the decisions about it are the last."""
+LAST = VIOLATIONS
+"""It is only requested while the server stops: the decisions about it are the last."""
 
 _COUNTED = ("daily_quota", "requests_per_hour")
 _LIMIT, _USED = 20, 7

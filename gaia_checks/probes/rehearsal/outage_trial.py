@@ -111,7 +111,7 @@ def observe(
                 until(lambda: time.monotonic() > away.starts_s + _LONG_S, _LONG_S, over)
             away.ends_s = time.monotonic()
         observed.recovery_s[name] = _observe_recovery(servers, denied, allowed)
-        _observe_health(f"after {name}", servers, (_GOOD,) * 3, observed)
+        _observe_health(f"after {name}", servers, (_GOOD,) * len(servers.all), observed)
     for clients in (denied, allowed):
         for reply in clients.replies:
             wrong = clients.wrong(reply, away)

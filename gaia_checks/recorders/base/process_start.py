@@ -12,7 +12,7 @@ from gaia_checks.recorders.base import metrics_client
 from gaia_checks.recorders.base.metrics_client import NoSample
 from gaia_checks.target import health_body
 from gaia_checks.target.client import async_client
-from gaia_checks.target.server_process import find
+from gaia_checks.target.server_process import age_s
 
 STARTED = "process_start_time_seconds"
 
@@ -40,8 +40,8 @@ async def of(target: Target) -> ProcessStart:
 
 def _age_s(process: Process) -> float:
     """Return the age of `process`. Its record uses a clock that may have been set since."""
-    running = find(process)
-    return time.time() - (running.create_time() if running else process.created_s)
+    running_s = age_s(process)
+    return time.time() - process.created_s if running_s is None else running_s
 
 
 async def _reported(http: httpx.AsyncClient) -> ProcessStart:

@@ -19,9 +19,8 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.rehearsal import quotas
-from gaia_checks.probes.rehearsal.counted_rules import USAGE
 from gaia_checks.target.client import client
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import CONFIG, USAGE
 from tests.probes import copies, servers
 from tests.probes.modified import modified
 from tests.probes.servers import Spoil, spoiled, target
