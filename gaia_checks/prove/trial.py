@@ -107,7 +107,7 @@ class Trial:
             "server": {**server, "paths": list(server["paths"])},
             "migrations": {"allow": sorted(like.allowed)},
             "contract": names,
-            "looks": short_windows.looks(like),
+            "looks": short_windows.looks(like) | {"load": {**like.looks.get("load", {}), **like.load.on_one_machine()}},
         }
         files.replace(self.file, tomli_w.dumps(tables))
 

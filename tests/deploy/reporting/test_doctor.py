@@ -22,7 +22,7 @@ from tests.deploy.stage import Stage
 
 CHECKS = (
     "variables", "database connection", "database exists", "migrations applied", "port", "server answers",
-    "WebSocket upgrade", "rate limiting enforced", "ledger",
+    "WebSocket upgrade", "rate limiting enforced", "sender of the load", "ledger",
 )  # fmt: skip
 
 
