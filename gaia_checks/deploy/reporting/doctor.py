@@ -240,8 +240,8 @@ class _Examination:
         except OSError as error:
             fix = f"set looks.load.master in {self._environment.path.name}, or: ss -ltnp 'sport = :{port}'"
             raise CheckFailed(f"workers cannot join at {load.master}: {error.strerror}", fix) from error
-        seen = "" if is_loopback(host) else "; whoever reaches that port can join: keep it in a private network"
-        return f"{load.sender}, engine {load.engine}; start them with: {load.join_command}{seen}"
+        warning = "" if is_loopback(host) else "; whoever reaches that port can join: keep it in a private network"
+        return f"{load.sender}, engine {load.engine}; start them with: {load.join_command}{warning}"
 
     def _whereabouts(self) -> dict[str, str]:
         return {name: str(value) for name, value in conninfo_to_dict(self._dsn or "").items() if value is not None}
