@@ -43,7 +43,11 @@ def chart_command(folder: Path) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="the gate's own mix, if its environment file names one",
 )
-@click.option("--target", metavar="URL", help="the server to which GAIA_ADMIN_TOKEN may be sent")
+@click.option(
+    "--target",
+    metavar="URL",
+    help="the server by its address for this machine, to which alone GAIA_ADMIN_TOKEN is sent",
+)
 def worker_command(master: str, locustfile: Path | None, target: str | None) -> int:
     """Send a part of the load of one gate that runs on another machine."""
     from gaia_checks.load import worker_run

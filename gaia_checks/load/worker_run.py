@@ -1,7 +1,7 @@
 """Runs one worker of a gate's load: waits for the gate's master, then locust sends this worker's part.
 
 The worker takes the rate, the target and the gate's temporary key from the master, and no code: its mix is a file of
-this machine. Its admin token is its own, and goes to the target that it was given with it.
+this machine. Its admin token is its own, and goes only to a target that it was given itself.
 """
 
 import os
@@ -50,14 +50,16 @@ def run(master: str, *, locustfile: Path | None, target: str | None, log: Log) -
     """
     host, port = address(master)
     token = of_load_worker()
+    if target and (not target.startswith(("http://", "https://")) or "@" in target):
+        raise ConfigurationError("--target: no http URL without user and password; write e.g. https://qa:8080")
     if token and not target:
         raise ConfigurationError(
             "GAIA_ADMIN_TOKEN is set: name the target that it may be sent to, e.g. --target https://qa:8080"
         )
     log(f"waiting for the load of a gate at {host}:{port}")
     variables = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **surroundings()}
-    if token and target:
-        variables |= {"GAIA_ADMIN_TOKEN": token, "GAIA_TOKEN_FOR": target}
+    if target:
+        variables |= {"GAIA_TARGET": target} | ({"GAIA_ADMIN_TOKEN": token} if token else {})
     if _listens(host, port):
         _become(command(host, port, locustfile or LOCUSTFILES["load"]), variables)
     log(f"no load started at {host}:{port} within {_WAIT_S:.0f} s")

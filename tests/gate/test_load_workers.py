@@ -59,7 +59,7 @@ def test_two_workers_send_the_load_of_a_gate(place: Ground, server: Target) -> N
     assert measured(outcome, "load.outcomes")["n"] == 500
     took_part = measured(outcome, "load.workers")
     assert took_part["value"] == 2
-    assert all(": 250 of 250 sent, " in note for note in took_part["notes"])
+    assert all(": 250 of 250 sent to " in note for note in took_part["notes"])
     assert {f"(pid {process.pid})" in str(took_part["notes"]) for process in started} == {True}
     assert measured(outcome, "gate.rows_left")["value"] == 0
     assert outcome.states["qa.load"] == "pass" or "the load generator is unreliable" in str(outcome.not_passed())

@@ -1,5 +1,6 @@
 """Diagnose an environment: check each usual cause; report the finding and the command that fixes it."""
 
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -239,7 +240,7 @@ class _Examination:
             socket.create_server((host, int(port))).close()
         except OSError as error:
             fix = f"set looks.load.master in {self._environment.path.name}, or: ss -ltnp 'sport = :{port}'"
-            raise CheckFailed(f"workers cannot join at {load.master}: {error.strerror}", fix) from error
+            raise CheckFailed(f"workers cannot join at {load.master}: {os.strerror(error.errno or 0)}", fix) from error
         warning = "" if is_loopback(host) else "; whoever reaches that port can join: keep it in a private network"
         return f"{load.sender}, engine {load.engine}; start them with: {load.join_command}{warning}"
 

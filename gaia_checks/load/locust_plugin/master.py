@@ -22,7 +22,7 @@ from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Mix
 from gaia_checks.load.results.collector import Collector
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Second
-from gaia_checks.load.results.senders import Sender
+from gaia_checks.load.results.worker_totals import WorkerTotals
 
 _LEAD_S = 0.5  # from the master's message to the start, beside twice the longest round trip
 _WATCH_S = 0.5
@@ -72,6 +72,7 @@ class _Parts:
 
     expected: int
     order: list[str] = field(default_factory=list)  # ids of the workers that are prepared
+    urls: list[str] = field(default_factory=list)  # of the target, as each of them reaches it
     mix: list[tuple[str, str, float]] | None = None  # what they send; None: tasks, or not known yet
     collector: Collector | None = None
     reason: str = ""  # why there will be no result
@@ -96,7 +97,7 @@ class Master:
         self._parts = _Parts(0)
         self._watcher: gevent.Greenlet | None = None
         for message, listener in (
-            ("gaia_clock", self._tell_time), ("gaia_hello", self._introduced), ("gaia_prepared", self._prepared),
+            ("gaia_clock", self._answer_clock), ("gaia_hello", self._introduced), ("gaia_prepared", self._prepared),
             ("gaia_broken", self._broken),
         ):  # fmt: skip
             self._runner.register_message(message, listener)
@@ -132,7 +133,7 @@ class Master:
             f"start the others with `gaia load worker --master {where}`"
         )
 
-    def _tell_time(self, msg: Any, **_: Any) -> None:
+    def _answer_clock(self, msg: Any, **_: Any) -> None:
         times = {"monotonic_s": time.monotonic(), "wall_s": time.time()}
         self._runner.send_message("gaia_clock", times, msg.node_id)
 
@@ -163,12 +164,13 @@ class Master:
             return
         parts.mix = mix
         parts.order.append(msg.node_id)
+        parts.urls.append(plan.url)
         if len(parts.order) < parts.expected:
             return
         plan = replace(plan, workers=parts.expected)
         clocks = [self._workers.clocks[worker] for worker in parts.order]
         parts.collector = self._make(plan)
-        parts.collector.senders = [self._sender(worker) for worker in parts.order]
+        parts.collector.senders = [self._sender(*each) for each in zip(parts.order, parts.urls, strict=True)]
         started_s = time.monotonic() + _LEAD_S + 4 * max(clock.uncertain_s for clock in clocks)
         if all(self._workers.members[worker].host == self._own.host for worker in parts.order):
             parts.collector.started_s = started_s  # this machine's stalls are theirs
@@ -176,9 +178,9 @@ class Master:
         for worker in parts.order:
             self._runner.send_message("gaia_begin", {"order": parts.order, "started_s": started_s}, worker)
 
-    def _sender(self, worker: str) -> Sender:
+    def _sender(self, worker: str, url: str) -> WorkerTotals:
         member, clock = self._workers.members[worker], self._workers.clocks[worker]
-        return Sender(member.name, member.version, clock.wall_ahead_s, clock.uncertain_s)
+        return WorkerTotals(member.name, member.version, url, clock.wall_ahead_s, clock.uncertain_s)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         parts = self._parts

@@ -60,7 +60,7 @@ def own(locustfiles: Sequence[str]) -> Member:
     return Member(socket.gethostname(), os.getpid(), __version__, ", ".join(path.name for path in paths), digest)
 
 
-class Exchange(NamedTuple):
+class ClockReading(NamedTuple):
     """The times of one question to the master, in seconds."""
 
     sent_s: float  # on this process's monotonic clock
@@ -79,7 +79,7 @@ class ClockDifference:
     uncertain_s: float  # half of the round trip
 
 
-def difference(exchanges: Sequence[Exchange]) -> ClockDifference:
+def difference(exchanges: Sequence[ClockReading]) -> ClockDifference:
     """Return the difference by the quickest exchange (Mills, RFC 5905, section 8: the offset, and its error bound)."""
     best = min(exchanges, key=lambda each: each.received_s - each.sent_s)
     half_s = (best.received_s - best.sent_s) / 2

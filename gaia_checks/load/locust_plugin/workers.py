@@ -21,7 +21,7 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from gaia_checks.errors import ConfigurationError, Inconclusive
 from gaia_checks.load.locust_plugin import membership
-from gaia_checks.load.locust_plugin.membership import Exchange
+from gaia_checks.load.locust_plugin.membership import ClockReading
 from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results.collector import Collector
 from gaia_checks.load.results.per_second import Second
@@ -153,12 +153,12 @@ class Worker(Role):
         member = membership.own(self._environment.parsed_locustfiles)
         self._runner.send_message("gaia_hello", {"member": member.to_json(), "clock": asdict(clock)})
 
-    def _exchange(self) -> Exchange:
+    def _exchange(self) -> ClockReading:
         self._answer = AsyncResult()
         sent_s = time.monotonic()
         self._runner.send_message("gaia_clock", {})
         answer = self._answer.get()
-        return Exchange(sent_s, time.monotonic(), time.time(), answer["monotonic_s"], answer["wall_s"])
+        return ClockReading(sent_s, time.monotonic(), time.time(), answer["monotonic_s"], answer["wall_s"])
 
     def _refused(self, msg: Any, **_: Any) -> None:
         """Leave the load: the master does not want this worker."""

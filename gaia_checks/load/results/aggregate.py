@@ -13,7 +13,7 @@ from gaia_checks.load.results.blocks import Blocks
 from gaia_checks.load.results.generator_usage import Shares
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.load.results.per_second import Counts, Route, Second, span_of
-from gaia_checks.load.results.senders import p95
+from gaia_checks.load.results.worker_totals import p95
 
 
 @dataclass

@@ -9,8 +9,8 @@ from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.aggregate import Merge, Total
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
 from gaia_checks.load.results.result_files import Recording
-from gaia_checks.load.results.senders import Sender
 from gaia_checks.load.results.thresholds import Thresholds
+from gaia_checks.load.results.worker_totals import WorkerTotals
 from gaia_checks.model import Log
 
 SO_FAR_S, SO_FAR_SHARE = 2.0, 0.05
@@ -33,7 +33,7 @@ class Collector:
         self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # all have finished by then
         self._looked = 0
         self._written_s = 0.0
-        self.senders: Sequence[Sender] = ()  # the workers of a distributed load, by their numbers
+        self.senders: Sequence[WorkerTotals] = ()  # the workers of a distributed load, by their numbers
         self.limits = limits
         self.started_s: float | None = None  # on this machine's monotonic clock, if the senders share it
         self._log = log

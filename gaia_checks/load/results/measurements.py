@@ -61,7 +61,8 @@ def _by(worst: Mapping[str, Any]) -> list[str]:
 def _described(sender: Mapping[str, Any]) -> str:
     latency_ms = sender["latency_p99_ms"]
     return (
-        f"{sender['name']}, gaia-checks {sender['version']}: {sender['sent']} of {sender['intended']} sent, "
+        f"{sender['name']}, gaia-checks {sender['version']}: {sender['sent']} of {sender['intended']} sent to "
+        f"{sender['url']}, "
         f"lateness p99 {sender['lateness_p99_ms']:.2f} ms, latency p99 "
         f"{'unknown' if latency_ms is None else f'{latency_ms:.2f} ms'}, CPU {sender['cpu_p95']:.0%}, waited "
         f"{sender['waited_p95']:.0%}, clock {sender['clock_ahead_ms']:+.1f} ms from the gate's, "

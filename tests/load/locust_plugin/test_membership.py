@@ -7,7 +7,7 @@ import pytest
 
 from gaia_checks import __version__
 from gaia_checks.load.locust_plugin import membership
-from gaia_checks.load.locust_plugin.membership import Exchange, Member
+from gaia_checks.load.locust_plugin.membership import ClockReading, Member
 
 MASTER = Member("gate", 1, "1.2.0", "quotas.py", "a" * 64)
 
@@ -51,8 +51,8 @@ def test_a_member_is_this_process(tmp_path: Path) -> None:
 
 def test_the_quickest_exchange_gives_the_difference_of_the_clocks() -> None:
     """The master's monotonic clock is 1000 s ahead, its wall clock 2 s behind; the way takes 10 ms there and back."""
-    slow = Exchange(sent_s=0.0, received_s=0.4, wall_s=52.4, master_s=1000.3, master_wall_s=50.3)
-    quick = Exchange(sent_s=1.0, received_s=1.02, wall_s=53.02, master_s=1001.01, master_wall_s=51.01)
+    slow = ClockReading(sent_s=0.0, received_s=0.4, wall_s=52.4, master_s=1000.3, master_wall_s=50.3)
+    quick = ClockReading(sent_s=1.0, received_s=1.02, wall_s=53.02, master_s=1001.01, master_wall_s=51.01)
     found = membership.difference([slow, quick])
     assert found.to_master_s == pytest.approx(1000)
     assert found.wall_ahead_s == pytest.approx(2)
@@ -62,6 +62,6 @@ def test_the_quickest_exchange_gives_the_difference_of_the_clocks() -> None:
 @pytest.mark.parametrize("there_s", [0.0, 0.05, 0.2])
 def test_the_error_is_never_above_half_of_the_round_trip(there_s: float) -> None:
     """Also where one direction takes all of the time."""
-    clocks = membership.difference([Exchange(0.0, 0.2, 0.2, 500 + there_s, there_s)])
+    clocks = membership.difference([ClockReading(0.0, 0.2, 0.2, 500 + there_s, there_s)])
     assert abs(clocks.to_master_s - 500) <= clocks.uncertain_s + 1e-9
     assert abs(clocks.wall_ahead_s) <= clocks.uncertain_s + 1e-9

@@ -13,11 +13,12 @@ from gaia_checks.load.results.per_second import Second
 
 
 @dataclass
-class Sender:
+class WorkerTotals:
     """One sending process and its totals. Its size does not grow with the number of requests."""
 
     name: str  # host (pid N)
     version: str  # of gaia-checks
+    url: str  # of the target, as it reaches it
     clock_ahead_s: float  # of its wall clock, compared with the master's
     clock_uncertain_s: float  # half a round trip to the master: its start is as uncertain
     _intended: int = 0
@@ -43,6 +44,7 @@ class Sender:
         return {
             "name": self.name,
             "version": self.version,
+            "url": self.url,
             "intended": self._intended,
             "sent": self._sent,
             "done": self._done,

@@ -4,7 +4,7 @@ from gaia_checks.load.results.aggregate import Total
 from gaia_checks.load.results.generator_usage import Shares
 from gaia_checks.load.results.measurements import measurements
 from gaia_checks.load.results.per_second import Arrival, Second, SecondCounter
-from gaia_checks.load.results.senders import Sender
+from gaia_checks.load.results.worker_totals import WorkerTotals
 
 
 def second(*, late_s: float, lost: int = 0, cpu: float = 0.1) -> Second:
@@ -26,7 +26,7 @@ def test_the_worst_worker_counts_and_is_named() -> None:
     seconds = [second(late_s=0.0001) for _ in range(18)]
     seconds += [second(late_s=0.05, cpu=0.6), second(late_s=0.0001, lost=1)]
     total = Total(1.0, workers=20)
-    senders = [Sender(f"host-{number} (pid 7)", "1.2.0", 0.003, 0.0002) for number in range(20)]
+    senders = [WorkerTotals(f"host-{number} (pid 7)", "1.2.0", "http://qa", 0.003, 0.0002) for number in range(20)]
     for sender, its in zip(senders, seconds, strict=True):
         sender.add(its)
     merged = Second(0)
@@ -42,7 +42,9 @@ def test_the_worst_worker_counts_and_is_named() -> None:
     assert found["load.sent_of_intended"].notes[0] == "the worst worker: host-19 (pid 7)"
     assert found["load.generator_cpu"].value == 0.6
     assert (found["load.workers"].value, found["load.workers"].n) == (20, 1999)
-    assert found["load.workers"].notes[0].startswith("host-0 (pid 7), gaia-checks 1.2.0: 100 of 100 sent, ")
+    assert (
+        found["load.workers"].notes[0].startswith("host-0 (pid 7), gaia-checks 1.2.0: 100 of 100 sent to http://qa, ")
+    )
     assert found["load.workers"].notes[0].endswith("clock +3.0 ms from the gate's, known to 0.2 ms")
     assert found["load.latency"].value == without["load.latency"].value
     assert "load.workers" not in without
@@ -52,7 +54,7 @@ def test_a_sender_that_sent_nothing_yet_is_described() -> None:
     """A worker whose first report has not come has no latency, and that is no error."""
     total = Total(1.0, workers=1)
     total.add(second(late_s=0.0))
-    result = {**total.result(), "senders": [Sender("a (pid 1)", "1", 0.0, 0.0).to_json()]}
+    result = {**total.result(), "senders": [WorkerTotals("a (pid 1)", "1", "http://qa", 0.0, 0.0).to_json()]}
     found = {each.name: each for each in measurements(result)}
     assert "latency p99 unknown" in found["load.workers"].notes[0]
     assert found["load.sent_of_intended"].value is None
