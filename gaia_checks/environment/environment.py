@@ -42,6 +42,11 @@ class LoadSettings:
     join_within_s: float = 60.0
 
     @property
+    def wait_s(self) -> float:
+        """How long it may take until the load starts."""
+        return self.join_within_s if self.workers else 0.0
+
+    @property
     def join_command(self) -> str:
         """The command that starts a worker."""
         own = f" --locustfile {self.locustfile.name}" if self.locustfile else ""

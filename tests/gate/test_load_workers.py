@@ -48,6 +48,11 @@ def measured(outcome: Outcome, name: str) -> dict[str, Any]:
     return [each for each in jsonl.read(outcome.folder / "measurements.jsonl") if each["name"] == name][-1]
 
 
+def said(outcome: Outcome) -> str:
+    """Return what the gate printed, without its line breaks."""
+    return " ".join(outcome.output.split())
+
+
 def test_two_workers_send_the_load_of_a_gate(place: Ground, server: Target) -> None:
     """Each sends every second request; the evidence names them; the gate's rules are gone from the target."""
     master = f"127.0.0.1:{free_port()}"
@@ -59,6 +64,9 @@ def test_two_workers_send_the_load_of_a_gate(place: Ground, server: Target) -> N
     assert measured(outcome, "load.outcomes")["n"] == 500
     took_part = measured(outcome, "load.workers")
     assert took_part["value"] == 2
+    assert f"the load waits for 2 workers that join at {master} within 60 s; start each with: gaia load" in said(
+        outcome
+    )
     assert all(": 250 of 250 sent to " in note for note in took_part["notes"])
     assert {f"(pid {process.pid})" in str(took_part["notes"]) for process in started} == {True}
     assert measured(outcome, "gate.rows_left")["value"] == 0

@@ -77,11 +77,18 @@ def load(
 
 @contextmanager
 def worker(
-    of: Load, where: "network.Machine | None" = None, options: Sequence[str] = (), clone: Path = ROOT, **variables: str
+    of: Load,
+    where: "network.Machine | None" = None,
+    options: Sequence[str] = (),
+    clone: Path = ROOT,
+    prefix: Sequence[str] = (),
+    **variables: str,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start a worker, on another machine if one is given, from this clone of gaia-checks."""
+    """Start a worker, on another machine if one is given, from this clone of gaia-checks, by way of `prefix`."""
     argv = (sys.executable, "-m", "gaia_checks.cli", "load", "worker", "--master", of.settings.master, *options)
-    process = subprocess.Popen(where.command(*argv) if where else argv, cwd=clone, env={**os.environ, **variables})
+    process = subprocess.Popen(
+        where.command(*argv) if where else (*prefix, *argv), cwd=clone, env={**os.environ, **variables}
+    )
     try:
         yield process
     finally:
@@ -118,6 +125,23 @@ def test_a_far_worker_sends_its_exact_part(tmp_path: Path) -> None:
     if sending.sent(remote)["lateness_max_ms"] < 100:  # both began together, by the master's clock
         first = next(iter(jsonl.read(tmp_path / result_files.TIMELINE)))
         assert first["intended"] == pytest.approx(RATE_PER_S, abs=8)
+
+
+def test_a_worker_whose_clock_differs_begins_with_the_others(tmp_path: Path) -> None:
+    """Its monotonic clock is 500 s ahead, as on a machine that started earlier; nothing is sent late for that."""
+    ahead = ("unshare", "--time", "--monotonic", "500", "--fork", "--kill-child")
+    with (
+        server() as url,
+        load(tmp_path, url, "127.0.0.1", workers=2, window_s=4) as (sending, thread),
+        worker(sending) as near,
+        worker(sending, prefix=ahead) as other,
+    ):
+        thread.join(90)
+        assert (sending.code, near.wait(30), other.wait(30)) == (0, 0, 0), sending.messages
+    assert [sender["done"] for sender in result(tmp_path)["senders"]] == [80, 80]
+    assert sending.measured["send_lateness_max"].value < 100_000
+    first = next(iter(jsonl.read(tmp_path / result_files.TIMELINE)))
+    assert first["intended"] <= 2 * RATE_PER_S
 
 
 def test_a_machine_that_is_lost_leaves_the_load_undecided(tmp_path: Path) -> None:
