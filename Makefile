@@ -31,7 +31,7 @@ endef
 export FORGET
 
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills prove mutants check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-load-workers bench-websockets bench-statistics bench-kills prove mutants check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -154,6 +154,9 @@ bench-fuzz: install $(BIN)/.installed-dev  ## random heads and frames, then clie
 
 bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, measured beside its peers: about an hour
 	$(BIN)/python -m benchmarks.load
+
+bench-load-workers: install $(BIN)/.installed-dev  ## whether workers on several machines measure what one process does: about three minutes, as root
+	$(BIN)/python -m benchmarks.load.workers
 
 bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thousand WebSocket clients cost the others, and what five thousand receive: about 11 minutes
 	$(BIN)/python -m benchmarks.websocket_clients

@@ -9,6 +9,7 @@ Locust's exit code is unreliable: after a crashed listener it is 0. Only a compl
 import contextlib
 import json
 import math
+import os
 import socket
 import subprocess
 import sys
@@ -117,6 +118,9 @@ def run(
     )  # fmt: skip
     if settings.workers:
         log(f"{settings.sender}: {settings.join_command}")
+        if why := _why_closed(settings.master):
+            _append(folder, not_measured(f"{why}; see: gaia doctor {target.environment}", look))
+            return Inconclusive.exit_code
     process = subprocess.Popen(argv, cwd=results, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
     def over() -> bool:
@@ -127,7 +131,7 @@ def run(
         return enough() or cancelled()
 
     try:
-        finished = _wait(process, time.monotonic() + settings.join_within_s + window_s + _BEYOND_S, over)
+        finished = _wait(process, time.monotonic() + settings.wait_s + window_s + _BEYOND_S, over)
     finally:
         _end(process)
         for name in (SO_FAR, SO_FAR_TAKEN):
@@ -230,6 +234,16 @@ def _variables(target: Target) -> dict[str, str]:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+def _why_closed(master: str) -> str | None:
+    """Return why no worker can join at an address of this machine; None if it is free."""
+    host, _, port = master.rpartition(":")
+    try:
+        socket.create_server((host, int(port))).close()
+    except OSError as error:
+        return f"no worker can join at {master}: {os.strerror(error.errno or 0)}"
+    return None
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:

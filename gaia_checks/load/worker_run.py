@@ -45,8 +45,9 @@ def command(host: str, port: int, locustfile: Path = LOCUSTFILES["load"]) -> tup
 def run(master: str, *, locustfile: Path | None, target: str | None, log: Log) -> int:
     """Wait for the master of a load, then become the locust worker that sends a part of it.
 
-    Its exit code is 0 when all of the part was sent, 4 when the master refused it, else 8. Returns 8 when no load
-    started. Raises ConfigurationError for an invalid address, and for an admin token without the target that it is for.
+    Its exit code is 0 when it sent its part until the master stopped the load, 4 when the master refused it, else 8.
+    Returns 8 when no load started. Raises ConfigurationError for an invalid address, and for an admin token without the
+    target that it is for.
     """
     host, port = address(master)
     token = of_load_worker()

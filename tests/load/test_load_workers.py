@@ -37,6 +37,8 @@ class Load:
     target: str
     settings: LoadSettings
     window_s: float
+    looks_s: Sequence[float] = ()
+    enough: threading.Event = field(default_factory=threading.Event)
     messages: list[str] = field(default_factory=list)
     code: int | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -46,6 +48,7 @@ class Load:
         self.code = load_run.run(
             Target("local", self.target, "20261123T120102Z-3fa9c1"), self.folder, rate_per_s=RATE_PER_S,
             window_s=self.window_s, log=self.messages.append, cancelled=self.cancelled.is_set, settings=self.settings,
+            looks_s=self.looks_s, enough=self.enough.is_set,
         )  # fmt: skip
 
     @property
@@ -156,7 +159,7 @@ def test_a_machine_that_is_lost_leaves_the_load_undecided(tmp_path: Path) -> Non
         wait_for((tmp_path / result_files.TIMELINE).exists, 90)
         gone.cut()
         thread.join(60)
-        assert (sending.code, near.wait(30)) == (8, 8)
+        assert (sending.code, near.wait(30)) == (8, 0)
         assert lost.wait(60) == 8  # it does not go on for a master that it has lost
     why = sending.measured["outcomes"].notes[0]
     assert why.startswith("1 of 2 workers was lost: "), why
@@ -249,6 +252,33 @@ def test_a_wrong_command_is_refused(options: tuple[str, ...], variables: dict[st
         cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr.strip()) == (4, message)
+
+
+def test_a_gate_that_needs_no_more_ends_the_load_of_its_workers(tmp_path: Path) -> None:
+    """What they sent until its first analysis is measured, and none of them has failed."""
+    enough = threading.Event()
+    settings = LoadSettings(workers=2, master=f"127.0.0.1:{free_port()}")
+    with server() as url:
+        sending = Load(tmp_path, url, settings, window_s=60, looks_s=(3,), enough=enough)
+        with worker(sending) as first, worker(sending) as second:
+            thread = threading.Thread(target=sending.run)
+            thread.start()
+            wait_for((tmp_path / "measurements.jsonl").exists, 90)
+            enough.set()
+            thread.join(60)
+            assert (sending.code, first.wait(30), second.wait(30)) == (0, 0, 0)
+    assert sending.measured["outcomes"].n == 120
+    assert sending.measured["workers"].value == 2
+
+
+def test_an_address_that_is_not_this_machines_is_named(tmp_path: Path) -> None:
+    """Nobody can join there, so nobody is waited for."""
+    sending = Load(tmp_path, "http://127.0.0.1:9", LoadSettings(workers=2, master="192.0.2.1:5557"), window_s=3)
+    sending.run()
+    assert sending.code == 8
+    assert sending.measured["outcomes"].notes == (
+        "no worker can join at 192.0.2.1:5557: Cannot assign requested address; see: gaia doctor local",
+    )
 
 
 def test_processes_of_this_machine_send_the_same_load(tmp_path: Path) -> None:

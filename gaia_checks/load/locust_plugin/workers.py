@@ -105,10 +105,12 @@ class Worker(Role):
         self._unreported: list[dict[str, Any]] = []
         self._clock: AsyncResult = AsyncResult()
         self._answer: AsyncResult = AsyncResult()
+        self._sends = False
         self._runner.register_message("gaia_clock", lambda msg, **_: self._answer.set(msg.data))
         self._runner.register_message("gaia_begin", lambda msg, **_: self._start.set(msg.data))
         self._runner.register_message("gaia_refused", self._refused)
         environment.events.report_to_master.add_listener(self._report)
+        environment.events.test_stopping.add_listener(self._stopped)
         environment.process_exit_code = Inconclusive.exit_code  # until it has sent its part
         gevent.spawn(self._join)
 
@@ -129,6 +131,7 @@ class Worker(Role):
         self._runner.send_message("gaia_prepared", {"plan": {**plan.to_json(), "headers": {}}})
         begin, clock = self._start.get(), self._clock.get()
         order = begin["order"]
+        self._sends = True
         part = replace(plan, worker=order.index(self._runner.client_id), workers=len(order))
         return part, begin["started_s"] - clock.to_master_s
 
@@ -140,6 +143,7 @@ class Worker(Role):
 
     def broken(self, reason: str) -> None:
         """Report a failure of this worker to the master."""
+        self._sends = False
         self._environment.process_exit_code = Inconclusive.exit_code
         self._runner.send_message("gaia_broken", {"reason": reason})
 
@@ -165,6 +169,12 @@ class Worker(Role):
         print(f"the master refused this worker: {msg.data['why']}", file=sys.stderr, flush=True)  # noqa: T201
         self._environment.process_exit_code = ConfigurationError.exit_code
         gevent.spawn(self._runner.quit)
+
+    def _stopped(self, **_: Any) -> None:
+        """Note that a master that is still there stopped the load, as a gate does that needs no more of it."""
+        heard_s = self._runner.last_heartbeat_timestamp or 0.0
+        if self._sends and time.time() - heard_s < runners.MASTER_HEARTBEAT_TIMEOUT:
+            self._environment.process_exit_code = 0
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         data[KEY], self._unreported = self._unreported, []
