@@ -155,7 +155,7 @@ def test_a_process_is_still_the_same_when_the_clock_is_set(server: Target, monke
     """A clock jump after a suspend is no restart."""
     clock.step(monkeypatch)
     values = {name: (measured.value, measured.n) for name, measured in look(server, server.process).items()}
-        assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1), "cpu_limited": (0, 1)}
+    assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1), "cpu_limited": (0, 1)}
 
 
 def test_a_restart_is_detected(server: Target) -> None:
@@ -178,7 +178,7 @@ def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) ->
 def test_an_unobservable_process_is_not_judged(server: Target) -> None:
     """The process of a remote server is unobservable."""
     measured = look(replace(server, process=None))
-    assert set(measured) == {"alive", "digest_matches", "restarts"}
+    assert set(measured) == {"alive", "digest_matches", "restarts", "cpu_limited"}
     assert {measurement.n for measurement in measured.values()} == {0}
 
 
