@@ -66,7 +66,11 @@ HEADERS = "        self.__dict__.setdefault('recent', []).append(dict(connection
     ("changes", "name", "said"),
     [
         ([("limiting/decide.py", *RENAMED)], "database.sessions_named", "application_name='gaia_limiter'"),
-        ([("live.py", OPENED, OPENED + TABLE)], "migrations.unchanged_by_server", "table gaia_instances is not the"),
+        (
+            [("live.py", OPENED, OPENED + TABLE)],
+            "migrations.unchanged_by_server",
+            "gaia_instances.instance is not the release",
+        ),
         (
             [("live.py", OPENED, OPENED + INDEX)],
             "migrations.unchanged_by_server",
