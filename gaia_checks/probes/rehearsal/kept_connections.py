@@ -67,10 +67,14 @@ def _others_served(target: Target, over: threading.Event) -> Measurement:
 
 def _wrong_answer(http: httpx.Client, waiting: list[Future[int]]) -> str | None:
     started_s = time.monotonic()
-    status = http.get(CONFIG, params={"limit": 1}).status_code
+    try:
+        status = http.get(CONFIG, params={"limit": 1}).status_code
+        answer = f"status {status}"
+    except httpx.HTTPError as error:
+        status, answer = 0, f"no answer ({type(error).__name__})"
     if status == 200 and not all(each.done() for each in waiting):
         return None
-    after = f"status {status} after {time.monotonic() - started_s:.1f} s"
+    after = f"{answer} after {time.monotonic() - started_s:.1f} s"
     return f"GET {CONFIG}: {after}, while {_WAITING} requests waited for the database: it waited for them"
 
 

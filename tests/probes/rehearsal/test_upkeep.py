@@ -65,7 +65,11 @@ HEADERS = "        self.__dict__.setdefault('recent', []).append(dict(connection
 @pytest.mark.parametrize(
     ("changes", "name", "said"),
     [
-        ([("limiting/decide.py", *RENAMED)], "database.sessions_named", "application_name='gaia_limiter'"),
+        (
+            [("limiting/decide.py", *RENAMED)],
+            "database.sessions_named",
+            "a session of the server shows as 'gaia_limiter'",
+        ),
         (
             [("live.py", OPENED, OPENED + TABLE)],
             "migrations.unchanged_by_server",
