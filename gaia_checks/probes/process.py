@@ -60,7 +60,7 @@ def _cpu_limited(process: Process, watch: Watch) -> Measurement:
             with contextlib.suppress(psutil.NoSuchProcess):
                 limit_s = min(map(_seconds, each.rlimit(resource.RLIMIT_CPU)))
                 if limit_s < math.inf:
-                    notes.append(f"process {each.pid} ({each.name()}) is ended after {limit_s:g} s of CPU time")
+                    notes.append(f"process {each.pid} ({each.name()}) is killed after {limit_s:g} s of CPU time")
     except psutil.AccessDenied as error:
         return watch.measurement(name, 0, "count", 0, how, (f"{NOT_CHECKED}{error}",))
     return watch.measurement(name, len(notes), "count", 1, how, notes)

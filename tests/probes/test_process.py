@@ -209,4 +209,4 @@ def test_a_limit_of_cpu_time_is_found(tmp_path: Path, limiting: str, limited: in
     with running(sys.executable, "-c", _LIMITS_ITSELF.format(limiting=limiting), artifact=tmp_path) as (_, found):
         measured = look(deployed(found, "", "http://127.0.0.1:9"))["cpu_limited"]
     assert (measured.value, measured.n) == (limited, 1)
-    assert all("is ended after 50 s of CPU time" in note for note in measured.notes)
+    assert all("is killed after 50 s of CPU time" in note for note in measured.notes)

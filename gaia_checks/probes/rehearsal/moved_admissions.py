@@ -1,6 +1,6 @@
 """Moves the stored admissions of a rehearsal copy in time, by the contract's view, and waits for the retention.
 
-What is moved into the past is old at once; what the retention then does to it is seen without waiting for a day.
+What is moved into the past is old at once; what the retention then does to it shows without waiting for a day.
 """
 
 import time

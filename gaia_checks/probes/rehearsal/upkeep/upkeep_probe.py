@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from gaia_checks.errors import GaiaError
 from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes import schema_objects
-from gaia_checks.probes.rehearsal import kept_connections, kept_memory
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol, OwnServerProtocol
 from gaia_checks.probes.rehearsal.moved_admissions import RETENTION
+from gaia_checks.probes.rehearsal.upkeep import kept_connections, kept_memory
 from gaia_checks.probes.schema_objects import Definitions
 from gaia_checks.target import postgres_session
 from gaia_checks.target.client import client

@@ -9,7 +9,7 @@ import pytest
 from gaia_checks.gate.run import gate_plan
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement
-from gaia_checks.probes.rehearsal import upkeep
+from gaia_checks.probes.rehearsal.upkeep import upkeep_probe
 from tests.probes import copies
 from tests.probes.servers import target
 from tests.support import altered_server
@@ -22,7 +22,7 @@ HERE = target("http://127.0.0.1:9")
 def look(executable: Path, folder: Path, *wanted: str) -> dict[str, Measurement]:
     """Run the probe on a copy; return its measurements by name."""
     with copies.released(executable, folder / "releases") as release, copies.bare_copy_of(release) as copy:
-        found = list(upkeep.on_copy(HERE, copy, threading.Event(), wanted or gate_plan.UPKEEP_FOR))
+        found = list(upkeep_probe.on_copy(HERE, copy, threading.Event(), wanted or gate_plan.UPKEEP_FOR))
     return {each.name: each for each in found}
 
 
@@ -43,7 +43,7 @@ def satisfied(measured: Measurement) -> bool:
 def test_the_real_server_changes_and_keeps_nothing(executable: Path, tmp_path: Path) -> None:
     """Every measurement is made, and satisfies its check."""
     found = look(executable, tmp_path)
-    assert set(found) == set(upkeep.UNITS)
+    assert set(found) == set(upkeep_probe.UNITS)
     assert wrong(found) == [], found
 
 
