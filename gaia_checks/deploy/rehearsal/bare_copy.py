@@ -85,6 +85,11 @@ class BareCopy:
         self._until_it_serves(process, port, log)
         return OwnServer(self._target(port), process)
 
+    @property
+    def database_url(self) -> str:
+        """The connection string of its database."""
+        return self.cluster.dsn(self.database)
+
     def left(self) -> list[str]:
         """Return the running processes of this copy's servers: `python3 (pid 123)`."""
         found = []

@@ -79,10 +79,14 @@ SENDS: Mapping[str, Sends] = {
     "process": Sends(
         "reads the process's start and executable; GET /health if the process is known", requests=lambda _: 1
     ),
-    "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
+    "database": Sends(
+        "GET /health; reads pg_stat_activity in the database; on a rehearsal copy the names of all sessions",
+        requests=lambda _: 1,
+    ),
     "migrations": Sends(
         "reads schema_migrations and the definitions of all objects in the database; compares them with a temporary "
-        "database on the same server, made from the release's migrations",
+        "database on the same server, made from the release's migrations, and a rehearsal copy before and after its "
+        "server starts",
         "database",
     ),
     "health": Sends(
@@ -177,11 +181,13 @@ SENDS: Mapping[str, Sends] = {
         rules=lambda _: 2,
     ),
     "memory": Sends(
-        "reads the process, or GET /metrics if it is on another machine, every {interval_s:g} s for {window_s:g} s",
+        "reads the process, or GET /metrics if it is on another machine, every {interval_s:g} s for {window_s:g} s; "
+        "on a rehearsal copy before and after thousands of requests and many changes of rules",
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,
     ),
     "connections": Sends(
-        "GET /metrics, and pg_stat_activity in the database, every {interval_s:g} s for {window_s:g} s",
+        "GET /metrics, and pg_stat_activity in the database, every {interval_s:g} s for {window_s:g} s; on a rehearsal "
+        "copy while requests wait for the database, and after the retention has run",
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,
     ),
     "protection": Sends(

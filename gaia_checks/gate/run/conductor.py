@@ -85,7 +85,7 @@ class Conductor:
             self._until_undisturbed(wanted, started_s)
         if gate_plan.COMPARISON in wanted and not self._over.is_set():
             (self._gate.channel / (STARTED + gate_plan.COMPARISON)).touch()
-            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over)
+            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over, wanted)
         if loads:
             statistics.special()  # its import would disturb the load
         for look in loads:
@@ -101,8 +101,8 @@ class Conductor:
     def _take_beside(self) -> None:
         """Take the looks on rehearsal copies that tests wait for."""
         wanted = {criterion.look for criterion in self._criteria()}
-        for look in filter(wanted.__contains__, gate_plan.BESIDE):
-            beside.take(self._gate, self._target, look, self._over)
+        for look in gate_plan.beside(wanted):
+            beside.take(self._gate, self._target, look, self._over, wanted)
 
     def _write_back(self) -> None:
         """Write pending data to the disk now, not while the server of a load commits its decisions."""

@@ -69,6 +69,16 @@ def test_every_background_look_has_its_process() -> None:
     }
 
 
+def test_a_test_waits_for_all_that_measures_for_its_look() -> None:
+    """Some looks have measurements of the upkeep besides their own."""
+    assert {look: background.exits_of(look) for look in ("log", "memory", "database", "api")} == {
+        "log": {"gate.exit.recorders": "recorders"},
+        "memory": {"gate.exit.recorders": "recorders", "gate.exit.upkeep": "upkeep"},
+        "database": {"gate.exit.upkeep": "upkeep"},
+        "api": {},
+    }
+
+
 def test_nothing_is_started_after_stop(tmp_path: Path) -> None:
     """A gate that is stopped just before its load must not start it: no code would stop it."""
     target, recorded = Target("test", "http://127.0.0.1:9", "run"), list[Measurement]()

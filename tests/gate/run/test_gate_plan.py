@@ -81,6 +81,12 @@ def test_a_look_beside_the_tests_takes_no_time_of_theirs() -> None:
     assert everything == gate_plan.loads_start_s(LOOKS, set(EVERYTHING) - set(gate_plan.BESIDE))
 
 
+def test_the_upkeep_is_taken_for_the_looks_that_need_it() -> None:
+    """No look of its own name asks for it."""
+    assert gate_plan.beside({"database", "outage"}) == ["upkeep", "outage"]
+    assert gate_plan.beside({"outage", "log"}) == ["outage"]
+
+
 def test_looks_beside_the_tests_follow_one_another() -> None:
     """One thread takes them all."""
     slots = gate_plan.slots(LOOKS, gate_plan.BESIDE)
