@@ -85,6 +85,7 @@ NAMES = {
     "soak.reconnect": "time to reconnect",
     "soak.violation_delivered": "clients that received the violation",
     "soak.alert_delivered": "clients that received the alert",
+    "soak.dead_client_closed": "a dead WebSocket client is closed",
     "dashboard.tabs_working": "tabs that work",
     "dashboard.live_update_observed": "the page updates itself",
     "dashboard.reconnected": "the page reconnects",
