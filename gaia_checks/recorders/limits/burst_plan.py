@@ -8,6 +8,8 @@ Every key has rules of its own, and its requests expose one kind of wrong limite
 - `edge`: one, then the rest of the limit late in the window, then a little after it. A fixed-window limiter,
   wherever its windows start, or a token bucket admits too many at one of these moments.
 - `steady`: one after the other, a little more often than allowed: each slot is free again a window later.
+- `growing`: one after the other, alone in its window, then several within one: a limiter that stores times in places
+  that it uses again, and moves them when it needs more, loses some.
 - `pair`: a limit per second and one per minute. What one of them refuses must not be counted by the other.
 - `minute`, `hour`: filled at once, then requested repeatedly: before the first expires, just after it, a window later.
 
@@ -66,6 +68,7 @@ def rules(clients: int) -> Mapping[str, tuple[BurstRule, ...]]:
         "calm": (second(10),),
         "edge": (second(6),),
         "steady": (second(5),),
+        "growing": (second(3),),
         "pair": (second(5), BurstRule("requests_per_minute", 20)),
         "minute": (BurstRule("requests_per_minute", 30),),
         "hour": (BurstRule("requests_per_hour", 10),),
@@ -105,6 +108,8 @@ _STEADY_S = 0.18
 """Of a limit of 5 a second: in every 6 steps one is too many, and all are 80 ms away from a window's edge."""
 
 _LONG: Mapping[str, Mapping[float, int]] = {
+    # of 3 a second; the 3 of 1.6 to 1.9 refuse one, and leave one by one
+    "growing": {0.3: 1, 1.6: 1, 1.75: 1, 1.9: 1, 2.05: 1, 2.5: 1, 2.68: 1, 2.83: 1},
     "pair": {
         # 5 of 7 each second, until 20 in the minute; then the minute refuses what the second would admit
         0.4: 7, 1.5: 7, 2.6: 7, 3.7: 7, 4.75: 2, 20.5: 1, 40.5: 1,
