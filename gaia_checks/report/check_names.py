@@ -44,6 +44,7 @@ NAMES = {
     "websocket.first_stats": "time to the first stats",
     "websocket.first_heartbeat": "time to the first heartbeat",
     "websocket.bad_messages": "bad WebSocket messages",
+    "websocket.contents": "WebSocket messages with all their contents",
     "websocket.stats_at_once": "time to the first stats of one more client",
     "websocket.bounds_kept": "bounds of a WebSocket kept",
     "log.errors": "errors in the server's log",

@@ -133,8 +133,8 @@ SENDS: Mapping[str, Sends] = {
     ),
     "figures": Sends(
         "sends requests under temporary rules, some of which must be refused, and compares them with every report: "
-        "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas; most of them ask for an unknown "
-        "path (404) below /api/admin/quotas, 500 a second for 4 s",
+        "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas; most of them ask for an "
+        "unknown path (404) below /api/admin/quotas, 500 a second for 4 s",
         requests=lambda _: FIGURES_REQUESTS,
         connections=lambda _: 20,
         rules=lambda _: 7,

@@ -47,7 +47,7 @@ _UNANNOUNCED_S = 1.5
 
 _SECONDS = {
     "dashboard": 6.0,
-    "figures": 8.0,
+    "figures": 12.0,
     "shutdown": 8.0,
     "outage": 33.0,
     "resources": 15.0,

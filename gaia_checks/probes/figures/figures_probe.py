@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.figures import live_figures, reports
+from gaia_checks.probes.figures import live_figures, reports, steady_traffic
 from gaia_checks.probes.figures.known_traffic import ADMITTED, Known, exceed, keep_within, prepared, remove, sent_in
 from gaia_checks.probes.figures.lists import lists
 from gaia_checks.probes.figures.live_figures import Live, Scraped
@@ -32,8 +32,10 @@ def probe(target: Target) -> list[Measurement]:
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
-        before, enabled = live_figures.scraped(known), live_figures.enabled_rules(known)
+        rate = list(steady_traffic.rate(known, target))
+        enabled, before = live_figures.enabled_rules(known), live_figures.scraped(known)
         time.sleep(reports.SUMMED_S)  # what was refused before is then in the analytics
+        stored = list(steady_traffic.stored(known, before))
         denied = reports.denied_so_far(known)
         keep_within(known, ADMITTED - 1)
         resets_at = reports.minute_resets_at(known)
@@ -45,10 +47,10 @@ def probe(target: Target) -> list[Measurement]:
         measured["lists"] = _score(lists(known))
         live.last()
         after = live_figures.scraped(known)
-        measured["websocket"] = _score(live_figures.websocket(known, live, enabled, after))
+        measured["websocket"] = _score(chain(rate, live_figures.websocket(known, live, enabled, after)))
         measured["counters"] = _score(_counters(known, before, after))
         most = max(live_figures.denied(before, after), live.pushed)
-        measured["analytics"] = _score(reports.analytics(known, denied, most))
+        measured["analytics"] = _score(chain(stored, reports.analytics(known, denied, most)))
     how = f"; {sent_in(known)} requests were sent"
     return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
 
