@@ -63,7 +63,7 @@ UNANNOUNCED = 2 * (10 + 3)
 SOAK_REQUESTS = 6 + 101 + 4
 """Two violations, the alert that fires above 100 violations, two rules created and removed."""
 
-FIGURES_REQUESTS = 2200
+FIGURES_REQUESTS = 1700
 """About: 29 that are counted, and the pages of lists, of which a longer one takes no more."""
 
 COUNT = "count"
@@ -134,11 +134,11 @@ SENDS: Mapping[str, Sends] = {
     "figures": Sends(
         "sends requests under temporary rules, some of which must be refused, and compares them with every report: "
         "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas; most of them ask for an "
-        "unknown path (404) below /api/admin/quotas, 500 a second for 4 s",
+        "unknown path (404) below /api/admin/quotas, 500 a second for 3 s",
         requests=lambda _: FIGURES_REQUESTS,
         connections=lambda _: 20,
         rules=lambda _: 7,
-        lasts_s=lambda _: 12,
+        lasts_s=lambda _: 9,
     ),
     "access": Sends(
         "every method of every admin route, and WebSockets, without a token, with a few wrong ones and from other "

@@ -32,10 +32,10 @@ def probe(target: Target) -> list[Measurement]:
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
+        started_s = time.monotonic()
         rate = list(steady_traffic.rate(known, target))
         enabled, before = live_figures.enabled_rules(known), live_figures.scraped(known)
-        time.sleep(reports.SUMMED_S)  # what was refused before is then in the analytics
-        stored = list(steady_traffic.stored(known, before))
+        _wait_until(started_s + reports.SUMMED_S)  # what was refused before is then in the analytics
         denied = reports.denied_so_far(known)
         keep_within(known, ADMITTED - 1)
         resets_at = reports.minute_resets_at(known)
@@ -45,7 +45,10 @@ def probe(target: Target) -> list[Measurement]:
         measured["usage"] = _score(chain(reports.usage(known), reports.same_reset(known, resets_at)))
         measured["violations"] = _score(reports.violations(known))
         measured["lists"] = _score(lists(known))
+        decided = live_figures.scraped(known)
         live.last()
+        _wait_until(decided.at_s + reports.SUMMED_S)
+        stored = list(steady_traffic.stored(known, decided))
         after = live_figures.scraped(known)
         measured["websocket"] = _score(chain(rate, live_figures.websocket(known, live, enabled, after)))
         measured["counters"] = _score(_counters(known, before, after))
@@ -53,6 +56,10 @@ def probe(target: Target) -> list[Measurement]:
         measured["analytics"] = _score(chain(stored, reports.analytics(known, denied, most)))
     how = f"; {sent_in(known)} requests were sent"
     return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
+
+
+def _wait_until(moment_s: float) -> None:
+    time.sleep(max(0.0, moment_s - time.monotonic()))
 
 
 def _exceed_each(known: Known, denied: int) -> None:

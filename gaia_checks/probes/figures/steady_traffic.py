@@ -19,8 +19,8 @@ from gaia_checks.probes.websocket import connected
 from gaia_checks.target.client import message
 from gaia_checks.target.responses import ANALYTICS, QUOTAS
 
-LASTS_S = 4.0
-"""Two times the 2 s after which a server stores its decisions, and most of what "over about 5 s" smooths."""
+LASTS_S = 3.0
+"""Longer than the 2 s after which a server stores its decisions, and most of what "over about 5 s" smooths."""
 
 _AT_ONCE = 16
 _PER_S = 500  # at most: the rule of the run, which these requests count for, allows more
@@ -28,7 +28,7 @@ _REQUESTS = int(LASTS_S * _PER_S)
 _PATH = f"{QUOTAS}/gaia-figures"  # it does not exist
 _AT_ONCE_S = 2.0  # stats that come later than this are those of a broadcast
 _CLOCKS_S = 1.0  # what the server's uptime and this clock may differ by, if one process has sent both stats
-_FOLLOWED = 0.25  # of the change of the rate; a mean of 5 s follows 4 s by more than half
+_FOLLOWED = 0.25  # of the change of the rate; a mean of 5 s follows 3 s by more than half
 _CLEAR = 3.0  # so many times the rate before: a smaller change may be that of other clients
 _TRIES = 2
 _MOST_MINUTES = 43200
