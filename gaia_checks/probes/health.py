@@ -20,7 +20,7 @@ AT_ONCE = 8
 """Checks at the same time, as of several monitors, after those in turn."""
 
 BUSY = 4
-"""Lists read at the same time, so that connections to the database are in use while /health is asked."""
+"""Lists read at the same time, so that connections to the database are in use while /health is requested."""
 
 _BUSY_ROUNDS = 4
 _REST_S = 0.05
@@ -89,8 +89,8 @@ async def _busy_then_at_rest(target: Target) -> tuple[list[Pool], list[Pool]]:
     async with async_client(target) as http:
         for _ in range(_BUSY_ROUNDS):
             reading = [http.get(CONFIG, params={"limit": 1}) for _ in range(BUSY)]
-            asking = [http.get(PATH, headers=NO_CACHE) for _ in range(BUSY)]
-            answers = await asyncio.gather(*reading, *asking, return_exceptions=True)
+            checking = [http.get(PATH, headers=NO_CACHE) for _ in range(BUSY)]
+            answers = await asyncio.gather(*reading, *checking, return_exceptions=True)
             busy += [pool for answer in answers[BUSY:] if isinstance(answer, httpx.Response) for pool in pools(answer)]
         for _ in range(_BUSY_ROUNDS):
             await asyncio.sleep(_REST_S)

@@ -130,7 +130,7 @@ class Long:
 class Ring:
     """Keeps times in slots that it uses again. When all are in use it doubles them, and leaves the times in place."""
 
-    slots: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(lambda: [-math.inf]))
+    slots: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(lambda: [-math.inf] * 8))
     tails: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))  # the number of the oldest
     heads: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))  # the number of the next
 
