@@ -53,7 +53,7 @@ _UNANNOUNCED_S = 1.5
 
 _SECONDS = {
     "dashboard": 6.0,
-    "figures": 8.0,
+    "figures": 9.0,
     "shutdown": 8.0,
     "outage": 33.0,
     "resources": 15.0,
@@ -63,7 +63,7 @@ _SECONDS = {
     "quotas": 9.0,
     "rollback": 13.0,
     "websocket": 6.0,
-    "health": 3.0,
+    "health": 2.0,
     COMPARISON: 18.0,
 }
 """Approximate durations of the tests' longer looks, and of the comparison."""

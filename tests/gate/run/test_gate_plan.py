@@ -49,13 +49,13 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
     [
         (set(), 0),
         ({"process"}, 0),
-        ({"health"}, 3),
+        ({"health"}, 2),
         ({"soak"}, 1800),
         ({"load"}, 304),
-        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 3 + 304),
+        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 2 + 304),
         ({"load", "protection", "limits"}, 1.5 + 125 + 64 + 304 + 1.5),
         ({"load", "soak"}, 1800),
-        ({"no_regression", "load", "health"}, 3 + 18 + 304),
+        ({"no_regression", "load", "health"}, 2 + 18 + 304),
         ({"load", "instances"}, 1800),
     ],
 )
