@@ -18,7 +18,7 @@ from gaia_checks.recorders.soak import trigger_events
 RECORDED = ("log", "soak", "memory", "connections", "limits", "instances")
 """Looks that are recorded from the start, by separate processes."""
 
-BESIDE = ("outage", "resources")
+BESIDE = ("fresh_install", "outage", "resources")
 """Looks on rehearsal copies that a thread of the gate takes one by one, while the tests run: before the loads."""
 
 COMPARISON = "no_regression"
@@ -49,6 +49,7 @@ _SECONDS = {
     "dashboard": 6.0,
     "figures": 8.0,
     "shutdown": 8.0,
+    "fresh_install": 14.0,
     "outage": 33.0,
     "resources": 15.0,
     "identity": 7.0,
