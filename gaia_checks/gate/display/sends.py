@@ -208,6 +208,11 @@ SENDS: Mapping[str, Sends] = {
         "again each time",
         COPY,
     ),
+    "fresh_install": Sends(
+        "two servers on a new database: quick requests without a token, requests that a proxy forwards, wrong tokens, "
+        "races for one limit, and rules that refuse everything",
+        COPY,
+    ),
     "outage": Sends("stops, restarts and freezes the database and refuses connections to it while clients send", COPY),
     "resources": Sends(
         "{requests:g} clients connect for a request, some faulty or broken off, and {websockets:g} for a WebSocket, "
