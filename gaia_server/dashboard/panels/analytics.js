@@ -59,10 +59,10 @@ export function analytics({ root, guard, visible, record }) {
     load.show(times, found.load.map((row) => row.cpu_percent));
     memory.show(times, found.load.map((row) => row.memory_bytes / 1e6));
     fill(lists.rules, "Rules that denied most", found.by_rule, [
-      { name: "Rule", cell: (row) => row.rule_name }, { name: "Keys", kind: "number", cell: (row) => number(row.keys) },
+      { name: "Rule", kind: "named", cell: (row) => row.rule_name }, { name: "Keys", kind: "number", cell: (row) => number(row.keys) },
       { name: "Last", kind: "number", cell: (row) => when(row.last_at) }, hits, { name: "Share", kind: "number", cell: (row) => percent(row.share) },
     ]);
-    fill(lists.keys, "Clients denied most", found.top_keys, [{ name: "Key", cell: (row) => mono(row.key) }, { name: "Last", kind: "number", cell: (row) => when(row.last_at) }, hits]);
+    fill(lists.keys, "Clients denied most", found.top_keys, [{ name: "Key", kind: "key", cell: (row) => mono(row.key) }, { name: "Last", kind: "number", cell: (row) => when(row.last_at) }, hits]);
     fill(lists.resources, "By resource", found.by_resource, [{ name: "Resource", cell: (row) => row.resource_type }, ...counts]);
     fill(lists.scopes, "By kind of client", found.by_scope, [{ name: "Kind", cell: (row) => row.scope }, ...counts]);
   }

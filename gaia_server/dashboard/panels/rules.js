@@ -36,7 +36,7 @@ export function rules({ guard, signIn, record }) {
     { name: "Counted for", kind: "prose", cell: appliesTo },
     { name: "Resource", cell: (rule) => rule.resource_type ?? "all" },
     { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
-    { name: "", kind: "actions", cell: (rule) => [
+    { name: "Actions", kind: "actions", cell: (rule) => [
       h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => guard.now(async () => edit(await api.get(`/config/${rule.id}`))) }, "Edit"),
       h("button", { type: "button", class: "quiet", "aria-label": `Copy ${rule.rule_name}`, onclick: () => edit(null, copy(rule)) }, "Copy"),
       h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => confirmDeletion(rule) }, "Delete")] },

@@ -68,8 +68,8 @@ const of = (open) => [
 ];
 
 const columns = [
-  { name: "Key", cell: (row) => mono(row.key) },
-  { name: "Rule", cell: (row) => row.rule_name },
+  { name: "Key", kind: "key", cell: (row) => mono(row.key) },
+  { name: "Rule", kind: "named", cell: (row) => row.rule_name },
   { name: "Limit", kind: "limit", cell: (row) => limit({ ...row, limit_value: row.effective_limit }) },
   full,
   { name: "Left", kind: "number", cell: (row) => number(row.remaining) },

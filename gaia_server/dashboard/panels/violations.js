@@ -82,8 +82,8 @@ const since = (seconds) => (seconds ? new Date(Date.now() - 1000 * Number(second
 
 const columns = [
   { name: "When", cell: (row) => when(row.last_at) },
-  { name: "Key", cell: (row) => mono(row.key) },
-  { name: "Rule", cell: (row) => row.rule_name },
+  { name: "Key", kind: "key", cell: (row) => mono(row.key) },
+  { name: "Rule", kind: "named", cell: (row) => row.rule_name },
   { name: "Limit", kind: "limit", cell: limit },
   { name: "Resource", cell: (row) => row.resource_type },
   { name: "Denied", kind: "number", cell: (row) => number(row.hits) },
