@@ -12,7 +12,7 @@ MINIMUM_TOKEN_LENGTH = 8
 EXPOSED_TOKEN_LENGTH = 16
 """The shortest token of a server that other machines reach."""
 
-DEFAULT_RETENTION_DAYS = 30
+DEFAULT_RETENTION_DAYS = 90
 MAX_RETENTION_DAYS = 3650
 FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
 """Switches of other features: validated and reported here, used elsewhere."""

@@ -75,6 +75,17 @@ SCHEMAS: dict[str, Any] = {
     },
     "Rule": _object({**_OF_RULE, "id": _ID, "created_at": _TIME, "updated_at": _TIME}),
     "Rules": _list("Rule"),
+    "RuleImport": _object({"rules": {"type": "array", "items": {"$ref": "#/components/schemas/RuleFields"}}}),
+    "RuleChanges": _object(
+        {
+            "created": {"type": "array", "items": _object(_OF_RULE)},
+            "changed": {
+                "type": "array",
+                "items": _object({"before": {"$ref": "#/components/schemas/Rule"}, "after": _object(_OF_RULE)}),
+            },
+            "unchanged": _COUNT,
+        }
+    ),
     "Usage": _object(
         {
             "rule_id": _ID,
@@ -100,6 +111,10 @@ SCHEMAS: dict[str, Any] = {
         }
     ),
     "Violations": _list("Violation"),
+    "ViolatingClient": _object(
+        {"key": {"type": "string"}, "hits": _COUNT, "rules": _COUNT, "first_at": _TIME, "last_at": _TIME}
+    ),
+    "ViolatingClients": _list("ViolatingClient"),
     "Alert": _object(
         {
             "id": _ID,
@@ -120,6 +135,7 @@ SCHEMAS: dict[str, Any] = {
             "minutes": _COUNT,
             "per": {"type": "string", "enum": list(PERIODS)},
             "totals": _object(_DECIDED),
+            "oldest": {**_TIME_OR_NULL, "description": "the first minute that there are statistics of"},
             "decisions": {"type": "array", "items": _object({"start": _TIME, **_DECIDED})},
             "by_resource": {"type": "array", "items": _object({"resource_type": {"type": "string"}, **_COUNTED})},
             "by_scope": {"type": "array", "items": _object({"scope": {"type": "string"}, **_COUNTED})},
@@ -258,6 +274,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "minutes": {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES, "default": DEFAULT_MINUTES},
+    "apply": {"type": "boolean", "default": False, "description": "whether to make the changes"},
     "confirm": {"type": "boolean", "default": False, "description": "whether a rule may refuse its own author"},
     "scope": {"type": "string", "enum": list(SCOPES)},
     "enabled": {"type": "boolean"},
@@ -269,6 +286,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "until": _TIME,
     "state": {"type": "string", "enum": ["firing", "resolved"]},
     "per": {"type": "string", "enum": list(PERIODS), "default": "minute"},
+    "sort": {"type": "string", "pattern": "^-?[a-z_]+$", "description": "one of the items' fields"},
     "user": _USER,
     "kind": {"type": "string", "enum": list(EVENT_KINDS)},
     "tier": _TIER,

@@ -15,7 +15,7 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_users, openapi
+from gaia_server.http import admin_api, admin_api_import, admin_api_users, openapi
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.problem import Json, Problem
@@ -142,7 +142,7 @@ TABLE: tuple[Entry, ...] = (
         admin_api.list_rules,
         {200: "Rules"},
         "Rules",
-        (*_PAGE, "scope", "enabled", "rule_name", "search"),
+        (*_PAGE, "scope", "enabled", "rule_name", "search", "sort"),
     ),
     _admin(
         "POST",
@@ -152,6 +152,15 @@ TABLE: tuple[Entry, ...] = (
         "Create a rule",
         ("confirm",),
         body="RuleFields",
+    ),
+    _admin(
+        "POST",
+        "/config/import",
+        admin_api_import.import_rules,
+        {200: "RuleChanges", 409: "Problem", 412: "Problem"},
+        "Look at, or apply, the changes of many rules",
+        ("apply", "confirm"),
+        body="RuleImport",
     ),
     _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
     _admin(
@@ -170,14 +179,29 @@ TABLE: tuple[Entry, ...] = (
         {204: None, 404: "Problem", 412: "Changed"},
         "Delete a rule and its counts",
     ),
-    _admin("GET", "/usage", admin_api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
+    _admin(
+        "GET",
+        "/usage",
+        admin_api.usage,
+        {200: "Usages"},
+        "Use of each limit",
+        (*_PAGE, "rule_id", "scope", "key", "sort"),
+    ),
     _admin(
         "GET",
         "/violations",
         admin_api.violations,
         {200: "Violations"},
         "Refused requests",
-        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+        (*_PAGE, "rule_id", "scope", "key", "since", "until", "sort"),
+    ),
+    _admin(
+        "GET",
+        "/violations/clients",
+        admin_api.violating_clients,
+        {200: "ViolatingClients"},
+        "Refused requests of each client",
+        (*_PAGE, "rule_id", "scope", "key", "since", "until", "sort"),
     ),
     _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "Alerts", (*_PAGE, "state", "since", "until")),
     _admin(
@@ -186,10 +210,15 @@ TABLE: tuple[Entry, ...] = (
         admin_api.analytics_,
         {200: "Analytics"},
         "Analytics of the last minutes",
-        ("minutes", "per"),
+        ("minutes", "per", "until"),
     ),
     _admin(
-        "GET", "/users", admin_api_users.list_users, {200: "Users"}, "Counted users, by their most used limit", _PAGE
+        "GET",
+        "/users",
+        admin_api_users.list_users,
+        {200: "Users"},
+        "Counted users, by their most used limit",
+        (*_PAGE, "sort"),
     ),
     _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
     _admin(

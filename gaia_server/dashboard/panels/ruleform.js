@@ -129,7 +129,7 @@ function read(fields) {
 
 const title = (rule) => `${rule.rule_name}: ${summary(rule, null)}`;
 
-function summary(rule, before) {
+export function summary(rule, before) {
   const whom = rule.scope_value ? `the ${SCOPES[rule.scope].one} ${rule.scope_value}` : SCOPES[rule.scope].all;
   const what = rule.resource_type ? ` to ${rule.resource_type}` : "";
   const most = rule.limit_value ? `At most ${number(rule.limit_value)} requests${what} per ${unit(rule.limit_type)}` : `No request${what} at all`;

@@ -91,6 +91,14 @@ def test_axe_finds_no_fault_in_a_dialog(busy: Running, visit: Visit) -> None:
     page.get_by_role("button", name=re.compile("^Delete")).first.click()
     wrong += _wrong(page, "confirm")
     page.keyboard.press("Escape")
+    page.get_by_role("button", name="Import").click()
+    for name, shown in (("imported", "#import-changes"), ("wrong!", "#import-problem")):
+        rules = f"rule_name,scope,limit_type,limit_value\n{name},user,daily_quota,1\n"
+        file = {"name": "rules.csv", "mimeType": "text/csv", "buffer": rules.encode()}
+        page.get_by_label("CSV or JSON").set_input_files(file)  # type: ignore[arg-type]
+        expect(page.locator(shown)).to_be_visible()
+        wrong += _wrong(page, f"import {name}")
+    page.keyboard.press("Escape")
     page.locator("[data-tab=users]").click()
     page.get_by_role("searchbox", name="User").fill("ada")
     page.get_by_role("button", name="Open user").click()
