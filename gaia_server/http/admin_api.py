@@ -19,15 +19,14 @@ from gaia_server.http.request_parsing import (
     parameters,
     query,
     read_json,
-    sort_of,
     text,
     time,
 )
 from gaia_server.limiting.principals import Principal
-from gaia_server.limiting.rules import COUNTED_BY, SCOPES, InvalidFields, Rule, RuleFields, parse
+from gaia_server.limiting.rules import COUNTED_BY, MAX_LIMIT, SCOPES, InvalidFields, Rule, RuleFields, parse
 from gaia_server.problem import Json, Problem
 from gaia_server.storage.alert_history import ALERTS
-from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS
+from gaia_server.storage.queries import PREVIEW, RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS
 from gaia_server.storage.store import DuplicateName, Page
 
 DEFAULT_MINUTES = 60
@@ -40,7 +39,7 @@ _Fields = TypeVar("_Fields")
 
 async def list_rules(request: Request) -> Response:
     """GET /config: rules, by id."""
-    filters = {"scope": _scope, "enabled": boolean, "rule_name": text, "search": text, "sort": sort_of(RULES)}
+    filters = {"scope": _scope, "enabled": boolean, "rule_name": text, "search": text, "sort": choice(RULES.sort_names)}
     found, limit, offset = query(request, filters)
     return list_of(await _server(request).store.rules_page(found, limit=limit, offset=offset), limit, offset)
 
@@ -80,6 +79,20 @@ async def replace_rule(request: Request) -> Response:
     return _answer(_found(rule))
 
 
+async def preview_rule(request: Request) -> Response:
+    """GET /config/{id}/preview: what another limit would have refused in the current window of each client."""
+    server = _server(request)
+    given = parameters(request, {"limit_value": number(0, MAX_LIMIT)})
+    if "limit_value" not in given:
+        raise Problem(
+            422, "the query parameters are invalid", errors=[{"field": "limit_value", "detail": "is missing"}]
+        )
+    rule = _found(await server.store.rule(_id(request)))
+    arguments = {"rule_id": rule.id, "reputation": server.settings.reputation_enabled, **given}
+    (found,) = await server.store.rows(PREVIEW, arguments)
+    return Json({"rule_id": rule.id, "limit_type": rule.limit_type, **given, **found})
+
+
 async def delete_rule(request: Request) -> Response:
     """DELETE /config/{id}: the rule and all its counts."""
     server = _server(request)
@@ -93,7 +106,7 @@ async def delete_rule(request: Request) -> Response:
 async def usage(request: Request) -> Response:
     """GET /usage: the use of each limit by each key."""
     server = _server(request)
-    filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "sort": sort_of(USAGE)}
+    filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "sort": choice(USAGE.sort_names)}
     found, limit, offset = query(request, filters)
     in_force = server.settings.reputation_enabled
     return list_of(await server.store.usage(found, limit=limit, offset=offset, reputation=in_force), limit, offset)
@@ -101,13 +114,13 @@ async def usage(request: Request) -> Response:
 
 async def violations(request: Request) -> Response:
     """GET /violations: refused requests, newest first."""
-    found, limit, offset = query(request, {**_violated, "sort": sort_of(VIOLATIONS)})
+    found, limit, offset = query(request, {**_violated, "sort": choice(VIOLATIONS.sort_names)})
     return list_of(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
 
 
 async def violating_clients(request: Request) -> Response:
     """GET /violations/clients: the refused requests of each client, most first."""
-    found, limit, offset = query(request, {**_violated, "sort": sort_of(VIOLATING_CLIENTS)})
+    found, limit, offset = query(request, {**_violated, "sort": choice(VIOLATING_CLIENTS.sort_names)})
     page = await _server(request).store.page(VIOLATING_CLIENTS, found, limit=limit, offset=offset)
     return list_of(page, limit, offset)
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from gaia_server.app_state import Server
 from gaia_server.http.admin_api import fields, list_of
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
-from gaia_server.http.request_parsing import choice, name, number, query, read_json, sort_of, time
+from gaia_server.http.request_parsing import choice, name, number, query, read_json, time
 from gaia_server.http.user_fields import parse_limits, parse_reputation
 from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
 from gaia_server.limiting.rules import RuleFields
@@ -21,7 +21,7 @@ from gaia_server.storage.store import DuplicateName, Rows
 async def list_users(request: Request) -> Response:
     """GET /users: the counted users, by the most used of their limits."""
     server = _server(request)
-    found, limit, offset = query(request, {"sort": sort_of(users.USERS)})
+    found, limit, offset = query(request, {"sort": choice(users.USERS.sort_names)})
     in_force = server.settings.reputation_enabled
     page = await server.store.page(users.USERS, found, limit=limit, offset=offset, reputation=in_force)
     return list_of(page, limit, offset)

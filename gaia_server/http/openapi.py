@@ -75,6 +75,17 @@ SCHEMAS: dict[str, Any] = {
     },
     "Rule": _object({**_OF_RULE, "id": _ID, "created_at": _TIME, "updated_at": _TIME}),
     "Rules": _list("Rule"),
+    "Preview": _object(
+        {
+            "rule_id": _ID,
+            "limit_type": _OF_RULE["limit_type"],
+            "limit_value": _OF_RULE["limit_value"],
+            "clients": {**_COUNT, "description": "clients that the rule admitted requests of in their current window"},
+            "clients_over": {**_COUNT, "description": "those of them that sent more than the limit"},
+            "admitted": _COUNT,
+            "refused_at_least": {**_COUNT, "description": "how many of the admitted requests it would have refused"},
+        }
+    ),
     "RuleImport": _object({"rules": {"type": "array", "items": {"$ref": "#/components/schemas/RuleFields"}}}),
     "RuleChanges": _object(
         {
@@ -275,6 +286,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "minutes": {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES, "default": DEFAULT_MINUTES},
     "apply": {"type": "boolean", "default": False, "description": "whether to make the changes"},
+    "limit_value": _OF_RULE["limit_value"],
     "confirm": {"type": "boolean", "default": False, "description": "whether a rule may refuse its own author"},
     "scope": {"type": "string", "enum": list(SCOPES)},
     "enabled": {"type": "boolean"},
@@ -286,7 +298,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "until": _TIME,
     "state": {"type": "string", "enum": ["firing", "resolved"]},
     "per": {"type": "string", "enum": list(PERIODS), "default": "minute"},
-    "sort": {"type": "string", "pattern": "^-?[a-z_]+$", "description": "one of the items' fields"},
     "user": _USER,
     "kind": {"type": "string", "enum": list(EVENT_KINDS)},
     "tier": _TIER,
@@ -307,6 +318,7 @@ class Operation:
     admin: bool = False
     limited: bool = False
     media_type: str = "application/json"
+    sorts: tuple[str, ...] = ()  # what the list can be sorted by
 
 
 _REASONS = {
@@ -358,6 +370,8 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": PARAMETERS[name]} for name in operation.parameters
     ]
+    if operation.sorts:
+        parameters.append({"name": "sort", "in": "query", "schema": {"type": "string", "enum": list(operation.sorts)}})
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": schema}
         for name, schema in _IN_PATH.items()

@@ -10,7 +10,6 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from gaia_server.problem import Problem
-from gaia_server.storage.queries import Listing
 
 MAX_BODY = 64 * 1024
 READ_ON = 1024 * 1024
@@ -139,11 +138,6 @@ def choice(among: Sequence[str]) -> Converter:
         return given
 
     return convert
-
-
-def sort_of(listing: Listing) -> Converter:
-    """Return a converter to what a list can be sorted by, with a minus sign for descending."""
-    return choice([direction + column for column in listing.sorts for direction in ("", "-")])
 
 
 def boolean(given: str) -> bool:

@@ -19,6 +19,8 @@ from gaia_server.http import admin_api, admin_api_import, admin_api_users, opena
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.problem import Json, Problem
+from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS, Listing
+from gaia_server.storage.users import USERS
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -47,8 +49,10 @@ def _admin(
     summary: str,
     parameters: tuple[str, ...] = (),
     body: str | None = None,
+    listing: Listing | None = None,
 ) -> Entry:
-    operation = Operation(summary, answers, parameters, body, admin=True, limited=True)
+    sorts = listing.sort_names if listing else ()
+    operation = Operation(summary, answers, parameters, body, admin=True, limited=True, sorts=sorts)
     return Entry(method, _HOME + path, handler, operation)
 
 
@@ -142,7 +146,8 @@ TABLE: tuple[Entry, ...] = (
         admin_api.list_rules,
         {200: "Rules"},
         "Rules",
-        (*_PAGE, "scope", "enabled", "rule_name", "search", "sort"),
+        (*_PAGE, "scope", "enabled", "rule_name", "search"),
+        listing=RULES,
     ),
     _admin(
         "POST",
@@ -161,6 +166,14 @@ TABLE: tuple[Entry, ...] = (
         "Look at, or apply, the changes of many rules",
         ("apply", "confirm"),
         body="RuleImport",
+    ),
+    _admin(
+        "GET",
+        "/config/{id}/preview",
+        admin_api.preview_rule,
+        {200: "Preview", 404: "Problem"},
+        "What another limit would have refused",
+        ("limit_value",),
     ),
     _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
     _admin(
@@ -185,7 +198,8 @@ TABLE: tuple[Entry, ...] = (
         admin_api.usage,
         {200: "Usages"},
         "Use of each limit",
-        (*_PAGE, "rule_id", "scope", "key", "sort"),
+        (*_PAGE, "rule_id", "scope", "key"),
+        listing=USAGE,
     ),
     _admin(
         "GET",
@@ -193,7 +207,8 @@ TABLE: tuple[Entry, ...] = (
         admin_api.violations,
         {200: "Violations"},
         "Refused requests",
-        (*_PAGE, "rule_id", "scope", "key", "since", "until", "sort"),
+        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+        listing=VIOLATIONS,
     ),
     _admin(
         "GET",
@@ -201,7 +216,8 @@ TABLE: tuple[Entry, ...] = (
         admin_api.violating_clients,
         {200: "ViolatingClients"},
         "Refused requests of each client",
-        (*_PAGE, "rule_id", "scope", "key", "since", "until", "sort"),
+        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+        listing=VIOLATING_CLIENTS,
     ),
     _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "Alerts", (*_PAGE, "state", "since", "until")),
     _admin(
@@ -218,7 +234,8 @@ TABLE: tuple[Entry, ...] = (
         admin_api_users.list_users,
         {200: "Users"},
         "Counted users, by their most used limit",
-        (*_PAGE, "sort"),
+        _PAGE,
+        listing=USERS,
     ),
     _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
     _admin(

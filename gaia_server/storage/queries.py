@@ -43,8 +43,13 @@ class Listing:
         """Return the SQL condition of a parameter."""
         return self.conditions.get(name, _CONDITIONS[name])
 
+    @property
+    def sort_names(self) -> tuple[str, ...]:
+        """What a client may sort by: a column, with a minus sign for descending."""
+        return tuple(direction + column for column in self.sorts for direction in ("", "-"))
+
     def ordered(self, sort: str | None) -> list[LiteralString]:
-        """Return the columns of the order; `sort` is one of `sorts` or None, with a minus sign for descending."""
+        """Return the columns of the order; `sort` is one of `sort_names`, or None."""
         columns: list[LiteralString] = self.order.split(", ")
         for column in self.sorts:
             if sort in (column, f"-{column}"):
@@ -111,6 +116,29 @@ USAGE = Listing(
     {"scope": _OF_SCOPE},
     sorts=("key", "rule_id"),
 )
+
+PREVIEW: LiteralString = """
+    SELECT count(*) AS clients, count(*) FILTER (WHERE u.used > e.limit_value) AS clients_over,
+        coalesce(sum(u.used), 0)::bigint AS admitted,
+        coalesce(sum(greatest(u.used - e.limit_value, 0)), 0)::bigint AS refused_at_least
+    FROM rate_limit_configs AS c
+    CROSS JOIN LATERAL (
+        SELECT b.key, w.used FROM rate_limit_buckets AS b, rate_limit_used(b.key, b.rule_id) AS w WHERE b.rule_id = c.id
+        UNION ALL
+        SELECT q.key, q.used FROM resource_quotas AS q
+        WHERE q.rule_id = c.id AND q.period_start = rate_limit_period_start(c.limit_type, now())
+    ) AS u
+    LEFT JOIN reputation_scores AS s ON s.key = u.key AND c.scope = 'user'
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN %(reputation)s THEN reputation_limit(%(limit_value)s, coalesce(s.tier, 'standard'))
+                    ELSE %(limit_value)s END AS limit_value
+    ) AS e
+    WHERE c.id = %(rule_id)s AND u.used > 0
+"""
+"""What another limit would have refused of the requests that a rule has admitted in the current window of each key.
+
+A bound: at most `limit_value` of them fit into the window, and earlier windows of a key are not stored.
+"""
 
 PERIOD: LiteralString = """
     SELECT last - make_interval(mins => %(minutes)s - 1) AS since, last + interval '1 minute' AS before

@@ -230,7 +230,7 @@ class Store:
     ) -> Page:
         """Return a part of a list, and its length up to MAX_COUNTED; `given` is for its join. Raises Unavailable.
 
-        The filter `sort` is one of the list's `sorts`.
+        The filter `sort` is one of the list's `sort_names`.
         """
         conditions = [sql.SQL(listing.condition(name)) for name in filters if name != "sort"]
         order = listing.ordered(filters.get("sort"))

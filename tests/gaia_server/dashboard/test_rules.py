@@ -185,3 +185,22 @@ def test_an_import_that_is_out_of_date_is_looked_at_again(server: Running, visit
     dialog.get_by_role("button", name="Apply").click()
     expect(dialog).to_be_hidden()
     assert server.get(f"{server.home}/config?rule_name=late").json()["items"][0]["limit_value"] == 5
+
+
+def test_a_lower_limit_shows_what_it_would_have_denied(server: Running, visit: Visit) -> None:
+    """While one types: how many of the requests that the rule has just admitted would not have been."""
+    rule = server.rule(rule_name="previewed", scope="api_key", limit_type="daily_quota", limit_value=50)
+    key = server.rule(scope_value="previewed-key", limit_value=50)["scope_value"]
+    for _ in range(7):
+        assert server.get(f"{server.home}/usage", headers={"X-API-Key": key}).status_code == 200
+    page = visit(server.base_url)
+    page.get_by_label("Find a rule").fill("previewed")
+    page.get_by_role("button", name="Edit previewed", exact=True).click()
+    form, preview = page.locator("#rule"), page.locator("#rule-preview")
+    expect(preview).to_be_hidden()
+    form.get_by_label("At most").fill("4")
+    expect(preview).to_contain_text(re.compile(r"allowed \d+ requests of \d+ clients?; .* at least [1-9]\d*, of [1-9]"))
+    form.get_by_label("At most").fill("49")
+    expect(preview).to_contain_text("none is known that this limit would have denied")
+    form.get_by_label("At most").fill(str(rule["limit_value"]))
+    expect(preview).to_be_hidden()
