@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { pageOf } from "../address.js";
+import { download } from "../csv.js";
 import { empty, h, mark, meter, mono, section } from "../dom.js";
 import { keyFilter } from "../filters.js";
 import { limit, number, share, until } from "../format.js";
@@ -32,10 +33,15 @@ export function users({ root, guard, signIn, visible, record }) {
     turned: turned(""),
   });
   root.append(
-    section("Users by their fullest limit", finder(open), nearest.element),
-    section("Use of each limit", filter.element, used.element));
+    section("Users by their fullest limit", [finder(open), exporter("users.csv", exportedUsers, "/users", () => ({ sort: nearest.sort }))], nearest.element),
+    section("Use of each limit", [...filter.element, exporter("usage.csv", exportedUse, "/usage", () => ({ sort: used.sort, ...filter.parameters() }))], used.element));
   setInterval(() => { if (visible()) guard(used.refresh); }, EVERY_MS);
   setInterval(() => { if (visible()) guard(nearest.refresh); }, NEAREST_EVERY_MS);
+
+  function exporter(file, exported, path, chosen) {
+    const save = (parameters) => download(file, exported, (page) => api.get(path, { ...page, ...parameters }));
+    return h("button", { type: "button", onclick: () => guard.now(() => save(chosen())) }, "Export CSV");
+  }
 
   const refresh = () => Promise.all([nearest.refresh(), used.refresh()]);
 
@@ -78,3 +84,9 @@ const columns = [
   { name: "Left", kind: "number", cell: (row) => number(row.remaining) },
   frees,
 ];
+
+const counted = {
+  rule: (row) => row.rule_name, limit: (row) => row.effective_limit, limit_type: (row) => row.limit_type, used: (row) => row.used, resets_at: (row) => row.resets_at,
+};
+const exportedUse = { key: (row) => row.key, ...counted };
+const exportedUsers = { user: (row) => row.user, ...counted, score: (row) => row.score, tier: (row) => row.tier };
