@@ -1,4 +1,4 @@
-"""The import of rules: many at once, all or none, after a look at what would change."""
+"""The import of rules: many at once, all or none, after a preview of the changes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ MAX_IMPORT = 1024 * 1024
 
 
 async def import_rules(request: Request) -> Response:
-    """POST /config/import: what the rules of the body would change; with `apply`, change it, all or nothing.
+    """POST /config/import: preview what the rules of the body would change; with `apply`, change all of it or nothing.
 
-    A rule of the body replaces the one of its name. `If-Match` names the version of the rules that was looked at.
+    A rule of the body replaces the one of its name. `If-Match` names the version of the rules in the preview.
     """
     server: Server = request.app.state.server
     given = parameters(request, {"apply": boolean, "confirm": boolean})
@@ -38,7 +38,7 @@ async def import_rules(request: Request) -> Response:
         await _require_confirmation(server, server.principal(request), found)
     applied = await apply(server.store, wanted, lambda rules: matches(request, etag([asdict(rule) for rule in rules])))
     if applied is None:
-        raise Problem(412, "the rules were changed since the import was looked at: look at it again")
+        raise Problem(412, "the rules were changed since the preview: preview the import again")
     await server.read_rules()
     return _answer(applied, etag([asdict(rule) for rule in await server.store.rules()]))
 

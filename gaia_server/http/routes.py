@@ -163,7 +163,7 @@ TABLE: tuple[Entry, ...] = (
         "/config/import",
         admin_api_import.import_rules,
         {200: "RuleChanges", 409: "Problem", 412: "Problem"},
-        "Look at, or apply, the changes of many rules",
+        "Preview or apply the changes of many rules",
         ("apply", "confirm"),
         body="RuleImport",
     ),

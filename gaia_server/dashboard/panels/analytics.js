@@ -73,9 +73,9 @@ export function analytics({ root, guard, visible, record }) {
   const state = () => JSON.stringify([time.state(), per.value, comparing()]);
 
   async function refresh() {
-    const [asked, now, by] = [state(), period(), per.value];
+    const [requested, now, by] = [state(), period(), per.value];
     const [found, past] = await Promise.all([get(now, time.span !== null), comparing() ? get(before(now), false) : null]);
-    if (asked !== state()) return;  // the selection changed meanwhile
+    if (requested !== state()) return;  // the selection changed meanwhile
     showTotals(sums, found.totals, past?.totals, now.minutes);
     showShort(found.oldest, start(past ? before(now) : now));
     decisions.show(...perStep(found.decisions, now.minutes, ["admitted", "denied"], step(by), now.until));

@@ -17,7 +17,7 @@ export function makeRuleImport({ signIn, done }) {
   const submit = form.querySelector("[type=submit]");
   let read = { rules: [], places: [] };  // the file
   let approved = {};  // what the next import may do
-  file.addEventListener("change", () => look());
+  file.addEventListener("change", () => preview());
   form.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
   form.querySelector(".cancel").addEventListener("click", () => dialog.close());
 
@@ -27,12 +27,12 @@ export function makeRuleImport({ signIn, done }) {
     dialog.showModal();
   }
 
-  async function look() {
+  async function preview() {
     show({});
     if (!file.files.length) return;
     try {
       read = ruleFile.read(await file.files[0].text());
-      const found = await api.bring(read.rules);
+      const found = await api.importRules(read.rules);
       approved = { version: found.version };
       show({ found, ready: found.created.length + found.changed.length > 0 });
     } catch (error) {
@@ -43,7 +43,7 @@ export function makeRuleImport({ signIn, done }) {
   async function apply() {
     submit.disabled = true;
     try {
-      await api.bring(read.rules, { apply: true, ...approved });
+      await api.importRules(read.rules, { apply: true, ...approved });
       dialog.close();
       done();
     } catch (error) {
@@ -53,7 +53,7 @@ export function makeRuleImport({ signIn, done }) {
         submit.textContent = "Apply anyway";
         submit.disabled = false;
       } else if (error.status === 412) {
-        await look();
+        await preview();
         byId("import-problem").textContent = "The rules were changed meanwhile: this is what the import would change now.";
       } else {
         refused(error);

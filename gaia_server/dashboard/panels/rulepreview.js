@@ -16,7 +16,7 @@ export function makeRulePreview() {
   let typing = null;
   let requested = 0;
 
-  async function ask(rule, limit) {
+  async function request(rule, limit) {
     const ticket = ++requested;
     let text = "";
     try {
@@ -36,12 +36,12 @@ export function makeRulePreview() {
     clearTimeout(typing);
     requested += 1;
     show("");
-    if (rule && limit !== null) typing = setTimeout(() => ask(rule, limit), TYPING_MS);
+    if (rule && limit !== null) typing = setTimeout(() => request(rule, limit), TYPING_MS);
   };
 }
 
 function inWords({ limit_type: type, clients, clients_over: over, admitted, refused_at_least: refused }) {
-  const seen = `${WINDOWS[type]} it allowed ${number(admitted)} ${admitted === 1 ? "request" : "requests"} of ${number(clients)} ${clients === 1 ? "client" : "clients"}`;
+  const allowed = `${WINDOWS[type]} it allowed ${number(admitted)} ${admitted === 1 ? "request" : "requests"} of ${number(clients)} ${clients === 1 ? "client" : "clients"}`;
   const denied = refused ? `this limit would have denied at least ${number(refused)}, of ${number(over)} ${over === 1 ? "client" : "clients"}` : "none is known that this limit would have denied";
-  return `${seen}; ${denied}. The server keeps no more of each client than that.`;
+  return `${allowed}; ${denied}. The server keeps no more of each client than that.`;
 }

@@ -52,11 +52,11 @@ export function rules({ guard, signIn, record }) {
   });
   const many = bulk({ guard, filter: wanted, done: () => list.refresh() });
   let expiry = null;
-  const bring = makeRuleImport({ signIn, done: () => guard.now(list.refresh) });
+  const openImport = makeRuleImport({ signIn, done: () => guard.now(list.refresh) });
   const files = [
     h("button", { type: "button", onclick: () => guard.now(() => download("rules.csv", exported, found)) }, "Export CSV"),
     h("button", { type: "button", onclick: () => guard.now(async () => save("rules.json", json(await all(found)), "application/json")) }, "Export JSON"),
-    h("button", { type: "button", onclick: bring }, "Import"),
+    h("button", { type: "button", onclick: openImport }, "Import"),
   ];
   const found = (page) => api.get("/config", { ...page, ...wanted() });
   const element = section("Rate limit configuration", [...Object.values(filters), ...many.elements, ...files, add], list.element);

@@ -170,7 +170,7 @@ def test_an_import_names_every_error_by_its_line(server: Running, visit: Visit) 
     assert server.get(f"{server.home}/config?rule_name=fine").json()["total"] == 0
 
 
-def test_an_import_that_is_out_of_date_is_looked_at_again(server: Running, visit: Visit) -> None:
+def test_an_import_that_is_out_of_date_is_previewed_again(server: Running, visit: Visit) -> None:
     """What another administrator changed since the file was chosen is shown before anything is applied."""
     page = visit(server.base_url)
     page.get_by_role("button", name="Import").click()

@@ -1,4 +1,4 @@
-"""Many rules at once: looked at, then applied, all or none."""
+"""Many rules at once: previewed, then applied, all or none."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ def _found(client: httpx.Client, name: str) -> list[dict[str, Any]]:
     return items
 
 
-def test_an_import_is_looked_at_and_then_applied(client: httpx.Client) -> None:
-    """The look changes nothing; what it showed is what is applied, in force at once; then nothing is left to change."""
+def test_an_import_is_previewed_and_then_applied(client: httpx.Client) -> None:
+    """The preview changes nothing; what it showed is applied, in force at once; then nothing is left to change."""
     old, new = _rule(), _rule()
     assert client.post("/config", json=old).status_code == 201
     wanted = {"rules": [{**old, "limit_value": 6}, new]}
-    look = client.post("/config/import", json=wanted)
-    assert look.status_code == 200
-    assert [rule["rule_name"] for rule in look.json()["created"]] == [new["rule_name"]]
-    (changed,) = look.json()["changed"]
+    preview = client.post("/config/import", json=wanted)
+    assert preview.status_code == 200
+    assert [rule["rule_name"] for rule in preview.json()["created"]] == [new["rule_name"]]
+    (changed,) = preview.json()["changed"]
     assert (changed["before"]["limit_value"], changed["after"]["limit_value"]) == (5, 6)
     assert (_found(client, new["rule_name"]), _found(client, old["rule_name"])[0]["limit_value"]) == ([], 5)
-    applied = client.post("/config/import?apply=true", json=wanted, headers={"If-Match": look.headers["ETag"]})
-    assert (applied.status_code, applied.json()) == (200, look.json())
+    applied = client.post("/config/import?apply=true", json=wanted, headers={"If-Match": preview.headers["ETag"]})
+    assert (applied.status_code, applied.json()) == (200, preview.json())
     assert _found(client, new["rule_name"])[0]["limit_value"] == 5
     assert _found(client, old["rule_name"])[0]["id"] == changed["before"]["id"]
     again = client.post("/config/import", json=wanted).json()
@@ -64,12 +64,14 @@ def test_a_body_that_is_no_import_is_refused(client: httpx.Client, body: Any) ->
     assert client.post("/config/import", json=body).status_code == 422
 
 
-def test_an_import_that_was_not_looked_at_is_refused(client: httpx.Client) -> None:
-    """A rule that changed since the look makes the import fail as a whole."""
+def test_an_import_without_a_current_preview_is_refused(client: httpx.Client) -> None:
+    """A rule that changed since the preview makes the import fail as a whole."""
     rule = _rule()
-    look = client.post("/config/import", json={"rules": [rule]})
+    preview = client.post("/config/import", json={"rules": [rule]})
     assert client.post("/config", json=_rule()).status_code == 201
-    late = client.post("/config/import?apply=true", json={"rules": [rule]}, headers={"If-Match": look.headers["ETag"]})
+    late = client.post(
+        "/config/import?apply=true", json={"rules": [rule]}, headers={"If-Match": preview.headers["ETag"]}
+    )
     assert late.status_code == 412
     assert _found(client, rule["rule_name"]) == []
 

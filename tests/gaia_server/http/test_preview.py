@@ -31,7 +31,7 @@ def test_a_lower_limit_would_have_refused_the_rest(own: Running, limit_type: str
 
 
 def test_a_preview_needs_a_rule_and_a_limit(client: httpx.Client) -> None:
-    """Without a rule there is nothing to look at, without a limit nothing to compare."""
+    """Neither a rule nor a limit has a default."""
     assert client.get("/config/999999999/preview?limit_value=1").status_code == 404
     rule = client.get("/config").json()["items"][0]["id"]
     assert client.get(f"/config/{rule}/preview").status_code == 422
