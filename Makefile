@@ -30,6 +30,9 @@ embedded.of(environment_file.load("local")).remove()
 endef
 export FORGET
 
+# Containers often forbid it; a gate starts dozens of Python processes, and each would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills prove mutants check format lock clean
 

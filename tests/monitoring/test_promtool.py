@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from gaia_checks.model import Target
 from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
 from tests.monitoring.prometheus import promtool
+from tests.support import plain_http
 
 ALERTS = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 TESTS = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
@@ -56,4 +56,4 @@ def test_alerts_have_names_of_their_own() -> None:
 
 def test_the_real_metrics_are_well_formed(server: Target) -> None:
     """As Prometheus reads them, and named as it wants names to be."""
-    promtool("check", "metrics", given=httpx.get(f"{server.base_url}/metrics").text)
+    promtool("check", "metrics", given=plain_http.get(f"{server.base_url}/metrics").text)

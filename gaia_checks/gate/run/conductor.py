@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from gaia_checks import jsonl
 from gaia_checks.gate.run import background, beside, early, extension, gate_plan, machine_size
 from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
+from gaia_checks.judge import statistics
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
@@ -85,6 +86,8 @@ class Conductor:
         if gate_plan.COMPARISON in wanted and not self._over.is_set():
             (self._gate.channel / (STARTED + gate_plan.COMPARISON)).touch()
             beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over)
+        if loads:
+            statistics.special()  # its import would disturb the load
         for look in loads:
             self._write_back()  # what the looks before it have written
             if self._over.is_set():

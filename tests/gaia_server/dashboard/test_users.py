@@ -3,12 +3,12 @@
 import csv
 import re
 
-import httpx
 import psycopg
 from playwright.sync_api import expect
 
 from tests.gaia_server.conftest import Start
 from tests.gaia_server.dashboard.conftest import Visit, connected, roomy
+from tests.support import plain_http
 
 
 def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit: Visit) -> None:
@@ -17,7 +17,7 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
     own = start(TRUSTED_PROXIES="127.0.0.1", REPUTATION_ENABLED="true")
     own.rule(scope="user", limit_type="daily_quota", limit_value=8)
     for _ in range(4):
-        assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "a/b.c"}).status_code == 404
+        assert plain_http.get(f"{own.base_url}/api/x", headers={"X-User-ID": "a/b.c"}).status_code == 404
     page = visit(own.base_url)
     connected(page)
     page.locator("[data-tab=users]").click()
@@ -65,7 +65,7 @@ def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visi
     roomy(schema)
     own = start(TRUSTED_PROXIES="127.0.0.1")
     own.rule(scope="user", limit_type="daily_quota", limit_value=8)
-    assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    assert plain_http.get(f"{own.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
     page = visit(own.base_url)
     page.locator("[data-tab=users]").click()
     form, unknown = page.locator("#user"), page.locator("#user-unknown")

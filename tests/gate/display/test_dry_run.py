@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +19,7 @@ from gaia_checks.probes.monitoring import monitoring_probe
 from gaia_checks.probes.rehearsal import quotas
 from tests.probes.conftest import release, server
 from tests.probes.servers import serving
+from tests.support import plain_http
 from tests.support.ground import Ground, ground
 
 __all__ = ["release", "server"]
@@ -99,7 +99,7 @@ def scrapes(look: str) -> int:
 
 def requests_to(server: Target) -> int:
     """Return how many requests the server has answered, except those to /metrics."""
-    samples = httpx.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
+    samples = plain_http.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
     counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in counted)
 
