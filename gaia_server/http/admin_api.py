@@ -83,14 +83,10 @@ async def preview_rule(request: Request) -> Response:
     """GET /config/{id}/preview: what another limit would have refused in the current window of each client."""
     server = _server(request)
     given = parameters(request, {"limit_value": number(0, MAX_LIMIT)})
-    if "limit_value" not in given:
-        raise Problem(
-            422, "the query parameters are invalid", errors=[{"field": "limit_value", "detail": "is missing"}]
-        )
     rule = _found(await server.store.rule(_id(request)))
-    arguments = {"rule_id": rule.id, "reputation": server.settings.reputation_enabled, **given}
-    (found,) = await server.store.rows(PREVIEW, arguments)
-    return Json({"rule_id": rule.id, "limit_type": rule.limit_type, **given, **found})
+    wanted = {"rule_id": rule.id, "limit_value": given.get("limit_value", rule.limit_value)}
+    (found,) = await server.store.rows(PREVIEW, {**wanted, "reputation": server.settings.reputation_enabled})
+    return Json({**wanted, "limit_type": rule.limit_type, **found})
 
 
 async def delete_rule(request: Request) -> Response:

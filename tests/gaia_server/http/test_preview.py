@@ -30,9 +30,10 @@ def test_a_lower_limit_would_have_refused_the_rest(own: Running, limit_type: str
         }
 
 
-def test_a_preview_needs_a_rule_and_a_limit(client: httpx.Client) -> None:
-    """Neither a rule nor a limit has a default."""
+def test_a_preview_needs_a_rule_and_a_valid_limit(client: httpx.Client) -> None:
+    """The limit is by default the rule's own, which would have refused nothing more."""
     assert client.get("/config/999999999/preview?limit_value=1").status_code == 404
-    rule = client.get("/config").json()["items"][0]["id"]
-    assert client.get(f"/config/{rule}/preview").status_code == 422
-    assert client.get(f"/config/{rule}/preview?limit_value=-1").status_code == 422
+    rule = client.get("/config").json()["items"][0]
+    found = client.get(f"/config/{rule['id']}/preview").json()
+    assert (found["limit_value"], found["refused_at_least"]) == (rule["limit_value"], 0)
+    assert client.get(f"/config/{rule['id']}/preview?limit_value=-1").status_code == 422
