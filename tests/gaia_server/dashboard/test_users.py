@@ -1,5 +1,6 @@
 """The Users tab: users by their most used limit, and one user's limits and reputation."""
 
+import csv
 import re
 
 import psycopg
@@ -99,3 +100,36 @@ def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Vi
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
     cut = page.locator("#panel-users td").evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth)")
     assert cut == []
+
+
+def test_users_are_sorted_and_exported(schema: str, start: Start, visit: Visit) -> None:
+    """The database sorts the whole list; a file has all of it in that order, or what the filter finds."""
+    roomy(schema)
+    own = start()
+    rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
+    with psycopg.connect(schema) as connection:
+        connection.execute(
+            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
+            " SELECT 'user:u' || 100 + n, %s, rate_limit_period_start('daily_quota', now()), n, now()"
+            " FROM generate_series(1, 40) AS n",
+            (rule["id"],),
+        )
+    page = visit(own.base_url)
+    page.locator("[data-tab=users]").click()
+    first = page.get_by_role("table", name="Users by their fullest limit").locator("tbody tr").first
+    expect(first).to_contain_text("u140")
+    page.get_by_role("button", name="User", exact=True).click()
+    expect(first).to_contain_text("u101")
+    expect(page).to_have_url(re.compile("#users\\?usersort=key$"))
+    panel = page.locator("#panel-users")
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="Export CSV").first.click()
+    with download.value.path().open(newline="") as file:
+        assert [row["user"] for row in csv.DictReader(file)] == [f"u{n}" for n in range(101, 141)]
+    panel.get_by_label("Key", exact=True).fill("user:u107")
+    panel.get_by_label("Key", exact=True).press("Enter")
+    expect(panel.get_by_role("table", name="Use of each limit").locator("tbody tr")).to_have_count(1)
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="Export CSV").last.click()
+    with download.value.path().open(newline="") as file:
+        assert [(row["key"], row["used"]) for row in csv.DictReader(file)] == [("user:u107", "7")]

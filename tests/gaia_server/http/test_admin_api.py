@@ -93,7 +93,7 @@ BAD_REQUESTS = [
     ("GET", "/usage?key=%00", 422),
     ("GET", "/violations?since=yesterday", 422),
     ("GET", "/violations?since=2026-01-01T00:00:00", 422),
-    ("GET", "/analytics?minutes=43201", 422),
+    ("GET", "/analytics?minutes=129601", 422),
     ("GET", "/%2e%2e/%ff", 404),
 ]
 
