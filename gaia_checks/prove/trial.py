@@ -108,7 +108,8 @@ class Trial:
             "server": {**server, "paths": list(server["paths"])},
             "migrations": {"allow": sorted(like.allowed)},
             "contract": names,
-            "looks": short_windows.looks(like, self.windows),
+            "looks": short_windows.looks(like, self.windows)
+            | {"load": {**like.looks.get("load", {}), **like.load.on_one_machine()}},
         }
         files.replace(self.file, tomli_w.dumps(tables))
 

@@ -25,7 +25,7 @@ def server(**faults: Any) -> Iterator[str]:
     """Start a server with injected faults; yield its URL."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(faults)], cwd=ROOT)
-    url = f"{'https' if 'tls' in faults else 'http'}://127.0.0.1:{port}"
+    url = f"{'https' if 'tls' in faults else 'http'}://{faults.get('host', '127.0.0.1')}:{port}"
     try:
         wait_for(lambda: answers(f"{url}/ready"))
         yield url

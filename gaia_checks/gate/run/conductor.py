@@ -92,11 +92,15 @@ class Conductor:
             self._write_back()  # what the looks before it have written
             if self._over.is_set():
                 return
-            self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
+            self._background.start({look: self._load(look)})
             (self._gate.channel / (STARTED + look)).touch()
             if look == gate_plan.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
+
+    def _load(self, look: str) -> tuple[str, ...]:
+        gate = self._gate
+        return background.a_load(gate.folder, gate.criteria.looks, look, gate.channel, gate.environment.load)
 
     def _take_beside(self) -> None:
         """Take the looks on rehearsal copies that tests wait for."""

@@ -175,7 +175,7 @@ class Look:
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
         self._wait(
             lambda names: (required <= names and not grows) or names.issuperset(exits),
-            self._criterion.max_window_s + _GRACE_S,
+            self._criterion.max_window_s + self._gate.environment.load.wait_s + _GRACE_S,
         )
         self._stop_if_requested()
         found = {each.name: each for each in self._gate.measured()}
@@ -189,7 +189,8 @@ class Look:
         before = self.target
         required = {outcome_name(criterion_id) for criterion_id in self._others}
         longest_s = max(criterion.max_window_s for criterion in self._gate.criteria.criteria)
-        self._wait(lambda names: required <= names, longest_s + _GRACE_S)
+        wait_s = self._gate.environment.load.wait_s
+        self._wait(lambda names: required <= names, longest_s + wait_s + _GRACE_S)
         if before.process is None:
             return before
         status = rollout.status(self._gate.environment)

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.gate.display import dry_run
 from gaia_checks.gate.display.sends import COPY, GATE, SENDS
 from gaia_checks.judge import criteria_file
@@ -102,6 +104,33 @@ def requests_to(server: Target) -> int:
     samples = plain_http.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
     counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in counted)
+
+
+@pytest.mark.parametrize(
+    ("load", "line"),
+    [
+        (LoadSettings(), "load: sent by one process of this machine, engine locust"),
+        (
+            LoadSettings("precise", processes=2, locustfile=Path("/mix/ours.py")),
+            (
+                "load: sent by 2 processes of this machine, engine precise, with the mix of /mix/ours.py in place of "
+                "the one above"
+            ),
+        ),
+        (
+            LoadSettings(workers=4, master="0.0.0.0:5557", locustfile=Path("/mix/ours.py")),
+            (
+                "load: sent by 4 workers that join at 0.0.0.0:5557 within 60 s, engine locust, with the mix of "
+                "/mix/ours.py in place of the one above; on other machines, start: gaia load worker --master HOST:5557 "
+                "--locustfile ours.py"
+            ),
+        ),
+    ],
+)
+def test_what_would_send_the_load_is_said(load: LoadSettings, line: str) -> None:
+    """Who reads it knows which processes, which mix, and what to start elsewhere."""
+    environment = replace(environment_file.load("local", variables={}), load=load)
+    assert dry_run.sender(environment) == [line]
 
 
 # from the command line -------------------------------------------------------------------------------

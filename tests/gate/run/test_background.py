@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.gate.run import background, gate_plan
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement, Target
@@ -37,9 +38,11 @@ def test_restarts_are_recorded_until_the_gate_ends() -> None:
 def test_a_load_gets_its_rate_and_longest_window(look: str, max_window_s: float, arguments: tuple[str, ...]) -> None:
     """Its command line contains no address and no secret: the target is passed by standard input."""
     looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
-    assert background.a_load(Path("run"), looks, look, Path("notes")) == (
+    settings = LoadSettings(workers=2)
+    senders = ("--settings", json.dumps(settings.to_json())) if look == "load" else ()
+    assert background.a_load(Path("run"), looks, look, Path("notes"), settings) == (
         sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--so-far", "notes", "--look", look,
-        "--rate-per-s", "100", "--window-s", *arguments,
+        "--rate-per-s", "100", "--window-s", *arguments, *senders,
     )  # fmt: skip
 
 
