@@ -111,6 +111,7 @@ LAYERS = {
             "websocket",
         },
         {"figures", "migrations", "rehearsal", "unannounced"},
+        {"fresh_install"},
     ),
     "gaia_checks.recorders": (
         {"base"},

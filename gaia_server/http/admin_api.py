@@ -11,23 +11,36 @@ from starlette.responses import Response
 from gaia_server import analytics
 from gaia_server.app_state import Server
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
-from gaia_server.http.request_parsing import MAX_ID, boolean, choice, number, parameters, query, read_json, text, time
+from gaia_server.http.request_parsing import (
+    MAX_ID,
+    boolean,
+    choice,
+    number,
+    parameters,
+    query,
+    read_json,
+    text,
+    time,
+)
 from gaia_server.limiting.principals import Principal
-from gaia_server.limiting.rules import COUNTED_BY, SCOPES, InvalidFields, Rule, RuleFields, parse
+from gaia_server.limiting.rules import COUNTED_BY, MAX_LIMIT, SCOPES, InvalidFields, Rule, RuleFields, parse
 from gaia_server.problem import Json, Problem
 from gaia_server.storage.alert_history import ALERTS
+from gaia_server.storage.queries import PREVIEW, RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS
 from gaia_server.storage.store import DuplicateName, Page
 
 DEFAULT_MINUTES = 60
-MAX_MINUTES = 30 * 24 * 60
+MAX_MINUTES = 90 * 24 * 60
 
 _scope = choice(SCOPES)
+_violated = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "since": time, "until": time}
 _Fields = TypeVar("_Fields")
 
 
 async def list_rules(request: Request) -> Response:
     """GET /config: rules, by id."""
-    found, limit, offset = query(request, {"scope": _scope, "enabled": boolean, "rule_name": text, "search": text})
+    filters = {"scope": _scope, "enabled": boolean, "rule_name": text, "search": text, "sort": choice(RULES.sort_names)}
+    found, limit, offset = query(request, filters)
     return list_of(await _server(request).store.rules_page(found, limit=limit, offset=offset), limit, offset)
 
 
@@ -55,7 +68,7 @@ async def replace_rule(request: Request) -> Response:
     before = await _unchanged(request, asdict(wanted))
     if not confirmed:
         principal = server.principal(request)
-        require_confirmation(principal, [(wanted, await _used(server, before, wanted, principal))])
+        require_confirmation(principal, [(wanted, await used(server, before, wanted, principal))])
     try:
         rule = await server.store.replace_rule(before.id, wanted, _expected(request, before))
     except DuplicateName as error:
@@ -64,6 +77,16 @@ async def replace_rule(request: Request) -> Response:
         await _unchanged(request, asdict(wanted))
     await server.read_rules()
     return _answer(_found(rule))
+
+
+async def preview_rule(request: Request) -> Response:
+    """GET /config/{id}/preview: what another limit would have refused in the current window of each client."""
+    server = _server(request)
+    given = parameters(request, {"limit_value": number(0, MAX_LIMIT)})
+    rule = _found(await server.store.rule(_id(request)))
+    wanted = {"rule_id": rule.id, "limit_value": given.get("limit_value", rule.limit_value)}
+    (found,) = await server.store.rows(PREVIEW, {**wanted, "reputation": server.settings.reputation_enabled})
+    return Json({**wanted, "limit_type": rule.limit_type, **found})
 
 
 async def delete_rule(request: Request) -> Response:
@@ -79,16 +102,23 @@ async def delete_rule(request: Request) -> Response:
 async def usage(request: Request) -> Response:
     """GET /usage: the use of each limit by each key."""
     server = _server(request)
-    found, limit, offset = query(request, {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text})
+    filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "sort": choice(USAGE.sort_names)}
+    found, limit, offset = query(request, filters)
     in_force = server.settings.reputation_enabled
     return list_of(await server.store.usage(found, limit=limit, offset=offset, reputation=in_force), limit, offset)
 
 
 async def violations(request: Request) -> Response:
     """GET /violations: refused requests, newest first."""
-    filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "since": time, "until": time}
-    found, limit, offset = query(request, filters)
+    found, limit, offset = query(request, {**_violated, "sort": choice(VIOLATIONS.sort_names)})
     return list_of(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
+
+
+async def violating_clients(request: Request) -> Response:
+    """GET /violations/clients: the refused requests of each client, most first."""
+    found, limit, offset = query(request, {**_violated, "sort": choice(VIOLATING_CLIENTS.sort_names)})
+    page = await _server(request).store.page(VIOLATING_CLIENTS, found, limit=limit, offset=offset)
+    return list_of(page, limit, offset)
 
 
 async def alerts(request: Request) -> Response:
@@ -98,10 +128,12 @@ async def alerts(request: Request) -> Response:
 
 
 async def analytics_(request: Request) -> Response:
-    """GET /analytics: decisions, violations and load of the last minutes."""
-    found = parameters(request, {"minutes": number(1, MAX_MINUTES), "per": choice(analytics.PERIODS)})
+    """GET /analytics: decisions, violations and load of the last minutes, or of those until a time."""
+    known = {"minutes": number(1, MAX_MINUTES), "per": choice(analytics.PERIODS), "until": time}
+    found = parameters(request, known)
     minutes, per = found.get("minutes", DEFAULT_MINUTES), found.get("per", "minute")
-    return Json(analytics.summary(await _server(request).store.analytics(minutes, per), minutes, per))
+    rows = await _server(request).store.analytics(minutes, per, found.get("until"))
+    return Json(analytics.summary(rows, minutes, per))
 
 
 def _server(request: Request) -> Server:
@@ -138,7 +170,7 @@ def _expected(request: Request, before: Rule) -> datetime | None:
     return before.updated_at if "if-match" in request.headers else None
 
 
-async def _used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
+async def used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
     """Return the requests of `principal` that the changed rule has counted: a rule about something else starts anew."""
     if any(getattr(before, name) != getattr(wanted, name) for name in COUNTED_BY):
         return 0

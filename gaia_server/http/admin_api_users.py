@@ -21,9 +21,9 @@ from gaia_server.storage.store import DuplicateName, Rows
 async def list_users(request: Request) -> Response:
     """GET /users: the counted users, by the most used of their limits."""
     server = _server(request)
-    _, limit, offset = query(request, {})
+    found, limit, offset = query(request, {"sort": choice(users.USERS.sort_names)})
     in_force = server.settings.reputation_enabled
-    page = await server.store.page(users.USERS, {}, limit=limit, offset=offset, reputation=in_force)
+    page = await server.store.page(users.USERS, found, limit=limit, offset=offset, reputation=in_force)
     return list_of(page, limit, offset)
 
 

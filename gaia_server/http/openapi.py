@@ -75,6 +75,28 @@ SCHEMAS: dict[str, Any] = {
     },
     "Rule": _object({**_OF_RULE, "id": _ID, "created_at": _TIME, "updated_at": _TIME}),
     "Rules": _list("Rule"),
+    "Preview": _object(
+        {
+            "rule_id": _ID,
+            "limit_type": _OF_RULE["limit_type"],
+            "limit_value": _OF_RULE["limit_value"],
+            "clients": {**_COUNT, "description": "clients that the rule admitted requests of in their current window"},
+            "clients_over": {**_COUNT, "description": "those of them that sent more than the limit"},
+            "admitted": _COUNT,
+            "refused_at_least": {**_COUNT, "description": "how many of the admitted requests it would have refused"},
+        }
+    ),
+    "RuleImport": _object({"rules": {"type": "array", "items": {"$ref": "#/components/schemas/RuleFields"}}}),
+    "RuleChanges": _object(
+        {
+            "created": {"type": "array", "items": _object(_OF_RULE)},
+            "changed": {
+                "type": "array",
+                "items": _object({"before": {"$ref": "#/components/schemas/Rule"}, "after": _object(_OF_RULE)}),
+            },
+            "unchanged": _COUNT,
+        }
+    ),
     "Usage": _object(
         {
             "rule_id": _ID,
@@ -100,6 +122,10 @@ SCHEMAS: dict[str, Any] = {
         }
     ),
     "Violations": _list("Violation"),
+    "ViolatingClient": _object(
+        {"key": {"type": "string"}, "hits": _COUNT, "rules": _COUNT, "first_at": _TIME, "last_at": _TIME}
+    ),
+    "ViolatingClients": _list("ViolatingClient"),
     "Alert": _object(
         {
             "id": _ID,
@@ -120,6 +146,7 @@ SCHEMAS: dict[str, Any] = {
             "minutes": _COUNT,
             "per": {"type": "string", "enum": list(PERIODS)},
             "totals": _object(_DECIDED),
+            "oldest": {**_TIME_OR_NULL, "description": "the first minute that there are statistics of"},
             "decisions": {"type": "array", "items": _object({"start": _TIME, **_DECIDED})},
             "by_resource": {"type": "array", "items": _object({"resource_type": {"type": "string"}, **_COUNTED})},
             "by_scope": {"type": "array", "items": _object({"scope": {"type": "string"}, **_COUNTED})},
@@ -258,6 +285,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "minutes": {"type": "integer", "minimum": 1, "maximum": MAX_MINUTES, "default": DEFAULT_MINUTES},
+    "apply": {"type": "boolean", "default": False, "description": "whether to make the changes"},
+    "limit_value": _OF_RULE["limit_value"],
     "confirm": {"type": "boolean", "default": False, "description": "whether a rule may refuse its own author"},
     "scope": {"type": "string", "enum": list(SCOPES)},
     "enabled": {"type": "boolean"},
@@ -289,6 +318,7 @@ class Operation:
     admin: bool = False
     limited: bool = False
     media_type: str = "application/json"
+    sorts: tuple[str, ...] = ()  # what the list can be sorted by
 
 
 _REASONS = {
@@ -340,6 +370,8 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": PARAMETERS[name]} for name in operation.parameters
     ]
+    if operation.sorts:
+        parameters.append({"name": "sort", "in": "query", "schema": {"type": "string", "enum": list(operation.sorts)}})
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": schema}
         for name, schema in _IN_PATH.items()

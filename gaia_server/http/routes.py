@@ -15,10 +15,12 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_users, openapi
+from gaia_server.http import admin_api, admin_api_import, admin_api_users, openapi
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.problem import Json, Problem
+from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS, Listing
+from gaia_server.storage.users import USERS
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -47,8 +49,10 @@ def _admin(
     summary: str,
     parameters: tuple[str, ...] = (),
     body: str | None = None,
+    listing: Listing | None = None,
 ) -> Entry:
-    operation = Operation(summary, answers, parameters, body, admin=True, limited=True)
+    sorts = listing.sort_names if listing else ()
+    operation = Operation(summary, answers, parameters, body, admin=True, limited=True, sorts=sorts)
     return Entry(method, _HOME + path, handler, operation)
 
 
@@ -143,6 +147,7 @@ TABLE: tuple[Entry, ...] = (
         {200: "Rules"},
         "Rules",
         (*_PAGE, "scope", "enabled", "rule_name", "search"),
+        listing=RULES,
     ),
     _admin(
         "POST",
@@ -152,6 +157,23 @@ TABLE: tuple[Entry, ...] = (
         "Create a rule",
         ("confirm",),
         body="RuleFields",
+    ),
+    _admin(
+        "POST",
+        "/config/import",
+        admin_api_import.import_rules,
+        {200: "RuleChanges", 409: "Problem", 412: "Problem"},
+        "Preview or apply the changes of many rules",
+        ("apply", "confirm"),
+        body="RuleImport",
+    ),
+    _admin(
+        "GET",
+        "/config/{id}/preview",
+        admin_api.preview_rule,
+        {200: "Preview", 404: "Problem"},
+        "What another limit would have refused",
+        ("limit_value",),
     ),
     _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
     _admin(
@@ -170,7 +192,15 @@ TABLE: tuple[Entry, ...] = (
         {204: None, 404: "Problem", 412: "Changed"},
         "Delete a rule and its counts",
     ),
-    _admin("GET", "/usage", admin_api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
+    _admin(
+        "GET",
+        "/usage",
+        admin_api.usage,
+        {200: "Usages"},
+        "Use of each limit",
+        (*_PAGE, "rule_id", "scope", "key"),
+        listing=USAGE,
+    ),
     _admin(
         "GET",
         "/violations",
@@ -178,6 +208,16 @@ TABLE: tuple[Entry, ...] = (
         {200: "Violations"},
         "Refused requests",
         (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+        listing=VIOLATIONS,
+    ),
+    _admin(
+        "GET",
+        "/violations/clients",
+        admin_api.violating_clients,
+        {200: "ViolatingClients"},
+        "Refused requests of each client",
+        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+        listing=VIOLATING_CLIENTS,
     ),
     _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "Alerts", (*_PAGE, "state", "since", "until")),
     _admin(
@@ -186,10 +226,16 @@ TABLE: tuple[Entry, ...] = (
         admin_api.analytics_,
         {200: "Analytics"},
         "Analytics of the last minutes",
-        ("minutes", "per"),
+        ("minutes", "per", "until"),
     ),
     _admin(
-        "GET", "/users", admin_api_users.list_users, {200: "Users"}, "Counted users, by their most used limit", _PAGE
+        "GET",
+        "/users",
+        admin_api_users.list_users,
+        {200: "Users"},
+        "Counted users, by their most used limit",
+        _PAGE,
+        listing=USERS,
     ),
     _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
     _admin(

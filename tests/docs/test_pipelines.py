@@ -145,7 +145,7 @@ def test_the_job_succeeds_only_after_a_pass(codes: dict[str, int], ends: int, tm
     steps = ["git fetch --quiet --force --tags origin", "gaia deploy qa $(touch x)", "python -m pytest --env=qa"]
     called = (tmp_path / "called").read_text().splitlines()
     assert called == steps[: next((number for number, step in enumerate(steps, 1) if step.split()[0] in codes), 3)]
-    for words in (step.split()[1:] for step in steps if step.startswith("gaia")):
+    for words in (step.split(maxsplit=3)[1:] for step in steps if step.startswith("gaia")):
         check_command(words, " ".join(words))
 
 

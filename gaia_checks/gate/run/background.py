@@ -37,6 +37,12 @@ def process_of(look: str) -> str | None:
     return _PROCESSES.get(look) or (look if look in (*gate_plan.IN_TURN, *gate_plan.BESIDE) else None)
 
 
+def exits_of(look: str) -> dict[str, str]:
+    """Return the exit's name of each process, or thread of the gate, that measures for `look` -> its own name."""
+    upkeep = (gate_plan.UPKEEP,) if look in gate_plan.UPKEEP_FOR else ()
+    return {exit_name(process): process for process in (process_of(look), *upkeep) if process}
+
+
 def exit_name(process: str) -> str:
     """Return the name of the measurement of a background process's exit code."""
     return f"gate.exit.{process}"

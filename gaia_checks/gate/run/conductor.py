@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from gaia_checks import jsonl
 from gaia_checks.gate.run import background, beside, early, extension, gate_plan, machine_size
 from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
+from gaia_checks.judge import statistics
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
@@ -84,7 +85,9 @@ class Conductor:
             self._until_undisturbed(wanted, started_s)
         if gate_plan.COMPARISON in wanted and not self._over.is_set():
             (self._gate.channel / (STARTED + gate_plan.COMPARISON)).touch()
-            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over)
+            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over, wanted)
+        if loads:
+            statistics.special()  # its import would disturb the load
         for look in loads:
             self._write_back()  # what the looks before it have written
             if self._over.is_set():
@@ -102,8 +105,8 @@ class Conductor:
     def _take_beside(self) -> None:
         """Take the looks on rehearsal copies that tests wait for."""
         wanted = {criterion.look for criterion in self._criteria()}
-        for look in filter(wanted.__contains__, gate_plan.BESIDE):
-            beside.take(self._gate, self._target, look, self._over)
+        for look in gate_plan.beside(wanted):
+            beside.take(self._gate, self._target, look, self._over, wanted)
 
     def _write_back(self) -> None:
         """Write pending data to the disk now, not while the server of a load commits its decisions."""

@@ -18,7 +18,13 @@ from gaia_checks.recorders.soak import trigger_events
 RECORDED = ("log", "soak", "memory", "connections", "limits", "instances")
 """Looks that are recorded from the start, by separate processes."""
 
-BESIDE = ("outage", "resources")
+UPKEEP = "upkeep"
+"""What a server does by itself, on a rehearsal copy that nobody else uses: measured for several looks at once."""
+
+UPKEEP_FOR = ("database", "migrations", "connections", "memory")
+"""The looks that it measures for, of which it takes those that are wanted."""
+
+BESIDE = (UPKEEP, "fresh_install", "outage", "resources")
 """Looks on rehearsal copies that a thread of the gate takes one by one, while the tests run: before the loads."""
 
 COMPARISON = "no_regression"
@@ -47,16 +53,18 @@ _UNANNOUNCED_S = 1.5
 
 _SECONDS = {
     "dashboard": 6.0,
-    "figures": 8.0,
+    "figures": 9.0,
     "shutdown": 8.0,
+    "fresh_install": 14.0,
     "outage": 33.0,
     "resources": 15.0,
+    UPKEEP: 15.0,
     "identity": 7.0,
     "access": 1.0,
     "quotas": 9.0,
     "rollback": 13.0,
     "websocket": 6.0,
-    "health": 3.0,
+    "health": 2.0,
     COMPARISON: 18.0,
 }
 """Approximate durations of the tests' longer looks, and of the comparison."""
@@ -144,8 +152,13 @@ def _framed(found: Sequence[Slot]) -> list[Slot]:
     return [Slot(UNANNOUNCED, *first), *later, Slot(UNANNOUNCED, *last)]
 
 
+def beside(wanted: Collection[str]) -> list[str]:
+    """Return the looks to take beside the tests, in their order."""
+    return [look for look in BESIDE if look in wanted or (look == UPKEEP and not set(UPKEEP_FOR).isdisjoint(wanted))]
+
+
 def _beside(wanted: Collection[str]) -> list[Slot]:
-    return _in_turn(filter(wanted.__contains__, BESIDE))
+    return _in_turn(beside(wanted))
 
 
 def _tests(wanted: Collection[str]) -> list[Slot]:

@@ -151,10 +151,14 @@ class Total:
         }
 
     def _flood(self, label: str, per_s: float) -> dict[str, Any]:
-        """Return the admissions of a flood. Every clock second admits `per_s`; n seconds touch n + 1 of them."""
+        """Return the admissions of a flood. Every clock second admits `per_s`; n seconds touch n + 1 of them.
+
+        A request that failed, as with 503, was not admitted for certain.
+        """
         route = self.whole.routes.get(label, Route())
         allowed = per_s * (int(self.whole.end_s) + 1)
-        return {"route": label, "sent": route.done, "admitted": route.done - route.limited, "allowed": allowed}
+        admitted = route.done - route.limited - route.failed
+        return {"route": label, "sent": route.done, "admitted": admitted, "allowed": allowed}
 
 
 def _outcomes(route: Route) -> dict[str, int]:

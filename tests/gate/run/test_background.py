@@ -57,7 +57,8 @@ def test_a_look_that_sends_many_requests_has_its_own_process() -> None:
 
 def test_every_background_look_has_its_process() -> None:
     """Recorded looks belong to the recorders, loads to the load generator, some to a thread, the rest to the tests."""
-    looks = ("log", "soak", "memory", "connections", "limits", "load", "outage", "resources", "no_regression", "api")
+    recorded = ("log", "soak", "memory", "connections", "limits", "load")
+    looks = (*recorded, "fresh_install", "outage", "resources", "no_regression", "api")
     assert {look: background.process_of(look) for look in looks} == {
         "log": "recorders",
         "soak": "recorders",
@@ -65,10 +66,21 @@ def test_every_background_look_has_its_process() -> None:
         "connections": "recorders",
         "limits": "limits",
         "load": "load",
+        "fresh_install": "fresh_install",
         "outage": "outage",
         "resources": "resources",
         "no_regression": "no_regression",
         "api": None,
+    }
+
+
+def test_a_test_waits_for_all_that_measures_for_its_look() -> None:
+    """Some looks have measurements of the upkeep besides their own."""
+    assert {look: background.exits_of(look) for look in ("log", "memory", "database", "api")} == {
+        "log": {"gate.exit.recorders": "recorders"},
+        "memory": {"gate.exit.recorders": "recorders", "gate.exit.upkeep": "upkeep"},
+        "database": {"gate.exit.upkeep": "upkeep"},
+        "api": {},
     }
 
 

@@ -49,13 +49,13 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
     [
         (set(), 0),
         ({"process"}, 0),
-        ({"health"}, 3),
+        ({"health"}, 2),
         ({"soak"}, 1800),
         ({"load"}, 304),
-        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 3 + 304),
+        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 2 + 304),
         ({"load", "protection", "limits"}, 1.5 + 125 + 64 + 304 + 1.5),
         ({"load", "soak"}, 1800),
-        ({"no_regression", "load", "health"}, 3 + 18 + 304),
+        ({"no_regression", "load", "health"}, 2 + 18 + 304),
         ({"load", "instances"}, 1800),
     ],
 )
@@ -79,6 +79,12 @@ def test_a_look_beside_the_tests_takes_no_time_of_theirs() -> None:
     assert gate_plan.loads_start_s(LOOKS, {"outage", "health"}) == slot.ends_s
     everything = gate_plan.loads_start_s(LOOKS, EVERYTHING)
     assert everything == gate_plan.loads_start_s(LOOKS, set(EVERYTHING) - set(gate_plan.BESIDE))
+
+
+def test_the_upkeep_is_taken_for_the_looks_that_need_it() -> None:
+    """No look of its own name asks for it."""
+    assert gate_plan.beside({"database", "outage"}) == ["upkeep", "outage"]
+    assert gate_plan.beside({"outage", "log"}) == ["outage"]
 
 
 def test_looks_beside_the_tests_follow_one_another() -> None:
