@@ -93,7 +93,7 @@ def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> 
     options = ("-t", "60s", "--rate", "50", "--success", "1%")
     with server() as url, one_master(url, 2, *options, folder=tmp_path) as (master, add):
         workers = [add(), add()]
-        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 150)
         os.kill(workers[0].pid, signal.SIGKILL)
         assert master.wait(40) == 8
         assert workers[1].wait(40) == 0
@@ -107,7 +107,7 @@ def test_a_worker_that_joins_a_running_load_is_refused(tmp_path: Path) -> None:
     options = ("-t", "8s", "--rate", "50", "--success", "1%")
     with server() as url, one_master(url, 1, *options, folder=tmp_path) as (master, add):
         add()
-        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 150)
         assert add().wait(40) == 4
         assert master.wait(60) in (0, 8)
         assert sum(requests(url).values()) == 400
@@ -166,7 +166,7 @@ def test_an_unwritable_timeline_makes_the_load_inconclusive(tmp_path: Path) -> N
     """The master does not continue without the seconds that it could not write."""
     with server() as url, one_master(url, 1, "-t", "60s", "--success", "1%", folder=tmp_path) as (master, add):
         add()
-        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 150)
         kept = (tmp_path / result_files.TIMELINE).parent
         kept.rename(tmp_path / "away")
         kept.touch()
