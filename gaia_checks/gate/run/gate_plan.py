@@ -6,6 +6,7 @@ one after the other. Looks that only read and listen are recorded all the time. 
 the gate frames all of them.
 """
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -24,8 +25,10 @@ UPKEEP = "upkeep"
 UPKEEP_FOR = ("database", "migrations", "connections", "memory")
 """The looks that it measures for, of which it takes those that are wanted."""
 
-BESIDE = (UPKEEP, "fresh_install", "outage", "resources")
-"""Looks on rehearsal copies that a thread of the gate takes one by one, while the tests run: before the loads."""
+LANES = ((UPKEEP, "fresh_install"), ("outage", "resources"))
+"""Looks on rehearsal copies, while the tests run and before the loads: a thread of the gate for each lane."""
+
+BESIDE = tuple(itertools.chain(*LANES))
 
 COMPARISON = "no_regression"
 """Two releases side by side on rehearsal copies, by a thread of the gate: after all that disturbs, before the loads."""
@@ -152,13 +155,13 @@ def _framed(found: Sequence[Slot]) -> list[Slot]:
     return [Slot(UNANNOUNCED, *first), *later, Slot(UNANNOUNCED, *last)]
 
 
-def beside(wanted: Collection[str]) -> list[str]:
-    """Return the looks to take beside the tests, in their order."""
-    return [look for look in BESIDE if look in wanted or (look == UPKEEP and not set(UPKEEP_FOR).isdisjoint(wanted))]
+def beside(lane: Iterable[str], wanted: Collection[str]) -> list[str]:
+    """Return the looks of a lane to take, in their order."""
+    return [look for look in lane if look in wanted or (look == UPKEEP and not set(UPKEEP_FOR).isdisjoint(wanted))]
 
 
 def _beside(wanted: Collection[str]) -> list[Slot]:
-    return _in_turn(beside(wanted))
+    return [slot for lane in LANES for slot in _in_turn(beside(lane, wanted))]
 
 
 def _tests(wanted: Collection[str]) -> list[Slot]:

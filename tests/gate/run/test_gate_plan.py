@@ -83,15 +83,17 @@ def test_a_look_beside_the_tests_takes_no_time_of_theirs() -> None:
 
 def test_the_upkeep_is_taken_for_the_looks_that_need_it() -> None:
     """No look of its own name asks for it."""
-    assert gate_plan.beside({"database", "outage"}) == ["upkeep", "outage"]
-    assert gate_plan.beside({"outage", "log"}) == ["outage"]
+    assert gate_plan.beside(gate_plan.BESIDE, {"database", "outage"}) == ["upkeep", "outage"]
+    assert gate_plan.beside(gate_plan.BESIDE, {"outage", "log"}) == ["outage"]
 
 
-def test_looks_beside_the_tests_follow_one_another() -> None:
-    """One thread takes them all."""
-    slots = gate_plan.slots(LOOKS, gate_plan.BESIDE)
-    assert [slot.look for slot in slots] == list(gate_plan.BESIDE)
-    assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(slots))
+def test_looks_of_a_lane_follow_one_another() -> None:
+    """A thread takes them, beside those of the other lanes."""
+    slots = {slot.look: slot for slot in gate_plan.slots(LOOKS, gate_plan.BESIDE)}
+    assert list(slots) == list(gate_plan.BESIDE)
+    for first, *rest in gate_plan.LANES:
+        assert slots[first].starts_s == 0
+        assert all(slots[a].ends_s == slots[b].starts_s for a, b in itertools.pairwise((first, *rest)))
 
 
 def test_a_client_that_nothing_announces_comes_first_and_last() -> None:
