@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Iterable
 
 import httpx
 
@@ -22,7 +23,7 @@ AT_ONCE = 8
 BUSY = 4
 """Lists read at the same time, so that connections to the database are in use while /health is requested."""
 
-_MOST_ROUNDS = 25  # of lists; the first in which the pool moves is the last
+_MOST_ROUNDS = 25  # of lists: a slow machine may answer them one after another
 _REST_ROUNDS = 4
 _REST_S = 0.05
 _OLDER_S = 5.0  # an uptime may exceed the age of the process by this much: clocks are set and times rounded
@@ -85,7 +86,10 @@ async def _at_once(target: Target) -> list[str | None]:
 
 
 async def _busy_then_at_rest(target: Target, before: list[Pool]) -> tuple[list[Pool], list[Pool]]:
-    """Read lists, several at the same time, until the pool moves; return what /health reports meanwhile, and then."""
+    """Read lists, several at the same time, until the pool has been full and not full; then read nothing.
+
+    Return the pools that /health reports meanwhile, and then.
+    """
     busy, rest = list[Pool](), list[Pool]()
     async with async_client(target) as http:
         for _ in range(_MOST_ROUNDS):
@@ -93,7 +97,7 @@ async def _busy_then_at_rest(target: Target, before: list[Pool]) -> tuple[list[P
             checking = [http.get(PATH, headers=NO_CACHE) for _ in range(BUSY)]
             answers = await asyncio.gather(*reading, *checking, return_exceptions=True)
             busy += [pool for answer in answers[BUSY:] if isinstance(answer, httpx.Response) for pool in pools(answer)]
-            if not set(busy) <= set(before):
+            if _not_full((*before, *busy)):
                 break
         for _ in range(_REST_ROUNDS):
             await asyncio.sleep(_REST_S)
@@ -109,14 +113,17 @@ def _swapped(before: list[Pool], busy: list[Pool], after: list[Pool]) -> str | N
     """
     quiet = before + after
     size = min(pool.size for pool in quiet)
-    full = all(pool.in_use == pool.size for pool in quiet)
-    free = [pool for pool in busy if pool.in_use < pool.size]
-    if size < _SEVERAL or not full or not free or not after:
+    free = _not_full(busy)
+    if size < _SEVERAL or _not_full(quiet) or not free or not after:
         return None
     return (
         f"checks.database.pool: all of {size} connections are in use in each of {len(quiet)} answers, and "
         f"{free[0].in_use} of {free[0].size} while {BUSY} lists are read at once"
     )
+
+
+def _not_full(pools: Iterable[Pool]) -> list[Pool]:
+    return [pool for pool in pools if pool.in_use < pool.size]
 
 
 def _oldest_s(target: Target) -> float:

@@ -19,7 +19,8 @@ from gaia_checks.probes import health
 from gaia_checks.target import client
 from tests.probes.conftest import migrated
 from tests.probes.servers import HEALTHY, answering, real, serving, target
-from tests.support import altered_server
+from tests.support import altered_server, plain_http
+from tests.support.ground import until
 
 FULL = {"status": "connected", "pool": {"size": 2, "in_use": 0, "waiting": 0, "max": 10}}
 
@@ -49,11 +50,18 @@ def test_an_uptime_longer_than_the_process_lives_is_wrong(postgres: str, tmp_pat
     assert elsewhere.value == elsewhere.n, "without the process its age is unknown"
 
 
+def idle(at: Target) -> bool:
+    """Whether the swapped pool of a server shows that its own work at the start is done."""
+    pool = plain_http.get(f"{at.base_url}/health").json()["checks"]["database"]["pool"]
+    return bool(pool["in_use"] == pool["size"])
+
+
 def test_a_pool_that_is_full_at_rest_and_free_while_busy_is_wrong(postgres: str, tmp_path: Path) -> None:
     """The free connections were taken for those in use: an idle server looks busy, a busy one free."""
     swapped = ("storage/store.py", 'size - found.get("pool_available", 0)', 'found.get("pool_available", 0)')
     program = altered_server.write(tmp_path / "swapped", swapped)
     with migrated(postgres) as dsn, real(program, dsn, tmp_path / "log") as at:
+        until(lambda: idle(at))
         observed = look(at)
     assert (observed.n - observed.value, observed.n) == (1, 5 + health.AT_ONCE)
     assert "connections are in use in each of 8 answers, and " in observed.notes[0]
