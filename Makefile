@@ -133,7 +133,7 @@ test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deploymen
 	$(call tests,-n 2 --dist loadgroup,tests/deploy/test_killed.py)
 
 test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
-	$(call tests,-n 3 --dist loadfile,-m "not alone" tests/faults)
+	$(call tests,-n 2 --dist loadfile,-m "not alone" tests/faults)
 	$(call tests,,-m alone tests/faults tests/gate)
 
 prove: install build $(BIN)/.browser  ## seed the catalogue's faults into the server, gate each, write docs/proof.md; what did not change is kept
