@@ -48,7 +48,7 @@ def _restarts(process: Process, first_observed: Process | None, watch: Watch) ->
 
 
 def _cpu_limited(process: Process, watch: Watch) -> Measurement:
-    """Count the processes of the server that the kernel ends after some seconds of CPU time: no server may have one."""
+    """Count the processes of the server that the kernel kills after some CPU time: no server may have such a limit."""
     name, how = "process.cpu_limited", "limits of CPU time of the recorded process and its descendants"
     running = find(process)
     if running is None or not psutil.LINUX:

@@ -103,13 +103,13 @@ class Trial:
             **({"criteria": str(like.criteria)} if like.criteria else {}),
         }
         server = {name: value for name, value in asdict(like.server).items() if name != "artifact"}
+        looks = short_windows.looks(like, self.windows)
         tables = {
             "environment": about,
             "server": {**server, "paths": list(server["paths"])},
             "migrations": {"allow": sorted(like.allowed)},
             "contract": names,
-            "looks": short_windows.looks(like, self.windows)
-            | {"load": {**like.looks.get("load", {}), **like.load.on_one_machine()}},
+            "looks": looks | {"load": {**looks.get("load", {}), **like.load.on_one_machine()}},
         }
         files.replace(self.file, tomli_w.dumps(tables))
 

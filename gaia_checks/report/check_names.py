@@ -23,7 +23,7 @@ NAMES = {
     "process.alive": "the server's process runs",
     "process.digest_matches": "the process runs the released executable",
     "process.restarts": "restarts of the process",
-    "process.cpu_limited": "processes that a limit of CPU time ends",
+    "process.cpu_limited": "processes that a limit of CPU time kills",
     "database.health_says_connected": "/health reports the database connected",
     "database.server_sessions": "the server's sessions in the database",
     "database.sessions_named": "sessions of the server that have its name",

@@ -142,7 +142,9 @@ A bound: at most `limit_value` of them fit into the window, and earlier windows 
 
 PERIOD: LiteralString = """
     SELECT last - make_interval(mins => %(minutes)s - 1) AS since, last + interval '1 minute' AS before
-    FROM date_trunc('minute', coalesce(%(until)s::timestamptz, now())) AS last
+    FROM date_trunc(
+        'minute', greatest(least(coalesce(%(until)s::timestamptz, now()), now()), timestamptz '2000-01-01 00:00Z')
+    ) AS last
 """
 """The bounds of `minutes` whole minutes, the last of which `until`, or now, is in."""
 

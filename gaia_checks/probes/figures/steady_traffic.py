@@ -31,7 +31,7 @@ _CLOCKS_S = 1.0  # what the server's uptime and this clock may differ by, if one
 _FOLLOWED = 0.25  # of the change of the rate; a mean of 5 s follows 3 s by more than half
 _CLEAR = 3.0  # so many times the rate before: a smaller change may be that of other clients
 _TRIES = 2
-_MOST_MINUTES = 43200
+_MOST_MINUTES = 24 * 60  # a server may delete older statistics
 
 Sample = str | None
 

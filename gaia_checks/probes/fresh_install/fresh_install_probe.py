@@ -45,17 +45,18 @@ def probe(
 
 def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]:
     """Start two servers on the new database, and take each trial with no rules but its own."""
-    watch, found = Watch(), []
+    watch, found = Watch(), list[Measurement]()
     installed = started(place)
     for name, (trial, how) in _TRIALS.items():
         score = Score()
         try:
             if over.is_set():
                 raise Inconclusive("the gate finished before this trial")
+            if found:
+                with administrator(installed.direct) as http:
+                    remove_all(http)  # what the trial before has left, also one that could not be finished
             for sample in trial(installed):
                 score.add(sample)
-            with administrator(installed.direct) as http:
-                remove_all(http)
         except (GaiaError, httpx.HTTPError) as error:
             if not score.wrong:
                 found.append(_unobservable(watch, name, error))
