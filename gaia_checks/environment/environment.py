@@ -30,15 +30,19 @@ class ProveSettings:
     build: str  # the command that makes build/gaia_server
 
 
+MASTER_PORT = 5557
+"""The port of locust's master, unless another is given: locust's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
-    """What sends the load of a gate. Without a word: one process of this machine, with gaia-checks' own mix."""
+    """What sends the load of a gate. By default one process of this machine, with gaia-checks' own mix."""
 
     engine: str = "locust"  # or "precise"
     processes: int = 1  # of this machine
     locustfile: Path | None = None  # the user's own mix
     workers: int = 0  # processes that join from other machines; 0: this machine sends
-    master: str = "127.0.0.1:5557"  # where they join
+    master: str = f"127.0.0.1:{MASTER_PORT}"  # where they join
     join_within_s: float = 60.0
 
     @property

@@ -9,14 +9,13 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from gaia_checks.environment.environment import LoadSettings
+from gaia_checks.environment.environment import MASTER_PORT, LoadSettings
 from gaia_checks.errors import EnvironmentFileError
 
 ENGINES = ("locust", "precise")
 
-_MOST = 1000  # processes or workers: more is a slip of the pen
+_MOST = 1000  # processes or workers: more is a typing error
 _KEYS = ("engine", "processes", "locustfile", "workers", "master", "join_within_s")
-_PORT = 5557  # locust's own
 _ADDRESS = re.compile(r"([0-9.]+)(?::([0-9]{1,5}))?")
 
 
@@ -30,7 +29,7 @@ def settings(where: str, document: Mapping[str, Any], folder: Path) -> LoadSetti
         processes=_count(where, "processes", given.get("processes", 1)),
         locustfile=_locustfile(where, given.get("locustfile"), folder),
         workers=_count(where, "workers", given["workers"]) if "workers" in given else 0,
-        master=_master(where, given.get("master", f"127.0.0.1:{_PORT}")),
+        master=_master(where, given.get("master", f"127.0.0.1:{MASTER_PORT}")),
         join_within_s=_seconds(where, given.get("join_within_s", 60)),
     )
     _fit(where, document, given, found)
@@ -102,12 +101,12 @@ def _master(where: str, address: Any) -> str:
     """Return `host:port`; a name is refused, because what it resolves to decides who can reach the port."""
     found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
     try:
-        host, port = (IPv4Address(found[1]), int(found[2] or _PORT)) if found else (None, 0)
+        host, port = (IPv4Address(found[1]), int(found[2] or MASTER_PORT)) if found else (None, 0)
     except ValueError:
         host, port = None, 0
     if host is None or not 0 < port < 65536:
         raise EnvironmentFileError(
             f"{where}: looks.load.master: {address!r} is no IPv4 address of this machine, with or without a port; "
-            f'write e.g. "10.0.0.5:{_PORT}"'
+            f'write e.g. "10.0.0.5:{MASTER_PORT}"'
         )
     return f"{host}:{port}"

@@ -12,14 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from gaia_checks.environment.environment import MASTER_PORT
 from gaia_checks.environment.process_variables import of_load_worker, surroundings
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError, Inconclusive
 from gaia_checks.load.load_run import LOCUSTFILES
 from gaia_checks.model import Log
-
-PORT = 5557
-"""The port of locust's master, unless another is given."""
 
 _WAIT_S = 3600.0  # for the gate's load: probes and browser come before it
 _EVERY_S = 1.0
@@ -28,9 +26,9 @@ _CONNECT_S = 2.0
 
 def address(text: str) -> tuple[str, int]:
     """Return host and port of a master. Raises ConfigurationError."""
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(PORT))
+    host, _, port = text.rpartition(":") if ":" in text else (text, "", str(MASTER_PORT))
     if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigurationError(f"--master: {text!r} is no HOST or HOST:PORT; write e.g. gate-1:{PORT}")
+        raise ConfigurationError(f"--master: {text!r} is no HOST or HOST:PORT; write e.g. gate-1:{MASTER_PORT}")
     return host, int(port)
 
 

@@ -19,6 +19,7 @@ from gaia_checks.target.client import CONNECT_S, client, key, websocket_headers,
 from gaia_checks.target.responses import (
     ANALYTICS,
     CONFIG,
+    METRICS,
     QUOTAS,
     USAGE,
     VIOLATIONS,
@@ -36,7 +37,6 @@ from gaia_checks.target.responses import (
 from gaia_checks.target.samples import Score, Watch
 
 LISTS = (CONFIG, USAGE, VIOLATIONS)
-METRICS = "/metrics"
 PUBLIC = ("/admin/quotas", "/health", METRICS)
 
 _PAGE = 5

@@ -11,17 +11,7 @@ from starlette.responses import Response
 from gaia_server import analytics
 from gaia_server.app_state import Server
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
-from gaia_server.http.request_parsing import (
-    MAX_ID,
-    boolean,
-    choice,
-    number,
-    parameters,
-    query,
-    read_json,
-    text,
-    time,
-)
+from gaia_server.http.request_parsing import MAX_ID, boolean, choice, number, parameters, query, read_json, text, time
 from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import COUNTED_BY, MAX_LIMIT, SCOPES, InvalidFields, Rule, RuleFields, parse
 from gaia_server.problem import Json, Problem

@@ -5,16 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import LiteralString
 
 from gaia_server.limiting.rules import Rule, RuleFields
-from gaia_server.storage.store import Run, Store
-
-_FIELDS = tuple(RuleFields.__dataclass_fields__)
+from gaia_server.storage.store import ALL_RULES, FIELDS, Run, Store
 
 # Nobody else changes a rule until the transaction ends; requests are decided meanwhile.
 _LOCK: LiteralString = "LOCK TABLE rate_limit_configs IN SHARE ROW EXCLUSIVE MODE"
-_ALL: LiteralString = """
-    SELECT id, rule_name, scope, scope_value, limit_type, limit_value, resource_type, enabled, created_at, updated_at
-    FROM rate_limit_configs ORDER BY id
-"""
 _CREATE: LiteralString = """
     INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value, resource_type, enabled)
     SELECT * FROM unnest(%(rule_name)s::text[], %(scope)s::text[], %(scope_value)s::text[], %(limit_type)s::text[],
@@ -54,7 +48,7 @@ async def apply(store: Store, wanted: Sequence[RuleFields], may: Callable[[Seque
 
     async def work(run: Run) -> Changes | None:
         await run(_LOCK)
-        before = [Rule(**row) for row in await run(_ALL)]
+        before = [Rule(**row) for row in await run(ALL_RULES)]
         if not may(before):
             return None
         found = changes(before, wanted)
@@ -66,9 +60,9 @@ async def apply(store: Store, wanted: Sequence[RuleFields], may: Callable[[Seque
 
 
 def _fields(rule: Rule) -> RuleFields:
-    return RuleFields(**{name: getattr(rule, name) for name in _FIELDS})
+    return RuleFields(**{name: getattr(rule, name) for name in FIELDS})
 
 
 def _columns(rules: Sequence[RuleFields]) -> dict[str, list[object]]:
     rows = [asdict(rule) for rule in rules]
-    return {name: [row[name] for row in rows] for name in _FIELDS}
+    return {name: [row[name] for row in rows] for name in FIELDS}

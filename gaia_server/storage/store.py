@@ -29,8 +29,9 @@ RULES_CHANNEL = "gaia_rules"
 EVENTS_CHANNEL = "gaia_events"
 
 _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
-_FIELDS = tuple(field.name for field in fields(RuleFields))
+FIELDS = tuple(field.name for field in fields(RuleFields))
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
+ALL_RULES = _RULES + sql.SQL(" ORDER BY id")
 
 # Counters are locked before their rule, as in the limiter: the owner of a counter's lock may be about to insert a
 # violation, which waits for the rule by its foreign key.
@@ -114,7 +115,7 @@ class Store:
 
     async def rules(self) -> list[Rule]:
         """Return all rules by id. Raises Unavailable."""
-        return [Rule(**row) for row in await self.rows(_RULES + sql.SQL(" ORDER BY id"))]
+        return [Rule(**row) for row in await self.rows(ALL_RULES)]
 
     async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
         """Return rules by id; `filters` may contain scope, enabled, rule_name and search. Raises Unavailable."""
@@ -128,8 +129,8 @@ class Store:
     async def create_rule(self, rule: RuleFields) -> Rule:
         """Store a new rule. Raises DuplicateName, Unavailable."""
         query = sql.SQL("INSERT INTO rate_limit_configs ({}) VALUES ({}) RETURNING {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, _FIELDS)),
-            sql.SQL(", ").join(map(sql.Placeholder, _FIELDS)),
+            sql.SQL(", ").join(map(sql.Identifier, FIELDS)),
+            sql.SQL(", ").join(map(sql.Placeholder, FIELDS)),
             _RULE,
         )
         (row,) = await self.named(query, asdict(rule), rule.rule_name)
@@ -141,7 +142,7 @@ class Store:
         Raises DuplicateName, Unavailable.
         """
         query = sql.SQL("UPDATE rate_limit_configs SET {} WHERE {} RETURNING {}").format(
-            sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in _FIELDS),
+            sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in FIELDS),
             sql.SQL(_UNCHANGED),
             _RULE,
         )

@@ -78,11 +78,6 @@ class _Parts:
     reason: str = ""  # why there will be no result
     ends_s: float = float("inf")  # deadline of the last report, on the monotonic clock
 
-    @property
-    def started(self) -> bool:
-        """Whether the workers have received their parts."""
-        return self.collector is not None
-
 
 class Master:
     """The master: waits for all workers, distributes the parts, merges the reports."""

@@ -18,7 +18,6 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.access import forged_sessions, handshakes
 from gaia_checks.probes.access.admin_routes import (
-    LOGIN,
     NOT_FOUND,
     PUBLIC,
     REPUTATION,
@@ -31,7 +30,7 @@ from gaia_checks.probes.access.admin_routes import (
 )
 from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import CONFIG, LOGIN
 from gaia_checks.target.samples import Score, Watch
 
 _PATIENCE_S = 30.0

@@ -15,9 +15,8 @@ from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
 from gaia_checks.target import prometheus_text
 from gaia_checks.target.client import message
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.responses import CONFIG, wrong_status
+from gaia_checks.target.responses import CONFIG, METRICS, wrong_status
 
-METRICS = "/metrics"
 _PATIENCE_S = 7.0  # stats come every 5 s
 UPTIME = "gaia_uptime_seconds"
 _SAME_UPTIME_S = 3.0

@@ -13,9 +13,8 @@ from gaia_checks.probes.fresh_install.fresh_servers import (
     body,
     unless,
 )
-from gaia_checks.target.responses import CONFIG, QUOTAS, USAGE
+from gaia_checks.target.responses import CONFIG, LOGIN, QUOTAS, USAGE
 
-_LOGIN = "/admin/login"
 _CONFLICT = 409
 _MANAGED = (CONFIG, f"{QUOTAS}/users")
 
@@ -47,9 +46,9 @@ def _obeyed(installed: Installation, admin: httpx.Client, scope: str) -> Iterato
     for path in _MANAGED:
         status = admin.get(path, params={"limit": 1}).status_code
         yield unless(status == 200, _locked_out(scope, f"GET {path}", status))
-    status = admin.post(_LOGIN, json={"token": installed.direct.admin_token}).status_code
+    status = admin.post(LOGIN, json={"token": installed.direct.admin_token}).status_code
     admin.cookies.clear()
-    yield unless(status == 204, _locked_out(scope, f"POST {_LOGIN}", status))
+    yield unless(status == 204, _locked_out(scope, f"POST {LOGIN}", status))
 
 
 def _locked_out(scope: str, request: str, status: int) -> str:

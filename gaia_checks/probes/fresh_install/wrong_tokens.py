@@ -17,7 +17,7 @@ from gaia_checks.model import Target
 from gaia_checks.probes.access import forged_sessions, handshakes
 from gaia_checks.probes.fresh_install.fresh_servers import FORWARDED, Installation, Sample, nobody, unless
 from gaia_checks.target.client import authorization
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import CONFIG, LOGIN
 
 AT_ONCE = 10
 """Wrong tokens of one address that are compared at once (docs/contract.md, Access)."""
@@ -25,7 +25,6 @@ AT_ONCE = 10
 INTERVAL_S = 6.0
 """Afterwards one more is compared each time that so long has passed."""
 
-_LOGIN = "/admin/login"
 _WRONG, _NOT_COMPARED = 401, 429
 _TRIES = 4
 
@@ -51,7 +50,7 @@ class _Clients:
     def __init__(self, http: httpx.Client, target: Target) -> None:
         self._http, self._target = http, target
         self._addresses = (f"203.0.113.{number}" for number in itertools.count(1))
-        login = http.post(_LOGIN, json={"token": target.admin_token}, headers={FORWARDED: next(self._addresses)})
+        login = http.post(LOGIN, json={"token": target.admin_token}, headers={FORWARDED: next(self._addresses)})
         http.cookies.clear()
         self._cookie, _, self._session = login.headers.get("Set-Cookie", "").partition(";")[0].partition("=")
 
@@ -130,7 +129,7 @@ class _Clients:
         return lambda address: self._get(address, {"Cookie": f"{self._cookie}={value}"})
 
     def _login(self, token: str) -> Callable[[str], httpx.Response]:
-        return lambda address: self._sent("POST", _LOGIN, {FORWARDED: address}, json={"token": token})
+        return lambda address: self._sent("POST", LOGIN, {FORWARDED: address}, json={"token": token})
 
     def _get(self, address: str, headers: Mapping[str, str]) -> httpx.Response:
         return self._sent("GET", CONFIG, {**headers, FORWARDED: address})

@@ -31,7 +31,7 @@ _LEFT = "SELECT count(*) FROM rate_limit_admissions WHERE rule_id = %(rule)s AND
 
 def move(target: Target, rule: CountedRule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
     """Move a rule's stored admissions. Raises Inconclusive without the view."""
-    with _session(target) as session:
+    with session_of(target) as session:
         rows = session.execute(_MOVE, {"to": to, "back": back, **_of(rule)}).rowcount
     if not rows:
         raise Inconclusive(f"rate_limit_admissions lists nothing of the rule {rule.name} (docs/contract.md, Database)")
@@ -45,7 +45,7 @@ def retention_ran(target: Target, counts: Counting, idle: CountedRule) -> bool:
     counts.send(idle, 1)
     move(target, idle, back=_IDLE)
     deadline = time.monotonic() + _PATIENCE_S
-    with _session(target) as session:
+    with session_of(target) as session:
         while time.monotonic() < deadline:
             if session.execute(_LEFT, _of(idle)).fetchone() == (0,):
                 return True
@@ -58,12 +58,16 @@ def _of(rule: CountedRule) -> dict[str, object]:
 
 
 @contextmanager
-def _session(target: Target) -> Iterator[psycopg.Connection]:
+def session_of(target: Target, *, autocommit: bool = True) -> Iterator[psycopg.Connection]:
+    """Connect to the database of a rehearsal copy. Raises Inconclusive, also for what fails in the block."""
     if target.database_url is None:
         raise Inconclusive(f"{target.environment}: the rehearsal copy has no database")
     try:
         with psycopg.connect(
-            target.database_url, autocommit=True, connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
+            target.database_url,
+            autocommit=autocommit,
+            connect_timeout=int(CONNECT_S),
+            application_name=APPLICATION_NAME,
         ) as session:
             yield session
     except psycopg.Error as error:

@@ -31,7 +31,7 @@ from gaia_checks.probes.rehearsal.outage_clients import (
 )
 from gaia_checks.target import postgres_session, prometheus_text
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import CONFIG, METRICS
 from gaia_checks.target.samples import Score
 
 LONG = "stopped"
@@ -54,7 +54,7 @@ _POLL_S = 0.05
 _COMMIT = "SELECT pg_logical_emit_message(true, 'gaia_checks', '')"  # the smallest that waits for the disk
 
 READY = "/readyz"
-METRICS, UP = "/metrics", "gaia_database_up"
+UP = "gaia_database_up"
 
 Health = tuple[int, Any, Any]
 """The status of /health, and what it reports of the database and of rate limiting."""

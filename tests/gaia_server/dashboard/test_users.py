@@ -2,6 +2,7 @@
 
 import csv
 import re
+from typing import Any, LiteralString
 
 import psycopg
 from playwright.sync_api import expect
@@ -81,18 +82,23 @@ def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visi
     expect(unknown).to_be_hidden()
 
 
+def counted(schema: str, rule: dict[str, Any], key: LiteralString, used: LiteralString, number: int) -> None:
+    """Store the use of a daily quota by users; key and use are SQL of n, which counts from 1."""
+    with psycopg.connect(schema) as connection:
+        connection.execute(
+            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
+            f" SELECT {key}, %s, rate_limit_period_start('daily_quota', now()), {used}, now()"
+            " FROM generate_series(1, %s) AS n",
+            (rule["id"], number),
+        )
+
+
 def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Visit) -> None:
     """Two tables with many users each show ten rows a page."""
     roomy(schema)
     own = start()
     rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
-    with psycopg.connect(schema) as connection:
-        connection.execute(
-            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
-            " SELECT 'user:u' || n, %s, rate_limit_period_start('daily_quota', now()), 1, now()"
-            " FROM generate_series(1, 60) AS n",
-            (rule["id"],),
-        )
+    counted(schema, rule, "'user:u' || n", "1", 60)
     page = visit(own.base_url)
     page.set_viewport_size({"width": 390, "height": 844})
     page.locator("[data-tab=users]").click()
@@ -107,13 +113,7 @@ def test_users_are_sorted_and_exported(schema: str, start: Start, visit: Visit) 
     roomy(schema)
     own = start()
     rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
-    with psycopg.connect(schema) as connection:
-        connection.execute(
-            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
-            " SELECT 'user:u' || 100 + n, %s, rate_limit_period_start('daily_quota', now()), n, now()"
-            " FROM generate_series(1, 40) AS n",
-            (rule["id"],),
-        )
+    counted(schema, rule, "'user:u' || 100 + n", "n", 40)
     page = visit(own.base_url)
     page.locator("[data-tab=users]").click()
     first = page.get_by_role("table", name="Users by their fullest limit").locator("tbody tr").first

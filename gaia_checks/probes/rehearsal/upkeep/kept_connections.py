@@ -16,9 +16,8 @@ from gaia_checks.probes.rehearsal import moved_admissions
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import counting
 from gaia_checks.target import prometheus_text
-from gaia_checks.target.client import CONNECT_S, client
-from gaia_checks.target.postgres_session import APPLICATION_NAME
-from gaia_checks.target.responses import CONFIG, USAGE
+from gaia_checks.target.client import client
+from gaia_checks.target.responses import CONFIG, METRICS, USAGE
 from gaia_checks.target.samples import Score, Watch
 
 UNITS = {"connections.others_served": "count", "connections.kept_by_retention": "count"}
@@ -94,16 +93,9 @@ def _get(target: Target, path: str) -> int:
 @contextmanager
 def _locked(target: Target) -> Iterator[psycopg.Connection]:
     """Lock what the contract's view shows, until the session rolls back. Raises Inconclusive."""
-    try:
-        with psycopg.connect(
-            target.database_url or "", connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
-        ) as session:
-            session.execute("LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE")
-            yield session
-    except psycopg.Error as error:
-        raise Inconclusive(
-            f"rate_limit_admissions: {' '.join(str(error).split())} (docs/contract.md, Database)"
-        ) from error
+    with moved_admissions.session_of(target, autocommit=False) as session:
+        session.execute("LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE")
+        yield session
 
 
 def _until_waiting(session: psycopg.Connection, over: threading.Event) -> bool:
@@ -155,7 +147,7 @@ def _fewest_in_use(http: httpx.Client, over: threading.Event, enough: float = 0)
 
 def _gauge(http: httpx.Client, name: str) -> float | None:
     with contextlib.suppress(httpx.HTTPError, ValueError):
-        samples = prometheus_text.read(http.get("/metrics").text).samples.get(name, ())
+        samples = prometheus_text.read(http.get(METRICS).text).samples.get(name, ())
         return samples[0].value if len(samples) == 1 else None
     return None
 
