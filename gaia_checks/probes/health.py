@@ -23,8 +23,13 @@ AT_ONCE = 8
 BUSY = 4
 """Lists read at the same time, so that connections to the database are in use while /health is requested."""
 
+ROUND = 2 * BUSY
+"""Requests of one round of lists, with those for /health beside them; a pool that is full takes further rounds."""
+
+REST_ROUNDS = 4
+"""Requests for /health after the last list."""
+
 _MOST_ROUNDS = 25  # of lists: a slow machine may answer them one after another
-_REST_ROUNDS = 4
 _REST_S = 0.05
 _OLDER_S = 5.0  # an uptime may exceed the age of the process by this much: clocks are set and times rounded
 _SEVERAL = 2  # connections; the only one of a pool may be the one of the check itself
@@ -99,7 +104,7 @@ async def _busy_then_at_rest(target: Target, before: list[Pool]) -> tuple[list[P
             busy += [pool for answer in answers[BUSY:] if isinstance(answer, httpx.Response) for pool in pools(answer)]
             if _not_full((*before, *busy)):
                 break
-        for _ in range(_REST_ROUNDS):
+        for _ in range(REST_ROUNDS):
             await asyncio.sleep(_REST_S)
             with contextlib.suppress(httpx.TransportError):
                 rest += pools(await http.get(PATH, headers=NO_CACHE))

@@ -7,6 +7,7 @@ One entry per look of criteria.toml, and one for the gate itself. A description 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gaia_checks.probes import health
 from gaia_checks.probes.monitoring import expected_increase
 from gaia_checks.recorders.instances import shared_state
 from gaia_checks.recorders.limits import burst_plan
@@ -90,8 +91,9 @@ SENDS: Mapping[str, Sends] = {
         "database",
     ),
     "health": Sends(
-        "{requests:g} x GET /health, {spacing_s:g} s apart, and 8 at once; then a few beside lists that are read",
-        requests=lambda look: look["requests"] + 44,
+        f"{{requests:g}} x GET /health, {{spacing_s:g}} s apart, and {health.AT_ONCE} at once; then a few beside lists "
+        "that are read, until its pool was seen busy and not full",
+        requests=lambda look: look["requests"] + health.AT_ONCE + health.ROUND + health.REST_ROUNDS,
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(

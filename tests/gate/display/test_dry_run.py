@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_looks() -> None:
     assert (load.requests, load.most_requests, load.rules, load.lasts_s) == (600, 10 * 1620, 1, 60)
     assert "10 requests a second for 60 s, or up to 1620 s" in load.what
     assert load.criteria == ("qa.load", "prod.success_rate", "prod.latency")
-    assert (soak.connections, soak.lasts_s, health.requests) == (53, 1800, 74)
+    assert (soak.connections, soak.lasts_s, health.requests) == (53, 1800, 50)
 
 
 def test_a_stage_has_the_looks_of_its_criteria() -> None:
