@@ -44,7 +44,7 @@ class Usage(TypedDict):
     resets_at: datetime | None
 
 
-class Violation(TypedDict):
+class RefusedRequests(TypedDict):
     """The requests of one key that one rule refused in one second."""
 
     id: Id
@@ -165,7 +165,7 @@ class FullestLimit(TypedDict):
     tier: Tier
 
 
-class Limit(TypedDict):
+class UserLimit(TypedDict):
     """A limit that applies to a user."""
 
     rule_id: Id
@@ -181,7 +181,7 @@ class Limit(TypedDict):
     resets_at: datetime | None
 
 
-class Reputation(TypedDict):
+class UserReputation(TypedDict):
     """A user's score and tier."""
 
     user: Key
@@ -200,8 +200,8 @@ class User(TypedDict):
     """The limits that apply to a user, the use of each, and the reputation."""
 
     user: Key
-    limits: list[Limit]
-    reputation: Reputation
+    limits: list[UserLimit]
+    reputation: UserReputation
     reputation_in_force: bool
 
 

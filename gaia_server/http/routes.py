@@ -123,7 +123,11 @@ TABLE: tuple[Operation, ...] = (
     _admin("DELETE", "/config/{id}", admin_api.delete_rule, {204: None}, (404, 412)),
     _admin("GET", "/usage", admin_api.usage, {200: ListOf[answers.Usage]}, query=parameters.UsageFilters),
     _admin(
-        "GET", "/violations", admin_api.violations, {200: ListOf[answers.Violation]}, query=parameters.ViolationFilters
+        "GET",
+        "/violations",
+        admin_api.violations,
+        {200: ListOf[answers.RefusedRequests]},
+        query=parameters.ViolationFilters,
     ),
     _admin("GET", "/alerts", admin_api.alerts, {200: ListOf[answers.Alert]}, query=parameters.AlertFilters),
     _admin("GET", "/analytics", admin_api.analytics_, {200: answers.Analytics}, query=parameters.Period),
@@ -143,7 +147,7 @@ TABLE: tuple[Operation, ...] = (
         "GET",
         "/reputation",
         admin_api_users.list_reputations,
-        {200: ListOf[answers.Reputation]},
+        {200: ListOf[answers.UserReputation]},
         query=parameters.ReputationFilters,
     ),
     _admin(
@@ -153,12 +157,12 @@ TABLE: tuple[Operation, ...] = (
         {200: ListOf[answers.ReputationEvent]},
         query=parameters.EventFilters,
     ),
-    _admin("GET", "/reputation/{user}", admin_api_users.read_reputation, {200: answers.Reputation}, (404,)),
+    _admin("GET", "/reputation/{user}", admin_api_users.read_reputation, {200: answers.UserReputation}, (404,)),
     _admin(
         "PUT",
         "/reputation/{user}",
         admin_api_users.replace_reputation,
-        {200: answers.Reputation},
+        {200: answers.UserReputation},
         (404,),
         body=bodies.ReputationFields,
     ),

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from gaia_server.field_types import Words
 from gaia_server.problem import Problem
 
 Defined = TypeVar("Defined")
@@ -24,7 +25,7 @@ def valid(definition: type[Defined], given: Any, otherwise: str) -> Defined:
 
     Raises Problem 422 with the detail `otherwise` and every invalid, missing or unknown field.
     """
-    validator: TypeAdapter[Defined] = adapter(definition)
+    validator: TypeAdapter[Defined] = adapter(definition)  # type: ignore[arg-type]  # a class is hashable
     try:
         return validator.validate_python(given)
     except ValidationError as error:
@@ -46,7 +47,7 @@ def _field_error(definition: type, error: ErrorDetails) -> dict[str, str]:
 def _detail(definition: type, error: ErrorDetails, path: list[str]) -> str:
     fields = get_type_hints(definition, include_extras=True)
     if error["type"] == "missing":
-        words = [one.words for one in fields[path[0]].__metadata__ if hasattr(one, "words")]
+        words = [one.words for one in getattr(fields[path[0]], "__metadata__", ()) if isinstance(one, Words)]
         return f"is missing; give {words[0]}" if words else "is missing"
     if error["type"] in _UNKNOWN:
         return f"is not known; known: {', '.join(fields)}"
