@@ -52,7 +52,7 @@ async def running(server: Server) -> AsyncIterator[None]:
         repeat(WATCH_S, lambda: watch(server)),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
         repeat(LOAD_S, LoadSampler(server).write),
-        repeat(retention.EVERY_S, lambda: retention.upkeep(server)),
+        repeat(server.settings.retention_interval_s, lambda: retention.upkeep(server), first_s=0),
         listen(server),
         server.batcher.run(),
     )
@@ -77,10 +77,10 @@ async def _flush_stats(server: Server) -> None:
         log.warning("statistics of the last seconds are lost", extra={"cause": str(error)})
 
 
-async def repeat(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` every `every_s` seconds, on a schedule that does not drift."""
+async def repeat(every_s: float, work: Callable[[], Awaitable[None]], *, first_s: float | None = None) -> None:
+    """Do `work` every `every_s` seconds, at first after `first_s` (by default as long), without drift."""
     loop = asyncio.get_running_loop()
-    due, failing = loop.time() + every_s, False
+    due, failing = loop.time() + (every_s if first_s is None else first_s), False
     while True:
         await asyncio.sleep(due - loop.time())
         due = max(due + every_s, loop.time())

@@ -14,8 +14,10 @@ from gaia_server.app_state import Server
 from gaia_server.http.parameters import (
     RULE_ID,
     AlertFilters,
+    ClientFilters,
     Paging,
     Period,
+    PreviewParameters,
     RuleFilters,
     UsageFilters,
     ViolationFilters,
@@ -27,7 +29,7 @@ from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import COUNTED_BY, Rule, RuleFields
 from gaia_server.problem import Json, Problem
 from gaia_server.storage.alert_history import ALERTS
-from gaia_server.storage.queries import RULES, USAGE, VIOLATIONS, Listing
+from gaia_server.storage.queries import PREVIEW, RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS, Listing
 from gaia_server.storage.store import DuplicateName
 
 
@@ -60,7 +62,7 @@ async def replace_rule(request: Request) -> Response:
     before = await _unchanged(request, asdict(wanted))
     if not confirmed:
         principal = server.principal(request)
-        require_confirmation(principal, [(wanted, await _used(server, before, wanted, principal))])
+        require_confirmation(principal, [(wanted, await used(server, before, wanted, principal))])
     try:
         rule = await server.store.replace_rule(before.id, wanted, _expected(request, before))
     except DuplicateName as error:
@@ -69,6 +71,16 @@ async def replace_rule(request: Request) -> Response:
         await _unchanged(request, asdict(wanted))
     await server.read_rules()
     return _answer(_found(rule))
+
+
+async def preview_rule(request: Request) -> Response:
+    """Return what another limit would have refused in the current window of each client."""
+    server = _server(request)
+    given = query(request, PreviewParameters)
+    rule = _found(await server.store.rule(_id(request)))
+    wanted = {"rule_id": rule.id, "limit_value": rule.limit_value if given.limit_value is None else given.limit_value}
+    (found,) = await server.store.rows(PREVIEW, {**wanted, "reputation": server.settings.reputation_enabled})
+    return Json({**wanted, "limit_type": rule.limit_type, **found})
 
 
 async def delete_rule(request: Request) -> Response:
@@ -92,15 +104,20 @@ async def violations(request: Request) -> Response:
     return await list_of(request, VIOLATIONS, query(request, ViolationFilters))
 
 
+async def violating_clients(request: Request) -> Response:
+    """List the refused requests of each client, most first."""
+    return await list_of(request, VIOLATING_CLIENTS, query(request, ClientFilters))
+
+
 async def alerts(request: Request) -> Response:
     """List alerts of all server processes, newest first."""
     return await list_of(request, ALERTS, query(request, AlertFilters))
 
 
 async def analytics_(request: Request) -> Response:
-    """Return decisions, violations and load of the last minutes."""
+    """Return decisions, violations and load of the last minutes, or of those until a time."""
     wanted = query(request, Period)
-    rows = await _server(request).store.analytics(wanted.minutes, wanted.per)
+    rows = await _server(request).store.analytics(wanted.minutes, wanted.per, wanted.until)
     return Json(analytics.summary(rows, wanted.minutes, wanted.per))
 
 
@@ -132,7 +149,7 @@ def _expected(request: Request, before: Rule) -> datetime | None:
     return before.updated_at if "if-match" in request.headers else None
 
 
-async def _used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
+async def used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
     """Return the requests of `principal` that the changed rule has counted: a rule about something else starts anew."""
     if any(getattr(before, name) != getattr(wanted, name) for name in COUNTED_BY):
         return 0

@@ -11,7 +11,7 @@ from gaia_server.app_state import Server
 from gaia_server.field_types import Key
 from gaia_server.http.admin_api import list_of
 from gaia_server.http.bodies import ReputationFields, UserLimits
-from gaia_server.http.parameters import EventFilters, Paging, ReputationFilters
+from gaia_server.http.parameters import EventFilters, ReputationFilters, UserFilters
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
 from gaia_server.http.request_parsing import query, read_json
 from gaia_server.http.validation import adapter, valid
@@ -24,7 +24,7 @@ from gaia_server.storage.store import DuplicateName, Rows
 async def list_users(request: Request) -> Response:
     """List the counted users, by the most used of their limits."""
     in_force = _server(request).settings.reputation_enabled
-    return await list_of(request, users.USERS, query(request, Paging), reputation=in_force)
+    return await list_of(request, users.USERS, query(request, UserFilters), reputation=in_force)
 
 
 async def read_user(request: Request) -> Response:

@@ -10,7 +10,7 @@ from gaia_server.analytics import PERIODS
 from gaia_server.field_types import Count, Id, Key, Ratio, one_of
 from gaia_server.limiting.limit_types import LimitTypeName
 from gaia_server.limiting.reputation import HIGHEST, EventKind, Score, Tier
-from gaia_server.limiting.rules import LimitValue, ResourceType, RuleName, Scope
+from gaia_server.limiting.rules import LimitValue, ResourceType, Rule, RuleFields, RuleName, Scope
 
 Item = TypeVar("Item")
 
@@ -26,6 +26,33 @@ class ListOf(TypedDict, Generic[Item]):
     total: Count
     limit: Count
     offset: Count
+
+
+class Preview(TypedDict):
+    """What another limit would have refused."""
+
+    rule_id: Id
+    limit_type: LimitTypeName
+    limit_value: LimitValue
+    clients: Annotated[Count, Field(description="clients that the rule admitted requests of in their current window")]
+    clients_over: Annotated[Count, Field(description="those of them that sent more than the limit")]
+    admitted: Count
+    refused_at_least: Annotated[Count, Field(description="how many of the admitted requests it would have refused")]
+
+
+class ChangedRule(TypedDict):
+    """A rule before and after an import."""
+
+    before: Rule
+    after: RuleFields
+
+
+class RuleChanges(TypedDict):
+    """What an import changes."""
+
+    created: list[RuleFields]
+    changed: list[ChangedRule]
+    unchanged: Count
 
 
 class Usage(TypedDict):
@@ -58,6 +85,16 @@ class RefusedRequests(TypedDict):
     occurred_at: Annotated[datetime, Field(description="the second in which requests were refused")]
     last_at: datetime
     hits: Annotated[Count, Field(description="number of requests refused in that second")]
+
+
+class ViolatingClient(TypedDict):
+    """The refused requests of one key."""
+
+    key: str
+    hits: Count
+    rules: Count
+    first_at: datetime
+    last_at: datetime
 
 
 class Alert(TypedDict):
@@ -142,6 +179,7 @@ class Analytics(TypedDict):
     minutes: Count
     per: Annotated[str, one_of(PERIODS)]
     totals: Decided
+    oldest: Annotated[datetime | None, Field(description="the first minute that there are statistics of")]
     decisions: list[DecidedFrom]
     by_resource: list[ByResource]
     by_scope: list[ByScope]

@@ -7,13 +7,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from gaia_server.field_types import Switch, Words
 from gaia_server.limiting.limit_types import LimitTypeName
 from gaia_server.limiting.reputation import Score
-from gaia_server.limiting.rules import LimitValue
+from gaia_server.limiting.rules import LimitValue, RuleFields
 
 
 class Body(BaseModel):
     """A JSON object with these fields and no others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class RuleImport(Body):
+    """Rules that replace those of their names."""
+
+    rules: list[RuleFields]
 
 
 class UserLimits(Body):

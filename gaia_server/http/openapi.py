@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from gaia_server import __version__
 from gaia_server.field_types import Key
-from gaia_server.http.answers import Changed, ProblemDetails, User
+from gaia_server.http.answers import Changed, ProblemDetails, RuleChanges, User
 from gaia_server.http.parameters import RULE_ID
 from gaia_server.http.validation import adapter
 from gaia_server.limiting.rules import Rule
@@ -60,7 +60,7 @@ class Operation:
         refusals |= {401, 403} if self.admin else set()
         refusals |= {429, 503} if self.limited else set()
         refused = {status: Changed if status == 412 else ProblemDetails for status in sorted(refusals)}
-        return {**self.answers, **refused}
+        return {**refused, **self.answers}
 
     @property
     def summary(self) -> str:
@@ -152,7 +152,7 @@ def _path(path: str) -> list[dict[str, Any]]:
 def _answer(status: int, definition: Any, operation: Operation, references: Mapping[Any, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": _REASONS.get(status, operation.summary)}
     media_type = "application/problem+json" if definition in (ProblemDetails, Changed) else operation.media_type
-    if definition in (Rule, User, Changed):
+    if definition in (Rule, RuleChanges, User, Changed):
         answer["headers"] = {"ETag": {"description": "version, for `If-Match`", "schema": {"type": "string"}}}
     if definition:
         answer["content"] = {media_type: {"schema": references[definition]}}

@@ -8,7 +8,9 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from gaia_server.analytics import PERIODS
 from gaia_server.field_types import Id, Key, Switch, Words, one_of, whole
 from gaia_server.limiting.reputation import EventKind, Score, Tier
-from gaia_server.limiting.rules import Scope
+from gaia_server.limiting.rules import LimitValue, Scope
+from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS
+from gaia_server.storage.users import USERS
 
 MAX_PAGE = 200
 
@@ -58,6 +60,18 @@ class Confirmation(Parameters):
     confirm: Annotated[Switch, _SWITCH] = False
 
 
+class ImportParameters(Confirmation):
+    """Whether an import only previews its changes."""
+
+    apply: Annotated[Switch, _SWITCH, Field(description="whether to make the changes")] = False
+
+
+class PreviewParameters(Parameters):
+    """The limit that is previewed; None: the rule's own."""
+
+    limit_value: Annotated[LimitValue, _NUMBER] | None = None
+
+
 class RuleFilters(Paging):
     """Of rules."""
 
@@ -65,21 +79,46 @@ class RuleFilters(Paging):
     enabled: Annotated[Switch, _SWITCH] | None = None
     rule_name: _Text | None = None
     search: Annotated[_Text, Field(description="a part of the name or of the value, in any case")] | None = None
+    sort: Annotated[str, one_of(RULES.sort_names)] | None = None
 
 
-class UsageFilters(Paging):
-    """Of the use of limits."""
+class _CountedFilters(Paging):
+    """Of what is counted by rule and key."""
 
     rule_id: RULE_ID | None = None
     scope: Scope | None = None
     key: _Text | None = None
 
 
-class ViolationFilters(UsageFilters):
+class UsageFilters(_CountedFilters):
+    """Of the use of limits."""
+
+    sort: Annotated[str, one_of(USAGE.sort_names)] | None = None
+
+
+class _RefusedFilters(_CountedFilters):
     """Of refused requests."""
 
     since: _Time | None = None
     until: _Time | None = None
+
+
+class ViolationFilters(_RefusedFilters):
+    """Of refused requests by client, rule and second."""
+
+    sort: Annotated[str, one_of(VIOLATIONS.sort_names)] | None = None
+
+
+class ClientFilters(_RefusedFilters):
+    """Of refused requests by client."""
+
+    sort: Annotated[str, one_of(VIOLATING_CLIENTS.sort_names)] | None = None
+
+
+class UserFilters(Paging):
+    """Of counted users."""
+
+    sort: Annotated[str, one_of(USERS.sort_names)] | None = None
 
 
 class AlertFilters(Paging):
@@ -93,8 +132,9 @@ class AlertFilters(Paging):
 class Period(Parameters):
     """What analytics are about."""
 
-    minutes: Annotated[int, whole(1, 30 * 24 * 60), _NUMBER] = 60
+    minutes: Annotated[int, whole(1, 90 * 24 * 60), _NUMBER] = 60
     per: Annotated[str, one_of(PERIODS)] = "minute"
+    until: _Time | None = None
 
 
 class ReputationFilters(Paging):

@@ -30,37 +30,40 @@ def query(request: Request, definition: type[Defined]) -> Defined:
     return valid(definition, given, "the query parameters are invalid")
 
 
-async def read_json(request: Request) -> Any:
-    """Return the body as JSON: in UTF-8, and no field twice. Raises Problem 400, 408, 413, 415 or 422."""
+async def read_json(request: Request, most: int = MAX_BODY) -> Any:
+    """Return the body, of `most` bytes, as JSON: in UTF-8, and no field twice.
+
+    Raises Problem 400, 408, 413, 415 or 422.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "the body must be application/json")
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Problem(415, "the body must not be compressed", headers={"Accept-Encoding": "identity"})
     try:
-        return json.loads((await _body(request)).decode(), parse_constant=_refuse, object_pairs_hook=_object)
+        return json.loads((await _body(request, most)).decode(), parse_constant=_refuse, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise Problem(400, "the body is not JSON") from None
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int) -> bytes:
     body, size = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_S):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size <= MAX_BODY:
+                if size <= most:
                     body += chunk
                 elif size > READ_ON:
-                    raise _too_large(Connection="close")
+                    raise _too_large(most, Connection="close")
     except TimeoutError:
         raise Problem(408, f"the body did not arrive within {BODY_S:g} s", headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise Problem(400, "the body is incomplete") from None
     if getattr(request.state, BROKEN_BODY, False):
         raise Problem(400, "the chunks of the body cannot be read")
-    if size > MAX_BODY:
-        raise _too_large()
+    if size > most:
+        raise _too_large(most)
     return bytes(body)
 
 
@@ -79,8 +82,8 @@ def _twice(what: str, name: str) -> Problem:
     return Problem(422, f"a {what} is given more than once", errors=errors)
 
 
-def _too_large(**headers: str) -> Problem:
-    return Problem(413, f"the body is larger than {MAX_BODY} bytes", headers=headers)
+def _too_large(most: int, **headers: str) -> Problem:
+    return Problem(413, f"the body is larger than {most} bytes", headers=headers)
 
 
 def _refuse(constant: str) -> Any:

@@ -15,7 +15,7 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_users, answers, bodies, openapi, parameters
+from gaia_server.http import admin_api, admin_api_import, admin_api_users, answers, bodies, openapi, parameters
 from gaia_server.http.answers import ListOf
 from gaia_server.http.openapi import Handler, Operation
 from gaia_server.http.request_parsing import read_json
@@ -77,7 +77,8 @@ async def login(request: Request) -> Response:
     try:
         token = valid(bodies.Login, body, "the body is not a login").token
     except Problem as problem:
-        raise refusal or problem from None
+        few = problem.errors[:10]  # anybody may ask
+        raise refusal or Problem(422, problem.detail, errors=few) from None
     match access.login(token, server.address(request), now):
         case Credential.NOT_COMPARED:
             raise refusal or too_many(server.retry_s(request))
@@ -116,6 +117,23 @@ TABLE: tuple[Operation, ...] = (
     Operation("POST", "/admin/login", login, {204: None}, (401, 403), body=bodies.Login, limited=True),
     _admin("GET", "/config", admin_api.list_rules, {200: ListOf[Rule]}, query=parameters.RuleFilters),
     _admin("POST", "/config", admin_api.create_rule, {201: Rule}, (409,), parameters.Confirmation, RuleFields),
+    _admin(
+        "POST",
+        "/config/import",
+        admin_api_import.import_rules,
+        {200: answers.RuleChanges, 412: answers.ProblemDetails},
+        (409,),
+        parameters.ImportParameters,
+        bodies.RuleImport,
+    ),
+    _admin(
+        "GET",
+        "/config/{id}/preview",
+        admin_api.preview_rule,
+        {200: answers.Preview},
+        (404,),
+        parameters.PreviewParameters,
+    ),
     _admin("GET", "/config/{id}", admin_api.read_rule, {200: Rule}, (404,)),
     _admin(
         "PUT", "/config/{id}", admin_api.replace_rule, {200: Rule}, (404, 409, 412), parameters.Confirmation, RuleFields
@@ -129,9 +147,18 @@ TABLE: tuple[Operation, ...] = (
         {200: ListOf[answers.RefusedRequests]},
         query=parameters.ViolationFilters,
     ),
+    _admin(
+        "GET",
+        "/violations/clients",
+        admin_api.violating_clients,
+        {200: ListOf[answers.ViolatingClient]},
+        query=parameters.ClientFilters,
+    ),
     _admin("GET", "/alerts", admin_api.alerts, {200: ListOf[answers.Alert]}, query=parameters.AlertFilters),
     _admin("GET", "/analytics", admin_api.analytics_, {200: answers.Analytics}, query=parameters.Period),
-    _admin("GET", "/users", admin_api_users.list_users, {200: ListOf[answers.FullestLimit]}, query=parameters.Paging),
+    _admin(
+        "GET", "/users", admin_api_users.list_users, {200: ListOf[answers.FullestLimit]}, query=parameters.UserFilters
+    ),
     _admin("GET", "/users/{user}", admin_api_users.read_user, {200: answers.User}, (404,)),
     _admin(
         "PUT",

@@ -1,7 +1,7 @@
 """Validation of what clients send by its definition, with errors in people's words."""
 
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -45,10 +45,25 @@ def _field_error(definition: type, error: ErrorDetails) -> dict[str, str]:
 
 
 def _detail(definition: type, error: ErrorDetails, path: list[str]) -> str:
-    fields = get_type_hints(definition, include_extras=True)
     if error["type"] == "missing":
-        words = [one.words for one in getattr(fields[path[0]], "__metadata__", ()) if isinstance(one, Words)]
+        field = _fields(definition, path)[path[-1]]
+        words = [one.words for one in getattr(field, "__metadata__", ()) if isinstance(one, Words)]
         return f"is missing; give {words[0]}" if words else "is missing"
     if error["type"] in _UNKNOWN:
-        return f"is not known; known: {', '.join(fields)}"
+        return f"is not known; known: {', '.join(_fields(definition, path))}"
     return _DETAILS.get(error["type"], error["msg"])
+
+
+def _fields(definition: type, path: list[str]) -> dict[str, Any]:
+    """Return the types of the fields of the object that has the last field of a path."""
+    fields = _types(definition)
+    for name in path[:-1]:
+        if name in fields:  # else an index
+            (item,) = get_args(fields[name])
+            fields = _types(item)
+    return fields
+
+
+@cache  # a body can have thousands of errors
+def _types(definition: type) -> dict[str, Any]:
+    return get_type_hints(definition, include_extras=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
-from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from gaia_server.field_types import Id, Key, Switch, Words, one_of, whole
 from gaia_server.limiting import address
@@ -61,7 +61,7 @@ ScopeValue = Annotated[
         "or 1 to 200 printable ASCII characters without spaces"
     ),
 ]
-_BY_SCOPE: JsonDict = {
+_BY_SCOPE: JsonSchemaValue = {
     "anyOf": [
         {"properties": {"scope": {"enum": ["global"]}, "scope_value": {"type": "null"}}},
         {
@@ -80,7 +80,7 @@ _BY_SCOPE: JsonDict = {
 class RuleFields:
     """The fields of a rule that a client sets."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", json_schema_extra=_BY_SCOPE)
+    __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
     rule_name: RuleName
     scope: Scope
     scope_value: Annotated[ScopeValue, AfterValidator(_counted)] = None
@@ -88,6 +88,14 @@ class RuleFields:
     limit_value: LimitValue
     resource_type: ResourceType = None
     enabled: Switch = True
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return how the OpenAPI document describes them; a stored scope_value may also be a network."""
+        found = handler(schema)
+        if handler.mode == "validation":
+            handler.resolve_ref_schema(found).update(_BY_SCOPE)
+        return found
 
 
 COUNTED_BY = ("scope", "scope_value", "limit_type", "resource_type")
@@ -98,7 +106,6 @@ COUNTED_BY = ("scope", "scope_value", "limit_type", "resource_type")
 class Rule(RuleFields):
     """A stored rule."""
 
-    __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
     id: Id
     created_at: datetime
     updated_at: datetime

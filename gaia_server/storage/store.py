@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from gaia_server import connection
 from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
 from gaia_server.limiting.rules import Rule, RuleFields
-from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, Listing
+from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, PERIOD, Listing
 
 POOL_SIZE = 10
 MAX_WAITING = 1000
@@ -155,10 +155,10 @@ class Store:
 
     # Reports
 
-    async def analytics(self, minutes: int, per: str) -> dict[str, Rows]:
-        """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
-        arguments = {"minutes": minutes, "per": per}
-        return {name: await self.rows(query, arguments) for name, query in ANALYTICS.items()}
+    async def analytics(self, minutes: int, per: str, until: datetime | None = None) -> dict[str, Rows]:
+        """Return the rows behind `analytics.summary`, of the `minutes` until a time or now. Raises Unavailable."""
+        (period,) = await self.rows(PERIOD, {"minutes": minutes, "until": until})
+        return {name: await self.rows(query, {**period, "per": per}) for name, query in ANALYTICS.items()}
 
     # Statistics
 
@@ -216,13 +216,20 @@ class Store:
     async def page(
         self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int, **given: Any
     ) -> Page:
-        """Return a part of a list, and its length up to MAX_COUNTED; `given` is for its join. Raises Unavailable."""
-        conditions = [sql.SQL(listing.condition(name)) for name in filters]
-        listed = sql.SQL("SELECT * FROM ({}) AS listed WHERE {}").format(
-            sql.SQL(listing.query), sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
+        """Return a part of a list, and its length up to MAX_COUNTED; `given` is for its join. Raises Unavailable.
+
+        The filter `sort` is one of the list's `sort_names`.
+        """
+        conditions = [sql.SQL(listing.condition(name)) for name in filters if name != "sort"]
+        order = listing.ordered(filters.get("sort"))
+        listed = sql.SQL("SELECT {} FROM ({}) AS listed WHERE {} {}").format(
+            sql.SQL(listing.columns),
+            sql.SQL(listing.query),
+            sql.SQL(" AND ").join(conditions or [sql.SQL("true")]),
+            sql.SQL(listing.group),
         )
         part = sql.SQL("{} FROM ({} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s) AS page {} ORDER BY {}").format(
-            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), _of_page(listing.order)
+            sql.SQL(listing.select), listed, sql.SQL(", ".join(order)), sql.SQL(listing.join), _of_page(order)
         )
         counted = sql.SQL("SELECT count(*) AS total FROM ({} LIMIT {}) AS counted").format(listed, MAX_COUNTED)
         (count,) = await self.rows(counted, filters)
@@ -303,7 +310,6 @@ async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: An
     return await cursor.fetchall() if cursor.description else []
 
 
-def _of_page(order: LiteralString) -> sql.SQL:
-    columns: list[LiteralString] = order.split(", ")
+def _of_page(order: Sequence[LiteralString]) -> sql.SQL:
     prefix: LiteralString = "page."
-    return sql.SQL(", ".join(prefix + column for column in columns))
+    return sql.SQL(", ".join(prefix + column for column in order))

@@ -14,6 +14,7 @@ AT_EVERYTHING = {
     "prod.no_regression": "no_worse",
     "qa.access": "administrators",
     "qa.figures": "figures",
+    "qa.fresh_install": "fresh_installation",
     "qa.identity": "counted_as_themselves",
     "qa.outage": "outage",
     "qa.shutdown": "shutdown",

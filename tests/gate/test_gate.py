@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-import httpx
 import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.judge import criteria_file
+from tests.support import plain_http
 from tests.support.ground import Ground, Outcome, ground, until
 
 CANARIES = {
@@ -348,5 +348,5 @@ def test_two_gates_at_once_are_refused(place: Ground, running: Path) -> None:
 def rules_of_gates(place: Ground) -> list[str]:
     """Return the names of the rules in the target that belong to a gate."""
     token = {"Authorization": f"Bearer {CANARIES['ADMIN_TOKEN']}"}
-    rules = httpx.get(f"{place.url}/api/admin/quotas/config?limit=100", headers=token).json()["items"]
+    rules = plain_http.get(f"{place.url}/api/admin/quotas/config?limit=100", headers=token).json()["items"]
     return [rule["rule_name"] for rule in rules if rule["rule_name"].startswith("client-")]

@@ -129,6 +129,11 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "lists",
         "lost ",
     ),
+    "the alert fires above another number than it says": (
+        ("gaia_server/push/alerts.py", "    threshold=100,\n", "    threshold=1000,\n"),
+        "websocket",
+        "violations_per_minute has {'threshold': 1000, 'window_s': 60}, should be ",
+    ),
     "a scrape resets a counter": (
         (
             "gaia_server/metrics.py",
@@ -192,6 +197,26 @@ TOGETHER: dict[str, tuple[tuple[Change, str, str], ...]] = {
             (_QUERIES, _BY_RESOURCE.format("mins"), _BY_RESOURCE.format("hours")),
             "analytics",
             "of by_resource sum up to ",
+        ),
+    ),
+    "now and meanwhile": (
+        (
+            (
+                "gaia_server/live.py",
+                "(current - observed.requests_per_second) * 0.2\n",
+                "(current - observed.requests_per_second) * 0.01\n",
+            ),
+            "websocket",
+            "stats: requests_per_second went from ",
+        ),
+        (
+            (
+                "gaia_server/live.py",
+                "        server.counts.subtract(taken)\n",
+                "        server.counts.clear()\n",
+            ),
+            "analytics",
+            "gaia_rate_limit_decisions_total was ",
         ),
     ),
     "rows and counters": (

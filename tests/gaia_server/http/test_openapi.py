@@ -12,6 +12,7 @@ import pytest
 from gaia_server.http import openapi
 from gaia_server.http.routes import TABLE
 from tests.gaia_server.conftest import TOKEN, Running, Start, unique
+from tests.support import plain_http
 
 RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}
 
@@ -19,7 +20,7 @@ RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota
 @pytest.fixture
 def document(server: Running) -> dict[str, Any]:
     """The served document."""
-    found: dict[str, Any] = httpx.get(f"{server.base_url}/openapi.json").json()
+    found: dict[str, Any] = plain_http.get(f"{server.base_url}/openapi.json").json()
     return found
 
 

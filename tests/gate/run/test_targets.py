@@ -26,6 +26,7 @@ UNOBSERVABLE = {
     "prod.connections": "export DATABASE_URL",
     "qa.quotas": "run the gate on the machine where `gaia deploy ground` started the server",
     "qa.shutdown": "run the gate on the machine where `gaia deploy ground` started the server",
+    "qa.fresh_install": "run the gate on the machine where `gaia deploy ground` started the server",
     "qa.outage": "run the gate on the machine where `gaia deploy ground` started the server",
     "prod.resources": "run the gate on the machine where `gaia deploy ground` started the server",
     "prod.rollback": "run the gate on the machine where `gaia deploy ground` started the server",
