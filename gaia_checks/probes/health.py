@@ -22,7 +22,8 @@ AT_ONCE = 8
 BUSY = 4
 """Lists read at the same time, so that connections to the database are in use while /health is requested."""
 
-_BUSY_ROUNDS = 4
+_MOST_ROUNDS = 25  # of lists; the first in which the pool moves is the last
+_REST_ROUNDS = 4
 _REST_S = 0.05
 _OLDER_S = 5.0  # an uptime may exceed the age of the process by this much: clocks are set and times rounded
 _SEVERAL = 2  # connections; the only one of a pool may be the one of the check itself
@@ -62,7 +63,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
         for wrong in asyncio.run(_at_once(target)):
             tally.add(f"one of {AT_ONCE} requests at once: {wrong}" if wrong else None)
     if not tally.wrong and quiet:
-        tally.add(_swapped(quiet, *asyncio.run(_busy_then_at_rest(target))))
+        tally.add(_swapped(quiet, *asyncio.run(_busy_then_at_rest(target, quiet))))
     return [
         watch.counted(
             "health.good", tally, f"GET {PATH}, {spacing_s:g} s apart, and {AT_ONCE} at once; its pool at rest and busy"
@@ -83,16 +84,18 @@ async def _at_once(target: Target) -> list[str | None]:
         return await asyncio.gather(*(one() for _ in range(AT_ONCE)))
 
 
-async def _busy_then_at_rest(target: Target) -> tuple[list[Pool], list[Pool]]:
-    """Read lists, several at the same time; return the pools that /health reports meanwhile, and then."""
+async def _busy_then_at_rest(target: Target, before: list[Pool]) -> tuple[list[Pool], list[Pool]]:
+    """Read lists, several at the same time, until the pool moves; return what /health reports meanwhile, and then."""
     busy, rest = list[Pool](), list[Pool]()
     async with async_client(target) as http:
-        for _ in range(_BUSY_ROUNDS):
+        for _ in range(_MOST_ROUNDS):
             reading = [http.get(CONFIG, params={"limit": 1}) for _ in range(BUSY)]
             checking = [http.get(PATH, headers=NO_CACHE) for _ in range(BUSY)]
             answers = await asyncio.gather(*reading, *checking, return_exceptions=True)
             busy += [pool for answer in answers[BUSY:] if isinstance(answer, httpx.Response) for pool in pools(answer)]
-        for _ in range(_BUSY_ROUNDS):
+            if not set(busy) <= set(before):
+                break
+        for _ in range(_REST_ROUNDS):
             await asyncio.sleep(_REST_S)
             with contextlib.suppress(httpx.TransportError):
                 rest += pools(await http.get(PATH, headers=NO_CACHE))

@@ -49,7 +49,7 @@ class Machine:
     def run(self, *commands: str, code: int = 0, names: Mapping[str, str] = NONE) -> str:
         """Run commands in the virtual environment of the clone; return what they printed. They must end with `code`."""
         done = subprocess.run(
-            ("bash", "-c", self.script(*self._activated(), *commands, names=names)),
+            ("bash", "-c", self.script(*self._activated(), *commands, "exit", names=names)),  # bash stays the parent
             cwd=self.project if self.project.exists() else self.folder, env=self.variables,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip

@@ -21,7 +21,7 @@ CODES = {0, 2, 3, 5, 128 + SIGINT, *(one.exit_code for one in vars(errors).value
 LEAST = {"stage": '"qa"', "database": '"external"', "host": '"127.0.0.1"', "base_url": '"http://127.0.0.1:8080"'}
 """What every environment file here has, if the page does not say otherwise."""
 
-TABLES = ("contract", "migrations", "no_regression", "promotion", "prove", "server", "environment")
+TABLES = ("contract", "looks.load", "migrations", "no_regression", "promotion", "prove", "server", "environment")
 
 
 @every_page
@@ -65,9 +65,12 @@ def refused(folder: Path, text: str, table: str = "environment") -> str | None:
         text = f"[environment]\n{text}" if table == "environment" else f"[environment]\n[{table}]\n{text}"
     given = tomllib.loads(text)["environment"]
     least = "".join(f"{key} = {value}\n" for key, value in LEAST.items() if key not in given)
-    file = folder / "page.toml"
+    file = folder / "environments" / "page.toml"
+    file.parent.mkdir(exist_ok=True)
     file.write_text(text.replace("[environment]\n", f"[environment]\n{least}", 1))
-    shutil.copytree(ROOT / "starter" / "environments" / "adapters", folder / "adapters", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "starter" / "environments" / "adapters", file.parent / "adapters", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "locustfiles", folder / "locustfiles", dirs_exist_ok=True)
+    shutil.copy(ROOT / "locustfiles" / "quotas.py", folder / "locustfiles" / "ours.py")
     try:
         where = environment_file.load(str(file), variables={})
         criteria_file.load(overrides=where.looks, limits=where.no_regression)

@@ -80,7 +80,7 @@ def test_exposure(token: str, address: str, message: str | None) -> None:
         ("RATE_LIMIT_ENABLED", "yes", "RATE_LIMIT_ENABLED: 'yes' is not true or false"),
         ("ENABLE_AI_FALLBACK", "1", "ENABLE_AI_FALLBACK: '1' is not true or false"),
         ("REPUTATION_ENABLED", "on", "REPUTATION_ENABLED: 'on' is not true or false"),
-        ("RETENTION_DAYS", "0", "RETENTION_DAYS: '0' is not a whole number from 1 to 3650; give days, e.g. 30"),
+        ("RETENTION_DAYS", "0", "RETENTION_DAYS: '0' is not a whole number from 1 to 3650; give days, e.g. 90"),
         ("RETENTION_DAYS", "3651", "RETENTION_DAYS: '3651' is not"),
         (
             "RETENTION_INTERVAL_S",

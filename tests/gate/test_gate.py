@@ -71,7 +71,7 @@ def test_the_table_shows_the_measurements(passed: tuple[Ground, Outcome]) -> Non
     """The terminal shows claim, measured value, threshold, n and state, one row per criterion."""
     _, outcome = passed
     row = next(line for line in outcome.output.splitlines() if "Health endpoint returns 200" in line)
-    assert re.search(r"dev\.health\s+Health endpoint returns 200\s+100 %\s+–\s+100 %\s+18\s+✓ pass", row), row
+    assert re.search(r"dev\.health\s+Health endpoint returns 200\s+100 %\s+–\s+100 %\s+19\s+✓ pass", row), row
 
 
 def test_the_last_line_is_the_verdict(passed: tuple[Ground, Outcome]) -> None:
@@ -102,7 +102,7 @@ def test_the_verdict_can_be_judged_again(passed: tuple[Ground, Outcome]) -> None
     assert again.returncode == 0, again.stdout + again.stderr
     measurements = outcome.folder / "measurements.jsonl"
     original = measurements.read_text()
-    measurements.write_text(original.replace('"value":18', '"value":17', 1))
+    measurements.write_text(original.replace('"value":19', '"value":18', 1))
     changed = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     measurements.write_text(original)
     assert changed.returncode == 8

@@ -161,7 +161,7 @@ class _Look:
 
     def _sample(self, request: AdminRequest, credential: Credential, *, budgeted: bool = False) -> str | None:
         answer = self._send(request, credential, budgeted=budgeted)
-        status, sent = answer.status_code, credential.headers.get("Authorization", "").removeprefix("Bearer ")
+        status, sent = answer.status_code, credential.headers.get("Authorization", "").partition(" ")[2]
         if status in request.refusals or (budgeted and status == _BUDGETED):
             repeats = f"{request.method} {request.path} {credential.name}: its refusal repeats the token"
             return repeats if len(sent) > 1 and sent in answer.text else None
