@@ -131,7 +131,7 @@ LAYERS = {
         {"__main__"},
     ),
     "gaia_server": (
-        {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard"},
+        {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard", "field_types"},
         {"problem", "logs", "limiting"},
         {"push", "auth"},
         {"storage"},

@@ -1,7 +1,7 @@
 """The import of rules: many at once, all or none, after a preview of the changes."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,11 +10,14 @@ from starlette.responses import Response
 
 from gaia_server.app_state import Server
 from gaia_server.http.admin_api import used
+from gaia_server.http.bodies import RuleImport
+from gaia_server.http.parameters import ImportParameters
 from gaia_server.http.preconditions import etag, matches, require_confirmation
-from gaia_server.http.request_parsing import boolean, parameters, read_json
+from gaia_server.http.request_parsing import query, read_json
+from gaia_server.http.validation import valid
 from gaia_server.limiting import management
 from gaia_server.limiting.principals import Principal
-from gaia_server.limiting.rules import FieldError, InvalidFields, RuleFields, parse
+from gaia_server.limiting.rules import RuleFields
 from gaia_server.problem import Json, Problem
 from gaia_server.storage.rule_import import Changes, apply, changes
 
@@ -23,18 +26,18 @@ MAX_IMPORT = 1024 * 1024
 
 
 async def import_rules(request: Request) -> Response:
-    """POST /config/import: preview what the rules of the body would change; with `apply`, change all of it or nothing.
+    """Preview what the rules of the body would change; with `apply`, change all of it or nothing.
 
     A rule of the body replaces the one of its name. `If-Match` names the version of the rules in the preview.
     """
     server: Server = request.app.state.server
-    given = parameters(request, {"apply": boolean, "confirm": boolean})
+    given = query(request, ImportParameters)
     wanted = _rules(await read_json(request, MAX_IMPORT))
     before = await server.store.rules()
     found = changes(before, wanted)
-    if not given.get("apply"):
+    if not given.apply:
         return _answer(found, etag([asdict(rule) for rule in before]))
-    if not given.get("confirm"):
+    if not given.confirm:
         await _require_confirmation(server, server.principal(request), found)
     applied = await apply(server.store, wanted, lambda rules: matches(request, etag([asdict(rule) for rule in rules])))
     if applied is None:
@@ -64,28 +67,24 @@ def _answer(found: Changes, version: str) -> Response:
 
 def _rules(body: Any) -> Sequence[RuleFields]:
     """Return the rules of a body. Raises Problem 422 with every error of every rule, as `rules.INDEX.FIELD`."""
-    if not isinstance(body, dict) or set(body) != {"rules"} or not isinstance(body["rules"], list):
-        raise Problem(
-            422, "the body is not an import", errors=[{"field": "rules", "detail": "must be the only field, a list"}]
-        )
-    found: list[RuleFields] = []
-    errors: list[FieldError] = []
-    for index, one in enumerate(body["rules"]):
-        try:
-            found.append(parse(one))
-        except InvalidFields as invalid:
-            errors += [FieldError(f"rules.{index}.{error.field}", error.detail) for error in invalid.errors]
-    errors += _duplicates(body["rules"])
+    invalid = "not every rule is valid: nothing is changed"
+    errors, rules = _duplicates(body), []
+    try:
+        rules = valid(RuleImport, body, invalid).rules
+    except Problem as problem:
+        errors = [*problem.errors, *errors]
     if errors:
-        raise Problem(422, "not every rule is valid: nothing is changed", errors=[asdict(error) for error in errors])
-    return found
+        raise Problem(422, invalid, errors=errors)
+    return rules
 
 
-def _duplicates(given: Sequence[Any]) -> list[FieldError]:
+def _duplicates(body: Any) -> list[Mapping[str, str]]:
+    rules = body.get("rules") if isinstance(body, dict) else None
+    given = rules if isinstance(rules, list) else []
     names = [one.get("rule_name") if isinstance(one, dict) else None for one in given]
     counted = Counter(name for name in names if isinstance(name, str))
     return [
-        FieldError(f"rules.{index}.rule_name", "is given more than once")
+        {"field": f"rules.{index}.rule_name", "detail": "is given more than once"}
         for index, name in enumerate(names)
         if isinstance(name, str) and counted[name] > 1
     ]

@@ -1,9 +1,9 @@
 """Every route, in one table: the application and its OpenAPI document are built from it."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,45 +15,18 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_import, admin_api_users, openapi
-from gaia_server.http.openapi import Operation
+from gaia_server.http import admin_api, admin_api_import, admin_api_users, answers, bodies, openapi, parameters
+from gaia_server.http.answers import ListOf
+from gaia_server.http.openapi import Handler, Operation
 from gaia_server.http.request_parsing import read_json
+from gaia_server.http.validation import valid
+from gaia_server.limiting.rules import Rule, RuleFields
 from gaia_server.problem import Json, Problem
-from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS, Listing
-from gaia_server.storage.users import USERS
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 REFUSAL = "gaia_server.refusal"
 """The key of the refusal by a rule in a login's scope: it is for everything but the right token."""
 
 _HOME = "/api/admin/quotas"
-_PAGE = ("limit", "offset")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One method of one path."""
-
-    method: str
-    path: str
-    handler: Handler
-    operation: Operation
-
-
-def _admin(
-    method: str,
-    path: str,
-    handler: Handler,
-    answers: Mapping[int, str | None],
-    summary: str,
-    parameters: tuple[str, ...] = (),
-    body: str | None = None,
-    listing: Listing | None = None,
-) -> Entry:
-    sorts = listing.sort_names if listing else ()
-    operation = Operation(summary, answers, parameters, body, admin=True, limited=True, sorts=sorts)
-    return Entry(method, _HOME + path, handler, operation)
 
 
 async def health(request: Request) -> Response:
@@ -90,7 +63,7 @@ async def openapi_json(_request: Request) -> Response:
 @cache
 def _openapi() -> bytes:
     """Return the document, made once: nobody limits its requests."""
-    return encode(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})).encode()
+    return encode(openapi.document(TABLE)).encode()
 
 
 async def login(request: Request) -> Response:
@@ -100,12 +73,12 @@ async def login(request: Request) -> Response:
     if cross_origin := access.cross_origin_refusal(request):
         raise cross_origin
     body = await read_json(request)
-    token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
     refusal: Problem | None = request.scope.get(REFUSAL)
-    if not isinstance(token, str):
-        raise refusal or Problem(
-            422, "the body is not a login", errors=[{"field": "token", "detail": "must be the only field, a string"}]
-        )
+    try:
+        token = valid(bodies.Login, body, "the body is not a login").token
+    except Problem as problem:
+        few = problem.errors[:10]  # anybody may ask
+        raise refusal or Problem(422, problem.detail, errors=few) from None
     match access.login(token, server.address(request), now):
         case Credential.NOT_COMPARED:
             raise refusal or too_many(server.retry_s(request))
@@ -123,183 +96,112 @@ async def login(request: Request) -> Response:
     return response
 
 
-TABLE: tuple[Entry, ...] = (
-    Entry("GET", "/health", health, Operation("Health of the server", {200: "Health", 503: "Health"})),
-    Entry("GET", "/livez", livez, Operation("Whether the process answers", {200: None})),
-    Entry("GET", "/readyz", readyz, Operation("Whether requests can be decided", {200: None, 503: "Problem"})),
-    Entry("GET", "/metrics", metrics, Operation("Prometheus metrics", {200: None}, media_type="text/plain")),
-    Entry("GET", "/openapi.json", openapi_json, Operation("This document", {200: None})),
-    Entry(
-        "POST",
-        "/admin/login",
-        login,
-        Operation(
-            "Create a session for the dashboard",
-            {204: None, 401: "Problem", 403: "Problem"},
-            body="Login",
-            limited=True,
-        ),
-    ),
-    _admin(
-        "GET",
-        "/config",
-        admin_api.list_rules,
-        {200: "Rules"},
-        "Rules",
-        (*_PAGE, "scope", "enabled", "rule_name", "search"),
-        listing=RULES,
-    ),
-    _admin(
-        "POST",
-        "/config",
-        admin_api.create_rule,
-        {201: "Rule", 409: "Problem"},
-        "Create a rule",
-        ("confirm",),
-        body="RuleFields",
-    ),
+def _admin(
+    method: str,
+    path: str,
+    handler: Handler,
+    answered: Mapping[int, Any],
+    refusals: tuple[int, ...] = (),
+    query: type | None = None,
+    body: type | None = None,
+) -> Operation:
+    return Operation(method, _HOME + path, handler, answered, refusals, query, body, admin=True, limited=True)
+
+
+TABLE: tuple[Operation, ...] = (
+    Operation("GET", "/health", health, {200: answers.Health, 503: answers.Health}),
+    Operation("GET", "/livez", livez, {200: None}),
+    Operation("GET", "/readyz", readyz, {200: None}, (503,)),
+    Operation("GET", "/metrics", metrics, {200: None}, media_type="text/plain"),
+    Operation("GET", "/openapi.json", openapi_json, {200: None}),
+    Operation("POST", "/admin/login", login, {204: None}, (401, 403), body=bodies.Login, limited=True),
+    _admin("GET", "/config", admin_api.list_rules, {200: ListOf[Rule]}, query=parameters.RuleFilters),
+    _admin("POST", "/config", admin_api.create_rule, {201: Rule}, (409,), parameters.Confirmation, RuleFields),
     _admin(
         "POST",
         "/config/import",
         admin_api_import.import_rules,
-        {200: "RuleChanges", 409: "Problem", 412: "Problem"},
-        "Preview or apply the changes of many rules",
-        ("apply", "confirm"),
-        body="RuleImport",
+        {200: answers.RuleChanges, 412: answers.ProblemDetails},
+        (409,),
+        parameters.ImportParameters,
+        bodies.RuleImport,
     ),
     _admin(
         "GET",
         "/config/{id}/preview",
         admin_api.preview_rule,
-        {200: "Preview", 404: "Problem"},
-        "What another limit would have refused",
-        ("limit_value",),
+        {200: answers.Preview},
+        (404,),
+        parameters.PreviewParameters,
     ),
-    _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
+    _admin("GET", "/config/{id}", admin_api.read_rule, {200: Rule}, (404,)),
     _admin(
-        "PUT",
-        "/config/{id}",
-        admin_api.replace_rule,
-        {200: "Rule", 404: "Problem", 409: "Problem", 412: "Changed"},
-        "Replace a rule",
-        ("confirm",),
-        body="RuleFields",
+        "PUT", "/config/{id}", admin_api.replace_rule, {200: Rule}, (404, 409, 412), parameters.Confirmation, RuleFields
     ),
-    _admin(
-        "DELETE",
-        "/config/{id}",
-        admin_api.delete_rule,
-        {204: None, 404: "Problem", 412: "Changed"},
-        "Delete a rule and its counts",
-    ),
-    _admin(
-        "GET",
-        "/usage",
-        admin_api.usage,
-        {200: "Usages"},
-        "Use of each limit",
-        (*_PAGE, "rule_id", "scope", "key"),
-        listing=USAGE,
-    ),
+    _admin("DELETE", "/config/{id}", admin_api.delete_rule, {204: None}, (404, 412)),
+    _admin("GET", "/usage", admin_api.usage, {200: ListOf[answers.Usage]}, query=parameters.UsageFilters),
     _admin(
         "GET",
         "/violations",
         admin_api.violations,
-        {200: "Violations"},
-        "Refused requests",
-        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
-        listing=VIOLATIONS,
+        {200: ListOf[answers.RefusedRequests]},
+        query=parameters.ViolationFilters,
     ),
     _admin(
         "GET",
         "/violations/clients",
         admin_api.violating_clients,
-        {200: "ViolatingClients"},
-        "Refused requests of each client",
-        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
-        listing=VIOLATING_CLIENTS,
+        {200: ListOf[answers.ViolatingClient]},
+        query=parameters.ClientFilters,
     ),
-    _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "Alerts", (*_PAGE, "state", "since", "until")),
+    _admin("GET", "/alerts", admin_api.alerts, {200: ListOf[answers.Alert]}, query=parameters.AlertFilters),
+    _admin("GET", "/analytics", admin_api.analytics_, {200: answers.Analytics}, query=parameters.Period),
     _admin(
-        "GET",
-        "/analytics",
-        admin_api.analytics_,
-        {200: "Analytics"},
-        "Analytics of the last minutes",
-        ("minutes", "per", "until"),
+        "GET", "/users", admin_api_users.list_users, {200: ListOf[answers.FullestLimit]}, query=parameters.UserFilters
     ),
-    _admin(
-        "GET",
-        "/users",
-        admin_api_users.list_users,
-        {200: "Users"},
-        "Counted users, by their most used limit",
-        _PAGE,
-        listing=USERS,
-    ),
-    _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
+    _admin("GET", "/users/{user}", admin_api_users.read_user, {200: answers.User}, (404,)),
     _admin(
         "PUT",
         "/users/{user}",
         admin_api_users.replace_limits,
-        {200: "User", 404: "Problem", 409: "Problem", 412: "Changed"},
-        "Set one user's own limits",
-        ("confirm",),
-        body="UserLimits",
+        {200: answers.User},
+        (404, 409, 412),
+        parameters.Confirmation,
+        bodies.UserLimits,
     ),
-    _admin(
-        "DELETE",
-        "/users/{user}",
-        admin_api_users.delete_limits,
-        {204: None, 404: "Problem", 412: "Changed"},
-        "Delete one user's own limits and their counts",
-    ),
+    _admin("DELETE", "/users/{user}", admin_api_users.delete_limits, {204: None}, (404, 412)),
     _admin(
         "GET",
         "/reputation",
         admin_api_users.list_reputations,
-        {200: "Reputations"},
-        "Known scores, lowest first",
-        (*_PAGE, "tier", "min_score", "max_score"),
+        {200: ListOf[answers.UserReputation]},
+        query=parameters.ReputationFilters,
     ),
     _admin(
         "GET",
         "/reputation-events",
         admin_api_users.list_events,
-        {200: "ReputationEvents"},
-        "Changes of scores",
-        (*_PAGE, "user", "kind", "since", "until"),
+        {200: ListOf[answers.ReputationEvent]},
+        query=parameters.EventFilters,
     ),
-    _admin(
-        "GET",
-        "/reputation/{user}",
-        admin_api_users.read_reputation,
-        {200: "Reputation", 404: "Problem"},
-        "One user's reputation",
-    ),
+    _admin("GET", "/reputation/{user}", admin_api_users.read_reputation, {200: answers.UserReputation}, (404,)),
     _admin(
         "PUT",
         "/reputation/{user}",
         admin_api_users.replace_reputation,
-        {200: "Reputation", 404: "Problem"},
-        "Set a reputation manually",
-        body="ReputationFields",
+        {200: answers.UserReputation},
+        (404,),
+        body=bodies.ReputationFields,
     ),
-    _admin(
-        "DELETE",
-        "/reputation/{user}",
-        admin_api_users.delete_reputation,
-        {204: None, 404: "Problem"},
-        "Delete a reputation",
-    ),
+    _admin("DELETE", "/reputation/{user}", admin_api_users.delete_reputation, {204: None}, (404,)),
 )
 
 
 def routes() -> list[BaseRoute]:
     """Return all routes."""
     by_path: dict[str, dict[str, Handler]] = {}
-    for entry in TABLE:
-        by_path.setdefault(entry.path, {})[entry.method] = _guarded(entry) if entry.operation.admin else entry.handler
+    for one in TABLE:
+        by_path.setdefault(one.path, {})[one.method] = _guarded(one) if one.admin else one.handler
     by_path |= {path: {"GET": handler} for path, handler in dashboard.handlers().items()}
     paths = {path: Path(path, handlers) for path, handlers in by_path.items()}
     return [
@@ -348,12 +250,12 @@ def _server(request: Request) -> Server:
     return server
 
 
-def _guarded(entry: Entry) -> Handler:
+def _guarded(operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         if refusal := _server(request).refusal(request):
             raise refusal
-        if request.query_params and not entry.operation.parameters:
+        if request.query_params and not operation.parameters:
             raise Problem(422, "this route takes no query parameters")
-        return await entry.handler(request)
+        return await operation.handler(request)
 
     return handler

@@ -12,6 +12,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "rule_name": "rule_name = %(rule_name)s",
     "scope": "scope = %(scope)s",
     "key": "key = %(key)s",
+    "user": "key = 'user:' || %(user)s",
     "enabled": "enabled = %(enabled)s",
     "search": "strpos(lower(concat(rule_name, ' ', scope_value)), lower(%(search)s)) > 0",
     "since": "occurred_at >= %(since)s",

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from gaia_server import connection
 from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
 from gaia_server.limiting.rules import Rule, RuleFields
-from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, PERIOD, RULES, USAGE, VIOLATIONS, Listing
+from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, PERIOD, Listing
 
 POOL_SIZE = 10
 MAX_WAITING = 1000
@@ -117,10 +117,6 @@ class Store:
         """Return all rules by id. Raises Unavailable."""
         return [Rule(**row) for row in await self.rows(ALL_RULES)]
 
-    async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return rules by id; `filters` may contain scope, enabled, rule_name and search. Raises Unavailable."""
-        return await self.page(RULES, filters, limit=limit, offset=offset)
-
     async def rule(self, rule_id: int) -> Rule | None:
         """Return one rule, None if it does not exist. Raises Unavailable."""
         rows = await self.rows(_RULES + sql.SQL(" WHERE id = %s"), (rule_id,))
@@ -159,14 +155,6 @@ class Store:
         return bool(await self.rows(sql.SQL(DELETE_RULES).format(sql.SQL(condition)), arguments))
 
     # Reports
-
-    async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int, reputation: bool) -> Page:
-        """Return the current use of each limit, by rule and key. Raises Unavailable."""
-        return await self.page(USAGE, filters, limit=limit, offset=offset, reputation=reputation)
-
-    async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return violations, newest first. Raises Unavailable."""
-        return await self.page(VIOLATIONS, filters, limit=limit, offset=offset)
 
     async def analytics(self, minutes: int, per: str, until: datetime | None = None) -> dict[str, Rows]:
         """Return the rows behind `analytics.summary`, of the `minutes` until a time or now. Raises Unavailable."""
