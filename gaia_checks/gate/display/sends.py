@@ -92,7 +92,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "health": Sends(
         f"{{requests:g}} x GET /health, {{spacing_s:g}} s apart, and {health.AT_ONCE} at once; then a few beside lists "
-        "that are read, until its pool was seen busy and not full",
+        "that are read, until its pool is busy and not full",
         requests=lambda look: look["requests"] + health.AT_ONCE + health.ROUND + health.REST_ROUNDS,
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
