@@ -15,7 +15,6 @@ from gaia_server.http.request_parsing import MAX_ID, boolean, choice, number, pa
 from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import COUNTED_BY, SCOPES, InvalidFields, Rule, RuleFields, parse
 from gaia_server.problem import Json, Problem
-from gaia_server.storage.alert_history import ALERTS
 from gaia_server.storage.store import DuplicateName, Page
 
 DEFAULT_MINUTES = 60
@@ -89,12 +88,6 @@ async def violations(request: Request) -> Response:
     filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "since": time, "until": time}
     found, limit, offset = query(request, filters)
     return list_of(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
-
-
-async def alerts(request: Request) -> Response:
-    """GET /alerts: alerts of all server processes, newest first."""
-    found, limit, offset = query(request, {"state": choice(("firing", "resolved")), "since": time, "until": time})
-    return list_of(await _server(request).store.page(ALERTS, found, limit=limit, offset=offset), limit, offset)
 
 
 async def analytics_(request: Request) -> Response:

@@ -7,11 +7,13 @@ from typing import Any
 from gaia_server import __version__
 from gaia_server.analytics import PERIODS
 from gaia_server.http.admin_api import DEFAULT_MINUTES, MAX_MINUTES
+from gaia_server.http.alert_fields import BY_PATTERN, MAX_FOR_S, MAX_MUTE_S, MAX_THRESHOLD
 from gaia_server.http.request_parsing import DEFAULT_PAGE, MAX_ID, MAX_OFFSET, MAX_PAGE, TEXT_PATTERN, USER_PATTERN
 from gaia_server.http.user_fields import REASON_PATTERN
 from gaia_server.limiting.limit_types import LIMIT_TYPES
 from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
 from gaia_server.limiting.rules import MAX_LIMIT, NAME_PATTERN, RESOURCE_TYPES, SCOPES, VALUE_PATTERN
+from gaia_server.push.alerts import METRICS, OF_RULES, SEVERITIES
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _TIME = {"type": "string", "format": "date-time"}
@@ -63,6 +65,38 @@ def _rule_of(scopes: list[str], scope_value: dict[str, Any]) -> dict[str, Any]:
     return _object(fields, ["rule_name", "scope", "limit_type", "limit_value"])
 
 
+_THRESHOLD = {"type": "integer", "minimum": 0, "maximum": MAX_THRESHOLD}
+_ALERT_RULE_FIELDS: dict[str, Any] = {
+    "name": {"type": "string", "pattern": NAME_PATTERN},
+    "metric": {"type": "string", "enum": list(METRICS)},
+    "rule_id": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_ID, "description": "a rate limit rule's id"},
+    "threshold": {**_THRESHOLD, "description": "fires above it"},
+    "clear_threshold": {
+        **_THRESHOLD,
+        "type": ["integer", "null"],
+        "description": "resolves at or below it; null: at or below the threshold",
+    },
+    "for_s": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_FOR_S,
+        "default": 0,
+        "description": "seconds above the threshold before it fires",
+    },
+    "severity": {"type": "string", "enum": list(SEVERITIES), "default": "warning"},
+    "enabled": {"type": "boolean", "default": True},
+}
+_OF_ALERT_RULE = {
+    **{name: {k: v for k, v in _ALERT_RULE_FIELDS[name].items() if k != "default"} for name in _ALERT_RULE_FIELDS},
+    "clear_threshold": _THRESHOLD,
+}
+
+
+def _alert_rule_of(metrics: list[str], rule_id: dict[str, Any]) -> dict[str, Any]:
+    fields = {**_ALERT_RULE_FIELDS, "metric": {"type": "string", "enum": metrics}, "rule_id": rule_id}
+    return _object(fields, ["name", "metric", "threshold"])
+
+
 _ADDRESS = {"anyOf": [{"type": "null"}, {"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
 
 SCHEMAS: dict[str, Any] = {
@@ -112,9 +146,34 @@ SCHEMAS: dict[str, Any] = {
             "fired_at": _TIME,
             "resolved_value": {"type": ["integer", "null"], "minimum": 0, "description": "value when it was resolved"},
             "resolved_at": _TIME_OR_NULL,
+            "acknowledged_at": _TIME_OR_NULL,
+            "acknowledged_by": {"type": ["string", "null"]},
+            "notification": {"enum": [None, "pending", "sent", "failed"]},
+            "notification_failure": {"type": ["string", "null"]},
         }
     ),
     "Alerts": _list("Alert"),
+    "AlertRuleFields": {
+        "anyOf": [
+            _alert_rule_of(list(OF_RULES), _ALERT_RULE_FIELDS["rule_id"]),
+            _alert_rule_of([name for name in METRICS if name not in OF_RULES], {"type": "null"}),
+        ]
+    },
+    "AlertRule": _object(
+        {
+            **_OF_ALERT_RULE,
+            "id": _ID,
+            "rule_name": {"type": ["string", "null"]},
+            "says": {"type": "string", "description": "when it fires, in words"},
+            "muted_until": _TIME_OR_NULL,
+            "pending_since": {**_TIME_OR_NULL, "description": "above the threshold, but not yet for `for_s`"},
+            "created_at": _TIME,
+            "updated_at": _TIME,
+        }
+    ),
+    "AlertRules": _list("AlertRule"),
+    "Acknowledgement": _object({"by": {"type": "string", "pattern": BY_PATTERN}}),
+    "Mute": _object({"for_s": {"type": "integer", "minimum": 0, "maximum": MAX_MUTE_S}}),
     "Analytics": _object(
         {
             "minutes": _COUNT,
@@ -297,7 +356,7 @@ _REASONS = {
     403: "The server has no admin token, or a cross-origin request",
     404: "Not found",
     408: "The body did not arrive in time",
-    409: "The name is taken, or the rule would refuse its own author (`confirm`)",
+    409: "In conflict with another rule or with itself, or it would refuse its own author (`confirm`)",
     412: "Changed since the version that `If-Match` names",
     413: "The body is too large",
     415: "The body must be application/json, and not compressed",
@@ -362,7 +421,7 @@ def _operation(path: str, operation: Operation) -> dict[str, Any]:
 def _answer(status: int, schema: str | None, operation: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": _REASONS.get(status, operation.summary)}
     media_type = "application/problem+json" if schema in ("Problem", "Changed") else operation.media_type
-    if schema in ("Rule", "User", "Changed"):
+    if schema in ("Rule", "User", "AlertRule", "Changed"):
         answer["headers"] = {"ETag": {"description": "version, for `If-Match`", "schema": {"type": "string"}}}
     if schema:
         answer["content"] = _content(media_type, schema)

@@ -15,7 +15,7 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_users, openapi
+from gaia_server.http import admin_api, admin_api_alerts, admin_api_users, openapi
 from gaia_server.http.openapi import Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.problem import Json, Problem
@@ -179,7 +179,61 @@ TABLE: tuple[Entry, ...] = (
         "Refused requests",
         (*_PAGE, "rule_id", "scope", "key", "since", "until"),
     ),
-    _admin("GET", "/alerts", admin_api.alerts, {200: "Alerts"}, "Alerts", (*_PAGE, "state", "since", "until")),
+    _admin(
+        "GET",
+        "/alerts",
+        admin_api_alerts.list_alerts,
+        {200: "Alerts"},
+        "Alerts",
+        (*_PAGE, "state", "since", "until"),
+    ),
+    _admin(
+        "POST",
+        "/alerts/{id}/acknowledge",
+        admin_api_alerts.acknowledge,
+        {200: "Alert", 404: "Problem", 409: "Problem"},
+        "Acknowledge a firing alert",
+        body="Acknowledgement",
+    ),
+    _admin("GET", "/alerts/rules", admin_api_alerts.list_rules, {200: "AlertRules"}, "Alert rules", _PAGE),
+    _admin(
+        "POST",
+        "/alerts/rules",
+        admin_api_alerts.create_rule,
+        {201: "AlertRule", 409: "Problem"},
+        "Create an alert rule",
+        body="AlertRuleFields",
+    ),
+    _admin(
+        "GET",
+        "/alerts/rules/{id}",
+        admin_api_alerts.read_rule,
+        {200: "AlertRule", 404: "Problem"},
+        "One alert rule",
+    ),
+    _admin(
+        "PUT",
+        "/alerts/rules/{id}",
+        admin_api_alerts.replace_rule,
+        {200: "AlertRule", 404: "Problem", 409: "Problem", 412: "Changed"},
+        "Replace an alert rule",
+        body="AlertRuleFields",
+    ),
+    _admin(
+        "DELETE",
+        "/alerts/rules/{id}",
+        admin_api_alerts.delete_rule,
+        {204: None, 404: "Problem", 412: "Changed"},
+        "Delete an alert rule; its alert resolves",
+    ),
+    _admin(
+        "POST",
+        "/alerts/rules/{id}/mute",
+        admin_api_alerts.mute_rule,
+        {200: "AlertRule", 404: "Problem"},
+        "Let an alert rule notify nobody for a time",
+        body="Mute",
+    ),
     _admin(
         "GET",
         "/analytics",

@@ -8,6 +8,7 @@ MAX_COUNTED = 10_000
 """Rows of a list are counted up to this number: a longer list reports it as its minimum length."""
 
 _CONDITIONS: dict[str, LiteralString] = {
+    "id": "id = %(id)s",
     "rule_id": "rule_id = %(rule_id)s",
     "rule_name": "rule_name = %(rule_name)s",
     "scope": "scope = %(scope)s",
