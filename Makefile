@@ -23,6 +23,8 @@ $(BIN)/python -m pytest $(1) $(2) || { [ $$? -eq 1 ] \
 	&& $(BIN)/python -m pytest --last-failed --last-failed-no-failures=none --exitfirst $(2); }
 endef
 
+TRIED := $(if $(filter first,$(FAULTS)),not further,further or not further)
+
 define FORGET
 from gaia_checks.environment import environment_file
 from gaia_checks.deploy.postgres import embedded
@@ -30,8 +32,11 @@ embedded.of(environment_file.load("local")).remove()
 endef
 export FORGET
 
+# Containers often forbid it; a gate starts dozens of Python processes, and each would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
-.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-websockets bench-statistics bench-kills prove mutants check format lock clean
+.PHONY: help install build gate test test-killed test-faults rehearsal bench bench-contract bench-fuzz bench-red bench-swaps bench-load bench-load-workers bench-websockets bench-statistics bench-kills prove mutants check format lock clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/' | sort
@@ -106,6 +111,12 @@ $(BIN)/.ssh-keygen:
 		|| { echo "the tests sign with keys of their own: install ssh-keygen, e.g. apt-get install openssh-client"; exit 4; }
 	@touch $@
 
+$(BIN)/.page-tools:
+	@{ command -v jq && command -v curl && command -v openssl && command -v systemd-analyze && command -v systemd-socket-activate; } >/dev/null \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends jq curl openssl systemd >/dev/null; } \
+		|| { echo "the tests run the commands of the pages: install what they name, e.g. apt-get install jq curl openssl systemd"; exit 4; }
+	@touch $@
+
 build: build/gaia_server  ## the server's single executable
 
 build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
@@ -117,15 +128,15 @@ gate: install build $(BIN)/.browser  ## bring up a server on this machine and ga
 		4) word="the command or a file is wrong" ;; 2) word="interrupted" ;; *) word="the gate itself broke" ;; esac; \
 		echo "gate: exit code $$code, $$word (make itself ends with 2)"; exit $$code; }
 
-test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer $(BIN)/.haproxy  ## the project's own tests, but for the long tables of test-killed and test-faults
+test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN)/.prometheus $(BIN)/.sshd $(BIN)/.ssh-keygen $(BIN)/.pgbouncer $(BIN)/.haproxy $(BIN)/.page-tools  ## the project's own tests, but for the long tables of test-killed and test-faults
 	$(call tests,-n 4 --dist loadfile --no-loadscope-reorder,-m "not alone" --ignore=tests/faults --ignore=tests/deploy/test_killed.py)
 
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
 	$(call tests,-n 2 --dist loadgroup,tests/deploy/test_killed.py)
 
-test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
-	$(call tests,-n 2 --dist loadfile,-m "not alone" tests/faults)
-	$(call tests,,-m alone tests/faults tests/gate)
+test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## faults for every criterion, each tried by a whole gate; FAULTS=first: one for each
+	$(call tests,-n 2 --dist loadfile,-m "not alone and ($(TRIED))" tests/faults)
+	$(call tests,,-m "alone and ($(TRIED))" tests/faults tests/gate)  # needs the machine for itself
 
 prove: install build $(BIN)/.browser  ## seed the catalogue's faults into the server, gate each, write docs/proof.md; what did not change is kept
 	$(BIN)/gaia prove --document docs/proof.md
@@ -154,6 +165,9 @@ bench-fuzz: install $(BIN)/.installed-dev  ## random heads and frames, then clie
 
 bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, measured beside its peers: about an hour
 	$(BIN)/python -m benchmarks.load
+
+bench-load-workers: install $(BIN)/.installed-dev  ## whether workers on several machines measure what one process does: about three minutes, as root
+	$(BIN)/python -m benchmarks.load.workers
 
 bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thousand WebSocket clients cost the others, and what five thousand receive: about 11 minutes
 	$(BIN)/python -m benchmarks.websocket_clients

@@ -93,6 +93,7 @@ class Check:
     explained_by: str | None = None  # the measurement of stalls that may explain what is bad here
     optional: bool = False  # a target that does not show it is not judged on it: the remarks say why
     closing: bool = False  # measured when the gate closes, after the criterion's test
+    on_copy: bool = False  # measured once on a rehearsal copy, not over the window of the look
 
     @property
     def share(self) -> float:

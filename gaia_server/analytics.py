@@ -13,6 +13,7 @@ def summary(rows: Mapping[str, Rows], minutes: int, per: str) -> dict[str, Any]:
     """Return the response body from the rows of `store.Store.analytics`.
 
     Ratios are parts of all decisions (0 to 1), None without decisions; a rule's share is its part of all hits.
+    `oldest` is the first minute that statistics exist of.
     """
     counted = _counted(rows["decisions"])
     hits = sum(row["hits"] for row in rows["by_rule"])
@@ -21,6 +22,7 @@ def summary(rows: Mapping[str, Rows], minutes: int, per: str) -> dict[str, Any]:
         "per": per,
         "totals": counted,
         **rows,
+        "oldest": rows["oldest"][0]["minute"],
         "decisions": [{"start": row["start"], **_counted([row])} for row in rows["decisions"]],
         "by_rule": [{**row, "share": row["hits"] / hits} for row in rows["by_rule"]],
     }

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -44,18 +45,17 @@ log = logging.getLogger(__name__)
 async def running(server: Server) -> AsyncIterator[None]:
     """Keep the pool open and run the background tasks."""
     await server.store.open()
-    evaluator = Evaluator(server)
     work = (
         repeat(STATS_S, lambda: broadcast(server, "stats", server.stats())),
         repeat(HEARTBEAT_S, lambda: broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
         repeat(PUSH_S, lambda: push_violations(server)),
         repeat(RATE_S, RequestRate(server).update),
-        repeat(alerting.WATCH_S, lambda: push_alerts(server, evaluator)),
+        repeat(alerting.WATCH_S, partial(push_alerts, server, Evaluator(server))),
         repeat(alerting.MEASURE_S, alerting.Measurer(server).write),
         repeat(alerting.NOTIFY_S, lambda: alerting.notify(server)),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
         repeat(LOAD_S, LoadSampler(server).write),
-        repeat(retention.EVERY_S, lambda: retention.upkeep(server)),
+        repeat(server.settings.retention_interval_s, lambda: retention.upkeep(server), first_s=0),
         listen(server),
         server.batcher.run(),
     )
@@ -80,10 +80,10 @@ async def _flush_stats(server: Server) -> None:
         log.warning("statistics of the last seconds are lost", extra={"cause": str(error)})
 
 
-async def repeat(every_s: float, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` every `every_s` seconds, on a schedule that does not drift."""
+async def repeat(every_s: float, work: Callable[[], Awaitable[None]], *, first_s: float | None = None) -> None:
+    """Do `work` every `every_s` seconds, at first after `first_s` (by default as long), without drift."""
     loop = asyncio.get_running_loop()
-    due, failing = loop.time() + every_s, False
+    due, failing = loop.time() + (every_s if first_s is None else first_s), False
     while True:
         await asyncio.sleep(due - loop.time())
         due = max(due + every_s, loop.time())

@@ -11,7 +11,6 @@ from typing import Any, LiteralString
 from gaia_server.app_state import Server
 from gaia_server.storage.store import Run
 
-EVERY_S = 60.0
 BATCH = 1000
 BUCKETS = 200
 """Buckets examined by one statement: those it deletes stay locked until it ends."""

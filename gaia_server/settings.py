@@ -13,8 +13,10 @@ MINIMUM_TOKEN_LENGTH = 8
 EXPOSED_TOKEN_LENGTH = 16
 """The shortest token of a server that other machines reach."""
 
-DEFAULT_RETENTION_DAYS = 30
+DEFAULT_RETENTION_DAYS = 90
 MAX_RETENTION_DAYS = 3650
+DEFAULT_RETENTION_INTERVAL_S = 60
+MAX_RETENTION_INTERVAL_S = 86_400
 FEATURES = ("CLAUDE_CONFIRM_AI_ENABLED", "ENABLE_PATTERN_LEARNING", "ENABLE_AI_FALLBACK")
 """Switches of other features: validated and reported here, used elsewhere."""
 
@@ -40,6 +42,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = ()
     reputation_enabled: bool = False
     retention_days: int = DEFAULT_RETENTION_DAYS
+    retention_interval_s: int = DEFAULT_RETENTION_INTERVAL_S
     alert_urls: tuple[str, ...] = field(default=(), repr=False)
     features: Mapping[str, bool] = field(default_factory=dict)  # lower-case name -> on
     anthropic_api_key_set: bool = False
@@ -61,7 +64,10 @@ def read(variables: Mapping[str, str]) -> Settings:
         admin_token=_token(given),
         trusted_proxies=_networks(given),
         reputation_enabled=_boolean(given, "REPUTATION_ENABLED", default=False),
-        retention_days=_retention_days(given),
+        retention_days=_whole(given, "RETENTION_DAYS", DEFAULT_RETENTION_DAYS, MAX_RETENTION_DAYS, "days"),
+        retention_interval_s=_whole(
+            given, "RETENTION_INTERVAL_S", DEFAULT_RETENTION_INTERVAL_S, MAX_RETENTION_INTERVAL_S, "seconds"
+        ),
         alert_urls=_alert_urls(given),
         features={name.lower(): _boolean(given, name, default=False) for name in FEATURES},
         anthropic_api_key_set="ANTHROPIC_API_KEY" in given,
@@ -99,12 +105,10 @@ def _port(given: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _retention_days(given: Mapping[str, str]) -> int:
-    text = given.get("RETENTION_DAYS", str(DEFAULT_RETENTION_DAYS))
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 0 < int(text) <= MAX_RETENTION_DAYS):
-        raise SettingsError(
-            f"RETENTION_DAYS: {text!r} is not a whole number from 1 to {MAX_RETENTION_DAYS}; give days, e.g. 30"
-        )
+def _whole(given: Mapping[str, str], name: str, default: int, most: int, unit: str) -> int:
+    text = given.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 0 < int(text) <= most):
+        raise SettingsError(f"{name}: {text!r} is not a whole number from 1 to {most}; give {unit}, e.g. {default}")
     return int(text)
 
 

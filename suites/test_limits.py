@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.probes.rehearsal import quotas
+from gaia_checks.probes.rehearsal import moved_admissions, quotas
 from gaia_checks.suite import Look
 
 
@@ -15,7 +15,7 @@ def test_rate_limiting_enforced(look: Look) -> None:
 @pytest.mark.criterion("qa.quotas")
 def test_quotas_tracked(look: Look) -> None:
     """Quotas count the requests; on a rehearsal copy also across a crash and at the edges of their periods."""
-    look(quotas.probe, copy=look.copy("quotas"))
+    look(quotas.probe, copy=look.copy("quotas", **moved_admissions.RETENTION))
 
 
 @pytest.mark.criterion("qa.instances")

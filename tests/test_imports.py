@@ -60,7 +60,7 @@ LAYERS = {
     "gaia_checks.environment": (
         {"project", "process_variables"},
         {"environment"},
-        {"file_entries"},
+        {"file_entries", "load_entries"},
         {"environment_file"},
     ),
     "gaia_checks.cli": (
@@ -111,6 +111,7 @@ LAYERS = {
             "websocket",
         },
         {"figures", "migrations", "rehearsal", "unannounced"},
+        {"fresh_install"},
     ),
     "gaia_checks.recorders": (
         {"base"},
@@ -126,10 +127,11 @@ LAYERS = {
         {"engines", "views"},
         {"locust_plugin"},
         {"load_run"},
+        {"worker_run"},
         {"__main__"},
     ),
     "gaia_server": (
-        {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard"},
+        {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard", "field_types"},
         {"problem", "logs", "limiting"},
         {"push", "auth"},
         {"storage"},
@@ -232,7 +234,7 @@ def test_locust_stays_in_its_own_process() -> None:
         for path in SOURCES
         if any(n.partition(".")[0] in ("locust", "gevent") for n in imported(path))
     }
-    plugin = {f"gaia_checks/load/locust_plugin/{name}.py" for name in ("user", "options", "workers")}
+    plugin = {f"gaia_checks/load/locust_plugin/{name}.py" for name in ("user", "options", "workers", "master")}
     engines = ("gevent_client", "gevent_engine", "gevent_timer", "uvloop_process")
     assert users <= plugin | {f"gaia_checks/load/engines/{name}.py" for name in engines}
 

@@ -14,6 +14,7 @@ from gaia_checks.environment import environment_file
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.judge import criteria_file
+from tests.docs.commands import to_run
 from tests.probes.servers import serving
 from tests.support.ground import ground
 
@@ -71,11 +72,10 @@ def test_nothing_is_written_for_a_wrong_address_or_folder(tmp_path: Path, url: s
 
 def test_a_project_of_somebody_is_gated_at_once(tmp_path: Path) -> None:
     """By the commands of docs/targets.md, and by its own script; environments and reports are the project's."""
-    page = (ROOT / "docs" / "targets.md").read_text()
-    found = re.findall(r"^```bash\n(pip install .*?)^```$", page, re.DOTALL | re.MULTILINE)
-    install, *commands = found[0].splitlines()
-    assert install == "pip install gaia_checks-*.whl"  # tests/test_wheel.py installs it
-    assert [command.split("#")[0].split()[0] for command in commands] == ["gaia", "export", "gaia", "pytest", "pytest"]
+    install, *commands = to_run("docs/targets.md#from-nothing")
+    assert install.startswith("pip install ")  # by tests/test_wheel.py
+    assert [command.split()[0] for command in commands] == ["gaia", "export", "gaia", "pytest", "pytest"]
+    assert to_run("starter/gate.sh")[-1] == 'exec pytest -c gaia.ini --env=dev "$@"'
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, module in (("gaia", "gaia_checks.cli"), ("pytest", "pytest")):

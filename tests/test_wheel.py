@@ -11,6 +11,7 @@ import venv
 from pathlib import Path
 
 from gaia_checks.environment.project import ROOT
+from tests.docs.commands import to_run
 from tests.probes.servers import serving
 
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "gaia_checks", "suites", "locustfiles", "starter", "docs")
@@ -42,12 +43,20 @@ def build_wheel(folder: Path) -> Path:
 
 
 def install(wheel: Path, project: Path) -> Path:
-    """Install the wheel into a virtual environment inside a project, which sees the other packages of this one."""
+    """Install the wheel into a virtual environment inside a project, which sees the other packages of this one.
+
+    By the command of docs/targets.md, beside the wheel and without the package index.
+    """
     venv.create(project / ".venv", symlinks=True)
     programs = project / ".venv" / "bin"
     packages = Path(next((project / ".venv" / "lib").glob("python*/site-packages")))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    pip(sys.executable, "--python", str(programs / "python"), "install", "--no-deps", "--no-index", str(wheel))
+    command, *_ = to_run("docs/targets.md#from-nothing")
+    assert command == "pip install gaia_checks-*.whl"
+    subprocess.run(
+        ("bash", "-c", f'pip() {{ {sys.executable} -m pip "$@"; }}; {command}'), cwd=wheel.parent, check=True,
+        env={**os.environ, "PIP_PYTHON": str(programs / "python"), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1"},
+    )  # fmt: skip
     (programs / "pytest").write_text(f'#!/bin/sh\nexec {programs}/python -m pytest "$@"\n')
     (programs / "pytest").chmod(0o755)
     return programs

@@ -52,11 +52,11 @@ static int requests(const char *data, ssize_t length) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3) return fprintf(stderr, "usage: server PORT fast | stall SECONDS | delay SECONDS\n"), 2;
+    if (argc < 3) return fprintf(stderr, "usage: server PORT fast|stall|delay [SECONDS [HOST]]\n"), 2;
     int stalls = !strcmp(argv[2], "stall"), delays = !strcmp(argv[2], "delay");
     int64_t length_ns = argc > 3 ? (int64_t)(atof(argv[3]) * 1e9) : 0;
     struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                                .sin_addr.s_addr = argc > 4 ? inet_addr(argv[4]) : htonl(INADDR_LOOPBACK)};
     int one = 1, listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(listening, (struct sockaddr *)&where, sizeof where) || listen(listening, 4096)) return perror("listen"), 1;

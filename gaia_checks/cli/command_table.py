@@ -59,6 +59,6 @@ COMMANDS = (
     ),
     CommandEntry("prove", "Seed faults into the server's source, and show which of them the gate catches.", "proofs"),
     CommandEntry("verdict", "Verdicts of gates: judge again, verify, record.", "verdicts"),
-    CommandEntry("load", "Compare and draw measured loads.", "loads"),
+    CommandEntry("load", "Send a part of a gate's load; compare and draw measured loads.", "loads"),
     CommandEntry("supervise", "Supervise an environment's server, in the background.", "services", hidden=True),
 )

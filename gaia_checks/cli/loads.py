@@ -1,6 +1,7 @@
-"""`gaia load`: what loads measured, compared and drawn."""
+"""`gaia load`: workers of a gate's load, and what loads measured, compared and drawn."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from gaia_checks.cli.parameters import FOLDER, json_option
 
 @click.group("load", cls=OrderedGroup)
 def load_command() -> None:
-    """Compare and draw measured loads."""
+    """Send a part of a gate's load; compare and draw measured loads."""
 
 
 @load_command.command("compare")
@@ -33,3 +34,25 @@ def chart_command(folder: Path) -> None:
     from gaia_checks.load.views import chart
 
     print(chart.write(folder))
+
+
+@load_command.command("worker")
+@click.option("--master", metavar="HOST[:PORT]", required=True, help="where the gate waits for its workers")
+@click.option(
+    "--locustfile",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="the gate's own mix, if its environment file names one",
+)
+@click.option(
+    "--target",
+    metavar="URL",
+    help="the server by its address for this machine, to which alone GAIA_ADMIN_TOKEN is sent",
+)
+def worker_command(master: str, locustfile: Path | None, target: str | None) -> int:
+    """Send a part of the load of one gate that runs on another machine."""
+    from gaia_checks.load import worker_run
+
+    def log(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return worker_run.run(master, locustfile=locustfile, target=target, log=log)

@@ -1,9 +1,10 @@
 """One environment: where its server runs, what that server is given, and whose secrets are hidden."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, Self
 
 from gaia_checks.errors import MissingVariable
 from gaia_checks.model import STAGES, LogLocation, Names
@@ -27,6 +28,55 @@ class ProveSettings:
     faults: Path  # the folder of the catalogue
     apply: str  # the command that applies {patch}
     build: str  # the command that makes build/gaia_server
+
+
+MASTER_PORT = 5557
+"""The port of locust's master, unless another is given: locust's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """What sends the load of a gate. By default one process of this machine, with gaia-checks' own mix."""
+
+    engine: str = "locust"  # or "precise"
+    processes: int = 1  # of this machine
+    locustfile: Path | None = None  # the user's own mix
+    workers: int = 0  # processes that join from other machines; 0: this machine sends
+    master: str = f"127.0.0.1:{MASTER_PORT}"  # where they join
+    join_within_s: float = 60.0
+
+    @property
+    def wait_s(self) -> float:
+        """How long it may take until the load starts."""
+        return self.join_within_s if self.workers else 0.0
+
+    @property
+    def join_command(self) -> str:
+        """The command that starts a worker."""
+        own = f" --locustfile {self.locustfile.name}" if self.locustfile else ""
+        return f"gaia load worker --master {self.master.replace('0.0.0.0', 'HOST')}{own}"  # noqa: S104 - not bound
+
+    @property
+    def sender(self) -> str:
+        """What sends the load, in words."""
+        if self.workers:
+            return f"{self.workers} workers that join at {self.master} within {self.join_within_s:g} s"
+        many = f"{self.processes} processes" if self.processes > 1 else "one process"
+        return f"{many} of this machine"
+
+    def on_one_machine(self) -> dict[str, Any]:
+        """Return the entries of an environment file that sends the same load without workers."""
+        own = {"locustfile": str(self.locustfile)} if self.locustfile else {}
+        return {"engine": self.engine, "processes": self.processes, **own}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as JSON."""
+        return {**asdict(self), "locustfile": str(self.locustfile) if self.locustfile else None}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**{**document, "locustfile": Path(document["locustfile"]) if document["locustfile"] else None})
 
 
 @dataclass(frozen=True)
@@ -61,6 +111,7 @@ class Environment:
     promotion: str = "required"  # or "advisory": what a deployment lacks is a warning
     signing_key: Path | None = None  # of this account
     valid_for_s: float = 7 * 86_400.0  # how old a verdict may be that lets a release in
+    load: LoadSettings = field(default_factory=LoadSettings)  # what sends the load of a gate
     prove: ProveSettings | None = None  # None: there is no catalogue of faults of its own
 
     @property

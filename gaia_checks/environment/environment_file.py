@@ -54,6 +54,14 @@ p99_ratio = 1.25                   # criteria.toml names each limit; without any
 
 [looks.log]                        # optional: parameters of looks, in place of criteria.toml's
 window_s = 60
+
+[looks.load]                       # and what sends the load (docs/load.md); each of these is optional
+engine = "precise"                 # "locust" (the default) runs tasks as well, "precise" sends a mix at higher rates
+processes = 2                      # of this machine
+locustfile = "../locustfiles/ours.py"  # a mix of your own
+workers = 4                        # in place of processes: so many join from other machines (`gaia load worker`)
+master = "10.0.0.5:5557"           # the address of this machine where they join; 127.0.0.1:5557 without it
+join_within_s = 60                 # how long the gate waits for them
 """
 
 import os
@@ -64,7 +72,7 @@ from typing import Any
 
 from gaia_checks import contract
 from gaia_checks.did_you_mean import guess
-from gaia_checks.environment import file_entries
+from gaia_checks.environment import file_entries, load_entries
 from gaia_checks.environment.environment import Environment
 from gaia_checks.environment.project import PROJECT
 from gaia_checks.errors import EnvironmentFileError
@@ -110,7 +118,8 @@ def load(name: str, *, variables: Mapping[str, str] = os.environ) -> Environment
         defaults=(defaults := file_entries.defaults(where, table)),
         server=file_entries.server(where, document),
         allowed=file_entries.allowed(where, document),
-        looks=file_entries.looks(where, document.get("looks", {})),
+        load=load_entries.settings(where, document, path.parent),
+        looks=file_entries.looks(where, load_entries.other_looks(document.get("looks", {}))),
         no_regression=file_entries.no_regression(where, document.get("no_regression", {})),
         home=home.absolute(),
         log_dir=Path(variables.get("GAIA_LOG_DIR") or (home / "log" if here else "/var/log/gaia")).absolute(),

@@ -26,7 +26,7 @@ _BOOLEAN_NAMES = {
 SERVER_NAMES = (
     (SECRET_NAMES - {"PGPASSWORD"})  # libpq's own, like those of `of_libpq`
     | _BOOLEAN_NAMES
-    | {"PORT", "RATE_LIMIT_ON_DB_DOWN", "TRUSTED_PROXIES", "RETENTION_DAYS"}
+    | {"PORT", "RATE_LIMIT_ON_DB_DOWN", "TRUSTED_PROXIES", "RETENTION_DAYS", "RETENTION_INTERVAL_S"}
 )
 """Every variable of docs/contract.md: each is passed to the server, and none beside them."""
 

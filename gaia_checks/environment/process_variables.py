@@ -38,3 +38,8 @@ def of_libpq(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
 def serve_token(variables: Mapping[str, str] = os.environ) -> str | None:
     """Return the token that `gaia serve` demands from its readers, None where none is set."""
     return variables.get("GAIA_SERVE_TOKEN") or None
+
+
+def of_load_worker(variables: Mapping[str, str] = os.environ) -> str | None:
+    """Return the admin token of the target to which a worker sends a part of a load, None where none is set."""
+    return variables.get("GAIA_ADMIN_TOKEN") or None

@@ -229,6 +229,7 @@ def _check(label: str, table: dict[str, Any], parameters: Mapping[str, float], *
             "explained_by",
             "optional",
             "closing",
+            "on_copy",
         },
     )
     if table.get("rule") not in RULES:

@@ -235,7 +235,7 @@ def _judge_one(
         )
     try:
         finding = RULES[check.rule](check, measurement, look)
-        if finding.state is State.FAIL and not _is_certain(check, measurement, criterion, look):
+        if finding.state is State.FAIL and not (check.on_copy or _is_certain(check, measurement, criterion, look)):
             finding = _cut_short(finding, measurement, criterion)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         return found(check, State.INCONCLUSIVE, f"{check.measurement} cannot be read: {error!r}", measurement.n)
@@ -250,7 +250,7 @@ def _judge_one(
     if finding.state is State.PASS and measurement.n < check.min_n:
         return replace(finding, state=State.INCONCLUSIVE, why=f"{measurement.n} samples, required: {check.min_n}")
     # a generator is judged on the requests it has sent; the criterion's own checks judge whether they were enough
-    needs_window = not (check.generator or check.closing)
+    needs_window = not (check.generator or check.closing or check.on_copy)
     if finding.state is State.PASS and needs_window and measurement.window_s < criterion.window_s:
         return _cut_short(finding, measurement, criterion)
     return finding

@@ -7,20 +7,27 @@ A percentile is a proportion: p99 lies below 100 ms when at least 99 % of the re
 one `Sample`: good and bad requests per block of time.
 """
 
+import importlib
 import math
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
-from scipy import special
 
 ONLY_ALPHA = 0.05
 """Of a sample that is judged once; `judge.analyses` divides it among several analyses."""
 
 _LONGEST_FACTOR = 10_000.0
+
+
+@cache
+def special() -> Any:
+    """Return `scipy.special`, imported at the first call: it takes a third of a second, and few commands need it."""
+    return importlib.import_module("scipy.special")
 
 
 def clopper_pearson(failures: float, n: float, alpha: float) -> tuple[float, float]:
@@ -33,8 +40,8 @@ def clopper_pearson(failures: float, n: float, alpha: float) -> tuple[float, flo
     if not 0 <= failures <= n or n <= 0:
         raise ValueError(f"{failures} failures of {n} is not a proportion")
     good = n - failures
-    lower = float(special.betaincinv(good, failures + 1, alpha)) if good > 0 else 0.0
-    upper = float(special.betaincinv(good + 1, failures, 1 - alpha)) if failures > 0 else 1.0
+    lower = float(special().betaincinv(good, failures + 1, alpha)) if good > 0 else 0.0
+    upper = float(special().betaincinv(good + 1, failures, 1 - alpha)) if failures > 0 else 1.0
     return lower, upper
 
 

@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load import load_run
 from gaia_checks.model import Target
@@ -36,6 +37,9 @@ def main() -> int:
     parser.add_argument("--looks-s", default="")
     parser.add_argument("--look", choices=sorted(load_run.LOCUSTFILES), default="load")
     parser.add_argument("--so-far", type=Path)
+    parser.add_argument(
+        "--settings", type=lambda text: LoadSettings.from_json(json.loads(text)), default=LoadSettings()
+    )
     arguments = parser.parse_args()
     cancelled, enough = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,6 +60,7 @@ def main() -> int:
         enough=enough.is_set,
         look=arguments.look,
         so_far=arguments.so_far,
+        settings=arguments.settings,
     )
 
 

@@ -9,15 +9,18 @@ Locust's exit code is unreliable: after a crashed listener it is 0. Only a compl
 import contextlib
 import json
 import math
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from gaia_checks import files, jsonl
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.environment.process_variables import surroundings
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import Inconclusive
@@ -36,6 +39,8 @@ WITHOUT_RULES = {**LOCUSTFILES, "load": ROOT / "locustfiles" / "smoke.py"}
 ENOUGH = "enough\n"
 """The line that the gate writes to the load's standard input when it needs no further look."""
 
+ONE_PROCESS = LoadSettings()
+
 _POLL_S = 0.1
 _BEYOND_S = 45.0  # start, last responses and shutdown take less than this beyond the window
 _GRACE_S = 5.0
@@ -50,14 +55,28 @@ def command(
     window_s: float,
     looks_s: Sequence[float] = (),
     locustfile: Path = LOCUSTFILES["load"],
+    settings: LoadSettings = ONE_PROCESS,
 ) -> tuple[str, ...]:
     """Return locust's command line: one load of `window_s`, rounded up to whole seconds, into `folder`. Pure."""
     analyses = ("--looks-s", ",".join(f"{look_s:g}" for look_s in looks_s)) if looks_s else ()
     return (
         sys.executable, "-m", "locust", "--locustfile", str(locustfile), "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", base_url, "--rate", f"{rate_per_s:g}", "--run-time",
-        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *analyses,
+        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *analyses, *_senders(settings),
     )  # fmt: skip
+
+
+def _senders(settings: LoadSettings) -> tuple[str, ...]:
+    """Return locust's options for what sends the load."""
+    engine = ("--engine", settings.engine) if settings.engine != "locust" else ()
+    if not settings.workers and settings.processes == 1:
+        return engine
+    host, _, port = settings.master.rpartition(":")
+    bound = ("--master-bind-host", host, "--master-bind-port", port, "--for-gate")
+    wait = ("--expect-workers-max-wait", str(math.ceil(settings.join_within_s)))
+    if settings.workers:
+        return (*engine, "--master", *bound, "--expect-workers", str(settings.workers), *wait)
+    return (*engine, "--processes", str(settings.processes), *bound, "--master-port", port, *wait)
 
 
 def files_of(folder: Path, look: str) -> Path:
@@ -78,6 +97,7 @@ def run(
     look: str = "load",
     locustfile: Path | None = None,
     so_far: Path | None = None,
+    settings: LoadSettings = ONE_PROCESS,
 ) -> int:
     """Send the load of a look and append its measurements to the evidence. Returns 0 when it was measured, else 8.
 
@@ -93,8 +113,14 @@ def run(
     publisher = SoFar(results, so_far, look, machine, stalls) if so_far else None
     argv = command(
         target.base_url, results, rate_per_s=rate_per_s, window_s=window_s, looks_s=looks_s,
-        locustfile=locustfile or (WITHOUT_RULES if target.no_rules else LOCUSTFILES)[look],
+        locustfile=locustfile or settings.locustfile or (WITHOUT_RULES if target.no_rules else LOCUSTFILES)[look],
+        settings=replace(settings, master=f"127.0.0.1:{_free_port()}") if settings.processes > 1 else settings,
     )  # fmt: skip
+    if settings.workers:
+        log(f"{settings.sender}: {settings.join_command}")
+        if why := _why_closed(settings.master):
+            _append(folder, not_measured(f"{why}; see: gaia doctor {target.environment}", look))
+            return Inconclusive.exit_code
     process = subprocess.Popen(argv, cwd=results, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
     def over() -> bool:
@@ -105,7 +131,7 @@ def run(
         return enough() or cancelled()
 
     try:
-        finished = _wait(process, time.monotonic() + window_s + _BEYOND_S, over)
+        finished = _wait(process, time.monotonic() + settings.wait_s + window_s + _BEYOND_S, over)
     finally:
         _end(process)
         for name in (SO_FAR, SO_FAR_TAKEN):
@@ -203,6 +229,21 @@ def _variables(target: Target) -> dict[str, str]:
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
     names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.translated else {}
     return {**trusted, **results, **token, **names}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _why_closed(master: str) -> str | None:
+    """Return why no worker can join at an address of this machine; None if it is free."""
+    host, _, port = master.rpartition(":")
+    try:
+        socket.create_server((host, int(port))).close()
+    except OSError as error:
+        return f"no worker can join at {master}: {os.strerror(error.errno or 0)}"
+    return None
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:

@@ -19,6 +19,7 @@ from gaia_checks.target.client import CONNECT_S, client, key, websocket_headers,
 from gaia_checks.target.responses import (
     ANALYTICS,
     CONFIG,
+    METRICS,
     QUOTAS,
     USAGE,
     VIOLATIONS,
@@ -36,7 +37,6 @@ from gaia_checks.target.responses import (
 from gaia_checks.target.samples import Score, Watch
 
 LISTS = (CONFIG, USAGE, VIOLATIONS)
-METRICS = "/metrics"
 PUBLIC = ("/admin/quotas", "/health", METRICS)
 
 _PAGE = 5
@@ -97,10 +97,10 @@ class _Api:
 
     def __call__(self, method: str, path: str, **arguments: Any) -> Answer:
         """Send one request; retry it on 429 until the total waiting time is used up."""
-        answer = self._send(method, path, **arguments)
+        answer = self.once(method, path, **arguments)
         while (wait_s := self.patience.wait_s(answer.status, answer)) is not None:
             time.sleep(wait_s)
-            answer = self._send(method, path, **arguments)
+            answer = self.once(method, path, **arguments)
         if answer.status >= 500:
             self.server_errors.append(answer.fault(f"status {answer.status}"))
         if method == "POST" and answer.status == 201 and (made := location(answer)):
@@ -112,7 +112,8 @@ class _Api:
         for path in self.created:
             self("DELETE", path)
 
-    def _send(self, method: str, path: str, **arguments: Any) -> Answer:
+    def once(self, method: str, path: str, **arguments: Any) -> Answer:
+        """Send one request, and take its answer as it is."""
         request = f"{method} {path}"
         if self.unanswered == _MOST_UNANSWERED:
             return Answer(request, 0, text=f"not sent: {_MOST_UNANSWERED} earlier requests got no answer")
@@ -178,6 +179,7 @@ def _contract(api: _Api, target: Target) -> Iterator[Sample]:
     yield from (wrong_limit_headers(answer) for answer in (*first, created, analytics))
     if not target.translated:
         yield wrong_times(created, "created_at", "updated_at")
+        yield from _deleted_key(api, target)
     yield from _rule_life_cycle(api, location(created) or _NO_RULE, rule)
     yield _wrong_openapi(api("GET", "/openapi.json"))
 
@@ -193,6 +195,30 @@ def _rule_life_cycle(api: _Api, path: str, rule: Mapping[str, Any]) -> Iterator[
     yield wrong_rule(api("GET", path), changed)
     yield wrong_status(api("DELETE", path), 204)
     yield wrong_problem(api("GET", path), 404)
+
+
+def _deleted_key(api: _Api, target: Target) -> Iterator[Sample]:
+    """Have a key refused by a rule that is then for another key; delete its last rule, and look for its refusals.
+
+    Yield nothing where they cannot be made: limits and usage are judged by others.
+    """
+    api_key, hour = f"{key(target)}-api-deleted", "requests_per_hour"
+    refusing = rules.for_one_key(f"{api_key}-refusing", hour, 0, key=api_key)
+    made = [api("POST", CONFIG, json=rule) for rule in (refusing, rules.for_one_key(api_key, hour, 1_000_000))]
+    first, last = (location(answer) or _NO_RULE for answer in made)
+    api.once("GET", CONFIG, params={"limit": 1}, headers={"X-API-Key": api_key})
+    moved = api("PUT", first, json={**refusing, "scope_value": f"{api_key}-other"})
+    refusals = {"key": f"api_key:{api_key}", "limit": 1}
+    if moved.status != 200 or not _total(api("GET", VIOLATIONS, params=refusals)):
+        return
+    deleted = api("DELETE", last)
+    left = _total(api("GET", VIOLATIONS, params=refusals))
+    yield deleted.fault(f"{left} violations of its key remain, although no rule names it any more") if left else None
+
+
+def _total(answer: Answer) -> int:
+    total = answer.body.get("total") if isinstance(answer.body, dict) else 0
+    return total if isinstance(total, int) else 0
 
 
 def _bad_input(api: _Api, target: Target) -> Iterator[Sample]:

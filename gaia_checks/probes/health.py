@@ -1,15 +1,18 @@
 """Whether every request for /health is answered healthy."""
 
 import asyncio
+import contextlib
 import math
 import time
+from collections.abc import Iterable
 
 import httpx
 
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.target.client import async_client, client
-from gaia_checks.target.health_body import PATH, checks, database_connected, read
+from gaia_checks.target.health_body import PATH, Pool, checks, database_connected, incomplete, pools, read
+from gaia_checks.target.responses import CONFIG
 from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.server_process import age_s
 
@@ -17,7 +20,19 @@ NO_CACHE = {"Cache-Control": "no-cache"}  # a cached answer of a proxy says noth
 AT_ONCE = 8
 """Checks at the same time, as of several monitors, after those in turn."""
 
+BUSY = 4
+"""Lists read at the same time, so that connections to the database are in use while /health is requested."""
+
+ROUND = 2 * BUSY
+"""Requests of one round of lists, with those for /health beside them; a pool that is full takes further rounds."""
+
+REST_ROUNDS = 4
+"""Requests for /health after the last list."""
+
+_MOST_ROUNDS = 25  # of lists: a slow machine may answer them one after another
+_REST_S = 0.05
 _OLDER_S = 5.0  # an uptime may exceed the age of the process by this much: clocks are set and times rounded
+_SEVERAL = 2  # connections; the only one of a pool may be the one of the check itself
 _MOST_UNANSWERED = 3  # requests in a row without an answer, after which no more are sent
 
 
@@ -28,7 +43,7 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
     answered. Raises TargetUnreachable when the first attempts get no connection.
     """
     watch, tally, answered, unanswered = Watch(), Score(), False, 0
-    oldest_s = _oldest_s(target)
+    oldest_s, quiet = _oldest_s(target), list[Pool]()
     with client(target) as http:
         for number in range(int(requests)):
             time.sleep(max(0.0, number * spacing_s - watch.elapsed_s()))
@@ -49,10 +64,17 @@ def probe(target: Target, *, requests: float, spacing_s: float) -> list[Measurem
             answered, unanswered = True, 0
             wrong = wrong_with(response) or _older(response, oldest_s + watch.elapsed_s())
             tally.add(f"request {number + 1}: {wrong}" if wrong else None)
+            quiet += pools(response)
     if not tally.wrong:
         for wrong in asyncio.run(_at_once(target)):
             tally.add(f"one of {AT_ONCE} requests at once: {wrong}" if wrong else None)
-    return [watch.counted("health.good", tally, f"GET {PATH}, {spacing_s:g} s apart, and {AT_ONCE} at once")]
+    if not tally.wrong and quiet:
+        tally.add(_swapped(quiet, *asyncio.run(_busy_then_at_rest(target, quiet))))
+    return [
+        watch.counted(
+            "health.good", tally, f"GET {PATH}, {spacing_s:g} s apart, and {AT_ONCE} at once; its pool at rest and busy"
+        )
+    ]
 
 
 async def _at_once(target: Target) -> list[str | None]:
@@ -66,6 +88,47 @@ async def _at_once(target: Target) -> list[str | None]:
 
     async with async_client(target) as http:
         return await asyncio.gather(*(one() for _ in range(AT_ONCE)))
+
+
+async def _busy_then_at_rest(target: Target, before: list[Pool]) -> tuple[list[Pool], list[Pool]]:
+    """Read lists, several at the same time, until the pool has been full and not full; then read nothing.
+
+    Return the pools that /health reports meanwhile, and then.
+    """
+    busy, rest = list[Pool](), list[Pool]()
+    async with async_client(target) as http:
+        for _ in range(_MOST_ROUNDS):
+            reading = [http.get(CONFIG, params={"limit": 1}) for _ in range(BUSY)]
+            checking = [http.get(PATH, headers=NO_CACHE) for _ in range(BUSY)]
+            answers = await asyncio.gather(*reading, *checking, return_exceptions=True)
+            busy += [pool for answer in answers[BUSY:] if isinstance(answer, httpx.Response) for pool in pools(answer)]
+            if _not_full((*before, *busy)):
+                break
+        for _ in range(REST_ROUNDS):
+            await asyncio.sleep(_REST_S)
+            with contextlib.suppress(httpx.TransportError):
+                rest += pools(await http.get(PATH, headers=NO_CACHE))
+    return busy, rest
+
+
+def _swapped(before: list[Pool], busy: list[Pool], after: list[Pool]) -> str | None:
+    """Return how a pool of several is full in every answer at rest, and not while lists are read.
+
+    A server that is busy with others' requests is at rest as full as before only if its pool cannot grow.
+    """
+    quiet = before + after
+    size = min(pool.size for pool in quiet)
+    free = _not_full(busy)
+    if size < _SEVERAL or _not_full(quiet) or not free or not after:
+        return None
+    return (
+        f"checks.database.pool: all of {size} connections are in use in each of {len(quiet)} answers, and "
+        f"{free[0].in_use} of {free[0].size} while {BUSY} lists are read at once"
+    )
+
+
+def _not_full(pools: Iterable[Pool]) -> list[Pool]:
+    return [pool for pool in pools if pool.in_use < pool.size]
 
 
 def _oldest_s(target: Target) -> float:
@@ -98,4 +161,4 @@ def wrong_with(response: httpx.Response) -> str | None:
             return f"{name} is {body.get(name)!r}, not a text"
     if not database_connected(body):
         return f"checks.database is {checks(body).get('database')!r}, not connected"
-    return None
+    return incomplete(body)

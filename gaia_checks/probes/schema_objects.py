@@ -92,12 +92,12 @@ def unindexed(session: psycopg.Connection) -> Iterator[str]:
         yield f"foreign key {table}.{name} has no index: a deletion of what it names reads the whole table"
 
 
-def compared(released: Definitions, found: Definitions) -> Iterator[str | None]:
+def compared(released: Definitions, found: Definitions, *, shared: bool = True) -> Iterator[str | None]:
     """Yield one sample per object of the release, and of its tables: None for an equal one, else what differs. Pure.
 
-    Tables and functions that the release does not know belong to others, who may share the database.
+    In a `shared` database, tables and functions that the release does not know belong to others.
     """
-    owners = {each.owner for each in released}
+    owners = {each.owner for each in (released if shared else found)}
     for each in sorted({*released, *(one for one in found if one.owner in owners and one.kind != _HARMLESS)}):
         if each not in found:
             yield f"{each} is missing: {_short(released[each])}"

@@ -15,7 +15,7 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.target.client import CONNECT_S, message, reply, resolve, websocket_headers, websocket_url
 from gaia_checks.target.samples import Score, Watch
-from gaia_checks.target.ws_messages import PATH, Stream
+from gaia_checks.target.ws_messages import PATH, Stream, incomplete
 
 _BEYOND_S = 0.5  # the wait beyond the limit, so that a missing message is certainly too late
 _FIRST = {"stats": 1, "heartbeat": 1}
@@ -33,6 +33,7 @@ class _Observed:
     closed: str | None = None  # why the server closed it; None while open
     times_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # type -> after the handshake
     stream: Stream = field(default_factory=Stream)
+    contents: Score = field(default_factory=Score)  # of stats and heartbeats
 
     def lacks(self, awaited: Mapping[str, int]) -> list[str]:
         """Return the types of which fewer messages came than awaited."""
@@ -62,6 +63,7 @@ def probe(target: Target, *, stats_within_s: float, heartbeat_within_s: float, t
             "websocket.bad_messages", len(observed.stream.wrong), "count", observed.stream.count,
             "messages of another shape, or whose seq is not one more than the last", observed.stream.wrong,
         ),
+        _contents(watch, observed.contents),
         *second,
     ]  # fmt: skip
 
@@ -86,6 +88,12 @@ def _second_client(target: Target, watch: Watch, patience_s: float) -> list[Meas
         watch.measurement("websocket.stats_at_once", (*times_s, patience_s)[0], "s", 1, how, notes),
         watch.measurement("websocket.bounds_kept", bounds.good, "count", bounds.tried, kept, (*bounds.wrong, *unknown)),
     ]
+
+
+def _contents(watch: Watch, contents: Score) -> Measurement:
+    how = "stats and heartbeats with all that the contract promises"
+    notes = contents.wrong if contents.tried else ("a translation does not carry every detail of a message",)
+    return watch.measurement("websocket.contents", contents.good, "count", contents.tried, how, notes)
 
 
 def _compressing(connection: ClientConnection) -> str | None:
@@ -162,6 +170,8 @@ def _listen(
         if (owed := reply(target, frame)) is not None:
             connection.send(owed)
         kind = observed.stream.take(message(target, frame))
+        if kind in _FIRST and not target.translated:
+            observed.contents.add(incomplete(frame))
         if kind is not None:
             observed.times_s[kind].append(round(time.monotonic() - start, 3))
 

@@ -4,6 +4,7 @@ What: HEAD /api/admin/quotas/config is answered without a token
 Why: the method check compares with "GET" only
 Criterion: qa.access
 Also: dev.api                      optional: further criteria that the fault may fail
+Window: 45 s                       optional: how long the criterion's look takes to show it, where a trial's is shorter
 
 diff --git a/gaia_server/auth.py b/gaia_server/auth.py
 """
@@ -17,8 +18,9 @@ from pathlib import Path
 from gaia_checks.errors import ConfigurationError
 
 _REQUIRED = ("What", "Why", "Criterion")
-_OPTIONAL = ("Also",)
+_OPTIONAL = ("Also", "Window")
 _HEADER = re.compile(r"([A-Z][a-z]+): +(\S.*)")
+_WINDOW = re.compile(r"([1-9]\d*) s")
 _DIFF = re.compile(r"^(diff --git |--- )", re.MULTILINE)
 
 
@@ -32,6 +34,7 @@ class CataloguedFault:
     why: str
     also: frozenset[str]  # further criteria that it may fail
     patch: Path
+    window_s: float | None = None  # of the criterion's look, where a trial's is too short
 
 
 def read(folder: Path, known: Collection[str]) -> tuple[CataloguedFault, ...]:
@@ -66,8 +69,21 @@ def _fault(folder: Path, path: Path, known: Collection[str]) -> CataloguedFault:
     if unknown := sorted({header["Criterion"], *also} - set(known)):
         raise ConfigurationError(f"{where}: {unknown[0]} is no criterion; known: {', '.join(sorted(known))}")
     return CataloguedFault(
-        where.removesuffix(".patch"), header["Criterion"], header["What"], header["Why"], also, path.absolute()
+        where.removesuffix(".patch"),
+        header["Criterion"],
+        header["What"],
+        header["Why"],
+        also,
+        path.absolute(),
+        _window_s(where, header.get("Window")),
     )
+
+
+def _window_s(where: str, text: str | None) -> float | None:
+    found = _WINDOW.fullmatch(text or "")
+    if text and found is None:
+        raise ConfigurationError(f"{where}: Window: {text}: give whole seconds, e.g. 45 s")
+    return float(found[1]) if found else None
 
 
 def _header(where: str, text: str) -> dict[str, str]:
@@ -75,7 +91,9 @@ def _header(where: str, text: str) -> dict[str, str]:
     for line in filter(str.strip, text.splitlines()):
         found = _HEADER.fullmatch(line.rstrip())
         if found is None or found[1] not in (*_REQUIRED, *_OPTIONAL) or found[1] in header:
-            raise ConfigurationError(f"{where}: {line!r}: write {', '.join(_REQUIRED)} and perhaps Also, once each")
+            raise ConfigurationError(
+                f"{where}: {line!r}: write {', '.join(_REQUIRED)} and perhaps {' or '.join(_OPTIONAL)}, once each"
+            )
         header[found[1]] = found[2]
     if missing := [name for name in _REQUIRED if name not in header]:
         raise ConfigurationError(f"{where}: {missing[0]}: missing; see docs/how-to/prove.md")

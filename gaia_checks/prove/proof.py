@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,7 +70,8 @@ class Proof:
             return
         missing |= self._cheap()
         log(f"baseline: the server without a fault, {len(missing)} criteria")
-        with self._built(None, run) as (tried, executable, migrations):
+        judged = [fault for fault in self.faults if fault.criterion in missing]
+        with self._built(None, short_windows.needed(self.criteria, judged), run) as (tried, executable, migrations):
             tried.deploy(executable, migrations, previous=short_windows.needs_previous(self.criteria, missing))
             outcome = tried.gate(missing)
         self.results.add_baseline(outcome.states)
@@ -108,7 +109,11 @@ class Proof:
 
     def _try(self, fault: CataloguedFault, run: Run) -> ProofResult:
         try:
-            with self._built(fault, run) as (tried, executable, migrations):
+            with self._built(fault, short_windows.needed(self.criteria, [fault]), run) as (
+                tried,
+                executable,
+                migrations,
+            ):
                 try:
                     previous = short_windows.needs_previous(self.criteria, {fault.criterion})
                     tried.deploy(executable, migrations, previous=previous)
@@ -136,9 +141,11 @@ class Proof:
                 yield tried.gate(others)
 
     @contextmanager
-    def _built(self, fault: CataloguedFault | None, run: Run) -> Iterator[tuple[Trial, Path, Path]]:
+    def _built(
+        self, fault: CataloguedFault | None, windows: Mapping[str, float], run: Run
+    ) -> Iterator[tuple[Trial, Path, Path]]:
         """Yield a trial, and the executable and migrations of the server with a fault."""
-        with trial.opened(self.environment, run) as tried:
+        with trial.opened(self.environment, run, windows) as tried:
             source = tried.folder / "source"
             source.mkdir()
             place = Workplace(source, self.recipe, run)

@@ -1,13 +1,14 @@
 """What one trial measures: which criteria, with which tests, and the shortest windows that still decide them."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from gaia_checks.environment.environment import Environment
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.gate.run import gate_plan
 from gaia_checks.judge.criteria_file import Criteria
+from gaia_checks.prove.fault_catalogue import CataloguedFault
 
 CHEAP = ("health", "api", "database", "migrations", "log", "process")
 """Looks of a second or so that every trial takes beside the fault's own: most deadly faults show there."""
@@ -26,11 +27,25 @@ _WINDOWS: Mapping[str, Mapping[str, float]] = {
 _TEST = re.compile(r'^@pytest\.mark\.criterion\("([^"]+)"\)\n(?:@.*\n)*def (test_\w+)\(', re.MULTILINE)
 
 
-def looks(environment: Environment) -> dict[str, dict[str, float]]:
-    """Return the parameters of an environment's looks with the shortest windows."""
-    return {
+def looks(environment: Environment, longer: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Return the parameters of an environment's looks with the shortest windows, or `longer` ones: look -> seconds."""
+    parameters = {
         look: {**environment.looks.get(look, {}), **_WINDOWS.get(look, {})} for look in {*environment.looks, *_WINDOWS}
     }
+    for look, window_s in longer.items():
+        parameters[look] = {**parameters.get(look, {}), "window_s": window_s}
+    return parameters
+
+
+def needed(criteria: Criteria, faults: Iterable[CataloguedFault]) -> dict[str, float]:
+    """Return the longest window that these faults need: look -> seconds."""
+    look_of = {criterion.id: criterion.look for criterion in criteria.criteria}
+    longest: dict[str, float] = {}
+    for fault in faults:
+        if fault.window_s is not None:
+            look = look_of[fault.criterion]
+            longest[look] = max(fault.window_s, longest.get(look, 0.0))
+    return longest
 
 
 def tests(environment: Environment) -> dict[str, str]:

@@ -6,7 +6,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ class Trial:
     like: Environment  # whose server it is
     run: Run
     variables: dict[str, str]
+    windows: Mapping[str, float]  # look -> seconds, where the shortest do not decide
 
     def deploy(self, executable: Path, migrations: Path, *, previous: bool) -> None:
         """Deploy the executable, over a stand-in for a previous release if one is needed. Raises GaiaError."""
@@ -102,12 +103,13 @@ class Trial:
             **({"criteria": str(like.criteria)} if like.criteria else {}),
         }
         server = {name: value for name, value in asdict(like.server).items() if name != "artifact"}
+        looks = short_windows.looks(like, self.windows)
         tables = {
             "environment": about,
             "server": {**server, "paths": list(server["paths"])},
             "migrations": {"allow": sorted(like.allowed)},
             "contract": names,
-            "looks": short_windows.looks(like),
+            "looks": looks | {"load": {**looks.get("load", {}), **like.load.on_one_machine()}},
         }
         files.replace(self.file, tomli_w.dumps(tables))
 
@@ -126,7 +128,7 @@ class Trial:
 
 
 @contextmanager
-def opened(like: Environment, run: Run) -> Iterator[Trial]:
+def opened(like: Environment, run: Run, windows: Mapping[str, float]) -> Iterator[Trial]:
     """Yield a trial of the server of `like`; stop and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="gaia-prove-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -137,7 +139,7 @@ def opened(like: Environment, run: Run) -> Iterator[Trial]:
             "GAIA_REPORTS": str(folder / "reports"),
             "ADMIN_TOKEN": secrets.token_urlsafe(),
         }
-        made = Trial(folder, like, run, variables)
+        made = Trial(folder, like, run, variables, windows)
         made.write()
         try:
             yield made

@@ -6,6 +6,7 @@
     measurements.jsonl  the measurements             timelines/*.jsonl   the samples, second by second
     pictures/*/*.jpg    screenshots of a page        gated.json          release and environment
     invocation.json     options, variables and plugins of pytest
+    locustfile.py       the load's mix, where it is the user's own
     statement.json      the signed statement about all of it, where the gate has a key
 
 `recompute` judges these files again, without new measurements.
@@ -46,6 +47,7 @@ JUNIT = "junit.xml"
 PICTURES = "pictures"
 ADAPTER = "adapter.py"
 CRITERIA = "criteria.toml"
+LOCUSTFILE = "locustfile.py"
 OWN = "own"
 """The folder of the user's own criteria file and its tests."""
 
@@ -81,6 +83,8 @@ def create(
         _copy_own(environment.criteria, folder / OWN)
     if environment.names.adapter:
         (folder / ADAPTER).write_text(environment.names.adapter, encoding="utf-8")
+    if environment.load.locustfile:
+        shutil.copyfile(environment.load.locustfile, folder / LOCUSTFILE)
     (folder / "environment.toml").write_text(describe(environment, stage), encoding="utf-8")
     return folder
 
@@ -121,8 +125,10 @@ def describe(environment: Environment, stage: str) -> str:
     names |= {"adapter": ADAPTER} if environment.names.adapter else {}
     contract = {"contract": names} if names else {}
     looks = {"looks": environment.looks} if environment.looks else {}
+    load = {name: value for name, value in environment.load.to_json().items() if value is not None}
+    load |= {"locustfile": LOCUSTFILE} if environment.load.locustfile else {}
     limits = {"no_regression": environment.no_regression} if environment.no_regression else {}
-    return tomli_w.dumps({"environment": table, **contract, **limits, **looks})
+    return tomli_w.dumps({"environment": table, "load": load, **contract, **limits, **looks})
 
 
 def read_measurements(folder: Path) -> list[Measurement]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+METRICS, LOGIN = "/metrics", "/admin/login"
+
 QUOTAS = "/api/admin/quotas"
 CONFIG = f"{QUOTAS}/config"
 USAGE, VIOLATIONS, ANALYTICS, ALERTS = (f"{QUOTAS}/{name}" for name in ("usage", "violations", "analytics", "alerts"))

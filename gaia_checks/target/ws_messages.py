@@ -6,6 +6,15 @@ from datetime import datetime
 from typing import Any
 
 PATH = "/ws/admin/quotas"
+_FIELDS = {
+    "stats": (
+        *("requests_per_second", "requests", "violations_last_minute", "rules", "websocket_clients", "database"),
+        *("memory_bytes", "uptime_s", "rate_limiting", "version", "instance", "alerts"),
+    ),
+    "heartbeat": ("uptime_s",),
+}
+"""What the data of a regular message must have (docs/contract.md)."""
+
 TYPES = frozenset({"stats", "heartbeat", "violation", "alert"})
 
 
@@ -31,6 +40,19 @@ class Stream:
         expected = self.last_seq + 1
         self.last_seq = seq
         return None if seq == expected else f"seq {seq} instead of {expected}"
+
+
+def incomplete(frame: str | bytes) -> str | None:
+    """Return what the data of stats or of a heartbeat lacks; None for a complete message, and for any other."""
+    message = _parse(frame)
+    kind, data = message.get("type"), message.get("data")
+    if kind not in _FIELDS or not isinstance(data, dict):
+        return None
+    if missing := [name for name in _FIELDS[kind] if name not in data]:
+        return f"{kind} without {', '.join(missing)}"
+    alerts = data.get("alerts") if kind == "stats" else {"firing": [], "watched": []}
+    lists = isinstance(alerts, dict) and all(isinstance(alerts.get(name), list) for name in ("firing", "watched"))
+    return None if lists else f"{kind} whose alerts are {alerts!r}, without the lists firing and watched"
 
 
 def _parse(frame: str | bytes) -> dict[str, Any]:

@@ -10,8 +10,8 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // series: [{name, colour, format(value), sum(values)}], bottom first; `stacked`: stacked bars instead of lines.
-// show(times, ...values): times in seconds since the epoch, one array per series.
-export function chart(label, series, { stacked = false } = {}) {
+// show(times, ...values): times in seconds since the epoch, one array per series. zoom(from, to), likewise, after a drag.
+export function chart(label, series, { stacked = false, zoom = null } = {}) {
   const place = h("div", { class: "plot", role: "img", "aria-label": label });
   const moment = h("span", { class: "moment" });
   const values = series.map(() => h("b"));
@@ -22,7 +22,7 @@ export function chart(label, series, { stacked = false } = {}) {
 
   function draw() {
     plot?.destroy();
-    plot = new uPlot(options(place.clientWidth, series, stacked, updateLegend), drawn(shown, stacked), place);
+    plot = new uPlot(options(place.clientWidth, series, stacked, updateLegend, zoom), drawn(shown, stacked), place);
   }
   function updateLegend(index) {
     moment.textContent = index == null ? "" : tick(shown[0][index], 1);
@@ -60,7 +60,7 @@ function drawn([times, ...values], stacked) {
 export const span = (times, more = 0) => (times.length ? [Math.min(times[0], times.at(-1) - 60), times.at(-1) + more] : [null, null]);
 const step = (times) => (times.length > 1 ? times[1] - times[0] : 60);
 
-function options(width, series, stacked, onCursor) {
+function options(width, series, stacked, onCursor, zoom) {
   const font = `11px ${getComputedStyle(document.body).fontFamily}`;
   const axis = { stroke: colour("muted"), font, ticks: { show: false } };
   const bars = uPlot.paths.bars({ size: [0.72, 22], align: 1 });
@@ -69,7 +69,7 @@ function options(width, series, stacked, onCursor) {
     width, height: HEIGHT, padding: [8, 26, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     legend: { show: false },
-    cursor: { y: false, points: { show: !stacked }, drag: { setScale: false } },
+    cursor: { y: false, points: { show: !stacked }, drag: { setScale: false, x: Boolean(zoom) } },
     scales: { x: { time: true, range: (plot) => span(plot.data[0], stacked ? step(plot.data[0]) : 0) }, y: { range: (_, __, high) => [0, Math.max(high ?? 0, 1) * 1.08] } },
     axes: [
       { ...axis, grid: { show: false }, size: 26, values: (_, ticks, __, ___, step) => ticks.map((one) => (one > Date.now() / 1000 ? "" : tick(one, step))) },  // the last bar ends in the future
@@ -79,6 +79,15 @@ function options(width, series, stacked, onCursor) {
       stroke: colour(one.colour), width: stacked ? 0 : 1.75, points: { show: (plot) => !stacked && plot.data[0].length === 1 },  // a single value is not a line
       fill: stacked ? colour(one.colour) : undefined, paths: stacked ? bars : undefined,
     }))],
-    hooks: { setCursor: [(plot) => onCursor(plot.cursor.idx)] },
+    hooks: {
+      setCursor: [(plot) => onCursor(plot.cursor.idx)],
+      setSelect: [(plot) => { if (plot.select.width) dragged(plot, zoom); }],
+    },
   };
+}
+
+function dragged(plot, zoom) {
+  const { left, width } = plot.select;
+  plot.setSelect({ left: 0, width: 0 }, false);
+  zoom(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
 }

@@ -13,6 +13,7 @@ export function h(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 export const mono = (text) => h("span", { class: "mono" }, text);
+export const link = (address, ...content) => h("a", { href: address }, ...content);
 export const mark = (text, kind) => h("span", { class: `mark ${kind}` }, text[0].toUpperCase() + text.slice(1));
 export const empty = (what, why) => h("div", { class: "empty" }, h("strong", {}, what), why);
 

@@ -13,6 +13,8 @@ export const share = (value, most) => `${number(value)}${value > most ? ", above
 export const short = (value) => SHORT.format(value);  // 1,200,000 as 1.2M
 export const megabytes = (bytes) => `${PLAIN.format(bytes / 1e6)} MB`;
 export const percent = (ratio) => (ratio == null ? "–" : `${(100 * ratio).toFixed(2)} %`);
+// How much larger or smaller than an old value, "" if that was zero.
+export const change = (value, old) => (old ? `, ${value < old ? "−" : "+"}${PLAIN.format((100 * Math.abs(value - old)) / old)} %` : "");
 export const times = (count) => `${number(count)}×`;
 
 // Each is rounded to the smaller unit that it shows.
@@ -50,12 +52,16 @@ export function until(text) {
 // The ISO time of a field of local time, "" for an empty one.
 export const moment = (text) => (text ? new Date(`${text}${zone === LOCAL ? "" : "Z"}`).toISOString() : "");
 
+// The value of a field of local time, of a time in ms.
+export const field = (ms) => new Date(ms).toLocaleString("sv-SE", inZone).replace(" ", "T");
+
 const clock = { ...inZone, hour: "2-digit", minute: "2-digit" };
 
 // A tick of a time axis whose ticks are `step` seconds apart.
 export function tick(seconds, step = 60) {
   const moment = new Date(seconds * 1000);
-  if (step >= 86400) return moment.toLocaleDateString("en-GB", { ...inZone, weekday: "short", day: "numeric" });
+  if (step > 86400) return moment.toLocaleDateString("en-GB", { ...inZone, day: "numeric", month: "short" });
+  if (step === 86400) return moment.toLocaleDateString("en-GB", { ...inZone, weekday: "short", day: "numeric" });
   return moment.toLocaleTimeString("en-GB", step < 60 ? { ...clock, second: "2-digit" } : clock);
 }
 

@@ -7,12 +7,19 @@ const narrow = matchMedia("(max-width: 760px)");  // as in the style: a row take
 const pageSize = () => (narrow.matches ? 10 : 25);
 const COUNTED = 10_000;  // the server counts rows up to this number
 
-// columns: [{name, kind?, cell(row)}]; on a narrow screen each cell is below the name of its column.
-export function table(label, columns, rows = []) {
+// columns: [{name, kind?, sort?, cell(row)}]; on a narrow screen each cell is below the name of its column. With onsort(sort)
+// the columns that have a name to sort by are buttons.
+export function table(label, columns, rows = [], onsort = null) {
   const body = h("tbody", {}, rows.map((row) => line(columns, row)));
-  const head = h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.kind }, column.name)));
-  const element = h("div", { class: "scroll" }, h("table", { "aria-label": label }, h("thead", {}, head), body));
-  return { element, body };
+  const name = ({ name: text, sort }) => (sort && onsort ? h("button", { type: "button", class: "sort", onclick: () => onsort(sort) }, text) : text);
+  const heads = columns.map((column) => h("th", { scope: "col", class: column.kind }, name(column)));
+  const element = h("div", { class: "scroll" }, h("table", { "aria-label": label }, h("thead", {}, h("tr", {}, heads)), body));
+  const markSort = (sort) => columns.forEach((column, index) => {
+    const direction = { [column.sort]: "ascending", [`-${column.sort}`]: "descending" }[sort];
+    if (direction) heads[index].setAttribute("aria-sort", direction);
+    else heads[index].removeAttribute("aria-sort");
+  });
+  return { element, body, markSort };
 }
 
 const line = (columns, row) => h("tr", { "data-id": row.id },
@@ -25,13 +32,14 @@ function keepFocus(body, redraw) {
   if (focused) [...body.querySelectorAll("button")].find((one) => one.ariaLabel === focused)?.focus();
 }
 
-// load({limit, offset}) -> a page; nothing() -> the element for an empty list; turned(page) is called after each turn to a
-// page, by a person or a filter. Unchanged pages are not redrawn.
+// load({limit, offset, sort}) -> a page; nothing() -> the element for an empty list; turned(page, sort) is called after each
+// turn to a page, by a person or a filter. Unchanged pages are not redrawn.
 export function pagedList({ label, columns, guard, load, nothing, turned = () => {} }) {
   let offset = 0;
   let requested = 0;
   let shown = null;
-  const { element: grid, body } = table(label, columns);
+  let sort = "";  // the name of a column, with a minus sign for descending; "" for the list's own order
+  const { element: grid, body, markSort } = table(label, columns, [], (name) => sortBy(sort === name ? `-${name}` : sort === `-${name}` ? "" : name));
   const instead = h("div", { class: "empty" }, "Loading…");
   const place = h("span", { role: "status" });
   const back = h("button", { type: "button", onclick: () => turn(offset - pageSize()) }, "Previous");
@@ -42,7 +50,7 @@ export function pagedList({ label, columns, guard, load, nothing, turned = () =>
 
   async function refresh() {
     const ticket = ++requested;
-    const page = await load({ limit: pageSize(), offset });
+    const page = await load({ limit: pageSize(), offset, sort });
     if (ticket !== requested) return;  // a newer request was sent
     if (page.total && !page.items.length) {
       offset = pageSize() * Math.floor((page.total - 1) / pageSize());
@@ -70,12 +78,28 @@ export function pagedList({ label, columns, guard, load, nothing, turned = () =>
   async function turn(to) {
     startAt(to);
     await guard(refresh);
-    turned(1 + Math.floor(offset / pageSize()));
+    turned(1 + Math.floor(offset / pageSize()), sort);
   }
 
   function startAt(to) {
     offset = Math.max(to, 0);
     shown = null;
   }
-  return { element, refresh, turn, open: (page) => startAt(pageSize() * (page - 1)), get first() { return offset === 0; } };
+
+  function sortBy(wanted) {
+    setSort(wanted);
+    return turn(0);
+  }
+
+  // A name that no column has is the list's own order.
+  function setSort(wanted) {
+    sort = columns.some((column) => column.sort && [column.sort, `-${column.sort}`].includes(wanted)) ? wanted : "";
+    markSort(sort);
+  }
+
+  function open(page, wanted = "") {
+    setSort(wanted);
+    startAt(pageSize() * (page - 1));
+  }
+  return { element, refresh, turn, open, get first() { return offset === 0; }, get sort() { return sort; } };
 }

@@ -1,37 +1,43 @@
 """The admin API: `/api/admin/quotas/...`. Handlers only read the request, query the store and build the response."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server import analytics
 from gaia_server.app_state import Server
+from gaia_server.http.parameters import (
+    RULE_ID,
+    ClientFilters,
+    Paging,
+    Period,
+    PreviewParameters,
+    RuleFilters,
+    UsageFilters,
+    ViolationFilters,
+)
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
-from gaia_server.http.request_parsing import MAX_ID, boolean, choice, number, parameters, query, read_json, text, time
+from gaia_server.http.request_parsing import query, read_json
+from gaia_server.http.validation import adapter, valid
 from gaia_server.limiting.principals import Principal
-from gaia_server.limiting.rules import COUNTED_BY, SCOPES, InvalidFields, Rule, RuleFields, parse
+from gaia_server.limiting.rules import COUNTED_BY, Rule, RuleFields
 from gaia_server.problem import Json, Problem
+from gaia_server.storage.queries import PREVIEW, RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS, Listing
 from gaia_server.storage.store import DuplicateName, Page
-
-DEFAULT_MINUTES = 60
-MAX_MINUTES = 30 * 24 * 60
-
-_scope = choice(SCOPES)
-_Fields = TypeVar("_Fields")
 
 
 async def list_rules(request: Request) -> Response:
-    """GET /config: rules, by id."""
-    found, limit, offset = query(request, {"scope": _scope, "enabled": boolean, "rule_name": text, "search": text})
-    return list_of(await _server(request).store.rules_page(found, limit=limit, offset=offset), limit, offset)
+    """List rules, by id."""
+    return await list_of(request, RULES, query(request, RuleFilters))
 
 
 async def create_rule(request: Request) -> Response:
-    """POST /config: a new rule, in force in this process when the response is sent."""
+    """Create a rule, in force in this process when the response is sent."""
     server, confirmed, wanted = _server(request), is_confirmed(request), await _rule(request)
     if not confirmed:
         require_confirmation(server.principal(request), [(wanted, 0)])
@@ -44,17 +50,17 @@ async def create_rule(request: Request) -> Response:
 
 
 async def read_rule(request: Request) -> Response:
-    """GET /config/{id}: one rule."""
+    """Return one rule."""
     return _answer(_found(await _server(request).store.rule(_id(request))))
 
 
 async def replace_rule(request: Request) -> Response:
-    """PUT /config/{id}: replace the rule by the body, in force in this process when the response is sent."""
+    """Replace a rule by the body, in force in this process when the response is sent."""
     server, confirmed, wanted = _server(request), is_confirmed(request), await _rule(request)
     before = await _unchanged(request, asdict(wanted))
     if not confirmed:
         principal = server.principal(request)
-        require_confirmation(principal, [(wanted, await _used(server, before, wanted, principal))])
+        require_confirmation(principal, [(wanted, await used(server, before, wanted, principal))])
     try:
         rule = await server.store.replace_rule(before.id, wanted, _expected(request, before))
     except DuplicateName as error:
@@ -65,8 +71,18 @@ async def replace_rule(request: Request) -> Response:
     return _answer(_found(rule))
 
 
+async def preview_rule(request: Request) -> Response:
+    """Return what another limit would have refused in the current window of each client."""
+    server = _server(request)
+    given = query(request, PreviewParameters)
+    rule = _found(await server.store.rule(_id(request)))
+    wanted = {"rule_id": rule.id, "limit_value": rule.limit_value if given.limit_value is None else given.limit_value}
+    (found,) = await server.store.rows(PREVIEW, {**wanted, "reputation": server.settings.reputation_enabled})
+    return Json({**wanted, "limit_type": rule.limit_type, **found})
+
+
 async def delete_rule(request: Request) -> Response:
-    """DELETE /config/{id}: the rule and all its counts."""
+    """Delete a rule and all its counts."""
     server = _server(request)
     before = await _unchanged(request, None)
     if not await server.store.delete_rule(before.id, _expected(request, before)):
@@ -76,25 +92,26 @@ async def delete_rule(request: Request) -> Response:
 
 
 async def usage(request: Request) -> Response:
-    """GET /usage: the use of each limit by each key."""
-    server = _server(request)
-    found, limit, offset = query(request, {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text})
-    in_force = server.settings.reputation_enabled
-    return list_of(await server.store.usage(found, limit=limit, offset=offset, reputation=in_force), limit, offset)
+    """List the use of each limit by each key."""
+    in_force = _server(request).settings.reputation_enabled
+    return await list_of(request, USAGE, query(request, UsageFilters), reputation=in_force)
 
 
 async def violations(request: Request) -> Response:
-    """GET /violations: refused requests, newest first."""
-    filters = {"rule_id": number(1, MAX_ID), "scope": _scope, "key": text, "since": time, "until": time}
-    found, limit, offset = query(request, filters)
-    return list_of(await _server(request).store.violations(found, limit=limit, offset=offset), limit, offset)
+    """List refused requests, newest first."""
+    return await list_of(request, VIOLATIONS, query(request, ViolationFilters))
+
+
+async def violating_clients(request: Request) -> Response:
+    """List the refused requests of each client, most first."""
+    return await list_of(request, VIOLATING_CLIENTS, query(request, ClientFilters))
 
 
 async def analytics_(request: Request) -> Response:
-    """GET /analytics: decisions, violations and load of the last minutes."""
-    found = parameters(request, {"minutes": number(1, MAX_MINUTES), "per": choice(analytics.PERIODS)})
-    minutes, per = found.get("minutes", DEFAULT_MINUTES), found.get("per", "minute")
-    return Json(analytics.summary(await _server(request).store.analytics(minutes, per), minutes, per))
+    """Return decisions, violations and load of the last minutes, or of those until a time."""
+    wanted = query(request, Period)
+    rows = await _server(request).store.analytics(wanted.minutes, wanted.per, wanted.until)
+    return Json(analytics.summary(rows, wanted.minutes, wanted.per))
 
 
 def _server(request: Request) -> Server:
@@ -102,17 +119,16 @@ def _server(request: Request) -> Server:
     return server
 
 
-def list_of(page: Page, limit: int, offset: int) -> Response:
-    """Return the response of a list."""
-    return Json({"items": page.items, "total": page.total, "limit": limit, "offset": offset})
+async def list_of(request: Request, listing: Listing, wanted: Paging, **given: Any) -> Response:
+    """Return the response of a list; `given` is for the join of the listing."""
+    store = _server(request).store
+    page = await store.page(listing, wanted.filters, limit=wanted.limit, offset=wanted.offset, **given)
+    return page_of(page, wanted)
 
 
-def fields(parsed: Callable[[Any], _Fields], body: Any, otherwise: str) -> _Fields:
-    """Return the fields of a body. Raises Problem 422 with the detail `otherwise` and the invalid fields."""
-    try:
-        return parsed(body)
-    except InvalidFields as error:
-        raise Problem(422, otherwise, errors=[asdict(found) for found in error.errors]) from error
+def page_of(page: Page, wanted: Paging) -> Response:
+    """Return the response of a part of a list."""
+    return Json({"items": page.items, "total": page.total, "limit": wanted.limit, "offset": wanted.offset})
 
 
 def _answer(rule: Rule, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -131,12 +147,13 @@ def _expected(request: Request, before: Rule) -> datetime | None:
     return before.updated_at if "if-match" in request.headers else None
 
 
-async def _used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
+async def used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
     """Return the requests of `principal` that the changed rule has counted: a rule about something else starts anew."""
     if any(getattr(before, name) != getattr(wanted, name) for name in COUNTED_BY):
         return 0
     key = "global" if wanted.scope == "global" else principal.key
-    page = await server.store.usage({"rule_id": before.id, "key": key}, limit=1, offset=0, reputation=False)
+    counted = {"rule_id": before.id, "key": key}
+    page = await server.store.page(USAGE, counted, limit=1, offset=0, reputation=False)
     return sum(item["used"] for item in page.items)
 
 
@@ -152,10 +169,10 @@ def _found(rule: Any) -> Any:
 
 def _id(request: Request) -> int:
     try:
-        return number(1, MAX_ID)(request.path_params["id"])  # type: ignore[no-any-return]
-    except ValueError:
+        return int(adapter(RULE_ID).validate_python(request.path_params["id"]))
+    except ValidationError:
         raise Problem(404, "there is no rule with this id") from None
 
 
 async def _rule(request: Request) -> RuleFields:
-    return fields(parse, await read_json(request), "the body is not a valid rule")
+    return valid(RuleFields, await read_json(request), "the body is not a valid rule")

@@ -1,18 +1,21 @@
 """The admin API of alerts: `/api/admin/quotas/alerts...`: their history, their rules, who takes care of them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server.app_state import Server
-from gaia_server.http.admin_api import fields, list_of
-from gaia_server.http.alert_fields import parse_acknowledgement, parse_alert_rule, parse_mute
+from gaia_server.http.admin_api import list_of, page_of
+from gaia_server.http.bodies import Acknowledgement, Mute
+from gaia_server.http.parameters import RULE_ID, AlertFilters, Paging
 from gaia_server.http.preconditions import changed, etag, matches
-from gaia_server.http.request_parsing import MAX_ID, choice, number, query, read_json, time
+from gaia_server.http.request_parsing import query, read_json
+from gaia_server.http.validation import adapter, valid
 from gaia_server.problem import Json, Problem
 from gaia_server.push.alerts import AlertRule, AlertRuleFields
 from gaia_server.storage import alert_history, alert_rules
@@ -25,15 +28,14 @@ _NO_RULE = "there is no alert rule with this id"
 
 
 async def list_alerts(request: Request) -> Response:
-    """GET /alerts: alerts of all server processes, newest first."""
-    found, limit, offset = query(request, {"state": choice(("firing", "resolved")), "since": time, "until": time})
-    return list_of(await _server(request).store.page(ALERTS, found, limit=limit, offset=offset), limit, offset)
+    """List alerts of all server processes, newest first."""
+    return await list_of(request, ALERTS, query(request, AlertFilters))
 
 
 async def acknowledge(request: Request) -> Response:
-    """POST /alerts/{id}/acknowledge: record who takes care of a firing alert; the first one stays."""
+    """Record who takes care of a firing alert; the first one stays."""
     store, alert_id = _server(request).store, _id(request, _NO_ALERT)
-    by = fields(parse_acknowledgement, await read_json(request), "the body is not an acknowledgement")
+    by = valid(Acknowledgement, await read_json(request), "the body is not an acknowledgement").by
     acknowledged = await alert_history.acknowledge(store, alert_id, by)
     found = (await store.page(ALERTS, {"id": alert_id}, limit=1, offset=0)).items
     if not found:
@@ -44,14 +46,14 @@ async def acknowledge(request: Request) -> Response:
 
 
 async def list_rules(request: Request) -> Response:
-    """GET /alerts/rules: alert rules, by id."""
-    _, limit, offset = query(request, {})
-    page = await _server(request).store.page(ALERT_RULES, {}, limit=limit, offset=offset)
-    return list_of(Page([AlertRule(**row).to_json() for row in page.items], page.total), limit, offset)
+    """List alert rules, by id."""
+    wanted = query(request, Paging)
+    page = await _server(request).store.page(ALERT_RULES, {}, limit=wanted.limit, offset=wanted.offset)
+    return page_of(Page([AlertRule(**row).to_json() for row in page.items], page.total), wanted)
 
 
 async def create_rule(request: Request) -> Response:
-    """POST /alerts/rules: a new alert rule, in force on all processes within a second."""
+    """Create an alert rule, in force on all processes within a second."""
     wanted = await _wanted(request)
     try:
         rule = await alert_rules.create(_server(request).store, wanted)
@@ -61,12 +63,12 @@ async def create_rule(request: Request) -> Response:
 
 
 async def read_rule(request: Request) -> Response:
-    """GET /alerts/rules/{id}: one alert rule."""
+    """Return one alert rule."""
     return _answer(await _found(request))
 
 
 async def replace_rule(request: Request) -> Response:
-    """PUT /alerts/rules/{id}: replace the alert rule by the body."""
+    """Replace an alert rule by the body."""
     wanted = await _wanted(request)
     before = await _unchanged(request, asdict(wanted))
     try:
@@ -79,7 +81,7 @@ async def replace_rule(request: Request) -> Response:
 
 
 async def delete_rule(request: Request) -> Response:
-    """DELETE /alerts/rules/{id}: the alert rule; its alert resolves."""
+    """Delete an alert rule; its alert resolves."""
     before = await _unchanged(request, None)
     if not await alert_rules.delete(_server(request).store, before.id, _expected(request, before)):
         await _unchanged(request, None)  # it has just been changed or deleted
@@ -87,9 +89,9 @@ async def delete_rule(request: Request) -> Response:
 
 
 async def mute_rule(request: Request) -> Response:
-    """POST /alerts/rules/{id}/mute: notify nobody of the rule's alerts for a time; 0 ends that."""
+    """Notify nobody of an alert rule's alerts for a time; 0 ends that."""
     rule_id = _id(request, _NO_RULE)
-    for_s = fields(parse_mute, await read_json(request), "the body is not a mute")
+    for_s = valid(Mute, await read_json(request), "the body is not a mute").for_s
     rule = await alert_rules.mute(_server(request).store, rule_id, for_s)
     if rule is None:
         raise Problem(404, _NO_RULE)
@@ -106,11 +108,11 @@ def _answer(rule: AlertRule, status: int = 200, headers: Mapping[str, str] | Non
 
 
 async def _wanted(request: Request) -> AlertRuleFields:
-    wanted = fields(parse_alert_rule, await read_json(request), "the body is not a valid alert rule")
-    if wanted.clear_threshold > wanted.threshold:
+    wanted = valid(AlertRuleFields, await read_json(request), "the body is not a valid alert rule")
+    if wanted.clears_at > wanted.threshold:
         detail = {"field": "clear_threshold", "detail": "is above the threshold"}
         raise Problem(409, "an alert resolves at or below its threshold", errors=[detail])
-    return wanted
+    return replace(wanted, clear_threshold=wanted.clears_at)
 
 
 async def _found(request: Request) -> AlertRule:
@@ -142,6 +144,6 @@ def _conflict(error: DuplicateName | UnknownRule) -> Problem:
 
 def _id(request: Request, otherwise: str) -> int:
     try:
-        return number(1, MAX_ID)(request.path_params["id"])  # type: ignore[no-any-return]
-    except ValueError:
+        return int(adapter(RULE_ID).validate_python(request.path_params["id"]))
+    except ValidationError:
         raise Problem(404, otherwise) from None

@@ -3,15 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server.app_state import Server
-from gaia_server.http.admin_api import fields, list_of
+from gaia_server.field_types import Key
+from gaia_server.http.admin_api import list_of
+from gaia_server.http.bodies import ReputationFields, UserLimits
+from gaia_server.http.parameters import EventFilters, ReputationFilters, UserFilters
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
-from gaia_server.http.request_parsing import choice, name, number, query, read_json, time
-from gaia_server.http.user_fields import parse_limits, parse_reputation
-from gaia_server.limiting.reputation import EVENT_KINDS, HIGHEST, LOWEST, TIERS
+from gaia_server.http.request_parsing import query, read_json
+from gaia_server.http.validation import adapter, valid
 from gaia_server.limiting.rules import RuleFields
 from gaia_server.problem import Json, Problem
 from gaia_server.storage import reputation_scores, users
@@ -19,23 +22,20 @@ from gaia_server.storage.store import DuplicateName, Rows
 
 
 async def list_users(request: Request) -> Response:
-    """GET /users: the counted users, by the most used of their limits."""
-    server = _server(request)
-    _, limit, offset = query(request, {})
-    in_force = server.settings.reputation_enabled
-    page = await server.store.page(users.USERS, {}, limit=limit, offset=offset, reputation=in_force)
-    return list_of(page, limit, offset)
+    """List the counted users, by the most used of their limits."""
+    in_force = _server(request).settings.reputation_enabled
+    return await list_of(request, users.USERS, query(request, UserFilters), reputation=in_force)
 
 
 async def read_user(request: Request) -> Response:
-    """GET /users/{user}: the limits that apply to a user, the use of each, and the reputation."""
+    """Return the limits that apply to a user, the use of each, and the reputation."""
     return await _user_response(request, _user(request))
 
 
 async def replace_limits(request: Request) -> Response:
-    """PUT /users/{user}: replace the user's own limits, in force in this process when the response is sent."""
+    """Replace a user's own limits, in force in this process when the response is sent."""
     server, user, confirmed = _server(request), _user(request), is_confirmed(request)
-    wanted = fields(parse_limits, await read_json(request), "the body has no valid limits")
+    wanted = valid(UserLimits, await read_json(request), "the body has no valid limits").limits
     if not confirmed:
         await _require_confirmation(server, request, user, wanted)
     try:
@@ -49,7 +49,7 @@ async def replace_limits(request: Request) -> Response:
 
 
 async def delete_limits(request: Request) -> Response:
-    """DELETE /users/{user}: the user's own limits and their counts."""
+    """Delete a user's own limits and their counts."""
     server, user = _server(request), _user(request)
     if not await users.delete_limits(server.store, user, _is_unchanged(request)):
         if own := await users.own_rules(server.store, user):
@@ -60,27 +60,17 @@ async def delete_limits(request: Request) -> Response:
 
 
 async def list_reputations(request: Request) -> Response:
-    """GET /reputation: all known scores, lowest first."""
-    score = number(LOWEST, HIGHEST)
-    found, limit, offset = query(request, {"tier": choice(TIERS), "min_score": score, "max_score": score})
-    return list_of(
-        await _server(request).store.page(reputation_scores.SCORES, found, limit=limit, offset=offset), limit, offset
-    )
+    """List all known scores, lowest first."""
+    return await list_of(request, reputation_scores.SCORES, query(request, ReputationFilters))
 
 
 async def list_events(request: Request) -> Response:
-    """GET /reputation-events: the changes of scores with their causes, newest first."""
-    filters = {"user": name, "kind": choice(EVENT_KINDS), "since": time, "until": time}
-    found, limit, offset = query(request, filters)
-    if "user" in found:
-        found["key"] = users.key(found.pop("user"))
-    return list_of(
-        await _server(request).store.page(reputation_scores.EVENTS, found, limit=limit, offset=offset), limit, offset
-    )
+    """List the changes of scores with their causes, newest first."""
+    return await list_of(request, reputation_scores.EVENTS, query(request, EventFilters))
 
 
 async def read_reputation(request: Request) -> Response:
-    """GET /reputation/{user}: a user's score and tier."""
+    """Return a user's score and tier."""
     known = await reputation_scores.read(_server(request).store, _user(request))
     if known is None:
         raise Problem(404, "this user has no recorded reputation")
@@ -88,15 +78,15 @@ async def read_reputation(request: Request) -> Response:
 
 
 async def replace_reputation(request: Request) -> Response:
-    """PUT /reputation/{user}: set a score manually, with a reason."""
+    """Set a score manually, with a reason."""
     store, user = _server(request).store, _user(request)
-    wanted = fields(parse_reputation, await read_json(request), "the body is not a valid reputation")
+    wanted = valid(ReputationFields, await read_json(request), "the body is not a valid reputation")
     await reputation_scores.write(store, user, score=wanted.score, vip=wanted.vip, reason=wanted.reason)
     return Json(await reputation_scores.read(store, user))
 
 
 async def delete_reputation(request: Request) -> Response:
-    """DELETE /reputation/{user}: back to the starting score, without events."""
+    """Set a score back to its start, without events."""
     if not await reputation_scores.forget(_server(request).store, _user(request)):
         raise Problem(404, "this user has no recorded reputation")
     return Response(status_code=204)
@@ -130,7 +120,16 @@ async def _require_confirmation(server: Server, request: Request, user: str, wan
     found = await users.limits(server.store, user, reputation=False)
     used = {rule["limit_type"]: rule["used"] for rule in found if rule["own"] and not rule["resource_type"]}
     rules = [
-        (RuleFields(users.rule_name(user, kind), "user", user, kind, value, None, enabled=True), used.get(kind, 0))
+        (
+            RuleFields(
+                rule_name=users.rule_name(user, kind),
+                scope="user",
+                scope_value=user,
+                limit_type=kind,
+                limit_value=value,
+            ),
+            used.get(kind, 0),
+        )
         for kind, value in wanted.items()
     ]
     require_confirmation(principal, rules)
@@ -138,9 +137,9 @@ async def _require_confirmation(server: Server, request: Request, user: str, wan
 
 def _user(request: Request) -> str:
     try:
-        return name(request.path_params["user"])
-    except ValueError as error:
-        raise Problem(404, f"the user's name {error}") from None
+        return str(adapter(Key).validate_python(request.path_params["user"]))
+    except ValidationError as error:
+        raise Problem(404, f"the user's name {error.errors()[0]['msg']}") from None
 
 
 def _server(request: Request) -> Server:

@@ -10,7 +10,8 @@ from typing import Any
 from starlette.requests import Request
 
 from gaia_server.encoding import encode
-from gaia_server.http.request_parsing import boolean, parameters
+from gaia_server.http.parameters import Confirmation
+from gaia_server.http.request_parsing import query
 from gaia_server.limiting import management
 from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import RuleFields
@@ -42,7 +43,7 @@ def changed(current: Any, wanted: Any, version: str) -> Problem:
 
 def is_confirmed(request: Request) -> bool:
     """Whether the query says that a rule may refuse its author. Raises Problem 422."""
-    return bool(parameters(request, {"confirm": boolean}).get("confirm", False))
+    return query(request, Confirmation).confirm
 
 
 def require_confirmation(principal: Principal, rules: Iterable[tuple[RuleFields, int]]) -> None:

@@ -1,9 +1,9 @@
 """Every route, in one table: the application and its OpenAPI document are built from it."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,41 +15,28 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_alerts, admin_api_users, openapi
-from gaia_server.http.openapi import Operation
+from gaia_server.http import (
+    admin_api,
+    admin_api_alerts,
+    admin_api_import,
+    admin_api_users,
+    answers,
+    bodies,
+    openapi,
+    parameters,
+)
+from gaia_server.http.answers import ListOf
+from gaia_server.http.openapi import Handler, Operation
 from gaia_server.http.request_parsing import read_json
+from gaia_server.http.validation import valid
+from gaia_server.limiting.rules import Rule, RuleFields
 from gaia_server.problem import Json, Problem
-
-Handler = Callable[[Request], Awaitable[Response]]
+from gaia_server.push.alerts import AlertRule, AlertRuleFields
 
 REFUSAL = "gaia_server.refusal"
 """The key of the refusal by a rule in a login's scope: it is for everything but the right token."""
 
 _HOME = "/api/admin/quotas"
-_PAGE = ("limit", "offset")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One method of one path."""
-
-    method: str
-    path: str
-    handler: Handler
-    operation: Operation
-
-
-def _admin(
-    method: str,
-    path: str,
-    handler: Handler,
-    answers: Mapping[int, str | None],
-    summary: str,
-    parameters: tuple[str, ...] = (),
-    body: str | None = None,
-) -> Entry:
-    operation = Operation(summary, answers, parameters, body, admin=True, limited=True)
-    return Entry(method, _HOME + path, handler, operation)
 
 
 async def health(request: Request) -> Response:
@@ -86,7 +73,7 @@ async def openapi_json(_request: Request) -> Response:
 @cache
 def _openapi() -> bytes:
     """Return the document, made once: nobody limits its requests."""
-    return encode(openapi.document({(entry.path, entry.method): entry.operation for entry in TABLE})).encode()
+    return encode(openapi.document(TABLE)).encode()
 
 
 async def login(request: Request) -> Response:
@@ -96,12 +83,12 @@ async def login(request: Request) -> Response:
     if cross_origin := access.cross_origin_refusal(request):
         raise cross_origin
     body = await read_json(request)
-    token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
     refusal: Problem | None = request.scope.get(REFUSAL)
-    if not isinstance(token, str):
-        raise refusal or Problem(
-            422, "the body is not a login", errors=[{"field": "token", "detail": "must be the only field, a string"}]
-        )
+    try:
+        token = valid(bodies.Login, body, "the body is not a login").token
+    except Problem as problem:
+        few = problem.errors[:10]  # anybody may ask
+        raise refusal or Problem(422, problem.detail, errors=few) from None
     match access.login(token, server.address(request), now):
         case Credential.NOT_COMPARED:
             raise refusal or too_many(server.retry_s(request))
@@ -119,195 +106,133 @@ async def login(request: Request) -> Response:
     return response
 
 
-TABLE: tuple[Entry, ...] = (
-    Entry("GET", "/health", health, Operation("Health of the server", {200: "Health", 503: "Health"})),
-    Entry("GET", "/livez", livez, Operation("Whether the process answers", {200: None})),
-    Entry("GET", "/readyz", readyz, Operation("Whether requests can be decided", {200: None, 503: "Problem"})),
-    Entry("GET", "/metrics", metrics, Operation("Prometheus metrics", {200: None}, media_type="text/plain")),
-    Entry("GET", "/openapi.json", openapi_json, Operation("This document", {200: None})),
-    Entry(
+def _admin(
+    method: str,
+    path: str,
+    handler: Handler,
+    answered: Mapping[int, Any],
+    refusals: tuple[int, ...] = (),
+    query: type | None = None,
+    body: type | None = None,
+) -> Operation:
+    return Operation(method, _HOME + path, handler, answered, refusals, query, body, admin=True, limited=True)
+
+
+TABLE: tuple[Operation, ...] = (
+    Operation("GET", "/health", health, {200: answers.Health, 503: answers.Health}),
+    Operation("GET", "/livez", livez, {200: None}),
+    Operation("GET", "/readyz", readyz, {200: None}, (503,)),
+    Operation("GET", "/metrics", metrics, {200: None}, media_type="text/plain"),
+    Operation("GET", "/openapi.json", openapi_json, {200: None}),
+    Operation("POST", "/admin/login", login, {204: None}, (401, 403), body=bodies.Login, limited=True),
+    _admin("GET", "/config", admin_api.list_rules, {200: ListOf[Rule]}, query=parameters.RuleFilters),
+    _admin("POST", "/config", admin_api.create_rule, {201: Rule}, (409,), parameters.Confirmation, RuleFields),
+    _admin(
         "POST",
-        "/admin/login",
-        login,
-        Operation(
-            "Create a session for the dashboard",
-            {204: None, 401: "Problem", 403: "Problem"},
-            body="Login",
-            limited=True,
-        ),
+        "/config/import",
+        admin_api_import.import_rules,
+        {200: answers.RuleChanges, 412: answers.ProblemDetails},
+        (409,),
+        parameters.ImportParameters,
+        bodies.RuleImport,
     ),
     _admin(
         "GET",
-        "/config",
-        admin_api.list_rules,
-        {200: "Rules"},
-        "Rules",
-        (*_PAGE, "scope", "enabled", "rule_name", "search"),
+        "/config/{id}/preview",
+        admin_api.preview_rule,
+        {200: answers.Preview},
+        (404,),
+        parameters.PreviewParameters,
     ),
+    _admin("GET", "/config/{id}", admin_api.read_rule, {200: Rule}, (404,)),
     _admin(
-        "POST",
-        "/config",
-        admin_api.create_rule,
-        {201: "Rule", 409: "Problem"},
-        "Create a rule",
-        ("confirm",),
-        body="RuleFields",
+        "PUT", "/config/{id}", admin_api.replace_rule, {200: Rule}, (404, 409, 412), parameters.Confirmation, RuleFields
     ),
-    _admin("GET", "/config/{id}", admin_api.read_rule, {200: "Rule", 404: "Problem"}, "One rule"),
-    _admin(
-        "PUT",
-        "/config/{id}",
-        admin_api.replace_rule,
-        {200: "Rule", 404: "Problem", 409: "Problem", 412: "Changed"},
-        "Replace a rule",
-        ("confirm",),
-        body="RuleFields",
-    ),
-    _admin(
-        "DELETE",
-        "/config/{id}",
-        admin_api.delete_rule,
-        {204: None, 404: "Problem", 412: "Changed"},
-        "Delete a rule and its counts",
-    ),
-    _admin("GET", "/usage", admin_api.usage, {200: "Usages"}, "Use of each limit", (*_PAGE, "rule_id", "scope", "key")),
+    _admin("DELETE", "/config/{id}", admin_api.delete_rule, {204: None}, (404, 412)),
+    _admin("GET", "/usage", admin_api.usage, {200: ListOf[answers.Usage]}, query=parameters.UsageFilters),
     _admin(
         "GET",
         "/violations",
         admin_api.violations,
-        {200: "Violations"},
-        "Refused requests",
-        (*_PAGE, "rule_id", "scope", "key", "since", "until"),
+        {200: ListOf[answers.RefusedRequests]},
+        query=parameters.ViolationFilters,
     ),
     _admin(
         "GET",
-        "/alerts",
-        admin_api_alerts.list_alerts,
-        {200: "Alerts"},
-        "Alerts",
-        (*_PAGE, "state", "since", "until"),
+        "/violations/clients",
+        admin_api.violating_clients,
+        {200: ListOf[answers.ViolatingClient]},
+        query=parameters.ClientFilters,
     ),
+    _admin("GET", "/alerts", admin_api_alerts.list_alerts, {200: ListOf[answers.Alert]}, query=parameters.AlertFilters),
     _admin(
         "POST",
         "/alerts/{id}/acknowledge",
         admin_api_alerts.acknowledge,
-        {200: "Alert", 404: "Problem", 409: "Problem"},
-        "Acknowledge a firing alert",
-        body="Acknowledgement",
+        {200: answers.Alert},
+        (404, 409),
+        body=bodies.Acknowledgement,
     ),
-    _admin("GET", "/alerts/rules", admin_api_alerts.list_rules, {200: "AlertRules"}, "Alert rules", _PAGE),
-    _admin(
-        "POST",
-        "/alerts/rules",
-        admin_api_alerts.create_rule,
-        {201: "AlertRule", 409: "Problem"},
-        "Create an alert rule",
-        body="AlertRuleFields",
-    ),
-    _admin(
-        "GET",
-        "/alerts/rules/{id}",
-        admin_api_alerts.read_rule,
-        {200: "AlertRule", 404: "Problem"},
-        "One alert rule",
-    ),
+    _admin("GET", "/alerts/rules", admin_api_alerts.list_rules, {200: ListOf[AlertRule]}, query=parameters.Paging),
+    _admin("POST", "/alerts/rules", admin_api_alerts.create_rule, {201: AlertRule}, (409,), body=AlertRuleFields),
+    _admin("GET", "/alerts/rules/{id}", admin_api_alerts.read_rule, {200: AlertRule}, (404,)),
     _admin(
         "PUT",
         "/alerts/rules/{id}",
         admin_api_alerts.replace_rule,
-        {200: "AlertRule", 404: "Problem", 409: "Problem", 412: "Changed"},
-        "Replace an alert rule",
-        body="AlertRuleFields",
+        {200: AlertRule},
+        (404, 409, 412),
+        body=AlertRuleFields,
     ),
+    _admin("DELETE", "/alerts/rules/{id}", admin_api_alerts.delete_rule, {204: None}, (404, 412)),
+    _admin("POST", "/alerts/rules/{id}/mute", admin_api_alerts.mute_rule, {200: AlertRule}, (404,), body=bodies.Mute),
+    _admin("GET", "/analytics", admin_api.analytics_, {200: answers.Analytics}, query=parameters.Period),
     _admin(
-        "DELETE",
-        "/alerts/rules/{id}",
-        admin_api_alerts.delete_rule,
-        {204: None, 404: "Problem", 412: "Changed"},
-        "Delete an alert rule; its alert resolves",
+        "GET", "/users", admin_api_users.list_users, {200: ListOf[answers.FullestLimit]}, query=parameters.UserFilters
     ),
-    _admin(
-        "POST",
-        "/alerts/rules/{id}/mute",
-        admin_api_alerts.mute_rule,
-        {200: "AlertRule", 404: "Problem"},
-        "Let an alert rule notify nobody for a time",
-        body="Mute",
-    ),
-    _admin(
-        "GET",
-        "/analytics",
-        admin_api.analytics_,
-        {200: "Analytics"},
-        "Analytics of the last minutes",
-        ("minutes", "per"),
-    ),
-    _admin(
-        "GET", "/users", admin_api_users.list_users, {200: "Users"}, "Counted users, by their most used limit", _PAGE
-    ),
-    _admin("GET", "/users/{user}", admin_api_users.read_user, {200: "User", 404: "Problem"}, "One user's limits"),
+    _admin("GET", "/users/{user}", admin_api_users.read_user, {200: answers.User}, (404,)),
     _admin(
         "PUT",
         "/users/{user}",
         admin_api_users.replace_limits,
-        {200: "User", 404: "Problem", 409: "Problem", 412: "Changed"},
-        "Set one user's own limits",
-        ("confirm",),
-        body="UserLimits",
+        {200: answers.User},
+        (404, 409, 412),
+        parameters.Confirmation,
+        bodies.UserLimits,
     ),
-    _admin(
-        "DELETE",
-        "/users/{user}",
-        admin_api_users.delete_limits,
-        {204: None, 404: "Problem", 412: "Changed"},
-        "Delete one user's own limits and their counts",
-    ),
+    _admin("DELETE", "/users/{user}", admin_api_users.delete_limits, {204: None}, (404, 412)),
     _admin(
         "GET",
         "/reputation",
         admin_api_users.list_reputations,
-        {200: "Reputations"},
-        "Known scores, lowest first",
-        (*_PAGE, "tier", "min_score", "max_score"),
+        {200: ListOf[answers.UserReputation]},
+        query=parameters.ReputationFilters,
     ),
     _admin(
         "GET",
         "/reputation-events",
         admin_api_users.list_events,
-        {200: "ReputationEvents"},
-        "Changes of scores",
-        (*_PAGE, "user", "kind", "since", "until"),
+        {200: ListOf[answers.ReputationEvent]},
+        query=parameters.EventFilters,
     ),
-    _admin(
-        "GET",
-        "/reputation/{user}",
-        admin_api_users.read_reputation,
-        {200: "Reputation", 404: "Problem"},
-        "One user's reputation",
-    ),
+    _admin("GET", "/reputation/{user}", admin_api_users.read_reputation, {200: answers.UserReputation}, (404,)),
     _admin(
         "PUT",
         "/reputation/{user}",
         admin_api_users.replace_reputation,
-        {200: "Reputation", 404: "Problem"},
-        "Set a reputation manually",
-        body="ReputationFields",
+        {200: answers.UserReputation},
+        (404,),
+        body=bodies.ReputationFields,
     ),
-    _admin(
-        "DELETE",
-        "/reputation/{user}",
-        admin_api_users.delete_reputation,
-        {204: None, 404: "Problem"},
-        "Delete a reputation",
-    ),
+    _admin("DELETE", "/reputation/{user}", admin_api_users.delete_reputation, {204: None}, (404,)),
 )
 
 
 def routes() -> list[BaseRoute]:
     """Return all routes."""
     by_path: dict[str, dict[str, Handler]] = {}
-    for entry in TABLE:
-        by_path.setdefault(entry.path, {})[entry.method] = _guarded(entry) if entry.operation.admin else entry.handler
+    for one in TABLE:
+        by_path.setdefault(one.path, {})[one.method] = _guarded(one) if one.admin else one.handler
     by_path |= {path: {"GET": handler} for path, handler in dashboard.handlers().items()}
     paths = {path: Path(path, handlers) for path, handlers in by_path.items()}
     return [
@@ -356,12 +281,12 @@ def _server(request: Request) -> Server:
     return server
 
 
-def _guarded(entry: Entry) -> Handler:
+def _guarded(operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
         if refusal := _server(request).refusal(request):
             raise refusal
-        if request.query_params and not entry.operation.parameters:
+        if request.query_params and not operation.parameters:
             raise Problem(422, "this route takes no query parameters")
-        return await entry.handler(request)
+        return await operation.handler(request)
 
     return handler

@@ -5,6 +5,9 @@ The schema's CHECK constraint and functions and `dashboard/format.js` repeat the
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from gaia_server.field_types import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ _TABLE = {
 }
 
 LIMIT_TYPES = tuple(_TABLE)
-"""Their names: a tuple, because values from a request body, which may be unhashable, are looked up in it."""
+LimitTypeName = Annotated[str, one_of(LIMIT_TYPES)]
 
 
 class UnknownLimitType(ValueError):

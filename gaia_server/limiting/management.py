@@ -43,10 +43,11 @@ def may_pass(resource_type: str, decision: Decision) -> bool:
 
 def refused(principal: Principal, rules: Iterable[tuple[RuleFields, int]]) -> list[RuleFields]:
     """Return those of (rule, requests counted so far) that would refuse the next request of `principal`."""
-    return [rule for rule, used in rules if _applies(rule, principal) and used >= rule.limit_value]
+    return [rule for rule, used in rules if applies(rule, principal) and used >= rule.limit_value]
 
 
-def _applies(rule: RuleFields, principal: Principal) -> bool:
+def applies(rule: RuleFields, principal: Principal) -> bool:
+    """Whether a rule decides the requests of `principal`. An API key can be left out, so its rules count for nobody."""
     if not rule.enabled or rule.scope == "api_key":
         return False
     return rule.scope == "global" or (rule.scope == principal.scope and rule.scope_value in (None, principal.value))

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from math import floor
+from typing import Annotated
 
+from gaia_server.field_types import one_of, whole
 from gaia_server.limiting.limit_types import limit_type
 
 LOWEST, START, HIGHEST = 0, 50, 100
@@ -20,6 +22,9 @@ FACTORS = {"flagged": Fraction(1, 2), "standard": Fraction(1), "trusted": Fracti
 
 TIERS = tuple(FACTORS)
 EVENT_KINDS = ("violation", "clean", "decay", "manual")
+Score = Annotated[int, whole(LOWEST, HIGHEST)]
+Tier = Annotated[str, one_of(TIERS)]
+EventKind = Annotated[str, one_of(EVENT_KINDS)]
 POINTS_PER_SEVERITY = 3
 CLEAN_REQUESTS_PER_POINT = 100
 POINTS_PER_WEEK = 5

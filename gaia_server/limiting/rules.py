@@ -1,13 +1,16 @@
-"""Rules, and their validation from request bodies. Pure."""
+"""Rules: each field is defined here, for validation, error details and the OpenAPI document. Pure."""
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated
 
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from gaia_server.field_types import Id, Key, Switch, Words, one_of, whole
 from gaia_server.limiting import address
-from gaia_server.limiting.limit_types import LIMIT_TYPES
+from gaia_server.limiting.limit_types import LimitTypeName
 
 SCOPES = ("global", "ip", "user", "session", "api_key")
 RESOURCE_TYPES = (
@@ -26,127 +29,83 @@ RESOURCE_TYPES = (
 
 MAX_LIMIT = 1_000_000_000
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9 ._:/@-]{0,99}$"
-VALUE_PATTERN = r"^[!-~]{1,200}$"
 
-_NAME = re.compile(NAME_PATTERN.rstrip("$"))
-_VALUE = re.compile(VALUE_PATTERN.rstrip("$"))
+RuleName = Annotated[
+    str,
+    Field(pattern=NAME_PATTERN),
+    Words("1 to 100 letters, digits, spaces or ._:/@-, beginning with a letter or digit"),
+]
+Scope = Annotated[str, one_of(SCOPES)]
+LimitValue = Annotated[int, whole(0, MAX_LIMIT)]
+ResourceType = Annotated[
+    Annotated[str, one_of(RESOURCE_TYPES)] | None,
+    Words(f"null (every resource), or one of {', '.join(RESOURCE_TYPES)}"),
+]
 
 
-@dataclass(frozen=True, slots=True)
+def _counted(value: str | None, info: ValidationInfo) -> str | None:
+    """Return a scope_value in the form that limits count by. Raises PydanticCustomError if it is of another scope."""
+    match info.data.get("scope"), value:
+        case "global", str():
+            raise PydanticCustomError("value", "must be null for the scope global")
+        case "ip", str(text):
+            if (value := address.counted_text(text)) is None:
+                raise PydanticCustomError("value", "must be an IP address for the scope ip")
+    return value
+
+
+ScopeValue = Annotated[
+    Key | None,
+    Words(
+        "null (every principal of the scope, each counted separately), "
+        "or 1 to 200 printable ASCII characters without spaces"
+    ),
+]
+_BY_SCOPE: JsonSchemaValue = {
+    "anyOf": [
+        {"properties": {"scope": {"enum": ["global"]}, "scope_value": {"type": "null"}}},
+        {
+            "properties": {
+                "scope": {"enum": ["ip"]},
+                "scope_value": {"anyOf": [{"type": "null"}, {"format": "ipv4"}, {"format": "ipv6"}]},
+            }
+        },
+        {"properties": {"scope": {"enum": ["user", "session", "api_key"]}}},
+    ]
+}
+"""What `_counted` takes, as JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleFields:
     """The fields of a rule that a client sets."""
 
-    rule_name: str
-    scope: str
-    scope_value: str | None
-    limit_type: str
-    limit_value: int
-    resource_type: str | None
-    enabled: bool
+    __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+    rule_name: RuleName
+    scope: Scope
+    scope_value: Annotated[ScopeValue, AfterValidator(_counted)] = None
+    limit_type: LimitTypeName
+    limit_value: LimitValue
+    resource_type: ResourceType = None
+    enabled: Switch = True
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return how the OpenAPI document describes them; a stored scope_value may also be a network."""
+        found = handler(schema)
+        if handler.mode == "validation":
+            handler.resolve_ref_schema(found).update(_BY_SCOPE)
+        return found
 
 
 COUNTED_BY = ("scope", "scope_value", "limit_type", "resource_type")
 """The fields whose change starts a rule's counts anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(RuleFields):
     """A stored rule."""
 
-    id: int
+    id: Id
     created_at: datetime
     updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """One error in a request body: the field, and what it must contain."""
-
-    field: str
-    detail: str
-
-
-class InvalidFields(Exception):
-    """An invalid request body, with all its errors."""
-
-    def __init__(self, errors: list[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.detail}" for error in errors))
-        self.errors = tuple(errors)
-
-
-def parse(body: Any) -> RuleFields:
-    """Return the rule that a JSON body describes. Raises InvalidFields."""
-    if not isinstance(body, dict):
-        raise InvalidFields([FieldError("", "is not a JSON object")])
-    errors = [
-        FieldError(name[:100], "is not a field of a rule")
-        for name in body
-        if name not in RuleFields.__dataclass_fields__
-    ]
-    errors += [error for name in RuleFields.__dataclass_fields__ if (error := _field_error(name, body))]
-    if not errors and (error := _scope_value_error(body)):
-        errors.append(error)
-    if errors:
-        raise InvalidFields(errors)
-    return RuleFields(
-        rule_name=body["rule_name"],
-        scope=body["scope"],
-        scope_value=_normalized_value(body["scope"], body.get("scope_value")),
-        limit_type=body["limit_type"],
-        limit_value=int(body["limit_value"]),
-        resource_type=body.get("resource_type"),
-        enabled=body.get("enabled", True),
-    )
-
-
-_REQUIRED = ("rule_name", "scope", "limit_type", "limit_value")
-_EXPECTED = {
-    "rule_name": "1 to 100 letters, digits, spaces or ._:/@-, beginning with a letter or digit",
-    "scope": f"one of {', '.join(SCOPES)}",
-    "scope_value": "null, or 1 to 200 printable ASCII characters without spaces",
-    "limit_type": f"one of {', '.join(LIMIT_TYPES)}",
-    "limit_value": f"a whole number from 0 to {MAX_LIMIT}",
-    "resource_type": f"null, or one of {', '.join(RESOURCE_TYPES)}",
-    "enabled": "true or false",
-}
-
-
-def _field_error(name: str, body: Mapping[str, Any]) -> FieldError | None:
-    if name not in body:
-        return FieldError(name, f"is missing; give {_EXPECTED[name]}") if name in _REQUIRED else None
-    return None if _is_valid(name, body[name]) else FieldError(name, f"is not {_EXPECTED[name]}")
-
-
-def _is_valid(name: str, value: Any) -> bool:
-    match name:
-        case "rule_name":
-            return isinstance(value, str) and _NAME.fullmatch(value) is not None
-        case "scope":
-            return value in SCOPES
-        case "scope_value":
-            return value is None or (isinstance(value, str) and _VALUE.fullmatch(value) is not None)
-        case "limit_type":
-            return value in LIMIT_TYPES
-        case "limit_value":
-            # 5.0 is an integer in JSON Schema; the bound is checked first, because int() fails on infinity
-            return type(value) in (int, float) and 0 <= value <= MAX_LIMIT and value == int(value)
-        case "resource_type":
-            return value is None or value in RESOURCE_TYPES
-        case _:
-            return isinstance(value, bool)
-
-
-def _scope_value_error(body: Mapping[str, Any]) -> FieldError | None:
-    """Return the error of a scope_value that is valid for another scope only."""
-    value = body.get("scope_value")
-    if value is None:
-        return None
-    if body["scope"] == "global":
-        return FieldError("scope_value", "must be null for the scope global")
-    if body["scope"] == "ip" and address.counted_text(value) is None:
-        return FieldError("scope_value", "must be an IP address for the scope ip")
-    return None
-
-
-def _normalized_value(scope: str, value: str | None) -> str | None:
-    return address.counted_text(value) if value is not None and scope == "ip" else value

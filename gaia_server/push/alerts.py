@@ -3,9 +3,15 @@
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo, computed_field
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from gaia_server.encoding import timestamp
+from gaia_server.field_types import Id, Switch, Words, one_of, whole
+from gaia_server.limiting.rules import RuleName
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +40,80 @@ METRICS: dict[str, Metric] = {
 
 OF_RULES = tuple(name for name, metric in METRICS.items() if metric.by)
 SEVERITIES = ("info", "warning", "critical")
+MAX_THRESHOLD = 1_000_000_000
+MAX_FOR_S = 86_400
+
+MetricName = Annotated[str, one_of(tuple(METRICS))]
+Severity = Annotated[str, one_of(SEVERITIES)]
+Threshold = Annotated[int, whole(0, MAX_THRESHOLD)]
 
 
-@dataclass(frozen=True, slots=True)
+def _of_metric(value: int | None, info: ValidationInfo) -> int | None:
+    """Return the id of a rate limit rule. Raises PydanticCustomError if the metric is not of a rule."""
+    metric = info.data.get("metric")
+    if value is not None and metric is not None and metric not in OF_RULES:
+        raise PydanticCustomError("value", "must be null for a metric that is not of a rate limit rule")
+    return value
+
+
+_BY_METRIC: JsonSchemaValue = {
+    "anyOf": [
+        {"properties": {"metric": {"enum": list(OF_RULES)}}},
+        {"properties": {"rule_id": {"type": "null"}}},
+    ]
+}
+"""What `_of_metric` takes, as JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRuleFields:
     """The fields of an alert rule that a client sets."""
 
-    name: str
-    metric: str
-    rule_id: int | None  # of a rate limit rule; None: all of them
-    threshold: int  # fires above it
-    clear_threshold: int  # resolves at or below it
-    for_s: int  # how long the value must stay above the threshold before it fires
-    severity: str
-    enabled: bool
+    __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+    name: RuleName
+    metric: MetricName
+    rule_id: Annotated[
+        Id | None,
+        Words("null (all rate limit rules), or the id of a rate limit rule"),
+        AfterValidator(_of_metric),
+    ] = None
+    threshold: Annotated[Threshold, Field(description="fires above it")]
+    clear_threshold: Annotated[
+        Threshold | None, Words(f"null (the threshold), or a whole number from 0 to {MAX_THRESHOLD}")
+    ] = None
+    for_s: Annotated[int, whole(0, MAX_FOR_S)] = 0
+    severity: Severity = "warning"
+    enabled: Switch = True
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return how the OpenAPI document describes them."""
+        found = handler(schema)
+        if handler.mode == "validation":
+            handler.resolve_ref_schema(found).update(_BY_METRIC)
+        return found
+
+    @property
+    def clears_at(self) -> int:
+        """The value at or below which it resolves."""
+        return self.threshold if self.clear_threshold is None else self.clear_threshold
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule(AlertRuleFields):
     """A stored alert rule."""
 
-    id: int
-    rule_name: str | None  # of the rate limit rule
+    clear_threshold: Annotated[Threshold, Field(description="resolves at or below it")]
+    id: Id
+    rule_name: Annotated[str | None, Field(description="of the rate limit rule")]
     muted_until: datetime | None
-    pending_since: datetime | None  # since when the value is above the threshold, before it fires
+    pending_since: Annotated[
+        datetime | None, Field(description="since when the value is above the threshold, before it fires")
+    ]
     created_at: datetime
     updated_at: datetime
 
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def says(self) -> str:
         """When it fires, in words."""

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from gaia_server import connection
 from gaia_server.connection import TIMEOUT_S, TRIES, UNDONE, Unavailable
 from gaia_server.limiting.rules import Rule, RuleFields
-from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, RULES, USAGE, VIOLATIONS, Listing
+from gaia_server.storage.queries import ANALYTICS, MAX_COUNTED, PERIOD, Listing
 
 POOL_SIZE = 10
 MAX_WAITING = 1000
@@ -29,8 +29,9 @@ RULES_CHANNEL = "gaia_rules"
 EVENTS_CHANNEL = "gaia_events"
 
 _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
-_FIELDS = tuple(field.name for field in fields(RuleFields))
+FIELDS = tuple(field.name for field in fields(RuleFields))
 _RULES = sql.SQL("SELECT {} FROM rate_limit_configs").format(_RULE)
+ALL_RULES = _RULES + sql.SQL(" ORDER BY id")
 
 # Counters are locked before their rule, as in the limiter: the owner of a counter's lock may be about to insert a
 # violation, which waits for the rule by its foreign key.
@@ -114,11 +115,7 @@ class Store:
 
     async def rules(self) -> list[Rule]:
         """Return all rules by id. Raises Unavailable."""
-        return [Rule(**row) for row in await self.rows(_RULES + sql.SQL(" ORDER BY id"))]
-
-    async def rules_page(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return rules by id; `filters` may contain scope, enabled, rule_name and search. Raises Unavailable."""
-        return await self.page(RULES, filters, limit=limit, offset=offset)
+        return [Rule(**row) for row in await self.rows(ALL_RULES)]
 
     async def rule(self, rule_id: int) -> Rule | None:
         """Return one rule, None if it does not exist. Raises Unavailable."""
@@ -128,8 +125,8 @@ class Store:
     async def create_rule(self, rule: RuleFields) -> Rule:
         """Store a new rule. Raises DuplicateName, Unavailable."""
         query = sql.SQL("INSERT INTO rate_limit_configs ({}) VALUES ({}) RETURNING {}").format(
-            sql.SQL(", ").join(map(sql.Identifier, _FIELDS)),
-            sql.SQL(", ").join(map(sql.Placeholder, _FIELDS)),
+            sql.SQL(", ").join(map(sql.Identifier, FIELDS)),
+            sql.SQL(", ").join(map(sql.Placeholder, FIELDS)),
             _RULE,
         )
         (row,) = await self.named(query, asdict(rule), rule.rule_name)
@@ -141,7 +138,7 @@ class Store:
         Raises DuplicateName, Unavailable.
         """
         query = sql.SQL("UPDATE rate_limit_configs SET {} WHERE {} RETURNING {}").format(
-            sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in _FIELDS),
+            sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(n), sql.Placeholder(n)) for n in FIELDS),
             sql.SQL(_UNCHANGED),
             _RULE,
         )
@@ -159,18 +156,10 @@ class Store:
 
     # Reports
 
-    async def usage(self, filters: Mapping[str, Any], *, limit: int, offset: int, reputation: bool) -> Page:
-        """Return the current use of each limit, by rule and key. Raises Unavailable."""
-        return await self.page(USAGE, filters, limit=limit, offset=offset, reputation=reputation)
-
-    async def violations(self, filters: Mapping[str, Any], *, limit: int, offset: int) -> Page:
-        """Return violations, newest first. Raises Unavailable."""
-        return await self.page(VIOLATIONS, filters, limit=limit, offset=offset)
-
-    async def analytics(self, minutes: int, per: str) -> dict[str, Rows]:
-        """Return the rows behind `analytics.summary`, of the last `minutes`, by name. Raises Unavailable."""
-        arguments = {"minutes": minutes, "per": per}
-        return {name: await self.rows(query, arguments) for name, query in ANALYTICS.items()}
+    async def analytics(self, minutes: int, per: str, until: datetime | None = None) -> dict[str, Rows]:
+        """Return the rows behind `analytics.summary`, of the `minutes` until a time or now. Raises Unavailable."""
+        (period,) = await self.rows(PERIOD, {"minutes": minutes, "until": until})
+        return {name: await self.rows(query, {**period, "per": per}) for name, query in ANALYTICS.items()}
 
     # Statistics
 
@@ -242,13 +231,20 @@ class Store:
     async def page(
         self, listing: Listing, filters: Mapping[str, Any], *, limit: int, offset: int, **given: Any
     ) -> Page:
-        """Return a part of a list, and its length up to MAX_COUNTED; `given` is for its join. Raises Unavailable."""
-        conditions = [sql.SQL(listing.condition(name)) for name in filters]
-        listed = sql.SQL("SELECT * FROM ({}) AS listed WHERE {}").format(
-            sql.SQL(listing.query), sql.SQL(" AND ").join(conditions or [sql.SQL("true")])
+        """Return a part of a list, and its length up to MAX_COUNTED; `given` is for its join. Raises Unavailable.
+
+        The filter `sort` is one of the list's `sort_names`.
+        """
+        conditions = [sql.SQL(listing.condition(name)) for name in filters if name != "sort"]
+        order = listing.ordered(filters.get("sort"))
+        listed = sql.SQL("SELECT {} FROM ({}) AS listed WHERE {} {}").format(
+            sql.SQL(listing.columns),
+            sql.SQL(listing.query),
+            sql.SQL(" AND ").join(conditions or [sql.SQL("true")]),
+            sql.SQL(listing.group),
         )
         part = sql.SQL("{} FROM ({} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s) AS page {} ORDER BY {}").format(
-            sql.SQL(listing.select), listed, sql.SQL(listing.order), sql.SQL(listing.join), _of_page(listing.order)
+            sql.SQL(listing.select), listed, sql.SQL(", ".join(order)), sql.SQL(listing.join), _of_page(order)
         )
         counted = sql.SQL("SELECT count(*) AS total FROM ({} LIMIT {}) AS counted").format(listed, MAX_COUNTED)
         (count,) = await self.rows(counted, filters)
@@ -329,7 +325,6 @@ async def _fetched(pooled: AsyncConnection[DictRow], query: Query, arguments: An
     return await cursor.fetchall() if cursor.description else []
 
 
-def _of_page(order: LiteralString) -> sql.SQL:
-    columns: list[LiteralString] = order.split(", ")
+def _of_page(order: Sequence[LiteralString]) -> sql.SQL:
     prefix: LiteralString = "page."
-    return sql.SQL(", ".join(prefix + column for column in columns))
+    return sql.SQL(", ".join(prefix + column for column in order))

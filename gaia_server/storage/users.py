@@ -53,6 +53,7 @@ USERS = Listing(
         FROM resource_quotas AS q WHERE q.key = page.key AND q.rule_id = f.rule_id
     ) AS u
     """,  # noqa: S608 - constants
+    sorts=("share", "key"),
 )
 
 _LIMITS: LiteralString = """

@@ -32,6 +32,7 @@ from gaia_checks.files import sha256
 from tests.deploy import foreign_server
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage
+from tests.support import plain_http
 from tests.support.postgres import fresh
 
 BASE = "CREATE TABLE IF NOT EXISTS items (id bigint PRIMARY KEY);\n"
@@ -86,7 +87,7 @@ class KillStage:
     def serving(self) -> str | None:
         """The version that answers on the public port; None without a server."""
         try:
-            answer = httpx.get(f"{self.stage.url}/healthz", timeout=5, trust_env=False)
+            answer = plain_http.get(f"{self.stage.url}/healthz", timeout=5, trust_env=False)
         except httpx.HTTPError:
             return None
         return answer.text.split()[-1]

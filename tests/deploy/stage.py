@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from gaia_checks import jsonl
@@ -19,6 +18,7 @@ from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import paths, supervisor_state
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
+from tests.support import plain_http
 
 FAKE = Path(__file__).with_name("fake_server.py")
 
@@ -78,12 +78,12 @@ class Stage:
 
     def get(self, path: str) -> dict[str, Any]:
         """The JSON body of a GET; raises httpx.HTTPError without a server."""
-        body: dict[str, Any] = httpx.get(self.url + path, timeout=5, trust_env=False).json()
+        body: dict[str, Any] = plain_http.get(self.url + path, timeout=5, trust_env=False).json()
         return body
 
     def text(self, path: str) -> str:
         """The text of a GET; raises httpx.HTTPError without a server."""
-        return httpx.get(self.url + path, timeout=5, trust_env=False).text
+        return plain_http.get(self.url + path, timeout=5, trust_env=False).text
 
     def supervisor(self) -> psutil.Process:
         """The supervisor's process."""

@@ -8,6 +8,7 @@ import httpx
 
 from gaia_checks.deploy.postgres import embedded
 from tests.deploy.stage import Stage, eventually, kill
+from tests.support import plain_http
 
 
 def test_the_real_server_is_deployed_swapped_restarted_and_stopped(embedded_stage: Stage, executable: Path) -> None:
@@ -28,7 +29,7 @@ def test_the_real_server_is_deployed_swapped_restarted_and_stopped(embedded_stag
     def send_requests() -> None:
         while not done.is_set():
             try:
-                answer = httpx.get(f"{stage.url}/health", timeout=5, trust_env=False)
+                answer = plain_http.get(f"{stage.url}/health", timeout=5, trust_env=False)
             except httpx.HTTPError as error:
                 failures.append(repr(error))
             else:

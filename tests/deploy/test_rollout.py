@@ -34,7 +34,7 @@ from gaia_checks.deploy.supervisor.supervisor import Supervisor
 from gaia_checks.errors import ArtifactError, Busy, DeployError, MigrationError, NotReady, PortInUse, VerifyError
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, kill, lines
-from tests.support import clock
+from tests.support import clock, plain_http
 
 DEPLOY = """
 import sys
@@ -167,7 +167,7 @@ def test_a_changed_port_takes_effect(stage: Stage) -> None:
     assert stage.deploy().base_url == f"http://127.0.0.1:{port}"
     assert stage.health()["version"] == "1"
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{old}/health", trust_env=False)
+        plain_http.get(f"{old}/health", trust_env=False)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_server_that_is_not_ready_is_left_alone(database: str) -> None:
         away.touch()
         kill(first.process.pid)
         eventually(lambda: (stage.status().state, stage.status().restarts) == ("running", 1))
-        assert httpx.get(f"{stage.url}/readyz", trust_env=False).status_code == 503
+        assert plain_http.get(f"{stage.url}/readyz", trust_env=False).status_code == 503
 
 
 def test_a_full_disk_does_not_stop_the_supervision(stage: Stage) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from gaia_checks.environment.project import ROOT
+from tests.docs.commands import to_run
 from tests.probes.servers import serving
 from tests.support.ground import Ground, Outcome, ground
 
@@ -52,9 +53,9 @@ def write_files(project: Path, url: str) -> None:
 
 def gated(place: Ground, project: Path, *options: str) -> Outcome:
     """Run the page's command in `project`."""
-    (command,) = re.findall(r"^```bash\npytest (.*?)\n```$", PAGE, re.DOTALL | re.MULTILINE)
+    (command,) = to_run("docs/how-to/own-criteria.md#the-gate")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *command.split(), *options],
+        [sys.executable, "-m", *command.split(), *options],
         cwd=project, env=place.variables, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     folder = (place.folder / "reports" / "shop" / "latest").resolve()

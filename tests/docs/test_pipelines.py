@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from gaia_checks.environment import environment_file
 from gaia_checks.environment.project import ROOT
 from tests.docs.test_pages import check_command
 
@@ -20,6 +21,7 @@ SCHEMAS = {"github-actions.yml": "vendor.github-workflows", "gitlab-ci.yml": "ve
 """Template -> the schema that its linter brings along: nothing is downloaded."""
 
 ARGO = FOLDER / "argo-rollouts.yml"
+WORKERS = FOLDER / "load-workers.yml"
 ANALYSIS_KEYS = {"args", "dryRun", "measurementRetention", "metrics"}
 METRIC_KEYS = {
     *("consecutiveErrorLimit", "consecutiveSuccessLimit", "count", "failureCondition", "failureLimit"),
@@ -32,7 +34,7 @@ every_template = pytest.mark.parametrize("name", SCHEMAS)
 
 def test_every_template_is_checked() -> None:
     """A new template needs a schema."""
-    assert {path.name for path in FOLDER.glob("*.yml")} == {*SCHEMAS, ARGO.name}
+    assert {path.name for path in FOLDER.glob("*.yml")} == {*SCHEMAS, ARGO.name, WORKERS.name}
 
 
 @every_template
@@ -143,8 +145,49 @@ def test_the_job_succeeds_only_after_a_pass(codes: dict[str, int], ends: int, tm
     steps = ["git fetch --quiet --force --tags origin", "gaia deploy qa $(touch x)", "python -m pytest --env=qa"]
     called = (tmp_path / "called").read_text().splitlines()
     assert called == steps[: next((number for number, step in enumerate(steps, 1) if step.split()[0] in codes), 3)]
-    for words in (step.split()[1:] for step in steps if step.startswith("gaia")):
+    for words in (step.split(maxsplit=3)[1:] for step in steps if step.startswith("gaia")):
         check_command(words, " ".join(words))
+
+
+def workers() -> dict[str, Any]:
+    """The manifests of the workers, by their kinds."""
+    return {manifest["kind"]: manifest for manifest in yaml.safe_load_all(WORKERS.read_text())}
+
+
+@pytest.mark.parametrize("kind", ["Service", "Deployment", "NetworkPolicy"])
+def test_the_workers_keep_the_schema_of_kubernetes_and_misspelt_ones_do_not(kind: str) -> None:
+    """Each manifest alone: an unknown key is refused."""
+    manifest = workers()[kind]
+    kubernetes_validate.validate(manifest, "1.30", strict=True)
+    manifest["spec"]["selectors"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="selectors"):
+        kubernetes_validate.validate(manifest, "1.30", strict=True)
+
+
+def test_the_workers_find_the_gate_and_nobody_else_does() -> None:
+    """Service, policy and command mean the pod of the gate's Job, on the port of the page's environment file."""
+    pod = gate_job()["spec"]["template"]["metadata"]["labels"]
+    service, policy = workers()["Service"], workers()["NetworkPolicy"]["spec"]
+    (container,) = workers()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert service["spec"]["selector"] == policy["podSelector"]["matchLabels"] == pod
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"podSelector": workers()["Deployment"]["spec"]["selector"]}]
+    ports = [port["port"] for port in service["spec"]["ports"]]
+    assert [port["port"] for port in rule["ports"]] == ports
+    name = service["metadata"]["name"]
+    words = container["command"][1:]
+    check_command([*words], " ".join(words))
+    assert words == ["load", "worker", "--master", f"{name}:{ports[0]}", "--target", f"http://{name}:{ports[1]}"]
+
+
+def test_the_environment_file_of_the_workers_can_be_read(tmp_path: Path) -> None:
+    """As many workers as the Deployment has, and a master on every address of the pod."""
+    (entries,) = re.findall(r"```toml\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    file = tmp_path / "qa.toml"
+    file.write_text(f'[environment]\nstage = "qa"\ndatabase = "none"\nhost = "0.0.0.0"\n{entries}')
+    load = environment_file.load(str(file), variables={}).load
+    assert load.workers == workers()["Deployment"]["spec"]["replicas"]
+    assert load.master == f"0.0.0.0:{workers()['Service']['spec']['ports'][0]['port']}"
 
 
 def lint(path: Path) -> "subprocess.CompletedProcess[str]":

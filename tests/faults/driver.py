@@ -14,6 +14,7 @@ AT_EVERYTHING = {
     "prod.no_regression": "no_worse",
     "qa.access": "administrators",
     "qa.figures": "figures",
+    "qa.fresh_install": "fresh_installation",
     "qa.identity": "counted_as_themselves",
     "qa.outage": "outage",
     "qa.shutdown": "shutdown",
@@ -23,11 +24,11 @@ AT_EVERYTHING = {
 
 
 def cases(*criteria: str) -> list[object]:
-    """Return the parameters of a test that is about these criteria: (criterion, fault)."""
+    """Return the parameters of a test that is about these criteria: (criterion, fault); all but the first `further`."""
     return [
-        pytest.param(criterion, fault, id=f"{criterion}: {fault.name}")
+        pytest.param(criterion, fault, id=f"{criterion}: {fault.name}", marks=[pytest.mark.further] if number else [])
         for criterion in criteria
-        for fault in FAULTS[criterion]
+        for number, fault in enumerate(FAULTS[criterion])
     ]
 
 

@@ -264,6 +264,18 @@ FAULTS: Mapping[str, tuple[Fault, ...]] = {
             changes=(("050_rate_limiting.sql", "ON c.enabled AND c.scope = ANY", "ON c.scope = ANY"),),
         ),
     ),
+    "qa.fresh_install": (
+        Fault(
+            "too many wrong tokens are compared",
+            wrong(Changed(request=r"x-forwarded-for: 203\.0\.113\.", of=429, status=401)),
+            "after 10 wrong ones of its address, is answered with status 401, not 429",
+        ),
+        Fault(
+            "two processes admit more than one limit",
+            wrong(Changed(request=r"x-api-key: \S*-fresh-raced-", of=429, status=404)),
+            "160 passed a limit of 100",
+        ),
+    ),
     "qa.figures": (
         Fault(
             "a refusal is recorded twice",

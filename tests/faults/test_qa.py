@@ -12,6 +12,7 @@ CRITERIA = (
     "qa.access",
     "qa.dashboard",
     "qa.figures",
+    "qa.fresh_install",
     "qa.identity",
     "qa.instances",
     "qa.outage",

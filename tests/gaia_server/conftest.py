@@ -19,6 +19,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.support import plain_http
+
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = ROOT / "migrations"
 TOKEN = "canary-admin-token"
@@ -77,7 +79,7 @@ class Running:
 
     def request(self, method: str, url: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         """Send a request as the administrator."""
-        return httpx.request(method, url, headers={**self.bearer, **(headers or {})}, **more)
+        return plain_http.request(method, url, headers={**self.bearer, **(headers or {})}, **more)
 
     @property
     def home(self) -> str:
@@ -97,7 +99,7 @@ class Running:
         """Create a rule, by default of scope `api_key`."""
         body = {"rule_name": unique("rule"), "scope": "api_key", "limit_type": "requests_per_hour"}
         url = f"{self.home}/config?confirm=true"
-        answer = httpx.post(url, json={**body, **fields}, headers=self.headers)
+        answer = plain_http.post(url, json={**body, **fields}, headers=self.headers)
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -177,7 +179,7 @@ def servers(dsn: str, folder: Path) -> Iterator[Start]:
 def _ready(server: Running) -> bool:
     assert server.process.poll() is None, server.log.read_text()
     try:
-        return httpx.get(f"{server.base_url}/readyz").status_code == 200
+        return plain_http.get(f"{server.base_url}/readyz").status_code == 200
     except httpx.TransportError:
         return False
 

@@ -10,7 +10,8 @@ from gaia_server.analytics import summary
 def rows(*decided: tuple[int, int]) -> dict[str, list[dict[str, Any]]]:
     """Rows of decisions: (admitted, denied) per period."""
     decisions = [{"start": None, "admitted": admitted, "denied": denied} for admitted, denied in decided]
-    return {"decisions": decisions, "by_rule": [{"rule_id": 1, "hits": 3}, {"rule_id": 2, "hits": 1}]}
+    by_rule = [{"rule_id": 1, "hits": 3}, {"rule_id": 2, "hits": 1}]
+    return {"decisions": decisions, "by_rule": by_rule, "oldest": [{"minute": None}]}
 
 
 @pytest.mark.parametrize(

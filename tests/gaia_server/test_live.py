@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.gaia_server.conftest import TOKEN, Running, Start
+from tests.support import plain_http
 
 
 def receive(websocket: ClientConnection, kind: str, *, within_s: float = 11.0) -> dict[str, Any]:
@@ -102,7 +103,9 @@ def test_access(start: Start) -> None:
     bearer = server.bearer
     assert closed(server.websocket_url) == 4401
     assert closed(server.websocket_url, **bearer, Origin="https://evil.example") == 4403
-    cookie = httpx.post(f"{server.base_url}/admin/login", json={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    cookie = (
+        plain_http.post(f"{server.base_url}/admin/login", json={"token": TOKEN}).headers["set-cookie"].partition(";")[0]
+    )
     for headers in (bearer, {"Cookie": cookie}, {**bearer, "Origin": server.base_url}):
         with connect(server.websocket_url, additional_headers=headers) as websocket:
             assert receive(websocket, "stats")["seq"] == 1

@@ -13,7 +13,7 @@ from gaia_server import retention
 from gaia_server.app_state import Server
 from gaia_server.settings import Settings
 from gaia_server.storage.store import Run, Store
-from tests.gaia_server.conftest import Start
+from tests.gaia_server.conftest import Start, poll
 
 DAYS = 30
 
@@ -186,3 +186,15 @@ def test_one_process_at_a_time(schema: str, connection: psycopg.Connection) -> N
             await server.store.close()
 
     asyncio.run(both_run())
+
+
+def test_the_job_runs_at_the_start_and_after_each_interval(start: Start, connection: psycopg.Connection) -> None:
+    """Old rows of the time before the start are deleted, and so are those that become old later."""
+    old = ROWS["system_load_history"].format(at="timestamptz '2020-01-01'")
+    insert = f"INSERT INTO system_load_history {old} FROM generate_series(1, 5) AS n"
+    counted = "SELECT count(*) FROM system_load_history WHERE sampled_at < '2021-01-01'"
+    connection.execute(insert)
+    start(RETENTION_INTERVAL_S="1")
+    poll(lambda: connection.execute(counted).fetchone() == (0,))
+    connection.execute(insert)
+    poll(lambda: connection.execute(counted).fetchone() == (0,))

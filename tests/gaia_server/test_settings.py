@@ -30,13 +30,14 @@ def test_all_given() -> None:
             "ANTHROPIC_API_KEY": "canary-key",
             "REPUTATION_ENABLED": "true",
             "RETENTION_DAYS": "7",
+            "RETENTION_INTERVAL_S": "3600",
         }
     )
     assert (found.port, found.rate_limit_enabled, found.admin_token) == (8711, False, "canary-token")
     assert found.trusted_proxies == (ipaddress.ip_network("10.0.0.7/32"), ipaddress.ip_network("192.168.0.0/16"))
     assert found.features["enable_ai_fallback"]
     assert found.anthropic_api_key_set
-    assert (found.reputation_enabled, found.retention_days) == (True, 7)
+    assert (found.reputation_enabled, found.retention_days, found.retention_interval_s) == (True, 7, 3600)
 
 
 @pytest.mark.parametrize(("token", "host"), [("", "127.0.0.1"), ("canary-token", "0.0.0.0")])
@@ -79,8 +80,13 @@ def test_exposure(token: str, address: str, message: str | None) -> None:
         ("RATE_LIMIT_ENABLED", "yes", "RATE_LIMIT_ENABLED: 'yes' is not true or false"),
         ("ENABLE_AI_FALLBACK", "1", "ENABLE_AI_FALLBACK: '1' is not true or false"),
         ("REPUTATION_ENABLED", "on", "REPUTATION_ENABLED: 'on' is not true or false"),
-        ("RETENTION_DAYS", "0", "RETENTION_DAYS: '0' is not a whole number from 1 to 3650; give days, e.g. 30"),
+        ("RETENTION_DAYS", "0", "RETENTION_DAYS: '0' is not a whole number from 1 to 3650; give days, e.g. 90"),
         ("RETENTION_DAYS", "3651", "RETENTION_DAYS: '3651' is not"),
+        (
+            "RETENTION_INTERVAL_S",
+            "0.5",
+            "RETENTION_INTERVAL_S: '0.5' is not a whole number from 1 to 86400; give seconds",
+        ),
         ("ADMIN_TOKEN", "canary", "ADMIN_TOKEN: not usable; give at least 8 printable ASCII characters"),
         ("ADMIN_TOKEN", "canary token", "ADMIN_TOKEN: not usable"),
         ("TRUSTED_PROXIES", "proxy", "TRUSTED_PROXIES: 'proxy' does not appear to be"),

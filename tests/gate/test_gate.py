@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-import httpx
 import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.judge import criteria_file
+from tests.support import plain_http
 from tests.support.ground import Ground, Outcome, ground, until
 
 CANARIES = {
@@ -71,7 +71,7 @@ def test_the_table_shows_the_measurements(passed: tuple[Ground, Outcome]) -> Non
     """The terminal shows claim, measured value, threshold, n and state, one row per criterion."""
     _, outcome = passed
     row = next(line for line in outcome.output.splitlines() if "Health endpoint returns 200" in line)
-    assert re.search(r"dev\.health\s+Health endpoint returns 200\s+100 %\s+–\s+100 %\s+18\s+✓ pass", row), row
+    assert re.search(r"dev\.health\s+Health endpoint returns 200\s+100 %\s+–\s+100 %\s+19\s+✓ pass", row), row
 
 
 def test_the_last_line_is_the_verdict(passed: tuple[Ground, Outcome]) -> None:
@@ -102,7 +102,7 @@ def test_the_verdict_can_be_judged_again(passed: tuple[Ground, Outcome]) -> None
     assert again.returncode == 0, again.stdout + again.stderr
     measurements = outcome.folder / "measurements.jsonl"
     original = measurements.read_text()
-    measurements.write_text(original.replace('"value":18', '"value":17', 1))
+    measurements.write_text(original.replace('"value":19', '"value":18', 1))
     changed = place.run("gaia_checks.cli", "verdict", "show", str(outcome.folder))
     measurements.write_text(original)
     assert changed.returncode == 8
@@ -348,5 +348,5 @@ def test_two_gates_at_once_are_refused(place: Ground, running: Path) -> None:
 def rules_of_gates(place: Ground) -> list[str]:
     """Return the names of the rules in the target that belong to a gate."""
     token = {"Authorization": f"Bearer {CANARIES['ADMIN_TOKEN']}"}
-    rules = httpx.get(f"{place.url}/api/admin/quotas/config?limit=100", headers=token).json()["items"]
+    rules = plain_http.get(f"{place.url}/api/admin/quotas/config?limit=100", headers=token).json()["items"]
     return [rule["rule_name"] for rule in rules if rule["rule_name"].startswith("client-")]

@@ -105,6 +105,13 @@ def test_a_pass_needs_the_whole_window_and_reports_how_much_is_missing() -> None
     assert (result.state, result.needs_s) == (State.INCONCLUSIVE, 240)
 
 
+def test_what_is_measured_on_a_copy_needs_no_window() -> None:
+    """It is complete when it was measured, however long the look of the target lasts."""
+    on_copy = Check("look.kept", "at_most", 20, "bytes", optional=True, on_copy=True)
+    verdicts = [judged(criterion(on_copy, window_s=300), measured("look.kept", kept, n=5000)) for kept in (3, 30)]
+    assert [verdict.state for verdict in verdicts] == [State.PASS, State.FAIL]
+
+
 def test_a_failure_needs_no_window() -> None:
     """One error line after a minute is one too many after five."""
     assert judged(criterion(AT_MOST, window_s=300), measured("look.errors", 1)).state is State.FAIL

@@ -17,6 +17,7 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment.project import ROOT
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.result_files import RESULT
+from tests.support import plain_http
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def server(**faults: Any) -> Iterator[str]:
     """Start a server with injected faults; yield its URL."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "tests.load.server", str(port), json.dumps(faults)], cwd=ROOT)
-    url = f"{'https' if 'tls' in faults else 'http'}://127.0.0.1:{port}"
+    url = f"{'https' if 'tls' in faults else 'http'}://{faults.get('host', '127.0.0.1')}:{port}"
     try:
         wait_for(lambda: answers(f"{url}/ready"))
         yield url
@@ -36,14 +37,14 @@ def server(**faults: Any) -> Iterator[str]:
 def answers(url: str) -> bool:
     """Whether a server answers at a URL."""
     try:
-        return httpx.get(url, trust_env=False, verify=False).is_success  # noqa: S501 - only whether it is there
+        return plain_http.get(url, trust_env=False).is_success
     except httpx.TransportError:
         return False
 
 
 def requests(url: str) -> dict[str, int]:
     """Return the number of requests per method that a server received."""
-    counts: dict[str, int] = httpx.get(f"{url}/ready", trust_env=False).json()
+    counts: dict[str, int] = plain_http.get(f"{url}/ready", trust_env=False).json()
     return counts
 
 

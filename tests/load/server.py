@@ -12,6 +12,7 @@ request, so that a test knows what the load must measure:
     status      the status of every response
     headers     more header lines of every response
     tls         [certificate, key]: the files for TLS
+    host        the address where it listens, if that is not 127.0.0.1
 
 `GET /ready` is not counted and returns the number of requests per method.
 """
@@ -87,8 +88,8 @@ async def main() -> None:
     if "tls" in server.faults:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(*server.faults["tls"])
-    port = int(sys.argv[1])
-    async with await asyncio.start_server(server.serve, "127.0.0.1", port, backlog=1000, ssl=tls) as listening:
+    host, port = server.faults.get("host", "127.0.0.1"), int(sys.argv[1])
+    async with await asyncio.start_server(server.serve, host, port, backlog=1000, ssl=tls) as listening:
         await listening.serve_forever()
 
 

@@ -15,6 +15,7 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment.project import ROOT
 from gaia_checks.load.plan.request_mix import spread
 from tests.load.processes import answers, locust, reliable, result, server, starting, wait_for
+from tests.support import plain_http
 
 TASKS = """
 from locust import task
@@ -187,15 +188,15 @@ def test_the_web_page_starts_with_its_defaults(tmp_path: Path) -> None:
     """Its form sends users, a spawn rate and the host, and no run time."""
     with server() as url, page(tmp_path, "smoke.py") as at:
         form = {"user_count": "1", "spawn_rate": "1", "host": url, "run_time": ""}
-        assert httpx.post(f"{at}/swarm", data=form, trust_env=False).json()["success"]
+        assert plain_http.post(f"{at}/swarm", data=form, trust_env=False).json()["success"]
         wait_for(lambda: _count(f"{at}/stats/requests") > 0)
 
 
 def test_the_web_page_says_why_a_load_was_not_sent(tmp_path: Path) -> None:
     """Without a host nothing was prepared, so nothing is cleaned up; the reason stands on the page."""
     with page(tmp_path, "quotas.py") as at:
-        httpx.post(f"{at}/swarm", data={"user_count": "1", "spawn_rate": "1"}, trust_env=False)
-        wait_for(lambda: "the load has no server" in httpx.get(f"{at}/exceptions", trust_env=False).text)
+        plain_http.post(f"{at}/swarm", data={"user_count": "1", "spawn_rate": "1"}, trust_env=False)
+        wait_for(lambda: "the load has no server" in plain_http.get(f"{at}/exceptions", trust_env=False).text)
     printed = (tmp_path / "locust.err").read_text()
     assert "AttributeError" not in printed
     assert "Traceback" not in printed
@@ -230,6 +231,6 @@ def test_a_wrong_token_is_named(file: str, tmp_path: Path) -> None:
 
 def _count(url: str) -> int:
     try:
-        return int(json.loads(httpx.get(url, trust_env=False).text)["stats"][-1]["num_requests"])
+        return int(json.loads(plain_http.get(url, trust_env=False).text)["stats"][-1]["num_requests"])
     except (httpx.TransportError, ValueError, KeyError, IndexError):
         return 0

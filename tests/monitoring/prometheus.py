@@ -18,6 +18,7 @@ import yaml
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.model import Target
 from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
+from tests.support import plain_http
 
 _READY_S = 20.0
 
@@ -46,7 +47,7 @@ class Prometheus:
 
     def ask(self, path: str, **parameters: str) -> Any:
         """Return the data of an answer, which must be a success."""
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False)
+        answer = plain_http.get(f"{self.url}/api/v1/{path}", params=parameters, trust_env=False)
         assert answer.status_code == 200, answer.text
         assert answer.json()["status"] == "success", answer.text
         return answer.json()["data"]
@@ -102,7 +103,7 @@ def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline_s, log.read_text()
         try:
-            if httpx.get(f"{url}/-/ready", trust_env=False).status_code == 200:
+            if plain_http.get(f"{url}/-/ready", trust_env=False).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -1,32 +1,34 @@
 """The shipped files, and the real server's metrics, as Prometheus' own tool sees them."""
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from gaia_checks.model import Target
 from gaia_checks.probes.monitoring.monitoring_probe import FOLDER
-from tests.monitoring.prometheus import promtool
+from tests.docs.commands import to_run
+from tests.monitoring.prometheus import promtool, tool
+from tests.support import plain_http
 
 ALERTS = [rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
 TESTS = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
 
 
-def test_the_configuration_is_valid() -> None:
-    """The example is taken as it is, with the rules that it names."""
-    assert "SUCCESS: 1 rule files found" in promtool("check", "config", "prometheus.yml")
-
-
-def test_the_rules_are_valid() -> None:
-    """Every expression and every template of a text."""
-    assert f"SUCCESS: {len(ALERTS)} rules found" in promtool("check", "rules", "alerts.yml")
-
-
-def test_every_alert_fires_when_it_should_and_only_then() -> None:
-    """The shipped tests of the shipped rules."""
-    assert "SUCCESS" in promtool("test", "rules", "alerts_test.yml")
+def test_the_configuration_is_valid_and_every_alert_fires_when_it_should() -> None:
+    """By the command of the page: the example, every expression and template of its rules, and their shipped tests."""
+    (command,) = to_run("docs/monitoring/README.md#monitoring")
+    path = f"{Path(tool('promtool')).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ("bash", "-c", command), cwd=FOLDER, env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS: 1 rule files found" in done.stdout
+    assert f"SUCCESS: {len(ALERTS)} rules found" in done.stdout
+    assert re.search(r"Unit Testing: +alerts_test\.yml\s+SUCCESS", done.stdout)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=[alert["alert"] for alert in ALERTS])
@@ -56,4 +58,4 @@ def test_alerts_have_names_of_their_own() -> None:
 
 def test_the_real_metrics_are_well_formed(server: Target) -> None:
     """As Prometheus reads them, and named as it wants names to be."""
-    promtool("check", "metrics", given=httpx.get(f"{server.base_url}/metrics").text)
+    promtool("check", "metrics", given=plain_http.get(f"{server.base_url}/metrics").text)

@@ -13,6 +13,7 @@ from gaia_checks.deploy.state import paths
 from gaia_checks.deploy.steps import swap
 from gaia_checks.environment.environment import Environment
 from gaia_checks.environment.project import ROOT
+from gaia_checks.probes.rehearsal import moved_admissions
 from tests.deploy.conftest import make_stage
 from tests.probes.servers import RUN, TOKEN
 
@@ -22,7 +23,7 @@ MIGRATIONS = ROOT / "migrations"
 @contextmanager
 def place() -> Iterator[Environment]:
     """An environment with its own PostgreSQL, like a rehearsal copy; supervisor and PostgreSQL run."""
-    with make_stage("embedded", ADMIN_TOKEN=TOKEN) as stage:
+    with make_stage("embedded", ADMIN_TOKEN=TOKEN, **moved_admissions.RETENTION) as stage:
         paths.prepare(paths.of(stage.environment))
         swap.ensure_supervisor(stage.environment)
         yield stage.environment

@@ -24,6 +24,7 @@ from gaia_checks.deploy.state import supervisor_state
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.environment.project import ROOT
 from gaia_checks.model import LogLocation, Process, Target
+from tests.support import plain_http
 from tests.support.certificates import Certificate
 
 RUN = "20260226T100000Z-3fa9c1"
@@ -68,7 +69,7 @@ def _until_answering(url: str, log: Path) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     while True:
         try:
-            if httpx.get(url, trust_env=False).status_code == 200:
+            if plain_http.get(url, trust_env=False).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -16,6 +16,7 @@ from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import api
+from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import ANALYTICS, CONFIG, USAGE, VIOLATIONS
 from tests.probes.modified import modified
@@ -101,6 +102,9 @@ def test_a_lost_route_is_named(server: Target, method: str, path: str) -> None:
     """Any missing route is detected."""
     with spoiled(server, on(method, path, status(404))) as at:
         observed = look(at)
+    with client(server) as http:
+        for name in left_behind(server):  # made by a route whose answer was lost; the end of a gate removes it by name
+            rules.remove(http, name)
     assert observed["contract_kept"].value < observed["contract_kept"].n
     assert any(note.startswith(f"{method} {path}") for note in observed["contract_kept"].notes)
 
@@ -145,11 +149,7 @@ LENIENT = {
         f"POST {CONFIG}: status 201 instead of 400 or 422",
     ),
     "an unknown parameter is ignored": (
-        (
-            "gaia_server/http/request_parsing.py",
-            "if field not in known:\n",
-            "if field not in known:\n            continue\n",
-        ),
+        ("gaia_server/http/parameters.py", 'ConfigDict(extra="forbid", ', "ConfigDict("),
         f"GET {CONFIG}: status 200 instead of 400 or 422",
     ),
     "a 405 does not list the methods": (
@@ -159,6 +159,14 @@ LENIENT = {
     "times have no milliseconds": (
         ("gaia_server/encoding.py", 'timespec="milliseconds"', 'timespec="seconds"'),
         "no RFC 3339 time in UTC with milliseconds",
+    ),
+    "violations of a deleted key remain": (
+        (
+            "migrations/050_rate_limiting.sql",
+            "        DELETE FROM rate_limit_violations WHERE key = 'api_key:' || OLD.scope_value;\n",
+            "",
+        ),
+        "1 violations of its key remain, although no rule names it any more",
     ),
 }
 
@@ -265,7 +273,8 @@ def test_an_interrupted_look_leaves_nothing(server: Target) -> None:
 
     with spoiled(server, interrupting) as at, pytest.raises(KeyboardInterrupt):
         look(at)
-    assert interrupted == [[f"{target('http://x').key}-api-contract"]]
+    made = (f"{target('http://x').key}-api-{name}" for name in ("contract", "deleted", "deleted-refusing"))
+    assert interrupted == [[*made]]
     assert left_behind(server) == []
 
 

@@ -129,6 +129,11 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "lists",
         "lost ",
     ),
+    "the alert fires above another number than it says": (
+        ("gaia_server/push/alerts.py", "    threshold=100,\n", "    threshold=1000,\n"),
+        "websocket",
+        "violations_per_minute has {'threshold': 1000, 'window_s': 60}, should be ",
+    ),
     "a scrape resets a counter": (
         (
             "gaia_server/metrics.py",
@@ -148,7 +153,7 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
 
 _HITS = "DO UPDATE SET hits = v.hits + excluded.hits, last_at = greatest(v.last_at, excluded.last_at);"
 _BY_RESOURCE = """sum(denied)::bigint AS denied
-        FROM rate_limit_stats WHERE minute > date_trunc('minute', now()) - make_interval({} => %(minutes)s)
+        FROM rate_limit_stats WHERE minute >= %(since)s{} AND minute < %(before)s
         GROUP BY resource_type"""
 _DECIDED = '        self.metrics.decision(principal.scope, "admitted" if decision.admitted else "denied").inc()\n'
 _EACH = "        for standing in decision.standings:\n            self.metrics.decided"
@@ -189,9 +194,29 @@ TOGETHER: dict[str, tuple[tuple[Change, str, str], ...]] = {
             "not newest first",
         ),
         (
-            (_QUERIES, _BY_RESOURCE.format("mins"), _BY_RESOURCE.format("hours")),
+            (_QUERIES, _BY_RESOURCE.format(""), _BY_RESOURCE.format(" - 59 * (%(before)s - %(since)s)")),
             "analytics",
             "of by_resource sum up to ",
+        ),
+    ),
+    "now and meanwhile": (
+        (
+            (
+                "gaia_server/live.py",
+                "(current - observed.requests_per_second) * 0.2\n",
+                "(current - observed.requests_per_second) * 0.01\n",
+            ),
+            "websocket",
+            "stats: requests_per_second went from ",
+        ),
+        (
+            (
+                "gaia_server/live.py",
+                "        server.counts.subtract(taken)\n",
+                "        await asyncio.sleep(0.3)\n        server.counts.clear()\n",  # as with a slow disk
+            ),
+            "analytics",
+            "gaia_rate_limit_decisions_total was ",
         ),
     ),
     "rows and counters": (

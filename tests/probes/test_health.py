@@ -19,7 +19,10 @@ from gaia_checks.probes import health
 from gaia_checks.target import client
 from tests.probes.conftest import migrated
 from tests.probes.servers import HEALTHY, answering, real, serving, target
-from tests.support import altered_server
+from tests.support import altered_server, plain_http
+from tests.support.ground import until
+
+FULL = {"status": "connected", "pool": {"size": 2, "in_use": 0, "waiting": 0, "max": 10}}
 
 
 def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
@@ -32,7 +35,7 @@ def look(at: Target, requests: int = 4, spacing_s: float = 0.0) -> Measurement:
 def test_the_real_server_is_healthy_every_time(server: Target) -> None:
     """All answers of the real server are good, without notes, also those of checks at the same time."""
     observed = look(server, requests=10)
-    assert (observed.value, observed.n, observed.notes) == (10 + health.AT_ONCE, 10 + health.AT_ONCE, ())
+    assert (observed.value, observed.n, observed.notes) == (11 + health.AT_ONCE, 11 + health.AT_ONCE, ())
 
 
 def test_an_uptime_longer_than_the_process_lives_is_wrong(postgres: str, tmp_path: Path) -> None:
@@ -45,6 +48,41 @@ def test_an_uptime_longer_than_the_process_lives_is_wrong(postgres: str, tmp_pat
     assert (observed.value, observed.n) == (0, 4)
     assert "but the process started" in observed.notes[0]
     assert elsewhere.value == elsewhere.n, "without the process its age is unknown"
+
+
+def idle(at: Target) -> bool:
+    """Whether the swapped pool of a server shows that its own work at the start is done."""
+    pool = plain_http.get(f"{at.base_url}/health").json()["checks"]["database"]["pool"]
+    return bool(pool["in_use"] == pool["size"])
+
+
+def test_a_pool_that_is_full_at_rest_and_free_while_busy_is_wrong(postgres: str, tmp_path: Path) -> None:
+    """The free connections were taken for those in use: an idle server looks busy, a busy one free."""
+    swapped = ("storage/store.py", 'size - found.get("pool_available", 0)', 'found.get("pool_available", 0)')
+    program = altered_server.write(tmp_path / "swapped", swapped)
+    with migrated(postgres) as dsn, real(program, dsn, tmp_path / "log") as at:
+        until(lambda: idle(at))
+        observed = look(at)
+    assert (observed.n - observed.value, observed.n) == (1, 5 + health.AT_ONCE)
+    assert "connections are in use in each of 8 answers, and " in observed.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ({"features": None}, "features is None, not an object of switches"),
+        ({"features": {"ai": "on"}}, "features is {'ai': 'on'}, not an object of switches"),
+        ({"checks": {"database": FULL, "rate_limiting": {}}}, "checks.websocket is None, not an object"),
+    ],
+)
+def test_a_body_that_reports_its_pool_must_be_complete(member: dict[str, Any], said: str) -> None:
+    """Whoever reads a switch there fails without it; a server that reports less is not judged on it."""
+    whole = {**HEALTHY, "checks": {"database": FULL, "rate_limiting": {}, "websocket": {}}, "features": {"ai": True}}
+    with serving(answering("/health", whole)) as url:
+        assert look(target(url)).notes == ()
+    with serving(answering("/health", {**whole, **member})) as url:
+        observed = look(target(url))
+    assert (observed.value, observed.n, observed.notes[0]) == (0, 4, f"request 1: {said}")
 
 
 def test_a_check_during_another_one_is_answered_alike() -> None:

@@ -65,7 +65,12 @@ def test_the_real_server_is_what_was_released(server: Target) -> None:
     values = {
         name: (measured.value, measured.n, measured.notes) for name, measured in look(server, server.process).items()
     }
-    assert values == {"alive": (True, 1, ()), "digest_matches": (True, 1, ()), "restarts": (0, 1, ())}
+    assert values == {
+        "alive": (True, 1, ()),
+        "digest_matches": (True, 1, ()),
+        "restarts": (0, 1, ()),
+        "cpu_limited": (0, 1, ()),
+    }
 
 
 @pytest.mark.parametrize("replaced", sorted({False, Path("/proc/self/exe").exists()}))
@@ -150,7 +155,7 @@ def test_a_process_is_still_the_same_when_the_clock_is_set(server: Target, monke
     """A clock jump after a suspend is no restart."""
     clock.step(monkeypatch)
     values = {name: (measured.value, measured.n) for name, measured in look(server, server.process).items()}
-    assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1)}
+    assert values == {"alive": (True, 1), "digest_matches": (True, 1), "restarts": (0, 1), "cpu_limited": (0, 1)}
 
 
 def test_a_restart_is_detected(server: Target) -> None:
@@ -173,7 +178,7 @@ def test_a_process_that_vanished_during_the_gate_is_not_alive(server: Target) ->
 def test_an_unobservable_process_is_not_judged(server: Target) -> None:
     """The process of a remote server is unobservable."""
     measured = look(replace(server, process=None))
-    assert set(measured) == {"alive", "digest_matches", "restarts"}
+    assert set(measured) == {"alive", "digest_matches", "restarts", "cpu_limited"}
     assert {measurement.n for measurement in measured.values()} == {0}
 
 
@@ -182,3 +187,26 @@ def test_an_unknown_release_is_not_judged(server: Target) -> None:
     measured = look(replace(server, release=None))
     assert measured["digest_matches"].n == 0
     assert measured["alive"].value is True
+
+
+_LIMITS_ITSELF = """
+import resource, subprocess, sys
+{limiting}
+subprocess.run([sys.executable, "-c", "import sys; sys.stdout.write('x'); sys.stdout.flush(); sys.stdin.read()"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("limiting", "limited"),
+    [
+        ("", 0),
+        ("resource.setrlimit(resource.RLIMIT_CPU, (50, resource.RLIM_INFINITY))", 2),
+        ("resource.setrlimit(resource.RLIMIT_CPU, (50, 60))", 2),
+    ],
+)
+def test_a_limit_of_cpu_time_is_found(tmp_path: Path, limiting: str, limited: int) -> None:
+    """Of the process and of its descendants, whether a signal or the kernel itself would end them."""
+    with running(sys.executable, "-c", _LIMITS_ITSELF.format(limiting=limiting), artifact=tmp_path) as (_, found):
+        measured = look(deployed(found, "", "http://127.0.0.1:9"))["cpu_limited"]
+    assert (measured.value, measured.n) == (limited, 1)
+    assert all("is killed after 50 s of CPU time" in note for note in measured.notes)

@@ -29,7 +29,7 @@ def gate(at: Target) -> Measurement:
     """Open and close a gate that measures nothing else."""
     enforcement = Enforcement(PROMISED)
     enforcement.before(at)
-    at = replace(at, no_rules=traces.prepare(at, ()))
+    at = replace(at, no_rules=traces.prepare(at, (), rate_per_s=100))
     enforcement.announced(at)
     with client(at) as http:
         http.get(f"{QUOTAS}/usage")

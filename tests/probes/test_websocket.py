@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Names, Target
 from gaia_checks.probes import websocket
 from gaia_checks.target.ws_messages import PATH
+from tests.probes.modified import modified
 from tests.probes.servers import answering, serving, target
 
 NOW = "2026-02-26T10:00:00.000Z"
@@ -67,6 +69,8 @@ def test_the_real_server_is_in_time(server: Target) -> None:
     assert values["websocket.bad_messages"] == 0
     assert 0 <= values["websocket.stats_at_once"] < 2
     assert values["websocket.bounds_kept"] == 2
+    (contents,) = [each for each in observed if each.name == "websocket.contents"]
+    assert contents.value == contents.n >= 2
 
 
 def test_without_the_token_the_real_server_refuses(server: Target) -> None:
@@ -148,7 +152,17 @@ def test_a_server_that_compresses_and_reads_messages_of_any_size_breaks_its_boun
     assert (bounds.value, bounds.n) == (0, 2)
     assert "negotiated permessage-deflate" in bounds.notes[0]
     assert "did not close the connection within 2 s, should be 1009" in bounds.notes[1]
-    assert mapped["bounds_kept"].n == 0, "a server of other names has a protocol of its own"
+    assert mapped["bounds_kept"].n == mapped["contents"].n == 0, "a server of other names has a protocol of its own"
+
+
+def test_a_message_that_lacks_what_is_promised_is_named(postgres: str, tmp_path: Path) -> None:
+    """A page that shows the alerts of the stats fails without them, although the message has the right shape."""
+    lost = ("gaia_server/app_state.py", '            "alerts": {\n', '            "alarms": {\n')
+    with modified(postgres, tmp_path / "source", lost) as at:
+        observed = websocket.probe(at, stats_within_s=5, heartbeat_within_s=10, tolerance_s=1)
+    (contents,) = [each for each in observed if each.name == "websocket.contents"]
+    assert 1 <= contents.value < contents.n, "heartbeats are complete, stats are not"
+    assert set(contents.notes) == {"stats without alerts"}
 
 
 def test_a_flood_does_not_prolong_the_look() -> None:

@@ -20,7 +20,7 @@ from gaia_checks.promotion.statements import dsse, signed, statement, statements
 from gaia_checks.promotion.statements.dsse import Envelope
 from gaia_checks.report import evidence
 from tests.promotion.ground import PHASE, Ground, envelope_of, push_statement
-from tests.support import ssh_keys
+from tests.support import clock, ssh_keys
 
 LATER = "20260227T100000Z-000000"
 EARLIER = "20260225T100000Z-000000"
@@ -219,6 +219,49 @@ def test_easier_criteria_in_the_commit_promote_nothing(ground: Ground) -> None:
 
 
 # clocks ------------------------------------------------------------------------------------------
+
+
+def test_a_gate_whose_clock_runs_ahead_outranks_no_later_fail(ground: Ground) -> None:
+    """The fail is dated before the pass, and recorded after it: the pass counts neither now nor when its date comes."""
+    now = datetime.now(UTC)
+    with clock.wrong_by(ground.monkeypatch, timedelta(hours=2)):
+        ground.gate()
+    why = "the verdict of gate-dev@example.test (statement 1) is from the future ("
+    assert why in ground.refused()
+    ground.gate(LATER, failing="dev.health")
+    failed = f"the newest gate (run {LATER}, statement 2) resulted in fail"
+    assert failed in ground.refused()
+    assert ground.examined(now=now + timedelta(hours=3)).faults == [failed]
+
+
+def test_a_gate_whose_clock_runs_ahead_gains_no_time(ground: Ground) -> None:
+    """Its verdict is refused until its date comes; a sign-off before that date ends before the verdict would."""
+    now = datetime.now(UTC)
+    with clock.wrong_by(ground.monkeypatch, timedelta(days=3)):
+        ground.gate()
+    ground.sign("ada")
+    assert "compare the clocks of both machines" in ground.refused()
+    assert ground.examined(now=now + timedelta(days=2, hours=23)).faults != []
+    assert ground.examined(now=now + timedelta(days=3, hours=1)).missing == []
+    assert (
+        "not signed (the sign-off of ada@example.test (statement 2) is 169 h old, valid for 168 h)"
+        in (ground.examined(now=now + timedelta(days=7, hours=1)).missing[0])
+    )
+    assert (
+        "the verdict of gate-dev@example.test (statement 1) is 169 h old, valid for 168 h"
+        in (ground.examined(now=now + timedelta(days=10, hours=1)).missing[0])
+    )
+
+
+def test_a_gate_whose_clock_is_behind_loses_time_and_still_revokes(ground: Ground) -> None:
+    """Its pass is old at once; its fail is dated before the pass that it revokes, and recorded after it."""
+    with clock.wrong_by(ground.monkeypatch, timedelta(days=-8)):
+        ground.gate(EARLIER)
+    assert "the verdict of gate-dev@example.test (statement 1) is 192 h old, valid for 168 h" in ground.refused()
+    ground.gate()
+    with clock.wrong_by(ground.monkeypatch, timedelta(days=-1)):
+        ground.gate(LATER, failing="dev.health")
+    assert f"the newest gate (run {LATER}, statement 3) resulted in fail" in ground.refused()
 
 
 def test_a_clock_that_was_set_back_here_is_noticed(ground: Ground) -> None:

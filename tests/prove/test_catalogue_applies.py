@@ -22,7 +22,9 @@ WITHOUT_FAULTS = {"prod.certificate", "prod.no_regression", "qa.instances"}
 """What no source decides."""
 
 CRITERIA = {criterion.id for criterion in criteria_file.load().criteria}
-HEADER = re.compile(r"What: \S.*\nWhy: \S.*\nCriterion: (\S+)\n(?:Also: (\S.*)\n)?\n(?=diff --git )")
+HEADER = re.compile(
+    r"What: \S.*\nWhy: \S.*\nCriterion: (\S+)\n(?:Also: (\S.*)\n)?(?:Window: \d+ s\n)?\n(?=diff --git )"
+)
 
 
 def label(patch: Path) -> str:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from gaia_checks.environment import environment_file
 from gaia_checks.environment.project import ROOT
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.judge import criteria_file
-from gaia_checks.prove import fault_catalogue
+from gaia_checks.prove import fault_catalogue, short_windows
 
 KNOWN = {"dev.api", "qa.access"}
 HEADER = "What: it lies\nWhy: a sign\nCriterion: dev.api\n"
@@ -27,6 +28,19 @@ def test_a_fault_has_what_its_header_says(tmp_path: Path) -> None:
     (fault,) = fault_catalogue.read(written(tmp_path, f"{HEADER}Also: qa.access\n{DIFF}"), KNOWN)
     assert (fault.name, fault.criterion, fault.what, fault.why) == ("dev.api/lies", "dev.api", "it lies", "a sign")
     assert fault.also == {"qa.access"}
+    assert fault.window_s is None
+
+
+def test_a_fault_may_need_a_longer_window(tmp_path: Path) -> None:
+    """Of its own criterion's look; of several faults the longest counts, and all else stays short."""
+    written(tmp_path, f"{HEADER.replace('dev.api', 'qa.websocket_soak')}Window: 45 s\n{DIFF}", "qa.websocket_soak/one")
+    written(tmp_path, f"{HEADER.replace('dev.api', 'qa.websocket_soak')}Window: 35 s\n{DIFF}", "qa.websocket_soak/two")
+    criteria, local = criteria_file.load(), environment_file.load("local")
+    faults = fault_catalogue.read(written(tmp_path, HEADER + DIFF), {criterion.id for criterion in criteria.criteria})
+    longer = short_windows.needed(criteria, faults)
+    assert longer == {"soak": 45.0}
+    short = short_windows.looks(local, {})
+    assert short_windows.looks(local, longer) == {**short, "soak": {**short["soak"], "window_s": 45.0}}
 
 
 @pytest.mark.parametrize(
@@ -34,9 +48,10 @@ def test_a_fault_has_what_its_header_says(tmp_path: Path) -> None:
     [
         (HEADER, "dev.api/lies.patch: no unified diff below the header"),
         (f"What: x\nCriterion: dev.api\n{DIFF}", "dev.api/lies.patch: Why: missing"),
-        (f"{HEADER}Because: x\n{DIFF}", "'Because: x': write What, Why, Criterion and perhaps Also"),
+        (f"{HEADER}Because: x\n{DIFF}", "'Because: x': write What, Why, Criterion and perhaps Also or Window"),
         (f"{HEADER}What: twice\n{DIFF}", "'What: twice': write"),
         (HEADER.replace("dev.api", "qa.access") + DIFF, "Criterion: qa.access is not the folder's, dev.api"),
+        (f"{HEADER}Window: soak 45\n{DIFF}", "Window: soak 45: give whole seconds, e.g. 45 s"),
         (f"{HEADER}Also: qa.acess\n{DIFF}", "qa.acess is no criterion; known: dev.api, qa.access"),
     ],
 )

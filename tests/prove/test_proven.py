@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from gaia_checks.environment.project import ROOT
+from tests.docs.commands import to_run
 from tests.support.ground import until
 
 FAULT = "dev.api/taken-name-is-a-bad-request"
@@ -53,9 +55,14 @@ def left(folder: Path) -> list[object]:
 
 
 def test_a_fault_is_caught_once_and_kept(folder: Path) -> None:
-    """Matrix, page and exit code agree; the second call tries nothing; nothing remains."""
+    """Matrix, page and exit code agree; the second call tries nothing; nothing remains. By the commands of prove.md."""
+    listing, some = (shlex.split(one)[2:] for one in to_run("docs/how-to/prove.md#show-which-faults-the-gate-catches"))
+    code, output = prove(folder, *listing)
+    assert (code, FAULT in output) == (0, True), output
     page = folder / "proof.md"
-    code, output = prove(folder, FAULT, "--document", str(page))
+    words = [FAULT if word == "qa.access" else word for word in some]
+    assert FAULT in words
+    code, output = prove(folder, *words, "--document", str(page))
     assert code == 0, output
     assert f"  {FAULT}: " in output, output
     assert "status 400 instead of 409" in page.read_text()
@@ -145,7 +152,7 @@ def foreign(folder: Path) -> Path:
     (project / "faults" / "dev.health").mkdir(parents=True)
     shutil.copy(ROOT / "starter" / "gaia.ini", project)
     (project / "server.py").write_text(SERVER)
-    (project / "environments" / "own.toml").write_text(FOREIGN)
+    (project / "environments" / "shop.toml").write_text(FOREIGN)
     faults = {
         "every-third": "self.send_response(200 if Handler.answered < 6 or Handler.answered % 3 else 503)",
         "always": "self.send_response(503)",
@@ -159,8 +166,9 @@ def foreign(folder: Path) -> Path:
 
 def test_a_server_that_is_not_ours_is_proven(folder: Path) -> None:
     """Its own build is deployed: one fault is caught, one refused by the deployment, and one that is none is missed."""
-    code, output = prove(folder, "--env", "own", "--jobs", "3", cwd=foreign(folder))
-    path = folder / "reports" / "proof-own.jsonl"
+    (command,) = to_run("docs/how-to/prove.md#a-server-of-your-own")
+    code, output = prove(folder, *shlex.split(command)[2:], "--jobs", "3", cwd=foreign(folder))
+    path = folder / "reports" / "proof-shop.jsonl"
     assert path.exists(), output
     records = [json.loads(line) for line in path.read_text().splitlines()]
     verdicts = {each["fault"]: each["verdict"] for each in records if "fault" in each}

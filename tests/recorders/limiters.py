@@ -126,6 +126,36 @@ class Long:
         return check(key, rules, now)
 
 
+@dataclass
+class Ring:
+    """Keeps times in slots that it uses again. When all are in use it doubles them, and leaves the times in place."""
+
+    slots: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(lambda: [-math.inf] * 8))
+    tails: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))  # the number of the oldest
+    heads: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))  # the number of the next
+
+    def __call__(self, key: str, rules: Sequence[BurstRule], now: float) -> bool:
+        """Decide, and count."""
+        admits = all(self._used(key, rule, now) < rule.limit for rule in rules)
+        for rule in rules if admits else ():
+            self._count((key, rule.window_s), now)
+        return admits
+
+    def _used(self, key: str, rule: BurstRule, now: float) -> int:
+        each = key, rule.window_s
+        slots = self.slots[each]
+        while self.tails[each] < self.heads[each] and slots[self.tails[each] % len(slots)] <= now - rule.window_s:
+            self.tails[each] += 1
+        return self.heads[each] - self.tails[each]
+
+    def _count(self, each: tuple[str, int], now: float) -> None:
+        slots = self.slots[each]
+        if self.heads[each] - self.tails[each] == len(slots):
+            slots += [-math.inf] * len(slots)
+        slots[self.heads[each] % len(slots)] = now
+        self.heads[each] += 1
+
+
 FAULTS: Mapping[str, Callable[[float], Check]] = {
     "fixed windows": Fixed,
     "fixed windows from the first request": lambda _: Fixed(None),
@@ -139,6 +169,7 @@ FAULTS: Mapping[str, Callable[[float], Check]] = {
     "each rule counts alone": lambda _: Log(counts_each=True),
     "keys are mixed up": lambda _: Log(mixes_keys=True),
     "an error admits": lambda phase: Log(opens=0.05, chance=random.Random(phase)),
+    "a ring grows in place": lambda _: Ring(),
     "an error refuses": lambda phase: Log(closes=0.05, chance=random.Random(phase)),
 }
 """Name -> the limiter, for a phase of its clock between 0 and 1."""

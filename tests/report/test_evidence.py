@@ -12,7 +12,7 @@ import pytest
 
 from gaia_checks import jsonl
 from gaia_checks.environment import environment_file
-from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.environment import Environment, LoadSettings
 from gaia_checks.errors import EvidenceError
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.model import Criterion, Measurement, Release, State, Verdict, timestamp
@@ -86,6 +86,19 @@ def test_what_was_in_force_is_described_without_secrets(folder: Path, environmen
     assert described["environment"]["variables"]["ADMIN_TOKEN"] == "***"
     assert described["looks"]["log"] == dict(environment.looks["log"])
     assert not any(canary in text for canary in CANARIES)
+
+
+def test_what_sent_the_load_is_described(environment: Environment, tmp_path: Path) -> None:
+    """With the user's own mix itself; that file's place on this machine means nothing to a reader."""
+    mix = tmp_path / "ours.py"
+    mix.write_text("# a mix\n")
+    sent = replace(environment, load=LoadSettings("precise", workers=4, master="10.0.0.5:5557", locustfile=mix))
+    folder = evidence.create(tmp_path, sent, "dev", RUN, [], AT)
+    assert tomllib.loads((folder / "environment.toml").read_text())["load"] == {
+        "engine": "precise", "processes": 1, "locustfile": "locustfile.py", "workers": 4,
+        "master": "10.0.0.5:5557", "join_within_s": 60.0,
+    }  # fmt: skip
+    assert (folder / "locustfile.py").read_text() == "# a mix\n"
 
 
 def test_a_base_url_is_described_without_its_user(environment: Environment) -> None:

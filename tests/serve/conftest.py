@@ -12,6 +12,7 @@ import pytest
 from gaia_checks.promotion.environment_row import EnvironmentRow, Judged
 from gaia_checks.serve import board
 from gaia_checks.serve.page_server import PageServer
+from tests.support import plain_http
 
 TOKEN = "a-token-of-24-characters"
 RUN = "20260226T100000Z-3fa9c1"
@@ -43,7 +44,7 @@ class Wall:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """GET a path, without following a redirect."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers)
+        return plain_http.get(f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
 
 Start = Callable[..., Wall]

@@ -14,6 +14,7 @@ from gaia_checks import cli
 from gaia_checks.serve import page_server
 from tests.promotion.ground import PHASE, make
 from tests.serve.conftest import TOKEN, Start, gated
+from tests.support import plain_http
 
 EXPORT = "export GAIA_SERVE_TOKEN, 16 characters or more, or leave out --host"
 FIT = "16 or more printable ASCII characters; make one with: openssl rand -hex 16"
@@ -40,7 +41,7 @@ def test_only_get_and_head_are_answered(start: Start, method: str) -> None:
 def test_head_has_the_headers_and_no_body(start: Start) -> None:
     """The length is that of the page."""
     wall = start(gated())
-    answer = httpx.head(wall.url)
+    answer = plain_http.head(wall.url)
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) > 1000
 

@@ -8,6 +8,7 @@ import pytest
 
 from gaia_checks.serve.page_access import COOKIE
 from tests.serve.conftest import TOKEN, Start, gated
+from tests.support import plain_http
 
 HOSTILE = "<script>document.title='owned'</script>\"'><img src=x onerror=alert(1)>\x1b[2J\u202e"
 
@@ -68,7 +69,7 @@ def test_a_report_is_served_and_what_is_beside_the_reports_is_not(start: Start, 
         b"/../secret.json",
     ):
         url = httpx.URL(f"http://127.0.0.1:{wall.port}/").copy_with(raw_path=path)
-        answer = httpx.get(url)
+        answer = plain_http.get(url)
         assert (answer.status_code, "secret\n" in answer.text) == (404, False)
 
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from gaia_checks.deploy.supervisor.spawn import free_port
+from tests.support import plain_http
 from tests.support.ground import ROOT, Ground, Outcome, ground, until
 
 TOKEN = "a-token-of-sixteen"
@@ -27,7 +28,7 @@ def stranger(*faults: str) -> Iterator[str]:
 
     def answers() -> bool:
         try:
-            return httpx.get(f"{url}/health", trust_env=False).is_success
+            return plain_http.get(f"{url}/health", trust_env=False).is_success
         except httpx.TransportError:
             return False
 

@@ -95,13 +95,19 @@ class Ground:
             **self.extra,
         }
 
-    def environment_file(self, *, base_url: str | None = None, keys: str = "", tables: str = "") -> Path:
-        """Write an environment file; with `base_url` the gate looks at what already runs. May be given more."""
+    def environment_file(
+        self, *, base_url: str | None = None, keys: str = "", tables: str = "", load: str = ""
+    ) -> Path:
+        """Write an environment file; with `base_url` the gate looks at what already runs. May be given more.
+
+        `load` are more lines of [looks.load].
+        """
+        looks = LOOKS.replace("[looks.load]\n", f"[looks.load]\n{load}")
         path = self.folder / "ground.toml"
         url = f'base_url = "{base_url}"\n{keys}' if base_url else keys
         path.write_text(
             f'[environment]\nstage = "dev"\ndatabase = "{self.database}"\nhost = "127.0.0.1"\n{url}\nrequired = []\n'
-            f'[environment.defaults]\nPORT = "{self.port}"\nRATE_LIMIT_ENABLED = "true"\n{LOOKS}{tables}'
+            f'[environment.defaults]\nPORT = "{self.port}"\nRATE_LIMIT_ENABLED = "true"\n{looks}{tables}'
         )
         return path
 

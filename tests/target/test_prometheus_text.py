@@ -2,12 +2,12 @@
 
 import re
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gaia_checks.model import Target
 from gaia_checks.target import prometheus_text
+from tests.support import plain_http
 
 TEXT = """
 # HELP asked_total How often "it" was asked, by \\\\ whom.
@@ -99,7 +99,7 @@ def test_what_prometheus_would_refuse_is_refused(line: str) -> None:
 
 def test_the_real_metrics_are_read_as_others_read_them(server: Target) -> None:
     """Every sample that Prometheus' own client finds, with the same labels and value, and no other."""
-    text = httpx.get(f"{server.base_url}/metrics").text
+    text = plain_http.get(f"{server.base_url}/metrics").text
     theirs = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,20 +126,24 @@ class RehearsalCopy:
 
 @contextmanager
 def beside(
-    target: Target, environment: Environment, purpose: str, *, stand_in: bool = False
+    target: Target, environment: Environment, purpose: str, *, stand_in: bool = False, **variables: str
 ) -> Iterator[RehearsalCopy]:
     """Yield an empty rehearsal copy beside `target`, deployed in `environment`; stop and remove it afterwards.
+
+    Its servers get further `variables`.
 
     Its supervisor and PostgreSQL run; a server runs after a deployment. Raises Inconclusive where a rehearsal copy is
     impossible, ConfigurationError or DeployError when creating it fails.
     """
-    with room(target, environment, purpose) as (own, current):
+    with room(target, environment, purpose, **variables) as (own, current):
         swap.ensure_supervisor(own)
         yield RehearsalCopy(own, environment, target.run, current, stand_in)
 
 
 @contextmanager
-def room(target: Target, environment: Environment, purpose: str) -> Iterator[tuple[Environment, Path]]:
+def room(
+    target: Target, environment: Environment, purpose: str, **variables: str
+) -> Iterator[tuple[Environment, Path]]:
     """Yield the environment of a new rehearsal copy, in which nothing runs, and the target's release.
 
     Everything that runs there is stopped and removed afterwards. Raises what `beside` raises.
@@ -150,7 +154,7 @@ def room(target: Target, environment: Environment, purpose: str) -> Iterator[tup
     with lock.hold(folder / _LOCK, environment=folder.name, why=purpose, since=jsonl.now()):
         try:
             file = folder / f"{environment.name}-rehearsal-{purpose}.toml"
-            _write_environment(environment, file, handover=release_folder.takes_sockets(current))
+            _write_environment(environment, file, variables, handover=release_folder.takes_sockets(current))
             own = _load(file, ADMIN_TOKEN=secrets.token_urlsafe())
             paths.prepare(paths.of(own))
             yield own, current
@@ -201,7 +205,7 @@ def _make(folder: Path, *, artifact_bytes: int) -> None:
         )
 
 
-def _write_environment(environment: Environment, file: Path, *, handover: bool) -> None:
+def _write_environment(environment: Environment, file: Path, variables: Mapping[str, str], *, handover: bool) -> None:
     """Write the environment file: that of the target, without its secrets, and with another address."""
     values = {name: value for name, value in environment.values.items() if name not in SECRET_NAMES}
     names = asdict(environment.names)
@@ -213,7 +217,7 @@ def _write_environment(environment: Environment, file: Path, *, handover: bool) 
             "stage": environment.stage,
             "database": "embedded",
             "host": "127.0.0.1",
-            "defaults": {**values, "PORT": str(spawn.free_port())},
+            "defaults": {**values, **variables, "PORT": str(spawn.free_port())},
         },
         "server": {"handover": handover, "ready_s": environment.server.ready_s},
         "migrations": {"allow": sorted(environment.allowed)},

@@ -1,6 +1,8 @@
 """Diagnose an environment: check each usual cause; report the finding and the command that fixes it."""
 
+import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
-from gaia_checks.environment.environment import Environment
+from gaia_checks.environment.environment import Environment, is_loopback
 from gaia_checks.environment.project import PROJECT
 from gaia_checks.errors import ConfigurationError, GaiaError
 from gaia_checks.model import Target
@@ -87,6 +89,7 @@ class _Examination:
         yield health
         yield self._run("WebSocket upgrade", self._websocket, health)
         yield self._run("rate limiting enforced", self._rate_limiting, health)
+        yield self._run("sender of the load", self._sender)
 
     def _run(self, name: str, check: Callable[[], str], needed: Diagnosis | None = None) -> Diagnosis:
         if needed and needed.state != "ok":
@@ -226,6 +229,20 @@ class _Examination:
                 f"export RATE_LIMIT_ENABLED=true; {self._deploy}",
             )
         return f"request {_LIMIT + 1} of {_LIMIT} allowed was answered 429"
+
+    def _sender(self) -> str:
+        """Workers must be able to join: the gate's machine has the address, and its port is free."""
+        load = self._environment.load
+        if not load.workers:
+            return f"{load.sender}, engine {load.engine}"
+        host, _, port = load.master.rpartition(":")
+        try:
+            socket.create_server((host, int(port))).close()
+        except OSError as error:
+            fix = f"set looks.load.master in {self._environment.path.name}, or: ss -ltnp 'sport = :{port}'"
+            raise CheckFailed(f"workers cannot join at {load.master}: {os.strerror(error.errno or 0)}", fix) from error
+        warning = "" if is_loopback(host) else "; whoever reaches that port can join: keep it in a private network"
+        return f"{load.sender}, engine {load.engine}; start them with: {load.join_command}{warning}"
 
     def _whereabouts(self) -> dict[str, str]:
         return {name: str(value) for name, value in conninfo_to_dict(self._dsn or "").items() if value is not None}

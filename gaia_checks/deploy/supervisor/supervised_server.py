@@ -135,7 +135,8 @@ class ChildServer(SupervisedServer):
                 if await self._exited_within(_POLL_S):
                     raise NotReady(f"{self._name}: exited with {self._exit} before it was ready{self._last_line}")
                 answer = await readiness.ask(http, self.spec.paths, left_s)
-                message = f": {printable(answer.message)}"
+                if not (answer.cut_short and message):
+                    message = f": {printable(answer.message)}"
                 answers = answers + 1 if answer.status == 200 or (known and answer.status) else 0
                 if answers >= _CONSECUTIVE_ANSWERS:
                     return

@@ -48,6 +48,7 @@ STEPS: Mapping[str, Step] = {
     ),
     "dashboard": Step("look at the page", "pictures/dashboard"),
     "shutdown": _COPY,
+    "fresh_install": _COPY,
     "outage": _COPY,
     "resources": _COPY,
     "memory": Step("look at when it grew", "timelines/memory.jsonl"),

@@ -7,6 +7,7 @@ One entry per look of criteria.toml, and one for the gate itself. A description 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gaia_checks.probes import health
 from gaia_checks.probes.monitoring import expected_increase
 from gaia_checks.recorders.instances import shared_state
 from gaia_checks.recorders.limits import burst_plan
@@ -63,7 +64,7 @@ UNANNOUNCED = 2 * (10 + 3)
 SOAK_REQUESTS = 6 + 101 + 4
 """Two violations, the alert that fires above 100 violations, two rules created and removed."""
 
-FIGURES_REQUESTS = 200
+FIGURES_REQUESTS = 1700
 """About: 29 that are counted, and the pages of lists, of which a longer one takes no more."""
 
 COUNT = "count"
@@ -79,23 +80,28 @@ SENDS: Mapping[str, Sends] = {
     "process": Sends(
         "reads the process's start and executable; GET /health if the process is known", requests=lambda _: 1
     ),
-    "database": Sends("GET /health; reads pg_stat_activity in the database", requests=lambda _: 1),
+    "database": Sends(
+        "GET /health; reads pg_stat_activity in the database; on a rehearsal copy the names of all sessions",
+        requests=lambda _: 1,
+    ),
     "migrations": Sends(
         "reads schema_migrations and the definitions of all objects in the database; compares them with a temporary "
-        "database on the same server, made from the release's migrations",
+        "database on the same server, made from the release's migrations, and a rehearsal copy before and after its "
+        "server starts",
         "database",
     ),
     "health": Sends(
-        "{requests:g} x GET /health, {spacing_s:g} s apart, and 8 at once",
-        requests=lambda look: look["requests"] + 8,
+        f"{{requests:g}} x GET /health, {{spacing_s:g}} s apart, and {health.AT_ONCE} at once; then a few beside lists "
+        "that are read, until its pool is busy and not full",
+        requests=lambda look: look["requests"] + health.AT_ONCE + health.ROUND + health.REST_ROUNDS,
         lasts_s=lambda look: look["requests"] * look["spacing_s"],
     ),
     "api": Sends(
-        "every route of /api/admin/quotas; creates, changes and removes a rule; sends bad input that must be refused, "
+        "every route of /api/admin/quotas; creates, changes and removes rules; sends bad input that must be refused, "
         "and made-up secrets that no response, metric or log line may contain",
-        requests=lambda _: 54,
+        requests=lambda _: 63,
         connections=lambda _: 1,
-        rules=lambda _: 1,
+        rules=lambda _: 3,
         lasts_s=lambda _: 1,
     ),
     "websocket": Sends(
@@ -133,11 +139,12 @@ SENDS: Mapping[str, Sends] = {
     ),
     "figures": Sends(
         "sends requests under temporary rules, some of which must be refused, and compares them with every report: "
-        "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas",
+        "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas; most of them ask for an "
+        "unknown path (404) below /api/admin/quotas, 500 a second for 3 s",
         requests=lambda _: FIGURES_REQUESTS,
-        connections=lambda _: 1,
+        connections=lambda _: 20,
         rules=lambda _: 7,
-        lasts_s=lambda _: 8,
+        lasts_s=lambda _: 9,
     ),
     "access": Sends(
         "every method of every admin route, and WebSockets, without a token, with a few wrong ones and from other "
@@ -156,9 +163,9 @@ SENDS: Mapping[str, Sends] = {
     ),
     "soak": Sends(
         "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed two temporary "
-        "rules for 5 s, which makes the server's alert fire",
+        "rules for 5 s, which makes the server's alert fire; one more client answers no ping",
         requests=lambda _: SOAK_REQUESTS,
-        connections=lambda look: look["clients"] + 2,
+        connections=lambda look: look["clients"] + 3,
         rules=lambda _: 2,
     ),
     "instances": Sends(
@@ -177,11 +184,13 @@ SENDS: Mapping[str, Sends] = {
         rules=lambda _: 2,
     ),
     "memory": Sends(
-        "reads the process, or GET /metrics if it is on another machine, every {interval_s:g} s for {window_s:g} s",
+        "reads the process, or GET /metrics if it is on another machine, every {interval_s:g} s for {window_s:g} s; "
+        "on a rehearsal copy before and after thousands of requests and many changes of rules",
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,
     ),
     "connections": Sends(
-        "GET /metrics, and pg_stat_activity in the database, every {interval_s:g} s for {window_s:g} s",
+        "GET /metrics, and pg_stat_activity in the database, every {interval_s:g} s for {window_s:g} s; on a rehearsal "
+        "copy while requests wait for the database, and after the retention has run",
         requests=lambda look: look["window_s"] / look["interval_s"] + 1,
     ),
     "protection": Sends(
@@ -199,6 +208,11 @@ SENDS: Mapping[str, Sends] = {
     "shutdown": Sends(
         "ends the server by SIGTERM with requests and {clients:g} WebSockets under way, then by SIGKILL, and starts it "
         "again each time",
+        COPY,
+    ),
+    "fresh_install": Sends(
+        "two servers on a new database: quick requests without a token, requests that a proxy forwards, wrong tokens, "
+        "races for one limit, and rules that refuse everything",
         COPY,
     ),
     "outage": Sends("stops, restarts and freezes the database and refuses connections to it while clients send", COPY),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from gaia_checks import jsonl
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.gate.run import gate_plan
 from gaia_checks.judge.analyses import ends_s
 from gaia_checks.judge.criteria_file import Looks
@@ -34,6 +35,12 @@ _GRACE_S = 10.0
 def process_of(look: str) -> str | None:
     """Return the name of the process (or of the gate's thread) that measures `look`, or None when a test does it."""
     return _PROCESSES.get(look) or (look if look in (*gate_plan.IN_TURN, *gate_plan.BESIDE) else None)
+
+
+def exits_of(look: str) -> dict[str, str]:
+    """Return the exit's name of each process, or thread of the gate, that measures for `look` -> its own name."""
+    upkeep = (gate_plan.UPKEEP,) if look in gate_plan.UPKEEP_FOR else ()
+    return {exit_name(process): process for process in (process_of(look), *upkeep) if process}
 
 
 def exit_name(process: str) -> str:
@@ -59,14 +66,18 @@ def recorders(folder: Path, looks: Looks, wanted: Collection[str], so_far: Path)
     }  # fmt: skip
 
 
-def a_load(folder: Path, looks: Looks, look: str, so_far: Path) -> tuple[str, ...]:
-    """Return the command line of the load of `look`, for its longest window. Pure."""
+def a_load(folder: Path, looks: Looks, look: str, so_far: Path, settings: LoadSettings) -> tuple[str, ...]:
+    """Return the command line of the load of `look`, for its longest window. Pure.
+
+    `settings` say what sends the load of the look `load`; the gate's machine sends every other one by itself.
+    """
+    senders = ("--settings", json.dumps(settings.to_json())) if look == gate_plan.LOAD else ()
     rate_per_s, window_s = looks[look]["rate_per_s"], looks[look]["window_s"]
     *looks_s, longest_s = ends_s(window_s, looks[look].get("max_window_s", window_s))
     ends = ",".join(f"{look_s:g}" for look_s in looks_s)
     return (
         sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--so-far", str(so_far), "--look", look,
-        "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends,
+        "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends, *senders,
     )  # fmt: skip
 
 

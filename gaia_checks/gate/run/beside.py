@@ -4,7 +4,7 @@ Each writes its measurements when it is done, and then its exit code, as a backg
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,9 +13,13 @@ from gaia_checks.deploy.rehearsal import bare_copy, release_pair
 from gaia_checks.gate.run import background, gate_plan
 from gaia_checks.gate.run.look import Gate
 from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.fresh_install import fresh_install_probe
 from gaia_checks.probes.rehearsal import kept_resources, outage, side_by_side
+from gaia_checks.probes.rehearsal.upkeep import upkeep_probe
 
-PROBES: Mapping[str, Callable[..., list[Measurement]]] = {
+PROBES: Mapping[str, Callable[..., Iterable[Measurement]]] = {
+    gate_plan.UPKEEP: upkeep_probe.probe,
+    "fresh_install": fresh_install_probe.probe,
     "outage": outage.probe,
     "resources": kept_resources.probe,
     gate_plan.COMPARISON: side_by_side.probe,
@@ -26,9 +30,10 @@ _COPIES: Mapping[str, Callable[..., AbstractContextManager[Any]]] = {gate_plan.C
 """look -> what its probe takes for `copy`, where that is not one bare copy."""
 
 
-def take(gate: Gate, target: Target, look: str, over: threading.Event) -> None:
-    """Run the probe of `look` and record what it measures."""
-    parameters, crashed = gate.criteria.looks[look], ""
+def take(gate: Gate, target: Target, look: str, over: threading.Event, wanted: Collection[str]) -> None:
+    """Run the probe of `look` and record what it measures; of the upkeep, what it measures for the wanted looks."""
+    parameters: Mapping[str, Any] = {"wanted": wanted} if look == gate_plan.UPKEEP else gate.criteria.looks[look]
+    crashed = ""
     try:
         copy = _COPIES.get(look, bare_copy.bare)(target, gate.environment, look)
         for measurement in PROBES[look](target, copy=copy, over=over, **parameters):

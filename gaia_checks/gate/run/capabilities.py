@@ -14,7 +14,7 @@ from gaia_checks.model import CAPABILITIES, Criterion, Target
 from gaia_checks.probes.dashboard import browser
 from gaia_checks.target import health_body, ws_messages
 from gaia_checks.target.client import client, websocket_headers, websocket_url
-from gaia_checks.target.responses import CONFIG, QUOTAS
+from gaia_checks.target.responses import CONFIG, METRICS, QUOTAS
 from gaia_checks.target.unobservable import DATABASE, HERE, LOG, cannot_observe
 
 _WITHIN_S = 3.0
@@ -36,7 +36,7 @@ def observe(target: Target) -> list[Capability]:
         "health": lambda: _route(target, health_body.PATH),
         "admin.rules": lambda: target.no_rules or _route(target, CONFIG),
         "admin.usage": lambda: _route(target, f"{QUOTAS}/usage"),
-        "metrics": lambda: _route(target, "/metrics"),
+        "metrics": lambda: _route(target, METRICS),
         "websocket": lambda: _websocket(target),
     }
     with ThreadPoolExecutor(len(looks)) as pool:

@@ -8,10 +8,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from gaia_checks import jsonl
 from gaia_checks.gate.run import background, beside, early, extension, gate_plan, machine_size
 from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
+from gaia_checks.judge import statistics
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
@@ -40,7 +42,7 @@ class Conductor:
 
     def start(self) -> None:
         """Start the processes as soon as the tests are known, and watch for a certain failure and a small machine."""
-        self._beside = self._spawn(self._take_beside)
+        self._lanes = [self._spawn(partial(self._take_beside, lane)) for lane in gate_plan.LANES]
         self._spawn(self._run_processes)
         self._spawn(self._watch)
         self._spawn(self._check_machine)
@@ -84,22 +86,28 @@ class Conductor:
             self._until_undisturbed(wanted, started_s)
         if gate_plan.COMPARISON in wanted and not self._over.is_set():
             (self._gate.channel / (STARTED + gate_plan.COMPARISON)).touch()
-            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over)
+            beside.take(self._gate, self._target, gate_plan.COMPARISON, self._over, wanted)
+        if loads:
+            statistics.special()  # its import would disturb the load
         for look in loads:
             self._write_back()  # what the looks before it have written
             if self._over.is_set():
                 return
-            self._background.start({look: background.a_load(self._gate.folder, looks, look, self._gate.channel)})
+            self._background.start({look: self._load(look)})
             (self._gate.channel / (STARTED + look)).touch()
             if look == gate_plan.LOAD:
                 self._extend_while_undecided()
             self._background.wait(look)
 
-    def _take_beside(self) -> None:
-        """Take the looks on rehearsal copies that tests wait for."""
+    def _load(self, look: str) -> tuple[str, ...]:
+        gate = self._gate
+        return background.a_load(gate.folder, gate.criteria.looks, look, gate.channel, gate.environment.load)
+
+    def _take_beside(self, lane: Sequence[str]) -> None:
+        """Take the looks of a lane, on rehearsal copies, that tests wait for."""
         wanted = {criterion.look for criterion in self._criteria()}
-        for look in filter(wanted.__contains__, gate_plan.BESIDE):
-            beside.take(self._gate, self._target, look, self._over)
+        for look in gate_plan.beside(lane, wanted):
+            beside.take(self._gate, self._target, look, self._over, wanted)
 
     def _write_back(self) -> None:
         """Write pending data to the disk now, not while the server of a load commits its decisions."""
@@ -110,7 +118,8 @@ class Conductor:
         """Wait until every look that slows the server or this machine has finished, or the gate is over."""
         if any(map(gate_plan.before_loads, wanted)):
             self._tests_finished.wait()
-        self._beside.join()  # also when its test waits no longer
+        for lane in self._lanes:
+            lane.join()  # also when its tests wait no longer
         self._background.wait("limits")
         events_end_s = started_s + gate_plan.events_end_s(self._gate.criteria.looks, wanted)
         self._over.wait(max(0.0, events_end_s - time.monotonic()))

@@ -6,6 +6,7 @@ one after the other. Looks that only read and listen are recorded all the time. 
 the gate frames all of them.
 """
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -18,8 +19,16 @@ from gaia_checks.recorders.soak import trigger_events
 RECORDED = ("log", "soak", "memory", "connections", "limits", "instances")
 """Looks that are recorded from the start, by separate processes."""
 
-BESIDE = ("outage", "resources")
-"""Looks on rehearsal copies that a thread of the gate takes one by one, while the tests run: before the loads."""
+UPKEEP = "upkeep"
+"""What a server does by itself, on a rehearsal copy that nobody else uses: measured for several looks at once."""
+
+UPKEEP_FOR = ("database", "migrations", "connections", "memory")
+"""The looks that it measures for, of which it takes those that are wanted."""
+
+LANES = ((UPKEEP, "fresh_install"), ("outage", "resources"))
+"""Looks on rehearsal copies, while the tests run and before the loads: a thread of the gate for each lane."""
+
+BESIDE = tuple(itertools.chain(*LANES))
 
 COMPARISON = "no_regression"
 """Two releases side by side on rehearsal copies, by a thread of the gate: after all that disturbs, before the loads."""
@@ -47,16 +56,18 @@ _UNANNOUNCED_S = 1.5
 
 _SECONDS = {
     "dashboard": 6.0,
-    "figures": 8.0,
+    "figures": 9.0,
     "shutdown": 8.0,
+    "fresh_install": 14.0,
     "outage": 33.0,
     "resources": 15.0,
+    UPKEEP: 15.0,
     "identity": 7.0,
     "access": 1.0,
     "quotas": 9.0,
     "rollback": 13.0,
     "websocket": 6.0,
-    "health": 3.0,
+    "health": 2.0,
     COMPARISON: 18.0,
 }
 """Approximate durations of the tests' longer looks, and of the comparison."""
@@ -144,8 +155,13 @@ def _framed(found: Sequence[Slot]) -> list[Slot]:
     return [Slot(UNANNOUNCED, *first), *later, Slot(UNANNOUNCED, *last)]
 
 
+def beside(lane: Iterable[str], wanted: Collection[str]) -> list[str]:
+    """Return the looks of a lane to take, in their order."""
+    return [look for look in lane if look in wanted or (look == UPKEEP and not set(UPKEEP_FOR).isdisjoint(wanted))]
+
+
 def _beside(wanted: Collection[str]) -> list[Slot]:
-    return _in_turn(filter(wanted.__contains__, BESIDE))
+    return [slot for lane in LANES for slot in _in_turn(beside(lane, wanted))]
 
 
 def _tests(wanted: Collection[str]) -> list[Slot]:

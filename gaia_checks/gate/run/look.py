@@ -137,14 +137,18 @@ class Look:
             raise Inconclusive(f"the probe of the look {look} measured {foreign[0]}: name it {look}.something")
         for measurement in measurements:
             self._gate.record(measurement)
+        if exits := background.exits_of(self._criterion.look):
+            self._wait_for(exits)
         self._decide()
 
-    def copy(self, purpose: str) -> AbstractContextManager[RehearsalCopy]:
-        """Return a rehearsal copy, for tests that would harm the target. Entering it raises GaiaError without one."""
+    def copy(self, purpose: str, **variables: str) -> AbstractContextManager[RehearsalCopy]:
+        """Return a rehearsal copy with these variables, for tests that would harm the target.
+
+        Entering it raises GaiaError without one.
+        """
         environment = self._gate.environment
-        return rehearsal_copy.beside(
-            self.target, environment, purpose, stand_in=gated_target.deployed_by_gate(environment)
-        )
+        stand_in = gated_target.deployed_by_gate(environment)
+        return rehearsal_copy.beside(self.target, environment, purpose, stand_in=stand_in, **variables)
 
     def release_schema(self) -> AbstractContextManager[str]:
         """Return a block with the address of a database made from the release's files. Entering raises GaiaError."""
@@ -158,30 +162,35 @@ class Look:
         """Wait until the look has been recorded in the background, and decide the criterion."""
         self._skip_if_not_applicable()
         self._answering()
-        required = {check.measurement for check in self._criterion.checks if not check.closing}
-        process = background.process_of(self._criterion.look)
-        exit_name = background.exit_name(process) if process else ""
-        grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
+        exits = background.exits_of(self._criterion.look)
         if self._criterion.look in gate_plan.IN_TURN:
             started = self._gate.channel / (STARTED + self._criterion.look)
-            self._wait(lambda names: started.exists() or exit_name in names, _TURN_S)
+            self._wait(lambda names: started.exists() or names.issuperset(exits), _TURN_S)
+        self._wait_for(exits)
+        self._decide()
+
+    def _wait_for(self, exits: Mapping[str, str]) -> None:
+        """Wait for all measurements of the criterion, or until what makes them (`exits`: exit -> name) has finished."""
+        required = {check.measurement for check in self._criterion.checks if not check.closing}
+        grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
         self._wait(
-            lambda names: (required <= names and not grows) or exit_name in names,
-            self._criterion.max_window_s + _GRACE_S,
+            lambda names: (required <= names and not grows) or names.issuperset(exits),
+            self._criterion.max_window_s + self._gate.environment.load.wait_s + _GRACE_S,
         )
         self._stop_if_requested()
         found = {each.name: each for each in self._gate.measured()}
-        if not required <= found.keys() and found[exit_name].value != 0:
-            last_line = f": {found[exit_name].notes[0]}" if found[exit_name].notes else ""
-            raise Inconclusive(f"the {process} process exited with code {found[exit_name].value}{last_line}")
-        self._decide()
+        for name, process in exits.items():
+            if not required <= found.keys() and found[name].value != 0:
+                last_line = f": {found[name].notes[0]}" if found[name].notes else ""
+                raise Inconclusive(f"the {process} process exited with code {found[name].value}{last_line}")
 
     def after_all_others(self) -> Target:
         """Wait until all other tests of this gate have finished or it is stopped; return the target as it is then."""
         before = self.target
         required = {outcome_name(criterion_id) for criterion_id in self._others}
         longest_s = max(criterion.max_window_s for criterion in self._gate.criteria.criteria)
-        self._wait(lambda names: required <= names, longest_s + _GRACE_S)
+        wait_s = self._gate.environment.load.wait_s
+        self._wait(lambda names: required <= names, longest_s + wait_s + _GRACE_S)
         if before.process is None:
             return before
         status = rollout.status(self._gate.environment)

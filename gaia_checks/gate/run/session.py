@@ -24,7 +24,7 @@ from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate.run import aftermath, capabilities, gated_target, judgeable, traces
+from gaia_checks.gate.run import aftermath, capabilities, gate_plan, gated_target, judgeable, traces
 from gaia_checks.gate.run.capabilities import Capability
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.enforcement import Enforcement
@@ -141,7 +141,8 @@ class Session:
                 self.gate.record(fact)
             self._enforcement.before(self._target)
             runs = {entry.name for entry in (self.environment.reports / self.environment.name).iterdir()}
-            no_rules = traces.prepare(self._target, runs - {self.run})
+            rate_per_s = max(self.criteria.looks[look]["rate_per_s"] for look in gate_plan.LOADS)
+            no_rules = traces.prepare(self._target, runs - {self.run}, rate_per_s)
             self._target = replace(self._target, no_rules=no_rules)
             self._enforcement.announced(self._target)
             found = self._find_capabilities(self._target)
@@ -177,6 +178,9 @@ class Session:
             self._log(self.environment.redact(why))
         for line in judgeable.lines(self.promised, found, self._facts):
             self._log(self.environment.redact(line))
+        load = self.environment.load
+        if load.workers and any(criterion.look == gate_plan.LOAD for criterion in self.promised):
+            self._log(f"the load waits for {load.sender}; start each with: {load.join_command}")
 
     def abandon(self) -> None:
         """Clean up after a gate that was interrupted while it opened."""

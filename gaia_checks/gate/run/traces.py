@@ -5,6 +5,7 @@ removes its buckets, quotas and violations. The next gate with the same reports 
 one. At the end the list of rules and every table are searched for the alias.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -19,22 +20,23 @@ from gaia_checks.target.samples import Watch
 
 _CONFIG = "/api/admin/quotas/config"
 _ROWS_LEFT = "gate.rows_left"
-_REQUESTS_PER_S = 1000  # ten times the rate of qa.load, so that the gate's temporary rule never limits it
+_LEAST_PER_S, _TIMES_RATE = 1000, 10  # the gate's temporary rule never limits it, not even a late load that catches up
 _TABLES = """
     SELECT c.relname::text FROM pg_class AS c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname
 """
 
 
-def prepare(target: Target, runs: Collection[str]) -> str | None:
+def prepare(target: Target, runs: Collection[str], rate_per_s: float) -> str | None:
     """Remove the traces of `runs` and create the temporary rule; return why that is impossible, None when it is done.
 
+    The rule is far above `rate_per_s`, the highest rate of a load.
     A server without a usable rule API is measured on everything that needs no rule. Raises TargetUnreachable when it
     accepts no connection.
     """
     try:
         remove(target, runs)
-        _announce(target)
+        _announce(target, max(_LEAST_PER_S, math.ceil(_TIMES_RATE * rate_per_s)))
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise TargetUnreachable(f"{target.base_url}: no connection: {error}; is it running?") from error
     except httpx.HTTPError as error:
@@ -48,9 +50,9 @@ class RulesUnavailable(Exception):
     """Why the target's rules cannot be listed or created."""
 
 
-def _announce(target: Target) -> None:
+def _announce(target: Target, limit_per_s: int) -> None:
     """Create the temporary rule that makes the server accept this run's key. Raises RulesUnavailable."""
-    rule = rules.for_one_key(target.key, "requests_per_second", _REQUESTS_PER_S)
+    rule = rules.for_one_key(target.key, "requests_per_second", limit_per_s)
     with client.client(target, keyed=False) as http:
         response = rules.send(http, "POST", _CONFIG, json=rule)
         if response.status_code != 201:

@@ -1,20 +1,26 @@
 """The options that the plug-in adds to locust's command line, and the load that they describe."""
 
 import argparse
+import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any, NoReturn
 
+import gevent
 from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
-from gaia_checks.errors import ConfigurationError
-from gaia_checks.load.locust_plugin.workers import Alone, Master, OnePerWorker, Worker
+from gaia_checks.errors import ConfigurationError, Inconclusive
+from gaia_checks.load.locust_plugin.master import Master, OnePerWorker
+from gaia_checks.load.locust_plugin.workers import Alone, Worker
 from gaia_checks.load.plan import arrival_schedule
 from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.collector import Collector
+
+PARENT_S = 0.5
+"""How often a process looks whether its parent still runs."""
 
 _ARGPARSE_REFUSES = 2  # with this exit code
 _LAST_RESORT_S = 60
@@ -71,6 +77,7 @@ def _add(parser: ArgumentParser) -> None:
     group.add_argument("--looks-s", type=_moments, default=(), help="also write the results of the requests due by "
                        "then while the load continues, e.g. 300,1470: load.1.json and so on")  # fmt: skip
     group.add_argument("--end-with-parent", action="store_true", help="exit when the parent process has exited")
+    group.add_argument("--for-gate", action="store_true", help=argparse.SUPPRESS)  # pass the gate's key to workers
     group.add_argument("--window-s", type=float, default=0.0, help=argparse.SUPPRESS)  # for workers: -t of the master
 
 
@@ -121,12 +128,22 @@ def _begin(environment: Any, **_: Any) -> None:
         environment.load_role = Worker(environment)
     elif isinstance(environment.runner, MasterRunner):
         Master(environment, collect)
+        if options.end_with_parent:
+            gevent.spawn(_end_with_parent, environment, os.getppid())
     else:
         environment.load_role = Alone(environment, collect)
     if options.run_time and (options.headless or options.autostart):
         # the load stops by itself: locust's stop delays requests, and its clock starts before its loop does
         options.window_s = float(options.run_time)
         options.run_time = _LastResort(options.run_time + _LAST_RESORT_S)
+
+
+def _end_with_parent(environment: Any, parent: int) -> None:
+    """Stop a master and its workers when the parent process has exited. A process that sends looks after itself."""
+    while os.getppid() == parent:
+        gevent.sleep(PARENT_S)
+    environment.runner.quit()
+    sys.exit(Inconclusive.exit_code)
 
 
 def _take_window(environment: Any, **_: Any) -> None:

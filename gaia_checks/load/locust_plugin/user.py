@@ -11,7 +11,8 @@ hides latency.
 
 The locust process must not import `gaia_checks.environment`, so its variables are read here: GAIA_API_KEY
 and GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, which
-maps the contract's names to the server's (`{"paths": ..., "fields": ...}`). Locustfiles use the contract's names.
+maps the contract's names to the server's (`{"paths": ..., "fields": ...}`). Locustfiles use the contract's names. A
+gate's workers get key and names from its master; GAIA_TARGET, where it is set, comes before the address that it names.
 """
 
 import json
@@ -26,7 +27,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from locust import User
+from locust import User, events
 from locust.exception import StopUser
 
 from gaia_checks import contract
@@ -46,9 +47,21 @@ from gaia_checks.model import Names
 _logger = logging.getLogger(__name__)
 
 _CLEAN_UP_S = 2.0
-_PARENT_S = 0.5
 
 options.register()
+
+
+def _pass_on(environment: Any, **_: Any) -> None:
+    """Give the workers of a gate's load, with the options, its key and the server's names: no secrets."""
+    if environment.parsed_options.for_gate:
+        environment.parsed_options.gate = {
+            "key": os.environ.get("GAIA_API_KEY"),
+            "names": os.environ.get("GAIA_NAMES"),
+        }
+
+
+hooks: Any = events
+hooks.init.add_listener(_pass_on)
 
 
 def _offer(user: "OpenLoopUser") -> None:
@@ -101,16 +114,17 @@ class OpenLoopUser(User):
         """Send this process's part of the load and return after the last response."""
         role = workers.role_of(self.environment)
         chosen: Any = self.environment.parsed_options
-        key = os.environ.get("GAIA_API_KEY")
+        gate = getattr(chosen, "gate", {})  # what a gate's master passes on to its workers
+        key = gate.get("key") or os.environ.get("GAIA_API_KEY")
         self.worker, self.own_key = role.worker, not key
         self.key = key or f"client-{secrets.token_hex(6)}-{self.worker}"
         self.rate_per_s = arrival_schedule.parse(chosen.rate).peak_per_s / role.workers
-        self._names = Names(**json.loads(os.environ.get("GAIA_NAMES") or "{}"))
+        self._names = Names(**json.loads(gate.get("names") or os.environ.get("GAIA_NAMES") or "{}"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         role.user = self
         watcher, preparing = gevent.spawn(self._watch_parent, os.getppid()), False
         try:
-            plan = options.plan(chosen, self.host, self._headers())
+            plan = options.plan(chosen, os.environ.get("GAIA_TARGET") or self.host, self._headers())
             self.client = GeventClient(plan.url, plan.headers, REPLY_LIMIT_S)
             preparing = True
             self.prepare()
@@ -157,7 +171,7 @@ class OpenLoopUser(User):
 
     def wind_up(self) -> None:
         """Wait for the last responses if everything was sent; else stop now."""
-        if time.monotonic() < self._ends_s - _PARENT_S:
+        if time.monotonic() < self._ends_s - options.PARENT_S:
             self.cut_short()
         self._over.wait()
 
@@ -191,5 +205,5 @@ class OpenLoopUser(User):
     def _watch_parent(self, parent: int) -> None:
         """Stop when the parent process has exited."""
         while not self.environment.parsed_options.end_with_parent or os.getppid() == parent:
-            gevent.sleep(_PARENT_S)
+            gevent.sleep(options.PARENT_S)
         self.cut_short()

@@ -13,6 +13,7 @@ from gaia_checks.load.results.blocks import Blocks
 from gaia_checks.load.results.generator_usage import Shares
 from gaia_checks.load.results.histogram import Histogram
 from gaia_checks.load.results.per_second import Counts, Route, Second, span_of
+from gaia_checks.load.results.worker_totals import p95
 
 
 @dataclass
@@ -142,7 +143,7 @@ class Total:
             "lateness_p99_ms": lateness.percentile_ms(99) or 0.0,
             "lateness_max_ms": lateness.percentile_ms(100) or 0.0,
             "seconds": len(self._shares[0]),
-            **{f"{name}_p95": _p95(kept) for name, kept in zip(Shares._fields, self._shares, strict=True)},
+            **{f"{name}_p95": p95(kept) for name, kept in zip(Shares._fields, self._shares, strict=True)},
             "floods": [self._flood(label, per_s) for label, per_s in self.floods.items()],
             "notes": [*notes.failed, *notes.limited][:5],
             "limited_notes": notes.limited,
@@ -150,10 +151,14 @@ class Total:
         }
 
     def _flood(self, label: str, per_s: float) -> dict[str, Any]:
-        """Return the admissions of a flood. Every clock second admits `per_s`; n seconds touch n + 1 of them."""
+        """Return the admissions of a flood. Every clock second admits `per_s`; n seconds touch n + 1 of them.
+
+        A request that failed, as with 503, was not admitted for certain.
+        """
         route = self.whole.routes.get(label, Route())
         allowed = per_s * (int(self.whole.end_s) + 1)
-        return {"route": label, "sent": route.done, "admitted": route.done - route.limited, "allowed": allowed}
+        admitted = route.done - route.limited - route.failed
+        return {"route": label, "sent": route.done, "admitted": admitted, "allowed": allowed}
 
 
 def _outcomes(route: Route) -> dict[str, int]:
@@ -162,8 +167,3 @@ def _outcomes(route: Route) -> dict[str, int]:
 
 def _route(route: Route) -> dict[str, Any]:
     return {"flood": route.flood, **_outcomes(route), "latency": route.latency.encode()}
-
-
-def _p95(values: "array[float]") -> float:
-    ordered = sorted(values)
-    return round(ordered[int(0.95 * (len(ordered) - 1))], 4) if ordered else 0.0

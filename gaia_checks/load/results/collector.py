@@ -1,6 +1,6 @@
 """Collects a whole load, wherever its parts are sent from: seconds in; files, result and exit code out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from gaia_checks.load.results.aggregate import Merge, Total
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, SERVED_WITHIN_S, Second
 from gaia_checks.load.results.result_files import Recording
 from gaia_checks.load.results.thresholds import Thresholds
+from gaia_checks.load.results.worker_totals import WorkerTotals
 from gaia_checks.model import Log
 
 SO_FAR_S, SO_FAR_SHARE = 2.0, 0.05
@@ -32,6 +33,7 @@ class Collector:
         self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # all have finished by then
         self._looked = 0
         self._written_s = 0.0
+        self.senders: Sequence[WorkerTotals] = ()  # the workers of a distributed load, by their numbers
         self.limits = limits
         self.started_s: float | None = None  # on this machine's monotonic clock, if the senders share it
         self._log = log
@@ -41,6 +43,8 @@ class Collector:
         """Add one second of one worker."""
         if self.exit_code is not None:
             return
+        if self.senders:
+            self.senders[worker].add(second)
         for complete in self._merge.add(worker, second):
             record = self._total.add(complete)
             if self._recording:
@@ -68,8 +72,9 @@ class Collector:
             self._looked += 1
 
     def _dated(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Add the start of the load, so that observations of this machine can be aligned with it."""
-        return {**result, "started_s": self.started_s}
+        """Add the start of the load, to align observations of this machine with it, and what each sender did."""
+        senders = {"senders": [sender.to_json() for sender in self.senders]} if self.senders else {}
+        return {**result, **senders, "started_s": self.started_s}
 
     def _finish(self, result: Mapping[str, Any]) -> None:
         if self._recording:

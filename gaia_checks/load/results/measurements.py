@@ -9,6 +9,9 @@ from gaia_checks.model import Measurement
 LOOKS = "load.looks"
 """The number of looks that were measured while the load continued."""
 
+WORKERS = "workers"
+"""The workers of a distributed load. Each starts by the master's clock, so that the differences are only shown."""
+
 
 def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurement]:
     """Return the measurements of a result, with the look's name as prefix."""
@@ -18,11 +21,14 @@ def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurem
         return Measurement(f"{look}.{name}", value, unit, n, result["window_s"], jsonl.now(), how, tuple(notes))
 
     blocks = {"failures": result["failed"], "blocks": result["blocks"]}
+    senders = result.get("senders", ())
+    least = min(senders, key=lambda sender: _share(sender["sent"], sender["intended"]) or 0.0, default=result)
+    latest = max(senders, key=lambda sender: sender["lateness_p99_ms"], default=result)
     return [
-        measured("sent_of_intended", _share(sent, intended), "ratio", intended, "requests sent, of those intended",
-            result["generator_notes"]),
-        measured("send_lateness_p99", result["lateness_p99_ms"], "ms", sent,
-            "from when a request was due until it was sent"),
+        measured("sent_of_intended", _share(least["sent"], least["intended"]), "ratio", intended,
+            "requests sent, of those intended", [*_by(least), *result["generator_notes"]]),
+        measured("send_lateness_p99", latest["lateness_p99_ms"], "ms", sent,
+            "from when a request was due until it was sent", _by(latest)),
         measured("send_lateness_max", result["lateness_max_ms"], "ms", sent,
             "the latest request: the longest pause of the generator itself"),
         measured("generator_errors", result["generator_errors"], "count", intended,
@@ -42,7 +48,26 @@ def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurem
         measured("latency", result["latency_blocks"], "hdr", done,
             "per 10 s: from when a request was due until its response was complete"),
         *([_admitted(result, measured)] if result["floods"] else []),
+        *([measured(WORKERS, len(senders), "count", done, "processes that sent the load together, and each one's part",
+            [_described(sender) for sender in senders])] if senders else []),
     ]  # fmt: skip
+
+
+def _by(worst: Mapping[str, Any]) -> list[str]:
+    """Return a note that names the worst of several senders."""
+    return [f"the worst worker: {worst['name']}"] if "name" in worst else []
+
+
+def _described(sender: Mapping[str, Any]) -> str:
+    latency_ms = sender["latency_p99_ms"]
+    return (
+        f"{sender['name']}, gaia-checks {sender['version']}: {sender['sent']} of {sender['intended']} sent to "
+        f"{sender['url']}, "
+        f"lateness p99 {sender['lateness_p99_ms']:.2f} ms, latency p99 "
+        f"{'unknown' if latency_ms is None else f'{latency_ms:.2f} ms'}, CPU {sender['cpu_p95']:.0%}, waited "
+        f"{sender['waited_p95']:.0%}, clock {sender['clock_ahead_ms']:+.1f} ms from the gate's, "
+        f"known to {sender['clock_uncertain_ms']:.1f} ms"
+    )
 
 
 def _admitted(result: Mapping[str, Any], measured: Callable[..., Measurement]) -> Measurement:

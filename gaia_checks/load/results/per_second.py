@@ -238,7 +238,7 @@ class SecondCounter:
             served = arrival.finished_s <= self._ends_s[look] + SERVED_WITHIN_S
             second.counts.served += served
         else:
-            route.failed += 1
+            route.failed += not (arrival.flood and arrival.limited)  # each of a flood is admitted, refused or failed
             kind = second.notes.limited if arrival.limited else second.notes.failed
             _note(kind, f"{arrival.problem}, due at {arrival.due_s:.2f} s")
         route.limited += arrival.limited

@@ -1,7 +1,7 @@
 """Stalls of this machine during a load: from the observer's timeline, per block of the load.
 
 The observer (`recorders/resources/machine_stalls.py`) and the load share the monotonic clock of this machine. A load
-whose workers are on other machines does not know its start on that clock, and yields no stalls.
+whose workers are on other machines has no start on that clock, and yields no stalls.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,6 @@ from gaia_checks.errors import TargetUnreachable
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.access import forged_sessions, handshakes
 from gaia_checks.probes.access.admin_routes import (
-    LOGIN,
     NOT_FOUND,
     PUBLIC,
     REPUTATION,
@@ -31,7 +30,7 @@ from gaia_checks.probes.access.admin_routes import (
 )
 from gaia_checks.target import rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import CONFIG, LOGIN
 from gaia_checks.target.samples import Score, Watch
 
 _PATIENCE_S = 30.0
@@ -131,7 +130,7 @@ class _Look:
         A route that does not exist is hidden from nobody.
         """
         for path in PUBLIC:
-            status = self._send(AdminRequest("GET", path), _FREE[0])
+            status = self._send(AdminRequest("GET", path), _FREE[0]).status_code
             missing = status in NOT_FOUND and self._admin.get(path).status_code == status
             good = missing or status in (200, 503)
             yield None if good else f"GET {path} without a token: status {status}, should be public"
@@ -160,20 +159,22 @@ class _Look:
         return json.dumps(body)
 
     def _sample(self, request: AdminRequest, credential: Credential, *, budgeted: bool = False) -> str | None:
-        status = self._send(request, credential, budgeted=budgeted)
+        answer = self._send(request, credential, budgeted=budgeted)
+        status, sent = answer.status_code, credential.headers.get("Authorization", "").partition(" ")[2]
         if status in request.refusals or (budgeted and status == _BUDGETED):
-            return None
+            repeats = f"{request.method} {request.path} {credential.name}: its refusal repeats the token"
+            return repeats if len(sent) > 1 and sent in answer.text else None
         should = " or ".join(map(str, request.refusals[:2]))
         return f"{request.method} {request.path} {credential.name}: status {status}, should be {should}"
 
-    def _send(self, request: AdminRequest, credential: Credential, *, budgeted: bool = False) -> int:
-        """Return the status; the server's limits apply to the gate as well, so a 429 is sent again."""
+    def _send(self, request: AdminRequest, credential: Credential, *, budgeted: bool = False) -> httpx.Response:
+        """Return the answer; the server's limits apply to the gate as well, so a 429 is sent again."""
         patience = rules.Patience(0) if budgeted else self._patience
         arguments = {"json": request.body} if request.body is not None else {}
         return rules.send(
             self._nobody, request.method, request.path, patience=patience,
             params=credential.query or None, headers=credential.headers, **arguments,
-        ).status_code  # fmt: skip
+        )  # fmt: skip
 
     def _in_url(self) -> Iterator[Credential]:
         """Yield the token in a URL, where none but this machine may log it."""

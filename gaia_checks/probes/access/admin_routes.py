@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gaia_checks.target.responses import CONFIG, QUOTAS
+from gaia_checks.target.responses import CONFIG, METRICS, QUOTAS
 
-PUBLIC = ("/health", "/livez", "/readyz", "/metrics", "/openapi.json", "/admin/quotas")
-LOGIN = "/admin/login"
+PUBLIC = ("/health", "/livez", "/readyz", METRICS, "/openapi.json", "/admin/quotas")
 
 RULE, USER, REPUTATION = f"{CONFIG}/{{id}}", f"{QUOTAS}/users/{{user}}", f"{QUOTAS}/reputation/{{user}}"
 _LISTS = ("config", "usage", "violations", "alerts", "analytics", "users", "reputation", "reputation-events")

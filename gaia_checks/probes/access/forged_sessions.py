@@ -1,4 +1,4 @@
-"""Session cookies: those that a server must refuse (altered, expired), and those that others could take. Pure."""
+"""Session cookies: those that a server must refuse (altered, shortened, expired), and those that others take. Pure."""
 
 import hashlib
 import hmac
@@ -8,11 +8,20 @@ _REFERENCE = re.compile(r"(\d+)\.([0-9a-f]+)\.([0-9a-f]{64})")
 """The reference server's: when it expires, a random part, the signature of both (docs/contract.md, Access)."""
 
 _LASTS_S = 12 * 3600
+_CUT = 8  # characters
 
 
 def altered(session: str) -> str:
     """Return a session with another first character: as if its owner had moved its end."""
     return ("8" if session[:1] == "9" else "9") + session[1:]
+
+
+def shortened(session: str) -> dict[str, str]:
+    """Return sessions with less of a signature, by what they lack: a comparison of what was sent accepts them."""
+    return {
+        "a session without its signature": f"{session.rpartition('.')[0]}.",
+        "a session with a part of its signature": session[:-_CUT],
+    }
 
 
 def expired(session: str, token: str) -> str | None:

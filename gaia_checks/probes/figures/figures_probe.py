@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.figures import live_figures, reports
+from gaia_checks.probes.figures import live_figures, reports, steady_traffic
 from gaia_checks.probes.figures.known_traffic import ADMITTED, Known, exceed, keep_within, prepared, remove, sent_in
 from gaia_checks.probes.figures.lists import lists
 from gaia_checks.probes.figures.live_figures import Live, Scraped
@@ -32,8 +32,10 @@ def probe(target: Target) -> list[Measurement]:
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
-        before, enabled = live_figures.scraped(known), live_figures.enabled_rules(known)
-        time.sleep(reports.SUMMED_S)  # what was refused before is then in the analytics
+        started_s = time.monotonic()
+        rate = list(steady_traffic.rate(known, target))
+        enabled, before = live_figures.enabled_rules(known), live_figures.scraped(known)
+        _wait_until(started_s + reports.SUMMED_S)  # what was refused before is then in the analytics
         denied = reports.denied_so_far(known)
         keep_within(known, ADMITTED - 1)
         resets_at = reports.minute_resets_at(known)
@@ -43,14 +45,21 @@ def probe(target: Target) -> list[Measurement]:
         measured["usage"] = _score(chain(reports.usage(known), reports.same_reset(known, resets_at)))
         measured["violations"] = _score(reports.violations(known))
         measured["lists"] = _score(lists(known))
+        decided = live_figures.scraped(known)
         live.last()
+        _wait_until(decided.at_s + reports.SUMMED_S)
+        stored = list(steady_traffic.stored(known, decided))
         after = live_figures.scraped(known)
-        measured["websocket"] = _score(live_figures.websocket(known, live, enabled, after))
+        measured["websocket"] = _score(chain(rate, live_figures.websocket(known, live, enabled, after)))
         measured["counters"] = _score(_counters(known, before, after))
         most = max(live_figures.denied(before, after), live.pushed)
-        measured["analytics"] = _score(reports.analytics(known, denied, most))
+        measured["analytics"] = _score(chain(stored, reports.analytics(known, denied, most)))
     how = f"; {sent_in(known)} requests were sent"
     return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
+
+
+def _wait_until(moment_s: float) -> None:
+    time.sleep(max(0.0, moment_s - time.monotonic()))
 
 
 def _exceed_each(known: Known, denied: int) -> None:

@@ -15,16 +15,17 @@ from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
 from gaia_checks.target import prometheus_text
 from gaia_checks.target.client import message
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.responses import CONFIG, wrong_status
+from gaia_checks.target.responses import CONFIG, METRICS, wrong_status
 
-METRICS = "/metrics"
 _PATIENCE_S = 7.0  # stats come every 5 s
-_UPTIME = "gaia_uptime_seconds"
+UPTIME = "gaia_uptime_seconds"
 _SAME_UPTIME_S = 3.0
 _TRIES = 4
-_DECISIONS = "gaia_rate_limit_decisions_total"
+DECISIONS = "gaia_rate_limit_decisions_total"
 _OF_RULE = "gaia_rate_limit_rule_decisions_total"
 _REQUESTS = "gaia_http_requests_total"
+_ALERT = "violations_per_minute"
+_ALERT_IS = {"threshold": 100, "window_s": 60}
 _UNDER_WAY = 1.5  # decided requests for one that is finished
 
 Sample = str | None
@@ -80,7 +81,7 @@ class Scraped:
 
     def since(self, before: "Scraped") -> float:
         """Return how far the uptime is from what it must be if the same process has answered twice."""
-        return abs(self.metrics.increase(before.metrics, _UPTIME, {}) - (self.at_s - before.at_s))
+        return abs(self.metrics.increase(before.metrics, UPTIME, {}) - (self.at_s - before.at_s))
 
 
 def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -> Iterator[Sample]:
@@ -91,7 +92,7 @@ def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -
     """
     sent, refused = sent_in(known), sum(rule.hits for rule in known.refusing)
     moved = live.after["requests"] - live.before["requests"]
-    one = abs(metrics.metrics.total(_UPTIME, {}) - live.after["uptime_s"]) < _SAME_UPTIME_S
+    one = abs(metrics.metrics.total(UPTIME, {}) - live.after["uptime_s"]) < _SAME_UPTIME_S
     yield None if moved >= sent or not one else f"stats: requests rose by {moved}, {sent} were sent"
     minute = live.after["violations_last_minute"]
     yield None if minute >= refused else f"stats: violations_last_minute is {minute}, {refused} were refused"
@@ -103,6 +104,7 @@ def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -
         right = (hits, keys) == (rule.hits, {rule.counted_key})
         yield None if right else f"violation messages of {rule.name}: {hits} hits of {keys}, instead of {rule.hits}"
     yield _rules(known, live, enabled_before)
+    yield _watched(live, refused)
 
 
 def _rules(known: Known, live: Live, enabled_before: int) -> Sample:
@@ -117,6 +119,20 @@ def _rules(known: Known, live: Live, enabled_before: int) -> Sample:
             return None
         wrong = f"stats: rules is {reported}, {max(enabled)} are enabled"
     return wrong
+
+
+def _watched(live: Live, refused: int) -> Sample:
+    """Compare the alert of the stats with the contract's; None where they list no such alert."""
+    alerts = live.after.get("alerts")
+    watched = alerts.get("watched") if isinstance(alerts, dict) else None
+    for alert in watched if isinstance(watched, list) else []:
+        if isinstance(alert, dict) and alert.get("name") == _ALERT:
+            found = tuple(alert.get(name) for name in _ALERT_IS)
+            if found != tuple(_ALERT_IS.values()):
+                return f"stats: {_ALERT} has {dict(zip(_ALERT_IS, found, strict=True))}, should be {_ALERT_IS}"
+            if not isinstance(value := alert.get("value"), int | float) or value < refused:
+                return f"stats: the value of {_ALERT} is {value!r}, {refused} were refused"
+    return None
 
 
 def enabled_rules(known: Known) -> int:
@@ -136,12 +152,12 @@ def scraped(known: Known) -> Scraped:
 
 def denied(before: Scraped, after: Scraped) -> float:
     """Return how many requests the metrics count as denied between two scrapes."""
-    return after.metrics.increase(before.metrics, _DECISIONS, {"decision": "denied"})
+    return after.metrics.increase(before.metrics, DECISIONS, {"decision": "denied"})
 
 
 def decided(before: Scraped, after: Scraped) -> float:
     """Return how many requests one process admitted or denied between two scrapes; 0 if they are of several."""
-    admitted = after.metrics.increase(before.metrics, _DECISIONS, {"decision": "admitted"})
+    admitted = after.metrics.increase(before.metrics, DECISIONS, {"decision": "admitted"})
     return 0 if after.since(before) > _SAME_UPTIME_S else admitted + denied(before, after)
 
 
@@ -150,7 +166,7 @@ def once_each(before: Scraped, after: Scraped) -> Iterator[Sample]:
     decisions = decided(before, after)
     requests = after.metrics.increase(before.metrics, _REQUESTS, {})
     right = decisions <= _UNDER_WAY * requests or not after.metrics.total(_REQUESTS, {})
-    yield None if right else f"{_DECISIONS} rose by {decisions:g}, {_REQUESTS} by {requests:g}"
+    yield None if right else f"{DECISIONS} rose by {decisions:g}, {_REQUESTS} by {requests:g}"
 
 
 def kept(rules: list[KnownRule], earlier: Scraped, later: Scraped) -> Iterator[Sample]:

@@ -100,13 +100,14 @@ class TemporaryRules:
         limit_type: str = "requests_per_hour",
         **also: Any,
     ) -> TemporaryRule:
-        """Create a rule. Raises TargetUnreachable when the server refuses it."""
+        """Create a rule; `enabled` is left out, as true is its default. Raises TargetUnreachable when it is refused."""
         body = {
             **rules.for_one_key(self.whom(purpose), limit_type, limit),
             "scope": scope,
             "scope_value": value,
             **also,
         }
+        del body["enabled"]
         answer = self._send(201, "POST", CONFIG, json=body)
         made = self._made[answer.json()["id"]] = TemporaryRule(answer.json()["id"], body)
         return made

@@ -28,10 +28,9 @@ from gaia_checks.probes.monitoring.expected_increase import (
 from gaia_checks.probes.monitoring.shipped_queries import Query, shipped, unresolved
 from gaia_checks.target import addresses, prometheus_text, rules
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import ALERTS, CONFIG, Answer, wrong_list, wrong_status
+from gaia_checks.target.responses import ALERTS, CONFIG, METRICS, Answer, wrong_list, wrong_status
 from gaia_checks.target.samples import Score, Watch
 
-PATH = "/metrics"
 FOLDER = ROOT / "docs" / "monitoring"
 
 WITHIN_S = 2.0
@@ -63,7 +62,7 @@ def _measured(target: Target, queries: Sequence[Query]) -> list[Measurement]:
     for query in queries:
         resolving.add(unresolved(query, last.exposition))
     return [
-        watch.counted("monitoring.metrics_readable", readable, f"families of GET {PATH} with TYPE and HELP"),
+        watch.counted("monitoring.metrics_readable", readable, f"families of GET {METRICS} with TYPE and HELP"),
         watch.counted("monitoring.metrics_moving", moving, "answers, and series that moved by what was sent or more"),
         watch.counted("monitoring.queries_resolving", resolving, "queries of alerts and dashboard that resolve"),
     ]
@@ -94,7 +93,7 @@ class _Connection:
     def scrape(self) -> Scrape:
         """Read the metrics."""
         started_s = time.monotonic()
-        answer = self("GET", PATH)
+        answer = self("GET", METRICS)
         finished_s = time.monotonic()
         if wrong := wrong_status(answer, 200) or _wrong_media(answer):
             return Scrape(started_s, finished_s, wrong=wrong)

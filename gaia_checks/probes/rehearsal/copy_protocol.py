@@ -50,6 +50,10 @@ class OwnServerProtocol(Protocol):
 class BareCopyProtocol(Protocol):
     """A migrated database, on which a probe starts servers, and which fails on command. All raise GaiaError."""
 
+    @property
+    def database_url(self) -> str:
+        """The connection string of its database."""
+
     def start(self, port: int | None = None, **variables: str) -> OwnServerProtocol:
         """Start a server on `port`, by default a free one, with these variables; an empty one is left out."""
 

@@ -29,9 +29,9 @@ from gaia_checks.probes.rehearsal.outage_clients import (
     OutageReply,
     send,
 )
-from gaia_checks.target import postgres_session
+from gaia_checks.target import postgres_session, prometheus_text
 from gaia_checks.target.client import client, key
-from gaia_checks.target.responses import CONFIG
+from gaia_checks.target.responses import CONFIG, METRICS
 from gaia_checks.target.samples import Score
 
 LONG = "stopped"
@@ -54,6 +54,7 @@ _POLL_S = 0.05
 _COMMIT = "SELECT pg_logical_emit_message(true, 'gaia_checks', '')"  # the smallest that waits for the disk
 
 READY = "/readyz"
+UP = "gaia_database_up"
 
 Health = tuple[int, Any, Any]
 """The status of /health, and what it reports of the database and of rate limiting."""
@@ -131,7 +132,7 @@ def _observe_while_away(
         answers = pool.submit(lambda: list(_wrong_while_away(servers)))
         until(lambda: all(each.in_turn_since(since_s) for each in clients), PATIENCE_S, servers.over)
         _observe_health(name, servers, (denying, allowing, denying), observed)
-    for wrong in answers.result():
+    for wrong in (*answers.result(), _wrong_gauge(servers.default, servers.over)):
         observed.answers.add(f"{name}: {wrong}" if wrong else None)
     until(lambda: all(each.in_turn_since(since_s) >= _IN_TURN for each in clients), PATIENCE_S, servers.over)
     if not all(each.in_turn_since(since_s) for each in clients):
@@ -148,6 +149,22 @@ def _wrong_while_away(servers: OutageServers) -> Iterator[str | None]:
     wrong = listed.wrong if listed.status != 200 else None  # some may be able to list without the database
     yield wrong and f"GET {CONFIG}: {wrong}"
     yield f"GET {READY} answered 200, and no request can be decided" if ready.status == 200 else None
+
+
+def _wrong_gauge(target: Target, over: threading.Event) -> str | None:
+    """Return what /metrics, from which people are alerted, still says when /health reports the outage already."""
+    with client(target) as http:
+        if until(lambda: _database_up(http) in (0, None), PATIENCE_S, over):
+            return None
+    return f"GET {METRICS} reports {UP} 1 without the database, should be 0"
+
+
+def _database_up(http: httpx.Client) -> float | None:
+    """Return the gauge; None where the server does not report it (prod.monitoring judges its name)."""
+    with contextlib.suppress(httpx.HTTPError, ValueError):
+        samples = prometheus_text.read(http.get(METRICS, headers={"Connection": "close"}).text).samples.get(UP, ())
+        return samples[0].value if samples else None
+    return 1.0
 
 
 def _sent(api_key: str, target: Target, path: str) -> OutageReply:

@@ -7,8 +7,10 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +36,7 @@ _ANSWER_S = 30.0  # a slow machine explains no more than this
 _SILENT = 3  # unanswered clients, after which no more are sent
 _SWITCHES = 101
 _CLOSE_FRAME = b"\x88\x82\x00\x00\x00\x00\x03\xe8"  # code 1000, with a mask of zeros
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _LINGER_0 = struct.pack("ii", 1, 0)  # closing sends RST
 
 
@@ -117,6 +120,41 @@ async def _status(reader: asyncio.StreamReader) -> int:
     return int(status[0]) if status and status[0].isdigit() else 0
 
 
+async def repeat(target: Target, path: str, number: int, over: threading.Event) -> int:
+    """Send `number` equal requests on some connections that stay open; return how many were answered.
+
+    Raises Inconclusive when the gate is over before.
+    """
+    request = _request(target, "GET", path, connection="keep-alive")
+    share, more = divmod(number, AT_ONCE)
+    answered = await asyncio.gather(*(_repeat(target, request, share + (each < more), over) for each in range(AT_ONCE)))
+    return sum(answered)
+
+
+async def _repeat(target: Target, request: bytes, number: int, over: threading.Event) -> int:
+    address, answered = urlsplit(target.base_url), 0
+    with contextlib.suppress(OSError, EOFError, TimeoutError):
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        with contextlib.closing(writer):
+            while answered < number:
+                if over.is_set():
+                    raise Inconclusive("the gate was over before all requests were answered")
+                writer.write(request)
+                async with asyncio.timeout(_ANSWER_S):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    await reader.readexactly(_content_length(head))
+                answered += 1
+    return answered
+
+
+def _content_length(head: bytes) -> int:
+    """Return the length of a body. Raises EOFError where the head does not say it."""
+    found = _CONTENT_LENGTH.search(head)
+    if found is None:
+        raise EOFError("no Content-Length")
+    return int(found[1])
+
+
 def kinds(target: Target, refused_key: str) -> tuple[ClientKind, ...]:
     """Return all kinds; a rule refuses what carries `refused_key`."""
     admitted = _request(target, "GET", f"{CONFIG}?limit=1")
@@ -167,15 +205,16 @@ def _request(
     *,
     body: Any = None,
     content: bytes = b"",
+    connection: str = "close",
 ) -> bytes:
-    """Return a request in the target's names, after which its connection closes."""
+    """Return a request in the target's names; by default its connection closes after it."""
     own = {"X-API-Key": key(target), **authorization(target), **(headers or {})}
     theirs = contract.outgoing(
         target.names, HttpRequest(method, path, {name: value for name, value in own.items() if value}, body)
     )
     content = json.dumps(theirs.body).encode() if theirs.body is not None else content
     sized = {"Content-Type": "application/json", "Content-Length": str(len(content))} if content else {}
-    return _head(target, theirs.method, theirs.path, {**theirs.headers, **sized, "Connection": "close"}) + content
+    return _head(target, theirs.method, theirs.path, {**theirs.headers, **sized, "Connection": connection}) + content
 
 
 def _handshake(target: Target) -> bytes:

@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-import psycopg
-
-from gaia_checks.errors import GaiaError, Inconclusive, NotReady
-from gaia_checks.model import Measurement, Target
+from gaia_checks.errors import GaiaError, NotReady
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
+from gaia_checks.probes.rehearsal import moved_admissions
 from gaia_checks.probes.rehearsal.copy_protocol import CopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import (
     CountedRule,
@@ -19,8 +18,6 @@ from gaia_checks.probes.rehearsal.counted_rules import (
     wrong_split,
     wrong_usage,
 )
-from gaia_checks.target.client import CONNECT_S
-from gaia_checks.target.postgres_session import APPLICATION_NAME
 from gaia_checks.target.samples import Score, Watch
 
 QUOTAS = ("daily_quota", "weekly_quota", "monthly_quota")
@@ -40,12 +37,14 @@ _EDGE = timedelta(milliseconds=1)
 _INTO_NEXT = {quota: timedelta(days=days) for quota, days in zip(QUOTAS, (1, 7, 31), strict=True)}
 _END_BLUR = timedelta(seconds=30)  # the time a request takes, and the drift between two clocks
 _LEFT_OF_HOUR = timedelta(seconds=60)  # the rest of its window at the check before it expires
+_ALMOST_AN_HOUR = timedelta(hours=1) - _LEFT_OF_HOUR
 
-_MOVE = """
-    UPDATE rate_limit_admissions SET admitted_at = coalesce(%(to)s::timestamptz, admitted_at - %(back)s::interval)
-    WHERE rule_id = %(rule)s AND key = %(key)s
-"""
-_ON_COPY = {"kept_across_restart": "bool", "reset_at_period_edges": "count", "hour_window_expires": "count"}
+_ON_COPY = {
+    "kept_across_restart": "bool",
+    "kept_by_retention": "count",
+    "reset_at_period_edges": "count",
+    "hour_window_expires": "count",
+}
 
 Sample = str | None  # the fault; None for a good sample
 _Result = TypeVar("_Result")
@@ -54,8 +53,9 @@ _Result = TypeVar("_Result")
 def probe(target: Target, *, copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
     """Measure `quotas.counts_equal` live, and on the rehearsal copy what would harm the target.
 
-    Those are `quotas.kept_across_restart`, `quotas.reset_at_period_edges` and `quotas.hour_window_expires`; without a
-    rehearsal copy they have no samples, but a reason. Raises TargetUnreachable when the target does not answer.
+    Those are `quotas.kept_across_restart`, `quotas.kept_by_retention`, `quotas.reset_at_period_edges` and
+    `quotas.hour_window_expires`; without a rehearsal copy they have no samples, but a reason. Raises TargetUnreachable
+    when the target does not answer.
     """
     return [within_a_day(lambda: live(target)), *on_copy(copy)]
 
@@ -139,9 +139,11 @@ def _on_copy(place: CopyProtocol) -> list[Measurement]:
     with counting(place.target) as counts:
         counts.known()
         rules = {kind: counts.rule(f"copy-{kind}", kind, _LIMIT_ON_COPY) for kind in (*QUOTAS, HOUR)}
+        idle = counts.rule("copy-idle", HOUR, _LIMIT_ON_COPY)
         counts.settle()
         return [
             _or_unobservable("kept_across_restart", lambda: _kept(place, counts, rules)),
+            _or_unobservable("kept_by_retention", lambda: _retained(place, counts, rules, idle)),
             _or_unobservable("reset_at_period_edges", lambda: _edges(place, counts, rules)),
             _or_unobservable("hour_window_expires", lambda: _hour(place, counts, rules[HOUR])),
         ]
@@ -182,6 +184,29 @@ def _over_a_crash(place: CopyProtocol, counts: Counting, rules: Mapping[str, Cou
         yield _in("after the crash", wrong_split(rule, counts.send(rule, rest + 2), admitted=rest))
 
 
+def _retained(
+    place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule], idle: CountedRule
+) -> Measurement:
+    """Use up each limit, let the retention delete what is old, and look whether it deleted what is not."""
+    watch, tally, hour = Watch(), Score(), rules[HOUR]
+    how = "used-up quotas, and an hour's window that is idle for 59 minutes, after the retention has run"
+    for rule in rules.values():
+        counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
+    moved_admissions.move(place.target, hour, back=_ALMOST_AN_HOUR)
+    if not moved_admissions.retention_ran(place.target, counts, idle):
+        why = (
+            f"{NOT_CHECKED}the server did not run its retention within seconds (RETENTION_INTERVAL_S, docs/contract.md)"
+        )
+        moved_admissions.move(place.target, hour, back=-_ALMOST_AN_HOUR)
+        return watch.measurement("quotas.kept_by_retention", 0, "count", 0, how, (why,))
+    for rule in rules.values():
+        tally.add(_in("after the retention", wrong_split(rule, counts.send(rule, 2), admitted=0)))
+        tally.add(_in("after the retention", wrong_usage(rule, counts.usage(rule), used=_LIMIT_ON_COPY)))
+    if not tally.wrong:
+        moved_admissions.move(place.target, hour, back=-_ALMOST_AN_HOUR)
+    return watch.counted("quotas.kept_by_retention", tally, how)
+
+
 def _edges(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Measurement:
     watch, tally, now = Watch(), Score(), datetime.now(UTC)
     for quota in QUOTAS:
@@ -194,9 +219,9 @@ def _edges(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRul
 def _edge(place: CopyProtocol, counts: Counting, rule: CountedRule, start: datetime) -> Iterator[Sample]:
     counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     yield _in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0))
-    _move(place, rule, to=start)
+    moved_admissions.move(place.target, rule, to=start)
     yield _in(f"used up at {start:%a %d %H:%M}", wrong_split(rule, counts.send(rule, 2), admitted=0))
-    _move(place, rule, to=start - _EDGE)
+    moved_admissions.move(place.target, rule, to=start - _EDGE)
     freed = counts.send(rule, _LIMIT_ON_COPY)  # and no more: the first one must be admitted
     yield _in(f"used up just before {start:%a %d %H:%M}", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY))
     refused = counts.send(rule, 2)
@@ -217,7 +242,7 @@ def _hour(place: CopyProtocol, counts: Counting, rule: CountedRule) -> Measureme
     watch, tally = Watch(), Score()
     counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     tally.add(_in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0)))
-    _move(place, rule, back=timedelta(hours=1) - _LEFT_OF_HOUR)
+    moved_admissions.move(place.target, rule, back=_ALMOST_AN_HOUR)
     (refused,) = counts.send(rule, 1)
     tally.add(_in("59 minutes later", wrong_split(rule, [refused], admitted=0)))
     retry_after_s = refused.retry_after_s
@@ -227,30 +252,12 @@ def _hour(place: CopyProtocol, counts: Counting, rule: CountedRule) -> Measureme
         else f"{rule.limit_type}: Retry-After is {retry_after_s}"
     )
     tally.add(_in("59 minutes later", later))
-    _move(place, rule, back=_LEFT_OF_HOUR)
+    moved_admissions.move(place.target, rule, back=_LEFT_OF_HOUR)
     freed = counts.send(rule, _LIMIT_ON_COPY)
     tally.add(_in("an hour later", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY)))
     tally.add(_in("used up again", wrong_split(rule, counts.send(rule, 2), admitted=0)))
     how = "an hour's window that is used up, its admissions moved back by 59 minutes (still used up) and by 60 (free)"
     return watch.counted("quotas.hour_window_expires", tally, how)
-
-
-def _move(place: CopyProtocol, rule: CountedRule, *, to: datetime | None = None, back: timedelta = timedelta()) -> None:
-    """Move a rule's stored admissions in the rehearsal copy. Raises Inconclusive without the view."""
-    target, moved = place.target, {"to": to, "back": back, "rule": rule.id, "key": f"api_key:{rule.key}"}
-    if target.database_url is None:
-        raise Inconclusive(f"{target.environment}: the rehearsal copy has no database")
-    try:
-        with psycopg.connect(
-            target.database_url, connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
-        ) as session:
-            rows = session.execute(_MOVE, moved).rowcount
-    except psycopg.Error as error:
-        raise Inconclusive(
-            f"rate_limit_admissions: {' '.join(str(error).split())} (docs/contract.md, Database)"
-        ) from error
-    if not rows:
-        raise Inconclusive(f"rate_limit_admissions lists nothing of the rule {rule.name} (docs/contract.md, Database)")
 
 
 def _in(situation: str, wrong: Sample) -> Sample:

@@ -11,6 +11,7 @@ import psycopg
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.target import prometheus_text
+from gaia_checks.target.responses import METRICS
 
 CLIENTS, POOLED = "gaia_websocket_clients", "gaia_database_pool_connections"
 
@@ -72,7 +73,7 @@ class SizeReader:
     def read(self) -> Size | None:
         """Return the current size; None when the server does not answer."""
         try:
-            answer = self.http.get("/metrics", headers={"Connection": "close"})
+            answer = self.http.get(METRICS, headers={"Connection": "close"})
             samples = prometheus_text.read(answer.text).samples
             tree = [self.process, *self.process.children(recursive=True)]
         except (httpx.HTTPError, ValueError, psutil.NoSuchProcess):

@@ -4,8 +4,7 @@ import httpx
 
 from gaia_checks.target import prometheus_text
 from gaia_checks.target.prometheus_text import Exposition
-
-METRICS = "/metrics"
+from gaia_checks.target.responses import METRICS
 
 
 class NoSample(Exception):

@@ -12,6 +12,7 @@ from gaia_checks.recorders.base import metrics_client
 from gaia_checks.recorders.base.metrics_client import NoSample
 from gaia_checks.target import health_body
 from gaia_checks.target.client import async_client
+from gaia_checks.target.responses import METRICS
 from gaia_checks.target.server_process import age_s
 
 STARTED = "process_start_time_seconds"
@@ -54,9 +55,7 @@ async def _reported(http: httpx.AsyncClient) -> ProcessStart:
         how = f"the start of the process by uptime_s of GET {health_body.PATH}, and {EARLIER_S:g} s more"
         return ProcessStart(server_s - uptime_s - EARLIER_S, uptime_s, how)
     created_s = metrics_client.gauge(await metrics_client.read(http), STARTED)
-    return ProcessStart(
-        created_s, server_s - created_s, f"the start of the process by {STARTED} of GET {metrics_client.METRICS}"
-    )
+    return ProcessStart(created_s, server_s - created_s, f"the start of the process by {STARTED} of GET {METRICS}")
 
 
 def _clock_s(headers: Mapping[str, str]) -> float:

@@ -8,6 +8,8 @@ Every key has rules of its own, and its requests expose one kind of wrong limite
 - `edge`: one, then the rest of the limit late in the window, then a little after it. A fixed-window limiter,
   wherever its windows start, or a token bucket admits too many at one of these moments.
 - `steady`: one after the other, a little more often than allowed: each slot is free again a window later.
+- `growing`: one after the other, alone in its window, then several within one: a limiter that stores times in places
+  that it uses again, and moves them when it needs more, loses some.
 - `pair`: a limit per second and one per minute. What one of them refuses must not be counted by the other.
 - `minute`, `hour`: filled at once, then requested repeatedly: before the first expires, just after it, a window later.
 
@@ -66,6 +68,7 @@ def rules(clients: int) -> Mapping[str, tuple[BurstRule, ...]]:
         "calm": (second(10),),
         "edge": (second(6),),
         "steady": (second(5),),
+        "growing": (second(10),),
         "pair": (second(5), BurstRule("requests_per_minute", 20)),
         "minute": (BurstRule("requests_per_minute", 30),),
         "hour": (BurstRule("requests_per_hour", 10),),
@@ -104,7 +107,14 @@ _EDGE = {0.0: 1, 0.80: 6, 1.10: 2, 1.72: 1, 1.76: 1, 1.84: 1, 1.88: 1}
 _STEADY_S = 0.18
 """Of a limit of 5 a second: in every 6 steps one is too many, and all are 80 ms away from a window's edge."""
 
+_GROWING_S = 0.09
+"""Of a limit of 10 a second, after one request alone: 10 and one too many, each at a moment of its own."""
+
 _LONG: Mapping[str, Mapping[float, int]] = {
+    "growing": {0.3: 1} | {1.5 + step * _GROWING_S: 1 for step in range(11)} | {
+        # the first left at 2.5, and one more in every step: one comes in, and one is too many
+        2.545 + step * _GROWING_S: 2 for step in range(10)
+    },
     "pair": {
         # 5 of 7 each second, until 20 in the minute; then the minute refuses what the second would admit
         0.4: 7, 1.5: 7, 2.6: 7, 3.7: 7, 4.75: 2, 20.5: 1, 40.5: 1,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.recorders.base import process_start
 from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.metrics_client import NoSample
@@ -21,6 +21,7 @@ MEASURES = Measures(
         "log.read_from_start": ("bool", "whether the log was read from the start of the process"),
         "log.errors": ("lines", "lines of level error or above since the process started"),
         "log.tracebacks": ("lines", "lines with a traceback since the process started"),
+        "log.levels": ("lines", "JSON lines whose level is text, of those that have a level"),
     }
 )
 
@@ -119,4 +120,15 @@ def _counted(reading: Reading, age_s: float, notes: tuple[str, ...] = ()) -> lis
     return [
         MEASURES.measurement("log.errors", reading.errors, n=errors_n, window_s=age_s, notes=error_notes),
         MEASURES.measurement("log.tracebacks", reading.tracebacks, n=reading.lines, window_s=age_s, notes=examples),
+        _levels(reading, age_s, notes),
     ]
+
+
+def _levels(reading: Reading, age_s: float, notes: tuple[str, ...]) -> Measurement:
+    """Return how many levels are text: errors are found by them. A log of plain lines has none."""
+    n = reading.levelled + reading.unreadable_levels
+    if reading.unreadable_levels:
+        notes = (f"a level that is no text hides errors: {reading.unreadable_example}",)
+    elif not n:
+        notes = (*notes, f"{NOT_CHECKED}no JSON line of the log has a `level`")
+    return MEASURES.measurement("log.levels", reading.levelled, n=n, window_s=age_s, notes=notes)

@@ -33,6 +33,7 @@ class LogLine:
     error: bool
     traceback: bool
     levelled: bool | None  # whether its JSON has a level as text; None for no JSON
+    unreadable_level: bool = False  # its JSON has a level that is no text
 
 
 def parse(text: str) -> LogLine:
@@ -44,7 +45,7 @@ def parse(text: str) -> LogLine:
     time_s, level = _time_s(record.get("time")), record.get("level")
     if isinstance(level, str):
         return LogLine(time_s, level.lower() in ERROR_LEVELS, traceback, levelled=True)
-    return LogLine(time_s, error_word, traceback, levelled=False)
+    return LogLine(time_s, error_word, traceback, levelled=False, unreadable_level=level is not None)
 
 
 @dataclass(slots=True)
@@ -57,6 +58,8 @@ class Reading:
     tracebacks: int = 0
     levelled: int = 0  # JSON lines with a level as text
     unlevelled: int = 0  # JSON lines without
+    unreadable_levels: int = 0  # those among them with a level that is no text
+    unreadable_example: str = ""  # the first of these lines
     examples: list[str] = field(default_factory=list)  # the first few errors and tracebacks
     older: bool = False  # lines of earlier processes precede its own
     first_s: float | None = None  # the time of its first line with a time
@@ -126,6 +129,9 @@ class Reading:
         self.tracebacks += line.traceback
         self.levelled += line.levelled is True
         self.unlevelled += line.levelled is False
+        self.unreadable_levels += line.unreadable_level
+        if line.unreadable_level and not self.unreadable_example:
+            self.unreadable_example = text
         if self.first_s is None:
             self.first_s = line.time_s
         if (line.error or line.traceback) and len(self.examples) < _EXAMPLES:

@@ -18,12 +18,13 @@ import psycopg
 from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base import metrics_client
 from gaia_checks.recorders.base.measurement_table import Measures
-from gaia_checks.recorders.base.metrics_client import METRICS, NoSample
+from gaia_checks.recorders.base.metrics_client import NoSample
 from gaia_checks.recorders.base.sampling import Coverage, ticks
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.target.client import CONNECT_S, async_client
 from gaia_checks.target.postgres_session import APPLICATION_NAME, NO_CONNECTION_STRING, options
 from gaia_checks.target.prometheus_text import Exposition
+from gaia_checks.target.responses import METRICS
 from gaia_checks.target.unobservable import DATABASE, METRIC, cannot_observe
 
 MEASURES = Measures(

@@ -53,7 +53,7 @@ async def _client(
     loop = asyncio.get_running_loop()
     await asyncio.sleep(wait_s)
     try:
-        async with _connection(target) as connection:
+        async with connecting(target) as connection:
             listener = Listener(loop.time(), violated)
             group.listeners.append(listener)
             handshake.set_result(None)
@@ -71,11 +71,11 @@ async def back_after_a_cut(target: Target, within_s: float) -> float:
     Raises TimeoutError when they do not arrive `within_s`, and the errors of the connections.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(within_s), _connection(target) as connection:
+    async with asyncio.timeout(within_s), connecting(target) as connection:
         await connection.recv()
         connection.transport.abort()
         cut_s = loop.time()
-    async with asyncio.timeout(within_s), _connection(target) as connection:
+    async with asyncio.timeout(within_s), connecting(target) as connection:
         stream = Stream()
         while stream.take(message(target, await connection.recv())) != "stats":
             pass
@@ -84,7 +84,7 @@ async def back_after_a_cut(target: Target, within_s: float) -> float:
 
 async def stats(target: Target, within_s: float) -> str | bytes:
     """Return the stats that one more client receives. Raises TimeoutError, and the errors of a connection."""
-    async with asyncio.timeout(within_s), _connection(target) as connection:
+    async with asyncio.timeout(within_s), connecting(target) as connection:
         stream = Stream()
         while True:
             frame = message(target, await connection.recv())
@@ -92,7 +92,7 @@ async def stats(target: Target, within_s: float) -> str | bytes:
                 return frame
 
 
-def _connection(target: Target) -> connect:
+def connecting(target: Target) -> connect:
     """Return one more client. It neither pings nor reconnects: a server that needs that drops the connection."""
     return connect(
         websocket_url(target, PATH),

@@ -12,7 +12,8 @@ from gaia_checks.model import Measurement, Target
 from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.sampling import EventLoopDelay, ticks
 from gaia_checks.recorders.base.timeline import Timeline
-from gaia_checks.recorders.soak import message_gaps, soak_clients, trigger_events
+from gaia_checks.recorders.soak import dead_client, message_gaps, soak_clients, trigger_events
+from gaia_checks.recorders.soak.dead_client import DeadClient
 from gaia_checks.recorders.soak.soak_clients import Clients
 from gaia_checks.recorders.soak.trigger_events import Delivery
 
@@ -28,6 +29,7 @@ MEASURES = Measures(
         "soak.alert_delivered": ("count", "clients that received in time the alert of the gate's own violations"),
         "soak.bad_messages": ("count", "messages of another shape, or whose seq is not one more than the last"),
         "soak.reconnect": ("s", "from the gate's abort of one more client's connection to the stats of its next one"),
+        "soak.dead_client_closed": ("bool", "one more client, which reads nothing and answers no ping, was closed"),
         "soak.gaps": ("s", "of each client: longest time without stats, and without a heartbeat"),
     }
 )
@@ -62,17 +64,22 @@ async def record(
     """Keep `clients` clients connected for `window_s`; meanwhile trigger a violation, an alert and a reconnect."""
     loop = asyncio.get_running_loop()
     async with soak_clients.connected(target, int(clients), trigger_events.keys(target)) as connected:
-        began_s, own_delay, events = loop.time(), EventLoopDelay(), _no_events(_NOT_YET)
+        began_s, own_delay, events, dead = loop.time(), EventLoopDelay(), _no_events(_NOT_YET), dead_client.NOT_YET
         if not connected.listeners:
             window_s, events = 0.0, _no_events(_NO_CLIENT)
-        async with _beside(own_delay.watch()), _beside(_trigger_events(target, connected, window_s)) as triggering:
+        async with (
+            _beside(own_delay.watch()),
+            _beside(_trigger_events(target, connected, window_s)) as triggering,
+            _beside(dead_client.left_alone(target, window_s)) as leaving_alone,
+        ):
             async for t in ticks(_EVERY_S, window_s, stop):
                 events = triggering.result() if triggering.done() else events
-                _record(timeline, t, connected, int(clients), began_s, events)
+                dead = leaving_alone.result() if leaving_alone.done() else dead
+                _record(timeline, t, connected, int(clients), began_s, events, dead)
             if connected.listeners and not stop.is_set():
-                events = await triggering
+                events, dead = await triggering, await leaving_alone
         finished_s = loop.time()
-    return _measured(connected, int(clients), began_s, finished_s, events, own_delay)
+    return _measured(connected, int(clients), began_s, finished_s, events, dead, own_delay)
 
 
 @contextlib.asynccontextmanager
@@ -105,7 +112,9 @@ async def _reconnect(target: Target) -> Reconnect:
         )
 
 
-def _record(timeline: Timeline, t_s: float, connected: Clients, clients: int, began_s: float, events: Events) -> None:
+def _record(
+    timeline: Timeline, t_s: float, connected: Clients, clients: int, began_s: float, events: Events, dead: DeadClient
+) -> None:
     listeners, now_s = connected.listeners, asyncio.get_running_loop().time()
     stats_s, heartbeat_s = (message_gaps.longest_s(listeners, kind, now_s) for kind in message_gaps.REGULAR)
     dropped = len(message_gaps.drops(listeners))
@@ -114,7 +123,7 @@ def _record(timeline: Timeline, t_s: float, connected: Clients, clients: int, be
         f"{len(listeners)} clients, worst stats gap {stats_s:.2f} s, {dropped} drops",
         so_far=[
             *_client_measurements(connected, clients, began_s, now_s, ()),
-            *_event_measurements(events, now_s - began_s),
+            *_event_measurements(events, dead, now_s - began_s),
         ],
         clients=len(listeners) - dropped,
         drops=dropped,
@@ -124,18 +133,24 @@ def _record(timeline: Timeline, t_s: float, connected: Clients, clients: int, be
 
 
 def _measured(
-    connected: Clients, clients: int, began_s: float, finished_s: float, events: Events, own_delay: EventLoopDelay
+    connected: Clients,
+    clients: int,
+    began_s: float,
+    finished_s: float,
+    events: Events,
+    dead: DeadClient,
+    own_delay: EventLoopDelay,
 ) -> list[Measurement]:
     listeners, window_s = connected.listeners, finished_s - began_s
     gaps = [[round(one.longest_s(kind, finished_s), 3) for kind in message_gaps.REGULAR] for one in listeners]
     return [
         *_client_measurements(connected, clients, began_s, finished_s, _delay_note(own_delay)),
-        *_event_measurements(events, window_s),
+        *_event_measurements(events, dead, window_s),
         MEASURES.measurement("soak.gaps", gaps, n=len(listeners), window_s=window_s),
     ]
 
 
-def _event_measurements(events: Events, window_s: float) -> list[Measurement]:
+def _event_measurements(events: Events, dead: DeadClient, window_s: float) -> list[Measurement]:
     """Return the measurements of the triggered events; before them there are no samples."""
     *deliveries, reconnect = events
     return [
@@ -148,6 +163,7 @@ def _event_measurements(events: Events, window_s: float) -> list[Measurement]:
         MEASURES.measurement(
             "soak.reconnect", reconnect.away_s, n=reconnect.n, window_s=window_s, notes=reconnect.notes
         ),
+        MEASURES.measurement("soak.dead_client_closed", dead.closed, n=dead.n, window_s=window_s, notes=dead.notes),
     ]
 
 

@@ -19,7 +19,7 @@ export function overview({ root, live, guard, signIn, visible, record }) {
   const decisions = chart("Decisions per minute, last hour", [
     { name: "Allowed", colour: "allowed", format: number, sum: total }, { name: "Denied", colour: "denied", format: number, sum: total },
   ], { stacked: true });
-  const feed = h("div", { class: "feed" });
+  const feed = h("div", { class: "feed", role: "group", "aria-label": "Denied just now", tabindex: 0 });
   const configuration = rules({ guard, signIn, record });
   let events = [];
   let newest = null;  // stats

@@ -3,6 +3,7 @@
 import * as api from "../api.js";
 import { byId, choices } from "../dom.js";
 import { LIMIT_TYPES, WHOLE_LIMIT, number, unit } from "../format.js";
+import { makeRulePreview } from "./rulepreview.js";
 
 export const SCOPES = {
   ip: { one: "address", all: "each address", example: "192.0.2.7" },
@@ -34,6 +35,7 @@ export function makeRuleForm({ signIn, saved }) {
   let typed = false;  // something that is not saved
   let draft = null;  // what Escape has closed: {id, body, version}
   let approved = {};  // what the next save may do: replace another administrator's value, refuse its own author
+  const preview = makeRulePreview();
   fields.limit_type.replaceChildren(...choices(LIMIT_TYPES));
   fields.scope.replaceChildren(...choices(Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])));
   fields.resource_type.replaceChildren(...choices(RESOURCES));
@@ -72,6 +74,7 @@ export function makeRuleForm({ signIn, saved }) {
     fields.scope_value.disabled = rule.scope === "global";
     fields.scope_value.placeholder = SCOPES[rule.scope].example && `any, or ${SCOPES[rule.scope].example}`;
     byId("rule-summary").textContent = summary(rule, edited);
+    preview(edited && !restartsCount(rule, edited) && rule.limit_value !== edited.limit_value ? edited : null, rule.limit_value);
   }
 
   async function save() {
@@ -129,7 +132,7 @@ function read(fields) {
 
 const title = (rule) => `${rule.rule_name}: ${summary(rule, null)}`;
 
-function summary(rule, before) {
+export function summary(rule, before) {
   const whom = rule.scope_value ? `the ${SCOPES[rule.scope].one} ${rule.scope_value}` : SCOPES[rule.scope].all;
   const what = rule.resource_type ? ` to ${rule.resource_type}` : "";
   const most = rule.limit_value ? `At most ${number(rule.limit_value)} requests${what} per ${unit(rule.limit_type)}` : `No request${what} at all`;

@@ -2,11 +2,14 @@
 
 import * as api from "../api.js";
 import { pageOf } from "../address.js";
+import { all, download, save } from "../csv.js";
 import { byId, empty, h, mark, mono, pick, section, select } from "../dom.js";
 import { limit } from "../format.js";
 import { agreed } from "../question.js";
+import { FIELDS } from "../rulefile.js";
 import { pagedList } from "../tables.js";
 import { bulk } from "./bulk.js";
+import { makeRuleImport } from "./ruleimport.js";
 import { SCOPES, makeRuleForm } from "./ruleform.js";
 
 const UNDO_MS = 10_000;
@@ -31,12 +34,12 @@ export function rules({ guard, signIn, record }) {
   const wanted = () => Object.fromEntries(Object.entries(filters).map(([name, { value }]) => [name, value.trim()]));
   const add = h("button", { type: "button", class: "primary", onclick: () => edit(null) }, "New rule");
   const columns = [
-    { name: "Rule", cell: (rule) => rule.rule_name },
-    { name: "Limit", kind: "limit", cell: limit },
-    { name: "Counted for", kind: "prose", cell: appliesTo },
-    { name: "Resource", cell: (rule) => rule.resource_type ?? "all" },
-    { name: "State", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
-    { name: "", kind: "actions", cell: (rule) => [
+    { name: "Rule", sort: "rule_name", cell: (rule) => rule.rule_name },
+    { name: "Limit", kind: "limit", sort: "limit_value", cell: limit },
+    { name: "Counted for", kind: "prose", sort: "scope", cell: appliesTo },
+    { name: "Resource", sort: "resource_type", cell: (rule) => rule.resource_type ?? "all" },
+    { name: "State", sort: "enabled", cell: (rule) => (rule.enabled ? mark("In force", "good") : mark("Off", "plain")) },
+    { name: "Actions", kind: "actions", cell: (rule) => [
       h("button", { type: "button", class: "quiet edit", "aria-label": `Edit ${rule.rule_name}`, onclick: () => guard.now(async () => edit(await api.get(`/config/${rule.id}`))) }, "Edit"),
       h("button", { type: "button", class: "quiet", "aria-label": `Copy ${rule.rule_name}`, onclick: () => edit(null, copy(rule)) }, "Copy"),
       h("button", { type: "button", class: "quiet danger", "aria-label": `Delete ${rule.rule_name}`, onclick: () => confirmDeletion(rule) }, "Delete")] },
@@ -45,18 +48,26 @@ export function rules({ guard, signIn, record }) {
     label: "Rate limit configuration", columns, guard,
     load: (page) => api.get("/config", { ...page, ...wanted() }),
     nothing: () => (Object.values(wanted()).some(Boolean) ? empty("No rules", "match this filter") : empty("No rules", "Without a rule nothing is limited.")),
-    turned: (page) => { many.show(); record({ ...wanted(), page }); },
+    turned: (page, sort) => { many.show(); record({ ...wanted(), sort, page }); },
   });
   const many = bulk({ guard, filter: wanted, done: () => list.refresh() });
   let expiry = null;
-  const element = section("Rate limit configuration", [...Object.values(filters), ...many.elements, add], list.element);
+  const openImport = makeRuleImport({ signIn, done: () => guard.now(list.refresh) });
+  const files = [
+    h("button", { type: "button", onclick: () => guard.now(() => download("rules.csv", exported, found)) }, "Export CSV"),
+    h("button", { type: "button", onclick: () => guard.now(async () => save("rules.json", json(await all(found)), "application/json")) }, "Export JSON"),
+    h("button", { type: "button", onclick: openImport }, "Import"),
+  ];
+  const found = (page) => api.get("/config", { ...page, ...wanted() });
+  const element = section("Rate limit configuration", [...Object.values(filters), ...many.elements, ...files, add], list.element);
   const edit = makeRuleForm({ signIn, saved });
 
   async function saved(id) {
     await guard.now(list.refresh);
     if (!editOf(id)) {
       for (const one of Object.values(filters)) one.value = "";
-      await list.turn(LAST);  // rules are sorted by id: a new one is the last
+      list.open(1);
+      await list.turn(LAST);  // without a filter and a sort: a new rule is the last
     }
     (editOf(id) ?? add).focus();
   }
@@ -90,16 +101,18 @@ export function rules({ guard, signIn, record }) {
   async function restore({ id, created_at: created, updated_at: updated, ...rule }) {
     await guard.now(async () => saved((await api.create("/config", rule, { confirm: true })).id));
   }
-  function show({ search = "", scope = "", enabled = "", page }) {
+  function show({ search = "", scope = "", enabled = "", sort, page }) {
     filters.search.value = search;
     pick(filters.scope, scope);
     pick(filters.enabled, enabled);
-    list.open(pageOf(page));
+    list.open(pageOf(page), sort);
     many.show();
   }
   return { element, refresh: list.refresh, restore: show };
 }
 
+const exported = Object.fromEntries(FIELDS.map((name) => [name, (rule) => rule[name]]));
+const json = (rules) => `${JSON.stringify({ rules: rules.map((rule) => Object.fromEntries(FIELDS.map((name) => [name, rule[name]]))) }, null, 2)}\n`;
 const copy = (rule) => ({ ...rule, rule_name: `${rule.rule_name.slice(0, LONGEST_NAME - 5)} copy` });
 
 function appliesTo(rule) {

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -24,6 +23,7 @@ from gaia_checks.model import Target
 from gaia_checks.probes.rehearsal import copy_protocol
 from tests.deploy.conftest import make_stage
 from tests.deploy.stage import Stage, eventually, lines
+from tests.support import plain_http
 from tests.support.postgres import fresh
 
 RUN = "20260226T100000Z-3fa9c1"
@@ -83,7 +83,7 @@ def test_the_rehearsal_copy_runs_the_same_release_in_its_own_environment(stage: 
     before, ledger = stage.status(), lines(stage)
     with beside(stage) as copy:
         copy.deploy(copy.current)
-        now, health = copy.target, httpx.get(f"{copy.target.base_url}/health", trust_env=False).json()
+        now, health = copy.target, plain_http.get(f"{copy.target.base_url}/health", trust_env=False).json()
         assert now.release is not None
         assert before.release is not None
         assert (now.release.sha256, now.release.migrations) == (before.release.sha256, before.release.migrations)
@@ -100,7 +100,7 @@ def test_no_secret_of_the_target_reaches_the_copy(stage: Stage) -> None:
     """Neither the rehearsal copy's server nor its files contain a secret of the target."""
     with beside(stage) as copy:
         copy.deploy(copy.current)
-        own = httpx.get(f"{copy.target.base_url}/environ", trust_env=False).json()
+        own = plain_http.get(f"{copy.target.base_url}/environ", trust_env=False).json()
         assert own["ADMIN_TOKEN"] == copy.environment.values["ADMIN_TOKEN"]
         (folder,) = copies(stage)
         texts = {str(path): path.read_bytes().decode(errors="replace") for path in folder.rglob("*") if path.is_file()}
@@ -121,7 +121,7 @@ def test_the_rehearsal_copy_recovers_from_a_crash_with_its_data(stage: Stage) ->
             started = database.execute("SELECT pg_postmaster_start_time()").fetchone()
         copy.crash()
         assert copy.target.process != before.process
-        assert httpx.get(f"{before.base_url}/health", trust_env=False).status_code == 200
+        assert plain_http.get(f"{before.base_url}/health", trust_env=False).status_code == 200
         with psycopg.connect(before.database_url or "") as database:
             assert database.execute("SELECT id FROM items").fetchall() == [(7,)]
             assert database.execute("SELECT pg_postmaster_start_time()").fetchone() != started
@@ -136,7 +136,7 @@ def test_two_copies_at_once_do_not_disturb_each_other(stage: Stage) -> None:
             before = one.target
             two.crash()
         assert one.target == before
-        assert httpx.get(f"{before.base_url}/health", trust_env=False).status_code == 200
+        assert plain_http.get(f"{before.base_url}/health", trust_env=False).status_code == 200
         assert [folder.name.partition("-")[0] for folder in copies(stage)] == ["one"]
     assert traces(stage) == []
 

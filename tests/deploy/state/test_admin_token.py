@@ -12,6 +12,7 @@ from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.gate.run import gated_target
 from tests.deploy.stage import Stage
+from tests.support import plain_http
 
 
 def environment(folder: Path, more: str = "", host: str = "127.0.0.1", **variables: str) -> Environment:
@@ -70,4 +71,4 @@ def test_a_deployed_server_gets_it(stage: Stage) -> None:
     assert stage.get("/environ")["ADMIN_TOKEN"] == made
     assert gated_target.find(stage.environment, "run").admin_token == made
     with pytest.raises(httpx.HTTPStatusError):
-        httpx.get(f"{stage.url}/nothing").raise_for_status()
+        plain_http.get(f"{stage.url}/nothing").raise_for_status()

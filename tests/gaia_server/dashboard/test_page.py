@@ -111,7 +111,7 @@ def test_reload_and_back_keep_tab_filter_and_page(server: Running, visit: Visit)
     expect(panel.get_by_label("Kind of key")).to_have_value("session")
     page.locator("[data-tab=analytics]").click()
     page.locator("#panel-analytics").get_by_label("Time").select_option("1440")
-    expect(page).to_have_url(re.compile(r"#analytics\?minutes=1440&per=hour$"))
+    expect(page).to_have_url(re.compile(r"#analytics\?time=1440&per=hour$"))
     page.locator("[data-tab=violations]").click()
     expect(panel.get_by_text("26–30 of 30")).to_be_visible()
     for _ in range(2):

@@ -1,13 +1,15 @@
 """The Users tab: users by their most used limit, and one user's limits and reputation."""
 
+import csv
 import re
+from typing import Any, LiteralString
 
-import httpx
 import psycopg
 from playwright.sync_api import expect
 
 from tests.gaia_server.conftest import Start
 from tests.gaia_server.dashboard.conftest import Visit, connected, roomy
+from tests.support import plain_http
 
 
 def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit: Visit) -> None:
@@ -16,7 +18,7 @@ def test_a_users_limits_and_reputation_are_set(schema: str, start: Start, visit:
     own = start(TRUSTED_PROXIES="127.0.0.1", REPUTATION_ENABLED="true")
     own.rule(scope="user", limit_type="daily_quota", limit_value=8)
     for _ in range(4):
-        assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "a/b.c"}).status_code == 404
+        assert plain_http.get(f"{own.base_url}/api/x", headers={"X-User-ID": "a/b.c"}).status_code == 404
     page = visit(own.base_url)
     connected(page)
     page.locator("[data-tab=users]").click()
@@ -64,7 +66,7 @@ def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visi
     roomy(schema)
     own = start(TRUSTED_PROXIES="127.0.0.1")
     own.rule(scope="user", limit_type="daily_quota", limit_value=8)
-    assert httpx.get(f"{own.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    assert plain_http.get(f"{own.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
     page = visit(own.base_url)
     page.locator("[data-tab=users]").click()
     form, unknown = page.locator("#user"), page.locator("#user-unknown")
@@ -80,18 +82,23 @@ def test_an_unknown_user_is_named_as_such(schema: str, start: Start, visit: Visi
     expect(unknown).to_be_hidden()
 
 
+def counted(schema: str, rule: dict[str, Any], key: LiteralString, used: LiteralString, number: int) -> None:
+    """Store the use of a daily quota by users; key and use are SQL of n, which counts from 1."""
+    with psycopg.connect(schema) as connection:
+        connection.execute(
+            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
+            f" SELECT {key}, %s, rate_limit_period_start('daily_quota', now()), {used}, now()"
+            " FROM generate_series(1, %s) AS n",
+            (rule["id"], number),
+        )
+
+
 def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Visit) -> None:
     """Two tables with many users each show ten rows a page."""
     roomy(schema)
     own = start()
     rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
-    with psycopg.connect(schema) as connection:
-        connection.execute(
-            "INSERT INTO resource_quotas (key, rule_id, period_start, used, last_at)"
-            " SELECT 'user:u' || n, %s, rate_limit_period_start('daily_quota', now()), 1, now()"
-            " FROM generate_series(1, 60) AS n",
-            (rule["id"],),
-        )
+    counted(schema, rule, "'user:u' || n", "1", 60)
     page = visit(own.base_url)
     page.set_viewport_size({"width": 390, "height": 844})
     page.locator("[data-tab=users]").click()
@@ -99,3 +106,30 @@ def test_the_users_page_is_short_on_a_phone(schema: str, start: Start, visit: Vi
     assert page.evaluate("document.documentElement.scrollHeight") < 3000
     cut = page.locator("#panel-users td").evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth)")
     assert cut == []
+
+
+def test_users_are_sorted_and_exported(schema: str, start: Start, visit: Visit) -> None:
+    """The database sorts the whole list; a file has all of it in that order, or what the filter finds."""
+    roomy(schema)
+    own = start()
+    rule = own.rule(scope="user", limit_type="daily_quota", limit_value=50)
+    counted(schema, rule, "'user:u' || 100 + n", "n", 40)
+    page = visit(own.base_url)
+    page.locator("[data-tab=users]").click()
+    first = page.get_by_role("table", name="Users by their fullest limit").locator("tbody tr").first
+    expect(first).to_contain_text("u140")
+    page.get_by_role("button", name="User", exact=True).click()
+    expect(first).to_contain_text("u101")
+    expect(page).to_have_url(re.compile("#users\\?usersort=key$"))
+    panel = page.locator("#panel-users")
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="Export CSV").first.click()
+    with download.value.path().open(newline="") as file:
+        assert [row["user"] for row in csv.DictReader(file)] == [f"u{n}" for n in range(101, 141)]
+    panel.get_by_label("Key", exact=True).fill("user:u107")
+    panel.get_by_label("Key", exact=True).press("Enter")
+    expect(panel.get_by_role("table", name="Use of each limit").locator("tbody tr")).to_have_count(1)
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="Export CSV").last.click()
+    with download.value.path().open(newline="") as file:
+        assert [(row["key"], row["used"]) for row in csv.DictReader(file)] == [("user:u107", "7")]

@@ -108,3 +108,68 @@ def test_what_is_filtered_is_exported(server: Running, visit: Visit) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["denied"]) for row in rows] == list(range(101, 600, 2))
     assert {row["key"] for row in rows} == {'user:"exported",1'}
+
+
+def test_denials_are_grouped_by_client(server: Running, visit: Visit) -> None:
+    """Grouped, each client is one row with its sum, the filter applies, and a client leads to its denials."""
+    rules = [server.rule(scope="session", limit_value=1, enabled=False)["id"] for _ in range(2)]
+    with psycopg.connect(server.dsn) as connection:
+        connection.execute(
+            "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at, hits)"
+            " SELECT %s, 'session:' || name, 'other', at, at, hits"
+            " FROM (VALUES ('few', 1, 2), ('many', 2, 40), ('many', 3, 5), ('old', 9000, 90)) AS v (name, ago, hits),"
+            " LATERAL (SELECT now() - make_interval(secs => ago) AS at) AS times",
+            (rules[0],),
+        )
+        connection.execute(
+            "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at)"
+            " VALUES (%s, 'session:many', 'other', now(), now())",
+            (rules[1],),
+        )
+    page = visit(server.base_url)
+    page.locator("[data-tab=violations]").click()
+    panel = page.locator("#panel-violations")
+    panel.get_by_label("Kind of key").select_option("session")
+    panel.get_by_label("Time").select_option("3600")
+    panel.get_by_label("Group").select_option("client")
+    rows = panel.get_by_role("table", name="Denied clients").locator("tbody tr")
+    expect(rows).to_have_text([re.compile("session:many462"), re.compile("session:few21")])
+    panel.get_by_role("button", name="Denied", exact=True).click()
+    expect(rows).to_have_text([re.compile("session:few"), re.compile("session:many")])
+    with page.expect_download() as download:
+        panel.get_by_role("button", name="Export CSV").click()
+    with download.value.path().open(newline="") as file:
+        assert [(row["key"], row["denied"], row["rules"]) for row in csv.DictReader(file)] == [
+            ("session:few", "2", "1"),
+            ("session:many", "46", "2"),
+        ]
+    page.reload()
+    expect(rows).to_have_count(2)
+    rows.get_by_role("link", name="session:many").click()
+    expect(panel.get_by_role("table", name="Denied requests").locator("tbody tr")).to_have_count(3)
+    page.go_back()
+    expect(rows).to_have_count(2)
+
+
+def test_denials_are_sorted_by_a_column(server: Running, visit: Visit) -> None:
+    """The whole list is sorted, not the page that is shown."""
+    rule = server.rule(scope="user", limit_value=1, enabled=False)
+    with psycopg.connect(server.dsn) as connection:
+        connection.execute(
+            "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at, hits)"
+            " SELECT %s, 'user:hits' || n, 'other', now() - make_interval(hours => n), now(), 100 + n"
+            " FROM generate_series(1, 60) AS n",
+            (rule["id"],),
+        )
+    page = visit(f"{server.base_url}")
+    page.goto(f"{server.base_url}/admin/quotas#violations?rule={rule['id']}")
+    panel = page.locator("#panel-violations")
+    expect(panel.get_by_text("1–25 of 60")).to_be_visible()
+    first = panel.get_by_role("table", name="Denied requests").locator("tbody tr").first
+    expect(first).to_contain_text("user:hits1")
+    panel.get_by_role("button", name="Denied", exact=True).click()
+    expect(first).to_contain_text("101")
+    panel.get_by_role("button", name="Denied", exact=True).click()
+    expect(first).to_contain_text("160")
+    panel.get_by_role("button", name="When", exact=True).click()
+    expect(first).to_contain_text("user:hits60")

@@ -11,6 +11,7 @@ import pytest
 
 from gaia_server.storage.users import rule_name
 from tests.gaia_server.conftest import Running, fresh_database, servers, unique
+from tests.support import plain_http
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def server(postgres: str, template: str, tmp_path_factory: pytest.TempPathFactor
 
 def send(server: Running, user: str, times: int = 1) -> list[int]:
     """Send requests as a user; return the statuses."""
-    return [httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": user}).status_code for _ in range(times)]
+    return [plain_http.get(f"{server.base_url}/api/x", headers={"X-User-ID": user}).status_code for _ in range(times)]
 
 
 def path_of(user: str) -> str:

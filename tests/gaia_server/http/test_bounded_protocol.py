@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from gaia_server.http import bounded_protocol, request_parsing
 from tests.gaia_server.conftest import TOKEN, Running, Start
+from tests.support import plain_http
 
 HOST = b"Host: localhost\r\n"
 
@@ -148,7 +148,7 @@ def test_slow_heads_and_bodies_time_out(own: Running) -> None:
     started = time.monotonic()
     for connection, sent in zip(connections, half, strict=True):
         connection.sendall(sent)
-    assert httpx.get(f"{own.base_url}/livez").status_code == 200
+    assert plain_http.get(f"{own.base_url}/livez").status_code == 200
     found = []
     for connection in connections:
         with connection:

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import struct
 
-import httpx
 import psutil
 import pytest
 from websockets.sync.client import connect
@@ -12,6 +11,7 @@ from websockets.sync.client import connect
 from gaia_server.http.bounded_websocket import MAX_FRAMES
 from tests.gaia_server.conftest import Running
 from tests.gaia_server.http.test_request_head import authorized, websocket
+from tests.support import plain_http
 
 FIN, RSV1, CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x80, 0x40, 0, 1, 2, 8, 9, 10
 
@@ -64,7 +64,7 @@ def test_a_flood_is_closed(server: Running, flood: bytes) -> None:
         for _ in range(64):
             connection.sendall(flood * (1024 * 1024 // len(flood)))
         pytest.fail("the server took everything")
-    assert httpx.get(f"{server.base_url}/livez").status_code == 200
+    assert plain_http.get(f"{server.base_url}/livez").status_code == 200
     assert process.memory_info().rss - before < 16 * 1024 * 1024
 
 

@@ -2,12 +2,12 @@
 
 import asyncio
 
-import httpx
 import pytest
 
 from benchmarks.fuzz import client, inputs
 from benchmarks.fuzz.__main__ import errors
 from tests.gaia_server.conftest import Running, Start
+from tests.support import plain_http
 
 SEED, EACH = 7, 150
 
@@ -24,7 +24,7 @@ def test_nothing_but_clean_refusals(behind_proxy: Running) -> None:
         found = asyncio.run(client.send_all(behind_proxy.port, kind, SEED, range(EACH)))
         assert not found.faults
         assert len(found.answers) > 1
-    assert httpx.get(f"{behind_proxy.base_url}/livez").status_code == 200
+    assert plain_http.get(f"{behind_proxy.base_url}/livez").status_code == 200
     assert errors(behind_proxy.log) == []
 
 

@@ -1,9 +1,9 @@
 """Login behind a proxy that ends TLS."""
 
-import httpx
 import pytest
 
 from tests.gaia_server.conftest import TOKEN, Start
+from tests.support import plain_http
 
 CLAIMED = [{"X-Forwarded-Proto": "https"}, {"Forwarded": 'for="[2001:db8::7]:443";proto=https;host=gaia.example'}]
 
@@ -13,7 +13,7 @@ def test_the_session_cookie_is_secure_behind_tls(start: Start, proxies: str, *, 
     """The cookie has Secure where a trusted proxy reports TLS, and never without it."""
     server = start(ADMIN_TOKEN=TOKEN, TRUSTED_PROXIES=proxies)
     for headers, expected in [(CLAIMED[0], secure), (CLAIMED[1], secure), ({}, False)]:
-        answer = httpx.post(f"{server.base_url}/admin/login", json={"token": TOKEN}, headers=headers)
+        answer = plain_http.post(f"{server.base_url}/admin/login", json={"token": TOKEN}, headers=headers)
         assert answer.status_code == 204
         assert ("Secure" in answer.headers["set-cookie"].split("; ")) is expected
 
@@ -23,14 +23,14 @@ def test_a_page_behind_a_proxy_logs_in(start: Start) -> None:
     server = start(ADMIN_TOKEN=TOKEN, TRUSTED_PROXIES="127.0.0.1")
     for origin, status in (("https://gaia.example", 204), ("https://evil.example", 403)):
         headers = {"Origin": origin, "X-Forwarded-Host": "gaia.example", "X-Forwarded-Proto": "https"}
-        answer = httpx.post(f"{server.base_url}/admin/login", json={"token": TOKEN}, headers=headers)
+        answer = plain_http.post(f"{server.base_url}/admin/login", json={"token": TOKEN}, headers=headers)
         assert answer.status_code == status
 
 
 def test_clients_behind_a_proxy_that_adds_ports_are_distinct(start: Start) -> None:
     """Each client has its own count, however the proxy writes its address."""
     server = start(TRUSTED_PROXIES="127.0.0.1", ADMIN_TOKEN=TOKEN)
-    httpx.post(
+    plain_http.post(
         f"{server.home}/config",
         json={"rule_name": "one", "scope": "ip", "limit_type": "requests_per_hour", "limit_value": 1},
         headers={"Authorization": f"Bearer {TOKEN}", "X-User-ID": "admin"},
@@ -38,4 +38,4 @@ def test_clients_behind_a_proxy_that_adds_ports_are_distinct(start: Start) -> No
     names = [{"X-Forwarded-For": f"198.51.100.{client}:5123{client}"} for client in range(4)]
     names += [{"Forwarded": f'for="[2001:db8:{client}::1]:443"'} for client in range(4)]
     for status in (401, 429):
-        assert {httpx.get(f"{server.home}/usage", headers=name).status_code for name in names} == {status}
+        assert {plain_http.get(f"{server.home}/usage", headers=name).status_code for name in names} == {status}

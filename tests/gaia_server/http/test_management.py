@@ -7,6 +7,7 @@ import pytest
 
 from gaia_server.http.preconditions import REFUSES_AUTHOR
 from tests.gaia_server.conftest import TOKEN, Running, Start, unique
+from tests.support import plain_http
 
 LOCK_OUT = {"limit_type": "requests_per_hour", "limit_value": 0}
 
@@ -21,21 +22,21 @@ def test_a_rule_locks_no_administrator_out(own: Running, scope: str) -> None:
     """Whoever signs in can list, change and delete the rule that refuses everybody, and nobody else can do anything."""
     rule = own.rule(scope=scope, **LOCK_OUT)
     url = f"{own.home}/config/{rule['id']}"
-    assert httpx.get(f"{own.home}/config").status_code == 429
+    assert plain_http.get(f"{own.home}/config").status_code == 429
     assert own.get(f"{own.home}/usage").status_code == 429
-    assert httpx.post(f"{own.base_url}/admin/login", json={"token": "wrong"}).status_code == 429
-    assert httpx.post(f"{own.base_url}/admin/login", json={}).status_code == 429
-    login = httpx.post(f"{own.base_url}/admin/login", json={"token": TOKEN})
+    assert plain_http.post(f"{own.base_url}/admin/login", json={"token": "wrong"}).status_code == 429
+    assert plain_http.post(f"{own.base_url}/admin/login", json={}).status_code == 429
+    login = plain_http.post(f"{own.base_url}/admin/login", json={"token": TOKEN})
     assert login.status_code == 204
     session = {"Cookie": login.headers["set-cookie"].partition(";")[0]}
-    assert rule in httpx.get(f"{own.home}/config", headers=session).json()["items"]
+    assert rule in plain_http.get(f"{own.home}/config", headers=session).json()["items"]
     assert own.get(f"{own.home}/users/ada").status_code == 200
     assert (
         own.request("PUT", f"{url}?confirm=true", json=body(scope=scope, rule_name=rule["rule_name"])).status_code
         == 200
     )
     assert own.request("DELETE", url).status_code == 204
-    assert httpx.get(f"{own.home}/usage", headers=session).status_code == 200
+    assert plain_http.get(f"{own.home}/usage", headers=session).status_code == 200
 
 
 def test_management_has_a_budget(own: Running) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gaia_server.limiting.reputation import Reputation, after_idle
 from tests.gaia_server.conftest import Running, Start, unique
+from tests.support import plain_http
 
 
 def test_life_of_a_reputation(client: httpx.Client) -> None:
@@ -69,7 +70,7 @@ def test_effective_limits(start: Start, enabled: str, effective: int) -> None:
     assert user["reputation"]["tier"] == "flagged"
     (limit,) = user["limits"]
     assert (limit["limit_value"], limit["effective_limit"], limit["remaining"]) == (10, effective, effective)
-    assert httpx.get(f"{server.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
+    assert plain_http.get(f"{server.base_url}/api/x", headers={"X-User-ID": "ada"}).status_code == 404
     for path in ("/usage?scope=user", "/users"):
         (item,) = server.get(f"{server.home}{path}").json()["items"]
         assert (item["limit_value"], item["effective_limit"], item["used"]) == (10, effective, 1)

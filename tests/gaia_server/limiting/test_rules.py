@@ -4,14 +4,23 @@ from typing import Any
 
 import pytest
 
-from gaia_server.limiting.rules import InvalidFields, RuleFields, parse
+from gaia_server.http.validation import valid
+from gaia_server.limiting.rules import RuleFields
+from gaia_server.problem import Problem
 
 GOOD = {"rule_name": "a", "scope": "ip", "limit_type": "requests_per_second", "limit_value": 5}
 
 
+def parse(body: Any) -> RuleFields:
+    """Return the rule that a body describes."""
+    return valid(RuleFields, body, "the body is not a valid rule")
+
+
 def test_defaults() -> None:
     """Optional fields have defaults."""
-    assert parse(GOOD) == RuleFields("a", "ip", None, "requests_per_second", 5, None, enabled=True)
+    rule = RuleFields(rule_name="a", scope="ip", limit_type="requests_per_second", limit_value=5)
+    assert parse(GOOD) == rule
+    assert (rule.scope_value, rule.resource_type, rule.enabled) == (None, None, True)
 
 
 def test_whole_number_with_a_point() -> None:
@@ -59,20 +68,47 @@ def test_scope_value_is_normal(scope: str, value: str, stored: str) -> None:
 )
 def test_refused(change: dict[str, Any], field: str) -> None:
     """An invalid field is named."""
-    with pytest.raises(InvalidFields) as caught:
+    with pytest.raises(Problem) as caught:
         parse({**GOOD, **change})
-    assert [error.field for error in caught.value.errors] == [field]
+    assert [error["field"] for error in caught.value.errors] == [field]
 
 
 def test_missing() -> None:
     """All missing fields are named at once."""
-    with pytest.raises(InvalidFields) as caught:
+    with pytest.raises(Problem) as caught:
         parse({})
-    assert [error.field for error in caught.value.errors] == ["rule_name", "scope", "limit_type", "limit_value"]
+    assert [error["field"] for error in caught.value.errors] == ["rule_name", "scope", "limit_type", "limit_value"]
 
 
 @pytest.mark.parametrize("body", [None, [], "rule", 7])
 def test_no_object(body: Any) -> None:
     """Only an object can be a rule."""
-    with pytest.raises(InvalidFields, match="is not a JSON object"):
+    with pytest.raises(Problem) as caught:
         parse(body)
+    assert caught.value.errors == [{"field": "", "detail": "is not a JSON object"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"limit_value": "5"}, "is not a whole number from 0 to 1000000000"),
+        ({"scope": "planet"}, "is not one of global, ip, user, session, api_key"),
+        ({"scope": "global", "scope_value": "x"}, "must be null for the scope global"),
+        ({"scope_value": "nobody"}, "must be an IP address for the scope ip"),
+        ({"enabled": 1}, "is not true or false"),
+    ],
+)
+def test_an_error_says_what_the_field_takes(change: dict[str, Any], detail: str) -> None:
+    """In people's words, whatever is wrong with the value."""
+    with pytest.raises(Problem) as caught:
+        parse({**GOOD, **change})
+    assert [error["detail"] for error in caught.value.errors] == [detail]
+
+
+def test_a_missing_or_unknown_field_says_what_to_give() -> None:
+    """The words of a missing field, and the names of the known ones."""
+    with pytest.raises(Problem) as caught:
+        parse({**{name: value for name, value in GOOD.items() if name != "rule_name"}, "name": "a"})
+    missing, unknown = caught.value.errors
+    assert missing["detail"].startswith("is missing; give 1 to 100 letters, digits")
+    assert unknown["detail"].startswith("is not known; known: rule_name, scope, scope_value, limit_type")

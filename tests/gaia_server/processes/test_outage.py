@@ -23,6 +23,7 @@ from gaia_checks.deploy.postgres import database_connection
 from gaia_checks.deploy.postgres.embedded import Cluster
 from gaia_server.connection import TIMEOUT_S
 from tests.gaia_server.conftest import MIGRATIONS, Running, poll, servers, without_rules
+from tests.support import plain_http
 
 RECOVERS_WITHIN_S = 10.0
 """5 s are specified; the rest is a margin for a busy machine."""
@@ -88,8 +89,10 @@ def outage(cluster: Cluster, pair: Pair) -> Outage:
         cluster.stop()
         try:
             poll(lambda: answered(denied, UNDECIDED) and answered(allowed, ADMITTED), within_s=30)
-            health = {path: httpx.get(one.base_url + path, timeout=10) for path in ("/health", "/readyz", "/livez")}
-            health_allowing = httpx.get(f"{other.base_url}/health", timeout=10)
+            health = {
+                path: plain_http.get(one.base_url + path, timeout=10) for path in ("/health", "/readyz", "/livez")
+            }
+            health_allowing = plain_http.get(f"{other.base_url}/health", timeout=10)
         finally:
             cluster.start()
         back = time.monotonic()
@@ -130,7 +133,7 @@ def test_it_recovers_by_itself(pair: Pair) -> None:
     """Requests are decided again (else `outage` had failed), in the same process, and health reports it."""
     for server in (pair.denying, pair.allowing):
         for path in ("/health", "/readyz"):
-            poll(lambda url=server.base_url + path: httpx.get(url).status_code == 200)  # type: ignore[misc]
+            poll(lambda url=server.base_url + path: plain_http.get(url).status_code == 200)  # type: ignore[misc]
         assert server.process.poll() is None
         assert {line["level"] for line in server.lines()} <= {"info", "warning"}
 
@@ -173,12 +176,12 @@ def test_a_frozen_database_blocks_no_request(cluster: Cluster, pair: Pair, tmp_p
         denying, allowing = (start(RATE_LIMIT_ON_DB_DOWN=word) for word in ("deny", "allow"))
         for server in (denying, allowing):
             assert (
-                httpx.get(f"{server.base_url}/api/nothing").status_code == 404
+                plain_http.get(f"{server.base_url}/api/nothing").status_code == 404
             )  # decided; its statistics are stored soon
         with frozen(cluster):
             started = time.monotonic()
             denied = denying.get(f"{denying.home}/usage", timeout=30)
-            passed = httpx.get(f"{allowing.base_url}/api/nothing", timeout=30)
+            passed = plain_http.get(f"{allowing.base_url}/api/nothing", timeout=30)
             took = time.monotonic() - started
             started = time.monotonic()
             for server in (denying, allowing):

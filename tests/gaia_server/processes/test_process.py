@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 
 from gaia_server import __version__
 from tests.gaia_server.conftest import ROOT, Running, poll
+from tests.support import plain_http
 
 COMMAND = (sys.executable, "-m", "gaia_server")
 DSN = "postgresql://gaia:canary-password@127.0.0.1:1/gaia"
@@ -100,7 +101,7 @@ def test_without_database(tmp_path: Path) -> None:
 
 def _answer(url: str) -> httpx.Response | None:
     try:
-        return httpx.get(url)
+        return plain_http.get(url)
     except httpx.TransportError:
         return None
 
@@ -132,7 +133,7 @@ def test_executable_with_handed_over_sockets(
     for one in sockets:
         one.close()
     try:
-        found = [httpx.get(f"http://127.0.0.1:{port}/health", timeout=30).json() for port in ports]
+        found = [plain_http.get(f"http://127.0.0.1:{port}/health", timeout=30).json() for port in ports]
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.gaia_server.conftest import Running, Start, poll, unique, without_rules
+from tests.support import plain_http
 
 PROMISED_S = 1.0
 PROMISED_AFTER_A_LOSS_S = 5.0
@@ -33,7 +33,10 @@ def seconds_until(server: Running, key: str, status: int, within_s: float) -> fl
     """Return the seconds until requests with this key are answered with a status."""
     began = time.monotonic()
     headers = {"X-API-Key": key}
-    poll(lambda: httpx.get(f"{server.base_url}/api/nothing", headers=headers).status_code == status, within_s=within_s)
+    poll(
+        lambda: plain_http.get(f"{server.base_url}/api/nothing", headers=headers).status_code == status,
+        within_s=within_s,
+    )
     return time.monotonic() - began
 
 

@@ -284,7 +284,9 @@ def test_a_new_version_starts_to_wait_anew(schema: str, connection: psycopg.Conn
     (rule_id,) = (
         connection.execute("SELECT id FROM rate_limit_alert_rules WHERE pending_since IS NOT NULL").fetchone() or ()
     )
-    wanted = AlertRuleFields("a", "violations_per_minute", None, 0, 0, 60, "info", enabled=True)
+    wanted = AlertRuleFields(
+        name="a", metric="violations_per_minute", threshold=0, clear_threshold=0, for_s=60, severity="info"
+    )
     replaced = run(schema, lambda store: alert_rules.replace(store, rule_id, wanted))
     assert replaced
     assert (replaced.severity, replaced.pending_since) == ("info", None)

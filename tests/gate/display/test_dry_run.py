@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gaia_checks.environment import environment_file
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.gate.display import dry_run
 from gaia_checks.gate.display.sends import COPY, GATE, SENDS
 from gaia_checks.judge import criteria_file
@@ -20,6 +21,7 @@ from gaia_checks.probes.monitoring import monitoring_probe
 from gaia_checks.probes.rehearsal import quotas
 from tests.probes.conftest import release, server
 from tests.probes.servers import serving
+from tests.support import plain_http
 from tests.support.ground import Ground, ground
 
 __all__ = ["release", "server"]
@@ -51,7 +53,7 @@ def test_the_numbers_are_those_of_the_looks() -> None:
     assert (load.requests, load.most_requests, load.rules, load.lasts_s) == (600, 10 * 1620, 1, 60)
     assert "10 requests a second for 60 s, or up to 1620 s" in load.what
     assert load.criteria == ("qa.load", "prod.success_rate", "prod.latency")
-    assert (soak.connections, soak.lasts_s, health.requests) == (52, 1800, 38)
+    assert (soak.connections, soak.lasts_s, health.requests) == (53, 1800, 50)
 
 
 def test_a_stage_has_the_looks_of_its_criteria() -> None:
@@ -99,9 +101,36 @@ def scrapes(look: str) -> int:
 
 def requests_to(server: Target) -> int:
     """Return how many requests the server has answered, except those to /metrics."""
-    samples = httpx.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
+    samples = plain_http.get(f"{server.base_url}/metrics", trust_env=False).text.splitlines()
     counted = [line for line in samples if line.startswith("gaia_http_requests_total{") and "/metrics" not in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in counted)
+
+
+@pytest.mark.parametrize(
+    ("load", "line"),
+    [
+        (LoadSettings(), "load: sent by one process of this machine, engine locust"),
+        (
+            LoadSettings("precise", processes=2, locustfile=Path("/mix/ours.py")),
+            (
+                "load: sent by 2 processes of this machine, engine precise, with the mix of /mix/ours.py in place of "
+                "the one above"
+            ),
+        ),
+        (
+            LoadSettings(workers=4, master="0.0.0.0:5557", locustfile=Path("/mix/ours.py")),
+            (
+                "load: sent by 4 workers that join at 0.0.0.0:5557 within 60 s, engine locust, with the mix of "
+                "/mix/ours.py in place of the one above; on other machines, start: gaia load worker --master HOST:5557 "
+                "--locustfile ours.py"
+            ),
+        ),
+    ],
+)
+def test_what_would_send_the_load_is_said(load: LoadSettings, line: str) -> None:
+    """Who reads it knows which processes, which mix, and what to start elsewhere."""
+    environment = replace(environment_file.load("local", variables={}), load=load)
+    assert dry_run.sender(environment) == [line]
 
 
 # from the command line -------------------------------------------------------------------------------

@@ -128,7 +128,8 @@ def test_without_an_api_for_rules_everything_else_is_judged(elsewhere: Ground) -
     assert "no temporary rules, so what needs them is not checked: GET" in outcome.output
     cannot_pass = " ".join(outcome.output.partition("cannot pass")[2].split())
     without_rules = (
-        "qa.rate_limiting qa.quotas qa.figures qa.access qa.identity qa.websocket_soak qa.dashboard qa.outage"
+        "qa.rate_limiting qa.quotas qa.figures qa.access qa.identity qa.fresh_install qa.websocket_soak qa.dashboard "
+        "qa.outage"
     )
     assert f"{without_rules}: GET /api/admin/quotas/config" in cannot_pass
     assert re.search(r"^ *judged +dev\.health dev\.api dev\.websocket qa\.load$", outcome.output, re.MULTILINE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.gate.run import background, gate_plan
 from gaia_checks.judge import criteria_file
 from gaia_checks.model import Measurement, Target
@@ -37,9 +38,11 @@ def test_restarts_are_recorded_until_the_gate_ends() -> None:
 def test_a_load_gets_its_rate_and_longest_window(look: str, max_window_s: float, arguments: tuple[str, ...]) -> None:
     """Its command line contains no address and no secret: the target is passed by standard input."""
     looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
-    assert background.a_load(Path("run"), looks, look, Path("notes")) == (
+    settings = LoadSettings(workers=2)
+    senders = ("--settings", json.dumps(settings.to_json())) if look == "load" else ()
+    assert background.a_load(Path("run"), looks, look, Path("notes"), settings) == (
         sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--so-far", "notes", "--look", look,
-        "--rate-per-s", "100", "--window-s", *arguments,
+        "--rate-per-s", "100", "--window-s", *arguments, *senders,
     )  # fmt: skip
 
 
@@ -54,7 +57,8 @@ def test_a_look_that_sends_many_requests_has_its_own_process() -> None:
 
 def test_every_background_look_has_its_process() -> None:
     """Recorded looks belong to the recorders, loads to the load generator, some to a thread, the rest to the tests."""
-    looks = ("log", "soak", "memory", "connections", "limits", "load", "outage", "resources", "no_regression", "api")
+    recorded = ("log", "soak", "memory", "connections", "limits", "load")
+    looks = (*recorded, "fresh_install", "outage", "resources", "no_regression", "api")
     assert {look: background.process_of(look) for look in looks} == {
         "log": "recorders",
         "soak": "recorders",
@@ -62,10 +66,21 @@ def test_every_background_look_has_its_process() -> None:
         "connections": "recorders",
         "limits": "limits",
         "load": "load",
+        "fresh_install": "fresh_install",
         "outage": "outage",
         "resources": "resources",
         "no_regression": "no_regression",
         "api": None,
+    }
+
+
+def test_a_test_waits_for_all_that_measures_for_its_look() -> None:
+    """Some looks have measurements of the upkeep besides their own."""
+    assert {look: background.exits_of(look) for look in ("log", "memory", "database", "api")} == {
+        "log": {"gate.exit.recorders": "recorders"},
+        "memory": {"gate.exit.recorders": "recorders", "gate.exit.upkeep": "upkeep"},
+        "database": {"gate.exit.upkeep": "upkeep"},
+        "api": {},
     }
 
 

@@ -34,7 +34,7 @@ def test_a_probe_that_breaks_leaves_its_criterion_open(tmp_path: Path, monkeypat
 
     monkeypatch.setitem(beside.PROBES, "outage", broken)
     here = gate(tmp_path)
-    beside.take(here, TARGET, "outage", threading.Event())
+    beside.take(here, TARGET, "outage", threading.Event(), {"outage"})
     criterion = next(each for each in here.criteria.criteria if each.id == "qa.outage")
     with pytest.raises(Inconclusive, match=r"the outage process exited with code 1.*ZeroDivisionError"):
         Look(here, criterion, (), lambda _: None).recorded()

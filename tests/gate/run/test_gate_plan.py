@@ -49,13 +49,13 @@ def test_the_gate_ends_a_minute_after_its_longest_window() -> None:
     [
         (set(), 0),
         ({"process"}, 0),
-        ({"health"}, 3),
+        ({"health"}, 2),
         ({"soak"}, 1800),
         ({"load"}, 304),
-        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 3 + 304),
+        ({"load", "dashboard", "rollback", "health"}, 6 + 13 + 2 + 304),
         ({"load", "protection", "limits"}, 1.5 + 125 + 64 + 304 + 1.5),
         ({"load", "soak"}, 1800),
-        ({"no_regression", "load", "health"}, 3 + 18 + 304),
+        ({"no_regression", "load", "health"}, 2 + 18 + 304),
         ({"load", "instances"}, 1800),
     ],
 )
@@ -81,11 +81,19 @@ def test_a_look_beside_the_tests_takes_no_time_of_theirs() -> None:
     assert everything == gate_plan.loads_start_s(LOOKS, set(EVERYTHING) - set(gate_plan.BESIDE))
 
 
-def test_looks_beside_the_tests_follow_one_another() -> None:
-    """One thread takes them all."""
-    slots = gate_plan.slots(LOOKS, gate_plan.BESIDE)
-    assert [slot.look for slot in slots] == list(gate_plan.BESIDE)
-    assert all(earlier.ends_s == later.starts_s for earlier, later in itertools.pairwise(slots))
+def test_the_upkeep_is_taken_for_the_looks_that_need_it() -> None:
+    """No look of its own name asks for it."""
+    assert gate_plan.beside(gate_plan.BESIDE, {"database", "outage"}) == ["upkeep", "outage"]
+    assert gate_plan.beside(gate_plan.BESIDE, {"outage", "log"}) == ["outage"]
+
+
+def test_looks_of_a_lane_follow_one_another() -> None:
+    """A thread takes them, beside those of the other lanes."""
+    slots = {slot.look: slot for slot in gate_plan.slots(LOOKS, gate_plan.BESIDE)}
+    assert list(slots) == list(gate_plan.BESIDE)
+    for first, *rest in gate_plan.LANES:
+        assert slots[first].starts_s == 0
+        assert all(slots[a].ends_s == slots[b].starts_s for a, b in itertools.pairwise((first, *rest)))
 
 
 def test_a_client_that_nothing_announces_comes_first_and_last() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.supervisor.spawn import free_port
-from tests.support import altered_server, haproxy
+from tests.support import altered_server, haproxy, plain_http
 from tests.support.ground import ROOT, Ground, Outcome, ground, until
 from tests.support.postgres import fresh
 
@@ -61,7 +61,7 @@ class Instance:
 
     def _ready(self) -> bool:
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+            return plain_http.get(f"{self.url}/readyz", trust_env=False).is_success
         return False
 
 

@@ -30,8 +30,8 @@ def test_a_missing_capability_names_its_criteria_and_the_setting() -> None:
     assert "has not            admin.rules, log" in table
     assert "cannot pass        dev.log: set log = ..." in table
     without_rules = (
-        "qa.rate_limiting qa.quotas qa.figures qa.access qa.identity qa.websocket_soak qa.dashboard qa.outage "
-        "qa.instances"
+        "qa.rate_limiting qa.quotas qa.figures qa.access qa.identity qa.fresh_install qa.websocket_soak qa.dashboard "
+        "qa.outage qa.instances"
     )
     assert f"{without_rules} prod.resources prod.protection: POST answered 404" in words
     (judged,) = (line for line in table.splitlines() if line.startswith("judged"))

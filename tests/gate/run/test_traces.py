@@ -86,9 +86,11 @@ def test_what_a_broken_delete_leaves_is_found(
         patched.migrated(postgres, "traces", migrations) as dsn,
         real(program, dsn, tmp_path / "server.log") as server,
     ):
-        assert traces.prepare(server, ()) is None
+        assert traces.prepare(server, (), rate_per_s=5000) is None
         with client(server) as http:
             assert {http.get(CONFIG).status_code for _ in range(3)} == {200}
+            limits = {rule["limit_value"] for rule in http.get(CONFIG).json()["items"] if rule["scope"] == "api_key"}
+            assert limits == {50_000}
         assert traces.remove(server, {RUN}) == []
         rows, by_api = traces.rows_left(server), traces.rows_left(replace(server, database_url=None))
     assert (rows.value > 0, rows.n > 10) == (bool(found), True), rows

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -92,27 +93,27 @@ def test_a_worker_that_is_killed_makes_the_load_inconclusive(tmp_path: Path) -> 
     options = ("-t", "60s", "--rate", "50", "--success", "1%")
     with server() as url, one_master(url, 2, *options, folder=tmp_path) as (master, add):
         workers = [add(), add()]
-        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 150)
         os.kill(workers[0].pid, signal.SIGKILL)
         assert master.wait(40) == 8
-        assert workers[1].wait(40) in (0, 1)
-    assert result(tmp_path) == {"broken": "1 of 2 workers were lost: what they sent is not known"}
-    assert "1 of 2 workers were lost" in (tmp_path / "locust.err").read_text()
+        assert workers[1].wait(40) == 0
+    lost = f"1 of 2 workers was lost: {socket.gethostname()} (pid {workers[0].pid}): what it sent is not known"
+    assert result(tmp_path) == {"broken": lost}
+    assert lost in (tmp_path / "locust.err").read_text()
 
 
-def test_a_worker_that_joins_a_running_load_makes_it_inconclusive(tmp_path: Path) -> None:
-    """The load has no part for it; the timeline written before it joined remains."""
-    options = ("-t", "60s", "--rate", "50", "--success", "1%")
+def test_a_worker_that_joins_a_running_load_is_refused(tmp_path: Path) -> None:
+    """The load has no part for it, and goes on without it."""
+    options = ("-t", "30s", "--rate", "20", "--success", "1%")
     with server() as url, one_master(url, 1, *options, folder=tmp_path) as (master, add):
         add()
-        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
-        add()
-        assert master.wait(40) == 8
-    assert result(tmp_path) == {
-        "broken": "a worker joined while the load was running; set --expect-workers to the number of workers"
-    }
-    first = next(iter(jsonl.read(tmp_path / result_files.TIMELINE)))
-    assert first["t"] < 2
+        wait_for((tmp_path / result_files.TIMELINE).exists, 150)
+        assert add().wait(40) == 4
+        assert master.wait(90) in (0, 8)
+        assert sum(requests(url).values()) == 600
+    assert result(tmp_path)["done"] == 600
+    assert [sender["done"] for sender in result(tmp_path)["senders"]] == [600]
+    assert "the load has started without it" in (tmp_path / "locust.err").read_text()
 
 
 @contextmanager
@@ -131,7 +132,7 @@ def test_workers_that_never_come_make_the_load_inconclusive(page: bool, tmp_path
     """The exit code is 8; locust's own would blame the server."""
     with waiting_master("--expect-workers-max-wait", "1", folder=tmp_path, page=page) as master:
         assert master.wait(40) == 8
-    assert result(tmp_path) == {"broken": "0 of 2 workers connected within 1 s"}
+    assert result(tmp_path)["broken"].startswith("0 of 2 workers joined within 1 s; start the others with `gaia load")
     assert "inconclusive: the load was not measured: 0 of 2 workers" in (tmp_path / "locust.err").read_text()
 
 
@@ -165,7 +166,7 @@ def test_an_unwritable_timeline_makes_the_load_inconclusive(tmp_path: Path) -> N
     """The master does not continue without the seconds that it could not write."""
     with server() as url, one_master(url, 1, "-t", "60s", "--success", "1%", folder=tmp_path) as (master, add):
         add()
-        wait_for((tmp_path / result_files.TIMELINE).exists, 60)
+        wait_for((tmp_path / result_files.TIMELINE).exists, 150)
         kept = (tmp_path / result_files.TIMELINE).parent
         kept.rename(tmp_path / "away")
         kept.touch()

@@ -100,6 +100,17 @@ def test_a_flood_is_measured_apart() -> None:
     assert (observed["routes"]["GET /f"]["done"], observed["routes"]["GET /f"]["limited"]) == (10, 7)
 
 
+def test_a_flood_that_fails_is_not_admitted() -> None:
+    """Without its database a server answers 503: it lets nothing pass, however badly it refuses."""
+    outcomes = ((None, False), ("status 503", False), (None, True), ("not JSON", True))  # problem, limited
+    flood = [
+        Arrival(0, 0, 1, problem, answered=True, limited=limited, route="GET /f", flood=True)
+        for problem, limited in outcomes
+    ]
+    [observed] = result(tally(*flood), **{"GET /f": 0.1})["floods"]
+    assert (observed["sent"], observed["admitted"]) == (4, 1)
+
+
 def test_each_second_starts_empty() -> None:
     """A record has the counts and latencies of its second; `worst` covers all seconds so far."""
     made = tally(*(arrival(index / 100, 0.001 * (index + 1)) for index in range(100)))

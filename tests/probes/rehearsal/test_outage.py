@@ -115,12 +115,14 @@ def test_answers_to_others_than_the_clients_are_observed(tmp_path: Path) -> None
             "    if not await _server(request).database_answers():\n        passes",
             "    if False:\n        passes",
         ),
+        ("app_state.py", "float(self.observed.database)", "1.0"),
     )
     observed = look(executable, tmp_path)
     assert set(observed["answers"].notes) == {
         "stopped: without RATE_LIMIT_ON_DB_DOWN, which is deny then, a request was answered 404, should be 503",
         "stopped: GET /api/admin/quotas/config: answered 500 instead of 503",
         "stopped: GET /readyz answered 200, and no request can be decided",
+        "stopped: GET /metrics reports gaia_database_up 1 without the database, should be 0",
     }
     assert observed["health"].notes == (
         "stopped: GET /health reports (503, 'disconnected', 'allowing'), should be (503, 'disconnected', 'denying')",

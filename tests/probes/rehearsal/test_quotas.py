@@ -24,6 +24,7 @@ from gaia_checks.target.responses import CONFIG, USAGE
 from tests.probes import copies, servers
 from tests.probes.modified import modified
 from tests.probes.servers import Spoil, spoiled, target
+from tests.support import altered_server
 
 
 def test_the_real_server_counts_exactly(server: Target) -> None:
@@ -191,6 +192,7 @@ def test_the_real_server_keeps_its_counts_and_knows_its_periods(executable: Path
         observed = by_name(quotas.on_copy(copies.copy_of(release)))
     assert {name: (each.value, each.n, each.notes) for name, each in observed.items()} == {
         "kept_across_restart": (True, 4, ()),
+        "kept_by_retention": (8, 8, ()),
         "reset_at_period_edges": (15, 15, ()),
         "hour_window_expires": (5, 5, ()),
     }
@@ -230,8 +232,41 @@ def test_a_count_that_outlives_its_period_is_detected(executable: Path, tmp_path
     assert re.search(r"used up just before .*: daily_quota: of 8 requests .*answered 429, should", edges.notes[0])
 
 
+RUNNING, IDLE = "q.period_start < rate_limit_period_start(", "clock_timestamp() - rate_limit_window(c.limit_type) - "
+
+
+@pytest.mark.parametrize(
+    ("change", "good", "said"),
+    [
+        ((RUNNING, RUNNING.replace("<", "<=")), 2, "daily_quota: of 2 requests 2 were answered 200"),
+        ((IDLE, "clock_timestamp() - "), 6, "requests_per_hour: of 2 requests 2 were answered 200"),
+    ],
+    ids=["periods that still run are closed", "an hour's window is forgotten while it is idle"],
+)
+def test_a_retention_that_deletes_too_much_is_detected(
+    tmp_path: Path, change: tuple[str, str], good: int, said: str
+) -> None:
+    """What is not old is still counted after the retention has run."""
+    altered = altered_server.write(tmp_path / "altered", ("retention.py", *change))
+    with copies.released(altered, tmp_path / "releases") as release:
+        kept = by_name(quotas.on_copy(copies.copy_of(release)))["kept_by_retention"]
+    assert (kept.value, kept.n) == (good, 8)
+    assert kept.notes[0].startswith(f"after the retention: {said}")
+
+
+def test_without_a_run_of_the_retention_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not know the variable is no worse than one that does."""
+    monkeypatch.setattr("gaia_checks.probes.rehearsal.moved_admissions._PATIENCE_S", 0.5)
+    unknowing = altered_server.write(tmp_path / "altered", ("settings.py", '"RETENTION_INTERVAL_S", D', '"UNKNOWN", D'))
+    with copies.released(unknowing, tmp_path / "releases") as release:
+        observed = by_name(quotas.on_copy(copies.copy_of(release)))
+    kept, hour = observed["kept_by_retention"], observed["hour_window_expires"]
+    assert (kept.n, kept.notes[0].partition(" within")[0]) == (0, "not checked: the server did not run its retention")
+    assert (hour.value, hour.n) == (5, 5)
+
+
 def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
-    """Without a rehearsal copy none of the three has samples."""
+    """Without a rehearsal copy none of the four has samples."""
 
     @contextmanager
     def none() -> Iterator[RehearsalCopy]:
@@ -239,7 +274,7 @@ def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
         yield
 
     observed = quotas.on_copy(none())
-    assert [each.n for each in observed] == [0, 0, 0]
+    assert [each.n for each in observed] == [0, 0, 0, 0]
     assert {each.notes for each in observed} == {("there can be no rehearsal copy: the disk is full",)}
 
 

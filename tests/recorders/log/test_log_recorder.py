@@ -129,12 +129,12 @@ def test_an_empty_log_gives_no_samples(tmp_path: Path) -> None:
     """A log without lines gives no samples."""
     (tmp_path / "server.log").touch()
     observed = look(tmp_path, tmp_path / "server.log", time.time() - 10, 1)
-    assert [measurement.n for measurement in observed.values()] == [0, 0, 0]
+    assert [measurement.n for measurement in observed.values()] == [0, 0, 0, 0]
     assert "no line since the process started" in observed["log.errors"].notes[0]
 
 
-def test_a_log_whose_levels_are_numbers_decides_nothing_of_errors(tmp_path: Path) -> None:
-    """Errors have n = 0 and a reason; tracebacks count in any log."""
+def test_a_level_that_is_no_text_is_counted(tmp_path: Path) -> None:
+    """Errors have n = 0 and a reason, as nobody can find them by their level; tracebacks count in any log."""
     path, now = tmp_path / "server.log", time.time()
     path.write_text(
         json.dumps({"time": timestamp(datetime.fromtimestamp(now, UTC)), "level": 50, "msg": "lost"}) + "\n"
@@ -143,6 +143,21 @@ def test_a_log_whose_levels_are_numbers_decides_nothing_of_errors(tmp_path: Path
     assert values(observed) == (True, 0, 0)
     assert (observed["log.errors"].n, observed["log.tracebacks"].n) == (0, 1)
     assert "no JSON line of the log has a `level` that is text" in observed["log.errors"].notes[0]
+    assert (observed["log.levels"].value, observed["log.levels"].n) == (0, 1)
+    assert 'a level that is no text hides errors: {"time": ' in observed["log.levels"].notes[0]
+
+
+def test_levels_as_text_are_good_and_a_plain_log_has_none(tmp_path: Path) -> None:
+    """Each JSON line with a level is one sample; lines without one are none."""
+    path, now = tmp_path / "server.log", time.time()
+    when = timestamp(datetime.fromtimestamp(now, UTC))
+    lines = [{"time": when, "level": "info"}, {"time": when, "level": "error"}, {"time": when, "status": 200}]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    levels = look(tmp_path, path, now, 0.3)["log.levels"]
+    assert (levels.value, levels.n, levels.notes) == (2, 2, ())
+    path.write_text(f"{json.dumps({'time': when, 'msg': 'serving'})}\nlistening\n")
+    levels = look(tmp_path, path, now, 0.3)["log.levels"]
+    assert (levels.n, levels.notes) == (0, ("not checked: no JSON line of the log has a `level`",))
 
 
 def test_an_unknown_or_unreadable_log_gives_no_samples(tmp_path: Path) -> None:
@@ -151,6 +166,6 @@ def test_an_unknown_or_unreadable_log_gives_no_samples(tmp_path: Path) -> None:
     folder = look(tmp_path, tmp_path, time.time() - 10, 1)
     absent = look(tmp_path, tmp_path / "none.log", time.time() - 10, 1)
     for observed, why in ((unknown, "gaia deploy test"), (folder, "cannot be read"), (absent, "no line")):
-        assert set(observed) == {"log.read_from_start", "log.errors", "log.tracebacks"}
+        assert set(observed) == {"log.read_from_start", "log.errors", "log.tracebacks", "log.levels"}
         assert {measurement.n for measurement in observed.values()} == {0}
         assert all(why in measurement.notes[0] for measurement in observed.values())

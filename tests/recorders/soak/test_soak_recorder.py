@@ -61,10 +61,11 @@ def test_a_correct_server_passes(tmp_path: Path) -> None:
         "violation_delivered": CLIENTS,
         "alert_delivered": CLIENTS,
         "bad_messages": 0,
+        "dead_client_closed": False,
     }
     assert all(measurement.window_s >= WINDOW_S for measurement in observed.values())
     counted = {name: measurement.n for name, measurement in observed.items() if name != "soak.bad_messages"}
-    assert counted.pop("soak.reconnect") == 1
+    assert (counted.pop("soak.reconnect"), counted.pop("soak.dead_client_closed")) == (1, 0)
     assert set(counted.values()) == {CLIENTS}
     key = run_key(target("http://x"))
     assert server.rule_requests == [f"POST {key}-soak", f"POST {key}-beside-soak", "DELETE", "DELETE"]

@@ -1,0 +1,1 @@
+"""Tests of gaia_checks.probes.fresh_install."""
