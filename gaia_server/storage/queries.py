@@ -20,6 +20,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "until": "occurred_at < %(until)s",
     "kind": "kind = %(kind)s",
     "state": "state = %(state)s",
+    "severity": "severity = %(severity)s",
     "tier": "tier = %(tier)s",
     "min_score": "score >= %(min_score)s",
     "max_score": "score <= %(max_score)s",
