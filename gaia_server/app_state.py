@@ -45,6 +45,7 @@ class Observed:
     requests_per_second: float = 0.0
     rules: int = 0
     database: bool = False
+    notification_failures: dict[int, str] = field(default_factory=dict)  # of the latest to a number of ALERT_URLS
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Server:
     observed: Observed = field(default_factory=Observed)
     named_keys: frozenset[str] | None = None  # API keys named by enabled rules; None: rules not read yet
     requests: int = 0
+    errors: int = 0  # of these, answered with a status of 500 or above
     started: float = field(default_factory=time.monotonic)
     instance: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
     _ping: asyncio.Task[bool] | None = None
@@ -214,6 +216,7 @@ class Server:
                 },
                 "rate_limiting": self._limiting(connected=connected),
                 "websocket": {"status": "serving", "clients": len(self.hub.clients)},
+                **self._notifications(),
             },
             "features": {**self.settings.features, "anthropic_api_key_set": self.settings.anthropic_api_key_set},
         }
@@ -223,6 +226,13 @@ class Server:
             return {"status": "disabled"}
         without_database = "allowing" if self.settings.on_db_down == "allow" else "denying"
         return {"status": "enabled" if connected else without_database, "on_db_down": self.settings.on_db_down}
+
+    def _notifications(self) -> dict[str, Any]:
+        if not self.settings.alert_urls:
+            return {}
+        failures = sorted(self.observed.notification_failures.items())
+        failure = ", ".join(f"URL {number} of ALERT_URLS: {text}" for number, text in failures) or None
+        return {"notifications": {"status": "failing" if failure else "enabled", "failure": failure}}
 
     @property
     def uptime_s(self) -> float:
@@ -244,7 +254,7 @@ class Server:
                 "Requests refused in the last minute.",
                 self.observed.violations_per_minute,
             ),
-            "gaia_alerts_firing": ("Alerts that are firing.", float(self.watch.firing is not None)),
+            "gaia_alerts_firing": ("Alerts that are firing.", len(self.watch.open)),
             "gaia_uptime_seconds": ("Seconds since this process was ready to serve.", self.uptime_s),
         }
 
@@ -266,10 +276,7 @@ class Server:
             "rate_limiting": "enabled" if self.settings.rate_limit_enabled else "disabled",
             "version": __version__,
             "instance": self.instance,
-            "alerts": {
-                "firing": [self.watch.firing.to_json()] if self.watch.firing else [],
-                "watched": [self.watch.rule.to_json(self.observed.violations_per_minute)],
-            },
+            "alerts": self.watch.to_json(),
         }
 
 

@@ -10,24 +10,25 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gaia_server import __version__, retention
+from gaia_server import __version__, alerting, retention
+from gaia_server.alerting import Evaluator
 from gaia_server.app_state import Server
 from gaia_server.connection import Unavailable
 from gaia_server.metrics import resident_bytes
 from gaia_server.push.hub import Client, Message
 from gaia_server.push.violations import notifications
-from gaia_server.storage import alert_history
 from gaia_server.storage.store import EVENTS_CHANNEL, RULES_CHANNEL
 
 STATS_S = 5.0
 HEARTBEAT_S = 10.0
 PUSH_S = 0.25
-WATCH_S = 0.5
+RATE_S = 0.5
 RULES_S = 2.0  # without a notification rules are read again after so long
 STATS_FLUSH_S = 2.0
 LOAD_S = 60.0
@@ -48,8 +49,13 @@ async def running(server: Server) -> AsyncIterator[None]:
         repeat(STATS_S, lambda: broadcast(server, "stats", server.stats())),
         repeat(HEARTBEAT_S, lambda: broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
         repeat(PUSH_S, lambda: push_violations(server)),
-        repeat(WATCH_S, RequestRate(server).update),
-        repeat(WATCH_S, lambda: watch(server)),
+        repeat(RATE_S, RequestRate(server).update),
+        repeat(alerting.WATCH_S, partial(push_alerts, server, Evaluator(server))),
+        repeat(alerting.MEASURE_S, alerting.Measurer(server).write),
+        *(
+            repeat(alerting.NOTIFY_S, partial(alerting.notify, server, number))
+            for number, _ in enumerate(server.settings.alert_urls, start=1)
+        ),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
         repeat(LOAD_S, LoadSampler(server).write),
         repeat(server.settings.retention_interval_s, lambda: retention.upkeep(server), first_s=0),
@@ -114,14 +120,9 @@ async def push_violations(server: Server) -> None:
             await server.store.notify(payload)
 
 
-async def watch(server: Server) -> None:
-    """Evaluate the alert on the last minute's violations; push each change, whichever process made it."""
-    evaluation = await alert_history.evaluate(server.store, server.watch.rule)
-    server.observed.violations_per_minute = evaluation.counted
-    server.observed.database = True
-    if alert := server.watch.update(evaluation.newest):
-        if evaluation.changed:
-            log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": evaluation.counted})
+async def push_alerts(server: Server, evaluator: Evaluator) -> None:
+    """Evaluate the alert rules; push each change, whichever process made it."""
+    for alert in await evaluator.evaluate():
         await broadcast(server, "alert", alert.to_json())
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -42,6 +43,7 @@ class Settings:
     reputation_enabled: bool = False
     retention_days: int = DEFAULT_RETENTION_DAYS
     retention_interval_s: int = DEFAULT_RETENTION_INTERVAL_S
+    alert_urls: tuple[str, ...] = field(default=(), repr=False)
     features: Mapping[str, bool] = field(default_factory=dict)  # lower-case name -> on
     anthropic_api_key_set: bool = False
 
@@ -66,6 +68,7 @@ def read(variables: Mapping[str, str]) -> Settings:
         retention_interval_s=_whole(
             given, "RETENTION_INTERVAL_S", DEFAULT_RETENTION_INTERVAL_S, MAX_RETENTION_INTERVAL_S, "seconds"
         ),
+        alert_urls=_alert_urls(given),
         features={name.lower(): _boolean(given, name, default=False) for name in FEATURES},
         anthropic_api_key_set="ANTHROPIC_API_KEY" in given,
     )
@@ -132,6 +135,29 @@ def _token(given: Mapping[str, str]) -> str | None:
             f"ADMIN_TOKEN: not usable; give at least {MINIMUM_TOKEN_LENGTH} printable ASCII characters without spaces"
         )
     return token
+
+
+def _alert_urls(given: Mapping[str, str]) -> tuple[str, ...]:
+    urls = tuple(part.strip() for part in given.get("ALERT_URLS", "").split(",") if part.strip())
+    for number, url in enumerate(urls, start=1):
+        if not _is_http(url):  # the message does not quote it: it may contain a password
+            raise SettingsError(
+                f"ALERT_URLS: number {number} is no http or https URL; "
+                "separate URLs by commas, e.g. https://alerts.example/hook"
+            )
+    return urls
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and _is_plain(url)
+    except ValueError:
+        return False
+
+
+def _is_plain(url: str) -> bool:
+    return all("!" <= character <= "~" for character in url)
 
 
 def _networks(given: Mapping[str, str]) -> tuple[Network, ...]:

@@ -11,9 +11,8 @@ from starlette.responses import Response
 
 from gaia_server import analytics
 from gaia_server.app_state import Server
-from gaia_server.http.parameters import (
+from gaia_server.http.definitions.parameters import (
     RULE_ID,
-    AlertFilters,
     ClientFilters,
     Paging,
     Period,
@@ -28,9 +27,8 @@ from gaia_server.http.validation import adapter, valid
 from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import COUNTED_BY, Rule, RuleFields
 from gaia_server.problem import Json, Problem
-from gaia_server.storage.alert_history import ALERTS
 from gaia_server.storage.queries import PREVIEW, RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS, Listing
-from gaia_server.storage.store import DuplicateName
+from gaia_server.storage.store import DuplicateName, Page
 
 
 async def list_rules(request: Request) -> Response:
@@ -109,11 +107,6 @@ async def violating_clients(request: Request) -> Response:
     return await list_of(request, VIOLATING_CLIENTS, query(request, ClientFilters))
 
 
-async def alerts(request: Request) -> Response:
-    """List alerts of all server processes, newest first."""
-    return await list_of(request, ALERTS, query(request, AlertFilters))
-
-
 async def analytics_(request: Request) -> Response:
     """Return decisions, violations and load of the last minutes, or of those until a time."""
     wanted = query(request, Period)
@@ -130,6 +123,11 @@ async def list_of(request: Request, listing: Listing, wanted: Paging, **given: A
     """Return the response of a list; `given` is for the join of the listing."""
     store = _server(request).store
     page = await store.page(listing, wanted.filters, limit=wanted.limit, offset=wanted.offset, **given)
+    return page_of(page, wanted)
+
+
+def page_of(page: Page, wanted: Paging) -> Response:
+    """Return the response of a part of a list."""
     return Json({"items": page.items, "total": page.total, "limit": wanted.limit, "offset": wanted.offset})
 
 

@@ -156,6 +156,7 @@ class Observe:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _label(scope)
         self._server.requests += 1
+        self._server.errors += status >= 500
         self._server.metrics.request(method, route, status).inc()
         self._server.metrics.route(route).observe(seconds)
 

@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from gaia_server import __version__
 from gaia_server.field_types import Key
-from gaia_server.http.answers import Changed, ProblemDetails, RuleChanges, User
-from gaia_server.http.parameters import RULE_ID
+from gaia_server.http.definitions.answers import Changed, ProblemDetails, RuleChanges, User
+from gaia_server.http.definitions.parameters import RULE_ID
 from gaia_server.http.validation import adapter
 from gaia_server.limiting.rules import Rule
+from gaia_server.push.alerts import AlertRule
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -26,7 +27,7 @@ _REASONS = {
     403: "The server has no admin token, or a cross-origin request",
     404: "Not found",
     408: "The body did not arrive in time",
-    409: "The name is taken, or the rule would refuse its own author (`confirm`)",
+    409: "It contradicts itself or what is stored, or the rule would refuse its own author (`confirm`)",
     412: "Changed since the version that `If-Match` names",
     413: "The body is too large",
     415: "The body must be application/json, and not compressed",
@@ -152,7 +153,7 @@ def _path(path: str) -> list[dict[str, Any]]:
 def _answer(status: int, definition: Any, operation: Operation, references: Mapping[Any, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": _REASONS.get(status, operation.summary)}
     media_type = "application/problem+json" if definition in (ProblemDetails, Changed) else operation.media_type
-    if definition in (Rule, RuleChanges, User, Changed):
+    if definition in (Rule, RuleChanges, User, AlertRule, Changed):
         answer["headers"] = {"ETag": {"description": "version, for `If-Match`", "schema": {"type": "string"}}}
     if definition:
         answer["content"] = {media_type: {"schema": references[definition]}}

@@ -15,13 +15,15 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_import, admin_api_users, answers, bodies, openapi, parameters
-from gaia_server.http.answers import ListOf
+from gaia_server.http import admin_api, admin_api_alerts, admin_api_import, admin_api_users, openapi
+from gaia_server.http.definitions import answers, bodies, parameters
+from gaia_server.http.definitions.answers import ListOf
 from gaia_server.http.openapi import Handler, Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.http.validation import valid
 from gaia_server.limiting.rules import Rule, RuleFields
 from gaia_server.problem import Json, Problem
+from gaia_server.push.alerts import AlertRule, AlertRuleFields
 
 REFUSAL = "gaia_server.refusal"
 """The key of the refusal by a rule in a login's scope: it is for everything but the right token."""
@@ -154,7 +156,28 @@ TABLE: tuple[Operation, ...] = (
         {200: ListOf[answers.ViolatingClient]},
         query=parameters.ClientFilters,
     ),
-    _admin("GET", "/alerts", admin_api.alerts, {200: ListOf[answers.Alert]}, query=parameters.AlertFilters),
+    _admin("GET", "/alerts", admin_api_alerts.list_alerts, {200: ListOf[answers.Alert]}, query=parameters.AlertFilters),
+    _admin(
+        "POST",
+        "/alerts/{id}/acknowledge",
+        admin_api_alerts.acknowledge,
+        {200: answers.Alert},
+        (404, 409),
+        body=bodies.Acknowledgement,
+    ),
+    _admin("GET", "/alerts/rules", admin_api_alerts.list_rules, {200: ListOf[AlertRule]}, query=parameters.Paging),
+    _admin("POST", "/alerts/rules", admin_api_alerts.create_rule, {201: AlertRule}, (409,), body=AlertRuleFields),
+    _admin("GET", "/alerts/rules/{id}", admin_api_alerts.read_rule, {200: AlertRule}, (404,)),
+    _admin(
+        "PUT",
+        "/alerts/rules/{id}",
+        admin_api_alerts.replace_rule,
+        {200: AlertRule},
+        (404, 409, 412),
+        body=AlertRuleFields,
+    ),
+    _admin("DELETE", "/alerts/rules/{id}", admin_api_alerts.delete_rule, {204: None}, (404, 412)),
+    _admin("POST", "/alerts/rules/{id}/mute", admin_api_alerts.mute_rule, {200: AlertRule}, (404,), body=bodies.Mute),
     _admin("GET", "/analytics", admin_api.analytics_, {200: answers.Analytics}, query=parameters.Period),
     _admin(
         "GET", "/users", admin_api_users.list_users, {200: ListOf[answers.FullestLimit]}, query=parameters.UserFilters

@@ -1,34 +1,169 @@
-"""Alerts: threshold rules, each of which fires once and resolves once. Pure."""
+"""Alerts: rules, each of which fires once and resolves once. Pure."""
 
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo, computed_field
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from gaia_server.encoding import timestamp
+from gaia_server.field_types import Id, Switch, Words, one_of, whole
+from gaia_server.limiting.rules import RuleName
 
 
 @dataclass(frozen=True, slots=True)
-class AlertRule:
-    """A rule that fires while a number is above its threshold."""
+class Metric:
+    """What an alert rule compares with its threshold. Values are whole numbers, rounded up."""
 
-    name: str
-    says: str
-    threshold: int
-    window_s: int
-    severity: str
-
-    def to_json(self, value: int) -> dict[str, Any]:
-        """Return a JSON object: the rule and its current value."""
-        return {**asdict(self), "value": value}
+    says: str  # with {threshold} and {by}
+    window_s: int = 0  # the seconds that a value covers; 0: it is a current one
+    by: str = ""  # with {rule_name}: how `says` names a rate limit rule; empty if the metric is not of a rule
+    slow: bool = False  # measuring it reads many rows
 
 
-VIOLATIONS_RULE = AlertRule(
-    name="violations_per_minute",
-    says="more than 100 requests were refused within a minute",
-    threshold=100,
-    window_s=60,
-    severity="warning",
-)
+METRICS: dict[str, Metric] = {
+    "violations_per_minute": Metric(
+        "more than {threshold} requests were refused{by} within a minute", window_s=60, by=" by {rule_name}"
+    ),
+    "limit_utilisation_percent": Metric(
+        "a client has used more than {threshold} % of its limit{by}", by=" {rule_name}", slow=True
+    ),
+    "error_percent": Metric("more than {threshold} % of the requests within a minute failed", window_s=60),
+    "memory_mb": Metric("a server process uses more than {threshold} MB of memory"),
+    "pool_use_percent": Metric("a server process uses more than {threshold} % of its database connections"),
+    "system_load_percent": Metric("a machine's load is above {threshold} % of its CPUs"),
+}
+"""The metrics by name. A value of several server processes is the highest of them, an error rate that of all."""
+
+OF_RULES = tuple(name for name, metric in METRICS.items() if metric.by)
+SEVERITIES = ("info", "warning", "critical")
+MAX_THRESHOLD = 1_000_000_000
+MAX_FOR_S = 86_400
+
+MetricName = Annotated[str, one_of(tuple(METRICS))]
+Severity = Annotated[str, one_of(SEVERITIES)]
+Threshold = Annotated[int, whole(0, MAX_THRESHOLD)]
+
+
+def _of_metric(value: int | None, info: ValidationInfo) -> int | None:
+    """Return the id of a rate limit rule. Raises PydanticCustomError if the metric is not of a rule."""
+    metric = info.data.get("metric")
+    if value is not None and metric is not None and metric not in OF_RULES:
+        raise PydanticCustomError("value", "must be null for a metric that is not of a rate limit rule")
+    return value
+
+
+_BY_METRIC: JsonSchemaValue = {
+    "anyOf": [
+        {"properties": {"metric": {"enum": list(OF_RULES)}}},
+        {"properties": {"rule_id": {"type": "null"}}},
+    ]
+}
+"""What `_of_metric` takes, as JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRuleFields:
+    """The fields of an alert rule that a client sets."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+    name: RuleName
+    metric: MetricName
+    rule_id: Annotated[
+        Id | None,
+        Words("null (all rate limit rules), or the id of a rate limit rule"),
+        AfterValidator(_of_metric),
+    ] = None
+    threshold: Annotated[Threshold, Field(description="fires above it")]
+    clear_threshold: Annotated[
+        Threshold | None, Words(f"null (the threshold), or a whole number from 0 to {MAX_THRESHOLD}")
+    ] = None
+    for_s: Annotated[int, whole(0, MAX_FOR_S)] = 0
+    severity: Severity = "warning"
+    enabled: Switch = True
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return how the OpenAPI document describes them."""
+        found = handler(schema)
+        if handler.mode == "validation":
+            handler.resolve_ref_schema(found).update(_BY_METRIC)
+        return found
+
+    @property
+    def clears_at(self) -> int:
+        """The value at or below which it resolves."""
+        return self.threshold if self.clear_threshold is None else self.clear_threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRule(AlertRuleFields):
+    """A stored alert rule."""
+
+    clear_threshold: Annotated[Threshold, Field(description="resolves at or below it")]
+    id: Id
+    rule_name: Annotated[str | None, Field(description="of the rate limit rule")]
+    muted_until: datetime | None
+    pending_since: Annotated[
+        datetime | None, Field(description="since when the value is above the threshold, before it fires")
+    ]
+    created_at: datetime
+    updated_at: datetime
+
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
+    @property
+    def says(self) -> str:
+        """When it fires, in words."""
+        metric = METRICS[self.metric]
+        by = metric.by.format(rule_name=self.rule_name) if self.rule_name else ""
+        duration = f", for {self.for_s} s" if self.for_s else ""
+        return metric.says.format(threshold=self.threshold, by=by) + duration
+
+    @property
+    def versioned(self) -> dict[str, Any]:
+        """What a change by another administrator changes: a mute and a pending alert are no change of the rule."""
+        return {name: value for name, value in asdict(self).items() if name not in ("muted_until", "pending_since")}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object: the rule, and when it fires in words."""
+        return {**asdict(self), "says": self.says}
+
+    def watched(self, value: int) -> dict[str, Any]:
+        """Return a JSON object for `stats`: the rule and its current value."""
+        return {
+            "name": self.name,
+            "says": self.says,
+            "threshold": self.threshold,
+            "clear_threshold": self.clear_threshold,
+            "window_s": METRICS[self.metric].window_s,
+            "severity": self.severity,
+            "value": value,
+            "muted_until": timestamp(self.muted_until) if self.muted_until else None,
+        }
+
+
+class Step(Enum):
+    """What an evaluation changes."""
+
+    NOTHING = "nothing"
+    WAIT = "wait"  # above the threshold, but not for long enough: pending
+    FORGET = "forget"  # no longer pending
+    FIRE = "fire"
+    RESOLVE = "resolve"
+
+
+def step(rule: AlertRule, value: int, now: datetime, *, firing: bool) -> Step:
+    """Return what the rule's current value changes."""
+    if firing:
+        return Step.RESOLVE if value <= rule.clear_threshold else Step.NOTHING
+    if value <= rule.threshold:
+        return Step.FORGET if rule.pending_since else Step.NOTHING
+    if now - (rule.pending_since or now) >= timedelta(seconds=rule.for_s):
+        return Step.FIRE
+    return Step.NOTHING if rule.pending_since else Step.WAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +179,8 @@ class Episode:
     fired_at: datetime
     resolved_value: int | None = None
     resolved_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
 
     @property
     def state(self) -> str:
@@ -51,8 +188,9 @@ class Episode:
         return "resolved" if self.resolved_at else "firing"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the data of an `alert` message: the current state, and since when."""
+        """Return the data of an `alert` message: the current state, since when, and who acknowledged it."""
         return {
+            "id": self.id,
             "name": self.name,
             "state": self.state,
             "severity": self.severity,
@@ -60,28 +198,32 @@ class Episode:
             "value": self.value if self.resolved_value is None else self.resolved_value,
             "threshold": self.threshold,
             "since": timestamp(self.fired_at),
-            "at": timestamp(self.resolved_at or self.fired_at),
+            "at": timestamp(self.resolved_at or self.acknowledged_at or self.fired_at),
+            "acknowledged_at": timestamp(self.acknowledged_at) if self.acknowledged_at else None,
+            "acknowledged_by": self.acknowledged_by,
         }
 
 
 @dataclass(slots=True)
 class AlertWatch:
-    """One server process's view of a rule's alert: it reports each change once, whichever process made it."""
+    """One server process's view of all alerts: it reports each change once, whichever process made it."""
 
-    rule: AlertRule = VIOLATIONS_RULE
-    newest: Episode | None = None
+    values: dict[int, tuple[AlertRule, int]] = field(default_factory=dict)  # by the rule's id
+    open: dict[int, Episode] = field(default_factory=dict)  # the firing alerts by id
 
-    @property
-    def firing(self) -> Episode | None:
-        """The alert if it is firing, else None."""
-        return self.newest if self.newest and self.newest.state == "firing" else None
+    def to_json(self) -> dict[str, Any]:
+        """Return the alerts in `stats`."""
+        return {
+            "firing": [episode.to_json() for episode in self.open.values()],
+            "watched": [rule.watched(value) for _, (rule, value) in sorted(self.values.items())],
+        }
 
-    def update(self, newest: Episode | None) -> Episode | None:
-        """Set the newest stored episode; return it if it is a change.
+    def measured(self, values: list[tuple[AlertRule, int]], *, slow: bool) -> None:
+        """Replace the values of the fast metrics; those of the slow ones too if they were measured as well."""
+        kept = {} if slow else {id_: one for id_, one in self.values.items() if METRICS[one[0].metric].slow}
+        self.values = kept | {rule.id: (rule, value) for rule, value in values}
 
-        An episode that was resolved before the first update is not a change.
-        """
-        known, self.newest = self.newest, newest
-        if newest is None or (known and (known.id, known.state) == (newest.id, newest.state)):
-            return None
-        return newest if known or newest.state == "firing" else None
+    def update(self, episodes: list[Episode]) -> list[Episode]:
+        """Set the alerts that fire, and those known as firing that resolved; return the changed ones."""
+        known, self.open = self.open, {one.id: one for one in episodes if one.state == "firing"}
+        return [one for one in episodes if known.get(one.id) != one]

@@ -8,6 +8,7 @@ MAX_COUNTED = 10_000
 """Rows of a list are counted up to this number: a longer list reports it as its minimum length."""
 
 _CONDITIONS: dict[str, LiteralString] = {
+    "id": "id = %(id)s",
     "rule_id": "rule_id = %(rule_id)s",
     "rule_name": "rule_name = %(rule_name)s",
     "scope": "scope = %(scope)s",
@@ -19,6 +20,7 @@ _CONDITIONS: dict[str, LiteralString] = {
     "until": "occurred_at < %(until)s",
     "kind": "kind = %(kind)s",
     "state": "state = %(state)s",
+    "severity": "severity = %(severity)s",
     "tier": "tier = %(tier)s",
     "min_score": "score >= %(min_score)s",
     "max_score": "score <= %(max_score)s",

@@ -15,6 +15,7 @@ from tests.gaia_server.conftest import TOKEN, Running, Start, unique
 from tests.support import plain_http
 
 RULE = {"rule_name": unique("rule"), "scope": "user", "limit_type": "daily_quota", "limit_value": 5}
+ALERT_RULE = {"metric": "memory_mb", "threshold": 1, "rule_id": None}
 
 
 @pytest.fixture
@@ -45,6 +46,13 @@ def test_answers_fit_their_schemas(server: Running, document: dict[str, Any]) ->
         ("GET", "/violations", "/violations", None),
         ("GET", "/analytics?per=hour", "/analytics", None),
         ("GET", "/alerts", "/alerts", None),
+        ("POST", "/alerts/1/acknowledge", "/alerts/{id}/acknowledge", {"by": "ada"}),
+        ("GET", "/alerts/rules", "/alerts/rules", None),
+        ("POST", "/alerts/rules", "/alerts/rules", {**ALERT_RULE, "name": unique("alert")}),
+        ("POST", "/alerts/rules", "/alerts/rules", {}),
+        ("GET", "/alerts/rules/2", "/alerts/rules/{id}", None),
+        ("PUT", "/alerts/rules/2", "/alerts/rules/{id}", {**ALERT_RULE, "name": unique("alert")}),
+        ("POST", "/alerts/rules/2/mute", "/alerts/rules/{id}/mute", {"for_s": 1}),
         ("GET", "/users", "/users", None),
         ("GET", "/users/ada", "/users/{user}", None),
         ("PUT", "/users/ada", "/users/{user}", {"limits": {"daily_quota": 5}}),

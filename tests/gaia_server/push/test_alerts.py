@@ -1,88 +1,123 @@
-"""Alerts: each process reports each change once, and all processes share one alert."""
+"""Alerts: when a rule fires and resolves, and that each process reports each change once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 
-from gaia_server.push.alerts import VIOLATIONS_RULE, AlertWatch, Episode
-from gaia_server.storage.alert_history import Evaluation, evaluate
-from gaia_server.storage.store import Store
+from gaia_server.push.alerts import METRICS, AlertRule, AlertWatch, Episode, Step, step
 
 START = datetime(2026, 2, 26, 10, tzinfo=UTC)
+RULE = AlertRule(
+    name="a",
+    metric="violations_per_minute",
+    rule_id=None,
+    threshold=100,
+    clear_threshold=50,
+    for_s=0,
+    severity="warning",
+    enabled=True,
+    id=1,
+    rule_name=None,
+    muted_until=None,
+    pending_since=None,
+    created_at=START,
+    updated_at=START,
+)
+WAITING = replace(RULE, for_s=30)
+PENDING = replace(WAITING, pending_since=START - timedelta(seconds=10))
+DUE = replace(WAITING, pending_since=START - timedelta(seconds=30))
 
 
-def episode(number: int, *, over: bool = False) -> Episode:
+@pytest.mark.parametrize(
+    ("rule", "value", "firing", "expected"),
+    [
+        (RULE, 100, False, Step.NOTHING),
+        (RULE, 101, False, Step.FIRE),
+        (RULE, 101, True, Step.NOTHING),
+        (RULE, 51, True, Step.NOTHING),  # between both thresholds it stays as it is
+        (RULE, 51, False, Step.NOTHING),
+        (RULE, 50, True, Step.RESOLVE),
+        (WAITING, 101, False, Step.WAIT),
+        (PENDING, 101, False, Step.NOTHING),
+        (PENDING, 100, False, Step.FORGET),
+        (DUE, 101, False, Step.FIRE),
+        (DUE, 100, False, Step.FORGET),
+        (WAITING, 50, True, Step.RESOLVE),
+    ],
+)
+def test_steps(rule: AlertRule, value: int, firing: bool, expected: Step) -> None:
+    """A rule fires above its threshold, after its time, and resolves at its clear threshold."""
+    assert step(rule, value, START, firing=firing) is expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "more than 100 requests were refused within a minute"),
+        ({"rule_id": 1, "rule_name": "ip"}, "more than 100 requests were refused by ip within a minute"),
+        (
+            {"metric": "limit_utilisation_percent", "threshold": 80, "rule_name": "ip", "for_s": 10},
+            "a client has used more than 80 % of its limit ip, for 10 s",
+        ),
+        (
+            {"metric": "error_percent", "threshold": 5},
+            "more than 5 % of the requests within a minute failed",
+        ),
+    ],
+)
+def test_words(fields: dict[str, object], expected: str) -> None:
+    """The words have the rule's own numbers."""
+    assert replace(RULE, **fields).says == expected  # type: ignore[arg-type]
+
+
+def test_every_metric_has_words() -> None:
+    """No metric leaves a part of its words open."""
+    for metric in METRICS:
+        says = replace(RULE, metric=metric).says
+        assert "100" in says
+        assert "{" not in says
+
+
+def episode(number: int, *, over: bool = False, by: str | None = None) -> Episode:
     """Return the alert's nth episode."""
     fired_at = START + timedelta(hours=number)
     resolved = (3, fired_at + timedelta(minutes=2)) if over else (None, None)
-    return Episode(number, "a", "warning", "says", 100, 101, fired_at, *resolved)
+    acknowledged = (fired_at + timedelta(minutes=1), by) if by else (None, None)
+    return Episode(number, "a", "warning", "says", 100, 101, fired_at, *resolved, *acknowledged)
 
 
 @pytest.mark.parametrize(
     ("stored", "reported"),
     [
-        ([None, None], []),
-        ([None, episode(1), episode(1)], ["firing"]),
-        ([None, episode(1), episode(1, over=True), episode(1, over=True)], ["firing", "resolved"]),
-        ([episode(1, over=True), episode(1, over=True)], []),  # it was resolved before this process started
-        ([episode(1), episode(1)], ["firing"]),
-        ([episode(1, over=True), episode(2)], ["firing"]),
-        ([episode(1), episode(2)], ["firing", "firing"]),  # resolved and fired again between two evaluations
+        ([[], []], []),
+        ([[], [episode(1)], [episode(1)]], ["firing"]),
+        ([[], [episode(1)], [episode(1, over=True)], []], ["firing", "resolved"]),
+        ([[episode(1)], [episode(1)]], ["firing"]),
+        ([[episode(1)], [episode(1, by="ada")], [episode(1, by="ada")]], ["firing", "firing"]),
+        ([[episode(1)], [episode(1, over=True), episode(2)]], ["firing", "resolved", "firing"]),
     ],
 )
-def test_each_change_is_reported_once(stored: list[Episode | None], reported: list[str]) -> None:
+def test_each_change_is_reported_once(stored: list[list[Episode]], reported: list[str]) -> None:
     """Only a change is reported, whichever process made it."""
     watch = AlertWatch()
-    assert [found.state for one in stored if (found := watch.update(one))] == reported
+    assert [found.state for one in stored for found in watch.update(one)] == reported
 
 
 def test_alert_message() -> None:
-    """The message of a resolved alert has the time it fired and the current value."""
-    data = episode(0, over=True).to_json()
+    """The message of a resolved alert has the time it fired and the current value, and who acknowledged it."""
+    data = episode(0, over=True, by="ada").to_json()
     assert (data["since"], data["at"]) == ("2026-02-26T10:00:00.000Z", "2026-02-26T10:02:00.000Z")
     assert (data["state"], data["value"], data["threshold"]) == ("resolved", 3, 100)
+    assert (data["acknowledged_by"], data["acknowledged_at"]) == ("ada", "2026-02-26T10:01:00.000Z")
 
 
-@contextmanager
-def violations(dsn: str) -> Iterator[psycopg.Connection]:
-    """Open a connection beside the stores."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        yield connection
-
-
-async def evaluations(stores: list[Store]) -> list[Evaluation]:
-    """Evaluate the rule in each store, one after the other."""
-    return [await evaluate(store, VIOLATIONS_RULE) for store in stores]
-
-
-def test_processes_share_one_alert(schema: str) -> None:
-    """One process fires the alert, one resolves it, all read it; then it can fire again."""
-    import asyncio
-
-    async def fire_and_resolve() -> None:
-        stores = [Store(schema) for _ in range(3)]
-        for store in stores:
-            await store.open()
-        with violations(schema) as connection:
-            assert [one.newest for one in await evaluations(stores)] == [None] * 3
-            for turn in (1, 2):
-                connection.execute(
-                    "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at, hits)"
-                    " VALUES (1, 'ip:192.0.2.7', 'other', date_trunc('second', now()), now(), 101)"
-                )
-                fired = await evaluations(stores)
-                assert [one.counted for one in fired] == [101] * 3
-                assert [one.changed for one in fired] == [True, False, False]
-                assert len({one.newest for one in fired}) == 1
-                connection.execute("DELETE FROM rate_limit_violations")
-                resolved = list(await asyncio.gather(*(evaluate(store, VIOLATIONS_RULE) for store in stores)))
-                assert [one.changed for one in resolved].count(True) == 1
-                assert {one.newest.state for one in await evaluations(stores) if one.newest} == {"resolved"}
-                assert connection.execute("SELECT count(*) FROM rate_limit_alerts").fetchone() == (turn,)
-        for store in stores:
-            await store.close()
-
-    asyncio.run(fire_and_resolve())
+def test_values_of_slow_metrics_stay_until_they_are_measured_again() -> None:
+    """An evaluation of the fast metrics replaces only their values."""
+    slow = replace(RULE, id=2, metric="limit_utilisation_percent")
+    watch = AlertWatch()
+    watch.measured([(RULE, 1), (slow, 2)], slow=True)
+    watch.measured([(RULE, 3)], slow=False)
+    assert [one["value"] for one in watch.to_json()["watched"]] == [3, 2]
+    watch.measured([], slow=True)
+    assert watch.to_json()["watched"] == []

@@ -11,6 +11,7 @@ from gaia_server.field_types import Count, Id, Key, Ratio, one_of
 from gaia_server.limiting.limit_types import LimitTypeName
 from gaia_server.limiting.reputation import HIGHEST, EventKind, Score, Tier
 from gaia_server.limiting.rules import LimitValue, ResourceType, Rule, RuleFields, RuleName, Scope
+from gaia_server.push.alerts import Severity
 
 Item = TypeVar("Item")
 
@@ -103,13 +104,20 @@ class Alert(TypedDict):
     id: Id
     name: str
     state: Literal["firing", "resolved"]
-    severity: str
+    severity: Severity
     says: str
     threshold: Count
     value: Annotated[Count, Field(description="value when it fired")]
     fired_at: datetime
     resolved_value: Annotated[Count | None, Field(description="value when it was resolved")]
     resolved_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    notification: Annotated[
+        Literal["pending", "sent", "failed"] | None,
+        Field(description="of all notifications: the worst; null: there are none"),
+    ]
+    notification_failure: str | None
 
 
 class Counted(TypedDict):
