@@ -136,7 +136,7 @@ LAYERS = {
         {"push", "auth"},
         {"storage"},
         {"app_state"},
-        {"retention"},
+        {"retention", "pushing"},
         {"live"},
         {"http"},
         {"__main__"},

@@ -11,11 +11,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
-from gaia_server import dashboard, live
+from gaia_server import dashboard
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_import, admin_api_users, answers, bodies, openapi, parameters
+from gaia_server.http import (
+    admin_api,
+    admin_api_import,
+    admin_api_users,
+    answers,
+    bodies,
+    openapi,
+    parameters,
+    websocket,
+)
 from gaia_server.http.answers import ListOf
 from gaia_server.http.openapi import Handler, Operation
 from gaia_server.http.request_parsing import read_json
@@ -208,7 +217,7 @@ def routes() -> list[BaseRoute]:
         FixedPaths({path: app for path, app in paths.items() if "{" not in path}),
         # a user's name may contain a slash
         *(Route(path.replace("{user}", "{user:path}"), app) for path, app in paths.items() if "{" in path),
-        WebSocketRoute("/ws/admin/quotas", live.quotas),
+        WebSocketRoute("/ws/admin/quotas", websocket.quotas),
     ]
 
 
