@@ -5,7 +5,7 @@ process that adds them: so all clients of all processes are sent the same ones i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ LEFT_S = 2.0
 
 async def broadcast(server: Server, kind: str, data: Any) -> None:
     """Send a message to all clients."""
-    await _publish(server, Message.of(kind, data, datetime.now(UTC)))
+    await _publish(server, kind, server.hub.publish(Message.of(kind, data, datetime.now(UTC))))
 
 
 async def push(server: Server, watch: Callable[[], Awaitable[None]]) -> None:
@@ -36,8 +36,7 @@ async def push(server: Server, watch: Callable[[], Awaitable[None]]) -> None:
     for message in await push_messages.after(server.store, server.replay.newest):
         if message.kind == "alert":
             await watch()
-        server.replay.add(message)  # before any client is sent it: one that resumes meanwhile finds it here
-        await _publish(server, message)
+        await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
 
 
 async def push_left(server: Server) -> None:
@@ -71,8 +70,8 @@ async def _read_newest(server: Server) -> None:
     server.replayable.set()
 
 
-async def _publish(server: Server, message: Message) -> None:
+async def _publish(server: Server, kind: str, chunks: Iterator[int]) -> None:
     """Send a message in chunks, so that requests are answered in between."""
-    for _ in server.hub.publish(message):
+    for _ in chunks:
         await asyncio.sleep(0)
-    server.metrics.pushed.labels(message.kind).inc()
+    server.metrics.pushed.labels(kind).inc()

@@ -6,11 +6,12 @@ a message only if that is later than the last one it was sent, so none is lost o
 """
 
 import bisect
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gaia_server.encoding import timestamp
-from gaia_server.push.hub import LIVE_ONLY, Client, Message
+from gaia_server.push.hub import LIVE_ONLY, Client, Hub, Message
 
 MOST = 250
 """The number of messages that a process keeps, and a client can be sent."""
@@ -59,3 +60,12 @@ class Replay:
                 "complete": client.complete,
             }
             client.put(Message.of("resumed", resumed, now))
+
+
+def publish(message: Message, hub: Hub, replay: Replay) -> Iterator[int]:
+    """Keep a stored message and queue it for all clients, as `Hub.publish` does.
+
+    It is kept first: a client that resumes while others are served finds it, and is not sent it live.
+    """
+    replay.add(message)
+    yield from hub.publish(message)

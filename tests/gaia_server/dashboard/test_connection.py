@@ -56,7 +56,7 @@ def scripted(chromium: Browser, server: Running) -> Iterator[Callable[[list[Any]
                 else:
                     websocket.send(step)
 
-        page.route_web_socket("**/ws/admin/quotas", serve)
+        page.route_web_socket("**/ws/admin/quotas?since=*", serve)
         page.clock.install()
         page.add_init_script("Math.random = () => 0.999")  # the longest waits
         sign_in(page, server.base_url)
