@@ -167,7 +167,7 @@ bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, 
 bench-load-workers: install $(BIN)/.installed-dev  ## whether workers on several machines measure what one process does: about three minutes, as root
 	$(BIN)/python -m benchmarks.load.workers
 
-bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thousand WebSocket clients cost the others, and what five thousand receive: about 14 minutes
+bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thousand WebSocket clients cost the others, and what five thousand receive: under 15 minutes
 	$(BIN)/python -m benchmarks.websocket_clients
 	$(BIN)/python -m benchmarks.websocket_reconnects
 

@@ -155,7 +155,7 @@ def _row(name: str, runs: list[generator.Offered]) -> tuple[str, int, float, flo
     return name, len(runs), p50_ms, p99_ms, max(one.max_ms for one in runs)
 
 
-def main(clients: int = 1000, rounds: int = 2, seconds: float = 35, out: Path | None = None) -> None:
+def main(clients: int = 1000, rounds: int = 1, seconds: float = 25, out: Path | None = None) -> None:
     """Measure latency beside clients that reconnect, and whether each is sent all it missed."""
     with stack() as up:
         sections = [measure(up, clients, rounds, seconds)]

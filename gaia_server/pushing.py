@@ -23,7 +23,7 @@ async def broadcast(server: Server, kind: str, data: Any) -> None:
     await _publish(server, kind, server.hub.publish(Message.of(kind, data, datetime.now(UTC))))
 
 
-async def push(server: Server, watch: Callable[[], Awaitable[None]]) -> None:
+async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
     """Store messages about the refusals since the last call; send all new messages, whichever process stored them.
 
     `watch` evaluates the alerts: what `stats` say of them is never older than an `alert` message. Raises Unavailable.
