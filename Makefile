@@ -169,8 +169,9 @@ bench-load: install $(BIN)/.installed-dev  ## what the load generator promises, 
 bench-load-workers: install $(BIN)/.installed-dev  ## whether workers on several machines measure what one process does: about three minutes, as root
 	$(BIN)/python -m benchmarks.load.workers
 
-bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thousand WebSocket clients cost the others, and what five thousand receive: about 11 minutes
+bench-websockets: install $(BIN)/.installed-dev $(BIN)/.compiler  ## what a thousand WebSocket clients cost the others, and what five thousand receive: under 15 minutes
 	$(BIN)/python -m benchmarks.websocket_clients
+	$(BIN)/python -m benchmarks.websocket_reconnects
 
 bench-statistics: install $(BIN)/.installed-dev  ## how often the gate errs on simulated services, and on live ones beside the limit: about 20 minutes
 	$(BIN)/python -m benchmarks.statistics

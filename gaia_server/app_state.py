@@ -27,6 +27,7 @@ from gaia_server.metrics import Metrics, resident_bytes
 from gaia_server.problem import Problem
 from gaia_server.push.alerts import AlertWatch
 from gaia_server.push.hub import Hub
+from gaia_server.push.replay import Replay
 from gaia_server.push.violations import Pending
 from gaia_server.settings import Settings
 from gaia_server.storage.store import Store
@@ -60,6 +61,9 @@ class Server:
     access: Access = field(init=False)
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
+    replay: Replay = field(default_factory=Replay)
+    replayable: asyncio.Event = field(default_factory=asyncio.Event)  # set when `replay` has read the stored messages
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)  # of the clients that are sent what they missed
     watch: AlertWatch = field(default_factory=AlertWatch)
     management: Budget = field(default_factory=Budget)
     pending: Pending = field(default_factory=Pending)

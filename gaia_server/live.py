@@ -1,29 +1,22 @@
-"""Background tasks and the WebSocket.
+"""Background tasks.
 
 Each task repeats independently; one that fails because the database is unavailable logs that once and continues.
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 import psycopg
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from gaia_server import __version__, alerting, retention
-from gaia_server.alerting import Evaluator
+from gaia_server import __version__, pushing, retention
+from gaia_server.alerting import evaluation, measurements, notifications
 from gaia_server.app_state import Server
 from gaia_server.connection import Unavailable
 from gaia_server.metrics import resident_bytes
-from gaia_server.push.hub import Client, Message
-from gaia_server.push.violations import notifications
-from gaia_server.storage.store import EVENTS_CHANNEL, RULES_CHANNEL
 
 STATS_S = 5.0
 HEARTBEAT_S = 10.0
@@ -33,11 +26,6 @@ RULES_S = 2.0  # without a notification rules are read again after so long
 STATS_FLUSH_S = 2.0
 LOAD_S = 60.0
 
-TRY_LATER = 1013
-_CLOSE_CODES = {401: 4401, 403: 4403, 429: TRY_LATER}  # by the HTTP status of the refusal
-SLOW_S = 10.0  # a client that takes no message for so long is closed
-CLOSE_S = 1.0  # timeout of that close handshake
-
 log = logging.getLogger(__name__)
 
 
@@ -45,15 +33,17 @@ log = logging.getLogger(__name__)
 async def running(server: Server) -> AsyncIterator[None]:
     """Keep the pool open and run the background tasks."""
     await server.store.open()
+    evaluator = evaluation.Evaluator(server)
     work = (
-        repeat(STATS_S, lambda: broadcast(server, "stats", server.stats())),
-        repeat(HEARTBEAT_S, lambda: broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
-        repeat(PUSH_S, lambda: push_violations(server)),
+        repeat(STATS_S, lambda: pushing.broadcast(server, "stats", server.stats())),
+        repeat(HEARTBEAT_S, lambda: pushing.broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
+        repeat(PUSH_S, lambda: pushing.push(server, evaluator.evaluate), first_s=0),
+        repeat(pushing.LEFT_S, lambda: pushing.push_left(server)),
         repeat(RATE_S, RequestRate(server).update),
-        repeat(alerting.WATCH_S, partial(push_alerts, server, Evaluator(server))),
-        repeat(alerting.MEASURE_S, alerting.Measurer(server).write),
+        repeat(evaluation.WATCH_S, evaluator.evaluate),
+        repeat(measurements.MEASURE_S, measurements.Measurer(server).write),
         *(
-            repeat(alerting.NOTIFY_S, partial(alerting.notify, server, number))
+            repeat(notifications.NOTIFY_S, partial(notifications.notify, server, number))
             for number, _ in enumerate(server.settings.alert_urls, start=1)
         ),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
@@ -99,31 +89,6 @@ async def repeat(every_s: float, work: Callable[[], Awaitable[None]], *, first_s
             failing = True
         except Exception:
             log.exception("background work failed")
-
-
-# Pushing
-
-
-async def broadcast(server: Server, kind: str, data: Any) -> None:
-    """Send a message to all clients, in chunks, so that requests are answered in between."""
-    for _ in server.hub.publish(Message.of(kind, data, datetime.now(UTC))):
-        await asyncio.sleep(0)
-    server.metrics.pushed.labels(kind).inc()
-
-
-async def push_violations(server: Server) -> None:
-    """Push the refusals since the last call to this process's clients and to the other processes."""
-    if violations := server.pending.take():
-        for violation in violations:
-            await broadcast(server, "violation", violation)
-        for payload in notifications(server.instance, violations):
-            await server.store.notify(payload)
-
-
-async def push_alerts(server: Server, evaluator: Evaluator) -> None:
-    """Evaluate the alert rules; push each change, whichever process made it."""
-    for alert in await evaluator.evaluate():
-        await broadcast(server, "alert", alert.to_json())
 
 
 class RequestRate:
@@ -184,16 +149,13 @@ class LoadSampler:
 
 
 async def listen(server: Server) -> None:
-    """Receive notifications of changed rules and of other processes' violations while the server runs."""
+    """Read the rules after each change of them while the server runs."""
     failing = False
     while True:
         try:
-            async for channel, payload in server.store.notifications(RULES_S):
+            async for _ in server.store.rule_changes(RULES_S):
                 failing = False
-                if channel in ("", RULES_CHANNEL):
-                    await server.read_rules()
-                elif channel == EVENTS_CHANNEL:
-                    await _receive_event(server, payload)
+                await server.read_rules()
         except (Unavailable, psycopg.Error) as error:
             server.observed.database = False
             if not failing:
@@ -203,59 +165,3 @@ async def listen(server: Server) -> None:
         except Exception:
             log.exception("processing a notification failed")
             await asyncio.sleep(0.5)
-
-
-async def _receive_event(server: Server, payload: str) -> None:
-    event = json.loads(payload)
-    if event["from"] != server.instance:
-        for violation in event["violations"]:
-            await broadcast(server, "violation", violation)
-
-
-# The WebSocket
-
-
-async def quotas(websocket: WebSocket) -> None:
-    """Serve one client of /ws/admin/quotas until it disconnects, stops reading, or the server stops."""
-    server: Server = websocket.app.state.server
-    await websocket.accept()  # without it a browser would not learn the close code
-    if refusal := server.refusal(websocket):
-        await websocket.close(_CLOSE_CODES[refusal.status], refusal.detail)
-        return
-    client = server.hub.join()
-    if client is None:
-        await websocket.close(TRY_LATER, "too many clients")
-        return
-    client.put(Message.of("stats", server.stats(), datetime.now(UTC)))
-    reading = asyncio.create_task(_read(websocket))
-    writing = asyncio.create_task(_write(websocket, client))
-    try:
-        await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        server.hub.leave(client)
-        reading.cancel()
-        writing.cancel()
-        _, written = await asyncio.gather(reading, writing, return_exceptions=True)
-    if client.overflowed or isinstance(written, TimeoutError):
-        await _close_slow_client(websocket)
-
-
-async def _write(websocket: WebSocket, client: Client) -> None:
-    while not client.overflowed:
-        await client.ready.wait()
-        for text in client.take():
-            async with asyncio.timeout(SLOW_S):
-                await websocket.send_text(text)
-
-
-async def _read(websocket: WebSocket) -> None:
-    """Wait until the client disconnects; its messages are ignored."""
-    while (await websocket.receive())["type"] != "websocket.disconnect":
-        pass
-
-
-async def _close_slow_client(websocket: WebSocket) -> None:
-    log.info("closing a WebSocket client that does not read")
-    with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-        async with asyncio.timeout(CLOSE_S):
-            await websocket.close(TRY_LATER, "too slow")

@@ -132,11 +132,11 @@ LAYERS = {
     ),
     "gaia_server": (
         {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard", "field_types"},
-        {"problem", "logs", "limiting", "webhook"},
+        {"problem", "logs", "limiting"},
         {"push", "auth"},
         {"storage"},
         {"app_state"},
-        {"retention", "alerting"},
+        {"retention", "alerting", "pushing"},
         {"live"},
         {"http"},
         {"__main__"},

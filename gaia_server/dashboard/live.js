@@ -1,5 +1,6 @@
 // The WebSocket. It reconnects by itself: back-off with full jitter, at most 30 s. A connection that is silent or skips a
-// sequence number counts as lost: the page then queries the API for what it missed.
+// sequence number counts as lost. The server is told which message was the last, and sends the violations and alerts since
+// then; the page queries the API for the rest.
 
 const HEARTBEAT_MS = 10_000;
 const STALE_MS = 2.5 * HEARTBEAT_MS;
@@ -14,6 +15,7 @@ export class Live extends EventTarget {
   seq = 0;
   lastAt = null;  // ms since the epoch
   losses = 0;
+  #since = "now";  // the timestamp of the last violation or alert, or that of the server's newest
   #socket = null;
   #attempt = 0;
   #silence = null;
@@ -24,7 +26,7 @@ export class Live extends EventTarget {
     this.#socket?.close();
     this.seq = 0;
     this.#setState("reconnecting", "Connecting");
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/admin/quotas`);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/admin/quotas?since=${this.#since}`);
     this.#socket = socket;
     this.#restartSilenceTimer();
     socket.onmessage = (event) => { if (socket === this.#socket) this.#receive(JSON.parse(event.data)); };
@@ -36,9 +38,15 @@ export class Live extends EventTarget {
     this.seq = message.seq;
     this.lastAt = Date.now();
     this.#attempt = 0;
+    this.#remember(message);
     this.#restartSilenceTimer();
     this.#setState("connected", "Live");
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+  }
+
+  #remember({ type, timestamp, data }) {
+    if (type === "resumed") this.#since = data.since;
+    else if (type === "violation" || type === "alert") this.#since = timestamp;
   }
 
   #restartSilenceTimer() {

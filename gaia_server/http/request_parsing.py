@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from gaia_server.http.validation import Defined, valid
 from gaia_server.problem import Problem
@@ -20,10 +20,12 @@ BROKEN_BODY = "broken_body"
 """In the request's state: the chunks of its body cannot be read."""
 
 
-def query(request: Request, definition: type[Defined]) -> Defined:
-    """Return the query's parameters. Raises Problem 422."""
+def query(request: HTTPConnection, definition: type[Defined], *, ignored: bool = False) -> Defined:
+    """Return the query's parameters; others are `ignored`, or refused. Raises Problem 422."""
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
+        if ignored and name not in definition.__annotations__:
+            continue
         if name in given:
             raise _twice("query parameter", name)
         given[name] = value

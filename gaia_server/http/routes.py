@@ -11,11 +11,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, WebSocketRoute, request_response
 from starlette.types import Receive, Scope, Send
 
-from gaia_server import dashboard, live
+from gaia_server import dashboard
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import admin_api, admin_api_alerts, admin_api_import, admin_api_users, openapi
+from gaia_server.http import admin_api, admin_api_alerts, admin_api_import, admin_api_users, openapi, websocket
 from gaia_server.http.definitions import answers, bodies, parameters
 from gaia_server.http.definitions.answers import ListOf
 from gaia_server.http.openapi import Handler, Operation
@@ -231,7 +231,7 @@ def routes() -> list[BaseRoute]:
         FixedPaths({path: app for path, app in paths.items() if "{" not in path}),
         # a user's name may contain a slash
         *(Route(path.replace("{user}", "{user:path}"), app) for path, app in paths.items() if "{" in path),
-        WebSocketRoute("/ws/admin/quotas", live.quotas),
+        WebSocketRoute("/ws/admin/quotas", websocket.quotas),
     ]
 
 

@@ -206,7 +206,7 @@ class Episode:
 
 @dataclass(slots=True)
 class AlertWatch:
-    """One server process's view of all alerts: it reports each change once, whichever process made it."""
+    """One server process's view of all alerts, whichever process fired them."""
 
     values: dict[int, tuple[AlertRule, int]] = field(default_factory=dict)  # by the rule's id
     open: dict[int, Episode] = field(default_factory=dict)  # the firing alerts by id
@@ -223,7 +223,6 @@ class AlertWatch:
         kept = {} if slow else {id_: one for id_, one in self.values.items() if METRICS[one[0].metric].slow}
         self.values = kept | {rule.id: (rule, value) for rule, value in values}
 
-    def update(self, episodes: list[Episode]) -> list[Episode]:
-        """Set the alerts that fire, and those known as firing that resolved; return the changed ones."""
-        known, self.open = self.open, {one.id: one for one in episodes if one.state == "firing"}
-        return [one for one in episodes if known.get(one.id) != one]
+    def update(self, episodes: list[Episode]) -> None:
+        """Replace the alerts that fire."""
+        self.open = {one.id: one for one in episodes if one.state == "firing"}

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from gaia_server.encoding import encode, timestamp
@@ -18,18 +18,27 @@ MAX_CLIENTS = 10_000
 CHUNK = 200
 """How many clients are served before the event loop runs other tasks."""
 
+LIVE_ONLY = datetime.min.replace(tzinfo=UTC)
+"""The position of a message that is not replayed, and of a client that was sent none of the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message to all clients, encoded once; only `seq` differs."""
 
-    kind: str  # stats, heartbeat, violation, alert
+    kind: str  # stats, heartbeat, violation, alert, resumed
     head: str
+    position: datetime = LIVE_ONLY
 
     @classmethod
     def of(cls, kind: str, data: Any, now: datetime) -> "Message":
         """Encode a message: `{"type", "timestamp", "data", "seq"}`."""
         return cls(kind, encode({"type": kind, "timestamp": timestamp(now), "data": data})[:-1])
+
+    @classmethod
+    def stored(cls, kind: str, data: Any, position: datetime) -> "Message":
+        """Encode a stored message, whose timestamp is its position: a client resumes from there."""
+        return cls(kind, cls.of(kind, data, position).head, position)
 
     def text(self, seq: int) -> str:
         """Return the message for one client."""
@@ -44,8 +53,27 @@ class Client:
     seq: int = 0
     overflowed: bool = False  # it did not read in time: close it
     ready: asyncio.Event = field(default_factory=asyncio.Event)  # set while the outbox is not empty
+    drained: asyncio.Event = field(default_factory=asyncio.Event)  # set while it is
+    position: datetime = LIVE_ONLY  # of the latest stored message that it was sent
+    resuming: bool = False  # it is sent what it missed: no stored message live
+    complete: bool = True  # and that is all it missed
+    replayed: int = 0
 
     def put(self, message: Message) -> None:
+        """Queue a message, unless it is a stored one that a replay sends or has sent."""
+        if message.position is LIVE_ONLY:
+            self._queue(message)
+        elif not self.resuming and message.position > self.position:
+            self.position = message.position
+            self._queue(message)
+
+    def replay(self, message: Message) -> None:
+        """Queue a message that the client missed."""
+        self.position = message.position
+        self.replayed += 1
+        self._queue(message)
+
+    def _queue(self, message: Message) -> None:
         """Queue a message; mark the client as overflowed if too many are queued."""
         if len(self.outbox) >= OUTBOX_SIZE:
             self.overflowed = True
@@ -54,12 +82,14 @@ class Client:
             self.seq += 1
             self.outbox.append(message.text(self.seq))
         self.ready.set()
+        self.drained.clear()
 
     def take(self) -> Iterator[str]:
         """Yield the queued texts in order."""
         self.ready.clear()
         while self.outbox:
             yield self.outbox.popleft()
+        self.drained.set()
 
 
 @dataclass(slots=True)

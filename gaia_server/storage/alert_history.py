@@ -1,4 +1,4 @@
-"""Stored alerts, shared by all server processes: one evaluates at a time, each pushes the changes.
+"""Stored alerts, shared by all server processes: one evaluates at a time, and each change becomes a message.
 
 An evaluation is one transaction with an advisory lock: it reads the values, decides and stores. A process that finds
 the lock taken only reads, and so does not decide by values that another one has already overtaken.
@@ -97,7 +97,7 @@ READ: LiteralString = (
 _EPISODES: LiteralString = (
     "SELECT " + _EPISODE + " FROM rate_limit_alerts AS a"
     " LEFT JOIN rate_limit_alert_acknowledgements AS k ON k.alert_id = a.id"
-    " WHERE a.resolved_at IS NULL OR a.id = ANY(%(listed)s)"
+    " WHERE a.resolved_at IS NULL OR a.id = ANY(%(changed)s)"
     " ORDER BY a.fired_at, a.id"
 )
 # an earlier release fires without the lock
@@ -139,7 +139,7 @@ class Evaluation:
 
     violations: int  # requests refused within the last minute
     values: list[tuple[AlertRule, int]]  # of the enabled rules
-    episodes: list[Episode]  # the firing alerts, the known ones, and those that this evaluation changed
+    episodes: list[Episode]  # the firing alerts, and those that this evaluation changed
     changed: set[int]  # the ids of the alerts that this evaluation fired or resolved
 
 
@@ -147,14 +147,12 @@ async def evaluate(
     store: Store,
     metrics: Collection[str],
     *,
-    known: Collection[int] = (),
     targets: int = 0,
     reputation: bool = False,
 ) -> Evaluation:
     """Compare the rules of these metrics with their values; fire or resolve their alerts if necessary.
 
-    `known` are the ids of alerts to return even if they have resolved, `targets` the number of URLs to notify of each
-    change. Raises Unavailable.
+    `targets` is the number of URLs to notify of each change. Raises Unavailable.
     """
 
     async def work(run: Run) -> Evaluation:
@@ -164,7 +162,7 @@ async def evaluate(
         violations, now = rows[0]["violations"], rows[0]["now"]
         values = [(rule, value) for row in rows if row["id"] is not None for rule, value in [_rule(row)]]
         changed = await _decide(run, values, now, targets) if lock["got"] else set()
-        episodes = [Episode(**row) for row in await run(_EPISODES, {"listed": [*known, *changed]})]
+        episodes = [Episode(**row) for row in await run(_EPISODES, {"changed": list(changed)})]
         return Evaluation(violations, values, episodes, changed)
 
     return await store.transaction(work)

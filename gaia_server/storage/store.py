@@ -26,7 +26,6 @@ RECONNECT_S = 2.0
 """After so long the pool gives up a lost connection; the next request reconnects without a growing back-off."""
 
 RULES_CHANNEL = "gaia_rules"
-EVENTS_CHANNEL = "gaia_events"
 
 _RULE = sql.SQL(", ").join(sql.Identifier(field.name) for field in fields(Rule))
 FIELDS = tuple(field.name for field in fields(RuleFields))
@@ -202,29 +201,24 @@ class Store:
             measured,
         )
 
-    # Health, and notifications between processes
+    # Health, and notifications of changed rules
 
     async def ping(self) -> None:
         """Run an empty statement. Raises Unavailable."""
         await self.rows("SELECT 1")
 
-    async def notify(self, payload: str) -> None:
-        """Notify the other server processes. Raises Unavailable."""
-        await self.rows("SELECT pg_notify(%s, %s)", (EVENTS_CHANNEL, payload))
-
-    async def notifications(self, every_s: float) -> AsyncIterator[tuple[str, str]]:
-        """Yield each (channel, payload), and ("", "") when listening starts and after each `every_s` without any.
+    async def rule_changes(self, every_s: float) -> AsyncIterator[None]:
+        """Yield after each change of rules, when listening starts and after each `every_s` without any.
 
         Raises psycopg.OperationalError when the connection is lost, Unavailable when listening could not start.
         """
         async with await connection.connect(self._dsn) as listening:
-            for channel in (RULES_CHANNEL, EVENTS_CHANNEL):
-                with _translated_errors():
-                    await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel))))
+            with _translated_errors():
+                await connection.in_time(listening.execute(sql.SQL("LISTEN {}").format(sql.Identifier(RULES_CHANNEL))))
             while True:
-                yield "", ""
-                async for notification in listening.notifies(timeout=every_s):
-                    yield notification.channel, notification.payload
+                yield
+                async for _ in listening.notifies(timeout=every_s):
+                    yield
 
     # Statements
 

@@ -152,12 +152,19 @@ def servers(dsn: str, folder: Path) -> Iterator[Start]:
     """Start server processes; all are stopped at the end."""
     running: list[Running] = []
 
-    def start(**variables: str) -> Running:
+    def start(port: int = 0, **variables: str) -> Running:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = str(probe.getsockname()[1])
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            port = probe.getsockname()[1]
         log = folder / f"server-{len(running)}.log"
-        environment = {"PATH": os.environ["PATH"], "DATABASE_URL": dsn, "PORT": port, "ADMIN_TOKEN": TOKEN, **variables}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": dsn,
+            "PORT": str(port),
+            "ADMIN_TOKEN": TOKEN,
+            **variables,
+        }
         with log.open("wb") as file:
             process = subprocess.Popen(
                 (sys.executable, "-m", "gaia_server"), cwd=ROOT, env=environment, stderr=file, stdout=file

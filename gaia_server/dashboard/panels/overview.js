@@ -35,8 +35,7 @@ export function overview({ root, live, guard, signIn, visible, record }) {
     if (visible()) guard(() => Promise.all([history(), configuration.refresh()]));  // others change rules as well
   });
   live.addEventListener("violation", ({ detail: { data } }) => {
-    events = [{ ...data, fresh: true }, ...events].slice(0, KEPT_EVENTS);
-    list();
+    if (!events.some((event) => includes(event, data))) show([{ ...data, fresh: true }, ...events]);
   });
 
   async function history() {
@@ -49,11 +48,14 @@ export function overview({ root, live, guard, signIn, visible, record }) {
   }
 
   async function past() {
-    events = (await api.get("/violations", { limit: KEPT_EVENTS })).items;
-    list();
+    const before = new Set(events);
+    const { items } = await api.get("/violations", { limit: KEPT_EVENTS });
+    const since = events.filter((event) => !before.has(event) && !items.some((row) => includes(row, event)));
+    show([...since, ...items]);
   }
 
-  function list() {
+  function show(found) {
+    events = found.slice(0, KEPT_EVENTS);
     feed.replaceChildren(events.length ? h("ol", {}, events.map(item)) : empty("No denied requests", "Denials appear here within a second."));
     events.forEach((event) => { event.fresh = false; });
   }
@@ -76,6 +78,9 @@ function showPast(now, load, denied, newest) {
   now.memory.draw([...load.map((row) => row.memory_bytes), ...(newest ? [newest.memory_bytes] : [])]);
   now.denied.draw(denied);
 }
+
+// Whether the API's row already counts the refusals that a message is about: a message may come later than its row.
+const includes = (row, { rule_id: rule, key, occurred_at: at }) => row.last_at >= at && row.rule_id === rule && row.key === key;
 
 const item = (event) => h("li", { class: event.fresh ? "fresh" : "" }, when(event.last_at ?? event.occurred_at), mono(event.key),
   h("span", { class: "muted grow" }, event.rule_name), h("b", {}, times(event.hits)));

@@ -1,6 +1,6 @@
 """The query parameters of each route. What the URL contains is text: it is read strictly, and never guessed at."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
@@ -27,11 +27,18 @@ def _time(given: str) -> datetime | str:
         return given
 
 
+def _position(given: str) -> datetime | str:
+    return datetime.max.replace(tzinfo=UTC) if given == "now" else _time(given)
+
+
 _NUMBER = BeforeValidator(_number)
 _SWITCH = BeforeValidator(lambda given: {"true": True, "false": False}.get(given, given))
 _Text = Annotated[str, Field(pattern=r"^[ -~]{1,300}$"), Words("1 to 300 printable ASCII characters")]
 _Time = Annotated[
     AwareDatetime, Strict(), Words("a time with a zone, e.g. 2026-02-26T10:00:00Z"), BeforeValidator(_time)
+]
+_Position = Annotated[
+    AwareDatetime, Strict(), Words("a time with a zone, e.g. 2026-02-26T10:00:00Z, or now"), BeforeValidator(_position)
 ]
 _Score = Annotated[Score, _NUMBER]
 RULE_ID = Annotated[Id, _NUMBER]
@@ -155,3 +162,9 @@ class EventFilters(Paging):
     kind: EventKind | None = None
     since: _Time | None = None
     until: _Time | None = None
+
+
+class LiveParameters(Parameters):
+    """Of the WebSocket: the timestamp of the last message received; `now` is later than every one."""
+
+    since: _Position | None = None

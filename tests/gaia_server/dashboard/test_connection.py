@@ -1,15 +1,18 @@
 """The live connection: lost, silent, refused and restored."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from gaia_checks.probes.dashboard import tcp_proxy
-from tests.gaia_server.conftest import Running
-from tests.gaia_server.dashboard.conftest import Visit, connected, sign_in
+from tests.gaia_server.conftest import Running, fresh_database, poll, servers
+from tests.gaia_server.dashboard.conftest import Visit, connected, flood, roomy, sign_in
 
 CUT = r"net::ERR_|WebSocket connection to .* failed"  # the browser logs each failed request itself
 
@@ -38,6 +41,54 @@ def test_reconnects_after_its_connection_was_cut(server: Running, visit: Visit) 
         expect(page.locator("#panel-health dt", has_text="Lost since opened").locator("+ dd")).to_have_text("1")
 
 
+def test_shows_what_it_missed_during_a_restart(postgres: str, template: str, tmp_path: Path, visit: Visit) -> None:
+    """After a kill the page is sent the violations and the alert that it missed, and shows each once."""
+    with fresh_database(postgres, template) as dsn, servers(roomy(dsn), tmp_path) as start:
+        first, other = start(), start()
+        page = visit(first.base_url, noted=CUT)
+        connected(page)
+        page.locator("[data-tab=health]").click()  # the overview, hidden, has nothing but what it is sent
+        flood(first, 4, "before")
+        poll(lambda: denied(page) == {"api_key:before": 3})
+        first.process.kill()
+        first.process.wait()
+        flood(other, 6, "missed")
+        with psycopg.connect(dsn) as connection:
+            connection.execute("UPDATE rate_limit_violations SET hits = hits + 100 WHERE key = 'api_key:missed'")
+            expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "reconnecting")
+        poll(lambda: other.get(f"{other.home}/alerts").json()["items"])
+        start(first.port)
+        connected(page, timeout=30_000)
+        expected = stored(dsn)
+        assert set(expected) == {"api_key:before", "api_key:missed"}
+        poll(lambda: denied(page) == expected)
+        expect(page.locator("#announce")).to_contain_text("Alert firing")
+        page.locator("[data-tab=overview]").click()
+        expect(page.locator("#panel-overview")).to_have_attribute("aria-busy", "false")
+        flood(other, 3, "after")
+        poll(lambda: denied(page) == stored(dsn))
+        page.locator("[data-tab=alerts]").click()
+        expect(page.get_by_role("table", name="Firing now").locator("tbody tr")).to_have_count(1)
+
+
+def denied(page: Page) -> dict[str, int]:
+    """Return how many denials of each key the overview lists."""
+    found: Counter[str] = Counter()
+    for item in page.locator("#panel-overview .feed li").all_text_contents():
+        key = re.search(r"api_key:[a-z]+", item)
+        hits = re.search(r"(\d+)×$", item)
+        assert key, item
+        assert hits, item
+        found[key[0]] += int(hits[1])
+    return dict(found)
+
+
+def stored(dsn: str) -> dict[str, int]:
+    """Return how many denials of each key the database has."""
+    with psycopg.connect(dsn) as connection:
+        return dict(connection.execute("SELECT key, sum(hits)::int FROM rate_limit_violations GROUP BY key").fetchall())
+
+
 @pytest.fixture
 def scripted(chromium: Browser, server: Running) -> Iterator[Callable[[list[Any]], tuple[Page, list[str]]]]:
     """Open the page on a scripted WebSocket; return the page and its connections."""
@@ -56,7 +107,7 @@ def scripted(chromium: Browser, server: Running) -> Iterator[Callable[[list[Any]
                 else:
                     websocket.send(step)
 
-        page.route_web_socket("**/ws/admin/quotas", serve)
+        page.route_web_socket("**/ws/admin/quotas?since=*", serve)
         page.clock.install()
         page.add_init_script("Math.random = () => 0.999")  # the longest waits
         sign_in(page, server.base_url)

@@ -1,10 +1,9 @@
 """Violations to push to WebSocket clients."""
 
-import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from gaia_server.limiting.decision import Standing
-from gaia_server.push.violations import MAX_PENDING, NOTIFICATION, Pending, notifications
+from gaia_server.push.violations import MAX_PENDING, Pending
 
 NOW = datetime(2026, 2, 26, 10, tzinfo=UTC)
 
@@ -24,22 +23,21 @@ def test_summed_per_key() -> None:
 
 
 def test_bounded() -> None:
-    """Whatever the number of refused keys, a push fits into one database notification."""
+    """Whatever the number of refused keys, a push has a bounded number of them; what is known is still counted."""
     pending = Pending()
-    for number in range(1000):
-        pending.add(refusal(f"{number:0>208}"), "config")
+    for number in (*range(1000), 0):
+        pending.add(refusal(str(number)), "config")
     taken = pending.take()
     assert len(taken) == MAX_PENDING
-    (payload,) = notifications("x" * 100, taken)
-    assert len(payload) < NOTIFICATION
+    assert taken[0]["hits"] == 2
 
 
-def test_split_when_escaped() -> None:
-    """Names full of characters that JSON escapes are split over several notifications, none of them too long."""
+def test_a_message_is_about_one_second() -> None:
+    """Refusals of two seconds are two messages: the database stores them in two rows."""
     pending = Pending()
-    for number in range(MAX_PENDING):
-        pending.add(refusal(f"session:{number:02}" + '"' * 198), "config")
-    taken = pending.take()
-    payloads = list(notifications("x" * 100, taken))
-    assert max(map(len, payloads)) < NOTIFICATION
-    assert [violation for payload in payloads for violation in json.loads(payload)["violations"]] == taken
+    for late_s in (0.9, 0.95, 1.1):
+        pending.add(refusal("a")._replace(checked_at=NOW + timedelta(seconds=late_s)), "config")
+    assert [(taken["occurred_at"], taken["hits"]) for taken in pending.take()] == [
+        ("2026-02-26T10:00:00.900Z", 2),
+        ("2026-02-26T10:00:01.100Z", 1),
+    ]

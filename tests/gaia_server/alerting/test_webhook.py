@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from gaia_server import webhook
+from gaia_server.alerting import webhook
 from tests.gaia_server.webhooks import Receiver, receiver
 
 ALERT = {"state": "firing", "name": "a", "severity": "critical", "says": "it burns", "value": 9, "threshold": 5}

@@ -1,0 +1,1 @@
+"""Tests of gaia_server.alerting."""
