@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,10 +60,15 @@ def patched(source: Path) -> Iterator[tuple[str, list[Path]]]:
 
 
 def syntax_error(file: Path) -> str | None:
-    """Return why a changed file cannot be read, None if it can. The statements of functions in SQL are not read."""
+    """Return why a changed file cannot be read, None if it can. The statements of functions in SQL are not read.
+
+    A name that is defined nowhere counts: the server would not start, and the fault would never be tried.
+    """
     try:
         if file.suffix == ".py":
             ast.parse(file.read_text())
+            undefined = (sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--select", "F821", str(file))
+            return subprocess.run(undefined, capture_output=True, text=True, check=False).stdout or None
         elif file.suffix == ".sql" and file.parent.name == "migrations":
             lint.check(file.parent, [file.stem], [])
     except (SyntaxError, MigrationError) as error:
