@@ -9,6 +9,7 @@ from gaia_server.analytics import PERIODS
 from gaia_server.field_types import Id, Key, Switch, Words, one_of, whole
 from gaia_server.limiting.reputation import EventKind, Score, Tier
 from gaia_server.limiting.rules import LimitValue, Scope
+from gaia_server.push.alerts import Severity
 from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS
 from gaia_server.storage.users import USERS
 
@@ -125,6 +126,8 @@ class AlertFilters(Paging):
     """Of alerts."""
 
     state: Annotated[str, one_of(("firing", "resolved"))] | None = None
+    acknowledged: Annotated[Switch, _SWITCH] | None = None
+    severity: Severity | None = None
     since: _Time | None = None
     until: _Time | None = None
 
