@@ -144,10 +144,9 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
     });
   }
 
-  // An acknowledged alert has no button any more.
-  async function done() {
-    await guard.now(history.refresh);
-    if (document.activeElement === document.body) root.focus();
+  function done() {
+    who.focus();  // an acknowledged alert has no button any more
+    guard.now(history.refresh);
   }
 
   function restore({ rulespage: rulesPage, page, ...filters }) {
