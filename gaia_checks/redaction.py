@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from urllib.parse import quote, quote_plus, unquote
 
-SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY", "PGPASSWORD"})
+SECRET_NAMES = frozenset({"DATABASE_URL", "ADMIN_TOKEN", "ANTHROPIC_API_KEY", "ALERT_URLS", "PGPASSWORD"})
 """Variables whose values are secrets."""
 
 REDACTED = "***"
@@ -40,12 +40,13 @@ def redact(text: str, variables: Mapping[str, str], more: Iterable[str] = ()) ->
 
 
 def secrets_among(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secrets among `variables`, longest first: their values, and the password in a connection string.
+    """Return the secrets among `variables`, longest first: values, URLs, the password in a connection string.
 
     What is too short to be one is none: `unfit` has it refused.
     """
     found = {variables[name] for name in SECRET_NAMES if variables.get(name)}
     found |= _passwords(variables.get("DATABASE_URL", ""))
+    found |= {url.strip() for url in variables.get("ALERT_URLS", "").split(",")}
     return tuple(sorted((secret for secret in found if len(secret) >= SHORTEST), key=len, reverse=True))
 
 

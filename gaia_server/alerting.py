@@ -1,12 +1,10 @@
 """Alerting: measures this process, evaluates the alert rules, and sends the notifications."""
 
-import asyncio
 import logging
 import os
 import time
 from collections import deque
 
-from gaia_server import webhook
 from gaia_server.app_state import Server
 from gaia_server.metrics import resident_bytes
 from gaia_server.push.alerts import METRICS, Episode
@@ -86,20 +84,23 @@ class Measurer:
         )
 
 
-async def notify(server: Server) -> None:
-    """Send the notifications that are due, one after the other. Raises Unavailable."""
-    urls = server.settings.alert_urls
-    while urls and (taken := await alert_notifications.take(server.store)):
-        if taken.target > len(urls):
-            failure: str | None = f"ALERT_URLS has no URL number {taken.target}"
-        else:
-            failure = await asyncio.to_thread(webhook.post, urls[taken.target - 1], webhook.message(taken.alert))
-        server.observed.notification_failure = failure
+async def notify(server: Server, target: int) -> None:
+    """Send the notifications of a target, a number of ALERT_URLS, that are due, one after the other.
+
+    Raises Unavailable. Each target has a task of its own: one that does not answer delays no other.
+    """
+    from gaia_server import webhook  # noqa: PLC0415 - only a server that notifies somebody needs it
+
+    url, failures = server.settings.alert_urls[target - 1], server.observed.notification_failures
+    while taken := await alert_notifications.take(server.store, target):
+        failure = await webhook.post(url, webhook.message(taken.alert))
         if failure is None:
+            failures.pop(target, None)
             await alert_notifications.sent(server.store, taken)
             continue
+        failures[target] = failure
         given_up = await alert_notifications.failed(server.store, taken, failure)
         log.warning(
             "an alert's notification was given up" if given_up else "an alert's notification failed",
-            extra={"alert": taken.alert["name"], "target": taken.target, "cause": failure, "attempt": taken.attempts},
+            extra={"alert": taken.alert["name"], "target": target, "cause": failure, "attempt": taken.attempts},
         )

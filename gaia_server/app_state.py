@@ -45,7 +45,7 @@ class Observed:
     requests_per_second: float = 0.0
     rules: int = 0
     database: bool = False
-    notification_failure: str | None = None  # of the latest notification that this process tried to send
+    notification_failures: dict[int, str] = field(default_factory=dict)  # of the latest to a number of ALERT_URLS
 
 
 @dataclass
@@ -230,7 +230,8 @@ class Server:
     def _notifications(self) -> dict[str, Any]:
         if not self.settings.alert_urls:
             return {}
-        failure = self.observed.notification_failure
+        failures = sorted(self.observed.notification_failures.items())
+        failure = ", ".join(f"URL {number} of ALERT_URLS: {text}" for number, text in failures) or None
         return {"notifications": {"status": "failing" if failure else "enabled", "failure": failure}}
 
     @property

@@ -52,7 +52,10 @@ async def running(server: Server) -> AsyncIterator[None]:
         repeat(RATE_S, RequestRate(server).update),
         repeat(alerting.WATCH_S, partial(push_alerts, server, Evaluator(server))),
         repeat(alerting.MEASURE_S, alerting.Measurer(server).write),
-        repeat(alerting.NOTIFY_S, lambda: alerting.notify(server)),
+        *(
+            repeat(alerting.NOTIFY_S, partial(alerting.notify, server, number))
+            for number, _ in enumerate(server.settings.alert_urls, start=1)
+        ),
         repeat(STATS_FLUSH_S, lambda: write_stats(server)),
         repeat(LOAD_S, LoadSampler(server).write),
         repeat(server.settings.retention_interval_s, lambda: retention.upkeep(server), first_s=0),

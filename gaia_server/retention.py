@@ -9,6 +9,7 @@ import logging
 from typing import Any, LiteralString
 
 from gaia_server.app_state import Server
+from gaia_server.storage.alert_notifications import give_up_orphans
 from gaia_server.storage.store import Run
 
 BATCH = 1000
@@ -116,6 +117,7 @@ async def upkeep(server: Server) -> None:
         changed = {table: await delete_old(run, table, server.settings.retention_days) for table in _OLD}
         changed["resource_quotas"] = await close_periods(run)
         changed["rate_limit_buckets"] = await delete_idle(run)
+        changed["orphaned notifications"] = await give_up_orphans(run, len(server.settings.alert_urls))
         if server.settings.reputation_enabled:
             changed["decayed scores"] = await decay(run)
     if done := {name: count for name, count in changed.items() if count}:

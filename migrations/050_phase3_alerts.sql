@@ -39,7 +39,12 @@ CREATE TABLE rate_limit_alert_rules (
 
 CREATE INDEX rate_limit_alert_rules_rule_id_idx ON rate_limit_alert_rules (rule_id);
 
-ALTER TABLE rate_limit_alerts ADD COLUMN acknowledged_at timestamptz, ADD COLUMN acknowledged_by text;
+-- Who takes care of an alert. Not columns of the alerts: an earlier release reads exactly those that it knows.
+CREATE TABLE rate_limit_alert_acknowledgements (
+    alert_id bigint PRIMARY KEY REFERENCES rate_limit_alerts (id) ON DELETE CASCADE,
+    acknowledged_at timestamptz NOT NULL,
+    acknowledged_by text NOT NULL
+);
 
 -- One notification per alert, state and target (the number of a URL in ALERT_URLS). Sent by whichever process takes it.
 CREATE TABLE rate_limit_alert_notifications (

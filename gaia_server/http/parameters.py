@@ -126,8 +126,8 @@ class AlertFilters(Paging):
     """Of alerts."""
 
     state: Annotated[str, one_of(("firing", "resolved"))] | None = None
-    acknowledged: Annotated[Switch, _SWITCH] | None = None
     severity: Severity | None = None
+    acknowledged: Annotated[Switch, _SWITCH] | None = None
     since: _Time | None = None
     until: _Time | None = None
 

@@ -26,19 +26,21 @@ BUSIEST = 100
 
 _EPISODE: LiteralString = (
     "a.id, a.name, a.severity, a.says, a.threshold, a.value, a.fired_at, a.resolved_value, a.resolved_at,"
-    " a.acknowledged_at, a.acknowledged_by"
+    " k.acknowledged_at, k.acknowledged_by"
 )
 
 ALERTS = Listing(
     """
     SELECT id, name, CASE WHEN resolved_at IS NULL THEN 'firing' ELSE 'resolved' END AS state, severity, says,
-        threshold, value, fired_at, resolved_value, resolved_at, acknowledged_at, acknowledged_by
+        threshold, value, fired_at, resolved_value, resolved_at
     FROM rate_limit_alerts
     """,
     "fired_at DESC, id DESC",
-    "SELECT page.*, n.notification, n.notification_failure",
-    NOTIFIED,
+    "SELECT page.*, k.acknowledged_at, k.acknowledged_by, n.notification, n.notification_failure",
+    "LEFT JOIN rate_limit_alert_acknowledgements AS k ON k.alert_id = page.id" + NOTIFIED,
     conditions={
+        "acknowledged": "(%(acknowledged)s = EXISTS ("
+        "SELECT FROM rate_limit_alert_acknowledgements AS k WHERE k.alert_id = listed.id))",
         "since": "(resolved_at IS NULL OR resolved_at >= %(since)s)",
         "until": "fired_at < %(until)s",
     },
@@ -48,25 +50,26 @@ _BUSIEST: LiteralString = """
     SELECT b.rule_id, b.key FROM rate_limit_configs AS c
     CROSS JOIN LATERAL (
         SELECT b.rule_id, b.key FROM rate_limit_buckets AS b
-        WHERE b.rule_id = c.id AND b.last_at > clock_timestamp() - rate_limit_window(c.limit_type)
+        WHERE b.rule_id = c.id AND b.last_at > statement_timestamp() - rate_limit_window(c.limit_type)
         ORDER BY b.admitted - b.oldest_before DESC LIMIT %(busiest)s
     ) AS b WHERE c.enabled AND c.id = coalesce(r.rule_id, c.id)
     UNION ALL
     SELECT q.rule_id, q.key FROM rate_limit_configs AS c
     CROSS JOIN LATERAL (
         SELECT q.rule_id, q.key FROM resource_quotas AS q
-        WHERE q.rule_id = c.id AND q.period_start = rate_limit_period_start(c.limit_type, clock_timestamp())
+        WHERE q.rule_id = c.id AND q.period_start = rate_limit_period_start(c.limit_type, statement_timestamp())
         ORDER BY q.used DESC LIMIT %(busiest)s
     ) AS q WHERE c.enabled AND c.id = coalesce(r.rule_id, c.id)
 """
+# The time of a statement is one value: conditions on it can use an index.
 _MEASURED: LiteralString = (
-    "FROM server_measurements AS m WHERE m.measured_at > clock_timestamp() - make_interval(secs => %(fresh_s)s)"
+    "FROM server_measurements AS m WHERE m.measured_at > statement_timestamp() - make_interval(secs => %(fresh_s)s)"
 )
 _VALUES: dict[LiteralString, LiteralString] = {
     "violations_per_minute": """
         CASE WHEN r.rule_id IS NULL THEN counted.violations ELSE (
             SELECT sum(v.hits) FROM rate_limit_violations AS v
-            WHERE v.rule_id = r.rule_id AND v.occurred_at > clock_timestamp() - interval '60 seconds') END
+            WHERE v.rule_id = r.rule_id AND v.occurred_at > statement_timestamp() - interval '60 seconds') END
     """,
     "limit_utilisation_percent": "(SELECT max(ceil(100.0 * used / nullif(effective_limit, 0))) FROM ("
     + USAGE.select
@@ -84,15 +87,17 @@ _VALUES: dict[LiteralString, LiteralString] = {
 
 _CASES: LiteralString = " ".join(["WHEN '" + metric + "' THEN " + value for metric, value in _VALUES.items()])
 _MEASURED_COLUMNS = ("violations", "now", "measured")
-_READ: LiteralString = (
+READ: LiteralString = (
     "WITH counted AS MATERIALIZED (SELECT coalesce(sum(hits), 0)::bigint AS violations FROM rate_limit_violations"
-    " WHERE occurred_at > clock_timestamp() - interval '60 seconds')"
-    " SELECT counted.violations, clock_timestamp() AS now, " + COLUMNS + ","
+    " WHERE occurred_at > statement_timestamp() - interval '60 seconds')"
+    " SELECT counted.violations, statement_timestamp() AS now, " + COLUMNS + ","
     " coalesce(CASE r.metric " + _CASES + " END, 0)::bigint AS measured"
     " FROM counted LEFT JOIN rate_limit_alert_rules AS r ON r.enabled AND r.metric = ANY(%(metrics)s) ORDER BY r.id"
 )
 _EPISODES: LiteralString = (
-    "SELECT " + _EPISODE + " FROM rate_limit_alerts AS a WHERE a.resolved_at IS NULL OR a.id = ANY(%(listed)s)"
+    "SELECT " + _EPISODE + " FROM rate_limit_alerts AS a"
+    " LEFT JOIN rate_limit_alert_acknowledgements AS k ON k.alert_id = a.id"
+    " WHERE a.resolved_at IS NULL OR a.id = ANY(%(listed)s)"
     " ORDER BY a.fired_at, a.id"
 )
 # an earlier release fires without the lock
@@ -117,11 +122,15 @@ _RESOLVE_WITHOUT_RULE: LiteralString = """
 """
 _FIRING: LiteralString = "SELECT name FROM rate_limit_alerts WHERE resolved_at IS NULL"
 _PENDING: LiteralString = "UPDATE rate_limit_alert_rules SET pending_since = %(since)s WHERE id = %(id)s"
-_ACKNOWLEDGE: LiteralString = (
-    "UPDATE rate_limit_alerts AS a SET acknowledged_at = coalesce(a.acknowledged_at, clock_timestamp()),"
-    " acknowledged_by = coalesce(a.acknowledged_by, %(by)s)"
-    " WHERE a.id = %(id)s AND a.resolved_at IS NULL RETURNING a.id"
-)
+_ACKNOWLEDGE: LiteralString = """
+    WITH firing AS (
+        SELECT id FROM rate_limit_alerts WHERE id = %(id)s AND resolved_at IS NULL
+    ), first AS (
+        INSERT INTO rate_limit_alert_acknowledgements (alert_id, acknowledged_at, acknowledged_by)
+        SELECT id, clock_timestamp(), %(by)s FROM firing ON CONFLICT (alert_id) DO NOTHING
+    )
+    SELECT id FROM firing
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,7 @@ async def evaluate(
     async def work(run: Run) -> Evaluation:
         (lock,) = await run("SELECT pg_try_advisory_xact_lock(%s) AS got", (LOCK,))
         given = {"metrics": list(metrics), "busiest": BUSIEST, "fresh_s": FRESH_S, "reputation": reputation}
-        rows = await run(_READ, given)
+        rows = await run(READ, given)
         violations, now = rows[0]["violations"], rows[0]["now"]
         values = [(rule, value) for row in rows if row["id"] is not None for rule, value in [_rule(row)]]
         changed = await _decide(run, values, now, targets) if lock["got"] else set()

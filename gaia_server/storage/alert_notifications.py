@@ -19,6 +19,9 @@ FIRST_RETRY_S = 5
 LEASE_S = 60
 """How long a process may take to send what it has taken, before another one sends it again."""
 
+ORPHANED_S = 600
+"""How long what is due to a target beyond this process's ALERT_URLS is left to other processes."""
+
 TOO_MANY = "too many notifications are queued"
 
 NOTIFIED: LiteralString = """
@@ -33,13 +36,10 @@ NOTIFIED: LiteralString = """
 """Joins what became of an alert's notifications: null without any."""
 
 # Nobody hears of an alert that resolved before the first attempt, nor that it fires after hearing that it resolved.
-# The notifications of a muted rule wait.
 _ENQUEUE: LiteralString = """
     WITH changed AS (
-        SELECT a.id, CASE WHEN a.resolved_at IS NULL THEN 'firing' ELSE 'resolved' END AS state,
-            greatest(r.muted_until, clock_timestamp()) AS due
-        FROM rate_limit_alerts AS a LEFT JOIN rate_limit_alert_rules AS r ON r.name = a.name
-        WHERE a.id = ANY(%(ids)s)
+        SELECT id, CASE WHEN resolved_at IS NULL THEN 'firing' ELSE 'resolved' END AS state
+        FROM rate_limit_alerts WHERE id = ANY(%(ids)s)
     ), unsent AS (
         DELETE FROM rate_limit_alert_notifications AS n USING changed AS c
         WHERE n.alert_id = c.id AND c.state = 'resolved' AND n.attempts = 0
@@ -51,21 +51,25 @@ _ENQUEUE: LiteralString = """
         SELECT count(*) AS n FROM rate_limit_alert_notifications WHERE next_attempt_at IS NOT NULL
     )
     INSERT INTO rate_limit_alert_notifications (alert_id, state, target, next_attempt_at, failure)
-    SELECT c.id, c.state, t.target, CASE WHEN q.n < %(most)s THEN c.due END,
+    SELECT c.id, c.state, t.target, CASE WHEN q.n < %(most)s THEN clock_timestamp() END,
         CASE WHEN q.n >= %(most)s THEN %(too_many)s END
     FROM changed AS c CROSS JOIN queued AS q CROSS JOIN generate_series(1, %(targets)s) AS t (target)
     WHERE NOT EXISTS (SELECT FROM unsent AS u WHERE u.alert_id = c.id AND u.target = t.target)
 """
+# The notifications of a muted rule wait.
 _TAKE: LiteralString = """
     WITH due AS (
-        SELECT n.id FROM rate_limit_alert_notifications AS n WHERE n.next_attempt_at <= clock_timestamp()
+        SELECT n.id FROM rate_limit_alert_notifications AS n
+        WHERE n.next_attempt_at <= statement_timestamp() AND n.target = %(target)s AND NOT EXISTS (
+            SELECT FROM rate_limit_alerts AS a JOIN rate_limit_alert_rules AS r ON r.name = a.name
+            WHERE a.id = n.alert_id AND r.muted_until > statement_timestamp())
         ORDER BY n.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED
     ), taken AS (
         UPDATE rate_limit_alert_notifications AS n
         SET attempts = n.attempts + 1, next_attempt_at = clock_timestamp() + make_interval(secs => %(lease_s)s)
         FROM due WHERE n.id = due.id RETURNING n.*
     )
-    SELECT t.id, t.state, t.target, t.attempts, a.id AS alert_id, a.name, a.severity, a.says, a.threshold,
+    SELECT t.id, t.state, t.attempts, a.id AS alert_id, a.name, a.severity, a.says, a.threshold,
         coalesce(CASE t.state WHEN 'resolved' THEN a.resolved_value END, a.value) AS value,
         a.fired_at, a.resolved_at
     FROM taken AS t JOIN rate_limit_alerts AS a ON a.id = t.alert_id
@@ -82,6 +86,11 @@ _FAILED: LiteralString = """
 _GIVEN_UP: LiteralString = """
     UPDATE rate_limit_alert_notifications SET failure = %(failure)s, next_attempt_at = NULL WHERE id = %(id)s
 """
+_ORPHANS: LiteralString = """
+    UPDATE rate_limit_alert_notifications
+    SET failure = 'ALERT_URLS has no URL number ' || target, next_attempt_at = NULL
+    WHERE target > %(targets)s AND next_attempt_at < now() - make_interval(secs => %(orphaned_s)s) RETURNING id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,6 @@ class Taken:
     """A notification that this process is to send now."""
 
     id: int
-    target: int  # the number of the URL, from 1
     attempts: int  # with this one
     alert: dict[str, Any]
 
@@ -99,11 +107,16 @@ async def enqueue(run: Run, alert_ids: Collection[int], targets: int) -> None:
     await run(_ENQUEUE, {"ids": list(alert_ids), "targets": targets, "most": MAX_QUEUED, "too_many": TOO_MANY})
 
 
-async def take(store: Store) -> Taken | None:
-    """Take the notification that is due first; None if none is. Raises Unavailable."""
-    for row in await store.rows(_TAKE, {"lease_s": LEASE_S}):
-        return Taken(row.pop("id"), row.pop("target"), row.pop("attempts"), row)
+async def take(store: Store, target: int) -> Taken | None:
+    """Take the notification of a target that is due first; None if none is. Raises Unavailable."""
+    for row in await store.rows(_TAKE, {"target": target, "lease_s": LEASE_S}):
+        return Taken(row.pop("id"), row.pop("attempts"), row)
     return None
+
+
+async def give_up_orphans(run: Run, targets: int) -> int:
+    """Give up what is due to targets that ALERT_URLS no longer has; return their number."""
+    return len(await run(_ORPHANS, {"targets": targets, "orphaned_s": ORPHANED_S}))
 
 
 async def sent(store: Store, taken: Taken) -> None:

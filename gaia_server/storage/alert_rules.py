@@ -26,17 +26,10 @@ _FIELDS = tuple(field.name for field in fields(AlertRuleFields))
 _UNCHANGED: LiteralString = (
     "id = %(id)s AND (%(expected)s::timestamptz IS NULL OR updated_at = %(expected)s::timestamptz)"
 )
-# An alert that waits for its notification waits as long as its rule is muted, and no longer.
 _MUTE: LiteralString = (
-    "WITH muted AS ("
-    " UPDATE rate_limit_alert_rules AS r"
+    "UPDATE rate_limit_alert_rules AS r"
     " SET muted_until = CASE WHEN %(for_s)s > 0 THEN clock_timestamp() + make_interval(secs => %(for_s)s) END"
-    " WHERE r.id = %(id)s RETURNING " + COLUMNS + "), moved AS ("
-    " UPDATE rate_limit_alert_notifications AS n"
-    " SET next_attempt_at = coalesce(m.muted_until, clock_timestamp())"
-    " FROM muted AS m JOIN rate_limit_alerts AS a ON a.name = m.name"
-    " WHERE n.alert_id = a.id AND n.attempts = 0 AND n.next_attempt_at IS NOT NULL"
-    ") SELECT * FROM muted"
+    " WHERE r.id = %(id)s RETURNING " + COLUMNS
 )
 
 

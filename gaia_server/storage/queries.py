@@ -20,11 +20,10 @@ _CONDITIONS: dict[str, LiteralString] = {
     "until": "occurred_at < %(until)s",
     "kind": "kind = %(kind)s",
     "state": "state = %(state)s",
+    "severity": "severity = %(severity)s",
     "tier": "tier = %(tier)s",
     "min_score": "score >= %(min_score)s",
     "max_score": "score <= %(max_score)s",
-    "acknowledged": "(acknowledged_at IS NOT NULL) = %(acknowledged)s",
-    "severity": "severity = %(severity)s",
 }
 # An array instead of a join: the index with the list's order is read in that order, only as far as the page.
 _OF_SCOPE: LiteralString = "rule_id = ANY(ARRAY(SELECT id FROM rate_limit_configs WHERE scope = %(scope)s))"

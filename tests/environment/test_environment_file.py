@@ -321,6 +321,12 @@ def test_passwords_are_found_in_every_form_of_a_connection_string(dsn: str, secr
         assert redact(f"tried {secret}.", {"DATABASE_URL": dsn}) == "tried ***."
 
 
+def test_each_of_several_urls_is_a_secret() -> None:
+    """An alert's URL often is its own password, and a log may name one of them."""
+    urls = {"ALERT_URLS": "https://hooks.example/canary-a, https://hooks.example/canary-b"}
+    assert redact("posted to https://hooks.example/canary-b: 200", urls) == "posted to ***: 200"
+
+
 def test_every_variable_of_the_contract_reaches_the_server(tmp_path: Path) -> None:
     """What the settings read, what the contract lists, and what is passed on are the same names."""
     read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', Path(settings.__file__).read_text()))

@@ -1,5 +1,6 @@
 """Alerts of real server processes notify people: once, again after a failure, and later while they are muted."""
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_a_failed_notification_is_sent_again(start: Start, received: Receiver) -
     assert poll(lambda: notification(server)[1]) == "refused with status 500"
     assert notification(server)[0] == "pending"
     health = server.get(f"{server.base_url}/health").json()["checks"]["notifications"]
-    assert health == {"status": "failing", "failure": "refused with status 500"}
+    assert health == {"status": "failing", "failure": "URL 1 of ALERT_URLS: refused with status 500"}
     retry_now(server.dsn)
     poll(lambda: notification(server) == ("sent", None))
     assert received.states() == ["firing", "firing"]
@@ -87,6 +88,21 @@ def test_attempts_end(start: Start, received: Receiver) -> None:
     poll(lambda: notification(server) == ("failed", "refused with status 503"))
 
 
+def test_a_mute_stops_further_attempts(start: Start, received: Receiver) -> None:
+    """What has failed once is not tried again while its rule is muted."""
+    received.statuses = [500]
+    server = start(RATE_LIMIT_ENABLED="false", ALERT_URLS=received.url)
+    rule = create(server)
+    poll(lambda: notification(server) == ("pending", "refused with status 500"))
+    assert server.request("POST", f"{rule}/mute", json={"for_s": 3600}).status_code == 200
+    retry_now(server.dsn)
+    create(server, name="another")
+    poll(lambda: received.states() == ["firing", "firing"])  # one after the other: the first had its turn
+    assert [body["alert"]["name"] for body in received.bodies] == ["any", "another"]
+    assert server.request("POST", f"{rule}/mute", json={"for_s": 0}).status_code == 200
+    poll(lambda: [body["alert"]["name"] for body in received.bodies] == ["any", "another", "any"])
+
+
 def test_a_muted_rule_notifies_when_it_is_no_longer_muted(start: Start, received: Receiver) -> None:
     """A mute delays the notification; nobody hears of an alert that resolved meanwhile."""
     server = start(RATE_LIMIT_ENABLED="false", ALERT_URLS=received.url)
@@ -104,6 +120,20 @@ def test_a_muted_rule_notifies_when_it_is_no_longer_muted(start: Start, received
     assert server.request("POST", f"{rule}/mute", json={"for_s": 0}).status_code == 200
     poll(lambda: notification(server) == ("sent", None))
     assert received.states() == ["firing"]
+
+
+def test_one_receiver_does_not_delay_another(start: Start, received: Receiver) -> None:
+    """While one receiver does not answer, another one is notified of every alert."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        urls = f"http://127.0.0.1:{silent.getsockname()[1]}/, {received.url}"
+        server = start(RATE_LIMIT_ENABLED="false", ALERT_URLS=urls)
+        rule = create(server)
+        connection, _ = silent.accept()  # the first notification is on its way
+        with connection:
+            poll(lambda: received.states() == ["firing"])
+            assert server.request("DELETE", rule).status_code == 204
+            poll(lambda: received.states() == ["firing", "resolved"])
+            assert notification(server) == ("pending", None)
 
 
 def test_a_full_queue_drops(start: Start, received: Receiver) -> None:

@@ -57,6 +57,24 @@ def test_constraints(schema: str, columns: str, constraint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "constraint"),
+    [
+        ("'a', 'weather', NULL, 1, 1", "rate_limit_alert_rules_metric_check"),
+        ("'a', 'memory_mb', 1, 1, 1", "rate_limit_alert_rules_rule_id_check"),
+        ("'a', 'memory_mb', NULL, 1, 2", "rate_limit_alert_rules_threshold_check"),
+        ("'memory', 'memory_mb', NULL, 1, 1", "rate_limit_alert_rules_name_key"),
+    ],
+)
+def test_constraints_of_alert_rules(schema: str, columns: str, constraint: str) -> None:
+    """The database refuses an invalid alert rule, whichever program inserts it."""
+    with psycopg.connect(schema) as connection, pytest.raises(psycopg.errors.IntegrityError) as caught:
+        connection.execute(
+            f"INSERT INTO rate_limit_alert_rules (name, metric, rule_id, threshold, clear_threshold) VALUES ({columns})"
+        )
+    assert caught.value.diag.constraint_name == constraint
+
+
+@pytest.mark.parametrize(
     ("score", "vip", "tier", "factor"),
     [
         (0, False, "flagged", 0.5),

@@ -12,6 +12,7 @@ import pytest
 from gaia_server import retention
 from gaia_server.app_state import Server
 from gaia_server.settings import Settings
+from gaia_server.storage.alert_notifications import give_up_orphans
 from gaia_server.storage.store import Run, Store
 from tests.gaia_server.conftest import Start, poll
 
@@ -79,6 +80,22 @@ def test_rows_still_in_use_stay(schema: str, connection: psycopg.Connection) -> 
     )
     assert run(schema, lambda run: retention.delete_old(run, "rate_limit_alerts", DAYS)) == 0
     assert run(schema, lambda run: retention.delete_old(run, "reputation_scores", DAYS)) == 0
+
+
+def test_notifications_to_urls_that_are_gone_are_given_up(schema: str, connection: psycopg.Connection) -> None:
+    """What is due to a target that ALERT_URLS no longer has is given up after a while; it would fill the queue."""
+    connection.execute(
+        "WITH alert AS (INSERT INTO rate_limit_alerts (name, severity, says, threshold, value, fired_at)"
+        " VALUES ('a', 's', 's', 1, 2, now()) RETURNING id)"
+        " INSERT INTO rate_limit_alert_notifications (alert_id, state, target, next_attempt_at)"
+        " SELECT id, 'firing', target, now() - make_interval(mins => minutes) FROM alert,"
+        " (VALUES (1, 11), (2, 11), (2, 9)) AS due (target, minutes)"
+    )
+    assert run(schema, lambda run: give_up_orphans(run, 1)) == 1
+    found = connection.execute(
+        "SELECT target, failure, next_attempt_at IS NULL FROM rate_limit_alert_notifications ORDER BY id"
+    ).fetchall()
+    assert found == [(1, None, False), (2, "ALERT_URLS has no URL number 2", True), (2, None, False)]
 
 
 def bucket(connection: psycopg.Connection, key: str, *ages_s: float) -> None:

@@ -130,7 +130,11 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "lost ",
     ),
     "the alert fires above another number than it says": (
-        ("gaia_server/push/alerts.py", "    threshold=100,\n", "    threshold=1000,\n"),
+        (
+            "gaia_server/push/alerts.py",
+            '"threshold": self.threshold,\n            "c',
+            '"threshold": 10 * self.threshold,\n            "c',
+        ),
         "websocket",
         "violations_per_minute has {'threshold': 1000, 'window_s': 60}, should be ",
     ),

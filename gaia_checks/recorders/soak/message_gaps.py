@@ -9,6 +9,9 @@ from gaia_checks.target.ws_messages import Stream
 
 REGULAR = ("stats", "heartbeat")
 
+ALERT = "violations_per_minute"
+"""The alert of the contract: where the server watches it, no other one is about the gate's requests."""
+
 
 @dataclass(slots=True)
 class Silence:
@@ -36,8 +39,9 @@ class Listener:
     dropped: str | None = None  # why the connection closed before the client left
     closed_s: float | None = None
     violations_s: dict[str, float] = field(default_factory=dict)  # key -> when it first received its violation
-    alerts_s: list[float] = field(default_factory=list)  # when an alert started to fire
-    firing: bool = False  # an alert fires now, by the messages received
+    alerts_s: list[float] = field(default_factory=list)  # when the alert started to fire
+    firing: bool = False  # the alert fires now, by the messages received
+    watched: frozenset[str] = frozenset()  # the names of the alerts that the server watches
     stream: Stream = field(default_factory=Stream)
     silences: dict[str, Silence] = field(init=False)
 
@@ -53,12 +57,17 @@ class Listener:
             for key in self.violated:
                 if key in str(frame):
                     self.violations_s.setdefault(key, now_s)
-        if kind == "alert":
-            self.firing = _data(frame).get("state") != "resolved"
+        if kind == "alert" and self._concerns(alert := _data(frame)):
+            self.firing = alert.get("state") != "resolved"
             if self.firing:
                 self.alerts_s.append(now_s)
-        if kind == "stats" and isinstance(alerts := _data(frame).get("alerts"), dict):
-            self.firing = bool(alerts.get("firing"))
+        if kind == "stats" and "alerts" in _data(frame):
+            firing, watched = _alerts(frame)
+            self.watched = frozenset(str(rule.get("name")) for rule in watched)
+            self.firing = any(self._concerns(alert) for alert in firing)
+
+    def _concerns(self, alert: dict[str, Any]) -> bool:
+        return ALERT not in self.watched or alert.get("name") == ALERT
 
     @property
     def violation_s(self) -> float | None:
@@ -91,17 +100,23 @@ def wrong(listeners: Collection[Listener]) -> list[str]:
 
 def needless_alert(frame: str | bytes) -> str | None:
     """Return which alert fires in stats by whose value it should not; None without one, or if they do not say."""
-    alerts = _data(frame).get("alerts")
-    lists = [alerts.get(name) for name in ("firing", "watched")] if isinstance(alerts, dict) else []
-    firing, watched = [[each for each in one or [] if isinstance(each, dict)] for one in lists] or ([], [])
+    firing, watched = _alerts(frame)
     names = {alert.get("name") for alert in firing}
     for rule in watched:
-        value, threshold = rule.get("value"), rule.get("threshold")
+        value, threshold = rule.get("value"), rule.get("clear_threshold", rule.get("threshold"))
         if not isinstance(value, int | float) or not isinstance(threshold, int | float):
             continue
         if rule.get("name") in names and value <= threshold:
             return f"stats list {rule['name']} as firing with a value of {value:g}, not above {threshold:g}"
     return None
+
+
+def _alerts(frame: str | bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the firing and the watched alerts of stats."""
+    alerts = _data(frame).get("alerts")
+    lists = [alerts.get(name) for name in ("firing", "watched")] if isinstance(alerts, dict) else [[], []]
+    firing, watched = ([each for each in one or [] if isinstance(each, dict)] for one in lists)
+    return firing, watched
 
 
 def _data(frame: str | bytes) -> dict[str, Any]:

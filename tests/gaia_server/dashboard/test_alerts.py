@@ -17,13 +17,19 @@ def past(server: Running, says: str, *, name: str = "past", severity: str = "war
     """Store an alert that resolved two days ago; return its id."""
     with psycopg.connect(server.dsn) as connection:
         found = connection.execute(
-            "INSERT INTO rate_limit_alerts (name, severity, says, threshold, value, fired_at, resolved_value,"
-            " resolved_at, acknowledged_at, acknowledged_by) VALUES (%(name)s, %(severity)s, %(says)s, 100, 321,"
-            " now() - interval '3 days', 7, now() - interval '3 days' + interval '150 seconds',"
-            " CASE WHEN %(by)s::text IS NOT NULL THEN now() - interval '3 days' END, %(by)s) RETURNING id",
-            {"name": name, "severity": severity, "says": says, "by": by},
+            "INSERT INTO rate_limit_alerts"
+            " (name, severity, says, threshold, value, fired_at, resolved_value, resolved_at) VALUES"
+            " (%s, %s, %s, 100, 321, now() - interval '3 days', 7,"
+            " now() - interval '3 days' + interval '150 seconds') RETURNING id",
+            (name, severity, says),
         ).fetchone()
-    assert found
+        assert found
+        if by:
+            connection.execute(
+                "INSERT INTO rate_limit_alert_acknowledgements (alert_id, acknowledged_at, acknowledged_by)"
+                " VALUES (%s, now() - interval '3 days', %s)",
+                (found[0], by),
+            )
     return int(found[0])
 
 

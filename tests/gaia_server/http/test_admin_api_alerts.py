@@ -1,6 +1,7 @@
 """The API of alerts: rules, acknowledgements and mutes, in force on every process."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import psycopg
@@ -126,6 +127,9 @@ def test_a_firing_alert_is_acknowledged_on_all_processes(start: Start) -> None:
     assert first.status_code == again.status_code == 200
     assert first.json() == again.json() == firing(there)
     assert first.json()["acknowledged_by"] == "Zoë 🦉"
+    filters = ({"acknowledged": "true"}, {"acknowledged": "false"}, {"severity": "warning"}, {"severity": "info"})
+    totals = [there.get(f"{there.home}/alerts?{urlencode(one)}").json()["total"] for one in filters]
+    assert totals == [1, 0, 1, 0]
     for body in ({}, {"by": ""}, {"by": " "}, {"by": "a "}, {"by": "a\nb"}, {"by": 1}, {"by": "a", "at": "now"}):
         assert here.request("POST", f"{here.home}{path}", json=body).status_code == 422
     assert here.request("DELETE", f"{here.home}{RULES}/{rule.json()['id']}").status_code == 204

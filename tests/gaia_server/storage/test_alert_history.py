@@ -168,6 +168,21 @@ def test_violations_of_one_rule(schema: str, connection: psycopg.Connection) -> 
     assert value(schema) == 12
 
 
+def test_an_evaluation_reads_the_last_minute_only(connection: psycopg.Connection) -> None:
+    """Twice a second nobody reads all violations of the retention."""
+    connection.execute(
+        "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at)"
+        " SELECT 1, 'ip:192.0.2.7', 'other', at, at FROM generate_series(1, 20000) AS n,"
+        " date_trunc('second', now() - interval '1 hour' - n * interval '1 second') AS at"
+    )
+    only(connection, metric="violations_per_minute", rule_id=1)
+    connection.execute("ANALYZE")
+    given = {"metrics": list(METRICS), "busiest": 1, "fresh_s": 1, "reputation": False}
+    plan = connection.execute("EXPLAIN " + alert_history.READ, given).fetchall()
+    assert "Index" in str(plan)
+    assert "Seq Scan on rate_limit_violations" not in str(plan)
+
+
 def bucket(connection: psycopg.Connection, key: str, rule_id: int, used: int) -> None:
     """Store a window's count of just now."""
     connection.execute(

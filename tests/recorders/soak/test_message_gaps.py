@@ -80,6 +80,20 @@ def test_violations_of_all_keys_are_awaited() -> None:
         ({"firing": [{"name": "a"}], "watched": [{"name": "a", "value": 101, "threshold": 100}]}, None),
         ({"firing": [], "watched": [{"name": "a", "value": 3, "threshold": 100}]}, None),
         ({"firing": [{"name": "b"}], "watched": [{"name": "a", "value": 3, "threshold": 100}]}, None),
+        (
+            {
+                "firing": [{"name": "a"}],
+                "watched": [{"name": "a", "value": 70, "threshold": 80, "clear_threshold": 60}],
+            },
+            None,
+        ),
+        (
+            {
+                "firing": [{"name": "a"}],
+                "watched": [{"name": "a", "value": 60, "threshold": 80, "clear_threshold": 60}],
+            },
+            "a value of 60, not above 60",
+        ),
         ({"firing": [{}]}, None),
         (None, None),
     ],
@@ -98,6 +112,17 @@ def test_an_alert_that_resolves_is_no_alert() -> None:
     assert (found.firing, found.alerts_s) == (False, [101])
     found.take(message("stats", 3, {"alerts": {"firing": [{}]}}), 103)
     assert found.firing
+
+
+def test_another_alert_is_not_the_gates() -> None:
+    """Where the server watches the contract's alert, one of another rule neither fires nor resolves it."""
+    ours, other = {"name": message_gaps.ALERT}, {"name": "memory"}
+    found = listener((100, message("stats", 1, {"alerts": {"firing": [other], "watched": [ours, other]}})))
+    found.take(message("alert", 2, {**other, "state": "firing"}), 101)
+    assert (found.firing, found.alerts_s) == (False, [])
+    found.take(message("alert", 3, {**ours, "state": "firing"}), 102)
+    found.take(message("alert", 4, {**other, "state": "resolved"}), 103)
+    assert (found.firing, found.alerts_s) == (True, [102])
 
 
 @pytest.mark.parametrize("frame", ["{", b"\xff", "[]", '{"type": "alert"}', '{"type": "stats", "data": 3}'])
