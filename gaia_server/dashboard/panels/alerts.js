@@ -19,7 +19,7 @@ const LAST = 1_000_000;  // an offset beyond all rules: the list then shows its 
 
 export function alerts({ root, live, guard, signIn, visible, record }) {
   let firing = [];
-  let watched = new Map();  // the enabled rules with their present values, by name
+  let watched = null;  // the enabled rules with their present values, by name
   let rulespage = 1;
   const loaded = new Map();  // the shown rules by id
   const turned = () => record({ ...history.state(), rulespage });
@@ -46,19 +46,19 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
 
   const firstStats = new Promise((resolve) => { live.addEventListener("stats", resolve, { once: true }); });
   let shown = null;
-  followFiring(live, (alerts_) => {
-    firing = alerts_;
+  followFiring(live, (found) => {
+    firing = found;
     const text = JSON.stringify(firing);
     if (text !== shown) showFiring();  // a button is not replaced while it is pressed
     shown = text;
     showPresent();
   });
   live.addEventListener("stats", ({ detail: { data } }) => {
-    const before = rulesOf(watched);
+    const before = watched;
     watched = new Map(data.alerts.watched.map((rule) => [rule.name, rule]));
     showPresent();
     if (!visible()) return;
-    if (before !== rulesOf(watched)) guard(list.refresh);  // another administrator has changed one
+    if (before && rulesOf(before) !== rulesOf(watched)) guard(list.refresh);  // another administrator has changed one
     if (history.undelivered) guard(history.refresh);
   });
   live.addEventListener("alert", () => { if (visible()) guard(history.refresh); });
@@ -79,13 +79,13 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
   }
 
   function present({ name }) {
-    const rule = watched.get(name);
+    const rule = watched?.get(name);
     return rule ? [meter(rule.value, rule.threshold, share(rule.value, rule.threshold)), h("span", {}, share(rule.value, rule.threshold))] : ["–"];
   }
 
   function state(rule) {
     const alert = firing.find(({ name }) => name === rule.name);
-    const found = watched.get(rule.name);
+    const found = watched?.get(rule.name);
     return [standing(rule, alert, found), ...(isMuted(rule) ? [h("div", { class: "muted" }, "Muted until ", when(rule.muted_until))] : [])];
   }
 

@@ -180,7 +180,6 @@ def test_any_name_fits_a_phone(own: Running, visit: Visit) -> None:
         opened(page)
         expect(page.get_by_role("table", name="History")).to_contain_text("مستخدم 😀 abc")
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        page.get_by_role("button", name="Mute" if width == 1280 else "Unmute").first.focus()
     for name, dialog in (("New alert rule", "#alert-rule"), (f"Acknowledge {'n' * 100}", "#acknowledge")):
         page.get_by_role("button", name=name).first.click()
         box = page.locator(dialog).bounding_box()
