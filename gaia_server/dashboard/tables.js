@@ -19,11 +19,17 @@ export function table(label, columns, rows = [], onsort = null) {
     if (direction) heads[index].setAttribute("aria-sort", direction);
     else heads[index].removeAttribute("aria-sort");
   });
-  // A redrawn row keeps the focus of its button, so that the keyboard does not start from the top again.
+  // A redrawn row keeps the focus of its button, which may be another one now, so that the keyboard does not start from the
+  // top again.
   function show(shown) {
-    const focused = body.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+    const focused = body.contains(document.activeElement) ? document.activeElement : null;
+    const buttons = (within) => [...within.querySelectorAll("button")];
+    const old = focused?.closest("tr");
+    const place = old && buttons(old).indexOf(focused);
     body.replaceChildren(...shown.map((row) => line(columns, row)));
-    if (focused) [...body.querySelectorAll("button")].find((one) => one.ariaLabel === focused)?.focus();
+    if (!old) return;
+    const same = [...body.rows].find((row) => row.dataset.id && row.dataset.id === old.dataset.id);
+    (buttons(body).find((one) => one.ariaLabel === focused.ariaLabel) ?? (same && buttons(same)[place]))?.focus();
   }
   return { element, show, markSort };
 }

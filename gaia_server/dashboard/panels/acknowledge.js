@@ -1,4 +1,4 @@
-// Acknowledges an alert. Who does is asked once, and kept by this browser.
+// Acknowledges an alert. The first time it requests a name, which this browser keeps.
 
 import * as api from "../api.js";
 import { byId, h } from "../dom.js";

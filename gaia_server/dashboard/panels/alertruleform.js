@@ -59,7 +59,7 @@ export function makeAlertRuleForm({ signIn, saved }) {
 function write(fields, rule) {
   for (const name of ["name", "metric", "threshold", "for_s", "severity"]) fields[name].value = rule[name];
   fields.rule_id.value = rule.rule_id ?? "";
-  fields.clear_threshold.value = rule.clear_threshold ?? "";
+  fields.clear_threshold.value = rule.clear_threshold === rule.threshold ? "" : rule.clear_threshold ?? "";  // then it follows
   fields.enabled.checked = rule.enabled;
 }
 

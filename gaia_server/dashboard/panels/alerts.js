@@ -38,7 +38,7 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
     turned: (page) => { rulespage = page; turned(); },
   });
   const edit = makeAlertRuleForm({ signIn, saved });
-  const mute = makeMute({ signIn, done: changed });
+  const mute = makeMute({ signIn, done: () => guard.now(list.refresh) });
   now.element.hidden = true;
   root.append(section("Firing now", who, quiet, now.element), section("Alert rules", add, list.element), history.element);
 
@@ -102,21 +102,16 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
     return [
       action("Edit", () => guard.now(async () => edit(await api.get(`/alerts/rules/${rule.id}`))), "edit"),
       action("Duplicate", () => guard.now(() => edit(null, { ...rule, name: `${rule.name.slice(0, LONGEST_NAME - 5)} copy` }))),
-      isMuted(rule) ? action("Unmute", () => change(rule, () => setMute(rule, 0))) : action("Mute", () => mute(rule)),
-      action(rule.enabled ? "Disable" : "Enable", () => change(rule, () => setEnabled(rule, !rule.enabled))),
+      isMuted(rule) ? action("Unmute", () => change(() => setMute(rule, 0))) : action("Mute", () => mute(rule)),
+      action(rule.enabled ? "Disable" : "Enable", () => change(() => setEnabled(rule, !rule.enabled))),
       action("Delete", () => confirmDeletion(rule), "danger"),
     ];
   }
 
-  function change(rule, work) {
-    return guard.now(async () => { await work(); await changed(rule); });
+  function change(work) {
+    return guard.now(async () => { await work(); await list.refresh(); });
   }
 
-  // The button that was pressed may have become another one.
-  async function changed({ id }) {
-    await guard.now(list.refresh);
-    if (document.activeElement === document.body) editOf(id)?.focus();
-  }
   const editOf = (id) => list.element.querySelector(`[data-id="${Number(id)}"] .edit`);
 
   async function saved(id) {

@@ -9,7 +9,7 @@ const LONGEST_S = 30 * 86_400;
 
 export const setMute = (rule, seconds) => api.post(`/alerts/rules/${rule.id}/mute`, { for_s: seconds });
 
-// Returns mute(rule), which opens the dialog; calls done(rule) afterwards.
+// Returns mute(rule), which opens the dialog; calls done() afterwards.
 export function makeMute({ signIn, done }) {
   const dialog = byId("mute");
   const form = dialog.querySelector("form");
@@ -43,7 +43,7 @@ export function makeMute({ signIn, done }) {
       await setMute(muted, seconds);
       until.value = "";
       dialog.close();
-      done(muted);
+      done();
     } catch (error) {
       if (error.status === 401) signIn();
       problem(api.explain(error));

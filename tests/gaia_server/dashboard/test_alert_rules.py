@@ -190,7 +190,7 @@ def test_a_rule_is_duplicated_disabled_and_enabled(server: Running, page: Page) 
     assert [copied[field] for field in fields] == [rule[field] for field in fields]
     pressed(page, "Disable", copied)
     expect(row(page, copied)).to_contain_text("Off")
-    expect(row(page, copied).get_by_role("button", name="Edit")).to_be_focused()
+    expect(row(page, copied).get_by_role("button", name="Enable")).to_be_focused()
     assert (stored(server, copied["name"]) or {})["enabled"] is False
     pressed(page, "Enable", copied)
     expect(row(page, copied)).to_contain_text("Quiet")
@@ -247,7 +247,7 @@ def test_a_rule_is_muted_for_some_time_and_unmuted(server: Running, page: Page, 
     started = datetime.now(UTC)
     page.get_by_role("dialog", name=f"Mute {rule['name']}").get_by_role("button", name=choice).click()
     expect(row(page, rule)).to_contain_text("Muted until")
-    expect(row(page, rule).get_by_role("button", name="Edit")).to_be_focused()
+    expect(row(page, rule).get_by_role("button", name="Unmute")).to_be_focused()
     found = until(stored(server, rule["name"]) or {})
     assert started + timedelta(hours=hours) <= found <= datetime.now(UTC) + timedelta(hours=hours)
     pressed(page, "Unmute", rule)
