@@ -132,11 +132,11 @@ LAYERS = {
     ),
     "gaia_server": (
         {"encoding", "guesses", "connection", "settings", "metrics", "analytics", "dashboard", "field_types"},
-        {"problem", "logs", "limiting"},
+        {"problem", "logs", "limiting", "webhook"},
         {"push", "auth"},
         {"storage"},
         {"app_state"},
-        {"retention"},
+        {"retention", "alerting"},
         {"live"},
         {"http"},
         {"__main__"},

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from gaia_server import analytics
 from gaia_server.app_state import Server
-from gaia_server.http.parameters import (
+from gaia_server.http.definitions.parameters import (
     RULE_ID,
     ClientFilters,
     Paging,

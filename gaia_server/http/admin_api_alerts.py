@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from gaia_server.app_state import Server
 from gaia_server.http.admin_api import list_of, page_of
-from gaia_server.http.bodies import Acknowledgement, Mute
-from gaia_server.http.parameters import RULE_ID, AlertFilters, Paging
+from gaia_server.http.definitions.bodies import Acknowledgement, Mute
+from gaia_server.http.definitions.parameters import RULE_ID, AlertFilters, Paging
 from gaia_server.http.preconditions import changed, etag, matches
 from gaia_server.http.request_parsing import query, read_json
 from gaia_server.http.validation import adapter, valid

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from gaia_server.app_state import Server
 from gaia_server.http.admin_api import used
-from gaia_server.http.bodies import RuleImport
-from gaia_server.http.parameters import ImportParameters
+from gaia_server.http.definitions.bodies import RuleImport
+from gaia_server.http.definitions.parameters import ImportParameters
 from gaia_server.http.preconditions import etag, matches, require_confirmation
 from gaia_server.http.request_parsing import query, read_json
 from gaia_server.http.validation import valid

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from gaia_server.app_state import Server
 from gaia_server.field_types import Key
 from gaia_server.http.admin_api import list_of
-from gaia_server.http.bodies import ReputationFields, UserLimits
-from gaia_server.http.parameters import EventFilters, ReputationFilters, UserFilters
+from gaia_server.http.definitions.bodies import ReputationFields, UserLimits
+from gaia_server.http.definitions.parameters import EventFilters, ReputationFilters, UserFilters
 from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
 from gaia_server.http.request_parsing import query, read_json
 from gaia_server.http.validation import adapter, valid

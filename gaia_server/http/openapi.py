@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from gaia_server import __version__
 from gaia_server.field_types import Key
-from gaia_server.http.answers import Changed, ProblemDetails, RuleChanges, User
-from gaia_server.http.parameters import RULE_ID
+from gaia_server.http.definitions.answers import Changed, ProblemDetails, RuleChanges, User
+from gaia_server.http.definitions.parameters import RULE_ID
 from gaia_server.http.validation import adapter
 from gaia_server.limiting.rules import Rule
 from gaia_server.push.alerts import AlertRule

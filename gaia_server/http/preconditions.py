@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import Request
 
 from gaia_server.encoding import encode
-from gaia_server.http.parameters import Confirmation
+from gaia_server.http.definitions.parameters import Confirmation
 from gaia_server.http.request_parsing import query
 from gaia_server.limiting import management
 from gaia_server.limiting.principals import Principal

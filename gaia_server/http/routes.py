@@ -15,17 +15,9 @@ from gaia_server import dashboard, live
 from gaia_server.app_state import Server
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
-from gaia_server.http import (
-    admin_api,
-    admin_api_alerts,
-    admin_api_import,
-    admin_api_users,
-    answers,
-    bodies,
-    openapi,
-    parameters,
-)
-from gaia_server.http.answers import ListOf
+from gaia_server.http import admin_api, admin_api_alerts, admin_api_import, admin_api_users, openapi
+from gaia_server.http.definitions import answers, bodies, parameters
+from gaia_server.http.definitions.answers import ListOf
 from gaia_server.http.openapi import Handler, Operation
 from gaia_server.http.request_parsing import read_json
 from gaia_server.http.validation import valid

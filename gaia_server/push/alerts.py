@@ -119,8 +119,8 @@ class AlertRule(AlertRuleFields):
         """When it fires, in words."""
         metric = METRICS[self.metric]
         by = metric.by.format(rule_name=self.rule_name) if self.rule_name else ""
-        held = f", for {self.for_s} s" if self.for_s else ""
-        return metric.says.format(threshold=self.threshold, by=by) + held
+        duration = f", for {self.for_s} s" if self.for_s else ""
+        return metric.says.format(threshold=self.threshold, by=by) + duration
 
     @property
     def versioned(self) -> dict[str, Any]:

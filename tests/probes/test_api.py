@@ -149,7 +149,7 @@ LENIENT = {
         f"POST {CONFIG}: status 201 instead of 400 or 422",
     ),
     "an unknown parameter is ignored": (
-        ("gaia_server/http/parameters.py", 'ConfigDict(extra="forbid", ', "ConfigDict("),
+        ("gaia_server/http/definitions/parameters.py", 'ConfigDict(extra="forbid", ', "ConfigDict("),
         f"GET {CONFIG}: status 200 instead of 400 or 422",
     ),
     "a 405 does not list the methods": (

@@ -157,7 +157,7 @@ def test_a_server_that_compresses_and_reads_messages_of_any_size_breaks_its_boun
 
 def test_a_message_that_lacks_what_is_promised_is_named(postgres: str, tmp_path: Path) -> None:
     """A page that shows the alerts of the stats fails without them, although the message has the right shape."""
-    lost = ("gaia_server/app_state.py", '            "alerts": {\n', '            "alarms": {\n')
+    lost = ("gaia_server/app_state.py", '"alerts": self.watch.to_json(),', '"alarms": self.watch.to_json(),')
     with modified(postgres, tmp_path / "source", lost) as at:
         observed = websocket.probe(at, stats_within_s=5, heartbeat_within_s=10, tolerance_s=1)
     (contents,) = [each for each in observed if each.name == "websocket.contents"]

@@ -61,15 +61,15 @@ def test_a_second_look_is_refused_as_well(server: Target) -> None:
 
 
 AUTH, ROUTES, LIVE = "gaia_server/auth.py", "gaia_server/http/routes.py", "gaia_server/live.py"
-_GUARD = "_guarded(entry) if entry.operation.admin else entry.handler"
+_GUARD = "_guarded(one) if one.admin else one.handler"
 
 FAULTS: Mapping[str, tuple[Change, str, str]] = {
     "a route is not guarded": (
-        (ROUTES, _GUARD, _GUARD.replace("admin", 'admin and not entry.path.endswith("/alerts")')),
+        (ROUTES, _GUARD, _GUARD.replace("one.admin", 'one.admin and not one.path.endswith("/alerts")')),
         "refused", "GET /api/admin/quotas/alerts without a token: status 200, should be 401 or 403",
     ),
     "a method is not guarded": (
-        (ROUTES, _GUARD, _GUARD.replace("admin", 'admin and entry.method != "DELETE"')),
+        (ROUTES, _GUARD, _GUARD.replace("one.admin", 'one.admin and one.method != "DELETE"')),
         "refused", "without a token: status 204",
     ),
     "only changes are guarded": (
