@@ -55,6 +55,7 @@ function query(parameters) {
 export const get = (path, parameters = {}) => send("GET", `${HOME}${path}${query(parameters)}`);
 // confirm: the rule may refuse its own author; version: the one that the change is based on.
 export const create = (path, body, { confirm } = {}) => send("POST", `${HOME}${path}${query({ confirm })}`, body);
+export const post = (path, body) => send("POST", `${HOME}${path}`, body);
 // Without `apply`: what the rules would change.
 export const importRules = (rules, { apply, confirm, version } = {}) => send("POST", `${HOME}/config/import${query({ apply, confirm })}`, { rules }, version);
 export const replace = (path, body, { confirm, version } = {}) => send("PUT", `${HOME}${path}${query({ confirm })}`, body, version);

@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import { byId, choices } from "./dom.js";
+import { followFiring } from "./firing.js";
 import { chooseZone, duration, when, zone, zones } from "./format.js";
 import { makeGuard } from "./guard.js";
 import { Live } from "./live.js";
@@ -128,17 +129,21 @@ function showLost(state, text) {
 
 live.addEventListener("stats", ({ detail: { data } }) => {
   byId("about").textContent = `${data.instance} · version ${data.version} · up ${duration(data.uptime_s)}`;
-  firing(data.alerts.firing.length);
 });
 live.addEventListener("alert", ({ detail: { data } }) => {
-  firing(data.state === "firing" ? 1 : 0);
-  byId("announce").textContent = `Alert ${data.state}: ${data.says}`;
+  byId("announce").textContent = `Alert ${data.state === "firing" && data.acknowledged_at ? `acknowledged by ${data.acknowledged_by}` : data.state}: ${data.says}`;
 });
 
-function firing(count) {
-  byId("alerts-badge").textContent = count || "";
-  byId("alerts-badge").hidden = !count;
-  document.title = `${count ? `(${count}) ` : ""}Quotas · gaia_server`;
+followFiring(live, (firing) => {
+  const waiting = firing.filter((alert) => !alert.acknowledged_at).length;
+  count("alerts-badge", waiting);
+  count("alerts-acknowledged", firing.length - waiting);
+  document.title = `${waiting ? `(${waiting}) ` : ""}Quotas · gaia_server`;
+});
+
+function count(id, value) {
+  byId(id).textContent = value || "";
+  byId(id).parentElement.hidden = !value;
 }
 
 follow();

@@ -19,18 +19,23 @@ export function table(label, columns, rows = [], onsort = null) {
     if (direction) heads[index].setAttribute("aria-sort", direction);
     else heads[index].removeAttribute("aria-sort");
   });
-  return { element, body, markSort };
+  // A redrawn row keeps the focus of its button, which may be another one now, so that the keyboard does not start from the
+  // top again.
+  function show(shown) {
+    const focused = body.contains(document.activeElement) ? document.activeElement : null;
+    const buttons = (within) => [...within.querySelectorAll("button")];
+    const old = focused?.closest("tr");
+    const place = old && buttons(old).indexOf(focused);
+    body.replaceChildren(...shown.map((row) => line(columns, row)));
+    if (!old) return;
+    const same = [...body.rows].find((row) => row.dataset.id && row.dataset.id === old.dataset.id);
+    (buttons(body).find((one) => one.ariaLabel === focused.ariaLabel) ?? (same && buttons(same)[place]))?.focus();
+  }
+  return { element, show, markSort };
 }
 
 const line = (columns, row) => h("tr", { "data-id": row.id },
   columns.map((column) => h("td", { class: column.kind, "data-label": column.name || null }, h("span", {}, column.cell(row)))));
-
-// A redrawn row keeps the focus of its button, so that the keyboard does not start from the top again.
-function keepFocus(body, redraw) {
-  const focused = body.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
-  redraw();
-  if (focused) [...body.querySelectorAll("button")].find((one) => one.ariaLabel === focused)?.focus();
-}
 
 // load({limit, offset, sort}) -> a page; nothing() -> the element for an empty list; turned(page, sort) is called after each
 // turn to a page, by a person or a filter. Unchanged pages are not redrawn.
@@ -39,14 +44,14 @@ export function pagedList({ label, columns, guard, load, nothing, turned = () =>
   let requested = 0;
   let shown = null;
   let sort = "";  // the name of a column, with a minus sign for descending; "" for the list's own order
-  const { element: grid, body, markSort } = table(label, columns, [], (name) => sortBy(sort === name ? `-${name}` : sort === `-${name}` ? "" : name));
+  const rows = table(label, columns, [], (name) => sortBy(sort === name ? `-${name}` : sort === `-${name}` ? "" : name));
   const instead = h("div", { class: "empty" }, "Loading…");
   const place = h("span", { role: "status" });
   const back = h("button", { type: "button", onclick: () => turn(offset - pageSize()) }, "Previous");
   const on = h("button", { type: "button", onclick: () => turn(offset + pageSize()) }, "Next");
   const pager = h("div", { class: "pager" }, place, back, on);
-  const element = h("div", { class: "list" }, grid, instead, pager);
-  grid.hidden = pager.hidden = true;
+  const element = h("div", { class: "list" }, rows.element, instead, pager);
+  rows.element.hidden = pager.hidden = true;
 
   async function refresh() {
     const ticket = ++requested;
@@ -65,11 +70,11 @@ export function pagedList({ label, columns, guard, load, nothing, turned = () =>
     if (text === shown) return;
     shown = text;
     const last = offset + page.items.length;
-    grid.hidden = !page.total;
+    rows.element.hidden = !page.total;
     instead.hidden = Boolean(page.total);
     pager.hidden = page.total <= pageSize();
     if (!page.total) instead.replaceChildren(nothing());
-    keepFocus(body, () => body.replaceChildren(...page.items.map((row) => line(columns, row))));
+    rows.show(page.items);
     place.textContent = `${number(offset + 1)}–${number(last)} of ${number(page.total)}${page.total < COUNTED ? "" : " or more"}`;
     back.disabled = offset === 0;
     on.disabled = last >= page.total;
@@ -94,7 +99,7 @@ export function pagedList({ label, columns, guard, load, nothing, turned = () =>
   // A name that no column has is the list's own order.
   function setSort(wanted) {
     sort = columns.some((column) => column.sort && [column.sort, `-${column.sort}`].includes(wanted)) ? wanted : "";
-    markSort(sort);
+    rows.markSort(sort);
   }
 
   function open(page, wanted = "") {

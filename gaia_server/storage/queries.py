@@ -44,7 +44,7 @@ class Listing:
 
     def condition(self, name: str) -> LiteralString:
         """Return the SQL condition of a parameter."""
-        return self.conditions.get(name, _CONDITIONS[name])
+        return self.conditions[name] if name in self.conditions else _CONDITIONS[name]
 
     @property
     def sort_names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import { byId, mark } from "../dom.js";
 import { number } from "../format.js";
 import * as ruleFile from "../rulefile.js";
 import { table } from "../tables.js";
-import { summary } from "./ruleform.js";
+import { summary } from "./limitruleform.js";
 
 const SHOWN = 500;  // changes and errors
 

@@ -3,16 +3,16 @@
 import * as api from "../api.js";
 import { pageOf } from "../address.js";
 import { all, download, save } from "../csv.js";
-import { byId, empty, h, mark, mono, pick, section, select } from "../dom.js";
+import { empty, h, mark, mono, pick, section, select } from "../dom.js";
 import { limit } from "../format.js";
 import { agreed } from "../question.js";
 import { FIELDS } from "../rulefile.js";
 import { pagedList } from "../tables.js";
+import { offerUndo } from "../undo.js";
 import { bulk } from "./bulk.js";
 import { makeRuleImport } from "./ruleimport.js";
-import { SCOPES, makeRuleForm } from "./ruleform.js";
+import { SCOPES, makeLimitRuleForm } from "./limitruleform.js";
 
-const UNDO_MS = 10_000;
 const LAST = 1_000_000;  // an offset beyond all rules: the list then shows its last page
 
 const KINDS = [["", "Every kind"], ...Object.entries(SCOPES).map(([scope, { all }]) => [scope, all])];
@@ -51,7 +51,6 @@ export function rules({ guard, signIn, record }) {
     turned: (page, sort) => { many.show(); record({ ...wanted(), sort, page }); },
   });
   const many = bulk({ guard, filter: wanted, done: () => list.refresh() });
-  let expiry = null;
   const openImport = makeRuleImport({ signIn, done: () => guard.now(list.refresh) });
   const files = [
     h("button", { type: "button", onclick: () => guard.now(() => download("rules.csv", exported, found)) }, "Export CSV"),
@@ -60,7 +59,7 @@ export function rules({ guard, signIn, record }) {
   ];
   const found = (page) => api.get("/config", { ...page, ...wanted() });
   const element = section("Rate limit configuration", [...Object.values(filters), ...many.elements, ...files, add], list.element);
-  const edit = makeRuleForm({ signIn, saved });
+  const edit = makeLimitRuleForm({ signIn, saved });
 
   async function saved(id) {
     await guard.now(list.refresh);
@@ -82,19 +81,9 @@ export function rules({ guard, signIn, record }) {
     await guard.now(async () => {
       await api.remove(`/config/${rule.id}`);
       await list.refresh();
-      offerUndo(rule);
+      offerUndo(rule.rule_name, () => restore(rule));
     });
     add.focus();
-  }
-
-  function offerUndo(rule) {
-    const offer = byId("deleted");
-    const hide = () => { offer.hidden = true; };
-    offer.querySelector("span").textContent = `“${rule.rule_name}” is deleted.`;
-    offer.querySelector("button").onclick = () => { hide(); restore(rule); };
-    offer.hidden = false;
-    clearTimeout(expiry);
-    expiry = setTimeout(hide, UNDO_MS);
   }
 
   // It was set before, so its author needs to confirm nothing again.

@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.gaia_server.conftest import Running, Start
+from tests.gaia_server.conftest import Running, Start, poll
 from tests.gaia_server.dashboard.conftest import TABS, Visit, connected, roomy
 
 SCHEMES = ("light", "dark")
@@ -45,6 +45,18 @@ def busy(schema: str, start: Start) -> Running:
             " (name, severity, says, threshold, value, fired_at, resolved_value, resolved_at)"
             " VALUES ('past', 'warning', 'is over', 1, 2, now() - interval '1 hour', 0, now())"
         )
+        connection.execute(
+            "INSERT INTO rate_limit_alert_notifications (alert_id, state, target, next_attempt_at, failure)"
+            " SELECT id, 'firing', 1, NULL, 'connection refused' FROM rate_limit_alerts"
+        )
+    for name, severity in (("fires", "critical"), ("taken", "info")):
+        body = {"name": name, "metric": "memory_mb", "threshold": 1, "severity": severity}
+        rule_id = own.request("POST", f"{own.home}/alerts/rules", json=body).json()["id"]
+    own.request("POST", f"{own.home}/alerts/rules/{rule_id}/mute", json={"for_s": 3600})
+    firing = f"{own.home}/alerts?state=firing"
+    poll(lambda: len(own.get(firing).json()["items"]) == 2)
+    taken = own.get(f"{firing}&severity=info").json()["items"][0]["id"]
+    own.request("POST", f"{own.home}/alerts/{taken}/acknowledge", json={"by": "مريم"})
     return own
 
 
@@ -98,6 +110,23 @@ def test_axe_finds_no_fault_in_a_dialog(busy: Running, visit: Visit) -> None:
         page.get_by_label("CSV or JSON").set_input_files(file)  # type: ignore[arg-type]
         expect(page.locator(shown)).to_be_visible()
         wrong += _wrong(page, f"import {name}")
+    page.keyboard.press("Escape")
+    page.locator("[data-tab=alerts]").click()
+    page.get_by_role("button", name="New alert rule").click()
+    page.get_by_role("button", name="Save alert rule").click()
+    expect(page.locator("#wrong-name")).to_be_visible()
+    wrong += _wrong(page, "alert rule")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Mute fires").click()
+    page.get_by_label("Or until").fill("2020-01-01T10:00")
+    page.get_by_role("button", name="Mute until then").click()
+    expect(page.locator("#mute-problem")).to_be_visible()
+    wrong += _wrong(page, "mute")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Acknowledge fires").first.click()
+    page.get_by_role("button", name="Acknowledge", exact=True).click()
+    expect(page.locator("#acknowledge-problem")).to_be_visible()
+    wrong += _wrong(page, "acknowledge")
     page.keyboard.press("Escape")
     page.locator("[data-tab=users]").click()
     page.get_by_role("searchbox", name="User").fill("ada")

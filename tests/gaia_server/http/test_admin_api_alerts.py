@@ -139,6 +139,27 @@ def test_a_firing_alert_is_acknowledged_on_all_processes(start: Start) -> None:
     assert here.request("POST", f"{here.home}/alerts/x/acknowledge", json={"by": "Bob"}).status_code == 404
 
 
+def test_the_history_is_filtered(start: Start) -> None:
+    """By severity, and by whether someone has acknowledged an alert."""
+    server = start(RATE_LIMIT_ENABLED="false")
+    for name, severity in (("taken", "critical"), ("waiting", "info")):
+        body = {"name": name, "metric": "memory_mb", "threshold": 1, "severity": severity}
+        server.request("POST", f"{server.home}{RULES}", json=body)
+    poll(lambda: len(server.get(f"{server.home}/alerts").json()["items"]) == 2)
+    ids = {alert["name"]: alert["id"] for alert in server.get(f"{server.home}/alerts").json()["items"]}
+    server.request("POST", f"{server.home}/alerts/{ids['taken']}/acknowledge", json={"by": "ada"})
+    for query, name in (
+        ("acknowledged=true", "taken"),
+        ("acknowledged=false", "waiting"),
+        ("severity=critical", "taken"),
+        ("severity=info&state=firing", "waiting"),
+    ):
+        found = server.get(f"{server.home}/alerts?{query}").json()["items"]
+        assert [alert["name"] for alert in found] == [name], query
+    for query in ("acknowledged=1", "severity=loud"):
+        assert server.get(f"{server.home}/alerts?{query}").status_code == 422
+
+
 def test_a_restart_keeps_what_was_set(start: Start) -> None:
     """A firing alert, its acknowledgement and a mute outlive the process; nothing fires a second time."""
     first = start(RATE_LIMIT_ENABLED="false")
