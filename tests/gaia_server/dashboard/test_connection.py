@@ -75,10 +75,9 @@ def denied(page: Page) -> dict[str, int]:
     """Return how many denials of each key the overview lists."""
     found: Counter[str] = Counter()
     for item in page.locator("#panel-overview .feed li").all_text_contents():
-        key = re.search(r"api_key:[a-z]+", item)
-        hits = re.search(r"(\d+)×$", item)
-        assert key and hits, item
-        found[key[0]] += int(hits[1])
+        line = re.search(r"(api_key:[a-z]+).*?(\d+)×$", item)
+        assert line, item
+        found[line[1]] += int(line[2])
     return dict(found)
 
 
