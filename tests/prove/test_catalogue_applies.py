@@ -69,7 +69,7 @@ def syntax_error(file: Path) -> str | None:
             ast.parse(file.read_text())
             undefined = (sys.executable, "-m", "ruff", "check", "--isolated", "--quiet", "--select", "F821", str(file))
             return subprocess.run(undefined, capture_output=True, text=True, check=False).stdout or None
-        elif file.suffix == ".sql" and file.parent.name == "migrations":
+        if file.suffix == ".sql" and file.parent.name == "migrations":
             lint.check(file.parent, [file.stem], [])
     except (SyntaxError, MigrationError) as error:
         return f"{file.name}: {error}"

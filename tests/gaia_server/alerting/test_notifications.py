@@ -151,8 +151,9 @@ def test_a_full_queue_drops(start: Start, received: Receiver) -> None:
     assert received.bodies == []
 
 
-def test_without_urls_nothing_is_queued(own: Running) -> None:
+def test_without_urls_nothing_is_queued(start: Start) -> None:
     """Without ALERT_URLS an alert has no notification, and /health no check of it."""
+    own = start(RATE_LIMIT_ENABLED="false")
     create(own)
     poll(lambda: own.get(f"{own.home}/alerts").json()["items"])
     assert notification(own) == (None, None)

@@ -96,10 +96,12 @@ def answering(answer: bytes, every_s: float = 0.0) -> Iterator[int]:
             with suppress(OSError):  # the client has left, or there was none
                 connection, _ = listening.accept()
                 with connection:
-                    connection.recv(65536)  # closing before would reset the connection
                     for line in answer.splitlines(keepends=True):
                         connection.sendall(line)
                         time.sleep(every_s)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # closing before would reset the connection
+                        pass
 
         thread = threading.Thread(target=serve)
         thread.start()
