@@ -218,10 +218,10 @@ class AlertWatch:
             "watched": [rule.watched(value) for _, (rule, value) in sorted(self.values.items())],
         }
 
-    def measured(self, values: list[tuple[AlertRule, int]], *, slow: bool) -> None:
+    def measured(self, values: list[tuple[AlertRule, int | None]], *, slow: bool) -> None:
         """Replace the values of the fast metrics; those of the slow ones too if they were measured as well."""
         kept = {} if slow else {id_: one for id_, one in self.values.items() if METRICS[one[0].metric].slow}
-        self.values = kept | {rule.id: (rule, value) for rule, value in values}
+        self.values = kept | {rule.id: (rule, value or 0) for rule, value in values}
 
     def update(self, episodes: list[Episode]) -> None:
         """Replace the alerts that fire."""

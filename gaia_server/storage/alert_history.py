@@ -68,22 +68,23 @@ _MEASURED: LiteralString = (
 _VALUES: dict[LiteralString, LiteralString] = {
     "violations_per_minute": """
         CASE WHEN r.rule_id IS NULL THEN counted.violations ELSE (
-            SELECT sum(v.hits) FROM rate_limit_violations AS v
+            SELECT coalesce(sum(v.hits), 0) FROM rate_limit_violations AS v
             WHERE v.rule_id = r.rule_id AND v.occurred_at > statement_timestamp() - interval '60 seconds') END
     """,
-    "limit_utilisation_percent": "(SELECT max(ceil(100.0 * used / nullif(effective_limit, 0))) FROM ("
+    "limit_utilisation_percent": "(SELECT coalesce(max(ceil(100.0 * used / nullif(effective_limit, 0))), 0) FROM ("
     + USAGE.select
     + " FROM ("
     + _BUSIEST
     + ") AS page "
     + USAGE.join
     + ") AS use)",
-    "error_percent": "(SELECT ceil(100.0 * sum(m.errors) / nullif(sum(m.requests), 0)) " + _MEASURED + ")",
+    "error_percent": "(SELECT CASE WHEN sum(m.requests) = 0 THEN 0"
+    " ELSE ceil(100.0 * sum(m.errors) / sum(m.requests)) END " + _MEASURED + ")",
     "memory_mb": "(SELECT max(ceil(m.memory_bytes / 1e6)) " + _MEASURED + ")",
     "pool_use_percent": "(SELECT max(ceil(100.0 * m.pool_in_use / m.pool_max)) " + _MEASURED + ")",
     "system_load_percent": "(SELECT max(m.load_percent) " + _MEASURED + ")",
 }
-"""Metric -> the expression of its value for an alert rule `r`; NULL without anything to measure counts as 0."""
+"""Metric -> the expression of its value for an alert rule `r`; NULL if no process has measured it lately."""
 
 _CASES: LiteralString = " ".join(["WHEN '" + metric + "' THEN " + value for metric, value in _VALUES.items()])
 _MEASURED_COLUMNS = ("violations", "now", "measured")
@@ -91,7 +92,7 @@ READ: LiteralString = (
     "WITH counted AS MATERIALIZED (SELECT coalesce(sum(hits), 0)::bigint AS violations FROM rate_limit_violations"
     " WHERE occurred_at > statement_timestamp() - interval '60 seconds')"
     " SELECT counted.violations, statement_timestamp() AS now, " + COLUMNS + ","
-    " coalesce(CASE r.metric " + _CASES + " END, 0)::bigint AS measured"
+    " (CASE r.metric " + _CASES + " END)::bigint AS measured"
     " FROM counted LEFT JOIN rate_limit_alert_rules AS r ON r.enabled AND r.metric = ANY(%(metrics)s) ORDER BY r.id"
 )
 _EPISODES: LiteralString = (
@@ -138,7 +139,7 @@ class Evaluation:
     """The result of one evaluation of alert rules."""
 
     violations: int  # requests refused within the last minute
-    values: list[tuple[AlertRule, int]]  # of the enabled rules
+    values: list[tuple[AlertRule, int | None]]  # of the enabled rules; None: no process has measured it lately
     episodes: list[Episode]  # the firing alerts, and those that this evaluation changed
     changed: set[int]  # the ids of the alerts that this evaluation fired or resolved
 
@@ -176,15 +177,17 @@ async def acknowledge(store: Store, alert_id: int, by: str) -> bool:
     return bool(await store.rows(_ACKNOWLEDGE, {"id": alert_id, "by": by}))
 
 
-def _rule(row: dict[str, Any]) -> tuple[AlertRule, int]:
+def _rule(row: dict[str, Any]) -> tuple[AlertRule, int | None]:
     return AlertRule(**{name: value for name, value in row.items() if name not in _MEASURED_COLUMNS}), row["measured"]
 
 
-async def _decide(run: Run, values: list[tuple[AlertRule, int]], now: datetime, targets: int) -> set[int]:
+async def _decide(run: Run, values: list[tuple[AlertRule, int | None]], now: datetime, targets: int) -> set[int]:
     """Store what the values change; return the ids of the alerts that fired or resolved."""
     firing = {row["name"] for row in await run(_FIRING)}
     changed = await run(_RESOLVE_WITHOUT_RULE)
     for rule, value in values:
+        if value is None:
+            continue  # the servers restart: what fires goes on
         match step(rule, value, now, firing=rule.name in firing):
             case Step.FIRE:
                 changed += await run(_FIRE, {"value": value, "says": rule.says, **_named(rule)})

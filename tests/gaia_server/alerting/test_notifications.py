@@ -142,7 +142,7 @@ def test_a_full_queue_drops(start: Start, received: Receiver) -> None:
     with psycopg.connect(server.dsn) as connection:
         connection.execute(
             "WITH alert AS (INSERT INTO rate_limit_alerts (name, severity, says, threshold, value, fired_at,"
-            " resolved_value, resolved_at) VALUES ('old', 'info', 'old', 1, 2, '2020-01-01', 1, '2020-01-02')"
+            " resolved_value, resolved_at) VALUES ('old', 'info', 'old', 1, 2, now() - interval '1 hour', 1, now())"
             " RETURNING id) INSERT INTO rate_limit_alert_notifications (alert_id, state, target, next_attempt_at)"
             " SELECT id, 'firing', 1, 'infinity' FROM alert CROSS JOIN generate_series(1, 1000)"
         )

@@ -66,6 +66,7 @@ def only(connection: psycopg.Connection, **fields: Any) -> None:
 def value(dsn: str, **options: Any) -> int:
     """Return the value of the only alert rule."""
     ((_, found),) = run(dsn, lambda store: evaluate(store, list(METRICS), **options)).values
+    assert found is not None
     return found
 
 
@@ -263,6 +264,18 @@ def test_measurements(
         measured(connection, instance, age_s, **fields)
     only(connection, metric=metric)
     assert value(schema) == expected
+
+
+def test_without_a_measurement_an_alert_goes_on(schema: str, connection: psycopg.Connection) -> None:
+    """While all servers restart nothing is measured: that resolves nothing and fires nothing."""
+    only(connection, metric="memory_mb")
+    measured(connection, "before", 0, memory_bytes=1)
+    (fired,) = run(schema, lambda store: evaluate(store, list(METRICS))).changed
+    connection.execute("UPDATE server_measurements SET measured_at = measured_at - interval '1 minute'")
+    found = run(schema, lambda store: evaluate(store, list(METRICS)))
+    assert ([one.id for one in found.episodes], found.changed, found.values[0][1]) == ([fired], set(), None)
+    measured(connection, "after", 0, memory_bytes=0)
+    assert run(schema, lambda store: evaluate(store, list(METRICS))).changed == {fired}
 
 
 def test_a_restart_keeps_alerts_and_acknowledgements(schema: str, connection: psycopg.Connection) -> None:
