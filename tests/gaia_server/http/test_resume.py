@@ -253,7 +253,7 @@ def flooded(dsn: str, rows: int) -> str:
         )
         messages = connection.execute(
             "SELECT json_build_object('rule_id', rule_id, 'key', key, 'occurred_at', occurred_at, 'hits', 1)"
-            " FROM rate_limit_violations ORDER BY id"
+            " FROM rate_limit_violations ORDER BY substr(key, 4)::int"
         ).fetchall()
         for message in messages:
             connection.execute("SELECT push_violations(%s::json)", (json.dumps(message),))
