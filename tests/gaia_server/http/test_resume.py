@@ -35,7 +35,8 @@ class Watcher:
     @contextmanager
     def connected(self, server: Running) -> Iterator[ClientConnection]:
         """Connect, and be sent what was missed."""
-        with connect(f"{server.websocket_url}?since={self.since}", additional_headers=server.bearer) as websocket:
+        url = f"{server.websocket_url}?since={self.since}"
+        with connect(url, additional_headers=server.bearer, open_timeout=60, ping_timeout=None) as websocket:
             self.until(websocket, "resumed")
             yield websocket
 
@@ -74,12 +75,13 @@ class Watcher:
 
 def refuse(server: Running, **counts: int) -> None:
     """Let each key be refused so often, by a rule that may exist already."""
-    rules = {rule["scope_value"] for rule in server.get(f"{server.home}/config?limit=200").json()["items"]}
+    rules = {rule["scope_value"] for rule in server.get(f"{server.home}/config?limit=200", timeout=60).json()["items"]}
     for key, count in counts.items():
         if key not in rules:
             server.rule(scope_value=key, limit_value=0)
         for _ in range(count):
-            assert server.get(f"{server.home}/usage", headers={"X-API-Key": key}).status_code == 429
+            refused = server.get(f"{server.home}/usage", headers={"X-API-Key": key}, timeout=60)
+            assert refused.status_code == 429
 
 
 def stop(server: Running) -> None:
@@ -191,15 +193,17 @@ def test_no_gap_and_no_double_at_the_border(start: Start) -> None:
             pass
     with ThreadPoolExecutor(len(watchers)) as pool:
         reconnecting = [pool.submit(reconnect, watcher) for watcher in watchers]
-        for _ in range(30):
-            refuse(here, racing=5)
-            refuse(there, beside=5)
-        over.set()
+        try:
+            for _ in range(15):
+                refuse(here, racing=5)
+                refuse(there, beside=5)
+        finally:
+            over.set()
         for one in reconnecting:
             one.result()
     for watcher in watchers:
-        watcher.follow(here, 300)
-        assert watcher.hits() == {"racing": 150, "beside": 150} == stored(here.dsn)
+        watcher.follow(here, 150)
+        assert watcher.hits() == {"racing": 75, "beside": 75} == stored(here.dsn)
         watcher.assert_in_order()
 
 
@@ -249,7 +253,7 @@ def flooded(dsn: str, rows: int) -> str:
         )
         messages = connection.execute(
             "SELECT json_build_object('rule_id', rule_id, 'key', key, 'occurred_at', occurred_at, 'hits', 1)"
-            " FROM rate_limit_violations ORDER BY id"
+            " FROM rate_limit_violations ORDER BY substr(key, 4)::int"
         ).fetchall()
         for message in messages:
             connection.execute("SELECT push_violations(%s::json)", (json.dumps(message),))
