@@ -62,7 +62,7 @@ class Server:
     metrics: Metrics = field(init=False)
     hub: Hub = field(default_factory=Hub)
     replay: Replay = field(default_factory=Replay)
-    replayable: asyncio.Event = field(default_factory=asyncio.Event)  # set when `replay` has read the stored messages
+    read: asyncio.Condition = field(default_factory=asyncio.Condition)  # notified when `replay` has all stored messages
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)  # of the clients that are sent what they missed
     watch: AlertWatch = field(default_factory=AlertWatch)
     management: Budget = field(default_factory=Budget)

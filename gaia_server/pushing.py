@@ -32,11 +32,16 @@ async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
         await push_messages.append(server.store, violations)
     if server.replay.newest is None:
         await _read_newest(server)
-        return
-    for message in await push_messages.after(server.store, server.replay.newest):
-        if message.kind == "alert":
-            await watch()
-        await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
+    else:
+        found = await push_messages.after(server.store, server.replay.newest)
+        for message in found:
+            if message.kind == "alert":
+                await watch()
+            await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
+        if len(found) == push_messages.AT_ONCE:
+            return  # there may be more
+    async with server.read:
+        server.read.notify_all()
 
 
 async def push_left(server: Server) -> None:
@@ -53,7 +58,11 @@ async def resume(server: Server, client: Client, since: datetime) -> None:
 
     Clients take turns, one part in each round of the event loop: so a thousand of them do not delay requests.
     """
-    await server.replayable.wait()
+    async with server.read:
+        await server.read.wait_for(lambda: server.replay.newest is not None)
+        if server.replay.behind(since):
+            await server.read.wait()  # may have begun before the client came
+            await server.read.wait()
     server.replay.start(client, since, datetime.now(UTC))
     while client.resuming and not client.overflowed:
         async with server.turns:
@@ -67,7 +76,6 @@ async def _read_newest(server: Server) -> None:
     for message in messages:
         server.replay.add(message)
     server.replay.newest = newest
-    server.replayable.set()
 
 
 async def _publish(server: Server, kind: str, chunks: Iterator[int]) -> None:

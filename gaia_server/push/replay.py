@@ -8,7 +8,7 @@ a message only if that is later than the last one it was sent, so none is lost o
 import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gaia_server.encoding import timestamp
 from gaia_server.push.hub import LIVE_ONLY, Client, Hub, Message
@@ -18,6 +18,9 @@ MOST = 250
 
 WINDOW = timedelta(minutes=5)
 """How far a client can be behind."""
+
+NOW = datetime.max.replace(tzinfo=UTC)
+"""The position of a client that has received nothing, and wants nothing earlier."""
 
 PART = 20
 """How many messages are queued for a client at once: fewer than its outbox holds."""
@@ -38,6 +41,10 @@ class Replay:
         for old in self.messages[:-MOST]:
             self.dropped = old.position
         del self.messages[:-MOST]
+
+    def behind(self, since: datetime) -> bool:
+        """Whether `since` is of a message that another process has read, and this one has not yet."""
+        return self.newest is not None and self.newest < since < NOW
 
     def start(self, client: Client, since: datetime, now: datetime) -> None:
         """Let a client be sent what is later than `since`. The messages must have been read."""

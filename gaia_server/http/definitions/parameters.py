@@ -1,6 +1,6 @@
 """The query parameters of each route. What the URL contains is text: it is read strictly, and never guessed at."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict
@@ -10,6 +10,7 @@ from gaia_server.field_types import Id, Key, Switch, Words, one_of, whole
 from gaia_server.limiting.reputation import EventKind, Score, Tier
 from gaia_server.limiting.rules import LimitValue, Scope
 from gaia_server.push.alerts import Severity
+from gaia_server.push.replay import NOW
 from gaia_server.storage.queries import RULES, USAGE, VIOLATING_CLIENTS, VIOLATIONS
 from gaia_server.storage.users import USERS
 
@@ -28,7 +29,7 @@ def _time(given: str) -> datetime | str:
 
 
 def _position(given: str) -> datetime | str:
-    return datetime.max.replace(tzinfo=UTC) if given == "now" else _time(given)
+    return NOW if given == "now" else _time(given)
 
 
 _NUMBER = BeforeValidator(_number)
