@@ -1,5 +1,5 @@
 // The WebSocket. It reconnects by itself: back-off with full jitter, at most 30 s. A connection that is silent or skips a
-// sequence number counts as lost. The server is told which message was the last, and sends the violations and alerts since
+// sequence number counts as lost. The URL says which message was the last, and the server sends the violations and alerts since
 // then; the page queries the API for the rest.
 
 const HEARTBEAT_MS = 10_000;
