@@ -41,6 +41,7 @@ def test_the_real_server_bears_every_outage(executable: Path, tmp_path: Path) ->
         "recovery": 4,
         "beyond_limit": 4,
         "sessions_leaked": 1,
+        "counted_undecided": 4,
     }
 
 
@@ -54,6 +55,11 @@ STILL_OFF = (
 FORGET = "raise error.with_traceback(None) from None"
 KEEP = "cls.kept = [*getattr(cls, 'kept', ()), error]\n            raise"
 HEALTH = "server.health(connected=connected), status_code=200 if connected else 503"
+CANCELLED = """        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_S)
+        if not task"""
+LEFT = "        if task.done() and not task"
 GOOD_HEALTH = "(200, 'connected', 'enabled')"
 
 FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
@@ -90,6 +96,10 @@ FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
     "the socket of an attempt to connect stays open": (
         [("connection.py", FORGET, KEEP)],
         {"sessions_leaked": "frozen: "},
+    ),
+    "a statement goes on after its client was refused": (
+        [("connection.py", CANCELLED, LEFT)],
+        {"counted_undecided": "of 4 requests that were answered 503 were counted later"},
     ),
 }  # fmt: skip
 
@@ -139,4 +149,4 @@ def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
 
     observed = outage.probe(target("http://127.0.0.1:1"), copy=none(), over=threading.Event())
     assert {(each.n, each.notes) for each in observed} == {(0, ("there can be no rehearsal copy: the disk is full",))}
-    assert len(observed) == 5
+    assert len(observed) == 6
