@@ -19,6 +19,8 @@ ODD = (
     postgres_session.NoSession,
     httpx.HTTPError,
     psycopg.Error,
+    OSError,
+    EOFError,
     AttributeError,
     LookupError,
     TypeError,
@@ -32,7 +34,7 @@ Place = TypeVar("Place")
 def measured_on(
     copy: AbstractContextManager[Place], units: Mapping[str, str], look: Callable[[Place], list[Measurement]]
 ) -> list[Measurement]:
-    """Return what `look` measures on the copy; without one each measurement (name -> unit) has only the reason."""
+    """Return what `look` measures; without a rehearsal copy each measurement (name -> unit) has only the reason."""
     try:
         with copy as place:
             return look(place)

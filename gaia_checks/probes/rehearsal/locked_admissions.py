@@ -17,7 +17,7 @@ _WAITING = """
 
 @dataclass(frozen=True)
 class Locked:
-    """A lock that is held, and the session that looks who waits for it."""
+    """A lock, and the session that looks who waits for it."""
 
     _holding: psycopg.Connection
     _looking: psycopg.Connection  # within the transaction that holds the lock, pg_stat_activity would not change

@@ -36,8 +36,8 @@ def test_more_rounds_follow_while_they_may_show_something_else(growths: tuple[in
 
 
 def test_the_rounds_end() -> None:
-    """One that grows half as much each three rounds gets no more than twenty sizes."""
-    growths = [2 ** (40 - number // 2) for number in range(40)]
+    """One that grows half as much in each round gets no more than twenty sizes."""
+    growths = [2 ** (60 - number) for number in range(40)]
     rounds = next(number for number in range(1, 40) if not undecided(sizes(*growths[:number]), 1))
     assert rounds == 19
     assert slows_down(sizes(*growths[:rounds]))

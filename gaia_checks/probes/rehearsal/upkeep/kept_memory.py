@@ -2,7 +2,7 @@
 
 Nobody else uses the server. A runtime that warms up grows as well, some for tens of thousands of requests: what a
 server keeps is what it grows by to the end, round after round. So there are more rounds for one that grows, and still
-more while it grows ever less; what has not ended then decides nothing.
+more while it grows ever less; what still grows less then decides nothing.
 """
 
 import asyncio

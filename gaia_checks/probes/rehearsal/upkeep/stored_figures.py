@@ -1,4 +1,4 @@
-"""Whether the analytics have every decision, and in every part those of the asked time only.
+"""Whether the analytics have every decision, and in every part those of the requested time only.
 
 What is stored is moved back by hours, so that it is old at once; a server that starts then reports it.
 """

@@ -124,15 +124,19 @@ def _unchanged(upkeep: Upkeep) -> Measurement:
 _PARTS: Mapping[str, Callable[[Upkeep], Measurement]] = {
     _NAMED: _sessions_named,
     _UNCHANGED: _unchanged,
+    stored_figures.STORED: lambda upkeep: stored_figures.stored(upkeep.place, upkeep.server, upkeep.over),
     kept_connections.SERVED: lambda upkeep: kept_connections.others_served(upkeep.place, upkeep.over),
     changing_audience.DELIVERED: lambda upkeep: changing_audience.delivered_to_all(upkeep.server.target, upkeep.over),
-    kept_connections.KEPT: lambda upkeep: kept_connections.kept_by_retention(upkeep.place, upkeep.over),
     kept_memory.REQUEST: lambda upkeep: kept_memory.per_request(upkeep.server, upkeep.over),
     kept_memory.CHANGE: lambda upkeep: kept_memory.per_change(upkeep.server, upkeep.over),
-    stored_figures.STORED: lambda upkeep: stored_figures.stored(upkeep.place, upkeep.server, upkeep.over),
+    kept_connections.KEPT: lambda upkeep: kept_connections.kept_by_retention(upkeep.place, upkeep.over),
     stopping.ANSWERED: lambda upkeep: stopping.answered_before_close(upkeep.server),
 }
-"""Measurement -> what makes it. A retention would wait for a lock, so it comes later; the last one ends the server."""
+"""Measurement -> what makes it, in this order.
+
+The analytics come before another server decides something. The retention would wait for the lock that others wait for.
+The last one ends the server.
+"""
 
 
 def _at(target: Target, place: BareCopyProtocol) -> Target:

@@ -19,7 +19,7 @@ import httpx
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Target
-from gaia_checks.probes.rehearsal.outage_clients import (
+from gaia_checks.probes.rehearsal.outage.outage_clients import (
     ADMITTED,
     PATH,
     REFUSED,

@@ -7,8 +7,9 @@ from gaia_checks.errors import Inconclusive
 from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes.rehearsal import locked_admissions
 from gaia_checks.probes.rehearsal.counted_rules import CountedRule, Counting
-from gaia_checks.probes.rehearsal.outage_clients import UNDECIDED, OutageReply, send
+from gaia_checks.probes.rehearsal.outage.outage_clients import UNDECIDED, OutageReply, send
 from gaia_checks.target.client import client
+from gaia_checks.target.responses import USAGE
 from gaia_checks.target.samples import Watch
 
 NAME = "outage.counted_undecided"
@@ -16,6 +17,7 @@ NAME = "outage.counted_undecided"
 _REQUESTS, _LIMIT = 4, 60
 _CANCELLED_S = 0.5  # after the answers: a server may cancel its statement a moment later
 _COUNTED_S = 0.5  # after the lock: what was not cancelled is decided at once
+_LISTS = 20  # tries: 5 s after an outage lists are promised again
 _TRIES = 3  # a machine that stands still may delay one cancellation
 
 
@@ -32,11 +34,20 @@ def measured(target: Target, over: threading.Event) -> Measurement:
                 why = f"requests that waited for a lock were answered {sorted(statuses)}, not {UNDECIDED}"
                 return watch.measurement(NAME, 0, "count", 0, how, (f"{NOT_CHECKED}{why}",))
             _pause(over, _COUNTED_S)
-            counted = min(counted, counting.usage(rule).used or 0)
+            counted = min(counted, _used(counting, rule, over))
             if not counted:
                 break
     note = f"{counted} of {_REQUESTS} requests that were answered {UNDECIDED} were counted later"
     return watch.measurement(NAME, counted, "count", _REQUESTS, how, (note,) if counted else ())
+
+
+def _used(counting: Counting, rule: CountedRule, over: threading.Event) -> int:
+    """Return the listed usage, once the server lists again. Raises Inconclusive when it does not."""
+    for _ in range(_LISTS):
+        if (usage := counting.usage(rule)).status == 200:
+            return usage.used or 0
+        _pause(over, _COUNTED_S)
+    raise Inconclusive(f"GET {USAGE} answered {usage.status} after the lock was released")
 
 
 def _while_locked(target: Target, rule: CountedRule, over: threading.Event) -> list[OutageReply]:

@@ -13,12 +13,12 @@ import httpx
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.rehearsal import counted_undecided, outage_trial
 from gaia_checks.probes.rehearsal.copy_measurements import measured_on, part
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import CountedRule, Counting
-from gaia_checks.probes.rehearsal.outage_clients import REFUSED, send
-from gaia_checks.probes.rehearsal.outage_trial import LONG, PATIENCE_S, SHORT, OutageServers, OutagesObserved
+from gaia_checks.probes.rehearsal.outage import counted_undecided, outage_trial
+from gaia_checks.probes.rehearsal.outage.outage_clients import REFUSED, send
+from gaia_checks.probes.rehearsal.outage.outage_trial import LONG, PATIENCE_S, SHORT, OutageServers, OutagesObserved
 from gaia_checks.target import postgres_session
 from gaia_checks.target.client import client
 from gaia_checks.target.samples import Watch
