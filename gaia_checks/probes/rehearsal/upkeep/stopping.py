@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from gaia_checks.errors import Inconclusive
@@ -37,39 +38,48 @@ def answered_before_close(server: OwnServerProtocol) -> Measurement:
 
 
 async def _stop(server: OwnServerProtocol) -> list[str | None]:
+    """Return for each connection the fault, or None."""
     request = passing_clients.lasting(server.target, _PATH)
-    sending = [asyncio.create_task(_send_on(server.target, request)) for _ in range(_CONNECTIONS)]
-    await asyncio.sleep(_BEFORE_S)
-    server.process.terminate()
-    done, pending = await asyncio.wait(sending, timeout=_PATIENCE_S)
-    for each in pending:
-        each.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-    return [each.result() for each in done]
-
-
-async def _send_on(target: Target, request: bytes) -> str | None:
-    """Send on one connection until it closes; return the fault if a request had been sent before and got no answer."""
-    loop, address = asyncio.get_running_loop(), urlsplit(target.base_url)
-    with socket.socket() as connection:
-        connection.setblocking(False)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.socket()) for _ in range(_CONNECTIONS)]
         try:
-            await loop.sock_connect(connection, (address.hostname, address.port))
-        except OSError as error:
-            raise Inconclusive(f"{target.base_url}: no connection: {error}") from error
-        while True:
-            looked_s = time.monotonic()
-            if _is_closed(connection):
+            async with asyncio.timeout(_PATIENCE_S):  # what the server has not accepted yet, it cannot answer
+                await asyncio.gather(*(_connect(server.target, each, request) for each in connections))
+        except (OSError, EOFError) as error:
+            raise Inconclusive(f"GET {_PATH} got no answer: {error or type(error).__name__}") from error
+        sending = [asyncio.create_task(_send_on(each, request)) for each in connections]
+        await asyncio.sleep(_BEFORE_S)
+        server.process.terminate()
+        done, pending = await asyncio.wait(sending, timeout=_PATIENCE_S)
+        for each in pending:
+            each.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        return [each.result() for each in done]
+
+
+async def _connect(target: Target, connection: socket.socket, request: bytes) -> None:
+    loop, address = asyncio.get_running_loop(), urlsplit(target.base_url)
+    connection.setblocking(False)
+    await loop.sock_connect(connection, (address.hostname, address.port))
+    await loop.sock_sendall(connection, request)
+    await _answered(connection)
+
+
+async def _send_on(connection: socket.socket, request: bytes) -> str | None:
+    """Send until the connection closes; return the fault if a request had been sent before and got no answer."""
+    while True:
+        looked_s = time.monotonic()
+        if _is_closed(connection):
+            return None
+        with contextlib.suppress(OSError):  # closed meanwhile, which the read shows
+            connection.send(request)
+        sent_s = time.monotonic()
+        try:
+            if not await _answered(connection):
                 return None
-            with contextlib.suppress(OSError):  # closed meanwhile, which the read shows
-                connection.send(request)
-            sent_s = time.monotonic()
-            try:
-                if not await _answered(connection):
-                    return None
-            except OSError as error:
-                lost = f"GET {_PATH} got no answer ({error}), though its connection was open when it was sent"
-                return lost if sent_s - looked_s < _SURE_S else None
+        except OSError as error:
+            lost = f"GET {_PATH} got no answer ({error}), though its connection was open when it was sent"
+            return lost if sent_s - looked_s < _SURE_S else None
 
 
 def _is_closed(connection: socket.socket) -> bool:
