@@ -26,7 +26,7 @@ UNITS = {STORED: "count"}
 
 _LASTS_S, _PER_S = 4.5, 500  # longer than the 2 s after which a server stores its decisions, twice
 _STORED_S = 3.5  # after which it has stored them
-_TRIES, _AGAIN_S = 5, 1.0
+_TRIES, _AGAIN_S = 4, 1.0
 _BACK = timedelta(hours=3)
 _HOUR, _DAY = 60, 24 * 60  # minutes
 _PARTS = ("decisions", "by_resource", "by_scope")
@@ -46,12 +46,8 @@ def stored(place: BareCopyProtocol, server: OwnServerProtocol, over: threading.E
     with counting(server.target) as counts:
         counts.known()
         _send(server.target, over)
-        counted = _decisions(server.target)
-        if over.wait(_STORED_S):
-            raise Inconclusive("the gate was over before the analytics were looked at")
-        found = _decided(_analytics(counts, _HOUR, over)["totals"])
-    lost = f"GET {ANALYTICS} has {found} decisions, of {counted:g} that {_DECISIONS} had {_STORED_S:g} s before"
-    score.add(lost if found < counted else None)
+        found, lost = _found(counts, server.target, over)
+    score.add(lost)
     _move_back(server.target)
     later = place.start().target
     with client(later) as http:
@@ -65,6 +61,18 @@ def stored(place: BareCopyProtocol, server: OwnServerProtocol, over: threading.E
         why = f"{NOT_CHECKED}what the analytics report did not move with the times in the database"
         return watch.measurement(STORED, 0, "count", 0, how, (why,))
     return watch.counted(STORED, score, how)
+
+
+def _found(counts: Counting, target: Target, over: threading.Event) -> tuple[int, str | None]:
+    """Return the decisions in the analytics, and the fault if some are missing for good: a slow machine stores late."""
+    for _ in range(_TRIES):
+        counted = _decisions(target)
+        if over.wait(_STORED_S):
+            raise Inconclusive("the gate was over before the analytics were looked at")
+        found = _decided(_analytics(counts, _HOUR, over)["totals"])
+        if found >= counted:
+            return found, None
+    return found, f"GET {ANALYTICS} has {found} decisions, of {counted:g} that {_DECISIONS} had {_STORED_S:g} s before"
 
 
 def _send(target: Target, over: threading.Event) -> None:
