@@ -70,7 +70,7 @@ def _wrong_answer(http: httpx.Client, waiting: list[Future[int]]) -> str | None:
     if status == 200 and not all(each.done() for each in waiting):
         return None
     after = f"{answer} after {time.monotonic() - started_s:.1f} s"
-    return f"GET {CONFIG}: {after}, while {len(waiting)} requests waited for the database: it waited for them"
+    return f"GET {CONFIG}: {after}, beside {len(waiting)} that waited for the database: it waited for them"
 
 
 def _wrong_pool(http: httpx.Client) -> str | None:
