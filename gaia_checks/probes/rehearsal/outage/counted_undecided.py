@@ -18,7 +18,7 @@ _REQUESTS, _LIMIT = 4, 60
 _CANCELLED_S = 0.3  # after the answers: a server may cancel its statement a moment later
 _COUNTED_S = 0.5  # after the lock: what was not cancelled is decided at once
 _LISTS = 20  # tries: 5 s after an outage lists are promised again
-_TRIES = 3  # a machine that stands still may delay one cancellation
+_TRIES = 2  # a machine that stands still may delay one cancellation
 
 
 def measured(target: Target, over: threading.Event) -> Measurement:
