@@ -9,4 +9,4 @@ from gaia_checks.suite import Look
 @pytest.mark.criterion("qa.figures")
 def test_figures_are_right(look: Look) -> None:
     """Usage, violations, analytics, lists, WebSocket and metrics report exactly what was sent."""
-    look(figures_probe.probe)
+    look(figures_probe.probe, rate_per_s=look.load_rate_per_s)

@@ -60,7 +60,7 @@ LAYERS = {
     "gaia_checks.environment": (
         {"project", "process_variables"},
         {"environment"},
-        {"file_entries", "load_entries"},
+        {"file_entries", "load_entries", "load_master"},
         {"environment_file"},
     ),
     "gaia_checks.cli": (

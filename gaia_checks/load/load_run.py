@@ -9,7 +9,6 @@ Locust's exit code is unreliable: after a crashed listener it is 0. Only a compl
 import contextlib
 import json
 import math
-import os
 import socket
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gaia_checks import files, jsonl
+from gaia_checks.environment import load_master
 from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.environment.process_variables import surroundings
 from gaia_checks.environment.project import ROOT
@@ -118,7 +118,7 @@ def run(
     )  # fmt: skip
     if settings.workers:
         log(f"{settings.sender}: {settings.join_command}")
-        if why := _why_closed(settings.master):
+        if why := load_master.why_closed(settings):
             _append(folder, not_measured(f"{why}; see: gaia doctor {target.environment}", look))
             return Inconclusive.exit_code
     process = subprocess.Popen(argv, cwd=results, env=_variables(target), stdin=subprocess.DEVNULL, stdout=sys.stderr)
@@ -234,16 +234,6 @@ def _variables(target: Target) -> dict[str, str]:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
-
-
-def _why_closed(master: str) -> str | None:
-    """Return why no worker can join at an address of this machine; None if it is free."""
-    host, _, port = master.rpartition(":")
-    try:
-        socket.create_server((host, int(port))).close()
-    except OSError as error:
-        return f"no worker can join at {master}: {os.strerror(error.errno or 0)}"
-    return None
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline: float, over: Callable[[], bool]) -> bool:

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.target.client import CONNECT_S, message, reply, resolve, websocket_headers, websocket_url
 from gaia_checks.target.samples import Score, Watch
 from gaia_checks.target.ws_messages import PATH, Stream, incomplete
@@ -24,6 +24,7 @@ _AT_ONCE = {"stats": 1}
 _TOO_LARGE = "x" * 5000  # a client's message may have 4 KiB
 _CLOSED_WITHIN_S = 2.0
 _MESSAGE_TOO_BIG = 1009
+_OTHER_NAMES = "a server of other names has a protocol of its own"
 
 
 @dataclass
@@ -83,7 +84,7 @@ def _second_client(target: Target, watch: Watch, patience_s: float) -> list[Meas
     notes = () if times_s else (observed.closed or f"no stats came within {patience_s:g} s",)
     how = "from the handshake of a client that connects right after a heartbeat to its first stats"
     kept = "no compression negotiated, and a message above 4 KiB closed with 1009"
-    unknown = () if bounds.tried else ("no bounds known: a server of other names has a protocol of its own",)
+    unknown = () if bounds.tried else (f"{NOT_CHECKED}{observed.closed or _OTHER_NAMES}",)
     return [
         watch.measurement("websocket.stats_at_once", (*times_s, patience_s)[0], "s", 1, how, notes),
         watch.measurement("websocket.bounds_kept", bounds.good, "count", bounds.tried, kept, (*bounds.wrong, *unknown)),
@@ -92,7 +93,7 @@ def _second_client(target: Target, watch: Watch, patience_s: float) -> list[Meas
 
 def _contents(watch: Watch, contents: Score) -> Measurement:
     how = "stats and heartbeats with all that the contract promises"
-    notes = contents.wrong if contents.tried else ("a translation does not carry every detail of a message",)
+    notes = contents.wrong if contents.tried else (f"{NOT_CHECKED}{_OTHER_NAMES}",)
     return watch.measurement("websocket.contents", contents.good, "count", contents.tried, how, notes)
 
 

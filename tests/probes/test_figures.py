@@ -257,9 +257,15 @@ INSERT INTO rate_limit_stats (minute, scope, resource_type, admitted, denied)
 """
 
 
+RATE_PER_S = 150
+"""Of the load in the environment that a developer has."""
+
+
 def look(at: Target) -> dict[str, Measurement]:
     """Run the probe and return its measurements, without the prefix of their names."""
-    return {observed.name.removeprefix("figures."): observed for observed in figures_probe.probe(at)}
+    return {
+        observed.name.removeprefix("figures."): observed for observed in figures_probe.probe(at, rate_per_s=RATE_PER_S)
+    }
 
 
 def wrong(observed: dict[str, Measurement]) -> dict[str, tuple[str, ...]]:

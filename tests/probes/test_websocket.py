@@ -152,7 +152,8 @@ def test_a_server_that_compresses_and_reads_messages_of_any_size_breaks_its_boun
     assert (bounds.value, bounds.n) == (0, 2)
     assert "negotiated permessage-deflate" in bounds.notes[0]
     assert "did not close the connection within 2 s, should be 1009" in bounds.notes[1]
-    assert mapped["bounds_kept"].n == mapped["contents"].n == 0, "a server of other names has a protocol of its own"
+    own = "not checked: a server of other names has a protocol of its own"
+    assert [(mapped[name].n, mapped[name].notes) for name in ("bounds_kept", "contents")] == [(0, (own,))] * 2
 
 
 def test_a_message_that_lacks_what_is_promised_is_named(postgres: str, tmp_path: Path) -> None:

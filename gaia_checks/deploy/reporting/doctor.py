@@ -1,8 +1,6 @@
 """Diagnose an environment: check each usual cause; report the finding and the command that fixes it."""
 
-import os
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +15,7 @@ from gaia_checks.deploy.postgres import database_connection, embedded
 from gaia_checks.deploy.reporting import status
 from gaia_checks.deploy.reporting.status import Status
 from gaia_checks.deploy.state import deployment_ledger, paths, supervisor_state
+from gaia_checks.environment import load_master
 from gaia_checks.environment.environment import Environment, is_loopback
 from gaia_checks.environment.project import PROJECT
 from gaia_checks.errors import ConfigurationError, GaiaError
@@ -236,11 +235,9 @@ class _Examination:
         if not load.workers:
             return f"{load.sender}, engine {load.engine}"
         host, _, port = load.master.rpartition(":")
-        try:
-            socket.create_server((host, int(port))).close()
-        except OSError as error:
+        if why := load_master.why_closed(load):
             fix = f"set looks.load.master in {self._environment.path.name}, or: ss -ltnp 'sport = :{port}'"
-            raise CheckFailed(f"workers cannot join at {load.master}: {os.strerror(error.errno or 0)}", fix) from error
+            raise CheckFailed(why, fix)
         warning = "" if is_loopback(host) else "; whoever reaches that port can join: keep it in a private network"
         return f"{load.sender}, engine {load.engine}; start them with: {load.join_command}{warning}"
 

@@ -17,7 +17,7 @@ from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.display import stream
-from gaia_checks.gate.display.sends import COPY, COUNT, GATE, OWN, SENDS, Parameters, Sends
+from gaia_checks.gate.display.sends import COPY, COUNT, GATE, LOAD_RATE, OWN, SENDS, Parameters, Sends
 from gaia_checks.gate.run import capabilities, gate_plan, gated_target, judgeable
 from gaia_checks.judge import criteria_file
 from gaia_checks.judge.criteria_file import Looks
@@ -79,9 +79,10 @@ def plan(promised: Sequence[Criterion], looks: Looks, names: Names) -> list[Row]
     """Return what the gate itself and each look of the promised criteria would do. Pure."""
     wanted = dict.fromkeys(criterion.look for criterion in promised)
     ids = {look: tuple(each.id for each in promised if each.look == look) for look in wanted}
+    rate = {LOAD_RATE: looks[gate_plan.LOAD]["rate_per_s"]}
     return [
         _row("gate", GATE, {}, names),
-        *(_row(look, SENDS.get(look, OWN), looks[look], names, ids[look]) for look in wanted),
+        *(_row(look, SENDS.get(look, OWN), {**looks[look], **rate}, names, ids[look]) for look in wanted),
     ]
 
 

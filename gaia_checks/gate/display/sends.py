@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gaia_checks.probes import health
+from gaia_checks.probes.figures import steady_traffic
 from gaia_checks.probes.monitoring import expected_increase
 from gaia_checks.recorders.instances import shared_state
 from gaia_checks.recorders.limits import burst_plan
@@ -64,8 +65,11 @@ UNANNOUNCED = 2 * (10 + 3)
 SOAK_REQUESTS = 6 + 101 + 4
 """Two violations, the alert that fires above 100 violations, two rules created and removed."""
 
-FIGURES_REQUESTS = 1700
-"""About: 29 that are counted, and the pages of lists, of which a longer one takes no more."""
+FIGURES_REQUESTS = 200
+"""About, beside the stream: 29 that are counted, and the pages of lists, of which a longer one takes no more."""
+
+LOAD_RATE = "load_rate_per_s"
+"""The name under which every look has the rate of the environment's load."""
 
 COUNT = "count"
 """The name under which the look `instances` has the number of instances that the environment file names."""
@@ -140,8 +144,9 @@ SENDS: Mapping[str, Sends] = {
     "figures": Sends(
         "sends requests under temporary rules, some of which must be refused, and compares them with every report: "
         "usage, violations, analytics, lists page by page, /metrics and /ws/admin/quotas; most of them ask for an "
-        "unknown path (404) below /api/admin/quotas, 500 a second for 3 s",
-        requests=lambda _: FIGURES_REQUESTS,
+        f"unknown path (404) below /api/admin/quotas, for {steady_traffic.LASTS_S:g} s at the load's rate, or at "
+        f"{steady_traffic.MOST_PER_S} a second if that is less; on a rehearsal copy also analytics of moved times",
+        requests=lambda look: FIGURES_REQUESTS + steady_traffic.requests(look[LOAD_RATE]),
         connections=lambda _: 20,
         rules=lambda _: 7,
         lasts_s=lambda _: 9,
@@ -163,7 +168,8 @@ SENDS: Mapping[str, Sends] = {
     ),
     "soak": Sends(
         "{clients:g} WebSockets listen at /ws/admin/quotas for {window_s:g} s; early on, requests exceed two temporary "
-        "rules for 5 s, which makes the server's alert fire; one more client answers no ping",
+        "rules for 5 s, which makes the server's alert fire; one more client answers no ping; on a rehearsal "
+        "copy clients come and go while others listen",
         requests=lambda _: SOAK_REQUESTS,
         connections=lambda look: look["clients"] + 3,
         rules=lambda _: 2,
@@ -207,7 +213,7 @@ SENDS: Mapping[str, Sends] = {
     ),
     "shutdown": Sends(
         "ends the server by SIGTERM with requests and {clients:g} WebSockets under way, then by SIGKILL, and starts it "
-        "again each time",
+        "again each time; another one by SIGTERM while requests follow each other",
         COPY,
     ),
     "fresh_install": Sends(
@@ -215,7 +221,10 @@ SENDS: Mapping[str, Sends] = {
         "races for one limit, and rules that refuse everything",
         COPY,
     ),
-    "outage": Sends("stops, restarts and freezes the database and refuses connections to it while clients send", COPY),
+    "outage": Sends(
+        "stops, restarts and freezes the database, refuses connections to it and locks the counts while clients send",
+        COPY,
+    ),
     "resources": Sends(
         "{requests:g} clients connect for a request, some faulty or broken off, and {websockets:g} for a WebSocket, "
         "which most of them abandon; what the server keeps of them is counted",

@@ -14,13 +14,14 @@ from gaia_checks.gate.run import background, gate_plan
 from gaia_checks.gate.run.look import Gate
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.fresh_install import fresh_install_probe
-from gaia_checks.probes.rehearsal import kept_resources, outage, side_by_side
+from gaia_checks.probes.rehearsal import kept_resources, side_by_side
+from gaia_checks.probes.rehearsal.outage import outage_probe
 from gaia_checks.probes.rehearsal.upkeep import upkeep_probe
 
 PROBES: Mapping[str, Callable[..., Iterable[Measurement]]] = {
     gate_plan.UPKEEP: upkeep_probe.probe,
     "fresh_install": fresh_install_probe.probe,
-    "outage": outage.probe,
+    "outage": outage_probe.probe,
     "resources": kept_resources.probe,
     gate_plan.COMPARISON: side_by_side.probe,
 }

@@ -107,6 +107,11 @@ class Look:
         return self._gate.found or self.target
 
     @property
+    def load_rate_per_s(self) -> float:
+        """The requests a second that the environment's server is to serve."""
+        return self._gate.criteria.looks[gate_plan.LOAD]["rate_per_s"]
+
+    @property
     def pictures(self) -> Path:
         """The folder for this look's screenshots, which the report shows."""
         folder = self._gate.folder / evidence.PICTURES / self._criterion.look

@@ -23,17 +23,18 @@ _HOW = {
 }
 
 
-def probe(target: Target) -> list[Measurement]:
+def probe(target: Target, *, rate_per_s: float) -> list[Measurement]:
     """Send known requests under rules of its own, and compare all that is reported of them: `figures.*`.
 
-    Its rules are removed. Raises Inconclusive when a request gets no answer, TargetUnreachable without a server.
+    For some seconds they come at `rate_per_s`, which the target is to serve: no load is measured here. Its rules are
+    removed. Raises Inconclusive when a request gets no answer, TargetUnreachable without a server.
     """
     watch, measured = Watch(), dict[str, Score]()
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
         started_s = time.monotonic()
-        rate = list(steady_traffic.rate(known, target))
+        rate = list(steady_traffic.rate(known, target, rate_per_s))
         enabled, before = live_figures.enabled_rules(known), live_figures.scraped(known)
         _wait_until(started_s + reports.SUMMED_S)  # what was refused before is then in the analytics
         denied = reports.denied_so_far(known)

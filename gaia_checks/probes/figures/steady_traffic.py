@@ -22,9 +22,10 @@ from gaia_checks.target.responses import ANALYTICS, QUOTAS
 LASTS_S = 3.0
 """Longer than the 2 s after which a server stores its decisions, and most of what "over about 5 s" smooths."""
 
+MOST_PER_S = 500
+"""More would show nothing new; the rule of the run, which these requests count for, allows more."""
+
 _AT_ONCE = 16
-_PER_S = 500  # at most: the rule of the run, which these requests count for, allows more
-_REQUESTS = int(LASTS_S * _PER_S)
 _PATH = f"{QUOTAS}/gaia-figures"  # it does not exist
 _AT_ONCE_S = 2.0  # stats that come later than this are those of a broadcast
 _CLOCKS_S = 1.0  # what the server's uptime and this clock may differ by, if one process has sent both stats
@@ -46,12 +47,12 @@ class Reported:
     at_s: float  # on the monotonic clock
 
 
-def rate(known: Known, target: Target) -> Iterator[Sample]:
-    """Send the stream; yield the fault if requests_per_second does not follow it, twice."""
+def rate(known: Known, target: Target, rate_per_s: float) -> Iterator[Sample]:
+    """Send the stream at that rate; yield the fault if requests_per_second does not follow it, twice."""
     wrong: Sample = None
     for _ in range(_TRIES):
         before = _reported(target)
-        sent = _send(known)
+        sent = _send(known, requests(rate_per_s))
         after = _reported(target)
         wrong = _not_following(before, after, sent) if before and after else None
         if wrong is None:
@@ -97,14 +98,19 @@ def _not_following(before: Reported, after: Reported, sent: int) -> Sample:
     )
 
 
-def _send(known: Known) -> int:
+def requests(rate_per_s: float) -> int:
+    """Return how many requests the stream has. Pure."""
+    return max(1, round(LASTS_S * min(rate_per_s, MOST_PER_S)))
+
+
+def _send(known: Known, number: int) -> int:
     """Send requests of this run, several at once; return how many were answered. They need nothing but a decision."""
-    starts_s = time.monotonic()
+    starts_s, apart_s = time.monotonic(), LASTS_S / number
 
     def one(first: int) -> int:
         sent = 0
-        for number in range(first, _REQUESTS, _AT_ONCE):
-            time.sleep(max(0.0, starts_s + number / _PER_S - time.monotonic()))
+        for each in range(first, number, _AT_ONCE):
+            time.sleep(max(0.0, starts_s + each * apart_s - time.monotonic()))
             if time.monotonic() > starts_s + LASTS_S:
                 break
             try:

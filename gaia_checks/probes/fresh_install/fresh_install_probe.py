@@ -8,12 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 
-import httpx
-
-from gaia_checks.errors import GaiaError, Inconclusive
+from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.fresh_install import default_rules, lockout, proxied_clients, two_processes, wrong_tokens
 from gaia_checks.probes.fresh_install.fresh_servers import Installation, Sample, administrator, remove_all, started
+from gaia_checks.probes.rehearsal.copy_measurements import ODD, measured_on, not_checked, without_samples
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.target.samples import Score, Watch
 
@@ -35,19 +34,14 @@ def probe(
     _target: Target, *, copy: AbstractContextManager[BareCopyProtocol], over: threading.Event
 ) -> list[Measurement]:
     """Measure `fresh_install.*`, all on a rehearsal copy; without one, or once the gate is over, there is a reason."""
-    watch = Watch()
-    try:
-        with copy as place:
-            return on_copy(place, over)
-    except GaiaError as error:
-        return [_unobservable(watch, name, error) for name in _TRIALS]
+    return measured_on(copy, {_name(trial): "count" for trial in _TRIALS}, lambda place: on_copy(place, over))
 
 
 def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]:
     """Start two servers on the new database, and take each trial with no rules but its own."""
     watch, found = Watch(), list[Measurement]()
     installed = started(place)
-    for name, (trial, how) in _TRIALS.items():
+    for trial, (samples, how) in _TRIALS.items():
         score = Score()
         try:
             if over.is_set():
@@ -55,16 +49,15 @@ def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]
             if found:
                 with administrator(installed.direct) as http:
                     remove_all(http)  # what the trial before has left, also one that could not be finished
-            for sample in trial(installed):
+            for sample in samples(installed):
                 score.add(sample)
-        except (GaiaError, httpx.HTTPError) as error:
+        except ODD as error:
             if not score.wrong:
-                found.append(_unobservable(watch, name, error))
+                found += without_samples({_name(trial): "count"}, not_checked(error))
                 continue
-        found.append(watch.counted(f"fresh_install.{name}", score, how))
+        found.append(watch.counted(_name(trial), score, how))
     return found
 
 
-def _unobservable(watch: Watch, name: str, error: Exception) -> Measurement:
-    why = str(error) if isinstance(error, GaiaError) else f"no answer: {type(error).__name__} {error}"
-    return watch.measurement(f"fresh_install.{name}", 0, "count", 0, "on a rehearsal copy", (why,))
+def _name(trial: str) -> str:
+    return f"fresh_install.{trial}"

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import httpx
 import psutil
 
-from gaia_checks.errors import GaiaError, Inconclusive
+from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.rehearsal import passing_clients
+from gaia_checks.probes.rehearsal.copy_measurements import measured_on
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import Counting
 from gaia_checks.probes.rehearsal.passing_clients import AT_ONCE, ClientKind, PassingClients
@@ -34,6 +35,13 @@ COUNTED = {
     "websocket_clients": "WebSocket clients",
 }
 """What is counted, and how reasons call it."""
+
+_MEASURED = {
+    "resources.answered": "count",
+    **{f"resources.{name}": "count" for name in COUNTED},
+    "resources.memory": "MB",
+    "resources.memory_by_kind": "MB",
+}
 
 _ROUNDS = 2
 """A runtime may grow once without a leak: memory counts that grows in every round."""
@@ -104,12 +112,9 @@ def probe(
     websockets: float,
 ) -> list[Measurement]:
     """Measure `resources.*`, all on a rehearsal copy; without one, or once the gate is over, there is only a reason."""
-    watch = Watch()
-    try:
-        with copy as place:
-            return on_copy(place, over, requests=int(requests), websockets=int(websockets))
-    except GaiaError as error:
-        return _unobservable(watch, error)
+    return measured_on(
+        copy, _MEASURED, lambda place: on_copy(place, over, requests=int(requests), websockets=int(websockets))
+    )
 
 
 def on_copy(place: BareCopyProtocol, over: threading.Event, *, requests: int, websockets: int) -> list[Measurement]:
@@ -199,12 +204,4 @@ def _memory(watch: Watch, growth: _Growth) -> list[Measurement]:
     return [
         watch.measurement("resources.memory", round(growth.memory_mb(), 3), "MB", number, how, (note,)),
         watch.measurement("resources.memory_by_kind", round(of_kind, 3), "MB", number, how, (note_of_kind,)),
-    ]
-
-
-def _unobservable(watch: Watch, error: GaiaError) -> list[Measurement]:
-    how, why = "on a rehearsal copy", (str(error),)
-    return [
-        watch.measurement(f"resources.{name}", 0, "MB" if name.startswith("memory") else "count", 0, how, why)
-        for name in ("answered", *COUNTED, "memory", "memory_by_kind")
     ]

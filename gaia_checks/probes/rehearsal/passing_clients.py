@@ -120,18 +120,25 @@ async def _status(reader: asyncio.StreamReader) -> int:
     return int(status[0]) if status and status[0].isdigit() else 0
 
 
-async def repeat(target: Target, path: str, number: int, over: threading.Event) -> int:
+def lasting(target: Target, path: str) -> bytes:
+    """Return a request whose connection stays open."""
+    return _request(target, "GET", path, connection="keep-alive")
+
+
+async def repeat(target: Target, path: str, number: int, over: threading.Event, pause_s: float = 0.0) -> int:
     """Send `number` equal requests on some connections that stay open; return how many were answered.
 
-    Raises Inconclusive when the gate is over before.
+    Each connection pauses after an answer. Raises Inconclusive when the gate is over before.
     """
-    request = _request(target, "GET", path, connection="keep-alive")
+    request = lasting(target, path)
     share, more = divmod(number, AT_ONCE)
-    answered = await asyncio.gather(*(_repeat(target, request, share + (each < more), over) for each in range(AT_ONCE)))
+    answered = await asyncio.gather(
+        *(_repeat(target, request, share + (each < more), over, pause_s) for each in range(AT_ONCE))
+    )
     return sum(answered)
 
 
-async def _repeat(target: Target, request: bytes, number: int, over: threading.Event) -> int:
+async def _repeat(target: Target, request: bytes, number: int, over: threading.Event, pause_s: float) -> int:
     address, answered = urlsplit(target.base_url), 0
     with contextlib.suppress(OSError, EOFError, TimeoutError):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -142,12 +149,13 @@ async def _repeat(target: Target, request: bytes, number: int, over: threading.E
                 writer.write(request)
                 async with asyncio.timeout(_ANSWER_S):
                     head = await reader.readuntil(b"\r\n\r\n")
-                    await reader.readexactly(_content_length(head))
+                    await reader.readexactly(content_length(head))
                 answered += 1
+                await asyncio.sleep(pause_s)
     return answered
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
     """Return the length of a body. Raises EOFError where the head does not say it."""
     found = _CONTENT_LENGTH.search(head)
     if found is None:

@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from gaia_checks.errors import GaiaError, NotReady
+from gaia_checks.errors import NotReady
 from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes.rehearsal import moved_admissions
+from gaia_checks.probes.rehearsal.copy_measurements import measured_on, part
 from gaia_checks.probes.rehearsal.copy_protocol import CopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import (
     CountedRule,
@@ -35,15 +36,16 @@ _BEFORE_MIDNIGHT = timedelta(seconds=60)  # a probe finishes within this time
 _AFTER_MIDNIGHT = timedelta(seconds=5)  # the server's clock may be behind
 _EDGE = timedelta(milliseconds=1)
 _INTO_NEXT = {quota: timedelta(days=days) for quota, days in zip(QUOTAS, (1, 7, 31), strict=True)}
+_INTO_MONTH = timedelta(days=14, hours=1)
 _END_BLUR = timedelta(seconds=30)  # the time a request takes, and the drift between two clocks
 _LEFT_OF_HOUR = timedelta(seconds=60)  # the rest of its window at the check before it expires
 _ALMOST_AN_HOUR = timedelta(hours=1) - _LEFT_OF_HOUR
 
 _ON_COPY = {
-    "kept_across_restart": "bool",
-    "kept_by_retention": "count",
-    "reset_at_period_edges": "count",
-    "hour_window_expires": "count",
+    "quotas.kept_across_restart": "bool",
+    "quotas.kept_by_retention": "count",
+    "quotas.reset_at_period_edges": "count",
+    "quotas.hour_window_expires": "count",
 }
 
 Sample = str | None  # the fault; None for a good sample
@@ -80,13 +82,12 @@ def live(target: Target) -> Measurement:
 
 def on_copy(copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
     """Deploy the release on a rehearsal copy, crash it, and move its stored admissions to the period edges."""
-    watch = Watch()
-    try:
-        with copy as place:
-            place.deploy(place.current)
-            return within_a_day(lambda: _on_copy(place))
-    except GaiaError as error:
-        return [_unobservable(watch, name, error) for name in _ON_COPY]
+
+    def look(place: CopyProtocol) -> list[Measurement]:
+        place.deploy(place.current)
+        return within_a_day(lambda: _on_copy(place))
+
+    return measured_on(copy, _ON_COPY, look)
 
 
 def within_a_day(
@@ -141,25 +142,13 @@ def _on_copy(place: CopyProtocol) -> list[Measurement]:
         rules = {kind: counts.rule(f"copy-{kind}", kind, _LIMIT_ON_COPY) for kind in (*QUOTAS, HOUR)}
         idle = counts.rule("copy-idle", HOUR, _LIMIT_ON_COPY)
         counts.settle()
-        return [
-            _or_unobservable("kept_across_restart", lambda: _kept(place, counts, rules)),
-            _or_unobservable("kept_by_retention", lambda: _retained(place, counts, rules, idle)),
-            _or_unobservable("reset_at_period_edges", lambda: _edges(place, counts, rules)),
-            _or_unobservable("hour_window_expires", lambda: _hour(place, counts, rules[HOUR])),
-        ]
-
-
-def _or_unobservable(name: str, look: Callable[[], Measurement]) -> Measurement:
-    """Return one measurement; on an error one without samples, so that the others remain."""
-    watch = Watch()
-    try:
-        return look()
-    except GaiaError as error:
-        return _unobservable(watch, name, error)
-
-
-def _unobservable(watch: Watch, name: str, error: GaiaError) -> Measurement:
-    return watch.measurement(f"quotas.{name}", 0, _ON_COPY[name], 0, "on a rehearsal copy", (str(error),))
+        looks = (
+            lambda: _kept(place, counts, rules),
+            lambda: _retained(place, counts, rules, idle),
+            lambda: _edges(place, counts, rules),
+            lambda: _hour(place, counts, rules[HOUR]),
+        )
+        return [part(name, unit, look) for (name, unit), look in zip(_ON_COPY.items(), looks, strict=True)]
 
 
 def _kept(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRule]) -> Measurement:
@@ -212,7 +201,12 @@ def _edges(place: CopyProtocol, counts: Counting, rules: Mapping[str, CountedRul
     for quota in QUOTAS:
         for sample in _edge(place, counts, rules[quota], period_start(quota, now)):
             tally.add(sample)
-    how = "used-up quotas, moved to the start of their period (still used up) and to just before it (free)"
+    for sample in _months(place, counts, rules["monthly_quota"], now):
+        tally.add(sample)
+    how = (
+        "used-up quotas, moved to the start of their period (still used up), to just before it (free), and the monthly "
+        "one to later months (used up until they end)"
+    )
     return watch.counted("quotas.reset_at_period_edges", tally, how)
 
 
@@ -225,14 +219,31 @@ def _edge(place: CopyProtocol, counts: Counting, rule: CountedRule, start: datet
     freed = counts.send(rule, _LIMIT_ON_COPY)  # and no more: the first one must be admitted
     yield _in(f"used up just before {start:%a %d %H:%M}", wrong_split(rule, freed, admitted=_LIMIT_ON_COPY))
     refused = counts.send(rule, 2)
-    ends = _wrong_end(rule, refused[0].retry_after_s, datetime.now(UTC))
+    now = datetime.now(UTC)
+    ends = _wrong_end(rule, refused[0].retry_after_s, now, period_end(rule.limit_type, now))
     yield _in("in the next period", wrong_split(rule, refused, admitted=0) or ends)
     yield _in("in the next period", wrong_usage(rule, counts.usage(rule), used=_LIMIT_ON_COPY))
 
 
-def _wrong_end(rule: CountedRule, retry_after_s: int | None, now: datetime) -> Sample:
+def _months(place: CopyProtocol, counts: Counting, rule: CountedRule, now: datetime) -> Iterator[Sample]:
+    """Use up the quota in each of the next two months, as if the clock had been set back since: one has not 30 days.
+
+    A key's time stays at its newest admission (docs/contract.md).
+    """
+    counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
+    month = now
+    for _ in range(2):
+        month = period_end(rule.limit_type, month)
+        moved_admissions.move(place.target, rule, to=month + _INTO_MONTH)
+        refused = counts.send(rule, 2)
+        situation = f"used up on {month + _INTO_MONTH:%d %B}, with the clock set back since"
+        ends = _wrong_end(rule, refused[0].retry_after_s, datetime.now(UTC), period_end(rule.limit_type, month))
+        yield _in(situation, wrong_split(rule, refused, admitted=0) or ends)
+
+
+def _wrong_end(rule: CountedRule, retry_after_s: int | None, now: datetime, end: datetime) -> Sample:
     """Return the fault unless a used-up quota is refused until its period ends."""
-    left_s = (period_end(rule.limit_type, now) - now).total_seconds()
+    left_s = (end - now).total_seconds()
     if retry_after_s is not None and abs(retry_after_s - left_s) <= _END_BLUR.total_seconds():
         return None
     return f"{rule.limit_type}: Retry-After is {retry_after_s}, and the period ends in {left_s:.0f} s"

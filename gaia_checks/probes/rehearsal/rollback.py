@@ -1,7 +1,7 @@
 """Whether rollback works: to the previous release with the current release's data, and to the previous schema."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from gaia_checks.errors import DeployError, GaiaError, MigrationError
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes import process
+from gaia_checks.probes.rehearsal.copy_measurements import measured_on, without_samples
 from gaia_checks.probes.rehearsal.copy_protocol import CopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import CountedRule, Counting, counting, wrong_split, wrong_usage
 from gaia_checks.target.samples import Watch
@@ -17,8 +18,8 @@ _KINDS = ("daily_quota", "requests_per_hour")
 _LIMIT = 100
 _EACH_TIME = 3  # requests under each rule after every change of release
 
-_RESTORED = {"previous_restored": "bool", "seconds": "s"}
-_SCHEMA = {"schema_equal": "bool"}
+_RESTORED = {"rollback.previous_restored": "bool", "rollback.seconds": "s"}
+_SCHEMA = {"rollback.schema_equal": "bool"}
 
 
 def probe(_target: Target, *, copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
@@ -26,12 +27,7 @@ def probe(_target: Target, *, copy: AbstractContextManager[CopyProtocol]) -> lis
 
     An unobservable measurement has no samples, and a note with the reason.
     """
-    watch = Watch()
-    try:
-        with copy as place:
-            return [*_restored(place), _schema(place)]
-    except GaiaError as error:
-        return _unobservable(watch, _RESTORED | _SCHEMA, error)
+    return measured_on(copy, _RESTORED | _SCHEMA, lambda place: [*_restored(place), _schema(place)])
 
 
 @dataclass
@@ -53,13 +49,13 @@ def _restored(place: CopyProtocol) -> list[Measurement]:
     try:
         before, what = place.before()
     except GaiaError as error:
-        return _unobservable(watch, _RESTORED, error)
+        return without_samples(_RESTORED, str(error))
     try:
         _roll_back_and_forward(place, before, progress)
     except GaiaError as error:
         # the rehearsal copy is ready, so a DeployError is the release's fault; faults observed before remain
         if not isinstance(error, DeployError) and not progress.wrong:
-            return _unobservable(watch, _RESTORED, error)
+            return without_samples(_RESTORED, str(error))
         progress.note(str(error))
     how = f"{what}, then the current one deployed over it; rolled back and deployed again; rules and counts kept"
     restored = watch.measurement("rollback.previous_restored", not progress.wrong, "bool", 1, how, progress.wrong)
@@ -119,13 +115,8 @@ def _schema(place: CopyProtocol) -> Measurement:
     except MigrationError as error:
         wrong = (str(error),)
     except GaiaError as error:
-        return _unobservable(watch, _SCHEMA, error)[0]
+        return without_samples(_SCHEMA, str(error))[0]
     how = (
         "on an empty database: migrations up, down by the rollback files (nothing is left), up (the same schema again)"
     )
     return watch.measurement("rollback.schema_equal", not wrong, "bool", 1, how, wrong)
-
-
-def _unobservable(watch: Watch, names: Mapping[str, str], error: GaiaError) -> list[Measurement]:
-    how = "on a rehearsal copy"
-    return [watch.measurement(f"rollback.{name}", 0, unit, 0, how, (str(error),)) for name, unit in names.items()]

@@ -12,18 +12,17 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
-import psycopg
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
-from gaia_checks.errors import GaiaError, Inconclusive, NotReady
+from gaia_checks.errors import NotReady
 from gaia_checks.model import Measurement, Target
+from gaia_checks.probes.rehearsal import locked_admissions, open_websocket
+from gaia_checks.probes.rehearsal.copy_measurements import measured_on, without_samples
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol, OwnServerProtocol
 from gaia_checks.probes.rehearsal.kept_state import LAST, KeptState
-from gaia_checks.target.client import CONNECT_S, async_client, websocket_headers, websocket_url
-from gaia_checks.target.postgres_session import APPLICATION_NAME
+from gaia_checks.target.client import async_client
 from gaia_checks.target.samples import Score, Watch
-from gaia_checks.target.ws_messages import PATH
 
 RESTARTS = 1012
 """The close code of a server that stops."""
@@ -34,16 +33,15 @@ _LOCKED_S = 1.0  # how long to wait until a session waits; a server gives up its
 _PATIENCE_S = 12.0  # for the exit; 10 s are promised
 _CLEAN = (0, 143, -signal.SIGTERM)
 _POLL_S = 0.02
-_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gaia_server' AND wait_event_type = 'Lock'"
 
 _MEASURED = {
-    "port_obeyed": "bool",
-    "answered": "count",
-    "closed_with_1012": "count",
-    "exit": "s",
-    "exit_code_clean": "bool",
-    "left": "count",
-    "kept": "count",
+    "shutdown.port_obeyed": "bool",
+    "shutdown.answered": "count",
+    "shutdown.closed_with_1012": "count",
+    "shutdown.exit": "s",
+    "shutdown.exit_code_clean": "bool",
+    "shutdown.left": "count",
+    "shutdown.kept": "count",
 }
 
 
@@ -60,12 +58,7 @@ class _Observed:
 
 def probe(_target: Target, *, copy: AbstractContextManager[BareCopyProtocol], clients: float) -> list[Measurement]:
     """Measure `shutdown.*`, all on a rehearsal copy; without one they have no samples, but a reason."""
-    watch = Watch()
-    try:
-        with copy as place:
-            return on_copy(place, int(clients))
-    except GaiaError as error:
-        return _unobservable(watch, error)
+    return measured_on(copy, _MEASURED, lambda place: on_copy(place, int(clients)))
 
 
 def on_copy(place: BareCopyProtocol, clients: int) -> list[Measurement]:
@@ -77,7 +70,7 @@ def on_copy(place: BareCopyProtocol, clients: int) -> list[Measurement]:
         how = "started with PORT alone, no socket handed over"
         return [
             watch.measurement("shutdown.port_obeyed", False, "bool", 1, how, (str(error),)),
-            *_unobservable(watch, error)[1:],
+            *without_samples(_MEASURED, str(error))[1:],
         ]
     with closing(KeptState(server.target)) as state:
         observed = asyncio.run(_terminate(place, server, clients))
@@ -107,7 +100,7 @@ async def _terminate(place: BareCopyProtocol, server: OwnServerProtocol, clients
     """Send SIGTERM while requests wait for the database and WebSockets are open; return what their clients observe."""
     observed = _Observed()
     async with AsyncExitStack() as stack, async_client(server.target) as http:
-        sockets = [await stack.enter_async_context(_websocket(server.target)) for _ in range(clients)]
+        sockets = [await stack.enter_async_context(open_websocket.opened(server.target)) for _ in range(clients)]
         listening = [asyncio.create_task(_close_code(socket)) for socket in sockets]
         async with _requests_under_way(server.target, http) as requests:
             under_way = [request for request in requests if not request.done()]
@@ -128,27 +121,12 @@ async def _terminate(place: BareCopyProtocol, server: OwnServerProtocol, clients
 @asynccontextmanager
 async def _requests_under_way(target: Target, http: httpx.AsyncClient) -> AsyncIterator[list[asyncio.Task[str | None]]]:
     """Yield requests that wait for the database, and let the database decide them after the block."""
-    if target.database_url is None:
-        raise Inconclusive(f"{target.environment}: the rehearsal copy has no database")
-    try:
-        async with await psycopg.AsyncConnection.connect(
-            target.database_url, connect_timeout=int(CONNECT_S), application_name=APPLICATION_NAME
-        ) as session:
-            await session.execute("LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE")
-            requests = [asyncio.create_task(_answer(http)) for _ in range(_REQUESTS)]
-            deadline = time.monotonic() + _LOCKED_S
-            while not await _waits(session) and time.monotonic() < deadline:  # noqa: ASYNC110 - only PostgreSQL knows
-                await asyncio.sleep(_POLL_S)
-            yield requests
-    except psycopg.Error as error:
-        raise Inconclusive(
-            f"rate_limit_admissions: {' '.join(str(error).split())} (docs/contract.md, Database)"
-        ) from error
-
-
-async def _waits(session: psycopg.AsyncConnection) -> bool:
-    row = await (await session.execute(_WAITING)).fetchone()
-    return bool(row and row[0])
+    with locked_admissions.locked(target) as lock:
+        requests = [asyncio.create_task(_answer(http)) for _ in range(_REQUESTS)]
+        deadline = time.monotonic() + _LOCKED_S
+        while not lock.waiting() and time.monotonic() < deadline:  # noqa: ASYNC110 - only PostgreSQL knows
+            await asyncio.sleep(_POLL_S)
+        yield requests
 
 
 async def _answer(http: httpx.AsyncClient) -> str | None:
@@ -160,26 +138,6 @@ async def _answer(http: httpx.AsyncClient) -> str | None:
     if answer.status_code == 200:
         return None
     return f"a request under way at SIGTERM was answered {answer.status_code} instead of 200"
-
-
-@asynccontextmanager
-async def _websocket(target: Target) -> AsyncIterator[ClientConnection]:
-    try:
-        connecting = connect(
-            websocket_url(target, PATH),
-            additional_headers=websocket_headers(target),
-            open_timeout=CONNECT_S,
-            close_timeout=CONNECT_S,
-            ping_interval=None,
-            proxy=None,
-        )
-        connection = await connecting
-    except (InvalidHandshake, OSError, EOFError) as error:
-        raise Inconclusive(f"{PATH}: the handshake failed: {error or type(error).__name__}") from error
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def _close_code(connection: ClientConnection) -> int | None:
@@ -232,8 +190,3 @@ def _measurements(watch: Watch, observed: _Observed, kept: Score) -> list[Measur
         ),
         watch.counted("shutdown.kept", kept, "rules, counts, alerts and analytics after SIGTERM, and after SIGKILL"),
     ]
-
-
-def _unobservable(watch: Watch, error: GaiaError) -> list[Measurement]:
-    how = "on a rehearsal copy"
-    return [watch.measurement(f"shutdown.{name}", 0, unit, 0, how, (str(error),)) for name, unit in _MEASURED.items()]

@@ -7,16 +7,17 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
 import psutil
 
-from gaia_checks.errors import GaiaError, Inconclusive, NotReady
+from gaia_checks.errors import Inconclusive, NotReady
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.rehearsal import release_blocks
+from gaia_checks.probes.rehearsal.copy_measurements import measured_on, without_samples
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol, OwnServerProtocol, PairProtocol
 from gaia_checks.probes.rehearsal.release_blocks import Block
 from gaia_checks.target.samples import Watch
@@ -24,14 +25,14 @@ from gaia_checks.target.samples import Watch
 _MB = 1e6
 _PREVIOUS, _NEW = "the previous release", "the new release"
 _MEASURED = {
-    "serves": "bool",
-    "errors_more": "count",
-    "p50_ratio": "ms",
-    "p99_ratio": "ms",
-    "cpu_ratio": "ms",
-    "startup_ratio": "s",
-    "transactions_ratio": "ratio",
-    "memory_more_mb": "MB",
+    "no_regression.serves": "bool",
+    "no_regression.errors_more": "count",
+    "no_regression.p50_ratio": "ms",
+    "no_regression.p99_ratio": "ms",
+    "no_regression.cpu_ratio": "ms",
+    "no_regression.startup_ratio": "s",
+    "no_regression.transactions_ratio": "ratio",
+    "no_regression.memory_more_mb": "MB",
 }
 
 Servers = tuple[OwnServerProtocol, OwnServerProtocol]
@@ -51,12 +52,7 @@ def probe(
     starts: float,
 ) -> list[Measurement]:
     """Measure `no_regression.*`. What is not comparable has no samples, and a note with the reason."""
-    watch = Watch()
-    try:
-        with copy as pair:
-            return on_copies(pair, over, pairs=int(pairs), starts=int(starts))
-    except GaiaError as error:
-        return _unmeasured(watch, {}, str(error))
+    return measured_on(copy, _MEASURED, lambda pair: on_copies(pair, over, pairs=int(pairs), starts=int(starts)))
 
 
 def on_copies(pair: PairProtocol, over: threading.Event, *, pairs: int, starts: int) -> list[Measurement]:
@@ -68,7 +64,7 @@ def on_copies(pair: PairProtocol, over: threading.Event, *, pairs: int, starts: 
         servers = _start(pair)
     except NotServing as error:
         serves = watch.measurement("no_regression.serves", False, "bool", 1, f"{_NEW} on a copy", (str(error),))
-        return _unmeasured(watch, {"serves": serves}, f"{_NEW} does not serve")
+        return [serves, *without_samples(_rest({serves.name}), f"{_NEW} does not serve")]
     blocks = release_blocks.send(
         [server.target for server in servers], lambda: _pids(pair, servers), pairs, seed, over.is_set
     )
@@ -163,14 +159,16 @@ def _measurements(
     found: dict[str, Measurement] = {}
 
     def measured(name: str, value: Any, n: int, notes: Sequence[str] = ()) -> None:
-        found[name] = watch.measurement(f"no_regression.{name}", value, _MEASURED[name], n, how, notes)
+        whole = f"no_regression.{name}"
+        found[whole] = watch.measurement(whole, value, _MEASURED[whole], n, how, notes)
 
     counts = [[[len(block[release].took_ms), len(block[release].wrong)] for block in blocks] for release in (0, 1)]
     measured("serves", True, 1)
     measured("errors_more", {"previous": counts[0], "new": counts[1]}, requests, wrong[1])
     measured("startup_ratio", took_s, len(took_s))
     if len(wrong[1]) * 2 > requests:
-        return _unmeasured(watch, found, f"{_NEW} fails {len(wrong[1])} of {requests} requests; {wrong[1][0]}")
+        why = f"{_NEW} fails {len(wrong[1])} of {requests} requests; {wrong[1][0]}"
+        return [*found.values(), *without_samples(_rest(found), why)]
     for percentile in (50, 99):
         in_ms = [[round(sent.percentile_ms(percentile), 3) for sent in block] for block in blocks]
         measured(f"p{percentile}_ratio", in_ms, requests)
@@ -191,9 +189,6 @@ def _most_common_first(faults: Sequence[str]) -> list[str]:
     return sorted(faults, key=lambda fault: -numbers[fault.partition(": ")[2]])
 
 
-def _unmeasured(watch: Watch, found: Mapping[str, Measurement], why: str) -> list[Measurement]:
-    """Return what was found, and the rest without samples."""
-    return [
-        found.get(name) or watch.measurement(f"no_regression.{name}", None, unit, 0, "on rehearsal copies", (why,))
-        for name, unit in _MEASURED.items()
-    ]
+def _rest(found: Collection[str]) -> dict[str, str]:
+    """Return the measurements that are not found, with their units."""
+    return {name: unit for name, unit in _MEASURED.items() if name not in found}

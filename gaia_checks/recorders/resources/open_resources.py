@@ -9,7 +9,7 @@ import contextlib
 
 import psutil
 
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.metrics_client import NoSample
 from gaia_checks.recorders.base.sampling import Coverage, ticks
@@ -39,7 +39,7 @@ _EVERY_S = 10.0
 async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, window_s: float) -> list[Measurement]:
     """Sample every 10 s for `window_s`, or until the process is gone."""
     if target.process is None:
-        return MEASURES.unobservable(cannot_observe(target, "the server's process", HERE))
+        return MEASURES.unobservable(NOT_CHECKED + cannot_observe(target, "the server's process", HERE))
     coverage, series = Coverage(_EVERY_S), dict[str, Series]()
     async with contextlib.aclosing(Database(target.database_url)) as database:
         async for t in ticks(_EVERY_S, window_s, stop):
@@ -48,7 +48,8 @@ async def record(target: Target, timeline: Timeline, stop: asyncio.Event, *, win
             try:
                 counts = await asyncio.to_thread(of_tree, process)
             except psutil.Error as error:
-                return MEASURES.unobservable(cannot_observe(target, "the server's process", USER, why=str(error)))
+                why = cannot_observe(target, "the server's process", USER, why=str(error))
+                return MEASURES.unobservable(f"{NOT_CHECKED}{why}")
             with contextlib.suppress(NoSample):
                 counts[SESSIONS] = (await database.sessions()).count
             coverage.add(t)
@@ -76,5 +77,6 @@ def _of_one(process: psutil.Process) -> tuple[int, int]:
 
 
 def _measured(target: Target, name: str, series: Series, coverage: Coverage) -> Measurement:
-    notes = () if series else (cannot_observe(target, "the target's database sessions", DATABASE),)
+    why = cannot_observe(target, "the target's database sessions", DATABASE)
+    notes = () if series else (f"{NOT_CHECKED}{why}",)
     return MEASURES.measurement(name, series, n=len(series), window_s=coverage.covered_s, notes=notes)

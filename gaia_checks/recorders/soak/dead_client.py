@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from gaia_checks.model import Target
+from gaia_checks.model import NOT_CHECKED, Target
 from gaia_checks.recorders.soak import soak_clients
 
 DEAD_S = 48.0
@@ -24,13 +24,18 @@ class DeadClient:
     notes: tuple[str, ...] = ()
 
 
-NOT_YET = DeadClient(closed=False, n=0, notes=(f"the soak was over before the client was dead for {DEAD_S:g} s",))
+def not_tried(why: str) -> DeadClient:
+    """Return that it was not tried, and why."""
+    return DeadClient(closed=False, n=0, notes=(f"{NOT_CHECKED}{why}",))
+
+
+NOT_YET = not_tried(f"the soak was over before the client was dead for {DEAD_S:g} s")
 
 
 async def left_alone(target: Target, window_s: float) -> DeadClient:
     """Connect, read nothing for DEAD_S, then look for the close."""
     if target.translated:
-        return DeadClient(closed=False, n=0, notes=("a server of other names has a protocol of its own",))
+        return not_tried("a server of other names has a protocol of its own")
     if window_s < DEAD_S + _CLOSED_WITHIN_S:
         return NOT_YET
     try:
@@ -40,7 +45,7 @@ async def left_alone(target: Target, window_s: float) -> DeadClient:
             connection.transport.resume_reading()
             return await _closed(connection)
     except (InvalidHandshake, OSError, EOFError, TimeoutError) as error:
-        return DeadClient(closed=False, n=0, notes=(f"the handshake failed: {error or type(error).__name__}",))
+        return not_tried(f"the handshake failed: {error or type(error).__name__}")
 
 
 async def _closed(connection: ClientConnection) -> DeadClient:

@@ -125,7 +125,7 @@ def test_where_workers_join_is_checked(stage: Stage) -> None:
         return examine(stage)["sender of the load"]
 
     elsewhere = sender(f"192.0.2.1:{port}")
-    assert elsewhere.finding == f"workers cannot join at 192.0.2.1:{port}: Cannot assign requested address"
+    assert elsewhere.finding == f"no worker can join at 192.0.2.1:{port}: Cannot assign requested address"
     assert elsewhere.fix == f"set looks.load.master in {stage.file.name}, or: ss -ltnp 'sport = :{port}'"
     here = f"4 workers that join at 127.0.0.1:{port} within 60 s, engine locust; start them with: gaia load worker"
     assert sender(f"127.0.0.1:{port}").finding == f"{here} --master 127.0.0.1:{port}"

@@ -15,7 +15,7 @@ from gaia_checks.probes.fresh_install import fresh_install_probe
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from tests.probes import copies
 from tests.probes.servers import target
-from tests.support import patched
+from tests.support import altered_server, patched
 
 MEASURED = ("defaults", "clients", "credentials", "changes", "shared_limits", "management")
 LOCKED_OUT = (
@@ -80,6 +80,24 @@ def test_a_fault_is_named_by_its_trial(fault: str, tmp_path: Path) -> None:
     assert wrong.keys() == CAUGHT[fault].keys(), observed
     for name, note in CAUGHT[fault].items():
         assert note in " ".join(wrong[name].notes), wrong[name].notes
+
+
+def test_a_server_without_a_login_locks_nobody_out_of_it(tmp_path: Path) -> None:
+    """Its administrators send the token; all other samples are good."""
+    without = altered_server.write(tmp_path / "altered", ("http/routes.py", '"/admin/login"', '"/admin/another"'))
+    observed = look(without, copies.MIGRATIONS, tmp_path)
+    assert {name: each.value == each.n > 0 for name, each in observed.items()} == dict.fromkeys(observed, True)
+    assert observed["management"].n == 10
+
+
+def test_a_trial_that_cannot_be_taken_leaves_the_others(tmp_path: Path) -> None:
+    """The listed rules lack what only the trial of the default ones reads."""
+    items = "[{name: each[name] for name in each if name != 'scope'} for each in page.items]"
+    odd = ("http/admin_api.py", '{"items": page.items,', f'{{"items": {items},')
+    observed = look(altered_server.write(tmp_path / "altered", odd), copies.MIGRATIONS, tmp_path)
+    defaults = observed.pop("defaults")
+    assert (defaults.n, defaults.notes) == (0, ("not checked: KeyError 'scope'",))
+    assert {name: each.value == each.n > 0 for name, each in observed.items()} == dict.fromkeys(observed, True)
 
 
 def test_the_table_has_every_fault_of_the_criterion() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement
-from gaia_checks.probes.rehearsal import outage
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
+from gaia_checks.probes.rehearsal.outage import outage_probe
 from tests.probes import copies
 from tests.probes.servers import target
 from tests.support import altered_server
@@ -20,7 +20,7 @@ from tests.support.altered_server import Change
 def look(executable: Path, folder: Path) -> dict[str, Measurement]:
     """Run the probe on a copy, and return its measurements by their names, without the prefix."""
     with copies.released(executable, folder / "releases") as release, copies.bare_copy_of(release) as copy:
-        observed = outage.on_copy(copy, threading.Event())
+        observed = outage_probe.on_copy(copy, threading.Event())
     return {each.name.removeprefix("outage."): each for each in observed}
 
 
@@ -41,6 +41,7 @@ def test_the_real_server_bears_every_outage(executable: Path, tmp_path: Path) ->
         "recovery": 4,
         "beyond_limit": 4,
         "sessions_leaked": 1,
+        "counted_undecided": 4,
     }
 
 
@@ -54,6 +55,11 @@ STILL_OFF = (
 FORGET = "raise error.with_traceback(None) from None"
 KEEP = "cls.kept = [*getattr(cls, 'kept', ()), error]\n            raise"
 HEALTH = "server.health(connected=connected), status_code=200 if connected else 503"
+CANCELLED = """        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_S)
+        if not task"""
+LEFT = "        if task.done() and not task"
 GOOD_HEALTH = "(200, 'connected', 'enabled')"
 
 FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
@@ -90,6 +96,10 @@ FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
     "the socket of an attempt to connect stays open": (
         [("connection.py", FORGET, KEEP)],
         {"sessions_leaked": "frozen: "},
+    ),
+    "a statement goes on after its client was refused": (
+        [("connection.py", CANCELLED, LEFT)],
+        {"counted_undecided": "of 4 requests that were answered 503 were counted later"},
     ),
 }  # fmt: skip
 
@@ -137,6 +147,6 @@ def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
         raise Inconclusive("there can be no rehearsal copy: the disk is full")
         yield
 
-    observed = outage.probe(target("http://127.0.0.1:1"), copy=none(), over=threading.Event())
+    observed = outage_probe.probe(target("http://127.0.0.1:1"), copy=none(), over=threading.Event())
     assert {(each.n, each.notes) for each in observed} == {(0, ("there can be no rehearsal copy: the disk is full",))}
-    assert len(observed) == 5
+    assert len(observed) == 6

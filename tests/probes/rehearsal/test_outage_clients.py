@@ -2,7 +2,7 @@
 
 import pytest
 
-from gaia_checks.probes.rehearsal.outage_clients import ADMITTED, UNDECIDED, Away, OutageClients, OutageReply
+from gaia_checks.probes.rehearsal.outage.outage_clients import ADMITTED, UNDECIDED, Away, OutageClients, OutageReply
 from tests.probes.servers import target
 
 BEFORE, DURING = (1.0, 2.0), (4.0, 5.0)

@@ -193,7 +193,7 @@ def test_the_real_server_keeps_its_counts_and_knows_its_periods(executable: Path
     assert {name: (each.value, each.n, each.notes) for name, each in observed.items()} == {
         "kept_across_restart": (True, 4, ()),
         "kept_by_retention": (8, 8, ()),
-        "reset_at_period_edges": (15, 15, ()),
+        "reset_at_period_edges": (17, 17, ()),
         "hour_window_expires": (5, 5, ()),
     }
 
@@ -215,12 +215,23 @@ def test_counts_lost_in_a_crash_and_wrong_periods_are_detected(executable: Path,
     )
     assert not [note for note in kept.notes if "requests_per_hour" in note]
     edges = observed["reset_at_period_edges"]
-    assert (edges.value, edges.n) == (12, 15)
+    assert (edges.value, edges.n) == (10, 17)
     assert "weekly_quota: of " in edges.notes[0]
-    assert [note.partition(", and")[0].rstrip("0123456789") for note in edges.notes[1:]] == [
+    assert [note.partition(", and")[0].rstrip("0123456789") for note in edges.notes[1:3]] == [
         f"in the next period: {quota}: Retry-After is " for quota in ("weekly_quota", "monthly_quota")
     ]
+    assert ["with the clock set back since: monthly_quota: " in note for note in edges.notes[3:]] == [True, True]
     assert observed["hour_window_expires"].value == 5
+
+
+def test_a_month_of_thirty_days_is_detected_in_every_month(executable: Path, tmp_path: Path) -> None:
+    """Of two months that follow each other, one has another length, whatever month it is now."""
+    month = ("('1 ' || rate_limit_period(limit_type))", MONTH_OF_27_DAYS.replace("27", "30"))
+    migrations = copies.variant(tmp_path / "migrations", month)
+    with copies.released(executable, tmp_path / "releases", migrations) as release:
+        edges = by_name(quotas.on_copy(copies.copy_of(release)))["reset_at_period_edges"]
+    assert 1 <= edges.n - edges.value <= 3
+    assert "with the clock set back since: monthly_quota: Retry-After is " in " ".join(edges.notes)
 
 
 def test_a_count_that_outlives_its_period_is_detected(executable: Path, tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ def satisfied(measured: Measurement) -> bool:
 
 
 def test_the_real_server_changes_and_keeps_nothing(executable: Path, tmp_path: Path) -> None:
-    """Every measurement is made, and satisfies its check."""
+    """Every measurement is made, each for a look that the gate takes the upkeep for, and satisfies its check."""
     found = look(executable, tmp_path)
     assert set(found) == set(upkeep_probe.UNITS)
+    assert {name.partition(".")[0] for name in found} == set(gate_plan.UPKEEP_FOR)
     assert wrong(found) == [], found
 
 
@@ -60,6 +61,29 @@ DECIDED = "        self.metrics.decision_seconds.observe(time.perf_counter() - s
 DURATION = "        self.__dict__.setdefault('durations', []).append(time.perf_counter() - started)\n"
 PRINCIPAL = "        principal, started = self.principal(connection), time.perf_counter()\n"
 HEADERS = "        self.__dict__.setdefault('recent', []).append(dict(connection.headers))\n"
+WARMING = """
+        warm = self.__dict__.setdefault('warm', [])
+        if len(warm) < 12_000:
+            warm.append(bytes(2_500))
+"""
+QUEUED = """        clients = list(self.clients)
+        for start in range(0, len(clients), CHUNK):
+            chunk = clients[start : start + CHUNK]
+            for client in chunk:
+                client.put(message)
+            yield len(chunk)
+"""
+IN_TURN = """        for client in self.clients:
+            client.put(message)
+            yield 1
+"""
+SUBTRACTED = """        server.counts.subtract(taken)
+        for key in [key for key, count in server.counts.items() if not count]:
+            del server.counts[key]
+"""
+OF_THE_TIME = "FROM rate_limit_stats WHERE minute >= %(since)s AND minute < %(before)s\n        GROUP BY resource_type"
+OF_LONGER = OF_THE_TIME.replace("%(since)s AND", "%(since)s - 59 * (%(before)s - %(since)s) AND")
+LATER = "self.loop.call_later(SHUTDOWN_GRACE_S, self._close_unless_busy)"
 
 
 @pytest.mark.parametrize(
@@ -95,8 +119,23 @@ HEADERS = "        self.__dict__.setdefault('recent', []).append(dict(connection
         ([("http/app.py", OBSERVED, OBSERVED + TIMER)], "memory.kept_per_request", "MB"),
         ([("app_state.py", PRINCIPAL, PRINCIPAL + HEADERS)], "memory.kept_per_request", "MB"),
         ([("app_state.py", DECIDED, DECIDED + DURATION)], "memory.kept_per_request", "MB"),
+        ([("push/hub.py", QUEUED, IN_TURN)], "soak.delivered_to_all", "of 20 clients"),
+        (
+            [("live.py", SUBTRACTED, "        server.counts.clear()\n")],
+            "figures.stored",
+            "that gaia_rate_limit_decisions",
+        ),
+        ([("storage/queries.py", OF_THE_TIME, OF_LONGER)], "figures.stored", "by_resource of 60 min sum up to "),
+        (
+            [("http/bounded_protocol.py", LATER, "self.transport.close()")],
+            "shutdown.answered_before_close",
+            "/livez got ",
+        ),
     ],
-    ids=["session", "table", "index", "pool", "maximum", "retention", "rules", "timers", "headers", "durations"],
+    ids=[
+        *("session", "table", "index", "pool", "maximum", "retention", "rules", "timers", "headers", "durations"),
+        *("broadcast", "lost", "hours", "idle"),
+    ],
 )
 def test_what_a_server_changes_or_keeps_is_found(
     tmp_path: Path, changes: Sequence[Change], name: str, said: str
@@ -105,6 +144,38 @@ def test_what_a_server_changes_or_keeps_is_found(
     found = look(altered_server.write(tmp_path / "altered", *changes), tmp_path, name.partition(".")[0])
     assert wrong(found) == [name], found
     assert said in found[name].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ([("app_state.py", PRINCIPAL, WARMING + PRINCIPAL)], "memory.kept_per_request"),
+        ([("storage/store.py", "POOL_SIZE = 10", "POOL_SIZE = 3")], "connections.others_served"),
+    ],
+    ids=["30 MB in the first 12,000 requests", "a pool of three"],
+)
+def test_a_server_that_is_only_different_is_not_blamed(tmp_path: Path, changes: Sequence[Change], name: str) -> None:
+    """A runtime may warm up for long, and a pool may be small."""
+    found = look(altered_server.write(tmp_path / "altered", *changes), tmp_path, name.partition(".")[0])
+    assert wrong(found) == [], found
+
+
+def test_a_part_that_cannot_be_looked_at_leaves_the_others(tmp_path: Path) -> None:
+    """It has the reason, and no samples: here a refused change of a rule, and an answer of another shape."""
+    changes = (
+        (
+            "http/admin_api.py",
+            "    before = await _unchanged(request, asdict(wanted))\n    if not c",
+            "    raise Problem(501, '')\n    if not c",
+        ),
+        ("analytics.py", '"totals": counted', '"sums": counted'),
+    )
+    found = look(altered_server.write(tmp_path / "altered", *changes), tmp_path)
+    assert set(found) == set(upkeep_probe.UNITS)
+    assert wrong(found) == ["memory.kept_per_change", "figures.stored"], found
+    assert {found[name].n for name in wrong(found)} == {0}
+    assert "PUT /api/admin/quotas/config/" in found["memory.kept_per_change"].notes[0]
+    assert found["figures.stored"].notes == ("not checked: KeyError 'totals'",)
 
 
 def test_only_what_is_wanted_is_measured(executable: Path, tmp_path: Path) -> None:

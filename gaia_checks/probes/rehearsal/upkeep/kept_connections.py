@@ -3,65 +3,61 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 
 import httpx
-import psycopg
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import NOT_CHECKED, Measurement, Target
-from gaia_checks.probes.rehearsal import moved_admissions
+from gaia_checks.probes.rehearsal import locked_admissions, moved_admissions
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import counting
-from gaia_checks.target import prometheus_text
+from gaia_checks.probes.rehearsal.locked_admissions import Locked
+from gaia_checks.target import gauges
 from gaia_checks.target.client import client
-from gaia_checks.target.responses import CONFIG, METRICS, USAGE
+from gaia_checks.target.responses import CONFIG, USAGE
 from gaia_checks.target.samples import Score, Watch
 
-UNITS = {"connections.others_served": "count", "connections.kept_by_retention": "count"}
+SERVED, KEPT = "connections.others_served", "connections.kept_by_retention"
+UNITS = {SERVED: "count", KEPT: "count"}
 
 IN_USE, MOST = "gaia_database_pool_in_use", "gaia_database_pool_max"
 
-_WAITING = 4  # requests that wait for the database: others are served all the same
+_WAITING = 4  # requests that wait for the database, where the pool has a connection for others beside them
 _WAIT_S = 5.0  # until they wait
 _TRIES = 3  # the server gives up after about 2 s, in which this machine may stall
 _RUNS = 3  # of the retention
 _READINGS = 20
 _POLL_S = 0.05
-_LOCKED = """
-    SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'gaia_server'
-"""
 
 
-def measured(place: BareCopyProtocol, target: Target, over: threading.Event) -> Iterator[Measurement]:
-    """Yield `connections.kept_by_retention` of the server `target`, and `connections.others_served` of another one."""
-    yield _kept_by_retention(target, over)
-    unlimited = place.start(RATE_LIMIT_ENABLED="false").target  # the lock would hold up every decision
-    yield _others_served(unlimited, over)
+def others_served(place: BareCopyProtocol, over: threading.Event) -> Measurement:
+    """Let some requests wait for a lock, and send others that need the database but not what is locked.
 
-
-def _others_served(target: Target, over: threading.Event) -> Measurement:
-    """Let some requests wait for a lock, and send others that need the database but not what is locked."""
-    watch, how = (
-        Watch(),
-        f"requests answered while {_WAITING} others wait for a lock in the database; the pool's figures",
-    )
-    tally = Score()
+    The server limits nothing, because the lock would hold up every decision. No other server may use the database
+    meanwhile in a way that waits for the lock as well. Raises GaiaError.
+    """
+    target, watch, tally = place.start(RATE_LIMIT_ENABLED="false").target, Watch(), Score()
+    with client(target) as http:
+        most = _gauge(http, MOST)
+    waiting = 1 if most is None else max(1, min(_WAITING, int(most) - 1))
+    how = f"requests answered while others wait for a lock in the database, at first {waiting}; the pool's figures"
     for _ in range(_TRIES):
         tally = Score()
-        with _locked(target) as session, ThreadPoolExecutor(_WAITING) as pool, client(target) as http:
-            waiting = [pool.submit(_get, target, USAGE) for _ in range(_WAITING)]
-            if not _until_waiting(session, over):
+        with locked_admissions.locked(target) as lock, ThreadPoolExecutor(_WAITING + 1) as pool, client(target) as http:
+            requests = [pool.submit(_get, target, USAGE) for _ in range(waiting)]
+            if not _until_waiting(lock, waiting, over):
                 why = f"{NOT_CHECKED}no GET {USAGE} waits for a lock on rate_limit_admissions"
-                return watch.measurement("connections.others_served", 0, "count", 0, how, (why,))
+                return watch.measurement(SERVED, 0, "count", 0, how, (why,))
+            tally.add(_wrong_answer(http, requests))
+            for _ in range(_WAITING + 1 - waiting):  # more than a smaller pool has
+                pool.submit(_get, target, USAGE)
+            _until_waiting(lock, _WAITING + 1, over)
             tally.add(_wrong_pool(http))
-            tally.add(_wrong_answer(http, waiting))
-            session.rollback()
+            lock.release()
         if not tally.wrong:
             break
-    return watch.counted("connections.others_served", tally, how)
+    return watch.counted(SERVED, tally, how)
 
 
 def _wrong_answer(http: httpx.Client, waiting: list[Future[int]]) -> str | None:
@@ -74,7 +70,7 @@ def _wrong_answer(http: httpx.Client, waiting: list[Future[int]]) -> str | None:
     if status == 200 and not all(each.done() for each in waiting):
         return None
     after = f"{answer} after {time.monotonic() - started_s:.1f} s"
-    return f"GET {CONFIG}: {after}, while {_WAITING} requests waited for the database: it waited for them"
+    return f"GET {CONFIG}: {after}, beside {len(waiting)} that waited for the database: it waited for them"
 
 
 def _wrong_pool(http: httpx.Client) -> str | None:
@@ -90,35 +86,26 @@ def _get(target: Target, path: str) -> int:
     return 0
 
 
-@contextmanager
-def _locked(target: Target) -> Iterator[psycopg.Connection]:
-    """Lock what the contract's view shows, until the session rolls back. Raises Inconclusive."""
-    with moved_admissions.session_of(target, autocommit=False) as session:
-        session.execute("LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE")
-        yield session
-
-
-def _until_waiting(session: psycopg.Connection, over: threading.Event) -> bool:
-    """Wait until a request waits for the lock, and then until all do, or their pool has no connection for more."""
-    deadline, found = time.monotonic() + _WAIT_S, 0
-    while time.monotonic() < deadline and found < _WAITING:
-        row = session.execute(_LOCKED).fetchone()
-        if row and row[0] < found:
-            break  # the first ones gave up: no more will come
-        found = row[0] if row else 0
+def _until_waiting(lock: Locked, enough: int, over: threading.Event) -> int:
+    """Return how many sessions wait for the lock at once: enough, or all that do before the first ones give up."""
+    deadline, most = time.monotonic() + _WAIT_S, 0
+    while time.monotonic() < deadline and most < enough:
+        if (found := len(lock.waiting())) < most:
+            break
+        most = found
         _pause(over)
-    return found > 0
+    return most
 
 
-def _kept_by_retention(target: Target, over: threading.Event) -> Measurement:
-    """Let the retention run some times; afterwards the pool must be as free as before."""
-    watch, name, runs = Watch(), "connections.kept_by_retention", 0
+def kept_by_retention(place: BareCopyProtocol, over: threading.Event) -> Measurement:
+    """Let the retention run some times; afterwards the pool must be as free as before. Raises GaiaError."""
+    target, watch, runs = place.start(None, **moved_admissions.RETENTION).target, Watch(), 0
     how = f"connections of the pool in use, before and after {_RUNS} runs of the retention"
     with client(target, keyed=False) as http, counting(target) as counts:
         counts.known()
         before = _fewest_in_use(http, over)
         if before is None:
-            return watch.measurement(name, 0, "count", 0, how, (f"{NOT_CHECKED}/metrics does not report {IN_USE}",))
+            return watch.measurement(KEPT, 0, "count", 0, how, (f"{NOT_CHECKED}/metrics does not report {IN_USE}",))
         while runs < _RUNS:
             idle = counts.rule(f"upkeep-idle-{runs}", "requests_per_hour", 1)
             if not moved_admissions.retention_ran(target, counts, idle):
@@ -127,10 +114,10 @@ def _kept_by_retention(target: Target, over: threading.Event) -> Measurement:
         after = _fewest_in_use(http, over, enough=before)
     if not runs or after is None:
         why = "the server did not run its retention within seconds (RETENTION_INTERVAL_S, docs/contract.md)"
-        return watch.measurement(name, 0, "count", 0, how, (f"{NOT_CHECKED}{why}",))
+        return watch.measurement(KEPT, 0, "count", 0, how, (f"{NOT_CHECKED}{why}",))
     kept = max(0, int(after - before))
     notes = (f"{IN_USE} {before:g} -> {after:g} by {runs} runs of the retention",) if kept else ()
-    return watch.measurement(name, kept, "count", runs, how, notes)
+    return watch.measurement(KEPT, kept, "count", runs, how, notes)
 
 
 def _fewest_in_use(http: httpx.Client, over: threading.Event, enough: float = 0) -> float | None:
@@ -147,8 +134,7 @@ def _fewest_in_use(http: httpx.Client, over: threading.Event, enough: float = 0)
 
 def _gauge(http: httpx.Client, name: str) -> float | None:
     with contextlib.suppress(httpx.HTTPError, ValueError):
-        samples = prometheus_text.read(http.get(METRICS).text).samples.get(name, ())
-        return samples[0].value if len(samples) == 1 else None
+        return gauges.read(http, name)
     return None
 
 

@@ -19,7 +19,7 @@ import httpx
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Target
-from gaia_checks.probes.rehearsal.outage_clients import (
+from gaia_checks.probes.rehearsal.outage.outage_clients import (
     ADMITTED,
     PATH,
     REFUSED,
@@ -29,7 +29,7 @@ from gaia_checks.probes.rehearsal.outage_clients import (
     OutageReply,
     send,
 )
-from gaia_checks.target import postgres_session, prometheus_text
+from gaia_checks.target import gauges, postgres_session
 from gaia_checks.target.client import client, key
 from gaia_checks.target.responses import CONFIG, METRICS
 from gaia_checks.target.samples import Score
@@ -154,17 +154,17 @@ def _wrong_while_away(servers: OutageServers) -> Iterator[str | None]:
 def _wrong_gauge(target: Target, over: threading.Event) -> str | None:
     """Return what /metrics, from which people are alerted, still says when /health reports the outage already."""
     with client(target) as http:
-        if until(lambda: _database_up(http) in (0, None), PATIENCE_S, over):
+        if until(lambda: not _says_up(http), PATIENCE_S, over):
             return None
     return f"GET {METRICS} reports {UP} 1 without the database, should be 0"
 
 
-def _database_up(http: httpx.Client) -> float | None:
-    """Return the gauge; None where the server does not report it (prod.monitoring judges its name)."""
-    with contextlib.suppress(httpx.HTTPError, ValueError):
-        samples = prometheus_text.read(http.get(METRICS, headers={"Connection": "close"}).text).samples.get(UP, ())
-        return samples[0].value if samples else None
-    return 1.0
+def _says_up(http: httpx.Client) -> bool:
+    """Whether the gauge is not 0; a server that does not report it says nothing (prod.monitoring judges its name)."""
+    try:
+        return gauges.read(http, UP) not in (0, None)
+    except (httpx.HTTPError, ValueError):
+        return True
 
 
 def _sent(api_key: str, target: Target, path: str) -> OutageReply:

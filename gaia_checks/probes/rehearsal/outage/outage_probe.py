@@ -11,13 +11,14 @@ from contextlib import AbstractContextManager
 
 import httpx
 
-from gaia_checks.errors import GaiaError, Inconclusive
+from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.rehearsal import outage_trial
+from gaia_checks.probes.rehearsal.copy_measurements import measured_on, part
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import CountedRule, Counting
-from gaia_checks.probes.rehearsal.outage_clients import REFUSED, send
-from gaia_checks.probes.rehearsal.outage_trial import LONG, PATIENCE_S, SHORT, OutageServers, OutagesObserved
+from gaia_checks.probes.rehearsal.outage import counted_undecided, outage_trial
+from gaia_checks.probes.rehearsal.outage.outage_clients import REFUSED, send
+from gaia_checks.probes.rehearsal.outage.outage_trial import LONG, PATIENCE_S, SHORT, OutageServers, OutagesObserved
 from gaia_checks.target import postgres_session
 from gaia_checks.target.client import client
 from gaia_checks.target.samples import Watch
@@ -32,11 +33,12 @@ _STEADY_S = 0.5
 _POLLS = 10  # at least, however slow this machine is
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gaia_server'"
 _MEASURED = {
-    "answers": "count",
-    "health": "count",
-    "recovery": "s",
-    "beyond_limit": "count",
-    "sessions_leaked": "count",
+    "outage.answers": "count",
+    "outage.health": "count",
+    "outage.recovery": "s",
+    "outage.beyond_limit": "count",
+    "outage.sessions_leaked": "count",
+    counted_undecided.NAME: "count",
 }
 
 
@@ -44,18 +46,12 @@ def probe(
     _target: Target, *, copy: AbstractContextManager[BareCopyProtocol], over: threading.Event
 ) -> list[Measurement]:
     """Measure `outage.*`, all on a rehearsal copy; without one, or once the gate is over, there is only a reason."""
-    watch = Watch()
-    try:
-        with copy as place:
-            return on_copy(place, over)
-    except GaiaError as error:
-        how = "on a rehearsal copy"
-        return [watch.measurement(f"outage.{name}", 0, unit, 0, how, (str(error),)) for name, unit in _MEASURED.items()]
+    return measured_on(copy, _MEASURED, lambda place: on_copy(place, over))
 
 
 def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]:
     """Start a server for each setting, let the database fail in each way, and look at every answer."""
-    watch, observed, before = Watch(), OutagesObserved(), 0
+    watch, observed, before, undecided = Watch(), OutagesObserved(), 0, list[Measurement]()
     outages = {
         LONG: place.stopped,
         SHORT: place.stopped,
@@ -76,7 +72,8 @@ def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]
     else:
         fewest = _fewest_sessions(servers, PATIENCE_S, enough=before)
         observed.leaked = None if fewest is None or not before else max(0, fewest - before)
-    return _measurements(watch, observed)
+        undecided = [part(counted_undecided.NAME, "count", lambda: counted_undecided.measured(denying, over))]
+    return [*_measurements(watch, observed), *undecided]
 
 
 def _rules(counting: Counting, outages: list[str]) -> tuple[Mapping[str, CountedRule], CountedRule]:

@@ -1,0 +1,1 @@
+"""Outages of the database on a rehearsal copy, and how servers bear them."""
