@@ -40,11 +40,11 @@ def stranger(*faults: str) -> Iterator[str]:
         process.wait()
 
 
-def environment_file(place: Ground, url: str) -> Path:
-    """Write an environment file with the shipped one's contract."""
+def environment_file(place: Ground, url: str, load: str = "") -> Path:
+    """Write an environment file with the shipped one's contract, and more lines of [looks.load]."""
     shipped = (ROOT / "environments" / "stranger.toml").read_text()
     contract = shipped[shipped.index("[contract]") :].replace("adapters/", f"{ROOT}/environments/adapters/")
-    return place.environment_file(base_url=url, tables=contract)
+    return place.environment_file(base_url=url, tables=contract, load=load)
 
 
 def gated(url: str, *options: str) -> Outcome:
