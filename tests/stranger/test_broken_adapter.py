@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gaia_checks import jsonl
-from tests.stranger.test_gated import ROOT, TOKEN, environment_file, stranger
-from tests.support.ground import Outcome, ground
+from tests.stranger.test_gated import TOKEN, environment_file, stranger
+from tests.support.ground import ROOT, Outcome, ground
 
 ADAPTER = ROOT / "environments" / "adapters" / "stranger.py"
 ANSWER = "        headers = {**answer.headers, **limit_headers(answer)}\n"

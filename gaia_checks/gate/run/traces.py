@@ -41,7 +41,7 @@ def prepare(target: Target, runs: Collection[str], rate_per_s: float) -> str | N
         raise TargetUnreachable(f"{target.base_url}: no connection: {error}; is it running?") from error
     except httpx.HTTPError as error:
         return f"{_CONFIG}: {type(error).__name__} {error}".rstrip()
-    except RulesUnavailable as error:
+    except (RulesUnavailable, AdapterError) as error:
         return str(error)
     return None
 
