@@ -1,6 +1,10 @@
 """Adapters that are wrong: each is named in one line, before a gate or by it, and none hangs or crashes one."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ from gaia_checks.contract import inline_translator, translator
 from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.errors import AdapterError, EnvironmentFileError
 from gaia_checks.model import Names
-from tests.support.ground import ground
+from tests.support.ground import ROOT, ground
 
 HEAD = "from gaia_checks.contract.adapter import Adapter, HttpAnswer, HttpRequest\n\n\nclass Ours(Adapter):\n"
 HANGS = "__import__('time').sleep(5)"
@@ -133,6 +137,30 @@ def test_one_sees_no_variable_and_prints_nowhere(capfd: pytest.CaptureFixture[st
     shown = json.loads(contract.our_message(Names(adapter=method("message", *lines)), "{}"))
     assert set(shown["variables"]) <= {"PYTHONDONTWRITEBYTECODE", "LC_CTYPE"}
     assert capfd.readouterr() == ("", "")
+
+
+INTERRUPTED = """
+import sys, time
+from gaia_checks import contract
+from gaia_checks.model import Names
+names = Names(adapter=sys.argv[1])
+contract.our_message(names, "{}")
+print("ready", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    print(contract.our_message(names, '{"type": "last"}'))
+"""
+
+
+def test_an_interrupt_reaches_the_gate_and_not_its_adapter() -> None:
+    """A gate that was interrupted removes its rules, and needs it for that."""
+    argv = (sys.executable, "-c", INTERRUPTED, method("message", "return args[0]"))
+    gate = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert gate.stdout is not None
+    assert gate.stdout.readline() == "ready\n"
+    os.killpg(gate.pid, signal.SIGINT)
+    assert gate.communicate(timeout=60)[0] == '{"type": "last"}\n'
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,10 @@ class Translator:
         for each in (self._ours, theirs):
             os.set_blocking(each.fileno(), True)  # gevent's are not
         argv = (sys.executable, "-I", "-c", _SERVE, json.dumps(sys.path), f"{_RETURNS_WITHIN_S:g}")
-        with theirs:
+        with theirs:  # in a session of its own: after Ctrl-C the gate still needs it, to remove its rules
             self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
                 argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={"PYTHONDONTWRITEBYTECODE": "1"},
+                env={"PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True,
             )  # fmt: skip
         try:
             self._wait_at_most(_READY_WITHIN_S)
