@@ -23,6 +23,8 @@ $(BIN)/python -m pytest $(1) $(2) || { [ $$? -eq 1 ] \
 	&& $(BIN)/python -m pytest --last-failed --last-failed-no-failures=none --exitfirst $(2); }
 endef
 
+TRIED := $(if $(filter first,$(FAULTS)),not further,further or not further)
+
 define FORGET
 from gaia_checks.environment import environment_file
 from gaia_checks.deploy.postgres import embedded
@@ -132,9 +134,9 @@ test: install $(BIN)/.installed-dev build $(BIN)/.browser $(BIN)/.compiler $(BIN
 test-killed: install $(BIN)/.installed-dev $(BIN)/.compiler  ## kill a deployment and a rollback, harness and supervisor, at every journaled point
 	$(call tests,-n 2 --dist loadgroup,tests/deploy/test_killed.py)
 
-test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## two faults for every criterion, each tried by a whole gate; what needs the machine for itself comes last
-	$(call tests,-n 2 --dist loadfile,-m "not alone" tests/faults)
-	$(call tests,,-m alone tests/faults tests/gate)
+test-faults: install $(BIN)/.installed-dev build $(BIN)/.browser  ## faults for every criterion, each tried by a whole gate; FAULTS=first: one for each
+	$(call tests,-n 2 --dist loadfile,-m "not alone and ($(TRIED))" tests/faults)
+	$(call tests,,-m "alone and ($(TRIED))" tests/faults tests/gate)  # needs the machine for itself
 
 prove: install build $(BIN)/.browser  ## seed the catalogue's faults into the server, gate each, write docs/proof.md; what did not change is kept
 	$(BIN)/gaia prove --document docs/proof.md

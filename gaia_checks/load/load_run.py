@@ -225,7 +225,7 @@ def _wait_for_observer(stalls: Stalls, result: Mapping[str, Any]) -> None:
 def _variables(target: Target) -> dict[str, str]:
     """Return locust's whole environment: no LOCUST_* variable or ~/.locust.conf of the caller affects it."""
     token = {"GAIA_ADMIN_TOKEN": target.admin_token} if target.admin_token else {}
-    results = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "GAIA_API_KEY": target.key}
+    results = {"PYTHONPATH": str(ROOT), "GAIA_API_KEY": target.key}
     trusted = {name: value for name, value in surroundings().items() if name.startswith("SSL_")}
     names = {"GAIA_NAMES": json.dumps(asdict(target.names))} if target.translated else {}
     return {**trusted, **results, **token, **names}

@@ -58,7 +58,7 @@ def run(master: str, *, locustfile: Path | None, target: str | None, adapter: Pa
             "GAIA_ADMIN_TOKEN is set: name the target that it may be sent to, e.g. --target https://qa:8080"
         )
     log(f"waiting for the load of a gate at {host}:{port}")
-    variables = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **surroundings()}
+    variables = {"PYTHONPATH": str(ROOT), **surroundings()}
     if target:
         variables |= {"GAIA_TARGET": target} | ({"GAIA_ADMIN_TOKEN": token} if token else {})
     if adapter:

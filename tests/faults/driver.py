@@ -24,11 +24,11 @@ AT_EVERYTHING = {
 
 
 def cases(*criteria: str) -> list[object]:
-    """Return the parameters of a test that is about these criteria: (criterion, fault)."""
+    """Return the parameters of a test that is about these criteria: (criterion, fault); all but the first `further`."""
     return [
-        pytest.param(criterion, fault, id=f"{criterion}: {fault.name}")
+        pytest.param(criterion, fault, id=f"{criterion}: {fault.name}", marks=[pytest.mark.further] if number else [])
         for criterion in criteria
-        for fault in FAULTS[criterion]
+        for number, fault in enumerate(FAULTS[criterion])
     ]
 
 
