@@ -135,7 +135,7 @@ def test_one_sees_no_variable_and_prints_nowhere(capfd: pytest.CaptureFixture[st
     """The gate's environment has secrets, and its output is its own."""
     lines = ("print('seen')", "return {'variables': sorted(__import__('os').environ)}")
     shown = json.loads(contract.our_message(Names(adapter=method("message", *lines)), "{}"))
-    assert set(shown["variables"]) <= {"PYTHONDONTWRITEBYTECODE", "LC_CTYPE"}
+    assert set(shown["variables"]) <= {"LC_CTYPE"}
     assert capfd.readouterr() == ("", "")
 
 

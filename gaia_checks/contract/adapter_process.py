@@ -21,7 +21,9 @@ _MOST_MEMORY_BYTES = 1 << 30  # of addresses: more than that raises MemoryError
 
 def serve(returns_within_s: float) -> None:
     """Answer calls until the parent closes the socket."""
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = _MOST_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _MOST_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     served = _Served()
     _answer({"returned": None})  # ready
     with os.fdopen(_SOCKET, "rb", closefd=False) as lines:

@@ -70,19 +70,23 @@ class InlineTranslator:
 def _bounded() -> Iterator[None]:
     """Bound the time and the memory that is taken in the block."""
     most = resource.getrlimit(resource.RLIMIT_AS)
+    bounds = [each for each in (_more_than_now(), *most) if each != resource.RLIM_INFINITY]
     signal.setitimer(signal.ITIMER_REAL, _RETURNS_WITHIN_S, _AGAIN_S)
-    resource.setrlimit(resource.RLIMIT_AS, (_more_than_now(), most[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (min(bounds, default=resource.RLIM_INFINITY), most[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, most)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        resource.setrlimit(resource.RLIMIT_AS, most)
 
 
 @functools.cache
 def _more_than_now() -> int:
-    """Return the bytes of addresses that this process may have while an adapter runs; of the first call on."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    """Return the bytes of addresses that this process may have while an adapter runs; as many as it likes elsewhere."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:  # not Linux
+        return resource.RLIM_INFINITY
     return pages * resource.getpagesize() + _MORE_MEMORY_BYTES
 
 

@@ -61,7 +61,7 @@ class Translator:
         with theirs:  # in a session of its own: after Ctrl-C the gate still needs it, to remove its rules
             self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
                 argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={"PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True,
+                env={}, start_new_session=True,
             )  # fmt: skip
         try:
             self._wait_at_most(_READY_WITHIN_S)
