@@ -1,8 +1,12 @@
 """The worked example of docs/targets.md: what names cannot express of the server in tests/stranger."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from gaia_checks.contract.adapter import Adapter, HttpAnswer, HttpRequest
 
@@ -13,6 +17,11 @@ LIMITS = {
     "monthly_quota": "LimitPerMonth",
 }  # fmt: skip
 LISTS = ("user_specific_rules", "executions", "violations")
+STATS = {
+    "refusals": "violations_last_minute", "active": "rules", "listeners": "websocket_clients", "up": "uptime_s",
+}  # fmt: skip
+ROUTES = {"rules": "config", "executions": "usage", "analytics/system": "analytics"}
+FILTERS = {"rule_id", "key", "scope", "enabled", "search", "since", "until"}  # over there, lists have none
 QUOTA = re.compile(r"(\S+) max=(\d+) per=(\d+) left=(\d+) more=(\d+) at=(\d+)")
 
 
@@ -27,6 +36,8 @@ class Stranger(Adapter):
         if token := headers.pop("Authorization", None):
             headers["X-Admin-Session"] = token.removeprefix("Bearer ")
         path = re.sub(rf"^{API}/config/([^?]+)", rf"{API}/config?ID=\1", request.path)
+        if filters(request):
+            path = f"{path.partition('?')[0]}?limit={10**9}"
         body = to_rule(request.body) if isinstance(request.body, dict) else request.body
         return replace(request, path=path, headers=headers, body=body)
 
@@ -47,7 +58,9 @@ class Stranger(Adapter):
         for name in LISTS:
             if isinstance(body, dict) and name in body:
                 total = body["total_rules"] if "total_rules" in body else body["total"]
-                body = {"items": [from_rule(item) for item in body[name]], "total": total}
+                body = page(request, [from_rule(item) for item in body[name]], total)
+        if isinstance(body, dict) and "minutes" in body:
+            body = analytics(body, filters(request), parsedate_to_datetime(answer.headers["date"]))
         return HttpAnswer(status, headers, body)
 
     def message(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +70,9 @@ class Stranger(Adapter):
             data["state"] = {"on": "firing", "off": "resolved"}[data["phase"]]
         if message["type"] == "stats":
             data["alerts"] = {"firing": [{}] if data["firing"] else []}
+            data |= {ours: data[theirs] for theirs, ours in STATS.items()}
+        if message["type"] == "violation":
+            data |= {"key": f"api_key:{data['scope_value']}", "hits": 1}
         return {**message, "type": {"ping": "heartbeat"}.get(message["type"], message["type"]), "data": data}
 
     def reply(self, message: dict[str, Any]) -> dict[str, Any] | None:
@@ -72,10 +88,83 @@ def to_rule(body: dict[str, Any]) -> dict[str, Any]:
     return {**rest, LIMITS.get(str(body.get("limit_type")), "LimitPer"): body.get("limit_value")}
 
 
+def filters(request: HttpRequest) -> dict[str, str]:
+    """Return the filters of a list, and the parameters of the analytics, with its page; empty without a filter."""
+    query = dict(parse_qsl(urlsplit(request.path).query))
+    given = query.keys() & (FILTERS | {"minutes"})
+    return query if request.method == "GET" and given else {}
+
+
+def page(request: HttpRequest, items: list[dict[str, Any]], total: int) -> dict[str, Any]:
+    """Return a page of a list; a list with filters came as a whole."""
+    if not (wanted := filters(request)):
+        return {"items": items, "total": total}
+    found = [item for item in items if all(fits(item, *each) for each in wanted.items())]
+    first = int(wanted.get("offset", 0))
+    return {"items": found[first : first + int(wanted.get("limit", 50))], "total": len(found)}
+
+
+def fits(item: Mapping[str, Any], name: str, value: str) -> bool:
+    """Return whether an item of a list passes a filter."""
+    if name == "search":
+        return any(value.lower() in str(item[part]).lower() for part in ("rule_name", "scope_value"))
+    if name in ("since", "until"):
+        at, bound = datetime.fromisoformat(item["occurred_at"]), datetime.fromisoformat(value)
+        return at >= bound if name == "since" else at < bound
+    return name not in FILTERS or str(item[name]).lower() == value.lower()
+
+
+def analytics(body: Mapping[str, Any], query: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    """Return what was decided in the requested minutes, by time, route and rule."""
+    first_s = now.timestamp() // 60 * 60 - 60 * (int(query.get("minutes", 60)) - 1)
+    rows = [row for row in body["minutes"] if row["At"] >= first_s]
+    size_s = 3600 if query.get("per") == "hour" else 60
+    starts = sorted({row["At"] // size_s * size_s for row in rows})
+    routes = sorted({row["Route"] for row in rows})
+    decided = counts(rows)
+    whole = decided["admitted"] + decided["denied"]
+    hits = sum(rule["Times"] for rule in body["rules"])
+    return {
+        "totals": {**decided, "denied_ratio": decided["denied"] / whole if whole else None},
+        "decisions": [
+            {"start": time(start_s), **counts([row for row in rows if row["At"] // size_s * size_s == start_s])}
+            for start_s in starts
+        ],
+        "by_resource": [
+            {"resource": ROUTES.get(route, route), **counts([row for row in rows if row["Route"] == route])}
+            for route in routes
+        ],
+        "by_scope": [{"scope": "api_key", **decided}],
+        "by_rule": [
+            {**rule, "hits": rule["Times"], "keys": 1, "share": rule["Times"] / hits} for rule in body["rules"]
+        ],
+    }
+
+
+def counts(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Return how many requests passed and how many were refused."""
+    summed = {
+        outcome: sum(row["Requests"] for row in rows if row["Outcome"] == outcome) for outcome in ("passed", "refused")
+    }
+    return {"admitted": summed["passed"], "denied": summed["refused"]}
+
+
+def time(at_s: float) -> str:
+    """Return a time as the contract writes it."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat()
+
+
 def from_rule(rule: dict[str, Any]) -> dict[str, Any]:
     """Return a rule, or an item of another list, in the contract's shape."""
     found = [(ours, rule[theirs]) for ours, theirs in LIMITS.items() if theirs in rule]
     typed = {"limit_type": found[0][0], "limit_value": found[0][1], "scope": "api_key"} if found else {}
+    if found and "rule_id" in rule:
+        typed["key"] = f"api_key:{rule['scope_value']}"
+    if "Free" in rule:
+        typed |= {"effective_limit": found[0][1], "resets_at": time(rule["Free"])}
+    if "Times" in rule:
+        typed |= {"hits": rule["Times"], "occurred_at": time(rule["Second"]), "last_at": time(rule["Last"])}
+        typed["resource_type"] = ROUTES.get(rule["Route"], rule["Route"])
     return {**rule, **typed}
 
 

@@ -44,15 +44,20 @@ def chart_command(folder: Path) -> None:
     help="the gate's own mix, if its environment file names one",
 )
 @click.option(
+    "--adapter",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="the gate's own adapter, if its environment file names one",
+)
+@click.option(
     "--target",
     metavar="URL",
     help="the server by its address for this machine, to which alone GAIA_ADMIN_TOKEN is sent",
 )
-def worker_command(master: str, locustfile: Path | None, target: str | None) -> int:
+def worker_command(master: str, locustfile: Path | None, adapter: Path | None, target: str | None) -> int:
     """Send a part of the load of one gate that runs on another machine."""
     from gaia_checks.load import worker_run
 
     def log(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    return worker_run.run(master, locustfile=locustfile, target=target, log=log)
+    return worker_run.run(master, locustfile=locustfile, target=target, adapter=adapter, log=log)

@@ -1,4 +1,4 @@
-"""The contract's own words, and what a server under other names calls them. Pure.
+"""The contract's own words, and what a server under other names calls them. Pure, but for adapters' processes.
 
 An environment file maps names, never code: `[contract.paths]`, `[contract.fields]` and `[contract.metrics]`, each
 `ours = theirs`. Every look speaks docs/contract.md; what goes out is put into their words here, and what comes back
@@ -6,17 +6,16 @@ into ours. Only names differ: the values of fields, headers, message types and s
 an adapter translates those. What goes out passes the adapter first, and what comes back passes it last.
 """
 
-import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from gaia_checks.contract import adapter
+from gaia_checks.contract import translator
 from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
-from gaia_checks.errors import AdapterError, EnvironmentFileError
+from gaia_checks.errors import EnvironmentFileError
 from gaia_checks.model import Names
 
 Text = TypeVar("Text", str, bytes)
@@ -79,50 +78,60 @@ def read(where: str, document: Mapping[str, Any], folder: Path) -> Names:
     )
 
 
-def outgoing(names: Names, request: HttpRequest) -> HttpRequest:
+class Translates(Protocol):
+    """Calls an adapter. Raises AdapterError."""
+
+    def request(self, request: HttpRequest) -> HttpRequest:
+        """Return a request of the contract as the server understands it."""
+
+    def answer(self, request: HttpRequest, answer: HttpAnswer) -> HttpAnswer:
+        """Return an answer as the contract has it."""
+
+
+Start = Callable[[str], Translates]
+"""Given the text of an adapter, returns what calls it."""
+
+
+def outgoing(names: Names, request: HttpRequest, start: Start = translator.running) -> HttpRequest:
     """Return a request of the contract in the server's words. Raises AdapterError."""
     if names.adapter:
-        try:
-            request = adapter.checked(adapter.load(names.adapter).request(request), HttpRequest)
-        except Exception as error:
-            raise AdapterError(f"the adapter cannot translate {request.method} {request.path}: {error!r}") from error
+        request = start(names.adapter).request(request)
     return replace(request, path=path(names, request.path), body=theirs(names, request.body))
 
 
-def incoming(names: Names, request: HttpRequest, answer: HttpAnswer) -> HttpAnswer:
-    """Return the server's answer to a request of the contract in the contract's words."""
+def incoming(names: Names, request: HttpRequest, answer: HttpAnswer, start: Start = translator.running) -> HttpAnswer:
+    """Return the server's answer to a request of the contract in the contract's words. Raises AdapterError."""
     answer = replace(answer, body=ours(names, answer.body))
-    if names.adapter:
-        with contextlib.suppress(Exception):  # not what the adapter knows: judged as it came
-            answer = adapter.checked(adapter.load(names.adapter).answer(request, answer), HttpAnswer)
-    return answer
+    return start(names.adapter).answer(request, answer) if names.adapter else answer
 
 
 def our_message(names: Names, frame: str) -> str:
-    """Return the text of a WebSocket message in the contract's words."""
+    """Return the text of a WebSocket message in the contract's words. Raises AdapterError."""
     text = our_text(names, frame)
-    return (_message(text, adapter.load(names.adapter).message) or text) if names.adapter else text
+    message = _json_object(text) if names.adapter else None
+    return text if message is None else json.dumps(translator.running(names.adapter).message(message))
 
 
 def reply(names: Names, frame: str | bytes) -> str | None:
-    """Return what the client must send after a message, None for nothing."""
-    if not names.adapter or not isinstance(frame, str):
-        return None
-    return _message(our_text(names, frame), adapter.load(names.adapter).reply)
+    """Return what the client must send after a message, None for nothing. Raises AdapterError."""
+    message = _json_object(our_text(names, frame)) if names.adapter and isinstance(frame, str) else None
+    owed = None if message is None else translator.running(names.adapter).reply(message)
+    return None if owed is None else json.dumps(owed)
 
 
-def _message(text: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> str | None:
+def _json_object(text: str) -> dict[str, Any] | None:
+    """Return the object that a message is; None for anything else, which no adapter translates."""
     try:
-        changed = change(json.loads(text))
-        return None if changed is None else json.dumps(changed)
-    except Exception:  # noqa: BLE001 - not what the adapter knows: judged as it came
+        message = json.loads(text)
+    except (ValueError, RecursionError):
         return None
+    return message if isinstance(message, dict) else None
 
 
 def _adapter(label: str, name: Any, folder: Path) -> str:
     if not isinstance(name, str) or not name.endswith(".py"):
         raise EnvironmentFileError(f'{label}: {name!r} is no Python file; write e.g. "adapters/ours.py"')
-    return adapter.read(label, folder / name)
+    return translator.read(label, folder / name)
 
 
 def path(names: Names, ours: str) -> str:

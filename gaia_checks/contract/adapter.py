@@ -13,18 +13,10 @@ An adapter translates single requests, answers and messages, and nothing else: w
 sent, what is measured and what is required stays with the gate. Its text is sealed into the evidence.
 """
 
-import contextlib
-import functools
 import json
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
-
-from gaia_checks.errors import EnvironmentFileError
-
-_RETURNS_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +44,10 @@ Translated = TypeVar("Translated", HttpRequest, HttpAnswer)
 class Adapter:
     """Translates between the contract and one server. Subclasses override what differs; names may stay in the tables.
 
-    Every method is pure: the same input gives the same output, and nothing is sent or stored. An answer or a message
-    for which a method raises an exception, or returns something else, is passed on as it came, and judged so.
+    Every method is pure: the same input gives the same output, and nothing is sent or stored. It runs in a process of
+    its own (`translator`). Where it raises an exception, returns something else or does not return, what was to be
+    translated decides nothing: its criterion is inconclusive. Only an answer of status 500 or above that a method does
+    not know is judged as it came: it needs no translation.
     """
 
     def request(self, request: HttpRequest) -> HttpRequest:
@@ -73,45 +67,6 @@ class Adapter:
         return None
 
 
-def read(label: str, path: Path) -> str:
-    """Return the text of an adapter. Raises EnvironmentFileError, with `label`, for one that cannot be used."""
-    try:
-        source = path.read_text(encoding="utf-8")
-        _try_out(source)
-    except (Exception, SystemExit) as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise EnvironmentFileError(f"{label}: {path}: {why}") from error
-    return source
-
-
-def _try_out(source: str) -> None:
-    """Load an adapter and call each of its methods: one that never returns is named now, and hangs no gate."""
-    failed: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            loaded = load(source)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - raised below
-            failed.append(error)
-            return
-        for method in (
-            lambda: loaded.request(HttpRequest("GET", "/health")),
-            lambda: loaded.answer(HttpRequest("GET", "/health"), HttpAnswer(200, body={})),
-            lambda: loaded.message({}),
-            lambda: loaded.reply({}),
-        ):
-            with contextlib.suppress(Exception):  # it may know real ones only
-                method()
-
-    trial = threading.Thread(target=call, daemon=True)
-    trial.start()
-    trial.join(_RETURNS_WITHIN_S)
-    if failed:
-        raise failed[0]
-    if trial.is_alive():
-        raise TimeoutError(f"it did not return within {_RETURNS_WITHIN_S:g} s")
-
-
 def checked(found: Translated, kind: type[Translated]) -> Translated:
     """Return what a method returned. Raises TypeError for anything else than a request or answer that can be sent."""
     if not isinstance(found, kind):
@@ -124,7 +79,11 @@ def checked(found: Translated, kind: type[Translated]) -> Translated:
     return found
 
 
-@functools.cache
+def plain(found: HttpRequest | HttpAnswer) -> dict[str, Any]:
+    """Return the fields of a request or answer as JSON has them."""
+    return {each.name: getattr(found, each.name) for each in fields(found)} | {"headers": dict(found.headers)}
+
+
 def load(source: str) -> Adapter:
     """Return the adapter in a text. Raises whatever the text raises, and ValueError without exactly one subclass."""
     namespace: dict[str, Any] = {"__name__": "gaia_adapter"}

@@ -44,17 +44,19 @@ class LoadSettings:
     workers: int = 0  # processes that join from other machines; 0: this machine sends
     master: str = f"127.0.0.1:{MASTER_PORT}"  # where they join
     join_within_s: float = 60.0
+    adapter: str | None = None  # with workers: the name of the adapter's file, which each of them needs
 
     @property
     def wait_s(self) -> float:
-        """How long it may take until the load starts."""
-        return self.join_within_s if self.workers else 0.0
+        """How long it may take until the load starts: all that send it together are waited for."""
+        return self.join_within_s if self.workers or self.processes > 1 else 0.0
 
     @property
     def join_command(self) -> str:
         """The command that starts a worker."""
         own = f" --locustfile {self.locustfile.name}" if self.locustfile else ""
-        return f"gaia load worker --master {self.master.replace('0.0.0.0', 'HOST')}{own}"  # noqa: S104 - not bound
+        adapter = f" --adapter {self.adapter}" if self.adapter else ""
+        return f"gaia load worker --master {self.master.replace('0.0.0.0', 'HOST')}{own}{adapter}"  # noqa: S104 - not bound
 
     @property
     def sender(self) -> str:

@@ -31,8 +31,9 @@ def settings(where: str, document: Mapping[str, Any], folder: Path) -> LoadSetti
         workers=_count(where, "workers", given["workers"]) if "workers" in given else 0,
         master=_master(where, given.get("master", f"127.0.0.1:{MASTER_PORT}")),
         join_within_s=_seconds(where, given.get("join_within_s", 60)),
+        adapter=_adapter(document) if "workers" in given else None,
     )
-    _fit(where, document, given, found)
+    _fit(where, given, found)
     return found
 
 
@@ -44,7 +45,14 @@ def other_looks(looks: Any) -> Any:
     return {look: table for look, table in {**looks, "load": rest}.items() if table or look != "load"}
 
 
-def _fit(where: str, document: Mapping[str, Any], given: Mapping[str, Any], found: LoadSettings) -> None:
+def _adapter(document: Mapping[str, Any]) -> str | None:
+    """Return the name of the adapter's file; None without one."""
+    contract = document.get("contract")
+    adapter = contract.get("adapter") if isinstance(contract, Mapping) else None
+    return Path(adapter).name if isinstance(adapter, str) else None
+
+
+def _fit(where: str, given: Mapping[str, Any], found: LoadSettings) -> None:
     """Refuse settings that contradict each other."""
     if found.workers and found.processes > 1:
         raise EnvironmentFileError(
@@ -54,12 +62,6 @@ def _fit(where: str, document: Mapping[str, Any], given: Mapping[str, Any], foun
     for key in ("master", "join_within_s"):
         if key in given and not found.workers:
             raise EnvironmentFileError(f"{where}: looks.load.{key}: nobody joins without workers; add e.g. workers = 4")
-    contract = document.get("contract")
-    if found.workers and isinstance(contract, Mapping) and contract.get("adapter"):
-        raise EnvironmentFileError(
-            f"{where}: looks.load.workers: an adapter is Python, and workers take no code from a gate; remove "
-            "contract.adapter or use processes"
-        )
 
 
 def _engine(where: str, engine: Any) -> str:

@@ -20,6 +20,7 @@ from gaia_checks.environment.environment import LoadSettings
 from gaia_checks.errors import ConfigurationError
 from gaia_checks.load import load_run
 from gaia_checks.model import Target
+from gaia_checks.printable import printable
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,7 +55,7 @@ def main() -> int:
         arguments.folder,
         rate_per_s=arguments.rate_per_s,
         window_s=arguments.window_s,
-        log=lambda text: print(text, file=sys.stderr, flush=True),
+        log=lambda text: print(printable(text), file=sys.stderr, flush=True),
         cancelled=cancelled.is_set,
         looks_s=[float(look_s) for look_s in arguments.looks_s.split(",") if look_s],
         enough=enough.is_set,

@@ -1,9 +1,10 @@
 """Runs one worker of a gate's load: waits for the gate's master, then locust sends this worker's part.
 
-The worker takes the rate, the target and the gate's temporary key from the master, and no code: its mix is a file of
-this machine. Its admin token is its own, and goes only to a target that it was given itself.
+The worker takes the rate, the target and the gate's temporary key from the master, and no code: its mix and its adapter
+are files of this machine. Its admin token is its own, and goes only to a target that it was given itself.
 """
 
+import json
 import os
 import socket
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from gaia_checks.contract import translator
 from gaia_checks.environment.environment import MASTER_PORT
 from gaia_checks.environment.process_variables import of_load_worker, surroundings
 from gaia_checks.environment.project import ROOT
@@ -40,12 +42,12 @@ def command(host: str, port: int, locustfile: Path = LOCUSTFILES["load"]) -> tup
     )  # fmt: skip
 
 
-def run(master: str, *, locustfile: Path | None, target: str | None, log: Log) -> int:
+def run(master: str, *, locustfile: Path | None, target: str | None, adapter: Path | None = None, log: Log) -> int:
     """Wait for the master of a load, then become the locust worker that sends a part of it.
 
     Its exit code is 0 when it sent its part until the master stopped the load, 4 when the master refused it, else 8.
-    Returns 8 when no load started. Raises ConfigurationError for an invalid address, and for an admin token without the
-    target that it is for.
+    Returns 8 when no load started. Raises ConfigurationError for an invalid address, for an admin token without the
+    target that it is for, and for an adapter that cannot be used.
     """
     host, port = address(master)
     token = of_load_worker()
@@ -59,6 +61,8 @@ def run(master: str, *, locustfile: Path | None, target: str | None, log: Log) -
     variables = {"PYTHONPATH": str(ROOT), **surroundings()}
     if target:
         variables |= {"GAIA_TARGET": target} | ({"GAIA_ADMIN_TOKEN": token} if token else {})
+    if adapter:
+        variables["GAIA_NAMES"] = json.dumps({"adapter": translator.read("--adapter", adapter)})
     if _listens(host, port):
         _become(command(host, port, locustfile or LOCUSTFILES["load"]), variables)
     log(f"no load started at {host}:{port} within {_WAIT_S:.0f} s")

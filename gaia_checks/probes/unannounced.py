@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from gaia_checks.errors import TargetUnreachable
+from gaia_checks.errors import AdapterError, TargetUnreachable
 from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes.identity.own_rules import Standings, standings
 from gaia_checks.target.client import client
@@ -76,6 +76,8 @@ def observe(target: Target) -> UnannouncedAnswers:
                 found = [first, *pool.map(lambda _: _exchange(http), range(more))]
     except (httpx.HTTPError, TargetUnreachable) as error:
         return UnannouncedAnswers((), f"GET {_PATH}: no answer: {type(error).__name__}")
+    except AdapterError as error:
+        return UnannouncedAnswers((), str(error))
     decided = [each for each in found if each.answer.status < httpx.codes.INTERNAL_SERVER_ERROR]
     return UnannouncedAnswers(decided, "" if decided else f"GET {_PATH}: status {first.answer.status}")
 

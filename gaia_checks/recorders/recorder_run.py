@@ -1,14 +1,16 @@
 """Runs all requested recorders at once: each writes its measurements when it finishes; one that breaks reports it."""
 
 import asyncio
+import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from gaia_checks import jsonl
-from gaia_checks.errors import ConfigurationError
+from gaia_checks.errors import AdapterError, ConfigurationError
 from gaia_checks.model import Measurement, Target
+from gaia_checks.printable import printable
 from gaia_checks.recorders.base.measurement_table import Measures
 from gaia_checks.recorders.base.timeline import Timeline
 from gaia_checks.recorders.instances import instances_recorder
@@ -62,11 +64,21 @@ async def _record_one(
         timeline = Timeline(folder, look, parameters["window_s"], so_far)
         measurements = await recorder(target, timeline, stop, **parameters)
     except Exception as error:  # noqa: BLE001 - a recorder that breaks must not end the others
-        traceback.print_exc()
-        unbroken, measurements = False, measures.unobservable(f"the look {look} broke: {error!r}")
+        unbroken, measurements = False, measures.unobservable(_why(look, error))
     for measurement in measurements:
         jsonl.append(folder / "measurements.jsonl", _clean(measurement, target).to_json())
     return unbroken
+
+
+def _why(look: str, error: Exception) -> str:
+    """Return why a look broke; what is no defect of the recorder needs no traceback."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, AdapterError):
+        print(printable(error), file=sys.stderr)  # noqa: T201 - the gate quotes it
+        return str(error)
+    traceback.print_exception(error)
+    return f"the look {look} broke: {error!r}"
 
 
 def _clean(measurement: Measurement, target: Target) -> Measurement:

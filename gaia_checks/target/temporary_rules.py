@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from gaia_checks.errors import AdapterError
 from gaia_checks.target import rules
 from gaia_checks.target.responses import CONFIG, Answer, location
 
@@ -42,7 +43,7 @@ async def in_force(http: httpx.AsyncClient, bodies: Sequence[Body]) -> AsyncIter
                 await asyncio.gather(creating, return_exceptions=True)
                 for path in created_paths:
                     await _remove(http, path)
-        except (TimeoutError, httpx.HTTPError) as error:
+        except (TimeoutError, httpx.HTTPError, AdapterError) as error:
             _log(f"temporary rules could not be removed: {error or type(error).__name__}; the gate will remove them")
 
 

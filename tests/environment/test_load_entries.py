@@ -76,8 +76,19 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, text: str, messag
     assert "\n" not in str(caught.value)
 
 
-def test_workers_take_no_code_from_a_gate(tmp_path: Path) -> None:
-    """An adapter is Python: it is for the gate's own machine."""
-    (tmp_path / "ours.py").write_text("def outgoing(request):\n    return request\n")
-    with pytest.raises(EnvironmentFileError, match=r"looks\.load\.workers: an adapter is Python, and workers take no"):
-        load(tmp_path, 'workers = 2\n[contract]\nadapter = "ours.py"')
+def test_workers_need_the_adapter_of_the_gate(tmp_path: Path) -> None:
+    """They take no code from it, so the command that starts one names the file."""
+    adapter = "from gaia_checks.contract.adapter import Adapter\n\nclass Ours(Adapter):\n    pass\n"
+    (tmp_path / "ours.py").write_text(adapter)
+    found = load(tmp_path, 'workers = 2\n[contract]\nadapter = "ours.py"').load
+    assert found.join_command == "gaia load worker --master 127.0.0.1:5557 --adapter ours.py"
+    assert load(tmp_path, '[contract]\nadapter = "ours.py"').load.adapter is None
+
+
+def test_a_load_of_several_senders_waits_for_them_and_no_other(tmp_path: Path) -> None:
+    """Locust waits so long for its processes, too; a gate that gave up before would hide the reason."""
+    assert [load(tmp_path, text).load.wait_s for text in ("processes = 2", "workers = 2\njoin_within_s = 20", "")] == [
+        60,
+        20,
+        0,
+    ]

@@ -22,7 +22,7 @@ from gaia_checks.environment.project import ROOT
 from gaia_checks.judge import statistics
 from gaia_checks.load import load_run
 from gaia_checks.load.results import result_files
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import Measurement, Names, Target
 from tests.load.processes import requests, result, server, wait_for
 from tests.support import network
 
@@ -42,11 +42,13 @@ class Load:
     messages: list[str] = field(default_factory=list)
     code: int | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
+    adapter: str = ""
 
     def run(self) -> None:
         """Send it."""
         self.code = load_run.run(
-            Target("local", self.target, "20261123T120102Z-3fa9c1"), self.folder, rate_per_s=RATE_PER_S,
+            Target("local", self.target, "20261123T120102Z-3fa9c1", names=Names(adapter=self.adapter)), self.folder,
+            rate_per_s=RATE_PER_S,
             window_s=self.window_s, log=self.messages.append, cancelled=self.cancelled.is_set, settings=self.settings,
             looks_s=self.looks_s, enough=self.enough.is_set,
         )  # fmt: skip
@@ -64,11 +66,18 @@ class Load:
 
 @contextmanager
 def load(
-    folder: Path, target: str, master: str, *, workers: int, window_s: float, join_within_s: float = 60
+    folder: Path,
+    target: str,
+    master: str,
+    *,
+    workers: int,
+    window_s: float,
+    join_within_s: float = 60,
+    adapter: str = "",
 ) -> Iterator[tuple[Load, threading.Thread]]:
     """Start a load that waits for workers at `master`; cancel it at the end if it still runs."""
     settings = LoadSettings(workers=workers, master=f"{master}:{free_port()}", join_within_s=join_within_s)
-    made = Load(folder, target, settings, window_s)
+    made = Load(folder, target, settings, window_s, adapter=adapter)
     thread = threading.Thread(target=made.run)
     thread.start()
     try:
@@ -191,7 +200,7 @@ def joined(sending: Load, process: "subprocess.Popen[bytes]") -> bool:
     return any(each.raddr and each.raddr.port == port for each in connections if each.status == "ESTABLISHED")
 
 
-@pytest.mark.parametrize("differs", ["mix", "version"])
+@pytest.mark.parametrize("differs", ["mix", "version", "adapter"])
 def test_a_worker_of_another_kind_is_refused_by_name(differs: str, tmp_path: Path) -> None:
     """Another mix, or another version, would send other requests: it may not join, and the message names it."""
     with (
@@ -200,7 +209,8 @@ def test_a_worker_of_another_kind_is_refused_by_name(differs: str, tmp_path: Pat
     ):
         mix = ("--locustfile", str(ROOT / "locustfiles" / "smoke.py"))
         clone = another_version(tmp_path / "clone") if differs == "version" else ROOT
-        with worker(sending, options=mix if differs == "mix" else (), clone=clone) as other:
+        options = {"mix": mix, "adapter": ("--adapter", str(written(tmp_path)))}.get(differs, ())
+        with worker(sending, options=options, clone=clone) as other:
             assert other.wait(60) == 4
             thread.join(60)
             assert sending.code == 8
@@ -209,7 +219,70 @@ def test_a_worker_of_another_kind_is_refused_by_name(differs: str, tmp_path: Pat
     assert why.startswith(f"0 of 1 workers joined within 20 s; refused {socket.gethostname()} (pid {other.pid}): it"), (
         why
     )
-    assert {"mix": "its mix is smoke.py (", "version": "it has gaia-checks 0.0.1, and the master "}[differs] in why, why
+    says = {
+        "mix": "its mix is smoke.py (",
+        "version": "it has gaia-checks 0.0.1, and the master ",
+        "adapter": ", and the master no adapter; start it without --adapter",
+    }
+    assert says[differs] in why, why
+
+
+def test_a_worker_translates_by_the_adapter_that_it_was_given(tmp_path: Path) -> None:
+    """It is a file of its own machine; the master compares it with the gate's, and sends none."""
+    file = written(tmp_path)
+    with (
+        server() as url,
+        load(tmp_path, url, "127.0.0.1", workers=2, window_s=3, join_within_s=300, adapter=ADAPTER) as (
+            sending,
+            thread,
+        ),
+        worker(sending) as without,
+    ):
+        assert without.wait(120) == 4
+        with worker(sending, options=("--adapter", str(file))), worker(sending, options=("--adapter", str(file))):
+            thread.join(400)
+    assert sending.code == 0, sending.messages
+    served = sending.measured["served_of_sent"]
+    assert served.value < 0.1  # only PUT is left as it came
+    assert served.n == 3 * RATE_PER_S
+    assert "status 418 instead of 200" in served.notes[0]
+
+
+def test_a_worker_outlives_the_shell_that_started_it(tmp_path: Path) -> None:
+    """Its load is the gate's, on another machine; only the gate's own processes end with their parent."""
+    with (
+        server() as url,
+        load(tmp_path, url, "127.0.0.1", workers=1, window_s=5, join_within_s=120) as (sending, thread),
+    ):
+        argv = (sys.executable, "-m", "gaia_checks.cli", "load", "worker", "--master", sending.settings.master)
+        shell = subprocess.Popen(("sh", "-c", '"$@" & read line', "sh", *argv), cwd=ROOT, stdin=subprocess.PIPE)
+        wait_for(lambda: sum(requests(url).values()), within_s=120)
+        shell.communicate()
+        thread.join(120)
+    assert sending.code == 0, sending.messages
+    assert sending.measured["outcomes"].n == 5 * RATE_PER_S
+
+
+def test_what_a_worker_says_of_itself_steers_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its name comes from another machine, unauthenticated."""
+    code = (
+        "import socket, sys; socket.gethostname = lambda: 'x\\x1b[2J'; from locust.main import main; sys.exit(main())"
+    )
+    with (
+        server() as url,
+        load(tmp_path, url, "127.0.0.1", workers=1, window_s=3, join_within_s=20) as (sending, thread),
+    ):
+        host, _, port = sending.settings.master.partition(":")
+        argv = (
+            sys.executable, "-c", code, "--locustfile", str(ROOT / "locustfiles" / "smoke.py"), "--worker",
+            "--master-host", host, "--master-port", port,
+        )  # fmt: skip
+        other = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL)  # locust's own log has it as it is
+        assert other.wait(60) == 4
+        thread.join(60)
+    told = capfd.readouterr().err
+    assert "refused the worker x\\x1b[2J (pid " in told
+    assert "\x1b[2J" not in told
 
 
 def test_a_worker_sends_to_its_own_target_only(tmp_path: Path) -> None:
@@ -292,6 +365,23 @@ def test_processes_of_this_machine_send_the_same_load(tmp_path: Path) -> None:
     assert code == 0
     assert [sender["done"] for sender in result(tmp_path)["senders"]] == [60, 60]
     assert result(tmp_path)["started_s"] is not None
+
+
+ADAPTER = """
+from dataclasses import replace
+from gaia_checks.contract.adapter import Adapter
+
+class Ours(Adapter):
+    def answer(self, request, answer):
+        return replace(answer, status=418) if request.method == "GET" else answer
+"""
+
+
+def written(folder: Path) -> Path:
+    """Write the adapter."""
+    file = folder / "ours.py"
+    file.write_text(ADAPTER)
+    return file
 
 
 def another_version(folder: Path) -> Path:

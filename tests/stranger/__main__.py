@@ -42,6 +42,7 @@ class Stranger:
         self.limits = Limits(faults)
         self.clients: set[asyncio.Queue[tuple[str, dict[str, Any]]]] = set()
         self.requests, self.left, self.alerting = 0, 0, False
+        self.started_s = time.monotonic()
 
     async def health(self, _: Request) -> Response:
         """Answer the health check."""
@@ -59,9 +60,9 @@ class Stranger:
         if foreign(request.headers):
             return error(403, "not from here")
         self.requests += 1
-        admitted, quota = self._decide(request)
+        admitted, quota, refusing = self._decide(request)
         if not admitted:
-            self._push_refusal(request.headers.get("X-User-ID", ""))
+            self._push_refusals(refusing)
             answer: Response = error(429, "too many requests")
         else:
             answer = await self._routed(request)
@@ -69,11 +70,12 @@ class Stranger:
             answer.headers["X-Quota"] = quota
         return answer
 
-    def _decide(self, request: Request) -> tuple[bool, str]:
+    def _decide(self, request: Request) -> tuple[bool, str, list[dict[str, Any]]]:
         if "fails-open" in self.faults and self.requests % _BROKEN == 0:
-            return True, ""
+            return True, "", []
         address = request.headers.get("X-Forwarded-For", "") if "forwarded-for" in self.faults else ""
-        return self.limits.decide(request.headers.get("X-User-ID", ""), time.time(), address)
+        user, route = request.headers.get("X-User-ID", ""), request.url.path.removeprefix(f"{API}/")
+        return self.limits.decide(user, time.time(), address, route)
 
     async def _routed(self, request: Request) -> Response:
         name = request.url.path.removeprefix(f"{API}/")
@@ -112,7 +114,7 @@ class Stranger:
         if name == "violations":
             newest = self.limits.refused[::-1]
             return JSONResponse({"violations": paged(request, newest), "total": len(newest)})
-        return JSONResponse({"total_requests": self.requests, "refused": len(self.limits.refused)})
+        return JSONResponse({"total_requests": self.requests, **self.limits.statistics()})
 
     # live
 
@@ -155,17 +157,28 @@ class Stranger:
         for tick in range(10**9):
             if self._hub_lives():
                 if tick % 5 == 0:
-                    queue.put_nowait(("stats", {"requests": self.requests, "firing": self.alerting}))
+                    queue.put_nowait(("stats", self._stats()))
                 if tick % 10 == 9:
                     queue.put_nowait(("ping", {}))
                 self._alert()
             await asyncio.sleep(0.9)
 
+    def _stats(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "refusals": self.limits.refused_within_a_minute(time.time()),
+            "active": sum(rule["Active"] for rule in self.limits.rules.values()),
+            "listeners": len(self.clients),
+            "up": time.monotonic() - self.started_s,
+            "firing": self.alerting,
+        }
+
     def _hub_lives(self) -> bool:
         return "dead-hub" not in self.faults and ("tired-hub" not in self.faults or self.left <= _SOAK)
 
-    def _push_refusal(self, user: str) -> None:
-        self._push("violation", {"UserID": user})
+    def _push_refusals(self, refusing: list[dict[str, Any]]) -> None:
+        for rule in refusing:
+            self._push("violation", {"RuleID": rule["ID"], "UserID": rule["UserID"]})
         self._alert()
 
     def _alert(self) -> None:

@@ -1,7 +1,7 @@
 """Its limits: sliding windows in memory, all rules of a user decide together."""
 
 import math
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,12 +28,16 @@ class Limits:
     faults: Collection[str] = ()
     rules: dict[int, dict[str, Any]] = field(default_factory=dict)
     admitted: dict[tuple[int, str], deque[float]] = field(default_factory=lambda: defaultdict(deque))  # of an address
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)  # one for each rule, user and second
+    minutes: dict[int, Counter[tuple[str, str]]] = field(default_factory=lambda: defaultdict(Counter))  # by route
     times: deque[float] = field(default_factory=deque)  # of refusals
     last: int = 0
+    last_refused: int = 0
 
-    def decide(self, user: str, now_s: float, address: str = "") -> tuple[bool, str]:
-        """Admit or refuse one request; return that and the text of the X-Quota header."""
+    def decide(
+        self, user: str, now_s: float, address: str = "", route: str = ""
+    ) -> tuple[bool, str, list[dict[str, Any]]]:
+        """Admit or refuse one request; return that, the text of the X-Quota header and the rules that refused."""
         applying = [rule for rule in self.rules.values() if rule["UserID"] == user and rule["Active"]]
         left = {rule["ID"]: limit(rule) - len(self._counted(rule, now_s, address)) for rule in applying}
         slack = -3 if "over-admission" in self.faults else 0
@@ -41,19 +45,51 @@ class Limits:
         for rule in applying:
             if admitted:
                 self.admitted[rule["ID"], address].append(now_s)
-            elif left[rule["ID"]] <= slack:
-                self.refused.append({"ID": len(self.refused) + 1, "Name": rule["Name"], "UserID": user, "When": now_s})
+        refusing = [] if admitted else [rule for rule in applying if left[rule["ID"]] <= slack]
+        for rule in refusing:
+            self._refuse(rule, now_s, route)
         if not admitted:
             self.times.append(now_s)
-        return admitted, ", ".join(self._state(rule, now_s, address) for rule in applying)
+        if applying:
+            self.minutes[int(now_s) // 60 * 60][route, "passed" if admitted else "refused"] += 1
+        return admitted, ", ".join(self._state(rule, now_s, address) for rule in applying), refusing
+
+    def _refuse(self, rule: dict[str, Any], now_s: float, route: str) -> None:
+        for row in reversed(self.refused):
+            if row["Second"] < int(now_s):
+                break
+            if (row["RuleID"], row["Route"]) == (rule["ID"], route):
+                row["Times"] += 1
+                row["Last"] = now_s
+                return
+        about = {name: value for name, value in rule.items() if name not in ("ID", "Active")}
+        self.last_refused += 1
+        self.refused.append(
+            {"ID": self.last_refused, "RuleID": rule["ID"], **about, "Second": int(now_s), "Last": now_s, "Times": 1,
+             "Route": route}
+        )  # fmt: skip
 
     def used(self, now_s: float) -> list[dict[str, Any]]:
-        """Return what each rule counted."""
-        counted = [(rule, len(self._counted(rule, now_s))) for rule in self.rules.values()]
+        """Return what each rule counts of those that ever counted a request."""
+        counted = [(r, self._counted(r, now_s)) for r in self.rules.values() if (r["ID"], "") in self.admitted]
         return [
-            {"RuleID": rule["ID"], "UserID": rule["UserID"], "Used": used, "Left": limit(rule) - used}
-            for rule, used in counted
+            {"RuleID": rule["ID"], **{name: value for name, value in rule.items() if name not in ("ID", "Active")},
+             "Used": len(times), "Left": limit(rule) - len(times), "Free": (*times, now_s)[0] + window_s(rule)}
+            for rule, times in counted
+        ]  # fmt: skip
+
+    def statistics(self) -> dict[str, Any]:
+        """Return what was decided in each minute, by route, and what each rule refused."""
+        minutes = [
+            {"At": minute, "Route": route, "Outcome": outcome, "Requests": requests}
+            for minute, counts in self.minutes.items()
+            for (route, outcome), requests in counts.items()
         ]
+        refused: Counter[tuple[int, str]] = Counter()
+        for row in self.refused:
+            refused[row["RuleID"], row["Name"]] += row["Times"]
+        rules = [{"RuleID": number, "Name": name, "Times": times} for (number, name), times in refused.items()]
+        return {"minutes": minutes, "rules": rules}
 
     def refused_within_a_minute(self, now_s: float) -> int:
         """Return the number of refusals."""

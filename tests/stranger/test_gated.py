@@ -15,7 +15,9 @@ from tests.support import plain_http
 from tests.support.ground import ROOT, Ground, Outcome, ground, until
 
 TOKEN = "a-token-of-sixteen"
-JUDGED = {"dev.health", "dev.api", "dev.websocket", "qa.rate_limiting", "qa.access", "qa.websocket_soak"}
+JUDGED = {
+    "dev.health", "dev.api", "dev.websocket", "qa.rate_limiting", "qa.figures", "qa.access", "qa.websocket_soak",
+}  # fmt: skip
 """What it is judged by beside the load, known by its address alone."""
 
 
@@ -40,11 +42,11 @@ def stranger(*faults: str) -> Iterator[str]:
         process.wait()
 
 
-def environment_file(place: Ground, url: str) -> Path:
-    """Write an environment file with the shipped one's contract."""
+def environment_file(place: Ground, url: str, load: str = "") -> Path:
+    """Write an environment file with the shipped one's contract, and more lines of [looks.load]."""
     shipped = (ROOT / "environments" / "stranger.toml").read_text()
     contract = shipped[shipped.index("[contract]") :].replace("adapters/", f"{ROOT}/environments/adapters/")
-    return place.environment_file(base_url=url, tables=contract)
+    return place.environment_file(base_url=url, tables=contract, load=load)
 
 
 def gated(url: str, *options: str) -> Outcome:
@@ -63,6 +65,8 @@ def test_a_healthy_one_is_judged_by_everything_that_applies() -> None:
     assert {name for name, state in outcome.states.items() if state == "pass"} >= JUDGED, outcome.not_passed()
     measured = {check["measurement"]: check for each in outcome.verdict["criteria"] for check in each["checks"]}
     assert measured["load.served_of_sent"]["state"] == "pass"
+    why = outcome.not_passed()["qa.identity"]
+    assert why.startswith("inconclusive: who is counted as whom shows in rules of the scopes api_key, user, session; ")
     assert '"adapter.py"' in json.dumps(outcome.verdict), "the adapter is not among the sealed files"
 
 

@@ -74,7 +74,7 @@ LOAD_RATE = "load_rate_per_s"
 COUNT = "count"
 """The name under which the look `instances` has the number of instances that the environment file names."""
 
-EACH_INSTANCE = shared_state.EACH + 1 + 3 + 3
+EACH_INSTANCE = (shared_state.EACH + 1) + (shared_state.EACH + 2) + 3 + 3
 """Requests under a shared rule, under an own one, and those that make and remove it."""
 
 MONITORING_BESIDE = 1 + 2 + 3 + 1
@@ -176,11 +176,11 @@ SENDS: Mapping[str, Sends] = {
     ),
     "instances": Sends(
         "GET /health of each instance every {interval_s:g} s for {window_s:g} s; at first, requests to all in turn "
-        "under temporary rules, each made on one instance, used up on the next and removed there, while a WebSocket "
-        "listens at each",
+        "and at once under temporary rules, each made on one instance, used up on the next and removed there, while a "
+        "WebSocket listens at each",
         requests=lambda look: look.get(COUNT, 2) * (look["window_s"] / look["interval_s"] + 1 + EACH_INSTANCE),
         connections=lambda look: look.get(COUNT, 2),
-        rules=lambda look: look.get(COUNT, 2) + 1,
+        rules=lambda look: look.get(COUNT, 2) + 2,
     ),
     "dashboard": Sends(
         "a browser signs in at /admin/quotas and opens its six tabs, each within {ready_within_s:g} s; it shows a "

@@ -9,7 +9,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
-from gaia_checks.errors import MissingDependency
+from gaia_checks.errors import AdapterError, MissingDependency
 from gaia_checks.model import CAPABILITIES, Criterion, Target
 from gaia_checks.probes.dashboard import browser
 from gaia_checks.target import health_body, ws_messages
@@ -91,6 +91,8 @@ def _route(target: Target, path: str) -> str:
             status = http.get(path, timeout=_WITHIN_S).status_code
     except httpx.TransportError as error:
         return f"GET {path}: no answer: {type(error).__name__}"
+    except AdapterError as error:
+        return str(error)
     if status in (401, 403):
         return f"GET {path} answered {status}: export the server's ADMIN_TOKEN"
     elsewhere = f"; if it is elsewhere, map it in [contract.paths] of {target.environment}.toml"
@@ -108,6 +110,8 @@ def _websocket(target: Target) -> str:
             socket.recv(timeout=_FIRST_MESSAGE_S)
     except ConnectionClosed as closed:
         return f"{path}: closed at once: {closed}"
+    except AdapterError as error:
+        return str(error)
     except (WebSocketException, OSError, EOFError) as error:
         return f"{path}: {error or type(error).__name__}; if it is elsewhere, map it in [contract.paths]"
     return ""

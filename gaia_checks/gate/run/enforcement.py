@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from gaia_checks.errors import AdapterError
 from gaia_checks.gate.run import traces
 from gaia_checks.model import Criterion, Measurement, Target
 from gaia_checks.probes import unannounced
@@ -43,5 +44,5 @@ class Enforcement:
 def _listed(target: Target) -> list[dict[str, Any]]:
     try:
         return traces.listed(target)
-    except (httpx.HTTPError, traces.RulesUnavailable):
+    except (httpx.HTTPError, traces.RulesUnavailable, AdapterError):
         return []

@@ -177,10 +177,11 @@ class Look:
     def _wait_for(self, exits: Mapping[str, str]) -> None:
         """Wait for all measurements of the criterion, or until what makes them (`exits`: exit -> name) has finished."""
         required = {check.measurement for check in self._criterion.checks if not check.closing}
+        wait_s = self._gate.environment.load.wait_s
         grows = len(self._criterion.looks_s) > 1  # then only its exit shows that no further analysis follows
         self._wait(
             lambda names: (required <= names and not grows) or names.issuperset(exits),
-            self._criterion.max_window_s + self._gate.environment.load.wait_s + _GRACE_S,
+            self._criterion.max_window_s + (wait_s if self._criterion.look == gate_plan.LOAD else 0.0) + _GRACE_S,
         )
         self._stop_if_requested()
         found = {each.name: each for each in self._gate.measured()}

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 from psycopg import sql
 
-from gaia_checks.errors import TargetUnreachable
+from gaia_checks.errors import AdapterError, TargetUnreachable
 from gaia_checks.model import NOT_CHECKED, Measurement, Target, alias
 from gaia_checks.target import client, postgres_session, rules
 from gaia_checks.target.samples import Watch
@@ -41,7 +41,7 @@ def prepare(target: Target, runs: Collection[str], rate_per_s: float) -> str | N
         raise TargetUnreachable(f"{target.base_url}: no connection: {error}; is it running?") from error
     except httpx.HTTPError as error:
         return f"{_CONFIG}: {type(error).__name__} {error}".rstrip()
-    except RulesUnavailable as error:
+    except (RulesUnavailable, AdapterError) as error:
         return str(error)
     return None
 
@@ -87,7 +87,7 @@ def rows_left(target: Target) -> Measurement:
     for search in (_rules_left, _rows_left):
         try:
             places, left = search(target)
-        except (RulesUnavailable, httpx.HTTPError, postgres_session.NoSession, psycopg.Error) as error:
+        except (RulesUnavailable, AdapterError, httpx.HTTPError, postgres_session.NoSession, psycopg.Error) as error:
             notes.append(f"{NOT_CHECKED}{error or type(error).__name__}")
         else:
             searched, found = searched + places, found + left

@@ -9,6 +9,7 @@ import gevent
 from gevent.hub import Waiter
 from gevent.pool import Group
 
+from gaia_checks.errors import AdapterError
 from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
 from gaia_checks.load.engines.gevent_timer import Alarm
 from gaia_checks.load.plan.load_plan import LoadPlan
@@ -89,12 +90,13 @@ class Sender:
         self._usage = GeneratorUsage()
         self._under_way = Workers(self._send)
         self._started_s = 0.0
+        self._untranslated: AdapterError | None = None
 
     def run(self, plan: LoadPlan, started_s: float) -> None:
         """Send every arrival that is due within the window and wait until all have finished.
 
         The schedule starts at `started_s` of the monotonic clock. Seconds are reported between two requests, so that
-        reporting delays none.
+        reporting delays none. Raises AdapterError.
         """
         gc.collect()
         gc.freeze()  # keeps the garbage collector out of locust's own objects while measuring
@@ -106,6 +108,8 @@ class Sender:
             try:
                 self._dispatch(plan, alarm)
                 self._under_way.join()
+                if self._untranslated:
+                    raise self._untranslated
             finally:
                 ticker.kill()
         if ticker.exception is not None:  # the seconds since were not reported, nor the generator monitored
@@ -118,6 +122,8 @@ class Sender:
 
     def _dispatch(self, plan: LoadPlan, alarm: Alarm) -> None:
         for number, (index, due_s) in enumerate(plan.due()):
+            if self._untranslated:
+                raise self._untranslated
             alarm.until(self._started_s + due_s)
             self._tally.intend()
             self._under_way.start((index, due_s))
@@ -129,6 +135,10 @@ class Sender:
         self._tally.send(due_s, sent_s)
         try:
             outcome = self._act(index)
+        except AdapterError as error:  # no answer can be judged: the load ends
+            self._untranslated = error
+            self._tally.break_down(due_s, str(error))
+            return
         except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - any other error is counted as the generator's
             self._tally.break_down(due_s, repr(error))
             return

@@ -2,7 +2,7 @@
 
 `python -m gaia_checks.load.engines.uvloop_engine` writes `ready` to standard output, reads one JSON line,
 `{"plan": ..., "started_s": ...}`, from standard input, and then writes every second as one JSON line
-(`Second.to_json`). It exits when its input closes, because its parent has exited.
+(`Second.to_json`), or `{"broken": reason}` as the last. It exits when its input closes, because its parent has exited.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from gaia_checks.errors import AdapterError
 from gaia_checks.load.engines.timerfd import Timer
 from gaia_checks.load.engines.uvloop_connections import ConnectionPool, ExchangeInFlight, resolve
 from gaia_checks.load.http import request_bytes
@@ -58,9 +59,13 @@ class Engine:
         self._usage = GeneratorUsage()
         self._pool: ConnectionPool
         self._over = asyncio.Event()
+        self._untranslated: AdapterError | None = None
 
     async def run(self) -> None:
-        """Send everything and wait until all has finished. Raises OSError when the host's name is unknown."""
+        """Send everything and wait until all has finished.
+
+        Raises OSError when the host's name is unknown, and AdapterError.
+        """
         address, port, tls, host = await resolve(self._plan.url)
         self._pool = ConnectionPool(self, address, port, tls, host)
         gc.collect()
@@ -73,6 +78,8 @@ class Engine:
         await self._over.wait()
         for task in watching:
             task.cancel()
+        if self._untranslated:
+            raise self._untranslated
         self._close_second(max(self._now_s(), self._plan.window_s), last=True)
         if self._timer is not None:
             loop.remove_reader(self._timer.fileno())
@@ -114,7 +121,12 @@ class Engine:
 
     def answered(self, exchange: ExchangeInFlight, answer: HttpResponse) -> None:
         """Count a complete response."""
-        answer = self._mix.translated(exchange.number, answer)
+        try:
+            answer = self._mix.translated(exchange.number, answer)
+        except AdapterError as error:  # no answer can be judged: the load ends
+            self._untranslated = error
+            self._over.set()
+            return
         wrong = self._expectations.problem(exchange.number, answer)
         refused = limited(self._mix.requests[exchange.number], answer)
         self._count(exchange, wrong, answered=True, limited=refused)
@@ -181,7 +193,10 @@ async def main() -> None:
     job: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     plan = LoadPlan.from_json(job["plan"])
     asyncio.get_running_loop().add_reader(0, _end_with_reader)
-    await Engine(plan, job["started_s"], lambda second: _write(json.dumps(second.to_json()))).run()
+    try:
+        await Engine(plan, job["started_s"], lambda second: _write(json.dumps(second.to_json()))).run()
+    except AdapterError as error:
+        _write(json.dumps({"broken": str(error)}))
 
 
 def _write(line: str) -> None:

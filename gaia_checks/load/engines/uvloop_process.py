@@ -35,7 +35,10 @@ class EngineProcess:
         self._process.stdin.flush()
         second = None
         for line in self._process.stdout:
-            second = Second.from_json(json.loads(line))
+            document = json.loads(line)
+            if "broken" in document:
+                raise RuntimeError(document["broken"])
+            second = Second.from_json(document)
             self._listener(second)
             self._update_locust_statistics(second)
         if self._process.wait() or second is None or not second.last:

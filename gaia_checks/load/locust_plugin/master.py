@@ -15,7 +15,7 @@ from locust.dispatch import UsersDispatcher
 from locust.runners import STATE_MISSING, MasterRunner, WorkerNode, WorkerNodes
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.load.locust_plugin import membership
+from gaia_checks.load.locust_plugin import membership, target_names
 from gaia_checks.load.locust_plugin.membership import ClockDifference, Member
 from gaia_checks.load.locust_plugin.workers import KEY, UNKNOWN, MakeCollector, decide, stop
 from gaia_checks.load.plan.load_plan import LoadPlan
@@ -23,6 +23,7 @@ from gaia_checks.load.plan.request_mix import Mix
 from gaia_checks.load.results.collector import Collector
 from gaia_checks.load.results.per_second import REPLY_LIMIT_S, Second
 from gaia_checks.load.results.worker_totals import WorkerTotals
+from gaia_checks.printable import printable
 
 _LEAD_S = 0.5  # from the master's message to the start, beside twice the longest round trip
 _WATCH_S = 0.5
@@ -86,7 +87,7 @@ class Master:
         self._environment = environment
         self._runner: MasterRunner = environment.runner
         self._make = make
-        self._own = membership.own(environment.parsed_locustfiles)
+        self._own = membership.own(environment.parsed_locustfiles, target_names.own().adapter)
         self._workers = self._runner.clients = Admitted(self._runner.clients)
         self._refused: dict[str, str] = {}  # name -> why
         self._parts = _Parts(0)
@@ -140,7 +141,7 @@ class Master:
             self._workers.clocks[msg.node_id] = ClockDifference(**msg.data["clock"])
             self._workers.members[msg.node_id] = member
             return
-        print(f"refused the worker {member.name}: {why}", file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(f"refused the worker {member.name}: {why}"), file=sys.stderr, flush=True)  # noqa: T201
         self._refused[member.name] = why
         self._workers.pop(msg.node_id, None)  # locust would end the load when it leaves
         self._runner.send_message("gaia_refused", {"why": why}, msg.node_id)
@@ -167,7 +168,7 @@ class Master:
         parts.collector = self._make(plan)
         parts.collector.senders = [self._sender(*each) for each in zip(parts.order, parts.urls, strict=True)]
         started_s = time.monotonic() + _LEAD_S + 4 * max(clock.uncertain_s for clock in clocks)
-        if all(self._workers.members[worker].host == self._own.host for worker in parts.order):
+        if all(self._workers.members[worker].machine == self._own.machine for worker in parts.order):
             parts.collector.started_s = started_s  # this machine's stalls are theirs
         parts.ends_s = started_s + plan.window_s + _BEYOND_S
         for worker in parts.order:

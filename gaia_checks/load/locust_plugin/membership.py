@@ -4,17 +4,19 @@ Locust's protocol authenticates nobody. What is compared here protects against s
 of ten machines, and not against an attacker: the port belongs into a private network.
 """
 
+import contextlib
 import hashlib
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from gaia_checks import __version__
 
 _SHOWN = 12  # digits of a digest
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Member:
     version: str  # of gaia-checks
     locustfile: str  # its name
     sha256: str  # of its text
+    machine: str  # which one it runs on: host names repeat
+    adapter: str = ""  # the sha256 of its adapter's text; empty without one
 
     @property
     def name(self) -> str:
@@ -41,7 +45,14 @@ class Member:
                 f"its mix is {self.locustfile} ({self.sha256[:_SHOWN]}), and the master's {master.locustfile} "
                 f"({master.sha256[:_SHOWN]}); start it with --locustfile and the master's file"
             )
-        return None
+        return self._why_not_adapter(master)
+
+    def _why_not_adapter(self, master: "Member") -> str | None:
+        if self.adapter == master.adapter:
+            return None
+        its, masters = (f"adapter {each.adapter[:_SHOWN]}" if each.adapter else "no adapter" for each in (self, master))
+        how = "with --adapter and the gate's file" if master.adapter else "without --adapter"
+        return f"it has {its}, and the master {masters}; start it {how}"
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -49,15 +60,30 @@ class Member:
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """Read what `to_json` wrote. Raises TypeError for anything else."""
-        return cls(**document)
+        """Read what `to_json` wrote, also of another version, which is then refused by its name."""
+        return cls(**{each.name: document.get(each.name, "") for each in fields(cls)})
 
 
-def own(locustfiles: Sequence[str]) -> Member:
-    """Return this process, which has read these locustfiles."""
+def own(locustfiles: Sequence[str], adapter: str = "") -> Member:
+    """Return this process, which has read these locustfiles, and an adapter with this text."""
     paths = [Path(file) for file in locustfiles]
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
-    return Member(socket.gethostname(), os.getpid(), __version__, ", ".join(path.name for path in paths), digest)
+    return Member(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        locustfile=", ".join(path.name for path in paths),
+        sha256=digest,
+        machine=this_machine(),
+        adapter=hashlib.sha256(adapter.encode()).hexdigest() if adapter else "",
+    )
+
+
+def this_machine() -> str:
+    """Return what no other running machine has: the system's boot id, which containers share; else the host's name."""
+    with contextlib.suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    return socket.gethostname()
 
 
 class ClockReading(NamedTuple):

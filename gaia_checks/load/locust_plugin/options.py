@@ -18,6 +18,7 @@ from gaia_checks.load.plan import arrival_schedule
 from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results import thresholds
 from gaia_checks.load.results.collector import Collector
+from gaia_checks.printable import printable
 
 PARENT_S = 0.5
 """How often a process looks whether its parent still runs."""
@@ -113,6 +114,7 @@ def _begin(environment: Any, **_: Any) -> None:
         _refuse(f"exactly one class sends the load; name one of {names} at the end of the command line")
     environment.dispatcher_class = OnePerWorker
     options = environment.parsed_options
+    environment.ends_with_parent = options.end_with_parent  # a worker's own: locust replaces options by the master's
     if options.headless and not isinstance(environment.runner, WorkerRunner):  # a worker learns both from the master
         if not options.run_time:
             _refuse(_NO_RUN_TIME)
@@ -128,7 +130,7 @@ def _begin(environment: Any, **_: Any) -> None:
         environment.load_role = Worker(environment)
     elif isinstance(environment.runner, MasterRunner):
         Master(environment, collect)
-        if options.end_with_parent:
+        if environment.ends_with_parent:
             gevent.spawn(_end_with_parent, environment, os.getppid())
     else:
         environment.load_role = Alone(environment, collect)
@@ -155,7 +157,7 @@ def _take_window(environment: Any, **_: Any) -> None:
 
 
 def _log(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - locust's own log may be hidden
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201 - locust's own log may be hidden
 
 
 def _refuse(why: str) -> NoReturn:

@@ -11,11 +11,10 @@ hides latency.
 
 The locust process must not import `gaia_checks.environment`, so its variables are read here: GAIA_API_KEY
 and GAIA_ADMIN_TOKEN, which go into the headers of every request and never onto a command line, and GAIA_NAMES, which
-maps the contract's names to the server's (`{"paths": ..., "fields": ...}`). Locustfiles use the contract's names. A
-gate's workers get key and names from its master; GAIA_TARGET, where it is set, comes before the address that it names.
+maps the contract's names to the server's (`target_names`). Locustfiles use the contract's names. A gate's workers get
+key and names from its master; GAIA_TARGET, where it is set, comes before the address that it names.
 """
 
-import json
 import logging
 import os
 import secrets
@@ -31,13 +30,14 @@ from locust import User, events
 from locust.exception import StopUser
 
 from gaia_checks import contract
+from gaia_checks.contract import inline_translator
 from gaia_checks.contract.adapter import HttpRequest
-from gaia_checks.errors import ConfigurationError
+from gaia_checks.errors import GaiaError
 from gaia_checks.load.engines.gevent_client import GeventClient, NoReply
 from gaia_checks.load.engines.gevent_engine import Act, ArrivalOutcome, MixAct, Sender, TaskAct
 from gaia_checks.load.engines.uvloop_process import EngineProcess
 from gaia_checks.load.http.response_parser import HttpResponse
-from gaia_checks.load.locust_plugin import options, workers
+from gaia_checks.load.locust_plugin import options, target_names, workers
 from gaia_checks.load.plan import arrival_schedule
 from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Mix, Request, decoded
@@ -56,7 +56,7 @@ def _pass_on(environment: Any, **_: Any) -> None:
     if environment.parsed_options.for_gate:
         environment.parsed_options.gate = {
             "key": os.environ.get("GAIA_API_KEY"),
-            "names": os.environ.get("GAIA_NAMES"),
+            "names": target_names.for_workers(),
         }
 
 
@@ -68,7 +68,7 @@ def _offer(user: "OpenLoopUser") -> None:
     """Send the load once: locust would call a task repeatedly, also one that failed."""
     try:
         user.offer()
-    except (NoReply, OSError, ConfigurationError) as error:  # where it was raised helps nobody
+    except (NoReply, OSError, GaiaError) as error:  # where it was raised helps nobody
         _report(user, error, None)
     except Exception as error:  # noqa: BLE001 - of a locustfile: where it was raised does help
         _report(user, error, error.__traceback__)
@@ -119,7 +119,7 @@ class OpenLoopUser(User):
         self.worker, self.own_key = role.worker, not key
         self.key = key or f"client-{secrets.token_hex(6)}-{self.worker}"
         self.rate_per_s = arrival_schedule.parse(chosen.rate).peak_per_s / role.workers
-        self._names = Names(**json.loads(gate.get("names") or os.environ.get("GAIA_NAMES") or "{}"))
+        self._names = target_names.of_worker(gate.get("names"))
         self._over, self._ends_s, self._engine = Event(), float("inf"), None
         role.user = self
         watcher, preparing = gevent.spawn(self._watch_parent, os.getppid()), False
@@ -150,7 +150,7 @@ class OpenLoopUser(User):
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> HttpResponse:
         """Send one request and return the complete response. Raises NoReply."""
         names = self._names
-        theirs = contract.outgoing(names, HttpRequest(method, path, body=body))
+        theirs = contract.outgoing(names, HttpRequest(method, path, body=body), inline_translator.running)
         reply = self.client.exchange(theirs.method, theirs.path, theirs.body)
         try:
             reply = reply._replace(body=contract.our_text(names, decoded(reply)))
@@ -200,10 +200,12 @@ class OpenLoopUser(User):
     def _headers(self) -> dict[str, str]:
         token = os.environ.get("GAIA_ADMIN_TOKEN")
         own = {"X-API-Key": self.key, **({"Authorization": f"Bearer {token}"} if token else {})}
-        return dict(contract.outgoing(self._names, HttpRequest("GET", "/health", own)).headers)
+        return dict(
+            contract.outgoing(self._names, HttpRequest("GET", "/health", own), inline_translator.running).headers
+        )
 
     def _watch_parent(self, parent: int) -> None:
         """Stop when the parent process has exited."""
-        while not self.environment.parsed_options.end_with_parent or os.getppid() == parent:
+        while not self.environment.ends_with_parent or os.getppid() == parent:
             gevent.sleep(options.PARENT_S)
         self.cut_short()

@@ -20,11 +20,12 @@ from locust.runners import WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from gaia_checks.errors import ConfigurationError, Inconclusive
-from gaia_checks.load.locust_plugin import membership
+from gaia_checks.load.locust_plugin import membership, target_names
 from gaia_checks.load.locust_plugin.membership import ClockReading
 from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.results.collector import Collector
 from gaia_checks.load.results.per_second import Second
+from gaia_checks.printable import printable
 
 KEY = "gaia_load"  # of this package's data in locust's reports
 UNKNOWN = LoadPlan("", "1", 0.0)  # of a load that stopped before its plan was known
@@ -154,7 +155,7 @@ class Worker(Role):
         """Compare clocks with the master, and introduce this worker."""
         clock = membership.difference([self._exchange() for _ in range(_EXCHANGES)])
         self._clock.set(clock)
-        member = membership.own(self._environment.parsed_locustfiles)
+        member = membership.own(self._environment.parsed_locustfiles, target_names.own().adapter)
         self._runner.send_message("gaia_hello", {"member": member.to_json(), "clock": asdict(clock)})
 
     def _exchange(self) -> ClockReading:
@@ -166,7 +167,8 @@ class Worker(Role):
 
     def _refused(self, msg: Any, **_: Any) -> None:
         """Leave the load: the master does not want this worker."""
-        print(f"the master refused this worker: {msg.data['why']}", file=sys.stderr, flush=True)  # noqa: T201
+        why = printable(f"the master refused this worker: {msg.data['why']}")
+        print(why, file=sys.stderr, flush=True)  # noqa: T201 - whoever started it reads it there
         self._environment.process_exit_code = ConfigurationError.exit_code
         gevent.spawn(self._runner.quit)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from gaia_checks import contract
+from gaia_checks.contract import inline_translator
 from gaia_checks.contract.adapter import HttpAnswer, HttpRequest
 from gaia_checks.load.http.response_parser import LARGEST_MB, HttpResponse
 from gaia_checks.model import Names
@@ -44,7 +45,9 @@ class Request:
 
     def under(self, names: Names) -> Self:
         """Return the request with a server's own names. Raises AdapterError."""
-        theirs = contract.outgoing(names, HttpRequest(self.method, self.path, self.headers, self.body))
+        theirs = contract.outgoing(
+            names, HttpRequest(self.method, self.path, self.headers, self.body), inline_translator.running
+        )
         changed = replace(
             self, method=theirs.method, path=theirs.path, headers=theirs.headers, body=theirs.body, name=self.label
         )
@@ -101,13 +104,16 @@ class Mix:
         return cls(requests, Names(**document["names"]))
 
     def translated(self, number: int, answer: HttpResponse) -> HttpResponse:
-        """Return the response to the request at this index in the contract's words, where an adapter is needed."""
+        """Return the response to the request at this index in the contract's words, where an adapter is needed.
+
+        Raises AdapterError.
+        """
         if not self.names.adapter:
             return answer
         method, _, path = self.requests[number].ours.partition(" ")
         lines = [line.partition(":") for line in answer.head.decode("latin-1").split("\r\n") if ":" in line]
         theirs = HttpAnswer(answer.status, {name.lower(): value.strip() for name, _, value in lines}, _value(answer))
-        ours = contract.incoming(self.names, HttpRequest(method, path), theirs)
+        ours = contract.incoming(self.names, HttpRequest(method, path), theirs, inline_translator.running)
         head = "\r\n".join(f"{name}: {value}" for name, value in ours.headers.items()).encode("latin-1")
         body = answer.body if ours.body is None else json.dumps(ours.body).encode()
         return HttpResponse(ours.status, head, body, answer.keep)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.figures import live_figures, reports, steady_traffic
 from gaia_checks.probes.figures.known_traffic import ADMITTED, Known, exceed, keep_within, prepared, remove, sent_in
@@ -27,12 +28,14 @@ def probe(target: Target, *, rate_per_s: float) -> list[Measurement]:
     """Send known requests under rules of its own, and compare all that is reported of them: `figures.*`.
 
     For some seconds they come at `rate_per_s`, which the target is to serve: no load is measured here. Its rules are
-    removed. Raises Inconclusive when a request gets no answer, TargetUnreachable without a server.
+    removed. Raises Inconclusive when a request gets no answer, or a figure is not reported at all; TargetUnreachable
+    without a server.
     """
     watch, measured = Watch(), dict[str, Score]()
     with prepared(target) as known, connected(target) as connection:
         live = Live(target, connection)
         live.first()
+        _all_reported(known, live)
         started_s = time.monotonic()
         rate = list(steady_traffic.rate(known, target, rate_per_s))
         enabled, before = live_figures.enabled_rules(known), live_figures.scraped(known)
@@ -57,6 +60,13 @@ def probe(target: Target, *, rate_per_s: float) -> list[Measurement]:
         measured["analytics"] = _score(chain(stored, reports.analytics(known, denied, most)))
     how = f"; {sent_in(known)} requests were sent"
     return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
+
+
+def _all_reported(known: Known, live: Live) -> None:
+    """Raise Inconclusive where the server does not report all that is compared: then it is another server's way."""
+    missing = [*live.not_in_stats(), *reports.not_in_analytics(known)]
+    if missing:
+        raise Inconclusive(f"figures that the server does not report cannot be compared: {', '.join(missing)}")
 
 
 def _wait_until(moment_s: float) -> None:

@@ -26,6 +26,7 @@ _OF_RULE = "gaia_rate_limit_rule_decisions_total"
 _REQUESTS = "gaia_http_requests_total"
 _ALERT = "violations_per_minute"
 _ALERT_IS = {"threshold": 100, "window_s": 60}
+_COMPARED = ("uptime_s", "requests", "violations_last_minute", "rules", "websocket_clients")
 _UNDER_WAY = 1.5  # decided requests for one that is finished
 
 Sample = str | None
@@ -45,6 +46,10 @@ class Live:
     def first(self) -> None:
         """Wait for the first stats, sent at once. Raises Inconclusive without."""
         self.before = self._stats(time.monotonic() + _PATIENCE_S)
+
+    def not_in_stats(self) -> Iterator[str]:
+        """Yield what is compared and is not in the first stats."""
+        yield from (f"{name} in stats" for name in _COMPARED if name not in self.before)
 
     def last(self) -> None:
         """Wait for the first stats that were sent after this call. Raises Inconclusive without."""

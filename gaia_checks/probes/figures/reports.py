@@ -115,6 +115,13 @@ def _stale(answer: Answer, rule: KnownRule, items: list[dict[str, Any]], earlier
     return None
 
 
+def not_in_analytics(known: Known) -> Iterator[str]:
+    """Yield what is compared and is not in the analytics."""
+    answer = known.get(ANALYTICS, minutes=5)
+    found = answer.body if wrong_object(answer) is None else {}
+    yield from (f"{name} in GET {ANALYTICS}" for name in ("totals", *_PART_NAMES, "by_rule") if name not in found)
+
+
 def denied_so_far(known: Known) -> int:
     """Return how many requests the analytics count as denied since the minute in which the traffic started."""
     return sum(item["denied"] for item in _since(known.get(ANALYTICS, minutes=5), known.started))

@@ -43,7 +43,7 @@ Sample = str | None  # the fault; None for a good sample
 def probe(target: Target) -> list[Measurement]:
     """Measure `identity.rules_in_force`, `.budgets`, `.changes_in_force`, `.claims_refused` and `.defaults_in_force`.
 
-    Raises TargetUnreachable when the target does not answer, or creates no rules.
+    Raises TargetUnreachable when the target does not answer, Inconclusive when it takes no rules of a scope.
     """
     try:
         with (

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from gaia_checks.errors import TargetUnreachable
+from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Target
 from gaia_checks.target import rules
 from gaia_checks.target.client import key
@@ -29,6 +29,7 @@ HEADERS = {"api_key": "X-API-Key", "user": "X-User-ID", "session": "X-Session-ID
 _ITEM = re.compile(r'"([^"]+)"((?:\s*;\s*[a-z]+=\d+)*)')
 _PARAMETER = re.compile(r"([a-z]+)=(\d+)")
 _PATIENCE_S = 20.0
+_SHOWN = 200  # characters of an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class TemporaryRules:
         limit_type: str = "requests_per_hour",
         **also: Any,
     ) -> TemporaryRule:
-        """Create a rule; `enabled` is left out, as true is its default. Raises TargetUnreachable when it is refused."""
+        """Create a rule; `enabled` is left out, as true is its default. Raises Inconclusive when it is refused."""
         body = {
             **rules.for_one_key(self.whom(purpose), limit_type, limit),
             "scope": scope,
@@ -108,7 +109,12 @@ class TemporaryRules:
             **also,
         }
         del body["enabled"]
-        answer = self._send(201, "POST", CONFIG, json=body)
+        answer = rules.send(self._admin, "POST", CONFIG, patience=self._patience, json=body)
+        if answer.status_code != 201:
+            raise Inconclusive(
+                f"who is counted as whom shows in rules of the scopes {', '.join(HEADERS)}; POST {CONFIG} of one of "
+                f"scope {scope} answered {answer.status_code} instead of 201: {answer.text[:_SHOWN]}"
+            )
         made = self._made[answer.json()["id"]] = TemporaryRule(answer.json()["id"], body)
         return made
 
@@ -161,7 +167,8 @@ class TemporaryRules:
         answer = rules.send(self._admin, method, path, patience=self._patience, **arguments)
         if answer.status_code != status:
             raise TargetUnreachable(
-                f"{self._url}: {method} {path} answered {answer.status_code} instead of {status}: {answer.text[:200]}"
+                f"{self._url}: {method} {path} answered {answer.status_code} instead of {status}: "
+                f"{answer.text[:_SHOWN]}"
             )
         return answer
 

@@ -23,7 +23,10 @@ MEASURES = Measures(
         "instances.same": ("count", "instances that run"),
         "instances.restarts": ("count", "restarts, by the uptime that each instance reports"),
         "instances.answers": ("count", f"answers of GET {health_body.PATH} by each instance, healthy ones"),
-        "instances.limits": ("count", "requests of one client to each instance in turn, admitted up to its limit"),
+        "instances.limits": (
+            "count",
+            "requests of a client to all instances, in turn under a limit, at once under a quota",
+        ),
         "instances.rules": ("count", "requests on which a rule made, or removed, on another instance decides"),
         "instances.events": ("count", "instances whose WebSocket client received a refusal on another instance"),
     }

@@ -1,8 +1,8 @@
 """Whether instances share what they must: limits, rules and events. A few requests to each, under rules of this run.
 
-Every client of the trial but one is limited by a rule that is made on one instance, refused on the next one and
-released there; the instance after that must deliver the refusal to its WebSocket client. The rule of the last client is
-used up on all instances in turn.
+Every client of the trial but two is limited by a rule that is made on one instance, refused on the next one and
+released there; the instance after that must deliver the refusal to its WebSocket client. The rule of one of them is
+used up on all instances in turn, and a quota by requests to all of them at the same time.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ LASTS_S = 6.0
 EACH = 4
 """Requests to each instance that the shared rule admits; one more to each must be refused."""
 
+_QUOTA = "monthly_quota"  # of all periods, its end falls into a trial most rarely
 _POLL_S = 0.05
 
 
@@ -83,11 +84,13 @@ async def _share(peers: Sequence[_Peer], listening: Sequence[Clients], key: str,
     limit = EACH * len(peers)
     made: list[tuple[_Peer, str]] = []
     try:
-        for each, limited, most in (*((each, each.key, 1) for each in peers), (peers[0], key, limit)):
-            path = await _made(each, limited, most)
+        shared_rules = [(peers[0], key, "requests_per_hour", limit), (peers[0], f"{key}-quota", _QUOTA, limit)]
+        for each, limited, kind, most in (*((each, each.key, "requests_per_hour", 1) for each in peers), *shared_rules):
+            path = await _made(each, limited, kind, most)
             made.append((each, path))  # at once: what was made is removed, whatever happens next
         await asyncio.sleep(SETTLE_S)
         await _use_up(peers, key, limit, shared.limits)
+        await _use_up_at_once(peers, f"{key}-quota", limit, shared.limits)
         await _refuse_on_the_next(peers, shared.rules)
         await _delivered(peers, listening, shared.events)
         await _release_on_the_next(peers, [path for _, path in made], shared.rules)
@@ -97,9 +100,9 @@ async def _share(peers: Sequence[_Peer], listening: Sequence[Clients], key: str,
                 await _managed(each, "DELETE", path)
 
 
-async def _made(peer: _Peer, key: str, limit: int) -> str:
+async def _made(peer: _Peer, key: str, kind: str, limit: int) -> str:
     """Make a rule on an instance; return its path. Raises RuleRefused."""
-    made = await _managed(peer, "POST", CONFIG, json=rules.for_one_key(key, "requests_per_hour", limit))
+    made = await _managed(peer, "POST", CONFIG, json=rules.for_one_key(key, kind, limit))
     path = None
     if made.status_code == 201:
         path = location(Answer(f"POST {CONFIG}", made.status_code, made.headers, made.text, made.json()))
@@ -116,10 +119,24 @@ async def _use_up(peers: Sequence[_Peer], key: str, limit: int, score: Score) ->
         admitted += statuses.count(404)
         if 404 not in statuses:
             break
-    for peer, status in zip(peers, statuses, strict=True):
+    _judge_used_up(peers, statuses, admitted, limit, "in turn", score)
+
+
+async def _use_up_at_once(peers: Sequence[_Peer], key: str, quota: int, score: Score) -> None:
+    """Send to all instances at the same time, more than a quota admits, and then once more to each."""
+    statuses = await asyncio.gather(*(_status(peer, key) for peer in peers for _ in range(EACH + 1)))
+    last = [await _status(peer, key) for peer in peers]
+    _judge_used_up(peers, last, statuses.count(404) + last.count(404), quota, "at once", score)
+
+
+def _judge_used_up(
+    peers: Sequence[_Peer], last: Sequence[int], admitted: int, limit: int, how: str, score: Score
+) -> None:
+    """Count the instances that refuse the last request, and whether all together admitted what the rule says."""
+    for peer, status in zip(peers, last, strict=True):
         wrong = _wrong(status, refused=True)
-        score.add(f"{peer.address}: {wrong} after a client's {limit} requests to all in turn" if wrong else None)
-    in_total = f"{admitted} requests of one client to all instances in turn were admitted under a rule of {limit}"
+        score.add(f"{peer.address}: {wrong} after a client's {limit} requests to all {how}" if wrong else None)
+    in_total = f"{admitted} requests of one client to all instances {how} were admitted under a rule of {limit}"
     score.add(None if admitted == limit else in_total)
 
 

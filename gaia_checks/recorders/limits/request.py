@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import httptools
@@ -72,6 +72,7 @@ class PendingRequest(asyncio.Protocol):
     def __init__(self, request: bytes, translate: Callable[[HttpAnswer], HttpAnswer]) -> None:
         """`translate` puts an answer into the contract's words."""
         self._translate = translate
+        self._translated: TimedResponse | None = None
         self.sent_s = math.inf  # on the loop's monotonic clock
         self._request = request
         self._loop = asyncio.get_running_loop()
@@ -83,8 +84,16 @@ class PendingRequest(asyncio.Protocol):
 
     @property
     def reply(self) -> TimedResponse | None:
-        """The outcome; None while it is pending."""
-        return self._reply.result() if self._reply.done() else None
+        """The outcome; None while it is pending. Raises AdapterError."""
+        if not self._reply.done():
+            return None
+        if self._translated is None:  # not on arrival: in a burst it would delay the answers behind
+            reply = self._reply.result()
+            if reply.status is not None:
+                answer = self._translate(HttpAnswer(reply.status, reply.headers))
+                reply = replace(reply, status=answer.status, headers=answer.headers)
+            self._translated = reply
+        return self._translated
 
     def send(self) -> None:
         """Send the request now."""
@@ -141,8 +150,6 @@ class PendingRequest(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Take the complete answer; skip an interim one (1xx)."""
         if self._parser.get_status_code() >= 200:
-            received_s = self._loop.time()
-            answer = self._translate(HttpAnswer(self._parser.get_status_code(), self._headers))
-            self._end(TimedResponse(received_s, answer.status, answer.headers))
+            self._end(TimedResponse(self._loop.time(), self._parser.get_status_code(), self._headers))
         else:
             self._headers.clear()

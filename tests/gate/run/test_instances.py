@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gaia_checks import jsonl
 from gaia_checks.deploy.migrations import runner
 from gaia_checks.deploy.supervisor.spawn import free_port
 from tests.support import altered_server, haproxy, plain_http
@@ -81,14 +82,16 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def balanced(instances: Sequence[Instance]) -> Iterator[tuple[Ground, Path]]:
+def balanced(instances: Sequence[Instance], load: str = "", **variables: str) -> Iterator[tuple[Ground, Path]]:
     """Run the instances behind a load balancer; yield a ground and an environment file that names them all."""
     try:
         for each in instances:
             each.start()
         addresses = [each.url for each in instances]
-        with haproxy.before(addresses) as url, ground(database="external", ADMIN_TOKEN=TOKEN) as place:
-            file = place.environment_file(base_url=url, keys=f"instances = {json.dumps(addresses)}", tables=LOOKS)
+        with haproxy.before(addresses) as url, ground(database="external", ADMIN_TOKEN=TOKEN, **variables) as place:
+            file = place.environment_file(
+                base_url=url, keys=f"instances = {json.dumps(addresses)}", tables=LOOKS, load=load
+            )
             yield place, file
     finally:
         for each in instances:
@@ -123,13 +126,56 @@ def test_three_that_are_the_same_pass(databases: tuple[str, str], released: Path
     assert {outcome.states[name] for name in ("qa.instances", "prod.memory")} == {"pass"}, outcome.not_passed()
     checks = next(each for each in outcome.verdict["criteria"] if each["id"] == "qa.instances")["checks"]
     assert checks[0]["why"].startswith("3 of 3 correct (instances that run version ")
-    assert [check["n"] for check in checks[3:]] == [4, 12, 3]
+    assert [check["n"] for check in checks[3:]] == [8, 12, 3]
     memory = next(each for each in outcome.verdict["criteria"] if each["id"] == "prod.memory")["checks"]
     assert [check["measurement"] for check in memory] == ["memory.peak"] * 3 + ["memory.series"] * 3
     assert 'instances = [\n    "http://127.0.0.1:' in sealed
     for output in (outcome.output, doctor, dry_run):
         assert "instances          3 behind http://127.0.0.1:" in output
     assert re.search(r"^instances +qa\.instances +target", dry_run, re.MULTILINE)
+
+
+OUTSIDE = {
+    "dev.database", "dev.health", "dev.api", "dev.websocket", "qa.figures", "qa.access", "qa.identity",
+    "qa.websocket_soak", "prod.monitoring",
+}  # fmt: skip
+"""What three of a kind pass on any machine."""
+
+OF_THE_RELEASE = {
+    "dev.process", "dev.migrations", "dev.log", "qa.quotas", "qa.fresh_install", "qa.shutdown", "qa.outage",
+    "prod.resources", "prod.rollback",
+}  # fmt: skip
+"""What needs a process, a log or an artifact, which several have none of in common."""
+
+STARVED = ("the load generator is unreliable", "observed ", "samples", "fast enough", "kept this machine busy")
+"""Why the rest is undecided on a machine that has no time for it."""
+
+
+def test_a_whole_gate_of_three_judges_all_that_is_seen_from_outside(databases: tuple[str, str], released: Path) -> None:
+    """Every criterion of prod passes behind the load balancer, or says what cannot be observed there."""
+    three = [Instance(released, databases[0]) for _ in range(3)]
+    with balanced(three, "rate_per_s = 10\n", DATABASE_URL=databases[0]) as (place, file):
+        gate = place.start("pytest", f"--env={file}", "--stage=prod", "--complete", "-k", "not dashboard")
+        output, _ = gate.communicate(timeout=600)
+        verdict = json.loads((place.latest / "verdict.json").read_text())
+        shared = [each for each in jsonl.read(place.latest / "measurements.jsonl") if each["name"] in SHARED]
+    outcome = Outcome(gate.returncode, output, place.latest, verdict)
+    whys = outcome.not_passed()
+    assert outcome.code == 8, output[-3000:]
+    assert {name: whys[name] for name in OUTSIDE & whys.keys()} == {}
+    assert all(" cannot be observed from here: " in whys[name] for name in OF_THE_RELEASE), whys
+    applicable = {name for name, state in outcome.states.items() if state != "not applicable"}
+    rest = applicable - OUTSIDE - OF_THE_RELEASE - {"qa.dashboard"}
+    assert rest == {
+        "qa.load", "qa.rate_limiting", "qa.instances", "prod.success_rate", "prod.latency", "prod.memory",
+        "prod.connections", "prod.protection",
+    }  # fmt: skip
+    assert all(any(why in whys[name] for why in STARVED) for name in rest & whys.keys()), whys
+    assert {each["name"]: (each["value"], each["n"]) for each in shared} == SHARED
+
+
+SHARED = {"instances.limits": (8, 8), "instances.rules": (12, 12), "instances.events": (3, 3)}
+"""What three instances must share -> good samples, of all."""
 
 
 def test_another_build_a_leak_and_a_restart_are_named(
@@ -166,7 +212,8 @@ def test_another_database_and_an_absent_one_are_named(databases: tuple[str, str]
     alone = instances[2].url
     assert apart.states["qa.instances"] == absent.states["qa.instances"] == "fail", apart.output[-3000:]
     assert f"{alone}: admitted after a client's 12 requests to all in turn" in reasons(apart, "qa.instances")
-    assert "admitted under a rule of 12" in limits
+    assert "to all instances in turn were admitted under a rule of 12" in limits
+    assert "to all instances at once were admitted under a rule of 12" in limits
     assert f"{alone}: admitted against a rule that {instances[1].url} had made 1 s before" in rules
     assert f"{alone}: WebSocket: a refusal on {instances[1].url} did not arrive" in events
     assert f"{alone}, 0 s after the start: no answer: ConnectError" in reasons(absent, "qa.instances")

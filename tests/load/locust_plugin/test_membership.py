@@ -9,7 +9,7 @@ from gaia_checks import __version__
 from gaia_checks.load.locust_plugin import membership
 from gaia_checks.load.locust_plugin.membership import ClockReading, Member
 
-MASTER = Member("gate", 1, "1.2.0", "quotas.py", "a" * 64)
+MASTER = Member("gate", 1, "1.2.0", "quotas.py", "a" * 64, "machine-1")
 
 
 def test_a_worker_with_the_same_version_and_mix_may_join() -> None:
@@ -31,11 +31,37 @@ def test_a_worker_with_the_same_version_and_mix_may_join() -> None:
                 "--locustfile and the master's file"
             ),
         ),
+        (
+            replace(MASTER, adapter="c" * 64),
+            "it has adapter cccccccccccc, and the master no adapter; start it without --adapter",
+        ),
     ],
 )
-def test_another_version_or_mix_is_refused_with_what_to_do(worker: Member, why: str) -> None:
+def test_another_version_mix_or_adapter_is_refused_with_what_to_do(worker: Member, why: str) -> None:
     """The message names both sides."""
     assert worker.why_refused(MASTER) == why
+
+
+@pytest.mark.parametrize(("adapter", "its"), [("", "no adapter"), ("c" * 64, "adapter cccccccccccc")])
+def test_a_master_with_an_adapter_wants_the_same_one(adapter: str, its: str) -> None:
+    """Without it a worker would send other requests, or judge other answers."""
+    why = replace(MASTER, adapter=adapter).why_refused(replace(MASTER, adapter="d" * 64))
+    assert why == f"it has {its}, and the master adapter dddddddddddd; start it with --adapter and the gate's file"
+
+
+def test_a_worker_of_a_version_that_says_less_is_refused_by_name() -> None:
+    """What it does not say is empty; its version decides."""
+    older = {"host": "other", "pid": 2, "version": "1.1.0", "locustfile": "quotas.py", "sha256": "a" * 64, "more": 1}
+    why = Member.from_json(older).why_refused(MASTER)
+    assert why == "it has gaia-checks 1.1.0, and the master 1.2.0; install that there"
+
+
+def test_two_hosts_of_one_name_are_two_machines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The system's boot id tells them apart, and joins the containers of one. Without it the host's name must do."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert membership.own([]).machine == boot_id
+    monkeypatch.setattr(membership, "_BOOT_ID", tmp_path / "absent")
+    assert membership.own([]).machine == membership.own([]).host
 
 
 def test_a_member_is_this_process(tmp_path: Path) -> None:
