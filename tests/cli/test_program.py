@@ -172,13 +172,16 @@ def test_migrations_go_up_and_down(
     monkeypatch.setenv("DATABASE_URL", database)
     assert cli.run(["migrate", str(file), "verify"]) == 1
     assert cli.run(["migrate", str(file), "up"]) == 0
-    assert "applied: 050_rate_limiting, 050_phase2_reputation, 050_phase3_alerts" in capsys.readouterr().out
+    assert (
+        "applied: 050_rate_limiting, 050_phase2_reputation, 050_phase3_alerts, 051_push_messages"
+        in capsys.readouterr().out
+    )
     assert cli.run(["migrate", str(file), "verify"]) == 0
     assert cli.run(["migrate", str(file), "down"]) == 0
     capsys.readouterr()
     assert cli.run(["migrate", str(file), "status"]) == 0
-    applied = "applied  050_rate_limiting\napplied  050_phase2_reputation\n"
-    assert capsys.readouterr().out == f"{applied}pending  050_phase3_alerts\n"
+    applied = "applied  050_rate_limiting\napplied  050_phase2_reputation\napplied  050_phase3_alerts\n"
+    assert capsys.readouterr().out == f"{applied}pending  051_push_messages\n"
 
 
 @pytest.mark.parametrize("command", ["up", "down"])

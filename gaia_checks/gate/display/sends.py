@@ -154,7 +154,7 @@ SENDS: Mapping[str, Sends] = {
     "access": Sends(
         "every method of every admin route, and WebSockets, without a token, with a few wrong ones and from other "
         "sites; aimed at a rule and a user of this run",
-        requests=lambda _: 330,
+        requests=lambda _: 295,
         connections=lambda _: 15,
         rules=lambda _: 2,
         lasts_s=lambda _: 3,
@@ -162,7 +162,7 @@ SENDS: Mapping[str, Sends] = {
     "identity": Sends(
         "requests as keys, users and sessions of this run, and a few without a token that claim to be somebody else; "
         "changes, disables and deletes temporary rules",
-        requests=lambda _: 340,
+        requests=lambda _: 300,
         rules=lambda _: 55,
         lasts_s=lambda _: 6,
     ),
