@@ -149,7 +149,14 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
     list.open(rulespage);
     history.restore({ ...filters, page: pageOf(page) });
   }
-  return { refresh: () => Promise.all([firstStats, list.refresh(), history.refresh()]), restore };
+
+  // One after the other: a server that fails, or refuses this page, is sent no second request.
+  async function refresh() {
+    await history.refresh();
+    await list.refresh();
+    await firstStats;
+  }
+  return { refresh, restore };
 }
 
 const isMuted = (rule) => Date.parse(rule.muted_until) > Date.now();

@@ -144,7 +144,7 @@ def test_the_history_is_filtered_and_linked(own: Running, visit: Visit) -> None:
 def test_failures_of_delivery_are_shown(own: Running, visit: Visit) -> None:
     """What was sent, what is tried again and why, and what was given up."""
     expected = {
-        "sent": ("now()", None, None, "Sent"),
+        "arrived": ("now()", None, None, "Sent"),
         "tried again": (None, "now() + interval '1 hour'", "the server answered 503", "Retrying"),
         "given up": (None, None, "connection refused", "Not delivered"),
         "waiting": (None, "now() + interval '1 hour'", None, "To be sent"),
