@@ -14,7 +14,7 @@ from gaia_checks.target.samples import Watch
 
 NAME = "outage.counted_undecided"
 
-_REQUESTS, _LIMIT = 4, 60
+_REQUESTS, _LIMIT = 1, 60  # more would be decided one batch after the other, each as long
 _CANCELLED_S = 0.3  # after the answers: a server may cancel its statement a moment later
 _COUNTED_S = 0.5  # after the lock: what was not cancelled is decided at once
 _LISTS = 20  # tries: 5 s after an outage lists are promised again
