@@ -60,8 +60,8 @@ async def resume(server: Server, client: Client, since: datetime) -> None:
     """
     async with server.read:
         await server.read.wait_for(lambda: server.replay.newest is not None)
-        if server.replay.behind(since):
-            await server.read.wait()  # its reading may have been under way when the client came
+        if since != replay.NOW:  # it may come from a process that has read more
+            await server.read.wait()  # for a reading that may have been under way when it came
             await server.read.wait()
     server.replay.start(client, since, datetime.now(UTC))
     while client.resuming and not client.overflowed:

@@ -42,10 +42,6 @@ class Replay:
             self.dropped = old.position
         del self.messages[:-MOST]
 
-    def behind(self, since: datetime) -> bool:
-        """Whether `since` is of a message that another process has read, and this one has not yet."""
-        return self.newest is not None and self.newest < since < NOW
-
     def start(self, client: Client, since: datetime, now: datetime) -> None:
         """Let a client be sent what is later than `since`. The messages must have been read."""
         assert self.newest is not None  # noqa: S101 - `resume` waits for it

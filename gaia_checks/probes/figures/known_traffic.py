@@ -56,6 +56,7 @@ class Known:
 
     http: httpx.Client  # its one connection leads to one process, where the server has several
     beside: httpx.Client  # for requests at the same time
+    of_several: bool = False  # the target has several instances: each request may reach another
     rules: list[KnownRule] = field(default_factory=list)
     refusals: list[Answer] = field(default_factory=list)
     after_one: dict[int, Answer] = field(default_factory=dict)  # a rule's violations after its first refusal
@@ -86,7 +87,7 @@ def prepared(target: Target) -> Iterator[Known]:
     """Yield the traffic before it is sent, with its rules in force; remove them at the end."""
     name = f"{key(target)}-figures"
     with client(target) as http, client(target) as beside, ExitStack() as stack:
-        known = Known(http, beside)
+        known = Known(http, beside, of_several=bool(target.instances))
         for kind, used, hits in (("requests_per_hour", LIMIT, _REFUSED), ("daily_quota", LIMIT, _MANY_REFUSED)):
             body = rules.for_one_key(f"{name} {kind} {_ODD}", kind, LIMIT, key=f"{name}-{kind}")
             _create(stack, known, body, used, hits)

@@ -1,6 +1,7 @@
 """What the live WebSocket and the metrics report of known traffic."""
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -83,10 +84,11 @@ class Scraped:
 
     metrics: Exposition
     at_s: float  # on the monotonic clock
+    of_several: bool = False  # any of several instances may have answered, which may have started together
 
     def since(self, before: "Scraped") -> float:
         """Return how far the uptime is from what it must be if the same process has answered twice."""
-        return abs(self.metrics.increase(before.metrics, UPTIME, {}) - (self.at_s - before.at_s))
+        return math.inf if self.of_several else abs(self.metrics.increase(before.metrics, UPTIME, {}) - (self.at_s - before.at_s))
 
 
 def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -> Iterator[Sample]:
@@ -97,7 +99,8 @@ def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -
     """
     sent, refused = sent_in(known), sum(rule.hits for rule in known.refusing)
     moved = live.after["requests"] - live.before["requests"]
-    one = abs(metrics.metrics.total(UPTIME, {}) - live.after["uptime_s"]) < _SAME_UPTIME_S
+    apart_s = abs(metrics.metrics.total(UPTIME, {}) - live.after["uptime_s"])
+    one = apart_s < _SAME_UPTIME_S and not metrics.of_several
     yield None if moved >= sent or not one else f"stats: requests rose by {moved}, {sent} were sent"
     minute = live.after["violations_last_minute"]
     yield None if minute >= refused else f"stats: violations_last_minute is {minute}, {refused} were refused"
@@ -150,9 +153,10 @@ def scraped(known: Known) -> Scraped:
     """Read the metrics; empty where they cannot be read, which prod.monitoring judges."""
     text = known.get(METRICS).text
     try:
-        return Scraped(prometheus_text.read(text), time.monotonic())
+        found = prometheus_text.read(text)
     except ValueError:
-        return Scraped(Exposition(), time.monotonic())
+        found = Exposition()
+    return Scraped(found, time.monotonic(), known.of_several)
 
 
 def denied(before: Scraped, after: Scraped) -> float:
@@ -170,7 +174,7 @@ def once_each(before: Scraped, after: Scraped) -> Iterator[Sample]:
     """Yield the fault if decisions are counted that belong to no request; some requests are always under way."""
     decisions = decided(before, after)
     requests = after.metrics.increase(before.metrics, _REQUESTS, {})
-    right = decisions <= _UNDER_WAY * requests or not after.metrics.total(_REQUESTS, {})
+    right = decisions <= _UNDER_WAY * max(requests, 0) or not after.metrics.total(_REQUESTS, {})
     yield None if right else f"{DECISIONS} rose by {decisions:g}, {_REQUESTS} by {requests:g}"
 
 

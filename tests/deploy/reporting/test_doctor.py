@@ -77,10 +77,10 @@ def test_the_real_server_passes_and_then_fails_two_checks(stage: Stage, executab
     stage.variables["RATE_LIMIT_ENABLED"] = "false"
     rollout.deploy(stage.environment, artifact=executable, migrations=ROOT / "migrations")
     with psycopg.connect(stage.variables["DATABASE_URL"]) as connection:
-        connection.execute("DELETE FROM schema_migrations WHERE version = '050_phase2_reputation'")
+        connection.execute("DELETE FROM schema_migrations WHERE version = '051_push_messages'")
     found = examine(stage)
     assert states(found) == {"migrations applied": "wrong", "rate limiting enforced": "wrong"}
-    assert found["migrations applied"].finding == "not applied: 050_phase2_reputation"
+    assert found["migrations applied"].finding == "not applied: 051_push_messages"
     assert found["migrations applied"].fix == "gaia deploy stage PHASE"
     assert found["rate limiting enforced"].finding == "request 3 of 2 allowed was answered 200, not 429"
     assert found["rate limiting enforced"].fix == "export RATE_LIMIT_ENABLED=true; gaia deploy stage PHASE"

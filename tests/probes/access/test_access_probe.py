@@ -60,7 +60,8 @@ def test_a_second_look_is_refused_as_well(server: Target) -> None:
     assert look(server)["refused"].notes == look(server)["refused"].notes == ()
 
 
-AUTH, ROUTES, LIVE = "gaia_server/auth.py", "gaia_server/http/routes.py", "gaia_server/live.py"
+AUTH, ROUTES = "gaia_server/auth.py", "gaia_server/http/routes.py"
+WEBSOCKET = "gaia_server/http/websocket.py"
 _GUARD = "_guarded(one) if one.admin else one.handler"
 
 FAULTS: Mapping[str, tuple[Change, str, str]] = {
@@ -132,7 +133,7 @@ FAULTS: Mapping[str, tuple[Change, str, str]] = {
         "refused", "POST /admin/login from another site: status 204",
     ),
     "the WebSocket is open to all": (
-        (LIVE, "if refusal := server.refusal(websocket):", "if refusal := None:"),
+        (WEBSOCKET, "if refusal := server.refusal(websocket):", "if refusal := None:"),
         "handshakes_refused", "/ws/admin/quotas without a token: it was sent a message",
     ),
     "the WebSocket is open to other sites": (

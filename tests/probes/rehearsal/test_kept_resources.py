@@ -61,7 +61,7 @@ READ = "async def _read(websocket: WebSocket) -> None:\n"
 PING = "async def _ping(websocket):\n    await asyncio.sleep(3600)\n    await websocket.send_text('{}')\n\n\n"
 LISTEN = "        listen(server),\n"
 EVERY = "        repeat(0.1, lambda: asyncio.sleep(0, CACHE.append(bytearray(500_000)))),\n"
-CODES = "_CLOSE_CODES = {"
+STATS = "STATS_S = 5.0\n"
 
 FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
     "clients stay in the hub, and each name that is taken leaves a session": (
@@ -81,11 +81,11 @@ FAULTS: Mapping[str, tuple[Sequence[Change], Mapping[str, str]]] = {
     ),
     "50 kB of each request": ([("http/app.py", COUNT, BODY + COUNT)], {"memory": "MB by 3000 clients"}),
     "a task for each WebSocket": (
-        [("live.py", ACCEPT, PINGING + ACCEPT), ("live.py", READ, PING + READ)],
+        [("http/websocket.py", ACCEPT, PINGING + ACCEPT), ("http/websocket.py", READ, PING + READ)],
         {"memory_by_kind": "WebSockets"},
     ),
     "5 MB a second": (
-        [("live.py", LISTEN, EVERY + LISTEN), ("live.py", CODES, "CACHE: list = []\n" + CODES)],
+        [("live.py", LISTEN, EVERY + LISTEN), ("live.py", STATS, "CACHE: list = []\n" + STATS)],
         {"memory": "MB by 3000 clients"},
     ),
 }
