@@ -87,8 +87,13 @@ class Scraped:
     of_several: bool = False  # any of several instances may have answered, which may have started together
 
     def since(self, before: "Scraped") -> float:
-        """Return how far the uptime is from what it must be if the same process has answered twice."""
-        return math.inf if self.of_several else abs(self.metrics.increase(before.metrics, UPTIME, {}) - (self.at_s - before.at_s))
+        """Return how far the uptime is from what it must be if the same process has answered twice.
+
+        Infinite where that cannot be known.
+        """
+        if self.of_several:
+            return math.inf
+        return abs(self.metrics.increase(before.metrics, UPTIME, {}) - (self.at_s - before.at_s))
 
 
 def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -> Iterator[Sample]:
