@@ -81,7 +81,7 @@ FAULTS: Mapping[str, tuple[Change, str, str]] = {
     "a request is refused after it was served": (
         (ROUTES, "if refusal := _server(request).refusal(request):",
          ('if request.method == "PUT" and "authorization" not in request.headers:\n'
-         "            await entry.handler(request)\n        if refusal := _server(request).refusal(request):")),
+         "            await operation.handler(request)\n        if refusal := _server(request).refusal(request):")),
         "unchanged", "after refused requests, GET /api/admin/quotas/config/{id} is",
     ),
     "sessions do not expire": (
