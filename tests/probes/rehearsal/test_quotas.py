@@ -215,7 +215,7 @@ def test_counts_lost_in_a_crash_and_wrong_periods_are_detected(executable: Path,
     )
     assert not [note for note in kept.notes if "requests_per_hour" in note]
     edges = observed["reset_at_period_edges"]
-    assert (edges.value, edges.n) == (10, 17)
+    assert (edges.value, edges.n) == (12, 17)
     assert "weekly_quota: of " in edges.notes[0]
     assert [note.partition(", and")[0].rstrip("0123456789") for note in edges.notes[1:3]] == [
         f"in the next period: {quota}: Retry-After is " for quota in ("weekly_quota", "monthly_quota")
