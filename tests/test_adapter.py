@@ -145,8 +145,8 @@ from gaia_checks import contract
 from gaia_checks.model import Names
 names = Names(adapter=sys.argv[1])
 contract.our_message(names, "{}")
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(600)
 except KeyboardInterrupt:
     print(contract.our_message(names, '{"type": "last"}'))
