@@ -147,8 +147,15 @@ OF_THE_RELEASE = {
 }  # fmt: skip
 """What needs a process, a log or an artifact, which several have none of in common."""
 
-STARVED = ("the load generator is unreliable", "observed ", "samples", "fast enough", "kept this machine busy")
-"""Why the rest is undecided on a machine that has no time for it."""
+STARVED = (
+    "is undecided",
+    "the load generator is unreliable",
+    "observed ",
+    "samples",
+    "fast enough",
+    "kept this machine busy",
+)
+"""Why the rest is undecided in windows this short, or on a machine that has no time for it."""
 
 
 def test_a_whole_gate_of_three_judges_all_that_is_seen_from_outside(databases: tuple[str, str], released: Path) -> None:
