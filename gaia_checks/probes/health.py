@@ -112,19 +112,24 @@ async def _busy_then_at_rest(target: Target, before: list[Pool]) -> tuple[list[P
 
 
 def _swapped(before: list[Pool], busy: list[Pool], after: list[Pool]) -> str | None:
-    """Return how a pool of several is full in every answer at rest, and not while lists are read.
+    """Return how a pool of several is full in most answers at rest, before and after, and not while lists are read.
 
-    A server that is busy with others' requests is at rest as full as before only if its pool cannot grow.
+    A server works a little by itself. One that is busy with others' requests is at rest as full as before only if its
+    pool cannot grow.
     """
     quiet = before + after
     size = min(pool.size for pool in quiet)
     free = _not_full(busy)
-    if size < _SEVERAL or len(_not_full(quiet)) > len(quiet) / 2 or not free or not after:
+    if size < _SEVERAL or not free or not (_mostly_full(before) and _mostly_full(after)):
         return None
     return (
         f"checks.database.pool: all of {size} connections are in use in most of {len(quiet)} answers, and "
         f"{free[0].in_use} of {free[0].size} while {BUSY} lists are read at once"
     )
+
+
+def _mostly_full(pools: list[Pool]) -> bool:
+    return bool(pools) and len(_not_full(pools)) <= len(pools) / 2
 
 
 def _not_full(pools: Iterable[Pool]) -> list[Pool]:
