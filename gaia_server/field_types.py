@@ -1,7 +1,7 @@
 """Types of fields: each says once what its values are, for validation, error details and the OpenAPI document. Pure."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic.json_schema import JsonSchemaValue
@@ -27,6 +27,21 @@ class Words:
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Return how the OpenAPI document describes them."""
         return {**handler(schema), "description": self.words}
+
+
+class Conditional:
+    """Fields of which one decides what another may be, which JSON Schema says beside the types of both."""
+
+    __slots__ = ()
+    conditions: ClassVar[JsonSchemaValue]
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return how the OpenAPI document describes them; what is stored is described by its types alone."""
+        found = handler(schema)
+        if handler.mode == "validation":
+            handler.resolve_ref_schema(found).update(cls.conditions)
+        return found
 
 
 def one_of(words: tuple[str, ...]) -> Words:

@@ -34,9 +34,9 @@ async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
         await _read_newest(server)
     else:
         found = await push_messages.after(server.store, server.replay.newest)
+        if any(message.kind == "alert" for message in found):
+            await watch()
         for message in found:
-            if message.kind == "alert":
-                await watch()
             await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
         if len(found) == push_messages.AT_ONCE:
             return  # there may be more

@@ -140,14 +140,14 @@ def test_one_sees_no_variable_and_prints_nowhere(capfd: pytest.CaptureFixture[st
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys
 from gaia_checks import contract
 from gaia_checks.model import Names
 names = Names(adapter=sys.argv[1])
 contract.our_message(names, "{}")
 try:
     print("ready", flush=True)
-    time.sleep(600)
+    signal.pause()
 except KeyboardInterrupt:
     print(contract.our_message(names, '{"type": "last"}'))
 """

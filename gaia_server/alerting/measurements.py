@@ -6,6 +6,7 @@ from collections import deque
 
 from gaia_server.app_state import Server
 from gaia_server.metrics import resident_bytes
+from gaia_server.storage import server_measurements
 
 MEASURE_S = 2.0
 WINDOW_S = 60.0
@@ -27,7 +28,8 @@ class Measurer:
             self._counts.popleft()
         _, requests, errors = self._counts[0]
         use = server.store.pool_use
-        await server.store.put_measurement(
+        await server_measurements.put(
+            server.store,
             {
                 "instance": server.instance,
                 "memory_bytes": resident_bytes(),
@@ -36,5 +38,5 @@ class Measurer:
                 "load_percent": round(100 * os.getloadavg()[0] / (os.cpu_count() or 1)),
                 "requests": server.requests - requests,
                 "errors": server.errors - errors,
-            }
+            },
         )

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server import analytics
 from gaia_server.app_state import Server
 from gaia_server.http.definitions.parameters import (
-    RULE_ID,
     ClientFilters,
     Paging,
     Period,
@@ -21,9 +18,9 @@ from gaia_server.http.definitions.parameters import (
     UsageFilters,
     ViolationFilters,
 )
-from gaia_server.http.preconditions import changed, etag, is_confirmed, matches, require_confirmation
-from gaia_server.http.request_parsing import query, read_json
-from gaia_server.http.validation import adapter, valid
+from gaia_server.http.preconditions import changed, etag, expected, is_confirmed, matches, require_confirmation
+from gaia_server.http.request_parsing import query, read_json, row_id
+from gaia_server.http.validation import valid
 from gaia_server.limiting.principals import Principal
 from gaia_server.limiting.rules import COUNTED_BY, Rule, RuleFields
 from gaia_server.problem import Json, Problem
@@ -62,7 +59,7 @@ async def replace_rule(request: Request) -> Response:
         principal = server.principal(request)
         require_confirmation(principal, [(wanted, await used(server, before, wanted, principal))])
     try:
-        rule = await server.store.replace_rule(before.id, wanted, _expected(request, before))
+        rule = await server.store.replace_rule(before.id, wanted, expected(request, before.updated_at))
     except DuplicateName as error:
         raise _taken(error) from error
     if rule is None:  # it has just been changed or deleted
@@ -85,7 +82,7 @@ async def delete_rule(request: Request) -> Response:
     """Delete a rule and all its counts."""
     server = _server(request)
     before = await _unchanged(request, None)
-    if not await server.store.delete_rule(before.id, _expected(request, before)):
+    if not await server.store.delete_rule(before.id, expected(request, before.updated_at)):
         await _unchanged(request, None)  # it has just been changed or deleted
     await server.read_rules()
     return Response(status_code=204)
@@ -143,10 +140,6 @@ async def _unchanged(request: Request, wanted: Any) -> Rule:
     raise changed(asdict(rule), wanted, version)
 
 
-def _expected(request: Request, before: Rule) -> datetime | None:
-    return before.updated_at if "if-match" in request.headers else None
-
-
 async def used(server: Server, before: Rule, wanted: RuleFields, principal: Principal) -> int:
     """Return the requests of `principal` that the changed rule has counted: a rule about something else starts anew."""
     if any(getattr(before, name) != getattr(wanted, name) for name in COUNTED_BY):
@@ -168,10 +161,7 @@ def _found(rule: Any) -> Any:
 
 
 def _id(request: Request) -> int:
-    try:
-        return int(adapter(RULE_ID).validate_python(request.path_params["id"]))
-    except ValidationError:
-        raise Problem(404, "there is no rule with this id") from None
+    return row_id(request, "there is no rule with this id")
 
 
 async def _rule(request: Request) -> RuleFields:

@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server.app_state import Server
 from gaia_server.http.admin_api import list_of, page_of
 from gaia_server.http.definitions.bodies import Acknowledgement, Mute
-from gaia_server.http.definitions.parameters import RULE_ID, AlertFilters, Paging
-from gaia_server.http.preconditions import changed, etag, matches
-from gaia_server.http.request_parsing import query, read_json
-from gaia_server.http.validation import adapter, valid
+from gaia_server.http.definitions.parameters import AlertFilters, Paging
+from gaia_server.http.preconditions import changed, etag, expected, matches
+from gaia_server.http.request_parsing import query, read_json, row_id
+from gaia_server.http.validation import valid
 from gaia_server.problem import Json, Problem
 from gaia_server.push.alerts import AlertRule, AlertRuleFields
 from gaia_server.storage import alert_history, alert_rules
@@ -34,7 +32,7 @@ async def list_alerts(request: Request) -> Response:
 
 async def acknowledge(request: Request) -> Response:
     """Record who takes care of a firing alert; the first one stays."""
-    store, alert_id = _server(request).store, _id(request, _NO_ALERT)
+    store, alert_id = _server(request).store, row_id(request, _NO_ALERT)
     by = valid(Acknowledgement, await read_json(request), "the body is not an acknowledgement").by
     acknowledged = await alert_history.acknowledge(store, alert_id, by)
     found = (await store.page(ALERTS, {"id": alert_id}, limit=1, offset=0)).items
@@ -72,7 +70,9 @@ async def replace_rule(request: Request) -> Response:
     wanted = await _wanted(request)
     before = await _unchanged(request, asdict(wanted))
     try:
-        rule = await alert_rules.replace(_server(request).store, before.id, wanted, _expected(request, before))
+        rule = await alert_rules.replace(
+            _server(request).store, before.id, wanted, expected(request, before.updated_at)
+        )
     except (DuplicateName, UnknownRule) as error:
         raise _conflict(error) from error
     if rule is None:  # it has just been changed or deleted
@@ -83,14 +83,14 @@ async def replace_rule(request: Request) -> Response:
 async def delete_rule(request: Request) -> Response:
     """Delete an alert rule; its alert resolves."""
     before = await _unchanged(request, None)
-    if not await alert_rules.delete(_server(request).store, before.id, _expected(request, before)):
+    if not await alert_rules.delete(_server(request).store, before.id, expected(request, before.updated_at)):
         await _unchanged(request, None)  # it has just been changed or deleted
     return Response(status_code=204)
 
 
 async def mute_rule(request: Request) -> Response:
     """Notify nobody of an alert rule's alerts for a time; 0 ends that."""
-    rule_id = _id(request, _NO_RULE)
+    rule_id = row_id(request, _NO_RULE)
     for_s = valid(Mute, await read_json(request), "the body is not a mute").for_s
     rule = await alert_rules.mute(_server(request).store, rule_id, for_s)
     if rule is None:
@@ -116,7 +116,7 @@ async def _wanted(request: Request) -> AlertRuleFields:
 
 
 async def _found(request: Request) -> AlertRule:
-    rule = await alert_rules.alert_rule(_server(request).store, _id(request, _NO_RULE))
+    rule = await alert_rules.alert_rule(_server(request).store, row_id(request, _NO_RULE))
     if rule is None:
         raise Problem(404, _NO_RULE)
     return rule
@@ -130,20 +130,9 @@ async def _unchanged(request: Request, wanted: Any) -> AlertRule:
     raise changed(rule.to_json(), wanted, version)
 
 
-def _expected(request: Request, before: AlertRule) -> datetime | None:
-    return before.updated_at if "if-match" in request.headers else None
-
-
 def _conflict(error: DuplicateName | UnknownRule) -> Problem:
     if isinstance(error, DuplicateName):
         taken = {"field": "name", "detail": "is taken"}
         return Problem(409, f"another alert rule is named {error}", errors=[taken])
     unknown = {"field": "rule_id", "detail": "is the id of no rate limit rule"}
     return Problem(409, f"there is no rate limit rule {error}", errors=[unknown])
-
-
-def _id(request: Request, otherwise: str) -> int:
-    try:
-        return int(adapter(RULE_ID).validate_python(request.path_params["id"]))
-    except ValidationError:
-        raise Problem(404, otherwise) from None

@@ -5,6 +5,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -29,6 +30,11 @@ def matches(request: Request, current: str) -> bool:
     """Whether `If-Match`, if there is one, names the current version."""
     given = request.headers.get("if-match")
     return given is None or given.strip() == "*" or current in (one.strip() for one in given.split(","))
+
+
+def expected(request: Request, updated_at: datetime) -> datetime | None:
+    """Return when the row must have been changed last when it is written; None without `If-Match`."""
+    return updated_at if "if-match" in request.headers else None
 
 
 def changed(current: Any, wanted: Any, version: str) -> Problem:

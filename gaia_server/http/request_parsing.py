@@ -4,9 +4,11 @@ import asyncio
 import json
 from typing import Any
 
+from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
-from gaia_server.http.validation import Defined, valid
+from gaia_server.http.definitions.parameters import RULE_ID
+from gaia_server.http.validation import Defined, adapter, valid
 from gaia_server.problem import Problem
 
 MAX_BODY = 64 * 1024
@@ -30,6 +32,14 @@ def query(request: HTTPConnection, definition: type[Defined], *, ignored: bool =
             raise _twice("query parameter", name)
         given[name] = value
     return valid(definition, given, "the query parameters are invalid")
+
+
+def row_id(request: Request, otherwise: str) -> int:
+    """Return the id in the path. Raises Problem 404, with `otherwise`, if it can be the id of no row."""
+    try:
+        return int(adapter(RULE_ID).validate_python(request.path_params["id"]))
+    except ValidationError:
+        raise Problem(404, otherwise) from None
 
 
 async def read_json(request: Request, most: int = MAX_BODY) -> Any:

@@ -1,7 +1,7 @@
 """Validation of what clients send by its definition, with errors in people's words."""
 
 from functools import cache
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -66,4 +66,5 @@ def _fields(definition: type, path: list[str]) -> dict[str, Any]:
 
 @cache  # a body can have thousands of errors
 def _types(definition: type) -> dict[str, Any]:
-    return get_type_hints(definition, include_extras=True)
+    hints = get_type_hints(definition, include_extras=True)
+    return {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
-from gaia_server.field_types import Id, Key, Switch, Words, one_of, whole
+from gaia_server.field_types import Conditional, Id, Key, Switch, Words, one_of, whole
 from gaia_server.limiting import address
 from gaia_server.limiting.limit_types import LimitTypeName
 
@@ -77,7 +77,7 @@ _BY_SCOPE: JsonSchemaValue = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleFields:
+class RuleFields(Conditional):
     """The fields of a rule that a client sets."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
@@ -88,14 +88,7 @@ class RuleFields:
     limit_value: LimitValue
     resource_type: ResourceType = None
     enabled: Switch = True
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return how the OpenAPI document describes them; a stored scope_value may also be a network."""
-        found = handler(schema)
-        if handler.mode == "validation":
-            handler.resolve_ref_schema(found).update(_BY_SCOPE)
-        return found
+    conditions: ClassVar[JsonSchemaValue] = _BY_SCOPE  # not of a stored rule, whose scope_value may be a network
 
 
 COUNTED_BY = ("scope", "scope_value", "limit_type", "resource_type")

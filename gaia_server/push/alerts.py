@@ -3,14 +3,14 @@
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, ConfigDict, Field, GetJsonSchemaHandler, ValidationInfo, computed_field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, computed_field
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from gaia_server.encoding import timestamp
-from gaia_server.field_types import Id, Switch, Words, one_of, whole
+from gaia_server.field_types import Conditional, Id, Switch, Words, one_of, whole
 from gaia_server.limiting.rules import RuleName
 
 
@@ -66,7 +66,7 @@ _BY_METRIC: JsonSchemaValue = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRuleFields:
+class AlertRuleFields(Conditional):
     """The fields of an alert rule that a client sets."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
@@ -84,14 +84,7 @@ class AlertRuleFields:
     for_s: Annotated[int, whole(0, MAX_FOR_S)] = 0
     severity: Severity = "warning"
     enabled: Switch = True
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return how the OpenAPI document describes them."""
-        found = handler(schema)
-        if handler.mode == "validation":
-            handler.resolve_ref_schema(found).update(_BY_METRIC)
-        return found
+    conditions: ClassVar[JsonSchemaValue] = _BY_METRIC
 
     @property
     def clears_at(self) -> int:

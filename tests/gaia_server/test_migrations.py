@@ -48,12 +48,15 @@ def test_indexes(schema: str) -> None:
 )
 def test_constraints(schema: str, columns: str, constraint: str) -> None:
     """The database refuses an invalid rule, whichever program inserts it."""
+    names = "rule_name, scope, scope_value, limit_type, limit_value"
+    assert violated(schema, f"INSERT INTO rate_limit_configs ({names}) VALUES ({columns})") == constraint
+
+
+def violated(schema: str, statement: str) -> str | None:
+    """Return the name of the constraint that refuses a statement."""
     with psycopg.connect(schema) as connection, pytest.raises(psycopg.errors.IntegrityError) as caught:
-        connection.execute(
-            "INSERT INTO rate_limit_configs (rule_name, scope, scope_value, limit_type, limit_value)"
-            f" VALUES ({columns})"
-        )
-    assert caught.value.diag.constraint_name == constraint
+        connection.execute(statement)
+    return caught.value.diag.constraint_name
 
 
 @pytest.mark.parametrize(
@@ -67,11 +70,8 @@ def test_constraints(schema: str, columns: str, constraint: str) -> None:
 )
 def test_constraints_of_alert_rules(schema: str, columns: str, constraint: str) -> None:
     """The database refuses an invalid alert rule, whichever program inserts it."""
-    with psycopg.connect(schema) as connection, pytest.raises(psycopg.errors.IntegrityError) as caught:
-        connection.execute(
-            f"INSERT INTO rate_limit_alert_rules (name, metric, rule_id, threshold, clear_threshold) VALUES ({columns})"
-        )
-    assert caught.value.diag.constraint_name == constraint
+    names = "name, metric, rule_id, threshold, clear_threshold"
+    assert violated(schema, f"INSERT INTO rate_limit_alert_rules ({names}) VALUES ({columns})") == constraint
 
 
 @pytest.mark.parametrize(

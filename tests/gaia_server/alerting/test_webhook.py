@@ -98,7 +98,7 @@ def answering(answer: bytes, every_s: float = 0.0) -> Iterator[int]:
                 with connection:
                     for line in answer.splitlines(keepends=True):
                         connection.sendall(line)
-                        time.sleep(every_s)
+                        time.sleep(every_s)  # the receiver is a slow one
                     connection.shutdown(socket.SHUT_WR)
                     while connection.recv(65536):  # closing before would reset the connection
                         pass

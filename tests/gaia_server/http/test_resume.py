@@ -284,7 +284,7 @@ def test_bounded(start: Start, schema: str, more: int) -> None:
 
 
 def test_after_more_than_five_minutes(start: Start, schema: str) -> None:
-    """Older messages are not replayed, and the client is told that it may have missed more."""
+    """Older messages are not replayed, and the answer says that more may be missing."""
     flooded(schema, 9)
     with psycopg.connect(schema) as connection:
         connection.execute(

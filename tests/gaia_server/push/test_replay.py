@@ -90,7 +90,7 @@ def test_a_later_time_misses_nothing(since: datetime) -> None:
 
 
 def test_bounded() -> None:
-    """Of more than MOST messages the newest are kept; who missed an older one is told."""
+    """Of more than MOST messages the newest are kept; the answer says whether an older one is missing."""
     replay = filled(MOST + 2)
     assert len(replay.messages) == MOST
     messages = resume(replay, Client(), NOW + MS)
@@ -100,7 +100,7 @@ def test_bounded() -> None:
 
 
 def test_after_more_than_five_minutes() -> None:
-    """A client that was away for longer is sent the last five minutes, and told that this may not be all."""
+    """A client that was away for longer is sent the last five minutes; the answer says that this may not be all."""
     later = NOW + WINDOW + 2 * MS
     messages = resume(filled(4), Client(), NOW, later)
     assert numbers(messages) == [3, 4]
@@ -109,7 +109,7 @@ def test_after_more_than_five_minutes() -> None:
 
 
 def test_messages_that_are_dropped_meanwhile() -> None:
-    """A client that is overtaken while it is sent what it missed is told that this was not all."""
+    """The answer to a client that is overtaken while it is sent what it missed says that this was not all."""
     replay, client = filled(MOST), resuming(Hub())
     replay.start(client, NOW, NOW)
     replay.refill(client, NOW)
