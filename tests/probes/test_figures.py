@@ -90,7 +90,7 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "hits is ",
     ),
     "pushed violations count the first refusal twice": (
-        ("gaia_server/push/violations.py", "    hits: int = 0\n", "    hits: int = 1\n"),
+        ("gaia_server/storage/push_messages.py", '"hits": row["hits"]}', '"hits": row["hits"] + 1}'),
         "websocket",
         "violation messages of ",
     ),
