@@ -140,8 +140,15 @@ class Pipeline:
             time.sleep(0.2)
         self.say(f"{stage}: {step} of {phase}: {found[-1]}")
         if found[-1] != event:
-            busy = "; a busy machine decides nothing: run again when it is idle" if found[-1] == "inconclusive" else ""
-            raise SystemExit(f"{stage}: expected {event}{busy}; --keep leaves {self.folder}/machines/{stage}")
+            self.explain(stage)
+            raise SystemExit(f"{stage}: expected {event}; --keep leaves {self.folder}/machines/{stage}")
+
+    def explain(self, stage: str) -> None:
+        """Print what the newest gate of a stage did not pass, with the reasons."""
+        verdict = self.folder / "machines" / stage / "reports" / stage / "latest" / "verdict.json"
+        for criterion in json.loads(verdict.read_text())["criteria"] if verdict.exists() else []:
+            if criterion["state"] not in ("pass", "not applicable"):
+                print(f"            {criterion['state']}  {criterion['id']}  {criterion['why']}", flush=True)
 
 
 def main() -> None:
@@ -285,9 +292,11 @@ def shortened(criteria: str) -> str:
 def release(pipeline: Pipeline, phase: str, what: str, fault: tuple[str, str] | None = None) -> None:
     """Build the checkout's server, with a fault in its source if given; commit it to every branch, tag it for dev."""
     pipeline.say(f"{phase}: {what}: built, committed, tagged deploy/dev/{phase}")
-    source = pipeline.project / "gaia_server" / "live.py"
     if fault:
-        source.write_text(source.read_text().replace(*fault))
+        source = pipeline.project / "gaia_server" / "http" / "websocket.py"
+        correct = source.read_text()
+        expect(correct.count(fault[0]) == 1, f"{fault[0]!r} once in {source.name}, to break the release there")
+        source.write_text(correct.replace(*fault))
     with (pipeline.project / "gaia_server" / "__init__.py").open("a") as file:
         file.write(f"# {phase}\n")  # so that its bytes are its own
     build.build(pipeline.project)

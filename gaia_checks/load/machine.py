@@ -18,8 +18,9 @@ SERVER, GENERATOR, GATE, OTHERS = "server", "generator", "gate", "others_mean"
 """Consumers, named in the measurements `<look>.cpu_of_<who>`. `cpu_of_others` is the p95, of all cores."""
 
 _EVERY_S = 1.0
-_FAMILY_EVERY = 5  # samples between two scans of the process table
+_SCAN_EVERY = 5  # samples between two scans of the process table
 _POSTGRES = "postgres"  # the target's database, where it is on this machine
+_COPY = "-rehearsal-"  # in the command lines of a rehearsal copy: its supervisor is no descendant of the gate
 
 _WHO = {
     SERVER: "the server's processes and PostgreSQL",
@@ -45,6 +46,7 @@ class Machine:
     target: Process | None
     gate: int = field(default_factory=os.getppid)  # the process that started this one
     generator: int | None = field(default_factory=os.getpid)
+    scan_every: int = _SCAN_EVERY
     shares: list[float] = field(default_factory=list)  # share of all cores used by others, per sample
     taken: list[Taken] = field(default_factory=list)
     _sampled_s: float = 0.0
@@ -56,7 +58,7 @@ class Machine:
         if now_s - self._sampled_s < _EVERY_S:
             return
         self._sampled_s = now_s
-        if self._last is None or len(self.shares) % _FAMILY_EVERY == 0:
+        if self._last is None or len(self.shares) % self.scan_every == 0:
             consumers = _family(self.gate, self.generator, self.target.pid if self.target else None)
         else:
             consumers = self._last.consumers
@@ -91,26 +93,36 @@ class _Sample:
     now_s: float
     busy_s: float  # of all cores, since the machine started
     consumers: dict[int, str]  # pid -> consumer
-    cpu_s: Mapping[int, float]  # pid -> CPU seconds used
+    cpu_s: Mapping[int, float]  # pid -> CPU seconds used, with those of its children that ended
 
 
 def taken_between(before: _Sample, after: _Sample) -> Taken:
-    """Return the CPU use of every consumer between two samples. Pure."""
+    """Return the CPU use of every consumer between two samples. Pure.
+
+    The use of a process that ended stays in the sum of its consumer: its parent has it among its children's.
+    """
     cpu_s = dict.fromkeys(_WHO, 0.0)
-    for pid, used_s in after.cpu_s.items():
-        cpu_s[after.consumers[pid]] += used_s - before.cpu_s.get(pid, 0.0)
+    for sample, sign in ((after, 1), (before, -1)):
+        for pid, used_s in sample.cpu_s.items():
+            cpu_s[sample.consumers[pid]] += sign * used_s
+    cpu_s = {who: max(0.0, used_s) for who, used_s in cpu_s.items()}
     cpu_s[OTHERS] = max(0.0, after.busy_s - before.busy_s - sum(cpu_s.values()))
     return Taken(before.now_s, after.now_s - before.now_s, cpu_s)
 
 
 def _family(gate: int, generator: int | None, server: int | None) -> dict[int, str]:
-    """Return the consumer of each process: that of its nearest root. Every PostgreSQL belongs to the server."""
+    """Return the consumer of each process: that of its nearest root.
+
+    Every PostgreSQL belongs to the server, every rehearsal copy to the gate.
+    """
     roots = {gate: GATE, **({generator: GENERATOR} if generator else {}), **({server: SERVER} if server else {})}
     parents: dict[int, int] = {}
-    for process in psutil.process_iter(["ppid", "name"]):
+    for process in psutil.process_iter(["ppid", "name", "cmdline"]):
         parents[process.pid] = process.info["ppid"]
         if process.info["name"] == _POSTGRES:
             roots[process.pid] = SERVER
+        elif any(_COPY in word for word in process.info["cmdline"] or ()):
+            roots[process.pid] = GATE
     nearest = ((pid, next((roots[each] for each in _line(pid, parents) if each in roots), None)) for pid in parents)
     return {pid: who for pid, who in nearest if who}
 
@@ -131,7 +143,7 @@ def _cpu_s(pids: Iterable[int]) -> dict[int, float]:
             times = psutil.Process(pid).cpu_times()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-        used[pid] = times.user + times.system
+        used[pid] = times.user + times.system + times.children_user + times.children_system
     return used
 
 

@@ -1,6 +1,7 @@
 """Tests of the CPU use of this machine while a load runs."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -76,6 +77,33 @@ def test_cpu_is_attributed_to_the_nearest_root(busy: subprocess.Popen[bytes], wh
     assert used > 0.2
     assert max((SERVER, GENERATOR, GATE), key=lambda who: shares.get(who, 0.0)) == whose, shares
     assert (SERVER in shares) is (whose == SERVER)
+
+
+def test_a_rehearsal_copy_belongs_to_the_gate() -> None:
+    """Its supervisor is no descendant of the gate: its command line tells."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY, "/var/lib/qa-rehearsal-outage.toml"])
+    try:
+        assert gates_share(Machine(None, gate=2**22 + 1, generator=None)) > 0.2
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_has_ended_belongs_to_its_parents_consumer() -> None:
+    """Children that live less than a second are in no scan; what they used is known of their parent."""
+    short = "import subprocess, sys\nwhile True: subprocess.run([sys.executable, '-c', 'sum(range(5_000_000))'])"
+    process = subprocess.Popen([sys.executable, "-c", short], start_new_session=True)
+    try:
+        assert gates_share(Machine(None, gate=process.pid, generator=None)) > 0.2
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def gates_share(machine: Machine) -> float:
+    """Return the share of one core that the gate used, over two seconds."""
+    sample_twice(machine)
+    return {each.name: float(each.value) for each in machine.measurements("load", 2.0)}["load.cpu_of_gate"]
 
 
 def test_a_mean_excludes_the_time_before_the_load() -> None:

@@ -1,7 +1,8 @@
 """Whether this machine is too small for the load of a gate: observed before the load starts, decided at once.
 
 On a machine that is too small the load's honesty checks would certainly leave the gate undecided half an hour later.
-Each quarter of the observed time must be too slow: one stall, or the start of a browser, proves nothing.
+Each quarter of the observed time must be too slow: one stall proves nothing. Nor do seconds in which the gate itself
+kept the machine busy: before a load it starts browsers and copies of the server, beside the load it does not.
 """
 
 import os
@@ -20,12 +21,13 @@ from psycopg.conninfo import conninfo_to_dict
 from gaia_checks import jsonl
 from gaia_checks.environment.process_variables import of_libpq
 from gaia_checks.judge.criteria_file import Criteria
-from gaia_checks.load.machine import OTHERS, Machine
+from gaia_checks.load.machine import OTHERS, Machine, Taken
 from gaia_checks.load.results.stall_measurements import TIMELINE, lateness_ms
 from gaia_checks.model import Target
 
 _PARTS = 4
 _P99 = 0.99
+_OWN_SHARE = 0.5  # of all cores, by the gate and the target: a machine that is left less is not judged
 _POLL_S = 1.0
 _WRITES = 20
 _WRITTEN_BYTES = 8192  # a page of PostgreSQL's
@@ -115,25 +117,51 @@ def summary(records: Sequence[Mapping[str, Any]]) -> Observed:
     )
 
 
+def left_alone(records: Sequence[Mapping[str, Any]], taken: Sequence[Taken], cores: int) -> list[Mapping[str, Any]]:
+    """Return the records of the seconds in which gate and target left the machine at least half of its cores. Pure.
+
+    What they used is known between the first and the last of `taken`; other seconds are left out.
+    """
+
+    def quiet(record: Mapping[str, Any]) -> bool:
+        ended_s = record["monotonic_s"]
+        began_s = ended_s - record["seconds"]
+        during = [each for each in taken if each.began_s < ended_s and began_s < each.began_s + each.seconds]
+        known = during and during[0].began_s <= began_s and ended_s <= during[-1].began_s + during[-1].seconds
+        return bool(known) and all(own(each) <= _OWN_SHARE for each in during)
+
+    def own(each: Taken) -> float:
+        return sum(used_s for who, used_s in each.cpu_s.items() if who != OTHERS) / each.seconds / cores
+
+    return [record for record in records if quiet(record)]
+
+
 def _mean(records: Sequence[Mapping[str, Any]], name: str) -> float | None:
     values = [float(each[name]) for each in records if each[name] is not None]
     return statistics.fmean(values) if values else None
 
 
 def watch(
-    folder: Path, target: Target, limits: MachineRequirements, over: threading.Event, started: Callable[[], bool]
+    folder: Path,
+    target: Target,
+    limits: MachineRequirements,
+    over: threading.Event,
+    started: Callable[[], bool],
+    machine: Machine | None = None,
 ) -> str | None:
-    """Observe for `limits.observed_s`; return why this machine is too small, None if it may be large enough.
+    """Observe `limits.observed_s` in which the gate does little; return why this machine is too small.
 
-    Also None when the gate is `over` or the load has `started` earlier: then its own honesty checks decide.
+    None if it may be large enough, also when the gate is `over` or the load has `started` earlier: then its own
+    honesty checks decide.
     """
-    machine, timeline = Machine(target.process, gate=os.getpid(), generator=None), jsonl.Reader(folder / TIMELINE)
+    machine = machine or Machine(target.process, gate=os.getpid(), generator=None, scan_every=1)
+    timeline = jsonl.Reader(folder / TIMELINE)
     fsync_ms = _fsync_ms(folder.parent, over) if database_is_here(target) else None
     if why := too_small(Observed(fsync_ms=fsync_ms), limits):
         return None if over.is_set() else why
     while not started() and not over.wait(_POLL_S):
         machine.sample()
-        records = timeline.records()
+        records = left_alone(timeline.records(), machine.taken, os.cpu_count() or 1)
         if sum(float(each["seconds"]) for each in records) >= limits.observed_s:
             return too_small(_with_others(summary(records), machine), limits)
     return None

@@ -1,6 +1,7 @@
 """Whether a machine is too small for a load, decided before it starts."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from gaia_checks.gate.run.machine_size import (
     MachineRequirements,
     Observed,
     database_is_here,
+    left_alone,
     median_fsync_ms,
     summary,
     too_small,
     watch,
 )
 from gaia_checks.judge import criteria_file
+from gaia_checks.load.machine import GATE, OTHERS, SERVER, Machine, Taken
 from gaia_checks.load.results.stall_measurements import TIMELINE
 from gaia_checks.model import Target
 
@@ -86,6 +89,22 @@ def test_each_quarter_of_the_time_must_be_too_slow(records: list[dict[str, Any]]
 
 
 @pytest.mark.parametrize(
+    ("cpu_s", "counted"),
+    [
+        ({GATE: 0.4, SERVER: 0.5, OTHERS: 0.0}, True),
+        ({GATE: 0.4, SERVER: 0.5, OTHERS: 1.1}, True),  # others keep it busy, also beside the load
+        ({GATE: 0.7, SERVER: 0.5, OTHERS: 0.0}, False),  # the gate itself does
+    ],
+)
+def test_a_second_that_the_gate_itself_kept_busy_does_not_count(cpu_s: dict[str, float], *, counted: bool) -> None:
+    """Of three seconds the middle one is busy. Seconds before and after what is known do not count either."""
+    records = [{**second(0.5), "monotonic_s": end_s} for end_s in (0.9, 1.0, 2.0, 3.0, 3.1)]
+    taken = [Taken(0.0, 1.0, {OTHERS: 2.0}), Taken(1.0, 1.0, cpu_s), Taken(2.0, 1.0, {OTHERS: 2.0})]
+    kept = left_alone(records, taken, cores=2)
+    assert [record["monotonic_s"] for record in kept] == ([1.0, 2.0, 3.0] if counted else [1.0, 3.0])
+
+
+@pytest.mark.parametrize(
     ("url", "here"),
     [
         (None, False),
@@ -109,20 +128,29 @@ def test_the_disk_is_really_written_to(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def watched(folder: Path, *, started: bool = False) -> str | None:
-    """Watch a machine whose timeline is in `folder`."""
+class OfOthers(Machine):
+    """A machine that others keep busy, whatever runs on this one; each sample is of a second from the 100th on."""
+
+    def sample(self) -> None:
+        """Sample."""
+        self.taken.append(Taken(100.0 + len(self.taken), 1.0, {GATE: 0.1, SERVER: 0.2, OTHERS: 1.6}))
+
+
+def watched(folder: Path, seconds: int, *, started: bool = False) -> str | None:
+    """Watch a machine whose observer has written `seconds` records before; three seconds are needed."""
+    timeline = folder / TIMELINE
+    timeline.parent.mkdir(exist_ok=True)
+    for number in range(seconds):
+        jsonl.append(timeline, {**second(0.5), "monotonic_s": 101.0 + number})
     over = threading.Event()
-    threading.Timer(4.0, over.set).start()
-    return watch(folder, Target("qa", "http://127.0.0.1:9", "run"), LIMITS, over, lambda: started)
+    threading.Timer(6.0, over.set).start()
+    target, limits = Target("qa", "http://127.0.0.1:9", "run"), replace(LIMITS, observed_s=3)
+    return watch(folder, target, limits, over, lambda: started, OfOthers(None))
 
 
 def test_a_small_machine_is_detected_from_the_observers_records(tmp_path: Path) -> None:
-    """Twenty seconds suffice; fewer decide nothing, nor does anything after the load has started."""
-    timeline = tmp_path / TIMELINE
-    timeline.parent.mkdir()
-    for _ in range(19):
-        jsonl.append(timeline, second(0.5))
-    assert watched(tmp_path) is None
-    jsonl.append(timeline, second(0.5))
-    assert watched(tmp_path, started=True) is None
-    assert (watched(tmp_path) or "").startswith(SMALL + "a sleeping process woke ")
+    """As many seconds as are needed suffice; fewer decide nothing, nor does anything after the load has started."""
+    for seconds, started, small in ((2, False, False), (3, True, False), (3, False, True)):
+        folder = tmp_path / f"{seconds}-{started}"
+        folder.mkdir()
+        assert (SMALL + "a sleeping process woke " in (watched(folder, seconds, started=started) or "")) is small
