@@ -154,7 +154,7 @@ class Controller:
             return code
         self._statement = self._sign(config)
         code = self._exit_code.decide(exitstatus, EXIT_CODES[self._verdict.state])
-        self._last_line = last_line.of(self._verdict, code, short(self._session.folder / "report.html"))
+        self._last_line = last_line.of(self._verdict, code, short(evidence.report_in(self._session.folder)))
         return code
 
     def _sign(self, config: pytest.Config) -> str | None:
