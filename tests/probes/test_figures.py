@@ -280,6 +280,22 @@ def test_the_real_server_reports_what_was_sent(server: Target) -> None:
     assert {name: each.n >= 6 for name, each in observed.items()} == dict.fromkeys(observed, True)
 
 
+def test_metrics_that_cannot_be_read_are_not_right(postgres: str, tmp_path: Path) -> None:
+    """Nothing was compared, so the counters have no samples; the other figures are right."""
+    change = ("gaia_server/metrics.py", "        return generate_latest(self._registry)\n", "        return b'odd {'\n")
+    assert notes_with(postgres, tmp_path, change) == {
+        "counters": ("not checked: no two answers of GET /metrics are known to be of one process",)
+    }
+
+
+def test_a_server_that_sums_up_a_moment_later_is_not_blamed(postgres: str, tmp_path: Path) -> None:
+    """Its stats show the violations that it knew at the stats before."""
+    now = '"violations_last_minute": self.observed.violations_per_minute,\n'
+    before = "(self.__dict__.get('known', 0), setattr(self, 'known', self.observed.violations_per_minute))[0]"
+    change = ("gaia_server/app_state.py", now, f'"violations_last_minute": {before},\n')
+    assert notes_with(postgres, tmp_path, change) == {}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_wrong_figure_is_named(postgres: str, tmp_path: Path, fault: str) -> None:
     """The note says what is reported, and what was sent."""
