@@ -21,7 +21,6 @@ from gaia_checks import files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment import environment_file
-from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import Busy, ConfigurationError, GaiaError, NotWritable
 from gaia_checks.gate.run import aftermath, capabilities, conclusion, gate_plan, gated_target, judgeable, traces
 from gaia_checks.gate.run.capabilities import Capability
@@ -257,7 +256,11 @@ class Session:
         except KeyboardInterrupt:  # it takes seconds
             interrupted = True
         self._save_log()
-        self.leave_as_found()
+        try:
+            self.leave_as_found()
+        except (GaiaError, OSError) as error:  # what was observed stands
+            why = f"cannot stop the server that this gate started, run gaia stop {self.environment.name}: {error}"
+            self._log(self.environment.redact(why))
         if not interrupted:
             how = "the gate ran to its end"
             self.gate.record(Measurement(judgement.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
@@ -341,33 +344,3 @@ class Session:
         if not self._found_running:
             self._found_running = True
             rollout.stop(self.environment)
-
-
-def worker_gate(record: dict[str, Any]) -> Gate:
-    """Rebuild in an xdist worker the gate that `worker_input` described."""
-    environment: Environment = environment_file.load(record["environment"])
-    return Gate(
-        environment=environment,
-        stage=record["stage"],
-        folder=Path(record["folder"]),
-        criteria=criteria_file.load(
-            overrides=environment.looks, own=environment.criteria, limits=environment.no_regression
-        ),
-        channel=Path(record["channel"]),
-        target=Target.from_json(record["target"]) if record["target"] else None,
-        unreachable=record["unreachable"],
-        found=Target.from_json(record["found"]) if record["found"] else None,
-    )
-
-
-def worker_input(gate: Gate) -> dict[str, Any]:
-    """Describe a gate for `worker_gate`. The record contains secrets and is sent through a pipe."""
-    return {
-        "environment": str(gate.environment.path),
-        "stage": gate.stage,
-        "folder": str(gate.folder),
-        "channel": str(gate.channel),
-        "found": gate.found.to_json() if gate.found else None,
-        "target": gate.target.to_json() if gate.target else None,
-        "unreachable": gate.unreachable,
-    }
