@@ -106,15 +106,15 @@ def websocket(known: Known, live: Live, enabled_before: int | None, metrics: Scr
     apart_s = abs(metrics.metrics.total(UPTIME, {}) - live.after["uptime_s"])
     one = apart_s < _SAME_UPTIME_S and not metrics.of_several
     yield None if moved >= sent or not one else f"stats: requests rose by {moved}, {sent} were sent"
-    yield _soon(live, lambda: _wrong_minute(live, refused))
-    yield _soon(live, lambda: None if live.after["websocket_clients"] >= 1 else "stats: websocket_clients is 0")
+    yield settled(live, lambda: _wrong_minute(live, refused))
+    yield settled(live, lambda: None if live.after["websocket_clients"] >= 1 else "stats: websocket_clients is 0")
     for rule in known.refusing:
-        yield _soon(live, partial(_wrong_pushed, live, rule))
+        yield settled(live, partial(_wrong_pushed, live, rule))
     yield _rules(known, live, enabled_before)
-    yield _soon(live, lambda: _watched(live, refused))
+    yield settled(live, lambda: _watched(live, refused))
 
 
-def _soon(live: Live, look: Callable[[], Sample]) -> Sample:
+def settled(live: Live, look: Callable[[], Sample]) -> Sample:
     """Look again after the next stats when something is wrong: a server may sum up its figures every second."""
     wrong = look()
     if wrong is None:
