@@ -55,7 +55,7 @@ def test_a_full_disk_leaves_the_old_content_and_no_draft(tmp_path: Path) -> None
     """On a filesystem of 3 MB, 4 MB do not replace three bytes."""
     command = (sys.executable, "-c", FILL, str(tmp_path))
     done = subprocess.run(
-        filesystems.among(filesystems.small(tmp_path, 3), command=command),
+        filesystems.among(filesystems.small(tmp_path, 3000), command=command),
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["No space left on device", "old ['verdict.json']"]

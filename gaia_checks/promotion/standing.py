@@ -138,19 +138,20 @@ def _standing(environment: Environment) -> ReleaseStanding | None:
 
 
 def _report(environment: Environment) -> Path:
-    return environment.reports / environment.name / "latest" / "report.html"
+    report = environment.reports / environment.name / "latest" / "report.html"
+    return report if report.exists() else report.with_name("verdict.md")
 
 
 def _newest_verdict(environment: Environment) -> Verdict | None:
     """Return the verdict of the newest gate, if that gate finished; `report.evidence` itself takes long to import."""
-    report = _report(environment)
-    if not report.exists():
-        return None
-    path = report.with_name("verdict.json")
+    path = environment.reports / environment.name / "latest" / "verdict.json"
     try:
-        return document.from_json(json.loads(path.read_text(encoding="utf-8")))[0]
+        verdict, sealed = document.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
     except (ValueError, KeyError, TypeError) as error:
         raise EvidenceError(f"{path}: damaged ({error}); run the gate again") from error
+    return None if sealed is None else verdict
 
 
 def _finished(verdict: Verdict) -> str:

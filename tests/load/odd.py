@@ -132,6 +132,7 @@ class OddServer:
 
     def __init__(self, listening: socket.socket) -> None:
         self.received: Counter[str] = Counter()
+        self.settled = threading.Event()  # the last request was answered, and its connection closed if it has to be
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         self._listening = listening
 
@@ -142,14 +143,21 @@ class OddServer:
                 threading.Thread(target=self._serve, args=(self._listening.accept()[0],), daemon=True).start()
 
     def _serve(self, connection: Connection) -> None:
-        with connection, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            self._answer(connection)
+        self.settled.set()
+
+    def _answer(self, connection: Connection) -> None:
+        with connection:
             connection.settimeout(30)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while head := connection.recv(65_536):
                 name = NAMES[int(head.split(b" ")[1].strip(b"/"))]
+                self.settled.clear()
                 self.received[name] += 1
                 if not ODD[name].way(connection):
                     return
+                self.settled.set()
 
 
 @contextmanager

@@ -1,14 +1,18 @@
 """Every reported figure is compared with what was sent: faults in the server's own source."""
 
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
+from websockets.sync.client import ClientConnection
 
+from gaia_checks.errors import Inconclusive
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.figures import figures_probe
+from gaia_checks.probes.figures import figures_probe, live_figures
+from gaia_checks.probes.figures.live_figures import Live
 from tests.probes.conftest import announce
-from tests.probes.servers import real
+from tests.probes.servers import real, target
 from tests.support import patched
 from tests.support.patched import Change
 
@@ -278,6 +282,28 @@ def test_the_real_server_reports_what_was_sent(server: Target) -> None:
     observed = look(server)
     assert wrong(observed) == {}
     assert {name: each.n >= 6 for name, each in observed.items()} == dict.fromkeys(observed, True)
+
+
+def test_metrics_that_cannot_be_read_are_not_right(postgres: str, tmp_path: Path) -> None:
+    """Nothing was compared, so the counters have no samples; the other figures are right."""
+    change = ("gaia_server/metrics.py", "        return generate_latest(self._registry)\n", "        return b'odd {'\n")
+    assert notes_with(postgres, tmp_path, change) == {
+        "counters": ("not checked: no two answers of GET /metrics are known to be of one process",)
+    }
+
+
+def test_a_wrong_figure_is_looked_at_again_after_the_next_stats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may sum up its figures every second; one that stays wrong is named, also when no stats come."""
+
+    def none_come(_: Live) -> None:
+        raise Inconclusive("no stats")
+
+    live, found = Live(target("http://127.0.0.1:9"), cast("ClientConnection", None)), iter(["3 of 16", None])
+    monkeypatch.setattr(Live, "last", lambda _: None)
+    assert live_figures.settled(live, lambda: next(found)) is None
+    assert live_figures.settled(live, lambda: "3 of 16") == "3 of 16"
+    monkeypatch.setattr(Live, "last", none_come)
+    assert live_figures.settled(live, lambda: "3 of 16") == "3 of 16"
 
 
 @pytest.mark.parametrize("fault", FAULTS)

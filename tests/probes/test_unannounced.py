@@ -175,3 +175,13 @@ def test_no_listener_is_a_reason() -> None:
     """A server that is gone when the gate closes raises nothing."""
     observed = unannounced.observe(target(f"http://127.0.0.1:{free_port()}"))
     assert (observed.exchanges, observed.why) == ((), "GET /api/admin/quotas/usage: no answer: ConnectError")
+
+
+def test_rules_that_cannot_be_listed_are_not_absent() -> None:
+    """The remark does not say that there were none."""
+    gone = target(f"http://127.0.0.1:{free_port()}")
+    enforcement = Enforcement(PROMISED)
+    enforcement.announced(gone)
+    found = enforcement.after(gone)
+    assert found is not None
+    assert (found.n, found.notes) == (0, ("not checked: the rules in force could not be listed",))

@@ -72,8 +72,8 @@ def gate(environment: Environment, verdict: Verdict) -> None:
     """Leave the evidence of a finished gate."""
     folder = environment.reports / environment.name / "latest"
     folder.mkdir(parents=True, exist_ok=True)
-    evidence.write_verdict(folder, verdict, None)
     (folder / "report.html").touch()
+    evidence.write_verdict(folder, verdict, {})
 
 
 def test_a_release_on_its_way(dev: Environment, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,6 +102,16 @@ def test_a_gate_of_an_earlier_release_counts_for_nothing(dev: Environment, capsy
     assert shown(capsys)["here"].endswith("phase-1, stopped here; gate: pass 2020-02-26 10:00 UTC")
     serve(dev, supervisor_state.mine())
     assert shown(capsys)["here"].endswith("phase-1, running; gate: none finished")
+
+
+def test_a_gate_without_a_report_points_to_its_summary(dev: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gate has finished once its verdict is sealed, whether or not a report was rendered."""
+    gate(dev, replace(PASSED, state=State.FAIL))
+    folder = dev.reports / "dev" / "latest"
+    (folder / "report.html").unlink()
+    assert shown(capsys)["next"] == "open GAIA_REPORTS/dev/latest/verdict.md"
+    evidence.write_verdict(folder, PASSED, None)
+    assert shown(capsys)["here"] == "nothing was deployed or gated yet"
 
 
 def test_what_cannot_be_read_is_a_remark(dev: Environment, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,9 +25,9 @@ def among(*mounts: str, command: tuple[str, ...]) -> tuple[str, ...]:
     return (*private(), "sh", "-ec", "; ".join((*mounts, 'exec "$@"')), "sh", *command)
 
 
-def small(folder: Path, megabytes: int) -> str:
+def small(folder: Path, kilobytes: int) -> str:
     """Return the shell command that mounts a filesystem of this size at `folder`."""
-    return f"mount -t tmpfs -o size={megabytes}m tmpfs '{folder}'"
+    return f"mount -t tmpfs -o size={kilobytes}k tmpfs '{folder}'"
 
 
 def read_only(folder: Path) -> str:

@@ -24,7 +24,7 @@ from gaia_checks.gate.display.next_steps import NextSteps
 from gaia_checks.gate.display.verdict_view import STYLES, escape, short, show
 from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import State, Verdict
-from gaia_checks.report import words
+from gaia_checks.report import evidence, words
 from gaia_checks.report.check_names import named
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ class Terminal:
         for line in github.annotations(verdict, steps, inherited()):
             self._console.print(line, markup=False, soft_wrap=True)
         with contextlib.suppress(OSError):
-            github.summarise(folder / "verdict.md", inherited())
+            github.summarise(folder / evidence.SUMMARY, inherited())
         self._console.print(f"evidence  {escape(str(short(folder)))}")
-        self._console.print(f"report    {escape(str(short(folder / 'report.html')))}")
+        self._console.print(f"report    {escape(str(short(evidence.report_in(folder))))}")
 
     def last_line(self, line: str) -> None:
         """Write the last line of the gate, never wrapped: scripts read it."""

@@ -16,8 +16,8 @@ from gaia_checks.gate.pytest_hooks import copies, exit_code, invocation
 from gaia_checks.gate.pytest_hooks.copies import Copies
 from gaia_checks.gate.pytest_hooks.exit_code import ExitCode
 from gaia_checks.gate.pytest_hooks.items import Items
-from gaia_checks.gate.run.look import FAILED
-from gaia_checks.gate.run.session import EXIT_CODES, Session, worker_gate, worker_input
+from gaia_checks.gate.run.look import FAILED, Gate
+from gaia_checks.gate.run.session import EXIT_CODES, Session
 from gaia_checks.judge.judgement import UNDECIDED
 from gaia_checks.model import STAGES, State, Verdict
 from gaia_checks.promotion import record
@@ -26,8 +26,8 @@ from gaia_checks.report import evidence
 
 
 def join(config: pytest.Config, record: dict[str, Any]) -> None:
-    """Take part in a gate as an xdist worker; `record` is what `session.worker_input` made."""
-    gate = worker_gate(record)
+    """Take part in a gate as an xdist worker; `record` is what `Gate.to_json` made."""
+    gate = Gate.from_json(record)
     config.pluginmanager.register(Items(lambda: gate, gate.channel), "gaia-items")
     _aim(config, gate.environment)
 
@@ -99,7 +99,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Pass the gate to an xdist worker, through its pipe."""
-        node.workerinput["gaia"] = worker_input(self._session.gate)
+        node.workerinput["gaia"] = self._session.gate.to_json()
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Count a test by the state of its criterion; no letter, as the terminal has a line for every criterion."""
@@ -154,7 +154,7 @@ class Controller:
             return code
         self._statement = self._sign(config)
         code = self._exit_code.decide(exitstatus, EXIT_CODES[self._verdict.state])
-        self._last_line = last_line.of(self._verdict, code, short(self._session.folder / "report.html"))
+        self._last_line = last_line.of(self._verdict, code, short(evidence.report_in(self._session.folder)))
         return code
 
     def _sign(self, config: pytest.Config) -> str | None:

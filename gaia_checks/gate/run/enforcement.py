@@ -18,7 +18,7 @@ class Enforcement:
     def __init__(self, promised: Sequence[Criterion]) -> None:
         self._wanted = any(check.measurement == unannounced.NAME for each in promised for check in each.checks)
         self._before = UnannouncedAnswers((), "the gate did not open")
-        self._rules: list[dict[str, Any]] = []
+        self._rules: list[dict[str, Any]] | None = []  # None: they could not be listed
 
     def before(self, target: Target) -> None:
         """Observe the target before it gets a rule, a key or the token."""
@@ -38,11 +38,14 @@ class Enforcement:
         if target.no_rules:
             return unannounced.not_observed(target.no_rules)
         observed = {unannounced.BEFORE: self._before, unannounced.AFTER: unannounced.observe(target)}
-        return unannounced.measured(observed, unannounced.in_force(self._rules, _listed(target)))
+        before, after = self._rules, _listed(target)
+        if before is None or after is None:
+            return unannounced.not_observed("the rules in force could not be listed")
+        return unannounced.measured(observed, unannounced.in_force(before, after))
 
 
-def _listed(target: Target) -> list[dict[str, Any]]:
+def _listed(target: Target) -> list[dict[str, Any]] | None:
     try:
         return traces.listed(target)
     except (httpx.HTTPError, traces.RulesUnavailable, AdapterError):
-        return []
+        return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -19,10 +19,11 @@ from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import bare_copy, rehearsal_copy, release_schema
 from gaia_checks.deploy.rehearsal.bare_copy import BareCopy
 from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
+from gaia_checks.environment import environment_file
 from gaia_checks.environment.environment import Environment
 from gaia_checks.errors import GaiaError, Inconclusive
 from gaia_checks.gate.run import background, gate_plan, gated_target
-from gaia_checks.judge import applicability
+from gaia_checks.judge import applicability, criteria_file
 from gaia_checks.judge.criteria_file import Criteria
 from gaia_checks.judge.judgement import judge_measured, outcome_name, unmeasured
 from gaia_checks.model import Criterion, CriterionVerdict, Measurement, State, Target
@@ -81,6 +82,35 @@ class Gate:
     def measured(self) -> list[Measurement]:
         """Return the measurements of all processes so far."""
         return [Measurement.from_json(record) for record in jsonl.read(self.measurements)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe it for an xdist worker. The record contains secrets and is sent through a pipe."""
+        return {
+            "environment": str(self.environment.path),
+            "stage": self.stage,
+            "folder": str(self.folder),
+            "channel": str(self.channel),
+            "target": self.target.to_json() if self.target else None,
+            "unreachable": self.unreachable,
+            "found": self.found.to_json() if self.found else None,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuild in an xdist worker what `to_json` described; environment and criteria are read again."""
+        environment: Environment = environment_file.load(record["environment"])
+        return cls(
+            environment=environment,
+            stage=record["stage"],
+            folder=Path(record["folder"]),
+            criteria=criteria_file.load(
+                overrides=environment.looks, own=environment.criteria, limits=environment.no_regression
+            ),
+            channel=Path(record["channel"]),
+            target=Target.from_json(record["target"]) if record["target"] else None,
+            unreachable=record["unreachable"],
+            found=Target.from_json(record["found"]) if record["found"] else None,
+        )
 
 
 class Look:

@@ -7,7 +7,6 @@ close     stop processes, remove traces, observe the limits and look once more, 
           the gate started it
 """
 
-import contextlib
 import json
 import secrets
 import tempfile
@@ -22,19 +21,17 @@ from gaia_checks import files, jsonl
 from gaia_checks.deploy import rollout
 from gaia_checks.deploy.rehearsal import rehearsal_copy
 from gaia_checks.environment import environment_file
-from gaia_checks.environment.environment import Environment
-from gaia_checks.errors import Busy, ConfigurationError, EvidenceError, GaiaError, NotWritable
-from gaia_checks.gate.run import aftermath, capabilities, gate_plan, gated_target, judgeable, traces
+from gaia_checks.errors import Busy, ConfigurationError, GaiaError, NotWritable
+from gaia_checks.gate.run import aftermath, capabilities, conclusion, gate_plan, gated_target, judgeable, traces
 from gaia_checks.gate.run.capabilities import Capability
 from gaia_checks.gate.run.conductor import Conductor
 from gaia_checks.gate.run.enforcement import Enforcement
 from gaia_checks.gate.run.look import FAILED, PLAN, Gate
 from gaia_checks.judge import criteria_file, judgement
 from gaia_checks.judge.applicability import why_not
-from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Log, Measurement, State, Target, Verdict, timestamp
 from gaia_checks.recorders.log import log_source, secret_search
-from gaia_checks.report import allure, earlier_gates, evidence, page, words
+from gaia_checks.report import evidence, words
 from gaia_checks.report.evidence_redaction import refuse_words
 
 EXIT_CODES = {State.PASS: 0, State.FAIL: 1, State.INCONCLUSIVE: 8}
@@ -259,13 +256,16 @@ class Session:
         except KeyboardInterrupt:  # it takes seconds
             interrupted = True
         self._save_log()
-        self.leave_as_found()
+        try:
+            self.leave_as_found()
+        except (GaiaError, OSError) as error:  # what was observed stands
+            why = f"cannot stop the server that this gate started, run gaia stop {self.environment.name}: {error}"
+            self._log(self.environment.redact(why))
         if not interrupted:
             how = "the gate ran to its end"
             self.gate.record(Measurement(judgement.FINISHED, True, "bool", 1, self._duration_s(), jsonl.now(), how))
         verdict = self._judge()
-        self._write_report(evidence.redacted(verdict, self.environment))
-        evidence.seal(self.folder, verdict, self.environment)
+        conclusion.write(self.folder, verdict, self.environment, self._log)
         self._scratch.cleanup()
         return verdict
 
@@ -297,15 +297,6 @@ class Session:
             criteria=judged,
             remarks=words.remarks(measurements),
         )
-
-    def _write_report(self, verdict: Verdict) -> None:
-        history = earlier_gates.read(self.folder, verdict)
-        (self.folder / "verdict.md").write_text(page.markdown(verdict, history.passed_last()), encoding="utf-8")
-        with contextlib.suppress(EvidenceError):  # there was no load, or it was stopped in its first second
-            chart.write(self.folder)
-        allure.attach(self.folder, verdict, history)
-        evidence.redact(self.folder, self.environment)
-        allure.render(self.folder)
 
     def _duration_s(self) -> float:
         return round(time.monotonic() - self._started_s, 3)
@@ -353,33 +344,3 @@ class Session:
         if not self._found_running:
             self._found_running = True
             rollout.stop(self.environment)
-
-
-def worker_gate(record: dict[str, Any]) -> Gate:
-    """Rebuild in an xdist worker the gate that `worker_input` described."""
-    environment: Environment = environment_file.load(record["environment"])
-    return Gate(
-        environment=environment,
-        stage=record["stage"],
-        folder=Path(record["folder"]),
-        criteria=criteria_file.load(
-            overrides=environment.looks, own=environment.criteria, limits=environment.no_regression
-        ),
-        channel=Path(record["channel"]),
-        target=Target.from_json(record["target"]) if record["target"] else None,
-        unreachable=record["unreachable"],
-        found=Target.from_json(record["found"]) if record["found"] else None,
-    )
-
-
-def worker_input(gate: Gate) -> dict[str, Any]:
-    """Describe a gate for `worker_gate`. The record contains secrets and is sent through a pipe."""
-    return {
-        "environment": str(gate.environment.path),
-        "stage": gate.stage,
-        "folder": str(gate.folder),
-        "channel": str(gate.channel),
-        "found": gate.found.to_json() if gate.found else None,
-        "target": gate.target.to_json() if gate.target else None,
-        "unreachable": gate.unreachable,
-    }

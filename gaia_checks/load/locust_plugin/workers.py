@@ -35,6 +35,7 @@ _CSV_S = 0.5  # for writing a row
 _EXCHANGES = 8  # the quickest of them says how the clocks differ
 
 runners.MASTER_HEARTBEAT_TIMEOUT = 10  # after locust's 60 s a lost gate's load would still be sent
+runners.HEARTBEAT_LIVENESS = 10  # seconds; a machine that stalls for locust's 3 s is not lost
 
 MakeCollector = Callable[[LoadPlan], Collector]
 

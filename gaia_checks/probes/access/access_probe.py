@@ -15,7 +15,7 @@ import httpx
 
 from gaia_checks.environment.environment import is_loopback
 from gaia_checks.errors import TargetUnreachable
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes.access import forged_sessions, handshakes
 from gaia_checks.probes.access.admin_routes import (
     NOT_FOUND,
@@ -36,6 +36,7 @@ from gaia_checks.target.samples import Score, Watch
 _PATIENCE_S = 30.0
 _NO_LIMITS_OF_USERS = (400, 422)  # a server whose rules have no such scope
 _ELSEWHERE = "elsewhere.test"
+_STATUS = "status "
 _BUDGETED = 429  # also refuses a wrong token: too many came from this address
 
 
@@ -83,14 +84,30 @@ def _measured(watch: Watch, look: "_Look") -> list[Measurement]:
         opened.add(sample)
     for sample in look.public():
         public.add(sample)
-    changed = [f"after refused requests, {what} is {now}" for what, now in look.state().items() if now != before[what]]
-    how = "the rules, the user's limits and the reputation at which refused requests were aimed, before and after"
     return [
         watch.counted("access.refused", refused, "requests to admin routes, none of an administrator"),
         watch.counted("access.handshakes_refused", opened, "WebSocket handshakes, none of an administrator"),
         watch.counted("access.public_answers", public, "public routes, without a token, and the login's cookie"),
-        watch.measurement("access.unchanged", not changed, "bool", refused.tried, how, changed),
+        _unchanged(watch, before, look.state(), refused.tried),
     ]
+
+
+def _unchanged(watch: Watch, before: Mapping[str, str], after: Mapping[str, str], sent: int) -> Measurement:
+    """Compare what `sent` requests were aimed at, before and after; without samples where it could not be read."""
+    how = "the rules, the user's limits and the reputation at which refused requests were aimed, before and after"
+    changed = [f"after refused requests, {what} is {now}" for what, now in after.items() if now != before[what]]
+    unread = [f"{NOT_CHECKED}{what} is answered with {now}" for what, now in before.items() if _is_unread(what, now)]
+    if unread and not changed:
+        return watch.measurement("access.unchanged", 0, "bool", 0, how, unread)
+    return watch.measurement("access.unchanged", not changed, "bool", sent, how, changed)
+
+
+def _is_unread(what: str, found: str) -> bool:
+    """Whether something is aimed at that cannot be read; a server may have neither limits of users nor reputations."""
+    if not found.startswith(_STATUS):
+        return False
+    there = what in (f"GET {CONFIG}", f"GET {RULE}")
+    return there or int(found.removeprefix(_STATUS)) not in (*NOT_FOUND, *_NO_LIMITS_OF_USERS)
 
 
 class _Look:
@@ -137,15 +154,15 @@ class _Look:
         if self._cookie:
             yield forged_sessions.stealable(self._cookie)
 
-    def state(self) -> dict[str, Any]:
-        """Return what the requests are aimed at, by name; the reputation is the user's."""
+    def state(self) -> dict[str, str]:
+        """Return what the requests are aimed at, by name; the reputation is the user's. Unread, it is the status."""
         found = {}
         for path in (CONFIG, RULE, USER, REPUTATION):
             query = {"rule_name": f"{self._own.rule['rule_name']}-new"} if path == CONFIG else {}
             there = path.replace("{id}", str(self._own.rule_id)).replace("{user}", self._own.user)
             answer = rules.send(self._admin, "GET", there, params=query, patience=self._patience)
             found[f"GET {path}"] = (
-                self._own_part(answer) if answer.status_code == 200 else f"status {answer.status_code}"
+                self._own_part(answer) if answer.status_code == 200 else f"{_STATUS}{answer.status_code}"
             )
         return found
 

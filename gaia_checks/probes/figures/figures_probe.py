@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.model import Measurement, Target
+from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes.figures import live_figures, reports, steady_traffic
 from gaia_checks.probes.figures.known_traffic import ADMITTED, Known, exceed, keep_within, prepared, remove, sent_in
 from gaia_checks.probes.figures.lists import lists
 from gaia_checks.probes.figures.live_figures import Live, Scraped
 from gaia_checks.probes.websocket import connected
+from gaia_checks.target.responses import METRICS
 from gaia_checks.target.samples import Score, Watch
 
 _HOW = {
@@ -22,6 +23,7 @@ _HOW = {
     "counters": "counters of the metrics: one decision a request, none decreases",
     "analytics": "figures of the analytics that follow the requests",
 }
+_NO_COUNTERS = f"{NOT_CHECKED}no two answers of GET {METRICS} are known to be of one process"
 
 
 def probe(target: Target, *, rate_per_s: float) -> list[Measurement]:
@@ -59,7 +61,14 @@ def probe(target: Target, *, rate_per_s: float) -> list[Measurement]:
         most = max(live_figures.denied(before, after), live.pushed)
         measured["analytics"] = _score(chain(stored, reports.analytics(known, denied, most)))
     how = f"; {sent_in(known)} requests were sent"
-    return [watch.counted(f"figures.{name}", score, _HOW[name] + how) for name, score in measured.items()]
+    return [_measured(watch, name, score, _HOW[name] + how) for name, score in measured.items()]
+
+
+def _measured(watch: Watch, name: str, score: Score, how: str) -> Measurement:
+    """Measure a score; counters have no samples where each answer of the metrics may be another process's."""
+    if not score.tried:
+        return watch.measurement(f"figures.{name}", 0, "count", 0, how, (_NO_COUNTERS,))
+    return watch.counted(f"figures.{name}", score, how)
 
 
 def _all_reported(known: Known, live: Live) -> None:

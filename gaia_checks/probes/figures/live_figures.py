@@ -1,10 +1,11 @@
 """What the live WebSocket and the metrics report of known traffic."""
 
+import contextlib
 import json
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -16,7 +17,7 @@ from gaia_checks.probes.figures.known_traffic import Known, KnownRule, sent_in
 from gaia_checks.target import prometheus_text
 from gaia_checks.target.client import message
 from gaia_checks.target.prometheus_text import Exposition
-from gaia_checks.target.responses import CONFIG, METRICS, wrong_status
+from gaia_checks.target.responses import CONFIG, METRICS, wrong_list
 
 _PATIENCE_S = 7.0  # stats come every 5 s
 UPTIME = "gaia_uptime_seconds"
@@ -86,17 +87,15 @@ class Scraped:
     at_s: float  # on the monotonic clock
     of_several: bool = False  # any of several instances may have answered, which may have started together
 
-    def since(self, before: "Scraped") -> float:
-        """Return how far the uptime is from what it must be if the same process has answered twice.
-
-        Infinite where that cannot be known.
-        """
-        if self.of_several:
-            return math.inf
-        return abs(self.metrics.increase(before.metrics, UPTIME, {}) - (self.at_s - before.at_s))
+    def is_of_process(self, before: "Scraped") -> bool:
+        """Whether the process that answered before has surely answered again: by its uptime."""
+        if self.of_several or not self.metrics.total(UPTIME, {}):
+            return False
+        grown_s = self.metrics.increase(before.metrics, UPTIME, {})
+        return abs(grown_s - (self.at_s - before.at_s)) <= _SAME_UPTIME_S
 
 
-def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -> Iterator[Sample]:
+def websocket(known: Known, live: Live, enabled_before: int | None, metrics: Scraped) -> Iterator[Sample]:
     """Yield the fault of each figure of the stats, and of the violations that were pushed.
 
     Each server process counts its own requests: they are compared where the uptime in `metrics`, read on the requests'
@@ -107,30 +106,51 @@ def websocket(known: Known, live: Live, enabled_before: int, metrics: Scraped) -
     apart_s = abs(metrics.metrics.total(UPTIME, {}) - live.after["uptime_s"])
     one = apart_s < _SAME_UPTIME_S and not metrics.of_several
     yield None if moved >= sent or not one else f"stats: requests rose by {moved}, {sent} were sent"
-    minute = live.after["violations_last_minute"]
-    yield None if minute >= refused else f"stats: violations_last_minute is {minute}, {refused} were refused"
-    yield None if live.after["websocket_clients"] >= 1 else "stats: websocket_clients is 0"
+    yield settled(live, lambda: _wrong_minute(live, refused))
+    yield settled(live, lambda: None if live.after["websocket_clients"] >= 1 else "stats: websocket_clients is 0")
     for rule in known.refusing:
-        pushed = [each for each in live.violations if each.get("rule_id") == rule.id]
-        hits = sum(each["hits"] for each in pushed)
-        keys = {each["key"] for each in pushed}
-        right = (hits, keys) == (rule.hits, {rule.counted_key})
-        yield None if right else f"violation messages of {rule.name}: {hits} hits of {keys}, instead of {rule.hits}"
+        yield settled(live, partial(_wrong_pushed, live, rule))
     yield _rules(known, live, enabled_before)
-    yield _watched(live, refused)
+    yield settled(live, lambda: _watched(live, refused))
 
 
-def _rules(known: Known, live: Live, enabled_before: int) -> Sample:
+def settled(live: Live, look: Callable[[], Sample]) -> Sample:
+    """Look again after the next stats when something is wrong: a server may sum up its figures every second."""
+    wrong = look()
+    if wrong is None:
+        return None
+    with contextlib.suppress(Inconclusive):
+        live.last()
+        wrong = look()
+    return wrong
+
+
+def _wrong_minute(live: Live, refused: int) -> Sample:
+    minute = live.after["violations_last_minute"]
+    return None if minute >= refused else f"stats: violations_last_minute is {minute}, {refused} were refused"
+
+
+def _wrong_pushed(live: Live, rule: KnownRule) -> Sample:
+    pushed = [each for each in live.violations if each.get("rule_id") == rule.id]
+    hits, keys = sum(each["hits"] for each in pushed), {each["key"] for each in pushed}
+    right = (hits, keys) == (rule.hits, {rule.counted_key})
+    return None if right else f"violation messages of {rule.name}: {hits} hits of {keys}, instead of {rule.hits}"
+
+
+def _rules(known: Known, live: Live, enabled_before: int | None) -> Sample:
     """Compare with the rules enabled before and after; again when it is wrong, as others create and delete rules."""
     wrong: Sample = None
     for attempt in range(_TRIES):
         if attempt:
             enabled_before = enabled_rules(known)
             live.last()
-        enabled, reported = (enabled_before, enabled_rules(known)), live.after["rules"]
-        if min(enabled) <= reported <= max(enabled):
+        enabled_after, reported = enabled_rules(known), live.after["rules"]
+        if enabled_before is None or enabled_after is None:
+            wrong = f"stats: rules is {reported}, and GET {CONFIG}?enabled=true lists no rules to compare it with"
+            continue
+        if min(enabled_before, enabled_after) <= reported <= max(enabled_before, enabled_after):
             return None
-        wrong = f"stats: rules is {reported}, {max(enabled)} are enabled"
+        wrong = f"stats: rules is {reported}, {max(enabled_before, enabled_after)} are enabled"
     return wrong
 
 
@@ -148,10 +168,10 @@ def _watched(live: Live, refused: int) -> Sample:
     return None
 
 
-def enabled_rules(known: Known) -> int:
-    """Return how many rules the API lists as enabled."""
+def enabled_rules(known: Known) -> int | None:
+    """Return how many rules the API lists as enabled; None where it lists none, which `lists` judges."""
     answer = known.get(CONFIG, enabled="true", limit=1)
-    return int(answer.body["total"]) if wrong_status(answer, 200) is None else 0
+    return int(answer.body["total"]) if wrong_list(answer, 1) is None else None
 
 
 def scraped(known: Known) -> Scraped:
@@ -169,33 +189,28 @@ def denied(before: Scraped, after: Scraped) -> float:
     return after.metrics.increase(before.metrics, DECISIONS, {"decision": "denied"})
 
 
-def decided(before: Scraped, after: Scraped) -> float:
-    """Return how many requests one process admitted or denied between two scrapes; 0 if they are of several."""
-    admitted = after.metrics.increase(before.metrics, DECISIONS, {"decision": "admitted"})
-    return 0 if after.since(before) > _SAME_UPTIME_S else admitted + denied(before, after)
-
-
 def once_each(before: Scraped, after: Scraped) -> Iterator[Sample]:
-    """Yield the fault if decisions are counted that belong to no request; some requests are always under way."""
-    decisions = decided(before, after)
+    """Yield the fault if one process counts decisions that belong to no request; some requests are always under way."""
+    if not after.is_of_process(before) or not after.metrics.total(_REQUESTS, {}):
+        return
+    decisions = denied(before, after) + after.metrics.increase(before.metrics, DECISIONS, {"decision": "admitted"})
     requests = after.metrics.increase(before.metrics, _REQUESTS, {})
-    right = decisions <= _UNDER_WAY * max(requests, 0) or not after.metrics.total(_REQUESTS, {})
+    right = decisions <= _UNDER_WAY * max(requests, 0)
     yield None if right else f"{DECISIONS} rose by {decisions:g}, {_REQUESTS} by {requests:g}"
 
 
 def kept(rules: list[KnownRule], earlier: Scraped, later: Scraped) -> Iterator[Sample]:
-    """Yield the fault of each rule whose decisions are fewer after another rule was removed."""
-    for rule in rules:
+    """Yield the fault of each rule of which one process has fewer decisions after another rule was removed."""
+    for rule in rules if later.is_of_process(earlier) else ():
         labels = {"rule_id": str(rule.id)}
         was, now = earlier.metrics.total(_OF_RULE, labels), later.metrics.total(_OF_RULE, labels)
-        right = now >= was or later.since(earlier) > _SAME_UPTIME_S
+        right = now >= was
         yield None if right else f"{_OF_RULE} of {rule.name} went from {was:g} to {now:g} when another rule was removed"
 
 
 def counters(earlier: Scraped, later: Scraped) -> Iterator[Sample]:
     """Yield the fault of each counter that went back, if the same process has answered: each counts for itself."""
-    if later.since(earlier) > _SAME_UPTIME_S:
-        yield None
+    if not later.is_of_process(earlier):
         return
     before, after = earlier.metrics, later.metrics
     for name, series in before.samples.items():

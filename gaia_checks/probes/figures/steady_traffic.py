@@ -73,6 +73,8 @@ def stored(known: Known, before: Scraped) -> Iterator[Sample]:
         if (minutes := math.ceil(before.metrics.total(UPTIME, {}) / 60) + 2) > _MOST_MINUTES:
             return
         counted = sum(before.metrics.total(DECISIONS, {"decision": each}) for each in ("admitted", "denied"))
+        if not counted:  # the metrics cannot be read, so there is nothing to compare with
+            return
         answer = known.get(ANALYTICS, minutes=minutes)
         totals = answer.body["totals"]
         found = totals["admitted"] + totals["denied"]

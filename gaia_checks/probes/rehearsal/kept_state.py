@@ -1,7 +1,7 @@
 """What a server must keep whenever it stops: rules and edited defaults, counts, alerts, and its last decisions."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from gaia_checks.errors import TargetUnreachable
@@ -17,6 +17,8 @@ _COUNTED = ("daily_quota", "requests_per_hour")
 _LIMIT, _USED = 20, 7
 _REFUSED = 110  # the alert fires above 100 refusals within a minute
 _ALERT_S = 5.0
+_FIRES_S = 55.0  # at least so long: a minute after the refusals it resolves, and a slow machine takes that to restart
+_WHEN_RESOLVED = ("state", "resolved_value", "resolved_at")
 _SUMMED_S = 3.0  # a decision is in the analytics within so long
 _SET_BY_SERVER = ("id", "created_at", "updated_at")
 _POLL_S = 0.05
@@ -40,6 +42,7 @@ class KeptState:
         counts.settle()
         for rule in self._counted:
             counts.send(rule, _USED)
+        self._refused_s = time.monotonic()
         counts.send(refusing, _REFUSED)
         self._alerts = self._until_alerted()
         self._rules = self._listed(CONFIG)
@@ -49,7 +52,9 @@ class KeptState:
         yield _first_difference("rule", "rule_name", self._rules, self._listed(CONFIG))
         for rule in self._counted:
             yield wrong_usage(rule, self._counts.usage(rule), used=_USED)
-        yield _first_difference("alert", "name", self._alerts, self._listed(ALERTS))
+        alerts = self._listed(ALERTS)
+        fires = time.monotonic() - self._refused_s < _FIRES_S
+        yield _first_difference("alert", "name", self._alerts, alerts, () if fires else _WHEN_RESOLVED)
         yield self._uncounted()
 
     def close(self) -> None:
@@ -97,14 +102,16 @@ class KeptState:
         return items
 
 
-def _first_difference(what: str, name: str, before: list[Item], after: list[Item]) -> str | None:
-    """Return the first item that was lost, changed or added. Pure."""
+def _first_difference(
+    what: str, name: str, before: list[Item], after: list[Item], but: Collection[str] = ()
+) -> str | None:
+    """Return the first item that was lost, added, or changed in another field than `but`. Pure."""
     old, new = ({item["id"]: item for item in items} for items in (before, after))
     for key, item in old.items():
         if key not in new:
             return f"the {what} {item[name]} is lost"
         for field, value in item.items():
-            if new[key].get(field) != value:
+            if field not in but and new[key].get(field) != value:
                 return f"{field} of the {what} {item[name]} is {new[key].get(field)!r} instead of {value!r}"
     added = [item for key, item in new.items() if key not in old]
     return f"the {what} {added[0][name]} appeared by itself" if added else None

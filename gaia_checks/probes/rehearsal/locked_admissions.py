@@ -13,6 +13,7 @@ _LOCK = "LOCK TABLE rate_limit_admissions IN ACCESS EXCLUSIVE MODE"
 _WAITING = """
     SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND wait_event_type = 'Lock'
 """
+_UNDER_WAY = "SELECT pid FROM pg_stat_activity WHERE application_name = 'gaia_server' AND state <> 'idle'"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Locked:
     def waiting(self) -> set[int]:
         """Return the server's sessions that wait for a lock. Raises psycopg.Error."""
         return {pid for (pid,) in self._looking.execute(_WAITING).fetchall()}
+
+    def under_way(self) -> set[int]:
+        """Return the server's sessions that have not finished a statement or a transaction. Raises psycopg.Error."""
+        return {pid for (pid,) in self._looking.execute(_UNDER_WAY).fetchall()}
 
     def release(self) -> None:
         """Let them go on. Raises psycopg.Error."""

@@ -1,14 +1,13 @@
 """Whether quotas count exactly what was admitted: live, and on a rehearsal copy after a crash and at period edges."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from gaia_checks.errors import NotReady
 from gaia_checks.model import NOT_CHECKED, Measurement, Target
 from gaia_checks.probes.rehearsal import moved_admissions
+from gaia_checks.probes.rehearsal.calendar_periods import QUOTAS, period_end, period_start, within_a_day
 from gaia_checks.probes.rehearsal.copy_measurements import measured_on, part
 from gaia_checks.probes.rehearsal.copy_protocol import CopyProtocol
 from gaia_checks.probes.rehearsal.counted_rules import (
@@ -21,7 +20,6 @@ from gaia_checks.probes.rehearsal.counted_rules import (
 )
 from gaia_checks.target.samples import Score, Watch
 
-QUOTAS = ("daily_quota", "weekly_quota", "monthly_quota")
 HOUR = "requests_per_hour"
 
 _LIMIT = 20
@@ -32,10 +30,7 @@ _MORE = 3  # the increase of the limit at the end
 _LIMIT_ON_COPY = 8
 _BEFORE_CRASH = 5
 
-_BEFORE_MIDNIGHT = timedelta(seconds=60)  # a probe finishes within this time
-_AFTER_MIDNIGHT = timedelta(seconds=5)  # the server's clock may be behind
 _EDGE = timedelta(milliseconds=1)
-_INTO_NEXT = {quota: timedelta(days=days) for quota, days in zip(QUOTAS, (1, 7, 31), strict=True)}
 _INTO_MONTH = timedelta(days=14, hours=1)
 _END_BLUR = timedelta(seconds=30)  # the time a request takes, and the drift between two clocks
 _LEFT_OF_HOUR = timedelta(seconds=60)  # the rest of its window at the check before it expires
@@ -49,7 +44,6 @@ _ON_COPY = {
 }
 
 Sample = str | None  # the fault; None for a good sample
-_Result = TypeVar("_Result")
 
 
 def probe(target: Target, *, copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
@@ -88,39 +82,6 @@ def on_copy(copy: AbstractContextManager[CopyProtocol]) -> list[Measurement]:
         return within_a_day(lambda: _on_copy(place))
 
     return measured_on(copy, _ON_COPY, look)
-
-
-def within_a_day(
-    look: Callable[[], _Result],
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    sleep: Callable[[float], None] = time.sleep,
-) -> _Result:
-    """Run a probe outside midnight UTC, when every quota may reset."""
-    while True:
-        sleep(wait_s(now()))
-        day = now().date()
-        result = look()
-        if now().date() == day:
-            return result
-
-
-def wait_s(now: datetime) -> float:
-    """Return how long to wait until no midnight UTC is near. Pure."""
-    midnight = period_start("daily_quota", now + _BEFORE_MIDNIGHT)
-    return max(0.0, (midnight + _AFTER_MIDNIGHT - now).total_seconds())
-
-
-def period_start(quota: str, moment: datetime) -> datetime:
-    """Return the start of the calendar period (UTC) of `moment`; a week starts on Monday. Pure."""
-    day = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    if quota == "weekly_quota":
-        return day - timedelta(days=day.weekday())
-    return day.replace(day=1) if quota == "monthly_quota" else day
-
-
-def period_end(quota: str, moment: datetime) -> datetime:
-    """Return the end of the calendar period (UTC) of `moment`: the start of the next one. Pure."""
-    return period_start(quota, period_start(quota, moment) + _INTO_NEXT[quota])
 
 
 def _counted(counts: Counting, rule: CountedRule) -> Iterator[Sample]:
@@ -181,7 +142,7 @@ def _retained(
     how = "used-up quotas, and an hour's window that is idle for 59 minutes, after the retention has run"
     for rule in rules.values():
         counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
-    moved_admissions.move(place.target, hour, back=_ALMOST_AN_HOUR)
+    _make_almost_an_hour_old(place.target, hour)
     if not moved_admissions.retention_ran(place.target, counts, idle):
         why = (
             f"{NOT_CHECKED}the server did not run its retention within seconds (RETENTION_INTERVAL_S, docs/contract.md)"
@@ -249,11 +210,16 @@ def _wrong_end(rule: CountedRule, retry_after_s: int | None, now: datetime, end:
     return f"{rule.limit_type}: Retry-After is {retry_after_s}, and the period ends in {left_s:.0f} s"
 
 
+def _make_almost_an_hour_old(target: Target, rule: CountedRule) -> None:
+    """Move all admissions of an hour's window alike: on a slow machine the first ones are a minute old already."""
+    moved_admissions.move(target, rule, to=datetime.now(UTC) - _ALMOST_AN_HOUR)
+
+
 def _hour(place: CopyProtocol, counts: Counting, rule: CountedRule) -> Measurement:
     watch, tally = Watch(), Score()
     counts.send(rule, _LIMIT_ON_COPY)  # whatever its state before
     tally.add(_in("used up", wrong_split(rule, counts.send(rule, 2), admitted=0)))
-    moved_admissions.move(place.target, rule, back=_ALMOST_AN_HOUR)
+    _make_almost_an_hour_old(place.target, rule)
     (refused,) = counts.send(rule, 1)
     tally.add(_in("59 minutes later", wrong_split(rule, [refused], admitted=0)))
     retry_after_s = refused.retry_after_s

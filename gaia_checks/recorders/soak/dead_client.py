@@ -7,7 +7,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import NOT_CHECKED, Target
-from gaia_checks.recorders.soak import soak_clients
+from gaia_checks.target.websocket_client import connecting
 
 DEAD_S = 48.0
 """How long it does not read. It is closed within 40 s: a ping is sent every 20 s, and answered within 20 s."""
@@ -39,7 +39,7 @@ async def left_alone(target: Target, window_s: float) -> DeadClient:
     if window_s < DEAD_S + _CLOSED_WITHIN_S:
         return NOT_YET
     try:
-        async with soak_clients.connecting(target) as connection:
+        async with connecting(target) as connection:
             connection.transport.pause_reading()
             await asyncio.sleep(DEAD_S)
             connection.transport.resume_reading()

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from gaia_checks.model import Target
 from gaia_checks.recorders.soak.message_gaps import Listener
-from gaia_checks.target.client import READ_S, message, reply, websocket_headers, websocket_url
-from gaia_checks.target.ws_messages import PATH, Stream
+from gaia_checks.target.client import message, reply
+from gaia_checks.target.websocket_client import connecting
+from gaia_checks.target.ws_messages import Stream
 
 CONNECTING_S = 1.0
-_CLOSE_S = 2.0
 
 
 @dataclass
@@ -90,19 +90,6 @@ async def stats(target: Target, within_s: float) -> str | bytes:
             frame = message(target, await connection.recv())
             if stream.take(frame) == "stats":
                 return frame
-
-
-def connecting(target: Target) -> connect:
-    """Return one more client. It neither pings nor reconnects: a server that needs that drops the connection."""
-    return connect(
-        websocket_url(target, PATH),
-        additional_headers=websocket_headers(target),
-        compression=None,
-        ping_interval=None,
-        open_timeout=READ_S,
-        close_timeout=_CLOSE_S,
-        proxy=None,
-    )
 
 
 async def _listen(target: Target, connection: ClientConnection, listener: Listener, clock: Callable[[], float]) -> None:

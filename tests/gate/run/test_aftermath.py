@@ -1,6 +1,7 @@
 """What a gate leaves of its target: a server that its looks have broken fails in the last look."""
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,18 @@ def test_a_hub_that_dies_after_the_soak_is_found(
     assert (api.value, api.n) == (True, 1), api
     assert (pushes.value, pushes.n) == (wrong is None, 1), pushes
     assert wrong is None or f"{wrong} came within" in pushes.notes[0]
+
+
+def test_one_slow_answer_is_not_what_the_gate_broke() -> None:
+    """A busy machine delayed it; the next one is good."""
+    statuses = iter([503])
+
+    async def answer(_: Request) -> Response:
+        return Response(json.dumps(HEALTHY), next(statuses, 200), media_type="application/json")
+
+    with serving(Route("/health", answer)) as url:
+        health = aftermath.measure("gate.health_after", target(url), LOOKS)
+    assert (health.value, health.notes) == (True, ())
 
 
 def test_a_server_that_no_longer_serves_is_found() -> None:

@@ -160,6 +160,18 @@ def test_a_way_in_is_found_and_named(postgres: str, tmp_path: Path, fault: str) 
     assert any(said in note for note in observed.notes), observed.notes
 
 
+def test_what_cannot_be_read_is_not_unchanged(postgres: str, tmp_path: Path) -> None:
+    """Two equal errors say nothing about what refused requests have changed."""
+    read = "    return _answer(_found(await _server(request).store.rule(_id(request))))\n"
+    with modified(postgres, tmp_path, ("gaia_server/http/admin_api.py", read, "    raise Problem(500, '')\n")) as at:
+        observed = look(at)
+    assert (observed["unchanged"].n, observed["unchanged"].notes) == (
+        0,
+        ("not checked: GET /api/admin/quotas/config/{id} is answered with status 500",),
+    )
+    assert observed["refused"].value == observed["refused"].n
+
+
 def test_without_a_token_the_rest_is_refused_all_the_same(server: Target) -> None:
     """A gate that knows no token cannot create what it aims at, and says so."""
     with pytest.raises(TargetUnreachable, match="check ADMIN_TOKEN"):

@@ -150,3 +150,21 @@ def test_without_a_rehearsal_copy_there_is_only_a_reason() -> None:
     observed = outage_probe.probe(target("http://127.0.0.1:1"), copy=none(), over=threading.Event())
     assert {(each.n, each.notes) for each in observed} == {(0, ("there can be no rehearsal copy: the disk is full",))}
     assert len(observed) == 6
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "leaked"),
+    [
+        ([0, 0, 0], 0, 0),
+        ([0, 1, 0], 1, 0),
+        ([2, 2, 2], 4, 2),
+        ([0, 0, 0], 1, 1),
+        ([1, None, 1], 1, None),
+        ([1], None, None),
+    ],
+)
+def test_sessions_are_leaked_beyond_those_before(
+    before: Sequence[int | None], now: int | None, leaked: int | None
+) -> None:
+    """A server may have none outside its pool; what is not known once is not known."""
+    assert outage_probe.leaked(before, lambda _: now) == leaked

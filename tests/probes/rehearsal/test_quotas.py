@@ -18,7 +18,7 @@ from gaia_checks.deploy.rehearsal.rehearsal_copy import RehearsalCopy
 from gaia_checks.deploy.supervisor.spawn import free_port
 from gaia_checks.errors import Inconclusive, TargetUnreachable
 from gaia_checks.model import Measurement, Target
-from gaia_checks.probes.rehearsal import quotas
+from gaia_checks.probes.rehearsal import calendar_periods, quotas
 from gaia_checks.target.client import client
 from gaia_checks.target.responses import CONFIG, USAGE
 from tests.probes import copies, servers
@@ -239,7 +239,7 @@ def test_a_count_that_outlives_its_period_is_detected(executable: Path, tmp_path
     migrations = copies.variant(tmp_path / "migrations", ("        used[n] := 0;\n", ""))
     with copies.released(executable, tmp_path / "releases", migrations) as release:
         edges = by_name(quotas.on_copy(copies.copy_of(release)))["reset_at_period_edges"]
-    assert edges.n - edges.value >= len(quotas.QUOTAS)  # how many, depends on which are decided together
+    assert edges.n - edges.value >= len(calendar_periods.QUOTAS)  # how many, depends on which are decided together
     assert re.search(r"used up just before .*: daily_quota: of 8 requests .*answered 429, should", edges.notes[0])
 
 
@@ -310,7 +310,7 @@ def by_name(observed: list[Measurement]) -> dict[str, Measurement]:
 )
 def test_periods_are_calendar_periods_in_utc(quota: str, moment: str, start: str) -> None:
     """Periods are a day, a week from Monday, a month."""
-    assert quotas.period_start(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(start)
+    assert calendar_periods.period_start(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(start)
 
 
 @pytest.mark.parametrize(
@@ -326,13 +326,13 @@ def test_periods_are_calendar_periods_in_utc(quota: str, moment: str, start: str
 )
 def test_periods_end_where_the_next_ones_start(quota: str, moment: str, end: str) -> None:
     """Months have their own lengths."""
-    assert quotas.period_end(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(end)
+    assert calendar_periods.period_end(quota, datetime.fromisoformat(moment)) == datetime.fromisoformat(end)
 
 
 @given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)))  # noqa: DTZ001 - made aware below
 def test_a_look_begins_away_from_midnight(moment: datetime) -> None:
     """After the wait, a minute of the day is left, and the last midnight is some seconds ago."""
-    begins = moment.replace(tzinfo=UTC) + timedelta(seconds=quotas.wait_s(moment.replace(tzinfo=UTC)))
+    begins = moment.replace(tzinfo=UTC) + timedelta(seconds=calendar_periods.wait_s(moment.replace(tzinfo=UTC)))
     assert (begins + timedelta(seconds=59)).date() == begins.date()
     assert (begins - timedelta(seconds=5)).date() == begins.date()
     assert begins.replace(tzinfo=None) - moment <= timedelta(seconds=65)
@@ -351,4 +351,4 @@ def test_a_look_over_midnight_is_taken_anew() -> None:
     def sleep(seconds: float) -> None:
         clock[0] += timedelta(seconds=seconds)
 
-    assert quotas.within_a_day(look, lambda: clock[0], sleep) == 2
+    assert calendar_periods.within_a_day(look, lambda: clock[0], sleep) == 2

@@ -1,13 +1,16 @@
 """The shutdown probe detects every way to stop wrongly or to lose what is stored; the real server stops as promised."""
 
+import asyncio
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from gaia_checks.errors import Inconclusive
-from gaia_checks.model import Measurement
+from gaia_checks.model import Measurement, Target
 from gaia_checks.probes.rehearsal import shutdown
 from gaia_checks.probes.rehearsal.copy_protocol import BareCopyProtocol
 from tests.probes import copies
@@ -41,6 +44,26 @@ def test_the_real_server_stops_as_promised(executable: Path, tmp_path: Path) -> 
     exit_s = observed.pop("exit")
     assert 0.5 <= exit_s.value < 10
     assert {name: each.value for name, each in observed.items()} == GOOD
+
+
+def test_a_request_that_is_sent_late_is_under_way_all_the_same(
+    executable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine some requests leave when others wait already: SIGTERM follows the last of them."""
+    number = itertools.count()
+
+    class Late(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0.02 * next(number))
+            return await super().handle_async_request(request)
+
+    def late(target: Target) -> httpx.AsyncClient:
+        headers = {"X-API-Key": target.key, "Authorization": f"Bearer {target.admin_token}"}
+        return httpx.AsyncClient(base_url=target.base_url, headers=headers, transport=Late())
+
+    monkeypatch.setattr(shutdown, "async_client", late)
+    answered = look(executable, tmp_path)["answered"]
+    assert (answered.value, answered.n, answered.notes) == (20, 20, ())
 
 
 def at_start(statement: str) -> Change:

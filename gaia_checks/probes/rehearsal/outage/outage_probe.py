@@ -5,7 +5,7 @@ All on a rehearsal copy; `outage_trial` observes each outage.
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
@@ -51,7 +51,7 @@ def probe(
 
 def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]:
     """Start a server for each setting, let the database fail in each way, and look at every answer."""
-    watch, observed, before, undecided = Watch(), OutagesObserved(), 0, list[Measurement]()
+    watch, observed, before, undecided = Watch(), OutagesObserved(), list[int | None](), list[Measurement]()
     outages = {
         LONG: place.stopped,
         SHORT: place.stopped,
@@ -65,13 +65,12 @@ def on_copy(place: BareCopyProtocol, over: threading.Event) -> list[Measurement]
     servers = OutageServers(denying, allowing, default, refusing.key, over)
     _wait_until_in_force(servers)
     for name, rule in rules.items():
-        before = max(before, _fewest_sessions(servers, _STEADY_S) or 0)  # a server may open one later
+        before.append(_fewest_sessions(servers, _STEADY_S))
         outage_trial.observe(name, outages[name](), servers, rule.key, observed)
         if observed.wrong:
             break
     else:
-        fewest = _fewest_sessions(servers, PATIENCE_S, enough=before)
-        observed.leaked = None if fewest is None or not before else max(0, fewest - before)
+        observed.leaked = leaked(before, lambda most: _fewest_sessions(servers, PATIENCE_S, enough=most))
         undecided = [part(counted_undecided.NAME, "count", lambda: counted_undecided.measured(denying, over))]
     return [*_measurements(watch, observed), *undecided]
 
@@ -94,6 +93,19 @@ def _wait_until_in_force(servers: OutageServers) -> None:
             raise Inconclusive(
                 f"a new rule was not in force on the rehearsal copy within {PATIENCE_S:g} s (qa.identity judges rules)"
             )
+
+
+def leaked(before: Sequence[int | None], fewest_now: Callable[[int], int | None]) -> int | None:
+    """Return how many sessions there are beyond the most before an outage: a server may open one later.
+
+    `fewest_now` is given how many are few enough. None if they are not known.
+    """
+    known = [sessions for sessions in before if sessions is not None]
+    if len(known) < len(before):
+        return None
+    most = max(known)
+    now = fewest_now(most)
+    return None if now is None else max(0, now - most)
 
 
 def _fewest_sessions(servers: OutageServers, lasting_s: float, enough: int = 0) -> int | None:
