@@ -59,9 +59,11 @@ END $$;
 -- An alert that fires, is acknowledged or resolves, by any program, becomes a message in the same transaction. The
 -- argument names the column with the alert's id.
 CREATE FUNCTION push_alert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    pushed timestamptz := push_position();  -- before the alert is read: what others commit meanwhile belongs to it
 BEGIN
     INSERT INTO push_messages (pushed_at, alert_id, data)
-        SELECT push_position(), a.id, to_jsonb(a) || coalesce(to_jsonb(k), '{}')
+        SELECT pushed, a.id, to_jsonb(a) || coalesce(to_jsonb(k), '{}')
         FROM rate_limit_alerts AS a LEFT JOIN rate_limit_alert_acknowledgements AS k ON k.alert_id = a.id
         WHERE a.id = (to_jsonb(NEW) ->> TG_ARGV[0])::bigint;
     RETURN NULL;
