@@ -5,14 +5,15 @@ process that adds them: so all clients of all processes are sent the same ones i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from gaia_server.app_state import Server
 from gaia_server.push import replay
 from gaia_server.push.hub import Client, Message
-from gaia_server.storage import push_messages
+from gaia_server.storage import alert_history, push_messages
 
 LEFT_S = 2.0
 """A process that still runs has stored the message about a refusal long before."""
@@ -23,10 +24,10 @@ async def broadcast(server: Server, kind: str, data: Any) -> None:
     await _publish(server, kind, server.hub.publish(Message.of(kind, data, datetime.now(UTC))))
 
 
-async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
+async def push(server: Server) -> None:
     """Store messages about the refusals since the last call; send all new messages, whichever process stored them.
 
-    `watch` evaluates the alerts: what `stats` say of them is never older than an `alert` message. Raises Unavailable.
+    What `stats` say of alerts is never older than an `alert` message. Raises Unavailable.
     """
     if violations := server.pending.take():
         await push_messages.append(server.store, violations)
@@ -35,7 +36,8 @@ async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
     else:
         found = await push_messages.after(server.store, server.replay.newest)
         if any(message.kind == "alert" for message in found):
-            await watch()
+            began = time.monotonic()
+            server.watch.update(await alert_history.firing(server.store), began)
         for message in found:
             await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
         if len(found) == push_messages.AT_ONCE:

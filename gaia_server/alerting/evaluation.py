@@ -1,6 +1,7 @@
 """Evaluates the alert rules, the slow ones less often."""
 
 import logging
+import time
 
 from gaia_server.app_state import Server
 from gaia_server.push.alerts import METRICS
@@ -24,19 +25,19 @@ class Evaluator:
 
     async def evaluate(self) -> None:
         """Evaluate the rules that are due; each change becomes a stored message. Raises Unavailable."""
-        server, watch = self._server, self._server.watch
+        server, watch, began = self._server, self._server.watch, time.monotonic()
         slow = self._turn % SLOW_EVERY == 0
+        self._turn += 1  # slow ones that cannot be measured now stop none of the others
         found = await alert_history.evaluate(
             server.store,
             list(METRICS) if slow else _FAST,
             targets=len(server.settings.alert_urls),
             reputation=server.settings.reputation_enabled,
         )
-        self._turn += 1
         server.observed.violations_per_minute = found.violations
         server.observed.database = True
         watch.measured(found.values, slow=slow)
-        watch.update(found.episodes)
+        watch.update(found.episodes, began)
         for alert in found.episodes:
             if alert.id in found.changed:
                 log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": alert.to_json()["value"]})

@@ -1,5 +1,6 @@
 """Alerts: rules, each of which fires once and resolves once. Pure."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -148,11 +149,14 @@ class Step(Enum):
     RESOLVE = "resolve"
 
 
-def step(rule: AlertRule, value: int, now: datetime, *, firing: bool) -> Step:
-    """Return what the rule's current value changes."""
+def step(rule: AlertRule, value: int | None, now: datetime, *, firing: bool, observed: bool = True) -> Step:
+    """Return what the rule's current value changes: without one, what fires goes on.
+
+    Unless some process has measured lately (`observed`), nothing was above a threshold for any time.
+    """
     if firing:
-        return Step.RESOLVE if value <= rule.clear_threshold else Step.NOTHING
-    if value <= rule.threshold:
+        return Step.RESOLVE if value is not None and value <= rule.clear_threshold else Step.NOTHING
+    if value is None or value <= rule.threshold or (rule.for_s and not observed):
         return Step.FORGET if rule.pending_since else Step.NOTHING
     if now - (rule.pending_since or now) >= timedelta(seconds=rule.for_s):
         return Step.FIRE
@@ -203,6 +207,7 @@ class AlertWatch:
 
     values: dict[int, tuple[AlertRule, int]] = field(default_factory=dict)  # by the rule's id
     open: dict[int, Episode] = field(default_factory=dict)  # the firing alerts by id
+    read_at: float = -math.inf  # the monotonic time, in s, at which their reading began
 
     def to_json(self) -> dict[str, Any]:
         """Return the alerts in `stats`."""
@@ -216,6 +221,8 @@ class AlertWatch:
         kept = {} if slow else {id_: one for id_, one in self.values.items() if METRICS[one[0].metric].slow}
         self.values = kept | {rule.id: (rule, value or 0) for rule, value in values}
 
-    def update(self, episodes: list[Episode]) -> None:
-        """Replace the alerts that fire."""
-        self.open = {one.id: one for one in episodes if one.state == "firing"}
+    def update(self, episodes: list[Episode], read_at: float) -> None:
+        """Replace the alerts that fire, unless those of a reading that began later are known."""
+        if read_at >= self.read_at:
+            self.read_at = read_at
+            self.open = {one.id: one for one in episodes if one.state == "firing"}
