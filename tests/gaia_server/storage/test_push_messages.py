@@ -43,3 +43,22 @@ def test_a_message_that_waits_for_another_has_the_state_after_it(schema: str) ->
         ).fetchall()
     states = [(data["resolved_value"], data.get("acknowledged_by")) for (data,) in rows]
     assert states == [(None, None), (0, None), (0, "ada")]
+
+
+def test_messages_stay_for_ten_minutes_also_where_nobody_is_refused(schema: str) -> None:
+    """The next alert deletes the old messages of alerts, though those are kept for months."""
+    with psycopg.connect(schema, autocommit=True) as connection:
+        for minutes in (11, 9):
+            connection.execute(
+                "INSERT INTO rate_limit_alerts (name, severity, says, threshold, value, fired_at)"
+                " VALUES (%s, 'warning', 'says', 1, 2, now())",
+                (f"{minutes} minutes ago",),
+            )
+            connection.execute(
+                "UPDATE push_messages SET pushed_at = pushed_at - make_interval(mins => %s)"
+                " WHERE pushed_at > now() - interval '5 minutes'",
+                (minutes,),
+            )
+        connection.execute("UPDATE rate_limit_alerts SET resolved_value = 0, resolved_at = now() WHERE name LIKE '9 %'")
+        rows = connection.execute("SELECT data ->> 'name' FROM push_messages ORDER BY pushed_at").fetchall()
+    assert rows == [("9 minutes ago",)] * 2
