@@ -37,7 +37,7 @@ async def running(server: Server) -> AsyncIterator[None]:
     work = (
         repeat(STATS_S, lambda: pushing.broadcast(server, "stats", server.stats())),
         repeat(HEARTBEAT_S, lambda: pushing.broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
-        repeat(PUSH_S, lambda: pushing.push(server), first_s=0),
+        repeat(PUSH_S, lambda: pushing.push(server, evaluator.evaluate), first_s=0),
         repeat(pushing.LEFT_S, lambda: pushing.push_left(server)),
         repeat(RATE_S, RequestRate(server).update),
         repeat(evaluation.WATCH_S, evaluator.evaluate),

@@ -5,15 +5,14 @@ process that adds them: so all clients of all processes are sent the same ones i
 """
 
 import asyncio
-import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from gaia_server.app_state import Server
 from gaia_server.push import replay
 from gaia_server.push.hub import Client, Message
-from gaia_server.storage import alert_history, push_messages
+from gaia_server.storage import push_messages
 
 LEFT_S = 2.0
 """A process that still runs has stored the message about a refusal long before."""
@@ -24,18 +23,17 @@ async def broadcast(server: Server, kind: str, data: Any) -> None:
     await _publish(server, kind, server.hub.publish(Message.of(kind, data, datetime.now(UTC))))
 
 
-async def push(server: Server) -> None:
+async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
     """Store messages about the refusals since the last call; send all new messages, whichever process stored them.
 
-    What `stats` say of alerts is never older than an `alert` message. Raises Unavailable.
+    `watch` evaluates the alerts: what `stats` say of them is never older than an `alert` message. Raises Unavailable.
     """
     newest = server.replay.newest or await _read_newest(server)
     if violations := server.pending.take():
         await push_messages.append(server.store, violations)
     found = await push_messages.after(server.store, newest)
     if any(message.kind == "alert" for message in found):
-        began = time.monotonic()
-        server.watch.update(await alert_history.firing(server.store), began)
+        await watch()
     for message in found:
         await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
     if len(found) == push_messages.AT_ONCE:

@@ -1,7 +1,7 @@
 """Evaluates the alert rules, the slow ones less often."""
 
+import asyncio
 import logging
-import time
 
 from gaia_server.app_state import Server
 from gaia_server.push.alerts import METRICS
@@ -22,10 +22,15 @@ class Evaluator:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._turn = 0
+        self._one = asyncio.Lock()  # of two evaluations at a time the older one could replace what the newer one found
 
     async def evaluate(self) -> None:
         """Evaluate the rules that are due; each change becomes a stored message. Raises Unavailable."""
-        server, watch, began = self._server, self._server.watch, time.monotonic()
+        async with self._one:
+            await self._evaluate()
+
+    async def _evaluate(self) -> None:
+        server, watch = self._server, self._server.watch
         slow = self._turn % SLOW_EVERY == 0
         self._turn += 1  # slow ones that cannot be measured now stop none of the others
         found = await alert_history.evaluate(
@@ -37,7 +42,7 @@ class Evaluator:
         server.observed.violations_per_minute = found.violations
         server.observed.database = True
         watch.measured(found.values, slow=slow)
-        watch.update(found.episodes, began)
+        watch.update(found.episodes)
         for alert in found.episodes:
             if alert.id in found.changed:
                 log.warning(f"alert {alert.state}", extra={"alert": alert.name, "value": alert.to_json()["value"]})

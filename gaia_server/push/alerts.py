@@ -1,6 +1,5 @@
 """Alerts: rules, each of which fires once and resolves once. Pure."""
 
-import math
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -207,7 +206,6 @@ class AlertWatch:
 
     values: dict[int, tuple[AlertRule, int]] = field(default_factory=dict)  # by the rule's id
     open: dict[int, Episode] = field(default_factory=dict)  # the firing alerts by id
-    read_at: float = -math.inf  # the monotonic time, in s, at which their reading began
 
     def to_json(self) -> dict[str, Any]:
         """Return the alerts in `stats`."""
@@ -221,8 +219,6 @@ class AlertWatch:
         kept = {} if slow else {id_: one for id_, one in self.values.items() if METRICS[one[0].metric].slow}
         self.values = kept | {rule.id: (rule, value or 0) for rule, value in values}
 
-    def update(self, episodes: list[Episode], read_at: float) -> None:
-        """Replace the alerts that fire, unless those of a reading that began later are known."""
-        if read_at >= self.read_at:
-            self.read_at = read_at
-            self.open = {one.id: one for one in episodes if one.state == "firing"}
+    def update(self, episodes: list[Episode]) -> None:
+        """Replace the alerts that fire."""
+        self.open = {one.id: one for one in episodes if one.state == "firing"}

@@ -111,11 +111,6 @@ async def evaluate(
     return await store.transaction(work)
 
 
-async def firing(store: Store) -> list[Episode]:
-    """Return the firing alerts. Raises Unavailable."""
-    return await _episodes(store.rows)
-
-
 async def acknowledge(store: Store, alert_id: int, by: str) -> bool:
     """Record who takes care of a firing alert, unless someone does already; False if none fires with this id.
 

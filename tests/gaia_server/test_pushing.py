@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from gaia_server import pushing, settings
+from gaia_server.alerting.evaluation import Evaluator
 from gaia_server.app_state import Server
 from gaia_server.limiting.decision import Standing
 from tests.gaia_server.storage.test_alert_history import refuse
@@ -25,8 +26,8 @@ def test_what_was_refused_before_the_first_reading_is_pushed(schema: str) -> Non
         assert client
         server.pending.add(standing, "other")
         try:
-            await pushing.push(server)
-            await pushing.push(server)
+            for _ in range(2):
+                await pushing.push(server, Evaluator(server).evaluate)
         finally:
             await server.store.close()
         return [json.loads(text) for text in client.take()]

@@ -1,9 +1,11 @@
 """The evaluation of alert rules by a real server process."""
 
 import psycopg
+from websockets.sync.client import connect
 
-from tests.gaia_server.conftest import Start, poll
+from tests.gaia_server.conftest import Start
 from tests.gaia_server.storage.test_alert_history import bucket, refuse
+from tests.gaia_server.test_live import receive
 
 SLOW = """
     CREATE OR REPLACE FUNCTION rate_limit_used(
@@ -13,12 +15,13 @@ SLOW = """
 
 
 def test_a_metric_that_cannot_be_measured_stops_no_other(schema: str, start: Start) -> None:
-    """While measuring the slow metrics takes too long, the alerts of the others fire."""
+    """While measuring the slow metrics takes too long, the alerts of the others fire, and are pushed."""
     with psycopg.connect(schema, autocommit=True) as connection:
         connection.execute(SLOW)
         connection.execute("UPDATE rate_limit_alert_rules SET enabled = true WHERE name = 'limit_utilisation'")
         bucket(connection, "ip:192.0.2.7", 1, 1)
         server = start(RATE_LIMIT_ENABLED="false")
-        refuse(connection, 101)
-    alerts = poll(lambda: server.get(f"{server.home}/alerts").json()["items"])
-    assert [alert["name"] for alert in alerts] == ["violations_per_minute"]
+        with connect(server.websocket_url, additional_headers=server.bearer) as websocket:
+            refuse(connection, 101)
+            alert = receive(websocket, "alert", within_s=30)
+    assert (alert["data"]["name"], alert["data"]["state"]) == ("violations_per_minute", "firing")

@@ -101,9 +101,8 @@ def episode(number: int, *, over: bool = False, by: str | None = None) -> Episod
 def test_only_firing_alerts_are_open() -> None:
     """An alert that resolved is no longer told as firing; one that was acknowledged is, by whom."""
     watch = AlertWatch()
-    watch.update([episode(1), episode(2)], 1)
-    watch.update([episode(1, over=True), episode(2, by="ada")], 2)
-    watch.update([episode(1), episode(2)], 1.5)  # a reading that began before
+    watch.update([episode(1), episode(2)])
+    watch.update([episode(1, over=True), episode(2, by="ada")])
     assert [(one["id"], one["acknowledged_by"]) for one in watch.to_json()["firing"]] == [(2, "ada")]
 
 
