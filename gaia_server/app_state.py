@@ -284,6 +284,12 @@ class Server:
         }
 
 
+def server_of(connection: HTTPConnection) -> Server:
+    """Return the server that a request or a WebSocket is for."""
+    server: Server = connection.app.state.server
+    return server
+
+
 def executable_digest(program: str) -> str | None:
     """Return the sha256 of `program` if it is a single-file executable, else None."""
     path = Path(program)

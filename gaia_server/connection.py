@@ -3,7 +3,7 @@
 import asyncio
 import select
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Self, TypeVar
+from typing import Any, LiteralString, Self, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -18,6 +18,11 @@ CANCEL_S = 0.25
 """How long the database may take to cancel a statement: one that waits for a lock is cancelled and counts nothing."""
 
 POOLER_TURNS = 10
+
+_PARAMETERS: LiteralString = """
+    SELECT set_config('statement_timeout', '3s', false), set_config('TimeZone', 'UTC', false),
+        set_config('idle_in_transaction_session_timeout', '3s', false)
+"""
 
 UNDONE = (
     psycopg.errors.ForeignKeyViolation,  # a rule was deleted meanwhile
@@ -86,6 +91,7 @@ async def in_time(call: Coroutine[Any, Any, Result]) -> Result:
 async def configure(connection: AsyncConnection[Any]) -> None:
     """Set the session parameters: the database itself cancels a statement after 3 s.
 
+    It ends a session that pauses so long within a transaction: a stopped process keeps no locks from the others.
     Raises TimeoutError, and TransactionPooler where parameters would reach other clients' statements.
     """
     if await _backend(connection) != connection.info.backend_pid and await _shares_backends(connection):
@@ -93,9 +99,7 @@ async def configure(connection: AsyncConnection[Any]) -> None:
             "DATABASE_URL leads through a pooler in transaction mode, where LISTEN, locks and prepared statements are "
             "lost; connect to PostgreSQL directly, or let it pool sessions (PgBouncer: pool_mode=session)"
         )
-    await in_time(
-        connection.execute("SELECT set_config('statement_timeout', '3s', false), set_config('TimeZone', 'UTC', false)")
-    )
+    await in_time(connection.execute(_PARAMETERS))
 
 
 async def connect(dsn: str, configure: Configure = configure) -> AsyncConnection[Any]:

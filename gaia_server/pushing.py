@@ -28,18 +28,16 @@ async def push(server: Server, watch: Callable[[], Awaitable[object]]) -> None:
 
     `watch` evaluates the alerts: what `stats` say of them is never older than an `alert` message. Raises Unavailable.
     """
+    newest = server.replay.newest or await _read_newest(server)
     if violations := server.pending.take():
         await push_messages.append(server.store, violations)
-    if server.replay.newest is None:
-        await _read_newest(server)
-    else:
-        found = await push_messages.after(server.store, server.replay.newest)
-        if any(message.kind == "alert" for message in found):
-            await watch()
-        for message in found:
-            await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
-        if len(found) == push_messages.AT_ONCE:
-            return  # there may be more
+    found = await push_messages.after(server.store, newest)
+    if any(message.kind == "alert" for message in found):
+        await watch()
+    for message in found:
+        await _publish(server, message.kind, replay.publish(message, server.hub, server.replay))
+    if len(found) == push_messages.AT_ONCE:
+        return  # there may be more
     async with server.read:
         server.read.notify_all()
 
@@ -71,11 +69,12 @@ async def resume(server: Server, client: Client, since: datetime) -> None:
         await client.drained.wait()
 
 
-async def _read_newest(server: Server) -> None:
+async def _read_newest(server: Server) -> datetime:
     newest, messages = await push_messages.newest(server.store, replay.MOST + 1)
     for message in messages:
         server.replay.add(message)
     server.replay.newest = newest
+    return newest
 
 
 async def _publish(server: Server, kind: str, chunks: Iterator[int]) -> None:

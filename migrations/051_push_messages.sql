@@ -33,9 +33,17 @@ BEGIN
     );
 END $$;
 
+-- Delete messages that have been there for ten minutes before a position, more of them than are ever stored at once.
+CREATE FUNCTION push_forget(before timestamptz) RETURNS void LANGUAGE sql AS $$
+    DELETE FROM push_messages WHERE pushed_at IN (
+        SELECT m.pushed_at FROM push_messages AS m WHERE m.pushed_at < before - interval '10 minutes'
+        ORDER BY m.pushed_at LIMIT 100
+    )
+$$;
+
 -- Store messages about refusals, given as the data of `violation` messages. A message is about no more refusals than
 -- are left: those stored, less those that other messages are about. So a second attempt, or one by another process,
--- never sends a refusal twice. Messages that have been there for ten minutes are deleted, more of them than are stored.
+-- never sends a refusal twice.
 CREATE FUNCTION push_violations(messages json) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     first timestamptz := push_position();
@@ -50,20 +58,20 @@ BEGIN
             FROM push_messages AS p WHERE p.violation_id = v.id
         ) AS l
         WHERE l.hits > 0;
-    DELETE FROM push_messages WHERE pushed_at IN (
-        SELECT m.pushed_at FROM push_messages AS m WHERE m.pushed_at < first - interval '10 minutes'
-        ORDER BY m.pushed_at LIMIT 100
-    );
+    PERFORM push_forget(first);
 END $$;
 
 -- An alert that fires, is acknowledged or resolves, by any program, becomes a message in the same transaction. The
 -- argument names the column with the alert's id.
 CREATE FUNCTION push_alert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    pushed timestamptz := push_position();  -- before the alert is read: what others commit meanwhile belongs to it
 BEGIN
     INSERT INTO push_messages (pushed_at, alert_id, data)
-        SELECT push_position(), a.id, to_jsonb(a) || coalesce(to_jsonb(k), '{}')
+        SELECT pushed, a.id, to_jsonb(a) || coalesce(to_jsonb(k), '{}')
         FROM rate_limit_alerts AS a LEFT JOIN rate_limit_alert_acknowledgements AS k ON k.alert_id = a.id
         WHERE a.id = (to_jsonb(NEW) ->> TG_ARGV[0])::bigint;
+    PERFORM push_forget(pushed);
     RETURN NULL;
 END $$;
 

@@ -1,5 +1,6 @@
 """Evaluates the alert rules, the slow ones less often."""
 
+import asyncio
 import logging
 
 from gaia_server.app_state import Server
@@ -21,18 +22,23 @@ class Evaluator:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._turn = 0
+        self._one = asyncio.Lock()  # of two evaluations at a time the older one could replace what the newer one found
 
     async def evaluate(self) -> None:
         """Evaluate the rules that are due; each change becomes a stored message. Raises Unavailable."""
+        async with self._one:
+            await self._evaluate()
+
+    async def _evaluate(self) -> None:
         server, watch = self._server, self._server.watch
         slow = self._turn % SLOW_EVERY == 0
+        self._turn += 1  # slow ones that cannot be measured now stop none of the others
         found = await alert_history.evaluate(
             server.store,
             list(METRICS) if slow else _FAST,
             targets=len(server.settings.alert_urls),
             reputation=server.settings.reputation_enabled,
         )
-        self._turn += 1
         server.observed.violations_per_minute = found.violations
         server.observed.database = True
         watch.measured(found.values, slow=slow)

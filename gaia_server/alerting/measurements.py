@@ -3,6 +3,7 @@
 import os
 import time
 from collections import deque
+from uuid import uuid4
 
 from gaia_server.app_state import Server
 from gaia_server.metrics import resident_bytes
@@ -18,6 +19,7 @@ class Measurer:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._row = f"{server.instance}:{uuid4()}"  # two containers may have the same host name and process id
         self._counts: deque[tuple[float, int, int]] = deque([(time.monotonic(), 0, 0)])
 
     async def write(self) -> None:
@@ -31,7 +33,7 @@ class Measurer:
         await server_measurements.put(
             server.store,
             {
-                "instance": server.instance,
+                "instance": self._row,
                 "memory_bytes": resident_bytes(),
                 "pool_in_use": use.in_use,
                 "pool_max": use.maximum,

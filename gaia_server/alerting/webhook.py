@@ -18,6 +18,8 @@ TIMEOUT_S = 10.0
 """How long a receiver may take in all, from the look-up of its name to the head of its answer."""
 
 _READ = 16 * 1024
+"""The bytes that are read at once, and within which the head of the answer must end."""
+
 _TYPES = {"critical": "failure", "warning": "warning", "info": "info"}
 
 
@@ -48,9 +50,13 @@ async def _status(url: SplitResult, body: bytes) -> int:
         http = h11.Connection(h11.CLIENT)
         for part in (_request(url, len(body)), h11.Data(body), h11.EndOfMessage()):
             writer.write(http.send(part) or b"")
+        received = 0
         while not isinstance(event := http.next_event(), h11.Response):
             if event is h11.NEED_DATA:
-                http.receive_data(await reader.read(_READ))
+                if received >= _READ:  # interim answers without end would keep the event loop busy
+                    raise h11.RemoteProtocolError("the head of the answer is too large")
+                http.receive_data(data := await reader.read(_READ))
+                received += len(data)
         return event.status_code
     finally:
         writer.transport.abort()  # the rest of the answer does not matter

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gaia_server import analytics
-from gaia_server.app_state import Server
+from gaia_server.app_state import Server, server_of
 from gaia_server.http.definitions.parameters import (
     ClientFilters,
     Paging,
@@ -35,7 +35,7 @@ async def list_rules(request: Request) -> Response:
 
 async def create_rule(request: Request) -> Response:
     """Create a rule, in force in this process when the response is sent."""
-    server, confirmed, wanted = _server(request), is_confirmed(request), await _rule(request)
+    server, confirmed, wanted = server_of(request), is_confirmed(request), await _rule(request)
     if not confirmed:
         require_confirmation(server.principal(request), [(wanted, 0)])
     try:
@@ -48,12 +48,12 @@ async def create_rule(request: Request) -> Response:
 
 async def read_rule(request: Request) -> Response:
     """Return one rule."""
-    return _answer(_found(await _server(request).store.rule(_id(request))))
+    return _answer(_found(await server_of(request).store.rule(_id(request))))
 
 
 async def replace_rule(request: Request) -> Response:
     """Replace a rule by the body, in force in this process when the response is sent."""
-    server, confirmed, wanted = _server(request), is_confirmed(request), await _rule(request)
+    server, confirmed, wanted = server_of(request), is_confirmed(request), await _rule(request)
     before = await _unchanged(request, asdict(wanted))
     if not confirmed:
         principal = server.principal(request)
@@ -70,7 +70,7 @@ async def replace_rule(request: Request) -> Response:
 
 async def preview_rule(request: Request) -> Response:
     """Return what another limit would have refused in the current window of each client."""
-    server = _server(request)
+    server = server_of(request)
     given = query(request, PreviewParameters)
     rule = _found(await server.store.rule(_id(request)))
     wanted = {"rule_id": rule.id, "limit_value": rule.limit_value if given.limit_value is None else given.limit_value}
@@ -80,7 +80,7 @@ async def preview_rule(request: Request) -> Response:
 
 async def delete_rule(request: Request) -> Response:
     """Delete a rule and all its counts."""
-    server = _server(request)
+    server = server_of(request)
     before = await _unchanged(request, None)
     if not await server.store.delete_rule(before.id, expected(request, before.updated_at)):
         await _unchanged(request, None)  # it has just been changed or deleted
@@ -90,7 +90,7 @@ async def delete_rule(request: Request) -> Response:
 
 async def usage(request: Request) -> Response:
     """List the use of each limit by each key."""
-    in_force = _server(request).settings.reputation_enabled
+    in_force = server_of(request).settings.reputation_enabled
     return await list_of(request, USAGE, query(request, UsageFilters), reputation=in_force)
 
 
@@ -107,18 +107,13 @@ async def violating_clients(request: Request) -> Response:
 async def analytics_(request: Request) -> Response:
     """Return decisions, violations and load of the last minutes, or of those until a time."""
     wanted = query(request, Period)
-    rows = await _server(request).store.analytics(wanted.minutes, wanted.per, wanted.until)
+    rows = await server_of(request).store.analytics(wanted.minutes, wanted.per, wanted.until)
     return Json(analytics.summary(rows, wanted.minutes, wanted.per))
-
-
-def _server(request: Request) -> Server:
-    server: Server = request.app.state.server
-    return server
 
 
 async def list_of(request: Request, listing: Listing, wanted: Paging, **given: Any) -> Response:
     """Return the response of a list; `given` is for the join of the listing."""
-    store = _server(request).store
+    store = server_of(request).store
     page = await store.page(listing, wanted.filters, limit=wanted.limit, offset=wanted.offset, **given)
     return page_of(page, wanted)
 
@@ -134,7 +129,7 @@ def _answer(rule: Rule, status: int = 200, headers: Mapping[str, str] | None = N
 
 async def _unchanged(request: Request, wanted: Any) -> Rule:
     """Return the rule. Raises Problem 404 without it, 412 if it is not the version that `If-Match` names."""
-    rule: Rule = _found(await _server(request).store.rule(_id(request)))
+    rule: Rule = _found(await server_of(request).store.rule(_id(request)))
     if matches(request, version := etag(asdict(rule))):
         return rule
     raise changed(asdict(rule), wanted, version)

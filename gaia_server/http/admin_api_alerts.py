@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gaia_server.app_state import Server
+from gaia_server.app_state import server_of
 from gaia_server.http.admin_api import list_of, page_of
 from gaia_server.http.definitions.bodies import Acknowledgement, Mute
 from gaia_server.http.definitions.parameters import AlertFilters, Paging
@@ -32,7 +32,7 @@ async def list_alerts(request: Request) -> Response:
 
 async def acknowledge(request: Request) -> Response:
     """Record who takes care of a firing alert; the first one stays."""
-    store, alert_id = _server(request).store, row_id(request, _NO_ALERT)
+    store, alert_id = server_of(request).store, row_id(request, _NO_ALERT)
     by = valid(Acknowledgement, await read_json(request), "the body is not an acknowledgement").by
     acknowledged = await alert_history.acknowledge(store, alert_id, by)
     found = (await store.page(ALERTS, {"id": alert_id}, limit=1, offset=0)).items
@@ -46,7 +46,7 @@ async def acknowledge(request: Request) -> Response:
 async def list_rules(request: Request) -> Response:
     """List alert rules, by id."""
     wanted = query(request, Paging)
-    page = await _server(request).store.page(ALERT_RULES, {}, limit=wanted.limit, offset=wanted.offset)
+    page = await server_of(request).store.page(ALERT_RULES, {}, limit=wanted.limit, offset=wanted.offset)
     return page_of(Page([AlertRule(**row).to_json() for row in page.items], page.total), wanted)
 
 
@@ -54,7 +54,7 @@ async def create_rule(request: Request) -> Response:
     """Create an alert rule, in force on all processes within a second."""
     wanted = await _wanted(request)
     try:
-        rule = await alert_rules.create(_server(request).store, wanted)
+        rule = await alert_rules.create(server_of(request).store, wanted)
     except (DuplicateName, UnknownRule) as error:
         raise _conflict(error) from error
     return _answer(rule, 201, {"Location": f"/api/admin/quotas/alerts/rules/{rule.id}"})
@@ -71,7 +71,7 @@ async def replace_rule(request: Request) -> Response:
     before = await _unchanged(request, asdict(wanted))
     try:
         rule = await alert_rules.replace(
-            _server(request).store, before.id, wanted, expected(request, before.updated_at)
+            server_of(request).store, before.id, wanted, expected(request, before.updated_at)
         )
     except (DuplicateName, UnknownRule) as error:
         raise _conflict(error) from error
@@ -83,7 +83,7 @@ async def replace_rule(request: Request) -> Response:
 async def delete_rule(request: Request) -> Response:
     """Delete an alert rule; its alert resolves."""
     before = await _unchanged(request, None)
-    if not await alert_rules.delete(_server(request).store, before.id, expected(request, before.updated_at)):
+    if not await alert_rules.delete(server_of(request).store, before.id, expected(request, before.updated_at)):
         await _unchanged(request, None)  # it has just been changed or deleted
     return Response(status_code=204)
 
@@ -92,15 +92,10 @@ async def mute_rule(request: Request) -> Response:
     """Notify nobody of an alert rule's alerts for a time; 0 ends that."""
     rule_id = row_id(request, _NO_RULE)
     for_s = valid(Mute, await read_json(request), "the body is not a mute").for_s
-    rule = await alert_rules.mute(_server(request).store, rule_id, for_s)
+    rule = await alert_rules.mute(server_of(request).store, rule_id, for_s)
     if rule is None:
         raise Problem(404, _NO_RULE)
     return _answer(rule)
-
-
-def _server(request: Request) -> Server:
-    server: Server = request.app.state.server
-    return server
 
 
 def _answer(rule: AlertRule, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -116,7 +111,7 @@ async def _wanted(request: Request) -> AlertRuleFields:
 
 
 async def _found(request: Request) -> AlertRule:
-    rule = await alert_rules.alert_rule(_server(request).store, row_id(request, _NO_RULE))
+    rule = await alert_rules.alert_rule(server_of(request).store, row_id(request, _NO_RULE))
     if rule is None:
         raise Problem(404, _NO_RULE)
     return rule

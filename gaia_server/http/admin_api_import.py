@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gaia_server.app_state import Server
+from gaia_server.app_state import Server, server_of
 from gaia_server.http.admin_api import used
 from gaia_server.http.definitions.bodies import RuleImport
 from gaia_server.http.definitions.parameters import ImportParameters
@@ -30,7 +30,7 @@ async def import_rules(request: Request) -> Response:
 
     A rule of the body replaces the one of its name. `If-Match` names the version of the rules in the preview.
     """
-    server: Server = request.app.state.server
+    server = server_of(request)
     given = query(request, ImportParameters)
     wanted = _rules(await read_json(request, MAX_IMPORT))
     before = await server.store.rules()

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gaia_server.app_state import Server
+from gaia_server.app_state import Server, server_of
 from gaia_server.field_types import Key
 from gaia_server.http.admin_api import list_of
 from gaia_server.http.definitions.bodies import ReputationFields, UserLimits
@@ -23,7 +23,7 @@ from gaia_server.storage.store import DuplicateName, Rows
 
 async def list_users(request: Request) -> Response:
     """List the counted users, by the most used of their limits."""
-    in_force = _server(request).settings.reputation_enabled
+    in_force = server_of(request).settings.reputation_enabled
     return await list_of(request, users.USERS, query(request, UserFilters), reputation=in_force)
 
 
@@ -34,7 +34,7 @@ async def read_user(request: Request) -> Response:
 
 async def replace_limits(request: Request) -> Response:
     """Replace a user's own limits, in force in this process when the response is sent."""
-    server, user, confirmed = _server(request), _user(request), is_confirmed(request)
+    server, user, confirmed = server_of(request), _user(request), is_confirmed(request)
     wanted = valid(UserLimits, await read_json(request), "the body has no valid limits").limits
     if not confirmed:
         await _require_confirmation(server, request, user, wanted)
@@ -50,7 +50,7 @@ async def replace_limits(request: Request) -> Response:
 
 async def delete_limits(request: Request) -> Response:
     """Delete a user's own limits and their counts."""
-    server, user = _server(request), _user(request)
+    server, user = server_of(request), _user(request)
     if not await users.delete_limits(server.store, user, _is_unchanged(request)):
         if own := await users.own_rules(server.store, user):
             raise _changed(own, None)
@@ -71,7 +71,7 @@ async def list_events(request: Request) -> Response:
 
 async def read_reputation(request: Request) -> Response:
     """Return a user's score and tier."""
-    known = await reputation_scores.read(_server(request).store, _user(request))
+    known = await reputation_scores.read(server_of(request).store, _user(request))
     if known is None:
         raise Problem(404, "this user has no recorded reputation")
     return Json(known)
@@ -79,7 +79,7 @@ async def read_reputation(request: Request) -> Response:
 
 async def replace_reputation(request: Request) -> Response:
     """Set a score manually, with a reason."""
-    store, user = _server(request).store, _user(request)
+    store, user = server_of(request).store, _user(request)
     wanted = valid(ReputationFields, await read_json(request), "the body is not a valid reputation")
     await reputation_scores.write(store, user, score=wanted.score, vip=wanted.vip, reason=wanted.reason)
     return Json(await reputation_scores.read(store, user))
@@ -87,13 +87,13 @@ async def replace_reputation(request: Request) -> Response:
 
 async def delete_reputation(request: Request) -> Response:
     """Set a score back to its start, without events."""
-    if not await reputation_scores.forget(_server(request).store, _user(request)):
+    if not await reputation_scores.forget(server_of(request).store, _user(request)):
         raise Problem(404, "this user has no recorded reputation")
     return Response(status_code=204)
 
 
 async def _user_response(request: Request, user: str) -> Response:
-    server = _server(request)
+    server = server_of(request)
     in_force = server.settings.reputation_enabled
     body: dict[str, Any] = {
         "user": user,
@@ -140,8 +140,3 @@ def _user(request: Request) -> str:
         return str(adapter(Key).validate_python(request.path_params["user"]))
     except ValidationError as error:
         raise Problem(404, f"the user's name {error.errors()[0]['msg']}") from None
-
-
-def _server(request: Request) -> Server:
-    server: Server = request.app.state.server
-    return server

@@ -28,13 +28,19 @@ def etag(state: Any) -> str:
 
 def matches(request: Request, current: str) -> bool:
     """Whether `If-Match`, if there is one, names the current version."""
-    given = request.headers.get("if-match")
-    return given is None or given.strip() == "*" or current in (one.strip() for one in given.split(","))
+    given = _versions(request)
+    return given is None or current in given
 
 
 def expected(request: Request, updated_at: datetime) -> datetime | None:
-    """Return when the row must have been changed last when it is written; None without `If-Match`."""
-    return updated_at if "if-match" in request.headers else None
+    """Return when the row must have been changed last when it is written; None if any version will do."""
+    return None if _versions(request) is None else updated_at
+
+
+def _versions(request: Request) -> list[str] | None:
+    """Return the versions that `If-Match` names; None for any: without it, or with `*`."""
+    given = request.headers.get("if-match", "*").strip()
+    return None if given == "*" else [one.strip() for one in given.split(",")]
 
 
 def changed(current: Any, wanted: Any, version: str) -> Problem:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Match, Route, WebSocketRoute, request_r
 from starlette.types import Receive, Scope, Send
 
 from gaia_server import dashboard
-from gaia_server.app_state import Server
+from gaia_server.app_state import server_of
 from gaia_server.auth import COOKIE, SESSION_S, Credential, too_many
 from gaia_server.encoding import encode
 from gaia_server.http import admin_api, admin_api_alerts, admin_api_import, admin_api_users, openapi, websocket
@@ -33,7 +33,7 @@ _HOME = "/api/admin/quotas"
 
 async def health(request: Request) -> Response:
     """Report the health of this server and its database."""
-    server = _server(request)
+    server = server_of(request)
     connected = await server.database_answers()
     return Json(server.health(connected=connected), status_code=200 if connected else 503)
 
@@ -45,15 +45,15 @@ async def livez(_request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Report whether requests can be decided."""
-    if not await _server(request).database_answers():
-        passes = _server(request).settings.on_db_down == "allow"
+    if not await server_of(request).database_answers():
+        passes = server_of(request).settings.on_db_down == "allow"
         raise Problem(503, f"the database does not answer: requests {'pass unlimited' if passes else 'are refused'}")
     return Json({"status": "ready"})
 
 
 async def metrics(request: Request) -> Response:
     """Return the metrics for Prometheus."""
-    server = _server(request)
+    server = server_of(request)
     return Response(await server.metrics_text(), media_type=server.metrics.content_type)
 
 
@@ -70,7 +70,7 @@ def _openapi() -> bytes:
 
 async def login(request: Request) -> Response:
     """Exchange the admin token for a session cookie."""
-    server, now = _server(request), time.time()
+    server, now = server_of(request), time.time()
     access = server.access
     if cross_origin := access.cross_origin_refusal(request):
         raise cross_origin
@@ -268,14 +268,9 @@ class FixedPaths(BaseRoute):
         await scope["endpoint"](scope, receive, send)
 
 
-def _server(request: Request) -> Server:
-    server: Server = request.app.state.server
-    return server
-
-
 def _guarded(operation: Operation) -> Handler:
     async def handler(request: Request) -> Response:
-        if refusal := _server(request).refusal(request):
+        if refusal := server_of(request).refusal(request):
             raise refusal
         if request.query_params and not operation.parameters:
             raise Problem(422, "this route takes no query parameters")

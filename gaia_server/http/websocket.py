@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gaia_server import pushing
-from gaia_server.app_state import Server
+from gaia_server.app_state import Server, server_of
 from gaia_server.http.definitions.parameters import LiveParameters
 from gaia_server.http.request_parsing import query
 from gaia_server.problem import Problem
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 async def quotas(websocket: WebSocket) -> None:
     """Serve one client of /ws/admin/quotas until it disconnects, stops reading, or the server stops."""
-    server: Server = websocket.app.state.server
+    server = server_of(websocket)
     await websocket.accept()  # without it a browser would not learn the close code
     try:
         since = _admitted(server, websocket)

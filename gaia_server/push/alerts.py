@@ -148,11 +148,14 @@ class Step(Enum):
     RESOLVE = "resolve"
 
 
-def step(rule: AlertRule, value: int, now: datetime, *, firing: bool) -> Step:
-    """Return what the rule's current value changes."""
+def step(rule: AlertRule, value: int | None, now: datetime, *, firing: bool, observed: bool = True) -> Step:
+    """Return what the rule's current value changes: without one, what fires goes on.
+
+    Unless some process has measured lately (`observed`), nothing was above a threshold for any time.
+    """
     if firing:
-        return Step.RESOLVE if value <= rule.clear_threshold else Step.NOTHING
-    if value <= rule.threshold:
+        return Step.RESOLVE if value is not None and value <= rule.clear_threshold else Step.NOTHING
+    if value is None or value <= rule.threshold or (rule.for_s and not observed):
         return Step.FORGET if rule.pending_since else Step.NOTHING
     if now - (rule.pending_since or now) >= timedelta(seconds=rule.for_s):
         return Step.FIRE

@@ -1,28 +1,22 @@
-"""Stored alerts, shared by all server processes: one evaluates at a time, and each change becomes a message.
+"""Stored alerts, shared by all server processes: one changes them at a time, and each change becomes a message.
 
-An evaluation is one transaction with an advisory lock: it reads the values, decides and stores. A process that finds
-the lock taken only reads, and so does not decide by values that another one has already overtaken.
+An evaluation reads. What it would change is decided again by what a transaction with an advisory lock reads: so no
+process decides by values that another one has already overtaken. One that finds the lock taken changes nothing.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
 from gaia_server.push.alerts import AlertRule, Episode, Step, step
+from gaia_server.storage import alert_values
 from gaia_server.storage.alert_notifications import NOTIFIED, enqueue
-from gaia_server.storage.alert_rules import COLUMNS
-from gaia_server.storage.queries import USAGE, Listing
+from gaia_server.storage.queries import Listing
 from gaia_server.storage.store import Run, Store
 
 LOCK = 0x616C_6572
 """The advisory lock of an evaluation: "aler"."""
-
-FRESH_S = 15
-"""Older measurements of a process do not count: it has stopped."""
-
-BUSIEST = 100
-"""The keys of each limit whose use is measured: those with the most admissions when they were last examined."""
 
 _EPISODE: LiteralString = (
     "a.id, a.name, a.severity, a.says, a.threshold, a.value, a.fired_at, a.resolved_value, a.resolved_at,"
@@ -46,55 +40,6 @@ ALERTS = Listing(
     },
 )
 
-_BUSIEST: LiteralString = """
-    SELECT b.rule_id, b.key FROM rate_limit_configs AS c
-    CROSS JOIN LATERAL (
-        SELECT b.rule_id, b.key FROM rate_limit_buckets AS b
-        WHERE b.rule_id = c.id AND b.last_at > statement_timestamp() - rate_limit_window(c.limit_type)
-        ORDER BY b.admitted - b.oldest_before DESC LIMIT %(busiest)s
-    ) AS b WHERE c.enabled AND c.id = coalesce(r.rule_id, c.id)
-    UNION ALL
-    SELECT q.rule_id, q.key FROM rate_limit_configs AS c
-    CROSS JOIN LATERAL (
-        SELECT q.rule_id, q.key FROM resource_quotas AS q
-        WHERE q.rule_id = c.id AND q.period_start = rate_limit_period_start(c.limit_type, statement_timestamp())
-        ORDER BY q.used DESC LIMIT %(busiest)s
-    ) AS q WHERE c.enabled AND c.id = coalesce(r.rule_id, c.id)
-"""
-# The time of a statement is one value: conditions on it can use an index.
-_MEASURED: LiteralString = (
-    "FROM server_measurements AS m WHERE m.measured_at > statement_timestamp() - make_interval(secs => %(fresh_s)s)"
-)
-_VALUES: dict[LiteralString, LiteralString] = {
-    "violations_per_minute": """
-        CASE WHEN r.rule_id IS NULL THEN counted.violations ELSE (
-            SELECT coalesce(sum(v.hits), 0) FROM rate_limit_violations AS v
-            WHERE v.rule_id = r.rule_id AND v.occurred_at > statement_timestamp() - interval '60 seconds') END
-    """,
-    "limit_utilisation_percent": "(SELECT coalesce(max(ceil(100.0 * used / nullif(effective_limit, 0))), 0) FROM ("
-    + USAGE.select
-    + " FROM ("
-    + _BUSIEST
-    + ") AS page "
-    + USAGE.join
-    + ") AS use)",
-    "error_percent": "(SELECT CASE WHEN sum(m.requests) = 0 THEN 0"
-    " ELSE ceil(100.0 * sum(m.errors) / sum(m.requests)) END " + _MEASURED + ")",
-    "memory_mb": "(SELECT max(ceil(m.memory_bytes / 1e6)) " + _MEASURED + ")",
-    "pool_use_percent": "(SELECT max(ceil(100.0 * m.pool_in_use / m.pool_max)) " + _MEASURED + ")",
-    "system_load_percent": "(SELECT max(m.load_percent) " + _MEASURED + ")",
-}
-"""Metric -> the expression of its value for an alert rule `r`; NULL if no process has measured it lately."""
-
-_CASES: LiteralString = " ".join(["WHEN '" + metric + "' THEN " + value for metric, value in _VALUES.items()])
-_MEASURED_COLUMNS = ("violations", "now", "measured")
-READ: LiteralString = (
-    "WITH counted AS MATERIALIZED (SELECT coalesce(sum(hits), 0)::bigint AS violations FROM rate_limit_violations"
-    " WHERE occurred_at > statement_timestamp() - interval '60 seconds')"
-    " SELECT counted.violations, statement_timestamp() AS now, " + COLUMNS + ","
-    " (CASE r.metric " + _CASES + " END)::bigint AS measured"
-    " FROM counted LEFT JOIN rate_limit_alert_rules AS r ON r.enabled AND r.metric = ANY(%(metrics)s) ORDER BY r.id"
-)
 _EPISODES: LiteralString = (
     "SELECT " + _EPISODE + " FROM rate_limit_alerts AS a"
     " LEFT JOIN rate_limit_alert_acknowledgements AS k ON k.alert_id = a.id"
@@ -104,25 +49,20 @@ _EPISODES: LiteralString = (
 # an earlier release fires without the lock
 _FIRE: LiteralString = """
     INSERT INTO rate_limit_alerts AS a (name, severity, says, threshold, value, fired_at)
-    VALUES (%(name)s, %(severity)s, %(says)s, %(threshold)s, %(value)s, clock_timestamp())
+    SELECT w.*, clock_timestamp() FROM unnest(
+        %(names)s::text[], %(severities)s::text[], %(says)s::text[], %(thresholds)s::bigint[], %(values)s::bigint[]
+    ) AS w
     ON CONFLICT (name) WHERE resolved_at IS NULL DO NOTHING
     RETURNING a.id
 """
 _RESOLVE: LiteralString = """
     UPDATE rate_limit_alerts AS a
-    SET resolved_value = %(value)s, resolved_at = greatest(clock_timestamp(), a.fired_at)
-    WHERE a.name = %(name)s AND a.resolved_at IS NULL
+    SET resolved_value = w.value, resolved_at = greatest(clock_timestamp(), a.fired_at)
+    FROM unnest(%(names)s::text[], %(values)s::bigint[]) AS w (name, value)
+    WHERE a.name = w.name AND a.resolved_at IS NULL
     RETURNING a.id
 """
-_RESOLVE_WITHOUT_RULE: LiteralString = """
-    UPDATE rate_limit_alerts AS a
-    SET resolved_value = a.value, resolved_at = greatest(clock_timestamp(), a.fired_at)
-    WHERE a.resolved_at IS NULL
-        AND NOT EXISTS (SELECT FROM rate_limit_alert_rules AS r WHERE r.name = a.name AND r.enabled)
-    RETURNING a.id
-"""
-_FIRING: LiteralString = "SELECT name FROM rate_limit_alerts WHERE resolved_at IS NULL"
-_PENDING: LiteralString = "UPDATE rate_limit_alert_rules SET pending_since = %(since)s WHERE id = %(id)s"
+_PENDING: LiteralString = "UPDATE rate_limit_alert_rules SET pending_since = %(since)s WHERE id = ANY(%(ids)s)"
 _ACKNOWLEDGE: LiteralString = """
     WITH firing AS (
         SELECT id FROM rate_limit_alerts WHERE id = %(id)s AND resolved_at IS NULL
@@ -155,16 +95,18 @@ async def evaluate(
 
     `targets` is the number of URLs to notify of each change. Raises Unavailable.
     """
+    given = alert_values.arguments(metrics, reputation=reputation)
+    found, changes = await _compared(store.rows, given)
+    if not changes:
+        return found
 
     async def work(run: Run) -> Evaluation:
         (lock,) = await run("SELECT pg_try_advisory_xact_lock(%s) AS got", (LOCK,))
-        given = {"metrics": list(metrics), "busiest": BUSIEST, "fresh_s": FRESH_S, "reputation": reputation}
-        rows = await run(READ, given)
-        violations, now = rows[0]["violations"], rows[0]["now"]
-        values = [(rule, value) for row in rows if row["id"] is not None for rule, value in [_rule(row)]]
-        changed = await _decide(run, values, now, targets) if lock["got"] else set()
-        episodes = [Episode(**row) for row in await run(_EPISODES, {"changed": list(changed)})]
-        return Evaluation(violations, values, episodes, changed)
+        if not lock["got"]:
+            return found
+        compared, changes = await _compared(run, given)
+        changed = await _store(run, changes, targets)
+        return replace(compared, changed=changed, episodes=await _episodes(run, changed))
 
     return await store.transaction(work)
 
@@ -177,32 +119,65 @@ async def acknowledge(store: Store, alert_id: int, by: str) -> bool:
     return bool(await store.rows(_ACKNOWLEDGE, {"id": alert_id, "by": by}))
 
 
-def _rule(row: dict[str, Any]) -> tuple[AlertRule, int | None]:
-    return AlertRule(**{name: value for name, value in row.items() if name not in _MEASURED_COLUMNS}), row["measured"]
+@dataclass(slots=True)
+class _Changes:
+    """What an evaluation is to store."""
+
+    fired: list[tuple[AlertRule, int]] = field(default_factory=list)
+    resolved: list[tuple[str, int]] = field(default_factory=list)  # names of alerts, and their values now
+    pending: list[tuple[int, datetime | None]] = field(default_factory=list)  # ids of rules, and since when
+
+    def __bool__(self) -> bool:
+        return bool(self.fired or self.resolved or self.pending)
 
 
-async def _decide(run: Run, values: list[tuple[AlertRule, int | None]], now: datetime, targets: int) -> set[int]:
-    """Store what the values change; return the ids of the alerts that fired or resolved."""
-    firing = {row["name"] for row in await run(_FIRING)}
-    changed = await run(_RESOLVE_WITHOUT_RULE)
+async def _compared(run: Run, given: Mapping[str, Any]) -> tuple[Evaluation, _Changes]:
+    """Read values and firing alerts; return both, and what the values change."""
+    rows, episodes = await run(alert_values.READ, given), await _episodes(run)
+    rules = [(alert_values.rule(row), row["measured"]) for row in rows if row["id"] is not None]
+    values = [(rule, value) for rule, value in rules if rule.metric in given["metrics"]]
+    fires, enabled = {one.name for one in episodes}, {rule.name for rule, _ in rules}
+    changes = _Changes(resolved=[(one.name, one.value) for one in episodes if one.name not in enabled])
+    now, observed = rows[0]["now"], rows[0]["observed"]
     for rule, value in values:
-        if value is None:
-            continue  # the servers restart: what fires goes on
-        match step(rule, value, now, firing=rule.name in firing):
-            case Step.FIRE:
-                changed += await run(_FIRE, {"value": value, "says": rule.says, **_named(rule)})
-                await run(_PENDING, {"id": rule.id, "since": None})
-            case Step.RESOLVE:
-                changed += await run(_RESOLVE, {"value": value, "name": rule.name})
-            case Step.WAIT:
-                await run(_PENDING, {"id": rule.id, "since": now})
-            case Step.FORGET:
-                await run(_PENDING, {"id": rule.id, "since": None})
+        match step(rule, value, now, firing=rule.name in fires, observed=observed), value:
+            case Step.FIRE, int():
+                changes.fired.append((rule, value))
+                changes.pending.append((rule.id, None))
+            case Step.RESOLVE, int():
+                changes.resolved.append((rule.name, value))
+            case Step.WAIT, _:
+                changes.pending.append((rule.id, now))
+            case Step.FORGET, _:
+                changes.pending.append((rule.id, None))
+    return Evaluation(rows[0]["violations"], values, episodes, set()), changes
+
+
+async def _episodes(run: Run, changed: Collection[int] = ()) -> list[Episode]:
+    return [Episode(**row) for row in await run(_EPISODES, {"changed": list(changed)})]
+
+
+async def _store(run: Run, changes: _Changes, targets: int) -> set[int]:
+    """Store the changes; return the ids of the alerts that fired or resolved."""
+    changed = []
+    if changes.fired:
+        changed += await run(_FIRE, _fired(changes.fired))
+    if changes.resolved:
+        names, values = zip(*changes.resolved, strict=True)
+        changed += await run(_RESOLVE, {"names": list(names), "values": list(values)})
+    for since in {since for _, since in changes.pending}:
+        await run(_PENDING, {"since": since, "ids": [rule_id for rule_id, one in changes.pending if one == since]})
     ids = {row["id"] for row in changed}
     if ids and targets:
         await enqueue(run, ids, targets)
     return ids
 
 
-def _named(rule: AlertRule) -> dict[str, Any]:
-    return {"name": rule.name, "severity": rule.severity, "threshold": rule.threshold}
+def _fired(fired: Sequence[tuple[AlertRule, int]]) -> dict[str, list[Any]]:
+    return {
+        "names": [rule.name for rule, _ in fired],
+        "severities": [rule.severity for rule, _ in fired],
+        "says": [rule.says for rule, _ in fired],
+        "thresholds": [rule.threshold for rule, _ in fired],
+        "values": [value for _, value in fired],
+    }

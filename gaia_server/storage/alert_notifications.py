@@ -78,13 +78,15 @@ _SENT: LiteralString = """
     UPDATE rate_limit_alert_notifications
     SET sent_at = clock_timestamp(), next_attempt_at = NULL, failure = NULL WHERE id = %(id)s
 """
+# What was overtaken, or sent by another process, during the attempt stays so.
 _FAILED: LiteralString = """
     UPDATE rate_limit_alert_notifications
     SET failure = %(failure)s, next_attempt_at = clock_timestamp() + make_interval(secs => %(retry_s)s)
-    WHERE id = %(id)s
+    WHERE id = %(id)s AND next_attempt_at IS NOT NULL
 """
 _GIVEN_UP: LiteralString = """
-    UPDATE rate_limit_alert_notifications SET failure = %(failure)s, next_attempt_at = NULL WHERE id = %(id)s
+    UPDATE rate_limit_alert_notifications SET failure = %(failure)s, next_attempt_at = NULL
+    WHERE id = %(id)s AND next_attempt_at IS NOT NULL
 """
 _ORPHANS: LiteralString = """
     UPDATE rate_limit_alert_notifications

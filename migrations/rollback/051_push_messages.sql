@@ -5,5 +5,6 @@ DROP TRIGGER rate_limit_alert_acknowledgements_push ON rate_limit_alert_acknowle
 DROP TRIGGER rate_limit_alerts_push ON rate_limit_alerts;
 DROP FUNCTION push_alert;
 DROP FUNCTION push_violations;
+DROP FUNCTION push_forget;
 DROP FUNCTION push_position;
 DROP TABLE push_messages;

@@ -124,9 +124,10 @@ export function alerts({ root, live, guard, signIn, visible, record }) {
     const text = `“${rule.name}” will be deleted; if its alert is firing, it resolves. For 10 seconds the alert rule can be restored.`;
     if (!await agreed({ title: "Delete this alert rule?", text, yes: "Delete", no: "Keep it" })) return;
     await guard.now(async () => {
-      await api.remove(`/alerts/rules/${rule.id}`);
+      const found = await api.get(`/alerts/rules/${rule.id}`);  // another administrator may have changed it meanwhile
+      await api.remove(`/alerts/rules/${rule.id}`, found);
       await list.refresh();
-      offerUndo(rule.name, () => restoreRule(rule));
+      offerUndo(found.name, () => restoreRule(found));
     });
     add.focus();
   }

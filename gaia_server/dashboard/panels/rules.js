@@ -79,9 +79,10 @@ export function rules({ guard, signIn, record }) {
 
   async function remove(rule) {
     await guard.now(async () => {
-      await api.remove(`/config/${rule.id}`);
+      const found = await api.get(`/config/${rule.id}`);  // another administrator may have changed it meanwhile
+      await api.remove(`/config/${rule.id}`, found);
       await list.refresh();
-      offerUndo(rule.rule_name, () => restore(rule));
+      offerUndo(found.rule_name, () => restore(found));
     });
     add.focus();
   }

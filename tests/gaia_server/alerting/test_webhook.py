@@ -87,6 +87,12 @@ def test_a_receiver_that_answers_bit_by_bit_is_given_up(monkeypatch: pytest.Monk
         assert post(f"http://127.0.0.1:{port}/") == "not delivered: no answer within 0.5 s"
 
 
+def test_a_receiver_that_never_comes_to_its_answer_is_given_up() -> None:
+    """Interim answers without end would keep the server from everything else."""
+    with answering(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000 + b"HTTP/1.1 204 No Content\r\n\r\n") as port:
+        assert post(f"http://127.0.0.1:{port}/") == "not delivered: it does not speak HTTP"
+
+
 @contextmanager
 def answering(answer: bytes, every_s: float = 0.0) -> Iterator[int]:
     """Answer one connection, line by line; yield the port."""

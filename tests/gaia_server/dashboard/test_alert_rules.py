@@ -220,6 +220,22 @@ def test_a_deleted_rule_can_be_restored(server: Running, page: Page) -> None:
     assert until(found) > datetime.now(UTC) + timedelta(minutes=50)
 
 
+def test_what_another_administrator_has_changed_is_restored(server: Running, page: Page) -> None:
+    """The deleted rule comes back as it was then, not as this page showed it."""
+    rule = made(server)
+    page.reload()
+    pressed(page, "Delete", rule)
+    body = {"name": rule["name"], "metric": "memory_mb", "threshold": 200_000}
+    assert server.request("PUT", f"{server.home}{RULES}/{rule['id']}", json=body).status_code == 200
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.locator("#deleted").get_by_role("button", name="Undo").click()
+    expect(page.locator("#deleted")).to_be_hidden()
+    expect(page.get_by_role("button", name=f"Edit {rule['name']}")).to_be_focused()
+    found = stored(server, rule["name"])
+    assert found is not None
+    assert found["threshold"] == 200_000
+
+
 def test_the_offer_to_restore_ends(server: Running, visit: Visit) -> None:
     """After 10 s a deletion stands."""
     rule = made(server)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
-from tests.gaia_server.conftest import Running, unique
+from tests.gaia_server.conftest import Running, poll, unique
 
 
 @pytest.fixture
@@ -90,3 +92,46 @@ def test_of_concurrent_saves_one_wins(server: Running, client: httpx.Client, rul
         return [answer.status_code for answer in answers]
 
     assert Counter(asyncio.run(save())) == {200: 1, 412: 11}
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+@pytest.mark.parametrize(
+    ("path", "table", "fields"),
+    [
+        (
+            "/config",
+            "rate_limit_configs",
+            {"rule_name": "a", "scope": "ip", "limit_type": "daily_quota", "limit_value": 9},
+        ),
+        ("/alerts/rules", "rate_limit_alert_rules", {"name": "a", "metric": "memory_mb", "threshold": 9}),
+    ],
+)
+def test_any_version_is_any_version(
+    server: Running, client: httpx.Client, path: str, table: str, fields: dict[str, Any], method: str
+) -> None:
+    """`If-Match: *` replaces or deletes also what is being changed at the same time."""
+    name = next(iter(fields))
+    created = client.post(path, json={**fields, name: unique("rule")}).json()
+    wanted, url = {**fields, name: unique("rule")}, f"{path}/{created['id']}"
+    with psycopg.connect(server.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(
+            f"UPDATE {table} SET {name} = %s, updated_at = clock_timestamp() WHERE id = %s",
+            (unique("b"), created["id"]),
+        )
+        answer = pool.submit(client.request, method, url, json=wanted, headers={"If-Match": "*"})
+        poll(lambda: waits_for(server.dsn, other.info.backend_pid))
+        other.commit()
+        assert answer.result().status_code in (200, 204)
+    if method == "PUT":
+        assert client.get(url).json()[name] == wanted[name]
+    else:
+        assert client.get(url).status_code == 404
+
+
+def waits_for(dsn: str, pid: int) -> bool:
+    """Whether a session waits for the one with this process id."""
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid)))", (pid,)
+        )
+        return found.fetchone() == (True,)

@@ -44,11 +44,22 @@ DUE = replace(WAITING, pending_since=START - timedelta(seconds=30))
         (DUE, 101, False, Step.FIRE),
         (DUE, 100, False, Step.FORGET),
         (WAITING, 50, True, Step.RESOLVE),
+        (RULE, None, True, Step.NOTHING),  # the servers restart: what fires goes on
+        (RULE, None, False, Step.NOTHING),
+        (DUE, None, False, Step.FORGET),
     ],
 )
-def test_steps(rule: AlertRule, value: int, firing: bool, expected: Step) -> None:
+def test_steps(rule: AlertRule, value: int | None, firing: bool, expected: Step) -> None:
     """A rule fires above its threshold, after its time, and resolves at its clear threshold."""
     assert step(rule, value, START, firing=firing) is expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [(RULE, Step.FIRE), (WAITING, Step.NOTHING), (PENDING, Step.FORGET), (DUE, Step.FORGET)]
+)
+def test_a_time_in_which_nobody_measured_does_not_count(rule: AlertRule, expected: Step) -> None:
+    """While no process has measured lately, no rule waits; one without a time fires."""
+    assert step(rule, 101, START, firing=False, observed=False) is expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from gaia_server.push.alerts import METRICS, AlertRuleFields
-from gaia_server.storage import alert_history, alert_rules
+from gaia_server.storage import alert_history, alert_rules, alert_values
 from gaia_server.storage.alert_history import Evaluation, evaluate
 from gaia_server.storage.store import Store
 
@@ -119,6 +119,7 @@ def test_hysteresis(schema: str, connection: psycopg.Connection) -> None:
 def test_a_value_must_hold(schema: str, connection: psycopg.Connection) -> None:
     """An alert with a time waits for it, on the database's clock, across processes; a lower value starts it anew."""
     only(connection, metric="violations_per_minute", threshold=100, clear_threshold=100, for_s=60)
+    measured(connection, "here", 0)
 
     def evaluated() -> tuple[bool, bool]:
         run(schema, lambda store: evaluate(store, list(METRICS)))
@@ -137,6 +138,33 @@ def test_a_value_must_hold(schema: str, connection: psycopg.Connection) -> None:
     assert evaluated() == (True, False)
     connection.execute("UPDATE rate_limit_alert_rules SET pending_since = pending_since - interval '60 seconds'")
     assert evaluated() == (False, True)
+
+
+def test_a_time_in_which_all_servers_were_stopped_does_not_count(schema: str, connection: psycopg.Connection) -> None:
+    """What was above its threshold before starts to wait anew when a process measures again."""
+    only(connection, metric="violations_per_minute", for_s=60)
+    refuse(connection, 1)
+    measured(connection, "here", 20)
+    connection.execute("UPDATE rate_limit_alert_rules SET pending_since = now() - interval '1 hour'")
+    for age_s in (20, 0):
+        connection.execute("UPDATE server_measurements SET measured_at = now() - make_interval(secs => %s)", (age_s,))
+        assert run(schema, lambda store: evaluate(store, list(METRICS))).changed == set()
+    waits = "SELECT pending_since > now() - interval '1 minute' FROM rate_limit_alert_rules"
+    assert connection.execute(waits).fetchone() == (True,)
+
+
+def test_all_rules_change_at_once(schema: str, connection: psycopg.Connection) -> None:
+    """All alerts fire in one evaluation, and resolve in one."""
+    only(connection, metric="violations_per_minute")
+    connection.execute(
+        "INSERT INTO rate_limit_alert_rules (name, metric, threshold, clear_threshold)"
+        " SELECT 'rule ' || n, 'violations_per_minute', 0, 0 FROM generate_series(1, 199) AS n"
+    )
+    refuse(connection, 1)
+    for state in ("firing", "resolved"):
+        found = run(schema, lambda store: evaluate(store, list(METRICS), targets=1))
+        assert (len(found.changed), {one.state for one in found.episodes}) == (200, {state})
+        connection.execute("DELETE FROM rate_limit_violations")
 
 
 @pytest.mark.parametrize(
@@ -177,8 +205,8 @@ def test_an_evaluation_reads_the_last_minute_only(connection: psycopg.Connection
     )
     only(connection, metric="violations_per_minute", rule_id=1)
     connection.execute("ANALYZE")
-    given = {"metrics": list(METRICS), "busiest": 1, "fresh_s": 1, "reputation": False}
-    plan = connection.execute("EXPLAIN " + alert_history.READ, given).fetchall()
+    given = alert_values.arguments(list(METRICS), reputation=False)
+    plan = connection.execute("EXPLAIN " + alert_values.READ, given).fetchall()
     assert "Index" in str(plan)
     assert "Seq Scan on rate_limit_violations" not in str(plan)
 
@@ -306,6 +334,7 @@ def test_only_the_built_in_rule_is_enabled_by_default(schema: str) -> None:
 def test_a_new_version_starts_to_wait_anew(schema: str, connection: psycopg.Connection) -> None:
     """Replacing a rule forgets since when its value is above the threshold."""
     only(connection, metric="violations_per_minute", for_s=60)
+    measured(connection, "here", 0)
     refuse(connection, 1)
     run(schema, lambda store: evaluate(store, list(METRICS)))
     (rule_id,) = (

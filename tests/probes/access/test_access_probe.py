@@ -74,14 +74,14 @@ FAULTS: Mapping[str, tuple[Change, str, str]] = {
         "refused", "without a token: status 204",
     ),
     "only changes are guarded": (
-        (ROUTES, "if refusal := _server(request).refusal(request):",
-         'if request.method != "HEAD" and (refusal := _server(request).refusal(request)):'),
+        (ROUTES, "if refusal := server_of(request).refusal(request):",
+         'if request.method != "HEAD" and (refusal := server_of(request).refusal(request)):'),
         "refused", "HEAD /api/admin/quotas/alerts without a token: status 200",
     ),
     "a request is refused after it was served": (
-        (ROUTES, "if refusal := _server(request).refusal(request):",
+        (ROUTES, "if refusal := server_of(request).refusal(request):",
          ('if request.method == "PUT" and "authorization" not in request.headers:\n'
-         "            await operation.handler(request)\n        if refusal := _server(request).refusal(request):")),
+         "            await operation.handler(request)\n        if refusal := server_of(request).refusal(request):")),
         "unchanged", "after refused requests, GET /api/admin/quotas/config/{id} is",
     ),
     "sessions do not expire": (
@@ -142,8 +142,8 @@ FAULTS: Mapping[str, tuple[Change, str, str]] = {
         "handshakes_refused", "/ws/admin/quotas with a session, from https://elsewhere.test: it was sent a message",
     ),
     "metrics need a token": (
-        (ROUTES, "    server = _server(request)\n    return Response(await server.metrics_text()",
-         ("    server = _server(request)\n    if refusal := server.refusal(request):\n        raise refusal\n"
+        (ROUTES, "    server = server_of(request)\n    return Response(await server.metrics_text()",
+         ("    server = server_of(request)\n    if refusal := server.refusal(request):\n        raise refusal\n"
          "    return Response(await server.metrics_text()")),
         "public_answers", "GET /metrics without a token: status 401, should be public",
     ),

@@ -122,7 +122,7 @@ def test_answers_to_others_than_the_clients_are_observed(tmp_path: Path) -> None
         ("http/app.py", "            Unavailable: on_unavailable,\n", ""),
         (
             "http/routes.py",
-            "    if not await _server(request).database_answers():\n        passes",
+            "    if not await server_of(request).database_answers():\n        passes",
             "    if False:\n        passes",
         ),
         ("app_state.py", "float(self.observed.database)", "1.0"),
