@@ -12,12 +12,21 @@ from gaia_checks.errors import NotSigned
 from gaia_checks.promotion.statements import signed, statement, statements_ref
 from gaia_checks.promotion.statements.signed import Signed
 
+STAGES = ("dev", "qa", "prod")
+
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff }
-table { border-collapse: collapse }
-th, td { text-align: left; vertical-align: top; padding: .5rem 1rem; border-bottom: 1px solid #ddd }
+.pipeline { display: grid; grid-template-columns: max-content repeat(3, minmax(15rem, 1fr)); gap: 1rem 2.5rem }
+.pipeline h2 { font-size: 1rem; margin: 0 }
+.stage { border: 1px solid #ccc; border-left: 6px solid #ccc; border-radius: 4px; padding: .6rem 1rem }
+.stage { position: relative }
+.stage + .stage::before { content: "\\2192"; position: absolute; left: -2.2rem; font-size: 1.4rem; color: #555 }
+.stage.good { border-left-color: #176b2c } .stage.bad { border-left-color: #a8071a }
+.stage.open { border-left-color: #8a5a00 }
+dl { margin: 0 } dt { color: #555; font-size: 13px } dd { margin: 0 0 .4rem; overflow-wrap: anywhere }
 .pass, .deployed, .finished { color: #176b2c } .fail, .refused, .failed { color: #a8071a; font-weight: 600 }
 .inconclusive, .forced { color: #8a5a00 } small { color: #555 }
+@media (max-width: 60rem) { .pipeline { display: block } .stage { margin: .5rem 0 } .stage::before { display: none } }
 """
 
 
@@ -26,19 +35,13 @@ def write(folder: Path, remote: GitRemote, allowed: str, machines: Path, phases:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     known = list(_signed(remote, allowed))
-    rows = [
-        _row(folder, machines, stage.name, phase, known)
-        for phase in phases
-        for stage in sorted(machines.iterdir(), key=lambda one: ("dev", "qa", "prod").index(one.name))
-    ]
-    head = "".join(
-        f"<th>{name}</th>" for name in ("release", "stage", "entered by", "in service", "its gate", "statement")
-    )
+    stages = [f"<h2>{stage}</h2>" for stage in STAGES]
+    cells = [_cells(folder, machines, phase, known) for phase in phases]
     page = folder / "index.html"
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Pipeline rehearsal</title><style>{_STYLE}</style>'
         f"<h1>Pipeline rehearsal</h1><p>{len(known)} signed statements in {statements_ref.REF}</p>"
-        f"<table><tr>{head}</tr>{''.join(rows)}</table></html>\n"
+        f'<div class="pipeline"><h2>release</h2>{"".join(stages)}{"".join(cells)}</div></html>\n'
     )
     return page
 
@@ -51,17 +54,26 @@ def _signed(remote: GitRemote, allowed: str) -> Iterator[Signed]:
             continue
 
 
-def _row(folder: Path, machines: Path, stage: str, phase: str, known: list[Signed]) -> str:
+def _cells(folder: Path, machines: Path, phase: str, known: list[Signed]) -> str:
+    stages = (_stage(folder, machines / stage, phase, known) for stage in STAGES)
+    return f"<h2>{escape(phase)}</h2>{''.join(stages)}"
+
+
+def _stage(folder: Path, machine: Path, phase: str, known: list[Signed]) -> str:
+    """Return a release in one stage: who let it in, what became of it, what the gate decided, and its statement."""
+    stage = machine.name
     own = [one for one in known if one.statement.environment == stage and one.statement.release.phase == phase]
-    lines = [line for line in _ledger(machines / stage) if line["phase"] == phase]
-    cells = (
-        escape(phase),
-        stage,
-        _entered(own) or ("its tag alone" if stage == "dev" else "nobody"),
-        _service(lines),
-        *_gate(folder, machines / stage, stage, own),
-    )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    service = _service([line for line in _ledger(machine) if line["phase"] == phase])
+    gate = _gate(folder, machine, stage, own)
+    rows = {
+        "let in by": _entered(own) or ("its tag alone" if stage == "dev" else "nobody"),
+        "in service": service,
+        "gate": gate,
+    }
+    bad = any(f'class="{word}"' in service + gate for word in ("fail", "failed", "refused"))
+    kind = "bad" if bad else "open" if "inconclusive" in gate else "good" if service or gate else "unused"
+    shown = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows.items() if value)
+    return f'<section class="stage {kind}" aria-label="{escape(phase)} in {stage}"><dl>{shown}</dl></section>'
 
 
 def _entered(own: list[Signed]) -> str:
@@ -89,14 +101,14 @@ def _service(lines: list[dict[str, Any]]) -> str:
         f'{what} <span class="{event}">{event}</span> <small>{at[11:19]} {why}</small>'
         for at, what, event, why in shown
     ]
-    return "<br>".join(cells) or "-"
+    return "<br>".join(cells)
 
 
-def _gate(folder: Path, machine: Path, stage: str, own: list[Signed]) -> tuple[str, str]:
-    """Return the newest verdict with a link to its report, and its statement."""
+def _gate(folder: Path, machine: Path, stage: str, own: list[Signed]) -> str:
+    """Return the newest verdict with a link to its report, and who signed its statement."""
     verdicts = [one for one in own if one.statement.kind == statement.VERDICT]
     if not verdicts:
-        return "-", "-"
+        return ""
     newest = verdicts[-1]
     state, run = newest.statement.predicate["state"], newest.statement.predicate["run"]
     report = machine / "reports" / stage / run / "report.html"
@@ -104,10 +116,9 @@ def _gate(folder: Path, machine: Path, stage: str, own: list[Signed]) -> tuple[s
     if report.exists():
         shutil.copy(report, folder / f"{stage}-{run}.html")
         link = f'<a href="{stage}-{run}.html">{link}</a>'
-    digest = newest.statement.digest[:12]
     return (
-        f'<span class="{state}">{state}</span><br><small>{link}</small>',
-        f"{newest.position}: {digest}<br><small>{escape(newest.by)}, {newest.statement.at:%H:%M:%S}</small>",
+        f'<span class="{state}">{state}</span> {link}<br><small>statement {newest.position}, '
+        f"{newest.statement.digest[:12]}, signed by {escape(newest.by)} {newest.statement.at:%H:%M:%S}</small>"
     )
 
 

@@ -20,7 +20,8 @@ SERVER, GENERATOR, GATE, OTHERS = "server", "generator", "gate", "others_mean"
 _EVERY_S = 1.0
 _SCAN_EVERY = 5  # samples between two scans of the process table
 _POSTGRES = "postgres"  # the target's database, where it is on this machine
-_COPY = "-rehearsal-"  # in the command lines of a rehearsal copy: its supervisor is no descendant of the gate
+_COPY = "-rehearsal-"  # in the command line of the supervisor of a rehearsal copy, which is no descendant of the gate
+_PYTHON = "python"
 
 _WHO = {
     SERVER: "the server's processes and PostgreSQL",
@@ -117,14 +118,21 @@ def _family(gate: int, generator: int | None, server: int | None) -> dict[int, s
     """
     roots = {gate: GATE, **({generator: GENERATOR} if generator else {}), **({server: SERVER} if server else {})}
     parents: dict[int, int] = {}
-    for process in psutil.process_iter(["ppid", "name", "cmdline"]):
+    for process in psutil.process_iter(["ppid", "name"]):
         parents[process.pid] = process.info["ppid"]
         if process.info["name"] == _POSTGRES:
             roots[process.pid] = SERVER
-        elif any(_COPY in word for word in process.info["cmdline"] or ()):
+        elif process.info["name"].startswith(_PYTHON) and _is_copy(process):
             roots[process.pid] = GATE
     nearest = ((pid, next((roots[each] for each in _line(pid, parents) if each in roots), None)) for pid in parents)
     return {pid: who for pid, who in nearest if who}
+
+
+def _is_copy(process: psutil.Process) -> bool:
+    try:
+        return any(_COPY in word for word in process.cmdline())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
 
 
 def _line(pid: int, parents: Mapping[int, int]) -> Iterable[int]:

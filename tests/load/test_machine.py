@@ -79,14 +79,17 @@ def test_cpu_is_attributed_to_the_nearest_root(busy: subprocess.Popen[bytes], wh
     assert (SERVER in shares) is (whose == SERVER)
 
 
-def test_a_rehearsal_copy_belongs_to_the_gate() -> None:
-    """Its supervisor is no descendant of the gate: its command line tells."""
-    process = subprocess.Popen([sys.executable, "-c", BUSY, "/var/lib/qa-rehearsal-outage.toml"])
+def test_a_rehearsal_copy_belongs_to_the_gate(tmp_path: Path) -> None:
+    """Its supervisor is a daemon, no descendant of the gate: its command line tells."""
+    pid = tmp_path / "pid"
+    daemon = (
+        f"import os, pathlib\nif pid := os.fork(): pathlib.Path({str(pid)!r}).write_text(str(pid)), os._exit(0)\n{BUSY}"
+    )
+    subprocess.run([sys.executable, "-c", daemon, "/var/lib/qa-rehearsal-outage.toml"], check=True)
     try:
         assert gates_share(Machine(None, gate=2**22 + 1, generator=None)) > 0.2
     finally:
-        process.kill()
-        process.wait()
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_a_process_that_has_ended_belongs_to_its_parents_consumer() -> None:

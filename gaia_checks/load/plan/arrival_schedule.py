@@ -12,6 +12,7 @@ import itertools
 import math
 import random
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -106,6 +107,13 @@ def due(profile: Profile, arrivals: str = "constant", seed: int = 0) -> Iterator
     1975, section 4.7).
     """
     return (profile.due_s(count) for count in (itertools.count() if arrivals == "constant" else _unit_poisson(seed)))
+
+
+def due_before(profile: Profile, end_s: float, arrivals: str = "constant", seed: int = 0) -> int:
+    """Return the number of arrivals that are due before `end_s`."""
+    if arrivals == "constant":
+        return bisect.bisect_left(range(sys.maxsize), end_s, key=profile.due_s)
+    return sum(1 for _ in itertools.takewhile(lambda moment_s: moment_s < end_s, due(profile, arrivals, seed)))
 
 
 def _unit_poisson(seed: int) -> Iterator[float]:

@@ -28,6 +28,11 @@ class LoadPlan:
         times = arrival_schedule.due(arrival_schedule.parse(self.rate), self.arrivals, self.seed)
         return arrival_schedule.until(arrival_schedule.part(times, self.worker, self.workers), self.window_s)
 
+    def due_by_looks(self) -> tuple[int, ...]:
+        """Return the number of arrivals of the whole load that are due before each of `looks_s`."""
+        profile = arrival_schedule.parse(self.rate)
+        return tuple(arrival_schedule.due_before(profile, end_s, self.arrivals, self.seed) for end_s in self.looks_s)
+
     def quiet_s(self) -> float:
         """Return the offset after a full second that lies between two evenly spaced arrivals, for reporting."""
         return min(0.5, 0.5 / arrival_schedule.parse(self.rate).peak_per_s)

@@ -58,11 +58,11 @@ class Total:
     workers: int = 1
     looks_s: tuple[float, ...] = ()  # times within the window; the requests due by then are judged
     floods: Mapping[str, float] = field(default_factory=dict)  # label -> admissions allowed per second
+    due_by_looks: tuple[int, ...] = ()  # requests due by the end of each look
     whole: Second = field(default_factory=lambda: Second(0))
     _latency: Histogram = field(default_factory=Histogram)  # of all judged requests
     _failed: int = 0
     _blocks: Blocks = field(default_factory=Blocks)
-    _due_until: list[int] = field(default_factory=list)  # requests due by the end of each past look
     _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
 
     def add(self, second: Second) -> dict[str, Any]:
@@ -75,8 +75,6 @@ class Total:
         self.whole.blocks.clear()
         for kept, share in zip(self._shares, second.shares, strict=True):
             kept.append(share)
-        while len(self._due_until) < len(self.looks_s) and second.end_s >= self.looks_s[len(self._due_until)]:
-            self._due_until.append(self.whole.counts.intended)
         return {
             "t": round(min(second.end_s, self.window_s), 3),
             "of": next((end_s for end_s in self.looks_s if second.end_s < end_s), self.window_s),
@@ -99,7 +97,7 @@ class Total:
 
     def is_answered(self, number: int) -> bool:
         """Whether every request due by the end of a look has finished."""
-        return number < len(self._due_until) and self._blocks.finished_until(number) >= self._due_until[number]
+        return number < len(self.due_by_looks) and self._blocks.finished_until(number) >= self.due_by_looks[number]
 
     def look(self, number: int) -> dict[str, Any]:
         """Return the results of the requests due by the end of a look; of the generator, everything so far."""

@@ -28,7 +28,7 @@ class Collector:
             f"{r.method} {r.label}": r.at_most_per_s * plan.workers for r in requests if r.at_most_per_s is not None
         }
         self._merge = Merge(plan.workers)
-        self._total = Total(plan.window_s, plan.workers, tuple(plan.looks_s), floods)
+        self._total = Total(plan.window_s, plan.workers, tuple(plan.looks_s), floods, plan.due_by_looks())
         self._recording = Recording(folder, looks=len(plan.looks_s)) if folder else None
         self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # all have finished by then
         self._looked = 0

@@ -4,7 +4,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gaia_checks.load.plan import arrival_schedule
@@ -67,6 +67,16 @@ def test_workers_share_every_arrival_once(profile: Profile, arrivals: str, seed:
     ]
     assert sorted(itertools.chain(*parts)) == whole
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@given(PROFILES, st.sampled_from(arrival_schedule.ARRIVALS), st.floats(0, 40))
+def test_the_number_due_before_a_time_is_that_of_the_schedule(profile: Profile, arrivals: str, end_s: float) -> None:
+    """The number is what the schedule yields until then; one due at that very time is not among them."""
+    some = list(itertools.islice(arrival_schedule.due(profile, arrivals, 7), 2000))
+    assume(some[-1] >= end_s)
+    for until_s in (end_s, some[10]):
+        number = arrival_schedule.due_before(profile, until_s, arrivals, 7)
+        assert number == sum(moment_s < until_s for moment_s in some)
 
 
 @given(PROFILES, st.sampled_from(arrival_schedule.ARRIVALS))

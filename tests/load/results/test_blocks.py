@@ -57,13 +57,10 @@ def test_served_means_within_a_second_of_the_looks_end() -> None:
 
 def test_a_look_is_answered_once_all_that_was_due_has_ended() -> None:
     """Nobody waits for a time limit that no request needs; a request still out is waited for."""
-    total, waiting = Total(100, looks_s=LOOKS_S), tally(5, 20)
-    waiting.intend()
-    total.add(waiting.close(0, 25, CALM))
+    total = Total(100, looks_s=LOOKS_S, due_by_looks=(3, 5))
+    total.add(tally(5, 20, 25.001).close(0, 25.002, CALM))  # a second that ends after the look
     assert not total.is_answered(0)
-    late = SecondCounter(100, LOOKS_S)
-    late.end(Arrival(24.9, 24.9, 25.5, None, answered=True))
-    total.add(late.close(1, 26, CALM))
+    total.add(tally(24.9).close(1, 26, CALM))
     assert total.is_answered(0)
     assert not total.is_answered(1)
 
