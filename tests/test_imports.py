@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -184,6 +185,18 @@ def test_a_room_imports_only_the_layers_below(package: str) -> None:
         rooms = {name.removeprefix(f"{package}.").split(".")[0] for name in imported(path) if name.startswith(package)}
         above = {room for room in rooms - {own, "__version__"} if level[room] >= level[own]}
         assert not above, f"{path.relative_to(ROOT)} imports {above}, which {own} may not"
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_the_page_draws_the_layers(package: str) -> None:
+    """ARCHITECTURE.md has a line of each package: every layer in its order, `…` where it does not name all of one."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    found = re.search(rf"^    {package.rpartition('.')[2]} +(.+ < .+)$", text, re.MULTILINE)
+    assert found, package
+    drawn = [set(layer.split(", ")) for layer in found[1].split(" < ")]
+    layers = [rooms for rooms in LAYERS[package] if rooms != {"__main__"}]
+    for rooms, layer in zip(drawn, layers, strict=True):
+        assert rooms == layer or ("…" in rooms and rooms - {"…"} < layer), (rooms, layer)
 
 
 def test_only_load_statistics_reach_from_the_load_into_the_judge() -> None:

@@ -71,8 +71,8 @@ def test_nothing_is_written_for_a_wrong_address_or_folder(tmp_path: Path, url: s
 
 
 def test_a_project_of_somebody_is_gated_at_once(tmp_path: Path) -> None:
-    """By the commands of docs/targets.md, and by its own script; environments and reports are the project's."""
-    install, *commands = to_run("docs/targets.md#from-nothing")
+    """By the commands of own-server.md, and by its own script; environments and reports are the project's."""
+    install, *commands = to_run("docs/how-to/own-server.md#gate-a-server-of-your-own")
     assert install.startswith("pip install ")  # by tests/test_wheel.py
     assert [command.split()[0] for command in commands] == ["gaia", "export", "gaia", "pytest", "pytest"]
     assert to_run("starter/gate.sh")[-1] == 'exec pytest -c gaia.ini --env=dev "$@"'

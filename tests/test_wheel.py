@@ -45,13 +45,13 @@ def build_wheel(folder: Path) -> Path:
 def install(wheel: Path, project: Path) -> Path:
     """Install the wheel into a virtual environment inside a project, which sees the other packages of this one.
 
-    By the command of docs/targets.md, beside the wheel and without the package index.
+    By the command of docs/how-to/own-server.md, beside the wheel and without the package index.
     """
     venv.create(project / ".venv", symlinks=True)
     programs = project / ".venv" / "bin"
     packages = Path(next((project / ".venv" / "lib").glob("python*/site-packages")))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    command, *_ = to_run("docs/targets.md#from-nothing")
+    command, *_ = to_run("docs/how-to/own-server.md#gate-a-server-of-your-own")
     assert command == "pip install gaia_checks-*.whl"
     subprocess.run(
         ("bash", "-c", f'pip() {{ {sys.executable} -m pip "$@"; }}; {command}'), cwd=wheel.parent, check=True,

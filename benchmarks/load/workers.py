@@ -38,7 +38,7 @@ def main(rounds: int = 3, seconds: int = 20, engine: str = "precise") -> None:
     """Measure: about three minutes."""
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores; {engine} engine\n")
     print(
-        "| round | senders | sent | p99 (ms) | its bounds (ms) | lateness p99, worst (ms) |\n|---|---|---|---|---|---|"
+        "| round | workers | sent | p99 (ms) | its bounds (ms) | lateness p99, worst (ms) |\n|---|---|---|---|---|---|"
     )
     missed = []
     with ExitStack() as stack:
@@ -50,7 +50,7 @@ def main(rounds: int = 3, seconds: int = 20, engine: str = "precise") -> None:
                 result = _send(url, on, seconds, engine)
                 found[name] = _bounds_ms(result)
                 value, (lower, upper) = found[name]
-                late_ms = max(each["lateness_p99_ms"] for each in result.get("senders", [result]))
+                late_ms = max(each["lateness_p99_ms"] for each in result.get("by_worker", [result]))
                 bounds = f"{lower:.0f} to {upper:.0f}"
                 print(f"| {number} | {name} | {result['sent']} | {value:.0f} | {bounds} | {late_ms:.2f} |", flush=True)
                 missed += _missed(f"round {number}, {name}", result, value, seconds)

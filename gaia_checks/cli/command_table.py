@@ -40,7 +40,7 @@ COMMANDS = (
         "Apply or undo the working tree's migrations, or compare them with the database.",
         "deployments",
     ),
-    CommandEntry("sign-off", "Sign one item of the list before ENV, with your SSH key.", "promotions"),
+    CommandEntry("sign-off", "Sign one item of ENV's checklist, with your SSH key.", "promotions"),
     CommandEntry(
         "checklist",
         "Show what lets a release into ENV: proven, signed or missing; exit code 1 when something is missing.",

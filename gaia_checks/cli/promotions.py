@@ -13,10 +13,10 @@ from gaia_checks.errors import ConfigurationError
 @click.command("sign-off")
 @env_argument()
 @phase_to_enter
-@click.option("--item", metavar="ITEM", required=True, help="the item of the list; see: gaia checklist ENV PHASE")
+@click.option("--item", metavar="ITEM", required=True, help="the item of the checklist; see: gaia checklist ENV PHASE")
 @remote_option
 def sign_off_command(env: str, phase: str, item: str, remote: str | None) -> None:
-    """Sign one item of the list before ENV, with your SSH key."""
+    """Sign one item of ENV's checklist, with your SSH key."""
     from gaia_checks.promotion import sign_off
 
     print(sign_off.sign_off(environment_file.load(env), phase, item, remote))

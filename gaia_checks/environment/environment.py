@@ -59,7 +59,7 @@ class LoadSettings:
         return f"gaia load worker --master {self.master.replace('0.0.0.0', 'HOST')}{own}{adapter}"  # noqa: S104 - not bound
 
     @property
-    def sender(self) -> str:
+    def generator(self) -> str:
         """What sends the load, in words."""
         if self.workers:
             return f"{self.workers} workers that join at {self.master} within {self.join_within_s:g} s"

@@ -37,7 +37,7 @@ WITHOUT_RULES = {**LOCUSTFILES, "load": ROOT / "locustfiles" / "smoke.py"}
 """The same for a target in which no rules can be created."""
 
 ENOUGH = "enough\n"
-"""The line that the gate writes to the load's standard input when it needs no further look."""
+"""The line that the gate writes to the load's standard input when it needs no further analysis."""
 
 ONE_PROCESS = LoadSettings()
 
@@ -62,11 +62,11 @@ def command(
     return (
         sys.executable, "-m", "locust", "--locustfile", str(locustfile), "--headless", "--only-summary",
         "--loglevel", "WARNING", "--host", base_url, "--rate", f"{rate_per_s:g}", "--run-time",
-        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *analyses, *_senders(settings),
+        f"{math.ceil(window_s)}s", "--folder", str(folder), "--end-with-parent", *analyses, *_generator(settings),
     )  # fmt: skip
 
 
-def _senders(settings: LoadSettings) -> tuple[str, ...]:
+def _generator(settings: LoadSettings) -> tuple[str, ...]:
     """Return locust's options for what sends the load."""
     engine = ("--engine", settings.engine) if settings.engine != "locust" else ()
     if not settings.workers and settings.processes == 1:
@@ -117,7 +117,7 @@ def run(
         settings=replace(settings, master=f"127.0.0.1:{_free_port()}") if settings.processes > 1 else settings,
     )  # fmt: skip
     if settings.workers:
-        log(f"{settings.sender}: {settings.join_command}")
+        log(f"{settings.generator}: {settings.join_command}")
         if why := load_master.why_closed(settings):
             _append(folder, not_measured(f"{why}; see: gaia doctor {target.environment}", look))
             return Inconclusive.exit_code

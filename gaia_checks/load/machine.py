@@ -94,13 +94,13 @@ class _Sample:
     now_s: float
     busy_s: float  # of all cores, since the machine started
     consumers: dict[int, str]  # pid -> consumer
-    cpu_s: Mapping[int, float]  # pid -> CPU seconds used, with those of its children that ended
+    cpu_s: Mapping[int, float]  # pid -> CPU seconds used, with those of its children that exited
 
 
 def taken_between(before: _Sample, after: _Sample) -> Taken:
     """Return the CPU use of every consumer between two samples. Pure.
 
-    The use of a process that ended stays in the sum of its consumer: its parent has it among its children's.
+    The use of a process that exited stays in the sum of its consumer: its parent has it among its children's.
     """
     cpu_s = dict.fromkeys(_WHO, 0.0)
     for sample, sign in ((after, 1), (before, -1)):

@@ -1,4 +1,4 @@
-"""The list before an environment: what a criterion has proven, who has signed what and when, and what is missing."""
+"""The checklist of an environment: what a criterion has proven, who has signed what and when, and what is missing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from gaia_checks.promotion.statements import release_of_commit, statements_ref
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the list."""
+    """One line of the checklist."""
 
     item: str
     state: str  # "proven", "not applicable", "signed", "missing" or "forced"
@@ -26,7 +26,7 @@ class Item:
 
 
 def checklist(target: Environment, phase: str, url: str | None = None) -> list[Item]:
-    """Return the list before `target`. Raises as `promote.entrance` does."""
+    """Return the checklist of `target`. Raises as `promote.entrance` does."""
     if not target.promoted:
         return list(_before_dev(target, phase, url))
     wanted = entrance(target, phase, url)

@@ -44,7 +44,7 @@ class EnvironmentRow:
     lacks: list[str] = field(default_factory=list)  # what would keep it out now
     following: str | None = None  # the environment of the next stage
     entered: bool = False  # the next stage's tag of this phase is cut
-    unsigned: list[str] = field(default_factory=list)  # items of the list before the next stage
+    unsigned: list[str] = field(default_factory=list)  # items of the next stage's checklist
     deployments: list[Entry] = field(default_factory=list)  # the last deployments and rollbacks here, newest first
     remarks: list[str] = field(default_factory=list)  # what could not be read, and why
 

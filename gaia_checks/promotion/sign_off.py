@@ -12,13 +12,13 @@ from gaia_checks.promotion.statements.dsse import Envelope
 
 
 def sign_off(target: Environment, phase: str, item: str, url: str | None = None) -> str:
-    """Sign `item` of the list before `target` and record it; return that in one line.
+    """Sign `item` of the checklist of `target` and record it; return that in one line.
 
     Raises NotPromoted when there is nothing to sign, or this key may not, and ConfigurationError for an unknown item.
     """
     items = SIGN_OFFS[target.stage]
     if item not in items:
-        raise ConfigurationError(f"--item {item}: not on the list before {target.name}: {', '.join(items) or 'none'}")
+        raise ConfigurationError(f"--item {item}: not on the checklist of {target.name}: {', '.join(items) or 'none'}")
     wanted = entrance(target, phase, url)
     found = examine(wanted)
     if found.verdict is None or found.release is None:

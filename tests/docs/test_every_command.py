@@ -22,7 +22,6 @@ RUN = {
     "README.md#load": [MACHINE],
     "docs/deploy/running.md#user-folders-variables": [MACHINE],
     "docs/deploy/running.md#first-deployment": [MACHINE],
-    "docs/deploy/running.md#promoting": [PROMOTION],
     "docs/deploy/running.md#looking": [MACHINE],
     "docs/deploy/running.md#systemd-in-place-of-gaias-supervisor": [MACHINE],
     "docs/deploy/running.md#how-the-units-were-checked": [MACHINE],
@@ -34,7 +33,10 @@ RUN = {
     "docs/how-to/first-release.md#5-deploy-it-to-dev-and-gate-it": [MACHINE],
     "docs/how-to/first-release.md#6-let-it-into-qa": [MACHINE],
     "docs/how-to/first-release.md#7-stop-everything": [MACHINE],
+    "docs/how-to/keys.md#say-who-may-sign": [PROMOTION],
     "docs/how-to/own-criteria.md#the-gate": ["tests/docs/test_own_criteria.py"],
+    "docs/how-to/own-server.md#gate-a-server-of-your-own": ["tests/test_starter.py", "tests/test_wheel.py"],
+    "docs/how-to/promote.md#sign-off-and-promote-a-release": [PROMOTION],
     "docs/how-to/prove.md#a-server-of-your-own": ["tests/prove/test_proven.py"],
     "docs/how-to/prove.md#show-which-faults-the-gate-catches": ["tests/prove/test_proven.py"],
     "docs/how-to/roll-back.md#rolling-back-at-3-am": [MACHINE],
@@ -42,7 +44,6 @@ RUN = {
     "docs/how-to/wall.md#show-every-environment-on-a-wall": [MACHINE],
     "docs/load.md#from-the-command-line": [MACHINE],
     "docs/monitoring/README.md#monitoring": ["tests/monitoring/test_promtool.py"],
-    "docs/targets.md#from-nothing": ["tests/test_starter.py", "tests/test_wheel.py"],
     "starter/gate.sh": ["tests/test_starter.py"],
 }
 """A section with commands -> the tests that run what `commands.to_run` returns of it."""

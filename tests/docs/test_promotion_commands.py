@@ -36,7 +36,7 @@ def test_the_commands_of_a_promotion_run(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_keys_are_made_and_a_release_is_promoted_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole section: a key for the gate, who may sign, and what is done for every release, in one clone by bash."""
+    """Two pages: a key for the gate and who may sign, then what is done for every release, in one clone by bash."""
     ground = make(tmp_path, monkeypatch)
     work, home, etc, programs = (ground.origin.work, *(tmp_path / name for name in ("home", "etc", "programs")))
     for folder in (home, etc, programs):
@@ -63,12 +63,11 @@ def test_keys_are_made_and_a_release_is_promoted_with_them(tmp_path: Path, monke
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    commands = to_run("docs/deploy/running.md#promoting")
-    then = commands.index("git checkout qa && git merge develop && git push")
-    run(*commands[:then])
+    run(*to_run("docs/how-to/keys.md#say-who-may-sign"))
     ground.keys["gate-dev"] = etc / "dev_key"
     ground.gate()
-    printed = run(*(f"{one} || test $? = 1" if " checklist " in one else one for one in commands[then:]))
+    commands = to_run("docs/how-to/promote.md#sign-off-and-promote-a-release")
+    printed = run(*(f"{one} || test $? = 1" if " checklist " in one else one for one in commands))
     assert f"deploy/qa/{PHASE}" in ground.origin.tags()
     assert "gate-dev@example.org" in printed
     assert "ada@example.org" in printed

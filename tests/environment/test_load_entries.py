@@ -85,7 +85,7 @@ def test_workers_need_the_adapter_of_the_gate(tmp_path: Path) -> None:
     assert load(tmp_path, '[contract]\nadapter = "ours.py"').load.adapter is None
 
 
-def test_a_load_of_several_senders_waits_for_them_and_no_other(tmp_path: Path) -> None:
+def test_a_load_of_several_processes_waits_for_them_and_no_other(tmp_path: Path) -> None:
     """Locust waits so long for its processes, too; a gate that gave up before would hide the reason."""
     assert [load(tmp_path, text).load.wait_s for text in ("processes = 2", "workers = 2\njoin_within_s = 20", "")] == [
         60,

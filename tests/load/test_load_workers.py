@@ -61,7 +61,7 @@ class Load:
 
     def sent(self, worker: "subprocess.Popen[bytes]") -> dict[str, Any]:
         """Return what one worker sent."""
-        return next(each for each in result(self.folder)["senders"] if f"(pid {worker.pid})" in each["name"])
+        return next(each for each in result(self.folder)["by_worker"] if f"(pid {worker.pid})" in each["name"])
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def test_a_worker_whose_clock_differs_begins_with_the_others(tmp_path: Path) -> 
     ):
         thread.join(90)
         assert (sending.code, near.wait(30), other.wait(30)) == (0, 0, 0), sending.messages
-    assert [sender["done"] for sender in result(tmp_path)["senders"]] == [80, 80]
+    assert [worker["done"] for worker in result(tmp_path)["by_worker"]] == [80, 80]
     assert sending.measured["send_lateness_max"].value < 100_000
     first = next(iter(jsonl.read(tmp_path / result_files.TIMELINE)))
     assert first["intended"] <= 2 * RATE_PER_S
@@ -369,7 +369,7 @@ def test_an_address_that_is_not_this_machines_is_named(tmp_path: Path) -> None:
 
 
 def test_processes_of_this_machine_send_the_same_load(tmp_path: Path) -> None:
-    """Without any worker from elsewhere; the stalls of this machine are those of the senders."""
+    """Without any worker from elsewhere; the stalls of this machine are those of the workers."""
     target = Target("local", "", "20261123T120102Z-3fa9c1")
     with server() as url:
         code = load_run.run(
@@ -377,7 +377,7 @@ def test_processes_of_this_machine_send_the_same_load(tmp_path: Path) -> None:
             cancelled=lambda: False, settings=LoadSettings(processes=2),
         )  # fmt: skip
     assert code == 0
-    assert [sender["done"] for sender in result(tmp_path)["senders"]] == [60, 60]
+    assert [worker["done"] for worker in result(tmp_path)["by_worker"]] == [60, 60]
     assert result(tmp_path)["started_s"] is not None
 
 

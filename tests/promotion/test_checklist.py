@@ -1,4 +1,4 @@
-"""What the criteria of the stage before contribute to the list before an environment."""
+"""What the criteria of the stage before contribute to the checklist of an environment."""
 
 from datetime import UTC, datetime
 from types import SimpleNamespace

@@ -115,7 +115,7 @@ def test_what_makes_no_sense_is_said(ground: Ground) -> None:
         ground.promote("dev")
     with pytest.raises(NotPromoted, match=f"there is no tag {Tag('qa', PHASE)} on a commit; deploy and gate it first"):
         ground.promote("prod")
-    with pytest.raises(ConfigurationError, match="--item nothing: not on the list before qa: maintainer"):
+    with pytest.raises(ConfigurationError, match="--item nothing: not on the checklist of qa: maintainer"):
         ground.sign("ada", "nothing")
     ground.gate()
     ground.sign("ada")

@@ -88,7 +88,7 @@ class _Examination:
         yield health
         yield self._run("WebSocket upgrade", self._websocket, health)
         yield self._run("rate limiting enforced", self._rate_limiting, health)
-        yield self._run("sender of the load", self._sender)
+        yield self._run("load generator", self._generator)
 
     def _run(self, name: str, check: Callable[[], str], needed: Diagnosis | None = None) -> Diagnosis:
         if needed and needed.state != "ok":
@@ -229,17 +229,17 @@ class _Examination:
             )
         return f"request {_LIMIT + 1} of {_LIMIT} allowed was answered 429"
 
-    def _sender(self) -> str:
+    def _generator(self) -> str:
         """Workers must be able to join: the gate's machine has the address, and its port is free."""
         load = self._environment.load
         if not load.workers:
-            return f"{load.sender}, engine {load.engine}"
+            return f"{load.generator}, engine {load.engine}"
         host, _, port = load.master.rpartition(":")
         if why := load_master.why_closed(load):
             fix = f"set looks.load.master in {self._environment.path.name}, or: ss -ltnp 'sport = :{port}'"
             raise CheckFailed(why, fix)
         warning = "" if is_loopback(host) else "; whoever reaches that port can join: keep it in a private network"
-        return f"{load.sender}, engine {load.engine}; start them with: {load.join_command}{warning}"
+        return f"{load.generator}, engine {load.engine}; start them with: {load.join_command}{warning}"
 
     def _whereabouts(self) -> dict[str, str]:
         return {name: str(value) for name, value in conninfo_to_dict(self._dsn or "").items() if value is not None}

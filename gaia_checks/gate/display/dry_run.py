@@ -67,7 +67,7 @@ def main(name: str, stage: str | None) -> int:
         f"dry run of the gate {environment.name}, stage {stage}: {len(promised)} criteria; nothing is sent",
         "", table(rows), "",
         "schedule of the looks (░ while a load may be extended):", "", *gate_plan.chart(slots), "",
-        *summary(rows, planned, looks), *sender(environment), *sources(environment), "",
+        *summary(rows, planned, looks), *generator(environment), *sources(environment), "",
         *judged(environment, promised), "",
         "nothing was measured, so this decides nothing: remove --dry-run to run the gate",
     ):  # fmt: skip
@@ -130,12 +130,12 @@ def summary(rows: Sequence[Row], promised: Sequence[Criterion], looks: Looks) ->
     ]
 
 
-def sender(environment: Environment) -> list[str]:
+def generator(environment: Environment) -> list[str]:
     """Return what would send the load."""
     load = environment.load
     own = f", with the mix of {load.locustfile} in place of the one above" if load.locustfile else ""
     start = f"; on other machines, start: {load.join_command}" if load.workers else ""
-    return [f"load: sent by {load.sender}, engine {load.engine}{own}{start}"]
+    return [f"load: sent by {load.generator}, engine {load.engine}{own}{start}"]
 
 
 def _amounts(row: Row) -> tuple[float, float, float, float]:

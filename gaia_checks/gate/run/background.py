@@ -71,13 +71,13 @@ def a_load(folder: Path, looks: Looks, look: str, so_far: Path, settings: LoadSe
 
     `settings` say what sends the load of the look `load`; the gate's machine sends every other one by itself.
     """
-    senders = ("--settings", json.dumps(settings.to_json())) if look == gate_plan.LOAD else ()
+    generator = ("--settings", json.dumps(settings.to_json())) if look == gate_plan.LOAD else ()
     rate_per_s, window_s = looks[look]["rate_per_s"], looks[look]["window_s"]
     *looks_s, longest_s = ends_s(window_s, looks[look].get("max_window_s", window_s))
     ends = ",".join(f"{look_s:g}" for look_s in looks_s)
     return (
         sys.executable, "-m", "gaia_checks.load", "--folder", str(folder), "--so-far", str(so_far), "--look", look,
-        "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends, *senders,
+        "--rate-per-s", f"{rate_per_s:g}", "--window-s", f"{longest_s:g}", "--looks-s", ends, *generator,
     )  # fmt: skip
 
 

@@ -124,10 +124,10 @@ def left_alone(records: Sequence[Mapping[str, Any]], taken: Sequence[Taken], cor
     """
 
     def quiet(record: Mapping[str, Any]) -> bool:
-        ended_s = record["monotonic_s"]
-        began_s = ended_s - record["seconds"]
-        during = [each for each in taken if each.began_s < ended_s and began_s < each.began_s + each.seconds]
-        known = during and during[0].began_s <= began_s and ended_s <= during[-1].began_s + during[-1].seconds
+        finished_s = record["monotonic_s"]
+        began_s = finished_s - record["seconds"]
+        during = [each for each in taken if each.began_s < finished_s and began_s < each.began_s + each.seconds]
+        known = during and during[0].began_s <= began_s and finished_s <= during[-1].began_s + during[-1].seconds
         return bool(known) and all(own(each) <= _OWN_SHARE for each in during)
 
     def own(each: Taken) -> float:

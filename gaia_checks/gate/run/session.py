@@ -177,7 +177,7 @@ class Session:
             self._log(self.environment.redact(line))
         load = self.environment.load
         if load.workers and any(criterion.look == gate_plan.LOAD for criterion in self.promised):
-            self._log(f"the load waits for {load.sender}; start each with: {load.join_command}")
+            self._log(f"the load waits for {load.generator}; start each with: {load.join_command}")
 
     def abandon(self) -> None:
         """Clean up after a gate that was interrupted while it opened."""

@@ -16,7 +16,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerNode, WorkerNodes
 
 from gaia_checks.errors import Inconclusive
 from gaia_checks.load.locust_plugin import membership, target_names
-from gaia_checks.load.locust_plugin.membership import ClockDifference, Member
+from gaia_checks.load.locust_plugin.membership import ClockDifference, LoadProcess
 from gaia_checks.load.locust_plugin.workers import KEY, UNKNOWN, MakeCollector, decide, stop
 from gaia_checks.load.plan.load_plan import LoadPlan
 from gaia_checks.load.plan.request_mix import Mix
@@ -54,17 +54,17 @@ class Admitted(WorkerNodes):
         """Take over the workers that have already connected."""
         super().__init__()
         self.update(connected)
-        self.members: dict[str, Member] = {}  # id -> who it is, also after it has left
+        self.admitted: dict[str, LoadProcess] = {}  # id -> who it is, also after it has left
         self.clocks: dict[str, ClockDifference] = {}
 
     @property
     def ready(self) -> list[WorkerNode]:
         """The admitted workers that have nothing to do yet."""
-        return [node for node in super().ready if node.id in self.members]
+        return [node for node in super().ready if node.id in self.admitted]
 
     def names(self, ids: Sequence[str]) -> str:
         """Return workers as messages call them; one that has not introduced itself by locust's id."""
-        return ", ".join(self.members[each].name if each in self.members else each for each in ids)
+        return ", ".join(self.admitted[each].name if each in self.admitted else each for each in ids)
 
 
 @dataclass
@@ -135,14 +135,14 @@ class Master:
 
     def _introduced(self, msg: Any, **_: Any) -> None:
         """Admit a worker, or refuse it by name."""
-        member = Member.from_json(msg.data["member"])
-        why = member.why_refused(self._own) or (_LATE if self._watcher and not self._watcher.dead else None)
+        process = LoadProcess.from_json(msg.data["process"])
+        why = process.why_refused(self._own) or (_LATE if self._watcher and not self._watcher.dead else None)
         if why is None:
             self._workers.clocks[msg.node_id] = ClockDifference(**msg.data["clock"])
-            self._workers.members[msg.node_id] = member
+            self._workers.admitted[msg.node_id] = process
             return
-        print(printable(f"refused the worker {member.name}: {why}"), file=sys.stderr, flush=True)  # noqa: T201
-        self._refused[member.name] = why
+        print(printable(f"refused the worker {process.name}: {why}"), file=sys.stderr, flush=True)  # noqa: T201
+        self._refused[process.name] = why
         self._workers.pop(msg.node_id, None)  # locust would end the load when it leaves
         self._runner.send_message("gaia_refused", {"why": why}, msg.node_id)
 
@@ -166,17 +166,17 @@ class Master:
         plan = replace(plan, workers=parts.expected)
         clocks = [self._workers.clocks[worker] for worker in parts.order]
         parts.collector = self._make(plan)
-        parts.collector.senders = [self._sender(*each) for each in zip(parts.order, parts.urls, strict=True)]
+        parts.collector.by_worker = [self._totals(*each) for each in zip(parts.order, parts.urls, strict=True)]
         started_s = time.monotonic() + _LEAD_S + 4 * max(clock.uncertain_s for clock in clocks)
-        if all(self._workers.members[worker].machine == self._own.machine for worker in parts.order):
+        if all(self._workers.admitted[worker].machine == self._own.machine for worker in parts.order):
             parts.collector.started_s = started_s  # this machine's stalls are theirs
         parts.ends_s = started_s + plan.window_s + _BEYOND_S
         for worker in parts.order:
             self._runner.send_message("gaia_begin", {"order": parts.order, "started_s": started_s}, worker)
 
-    def _sender(self, worker: str, url: str) -> WorkerTotals:
-        member, clock = self._workers.members[worker], self._workers.clocks[worker]
-        return WorkerTotals(member.name, member.version, url, clock.wall_ahead_s, clock.uncertain_s)
+    def _totals(self, worker: str, url: str) -> WorkerTotals:
+        process, clock = self._workers.admitted[worker], self._workers.clocks[worker]
+        return WorkerTotals(process.name, process.version, url, clock.wall_ahead_s, clock.uncertain_s)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         parts = self._parts
@@ -199,14 +199,14 @@ class Master:
         stop(self._environment)
 
     def _loss(self, parts: _Parts) -> str:
-        alive = {c.id for c in self._workers.all if c.state != STATE_MISSING and c.id in self._workers.members}
+        alive = {c.id for c in self._workers.all if c.state != STATE_MISSING and c.id in self._workers.admitted}
         lost = [worker for worker in parts.order if worker not in alive]
         if lost:
             were, they = ("was", "it") if len(lost) == 1 else ("were", "they")
             names = self._workers.names(lost)
             return f"{len(lost)} of {parts.expected} workers {were} lost: {names}: what {they} sent is not known"
         if len(alive) < parts.expected:
-            gone = self._workers.names([each for each in self._workers.members if each not in alive])
+            gone = self._workers.names([each for each in self._workers.admitted if each not in alive])
             return f"{parts.expected - len(alive)} of {parts.expected} workers left before the load started: {gone}"
         return "the workers did not report in time" if time.monotonic() > parts.ends_s else ""
 

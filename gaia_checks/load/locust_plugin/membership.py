@@ -20,8 +20,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux has it
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """One process of a distributed load."""
+class LoadProcess:
+    """One process of a distributed load: a worker, or the master."""
 
     host: str
     pid: int
@@ -36,7 +36,7 @@ class Member:
         """How messages and reports call it."""
         return f"{self.host} (pid {self.pid})"
 
-    def why_refused(self, master: "Member") -> str | None:
+    def why_refused(self, master: "LoadProcess") -> str | None:
         """Return why this worker may not send a part of the master's load; None if it may."""
         if self.version != master.version:
             return f"it has gaia-checks {self.version}, and the master {master.version}; install that there"
@@ -47,7 +47,7 @@ class Member:
             )
         return self._why_not_adapter(master)
 
-    def _why_not_adapter(self, master: "Member") -> str | None:
+    def _why_not_adapter(self, master: "LoadProcess") -> str | None:
         if self.adapter == master.adapter:
             return None
         its, masters = (f"adapter {each.adapter[:_SHOWN]}" if each.adapter else "no adapter" for each in (self, master))
@@ -64,11 +64,11 @@ class Member:
         return cls(**{each.name: document.get(each.name, "") for each in fields(cls)})
 
 
-def own(locustfiles: Sequence[str], adapter: str = "") -> Member:
+def own(locustfiles: Sequence[str], adapter: str = "") -> LoadProcess:
     """Return this process, which has read these locustfiles, and an adapter with this text."""
     paths = [Path(file) for file in locustfiles]
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
-    return Member(
+    return LoadProcess(
         host=socket.gethostname(),
         pid=os.getpid(),
         version=__version__,

@@ -156,8 +156,8 @@ class Worker(Role):
         """Compare clocks with the master, and introduce this worker."""
         clock = membership.difference([self._exchange() for _ in range(_EXCHANGES)])
         self._clock.set(clock)
-        member = membership.own(self._environment.parsed_locustfiles, target_names.own().adapter)
-        self._runner.send_message("gaia_hello", {"member": member.to_json(), "clock": asdict(clock)})
+        process = membership.own(self._environment.parsed_locustfiles, target_names.own().adapter)
+        self._runner.send_message("gaia_hello", {"process": process.to_json(), "clock": asdict(clock)})
 
     def _exchange(self) -> ClockReading:
         self._answer = AsyncResult()

@@ -33,9 +33,9 @@ class Collector:
         self._looks = [end_s + REPLY_LIMIT_S + SERVED_WITHIN_S for end_s in plan.looks_s]  # all have finished by then
         self._looked = 0
         self._written_s = 0.0
-        self.senders: Sequence[WorkerTotals] = ()  # the workers of a distributed load, by their numbers
+        self.by_worker: Sequence[WorkerTotals] = ()  # the workers of a distributed load, by their numbers
         self.limits = limits
-        self.started_s: float | None = None  # on this machine's monotonic clock, if the senders share it
+        self.started_s: float | None = None  # on this machine's monotonic clock, if the workers share it
         self._log = log
         self.exit_code: int | None = None  # known at the end
 
@@ -43,8 +43,8 @@ class Collector:
         """Add one second of one worker."""
         if self.exit_code is not None:
             return
-        if self.senders:
-            self.senders[worker].add(second)
+        if self.by_worker:
+            self.by_worker[worker].add(second)
         for complete in self._merge.add(worker, second):
             record = self._total.add(complete)
             if self._recording:
@@ -72,9 +72,9 @@ class Collector:
             self._looked += 1
 
     def _dated(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Add the start of the load, to align observations of this machine with it, and what each sender did."""
-        senders = {"senders": [sender.to_json() for sender in self.senders]} if self.senders else {}
-        return {**result, **senders, "started_s": self.started_s}
+        """Add the start of the load, to align observations of this machine with it, and what each worker did."""
+        by_worker = {"by_worker": [worker.to_json() for worker in self.by_worker]} if self.by_worker else {}
+        return {**result, **by_worker, "started_s": self.started_s}
 
     def _finish(self, result: Mapping[str, Any]) -> None:
         if self._recording:

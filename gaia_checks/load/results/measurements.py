@@ -21,9 +21,9 @@ def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurem
         return Measurement(f"{look}.{name}", value, unit, n, result["window_s"], jsonl.now(), how, tuple(notes))
 
     blocks = {"failures": result["failed"], "blocks": result["blocks"]}
-    senders = result.get("senders", ())
-    least = min(senders, key=lambda sender: _share(sender["sent"], sender["intended"]) or 0.0, default=result)
-    latest = max(senders, key=lambda sender: sender["lateness_p99_ms"], default=result)
+    workers = result.get("by_worker", ())
+    least = min(workers, key=lambda worker: _share(worker["sent"], worker["intended"]) or 0.0, default=result)
+    latest = max(workers, key=lambda worker: worker["lateness_p99_ms"], default=result)
     return [
         measured("sent_of_intended", _share(least["sent"], least["intended"]), "ratio", intended,
             "requests sent, of those intended", [*_by(least), *result["generator_notes"]]),
@@ -48,25 +48,25 @@ def measurements(result: Mapping[str, Any], look: str = "load") -> list[Measurem
         measured("latency", result["latency_blocks"], "hdr", done,
             "per 10 s: from when a request was due until its response was complete"),
         *([_admitted(result, measured)] if result["floods"] else []),
-        *([measured(WORKERS, len(senders), "count", done, "processes that sent the load together, and each one's part",
-            [_described(sender) for sender in senders])] if senders else []),
+        *([measured(WORKERS, len(workers), "count", done, "processes that sent the load together, and each one's part",
+            [_described(worker) for worker in workers])] if workers else []),
     ]  # fmt: skip
 
 
 def _by(worst: Mapping[str, Any]) -> list[str]:
-    """Return a note that names the worst of several senders."""
+    """Return a note that names the worst of several workers."""
     return [f"the worst worker: {worst['name']}"] if "name" in worst else []
 
 
-def _described(sender: Mapping[str, Any]) -> str:
-    latency_ms = sender["latency_p99_ms"]
+def _described(worker: Mapping[str, Any]) -> str:
+    latency_ms = worker["latency_p99_ms"]
     return (
-        f"{sender['name']}, gaia-checks {sender['version']}: {sender['sent']} of {sender['intended']} sent to "
-        f"{sender['url']}, "
-        f"lateness p99 {sender['lateness_p99_ms']:.2f} ms, latency p99 "
-        f"{'unknown' if latency_ms is None else f'{latency_ms:.2f} ms'}, CPU {sender['cpu_p95']:.0%}, waited "
-        f"{sender['waited_p95']:.0%}, clock {sender['clock_ahead_ms']:+.1f} ms from the gate's, "
-        f"known to {sender['clock_uncertain_ms']:.1f} ms"
+        f"{worker['name']}, gaia-checks {worker['version']}: {worker['sent']} of {worker['intended']} sent to "
+        f"{worker['url']}, "
+        f"lateness p99 {worker['lateness_p99_ms']:.2f} ms, latency p99 "
+        f"{'unknown' if latency_ms is None else f'{latency_ms:.2f} ms'}, CPU {worker['cpu_p95']:.0%}, waited "
+        f"{worker['waited_p95']:.0%}, clock {worker['clock_ahead_ms']:+.1f} ms from the gate's, "
+        f"known to {worker['clock_uncertain_ms']:.1f} ms"
     )
 
 
@@ -84,7 +84,7 @@ def _admitted(result: Mapping[str, Any], measured: Callable[..., Measurement]) -
 
 def looked(number: int, window_s: float) -> Measurement:
     """Return the measurement that marks the measurements of one look as complete."""
-    how = "looks so far; the load continues until every criterion of it is decided"
+    how = "analyses so far; the load continues until every criterion of it is decided"
     return Measurement(LOOKS, number, "count", number, window_s, jsonl.now(), how)
 
 

@@ -1,6 +1,6 @@
 """What each process of a distributed load sent, and how well: its own lateness, CPU and clock. Pure.
 
-The load's checks apply to the worst sender: among four, one that is late hides in the sum of all.
+The load's checks apply to the worst worker: among four, one that is late hides in the sum of all.
 """
 
 from array import array
@@ -29,7 +29,7 @@ class WorkerTotals:
     _shares: tuple["array[float]", ...] = field(default_factory=lambda: tuple(array("d") for _ in Shares._fields))
 
     def add(self, second: Second) -> None:
-        """Add one second of this sender."""
+        """Add one second of this worker."""
         judged = second.judged()
         self._intended += second.counts.intended
         self._sent += second.counts.sent

@@ -22,7 +22,7 @@ from tests.deploy.stage import Stage
 
 CHECKS = (
     "variables", "database connection", "database exists", "migrations applied", "port", "server answers",
-    "WebSocket upgrade", "rate limiting enforced", "sender of the load", "ledger",
+    "WebSocket upgrade", "rate limiting enforced", "load generator", "ledger",
 )  # fmt: skip
 
 
@@ -120,16 +120,16 @@ def test_where_workers_join_is_checked(stage: Stage) -> None:
     """An address that this machine does not have is wrong; one that others reach is shown with a warning."""
     text, port = stage.file.read_text(), free_port()
 
-    def sender(master: str) -> Diagnosis:
+    def generator(master: str) -> Diagnosis:
         stage.file.write_text(f'{text}\n[looks.load]\nworkers = 4\nmaster = "{master}"\n')
-        return examine(stage)["sender of the load"]
+        return examine(stage)["load generator"]
 
-    elsewhere = sender(f"192.0.2.1:{port}")
+    elsewhere = generator(f"192.0.2.1:{port}")
     assert elsewhere.finding == f"no worker can join at 192.0.2.1:{port}: Cannot assign requested address"
     assert elsewhere.fix == f"set looks.load.master in {stage.file.name}, or: ss -ltnp 'sport = :{port}'"
     here = f"4 workers that join at 127.0.0.1:{port} within 60 s, engine locust; start them with: gaia load worker"
-    assert sender(f"127.0.0.1:{port}").finding == f"{here} --master 127.0.0.1:{port}"
-    assert sender(f"0.0.0.0:{port}").finding.endswith(
+    assert generator(f"127.0.0.1:{port}").finding == f"{here} --master 127.0.0.1:{port}"
+    assert generator(f"0.0.0.0:{port}").finding.endswith(
         "; whoever reaches that port can join: keep it in a private network"
     )
 

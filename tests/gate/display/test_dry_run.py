@@ -144,7 +144,7 @@ def requests_to(server: Target) -> int:
 def test_what_would_send_the_load_is_said(load: LoadSettings, line: str) -> None:
     """Who reads it knows which processes, which mix, and what to start elsewhere."""
     environment = replace(environment_file.load("local", variables={}), load=load)
-    assert dry_run.sender(environment) == [line]
+    assert dry_run.generator(environment) == [line]
 
 
 # from the command line -------------------------------------------------------------------------------

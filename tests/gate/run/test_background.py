@@ -39,10 +39,10 @@ def test_a_load_gets_its_rate_and_longest_window(look: str, max_window_s: float,
     """Its command line contains no address and no secret: the target is passed by standard input."""
     looks = {look: {"rate_per_s": 100, "window_s": 300, "max_window_s": max_window_s}}
     settings = LoadSettings(workers=2)
-    senders = ("--settings", json.dumps(settings.to_json())) if look == "load" else ()
+    generator = ("--settings", json.dumps(settings.to_json())) if look == "load" else ()
     assert background.a_load(Path("run"), looks, look, Path("notes"), settings) == (
         sys.executable, "-m", "gaia_checks.load", "--folder", "run", "--so-far", "notes", "--look", look,
-        "--rate-per-s", "100", "--window-s", *arguments, *senders,
+        "--rate-per-s", "100", "--window-s", *arguments, *generator,
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from gaia_checks import __version__
 from gaia_checks.load.locust_plugin import membership
-from gaia_checks.load.locust_plugin.membership import ClockReading, Member
+from gaia_checks.load.locust_plugin.membership import ClockReading, LoadProcess
 
-MASTER = Member("gate", 1, "1.2.0", "quotas.py", "a" * 64, "machine-1")
+MASTER = LoadProcess("gate", 1, "1.2.0", "quotas.py", "a" * 64, "machine-1")
 
 
 def test_a_worker_with_the_same_version_and_mix_may_join() -> None:
@@ -37,7 +37,7 @@ def test_a_worker_with_the_same_version_and_mix_may_join() -> None:
         ),
     ],
 )
-def test_another_version_mix_or_adapter_is_refused_with_what_to_do(worker: Member, why: str) -> None:
+def test_another_version_mix_or_adapter_is_refused_with_what_to_do(worker: LoadProcess, why: str) -> None:
     """The message names both sides."""
     assert worker.why_refused(MASTER) == why
 
@@ -52,7 +52,7 @@ def test_a_master_with_an_adapter_wants_the_same_one(adapter: str, its: str) -> 
 def test_a_worker_of_a_version_that_says_less_is_refused_by_name() -> None:
     """What it does not say is empty; its version decides."""
     older = {"host": "other", "pid": 2, "version": "1.1.0", "locustfile": "quotas.py", "sha256": "a" * 64, "more": 1}
-    why = Member.from_json(older).why_refused(MASTER)
+    why = LoadProcess.from_json(older).why_refused(MASTER)
     assert why == "it has gaia-checks 1.1.0, and the master 1.2.0; install that there"
 
 
@@ -64,7 +64,7 @@ def test_two_hosts_of_one_name_are_two_machines(monkeypatch: pytest.MonkeyPatch,
     assert membership.own([]).machine == membership.own([]).host
 
 
-def test_a_member_is_this_process(tmp_path: Path) -> None:
+def test_a_load_process_describes_this_one(tmp_path: Path) -> None:
     """Every byte of its files counts, and nothing is lost on the way to the master."""
     first, second = tmp_path / "first.py", tmp_path / "second.py"
     first.write_text("mix = 1\n")
@@ -72,7 +72,7 @@ def test_a_member_is_this_process(tmp_path: Path) -> None:
     one, other = membership.own([str(first)]), membership.own([str(first), str(second)])
     assert (one.version, one.locustfile, other.locustfile) == (__version__, "first.py", "first.py, second.py")
     assert one.sha256 != other.sha256
-    assert Member.from_json(one.to_json()) == one
+    assert LoadProcess.from_json(one.to_json()) == one
 
 
 def test_the_quickest_exchange_gives_the_difference_of_the_clocks() -> None:

@@ -112,7 +112,7 @@ def test_a_worker_that_joins_a_running_load_is_refused(tmp_path: Path) -> None:
         assert master.wait(90) in (0, 8)
         assert sum(requests(url).values()) == 600
     assert result(tmp_path)["done"] == 600
-    assert [sender["done"] for sender in result(tmp_path)["senders"]] == [600]
+    assert [worker["done"] for worker in result(tmp_path)["by_worker"]] == [600]
     assert "the load has started without it" in (tmp_path / "locust.err").read_text()
 
 

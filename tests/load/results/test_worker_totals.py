@@ -26,15 +26,15 @@ def test_the_worst_worker_counts_and_is_named() -> None:
     seconds = [second(late_s=0.0001) for _ in range(18)]
     seconds += [second(late_s=0.05, cpu=0.6), second(late_s=0.0001, lost=1)]
     total = Total(1.0, workers=20)
-    senders = [WorkerTotals(f"host-{number} (pid 7)", "1.2.0", "http://qa", 0.003, 0.0002) for number in range(20)]
-    for sender, its in zip(senders, seconds, strict=True):
-        sender.add(its)
+    workers = [WorkerTotals(f"host-{number} (pid 7)", "1.2.0", "http://qa", 0.003, 0.0002) for number in range(20)]
+    for worker, its in zip(workers, seconds, strict=True):
+        worker.add(its)
     merged = Second(0)
     for its in seconds:
         merged.add(its)
     total.add(merged)
     without = {each.name: each for each in measurements(total.result())}
-    result = {**total.result(), "senders": [sender.to_json() for sender in senders]}
+    result = {**total.result(), "by_worker": [worker.to_json() for worker in workers]}
     found = {each.name: each for each in measurements(result)}
     assert found["load.send_lateness_p99"].value >= 50
     assert found["load.send_lateness_p99"].notes == ("the worst worker: host-18 (pid 7)",)
@@ -50,11 +50,11 @@ def test_the_worst_worker_counts_and_is_named() -> None:
     assert "load.workers" not in without
 
 
-def test_a_sender_that_sent_nothing_yet_is_described() -> None:
+def test_a_worker_that_sent_nothing_yet_is_described() -> None:
     """A worker whose first report has not come has no latency, and that is no error."""
     total = Total(1.0, workers=1)
     total.add(second(late_s=0.0))
-    result = {**total.result(), "senders": [WorkerTotals("a (pid 1)", "1", "http://qa", 0.0, 0.0).to_json()]}
+    result = {**total.result(), "by_worker": [WorkerTotals("a (pid 1)", "1", "http://qa", 0.0, 0.0).to_json()]}
     found = {each.name: each for each in measurements(result)}
     assert "latency p99 unknown" in found["load.workers"].notes[0]
     assert found["load.sent_of_intended"].value is None
