@@ -58,7 +58,7 @@ def measure(name: str, target: Target, looks: Looks) -> Measurement:
 
 
 def _lasting(look: Callable[[], str | None]) -> str | None:
-    """Return what stays wrong: what a gate broke does not mend itself, and a busy machine may delay one answer."""
+    """Return what stays wrong: what a gate broke stays broken, and a busy machine may delay one answer."""
     for attempt in range(_TRIES):
         time.sleep(_AGAIN_S if attempt else 0)
         try:
