@@ -35,18 +35,19 @@ async def running(server: Server) -> AsyncIterator[None]:
     await server.store.open()
     evaluator = evaluation.Evaluator(server)
     work = (
+        # Each starts at a time of its own: all at one moment would delay the requests of that moment by 20 ms.
         repeat(STATS_S, lambda: pushing.broadcast(server, "stats", server.stats())),
         repeat(HEARTBEAT_S, lambda: pushing.broadcast(server, "heartbeat", {"uptime_s": round(server.uptime_s, 3)})),
         repeat(PUSH_S, lambda: pushing.push(server, evaluator.evaluate), first_s=0),
-        repeat(pushing.LEFT_S, lambda: pushing.push_left(server)),
+        repeat(pushing.LEFT_S, lambda: pushing.push_left(server), first_s=0.6),
         repeat(RATE_S, RequestRate(server).update),
-        repeat(evaluation.WATCH_S, evaluator.evaluate),
-        repeat(measurements.MEASURE_S, measurements.Measurer(server).write),
+        repeat(evaluation.WATCH_S, evaluator.evaluate, first_s=0.4),
+        repeat(measurements.MEASURE_S, measurements.Measurer(server).write, first_s=1.1),
         *(
             repeat(notifications.NOTIFY_S, partial(notifications.notify, server, number))
             for number, _ in enumerate(server.settings.alert_urls, start=1)
         ),
-        repeat(STATS_FLUSH_S, lambda: write_stats(server)),
+        repeat(STATS_FLUSH_S, lambda: write_stats(server), first_s=1.6),
         repeat(LOAD_S, LoadSampler(server).write),
         repeat(server.settings.retention_interval_s, lambda: retention.upkeep(server), first_s=0),
         listen(server),

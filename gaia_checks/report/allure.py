@@ -26,7 +26,7 @@ _NAMESPACE = uuid.UUID(
     "9a1f6a4e-6c0b-4c4e-9a53-6d2f3f0f7a11"
 )  # of the report's identifiers, so that they are reproducible
 _SUFFIXES = {"image/svg+xml": "svg", "text/markdown": "md", "text/plain": "txt"}
-_RUN_FILES = {"verdict.md": "text/markdown", "measurements.jsonl": "text/plain", "environment.toml": "text/plain"}
+_RUN_FILES = {"verdict.md": "text/markdown", "environment.toml": "text/plain"}
 
 Result = dict[str, Any]
 
@@ -167,8 +167,8 @@ def _facts(verdict: Verdict) -> Mapping[str, str]:
 
 
 def _attachment(results: Path, name: str, media: str, content: str) -> dict[str, str]:
-    """Write an attachment and return the reference to it."""
-    source = f"{uuid.uuid5(_NAMESPACE, name)}-attachment.{_SUFFIXES[media]}"
+    """Write an attachment and return the reference to it; the chart of several criteria is one file."""
+    source = f"{uuid.uuid5(_NAMESPACE, content)}-attachment.{_SUFFIXES[media]}"
     (results / source).write_text(content, encoding="utf-8")
     return {"name": name, "source": source, "type": media}
 
