@@ -256,6 +256,7 @@ def test_other_parameters_are_ignored(server: Running) -> None:
 def flooded(dsn: str, rows: int) -> str:
     """Store so many messages, of as many keys, and one before; return the position of that one."""
     with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("UPDATE rate_limit_alert_rules SET enabled = false")  # an alert would be one message more
         connection.execute(
             "INSERT INTO rate_limit_violations (rule_id, key, resource_type, occurred_at, last_at)"
             " SELECT min(c.id), 'ip:' || n, 'config', date_trunc('second', now()), now()"
