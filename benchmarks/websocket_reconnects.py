@@ -117,8 +117,11 @@ class Wave(LoopThread):
 @contextmanager
 def refused_key(port: int) -> Iterator[None]:
     """Keep a rule that gives the key no room."""
-    with contract.rule((port,), scope_value="refused", limit_type="requests_per_hour", limit_value=0):
+    made = contract.create_rule(port, scope_value="refused", limit_type="requests_per_hour", limit_value=0)
+    try:
         yield
+    finally:
+        contract.delete_rule(port, made["id"])
 
 
 def measure(up: Stack, clients: int, rounds: int, seconds: float) -> Section:

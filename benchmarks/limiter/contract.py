@@ -34,7 +34,12 @@ def rule(ports: Sequence[int], **fields: Any) -> Iterator[dict[str, Any]]:
             _await_in_force(port, made["rule_name"])
         yield made
     finally:
-        httpx.delete(f"{_home(ports[0])}/config/{made['id']}", headers=ADMIN, timeout=60).raise_for_status()
+        delete_rule(ports[0], made["id"])
+
+
+def delete_rule(port: int, rule_id: int) -> None:
+    """Delete a rule and all its counts."""
+    httpx.delete(f"{_home(port)}/config/{rule_id}", headers=ADMIN, timeout=60).raise_for_status()
 
 
 def used(port: int, rule_id: int, name: str) -> dict[str, int]:
