@@ -162,7 +162,7 @@ def test_a_way_in_is_found_and_named(postgres: str, tmp_path: Path, fault: str) 
 
 def test_what_cannot_be_read_is_not_unchanged(postgres: str, tmp_path: Path) -> None:
     """Two equal errors say nothing about what refused requests have changed."""
-    read = "    return _answer(_found(await _server(request).store.rule(_id(request))))\n"
+    read = "    return _answer(_found(await server_of(request).store.rule(_id(request))))\n"
     with modified(postgres, tmp_path, ("gaia_server/http/admin_api.py", read, "    raise Problem(500, '')\n")) as at:
         observed = look(at)
     assert (observed["unchanged"].n, observed["unchanged"].notes) == (

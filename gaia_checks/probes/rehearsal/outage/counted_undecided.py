@@ -16,7 +16,7 @@ NAME = "outage.counted_undecided"
 
 _REQUESTS, _LIMIT = 1, 60  # more would be decided one batch after the other, each as long
 _ADMITTED = 1  # before: a list without this one shows nothing of the others
-_CANCELLED_S = 1.0  # after the answers: a server may cancel its statement a moment later
+_CANCELLED_S = 0.5  # after the answers: a server may cancel its statement a moment later, the database after a second
 _COUNTED_S = 0.5  # after the lock: what is decided then is counted
 _LISTS = 20  # tries: 5 s after an outage lists are promised again
 _TRIES = 2  # a machine that stands still may delay one cancellation
