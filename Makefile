@@ -119,7 +119,7 @@ $(BIN)/.page-tools:
 
 build: build/gaia_server  ## the server's single executable
 
-build/gaia_server: $(SERVER_SOURCES) $(BIN)/.installed
+build/gaia_server: $(SERVER_SOURCES) gaia_checks/deploy/release/build.py $(BIN)/.installed
 	$(BIN)/python -m gaia_checks.deploy.release.build
 
 gate: install build $(BIN)/.browser  ## bring up a server on this machine and gate it
