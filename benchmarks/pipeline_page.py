@@ -9,10 +9,9 @@ from typing import Any
 
 from gaia_checks.deploy.git.git_remote import GitRemote
 from gaia_checks.errors import NotSigned
+from gaia_checks.model import STAGES
 from gaia_checks.promotion.statements import signed, statement, statements_ref
 from gaia_checks.promotion.statements.signed import Signed
-
-STAGES = ("dev", "qa", "prod")
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #1a1a1a; background: #fff }

@@ -39,6 +39,11 @@ class Taken:
     seconds: float
     cpu_s: Mapping[str, float]  # consumer -> CPU seconds
 
+    @property
+    def finished_s(self) -> float:
+        """When the second sample was taken, on the monotonic clock."""
+        return self.began_s + self.seconds
+
 
 @dataclass
 class Machine:

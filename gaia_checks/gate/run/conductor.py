@@ -14,6 +14,7 @@ from gaia_checks import jsonl
 from gaia_checks.gate.run import background, beside, early, extension, gate_plan, machine_size
 from gaia_checks.gate.run.look import SETTLED, STARTED, STOPPED, Gate
 from gaia_checks.judge import statistics
+from gaia_checks.load.machine import Machine
 from gaia_checks.load.views import chart
 from gaia_checks.model import Criterion, Measurement, Target
 
@@ -162,7 +163,8 @@ class Conductor:
             return
         self._synced.wait()
         started = (self._gate.channel / (STARTED + loads[0])).exists
-        why = machine_size.watch(self._gate.folder, self._target, limits, self._over, started)
+        machine = Machine(self._target.process, gate=os.getpid(), generator=None, scan_every=1)
+        why = machine_size.watch(self._gate.folder, self._target, limits, self._over, started, machine)
         if why:
             self._stop_early(why)
 

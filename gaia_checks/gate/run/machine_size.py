@@ -126,8 +126,8 @@ def left_alone(records: Sequence[Mapping[str, Any]], taken: Sequence[Taken], cor
     def quiet(record: Mapping[str, Any]) -> bool:
         finished_s = record["monotonic_s"]
         began_s = finished_s - record["seconds"]
-        during = [each for each in taken if each.began_s < finished_s and began_s < each.began_s + each.seconds]
-        known = during and during[0].began_s <= began_s and finished_s <= during[-1].began_s + during[-1].seconds
+        during = [each for each in taken if each.began_s < finished_s and began_s < each.finished_s]
+        known = during and during[0].began_s <= began_s and finished_s <= during[-1].finished_s
         return bool(known) and all(own(each) <= _OWN_SHARE for each in during)
 
     def own(each: Taken) -> float:
@@ -147,14 +147,13 @@ def watch(
     limits: MachineRequirements,
     over: threading.Event,
     started: Callable[[], bool],
-    machine: Machine | None = None,
+    machine: Machine,
 ) -> str | None:
-    """Observe `limits.observed_s` in which the gate does little; return why this machine is too small.
+    """Observe `machine` for `limits.observed_s` in which the gate does little; return why it is too small.
 
     None if it may be large enough, also when the gate is `over` or the load has `started` earlier: then its own
     honesty checks decide.
     """
-    machine = machine or Machine(target.process, gate=os.getpid(), generator=None, scan_every=1)
     timeline = jsonl.Reader(folder / TIMELINE)
     fsync_ms = _fsync_ms(folder.parent, over) if database_is_here(target) else None
     if why := too_small(Observed(fsync_ms=fsync_ms), limits):
